@@ -1,0 +1,421 @@
+"""The edge of Salestream, free of any web framework: routes made from contracts and views.
+
+Every request is authenticated, its right checked, its input validated, and every failure is a problem+json answer
+with a code of the specification (section 2.0).  `chassis.http` serves these routes with nameko.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+import msgspec
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pymongo.database import Database
+from pymongo.errors import ExecutionTimeout, PyMongoError
+
+from chassis import metrics
+from chassis.auth import Principal, TokenVerifier
+from chassis.config import Config
+from chassis.consistency import HEADER, Token
+from chassis.queries import FORMATS, Freshness, ViewReader
+from chassis.views import View
+from chassis.writer import Answer, Request, Writer
+from contracts.declare import CommandSpec
+from contracts.errors import STATUS, Refused
+from contracts.schemas import load
+
+log = structlog.get_logger()
+
+ANSWER_SECONDS = 30.0
+MAX_BULK = 500
+RANDOM_UUIDS = (4, 7)
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+TYPES = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+_CORRELATION = re.compile(r"^[A-Za-z0-9._:-]{1,100}$")
+_ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
+_KEY = re.compile(r"^[\x21-\x7e]{1,200}$")
+_json = msgspec.json.Decoder(float_hook=Decimal)
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """A request as the edge sees it.  Header names are lower case; `body` reads the body (bounded) when called."""
+
+    headers: Mapping[str, str]
+    path: Mapping[str, str]
+    query: Mapping[str, Sequence[str]]
+    body: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = JSON
+
+
+Serve = Callable[[HttpRequest], HttpResponse]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route: its method, path with {fields}, metric name, and the function that serves it."""
+
+    method: str
+    path: str
+    name: str
+    serve: Serve
+
+
+def kebab(name: str) -> str:
+    """SubmitOrder -> submit-order."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+class Api:
+    """All routes of the services hosted in this process."""
+
+    def __init__(
+        self,
+        config: Config,
+        writers: Mapping[str, Writer],
+        views: Sequence[View],
+        database: "Database[dict[str, Any]] | None",
+        verifier: TokenVerifier,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ready: Callable[[], Mapping[str, str]] = dict,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._config = config
+        self._writers = writers
+        self._views = views if database is not None else ()
+        self._database = database
+        self._verifier = verifier
+        self._clock = clock
+        self._ready = ready
+        self._sleep = sleep
+
+    def routes(self) -> list[Route]:
+        """Every route, guarded: whatever happens becomes an answer."""
+        found = [
+            Route("GET", "/livez", "livez", lambda request: HttpResponse(200, b'{"status":"ok"}')),
+            Route("GET", "/readyz", "readyz", self._readyz),
+            Route("GET", "/metrics", "metrics", self._metrics),
+        ]
+        for writer in self._writers.values():
+            for spec in writer.service.specs():
+                if spec.is_public:
+                    assert spec.method and spec.path
+                    found.append(Route(spec.method, spec.path, spec.name, _Command(self, writer, spec)))
+                    found.append(
+                        Route("POST", f"/bulk/{kebab(spec.name)}", f"Bulk{spec.name}", _Bulk(self, writer, spec))
+                    )
+        for view in self._views:
+            assert self._database is not None
+            reader = ViewReader(self._database, view, sleep=self._sleep)
+            query = _Query(self, view, reader)
+            found.append(Route("GET", view.path, view.name, query if view.is_list else query.one))
+            if view.detail:
+                found.append(Route("GET", f"{view.path}/{{{view.detail}}}", f"{view.name}_one", query.one))
+        return [Route(route.method, route.path, route.name, _guarded(route)) for route in found]
+
+    # -- for the routes
+
+    def principal(self, request: HttpRequest) -> Principal:
+        return self._verifier.verify(request.headers.get("authorization"))
+
+    def request(
+        self, command: Any, principal: Principal, http: HttpRequest, key: str | None, match: str | None
+    ) -> Request:
+        """A writer request from an HTTP one."""
+        now = self._clock()
+        command_id = str(uuid4()) if key is None else command_id_of(principal, key)
+        trace = http.headers.get("traceparent", "")
+        return Request(
+            command=command,
+            context=principal.context(now, now.astimezone(self._config.zone).date()),
+            command_id=command_id,
+            remember=key is not None,
+            expected_version=_expected_version(match),
+            correlation_id=correlation_of(http) or command_id,
+            traceparent=trace if _TRACEPARENT.match(trace) else "",
+        )
+
+    def wait_for_replicas(self, writer: Writer, token: Token | None) -> None:
+        """Wait (bounded) until the service knows what the token promises.  Raises Refused UNAVAILABLE."""
+        if token is None:
+            return
+        topics = writer.service.replica_topics()
+        wanted = Token({s: p for s, p in token.positions.items() if s.partition(":")[0] in topics})
+        deadline = time.monotonic() + 5.0
+        while not wanted.reached_by(lambda source: writer.store.position(f"position:{source}") or 0):
+            if time.monotonic() > deadline:
+                raise Refused("UNAVAILABLE", "The service has not heard of your earlier change yet; try again.")
+            self._sleep(0.005)
+
+    def token_of(self, answer: Answer) -> Token:
+        return Token.of(answer, self._config.topic_partitions)
+
+    # -- operations
+
+    def _readyz(self, request: HttpRequest) -> HttpResponse:
+        problems = self._ready()
+        body = {"status": "unready" if problems else "ready", "problems": dict(problems)}
+        return HttpResponse(503 if problems else 200, msgspec.json.encode(body))
+
+    @staticmethod
+    def _metrics(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(200, generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+class _Command:
+    """Serves one command."""
+
+    def __init__(self, api: Api, writer: Writer, spec: CommandSpec) -> None:
+        self._api, self._writer, self._spec = api, writer, spec
+
+    def __call__(self, http: HttpRequest) -> HttpResponse:
+        spec, api = self._spec, self._api
+        principal = api.principal(http)
+        principal.require(spec.permission)
+        body = json_body(http)
+        for name in http.path:
+            if name in body:
+                raise Refused("VALIDATION", f"{name}: stands in the path already.", field=name)
+        key = http.headers.get("idempotency-key")
+        command = load_command(spec, {**body, **http.path}, principal, key)
+        token = Token.parse(http.headers.get(HEADER.lower()))
+        api.wait_for_replicas(self._writer, token)
+        request = api.request(command, principal, http, key, http.headers.get("if-match"))
+        answer = _result(self._writer.submit(request))
+        headers = {
+            "ETag": f'"{answer.body["version"]}"',
+            HEADER: str(api.token_of(answer).with_also(token)),
+        }
+        if spec.creates:
+            headers["Location"] = f"{spec.path}/{answer.body['id']}"
+        return HttpResponse(201 if spec.creates else 200, msgspec.json.encode(answer.body), headers)
+
+
+class _Bulk:
+    """Serves the bulk form of a command: {"items": [{"command": {...}, "idempotency_key"?, "if_match"?}]}."""
+
+    def __init__(self, api: Api, writer: Writer, spec: CommandSpec) -> None:
+        self._api, self._writer, self._spec = api, writer, spec
+
+    def __call__(self, http: HttpRequest) -> HttpResponse:
+        api = self._api
+        principal = api.principal(http)
+        principal.require(self._spec.permission)
+        items = json_body(http).get("items")
+        if not isinstance(items, list) or not 1 <= len(items) <= MAX_BULK:
+            raise Refused("VALIDATION", f"items: must be a list of 1 to {MAX_BULK} commands.", field="items")
+        token = Token.parse(http.headers.get(HEADER.lower()))
+        api.wait_for_replicas(self._writer, token)
+        prepared = [self._prepare(http, principal, item) for item in items]
+        self._writer.submit_all([request for request in prepared if isinstance(request, Request)])
+        results, reached = [], token or Token({})
+        for request in prepared:
+            outcome = request if isinstance(request, Refused) else _outcome(request)
+            if isinstance(outcome, Refused):
+                results.append({"status": int(STATUS[outcome.code]), "body": outcome.problem()})
+            else:
+                results.append({"status": 201 if self._spec.creates else 200, "body": outcome.body})
+                reached = reached.with_also(api.token_of(outcome))
+        return HttpResponse(200, msgspec.json.encode({"results": results}), {HEADER: str(reached)})
+
+    def _prepare(self, http: HttpRequest, principal: Principal, item: Any) -> Request | Refused:
+        try:
+            if not isinstance(item, dict) or not isinstance(item.get("command"), dict):
+                raise Refused("VALIDATION", 'Each item must be {"command": {...}}.', field="items")
+            if unknown := set(item) - {"command", "idempotency_key", "if_match"}:
+                raise Refused("VALIDATION", f"{min(unknown)}: Unknown field.", field=min(unknown))
+            key, match = item.get("idempotency_key"), item.get("if_match")
+            if not isinstance(key, str | None) or not isinstance(match, str | None):
+                raise Refused("VALIDATION", "idempotency_key and if_match are texts.", field="idempotency_key")
+            command = load_command(self._spec, item["command"], principal, key)
+            return self._api.request(command, principal, http, key, match)
+        except Refused as refusal:
+            return refusal
+
+
+class _Query:
+    """Serves a view: one row when its path names one, else a page or an export."""
+
+    def __init__(self, api: Api, view: View, reader: ViewReader) -> None:
+        self._api, self._view, self._reader = api, view, reader
+
+    def __call__(self, http: HttpRequest) -> HttpResponse:
+        view = self._view
+        principal = self._api.principal(http)
+        principal.require(view.permission)
+        token = Token.parse(http.headers.get(HEADER.lower()))
+        format = (http.query.get("format") or ["json"])[-1]
+        if format not in FORMATS:
+            raise Refused("VALIDATION", f"format: must be one of {', '.join(FORMATS)}.", field="format")
+        if format != "json":
+            content = self._reader.export(principal, http.query, token, format)
+            name = f'attachment; filename="{view.name}.{format}"'
+            return HttpResponse(200, content, {"Content-Disposition": name}, TYPES[format])
+        page = self._reader.page(principal, http.query, token)
+        body: dict[str, Any] = {"items": page.items, "next": page.next}
+        if page.total is not None:
+            body["total"] = page.total
+        return _fresh(body, page.freshness, {})
+
+    def one(self, http: HttpRequest) -> HttpResponse:
+        """Serve one row, named by the path."""
+        principal = self._api.principal(http)
+        principal.require(self._view.permission)
+        token = Token.parse(http.headers.get(HEADER.lower()))
+        if http.query:
+            name = min(http.query)
+            raise Refused("VALIDATION", f"{name}: this query takes no parameters.", field=name)
+        row, freshness = self._reader.one(principal, next(iter(http.path.values())), token)
+        headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
+        return _fresh(row, freshness, headers)
+
+
+def _fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str]) -> HttpResponse:
+    as_of = freshness.as_of.astimezone(UTC).isoformat().replace("+00:00", "Z") if freshness.as_of else None
+    body["freshness"] = {"as_of": as_of}
+    token = str(Token({source: position for source, position in freshness.positions.items() if position}))
+    return HttpResponse(200, msgspec.json.encode(body), {**headers, HEADER: token})
+
+
+def command_id_of(principal: Principal, key: str) -> str:
+    """The id of a command sent with an Idempotency-Key; keys of different users never meet."""
+    if not _KEY.match(key):
+        raise Refused(
+            "VALIDATION", "Idempotency-Key: 1 to 200 printable characters without blanks.", field="Idempotency-Key"
+        )
+    return str(uuid5(NAMESPACE_URL, f"salestream:idempotency:{principal.user_id}:{key}"))
+
+
+def load_command(spec: CommandSpec, data: dict[str, Any], principal: Principal, key: str | None) -> Any:
+    """The validated command.
+
+    A new record's id must be a random UUID: named ones belong to the service itself.  With an Idempotency-Key the id
+    that a caller leaves out follows from the key, so that a repeat is the same command.
+    """
+    if spec.creates and key is not None and spec.key not in data:
+        data = {**data, spec.key: str(UUID(bytes=UUID(command_id_of(principal, key)).bytes, version=4))}
+    command: Any = load(spec.cls, data)
+    id = getattr(command, spec.key)
+    if spec.creates and (not isinstance(id, UUID) or id.version not in RANDOM_UUIDS):
+        raise Refused("VALIDATION", f"{spec.key}: must be a random UUID (version 4 or 7).", field=spec.key)
+    return command
+
+
+def json_body(http: HttpRequest) -> dict[str, Any]:
+    """The body as a JSON object ({} when there is none).  Raises Refused."""
+    raw = http.body()
+    if not raw:
+        return {}
+    kind = http.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if kind != JSON:
+        raise Refused("FILE_TYPE", f"Send {JSON}, not {kind[:80]}.", field="Content-Type")
+    try:
+        body = _json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused("VALIDATION", f"The body is not valid JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise Refused("VALIDATION", "The body must be a JSON object.")
+    return body
+
+
+def correlation_of(http: HttpRequest) -> str:
+    """The caller's correlation id, if it sent a usable one."""
+    text = http.headers.get("x-correlation-id", "")
+    return text if _CORRELATION.match(text) else ""
+
+
+def problem(refusal: Refused, http: HttpRequest | None = None) -> HttpResponse:
+    """The answer that tells of a refusal."""
+    body = refusal.problem()
+    headers: dict[str, str] = {}
+    if http is not None and (correlation := correlation_of(http)):
+        body["correlation_id"] = correlation
+    if refusal.code in ("OVERLOADED", "UNAVAILABLE"):
+        headers["Retry-After"] = "1"
+    if refusal.code == "UNAUTHENTICATED":
+        headers["WWW-Authenticate"] = "Bearer"
+    return HttpResponse(int(STATUS[refusal.code]), msgspec.json.encode(body), headers, PROBLEM)
+
+
+def _expected_version(match: str | None) -> int | None:
+    if match is None or match == "*":
+        return None
+    found = _ETAG.match(match.strip())
+    if not found:
+        raise Refused("VALIDATION", 'If-Match: must be one ETag such as "3".', field="If-Match")
+    return int(found[1])
+
+
+def _result(future: Any) -> Answer:
+    try:
+        answer: Answer = future.result(timeout=ANSWER_SECONDS)
+    except FutureTimeout as error:
+        raise Refused(
+            "UNAVAILABLE",
+            "No answer in time; the command may still be carried out. Repeat it with its Idempotency-Key.",
+        ) from error
+    return answer
+
+
+def _outcome(request: Request) -> Answer | Refused:
+    try:
+        return _result(request.future)
+    except Refused as refusal:
+        return refusal
+    except Exception:
+        return _internal()
+
+
+def _internal() -> Refused:
+    return Refused("INTERNAL", "Something went wrong on our side; it is in the log under the correlation id.")
+
+
+def _guarded(route: Route) -> Serve:
+    """Time the route and turn whatever is raised into a problem."""
+
+    def serve(http: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        try:
+            response = route.serve(http)
+        except Refused as refusal:
+            response = problem(refusal, http)
+        except ExecutionTimeout:
+            response = problem(Refused("UNAVAILABLE", "The query took too long; narrow it with filters."), http)
+        except PyMongoError as error:
+            log.warning("read models unreachable", route=route.name, error=repr(error))
+            response = problem(Refused("UNAVAILABLE", "The read models can't be reached; try again."), http)
+        except Exception:
+            log.exception("request failed", route=route.name, correlation_id=correlation_of(http))
+            response = problem(_internal(), http)
+        seconds = time.perf_counter() - started
+        metrics.HTTP_SECONDS.labels(route.name, str(response.status)).observe(seconds)
+        if response.status >= 500:
+            log.warning("http", route=route.name, status=response.status, seconds=round(seconds, 4))
+        return response
+
+    return serve
+
+
+def unknown_routes(found: Iterable[Route], path: str, method: str) -> Refused:
+    """The refusal for a path or method nobody serves."""
+    others = sorted({route.method for route in found if re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path), path)})
+    if others:
+        return Refused("METHOD_NOT_ALLOWED", f"{path} takes {', '.join(others)}, not {method}.")
+    return Refused("NOT_FOUND", "There is no such address.", field="path")

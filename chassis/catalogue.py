@@ -1,0 +1,62 @@
+"""Which services there are and where their declarations stand: `deploy/services.toml` and the modules it names."""
+
+import importlib
+import pkgutil
+import tomllib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chassis.config import ConfigError
+from chassis.saga import Saga
+from chassis.service import Service
+from chassis.views import View
+from contracts.declare import REGISTRY
+
+SERVICES_FILE = Path(__file__).parent.parent / "deploy" / "services.toml"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The services of this process: name -> roles."""
+
+    roles: dict[str, list[str]]
+
+    @classmethod
+    def read(cls, only: Collection[str] = ()) -> "Catalogue":
+        """Read services.toml, all services or `only` some.  Raises ConfigError for a name it does not have."""
+        REGISTRY.load()
+        roles = tomllib.loads(SERVICES_FILE.read_text())["services"]
+        if unknown := set(only) - set(roles):
+            raise ConfigError(f"unknown service {min(unknown)}; deploy/services.toml has {', '.join(roles)}")
+        return cls({name: found for name, found in roles.items() if not only or name in only})
+
+    def with_role(self, role: str) -> list[str]:
+        return [name for name, roles in self.roles.items() if role in roles]
+
+    def services(self) -> list[Service]:
+        """The services that take commands."""
+        return [importlib.import_module(f"services.{name}.application").SERVICE for name in self.with_role("api")]
+
+    def sagas(self) -> list[tuple[str, Saga[Any]]]:
+        """(service, saga) of the services that run one."""
+        return [(name, importlib.import_module(f"services.{name}.saga").SAGA) for name in self.with_role("saga")]
+
+    def views(self, role: str = "queries") -> list[View]:
+        """Every view: a module under `services/<name>/views/` declares one (VIEW) or several (VIEWS)."""
+        found: list[View] = []
+        for name in self.with_role(role):
+            package = importlib.import_module(f"services.{name}.views")
+            for module in sorted(
+                m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("test")
+            ):
+                declared = importlib.import_module(f"{package.__name__}.{module}")
+                views: Sequence[View] = getattr(declared, "VIEWS", None) or [declared.VIEW]
+                found += views
+        return found
+
+    def groups(self) -> list[str]:
+        """Every consumer group, each of which has a dead-letter topic."""
+        sagas = [f"{saga.name}-saga" for _, saga in self.sagas()]
+        return [*self.with_role("api"), *sagas, *self.with_role("projector")]

@@ -1,0 +1,106 @@
+"""What each `salestream` command does; `chassis.main` declares them."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from chassis.auth import Principal, issue
+from chassis.catalogue import Catalogue
+from chassis.config import Config, ConfigError
+from chassis.deadletters import DeadLetter, DeadLetters
+from chassis.demo_users import demo_user, user_id
+from chassis.kafka import create_topics, producer
+from chassis.process import configure_logging, run_api, run_worker
+from chassis.projector import connect
+from chassis.rebuild import Rebuild, view_states
+
+WORKER_ROLES = {"worker": ("relay", "projector", "saga")}
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Carry out a parsed command line; errors the user can mend are one line on standard error."""
+    commands: dict[str, Callable[[argparse.Namespace, Config], int]] = {
+        "run": _run,
+        "token": _token,
+        "topics": _topics,
+        "contracts": _contracts,
+        "views": _views,
+        "dlq": _dead_letters,
+    }
+    try:
+        return commands[options.command](options, Config.from_env())
+    except ConfigError as error:
+        print(f"salestream: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(options: argparse.Namespace, config: Config) -> int:
+    configure_logging(config.log_level)
+    if options.role == "api":
+        return run_api(config, options.service)
+    return run_worker(config, options.service, WORKER_ROLES.get(options.role, (options.role,)))
+
+
+def _token(options: argparse.Namespace, config: Config) -> int:
+    if options.roles:
+        roles = frozenset(role.strip().upper() for role in options.roles.split(","))
+        principal = Principal(user_id(options.user), options.user, roles)
+    else:
+        principal = demo_user(options.user)
+    print(issue(config, principal, seconds=int(options.hours * 3600)))
+    return 0
+
+
+def _topics(options: argparse.Namespace, config: Config) -> int:
+    created = create_topics(config, Catalogue.read().groups())
+    print("\n".join(created) if created else "All topics exist.")
+    return 0
+
+
+def _contracts(options: argparse.Namespace, config: Config) -> int:
+    from chassis.documents import main  # noqa: PLC0415 - needs the development packages
+
+    return main(check=options.check)
+
+
+def _views(options: argparse.Namespace, config: Config) -> int:
+    database = connect(config)
+    views = {view.name: view for view in Catalogue.read().views("projector")}
+    if options.action == "list":
+        for line in view_states(database, list(views.values())):
+            print(line)
+        return 0
+    if options.name not in views:
+        raise ConfigError(f"no view {options.name!r}; there are {', '.join(views)}")
+    rebuild = Rebuild(config, database, views[options.name])
+    return 0 if rebuild.run(switch=not options.compare_only) else 1
+
+
+def _dead_letters(options: argparse.Namespace, config: Config) -> int:
+    groups = Catalogue.read().groups()
+    if options.action == "groups":
+        print("\n".join(groups))
+        return 0
+    if options.group not in groups:
+        raise ConfigError(f"name a group: {', '.join(groups)}")
+    letters = DeadLetters(config, options.group)
+    waiting = [letter for letter in letters.waiting() if options.number in (None, letter.number)]
+    if not waiting:
+        print("No records are set aside." if options.number is None else f"There is no record {options.number}.")
+        return 0 if options.number is None else 1
+    if options.action in ("list", "show"):
+        for letter in waiting:
+            print(_describe(letter, whole=options.action == "show"))
+        return 0
+    sender = producer(config)
+    try:
+        act = letters.replay if options.action == "replay" else letters.drop
+        print(f"{act(sender, waiting)} record(s): {options.action}")
+    finally:
+        sender.close()
+    return 0
+
+
+def _describe(letter: DeadLetter, *, whole: bool) -> str:
+    line = f"{letter.number}  {letter.type or '(unreadable)'}  key {letter.key}  from {letter.origin}: {letter.reason}"
+    return f"{line}\n{letter.value.decode('utf-8', 'replace')}" if whole else line

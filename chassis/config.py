@@ -1,0 +1,69 @@
+"""Every setting of a Salestream process: its environment variable, type and default, in one place."""
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, cast, get_args
+from zoneinfo import ZoneInfo
+
+Store = Literal["sqlite", "postgres", "memory"]
+
+
+class ConfigError(Exception):
+    """A setting has a value that can't be used; the message names the variable and the values it takes."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings read from the environment; the variable's name is the field's name in capitals."""
+
+    event_store: Store = "sqlite"
+    data_dir: str = ".devstack/stores"
+    postgres_url: str = "postgresql://postgres@127.0.0.1:25432/postgres"
+    kafka_bootstrap_servers: str = "127.0.0.1:29092"
+    mongodb_uri: str = "mongodb://127.0.0.1:27117/?replicaSet=rs0"
+    mongodb_database: str = "salestream"
+    topic_partitions: int = 4
+    topic_replicas: int = 1
+    time_zone: str = "Asia/Shanghai"
+    http_address: str = "127.0.0.1:8000"
+    health_address: str = "127.0.0.1:8001"
+    token_key_dir: str = ".devstack/keys"
+    token_issuer: str = "salestream"
+    token_audience: str = "salestream-api"
+    max_body_bytes: int = 1_000_000
+    max_queue: int = 2_000
+    saga_timeout_seconds: float = 30.0
+    log_level: str = "INFO"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The company's time zone: in it days are counted (section 2.0)."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def store_dir(self) -> Path:
+        return Path(self.data_dir)
+
+    @classmethod
+    def from_env(cls, env: dict[str, str] | None = None) -> "Config":
+        """Read the environment.  Raises ConfigError for a value of the wrong kind."""
+        source = dict(os.environ) if env is None else env
+        values: dict[str, object] = {}
+        for item in fields(cls):
+            name = item.name.upper()
+            if not (raw := source.get(name)):
+                continue
+            kind = cast(type[str | int | float], type(item.default))
+            try:
+                values[item.name] = kind(raw)
+            except ValueError:
+                raise ConfigError(f"{name}={raw!r} must be a {kind.__name__}") from None
+        config = cls(**values)  # type: ignore[arg-type]
+        if config.event_store not in get_args(Store):
+            raise ConfigError(f"EVENT_STORE={config.event_store!r} must be one of {', '.join(get_args(Store))}")
+        try:
+            cast(object, config.zone)
+        except Exception as error:
+            raise ConfigError(f"TIME_ZONE={config.time_zone!r} is not a known time zone such as Asia/Tokyo") from error
+        return config

@@ -1,0 +1,165 @@
+"""Dead letters: records a group can't process, kept on `<group>.dlq` with their cause, their keys parked.
+
+The topic is its own history: a record with `dlq-reason` parks its key (what follows on that key goes there too, so
+order holds), a record with `dlq-resolves` is either a replay - processed like any other - or a drop.  A key is free
+again when nothing of it is left.  State is rebuilt from the topic, so there is no second place to keep it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from chassis import metrics
+from chassis.config import Config
+from chassis.kafka import Incoming, dead_letter_topic, read_record
+
+log = structlog.get_logger()
+
+REASON = "dlq-reason"
+RESOLVES = "dlq-resolves"
+DROP = "dlq-drop"
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One record set aside: its offset on the dead-letter topic is its number."""
+
+    number: int
+    key: str
+    type: str
+    reason: str
+    origin: str
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass
+class ParkedKeys:
+    """Which keys of a group wait for somebody to look: (topic, key) -> records set aside."""
+
+    group: str
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counted: set[int] = field(default_factory=set)
+
+    def is_parked(self, record: Incoming) -> bool:
+        return self.counts[record.topic, record.key] > 0
+
+    def park(self, record: Incoming, number: int) -> None:
+        """A record was just set aside as `number`; what follows it in the same poll must know at once."""
+        self.counted.add(number)
+        self.counts[record.headers.get("dlq-topic", record.topic), record.key] += 1
+
+    def observe(self, record: Incoming) -> None:
+        """Take note of a record read from the group's dead-letter topic."""
+        origin = record.headers.get("dlq-topic", ""), record.key
+        if RESOLVES in record.headers:
+            self.counts[origin] -= 1
+        elif REASON in record.headers and record.offset not in self.counted:
+            self.counted.add(record.offset)
+            self.counts[origin] += 1
+
+
+def dead_letter_headers(record: Incoming, reason: str) -> list[tuple[str, bytes]]:
+    """The original headers plus why and from where."""
+    kept = [(name, value) for name, value in record.raw_headers if not name.startswith("dlq-")]
+    topic, _, partition = record.source.rpartition(":")
+    return [
+        *kept,
+        (REASON, reason.encode()[:2_000]),
+        ("dlq-topic", record.headers.get("dlq-topic", topic).encode()),
+        ("dlq-partition", partition.encode()),
+        ("dlq-offset", str(record.offset).encode()),
+    ]
+
+
+def set_aside(producer: KafkaProducer, group: str, record: Incoming, reason: str) -> int:
+    """Put a record onto the group's dead-letter topic; returns its number there when the brokers have it."""
+    future = producer.send(
+        dead_letter_topic(group),
+        value=record.value,
+        key=record.key.encode(),
+        headers=dead_letter_headers(record, reason),
+    )
+    producer.flush()
+    number = int(future.get(timeout=60).offset)
+    metrics.DLQ.labels(group).inc()
+    log.error("record set aside", group=group, source=record.source, offset=record.offset, reason=reason)
+    return number
+
+
+class DeadLetters:
+    """The operator's view of a group's dead letters: list, replay, drop."""
+
+    def __init__(self, config: Config, group: str) -> None:
+        self._config = config
+        self._group = group
+
+    def waiting(self) -> list[DeadLetter]:
+        """The records set aside and not yet resolved, oldest first."""
+        letters: dict[int, DeadLetter] = {}
+        for record in read_whole_topic(self._config, dead_letter_topic(self._group)):
+            if RESOLVES in record.headers:
+                letters.pop(int(record.headers[RESOLVES]), None)
+            elif REASON in record.headers:
+                letters[record.offset] = DeadLetter(
+                    number=record.offset,
+                    key=record.key,
+                    type=record.type,
+                    reason=record.headers[REASON],
+                    origin="{dlq-topic}:{dlq-partition}@{dlq-offset}".format_map(record.headers),
+                    value=record.value,
+                    headers=tuple(record.raw_headers),
+                )
+        return list(letters.values())
+
+    def replay(self, producer: KafkaProducer, letters: Iterable[DeadLetter]) -> int:
+        """Hand records to the group again, in order; returns how many."""
+        return self._resolve(producer, letters, drop=False)
+
+    def drop(self, producer: KafkaProducer, letters: Iterable[DeadLetter]) -> int:
+        """Give records up for good; returns how many."""
+        return self._resolve(producer, letters, drop=True)
+
+    def _resolve(self, producer: KafkaProducer, letters: Iterable[DeadLetter], *, drop: bool) -> int:
+        number = 0
+        for letter in letters:
+            headers = [(name, value) for name, value in letter.headers if name != REASON]
+            headers.append((RESOLVES, str(letter.number).encode()))
+            if drop:
+                headers.append((DROP, b"1"))
+            producer.send(
+                dead_letter_topic(self._group), value=letter.value, key=letter.key.encode(), headers=headers
+            ).get(timeout=60)
+            number += 1
+        producer.flush()
+        return number
+
+
+def read_whole_topic(config: Config, topic: str) -> Iterator[Incoming]:
+    """Every record a single-partition topic holds now."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=config.kafka_bootstrap_servers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+        metrics_enabled=False,
+    )
+    try:
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        end = consumer.end_offsets([partition])[partition]
+        consumer.seek_to_beginning(partition)
+        position = 0
+        while position < end:
+            polled: dict[Any, list[Any]] = consumer.poll(timeout_ms=500)
+            for records in polled.values():
+                for record in records:
+                    position = record.offset + 1
+                    yield read_record(record, {})
+            position = max(position, consumer.position(partition))
+    finally:
+        consumer.close()

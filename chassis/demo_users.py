@@ -1,0 +1,25 @@
+"""The demonstration company's people (`deploy/demo_users.toml`), until the access service knows them."""
+
+import tomllib
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from chassis.auth import Principal
+from chassis.catalogue import SERVICES_FILE
+from chassis.config import ConfigError
+
+USERS_FILE = SERVICES_FILE.parent / "demo_users.toml"
+
+
+def user_id(name: str) -> UUID:
+    """The id of a demo user."""
+    return uuid5(NAMESPACE_URL, f"salestream:user:{name}")
+
+
+def demo_user(name: str) -> Principal:
+    """A demo user by name.  Raises ConfigError."""
+    users = tomllib.loads(USERS_FILE.read_text())["users"]
+    if name not in users:
+        raise ConfigError(f"no demo user {name!r}; there are {', '.join(users)} (or give --roles)")
+    entry = users[name]
+    superior = entry.get("superior")
+    return Principal(user_id(name), name, frozenset(entry["roles"]), user_id(superior) if superior else None)

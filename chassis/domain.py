@@ -1,0 +1,184 @@
+"""What a `domain.py` is made of: aggregates that decide and record facts.  Pure: no I/O, no clock, no randomness.
+
+    @dataclass
+    class Order(Aggregate):
+        status: OrderStatus = "DRAFT"
+
+        def submit(self, command: SubmitOrder, context: Context) -> None:   # decides: may raise Refused
+            ...
+            self.record(OrderSubmitted(order_id=self.id, ...))
+
+        @applies(OrderSubmitted)                                            # remembers: never decides, never fails
+        def _submitted(self, fact: OrderSubmitted) -> None:
+            self.status = fact.status
+
+A fact is public if and only if it is a contract event; `internal_event` declares one that never leaves the service.
+Aggregates follow the event-sourcing library's protocol (id, version, pending events) without its metaclass: ADR 0003.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from contracts.declare import ContractError, value
+from contracts.errors import Refused
+from contracts.people import Person
+
+A = TypeVar("A", bound="Aggregate")
+T = TypeVar("T")
+
+INTERNAL_EVENTS: dict[str, type] = {}
+_internal_names: dict[type, str] = {}
+
+
+def aggregate_id(key: UUID | str) -> UUID:
+    """The stream id of a key: the key itself, or for a named record (settings) a UUID made from its name."""
+    return key if isinstance(key, UUID) else uuid5(NAMESPACE_URL, f"salestream:named:{key}")
+
+
+@dataclass(frozen=True)
+class Context:
+    """Under which circumstances a command is decided: who asks, with which roles, and when.
+
+    `now` is UTC; `today` is the day in the company's time zone (section 2.0).
+    """
+
+    user: Person
+    roles: frozenset[str]
+    now: datetime
+    today: date
+    superior_id: UUID | None = None
+
+
+@dataclass
+class Aggregate:
+    """A consistency boundary: state folded from its facts.  Every field but `id` needs a default.
+
+    `pending` holds the facts recorded since it was loaded; the writer stores and clears them.
+    """
+
+    id: UUID
+    version: int = 0
+
+    appliers: ClassVar[dict[type, Callable[[Any, Any], None]]] = {}
+    snapshot_every: ClassVar[int] = 0  # 0: never; else a snapshot after so many events
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = {fact: method for method in vars(cls).values() for fact in getattr(method, "applies_facts", ())}
+        cls.appliers = {**cls.appliers, **own}
+
+    @property
+    def pending(self) -> list[Any]:
+        found: list[Any] = self.__dict__.setdefault("_pending", [])
+        return found
+
+    def record(self, fact: Any) -> None:
+        """Something happened: remember it and change the state accordingly."""
+        self.apply(fact)
+        self.pending.append(fact)
+
+    def apply(self, fact: Any) -> None:
+        """Fold one fact into the state (when it is recorded, and when the stream is read again)."""
+        try:
+            applier = self.appliers[type(fact)]
+        except KeyError:
+            raise ContractError(f"{type(self).__name__} has no @applies({type(fact).__name__})") from None
+        applier(self, fact)
+        self.version += 1
+
+    def reply(self) -> dict[str, Any]:
+        """What the answer to a command tells besides id and version."""
+        return {}
+
+
+def applies(*facts: type) -> Callable[[Callable[[A, T], None]], Callable[[A, T], None]]:
+    """Mark the method that folds these facts into the state."""
+
+    def mark(method: Callable[[A, T], None]) -> Callable[[A, T], None]:
+        method.applies_facts = facts  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def internal_event(name: str) -> Callable[[type[T]], type[T]]:
+    """Declare a fact that never leaves the service; `name` is its stored type for ever."""
+
+    def declare(cls: type[T]) -> type[T]:
+        if name in INTERNAL_EVENTS:
+            raise ContractError(f"internal event {name} is declared twice")
+        made = value(cls)
+        INTERNAL_EVENTS[name] = made
+        _internal_names[made] = name
+        return made
+
+    return declare
+
+
+def internal_name(cls: type) -> str | None:
+    """The stored type of an internal fact, or None for a class that is none."""
+    return _internal_names.get(cls)
+
+
+@internal_event("chassis.index-claimed")
+class IndexClaimed:
+    """A unique value belongs to a record now."""
+
+    holder: UUID
+
+
+@internal_event("chassis.index-released")
+class IndexReleased:
+    """A unique value is free again."""
+
+
+@dataclass
+class UniqueIndex(Aggregate):
+    """One unique value (a mobile number, a product's name and model) and the record that holds it.
+
+    Saved in the same transaction as the record, so two records can never hold one value.
+    """
+
+    holder: UUID | None = None
+
+    @staticmethod
+    def id_of(index: str, *parts: str) -> UUID:
+        """The index aggregate's id of a value; case and surrounding blanks don't make two values different."""
+        return uuid5(NAMESPACE_URL, "\x1f".join(["salestream:index", index, *(p.strip().casefold() for p in parts)]))
+
+    def claim(self, holder: UUID, *, what: str, field: str) -> None:
+        """Take the value for `holder`.  Raises Refused DUPLICATE naming `field` when another record has it."""
+        if self.holder == holder:
+            return
+        if self.holder is not None:
+            raise Refused("DUPLICATE", f"{what} is already used by the record {self.holder}.", field=field)
+        self.record(IndexClaimed(holder=holder))
+
+    def release(self, holder: UUID) -> None:
+        """Free the value if `holder` has it."""
+        if self.holder == holder:
+            self.record(IndexReleased())
+
+    @applies(IndexClaimed)
+    def _claimed(self, fact: IndexClaimed) -> None:
+        self.holder = fact.holder
+
+    @applies(IndexReleased)
+    def _released(self, fact: IndexReleased) -> None:
+        self.holder = None
+
+
+__all__ = [
+    "INTERNAL_EVENTS",
+    "Aggregate",
+    "Context",
+    "UniqueIndex",
+    "aggregate_id",
+    "applies",
+    "internal_event",
+    "internal_name",
+]  # fmt: skip

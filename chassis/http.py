@@ -1,0 +1,213 @@
+"""nameko's side of the edge: serves `chassis.api` routes over HTTP and runs inboxes as nameko entrypoints.
+
+The only module that imports nameko and eventlet.  One HTTP service class a process mounts the routes of all services
+in it: two would share the port and answer each other's requests with 404 (design, section 6).
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from logging import getLogger
+from typing import Any
+
+import structlog
+from eventlet import wsgi
+from eventlet.event import Event
+from nameko.extensions import Entrypoint
+from nameko.web.handlers import HttpRequestHandler
+from nameko.web.server import HttpOnlyProtocol, WebServer, WsgiApp
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request as WerkzeugRequest
+from werkzeug.wrappers import Response
+
+from chassis.api import HttpRequest, HttpResponse, Route, problem, unknown_routes
+from chassis.config import Config
+from chassis.consumer import Consumer, Handler
+from chassis.kafka import Incoming, PoisonRecord
+from contracts.errors import Refused
+
+log = structlog.get_logger()
+
+SOCKET_SECONDS = 60
+WORKERS = 1_000
+
+
+class _Protocol(HttpOnlyProtocol):  # type: ignore[misc]
+    minimum_chunk_size = 8192
+
+
+class _Server(WebServer):  # type: ignore[misc]
+    """nameko's web server without an access log line a request, and with a limit on idle sockets."""
+
+    def get_wsgi_server(self, sock: Any, wsgi_app: Any, protocol: Any = _Protocol, debug: bool = False) -> Any:
+        return wsgi.Server(
+            sock,
+            sock.getsockname(),
+            wsgi_app,
+            protocol=protocol,
+            debug=debug,
+            log=getLogger("nameko.web"),
+            log_output=False,
+            socket_timeout=SOCKET_SECONDS,
+        )
+
+    def get_wsgi_app(self) -> Any:
+        return _App(self)
+
+    def make_url_map(self) -> Map:
+        return Map([_rule(provider) for provider in self._providers])
+
+
+def _rule(provider: "RouteEntrypoint") -> Rule:
+    rule: Rule = provider.get_url_rule()
+    rule.endpoint = provider
+    return rule
+
+
+class _App(WsgiApp):  # type: ignore[misc]
+    """Answers unknown addresses and unreadable requests with problems too."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        try:
+            request = WerkzeugRequest(environ)
+            provider, values = self.url_map.bind_to_environ(environ).match()
+            request.path_values = values  # type: ignore[attr-defined]
+            response = provider.handle_request(request)
+        except HTTPException:
+            method = str(environ.get("REQUEST_METHOD", ""))
+            known = [entrypoint.route for entrypoint in self.server._providers]
+            refusal = unknown_routes(known, str(environ.get("PATH_INFO", "")), method)
+            response = _to_werkzeug(problem(refusal))
+        except Exception:
+            log.exception("request failed before its route")
+            response = _to_werkzeug(problem(Refused("INTERNAL", "Something went wrong on our side.")))
+        return response(environ, start_response)
+
+
+class RouteEntrypoint(HttpRequestHandler):  # type: ignore[misc]
+    """One route as a nameko entrypoint: a worker of the container serves each request."""
+
+    server = _Server()
+
+    def __init__(self, route: Route, max_body: int, **kwargs: Any) -> None:
+        self.route = route
+        self.max_body = max_body
+        super().__init__(route.method, _werkzeug_path(route.path), **kwargs)
+
+    def handle_request(self, request: WerkzeugRequest) -> Response:
+        done = Event()
+        self.container.spawn_worker(
+            self, (_from_werkzeug(request, self.max_body),), {}, handle_result=partial(self.handle_result, done)
+        )
+        response: HttpResponse = done.wait()
+        return _to_werkzeug(response)
+
+
+def _werkzeug_path(path: str) -> str:
+    return path.replace("{", "<").replace("}", ">")
+
+
+def _from_werkzeug(request: WerkzeugRequest, max_body: int) -> HttpRequest:
+    environ = request.environ
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
+    headers["content-type"] = environ.get("CONTENT_TYPE", "")
+
+    def body() -> bytes:
+        request.max_content_length = max_body
+        try:
+            return request.get_data(cache=False)
+        except RequestEntityTooLarge as error:
+            raise Refused("TOO_LARGE", f"The body may have at most {max_body} bytes.") from error
+        except (OSError, ValueError) as error:
+            raise Refused("VALIDATION", "The body could not be read to its end.") from error
+
+    path: Mapping[str, str] = request.path_values  # type: ignore[attr-defined]
+    return HttpRequest(headers, path, {name: request.args.getlist(name) for name in request.args}, body)
+
+
+def _to_werkzeug(response: HttpResponse) -> Response:
+    return Response(
+        response.body,
+        response.status,
+        dict(response.headers),
+        content_type=response.content_type,
+        direct_passthrough=True,
+    )
+
+
+class InboxEntrypoint(Entrypoint):  # type: ignore[misc]
+    """A consumer as a nameko entrypoint: one managed thread reads, workers of the container process."""
+
+    def __init__(self, config: Config, handler: Handler, producer: Callable[[], Any], **kwargs: Any) -> None:
+        self._config, self._inner, self._producer = config, handler, producer
+        self._stop = threading.Event()
+        self._thread: Any = None
+        super().__init__(config, handler, producer, expected_exceptions=(PoisonRecord,), **kwargs)
+
+    def start(self) -> None:
+        consumer = Consumer(self._config, _InWorkers(self._inner, self), self._producer)
+        self._thread = self.container.spawn_managed_thread(partial(consumer.run, self._stop))
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.wait()
+
+    def work(self, records: Sequence[Incoming]) -> None:
+        """Process records in a worker; raises what processing raised."""
+        done = Event()
+
+        def finished(_context: Any, result: Any, exc_info: Any) -> Any:
+            done.send(result, exc_info)
+            return result, exc_info
+
+        self.container.spawn_worker(self, (records,), {}, handle_result=finished)
+        done.wait()
+
+
+class _InWorkers:
+    """A handler whose `process` runs in a nameko worker."""
+
+    def __init__(self, inner: Handler, entrypoint: InboxEntrypoint) -> None:
+        self._inner, self._entrypoint = inner, entrypoint
+        self.group = inner.group
+
+    def topics(self) -> Sequence[str]:
+        return self._inner.topics()
+
+    def wanted(self) -> Mapping[str, type]:
+        return self._inner.wanted()
+
+    def offsets(self, sources: Sequence[str]) -> Mapping[str, int]:
+        return self._inner.offsets(sources)
+
+    def process(self, records: Sequence[Incoming]) -> None:
+        self._entrypoint.work(records)
+
+    def idle(self) -> None:
+        self._inner.idle()
+
+
+def http_service(routes: Sequence[Route], max_body: int) -> type:
+    """The nameko service class that mounts these routes."""
+    methods: dict[str, Any] = {"name": "api"}
+    for number, route in enumerate(routes):
+        methods[f"{route.name}_{number}"] = _mounted(route, max_body)
+    return type("ApiService", (), methods)
+
+
+def _mounted(route: Route, max_body: int) -> Any:
+    def serve(_self: Any, request: HttpRequest) -> HttpResponse:
+        return route.serve(request)
+
+    return RouteEntrypoint.decorator(route, max_body)(serve)
+
+
+def inbox_service(config: Config, handler: Handler, producer: Callable[[], Any]) -> type:
+    """The nameko service class that runs an inbox."""
+
+    def consume(_self: Any, records: Sequence[Incoming]) -> None:
+        handler.process(records)
+
+    entrypoint = InboxEntrypoint.decorator(config, handler, producer)(consume)
+    return type("InboxService", (), {"name": f"{handler.group}-inbox", "consume": entrypoint})

@@ -1,0 +1,94 @@
+"""What a service takes from Kafka: commands other services send it, and the events its replicas are made of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from chassis.auth import SYSTEM
+from chassis.consumer import Fenced, StoredProgress
+from chassis.kafka import Incoming, PoisonRecord
+from chassis.store import Conflict
+from chassis.writer import Request, Writer
+from contracts.declare import REGISTRY
+from contracts.errors import Refused
+
+TRANSIENT = frozenset({"OVERLOADED", "UNAVAILABLE"})
+ANSWER_SECONDS = 60.0
+
+
+class Inbox:
+    """A `chassis.consumer.Handler` for one service.
+
+    Commands go through the writer like all others; their ids are remembered, so a repeat does nothing.  A command
+    that a rule refuses is poison: the saga sends only what must succeed.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        zone: ZoneInfo,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.group = writer.service.name
+        self._writer = writer
+        self._zone = zone
+        self._clock = clock
+        self._progress: StoredProgress | None = None
+        self._commands = {spec.name: spec.cls for spec in writer.service.specs() if not spec.is_public}
+
+    def topics(self) -> Sequence[str]:
+        own = [f"{self.group}.commands"] if self._commands else []
+        return [*own, *sorted(self._writer.service.replica_topics())]
+
+    def wanted(self) -> Mapping[str, type]:
+        facts = {fact for replica in self._writer.service.replicas for fact in replica.feeds}
+        return {**self._commands, **{REGISTRY.event_of(fact).name: fact for fact in facts}}
+
+    def offsets(self, sources: Sequence[str]) -> Mapping[str, int]:
+        if self._progress is None:
+            self._progress = StoredProgress(self._writer.store, sources)
+        return self._progress.progress.offsets
+
+    def process(self, records: Sequence[Incoming]) -> None:
+        assert self._progress is not None, "offsets() first"
+        after = self._progress.branch()
+        new = [record for record in records if after.accept(record)]
+        self._carry_out([record for record in new if record.type in self._commands])
+        facts = [record.fact for record in new if record.type not in self._commands]
+        try:
+            self._writer.learn(facts, self._progress.changes(after))
+        except Conflict as error:
+            self._progress = None
+            raise Fenced("another process of this service") from error
+        self._progress.adopt(after)
+
+    def idle(self) -> None:
+        """Nothing to do."""
+
+    def _carry_out(self, records: Sequence[Incoming]) -> None:
+        if not records:
+            return
+        requests = [self._request(record) for record in records]
+        self._writer.submit_all(requests)
+        for request in requests:
+            try:
+                request.future.result(timeout=ANSWER_SECONDS)
+            except Refused as refusal:
+                if refusal.code in TRANSIENT:
+                    raise
+                raise PoisonRecord(f"{request.name} refused: {refusal.code}: {refusal.message}") from refusal
+
+    def _request(self, record: Incoming) -> Request:
+        now = self._clock()
+        command: Any = record.fact
+        return Request(
+            command=command,
+            context=SYSTEM.context(now, now.astimezone(self._zone).date()),
+            command_id=record.id,
+            remember=True,
+            correlation_id=record.correlation_id,
+            causation_id=record.id,
+            traceparent=record.headers.get("ce_traceparent", ""),
+        )

@@ -1,0 +1,180 @@
+"""JSON Schema (2020-12) of a contract, derived from the marshmallow schema that guards it.
+
+    json_schema(SubmitOrder, "input")               # a document of its own, parts under $defs
+    components([SubmitOrder, CancelOrder], "input") # parts for "#/components/schemas" of OpenAPI and AsyncAPI
+
+Two forms: what is taken *in* (commands: closed, an amount may be a JSON number) and what is given *out* (events:
+open, since readers drop what they don't know; an amount is always a string).  What a schema accepts, `load` accepts.
+"""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from dataclasses import is_dataclass
+from functools import partial
+from typing import Any, Literal, get_args, get_type_hints
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import Schema, fields
+
+from contracts.schemas import schema_of
+from contracts.types import (
+    AmountField,
+    ChangeField,
+    CurrencyField,
+    DayField,
+    DecimalField,
+    PhoneField,
+    RateField,
+    TextField,
+)
+
+Form = Literal["input", "output"]
+JsonSchema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+COMPONENTS = "#/components/schemas/"
+
+CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f"
+ANY_TEXT = f"^[^{CONTROLS}]*$"
+SOME_TEXT = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
+SINCE_1900 = "^(19|[2-9][0-9])[0-9]{2}-"
+TEXT_END = r"$(?!\n)"  # in Python $ also matches before a last line break
+EXAMPLES: dict[type[fields.Field[Any]], str] = {
+    AmountField: "1234.50",
+    CurrencyField: "CNY",
+    PhoneField: "13912345678",
+    RateField: "7.12345678",
+}
+
+
+def json_schema(cls: type, form: Form) -> JsonSchema:
+    """The schema of a contract as a document that stands alone."""
+    parts = _rebased(components([cls], form), "#/$defs/")
+    own = parts.pop(cls.__name__)
+    return {"$schema": DIALECT, "title": cls.__name__, **own, **({"$defs": parts} if parts else {})}
+
+
+def components(classes: Iterable[type], form: Form) -> dict[str, JsonSchema]:
+    """The schemas of contracts and of all values they are made of, by component name."""
+    wanted = {_component(cls, is_part=False, form=form): cls for cls in classes}
+    parts = {_component(part, is_part=True, form=form): part for cls in wanted.values() for part in parts_of(cls)}
+    plugin = MarshmallowPlugin(schema_name_resolver=partial(_part_name, form=form))
+    spec = APISpec(title="Salestream", version="1", openapi_version="3.1.0", plugins=[plugin])
+    converter: Any = plugin.converter
+    for function in (_text, _pattern, _decimal, _change, _day, _choice, _example):
+        converter.add_attribute_function(function)
+    if form == "input":
+        converter.add_attribute_function(_number_too)
+    for name, cls in wanted.items():
+        spec.components.schema(name, schema=schema_of(cls))
+    found: dict[str, JsonSchema] = spec.to_dict()["components"]["schemas"]
+    described = {**parts, **wanted}
+    return {name: _finished(described[name], found[name], form) for name in sorted(found)}
+
+
+def parts_of(cls: type) -> Iterator[type]:
+    """Every value class a contract is made of, at any depth."""
+    for hint in get_type_hints(cls).values():
+        for part in _classes(hint):
+            yield part
+            yield from parts_of(part)
+
+
+def _classes(hint: Any) -> Iterator[type]:
+    if isinstance(hint, type) and is_dataclass(hint):
+        yield hint
+    for argument in get_args(hint):
+        yield from _classes(argument)
+
+
+def _component(cls: type, *, is_part: bool, form: Form) -> str:
+    return cls.__name__ + ("Input" if is_part and form == "input" else "")
+
+
+def _part_name(schema: Schema | type[Schema], *, form: Form) -> str:
+    """apispec asks for the name of a nested schema; marshmallow-dataclass names a schema after its dataclass."""
+    cls = schema if isinstance(schema, type) else type(schema)
+    return _component(cls, is_part=True, form=form)
+
+
+def _finished(cls: type, schema: JsonSchema, form: Form) -> JsonSchema:
+    """Add what apispec can't know: the docstring, and that readers of events tolerate unknown fields."""
+    described = {"description": summary} if (summary := docstring(cls)) else {}
+    return {**described, **schema, "additionalProperties": form == "output"}
+
+
+def docstring(cls: type) -> str:
+    """The docstring somebody wrote, or "" - not the signature that `dataclass` puts in its place."""
+    text = inspect.cleandoc(cls.__doc__ or "")
+    return "" if text.startswith(f"{cls.__name__}(") else text
+
+
+def _rebased(node: Any, base: str) -> Any:
+    """The same schema with its references pointing below `base`."""
+    if isinstance(node, dict):
+        return {
+            key: base + value.removeprefix(COMPONENTS) if key == "$ref" else _rebased(value, base)
+            for key, value in node.items()
+        }
+    return [_rebased(item, base) for item in node] if isinstance(node, list) else node
+
+
+# -- what apispec does not know of our field types; each function runs after apispec's own -------------------------
+
+
+def _typed(field: fields.Field[Any], *types: str) -> JsonSchema:
+    names = [*types, "null"] if field.allow_none else list(types)
+    return {"type": names[0] if len(names) == 1 else names}
+
+
+def _text(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    if not isinstance(field, TextField):
+        return {}
+    return {"pattern": SOME_TEXT if field.shortest else ANY_TEXT}
+
+
+def _pattern(_: Any, __: fields.Field[Any], *, ret: JsonSchema) -> JsonSchema:
+    r"""JSON Schema's regular expressions have no \Z."""
+    pattern = ret.get("pattern", "")
+    return {"pattern": pattern.removesuffix(r"\Z") + TEXT_END} if pattern.endswith(r"\Z") else {}
+
+
+def _decimal(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    if not isinstance(field, DecimalField):
+        return {}
+    zeros = len(f"{field.highest:f}") - 1  # the upper bounds are powers of ten
+    not_zero = "(?=.*[1-9])" if field.lowest else ""
+    number = rf"[0-9]{{1,{zeros}}}(\.[0-9]{{1,{field.digits}}})?"
+    highest = rf"10{{{zeros}}}(\.0{{1,{field.digits}}})?"
+    return {**_typed(field, "string"), "format": "decimal", "pattern": f"^{not_zero}({number}|{highest}){TEXT_END}"}
+
+
+def _number_too(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    if not isinstance(field, DecimalField):
+        return {}
+    step = 10**-field.digits
+    return {
+        **_typed(field, "string", "number"),
+        "minimum": step if field.lowest else 0,
+        "maximum": int(field.highest),
+        "multipleOf": step,
+    }
+
+
+def _change(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    return {"not": {"const": 0}} if isinstance(field, ChangeField) else {}
+
+
+def _day(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    return {"pattern": SINCE_1900} if isinstance(field, DayField) else {}
+
+
+def _choice(_: Any, field: fields.Field[Any], *, ret: JsonSchema) -> JsonSchema:
+    """A Literal: marshmallow-dataclass makes a field without a type of it."""
+    return _typed(field, "string") if "enum" in ret and "type" not in ret else {}
+
+
+def _example(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    example = next((text for kind, text in EXAMPLES.items() if isinstance(field, kind)), None)
+    return {"examples": [example]} if example else {}

@@ -1,0 +1,58 @@
+"""`salestream`: the one command.  Each role of each service starts here.
+
+The api role runs under eventlet, whose patching must come before any other import; hence the imports inside.
+"""
+# ruff: noqa: PLC0415 - see above
+
+import argparse
+import sys
+
+ROLES = ("api", "relay", "projector", "saga", "worker")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.command == "run" and options.role == "api":
+        import eventlet
+
+        eventlet.monkey_patch()
+    from chassis.cli import run_command
+
+    return run_command(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="salestream", description="Salestream: sales orders by events.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a role (worker: relay, projector and saga in one process)")
+    run.add_argument("role", choices=ROLES)
+    run.add_argument("--service", nargs="*", default=[], metavar="NAME", help="only these services (default: all)")
+
+    token = commands.add_parser("token", help="issue a bearer token for a demo user or given roles")
+    token.add_argument("user", help="a user of deploy/demo_users.toml, or any name together with --roles")
+    token.add_argument("--roles", help="roles for a name that is no demo user, e.g. SAL,SUP")
+    token.add_argument("--hours", type=float, default=8.0, help="how long it is valid (default 8)")
+
+    commands.add_parser("topics", help="create the Kafka topics that do not exist yet")
+
+    contracts = commands.add_parser("contracts", help="regenerate the documents under contracts/")
+    contracts.add_argument("--check", action="store_true", help="write nothing, fail when something would change")
+
+    views = commands.add_parser("views", help="list read models, or rebuild one from event one")
+    actions = views.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="each view with its collection and how far it is")
+    rebuild = actions.add_parser("rebuild", help="build it beside the live one, compare, switch")
+    rebuild.add_argument("name")
+    rebuild.add_argument("--compare-only", action="store_true", help="don't switch; exit 1 when they differ")
+
+    dlq = commands.add_parser("dlq", help="records set aside: list, show, replay, drop")
+    dlq.add_argument("action", choices=("groups", "list", "show", "replay", "drop"))
+    dlq.add_argument("group", nargs="?", help="the consumer group, e.g. reports")
+    dlq.add_argument("--number", type=int, help="one record; default for replay and drop: all of the group")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Prometheus metrics of every piece of the chassis, declared in one place."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+HTTP_SECONDS = Histogram("salestream_http_seconds", "HTTP requests", ["route", "status"], buckets=_FAST)
+COMMANDS = Counter(
+    "salestream_commands_total", "Commands by outcome (ok or error code)", ["service", "command", "outcome"]
+)
+BATCH = Histogram("salestream_append_batch_commands", "Commands in one commit", ["service"], buckets=_SIZES)
+COMMIT_SECONDS = Histogram("salestream_commit_seconds", "One commit of the event store", ["service"], buckets=_FAST)
+CONFLICTS = Counter(
+    "salestream_append_conflicts_total", "Commits refused because another writer was first", ["service"]
+)
+QUEUE = Gauge("salestream_writer_queue", "Commands waiting for the writer", ["service"])
+OUTBOX_LAG = Gauge("salestream_outbox_lag_events", "Stored events not yet on Kafka", ["service"])
+PUBLISHED = Counter("salestream_published_total", "Records put onto Kafka", ["service"])
+CONSUMED = Counter("salestream_consumed_total", "Records taken from Kafka", ["group"])
+DUPLICATES = Counter("salestream_duplicate_events_total", "Records seen before and skipped", ["group"])
+CONSUMER_LAG = Gauge("salestream_consumer_lag_records", "Records on Kafka not yet consumed", ["group"])
+FRESHNESS = Gauge("salestream_projection_freshness_seconds", "Age of the newest event a view has applied", ["view"])
+SAGA_AGE = Histogram(
+    "salestream_saga_step_seconds", "Time from an event to the saga's reaction", ["saga"], buckets=_FAST
+)
+SAGA_ATTENTION = Counter("salestream_saga_needs_attention_total", "Sagas that gave up waiting for a step", ["saga"])
+DLQ = Counter("salestream_dlq_total", "Records put onto a dead-letter topic", ["group"])

@@ -1,0 +1,258 @@
+"""Runs roles: builds what a process hosts, starts it, answers health checks, and stops it cleanly on SIGTERM."""
+
+import json
+import logging
+import signal
+import threading
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import FrameType
+from typing import Any
+
+import structlog
+from kafka import KafkaProducer
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from chassis.api import Api
+from chassis.auth import TokenVerifier
+from chassis.catalogue import Catalogue
+from chassis.config import Config
+from chassis.consumer import Consumer
+from chassis.inbox import Inbox
+from chassis.kafka import create_topics, producer
+from chassis.projector import Projector, connect
+from chassis.relay import Relay
+from chassis.saga import SagaRunner
+from chassis.store import EventStore, open_store
+from chassis.writer import Writer
+
+log = structlog.get_logger()
+
+
+def configure_logging(level: str) -> None:
+    """structlog as JSON lines on standard output; other libraries' warnings go the same way."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(
+        level=logging.WARNING, format='{"level":"%(levelname)s","logger":"%(name)s","event":"%(message)s"}'
+    )
+
+
+class Process:
+    """What one process shares: configuration, catalogue, stores and one Kafka producer, each made when first needed."""
+
+    def __init__(self, config: Config, only: Collection[str] = ()) -> None:
+        self.config = config
+        self.catalogue = Catalogue.read(only)
+        self._stores: dict[str, EventStore] = {}
+        self._producer_lock = threading.Lock()
+
+    def store(self, name: str) -> EventStore:
+        if name not in self._stores:
+            self._stores[name] = open_store(name, self.config)
+        return self._stores[name]
+
+    @cached_property
+    def _made_producer(self) -> KafkaProducer:
+        return producer(self.config)
+
+    def producer(self) -> KafkaProducer:
+        with self._producer_lock:
+            return self._made_producer
+
+    def prepare(self) -> None:
+        """Create the topics that are missing."""
+        created = create_topics(self.config, Catalogue.read().groups())
+        if created:
+            log.info("topics created", topics=created)
+
+    def close(self) -> None:
+        if "_made_producer" in self.__dict__:
+            self._made_producer.close(timeout=10)
+        for store in self._stores.values():
+            store.close()
+
+
+def run_api(config: Config, only: Collection[str]) -> int:
+    """The api role: HTTP and the inboxes of the hosted services, under nameko."""
+    from nameko.runners import ServiceRunner  # noqa: PLC0415
+
+    from chassis.http import WORKERS, http_service, inbox_service  # noqa: PLC0415 - needs eventlet's patching first
+
+    process = Process(config, only)
+    process.prepare()
+    writers = {
+        s.name: Writer(s, process.store(s.name), max_queue=config.max_queue) for s in process.catalogue.services()
+    }
+    api = build_api(process, writers)
+    runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
+    runner.add_service(http_service(api.routes(), config.max_body_bytes))
+    for writer in writers.values():
+        writer.start()
+        inbox = Inbox(writer, config.zone)
+        if inbox.topics():
+            runner.add_service(inbox_service(config, inbox, process.producer))
+    stopping = _on_signal(lambda: _stop_runner(runner))
+    runner.start()
+    log.info("api ready", address=config.http_address, services=sorted(writers))
+    try:
+        runner.wait()
+    finally:
+        for writer in writers.values():
+            writer.stop()
+        process.close()
+    log.info("api stopped", by_signal=stopping.is_set())
+    return 0
+
+
+def _stop_runner(runner: Any) -> None:
+    import eventlet  # noqa: PLC0415
+
+    eventlet.spawn(runner.stop)
+
+
+def build_api(process: Process, writers: dict[str, Writer]) -> Api:
+    """The edge of a process with these writers."""
+    views = process.catalogue.views()
+    database = connect(process.config) if views else None
+
+    def problems() -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, writer in writers.items():
+            try:
+                writer.store.last_position()
+            except Exception as error:  # the answer to "are you ready" is the reason why not
+                found[f"store {name}"] = repr(error)
+        if database is not None:
+            try:
+                database.command("ping")
+            except Exception as error:  # as above
+                found["mongodb"] = repr(error)
+        return found
+
+    return Api(process.config, writers, views, database, TokenVerifier(process.config), ready=problems)
+
+
+Loop = Callable[[threading.Event], None]
+
+
+def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> int:
+    """The roles without eventlet: relays, projector and saga, each in a thread of one plain process."""
+    process = Process(config, only)
+    process.prepare()
+    loops: dict[str, Loop] = {}
+    if "relay" in roles:
+        loops |= relay_loops(process)
+    if "projector" in roles:
+        loops |= projector_loops(process)
+    if "saga" in roles:
+        loops |= saga_loops(process)
+    stop = threading.Event()
+    failed: list[str] = []
+    threads = [
+        threading.Thread(target=_guard, args=(name, loop, stop, failed), name=name, daemon=True)
+        for name, loop in loops.items()
+    ]
+    health = _health_server(config, threads)
+    stopping = _on_signal(stop.set)
+    for thread in threads:
+        thread.start()
+    log.info("worker ready", roles=list(roles), loops=list(loops))
+    while not stop.wait(1.0):
+        pass
+    for thread in threads:
+        thread.join(timeout=20)
+    health.shutdown()
+    process.close()
+    log.info("worker stopped", by_signal=stopping.is_set(), failed=failed)
+    return 1 if failed else 0
+
+
+def _guard(name: str, loop: Loop, stop: threading.Event, failed: list[str]) -> None:
+    """Run a loop; one that fails for good ends the process, so that its supervisor starts it again."""
+    try:
+        loop(stop)
+    except Exception:
+        log.exception("loop failed", loop=name)
+        failed.append(name)
+        stop.set()
+
+
+def relay_loops(process: Process) -> dict[str, Loop]:
+    loops: dict[str, Loop] = {}
+    for name in process.catalogue.with_role("relay"):
+        relay = Relay(process.store(name), process.producer())
+        relay.check_not_behind(process.config)
+        loops[f"relay-{name}"] = relay.run
+    return loops
+
+
+def projector_loops(process: Process) -> dict[str, Loop]:
+    if not process.catalogue.with_role("projector"):
+        return {}
+    projector = Projector(connect(process.config), process.catalogue.views("projector"))
+    return {"projector": Consumer(process.config, projector, process.producer).run}
+
+
+def saga_loops(process: Process) -> dict[str, Loop]:
+    timeout = timedelta(seconds=process.config.saga_timeout_seconds)
+    loops: dict[str, Loop] = {}
+    for name, saga in process.catalogue.sagas():
+        runner = SagaRunner(saga, process.store(name), timeout=timeout)
+        loops[f"saga-{saga.name}"] = Consumer(process.config, runner, process.producer).run
+    return loops
+
+
+def _on_signal(act: Callable[[], None]) -> threading.Event:
+    """Do `act` once on SIGTERM or SIGINT."""
+    seen = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not seen.is_set():
+            seen.set()
+            act()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+    return seen
+
+
+def _health_server(config: Config, threads: Sequence[threading.Thread]) -> ThreadingHTTPServer:
+    """/livez, /readyz and /metrics of a worker."""
+
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            dead = [thread.name for thread in threads if not thread.is_alive()]
+            if self.path == "/metrics":
+                self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
+            elif self.path in ("/livez", "/readyz"):
+                body = json.dumps({"status": "failed" if dead else "ok", "dead": dead}).encode()
+                self._answer(503 if dead else 200, body, "application/json")
+            else:
+                self._answer(404, b"{}", "application/json")
+
+        def _answer(self, status: int, body: bytes, kind: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Health checks are not logged."""
+
+    host, _, port = config.health_address.rpartition(":")
+    server = ThreadingHTTPServer((host or "127.0.0.1", int(port)), Health)
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    return server

@@ -1,0 +1,248 @@
+"""The projector: feeds views from Kafka.  A view's documents and its offsets change in one MongoDB transaction.
+
+Each view has a state document: the collection that is live, how far each source is applied, and a revision that
+fences a second projector.  A rebuild fills a collection beside the live one from event one, catches up, and switches.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import structlog
+from pymongo import MongoClient, UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from chassis import metrics
+from chassis.config import Config
+from chassis.consumer import Fenced, Progress
+from chassis.kafka import Incoming, PoisonRecord
+from chassis.views import EventInfo, Operation, View, operation
+from contracts.declare import REGISTRY
+
+log = structlog.get_logger()
+
+STATES = "_views"
+GROUP = "reports"
+HEARTBEAT_SECONDS = 1.0
+Document = dict[str, Any]
+
+
+def connect(config: Config) -> "Database[Document]":
+    """The database of read models; majority writes."""
+    client: MongoClient[Document] = MongoClient(
+        config.mongodb_uri, tz_aware=True, w="majority", serverSelectionTimeoutMS=10_000, appname="salestream"
+    )
+    return client[config.mongodb_database]
+
+
+def mongo_key(source: str) -> str:
+    """A source ("orders.events:3") as a field name: without dots."""
+    return source.replace(".", "-")
+
+
+@dataclass
+class ViewState:
+    """How far one view is: its collection, generation, revision and progress."""
+
+    view: View
+    id: str
+    collection: str
+    generation: int
+    revision: int
+    progress: Progress
+    last_at: datetime | None = None
+
+    @classmethod
+    def of(cls, view: View, document: Document) -> "ViewState":
+        sources = document.get("sources", {}).values()
+        return cls(
+            view=view,
+            id=document["_id"],
+            collection=document["collection"],
+            generation=document["generation"],
+            revision=document["revision"],
+            progress=Progress(
+                {item["source"]: item["offset"] for item in sources},
+                {item["source"]: item["position"] for item in sources},
+            ),
+            last_at=document.get("last_at"),
+        )
+
+
+@dataclass
+class Projection:
+    """What a batch means for one view: writes in order, and the progress after them."""
+
+    state: ViewState
+    progress: Progress
+    operations: list[Operation] = field(default_factory=list)
+    last_at: datetime | None = None
+
+    def apply(self, record: Incoming) -> None:
+        """Take a record in.  Raises PoisonRecord when the view's handler can't deal with it."""
+        if not self.progress.accept(record):
+            return
+        assert record.at is not None
+        self.last_at = record.at
+        handler = self.state.view.handlers.get(type(record.fact))
+        if handler is None:
+            return
+        info = EventInfo(
+            id=record.id,
+            type=record.type,
+            at=record.at,
+            source=record.source,
+            position=record.position,
+            user_id=record.headers.get("ce_authid", ""),
+        )
+        try:
+            self.operations += [operation(change, info) for change in handler(record.fact, info)]
+        except Exception as error:  # a handler is a pure function: what fails once fails always
+            raise PoisonRecord(f"view {self.state.view.name}: {type(error).__name__}: {error}") from error
+
+
+class Projector:
+    """Keeps a set of views up to date (a `chassis.consumer.Handler`)."""
+
+    def __init__(self, database: "Database[Document]", views: Sequence[View], *, group: str = GROUP) -> None:
+        self.group = group
+        self._database = database
+        self._views = views
+        self._states: list[ViewState] = []
+        self._beat_at = datetime.min.replace(tzinfo=UTC)
+
+    def topics(self) -> Sequence[str]:
+        return sorted({REGISTRY.event_of(fact).topic for view in self._views for fact in view.handlers})
+
+    def wanted(self) -> Mapping[str, type]:
+        facts = {fact for view in self._views for fact in view.handlers}
+        return {REGISTRY.event_of(fact).name: fact for fact in facts}
+
+    def offsets(self, sources: Sequence[str]) -> Mapping[str, int]:
+        """The lowest offset any view needs, per source; read from MongoDB the first time."""
+        if not self._states:
+            self._states = [self._load(view) for view in self._views]
+        return {s: min(state.progress.offsets.get(s, 0) for state in self._states) for s in sources}
+
+    def _load(self, view: View) -> ViewState:
+        return ViewState.of(view, open_state(self._database, view, live_id(view)))
+
+    def process(self, records: Sequence[Incoming]) -> None:
+        batch = [
+            Projection(state, Progress(state.progress.offsets, state.progress.positions)) for state in self._states
+        ]
+        for projection in batch:
+            for record in records:
+                projection.apply(record)
+        try:
+            commit(self._database, batch)
+        except Fenced:
+            self._states = []
+            raise
+        for projection in batch:
+            if projection.last_at:
+                age = (datetime.now(UTC) - projection.last_at).total_seconds()
+                metrics.FRESHNESS.labels(projection.state.view.name).set(age)
+
+    def idle(self) -> None:
+        """Tell that the views are current although nothing happened."""
+        now = datetime.now(UTC)
+        if (now - self._beat_at).total_seconds() >= HEARTBEAT_SECONDS and self._states:
+            self._beat_at = now
+            self._database[STATES].update_many(
+                {"_id": {"$in": [s.id for s in self._states]}}, {"$set": {"idle_at": now}}
+            )
+
+
+def live_id(view: View) -> str:
+    return view.name
+
+
+def open_state(database: "Database[Document]", view: View, id: str, collection: str | None = None) -> Document:
+    """The state document of a view, made with its collection and indexes when it does not exist."""
+    states = database[STATES]
+    found = states.find_one({"_id": id})
+    if found is None:
+        name = collection or view.name
+        fresh = {"_id": id, "view": view.name, "collection": name, "generation": 1}
+        prepare_collection(database, view, name)
+        states.update_one({"_id": id}, {"$setOnInsert": {**fresh, "revision": 0, "sources": {}}}, upsert=True)
+        found = states.find_one({"_id": id})
+        assert found is not None
+    return found
+
+
+def prepare_collection(database: "Database[Document]", view: View, name: str) -> None:
+    """Make a view's collection and its indexes (a transaction can't)."""
+    if name not in database.list_collection_names():
+        database.create_collection(name)
+    for index in view.indexes:
+        database[name].create_index([(f.lstrip("-"), -1 if f.startswith("-") else 1) for f in index])
+
+
+def commit(database: "Database[Document]", batch: Sequence[Projection]) -> None:
+    """Write what a batch means for some views and their new offsets, all or nothing.  Raises Fenced."""
+    with database.client.start_session() as session:
+        session.with_transaction(
+            partial(_write, database, batch),
+            read_concern=ReadConcern("snapshot"),
+            write_concern=WriteConcern("majority"),
+        )
+    for projection in batch:
+        state = projection.state
+        state.revision += 1
+        state.progress = projection.progress
+        state.last_at = projection.last_at or state.last_at
+
+
+def _write(database: "Database[Document]", batch: Sequence[Projection], session: ClientSession) -> None:
+    for projection in batch:
+        if projection.operations:
+            _bulk(database, projection, session)
+    result = database[STATES].bulk_write([_advance(projection) for projection in batch], session=session)
+    if result.matched_count != len(batch):
+        raise Fenced("another projector, or a rebuild that switched a view")
+
+
+def _bulk(database: "Database[Document]", projection: Projection, session: ClientSession) -> None:
+    try:
+        database[projection.state.collection].bulk_write(projection.operations, session=session)
+    except BulkWriteError as error:
+        codes = {item.get("code") for item in (error.details or {}).get("writeErrors", ())}
+        if codes & {112, 251}:  # WriteConflict, NoSuchTransaction: may work later
+            raise
+        raise PoisonRecord(f"view {projection.state.view.name}: {str(error.details)[:500]}") from error
+
+
+def _advance(projection: Projection) -> UpdateOne:
+    state, progress = projection.state, projection.progress
+    changed = {
+        f"sources.{mongo_key(source)}": {
+            "source": source,
+            "offset": offset,
+            "position": progress.positions.get(source, 0),
+        }
+        for source, offset in progress.offsets.items()
+        if offset != state.progress.offsets.get(source)
+    }
+    more = {"last_at": projection.last_at} if projection.last_at else {}
+    return UpdateOne(
+        {"_id": state.id, "revision": state.revision, "generation": state.generation},
+        {"$set": {**changed, **more}, "$inc": {"revision": 1}},
+    )
+
+
+def project_list(view: View, events: Iterable[tuple[Any, EventInfo]]) -> list[Operation]:
+    """The writes that a list of events means; for tests without Kafka."""
+    found: list[Operation] = []
+    for fact, info in events:
+        handler = view.handlers.get(type(fact))
+        if handler is not None:
+            found += [operation(change, info) for change in handler(fact, info)]
+    return found

@@ -1,0 +1,318 @@
+"""Queries on views: parameters checked, the caller's scope applied, pages, exports, and how fresh the answer is."""
+
+import base64
+import csv
+import io
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any
+
+import msgspec
+from bson import Decimal128
+from openpyxl import Workbook
+from pymongo.database import Database
+
+from chassis.auth import Principal
+from chassis.consistency import Token
+from chassis.projector import STATES, live_id, mongo_key
+from chassis.views import Exact, Filter, Range, View, Words
+from contracts.errors import Refused, not_found
+from contracts.permissions import SCOPE_ALL, SCOPE_SUBORDINATES
+
+Document = dict[str, Any]
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+EXPORT_LIMIT = 100_000
+WAIT_SECONDS = 5.0
+PAGING = ("limit", "cursor", "sort", "count", "format")
+FORMATS = ("json", "csv", "xlsx")
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How current an answer is: everything up to `as_of` is in it, and every event up to `positions`."""
+
+    as_of: datetime | None
+    positions: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows of a list, the cursor of the next page, the total if asked for, and how fresh they are."""
+
+    items: list[Document]
+    next: str | None
+    freshness: Freshness
+    total: int | None = None
+
+
+class ViewReader:
+    """Answers queries on one view."""
+
+    def __init__(
+        self, database: "Database[Document]", view: View, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._database = database
+        self._view = view
+        self._sleep = sleep
+        self._names = [item.name for item in fields(view.row)]
+
+    # -- what callers use
+
+    def one(self, principal: Principal, key: str, token: Token | None) -> tuple[Document, Freshness]:
+        """The row with this key.  Raises Refused NOT_FOUND, also for a row outside the caller's scope."""
+        state, freshness = self._ready(token)
+        condition = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.where)]}
+        found = self._database[state["collection"]].find_one(condition)
+        if found is None:
+            raise not_found(self._view.what, self._view.detail or self._view.path.rpartition("{")[2].rstrip("}"))
+        return self._row(found, principal), freshness
+
+    def page(self, principal: Principal, params: Mapping[str, Sequence[str]], token: Token | None) -> Page:
+        """One page of the list.  Raises Refused VALIDATION naming the parameter at fault."""
+        condition, sort, limit = self._parse(principal, params)
+        state, freshness = self._ready(token)
+        collection = self._database[state["collection"]]
+        total = None
+        if _one(params, "count") in ("true", "1"):
+            total = collection.count_documents(condition, maxTimeMS=10_000)
+        after = self._after(_one(params, "cursor"), sort)
+        full = {"$and": [condition, after]} if after else condition
+        cursor = collection.find(full, max_time_ms=10_000).sort(_mongo_sort(sort)).limit(limit + 1)
+        documents = list(cursor)
+        more = documents[limit - 1] if len(documents) > limit else None
+        return Page(
+            items=[self._row(document, principal) for document in documents[:limit]],
+            next=_encode_cursor(more, sort) if more else None,
+            freshness=freshness,
+            total=total,
+        )
+
+    def export(
+        self, principal: Principal, params: Mapping[str, Sequence[str]], token: Token | None, format: str
+    ) -> bytes:
+        """All rows of a list as CSV or Excel.  Cells that a spreadsheet would take for a formula are made text."""
+        condition, sort, _ = self._parse(principal, params)
+        state, _ = self._ready(token)
+        cursor = (
+            self._database[state["collection"]]
+            .find(condition, max_time_ms=60_000)
+            .sort(_mongo_sort(sort))
+            .limit(EXPORT_LIMIT)
+        )
+        names = [name for name in self._names if self._may_see(name, principal)]
+        rows = ([_cell(self._row(document, principal).get(name)) for name in names] for document in cursor)
+        return _csv(names, rows) if format == "csv" else _xlsx(self._view.name, names, rows)
+
+    # -- freshness
+
+    def _ready(self, token: Token | None) -> tuple[Document, Freshness]:
+        """The view's state, after waiting (bounded) until it has what the token promises."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        pause = 0.004
+        while True:
+            state = self._database[STATES].find_one({"_id": live_id(self._view)})
+            if state is None:
+                raise Refused("UNAVAILABLE", f"The view {self._view.name} is not built yet: start a projector.")
+            if token is None or token.reached_by(partial(_position, state)):
+                return state, _freshness(state)
+            if time.monotonic() > deadline:
+                raise Refused("UNAVAILABLE", "The view has not caught up with your change yet; try again in a second.")
+            self._sleep(pause)
+            pause = min(pause * 1.5, 0.05)
+
+    # -- parameters
+
+    def _parse(
+        self, principal: Principal, params: Mapping[str, Sequence[str]]
+    ) -> tuple[Document, tuple[str, int], int]:
+        conditions: list[Document] = [dict(self._view.where), self._scope(principal)]
+        for name, values in params.items():
+            if name in PAGING:
+                continue
+            conditions.append(self._condition(name, values))
+        return {"$and": conditions}, self._sort(_one(params, "sort")), _limit(_one(params, "limit"))
+
+    def _condition(self, name: str, values: Sequence[str]) -> Document:
+        for base, rule in self._view.filters.items():
+            if isinstance(rule, Range) and name in (f"{base}_from", f"{base}_to"):
+                bound = "$gte" if name.endswith("_from") else "$lte"
+                return {rule.field or base: {bound: _bound(name, rule, values[-1])}}
+            if name == base and not isinstance(rule, Range):
+                return _matches(name, rule, values)
+        known = ", ".join(sorted({*parameter_names(self._view.filters), *PAGING}))
+        raise Refused("VALIDATION", f"{name}: unknown parameter; there are {known}.", field=name)
+
+    def _scope(self, principal: Principal) -> Document:
+        scope = self._view.scope
+        if scope is None or not principal.roles.isdisjoint(SCOPE_ALL):
+            return {}
+        mine = [{scope.owner: str(principal.user_id)}]
+        if scope.superior and not principal.roles.isdisjoint(SCOPE_SUBORDINATES):
+            mine.append({scope.superior: str(principal.user_id)})
+        return {"$or": mine}
+
+    def _sort(self, text: str | None) -> tuple[str, int]:
+        text = text or self._view.order
+        name, direction = text.lstrip("-"), -1 if text.startswith("-") else 1
+        if name not in {s.lstrip("-") for s in (*self._view.sorts, self._view.order)}:
+            allowed = ", ".join(self._view.sorts)
+            raise Refused("VALIDATION", f"sort: must be one of {allowed}, with - before it to turn it.", field="sort")
+        return name, direction
+
+    def _after(self, cursor: str | None, sort: tuple[str, int]) -> Document | None:
+        if not cursor:
+            return None
+        try:
+            value, key = _decode_cursor(cursor)
+        except (ValueError, TypeError, msgspec.DecodeError, InvalidOperation) as error:
+            raise Refused("VALIDATION", "cursor: take it from `next` of the page before.", field="cursor") from error
+        name, direction = sort
+        beyond = "$gt" if direction == 1 else "$lt"
+        if name == "_id":
+            return {"_id": {beyond: key}}
+        return {"$or": [{name: {beyond: value}}, {name: value, "_id": {"$gt": key}}]}
+
+    # -- rows
+
+    def _may_see(self, name: str, principal: Principal) -> bool:
+        right = self._view.hidden.get(name)
+        return right is None or principal.may(right)
+
+    def _row(self, document: Document, principal: Principal) -> Document:
+        shown = {**document, "id": document["_id"]}
+        for name, compute in self._view.computed.items():
+            shown[name] = compute(document)
+        return {name: plain(shown.get(name)) for name in self._names if self._may_see(name, principal)}
+
+
+def parameter_names(filters: Mapping[str, Filter]) -> list[str]:
+    """The query parameters that some filters give."""
+    names: list[str] = []
+    for name, rule in filters.items():
+        names += [f"{name}_from", f"{name}_to"] if isinstance(rule, Range) else [name]
+    return names
+
+
+def plain(value: Any) -> Any:
+    """A stored value as JSON shows it: amounts as text, moments in RFC 3339."""
+    if isinstance(value, Decimal128):
+        return str(value.to_decimal())
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items() if not name.startswith("_")}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return value
+
+
+def _position(state: Document, source: str) -> int:
+    return int(state.get("sources", {}).get(mongo_key(source), {}).get("position", 0))
+
+
+def _freshness(state: Document) -> Freshness:
+    moments = [moment for name in ("last_at", "idle_at") if (moment := state.get(name))]
+    positions = {item["source"]: int(item["position"]) for item in state.get("sources", {}).values()}
+    return Freshness(max(moments) if moments else None, positions)
+
+
+def _one(params: Mapping[str, Sequence[str]], name: str) -> str | None:
+    values = params.get(name)
+    return values[-1] if values else None
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_LIMIT
+    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
+        raise Refused("VALIDATION", f"limit: must be a whole number from 1 to {MAX_LIMIT}.", field="limit")
+    return int(text)
+
+
+def _matches(name: str, rule: Exact | Words, values: Sequence[str]) -> Document:
+    if any("\x00" in value or len(value) > 500 for value in values):
+        raise Refused("VALIDATION", f"{name}: too long, or with control characters.", field=name)
+    if isinstance(rule, Exact):
+        if rule.whole and not all(re.fullmatch(r"-?[0-9]{1,15}", value) for value in values):
+            raise Refused("VALIDATION", f"{name}: must be a whole number.", field=name)
+        return {rule.field or name: {"$in": [int(value) if rule.whole else value for value in values]}}
+    words = " ".join(values).split()
+    return {
+        "$and": [
+            {"$or": [{field: {"$regex": re.escape(word), "$options": "i"}} for field in rule.fields]} for word in words
+        ]
+        or [{}]
+    }
+
+
+def _bound(name: str, rule: Range, text: str) -> Any:
+    try:
+        if rule.kind is date:
+            return date.fromisoformat(text).isoformat()
+        if rule.kind is Decimal:
+            number = Decimal(text)
+            if not number.is_finite() or abs(number) > Decimal("1e15"):
+                raise ValueError("out of bounds")
+            return Decimal128(number.quantize(Decimal("0.01")))
+        if not re.fullmatch(r"-?[0-9]{1,15}", text):
+            raise ValueError("not a whole number")
+        return int(text)
+    except (ValueError, InvalidOperation) as error:
+        kind = {date: "a day such as 2026-01-31", Decimal: "an amount such as 12.50", int: "a whole number"}[rule.kind]
+        raise Refused("VALIDATION", f"{name}: must be {kind}.", field=name) from error
+
+
+def _mongo_sort(sort: tuple[str, int]) -> list[tuple[str, int]]:
+    name, direction = sort
+    return [(name, direction)] if name == "_id" else [(name, direction), ("_id", 1)]
+
+
+def _encode_cursor(document: Document, sort: tuple[str, int]) -> str:
+    value = document.get(sort[0])
+    kind = "n" if isinstance(value, Decimal128) else "t" if isinstance(value, datetime) else "j"
+    text = str(value.to_decimal()) if isinstance(value, Decimal128) else value
+    return base64.urlsafe_b64encode(msgspec.json.encode([kind, text, document["_id"]])).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str) -> tuple[Any, str]:
+    raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    kind, value, key = msgspec.json.decode(raw)
+    if not isinstance(key, str) or isinstance(value, (dict, list)):
+        raise TypeError("cursor")
+    if kind == "n":
+        return Decimal128(Decimal(value)), key
+    return (datetime.fromisoformat(value) if kind == "t" else value), key
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (dict, list)):
+        value = msgspec.json.encode(value).decode()
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value if re.fullmatch(r"-?[0-9.]+", value) else f"'{value}"
+    return value
+
+
+def _csv(names: Sequence[str], rows: Iterator[list[Any]]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(names)
+    writer.writerows(rows)
+    return b"\xef\xbb\xbf" + out.getvalue().encode()  # the mark lets Excel read Chinese and Japanese
+
+
+def _xlsx(title: str, names: Sequence[str], rows: Iterator[list[Any]]) -> bytes:
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(title[:31])
+    sheet.append(list(names))
+    for row in rows:
+        sheet.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()

@@ -1,0 +1,183 @@
+"""Rebuilding a view from event one, beside the live one (blue/green): build, catch up, compare, switch.
+
+The live collection serves queries until the switch, which is one update of the view's state document.  A running
+projector notices (its next write is fenced), loads the new state and goes on from there.
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+from uuid import uuid4
+
+from pymongo.database import Database
+
+from chassis.config import Config
+from chassis.consumer import Progress
+from chassis.kafka import Incoming, PartitionReader, PoisonRecord
+from chassis.projector import (
+    STATES,
+    Projection,
+    ViewState,
+    commit,
+    live_id,
+    open_state,
+)
+from chassis.views import View
+from contracts.declare import REGISTRY
+
+Document = dict[str, Any]
+BATCH = 1_000
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How a rebuild went: events read, seconds, documents in the new collection, and how many differ from the live."""
+
+    events: int
+    seconds: float
+    documents: int
+    differences: int | None
+
+
+class Rebuild:
+    """Rebuilds one view."""
+
+    def __init__(self, config: Config, database: "Database[Document]", view: View, out: TextIO = sys.stderr) -> None:
+        self._config = config
+        self._database = database
+        self._view = view
+        self._out = out
+        self._live_id = live_id(view)
+        self.figures: Figures | None = None
+
+    def run(self, *, switch: bool = True) -> bool:
+        """Build, compare and (unless told not to) switch; returns whether old and new were equal."""
+        live = open_state(self._database, self._view, self._live_id)
+        collection = f"{self._view.name}__{uuid4().hex[:8]}"
+        new_id = f"{self._view.name}#{collection[-8:]}"
+        open_state(self._database, self._view, new_id, collection)
+        reader = PartitionReader(
+            self._config,
+            f"rebuild-{self._view.name}",
+            sorted({REGISTRY.event_of(fact).topic for fact in self._view.handlers}),
+            {REGISTRY.event_of(fact).name: fact for fact in self._view.handlers},
+        )
+        try:
+            reader.seek({})
+            started = time.monotonic()
+            state, events = self._build(reader, new_id)
+            seconds = time.monotonic() - started
+        finally:
+            reader.close()
+        same_point, differences = self._compare(live["collection"], state)
+        documents = self._database[collection].estimated_document_count()
+        self.figures = Figures(events, seconds, documents, differences)
+        rate = events / seconds if seconds else 0
+        print(
+            f"{self._view.name}: {events} events in {seconds:.1f} s ({rate:.0f}/s), {documents} documents",
+            file=self._out,
+        )
+        if same_point:
+            print(f"compared with the live view: {differences} documents differ", file=self._out)
+        else:
+            print("the live view moved meanwhile: not compared document by document", file=self._out)
+        if switch:
+            self._switch(new_id)
+            print(f"switched to {collection}", file=self._out)
+        else:
+            self._drop(collection, new_id)
+        return differences in (0, None)
+
+    def _build(self, reader: PartitionReader, id: str) -> tuple[ViewState, int]:
+        state = self._state(id)
+        ends = {source: end for source, end in reader.end_offsets().items() if end}
+        events = 0
+        while any(state.progress.offsets.get(source, 0) < end for source, end in ends.items()):
+            records = reader.poll(500, BATCH)
+            if records:
+                events += sum(1 for record in records if record.fact is not None)
+                self._apply(state, records)
+                self._progress_line(state, ends)
+        return state, events
+
+    def _apply(self, state: ViewState, records: Sequence[Incoming]) -> None:
+        projection = Projection(state, Progress(state.progress.offsets, state.progress.positions))
+        for record in records:
+            if record.poison is not None:
+                raise PoisonRecord(f"{record.source} offset {record.offset}: {record.poison}")
+            projection.apply(record)
+        commit(self._database, [projection])
+
+    def _progress_line(self, state: ViewState, ends: Mapping[str, int]) -> None:
+        if self._out.isatty():
+            done = sum(min(state.progress.offsets.get(source, 0), end) for source, end in ends.items())
+            print(f"\r{done * 100 // max(1, sum(ends.values()))} %", end="\r", file=self._out, flush=True)
+
+    def _state(self, id: str) -> ViewState:
+        document = self._database[STATES].find_one({"_id": id})
+        assert document is not None
+        return ViewState.of(self._view, document)
+
+    def _compare(self, live_collection: str, new: ViewState) -> tuple[bool, int | None]:
+        """Whether both are at the same point, and then how many documents differ."""
+        live = self._state(self._live_id)
+        if live.progress.positions != new.progress.positions:
+            return False, None
+        pairs = _side_by_side(
+            self._database[live_collection].find().sort("_id"), self._database[new.collection].find().sort("_id")
+        )
+        return True, sum(1 for one, other in pairs if content(one) != content(other))
+
+    def _switch(self, new_id: str) -> None:
+        live = self._database[STATES].find_one({"_id": self._live_id})
+        document = self._database[STATES].find_one({"_id": new_id})
+        assert live is not None and document is not None
+        document = {**document, "_id": self._live_id, "generation": live["generation"] + 1}
+        self._database[STATES].replace_one({"_id": self._live_id}, document)
+        self._drop(live["collection"], new_id)
+
+    def _drop(self, collection: str, state_id: str) -> None:
+        self._database[STATES].delete_one({"_id": state_id})
+        self._database.drop_collection(collection)
+
+
+def content(document: Document | None) -> Document | None:
+    """What a document says, without the note of its last event: several sources interleave differently each time."""
+    if document is None:
+        return None
+    return {name: value for name, value in document.items() if name not in ("_event", "_event_at")}
+
+
+def _side_by_side(
+    one: Iterator[Document], other: Iterator[Document]
+) -> Iterator[tuple[Document | None, Document | None]]:
+    """Documents of two sorted cursors, paired by _id."""
+    left, right = next(one, None), next(other, None)
+    while left is not None or right is not None:
+        if right is None or (left is not None and left["_id"] < right["_id"]):
+            yield left, None
+            left = next(one, None)
+        elif left is None or right["_id"] < left["_id"]:
+            yield None, right
+            right = next(other, None)
+        else:
+            yield left, right
+            left, right = next(one, None), next(other, None)
+
+
+def view_states(database: "Database[Document]", views: Sequence[View]) -> list[str]:
+    """A line for each view: name, collection, generation, events seen, as of."""
+    lines = []
+    for view in views:
+        state = database[STATES].find_one({"_id": live_id(view)})
+        if state is None:
+            lines.append(f"{view.name}: not built yet")
+        else:
+            offsets = sum(int(item["offset"]) for item in state["sources"].values())
+            lines.append(
+                f"{view.name}: collection {state['collection']}, generation {state['generation']}, "
+                f"{offsets} records applied, as of {state.get('last_at')}"
+            )
+    return lines

@@ -1,0 +1,119 @@
+"""The relay: tails a service's event store and publishes its public events and outgoing commands onto Kafka.
+
+In the order of the log, at least once, always under the same ids.  The position is saved after the brokers'
+acknowledgements.  It polls (SQLite has no notification); the pause grows while there is nothing to do.
+"""
+
+import threading
+import time
+from typing import Any
+
+import structlog
+from kafka import KafkaProducer
+
+from chassis import metrics
+from chassis.commands import CommandSent
+from chassis.config import Config
+from chassis.kafka import PartitionReader, command_headers, event_headers
+from chassis.store import EventStore, Notification
+from contracts.declare import REGISTRY
+from contracts.schemas import decode
+
+log = structlog.get_logger()
+
+POSITION = "relay"
+BATCH = 500
+SHORTEST_PAUSE = 0.002
+LONGEST_PAUSE = 0.020
+SAVE_EVERY_SECONDS = 0.1
+COMMAND_SENT = "chassis.command-sent"
+
+
+class StoreBehindKafka(Exception):
+    """Kafka holds events that the store does not: the store was restored from an old copy (fault 31)."""
+
+
+class Relay:
+    """Publishes one service's store.  `step()` does one batch; `run()` goes on until `stop` is set."""
+
+    def __init__(self, store: EventStore, producer: KafkaProducer) -> None:
+        self._store = store
+        self._producer = producer
+        self._published = store.position(POSITION) or 0
+        self._saved = self._published
+        self._saved_at = time.monotonic()
+
+    def step(self) -> int:
+        """Publish the next batch; returns how many events it held.  Raises KafkaError when Kafka can't take them."""
+        batch = self._store.notifications(self._published, BATCH)
+        if batch:
+            sent = [future for event in batch if (future := self._send(event)) is not None]
+            self._producer.flush()
+            for future in sent:
+                future.get(timeout=60)
+            self._published = batch[-1].position
+            metrics.PUBLISHED.labels(self._store.name).inc(len(sent))
+        return len(batch)
+
+    def _send(self, event: Notification) -> Any:
+        if spec := REGISTRY.events.get(event.type):
+            headers = event_headers(spec, event, event.key)
+            return self._producer.send(spec.topic, value=event.data, key=event.key.encode(), headers=headers)
+        if event.type == COMMAND_SENT:
+            command = decode(CommandSent, event.data)
+            headers = command_headers(self._store.name, command.command, command.command_id, event.position, event.meta)
+            return self._producer.send(
+                f"{command.service}.commands", value=bytes(command.body), key=command.key.encode(), headers=headers
+            )
+        return None
+
+    def save(self, *, at_once: bool = False) -> None:
+        """Save the position, now and then: what is published twice after a crash has the same ids."""
+        now = time.monotonic()
+        if self._published != self._saved and (at_once or now - self._saved_at > SAVE_EVERY_SECONDS):
+            self._store.set_position(POSITION, self._published)
+            self._saved, self._saved_at = self._published, now
+
+    def run(self, stop: threading.Event) -> None:
+        pause = SHORTEST_PAUSE
+        while not stop.is_set():
+            try:
+                found = self.step()
+                self.save()
+            except Exception as error:  # Kafka or the store is away: nothing is lost, try again
+                log.warning("relay waits", service=self._store.name, error=repr(error))
+                stop.wait(0.5)
+                continue
+            metrics.OUTBOX_LAG.labels(self._store.name).set(
+                self._store.last_position() - self._published if found else 0
+            )
+            pause = SHORTEST_PAUSE if found else min(pause * 2, LONGEST_PAUSE)
+            if not found:
+                stop.wait(pause)
+        self.save(at_once=True)
+
+    def check_not_behind(self, config: Config) -> None:
+        """Raises StoreBehindKafka when a record on Kafka has a position the store does not reach."""
+        topic = f"{self._store.name}.events"
+        reader = PartitionReader(config, f"relay-check-{self._store.name}", [topic], {})
+        try:
+            ends = {source: end for source, end in reader.end_offsets().items() if end > 0}
+            if not ends:
+                return
+            reader.seek({source: end - 1 for source, end in ends.items()})
+            waiting, newest = set(ends), 0
+            deadline = time.monotonic() + 30
+            while waiting and time.monotonic() < deadline:
+                for record in reader.poll(500):
+                    if record.poison is None:
+                        newest = max(newest, record.position)
+                    if record.offset >= ends.get(record.source, 0) - 1:
+                        waiting.discard(record.source)
+        finally:
+            reader.close()
+        last = self._store.last_position()
+        if newest > last:
+            raise StoreBehindKafka(
+                f"{topic} holds position {newest}, the store of {self._store.name} ends at {last}: "
+                "it was restored from an old copy. See docs/runbooks/store-behind-kafka.md"
+            )

@@ -1,0 +1,113 @@
+"""What an `application.py` declares: a service's table of contents - its commands, one line each, and its replicas."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from chassis.domain import Aggregate, Context, aggregate_id
+from contracts.declare import REGISTRY, CommandSpec, ContractError
+
+A = TypeVar("A", bound=Aggregate)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Replica(Generic[R]):
+    """What a service must know of another one to decide: a keyed table fed from the other's events.
+
+    `row` is a dataclass; `feeds` maps each event to a function (row or None, event) -> row, or None to delete it;
+    `key` says under which key an event's row stands (default: the event's own key field).
+    """
+
+    name: str
+    row: type[R]
+    feeds: Mapping[type, Callable[[R | None, Any], R | None]]
+    key: Callable[[Any], str] | None = None
+    keys: Callable[[Any], Sequence[str]] | None = None  # where one event touches several rows
+
+    def keys_of(self, fact: Any) -> Sequence[str]:
+        if self.keys is not None:
+            return self.keys(fact)
+        if self.key is not None:
+            return [self.key(fact)]
+        return [str(getattr(fact, REGISTRY.event_of(type(fact)).key))]
+
+
+class Work(Protocol):
+    """The unit of work a command handler is given.  All it loads is saved in one transaction, or nothing is."""
+
+    @property
+    def context(self) -> Context: ...
+
+    def get(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
+        """The aggregate; raises Refused NOT_FOUND ("There is no such <what>.", naming `field`)."""
+
+    def find(self, cls: type[A], id: UUID) -> A | None:
+        """The aggregate, or None."""
+
+    def new(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
+        """A new aggregate; raises Refused DUPLICATE when the id is taken."""
+
+    def find_or_new(self, cls: type[A], id: UUID) -> A:
+        """The aggregate, or an empty one (version 0)."""
+
+    def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
+        """What this service knows of another's record."""
+
+    def has_any(self, replica: Replica[R], prefix: str) -> bool:
+        """Whether a replica has a row whose key begins with `prefix`."""
+
+
+Handler = Callable[[Any, Work], Aggregate]
+
+
+def change(cls: type[A], act: Callable[[A, Any, Context], None], *, what: str | None = None) -> Handler:
+    """The handler that loads the aggregate named by the command's key and lets it decide."""
+
+    def handler(command: Any, work: Work) -> A:
+        key = REGISTRY.command_of(type(command)).key
+        aggregate = work.get(cls, aggregate_id(getattr(command, key)), what=what or cls.__name__.lower(), field=key)
+        act(aggregate, command, work.context)
+        return aggregate
+
+    return handler
+
+
+def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> Handler:
+    """Like `change`, but an aggregate that does not exist yet starts empty."""
+
+    def handler(command: Any, work: Work) -> A:
+        key = REGISTRY.command_of(type(command)).key
+        aggregate = work.find_or_new(cls, aggregate_id(getattr(command, key)))
+        act(aggregate, command, work.context)
+        return aggregate
+
+    return handler
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service: what it does on each command it owns, and what it knows of other services."""
+
+    name: str
+    commands: Mapping[type, Handler]
+    replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        declared = {spec.cls for spec in REGISTRY.commands_of(self.name)}
+        if missing := declared - set(self.commands):
+            raise ContractError(f"{self.name}: no handler for {sorted(c.__name__ for c in missing)}")
+        if foreign := set(self.commands) - declared:
+            raise ContractError(f"{self.name}: not its commands: {sorted(c.__name__ for c in foreign)}")
+
+    def specs(self) -> list[CommandSpec]:
+        return [REGISTRY.command_of(cls) for cls in self.commands]
+
+    def replica_topics(self) -> dict[str, list[Replica[Any]]]:
+        """Kafka topic -> the replicas fed from it."""
+        topics: dict[str, list[Replica[Any]]] = {}
+        for replica in self.replicas:
+            for topic in sorted({REGISTRY.event_of(fact).topic for fact in replica.feeds}):
+                topics.setdefault(topic, []).append(replica)
+        return topics

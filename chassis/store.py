@@ -1,0 +1,581 @@
+"""The event store of one service: the `eventsourcing` library's recorders with what a command also leaves behind.
+
+One transaction holds the events, the remembered result of the command (idempotency), the rows of replicas, the
+positions consumed, and snapshots.  The three recorders (SQLite, PostgreSQL, memory) are extended at the hook the
+library offers for this, `_insert_events`.  A stored event is `{"data": <contract JSON>, "meta": {...}}` under its
+contract type, so the relay publishes the very bytes that were stored.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote, urlparse
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import (
+    IntegrityError,
+    Mapper,
+    ProcessRecorder,
+    StoredEvent,
+    Tracking,
+    Transcoder,
+)
+from eventsourcing.popo import POPOProcessRecorder
+from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
+from eventsourcing.sqlite import SQLiteFactory, SQLiteProcessRecorder
+from eventsourcing.utils import Environment
+from psycopg.sql import SQL, Identifier
+
+from chassis.config import Config, ConfigError
+from chassis.domain import INTERNAL_EVENTS, Aggregate, internal_name
+from contracts.declare import REGISTRY, ContractError
+from contracts.errors import Refused
+from contracts.schemas import decode, encode
+
+A = TypeVar("A", bound=Aggregate)
+
+Conflict = IntegrityError
+MAX_EVENT_BYTES = 900_000
+
+
+class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of every event besides its data: who, when, by which command, in which conversation."""
+
+    at: datetime
+    command_id: str
+    correlation_id: str
+    causation_id: str = ""
+    user_id: str = ""
+    user: str = ""
+    traceparent: str = ""
+
+
+class _State(msgspec.Struct):
+    data: msgspec.Raw
+    meta: msgspec.Raw
+    key: str = ""
+
+
+_state_decoder = msgspec.json.Decoder(_State)
+_meta_decoder = msgspec.json.Decoder(Meta)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A fact at its place in its stream, encoded: its stored type, Kafka key ("" for an internal one) and JSON."""
+
+    originator_id: UUID
+    originator_version: int
+    type: str
+    key: str
+    data: bytes
+    meta: bytes
+
+
+def recorded(aggregate_id: UUID, version: int, fact: Any, meta: bytes) -> Recorded:
+    """Encode a fact for the store.  Raises Refused TOO_LARGE for one that no broker would take."""
+    name, key = internal_name(type(fact)), ""
+    if name is None:
+        spec = REGISTRY.event_of(type(fact))
+        name, key = spec.name, str(getattr(fact, spec.key))
+    data = encode(fact)
+    if len(data) > MAX_EVENT_BYTES:
+        raise Refused("TOO_LARGE", f"The record would grow to {len(data)} bytes; {MAX_EVENT_BYTES} are allowed.")
+    return Recorded(aggregate_id, version, name, key, data, meta)
+
+
+@dataclass(frozen=True)
+class Notification:
+    """An event as the relay sees it: its position in the service's log and its JSON, not decoded."""
+
+    position: int
+    aggregate_id: UUID
+    version: int
+    type: str
+    key: str
+    data: bytes
+    meta: Meta
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """The remembered outcome of a command.  `fingerprint` tells a repeat from another command with the same key."""
+
+    command_id: str
+    fingerprint: str
+    reply: bytes
+
+
+@dataclass(frozen=True)
+class ReplicaRow:
+    """A row to write (or, with body None, to delete) in a replica."""
+
+    replica: str
+    key: str
+    body: bytes | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An aggregate's state at a version; `schema` identifies the class's fields, another one makes it worthless."""
+
+    aggregate_id: UUID
+    version: int
+    schema: str
+    state: bytes
+
+
+@dataclass
+class Transaction:
+    """All that is stored together."""
+
+    events: list[Recorded] = field(default_factory=list)
+    results: list[CommandResult] = field(default_factory=list)
+    rows: list[ReplicaRow] = field(default_factory=list)
+    positions: dict[str, int] = field(default_factory=dict)
+    snapshots: list[Snapshot] = field(default_factory=list)
+
+
+class ContractMapper(Mapper[UUID]):
+    """Stores facts under their contract type (or internal name), never under a Python path."""
+
+    def __init__(self) -> None:
+        super().__init__(_NoTranscoder())
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        event: Recorded = domain_event
+        key = b'"key":"' + event.key.encode() + b'",' if event.key else b""
+        state = b"{" + key + b'"data":' + event.data + b',"meta":' + event.meta + b"}"
+        return StoredEvent(event.originator_id, event.originator_version, event.type, state)
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        state = _state_decoder.decode(stored_event.state)
+        return decode(fact_class(stored_event.topic), state.data)
+
+
+class _NoTranscoder(Transcoder):
+    """The mapper encodes contracts itself; nothing may reach the library's transcoder."""
+
+    def encode(self, obj: Any) -> bytes:
+        raise ContractError(f"{type(obj).__name__} is not a fact")
+
+    def decode(self, data: bytes) -> Any:
+        raise ContractError("stored state is read by ContractMapper only")
+
+
+def fact_class(name: str) -> type:
+    """The class of a stored type."""
+    if name in REGISTRY.events:
+        return REGISTRY.events[name].cls
+    try:
+        return INTERNAL_EVENTS[name]
+    except KeyError:
+        raise ContractError(f"stored event type {name} is unknown to this version of the code") from None
+
+
+# -- recorders ----------------------------------------------------------------------------------------------------
+
+
+class Recorder(Protocol):
+    """What the three recorders add to the library's process recorder."""
+
+    def result(self, command_id: str) -> CommandResult | None: ...
+
+    def row(self, replica: str, key: str) -> bytes | None: ...
+
+    def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]: ...
+
+    def rows_of(self, replica: str) -> list[bytes]: ...
+
+    def snapshot(self, aggregate_id: UUID) -> Snapshot | None: ...
+
+    def position_of(self, aggregate_id: UUID, version: int) -> int | None: ...
+
+    def set_position(self, name: str, position: int) -> None: ...
+
+
+def _prefix_end(prefix: str) -> str:
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+class SQLiteRecorder(SQLiteProcessRecorder):
+    """SQLite: the embedded default."""
+
+    def construct_create_table_statements(self) -> list[str]:
+        return [
+            *super().construct_create_table_statements(),
+            "CREATE TABLE IF NOT EXISTS command_results "
+            "(command_id TEXT PRIMARY KEY, fingerprint TEXT, reply BLOB) WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS replica_rows "
+            "(replica TEXT, key TEXT, body BLOB, PRIMARY KEY (replica, key)) WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS snapshots "
+            "(aggregate_id TEXT PRIMARY KEY, version INTEGER, schema TEXT, state BLOB) WITHOUT ROWID",
+        ]
+
+    def _insert_events(self, c: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        more: Transaction = kwargs["more"]
+        positions = super()._insert_events(c, stored_events)
+        c.executemany(
+            "INSERT INTO command_results VALUES (?,?,?)", [(r.command_id, r.fingerprint, r.reply) for r in more.results]
+        )
+        c.executemany(
+            "INSERT OR REPLACE INTO replica_rows VALUES (?,?,?)",
+            [(r.replica, r.key, r.body) for r in more.rows if r.body is not None],
+        )
+        c.executemany(
+            "DELETE FROM replica_rows WHERE replica=? AND key=?",
+            [(r.replica, r.key) for r in more.rows if r.body is None],
+        )
+        c.executemany(
+            "INSERT OR REPLACE INTO snapshots VALUES (?,?,?,?)",
+            [(s.aggregate_id.hex, s.version, s.schema, s.state) for s in more.snapshots],
+        )
+        for name, position in more.positions.items():
+            self._insert_tracking(c, Tracking(name, position))
+        return positions
+
+    def _one(self, statement: str, *params: object) -> Any:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(statement, params)
+            return c.fetchone()
+
+    def result(self, command_id: str) -> CommandResult | None:
+        row = self._one("SELECT * FROM command_results WHERE command_id=?", command_id)
+        return row and CommandResult(*row)
+
+    def row(self, replica: str, key: str) -> bytes | None:
+        row = self._one("SELECT body FROM replica_rows WHERE replica=? AND key=?", replica, key)
+        return row and bytes(row[0])
+
+    def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT body FROM replica_rows WHERE replica=? AND key>=? AND key<? LIMIT ?",
+                (replica, prefix, _prefix_end(prefix), limit),
+            )
+            return [bytes(row[0]) for row in c.fetchall()]
+
+    def rows_of(self, replica: str) -> list[bytes]:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute("SELECT body FROM replica_rows WHERE replica=?", (replica,))
+            return [bytes(row[0]) for row in c.fetchall()]
+
+    def snapshot(self, aggregate_id: UUID) -> Snapshot | None:
+        row = self._one("SELECT version, schema, state FROM snapshots WHERE aggregate_id=?", aggregate_id.hex)
+        return row and Snapshot(aggregate_id, row[0], row[1], bytes(row[2]))
+
+    def position_of(self, aggregate_id: UUID, version: int) -> int | None:
+        row = self._one(
+            f"SELECT rowid FROM {self.events_table_name} WHERE originator_id=? AND originator_version=?",
+            aggregate_id.hex,
+            version,
+        )
+        return row and int(row[0])
+
+    def set_position(self, name: str, position: int) -> None:
+        with self.datastore.transaction(commit=True) as c:
+            c.execute("INSERT OR REPLACE INTO tracking VALUES (?,?)", (name, position))
+
+
+class PostgresRecorder(PostgresProcessRecorder):
+    """PostgreSQL: for production.  Each service has a schema of its own."""
+
+    def __init__(self, datastore: Any, **kwargs: Any) -> None:
+        super().__init__(datastore, **kwargs)
+        for name, columns in {
+            "command_results": "command_id text PRIMARY KEY, fingerprint text, reply bytea",
+            "replica_rows": 'replica text, key text COLLATE "C", body bytea, PRIMARY KEY (replica, key)',
+            "snapshots": "aggregate_id uuid PRIMARY KEY, version bigint, schema text, state bytea",
+        }.items():
+            self.sql_create_statements.append(
+                SQL("CREATE TABLE IF NOT EXISTS {}.{} (" + columns + ")").format(
+                    Identifier(self.datastore.schema), Identifier(name)
+                )
+            )
+
+    def _sql(self, statement: str) -> Any:
+        schema = Identifier(self.datastore.schema)
+        return SQL(statement).format(s=schema, events=Identifier(self.events_table_name))
+
+    def _insert_events(self, curs: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
+        more: Transaction = kwargs["more"]
+        for statement, rows in (
+            (
+                "INSERT INTO {s}.command_results VALUES (%s,%s,%s)",
+                [(r.command_id, r.fingerprint, r.reply) for r in more.results],
+            ),
+            (
+                "INSERT INTO {s}.replica_rows VALUES (%s,%s,%s) "
+                "ON CONFLICT (replica, key) DO UPDATE SET body = excluded.body",
+                [(r.replica, r.key, r.body) for r in more.rows if r.body is not None],
+            ),
+            (
+                "DELETE FROM {s}.replica_rows WHERE replica=%s AND key=%s",
+                [(r.replica, r.key) for r in more.rows if r.body is None],
+            ),
+            (
+                "INSERT INTO {s}.snapshots VALUES (%s,%s,%s,%s) ON CONFLICT (aggregate_id) DO UPDATE "
+                "SET version = excluded.version, schema = excluded.schema, state = excluded.state",
+                [(s.aggregate_id, s.version, s.schema, s.state) for s in more.snapshots],
+            ),
+        ):
+            if rows:
+                curs.executemany(self._sql(statement), rows)
+        for name, position in more.positions.items():
+            self._insert_tracking(curs, Tracking(name, position))
+
+    def _all(self, statement: str, *params: object) -> list[Any]:
+        with self.datastore.get_connection() as conn, conn.cursor() as curs:
+            curs.execute(self._sql(statement), params, prepare=True)
+            return [tuple(row.values()) for row in curs.fetchall()]
+
+    def _one(self, statement: str, *params: object) -> Any:
+        rows = self._all(statement, *params)
+        return rows[0] if rows else None
+
+    def result(self, command_id: str) -> CommandResult | None:
+        row = self._one(
+            "SELECT command_id, fingerprint, reply FROM {s}.command_results WHERE command_id=%s", command_id
+        )
+        return row and CommandResult(row[0], row[1], bytes(row[2]))
+
+    def row(self, replica: str, key: str) -> bytes | None:
+        row = self._one("SELECT body FROM {s}.replica_rows WHERE replica=%s AND key=%s", replica, key)
+        return row and bytes(row[0])
+
+    def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]:
+        return [
+            bytes(row[0])
+            for row in self._all(
+                "SELECT body FROM {s}.replica_rows WHERE replica=%s AND key>=%s AND key<%s LIMIT %s",
+                replica,
+                prefix,
+                _prefix_end(prefix),
+                limit,
+            )
+        ]
+
+    def rows_of(self, replica: str) -> list[bytes]:
+        return [bytes(row[0]) for row in self._all("SELECT body FROM {s}.replica_rows WHERE replica=%s", replica)]
+
+    def snapshot(self, aggregate_id: UUID) -> Snapshot | None:
+        row = self._one("SELECT version, schema, state FROM {s}.snapshots WHERE aggregate_id=%s", aggregate_id)
+        return row and Snapshot(aggregate_id, row[0], row[1], bytes(row[2]))
+
+    def position_of(self, aggregate_id: UUID, version: int) -> int | None:
+        row = self._one(
+            "SELECT notification_id FROM {s}.{events} WHERE originator_id=%s AND originator_version=%s",
+            aggregate_id,
+            version,
+        )
+        return row and int(row[0])
+
+    def set_position(self, name: str, position: int) -> None:
+        with self.datastore.transaction(commit=True) as curs:
+            curs.execute(
+                SQL(
+                    "INSERT INTO {}.{} VALUES (%s,%s) ON CONFLICT (application_name) "
+                    "DO UPDATE SET notification_id = excluded.notification_id"
+                ).format(Identifier(self.datastore.schema), Identifier(self.tracking_table_name)),
+                (name, position),
+            )
+
+
+class MemoryRecorder(POPOProcessRecorder):
+    """In memory: for unit tests and the simulation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.results: dict[str, CommandResult] = {}
+        self.rows: dict[tuple[str, str], bytes] = {}
+        self.snapshots: dict[UUID, Snapshot] = {}
+
+    def _update_table(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        more: Transaction = kwargs["more"]
+        for result in more.results:
+            if result.command_id in self.results:
+                raise IntegrityError(f"command {result.command_id} is already remembered")
+        for name, position in more.positions.items():
+            self._assert_tracking_uniqueness(Tracking(name, position))
+        positions = super()._update_table(stored_events)
+        for name, position in more.positions.items():
+            self._insert_tracking(Tracking(name, position))
+        self.results.update({result.command_id: result for result in more.results})
+        for row in more.rows:
+            if row.body is None:
+                self.rows.pop((row.replica, row.key), None)
+            else:
+                self.rows[row.replica, row.key] = row.body
+        self.snapshots.update({snapshot.aggregate_id: snapshot for snapshot in more.snapshots})
+        return positions
+
+    def result(self, command_id: str) -> CommandResult | None:
+        return self.results.get(command_id)
+
+    def row(self, replica: str, key: str) -> bytes | None:
+        return self.rows.get((replica, key))
+
+    def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]:
+        found = [body for (name, key), body in self.rows.items() if name == replica and key.startswith(prefix)]
+        return found[:limit]
+
+    def rows_of(self, replica: str) -> list[bytes]:
+        return [body for (name, _), body in self.rows.items() if name == replica]
+
+    def snapshot(self, aggregate_id: UUID) -> Snapshot | None:
+        return self.snapshots.get(aggregate_id)
+
+    def position_of(self, aggregate_id: UUID, version: int) -> int | None:
+        index = self._stored_events_index[str(aggregate_id)].get(version)
+        return None if index is None else index + 1
+
+    def set_position(self, name: str, position: int) -> None:
+        with self._database_lock:
+            self._max_tracking_ids[name] = position
+
+
+# -- the store ----------------------------------------------------------------------------------------------------
+
+
+class EventStore:
+    """The store of one service.  Thread-safe; conflicts show as `Conflict`."""
+
+    def __init__(self, name: str, recorder: ProcessRecorder) -> None:
+        self.name = name
+        self.recorder = recorder
+        self._more: Recorder = recorder  # type: ignore[assignment]
+        self._mapper = ContractMapper()
+
+    def commit(self, transaction: Transaction) -> list[int]:
+        """Store everything or nothing; returns the position of each event.  Raises Conflict."""
+        stored = [self._mapper.to_stored_event(event) for event in transaction.events]
+        return list(self.recorder.insert_events(stored, more=transaction) or ())
+
+    def load(self, cls: type[A], aggregate_id: UUID) -> A | None:
+        """Read an aggregate from its newest usable snapshot and the events after it; None when there is no such one."""
+        aggregate: A | None = None
+        if cls.snapshot_every:
+            snapshot = self._more.snapshot(aggregate_id)
+            if snapshot and snapshot.schema == schema_fingerprint(cls):
+                aggregate = msgspec.json.decode(snapshot.state, type=cls)
+        for fact in self.facts(aggregate_id, after=aggregate.version if aggregate else 0):
+            if aggregate is None:
+                if type(fact) not in cls.appliers:
+                    return None  # the id names a record of another kind
+                aggregate = cls(id=aggregate_id)
+            aggregate.apply(fact)
+        return aggregate
+
+    def facts(self, aggregate_id: UUID, *, after: int = 0) -> Iterator[Any]:
+        """The facts of one stream in order, from version `after` + 1 on."""
+        for stored in self.recorder.select_events(aggregate_id, gt=after or None):
+            yield self._mapper.to_domain_event(stored)
+
+    def meta_at(self, aggregate_id: UUID, version: int) -> Meta | None:
+        """The metadata of one event, or None."""
+        for stored in self.recorder.select_events(aggregate_id, gt=version - 1, lte=version):
+            return _meta_decoder.decode(_state_decoder.decode(stored.state).meta)
+        return None
+
+    def notifications(self, after: int, limit: int) -> list[Notification]:
+        """The service's events in the order of the log, from position `after` + 1 on."""
+        found = []
+        for stored in self.recorder.select_notifications(after, limit, inclusive_of_start=False):
+            state = _state_decoder.decode(stored.state)
+            found.append(
+                Notification(
+                    position=stored.id,
+                    aggregate_id=stored.originator_id,  # type: ignore[arg-type]
+                    version=stored.originator_version,
+                    type=stored.topic,
+                    key=state.key,
+                    data=bytes(state.data),
+                    meta=_meta_decoder.decode(state.meta),
+                )
+            )
+        return found
+
+    def last_position(self) -> int:
+        """The position of the newest event; 0 when there is none."""
+        return self.recorder.max_notification_id() or 0
+
+    def position(self, name: str) -> int | None:
+        """How far `name` (a relay, a consumed partition) has got."""
+        return self.recorder.max_tracking_id(name)
+
+    def set_position(self, name: str, position: int) -> None:
+        """Save a position by itself, also backwards: for the relay, which may publish twice but never skip."""
+        self._more.set_position(name, position)
+
+    def position_of(self, aggregate_id: UUID, version: int) -> int | None:
+        return self._more.position_of(aggregate_id, version)
+
+    def result(self, command_id: str) -> CommandResult | None:
+        return self._more.result(command_id)
+
+    def row(self, replica: str, key: str) -> bytes | None:
+        return self._more.row(replica, key)
+
+    def rows_with_prefix(self, replica: str, prefix: str, limit: int = 100) -> list[bytes]:
+        return self._more.rows_with_prefix(replica, prefix, limit)
+
+    def rows(self, replica: str) -> list[bytes]:
+        """All rows of a replica."""
+        return self._more.rows_of(replica)
+
+    def close(self) -> None:
+        datastore = getattr(self.recorder, "datastore", None)
+        if datastore is not None:
+            datastore.close()
+
+
+def schema_fingerprint(cls: type[Aggregate]) -> str:
+    """Identifies the fields of an aggregate class: a snapshot of another shape is not read."""
+    text = ";".join(f"{item.name}:{item.type}" for item in fields(cls))
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def snapshot_of(aggregate: Aggregate) -> Snapshot:
+    return Snapshot(
+        aggregate.id, aggregate.version, schema_fingerprint(type(aggregate)), msgspec.json.encode(aggregate)
+    )
+
+
+def open_store(name: str, config: Config) -> EventStore:
+    """Open (and if need be create) the store of a service.  Raises ConfigError."""
+    if config.event_store == "memory":
+        return EventStore(name, MemoryRecorder())
+    if config.event_store == "sqlite":
+        folder = Path(config.data_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        env = {"SQLITE_DBNAME": str(folder / f"{name}.sqlite"), "SQLITE_LOCK_TIMEOUT": "30"}
+        sqlite = SQLiteFactory(Environment(name, env))
+        sqlite.process_recorder_class = SQLiteRecorder
+        return EventStore(name, sqlite.process_recorder())
+    postgres = PostgresFactory(Environment(name, postgres_env(name, config.postgres_url)))
+    postgres.process_recorder_class = PostgresRecorder
+    return EventStore(name, postgres.process_recorder())
+
+
+def postgres_env(name: str, url: str) -> dict[str, str]:
+    """The library's settings for a service's schema.  Refuses the setting that loses events (ADR 0004)."""
+    if os.environ.get("POSTGRES_ENABLE_DB_FUNCTIONS"):
+        raise ConfigError("POSTGRES_ENABLE_DB_FUNCTIONS must not be set: a tailing reader loses events (ADR 0004).")
+    parts = urlparse(url)
+    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname:
+        raise ConfigError("POSTGRES_URL must look like postgresql://user:password@host:port/database")
+    return {
+        "POSTGRES_DBNAME": parts.path.lstrip("/") or "postgres",
+        "POSTGRES_HOST": parts.hostname,
+        "POSTGRES_PORT": str(parts.port or 5432),
+        "POSTGRES_USER": unquote(parts.username or "postgres"),
+        "POSTGRES_PASSWORD": unquote(parts.password or "none"),
+        "POSTGRES_SCHEMA": name,
+        "POSTGRES_POOL_SIZE": "2",
+        "POSTGRES_MAX_OVERFLOW": "8",
+    }

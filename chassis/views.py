@@ -1,0 +1,215 @@
+"""What a view module declares: a read model in MongoDB, the events it is made of and the query that serves it.
+
+    VIEW = View(
+        name="stock", route="GET /products", row=StockRow, permission="products.view",
+        handlers={ProductAdded: added, StockMoved: moved},
+        filters={"brand": Exact(), "q": Words("name", "model")}, sorts=("name", "on_hand"),
+    )
+
+    def moved(fact: StockMoved, event: EventInfo) -> Iterable[Change]:
+        yield Set(fact.product_id, on_hand=fact.balance)
+
+Handlers build updates and never read: the same events give the same documents, whenever they are replayed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from bson import Decimal128
+from pymongo import DeleteOne, ReplaceOne, UpdateOne
+
+from contracts.declare import ContractError
+
+
+@dataclass(frozen=True)
+class EventInfo:
+    """What is known of an event besides its data."""
+
+    id: str
+    type: str
+    at: datetime
+    source: str
+    position: int
+    user_id: str
+
+    @property
+    def version(self) -> int:
+        """The version of the record the event belongs to: what If-Match is compared with."""
+        return int(self.id.rpartition("/")[2])
+
+
+@dataclass(frozen=True)
+class Put:
+    """Replace the document with this key."""
+
+    key: object
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, init=False)
+class Set:
+    """Set fields of the document with this key (made if absent)."""
+
+    key: object
+    fields: Mapping[str, Any]
+
+    def __init__(self, key: object, **fields: Any) -> None:
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "fields", fields)
+
+
+@dataclass(frozen=True)
+class Add:
+    """Add to numbers of the document with this key; `about` sets what describes it (a day, a product's name)."""
+
+    key: object
+    amounts: Mapping[str, int | Decimal]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, init=False)
+class Append:
+    """Append an entry to a list of the document with this key."""
+
+    key: object
+    list_name: str
+    entry: Mapping[str, Any]
+
+    def __init__(self, key: object, list_name: str, **entry: Any) -> None:
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "list_name", list_name)
+        object.__setattr__(self, "entry", entry)
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Delete the document with this key."""
+
+    key: object
+
+
+Change = Put | Set | Add | Append | Remove
+Operation = UpdateOne | ReplaceOne[Any] | DeleteOne
+
+
+def stored(value: Any) -> Any:  # noqa: PLR0911 - one line for each kind of value
+    """A value as MongoDB keeps it: ids as text, amounts as Decimal128, days as YYYY-MM-DD, parts as objects."""
+    if isinstance(value, Decimal):
+        return Decimal128(value)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: stored(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {name: stored(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [stored(inner) for inner in value]
+    return value
+
+
+def operation(change: Change, event: EventInfo) -> Operation:
+    """The MongoDB write of a change; every document tells the last event it knows of (RPT-27)."""
+    key = {"_id": stored(change.key)}
+    last = {"_event": event.id, "_event_at": event.at}
+    match change:
+        case Put(document=document):
+            return ReplaceOne(key, {**stored(document), **last}, upsert=True)
+        case Set(fields=fields):
+            return UpdateOne(key, {"$set": {**stored(fields), **last}}, upsert=True)
+        case Add(amounts=amounts, about=about):
+            return UpdateOne(key, {"$inc": stored(amounts), "$set": {**stored(about), **last}}, upsert=True)
+        case Append(list_name=name, entry=entry):
+            return UpdateOne(key, {"$push": {name: stored(entry)}, "$set": last}, upsert=True)
+        case Remove():
+            return DeleteOne(key)
+
+
+# -- queries ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Exact:
+    """?field=value: equal to one of the values given (repeat the parameter for several)."""
+
+    field: str | None = None
+    whole: bool = False  # the field is a whole number
+
+
+@dataclass(frozen=True)
+class Words:
+    """?q=text: every word occurs in one of the fields, upper or lower case."""
+
+    fields: Sequence[str]
+
+    def __init__(self, *fields: str) -> None:
+        object.__setattr__(self, "fields", fields)
+
+
+@dataclass(frozen=True)
+class Range:
+    """?field_from=..&field_to=..: within bounds, both included.  `kind` says how the bounds are written."""
+
+    kind: type[date] | type[Decimal] | type[int] = date
+    field: str | None = None
+
+
+Filter = Exact | Words | Range
+Handler = Callable[[Any, EventInfo], Iterable[Change]]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose rows a caller sees (SEC-18): the fields that hold the owner's id and the owner's superior's id."""
+
+    owner: str
+    superior: str | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """A read model.
+
+    `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right,
+    `computed` those worked out from the others when read.  `detail` names a path field: GET <route>/{detail} answers
+    one row.  `where` is a fixed condition.  `scope` limits rows to the caller's (SEC-18).
+    """
+
+    name: str
+    route: str
+    row: type
+    permission: str
+    handlers: Mapping[type, Handler]
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    sorts: Sequence[str] = ("_id",)
+    default_sort: str = ""
+    indexes: Sequence[Sequence[str]] = ()
+    scope: Scope | None = None
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, Any] = field(default_factory=dict)
+    computed: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
+    detail: str = ""
+    what: str = "record"
+
+    def __post_init__(self) -> None:
+        method, _, path = self.route.partition(" ")
+        if method != "GET" or not path.startswith("/"):
+            raise ContractError(f"view {self.name}: route {self.route!r} must be 'GET /path'")
+
+    @property
+    def path(self) -> str:
+        return self.route.removeprefix("GET ")
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the route itself answers a list (else it ends with the key of one row)."""
+        return "{" not in self.path
+
+    @property
+    def order(self) -> str:
+        return self.default_sort or self.sorts[0]

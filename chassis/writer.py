@@ -1,0 +1,464 @@
+"""The single writer of a service: commands run one after another and are committed together (group commit).
+
+Callers put requests into a queue; the writer takes whatever is there, runs each command on cached aggregates, stores
+what all of them recorded in one transaction and only then answers.  It never waits for more: a lone command is not
+delayed.  When a commit fails, the cache entries are dropped and the commands are run again one by one, so one bad
+command can't harm its neighbours.
+"""
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+import structlog
+from eventsourcing.persistence import PersistenceError
+
+from chassis import metrics
+from chassis.domain import Aggregate, Context, aggregate_id
+from chassis.service import Replica, Service
+from chassis.store import (
+    CommandResult,
+    Conflict,
+    EventStore,
+    Meta,
+    Recorded,
+    ReplicaRow,
+    Transaction,
+    recorded,
+    snapshot_of,
+)
+from contracts.declare import REGISTRY
+from contracts.errors import Refused, not_found
+from contracts.schemas import decode, encode
+
+A = TypeVar("A", bound=Aggregate)
+R = TypeVar("R")
+
+log = structlog.get_logger()
+
+MAX_BATCH = 500
+CACHE_SIZE = 20_000
+ATTEMPTS = 5
+
+
+class EventAt(msgspec.Struct, frozen=True):
+    """Where an event stands: enough to find its position and its Kafka partition again."""
+
+    key: str
+    aggregate_id: UUID
+    version: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The result of a command that was carried out.
+
+    `body` holds id, version and what the aggregate tells; `last` the newest event of each record it changed, and
+    `positions` their positions in the service's log (known only after the commit, so not remembered).
+    """
+
+    service: str
+    body: dict[str, Any]
+    last: tuple[EventAt, ...] = ()
+    positions: tuple[int, ...] = ()
+
+
+@dataclass
+class Request:
+    """A command on its way through the writer.
+
+    `command_id` identifies it for ever; `remember` keeps its result under that id (an Idempotency-Key, or a command
+    of the saga).  `expected_version` is the caller's If-Match.
+    """
+
+    command: Any
+    context: Context
+    command_id: str
+    remember: bool = False
+    expected_version: int | None = None
+    correlation_id: str = ""
+    causation_id: str = ""
+    traceparent: str = ""
+    attempts: int = 0
+    future: "Future[Answer]" = field(default_factory=Future)
+
+    @property
+    def name(self) -> str:
+        return type(self.command).__name__
+
+    def fingerprint(self) -> str:
+        return sha256(self.name.encode() + encode(self.command)).hexdigest()
+
+    def meta(self) -> bytes:
+        return msgspec.json.encode(
+            Meta(
+                at=self.context.now,
+                command_id=self.command_id,
+                correlation_id=self.correlation_id or self.command_id,
+                causation_id=self.causation_id or self.command_id,
+                user_id=str(self.context.user.user_id or ""),
+                user=self.context.user.name,
+                traceparent=self.traceparent,
+            )
+        )
+
+
+class AggregateCache:
+    """The aggregates used last, as they are in the store."""
+
+    def __init__(self, size: int = CACHE_SIZE) -> None:
+        self._size = size
+        self._held: OrderedDict[UUID, Aggregate] = OrderedDict()
+
+    def get(self, id: UUID) -> Aggregate | None:
+        found = self._held.get(id)
+        if found is not None:
+            self._held.move_to_end(id)
+        return found
+
+    def put(self, aggregate: Aggregate) -> None:
+        self._held[aggregate.id] = aggregate
+        self._held.move_to_end(aggregate.id)
+        if len(self._held) > self._size:
+            self._held.popitem(last=False)
+
+    def evict(self, ids: Iterable[UUID]) -> None:
+        for id in ids:
+            self._held.pop(id, None)
+
+
+class Batch:
+    """The commands of one commit: what they recorded so far, on aggregates they share."""
+
+    def __init__(self, store: EventStore, cache: AggregateCache) -> None:
+        self.store = store
+        self.cache = cache
+        self.transaction = Transaction()
+        self.answers: list[tuple[Request, Answer]] = []
+        self.by_id: dict[str, tuple[str, Answer]] = {}
+        self.recorded: dict[UUID, list[Any]] = {}
+
+    def aggregate(self, cls: type[A], id: UUID) -> A | None:
+        cached = self.cache.get(id)
+        if cached is None:
+            cached = self.store.load(cls, id)
+            for fact in self.recorded.get(id, ()):
+                cached = cached or cls(id=id)
+                cached.apply(fact)
+            if cached is not None:
+                self.cache.put(cached)
+        if cached is not None and not isinstance(cached, cls):
+            return None
+        return cached
+
+    @property
+    def touched(self) -> set[UUID]:
+        return set(self.recorded)
+
+
+class UnitOfWork:
+    """One command's view of the batch (see `chassis.service.Work`)."""
+
+    def __init__(self, batch: Batch, request: Request) -> None:
+        self._batch = batch
+        self._request = request
+        self._used: dict[UUID, Aggregate] = {}
+        spec = REGISTRY.command_of(type(request.command))
+        self._guarded = (
+            aggregate_id(getattr(request.command, spec.key)) if request.expected_version is not None else None
+        )
+
+    @property
+    def context(self) -> Context:
+        return self._request.context
+
+    def find(self, cls: type[A], id: UUID) -> A | None:
+        used = self._used.get(id)
+        if isinstance(used, cls):
+            return used
+        aggregate = self._batch.aggregate(cls, id)
+        if aggregate is not None:
+            self._used[id] = aggregate
+            self._check_version(aggregate)
+        return aggregate
+
+    def get(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
+        aggregate = self.find(cls, id)
+        if aggregate is None:
+            raise not_found(what, field)
+        return aggregate
+
+    def new(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
+        if id in self._used or self._batch.aggregate(cls, id) is not None:
+            raise Refused("DUPLICATE", f"A {what} with this id exists already.", field=field)
+        return self._start(cls, id)
+
+    def find_or_new(self, cls: type[A], id: UUID) -> A:
+        return self.find(cls, id) or self._start(cls, id)
+
+    def _start(self, cls: type[A], id: UUID) -> A:
+        aggregate = cls(id=id)
+        self._used[id] = aggregate
+        self._check_version(aggregate)
+        return aggregate
+
+    def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
+        body = self._batch.store.row(replica.name, str(key))
+        return None if body is None else decode(replica.row, body)
+
+    def has_any(self, replica: Replica[R], prefix: str) -> bool:
+        return bool(self._batch.store.rows_with_prefix(replica.name, prefix, 1))
+
+    def _check_version(self, aggregate: Aggregate) -> None:
+        if aggregate.id != self._guarded:
+            return
+        self._guarded = None
+        expected = self._request.expected_version
+        if aggregate.version != expected:
+            raise Refused(
+                "VERSION_CONFLICT",
+                f"The record is at version {aggregate.version}, you changed version {expected}: read it again.",
+                field="If-Match",
+                state=str(aggregate.version),
+            )
+
+    def roll_back(self) -> None:
+        """Forget what this command recorded: a half-changed aggregate leaves the cache and is read again."""
+        self._batch.cache.evict(id for id, aggregate in self._used.items() if aggregate.pending)
+
+    def finish(self, aggregate: Aggregate) -> None:
+        """Add what the command recorded to the batch's transaction."""
+        batch, request = self._batch, self._request
+        if self._guarded is not None:
+            raise Refused("VALIDATION", "This command takes no If-Match.", field="If-Match")
+        last: list[EventAt] = []
+        events: list[Recorded] = []
+        changed = [used for used in self._used.values() if used.pending]
+        meta = request.meta() if changed else b""
+        for used in changed:
+            first = used.version - len(used.pending) + 1
+            own = [recorded(used.id, first + n, fact, meta) for n, fact in enumerate(used.pending)]
+            events += own
+            if public := [event for event in own if event.key]:
+                newest = public[-1]
+                last.append(EventAt(newest.key, used.id, newest.originator_version))
+        key_value = getattr(request.command, REGISTRY.command_of(type(request.command)).key)
+        body = {"id": str(key_value), "version": aggregate.version, **aggregate.reply()}
+        answer = Answer(service=batch.store.name, body=body, last=tuple(last))
+        reply = msgspec.json.encode(answer)
+        snapshots = [snapshot_of(used) for used in changed if _wants_snapshot(used)]
+        for used in changed:  # nothing is refused, and nothing fails, from here on
+            batch.recorded.setdefault(used.id, []).extend(used.pending)
+            used.pending.clear()
+            batch.cache.put(used)
+        batch.transaction.events += events
+        batch.transaction.snapshots += snapshots
+        if request.remember:
+            fingerprint = request.fingerprint()
+            batch.by_id[request.command_id] = (fingerprint, answer)
+            batch.transaction.results.append(CommandResult(request.command_id, fingerprint, reply))
+        batch.answers.append((request, answer))
+
+
+def _wants_snapshot(aggregate: Aggregate) -> bool:
+    """Whether what is pending brings the aggregate past a multiple of its snapshot interval."""
+    every = aggregate.snapshot_every
+    return every > 0 and aggregate.version // every > (aggregate.version - len(aggregate.pending)) // every
+
+
+class Writer:
+    """The single writer of one service.  `start()` runs it in a thread of its own (a greenlet under eventlet)."""
+
+    def __init__(
+        self,
+        service: Service,
+        store: EventStore,
+        *,
+        max_queue: int = 2_000,
+    ) -> None:
+        self.service = service
+        self.store = store
+        self._cache = AggregateCache()
+        self._max_queue = max_queue
+        self._queue: deque[Request] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    # -- callers
+
+    def submit(self, request: Request) -> "Future[Answer]":
+        """Queue a command.  Raises Refused OVERLOADED, before anything is stored, when too many wait."""
+        self.submit_all([request])
+        return request.future
+
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        """Queue commands so that they stay in order and, as far as possible, in one commit."""
+        with self._wake:
+            if self._stopping:
+                raise Refused("UNAVAILABLE", "The service is stopping; try again in a moment.")
+            if len(self._queue) + len(requests) > max(self._max_queue, len(requests)):
+                raise Refused("OVERLOADED", "Too many commands are waiting; try again in a second.")
+            self._queue.extend(requests)
+            self._wake.notify()
+        metrics.QUEUE.labels(self.service.name).set(len(self._queue))
+
+    # -- the thread
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name=f"writer-{self.service.name}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Carry out what is queued, then end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._queue and not self._stopping:
+                    self._wake.wait()
+                if not self._queue:
+                    return
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+            self.execute(batch)
+
+    # -- the work
+
+    def execute(self, requests: Sequence[Request]) -> None:
+        """Carry out these commands in one commit and settle their futures.  Never raises."""
+        metrics.BATCH.labels(self.service.name).observe(len(requests))
+        batch = Batch(self.store, self._cache)
+        for request in requests:
+            self._decide(batch, request)
+        try:
+            with metrics.COMMIT_SECONDS.labels(self.service.name).time():
+                positions = self._commit(batch.transaction)
+        except Exception as error:  # whatever the database says: one by one tells which command it was
+            self._cache.evict(batch.touched)
+            self._after_failure(batch, error)
+        else:
+            self._settle(batch, positions)
+
+    def _commit(self, transaction: Transaction) -> list[int]:
+        if not (transaction.events or transaction.results or transaction.rows or transaction.positions):
+            return []
+        return self.store.commit(transaction)
+
+    def _decide(self, batch: Batch, request: Request) -> None:
+        work = UnitOfWork(batch, request)
+        try:
+            if request.remember and self._answer_repeat(batch, request):
+                return
+            work.finish(self.service.commands[type(request.command)](request.command, work))
+        except Refused as refusal:
+            work.roll_back()
+            self._fail(request, refusal)
+        except Exception as error:
+            work.roll_back()
+            log.exception("command failed", command=request.name, command_id=request.command_id)
+            self._fail(request, error)
+
+    def _answer_repeat(self, batch: Batch, request: Request) -> bool:
+        earlier = batch.by_id.get(request.command_id)
+        if earlier is None:
+            result = self.store.result(request.command_id)
+            if result is None:
+                return False
+            earlier = (result.fingerprint, msgspec.json.decode(result.reply, type=Answer))
+        fingerprint, answer = earlier
+        if fingerprint != request.fingerprint():
+            raise Refused(
+                "DUPLICATE",
+                "This Idempotency-Key was used for another command: take a new key.",
+                field="Idempotency-Key",
+            )
+        batch.answers.append((request, answer))
+        return True
+
+    def _settle(self, batch: Batch, positions: list[int]) -> None:
+        where = {
+            (event.originator_id, event.originator_version): position
+            for event, position in zip(batch.transaction.events, positions, strict=True)
+        }
+        for request, answer in batch.answers:
+            found = tuple(
+                where.get((at.aggregate_id, at.version)) or self.store.position_of(at.aggregate_id, at.version) or 0
+                for at in answer.last
+            )
+            metrics.COMMANDS.labels(self.service.name, request.name, "ok").inc()
+            request.future.set_result(msgspec.structs.replace(answer, positions=found))
+
+    def _after_failure(self, batch: Batch, error: Exception) -> None:
+        requests = [request for request, _ in batch.answers]
+        try:
+            if isinstance(error, Conflict) and self._is_stored(batch):
+                events = batch.transaction.events
+                self._settle(
+                    batch, [self.store.position_of(e.originator_id, e.originator_version) or 0 for e in events]
+                )
+                return
+        except PersistenceError as unreachable:
+            error = unreachable
+        if isinstance(error, PersistenceError) and not isinstance(error, Conflict):
+            log.error("commit failed", service=self.service.name, commands=len(requests), error=repr(error))
+            for request in requests:
+                self._fail(request, Refused("UNAVAILABLE", "The event store can't be reached; repeat the command."))
+        elif len(requests) > 1:
+            log.warning("commit failed, retrying one by one", service=self.service.name, error=repr(error))
+            for request in requests:
+                self.execute([request])
+        elif isinstance(error, Conflict):
+            self._retry(requests[0])
+        else:
+            log.error("commit failed", service=self.service.name, error=repr(error))
+            self._fail(requests[0], error)
+
+    def _retry(self, request: Request) -> None:
+        """Another writer was first: run the command again on what is stored now."""
+        metrics.CONFLICTS.labels(self.service.name).inc()
+        request.attempts += 1
+        if request.attempts < ATTEMPTS:
+            self.execute([request])
+        else:
+            self._fail(request, Refused("OVERLOADED", "Others changed the record at the same time; try again."))
+
+    def _is_stored(self, batch: Batch) -> bool:
+        """Whether the store already holds this very batch: the reply to its COMMIT was lost on the way (fault 6)."""
+        if not batch.transaction.events:
+            return False
+        first = batch.transaction.events[0]
+        meta = self.store.meta_at(first.originator_id, first.originator_version)
+        return meta is not None and meta.command_id == msgspec.json.decode(first.meta, type=Meta).command_id
+
+    def _fail(self, request: Request, error: Exception) -> None:
+        code = error.code if isinstance(error, Refused) else "INTERNAL"
+        metrics.COMMANDS.labels(self.service.name, request.name, code).inc()
+        request.future.set_exception(error)
+
+    # -- replicas
+
+    def learn(self, facts: Sequence[Any], positions: dict[str, int]) -> None:
+        """Feed the replicas with facts and save the positions consumed, in one transaction.  Raises Conflict."""
+        rows: dict[tuple[str, str], ReplicaRow] = {}
+        for fact in facts:
+            for replica in self.service.replicas:
+                feed = replica.feeds.get(type(fact))
+                if feed is None:
+                    continue
+                for key in replica.keys_of(fact):
+                    held = rows.get((replica.name, key))
+                    body = held.body if held else self.store.row(replica.name, key)
+                    row = feed(None if body is None else decode(replica.row, body), fact)
+                    rows[replica.name, key] = ReplicaRow(replica.name, key, None if row is None else encode(row))
+        if rows or positions:
+            self.store.commit(Transaction(rows=list(rows.values()), positions=positions))

@@ -1,0 +1,113 @@
+"""Approval cases (features APR-01, 02, 07..13).  Aggregate: case, one per order and submission round."""
+
+from typing import Literal
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from contracts.declare import command, event
+from contracts.orders import ApprovalNode
+from contracts.people import Person
+from contracts.types import Money, Name, Note, Quantity, Reason, Text
+
+
+def case_id_of(order_id: UUID, round: int) -> UUID:
+    """The id of the case that decides a submission round of an order."""
+    return uuid5(NAMESPACE_URL, f"salestream:approval:{order_id}:{round}")
+
+
+@command("POST /approvals/{case_id}/approve", permission="orders.approve")
+class Approve:
+    """Approve the node that is due (APR-02, APR-08, APR-12).  `node`: refuse unless that node is the one due."""
+
+    case_id: UUID
+    node: ApprovalNode | None = None
+    comment: Note = ""
+
+
+@command("POST /approvals/{case_id}/reject", permission="orders.approve")
+class Reject:
+    """Turn the order down; the remaining nodes are closed (APR-09)."""
+
+    case_id: UUID
+    reason: Reason
+    node: ApprovalNode | None = None
+
+
+@command(None, permission="system", key="case_id")
+class OpenCase:
+    """Ask for the approvals of an order (APR-01)."""
+
+    case_id: UUID
+    order_id: UUID
+    round: Quantity
+    number: Text
+    customer_name: Text
+    total: Money
+    route: tuple[ApprovalNode, ...]
+    submitter: Person
+    superior_id: UUID | None = None
+
+
+@command(None, permission="system", key="case_id")
+class CloseCase:
+    """The order was cancelled or withdrawn: no more decisions (APR-11)."""
+
+    case_id: UUID
+    order_id: UUID
+    reason: Literal["CANCELLED", "WITHDRAWN"]
+
+
+@event("salestream.approvals.case-opened.v1", key="case_id")
+class CaseOpened:
+    """An order waits for approval; `route[0]` is due."""
+
+    case_id: UUID
+    order_id: UUID
+    round: Quantity
+    number: Text
+    customer_name: Text
+    total: Money
+    route: tuple[ApprovalNode, ...]
+    submitter: Person
+    superior_id: UUID | None = None
+
+
+@event("salestream.approvals.node-approved.v1", key="case_id")
+class NodeApproved:
+    """One node approved; `next` is due now, None after the last."""
+
+    case_id: UUID
+    order_id: UUID
+    node: ApprovalNode
+    by: Person
+    next: ApprovalNode | None = None
+    comment: Note = ""
+
+
+@event("salestream.approvals.case-approved.v1", key="case_id")
+class CaseApproved:
+    """Every node has approved."""
+
+    case_id: UUID
+    order_id: UUID
+    round: Quantity
+
+
+@event("salestream.approvals.case-rejected.v1", key="case_id")
+class CaseRejected:
+    """A node turned the order down."""
+
+    case_id: UUID
+    order_id: UUID
+    round: Quantity
+    node: ApprovalNode
+    reason: Note
+    by: Person
+
+
+@event("salestream.approvals.case-closed.v1", key="case_id")
+class CaseClosed:
+    """The case takes no more decisions: its order was cancelled or withdrawn."""
+
+    case_id: UUID
+    order_id: UUID
+    reason: Name

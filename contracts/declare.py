@@ -1,0 +1,181 @@
+"""The decorators with which a contract is declared, and the registry of everything declared.
+
+    @event("salestream.orders.order-submitted.v1", key="order_id")
+    class OrderSubmitted: ...
+
+    @command("POST /orders/{order_id}/submit", permission="orders.edit")
+    class SubmitOrder: ...
+
+Both turn the class into a frozen, keyword-only dataclass.  The owning service is the contract module's name.
+"""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, dataclass_transform
+
+T = TypeVar("T")
+
+EVENT_TYPE = re.compile(r"^salestream\.(?P<service>[a-z]+)\.(?P<name>[a-z-]+)\.v(?P<major>\d+)$")
+ROUTE = re.compile(r"^(?P<method>POST|PUT|PATCH|DELETE) (?P<path>/[a-z0-9/{}_-]*)$")
+
+
+class ContractError(Exception):
+    """A contract is declared wrongly; raised at import so that it can't be overlooked."""
+
+
+@dataclass(frozen=True)
+class EventSpec:
+    """A published event: its type name, owning service, Kafka topic and the field that keys its records."""
+
+    name: str
+    service: str
+    cls: type
+    key: str
+    summary: str
+
+    @property
+    def topic(self) -> str:
+        return f"{self.service}.events"
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """A command: who may give it, the HTTP route that carries it (None: only services give it), its key field."""
+
+    name: str
+    service: str
+    cls: type
+    method: str | None
+    path: str | None
+    permission: str
+    key: str
+    creates: bool
+    summary: str
+
+    @property
+    def topic(self) -> str:
+        return f"{self.service}.commands"
+
+    @property
+    def is_public(self) -> bool:
+        return self.path is not None
+
+
+@dataclass
+class Registry:
+    """All contracts by name.  One instance, `REGISTRY`; `load()` imports every contract module."""
+
+    events: dict[str, EventSpec] = field(default_factory=dict)
+    commands: dict[str, CommandSpec] = field(default_factory=dict)
+    _event_of: dict[type, EventSpec] = field(default_factory=dict)
+    _command_of: dict[type, CommandSpec] = field(default_factory=dict)
+
+    def load(self) -> "Registry":
+        """Import every module of the package so that the registry is complete; returns itself."""
+        import contracts  # noqa: PLC0415 - the package itself, not before its modules can be imported
+
+        for module in pkgutil.iter_modules(contracts.__path__):
+            importlib.import_module(f"contracts.{module.name}")
+        return self
+
+    def add_event(self, spec: EventSpec) -> None:
+        if spec.name in self.events:
+            raise ContractError(f"event type {spec.name} is declared twice")
+        self.events[spec.name] = self._event_of[spec.cls] = spec
+
+    def add_command(self, spec: CommandSpec) -> None:
+        if spec.name in self.commands:
+            raise ContractError(f"command {spec.name} is declared twice")
+        self.commands[spec.name] = self._command_of[spec.cls] = spec
+
+    def event_of(self, cls: type) -> EventSpec:
+        try:
+            return self._event_of[cls]
+        except KeyError:
+            raise ContractError(f"{cls.__qualname__} is not a declared event") from None
+
+    def is_public_event(self, cls: type) -> bool:
+        return cls in self._event_of
+
+    def command_of(self, cls: type) -> CommandSpec:
+        try:
+            return self._command_of[cls]
+        except KeyError:
+            raise ContractError(f"{cls.__qualname__} is not a declared command") from None
+
+    def events_of(self, service: str) -> Iterator[EventSpec]:
+        return (spec for spec in self.events.values() if spec.service == service)
+
+    def commands_of(self, service: str) -> Iterator[CommandSpec]:
+        return (spec for spec in self.commands.values() if spec.service == service)
+
+
+REGISTRY = Registry()
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def value(cls: type[T]) -> type[T]:
+    """A part of a contract: a frozen dataclass used as the type of a field."""
+    return dataclass(frozen=True, kw_only=True)(cls)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def event(name: str, *, key: str) -> Callable[[type[T]], type[T]]:
+    """Declare a published event.  `name` is its public type for ever; `key` the field with its aggregate's id."""
+    named = EVENT_TYPE.match(name)
+    if not named:
+        raise ContractError(f"{name!r} is not of the form salestream.<service>.<past-tense-name>.v<major>")
+
+    def declare(cls: type[T]) -> type[T]:
+        made = value(cls)
+        if key not in made.__dataclass_fields__:  # type: ignore[attr-defined]
+            raise ContractError(f"{cls.__qualname__} has no field {key!r} to be its key")
+        REGISTRY.add_event(EventSpec(name, named["service"], made, key, _summary(cls)))
+        return made
+
+    return declare
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def command(
+    route: str | None, *, permission: str, key: str | None = None, creates: bool = False
+) -> Callable[[type[T]], type[T]]:
+    """Declare a command.
+
+    `route` is "<METHOD> <path with {fields}>", or None for a command that only services send (over Kafka).
+    `key` is the field that names the aggregate: the first field of the path unless given.
+    `creates` makes the HTTP answer 201 and the key field optional.
+    """
+    parsed = ROUTE.match(route) if route else None
+    if route and not parsed:
+        raise ContractError(f"{route!r} is not of the form 'POST /path/{{field}}'")
+
+    def declare(cls: type[T]) -> type[T]:
+        made = value(cls)
+        placeholders = re.findall(r"{(\w+)}", parsed["path"]) if parsed else []
+        key_field = key or (placeholders[0] if placeholders else None)
+        if key_field is None or key_field not in made.__dataclass_fields__:  # type: ignore[attr-defined]
+            raise ContractError(f"{cls.__qualname__} needs key=<the field that names its aggregate>")
+        REGISTRY.add_command(
+            CommandSpec(
+                name=cls.__name__,
+                service=cls.__module__.rpartition(".")[2],
+                cls=made,
+                method=parsed["method"] if parsed else None,
+                path=parsed["path"] if parsed else None,
+                permission=permission,
+                key=key_field,
+                creates=creates,
+                summary=_summary(cls),
+            )
+        )
+        return made
+
+    return declare
+
+
+def _summary(cls: type[Any]) -> str:
+    return (cls.__doc__ or "").strip()

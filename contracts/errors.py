@@ -1,0 +1,76 @@
+"""The errors of the specification (section 2.0) and the HTTP status of each."""
+
+from http import HTTPStatus
+
+STATUS: dict[str, HTTPStatus] = {
+    "VALIDATION": HTTPStatus.BAD_REQUEST,
+    "UNAUTHENTICATED": HTTPStatus.UNAUTHORIZED,
+    "FORBIDDEN": HTTPStatus.FORBIDDEN,
+    "NOT_FOUND": HTTPStatus.NOT_FOUND,
+    "METHOD_NOT_ALLOWED": HTTPStatus.METHOD_NOT_ALLOWED,
+    "INVALID_STATE": HTTPStatus.CONFLICT,
+    "ALREADY_DECIDED": HTTPStatus.CONFLICT,
+    "ALREADY_CLAIMED": HTTPStatus.CONFLICT,
+    "CLAIM_LIMIT": HTTPStatus.CONFLICT,
+    "DUPLICATE": HTTPStatus.CONFLICT,
+    "VERSION_CONFLICT": HTTPStatus.CONFLICT,
+    "LEAD_CONVERTED": HTTPStatus.CONFLICT,
+    "INSUFFICIENT_STOCK": HTTPStatus.CONFLICT,
+    "TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "FILE_TYPE": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "OVERLOADED": HTTPStatus.SERVICE_UNAVAILABLE,
+    "UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
+    "SYNC_FAILED": HTTPStatus.BAD_GATEWAY,
+    "INTERNAL": HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+class Refused(Exception):
+    """A command or query is refused; it changed nothing.
+
+    `code` is one of `STATUS`; `message` tells a person what is wrong and the way out; `field` names the field at
+    fault (dotted for nested ones) or `state` the state the record is in; `fields` holds several field errors.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        field: str | None = None,
+        state: str | None = None,
+        fields: dict[str, list[str]] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.field = field
+        self.state = state
+        self.fields = fields or {}
+
+    def problem(self) -> dict[str, object]:
+        """The RFC 9457 problem document of this refusal."""
+        body: dict[str, object] = {
+            "type": f"urn:salestream:error:{self.code}",
+            "title": self.code.replace("_", " ").capitalize(),
+            "status": int(STATUS[self.code]),
+            "code": self.code,
+            "detail": self.message,
+        }
+        if self.field is not None:
+            body["field"] = self.field
+        if self.state is not None:
+            body["state"] = self.state
+        if self.fields:
+            body["errors"] = [{"field": name, "messages": texts} for name, texts in sorted(self.fields.items())]
+        return body
+
+
+def not_found(what: str, field: str) -> Refused:
+    """The refusal for an id that names nothing."""
+    return Refused("NOT_FOUND", f"There is no such {what}.", field=field)
+
+
+def invalid_state(message: str, state: str) -> Refused:
+    """The refusal for a command that the record's state does not allow."""
+    return Refused("INVALID_STATE", message, state=state)

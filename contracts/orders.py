@@ -1,0 +1,370 @@
+"""Sales orders and the sales-process settings (features ORD-01..19, APR-15).  Aggregates: order, sales process."""
+
+import base64
+from dataclasses import field
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID, uuid4
+
+from contracts.declare import command, event, value
+from contracts.inventory import Shortage
+from contracts.people import SALESTREAM, Person
+from contracts.types import Amount, Currency, Day, Money, Note, Quantity, Rate, Reason, Text, Whole
+
+OrderStatus = Literal[
+    "DRAFT", "SUBMITTED", "PENDING_APPROVAL", "APPROVED", "REJECTED", "ON_HOLD", "SHIPPED", "COMPLETED", "CANCELLED"
+]
+ApprovalNode = Literal["SUPERVISOR", "FINANCE"]
+ShippingMode = Literal["AUTOMATIC", "WAREHOUSE"]
+
+
+@value
+class CustomerSnapshot:
+    """The customer as it was when the order was written or submitted (ORD-11)."""
+
+    customer_id: UUID
+    name: Text
+    phone: Text = ""
+    address: Text = ""
+    member: bool = False
+
+
+@value
+class LineRequest:
+    """A line as entered; without a unit price the customer's price applies (ORD-02)."""
+
+    product_id: UUID
+    quantity: Quantity
+    unit_price: Amount | None = None
+
+
+@value
+class OrderLine:
+    """A line with the product as it was (ORD-11).  `unit_cost` is the purchase price then, for the profit rate."""
+
+    product_id: UUID
+    quantity: Quantity
+    unit_price: Amount
+    amount: Amount
+    name: Text
+    model: Text
+    brand: Text
+    category: Text = ""
+    unit_cost: Amount = Decimal(0)
+    accessories: tuple[Text, ...] = ()
+
+
+@value
+class Sale:
+    """What reports count of an order (ORD-17, ORD-18)."""
+
+    order_date: Day
+    customer_id: UUID
+    lines: tuple[OrderLine, ...]
+    total: Money
+    channel: Text = ""
+
+
+@value
+class ExchangeRate:
+    """The day's rate: one unit of `currency` in company currency (ORD-07)."""
+
+    currency: Currency
+    rate: Rate
+
+
+def order_number(order_id: UUID) -> str:
+    """The number people use for an order: SO- and eight characters, derived from its id."""
+    text = base64.b32encode(order_id.bytes[-5:]).decode()
+    return f"SO-{text[:4]}-{text[4:]}"
+
+
+# -- commands -----------------------------------------------------------------------------------------------------
+
+
+@command("POST /orders", permission="orders.edit", key="order_id", creates=True)
+class CreateOrder:
+    """Write a draft order for a customer (ORD-01, ORD-02).  `order_date`: today in the company's zone if left out."""
+
+    customer_id: UUID
+    lines: tuple[LineRequest, ...]
+    order_id: UUID = field(default_factory=uuid4)
+    order_date: Day | None = None
+    currency: Currency | None = None
+    channel: Text = ""
+    note: Note = ""
+
+
+@command("PATCH /orders/{order_id}", permission="orders.edit")
+class ChangeOrder:
+    """Change a draft or rejected order; a field left out keeps its value (ORD-08)."""
+
+    order_id: UUID
+    customer_id: UUID | None = None
+    lines: tuple[LineRequest, ...] | None = None
+    order_date: Day | None = None
+    channel: Text | None = None
+    note: Note | None = None
+
+
+@command("POST /orders/{order_id}/submit", permission="orders.edit")
+class SubmitOrder:
+    """Submit a draft: the amount decides whether it needs approval (ORD-03, ORD-05..07, ORD-16)."""
+
+    order_id: UUID
+
+
+@command("POST /orders/{order_id}/withdraw", permission="orders.edit")
+class WithdrawOrder:
+    """Take a pending order back to draft; only its submitter may (ORD-08)."""
+
+    order_id: UUID
+
+
+@command("POST /orders/{order_id}/cancel", permission="orders.edit")
+class CancelOrder:
+    """Call an order off before it ships (ORD-15)."""
+
+    order_id: UUID
+    reason: Reason
+
+
+@command("POST /orders/{order_id}/retry", permission="orders.edit")
+class RetryOrder:
+    """Try the stock deduction of an order on hold again, after restocking (ORD-14)."""
+
+    order_id: UUID
+
+
+@command("POST /orders/{order_id}/payments", permission="payments")
+class RecordPayment:
+    """Record money received on a submitted order, in part or in full (ORD-10)."""
+
+    order_id: UUID
+    amount: Amount
+    method: Text = ""
+    paid_on: Day | None = None
+    note: Note = ""
+
+
+@command("PUT /settings/sales-process", permission="settings", key="settings_id")
+class SetSalesProcess:
+    """Set threshold, route, shipping flow, company currency and rates; a field left out keeps its value (APR-15)."""
+
+    settings_id: Literal["sales-process"] = "sales-process"
+    threshold: Amount | None = None
+    currency: Currency | None = None
+    route: tuple[ApprovalNode, ...] | None = None
+    shipping: ShippingMode | None = None
+    rates: tuple[ExchangeRate, ...] | None = None
+
+
+@command(None, permission="system", key="order_id")
+class ApproveOrder:
+    """Every approval of the round is given."""
+
+    order_id: UUID
+    round: Quantity
+
+
+@command(None, permission="system", key="order_id")
+class RejectOrder:
+    """An approver turned the round down."""
+
+    order_id: UUID
+    round: Quantity
+    reason: Note
+    rejected_by: Person
+
+
+@command(None, permission="system", key="order_id")
+class HoldOrder:
+    """Stock can't cover the order."""
+
+    order_id: UUID
+    round: Quantity
+    attempt: Quantity
+    missing: tuple[Shortage, ...]
+
+
+@command(None, permission="system", key="order_id")
+class ShipOrder:
+    """The goods are deducted and handed over; the order decides, since it may have been cancelled meanwhile."""
+
+    order_id: UUID
+    round: Quantity
+    carrier: Text = ""
+    tracking_number: Text = ""
+
+
+@command(None, permission="system", key="order_id")
+class CompleteDelivery:
+    """The goods arrived at the customer."""
+
+    order_id: UUID
+    delivered_on: Day
+
+
+# -- events -------------------------------------------------------------------------------------------------------
+
+
+@event("salestream.orders.order-created.v1", key="order_id")
+class OrderCreated:
+    """A draft order was written."""
+
+    order_id: UUID
+    number: Text
+    customer: CustomerSnapshot
+    lines: tuple[OrderLine, ...]
+    total: Money
+    order_date: Day
+    owner: Person
+    owner_superior_id: UUID | None = None
+    channel: Text = ""
+    note: Note = ""
+
+
+@event("salestream.orders.order-changed.v1", key="order_id")
+class OrderChanged:
+    """A draft order changed; all values as they are now."""
+
+    order_id: UUID
+    customer: CustomerSnapshot
+    lines: tuple[OrderLine, ...]
+    total: Money
+    order_date: Day
+    channel: Text = ""
+    note: Note = ""
+    by: Person = SALESTREAM
+
+
+@event("salestream.orders.order-submitted.v1", key="order_id")
+class OrderSubmitted:
+    """An order was submitted with the data it keeps.  `route` names its approvals; empty: none, it ships directly."""
+
+    order_id: UUID
+    round: Quantity
+    number: Text
+    customer: CustomerSnapshot
+    sale: Sale
+    threshold: Money
+    route: tuple[ApprovalNode, ...]
+    shipping: ShippingMode
+    status: OrderStatus
+    submitter: Person
+    superior_id: UUID | None = None
+
+
+@event("salestream.orders.order-withdrawn.v1", key="order_id")
+class OrderWithdrawn:
+    """A pending order went back to draft."""
+
+    order_id: UUID
+    round: Quantity
+    sale: Sale
+    by: Person = SALESTREAM
+
+
+@event("salestream.orders.order-approved.v1", key="order_id")
+class OrderApproved:
+    """All approvals are given."""
+
+    order_id: UUID
+    round: Quantity
+
+
+@event("salestream.orders.order-rejected.v1", key="order_id")
+class OrderRejected:
+    """An approver turned the order down."""
+
+    order_id: UUID
+    round: Quantity
+    reason: Note
+    sale: Sale
+    by: Person = SALESTREAM
+
+
+@event("salestream.orders.order-held.v1", key="order_id")
+class OrderHeld:
+    """Stock can't cover the order; it waits (ORD-14).  `reason` is INSUFFICIENT_STOCK."""
+
+    order_id: UUID
+    round: Quantity
+    attempt: Quantity
+    reason: Text
+    missing: tuple[Shortage, ...] = ()
+
+
+@event("salestream.orders.order-retried.v1", key="order_id")
+class OrderRetried:
+    """Somebody asked to try an order on hold again; `status` is what it was before the hold."""
+
+    order_id: UUID
+    round: Quantity
+    attempt: Quantity
+    status: OrderStatus
+    by: Person = SALESTREAM
+
+
+@event("salestream.orders.order-shipped.v1", key="order_id")
+class OrderShipped:
+    """The order's goods left."""
+
+    order_id: UUID
+    round: Quantity
+    sale: Sale
+    carrier: Text = ""
+    tracking_number: Text = ""
+
+
+@event("salestream.orders.order-delivered.v1", key="order_id")
+class OrderDelivered:
+    """The order's goods arrived."""
+
+    order_id: UUID
+    delivered_on: Day
+
+
+@event("salestream.orders.order-completed.v1", key="order_id")
+class OrderCompleted:
+    """The order is delivered and paid in full."""
+
+    order_id: UUID
+
+
+@event("salestream.orders.order-cancelled.v1", key="order_id")
+class OrderCancelled:
+    """The order was called off.  `round` is 0 when it was never submitted; `was` is the status before."""
+
+    order_id: UUID
+    round: Whole
+    was: OrderStatus
+    reason: Note
+    sale: Sale
+    by: Person = SALESTREAM
+
+
+@event("salestream.orders.payment-recorded.v1", key="order_id")
+class PaymentRecorded:
+    """Money was received on the order; `paid` is the sum so far."""
+
+    order_id: UUID
+    amount: Money
+    paid: Money
+    paid_state: Literal["PARTLY_PAID", "PAID"]
+    method: Text = ""
+    paid_on: Day
+    note: Note = ""
+    by: Person = SALESTREAM
+
+
+@event("salestream.orders.sales-process-set.v1", key="settings_id")
+class SalesProcessSet:
+    """The sales-process settings changed; all values as they are now."""
+
+    settings_id: Text
+    threshold: Money
+    route: tuple[ApprovalNode, ...]
+    shipping: ShippingMode
+    rates: tuple[ExchangeRate, ...] = ()
+    by: Person = SALESTREAM

@@ -1,0 +1,97 @@
+"""Marshmallow schemas and JSON coding of contracts, derived from their declarations.
+
+Input from outside passes `load` (marshmallow: strict, every error names its field).  Stored and published JSON is
+written and read by `encode` and `decode` (msgspec: ten times faster, tolerant of unknown fields).  A contract test
+holds the two to the same result.
+"""
+
+import sys
+import threading
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import marshmallow
+import marshmallow_dataclass
+import msgspec
+
+from contracts.errors import Refused
+from contracts.types import MAX_LINES, FlagField, IntegerField, TextField
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+_schema_lock = threading.Lock()
+
+
+class StrictSchema(marshmallow.Schema):
+    """Refuses fields it does not know: a misspelt field must not be taken for an absent one.
+
+    Bare Python types are guarded like the types of `contracts.types`, and every list has a longest length.
+    """
+
+    class Meta:
+        unknown = marshmallow.RAISE
+
+    TYPE_MAPPING = {  # noqa: RUF012 - what marshmallow itself declares
+        **marshmallow.Schema.TYPE_MAPPING,
+        bool: FlagField,
+        int: IntegerField,
+        str: TextField,
+    }
+
+    def on_bind_field(self, field_name: str, field_obj: marshmallow.fields.Field[Any]) -> None:
+        if isinstance(field_obj, marshmallow.fields.List):
+            field_obj.validators = [*field_obj.validators, marshmallow.validate.Length(max=MAX_LINES)]
+
+
+@cache
+def _schema(cls: type) -> marshmallow.Schema:
+    made = marshmallow_dataclass.class_schema(cls, base_schema=StrictSchema, globalns=vars(sys.modules[cls.__module__]))
+    return made()
+
+
+def schema_of(cls: type) -> marshmallow.Schema:
+    """The marshmallow schema of a contract class."""
+    with _schema_lock:
+        return _schema(cls)
+
+
+def load(cls: type[T], data: Any) -> T:
+    """Validate `data` (decoded JSON) against the contract `cls` and return the typed object.
+
+    Raises Refused VALIDATION that names every field at fault.
+    """
+    if not isinstance(data, Mapping):
+        raise Refused("VALIDATION", "The body must be a JSON object.")
+    try:
+        return cast(T, schema_of(cls).load(data))
+    except marshmallow.ValidationError as error:
+        fields = dict(_flatten("", error.messages))
+        first = next(iter(sorted(fields)))
+        raise Refused("VALIDATION", f"{first}: {' '.join(fields[first])}", field=first, fields=fields) from error
+
+
+def _flatten(prefix: str, messages: Any) -> list[tuple[str, list[str]]]:
+    if isinstance(messages, dict):
+        found = []
+        for name, inner in messages.items():
+            path = prefix if name == "_schema" else f"{prefix}.{name}" if prefix else str(name)
+            found += _flatten(path, inner)
+        return found
+    return [(prefix, [str(message) for message in messages])]
+
+
+def encode(contract: Any) -> bytes:
+    """The contract's JSON: what is stored and what is published."""
+    return _encoder.encode(contract)
+
+
+@cache
+def _decoder(cls: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(cls)
+
+
+def decode(cls: type[T], data: bytes | msgspec.Raw) -> T:
+    """Read a contract from its JSON, dropping unknown fields.  Raises msgspec.ValidationError or DecodeError."""
+    return cast(T, _decoder(cast(Any, cls)).decode(data))

@@ -1,0 +1,211 @@
+"""The field types contracts are made of.  Each is a Python type and the marshmallow field that guards it.
+
+Every text has a length, every number a bound: NaN, 1e309 and ten-megabyte names stop here (design, section 3).
+"""
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from marshmallow import ValidationError, fields, validate
+
+from contracts.declare import value
+
+MAX_AMOUNT = Decimal("1000000000000")
+MAX_QUANTITY = 1_000_000_000
+MAX_LINES = 500
+
+PLAIN_DECIMAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
+PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+class TextField(fields.String):
+    """Text without control characters, 0 to `longest` characters."""
+
+    longest = 200
+    shortest = 0
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("validate", validate.Length(min=self.shortest, max=self.longest))
+        super().__init__(**kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if any((ch < " " and ch not in "\n\r\t") or "\ud800" <= ch <= "\udfff" for ch in text):
+            raise ValidationError("Control characters and lone surrogates are not allowed.")
+        if self.shortest and not text.strip():
+            raise ValidationError("May not be blank.")
+        return text
+
+
+class NameField(TextField):
+    """A short text that must say something: 1 to 200 characters, not blank."""
+
+    shortest = 1
+
+
+class NoteField(TextField):
+    """A long text: at most 4,000 characters."""
+
+    longest = 4000
+
+
+class ReasonField(NoteField):
+    """A note that must say something."""
+
+    shortest = 1
+
+
+class CurrencyField(fields.String):
+    """An ISO 4217 code: three capital letters."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("validate", validate.Regexp(r"^[A-Z]{3}\Z", error="Must be an ISO 4217 code such as CNY."))
+        super().__init__(**kwargs)
+
+
+class PhoneField(fields.String):
+    """11 digits starting with 1, or the international form +<country><number> (CUS-02)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault(
+            "validate",
+            validate.Regexp(
+                r"^(1[0-9]{10}|\+[1-9][0-9 -]{5,18}[0-9])\Z",
+                error="Must be 11 digits starting with 1, or the international form +<country> <number>.",
+            ),
+        )
+        super().__init__(**kwargs)
+
+
+class DecimalField(fields.Decimal):
+    """A bounded decimal number, given as a string such as "12.50" or a JSON number.
+
+    It is never rounded: more decimals than it has are refused.
+    """
+
+    lowest = Decimal(0)
+    highest = MAX_AMOUNT
+    digits = 2
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(as_string=True, allow_nan=False, **kwargs)
+
+    def _validated(self, value: Any) -> Decimal:
+        if isinstance(value, str) and not PLAIN_DECIMAL.fullmatch(value):
+            raise self.make_error("invalid")
+        number = super()._validated(value)
+        if not self.lowest <= number <= self.highest:  # before quantize, which can't take a number of 30 digits
+            raise ValidationError(f"Must be between {self.lowest:f} and {self.highest:f}.")
+        exact = number.quantize(Decimal(1).scaleb(-self.digits))
+        if number != exact:
+            raise ValidationError(f"At most {self.digits} decimals are allowed.")
+        return exact.copy_abs() if exact.is_zero() else exact  # -0 is 0
+
+
+class AmountField(DecimalField):
+    """An amount of money: 0 to 10^12, two decimals."""
+
+
+class RateField(DecimalField):
+    """An exchange rate: above 0, eight decimals."""
+
+    lowest = Decimal("0.00000001")
+    highest = Decimal(1_000_000)
+    digits = 8
+
+
+class WholeField(fields.Integer):
+    """A whole number in bounds; 1.5, "3" and true are refused."""
+
+    lowest = 0
+    highest = MAX_QUANTITY
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("validate", validate.Range(min=self.lowest, max=self.highest))
+        super().__init__(strict=True, **kwargs)
+
+    def _validated(self, value: Any) -> int:
+        if not isinstance(value, int):
+            raise self.make_error("invalid")
+        return super()._validated(value)
+
+
+class QuantityField(WholeField):
+    """A quantity: a whole number above 0 (ORD-01)."""
+
+    lowest = 1
+
+
+class IntegerField(WholeField):
+    """A whole number in bounds, above or below 0: what a bare `int` of a contract means."""
+
+    lowest = -MAX_QUANTITY
+
+
+class ChangeField(IntegerField):
+    """A change of a quantity, up or down, never 0."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        number = super()._deserialize(value, attr, data, **kwargs)
+        if number == 0:
+            raise ValidationError("May not be 0.")
+        return number
+
+
+class FlagField(fields.Boolean):
+    """true or false; no other spelling."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class MomentField(fields.AwareDateTime):
+    """A moment in RFC 3339 with its zone."""
+
+
+class DayField(fields.Date):
+    """A calendar day, YYYY-MM-DD, from 1900 on."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> date:
+        if not isinstance(value, str) or not PLAIN_DAY.fullmatch(value):
+            raise self.make_error("invalid", input=value, obj_type="date")
+        day: date = super()._deserialize(value, attr, data, **kwargs)
+        if day.year < 1900:
+            raise ValidationError("Must be 1900 or later.")
+        return day
+
+
+Text = Annotated[str, TextField]
+Name = Annotated[str, NameField]
+Note = Annotated[str, NoteField]
+Reason = Annotated[str, ReasonField]
+Phone = Annotated[str, PhoneField]
+Currency = Annotated[str, CurrencyField]
+Amount = Annotated[Decimal, AmountField]
+Rate = Annotated[Decimal, RateField]
+Whole = Annotated[int, WholeField]
+Quantity = Annotated[int, QuantityField]
+Change = Annotated[int, ChangeField]
+Flag = Annotated[bool, FlagField]
+Moment = Annotated[datetime, MomentField]
+Day = Annotated[date, DayField]
+
+
+@value
+class Money:
+    """An amount in a currency; adding two currencies is an error, never a guess."""
+
+    amount: Amount
+    currency: Currency
+
+    def __add__(self, other: "Money") -> "Money":
+        if other.currency != self.currency:
+            raise ValueError(f"cannot add {other.currency} to {self.currency}")
+        return Money(amount=self.amount + other.amount, currency=self.currency)
+
+    def times(self, quantity: int) -> "Money":
+        return Money(amount=self.amount * quantity, currency=self.currency)

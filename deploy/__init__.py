@@ -1,0 +1,1 @@
+"""How Salestream is run: images, manifests and the development stack."""

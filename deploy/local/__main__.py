@@ -1,0 +1,57 @@
+"""`python -m deploy.local up | down | status | env`: see `make up` and `make down`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import sys
+
+import psutil
+
+from deploy.devstack.__main__ import print_started, print_stopped
+from deploy.devstack.errors import DevstackError
+from deploy.local.system import LocalSystem
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="start servers and services, wait until they are healthy")
+    down = commands.add_parser("down", help="stop them; data is kept")
+    down.add_argument("--wipe", action="store_true", help="delete the data too")
+    commands.add_parser("status", help="show each process; exit code 1 unless all are healthy")
+    commands.add_parser("env", help="print the settings as NAME=value lines")
+    options = parser.parse_args(arguments)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the health check reports what matters
+    try:
+        system = LocalSystem.from_env()
+        match options.command:
+            case "up":
+                system.up(report=print_started)
+                print(f"\nSalestream answers at {system.api.own_address}; try `make demo`.  Stop with `make down`.")
+            case "down":
+                system.down(wipe=options.wipe, report=print_stopped)
+            case "status":
+                return _status(system)
+            case "env":
+                for name in ("DATA_DIR", "TOKEN_KEY_DIR", "HTTP_ADDRESS", *system.stack.addresses.as_environment()):
+                    print(f"{name}={shlex.quote(system.settings()[name])}")
+    except DevstackError as error:
+        print(f"salestream: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _status(system: LocalSystem) -> int:
+    all_healthy = True
+    for server in [*system.stack.servers, *system.processes]:
+        healthy = server.healthy()
+        all_healthy &= healthy
+        memory = f"{psutil.Process(server.pid).memory_info().rss / 2**20:.0f} MB" if server.pid else "-"
+        print(f"{server.title:<11}{'healthy' if healthy else 'NOT HEALTHY'}  port {server.port}  {memory}")
+    return 0 if all_healthy else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""The whole system on one machine: servers, then the api process, then the worker process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from deploy.devstack import Stack
+from deploy.devstack.errors import NotReady
+from deploy.devstack.server import HOST, Server, Started
+
+
+class RoleProcess(Server):
+    """One Salestream process; `check` asks its /readyz."""
+
+    role: ClassVar[str]
+
+    def __init__(self, home: Path, port: int, timeout: float, settings: Callable[[], dict[str, str]]) -> None:
+        super().__init__(home, port, None, timeout)
+        self._settings = settings
+
+    @property
+    def own_address(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def prepare(self) -> None:
+        """The process makes what it needs itself."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "chassis.main", "run", self.role]
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", **self._settings()}
+
+    def check(self) -> None:
+        try:
+            with urllib.request.urlopen(f"{self.own_address}/readyz", timeout=5) as answer:  # noqa: S310 - our own
+                json.load(answer)
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            raise NotReady(f"{self.title} does not answer on port {self.port}: {error}") from error
+
+
+class ApiProcess(RoleProcess):
+    """HTTP, the writers and the inboxes of all services."""
+
+    name = "api"
+    title = "api"
+    variable = "SALESTREAM_API"
+    port_variable = "SALESTREAM_PORT"
+    role = "api"
+
+
+class WorkerProcess(RoleProcess):
+    """Relays, projector and saga."""
+
+    name = "worker"
+    title = "worker"
+    variable = "SALESTREAM_WORKER"
+    port_variable = "SALESTREAM_WORKER_PORT"
+    role = "worker"
+
+
+class LocalSystem:
+    """Starts, checks and stops everything; state lives in the stack's folder."""
+
+    def __init__(self, stack: Stack, home: Path, env: Mapping[str, str]) -> None:
+        self.stack = stack
+        self.home = home
+        self._env = dict(env)
+        timeout = float(env.get("DEVSTACK_TIMEOUT") or 90)
+        self.api = ApiProcess(home, int(env.get(ApiProcess.port_variable) or 8000), timeout, self.settings)
+        self.worker = WorkerProcess(home, int(env.get(WorkerProcess.port_variable) or 8001), timeout, self.settings)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> LocalSystem:
+        """The system that the environment describes."""
+        env = os.environ if environ is None else environ
+        stack = Stack.from_env(env)
+        return cls(stack, stack.kafka.home.parent, env)
+
+    @property
+    def processes(self) -> list[RoleProcess]:
+        return [self.api, self.worker]
+
+    def settings(self) -> dict[str, str]:
+        """The environment of a Salestream process of this system; what the caller's environment sets goes first."""
+        defaults = {
+            "DATA_DIR": str(self.home / "stores"),
+            "TOKEN_KEY_DIR": str(self.home / "keys"),
+            "HTTP_ADDRESS": f"{HOST}:{self.api.port}",
+            "HEALTH_ADDRESS": f"{HOST}:{self.worker.port}",
+        }
+        given = {name: value for name, value in self._env.items() if value}
+        return {**defaults, **given, **self.stack.addresses.as_environment()}
+
+    def up(self, report: Callable[[Server, Started], None] | None = None) -> None:
+        """Start what is missing; returns when all answer."""
+        self.stack.up(report=report)
+        for process in self.processes:
+            started = process.start()
+            if report:
+                report(process, started)
+
+    def down(self, *, wipe: bool = False, report: Callable[[Server, bool], None] | None = None) -> None:
+        """Stop everything that runs from this folder; `wipe` deletes the data too."""
+        for process in reversed(self.processes):
+            stopped = process.stop() if process.pid else False
+            if report:
+                report(process, stopped)
+        self.stack.down(wipe=wipe, report=report)
+        if wipe:
+            for folder in ("stores", "keys", "api", "worker"):
+                shutil.rmtree(self.home / folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Approval cases: who has to approve an order, who did (features 2.8)."""

@@ -1,0 +1,184 @@
+"""The rules of approval cases: node after node, each decided once, by the right and by different persons.
+
+A decision is checked in this order: may the caller decide any node of this case (FORBIDDEN), does the case still take
+decisions (INVALID_STATE), is the node meant the one that is due (ALREADY_DECIDED or INVALID_STATE), may this person
+decide it (FORBIDDEN).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from chassis.domain import Aggregate, Context, applies, internal_event
+from contracts.approvals import (
+    Approve,
+    CaseApproved,
+    CaseClosed,
+    CaseOpened,
+    CaseRejected,
+    CloseCase,
+    NodeApproved,
+    OpenCase,
+    Reject,
+)
+from contracts.errors import Refused, invalid_state
+from contracts.orders import ApprovalNode
+from contracts.people import SALESTREAM, Person
+from contracts.types import Text
+
+CaseStatus = Literal["NEW", "OPEN", "APPROVED", "REJECTED", "CLOSED"]
+
+ROLE_OF: dict[ApprovalNode, str] = {"SUPERVISOR": "SUP", "FINANCE": "FIN"}
+
+NO_ORDER = UUID(int=0)
+
+
+@internal_event("approvals.case-barred")
+class CaseBarred:
+    """The case was closed before it was opened: it will never open.  Nobody outside has heard of it."""
+
+    reason: Text
+
+
+@dataclass
+class Case(Aggregate):
+    """The approvals of one submission round of an order."""
+
+    status: CaseStatus = "NEW"
+    order_id: UUID = NO_ORDER
+    round: int = 0
+    route: tuple[ApprovalNode, ...] = ()
+    submitter: Person = SALESTREAM
+    superior_id: UUID | None = None
+    decided_by: tuple[Person, ...] = ()  # one for each decided node, in the order of the route
+
+    def open(self, command: OpenCase, _: Context) -> None:
+        """Ask for the approvals (APR-01).  A case opens once, and not after it was closed."""
+        if not command.route:
+            raise Refused("VALIDATION", "A case without a node would never be decided.", field="route")
+        if self.status == "NEW":
+            self.record(
+                CaseOpened(
+                    case_id=self.id,
+                    order_id=command.order_id,
+                    round=command.round,
+                    number=command.number,
+                    customer_name=command.customer_name,
+                    total=command.total,
+                    route=command.route,
+                    submitter=command.submitter,
+                    superior_id=command.superior_id,
+                )
+            )
+
+    def close(self, command: CloseCase, _: Context) -> None:
+        """The order was cancelled or withdrawn (APR-11).  A decided case stays as it is."""
+        if self.status == "OPEN":
+            self.record(CaseClosed(case_id=self.id, order_id=command.order_id, reason=command.reason))
+        elif self.status == "NEW":
+            self.record(CaseBarred(reason=command.reason))
+
+    def approve(self, command: Approve, context: Context) -> None:
+        """Approve the node that is due; after the last one the case is approved (APR-02, APR-08)."""
+        node = self._node_to_decide(command.node, context)
+        position = len(self.decided_by) + 1
+        following = self.route[position] if position < len(self.route) else None
+        self.record(
+            NodeApproved(
+                case_id=self.id,
+                order_id=self.order_id,
+                node=node,
+                by=context.user,
+                next=following,
+                comment=command.comment,
+            )
+        )
+        if following is None:
+            self.record(CaseApproved(case_id=self.id, order_id=self.order_id, round=self.round))
+
+    def reject(self, command: Reject, context: Context) -> None:
+        """Turn the order down; the remaining nodes are closed (APR-09)."""
+        node = self._node_to_decide(command.node, context)
+        self.record(
+            CaseRejected(
+                case_id=self.id,
+                order_id=self.order_id,
+                round=self.round,
+                node=node,
+                reason=command.reason,
+                by=context.user,
+            )
+        )
+
+    # -- what the rules share
+
+    @property
+    def due(self) -> ApprovalNode | None:
+        """The node that is to be decided now."""
+        return self.route[len(self.decided_by)] if self.status == "OPEN" else None
+
+    def reply(self) -> dict[str, Any]:
+        return {"status": self.status, "due": self.due}
+
+    def _node_to_decide(self, named: ApprovalNode | None, context: Context) -> ApprovalNode:
+        """The due node, if the caller means it and may decide it.  Raises Refused."""
+        own = [node for node in self.route if self._may_decide(node, context)]
+        if self.route and not own:
+            raise Refused("FORBIDDEN", "None of this order's approvals is yours to give.", field="case_id")
+        if named is not None and self.route and named not in self.route:
+            raise Refused("VALIDATION", f"This case has no node {named}.", field="node")
+        due = self._require_due([named] if named else own)
+        if due not in own:
+            raise Refused("FORBIDDEN", f"The node {due} is not yours to decide.", field="node")
+        self._require_right_person(context)
+        return due
+
+    def _require_due(self, meant: list[ApprovalNode]) -> ApprovalNode:
+        """The due node if it is among those meant.  Raises Refused (APR-02, APR-10, APR-11)."""
+        decided = self.route[: len(self.decided_by)]
+        if self.status not in ("NEW", "CLOSED") and all(node in decided for node in meant):
+            raise Refused("ALREADY_DECIDED", f"The node {meant[-1]} is decided already.", field="node", state=meant[-1])
+        due = self.due
+        if due is None:
+            raise invalid_state(f"The case is {self.status}; it takes no more decisions.", self.status)
+        if due not in meant:
+            raise invalid_state(f"It is too early: the node {due} has to decide first.", due)
+        return due
+
+    def _may_decide(self, node: ApprovalNode, context: Context) -> bool:
+        """Whether the caller's place gives the right to a node (APR-12)."""
+        if "ADM" in context.roles:
+            return True
+        if ROLE_OF[node] not in context.roles:
+            return False
+        return node != "SUPERVISOR" or self.superior_id == context.user.user_id is not None
+
+    def _require_right_person(self, context: Context) -> None:
+        """Not the submitter, and another person at each node (APR-12).  Raises Refused FORBIDDEN."""
+        if self.submitter.user_id == context.user.user_id:
+            raise Refused("FORBIDDEN", "Nobody decides on an order they submitted.", field="case_id")
+        if any(person.user_id == context.user.user_id for person in self.decided_by):
+            raise Refused("FORBIDDEN", "You decided on this order already: another person has to.", field="case_id")
+
+    # -- memory
+
+    @applies(CaseOpened)
+    def _opened(self, fact: CaseOpened) -> None:
+        self.status, self.order_id, self.round, self.route = "OPEN", fact.order_id, fact.round, fact.route
+        self.submitter, self.superior_id = fact.submitter, fact.superior_id
+
+    @applies(NodeApproved)
+    def _node_approved(self, fact: NodeApproved) -> None:
+        self.decided_by = (*self.decided_by, fact.by)
+
+    @applies(CaseApproved)
+    def _approved(self, _: CaseApproved) -> None:
+        self.status = "APPROVED"
+
+    @applies(CaseRejected)
+    def _rejected(self, fact: CaseRejected) -> None:
+        self.status, self.decided_by = "REJECTED", (*self.decided_by, fact.by)
+
+    @applies(CaseClosed, CaseBarred)
+    def _closed(self, _: CaseClosed | CaseBarred) -> None:
+        self.status = "CLOSED"

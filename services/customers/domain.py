@@ -1,0 +1,132 @@
+"""Customers and the customer settings (CUS-01..03, CUS-21): what a command may do and what it changes."""
+
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+from uuid import UUID
+
+from chassis.domain import Aggregate, Context, UniqueIndex, aggregate_id, applies
+from contracts.customers import (
+    CreateCustomer,
+    CustomerCreated,
+    CustomerData,
+    CustomerEdited,
+    CustomerField,
+    CustomerSettingsSet,
+    EditCustomer,
+    Membership,
+    MembershipSet,
+    SetCustomerSettings,
+    SetMembership,
+)
+from contracts.errors import Refused
+from contracts.people import SALESTREAM, Person
+
+SETTINGS_ID = aggregate_id("customers")
+MAY_EDIT_ALL = frozenset({"SUP", "ADM"})
+FIELDS: tuple[str, ...] = get_args(CustomerField)
+NOTHING_KNOWN = CustomerData()
+NO_MEMBER = Membership()
+
+
+def mobile_index_id(mobile: str) -> UUID:
+    """The id of the unique index of a mobile number, however it is written.
+
+    Spaces and dashes don't count, and +86 before eleven digits is what the national form leaves out.
+    """
+    digits = mobile.replace(" ", "").replace("-", "")
+    if digits.startswith("+861") and len(digits) == 14:
+        digits = digits.removeprefix("+86")
+    return UniqueIndex.id_of("customer-mobile", digits)
+
+
+def _given(command: CreateCustomer | EditCustomer) -> dict[str, Any]:
+    values = {name: getattr(command, name) for name in CustomerData.__dataclass_fields__}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass
+class CustomerSettings(Aggregate):
+    """Which fields must be filled on every customer (CUS-02)."""
+
+    required: tuple[str, ...] = ("name", "mobile", "industry")
+
+    def change(self, command: SetCustomerSettings, context: Context) -> None:
+        """Set the fields; nothing happens when these are the ones already."""
+        required = tuple(name for name in FIELDS if name in command.required)
+        if required != self.required:
+            self.record(CustomerSettingsSet(settings_id=command.settings_id, required=required, by=context.user))
+
+    def check(self, given: dict[str, Any]) -> None:
+        """Raises Refused VALIDATION naming every required field that is given blank."""
+        missing = [name for name in self.required if name in given and not given[name].strip()]
+        if missing:
+            raise Refused(
+                "VALIDATION",
+                f"Fill in {', '.join(missing)}: the customer settings require it.",
+                field=missing[0],
+                fields={name: ["This field must be filled."] for name in missing},
+            )
+
+    def reply(self) -> dict[str, object]:
+        return {"required": list(self.required)}
+
+    @applies(CustomerSettingsSet)
+    def _set(self, fact: CustomerSettingsSet) -> None:
+        self.required = fact.required
+
+
+@dataclass
+class Customer(Aggregate):
+    """A customer, the user who owns it, and its place in the member scheme."""
+
+    data: CustomerData = NOTHING_KNOWN
+    owner: Person = SALESTREAM
+    membership: Membership = NO_MEMBER
+
+    def create(self, command: CreateCustomer, context: Context, settings: CustomerSettings) -> None:
+        """Save the customer; whoever does owns it (CUS-01).  Raises Refused VALIDATION for a missing field."""
+        data = CustomerData(**_given(command))
+        settings.check({name: getattr(data, name) for name in FIELDS})
+        self.record(CustomerCreated(customer_id=self.id, data=data, owner=context.user, by=context.user))
+
+    def edit(self, command: EditCustomer, context: Context, settings: CustomerSettings) -> None:
+        """Change what the command names (CUS-03); nothing happens when that is how it is already.
+
+        A required field may not be blanked; one that was made required later and is still blank doesn't stand in the
+        way of other changes.  Raises Refused FORBIDDEN, VALIDATION.
+        """
+        self._must_be_editable_by(context)
+        given = _given(command)
+        settings.check(given)
+        data = replace(self.data, **given)
+        if data != self.data:
+            self.record(CustomerEdited(customer_id=self.id, data=data, by=context.user))
+
+    def set_membership(self, command: SetMembership, context: Context) -> None:
+        """Make the customer a member, change its level or points, or end it (CUS-21).  Raises Refused FORBIDDEN."""
+        self._must_be_editable_by(context)
+        membership = NO_MEMBER
+        if command.member:
+            membership = Membership(member=True, level=command.level, points=command.points)
+        if membership != self.membership:
+            self.record(MembershipSet(customer_id=self.id, membership=membership, by=context.user))
+
+    def reply(self) -> dict[str, object]:
+        return {"name": self.data.name}
+
+    def _must_be_editable_by(self, context: Context) -> None:
+        if context.roles.isdisjoint(MAY_EDIT_ALL) and self.owner.user_id != context.user.user_id:
+            raise Refused("FORBIDDEN", "You may only change customers that you own.", field="customer_id")
+
+    @applies(CustomerCreated)
+    def _created(self, fact: CustomerCreated) -> None:
+        self.data = fact.data
+        self.owner = fact.owner
+
+    @applies(CustomerEdited)
+    def _edited(self, fact: CustomerEdited) -> None:
+        self.data = fact.data
+
+    @applies(MembershipSet)
+    def _membership_set(self, fact: MembershipSet) -> None:
+        self.membership = fact.membership

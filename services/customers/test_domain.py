@@ -1,0 +1,243 @@
+"""The rules of CUS-01..03, CUS-21 and of ACC-17, by way of the service's commands."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid5
+
+import pytest
+
+from chassis.domain import UniqueIndex
+from chassis.testing import ADMIN, SALES, SUPERVISOR, InMemoryService, user
+from contracts.customers import (
+    CreateCustomer,
+    CustomerCreated,
+    CustomerData,
+    CustomerEdited,
+    CustomerSettingsSet,
+    EditCustomer,
+    Membership,
+    MembershipSet,
+    SetCustomerSettings,
+    SetMembership,
+)
+from contracts.people import Person
+from services.customers.application import SERVICE
+from services.customers.domain import SETTINGS_ID, Customer, CustomerSettings, mobile_index_id
+
+NAMES = UUID("0d3b6f0e-3f0f-4a43-8a7e-4f6a0f2c9d55")
+LI, WU = uuid5(NAMES, "li"), uuid5(NAMES, "wu")
+OWNER = Person(user_id=SALES.user_id, name=SALES.name)
+OTHER_SALES = user("zhou", "SAL")
+CREATE = CreateCustomer(
+    customer_id=LI,
+    name="Li Lei",
+    mobile="13800000001",
+    industry="retail",
+    company="Lei Trading",
+    contact_person="Han Mei",
+    address="1 Nanjing Road",
+    region="East",
+    importance="high",
+    customer_type="company",
+    need="phones",
+    category="A",
+    source="fair",
+    tags=("vip",),
+)
+DATA = CustomerData(
+    name="Li Lei",
+    mobile="13800000001",
+    industry="retail",
+    company="Lei Trading",
+    contact_person="Han Mei",
+    address="1 Nanjing Road",
+    region="East",
+    importance="high",
+    customer_type="company",
+    need="phones",
+    category="A",
+    source="fair",
+    tags=("vip",),
+)
+
+
+@pytest.fixture
+def kit() -> InMemoryService:
+    """The service with the customer Li Lei, owned by the salesperson."""
+    kit = InMemoryService(SERVICE)
+    kit.do(CREATE, by=SALES)
+    kit.new_facts()
+    return kit
+
+
+def public(kit: InMemoryService) -> list[Any]:
+    return [fact for fact in kit.new_facts() if type(fact).__module__ == "contracts.customers"]
+
+
+def test_CUS_01_ACC_17_a_customer_is_stored_with_required_and_optional_fields() -> None:
+    kit = InMemoryService(SERVICE)
+    answer = kit.do(CREATE, by=SALES)
+    assert answer.body == {"id": str(LI), "version": 1, "name": "Li Lei"}
+    assert public(kit) == [CustomerCreated(customer_id=LI, data=DATA, owner=OWNER, by=OWNER)]
+
+
+def test_CUS_01_an_id_is_used_once(kit: InMemoryService) -> None:
+    kit.refused("DUPLICATE", replace(CREATE, mobile="13800000002"), by=SALES, field="customer_id")
+
+
+@pytest.mark.parametrize(
+    "name,value", [("name", ""), ("name", " \t"), ("mobile", None), ("industry", ""), ("industry", "  ")]
+)
+def test_CUS_02_ACC_17_one_required_field_missing(name: str, value: Any) -> None:
+    kit = InMemoryService(SERVICE)
+    refusal = kit.refused("VALIDATION", replace(CREATE, **{name: value}), by=SALES, field=name)
+    assert set(refusal.fields) == {name}
+
+
+def test_CUS_02_all_missing_fields_are_named() -> None:
+    refusal = InMemoryService(SERVICE).refused("VALIDATION", CreateCustomer(), by=SALES, field="name")
+    assert set(refusal.fields) == {"name", "mobile", "industry"}
+
+
+def test_CUS_02_the_administrator_sets_what_must_be_filled() -> None:
+    kit = InMemoryService(SERVICE)
+    answer = kit.do(SetCustomerSettings(required=("source", "name", "source")))
+    assert answer.body == {"id": "customers", "version": 1, "required": ["name", "source"]}
+    by = Person(user_id=ADMIN.user_id, name=ADMIN.name)
+    assert kit.new_facts() == [CustomerSettingsSet(settings_id="customers", required=("name", "source"), by=by)]
+    kit.refused("VALIDATION", CreateCustomer(name="Wu"), by=SALES, field="source")
+    kit.do(CreateCustomer(name="Wu", source="web"), by=SALES)
+    kit.do(CreateCustomer(name="Xu", source="web"), by=SALES)  # no mobile number is no number twice
+
+
+def test_CUS_02_nothing_at_all_may_be_required() -> None:
+    kit = InMemoryService(SERVICE)
+    kit.do(SetCustomerSettings(required=()))
+    kit.do(CreateCustomer(), by=SALES)
+
+
+def test_CUS_02_the_same_settings_again_record_nothing() -> None:
+    kit = InMemoryService(SERVICE)
+    kit.do(SetCustomerSettings(required=("industry", "mobile", "name")))  # the default set
+    assert kit.new_facts() == []
+    for _ in range(2):
+        kit.do(SetCustomerSettings(required=("name",)))
+    assert len(kit.new_facts()) == 1
+    found = kit.store.load(CustomerSettings, SETTINGS_ID)
+    assert found is not None and found.required == ("name",)
+
+
+@pytest.mark.parametrize("mobile", ["13800000001", "+8613800000001", "+86 138-0000-0001"])
+def test_CUS_01_a_mobile_number_belongs_to_one_customer_however_it_is_written(
+    kit: InMemoryService, mobile: str
+) -> None:
+    kit.refused("DUPLICATE", replace(CREATE, customer_id=WU, mobile=mobile), by=SALES, field="mobile")
+
+
+def test_CUS_01_foreign_numbers_are_told_apart() -> None:
+    assert mobile_index_id("+1 380 000 0001") == mobile_index_id("+1-380-0000001")
+    assert mobile_index_id("+8113800000001") != mobile_index_id("13800000001")
+
+
+def test_CUS_03_an_edit_changes_what_it_names(kit: InMemoryService) -> None:
+    answer = kit.do(EditCustomer(customer_id=LI, address="2 Nanjing Road", need="", tags=()), by=SALES)
+    assert answer.body["version"] == 2
+    data = replace(DATA, address="2 Nanjing Road", need="", tags=())
+    assert kit.new_facts() == [CustomerEdited(customer_id=LI, data=data, by=OWNER)]
+
+
+@pytest.mark.parametrize("more", [{}, {"name": "Li Lei", "mobile": "13800000001", "tags": ("vip",)}])
+def test_CUS_03_an_edit_that_changes_nothing_records_nothing(kit: InMemoryService, more: dict[str, Any]) -> None:
+    assert kit.do(EditCustomer(customer_id=LI, **more), by=SALES).body["version"] == 1
+    assert kit.new_facts() == []
+
+
+def test_CUS_03_an_edit_takes_the_new_mobile_number_and_frees_the_old(kit: InMemoryService) -> None:
+    kit.do(replace(CREATE, customer_id=WU, mobile="13800000002"), by=SALES)
+    kit.refused("DUPLICATE", EditCustomer(customer_id=WU, mobile="13800000001"), by=SALES, field="mobile")
+    kit.do(EditCustomer(customer_id=LI, mobile="13800000003"), by=SALES)
+    kit.do(EditCustomer(customer_id=WU, mobile="13800000001"), by=SALES)
+    kit.refused("DUPLICATE", EditCustomer(customer_id=LI, mobile="13800000001"), by=SALES, field="mobile")
+    index = kit.store.load(UniqueIndex, mobile_index_id("13800000002"))
+    assert index is not None and index.holder is None
+
+
+def test_CUS_03_a_number_written_another_way_stays_the_customers_own(kit: InMemoryService) -> None:
+    kit.do(EditCustomer(customer_id=LI, mobile="+86 13800000001"), by=SALES)
+    assert [type(fact) for fact in kit.new_facts()] == [CustomerEdited]
+    kit.refused("DUPLICATE", replace(CREATE, customer_id=WU), by=SALES, field="mobile")
+
+
+def test_CUS_03_a_customer_without_a_number_gets_one() -> None:
+    kit = InMemoryService(SERVICE)
+    kit.do(SetCustomerSettings(required=()))
+    kit.do(CreateCustomer(customer_id=LI), by=SALES)
+    kit.do(EditCustomer(customer_id=LI, mobile="13800000001"), by=SALES)
+    kit.refused("DUPLICATE", CreateCustomer(customer_id=WU, mobile="13800000001"), by=SALES, field="mobile")
+
+
+def test_CUS_02_an_edit_may_not_blank_a_required_field(kit: InMemoryService) -> None:
+    refusal = kit.refused("VALIDATION", EditCustomer(customer_id=LI, name=" ", industry=""), by=SALES, field="name")
+    assert set(refusal.fields) == {"name", "industry"}
+
+
+def test_CUS_02_a_field_required_later_does_not_hinder_other_edits(kit: InMemoryService) -> None:
+    kit.do(EditCustomer(customer_id=LI, source=""), by=SALES)
+    kit.do(SetCustomerSettings(required=("name", "source")))
+    kit.do(EditCustomer(customer_id=LI, region="West"), by=SALES)
+    kit.refused("VALIDATION", EditCustomer(customer_id=LI, source=""), by=SALES, field="source")
+
+
+@pytest.mark.parametrize(
+    "command", [EditCustomer(customer_id=LI, name="x"), SetMembership(customer_id=LI, member=True, level="gold")]
+)
+def test_SEC_16_only_the_owner_a_supervisor_or_the_administrator_edits(kit: InMemoryService, command: Any) -> None:
+    kit.refused("FORBIDDEN", command, by=OTHER_SALES, field="customer_id")
+    kit.refused("FORBIDDEN", command, by=user("seat", "SEA"), field="customer_id")
+    kit.refused("NOT_FOUND", replace(command, customer_id=WU), by=SALES, field="customer_id")
+    for who in (SALES, SUPERVISOR, ADMIN):
+        kit.do(command, by=who)
+
+
+def test_CUS_21_a_member_has_a_level_and_points(kit: InMemoryService) -> None:
+    gold = SetMembership(customer_id=LI, member=True, level="gold", points=100)
+    for _ in range(2):
+        kit.do(gold, by=SALES)
+    kit.do(replace(gold, points=150), by=SALES)
+    set_to = [Membership(member=True, level="gold", points=points) for points in (100, 150)]
+    assert kit.new_facts() == [MembershipSet(customer_id=LI, membership=m, by=OWNER) for m in set_to]
+
+
+def test_CUS_21_who_is_no_member_has_neither_level_nor_points(kit: InMemoryService) -> None:
+    kit.do(SetMembership(customer_id=LI, member=False, level="gold", points=5), by=SALES)
+    assert kit.new_facts() == []
+    kit.do(SetMembership(customer_id=LI, member=True, level="gold"), by=SALES)
+    kit.do(SetMembership(customer_id=LI, member=False, level="gold", points=5), by=SALES)
+    assert kit.new_facts()[-1] == MembershipSet(customer_id=LI, membership=Membership(), by=OWNER)
+
+
+def test_2_0_a_stale_edit_is_refused(kit: InMemoryService) -> None:
+    kit.do(EditCustomer(customer_id=LI, region="West"), by=SALES, version=1)
+    kit.refused("VERSION_CONFLICT", EditCustomer(customer_id=LI, region="East"), by=SALES, version=1)
+
+
+def test_2_0_an_idempotency_key_creates_once() -> None:
+    kit = InMemoryService(SERVICE)
+    first, second = kit.do(CREATE, by=SALES, key="k1"), kit.do(CREATE, by=SALES, key="k1")
+    assert first.body == second.body
+    assert len(public(kit)) == 1
+
+
+def test_2_0_what_is_stored_is_what_the_writer_holds(kit: InMemoryService) -> None:
+    kit.do(EditCustomer(customer_id=LI, region="West"), by=SALES)
+    kit.do(SetMembership(customer_id=LI, member=True), by=SALES)
+    assert kit.store.load(Customer, LI) == kit.writer._cache.get(LI)
+
+
+def test_CUS_01_of_two_customers_with_one_number_in_one_commit_one_is_saved() -> None:
+    kit = InMemoryService(SERVICE)
+    requests = [kit.request(replace(CREATE, customer_id=id), SALES) for id in (LI, WU)]
+    kit.writer.execute(requests)
+    assert requests[0].future.exception(timeout=0) is None
+    assert getattr(requests[1].future.exception(timeout=0), "code", None) == "DUPLICATE"
+    assert kit.store.load(Customer, WU) is None

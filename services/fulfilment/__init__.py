@@ -1,0 +1,1 @@
+"""Fulfilment: the saga that carries an order from submission to delivery."""

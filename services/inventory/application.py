@@ -1,0 +1,146 @@
+"""The inventory service: its commands, one line each, and what it knows of orders."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from chassis.domain import UniqueIndex
+from chassis.service import Replica, Service, Work
+from contracts.inventory import (
+    AddProduct,
+    AdjustStock,
+    Attributes,
+    DeductStock,
+    DeleteProduct,
+    EditProduct,
+    ReceiveStock,
+    ReturnStock,
+)
+from contracts.orders import OrderCancelled, OrderChanged, OrderCompleted, OrderCreated, OrderShipped
+from services.inventory.domain import Deduction, Product, StockItem, deduction_id, name_index_id, stock_id
+
+BUCKETS = tuple(f"{number:02x}" for number in range(256))
+
+
+@dataclass
+class OpenOrders:
+    """The orders of one bucket that are not yet shipped, completed or cancelled, and the products in each."""
+
+    orders: dict[UUID, frozenset[UUID]] = field(default_factory=dict)
+
+
+def _bucket(fact: OrderCreated | OrderChanged | OrderShipped | OrderCompleted | OrderCancelled) -> str:
+    return str(fact.order_id)[-2:]
+
+
+def _is_open(held: OpenOrders | None, fact: OrderCreated | OrderChanged) -> OpenOrders:
+    orders = held.orders if held else {}
+    return OpenOrders({**orders, fact.order_id: frozenset(line.product_id for line in fact.lines)})
+
+
+def _is_closed(held: OpenOrders | None, fact: OrderShipped | OrderCompleted | OrderCancelled) -> OpenOrders | None:
+    orders = {id: products for id, products in (held.orders if held else {}).items() if id != fact.order_id}
+    return OpenOrders(orders) if orders else None
+
+
+# A changed order may drop a product, and its event doesn't say which: a row per product could not be taken back.  So
+# rows stand by order, gathered in 256 buckets that the rare DeleteProduct reads one after another.
+OPEN_ORDERS = Replica(
+    "open_orders",
+    OpenOrders,
+    feeds={
+        OrderCreated: _is_open,
+        OrderChanged: _is_open,
+        OrderShipped: _is_closed,
+        OrderCompleted: _is_closed,
+        OrderCancelled: _is_closed,
+    },
+    key=_bucket,
+)
+
+
+def _in_open_order(product_id: UUID, work: Work) -> bool:
+    rows = (work.lookup(OPEN_ORDERS, bucket) for bucket in BUCKETS)
+    return any(product_id in products for row in rows if row for products in row.orders.values())
+
+
+def _claim_name(product: Product, work: Work) -> None:
+    taken = product.attributes
+    index = work.find_or_new(UniqueIndex, name_index_id(taken))
+    index.claim(product.id, what=f"The name and model {taken.name} {taken.model}", field="name")
+
+
+def _release_name(attributes: Attributes, product: Product, work: Work) -> None:
+    work.find_or_new(UniqueIndex, name_index_id(attributes)).release(product.id)
+
+
+def _stock(product_id: UUID, work: Work) -> StockItem:
+    return work.get(StockItem, stock_id(product_id), what="product", field="product_id")
+
+
+def add_product(command: AddProduct, work: Work) -> Product:
+    product = work.new(Product, command.product_id, what="product", field="product_id")
+    product.add(command, work.context)
+    _claim_name(product, work)
+    stock = work.new(StockItem, stock_id(product.id), what="product", field="product_id")
+    stock.open(command, work.context)
+    return product
+
+
+def edit_product(command: EditProduct, work: Work) -> Product:
+    product = work.get(Product, command.product_id, what="product", field="product_id")
+    before = product.attributes
+    product.edit(command, work.context)
+    if name_index_id(product.attributes) != name_index_id(before):
+        _claim_name(product, work)
+        _release_name(before, product, work)
+    _stock(product.id, work).set_alert_quantity(product.alert_quantity)
+    return product
+
+
+def delete_product(command: DeleteProduct, work: Work) -> Product:
+    product = work.get(Product, command.product_id, what="product", field="product_id")
+    product.delete(work.context, in_open_order=_in_open_order(product.id, work))
+    _release_name(product.attributes, product, work)
+    _stock(product.id, work).close(work.context)
+    return product
+
+
+def receive_stock(command: ReceiveStock, work: Work) -> StockItem:
+    stock = _stock(command.product_id, work)
+    stock.receive(command, work.context)
+    return stock
+
+
+def adjust_stock(command: AdjustStock, work: Work) -> StockItem:
+    stock = _stock(command.product_id, work)
+    stock.adjust(command, work.context)
+    return stock
+
+
+def deduct_stock(command: DeductStock, work: Work) -> Deduction:
+    items = {line.product_id: work.find(StockItem, stock_id(line.product_id)) for line in command.lines}
+    deduction = work.find_or_new(Deduction, deduction_id(command.order_id))
+    deduction.take(command, items, work.context)
+    return deduction
+
+
+def return_stock(command: ReturnStock, work: Work) -> Deduction:
+    deduction = work.find_or_new(Deduction, deduction_id(command.order_id))
+    items = {line.product_id: _stock(line.product_id, work) for line in deduction.to_return(command.round)}
+    deduction.give_back(command, items, work.context)
+    return deduction
+
+
+SERVICE = Service(
+    "inventory",
+    commands={
+        AddProduct: add_product,
+        EditProduct: edit_product,
+        DeleteProduct: delete_product,
+        ReceiveStock: receive_stock,
+        AdjustStock: adjust_stock,
+        DeductStock: deduct_stock,
+        ReturnStock: return_stock,
+    },
+    replicas=[OPEN_ORDERS],
+)

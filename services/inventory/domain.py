@@ -1,0 +1,344 @@
+"""Products and their stock (INV-01..13): what a command may do and what it changes.
+
+Catalogue and stock are two aggregates on purpose: a sale moves stock but leaves the product's version alone, so a
+clerk who edits a price isn't thrown out by every order that comes in.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+from uuid import UUID, uuid5
+
+from chassis.domain import Aggregate, Context, UniqueIndex, applies, internal_event
+from contracts.errors import Refused, invalid_state, not_found
+from contracts.inventory import (
+    AddProduct,
+    AdjustStock,
+    Attributes,
+    DeductStock,
+    EditProduct,
+    MovementKind,
+    Prices,
+    ProductAdded,
+    ProductDeleted,
+    ProductEdited,
+    ReceiveStock,
+    ReturnStock,
+    Shortage,
+    StockDeducted,
+    StockFellLow,
+    StockLine,
+    StockMoved,
+    StockReturned,
+    StockShort,
+)
+from contracts.types import MAX_QUANTITY
+
+NO_PRODUCT = UUID(int=0)
+NOT_DESCRIBED = Attributes(name="", model="", brand="")
+
+
+def stock_id(product_id: UUID) -> UUID:
+    """The id of a product's stock item."""
+    return uuid5(product_id, "stock")
+
+
+def deduction_id(order_id: UUID) -> UUID:
+    """The id of the record of what an order took from stock."""
+    return uuid5(order_id, "deduction")
+
+
+def name_index_id(attributes: Attributes) -> UUID:
+    """The id of the unique index of name and model (INV-01)."""
+    return UniqueIndex.id_of("product", attributes.name, attributes.model)
+
+
+def _check_prices(prices: Prices) -> None:
+    given = [price for price in (prices.purchase, prices.sale, prices.member) if price is not None]
+    if len({price.currency for price in given}) > 1:
+        raise Refused("VALIDATION", "Purchase, sale and member price must be in one currency.", field="prices")
+
+
+@dataclass
+class Product(Aggregate):
+    """A product of the catalogue: what describes it, its prices and the figure below which it is restocked."""
+
+    attributes: Attributes = NOT_DESCRIBED
+    prices: Prices | None = None
+    alert_quantity: int = 0
+    deleted: bool = False
+
+    def add(self, command: AddProduct, context: Context) -> None:
+        """Enter the product (INV-01, INV-02, INV-05, INV-06).  Raises Refused VALIDATION for mixed currencies."""
+        _check_prices(command.prices)
+        self.record(
+            ProductAdded(
+                product_id=self.id,
+                attributes=Attributes(
+                    name=command.name,
+                    model=command.model,
+                    brand=command.brand,
+                    category=command.category,
+                    description=command.description,
+                    specification=command.specification,
+                    traits=command.traits,
+                    accessories=command.accessories,
+                ),
+                prices=command.prices,
+                alert_quantity=command.alert_quantity,
+                by=context.user,
+            )
+        )
+
+    def edit(self, command: EditProduct, context: Context) -> None:
+        """Change what the command names (INV-07); nothing happens when that is how it is already.
+
+        Raises Refused NOT_FOUND for a deleted product, VALIDATION for mixed currencies.
+        """
+        self._must_exist()
+        given = {name: getattr(command, name) for name in Attributes.__dataclass_fields__}
+        attributes = replace(self.attributes, **{name: new for name, new in given.items() if new is not None})
+        prices = command.prices or self.prices
+        alert_quantity = self.alert_quantity if command.alert_quantity is None else command.alert_quantity
+        if prices is None or (attributes, prices, alert_quantity) == (
+            self.attributes,
+            self.prices,
+            self.alert_quantity,
+        ):
+            return
+        _check_prices(prices)
+        self.record(
+            ProductEdited(
+                product_id=self.id,
+                attributes=attributes,
+                prices=prices,
+                alert_quantity=alert_quantity,
+                by=context.user,
+            )
+        )
+
+    def delete(self, context: Context, *, in_open_order: bool) -> None:
+        """Take the product out of the catalogue (INV-08).
+
+        Raises Refused NOT_FOUND when it is out already, INVALID_STATE while an open order contains it.
+        """
+        self._must_exist()
+        if in_open_order:
+            raise invalid_state(
+                "An order that is not yet shipped contains this product: ship or cancel the order first.",
+                "IN_OPEN_ORDER",
+            )
+        self.record(ProductDeleted(product_id=self.id, by=context.user))
+
+    def reply(self) -> dict[str, object]:
+        told: dict[str, object] = {"name": self.attributes.name}
+        return {**told, "deleted": True} if self.deleted else told
+
+    def _must_exist(self) -> None:
+        if self.deleted:
+            raise not_found("product", "product_id")
+
+    @applies(ProductAdded, ProductEdited)
+    def _described(self, fact: ProductAdded | ProductEdited) -> None:
+        self.attributes = fact.attributes
+        self.prices = fact.prices
+        self.alert_quantity = fact.alert_quantity
+
+    @applies(ProductDeleted)
+    def _deleted(self, _fact: ProductDeleted) -> None:
+        self.deleted = True
+
+
+@internal_event("inventory.alert-quantity-set")
+class AlertQuantitySet:
+    """The stock item learnt below which figure the company is told to restock."""
+
+    product_id: UUID
+    alert_quantity: int
+
+
+@dataclass
+class StockItem(Aggregate):
+    """What is on hand of one product, and the ledger of how it came to that (INV-10).
+
+    `alerted` is true from the alert until stock is back at the figure, so each fall is told once (INV-04).
+    """
+
+    product_id: UUID = NO_PRODUCT
+    on_hand: int = 0
+    alert_quantity: int = 0
+    alerted: bool = False
+    closed: bool = False
+
+    snapshot_every: ClassVar[int] = 500
+
+    def open(self, command: AddProduct, context: Context) -> None:
+        """Start the ledger with what is in the warehouse (INV-03), also when that is nothing.
+
+        Opening stock that is below the alert quantity is told at once: it needs restocking like any other.
+        """
+        self.record(AlertQuantitySet(product_id=command.product_id, alert_quantity=command.alert_quantity))
+        self._move("OPENING", command.opening_stock, context, reason="opening stock")
+
+    def set_alert_quantity(self, alert_quantity: int) -> None:
+        """Follow the product's new alert quantity (INV-04); stock that is below the new figure is told at once."""
+        if alert_quantity != self.alert_quantity:
+            self.record(AlertQuantitySet(product_id=self.product_id, alert_quantity=alert_quantity))
+            self._watch()
+
+    def receive(self, command: ReceiveStock, context: Context) -> None:
+        """Book goods that arrived (INV-10).  Raises Refused NOT_FOUND, VALIDATION when it can't be that many."""
+        self._must_be_open()
+        self._must_fit(command.quantity, "quantity")
+        self._move("RECEIPT", command.quantity, context, reason=command.reason)
+
+    def adjust(self, command: AdjustStock, context: Context) -> None:
+        """Correct the figure by hand (INV-10, INV-12).
+
+        Raises Refused NOT_FOUND, INSUFFICIENT_STOCK below zero, VALIDATION when it can't be that many.
+        """
+        self._must_be_open()
+        if self.on_hand + command.change < 0:
+            raise Refused(
+                "INSUFFICIENT_STOCK",
+                f"Only {self.on_hand} are on hand: stock can't go below zero.",
+                field="change",
+                state=str(self.on_hand),
+            )
+        self._must_fit(command.change, "change")
+        self._move("ADJUSTMENT", command.change, context, reason=command.reason)
+
+    def deduct(self, quantity: int, order_id: UUID, context: Context) -> None:
+        """Take an order's goods (INV-11).  `Deduction.take` has made sure that they are there."""
+        self._move("ORDER_DEDUCTION", -quantity, context, order_id=order_id)
+
+    def give_back(self, quantity: int, order_id: UUID, context: Context) -> None:
+        """Put an order's goods back (INV-13).  Never refused: the goods are there, whatever else has happened.
+
+        A cancelled order no longer protects its product from deletion, so the stock may be closed by the time the
+        goods come back.  They are booked and written off at once: the ledger tells both, and the balance of a
+        deleted product stays 0.
+        """
+        self._move("RETURN", quantity, context, order_id=order_id)
+        if self.closed:
+            self._move("CLOSING", -quantity, context, reason="returned after the product was deleted")
+
+    def close(self, context: Context) -> None:
+        """End the ledger of a deleted product with a balance of 0 (INV-08)."""
+        self._move("CLOSING", -self.on_hand, context, reason="product deleted")
+
+    def reply(self) -> dict[str, object]:
+        return {"on_hand": self.on_hand}
+
+    def _must_be_open(self) -> None:
+        if self.closed:
+            raise not_found("product", "product_id")
+
+    def _must_fit(self, change: int, name: str) -> None:
+        if self.on_hand + change > MAX_QUANTITY:
+            raise Refused("VALIDATION", f"Stock can't be more than {MAX_QUANTITY}.", field=name)
+
+    def _move(
+        self, kind: MovementKind, change: int, context: Context, *, reason: str = "", order_id: UUID | None = None
+    ) -> None:
+        self.record(
+            StockMoved(
+                product_id=self.product_id,
+                movement=kind,
+                change=change,
+                balance=self.on_hand + change,
+                reason=reason,
+                order_id=order_id,
+                by=context.user,
+            )
+        )
+        self._watch()
+
+    def _watch(self) -> None:
+        if self.on_hand < self.alert_quantity and not self.alerted and not self.closed:
+            self.record(
+                StockFellLow(product_id=self.product_id, balance=self.on_hand, alert_quantity=self.alert_quantity)
+            )
+
+    @applies(AlertQuantitySet)
+    def _alert_quantity_set(self, fact: AlertQuantitySet) -> None:
+        self.product_id = fact.product_id
+        self.alert_quantity = fact.alert_quantity
+        self._rearm()
+
+    @applies(StockMoved)
+    def _moved(self, fact: StockMoved) -> None:
+        self.on_hand = fact.balance
+        self.closed = self.closed or fact.movement == "CLOSING"
+        self._rearm()
+
+    @applies(StockFellLow)
+    def _fell_low(self, _fact: StockFellLow) -> None:
+        self.alerted = True
+
+    def _rearm(self) -> None:
+        self.alerted = self.alerted and self.on_hand < self.alert_quantity
+
+
+@dataclass
+class Deduction(Aggregate):
+    """What one order took from stock, by submission round: taken once, returned once, whatever is repeated.
+
+    `refused_attempt` is the last attempt of a round that stock could not cover; only a later one tries again.
+    """
+
+    taken: dict[int, tuple[StockLine, ...]] = field(default_factory=dict)
+    returned: set[int] = field(default_factory=set)
+    refused_attempt: dict[int, int] = field(default_factory=dict)
+
+    def take(self, command: DeductStock, items: Mapping[UUID, StockItem | None], context: Context) -> None:
+        """Take all lines from `items` or, when one of them is short, none (INV-11, INV-12, ORD-14).
+
+        Nothing happens when the round was taken or returned before: a return that overtakes its deduction wins.
+        """
+        round = command.round
+        if round in self.taken or round in self.returned:
+            return
+        if command.attempt <= self.refused_attempt.get(round, 0):
+            return
+        wanted: dict[UUID, int] = {}
+        for line in command.lines:
+            wanted[line.product_id] = wanted.get(line.product_id, 0) + line.quantity
+        there = {product_id: item for product_id in wanted if (item := items.get(product_id)) and not item.closed}
+        missing = tuple(
+            Shortage(product_id=product_id, wanted=quantity, on_hand=on_hand)
+            for product_id, quantity in wanted.items()
+            if (on_hand := there[product_id].on_hand if product_id in there else 0) < quantity
+        )
+        if missing:
+            self.record(StockShort(order_id=command.order_id, round=round, attempt=command.attempt, missing=missing))
+            return
+        for product_id, quantity in wanted.items():
+            there[product_id].deduct(quantity, command.order_id, context)
+        lines = tuple(StockLine(product_id=product_id, quantity=quantity) for product_id, quantity in wanted.items())
+        self.record(StockDeducted(order_id=command.order_id, round=round, lines=lines))
+
+    def to_return(self, round: int) -> Sequence[StockLine]:
+        """What the round has taken and not yet given back."""
+        return () if round in self.returned else self.taken.get(round, ())
+
+    def give_back(self, command: ReturnStock, items: Mapping[UUID, StockItem], context: Context) -> None:
+        """Give back what the round took, once (INV-13); a round that took nothing is closed all the same."""
+        if command.round in self.returned:
+            return
+        lines = tuple(self.to_return(command.round))
+        for line in lines:
+            items[line.product_id].give_back(line.quantity, command.order_id, context)
+        self.record(StockReturned(order_id=command.order_id, round=command.round, lines=lines))
+
+    @applies(StockDeducted)
+    def _taken(self, fact: StockDeducted) -> None:
+        self.taken[fact.round] = fact.lines
+
+    @applies(StockShort)
+    def _short(self, fact: StockShort) -> None:
+        self.refused_attempt[fact.round] = fact.attempt
+
+    @applies(StockReturned)
+    def _returned(self, fact: StockReturned) -> None:
+        self.returned.add(fact.round)

@@ -1,0 +1,584 @@
+"""The rules of INV-01..13 and of ACC-12..14 and ACC-16, by way of the service's commands."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid5
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chassis.testing import ADMIN, SYSTEM, WAREHOUSE, InMemoryService
+from contracts.inventory import (
+    AddProduct,
+    AdjustStock,
+    Attributes,
+    DeductStock,
+    DeleteProduct,
+    EditProduct,
+    Prices,
+    ProductAdded,
+    ProductDeleted,
+    ProductEdited,
+    ReceiveStock,
+    ReturnStock,
+    Shortage,
+    StockDeducted,
+    StockFellLow,
+    StockLine,
+    StockMoved,
+    StockReturned,
+    StockShort,
+    Trait,
+)
+from contracts.orders import (
+    CustomerSnapshot,
+    OrderCancelled,
+    OrderChanged,
+    OrderCompleted,
+    OrderCreated,
+    OrderLine,
+    OrderShipped,
+    Sale,
+)
+from contracts.people import SALESTREAM, Person
+from contracts.types import MAX_QUANTITY, Money
+from services.inventory.application import OPEN_ORDERS, SERVICE
+from services.inventory.domain import AlertQuantitySet, Deduction, Product, StockItem, deduction_id, stock_id
+
+NAMES = UUID("6f1f4bdc-0c0a-4a3e-9d0b-3b0f6e5f1c11")
+PHONE = uuid5(NAMES, "phone")
+CASE = uuid5(NAMES, "case")
+UNKNOWN = uuid5(NAMES, "unknown")
+ORDER = uuid5(NAMES, "order")
+CLERK = Person(user_id=WAREHOUSE.user_id, name=WAREHOUSE.name)
+
+
+def cny(amount: str) -> Money:
+    return Money(amount=Decimal(amount), currency="CNY")
+
+
+PRICES = Prices(purchase=cny("5000.00"), sale=cny("7999.00"), member=cny("7799.00"))
+ADD = AddProduct(
+    product_id=PHONE,
+    name="iPhone 15 Pro",
+    model="A2892",
+    brand="Apple",
+    prices=PRICES,
+    category="phones",
+    traits=(Trait(name="colour", value="black"),),
+    accessories=("charger",),
+    opening_stock=10,
+    alert_quantity=10,
+)
+ADD_CASE = AddProduct(
+    product_id=CASE,
+    name="Case",
+    model="C1",
+    brand="Apple",
+    prices=Prices(purchase=cny("1.00"), sale=cny("2.00")),
+    opening_stock=5,
+)
+ATTRIBUTES = Attributes(
+    name="iPhone 15 Pro",
+    model="A2892",
+    brand="Apple",
+    category="phones",
+    traits=(Trait(name="colour", value="black"),),
+    accessories=("charger",),
+)
+
+
+@pytest.fixture
+def kit() -> InMemoryService:
+    """The service with a phone (10 on hand, alert 10) and a case (5 on hand, no alert)."""
+    kit = InMemoryService(SERVICE)
+    kit.do(ADD, by=WAREHOUSE)
+    kit.do(ADD_CASE, by=WAREHOUSE)
+    kit.new_facts()
+    return kit
+
+
+def stock(kit: InMemoryService, product_id: UUID = PHONE) -> StockItem:
+    found = kit.store.load(StockItem, stock_id(product_id))
+    assert found is not None
+    return found
+
+
+def lines(**quantities: int) -> tuple[StockLine, ...]:
+    ids = {"phone": PHONE, "case": CASE, "unknown": UNKNOWN}
+    return tuple(StockLine(product_id=ids[name], quantity=quantity) for name, quantity in quantities.items())
+
+
+def deduct(order_id: UUID = ORDER, round: int = 1, attempt: int = 1, **quantities: int) -> DeductStock:
+    return DeductStock(order_id=order_id, round=round, attempt=attempt, lines=lines(**quantities))
+
+
+def movement(kind: Any, change: int, balance: int, product_id: UUID = PHONE, **more: Any) -> StockMoved:
+    return StockMoved(product_id=product_id, movement=kind, change=change, balance=balance, **more)
+
+
+# -- catalogue
+
+
+def test_INV_01_to_06_ACC_12_a_product_is_entered_with_attributes_prices_stock_and_alert() -> None:
+    kit = InMemoryService(SERVICE)
+    answer = kit.do(ADD, by=WAREHOUSE)
+    assert answer.body == {"id": str(PHONE), "version": 1, "name": "iPhone 15 Pro"}
+    public = [fact for fact in kit.new_facts() if isinstance(fact, ProductAdded | StockMoved | StockFellLow)]
+    assert public == [
+        ProductAdded(product_id=PHONE, attributes=ATTRIBUTES, prices=PRICES, alert_quantity=10, by=CLERK),
+        movement("OPENING", 10, 10, reason="opening stock", by=CLERK),
+    ]
+
+
+def test_INV_03_the_ledger_starts_also_with_nothing() -> None:
+    kit = InMemoryService(SERVICE)
+    kit.do(replace(ADD, opening_stock=0, alert_quantity=0))
+    assert [(f.movement, f.balance) for f in kit.facts() if isinstance(f, StockMoved)] == [("OPENING", 0)]
+
+
+def test_INV_01_an_id_is_used_once(kit: InMemoryService) -> None:
+    kit.refused("DUPLICATE", replace(ADD, name="other"), field="product_id")
+
+
+@pytest.mark.parametrize("name,model", [("iPhone 15 Pro", "A2892"), (" iphone 15 PRO ", "a2892")])
+def test_INV_01_name_and_model_together_are_unique(kit: InMemoryService, name: str, model: str) -> None:
+    kit.refused("DUPLICATE", replace(ADD, product_id=UNKNOWN, name=name, model=model), field="name")
+    kit.do(replace(ADD, product_id=UNKNOWN, model="A2893"))
+
+
+def test_INV_01_an_edit_takes_the_new_name_and_frees_the_old(kit: InMemoryService) -> None:
+    kit.refused("DUPLICATE", EditProduct(product_id=CASE, name="iPhone 15 Pro", model="A2892"), field="name")
+    kit.do(EditProduct(product_id=PHONE, name="iPhone 16"))
+    kit.do(EditProduct(product_id=CASE, name="iPhone 15 Pro", model="A2892"))
+    kit.refused("DUPLICATE", EditProduct(product_id=PHONE, name="iPhone 15 Pro"), field="name")
+
+
+def test_INV_01_a_name_in_other_capitals_stays_the_products_own(kit: InMemoryService) -> None:
+    kit.do(EditProduct(product_id=PHONE, name="IPHONE 15 PRO"))
+    assert [type(fact) for fact in kit.new_facts()] == [ProductEdited]
+    kit.refused("DUPLICATE", replace(ADD, product_id=UNKNOWN), field="name")
+
+
+def test_INV_02_prices_share_one_currency(kit: InMemoryService) -> None:
+    mixed = replace(PRICES, member=Money(amount=Decimal(1), currency="USD"))
+    kit.refused("VALIDATION", replace(ADD, product_id=UNKNOWN, name="x", prices=mixed), field="prices")
+    kit.refused("VALIDATION", EditProduct(product_id=PHONE, prices=mixed), field="prices")
+
+
+def test_INV_07_ACC_13_price_and_data_change(kit: InMemoryService) -> None:
+    cheaper = replace(PRICES, sale=cny("7499.00"), member=None)
+    answer = kit.do(EditProduct(product_id=PHONE, prices=cheaper, description="on offer"), by=WAREHOUSE)
+    assert answer.body["version"] == 2
+    assert kit.new_facts() == [
+        ProductEdited(
+            product_id=PHONE,
+            attributes=replace(ATTRIBUTES, description="on offer"),
+            prices=cheaper,
+            alert_quantity=10,
+            by=CLERK,
+        )
+    ]
+
+
+@pytest.mark.parametrize("more", [{}, {"name": "iPhone 15 Pro", "prices": PRICES, "alert_quantity": 10}])
+def test_INV_07_an_edit_that_changes_nothing_records_nothing(kit: InMemoryService, more: dict[str, Any]) -> None:
+    assert kit.do(EditProduct(product_id=PHONE, **more)).body["version"] == 1
+    assert kit.new_facts() == []
+
+
+def test_2_0_a_stale_edit_is_refused_and_stock_traffic_makes_none_stale(kit: InMemoryService) -> None:
+    kit.do(ReceiveStock(product_id=PHONE, quantity=1, reason="delivery"))
+    kit.do(EditProduct(product_id=PHONE, brand="Apple Inc."), version=1)
+    kit.refused("VERSION_CONFLICT", EditProduct(product_id=PHONE, brand="Apple"), version=1)
+
+
+def test_2_0_an_idempotency_key_books_once(kit: InMemoryService) -> None:
+    command = ReceiveStock(product_id=PHONE, quantity=1, reason="delivery")
+    first, second = kit.do(command, key="k1"), kit.do(command, key="k1")
+    assert first.body == second.body == {"id": str(PHONE), "version": 3, "on_hand": 11}
+    assert len(kit.new_facts()) == 1
+
+
+def test_INV_08_ACC_14_a_deleted_product_is_gone_and_its_ledger_closed(kit: InMemoryService) -> None:
+    answer = kit.do(DeleteProduct(product_id=PHONE), by=WAREHOUSE)
+    assert answer.body == {"id": str(PHONE), "version": 2, "name": "iPhone 15 Pro", "deleted": True}
+    public = [fact for fact in kit.new_facts() if isinstance(fact, ProductDeleted | StockMoved | StockFellLow)]
+    assert public == [
+        ProductDeleted(product_id=PHONE, by=CLERK),
+        movement("CLOSING", -10, 0, reason="product deleted", by=CLERK),
+    ]
+    kit.do(replace(ADD, product_id=UNKNOWN))  # the name is free again
+    kit.refused("DUPLICATE", replace(ADD, name="y"), field="product_id")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        EditProduct(product_id=PHONE),
+        EditProduct(product_id=PHONE, alert_quantity=3),
+        DeleteProduct(product_id=PHONE),
+        ReceiveStock(product_id=PHONE, quantity=1, reason="r"),
+        AdjustStock(product_id=PHONE, change=1, reason="r"),
+    ],
+)
+def test_INV_08_a_deleted_or_unknown_product_takes_no_command(kit: InMemoryService, command: Any) -> None:
+    kit.refused("NOT_FOUND", replace(command, product_id=UNKNOWN), field="product_id")
+    kit.do(DeleteProduct(product_id=PHONE))
+    kit.refused("NOT_FOUND", command, field="product_id")
+
+
+# -- INV-08: orders that still need the product
+
+
+def order_lines(*product_ids: UUID) -> tuple[OrderLine, ...]:
+    return tuple(
+        OrderLine(
+            product_id=id, quantity=1, unit_price=Decimal(1), amount=Decimal(1), name="n", model="m", brand="b"
+        )
+        for id in product_ids
+    )  # fmt: skip
+
+
+BUYER = CustomerSnapshot(customer_id=UNKNOWN, name="Li")
+DAY = date(2026, 3, 2)
+
+
+def sale(*product_ids: UUID) -> Sale:
+    return Sale(order_date=DAY, customer_id=UNKNOWN, lines=order_lines(*product_ids), total=cny("1.00"))
+
+
+def created(*product_ids: UUID, order_id: UUID = ORDER) -> OrderCreated:
+    return OrderCreated(
+        order_id=order_id, number="SO-1", customer=BUYER, lines=order_lines(*product_ids), total=cny("1.00"),
+        order_date=DAY, owner=SALESTREAM,
+    )  # fmt: skip
+
+
+def changed(*product_ids: UUID) -> OrderChanged:
+    return OrderChanged(
+        order_id=ORDER, customer=BUYER, lines=order_lines(*product_ids), total=cny("1.00"), order_date=DAY
+    )
+
+
+def shipped(*product_ids: UUID) -> OrderShipped:
+    return OrderShipped(order_id=ORDER, round=1, sale=sale(*product_ids))
+
+
+def cancelled(*product_ids: UUID) -> OrderCancelled:
+    return OrderCancelled(order_id=ORDER, round=0, was="DRAFT", reason="r", sale=sale(*product_ids))
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        [created(PHONE)],
+        [created(CASE), changed(CASE, PHONE)],
+        [created(PHONE), changed(CASE), changed(PHONE)],
+        [created(PHONE), created(CASE, order_id=UNKNOWN), changed(PHONE, CASE)],
+    ],
+)
+def test_INV_08_refused_while_an_open_order_contains_it(kit: InMemoryService, story: list[Any]) -> None:
+    kit.learn(*story)
+    kit.refused("INVALID_STATE", DeleteProduct(product_id=PHONE))
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        [created(CASE)],
+        [created(PHONE, CASE), changed(CASE)],
+        [created(PHONE), shipped(PHONE)],
+        [created(PHONE), cancelled(PHONE)],
+        [created(PHONE), shipped(PHONE), OrderCompleted(order_id=ORDER)],
+        [created(PHONE), changed(PHONE, CASE), changed(PHONE), cancelled(PHONE)],
+    ],
+)
+def test_INV_08_allowed_when_no_open_order_contains_it(kit: InMemoryService, story: list[Any]) -> None:
+    for fact in story:
+        kit.learn(fact)
+    kit.do(DeleteProduct(product_id=PHONE))
+
+
+def test_INV_08_an_order_that_shares_a_row_is_not_lost_when_its_neighbour_closes(kit: InMemoryService) -> None:
+    neighbour = UUID(str(UNKNOWN)[:-2] + str(ORDER)[-2:])
+    kit.learn(created(PHONE, order_id=neighbour), created(PHONE), shipped(PHONE))
+    kit.refused("INVALID_STATE", DeleteProduct(product_id=PHONE))
+
+
+def test_INV_08_closed_orders_leave_no_rows_behind(kit: InMemoryService) -> None:
+    kit.learn(created(PHONE))
+    kit.learn(shipped(PHONE), OrderCompleted(order_id=ORDER))
+    assert kit.store.rows_with_prefix(OPEN_ORDERS.name, "") == []
+
+
+# -- stock by hand
+
+
+def test_INV_10_receipt_and_adjustment_are_ledger_entries_with_a_reason(kit: InMemoryService) -> None:
+    assert kit.do(ReceiveStock(product_id=PHONE, quantity=5, reason="delivery"), by=WAREHOUSE).body["on_hand"] == 15
+    assert kit.do(AdjustStock(product_id=PHONE, change=-2, reason="broken"), by=WAREHOUSE).body["on_hand"] == 13
+    assert kit.new_facts() == [
+        movement("RECEIPT", 5, 15, reason="delivery", by=CLERK),
+        movement("ADJUSTMENT", -2, 13, reason="broken", by=CLERK),
+    ]
+
+
+def test_INV_12_an_adjustment_can_not_go_below_zero(kit: InMemoryService) -> None:
+    kit.refused("INSUFFICIENT_STOCK", AdjustStock(product_id=PHONE, change=-11, reason="lost"), field="change")
+    assert kit.do(AdjustStock(product_id=PHONE, change=-10, reason="lost")).body["on_hand"] == 0
+
+
+def test_INV_10_stock_has_an_upper_bound(kit: InMemoryService) -> None:
+    many = MAX_QUANTITY - 9
+    kit.refused("VALIDATION", ReceiveStock(product_id=PHONE, quantity=many, reason="r"), field="quantity")
+    kit.refused("VALIDATION", AdjustStock(product_id=PHONE, change=many, reason="r"), field="change")
+    assert kit.do(ReceiveStock(product_id=PHONE, quantity=many - 1, reason="r")).body["on_hand"] == MAX_QUANTITY
+
+
+# -- the alert
+
+
+def alerts(kit: InMemoryService) -> list[tuple[int, int]]:
+    return [(f.balance, f.alert_quantity) for f in kit.new_facts() if isinstance(f, StockFellLow)]
+
+
+def test_INV_04_ACC_16_at_10_no_alert_at_9_one(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=1), by=SYSTEM)
+    assert kit.new_facts() == [
+        movement("ORDER_DEDUCTION", -1, 9, order_id=ORDER),
+        StockFellLow(product_id=PHONE, balance=9, alert_quantity=10),
+        StockDeducted(order_id=ORDER, round=1, lines=lines(phone=1)),
+    ]
+
+
+def test_INV_04_one_alert_per_fall_armed_again_at_the_figure(kit: InMemoryService) -> None:
+    for change in (-1, -1, +1):
+        kit.do(AdjustStock(product_id=PHONE, change=change, reason="r"))
+    assert alerts(kit) == [(9, 10)]
+    kit.do(ReceiveStock(product_id=PHONE, quantity=1, reason="r"))  # 10: armed
+    kit.do(AdjustStock(product_id=PHONE, change=-3, reason="r"))
+    assert alerts(kit) == [(7, 10)]
+
+
+def test_INV_04_alert_quantity_0_never_alerts(kit: InMemoryService) -> None:
+    kit.do(AdjustStock(product_id=CASE, change=-5, reason="r"))
+    assert alerts(kit) == []
+
+
+def test_INV_04_a_new_figure_alerts_at_once_but_not_twice(kit: InMemoryService) -> None:
+    kit.do(EditProduct(product_id=PHONE, alert_quantity=11))
+    assert [type(fact) for fact in kit.facts()[-3:]] == [ProductEdited, AlertQuantitySet, StockFellLow]
+    assert alerts(kit) == [(10, 11)]
+    kit.do(EditProduct(product_id=PHONE, alert_quantity=20))
+    assert alerts(kit) == []
+    kit.do(EditProduct(product_id=PHONE, alert_quantity=10))  # armed
+    kit.do(EditProduct(product_id=PHONE, alert_quantity=12))
+    assert alerts(kit) == [(10, 12)]
+
+
+def test_INV_04_opening_stock_below_the_figure_alerts() -> None:
+    kit = InMemoryService(SERVICE)
+    kit.do(replace(ADD, opening_stock=9))
+    assert alerts(kit) == [(9, 10)]
+
+
+def test_INV_04_closing_a_ledger_alerts_nobody(kit: InMemoryService) -> None:
+    kit.do(DeleteProduct(product_id=PHONE))
+    assert alerts(kit) == []
+
+
+# -- deduction and return
+
+
+def test_INV_11_all_lines_fall_by_exactly_the_ordered_quantity(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=3, case=5), by=SYSTEM)
+    assert (stock(kit).on_hand, stock(kit, CASE).on_hand) == (7, 0)
+
+
+def test_INV_11_two_lines_of_one_product_are_summed(kit: InMemoryService) -> None:
+    twice = lines(case=3) + lines(case=3)
+    kit.do(DeductStock(order_id=ORDER, round=1, attempt=1, lines=twice), by=SYSTEM)
+    missing = (Shortage(product_id=CASE, wanted=6, on_hand=5),)
+    assert kit.new_facts() == [StockShort(order_id=ORDER, round=1, attempt=1, missing=missing)]
+    kit.do(ReceiveStock(product_id=CASE, quantity=1, reason="r"))
+    kit.do(DeductStock(order_id=ORDER, round=1, attempt=2, lines=twice), by=SYSTEM)
+    assert kit.new_facts()[1:] == [
+        movement("ORDER_DEDUCTION", -6, 0, CASE, order_id=ORDER),
+        StockDeducted(order_id=ORDER, round=1, lines=lines(case=6)),
+    ]
+
+
+def test_INV_11_ORD_16_a_repeated_deduction_takes_nothing(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=3), by=SYSTEM)
+    kit.new_facts()
+    for attempt in (1, 2):
+        kit.do(deduct(attempt=attempt, phone=3), by=SYSTEM)
+    assert kit.new_facts() == []
+
+
+def test_INV_12_ORD_14_a_short_order_takes_nothing_and_names_every_missing_product(kit: InMemoryService) -> None:
+    kit.do(DeleteProduct(product_id=CASE))
+    kit.new_facts()
+    kit.do(deduct(phone=11, case=1, unknown=2), by=SYSTEM)
+    missing = (
+        Shortage(product_id=PHONE, wanted=11, on_hand=10),
+        Shortage(product_id=CASE, wanted=1, on_hand=0),
+        Shortage(product_id=UNKNOWN, wanted=2, on_hand=0),
+    )
+    assert kit.new_facts() == [StockShort(order_id=ORDER, round=1, attempt=1, missing=missing)]
+
+
+def test_INV_12_one_short_line_holds_the_whole_order(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=1, case=6), by=SYSTEM)
+    assert [type(fact) for fact in kit.new_facts()] == [StockShort]
+    assert stock(kit).on_hand == 10
+
+
+def test_ORD_14_only_a_later_attempt_tries_again_after_restocking(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=11), by=SYSTEM)
+    kit.do(ReceiveStock(product_id=PHONE, quantity=1, reason="restock"))
+    kit.new_facts()
+    kit.do(deduct(phone=11), by=SYSTEM)
+    assert kit.new_facts() == []
+    kit.do(deduct(attempt=2, phone=11), by=SYSTEM)
+    assert stock(kit).on_hand == 0
+
+
+def test_INV_13_what_was_taken_comes_back_once(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=3, case=2), by=SYSTEM)
+    kit.new_facts()
+    for _ in range(2):
+        kit.do(ReturnStock(order_id=ORDER, round=1), by=SYSTEM)
+    facts = kit.new_facts()
+    assert Counter(type(fact) for fact in facts) == {StockMoved: 2, StockReturned: 1}
+    assert movement("RETURN", 3, 10, order_id=ORDER) in facts
+    assert StockReturned(order_id=ORDER, round=1, lines=lines(phone=3, case=2)) in facts
+    kit.do(deduct(attempt=2, phone=3, case=2), by=SYSTEM)
+    assert kit.new_facts() == []
+
+
+def test_INV_13_a_return_that_comes_first_stops_the_deduction(kit: InMemoryService) -> None:
+    for _ in range(2):
+        kit.do(ReturnStock(order_id=ORDER, round=1), by=SYSTEM)
+    kit.do(deduct(phone=3), by=SYSTEM)
+    assert kit.new_facts() == [StockReturned(order_id=ORDER, round=1, lines=())]
+    kit.do(deduct(round=2, phone=3), by=SYSTEM)  # the next submission round stands for itself
+    assert stock(kit).on_hand == 7
+
+
+def test_INV_13_a_short_order_that_is_cancelled_gives_nothing_back(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=11), by=SYSTEM)
+    kit.do(ReturnStock(order_id=ORDER, round=1), by=SYSTEM)
+    assert kit.new_facts()[1:] == [StockReturned(order_id=ORDER, round=1, lines=())]
+    assert stock(kit).on_hand == 10
+
+
+def test_INV_13_INV_08_a_return_to_a_deleted_product_is_booked_and_written_off(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=3), by=SYSTEM)
+    kit.do(DeleteProduct(product_id=PHONE))
+    kit.new_facts()
+    kit.do(ReturnStock(order_id=ORDER, round=1), by=SYSTEM)
+    booked = [(f.movement, f.change, f.balance) for f in kit.new_facts() if isinstance(f, StockMoved)]
+    assert booked == [("RETURN", 3, 3), ("CLOSING", -3, 0)]
+    assert sum(f.change for f in kit.facts() if isinstance(f, StockMoved) and f.product_id == PHONE) == 0
+
+
+def test_INV_13_a_return_is_not_refused_however_full_the_warehouse(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=3), by=SYSTEM)
+    kit.do(ReceiveStock(product_id=PHONE, quantity=MAX_QUANTITY - 7, reason="r"))
+    kit.do(ReturnStock(order_id=ORDER, round=1), by=SYSTEM)
+    assert stock(kit).on_hand == MAX_QUANTITY + 3
+
+
+def test_INV_11_of_200_buyers_of_the_last_unit_one_gets_it() -> None:
+    kit = InMemoryService(SERVICE)
+    kit.do(replace(ADD, opening_stock=1, alert_quantity=0))
+    buyers = [uuid5(NAMES, f"buyer {number}") for number in range(200)]
+    requests = [kit.request(deduct(buyer, phone=1), SYSTEM) for buyer in buyers]
+    kit.writer.execute(requests)
+    assert all(request.future.exception(timeout=0) is None for request in requests)
+    counted = Counter(type(fact) for fact in kit.facts())
+    assert (counted[StockDeducted], counted[StockShort]) == (1, 199)
+    assert stock(kit).on_hand == 0
+
+
+# -- what is stored
+
+
+def test_2_0_a_snapshot_tells_the_same_as_the_whole_stream(kit: InMemoryService) -> None:
+    for number in range(StockItem.snapshot_every + 20):
+        kit.do(AdjustStock(product_id=PHONE, change=1 if number % 2 else -1, reason="count"), by=ADMIN)
+    replayed = StockItem(id=stock_id(PHONE))
+    for fact in kit.stream(stock_id(PHONE)):
+        replayed.apply(fact)
+    assert replayed.version > StockItem.snapshot_every
+    assert stock(kit) == replayed
+    assert len(list(kit.store.facts(stock_id(PHONE), after=StockItem.snapshot_every))) < replayed.version
+    assert kit.store._more.snapshot(stock_id(PHONE)) is not None
+
+
+def test_2_0_what_is_stored_is_what_the_writer_holds(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=3), by=SYSTEM)
+    kit.do(EditProduct(product_id=PHONE, alert_quantity=3))
+    for cls, id in ((Product, PHONE), (StockItem, stock_id(PHONE)), (Deduction, deduction_id(ORDER))):
+        assert kit.store.load(cls, id) == kit.writer._cache.get(id)
+
+
+ORDERS = [uuid5(NAMES, f"order {number}") for number in range(4)]
+small = st.integers(1, 8)
+steps = st.lists(
+    st.one_of(
+        st.builds(ReceiveStock, product_id=st.sampled_from([PHONE, CASE]), quantity=small, reason=st.just("r")),
+        st.builds(
+            AdjustStock,
+            product_id=st.sampled_from([PHONE, CASE]),
+            change=st.integers(-8, 8).filter(bool),
+            reason=st.just("r"),
+        ),
+        st.builds(
+            DeductStock,
+            order_id=st.sampled_from(ORDERS),
+            round=st.integers(1, 2),
+            attempt=st.integers(1, 3),
+            lines=st.lists(
+                st.builds(StockLine, product_id=st.sampled_from([PHONE, CASE]), quantity=small), min_size=1, max_size=3
+            ).map(tuple),
+        ),
+        st.builds(ReturnStock, order_id=st.sampled_from(ORDERS), round=st.integers(1, 2)),
+        st.builds(EditProduct, product_id=st.just(PHONE), alert_quantity=st.integers(0, 12)),
+        st.just(DeleteProduct(product_id=CASE)),
+    ),
+    max_size=30,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(steps)
+def test_INV_10_INV_12_whatever_happens_the_ledger_adds_up_and_stock_is_never_negative(commands: list[Any]) -> None:
+    kit = InMemoryService(SERVICE)
+    kit.do(ADD)
+    kit.do(ADD_CASE)
+    requests = [kit.request(command) for command in commands]
+    kit.writer.execute(requests)
+    for request in requests:
+        error = request.future.exception(timeout=0)
+        assert error is None or getattr(error, "code", None) in ("INSUFFICIENT_STOCK", "NOT_FOUND")
+    facts = kit.facts()
+    for product_id in (PHONE, CASE):
+        ledger = [f for f in facts if isinstance(f, StockMoved) and f.product_id == product_id]
+        balance = 0
+        for entry in ledger:
+            balance += entry.change
+            assert entry.balance == balance >= 0
+        item = stock(kit, product_id)
+        assert item.on_hand == balance
+        assert item.closed or item.alerted == (item.on_hand < item.alert_quantity)
+    taken = Counter((f.order_id, f.round) for f in facts if isinstance(f, StockDeducted))
+    returned = Counter((f.order_id, f.round) for f in facts if isinstance(f, StockReturned))
+    assert all(count == 1 for count in (taken | returned).values())
+    assert not any(f.lines for f in facts if isinstance(f, StockReturned) and (f.order_id, f.round) not in taken)

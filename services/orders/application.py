@@ -1,0 +1,123 @@
+"""The orders service: what it does on each command, and what it knows of customers and products."""
+
+from dataclasses import replace
+
+from chassis.service import Replica, Service, Work, change, upsert
+from contracts.customers import CustomerCreated, CustomerEdited, MembershipSet
+from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited
+from contracts.orders import (
+    ApproveOrder,
+    CancelOrder,
+    ChangeOrder,
+    CompleteDelivery,
+    CreateOrder,
+    HoldOrder,
+    RecordPayment,
+    RejectOrder,
+    RetryOrder,
+    SetSalesProcess,
+    ShipOrder,
+    SubmitOrder,
+    WithdrawOrder,
+)
+from services.orders.domain import SALES_PROCESS_ID, Customer, Known, Order, Product, SalesProcess
+
+# -- what it knows of others
+
+
+def customer_saved(row: Customer | None, fact: CustomerCreated | CustomerEdited) -> Customer:
+    member = row.member if row else False
+    return Customer(name=fact.data.name, phone=fact.data.mobile, address=fact.data.address, member=member)
+
+
+def membership_set(row: Customer | None, fact: MembershipSet) -> Customer | None:
+    return row and replace(row, member=fact.membership.member)
+
+
+def product_saved(_: Product | None, fact: ProductAdded | ProductEdited) -> Product:
+    about = fact.attributes
+    return Product(
+        name=about.name,
+        model=about.model,
+        brand=about.brand,
+        prices=fact.prices,
+        category=about.category,
+        accessories=about.accessories,
+    )
+
+
+def product_deleted(row: Product | None, _: ProductDeleted) -> Product | None:
+    return row and replace(row, deleted=True)
+
+
+CUSTOMERS = Replica(
+    "customers",
+    Customer,
+    feeds={CustomerCreated: customer_saved, CustomerEdited: customer_saved, MembershipSet: membership_set},
+)
+PRODUCTS = Replica(
+    "products",
+    Product,
+    feeds={ProductAdded: product_saved, ProductEdited: product_saved, ProductDeleted: product_deleted},
+)
+
+
+def known(work: Work) -> Known:
+    return Known(lambda id: work.lookup(CUSTOMERS, id), lambda id: work.lookup(PRODUCTS, id))
+
+
+# -- commands that need more than the order
+
+
+def create_order(command: CreateOrder, work: Work) -> Order:
+    order = work.new(Order, command.order_id, what="order", field="order_id")
+    order.create(command, known(work), work.context)
+    return order
+
+
+def change_order(command: ChangeOrder, work: Work) -> Order:
+    order = work.get(Order, command.order_id, what="order", field="order_id")
+    order.change(command, known(work), work.context)
+    return order
+
+
+def submit_order(command: SubmitOrder, work: Work) -> Order:
+    order = work.get(Order, command.order_id, what="order", field="order_id")
+    process = work.find_or_new(SalesProcess, SALES_PROCESS_ID)
+    order.submit(command, process, known(work), work.context)
+    return order
+
+
+# -- commands that one aggregate decides by itself
+
+withdraw_order = change(Order, Order.withdraw)
+cancel_order = change(Order, Order.cancel)
+retry_order = change(Order, Order.retry)
+record_payment = change(Order, Order.pay)
+approve_order = change(Order, Order.approve)
+reject_order = change(Order, Order.reject)
+hold_order = change(Order, Order.hold)
+ship_order = change(Order, Order.ship)
+complete_delivery = change(Order, Order.complete_delivery)
+set_sales_process = upsert(SalesProcess, SalesProcess.set)
+
+
+SERVICE = Service(
+    "orders",
+    commands={
+        CreateOrder: create_order,
+        ChangeOrder: change_order,
+        SubmitOrder: submit_order,
+        WithdrawOrder: withdraw_order,
+        CancelOrder: cancel_order,
+        RetryOrder: retry_order,
+        RecordPayment: record_payment,
+        SetSalesProcess: set_sales_process,
+        ApproveOrder: approve_order,
+        RejectOrder: reject_order,
+        HoldOrder: hold_order,
+        ShipOrder: ship_order,
+        CompleteDelivery: complete_delivery,
+    },
+    replicas=[CUSTOMERS, PRODUCTS],
+)

@@ -1,0 +1,649 @@
+"""The rules of sales orders and of the sales process: which status allows what, prices, route, payments.
+
+Pure: what orders must know of customers and products comes in as `Known`, two look-ups that a rule uses only after
+rights and status have been checked.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from chassis.domain import Aggregate, Context, aggregate_id, applies
+from contracts.errors import Refused, invalid_state, not_found
+from contracts.inventory import Prices
+from contracts.orders import (
+    ApprovalNode,
+    ApproveOrder,
+    CancelOrder,
+    ChangeOrder,
+    CompleteDelivery,
+    CreateOrder,
+    CustomerSnapshot,
+    ExchangeRate,
+    HoldOrder,
+    LineRequest,
+    OrderApproved,
+    OrderCancelled,
+    OrderChanged,
+    OrderCompleted,
+    OrderCreated,
+    OrderDelivered,
+    OrderHeld,
+    OrderLine,
+    OrderRejected,
+    OrderRetried,
+    OrderShipped,
+    OrderStatus,
+    OrderSubmitted,
+    OrderWithdrawn,
+    PaymentRecorded,
+    RecordPayment,
+    RejectOrder,
+    RetryOrder,
+    Sale,
+    SalesProcessSet,
+    SetSalesProcess,
+    ShipOrder,
+    ShippingMode,
+    SubmitOrder,
+    WithdrawOrder,
+    order_number,
+)
+from contracts.people import SALESTREAM, Person
+from contracts.types import MAX_AMOUNT, MAX_LINES, Money
+
+SALES_PROCESS_ID = aggregate_id("sales-process")
+
+# The status model (ORD-04): command -> status that allows it -> statuses it may lead to.  Whatever is missing here is
+# refused with INVALID_STATE, or, for what the saga commands, ignored.  `RetryOrder` is the one addition to ORD-04: a
+# retried order waits for stock again in the status it had before the hold.
+MOVES: Mapping[type, Mapping[OrderStatus, tuple[OrderStatus, ...]]] = {
+    ChangeOrder: {"DRAFT": ("DRAFT",), "REJECTED": ("DRAFT",)},
+    SubmitOrder: {"DRAFT": ("SUBMITTED", "PENDING_APPROVAL")},
+    WithdrawOrder: {"PENDING_APPROVAL": ("DRAFT",)},
+    ApproveOrder: {"PENDING_APPROVAL": ("APPROVED",)},
+    RejectOrder: {"PENDING_APPROVAL": ("REJECTED",)},
+    HoldOrder: {"SUBMITTED": ("ON_HOLD",), "APPROVED": ("ON_HOLD",)},
+    RetryOrder: {"ON_HOLD": ("SUBMITTED", "APPROVED")},
+    ShipOrder: {"SUBMITTED": ("SHIPPED",), "APPROVED": ("SHIPPED",), "ON_HOLD": ("SHIPPED",)},
+    CompleteDelivery: {"SHIPPED": ("SHIPPED", "COMPLETED")},
+    RecordPayment: {
+        "SUBMITTED": ("SUBMITTED",),
+        "APPROVED": ("APPROVED",),
+        "ON_HOLD": ("ON_HOLD",),
+        "SHIPPED": ("SHIPPED", "COMPLETED"),
+        "COMPLETED": ("COMPLETED",),
+    },
+    CancelOrder: {
+        "DRAFT": ("CANCELLED",),
+        "PENDING_APPROVAL": ("CANCELLED",),
+        "SUBMITTED": ("CANCELLED",),
+        "APPROVED": ("CANCELLED",),
+        "REJECTED": ("CANCELLED",),
+        "ON_HOLD": ("CANCELLED",),
+    },
+}
+
+WAY_OUT: Mapping[tuple[type, OrderStatus], str] = {
+    (ChangeOrder, "PENDING_APPROVAL"): "Its submitter must withdraw it first.",
+    (SubmitOrder, "REJECTED"): "Change it first; that makes it a draft again.",
+    (RecordPayment, "DRAFT"): "Submit it first.",
+    (RecordPayment, "PENDING_APPROVAL"): "It takes payments once it is approved.",
+    (CancelOrder, "SHIPPED"): "The goods have left.",
+}
+
+
+# -- what orders know of others -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Customer:
+    """What an order needs of a customer."""
+
+    name: str
+    phone: str = ""
+    address: str = ""
+    member: bool = False
+
+
+@dataclass(frozen=True)
+class Product:
+    """What an order needs of a product."""
+
+    name: str
+    model: str
+    brand: str
+    prices: Prices
+    category: str = ""
+    accessories: tuple[str, ...] = ()
+    deleted: bool = False
+
+    def price_for(self, customer: CustomerSnapshot) -> Money:
+        """The price without an entered one: members pay the member price where there is one (ORD-02)."""
+        return self.prices.member if customer.member and self.prices.member else self.prices.sale
+
+    def cost_in(self, currency: str) -> Decimal:
+        """The purchase price for the profit rate; 0 when it is in another currency."""
+        return self.prices.purchase.amount if self.prices.purchase.currency == currency else Decimal(0)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The customers and products that orders know of."""
+
+    find_customer: Callable[[UUID], Customer | None]
+    find_product: Callable[[UUID], Product | None]
+
+    def customer(self, id: UUID) -> CustomerSnapshot:
+        """The customer as it is now.  Raises Refused NOT_FOUND."""
+        found = self.find_customer(id)
+        if found is None:
+            raise Refused(
+                "NOT_FOUND",
+                "There is no such customer. If it was created a moment ago, send the consistency token of that answer.",
+                field="customer_id",
+            )
+        return CustomerSnapshot(
+            customer_id=id, name=found.name, phone=found.phone, address=found.address, member=found.member
+        )
+
+    def products(self, ids: Sequence[UUID]) -> list[Product]:
+        """The products of the lines as they are now.  Raises Refused NOT_FOUND naming the line."""
+        products = []
+        for index, id in enumerate(ids):
+            product = self.find_product(id)
+            if product is None or product.deleted:
+                raise not_found("product", f"lines.{index}.product_id")
+            products.append(product)
+        return products
+
+
+# -- prices ---------------------------------------------------------------------------------------------------------
+
+
+def priced(
+    requests: Sequence[LineRequest], customer: CustomerSnapshot, currency: str | None, known: Known
+) -> tuple[tuple[OrderLine, ...], Money]:
+    """The lines with their prices, and the total (ORD-01, ORD-02).  Nothing is rounded: amounts have two decimals."""
+    if not requests:
+        raise Refused("VALIDATION", "An order needs at least one line.", field="lines")
+    if len(requests) > MAX_LINES:
+        raise Refused("VALIDATION", f"An order takes at most {MAX_LINES} lines.", field="lines")
+    products = known.products([request.product_id for request in requests])
+    currency = currency or common_currency([product.price_for(customer) for product in products])
+    lines = tuple(
+        priced_line(request, product, unit_price(index, request, product.price_for(customer), currency), currency)
+        for index, (request, product) in enumerate(zip(requests, products, strict=True))
+    )
+    total = sum((line.amount for line in lines), Decimal(0))
+    if total > MAX_AMOUNT:
+        raise Refused("VALIDATION", f"The total of {total:f} exceeds the {MAX_AMOUNT:f} of an order.", field="lines")
+    return lines, Money(amount=total, currency=currency)
+
+
+def common_currency(prices: Sequence[Money]) -> str:
+    """The one currency of all prices.  Raises Refused VALIDATION when there are several."""
+    currencies = sorted({price.currency for price in prices})
+    if len(currencies) > 1:
+        raise Refused(
+            "VALIDATION",
+            f"The products are priced in {' and '.join(currencies)}: name the order's currency and enter the unit "
+            "price of the products that are priced in another one.",
+            field="currency",
+        )
+    return currencies[0]
+
+
+def unit_price(index: int, request: LineRequest, default: Money, currency: str) -> Decimal:
+    """The entered price counts; else the customer's price, which must be in the order's currency."""
+    if request.unit_price is not None:
+        return request.unit_price
+    if default.currency != currency:
+        raise Refused(
+            "VALIDATION",
+            f"The product is priced in {default.currency}: enter its unit price in {currency}.",
+            field=f"lines.{index}.unit_price",
+        )
+    return default.amount
+
+
+def priced_line(request: LineRequest, product: Product, price: Decimal, currency: str) -> OrderLine:
+    return OrderLine(
+        product_id=request.product_id,
+        quantity=request.quantity,
+        unit_price=price,
+        amount=price * request.quantity,
+        name=product.name,
+        model=product.model,
+        brand=product.brand,
+        category=product.category,
+        unit_cost=product.cost_in(currency),
+        accessories=product.accessories,
+    )
+
+
+def refreshed(line: OrderLine, product: Product, currency: str) -> OrderLine:
+    """The line with the product as it is now; quantity and price stay as entered (ORD-11)."""
+    return replace(
+        line,
+        name=product.name,
+        model=product.model,
+        brand=product.brand,
+        category=product.category,
+        unit_cost=product.cost_in(currency),
+        accessories=product.accessories,
+    )
+
+
+# -- the sales process ----------------------------------------------------------------------------------------------
+
+DEFAULT_THRESHOLD = Money(amount=Decimal("5000.00"), currency="CNY")
+
+
+@dataclass
+class SalesProcess(Aggregate):
+    """The settings in force: threshold, route, shipping flow, exchange rates (ORD-07, APR-01, APR-15, FUL-01)."""
+
+    threshold: Money = DEFAULT_THRESHOLD
+    route: tuple[ApprovalNode, ...] = ("SUPERVISOR", "FINANCE")
+    shipping: ShippingMode = "AUTOMATIC"
+    rates: tuple[ExchangeRate, ...] = ()
+
+    def set(self, command: SetSalesProcess, context: Context) -> None:
+        """Change the settings; what is left out keeps its value."""
+        currency = command.currency or self.threshold.currency
+        amount = self.threshold.amount if command.threshold is None else command.threshold
+        route = self.route if command.route is None else command.route
+        rates = self.rates if command.rates is None else command.rates
+        if currency != self.threshold.currency and command.threshold is None:
+            raise Refused(
+                "VALIDATION",
+                f"The threshold of {self.threshold.amount} is in {self.threshold.currency}: give it in {currency} too.",
+                field="threshold",
+            )
+        if currency != self.threshold.currency and self.rates and command.rates is None:
+            raise Refused(
+                "VALIDATION",
+                f"The rates lead to {self.threshold.currency}: give those to {currency} too, or an empty list.",
+                field="rates",
+            )
+        if len(set(route)) < len(route):
+            raise Refused("VALIDATION", "A route takes each node once.", field="route")
+        check_rates(rates, currency)
+        fact = SalesProcessSet(
+            settings_id=command.settings_id,
+            threshold=Money(amount=amount, currency=currency),
+            route=route,
+            shipping=command.shipping or self.shipping,
+            rates=rates,
+            by=context.user,
+        )
+        if self._values_of(fact) != self._values_of(self):
+            self.record(fact)
+
+    def route_for(self, total: Money) -> tuple[ApprovalNode, ...]:
+        """The approvals an order of this amount needs; only less than the threshold needs none (ORD-05..07)."""
+        if not self.route or self.in_company_currency(total) < self.threshold.amount:
+            return ()
+        return self.route
+
+    def in_company_currency(self, total: Money) -> Decimal:
+        """The amount at the day's rate, not rounded (ORD-07).  Raises Refused VALIDATION when there is no rate."""
+        if total.currency == self.threshold.currency:
+            return total.amount
+        for rate in self.rates:
+            if rate.currency == total.currency:
+                return total.amount * rate.rate
+        raise Refused(
+            "VALIDATION",
+            f"There is no exchange rate from {total.currency} to {self.threshold.currency}: "
+            "an administrator sets it in the sales-process settings.",
+            field="currency",
+        )
+
+    def reply(self) -> dict[str, Any]:
+        return {
+            "threshold": told(self.threshold),
+            "route": list(self.route),
+            "shipping": self.shipping,
+            "rates": [{"currency": rate.currency, "rate": f"{rate.rate:f}"} for rate in self.rates],
+        }
+
+    @staticmethod
+    def _values_of(held: "SalesProcess | SalesProcessSet") -> tuple[Any, ...]:
+        return held.threshold, held.route, held.shipping, held.rates
+
+    @applies(SalesProcessSet)
+    def _set(self, fact: SalesProcessSet) -> None:
+        self.threshold, self.route, self.shipping, self.rates = self._values_of(fact)
+
+
+def check_rates(rates: Sequence[ExchangeRate], currency: str) -> None:
+    """One rate a currency, none for the company's own.  Raises Refused VALIDATION."""
+    seen = {currency}
+    for index, rate in enumerate(rates):
+        if rate.currency in seen:
+            why = "is the company currency" if rate.currency == currency else "has a rate already"
+            raise Refused("VALIDATION", f"{rate.currency} {why}.", field=f"rates.{index}.currency")
+        seen.add(rate.currency)
+
+
+def told(money: Money) -> dict[str, str]:
+    """An amount as an answer tells it."""
+    return {"amount": f"{money.amount:f}", "currency": money.currency}
+
+
+# -- orders ---------------------------------------------------------------------------------------------------------
+
+NO_CUSTOMER = CustomerSnapshot(customer_id=UUID(int=0), name="")
+NO_MONEY = Money(amount=Decimal(0), currency="CNY")
+
+STATUS_AFTER: Mapping[type, OrderStatus] = {
+    OrderChanged: "DRAFT",
+    OrderWithdrawn: "DRAFT",
+    OrderApproved: "APPROVED",
+    OrderRejected: "REJECTED",
+    OrderHeld: "ON_HOLD",
+    OrderShipped: "SHIPPED",
+    OrderCompleted: "COMPLETED",
+    OrderCancelled: "CANCELLED",
+}
+
+
+@dataclass
+class Order(Aggregate):
+    """A sales order.  `round` counts its submissions, `attempt` the tries of the stock deduction in the round."""
+
+    status: OrderStatus = "DRAFT"
+    number: str = ""
+    customer: CustomerSnapshot = NO_CUSTOMER
+    lines: tuple[OrderLine, ...] = ()
+    total: Money = NO_MONEY
+    order_date: date = date.min
+    channel: str = ""
+    note: str = ""
+    owner: Person = SALESTREAM
+    owner_superior_id: UUID | None = None
+    submitter: Person | None = None
+    round: int = 0
+    attempt: int = 0
+    before_hold: OrderStatus = "SUBMITTED"
+    paid: Decimal = Decimal(0)
+    delivered: bool = False
+
+    # -- writing it
+
+    def create(self, command: CreateOrder, known: Known, context: Context) -> None:
+        """Write the draft (ORD-01, ORD-02)."""
+        customer = known.customer(command.customer_id)
+        lines, total = priced(command.lines, customer, command.currency, known)
+        self.record(
+            OrderCreated(
+                order_id=self.id,
+                number=order_number(self.id),
+                customer=customer,
+                lines=lines,
+                total=total,
+                order_date=command.order_date or context.today,
+                owner=context.user,
+                owner_superior_id=context.superior_id,
+                channel=command.channel,
+                note=command.note,
+            )
+        )
+
+    def change(self, command: ChangeOrder, known: Known, context: Context) -> None:
+        """Change a draft; a rejected order becomes a draft again, even if no value changes (ORD-08)."""
+        self._require_in_charge(context)
+        self._require_status(command)
+        customer, lines, total = self.customer, self.lines, self.total
+        if command.customer_id is not None or command.lines is not None:
+            customer = known.customer(command.customer_id or self.customer.customer_id)
+        if command.lines is not None:
+            lines, total = priced(command.lines, customer, self.total.currency, known)
+        fact = OrderChanged(
+            order_id=self.id,
+            customer=customer,
+            lines=lines,
+            total=total,
+            order_date=command.order_date or self.order_date,
+            channel=self.channel if command.channel is None else command.channel,
+            note=self.note if command.note is None else command.note,
+            by=context.user,
+        )
+        if self.status != "DRAFT" or self._values_of(fact) != self._values_of(self):
+            self.record(fact)
+
+    def submit(self, command: SubmitOrder, process: SalesProcess, known: Known, context: Context) -> None:
+        """Freeze the order's data and find its route (ORD-03, ORD-05..07, ORD-11, ORD-16)."""
+        self._require_in_charge(context)
+        self._require_status(command)
+        customer = known.customer(self.customer.customer_id)
+        products = known.products([line.product_id for line in self.lines])
+        currency = self.total.currency
+        lines = tuple(refreshed(line, product, currency) for line, product in zip(self.lines, products, strict=True))
+        route = process.route_for(self.total)
+        self.record(
+            OrderSubmitted(
+                order_id=self.id,
+                round=self.round + 1,
+                number=self.number,
+                customer=customer,
+                sale=replace(self.sale, customer_id=customer.customer_id, lines=lines),
+                threshold=process.threshold,
+                route=route,
+                shipping=process.shipping,
+                status="PENDING_APPROVAL" if route else "SUBMITTED",
+                submitter=context.user,
+                superior_id=context.superior_id,
+            )
+        )
+
+    def withdraw(self, command: WithdrawOrder, context: Context) -> None:
+        """Take it back to draft; only its submitter may (ORD-08)."""
+        if self.submitter is None:
+            self._require_in_charge(context)
+        elif not self._submitted_by(context):
+            raise Refused("FORBIDDEN", "Only its submitter may withdraw an order.", field="order_id")
+        self._require_status(command)
+        self.record(OrderWithdrawn(order_id=self.id, round=self.round, sale=self.sale, by=context.user))
+
+    def cancel(self, command: CancelOrder, context: Context) -> None:
+        """Call it off before it ships (ORD-15)."""
+        if not self._submitted_by(context):
+            self._require_in_charge(context)
+        self._require_status(command)
+        self.record(
+            OrderCancelled(
+                order_id=self.id,
+                round=self.round,
+                was=self.status,
+                reason=command.reason,
+                sale=self.sale,
+                by=context.user,
+            )
+        )
+
+    # -- approval and stock: the saga commands; what comes late or twice changes nothing
+
+    def approve(self, command: ApproveOrder, _: Context) -> None:
+        if self._awaits(command, command.round):
+            self.record(OrderApproved(order_id=self.id, round=self.round))
+
+    def reject(self, command: RejectOrder, _: Context) -> None:
+        if self._awaits(command, command.round):
+            self.record(
+                OrderRejected(
+                    order_id=self.id,
+                    round=self.round,
+                    reason=command.reason,
+                    sale=self.sale,
+                    by=command.rejected_by,
+                )
+            )
+
+    def hold(self, command: HoldOrder, _: Context) -> None:
+        """Stock is short (ORD-14).  The news of an earlier attempt comes too late."""
+        if self._awaits(command, command.round) and command.attempt == self.attempt:
+            self.record(
+                OrderHeld(
+                    order_id=self.id,
+                    round=self.round,
+                    attempt=self.attempt,
+                    reason="INSUFFICIENT_STOCK",
+                    missing=command.missing,
+                )
+            )
+
+    def retry(self, command: RetryOrder, context: Context) -> None:
+        """Try the deduction again after restocking (ORD-14)."""
+        if not self._submitted_by(context):
+            self._require_in_charge(context)
+        self._require_status(command)
+        self.record(
+            OrderRetried(
+                order_id=self.id,
+                round=self.round,
+                attempt=self.attempt + 1,
+                status=self.before_hold,
+                by=context.user,
+            )
+        )
+
+    # -- shipping and money
+
+    def ship(self, command: ShipOrder, _: Context) -> None:
+        if self._awaits(command, command.round):
+            self.record(
+                OrderShipped(
+                    order_id=self.id,
+                    round=self.round,
+                    sale=self.sale,
+                    carrier=command.carrier,
+                    tracking_number=command.tracking_number,
+                )
+            )
+
+    def complete_delivery(self, command: CompleteDelivery, _: Context) -> None:
+        """The goods arrived; with full payment the order is complete (FUL-07)."""
+        if self._awaits(command, self.round) and not self.delivered:
+            self.record(OrderDelivered(order_id=self.id, delivered_on=command.delivered_on))
+            self._complete_if_done()
+
+    def pay(self, command: RecordPayment, context: Context) -> None:
+        """Money came in, in part or in full, never more than the total (ORD-10)."""
+        self._require_status(command)
+        open_amount = self.total.amount - self.paid
+        currency = self.total.currency
+        if command.amount <= 0:
+            raise Refused("VALIDATION", "A payment must be more than 0.", field="amount")
+        if command.amount > open_amount:
+            raise Refused("VALIDATION", f"Only {open_amount:f} {currency} is open on this order.", field="amount")
+        if command.paid_on is not None and command.paid_on > context.today:
+            raise Refused("VALIDATION", "A payment can't be dated in the future.", field="paid_on")
+        paid = self.paid + command.amount
+        self.record(
+            PaymentRecorded(
+                order_id=self.id,
+                amount=Money(amount=command.amount, currency=currency),
+                paid=Money(amount=paid, currency=currency),
+                paid_state="PAID" if paid == self.total.amount else "PARTLY_PAID",
+                method=command.method,
+                paid_on=command.paid_on or context.today,
+                note=command.note,
+                by=context.user,
+            )
+        )
+        self._complete_if_done()
+
+    def _complete_if_done(self) -> None:
+        if self.status == "SHIPPED" and self.delivered and self.paid == self.total.amount:
+            self.record(OrderCompleted(order_id=self.id))
+
+    # -- what the rules share
+
+    @property
+    def sale(self) -> Sale:
+        return Sale(
+            order_date=self.order_date,
+            customer_id=self.customer.customer_id,
+            lines=self.lines,
+            total=self.total,
+            channel=self.channel,
+        )
+
+    def reply(self) -> dict[str, Any]:
+        return {"status": self.status, "number": self.number, "total": told(self.total)}
+
+    def _submitted_by(self, context: Context) -> bool:
+        return self.submitter is not None and is_same(self.submitter, context)
+
+    def _require_in_charge(self, context: Context) -> None:
+        """The owner, the owner's supervisor or an administrator.  Raises Refused FORBIDDEN."""
+        supervises = "SUP" in context.roles and self.owner_superior_id == context.user.user_id is not None
+        if not (is_same(self.owner, context) or supervises or "ADM" in context.roles):
+            raise Refused(
+                "FORBIDDEN", "Only its owner, the owner's supervisor or an administrator may do this.", field="order_id"
+            )
+
+    def _require_status(self, command: Any) -> None:
+        if self.status not in MOVES[type(command)]:
+            allowed = ", ".join(MOVES[type(command)])
+            hint = WAY_OUT.get((type(command), self.status), "")
+            message = f"The order is {self.status}; this needs one that is {allowed}. {hint}".strip()
+            raise invalid_state(message, self.status)
+
+    def _awaits(self, command: Any, round: int) -> bool:
+        return self.status in MOVES[type(command)] and self.round == round
+
+    @staticmethod
+    def _values_of(held: "Order | OrderChanged") -> tuple[Any, ...]:
+        return held.customer, held.lines, held.total, held.order_date, held.channel, held.note
+
+    # -- memory
+
+    @applies(OrderCreated)
+    def _created(self, fact: OrderCreated) -> None:
+        self.number, self.owner, self.owner_superior_id = fact.number, fact.owner, fact.owner_superior_id
+        self.customer, self.lines, self.total = fact.customer, fact.lines, fact.total
+        self.order_date, self.channel, self.note = fact.order_date, fact.channel, fact.note
+
+    @applies(OrderChanged)
+    def _changed(self, fact: OrderChanged) -> None:
+        self._moved(fact)
+        self.customer, self.lines, self.total, self.order_date, self.channel, self.note = self._values_of(fact)
+
+    @applies(OrderSubmitted)
+    def _submitted(self, fact: OrderSubmitted) -> None:
+        self.status = fact.status
+        self.customer, self.lines = fact.customer, fact.sale.lines
+        self.submitter, self.round, self.attempt = fact.submitter, fact.round, 1
+
+    @applies(OrderWithdrawn, OrderApproved, OrderRejected, OrderShipped, OrderCompleted, OrderCancelled)
+    def _moved(self, fact: object) -> None:
+        self.status = STATUS_AFTER[type(fact)]
+
+    @applies(OrderHeld)
+    def _held(self, fact: OrderHeld) -> None:
+        self.before_hold = self.status
+        self._moved(fact)
+
+    @applies(OrderRetried)
+    def _retried(self, fact: OrderRetried) -> None:
+        self.status, self.attempt = fact.status, fact.attempt
+
+    @applies(OrderDelivered)
+    def _delivered(self, _: OrderDelivered) -> None:
+        self.delivered = True
+
+    @applies(PaymentRecorded)
+    def _paid(self, fact: PaymentRecorded) -> None:
+        self.paid = fact.paid.amount
+
+
+def is_same(person: Person, context: Context) -> bool:
+    """Whether the caller is this person; Salestream itself, which has no id, is nobody."""
+    return person.user_id is not None and person.user_id == context.user.user_id

@@ -1,0 +1,1 @@
+"""Reports: the read models.  No aggregates; one module in views/ for each question."""

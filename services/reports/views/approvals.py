@@ -1,0 +1,114 @@
+"""What waits for my approval, and how was it decided?  (APR-07, APR-13)"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from chassis.views import Append, Change, EventInfo, Exact, Range, Scope, Set, View, Words
+from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, NodeApproved
+
+
+@dataclass
+class CaseRow:
+    """One approval case.  `due` is the node that decides next; `decisions`: node, person, decision, comment, time."""
+
+    id: UUID
+    order_id: UUID
+    number: str
+    customer_name: str
+    amount: Decimal
+    currency: str
+    status: str
+    due: str | None
+    route: list[str]
+    submitter: str
+    submitter_id: UUID
+    opened_at: datetime
+    decisions: list[dict[str, Any]]
+    version: int
+
+
+def opened(fact: CaseOpened, event: EventInfo) -> Iterable[Change]:
+    yield Set(
+        fact.case_id,
+        order_id=fact.order_id,
+        number=fact.number,
+        customer_name=fact.customer_name,
+        amount=fact.total.amount,
+        currency=fact.total.currency,
+        status="OPEN",
+        due=fact.route[0],
+        route=fact.route,
+        submitter=fact.submitter.name,
+        submitter_id=fact.submitter.user_id,
+        superior_id=fact.superior_id,
+        opened_at=event.at,
+        decisions=[],
+        version=event.version,
+    )
+
+
+def node_approved(fact: NodeApproved, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.case_id, due=fact.next, version=event.version)
+    yield Append(
+        fact.case_id,
+        "decisions",
+        node=fact.node,
+        decision="APPROVED",
+        by=fact.by.name,
+        comment=fact.comment,
+        at=event.at,
+    )
+
+
+def approved(fact: CaseApproved, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.case_id, status="APPROVED", due=None, version=event.version)
+
+
+def rejected(fact: CaseRejected, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.case_id, status="REJECTED", due=None, version=event.version)
+    yield Append(
+        fact.case_id,
+        "decisions",
+        node=fact.node,
+        decision="REJECTED",
+        by=fact.by.name,
+        comment=fact.reason,
+        at=event.at,
+    )
+
+
+def closed(fact: CaseClosed, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.case_id, status="CLOSED", due=None, closed_because=fact.reason, version=event.version)
+
+
+VIEW = View(
+    name="approval_inbox",
+    route="GET /approvals",
+    detail="case_id",
+    row=CaseRow,
+    permission="orders.approve",
+    what="approval case",
+    where={"number": {"$exists": True}},
+    handlers={
+        CaseOpened: opened,
+        NodeApproved: node_approved,
+        CaseApproved: approved,
+        CaseRejected: rejected,
+        CaseClosed: closed,
+    },
+    filters={
+        "status": Exact(),
+        "due": Exact(),
+        "order_id": Exact(),
+        "q": Words("number", "customer_name", "submitter"),
+        "amount": Range(Decimal),
+    },
+    sorts=("opened_at", "amount", "number"),
+    default_sort="opened_at",
+    indexes=(("status", "due", "opened_at"), ("superior_id", "status"), ("order_id",), ("opened_at", "_id")),
+    scope=Scope("superior_id"),
+)

@@ -1,0 +1,95 @@
+"""Who are our customers?  (CUS-01, CUS-21)"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from chassis.views import Change, EventInfo, Exact, Scope, Set, View, Words
+from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, MembershipSet
+
+
+@dataclass
+class CustomerRow:
+    """One customer."""
+
+    id: UUID
+    name: str
+    mobile: str
+    industry: str
+    company: str
+    contact_person: str
+    address: str
+    region: str
+    importance: str
+    customer_type: str
+    need: str
+    category: str
+    source: str
+    tags: list[str]
+    member: bool
+    member_level: str
+    points: int
+    owner_id: UUID
+    owner_name: str
+    created_at: datetime
+    version: int
+
+
+def _data(data: CustomerData) -> dict[str, object]:
+    return {name: getattr(data, name) for name in CustomerData.__dataclass_fields__}
+
+
+def created(fact: CustomerCreated, event: EventInfo) -> Iterable[Change]:
+    yield Set(
+        fact.customer_id,
+        **_data(fact.data),
+        member=False,
+        member_level="",
+        points=0,
+        owner_id=fact.owner.user_id,
+        owner_name=fact.owner.name,
+        created_at=event.at,
+        version=event.version,
+    )
+
+
+def edited(fact: CustomerEdited, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.customer_id, **_data(fact.data), version=event.version)
+
+
+def membership(fact: MembershipSet, event: EventInfo) -> Iterable[Change]:
+    yield Set(
+        fact.customer_id,
+        member=fact.membership.member,
+        member_level=fact.membership.level,
+        points=fact.membership.points,
+        version=event.version,
+    )
+
+
+VIEW = View(
+    name="customers",
+    route="GET /customers",
+    detail="customer_id",
+    row=CustomerRow,
+    permission="customers.view",
+    what="customer",
+    handlers={CustomerCreated: created, CustomerEdited: edited, MembershipSet: membership},
+    filters={
+        "name": Exact(),
+        "mobile": Exact(),
+        "industry": Exact(),
+        "region": Exact(),
+        "importance": Exact(),
+        "customer_type": Exact(),
+        "category": Exact(),
+        "source": Exact(),
+        "owner_id": Exact(),
+        "q": Words("name", "mobile", "company"),
+    },
+    sorts=("created_at", "name", "company"),
+    default_sort="-created_at",
+    indexes=(("-created_at", "_id"), ("name", "_id"), ("mobile",), ("owner_id", "-created_at"), ("company", "_id")),
+    scope=Scope("owner_id"),
+)

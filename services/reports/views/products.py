@@ -1,0 +1,91 @@
+"""What do we sell, and how much of it is there?  The product and stock list (INV-06, INV-09)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from chassis.views import Change, EventInfo, Exact, Range, Set, View, Words
+from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, StockMoved
+
+
+@dataclass
+class ProductRow:
+    """One product with its stock.  `low`: stock is below the alert quantity (INV-04)."""
+
+    id: UUID
+    name: str
+    model: str
+    brand: str
+    category: str
+    description: str
+    specification: str
+    traits: list[dict[str, Any]]
+    accessories: list[str]
+    sale_price: Decimal
+    member_price: Decimal | None
+    purchase_price: Decimal
+    currency: str
+    on_hand: int
+    alert_quantity: int
+    low: bool
+    version: int
+
+
+def described(fact: ProductAdded | ProductEdited, event: EventInfo) -> Iterable[Change]:
+    about = fact.attributes
+    yield Set(
+        fact.product_id,
+        name=about.name,
+        model=about.model,
+        brand=about.brand,
+        category=about.category,
+        description=about.description,
+        specification=about.specification,
+        traits=about.traits,
+        accessories=about.accessories,
+        sale_price=fact.prices.sale.amount,
+        member_price=fact.prices.member.amount if fact.prices.member else None,
+        purchase_price=fact.prices.purchase.amount,
+        currency=fact.prices.sale.currency,
+        alert_quantity=fact.alert_quantity,
+        version=event.version,
+    )
+
+
+def deleted(fact: ProductDeleted, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.product_id, deleted=True, version=event.version)
+
+
+def moved(fact: StockMoved, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.product_id, on_hand=fact.balance)
+
+
+def is_low(document: Mapping[str, Any]) -> bool:
+    return int(document.get("on_hand", 0)) < int(document.get("alert_quantity", 0))
+
+
+VIEW = View(
+    name="products",
+    route="GET /products",
+    detail="product_id",
+    row=ProductRow,
+    permission="products.view",
+    what="product",
+    where={"deleted": {"$ne": True}, "name": {"$exists": True}},
+    hidden={"purchase_price": "products.cost"},
+    computed={"low": is_low},
+    handlers={ProductAdded: described, ProductEdited: described, ProductDeleted: deleted, StockMoved: moved},
+    filters={
+        "name": Exact(),
+        "model": Exact(),
+        "brand": Exact(),
+        "category": Exact(),
+        "q": Words("name", "model", "brand", "category"),
+        "on_hand": Range(int),
+        "sale_price": Range(Decimal),
+    },
+    sorts=("name", "model", "brand", "on_hand", "sale_price"),
+    indexes=(("name", "_id"), ("brand", "_id"), ("category", "_id"), ("on_hand", "_id")),
+)

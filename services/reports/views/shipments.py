@@ -1,0 +1,101 @@
+"""What must leave the warehouse, and what has left?  (FUL-01, FUL-05..08)"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from chassis.views import Change, EventInfo, Exact, Set, View, Words
+from contracts.shipping import (
+    ShipmentCancelled,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentHandedOver,
+    ShipmentPrepared,
+)
+
+
+@dataclass
+class ShipmentRow:
+    """One shipment, which is the stock-out document too.  `lines` is the packing list with the accessories to check."""
+
+    id: UUID
+    number: str
+    status: str
+    customer: dict[str, Any]
+    lines: list[dict[str, Any]]
+    carrier: str
+    tracking_number: str
+    operator: str
+    prepared_at: datetime | None
+    dispatched_at: datetime | None
+    delivered_on: date | None
+    version: int
+
+
+def prepared(fact: ShipmentPrepared, event: EventInfo) -> Iterable[Change]:
+    yield Set(
+        fact.order_id,
+        number=fact.number,
+        status="PREPARED",
+        customer=fact.customer,
+        lines=fact.lines,
+        prepared_at=event.at,
+        version=event.version,
+    )
+
+
+def handed_over(fact: ShipmentHandedOver, event: EventInfo) -> Iterable[Change]:
+    yield Set(
+        fact.order_id,
+        status="HANDED_OVER",
+        carrier=fact.carrier,
+        tracking_number=fact.tracking_number,
+        operator=fact.by.name,
+        version=event.version,
+    )
+
+
+def dispatched(fact: ShipmentDispatched, event: EventInfo) -> Iterable[Change]:
+    yield Set(
+        fact.order_id,
+        number=fact.number,
+        status="DISPATCHED",
+        customer=fact.customer,
+        lines=fact.lines,
+        carrier=fact.carrier,
+        tracking_number=fact.tracking_number,
+        operator=fact.operator.name,
+        dispatched_at=event.at,
+        version=event.version,
+    )
+
+
+def delivered(fact: ShipmentDelivered, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.order_id, status="DELIVERED", delivered_on=fact.delivered_on, version=event.version)
+
+
+def cancelled(fact: ShipmentCancelled, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.order_id, status="CANCELLED", version=event.version)
+
+
+VIEW = View(
+    name="shipments",
+    route="GET /shipments",
+    detail="order_id",
+    row=ShipmentRow,
+    permission="shipping",
+    what="shipment",
+    handlers={
+        ShipmentPrepared: prepared,
+        ShipmentHandedOver: handed_over,
+        ShipmentDispatched: dispatched,
+        ShipmentDelivered: delivered,
+        ShipmentCancelled: cancelled,
+    },
+    filters={"status": Exact(), "carrier": Exact(), "q": Words("number", "tracking_number", "customer.name")},
+    sorts=("dispatched_at", "prepared_at", "number"),
+    default_sort="-dispatched_at",
+    indexes=(("status", "-dispatched_at"), ("-dispatched_at", "_id"), ("number",)),
+)

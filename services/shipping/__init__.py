@@ -1,0 +1,1 @@
+"""Shipments and the order saga: from submission to the customer (features 2.9)."""

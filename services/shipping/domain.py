@@ -1,0 +1,180 @@
+"""The rules of shipments: stock-out document, hand-over to logistics, departure, arrival (FUL-01, FUL-04..08).
+
+A shipment follows its order: it is prepared (warehouse-confirmed flow) and handed over, but leaves only when the order
+has become SHIPPED.  What the saga commands twice or late changes nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from chassis.domain import Aggregate, Context, applies
+from contracts.errors import Refused, invalid_state, not_found
+from contracts.orders import (
+    OrderApproved,
+    OrderCancelled,
+    OrderChanged,
+    OrderCompleted,
+    OrderCreated,
+    OrderRejected,
+    OrderShipped,
+    OrderStatus,
+    OrderWithdrawn,
+)
+from contracts.people import SALESTREAM, Person
+from contracts.shipping import (
+    CancelShipment,
+    Deliver,
+    DispatchShipment,
+    HandOver,
+    PrepareShipment,
+    ShipmentCancelled,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentHandedOver,
+    ShipmentPrepared,
+)
+
+ShipmentStatus = Literal["NEW", "PREPARED", "HANDED_OVER", "DISPATCHED", "DELIVERED", "CANCELLED"]
+
+
+@dataclass(frozen=True)
+class OrderSeen:
+    """What shipments know of an order: its status, and the one it had before it was put on hold."""
+
+    status: OrderStatus
+    before_hold: OrderStatus = "SUBMITTED"
+
+
+STATUS_AFTER: dict[type, OrderStatus] = {
+    OrderCreated: "DRAFT",
+    OrderChanged: "DRAFT",
+    OrderWithdrawn: "DRAFT",
+    OrderApproved: "APPROVED",
+    OrderRejected: "REJECTED",
+    OrderShipped: "SHIPPED",
+    OrderCompleted: "COMPLETED",
+    OrderCancelled: "CANCELLED",
+}
+
+NOT_READY: dict[OrderStatus, str] = {
+    "DRAFT": "The order is a draft: it must be submitted and, if it needs approval, be approved first.",
+    "PENDING_APPROVAL": "The order must be approved first.",
+    "REJECTED": "The order was rejected; it must be approved first.",
+    "SUBMITTED": "The order's goods are not ready yet, or it ships by itself: look at its fulfilment progress.",
+    "APPROVED": "The order's goods are not ready yet, or it ships by itself: look at its fulfilment progress.",
+    "ON_HOLD": "The order waits for stock: restock and retry it first.",
+    "SHIPPED": "The order has been shipped; its shipment is being written, try again in a moment.",
+    "COMPLETED": "The order is completed.",
+    "CANCELLED": "The order was cancelled.",
+}
+
+
+def not_ready(order: OrderSeen | None) -> Refused:
+    """The refusal for an order without a shipment (FUL-04): it is not ready, or there is no such order."""
+    if order is None:
+        return not_found("order", "order_id")
+    return invalid_state(NOT_READY[order.status], order.status)
+
+
+@dataclass
+class Shipment(Aggregate):
+    """The goods of an order on their way; its id is the order's.  `round` is the submission round it belongs to."""
+
+    status: ShipmentStatus = "NEW"
+    round: int = 0
+    carrier: str = ""
+    tracking_number: str = ""
+    operator: Person = SALESTREAM
+
+    def prepare(self, command: PrepareShipment, _: Context) -> None:
+        """Draw up the stock-out document, once a round (FUL-01, FUL-05, FUL-08)."""
+        if self.status not in ("DISPATCHED", "DELIVERED") and command.round > self.round:
+            self.record(
+                ShipmentPrepared(
+                    order_id=self.id,
+                    round=command.round,
+                    number=command.number,
+                    customer=command.customer,
+                    lines=command.lines,
+                )
+            )
+
+    def hand_over(self, command: HandOver, order: OrderSeen | None, context: Context) -> None:
+        """The warehouse gives the goods to logistics (FUL-05, FUL-06)."""
+        self._require("PREPARED", order)
+        self.record(
+            ShipmentHandedOver(
+                order_id=self.id,
+                round=self.round,
+                carrier=command.carrier,
+                tracking_number=command.tracking_number,
+                by=context.user,
+            )
+        )
+
+    def dispatch(self, command: DispatchShipment, _: Context) -> None:
+        """The order is shipped, so the goods are out; who handed them over is the operator (FUL-05)."""
+        if self.status in ("DISPATCHED", "DELIVERED"):
+            return
+        handed_over = self.status == "HANDED_OVER" and self.round == command.round
+        self.record(
+            ShipmentDispatched(
+                order_id=self.id,
+                round=command.round,
+                number=command.number,
+                customer=command.customer,
+                lines=command.lines,
+                carrier=command.carrier or (self.carrier if handed_over else ""),
+                tracking_number=command.tracking_number or (self.tracking_number if handed_over else ""),
+                operator=self.operator if handed_over else SALESTREAM,
+            )
+        )
+
+    def cancel(self, command: CancelShipment, _: Context) -> None:
+        """The order was called off before the goods left."""
+        if self.status in ("PREPARED", "HANDED_OVER") and command.round == self.round:
+            self.record(ShipmentCancelled(order_id=self.id, round=self.round))
+
+    def deliver(self, command: Deliver, order: OrderSeen | None, context: Context) -> None:
+        """The goods arrived (FUL-07)."""
+        self._require("DISPATCHED", order)
+        if command.delivered_on is not None and command.delivered_on > context.today:
+            raise Refused("VALIDATION", "A delivery can't be dated in the future.", field="delivered_on")
+        self.record(
+            ShipmentDelivered(order_id=self.id, delivered_on=command.delivered_on or context.today, by=context.user)
+        )
+
+    def reply(self) -> dict[str, Any]:
+        return {"status": self.status}
+
+    def _require(self, wanted: ShipmentStatus, order: OrderSeen | None) -> None:
+        """Raises Refused; for a shipment that was called off the order's status tells more than the shipment's."""
+        if self.status == wanted:
+            return
+        if self.status == "CANCELLED" and order is not None:
+            raise not_ready(order)
+        raise invalid_state(f"The shipment is {self.status}; this needs one that is {wanted}.", self.status)
+
+    # -- memory
+
+    @applies(ShipmentPrepared)
+    def _prepared(self, fact: ShipmentPrepared) -> None:
+        self.status, self.round = "PREPARED", fact.round
+
+    @applies(ShipmentHandedOver)
+    def _handed_over(self, fact: ShipmentHandedOver) -> None:
+        self.status, self.operator = "HANDED_OVER", fact.by
+        self.carrier, self.tracking_number = fact.carrier, fact.tracking_number
+
+    @applies(ShipmentDispatched)
+    def _dispatched(self, fact: ShipmentDispatched) -> None:
+        self.status, self.round, self.operator = "DISPATCHED", fact.round, fact.operator
+        self.carrier, self.tracking_number = fact.carrier, fact.tracking_number
+
+    @applies(ShipmentDelivered)
+    def _delivered(self, _: ShipmentDelivered) -> None:
+        self.status = "DELIVERED"
+
+    @applies(ShipmentCancelled)
+    def _cancelled(self, _: ShipmentCancelled) -> None:
+        self.status = "CANCELLED"
