@@ -152,8 +152,8 @@ class Consumer:
 
 
 def is_for_processing(record: Incoming) -> bool:
-    """Whether a record carries something to do: not a dead letter as such, nor one that was dropped."""
-    return record.fact is not None and REASON not in record.headers and DROP not in record.headers
+    """Whether a record speaks for itself: not a dead letter as such, nor one that was dropped or emptied."""
+    return record.type != "" and REASON not in record.headers and DROP not in record.headers
 
 
 def is_replay(record: Incoming) -> bool:
@@ -181,18 +181,21 @@ class Progress:
         self.positions = dict(positions)
 
     def accept(self, record: Incoming) -> bool:
-        """Take a record in; whether it is new and has something to do."""
+        """Take a record in; whether it is new and has something to do.
+
+        A record of a type the consumer does not handle moves the position all the same: tokens count on it.
+        """
         if record.offset < self.offsets.get(record.source, 0):
             return False
         self.offsets[record.source] = record.offset + 1
         if not is_for_processing(record):
             return False
         if is_replay(record):
-            return True
+            return record.fact is not None
         if record.position <= self.positions.get(record.source, 0):
             return False
         self.positions[record.source] = record.position
-        return True
+        return record.fact is not None
 
 
 class StoredProgress:

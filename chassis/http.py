@@ -143,7 +143,7 @@ class InboxEntrypoint(Entrypoint):  # type: ignore[misc]
         self._config, self._inner, self._producer = config, handler, producer
         self._stop = threading.Event()
         self._thread: Any = None
-        super().__init__(config, handler, producer, expected_exceptions=(PoisonRecord,), **kwargs)
+        super().__init__(expected_exceptions=(PoisonRecord,), **kwargs)
 
     def start(self) -> None:
         consumer = Consumer(self._config, _InWorkers(self._inner, self), self._producer)

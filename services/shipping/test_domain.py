@@ -215,12 +215,6 @@ def test_unknown_order(command: Any) -> None:
     InMemoryService(SERVICE).refused("NOT_FOUND", command, ADMIN, field="order_id")
 
 
-def test_a_retry_of_an_order_never_heard_of_makes_none() -> None:
-    kit = InMemoryService(SERVICE)
-    kit.learn(RETRIED)
-    kit.refused("NOT_FOUND", HAND_OVER, WAREHOUSE, field="order_id")
-
-
 # -- FUL-05, FUL-06: departure --------------------------------------------------------------------------------------
 
 
