@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import msgspec
 from bson import Decimal128
@@ -62,6 +62,7 @@ class ViewReader:
         self._view = view
         self._sleep = sleep
         self._names = [item.name for item in fields(view.row)]
+        self._lists = {name for name, hint in get_type_hints(view.row).items() if get_origin(hint) is list}
 
     # -- what callers use
 
@@ -189,7 +190,11 @@ class ViewReader:
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items():
             shown[name] = compute(document)
-        return {name: plain(shown.get(name)) for name in self._names if self._may_see(name, principal)}
+        return {
+            name: plain(shown.get(name, [] if name in self._lists else None))
+            for name in self._names
+            if self._may_see(name, principal)
+        }
 
 
 def parameter_names(filters: Mapping[str, Filter]) -> list[str]:

@@ -166,7 +166,7 @@ class Saga(Generic[S]):
         step = self.named(process.step)
         if isinstance(fact, step.done):
             self._finish(process, step, fact)
-        elif type(fact) in step.failed and process.statuses[step.name] == "STARTED":
+        elif type(fact) in step.failed and process.statuses[step.name] != "FAILED":
             self._fail(process, step, fact)
         elif step.retried_by and isinstance(fact, step.retried_by) and process.statuses[step.name] == "FAILED":
             self._enter(process, self.subject(process), step, attempt=process.attempt + 1)

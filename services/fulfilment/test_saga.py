@@ -1,0 +1,268 @@
+"""The order saga, told fact by fact (FUL-02..04, ORD-14, ORD-15, INV-13)."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid5
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.testing import SALES, SUPERVISOR, SagaScenario
+from contracts.approvals import CaseApproved, CaseRejected, CloseCase, OpenCase, case_id_of
+from contracts.inventory import DeductStock, ReturnStock, Shortage, StockDeducted, StockLine, StockShort
+from contracts.orders import (
+    ApproveOrder,
+    CompleteDelivery,
+    CustomerSnapshot,
+    HoldOrder,
+    OrderApproved,
+    OrderCancelled,
+    OrderDelivered,
+    OrderLine,
+    OrderRejected,
+    OrderRetried,
+    OrderShipped,
+    OrderSubmitted,
+    OrderWithdrawn,
+    RejectOrder,
+    Sale,
+    ShipOrder,
+)
+from contracts.people import Person
+from contracts.shipping import (
+    CancelShipment,
+    DispatchShipment,
+    PackingLine,
+    PrepareShipment,
+    ShipmentDelivered,
+    ShipmentDispatched,
+    ShipmentHandedOver,
+)
+from contracts.types import Money
+from services.fulfilment.saga import SAGA
+
+ORDER = UUID("a3c1f0de-0000-4000-8000-000000000001")
+PHONE = uuid5(ORDER, "phone")
+DAY = date(2026, 3, 2)
+LI = Person(user_id=SALES.user_id, name="li")
+CUSTOMER = CustomerSnapshot(customer_id=uuid5(ORDER, "customer"), name="Acme")
+TOTAL = Money(amount=Decimal("5001.00"), currency="CNY")
+LINE = OrderLine(
+    product_id=PHONE,
+    quantity=2,
+    unit_price=Decimal("2500.50"),
+    amount=Decimal("5001.00"),
+    name="iPhone 15 Pro",
+    model="A2892",
+    brand="Apple",
+    accessories=("cable",),
+)
+SALE = Sale(order_date=DAY, customer_id=CUSTOMER.customer_id, lines=(LINE,), total=TOTAL)
+SUBMITTED = OrderSubmitted(
+    order_id=ORDER,
+    round=1,
+    number="SO-1",
+    customer=CUSTOMER,
+    sale=SALE,
+    threshold=Money(amount=Decimal("5000.00"), currency="CNY"),
+    route=(),
+    shipping="AUTOMATIC",
+    status="SUBMITTED",
+    submitter=LI,
+    superior_id=SUPERVISOR.user_id,
+)
+LARGE = replace(SUBMITTED, route=("SUPERVISOR", "FINANCE"), status="PENDING_APPROVAL")
+BY_WAREHOUSE = replace(SUBMITTED, shipping="WAREHOUSE")
+CASE = case_id_of(ORDER, 1)
+
+TAKEN = (StockLine(product_id=PHONE, quantity=2),)
+PACKED = (PackingLine(product_id=PHONE, quantity=2, name="iPhone 15 Pro", model="A2892", accessories=("cable",)),)
+OPEN = OpenCase(
+    case_id=CASE,
+    order_id=ORDER,
+    round=1,
+    number="SO-1",
+    customer_name="Acme",
+    total=TOTAL,
+    route=("SUPERVISOR", "FINANCE"),
+    submitter=LI,
+    superior_id=SUPERVISOR.user_id,
+)
+APPROVED = CaseApproved(case_id=CASE, order_id=ORDER, round=1)
+REJECTED = CaseRejected(case_id=CASE, order_id=ORDER, round=1, node="FINANCE", reason="too dear", by=LI)
+DEDUCTED = StockDeducted(order_id=ORDER, round=1, lines=TAKEN)
+MISSING = (Shortage(product_id=PHONE, wanted=2, on_hand=1),)
+SHORT = StockShort(order_id=ORDER, round=1, attempt=1, missing=MISSING)
+SHIPPED = OrderShipped(order_id=ORDER, round=1, sale=SALE)
+HANDED_OVER = ShipmentHandedOver(order_id=ORDER, round=1, carrier="SF", tracking_number="SF1")
+DISPATCHED = ShipmentDispatched(order_id=ORDER, round=1, number="SO-1", customer=CUSTOMER, lines=PACKED)
+DELIVERED = ShipmentDelivered(order_id=ORDER, delivered_on=DAY)
+CANCELLED = OrderCancelled(order_id=ORDER, round=1, was="SUBMITTED", reason="no longer wanted", sale=SALE)
+WITHDRAWN = OrderWithdrawn(order_id=ORDER, round=1, sale=SALE)
+
+DEDUCT = DeductStock(order_id=ORDER, round=1, attempt=1, lines=TAKEN)
+RETURN = ReturnStock(order_id=ORDER, round=1)
+SHIP = ShipOrder(order_id=ORDER, round=1)
+DISPATCH = DispatchShipment(order_id=ORDER, round=1, number="SO-1", customer=CUSTOMER, lines=PACKED)
+
+
+def test_ful_03_a_small_order_ships_directly() -> None:
+    (
+        SagaScenario(SAGA)
+        .on(SUBMITTED)
+        .sends(DEDUCT)
+        .on(DEDUCTED)
+        .sends(SHIP)
+        .on(SHIPPED)
+        .sends(DISPATCH)
+        .on(DISPATCHED)
+        .sends_nothing()
+        .is_at("delivery", "STARTED")
+        .on(DELIVERED)
+        .sends(CompleteDelivery(order_id=ORDER, delivered_on=DAY))
+        .on(OrderDelivered(order_id=ORDER, delivered_on=DAY))
+        .sends_nothing()
+        .has_ended()
+    )
+
+
+def test_ful_04_a_large_order_waits_for_its_approvals() -> None:
+    (
+        SagaScenario(SAGA)
+        .on(LARGE)
+        .sends(OPEN)
+        .on(APPROVED)
+        .sends(ApproveOrder(order_id=ORDER, round=1))
+        .on(OrderApproved(order_id=ORDER, round=1))
+        .sends(DEDUCT)
+    )
+
+
+def test_apr_09_a_rejected_order_stops() -> None:
+    (
+        SagaScenario(SAGA)
+        .on(LARGE)
+        .on(REJECTED)
+        .sends(RejectOrder(order_id=ORDER, round=1, reason="too dear", rejected_by=LI))
+        .on(OrderRejected(order_id=ORDER, round=1, reason="too dear", sale=SALE, by=LI))
+        .sends(CloseCase(case_id=CASE, order_id=ORDER, reason="CANCELLED"))
+        .has_ended()
+    )
+
+
+def test_ful_01_the_warehouse_confirms_before_the_order_ships() -> None:
+    (
+        SagaScenario(SAGA)
+        .on(BY_WAREHOUSE)
+        .on(DEDUCTED)
+        .sends(PrepareShipment(order_id=ORDER, round=1, number="SO-1", customer=CUSTOMER, lines=PACKED))
+        .is_at("hand over", "STARTED")
+        .on(HANDED_OVER)
+        .sends(replace(SHIP, carrier="SF", tracking_number="SF1"))
+        .on(SHIPPED)
+        .sends(replace(DISPATCH, carrier="SF", tracking_number="SF1"))
+    )
+
+
+def test_ord_14_stock_short_holds_the_order_until_it_is_retried() -> None:
+    retried = OrderRetried(order_id=ORDER, round=1, attempt=2, status="SUBMITTED")
+    (
+        SagaScenario(SAGA)
+        .on(SUBMITTED)
+        .on(SHORT)
+        .sends(HoldOrder(order_id=ORDER, round=1, attempt=1, missing=MISSING))
+        .is_at("deduct stock", "FAILED")
+        .on(SHORT)
+        .sends_nothing()
+        .on(retried)
+        .sends(replace(DEDUCT, attempt=2))
+        .on(DEDUCTED)
+        .sends(SHIP)
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "undone"),
+    [
+        ([SUBMITTED], [RETURN]),
+        ([SUBMITTED, SHORT], [RETURN]),
+        ([SUBMITTED, DEDUCTED], [RETURN]),
+        ([BY_WAREHOUSE, DEDUCTED], [CancelShipment(order_id=ORDER, round=1), RETURN]),
+        ([BY_WAREHOUSE, DEDUCTED, HANDED_OVER], [CancelShipment(order_id=ORDER, round=1), RETURN]),
+        ([LARGE], [CloseCase(case_id=CASE, order_id=ORDER, reason="CANCELLED")]),
+        (
+            [LARGE, APPROVED, OrderApproved(order_id=ORDER, round=1)],
+            [RETURN, CloseCase(case_id=CASE, order_id=ORDER, reason="CANCELLED")],
+        ),
+    ],
+)
+def test_ord_15_cancelling_undoes_what_was_begun_last_first(before: list[Any], undone: list[Any]) -> None:
+    scenario = SagaScenario(SAGA)
+    for fact in before:
+        scenario.on(fact)
+    scenario.on(CANCELLED).sends(*undone).has_ended()
+    scenario.on(CANCELLED).sends_nothing()
+    scenario.on(DEDUCTED).sends_nothing()
+
+
+def test_ord_08_a_withdrawn_order_closes_its_case_and_can_be_submitted_again() -> None:
+    again = replace(LARGE, round=2)
+    (
+        SagaScenario(SAGA)
+        .on(LARGE)
+        .on(WITHDRAWN)
+        .sends(CloseCase(case_id=CASE, order_id=ORDER, reason="WITHDRAWN"))
+        .on(again)
+        .sends(replace(OPEN, case_id=case_id_of(ORDER, 2), round=2))
+        .on(APPROVED)
+        .sends_nothing()
+        .is_at("approval", "STARTED")
+    )
+
+
+def test_ord_16_every_repeated_fact_does_nothing() -> None:
+    facts = [SUBMITTED, DEDUCTED, SHIPPED, DISPATCHED, DELIVERED, OrderDelivered(order_id=ORDER, delivered_on=DAY)]
+    scenario = SagaScenario(SAGA)
+    for number, fact in enumerate(facts):
+        scenario.on(fact)
+        for seen in facts[: number + 1]:
+            scenario.on(seen).sends_nothing()
+    scenario.has_ended()
+
+
+def test_plt_04_a_restart_between_any_two_steps_changes_nothing() -> None:
+    scenario = SagaScenario(SAGA)
+    for fact in [BY_WAREHOUSE, DEDUCTED, HANDED_OVER, SHIPPED, DISPATCHED, DELIVERED]:
+        scenario.on(fact).restarted()
+    scenario.is_at("record delivery", "STARTED")
+
+
+def test_ful_02_a_step_without_answer_sends_the_same_command_again_then_asks_for_attention() -> None:
+    scenario = SagaScenario(SAGA).on(SUBMITTED)
+    (first,) = scenario.command_ids
+    for _ in range(5):
+        scenario.times_out().sends(DEDUCT)
+        assert scenario.command_ids == [first]
+    scenario.times_out().sends_nothing().is_at("deduct stock", "NEEDS_ATTENTION")
+    scenario.times_out().sends_nothing()
+    scenario.on(DEDUCTED).sends(SHIP)
+
+
+def test_a_step_that_waits_for_people_has_no_time_limit() -> None:
+    SagaScenario(SAGA).on(LARGE).times_out().sends_nothing().is_at("approval", "STARTED")
+
+
+@given(st.lists(st.sampled_from([LARGE, APPROVED, REJECTED, DEDUCTED, SHORT, SHIPPED, DISPATCHED, CANCELLED])))
+def test_any_order_of_facts_replays_to_the_same_state(facts: list[Any]) -> None:
+    scenario = SagaScenario(SAGA)
+    returned = deducted = 0
+    for fact in [LARGE, *facts]:
+        scenario.on(fact).restarted()
+        kinds = [type(command) for command in scenario.sent]
+        deducted += kinds.count(DeductStock)
+        returned += kinds.count(ReturnStock)
+    assert deducted <= 1
+    assert returned <= deducted

@@ -1,0 +1,339 @@
+"""Views told as lists of facts: facts in, documents out; and each view's declaration is sound."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid5
+
+import pytest
+from bson import Decimal128
+
+from chassis.catalogue import Catalogue
+from chassis.testing import SALES, documents
+from chassis.views import Range, View
+from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, NodeApproved
+from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet
+from contracts.fulfilment import FulfilmentAdvanced, StepChange
+from contracts.inventory import (
+    Attributes,
+    Prices,
+    ProductAdded,
+    ProductDeleted,
+    ProductEdited,
+    StockFellLow,
+    StockMoved,
+)
+from contracts.orders import (
+    CustomerSnapshot,
+    OrderCancelled,
+    OrderChanged,
+    OrderCreated,
+    OrderLine,
+    OrderRejected,
+    OrderShipped,
+    OrderSubmitted,
+    OrderWithdrawn,
+    PaymentRecorded,
+    Sale,
+)
+from contracts.people import Person
+from contracts.permissions import RIGHTS
+from contracts.shipping import ShipmentDispatched, ShipmentHandedOver, ShipmentPrepared
+from contracts.types import Money
+from services.reports.views import (
+    approvals,
+    customers,
+    order_page,
+    orders,
+    products,
+    sales,
+    shipments,
+    stock_alerts,
+    stock_ledger,
+)
+
+ORDER = UUID("a3c1f0de-0000-4000-8000-000000000001")
+PHONE = uuid5(ORDER, "phone")
+CASE = uuid5(ORDER, "case")
+DAY = date(2026, 3, 2)
+AT = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+LI = Person(user_id=SALES.user_id, name="li")
+ACME = CustomerSnapshot(customer_id=uuid5(ORDER, "customer"), name="Acme 株式会社")
+TOTAL = Money(amount=Decimal("10.00"), currency="USD")
+LINES = (
+    OrderLine(
+        product_id=PHONE,
+        quantity=2,
+        unit_price=Decimal("3.33"),
+        amount=Decimal("6.66"),
+        unit_cost=Decimal("2.00"),
+        name="CD",
+        model="1997",
+        brand="CDNOW",
+    ),
+    OrderLine(
+        product_id=PHONE,
+        quantity=1,
+        unit_price=Decimal("3.34"),
+        amount=Decimal("3.34"),
+        unit_cost=Decimal("2.00"),
+        name="CD",
+        model="1997",
+        brand="CDNOW",
+    ),
+)
+SALE = Sale(order_date=DAY, customer_id=ACME.customer_id, lines=LINES, total=TOTAL)
+CREATED = OrderCreated(order_id=ORDER, number="SO-1", customer=ACME, lines=LINES, total=TOTAL, order_date=DAY, owner=LI)
+SUBMITTED = OrderSubmitted(
+    order_id=ORDER,
+    round=1,
+    number="SO-1",
+    customer=ACME,
+    sale=SALE,
+    threshold=Money(amount=Decimal("50.00"), currency="USD"),
+    route=(),
+    shipping="AUTOMATIC",
+    status="SUBMITTED",
+    submitter=LI,
+)
+SHIPPED = OrderShipped(order_id=ORDER, round=1, sale=SALE)
+CANCELLED = OrderCancelled(order_id=ORDER, round=1, was="SUBMITTED", reason="no longer wanted", sale=SALE)
+WITHDRAWN = OrderWithdrawn(order_id=ORDER, round=1, sale=SALE, by=LI)
+REJECTED = OrderRejected(order_id=ORDER, round=1, reason="too dear", sale=SALE)
+PRODUCT = ProductAdded(
+    product_id=PHONE,
+    attributes=Attributes(name="iPhone 15 Pro", model="A2892", brand="Apple"),
+    prices=Prices(
+        purchase=Money(amount=Decimal("4000.00"), currency="CNY"), sale=Money(amount=Decimal("5001.00"), currency="CNY")
+    ),
+    alert_quantity=10,
+)
+VIEWS: dict[str, View] = {view.name: view for view in Catalogue.read().views()}
+
+
+def shown(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    plain = {name: document[name] for name in names}
+    return {n: v.to_decimal() if isinstance(v, Decimal128) else v for n, v in plain.items()}
+
+
+def test_ord_19_the_order_list_follows_the_order() -> None:
+    row = documents(orders.VIEW, [CREATED])[str(ORDER)]
+    assert shown(row, "number", "status", "quantity", "amount", "customer_name", "order_date", "version") == {
+        "number": "SO-1",
+        "status": "DRAFT",
+        "quantity": 3,
+        "amount": Decimal("10.00"),
+        "customer_name": "Acme 株式会社",
+        "order_date": "2026-03-02",
+        "version": 1,
+    }
+    row = documents(orders.VIEW, [CREATED, SUBMITTED, SHIPPED])[str(ORDER)]
+    assert shown(row, "status", "version", "shipped_at") == {"status": "SHIPPED", "version": 3, "shipped_at": AT}
+    row = documents(orders.VIEW, [CREATED, SUBMITTED, CANCELLED])[str(ORDER)]
+    assert row["status"] == "CANCELLED"
+
+
+def test_ord_08_a_changed_order_shows_its_new_content() -> None:
+    changed = OrderChanged(
+        order_id=ORDER, customer=ACME, lines=LINES[:1], total=replace(TOTAL, amount=Decimal("6.66")), order_date=DAY
+    )
+    row = documents(orders.VIEW, [CREATED, changed])[str(ORDER)]
+    assert shown(row, "quantity", "amount") == {"quantity": 2, "amount": Decimal("6.66")}
+
+
+def test_ord_10_payments_show_on_list_and_page() -> None:
+    paid = PaymentRecorded(
+        order_id=ORDER,
+        amount=replace(TOTAL, amount=Decimal("4.00")),
+        paid=replace(TOTAL, amount=Decimal("4.00")),
+        paid_state="PARTLY_PAID",
+        paid_on=DAY,
+        by=LI,
+    )
+    assert documents(orders.VIEW, [CREATED, SUBMITTED, paid])[str(ORDER)]["paid_state"] == "PARTLY_PAID"
+    page = documents(order_page.VIEW, [CREATED, SUBMITTED, paid])[str(ORDER)]
+    assert [shown(entry, "amount", "by") for entry in page["payments"]] == [{"amount": Decimal("4.00"), "by": "li"}]
+
+
+def test_ord_09_the_page_shows_each_status_with_time_and_author() -> None:
+    page = documents(order_page.VIEW, [CREATED, SUBMITTED, SHIPPED])[str(ORDER)]
+    assert page["history"] == [
+        {"status": "DRAFT", "at": AT, "by": "li"},
+        {"status": "SUBMITTED", "at": AT, "by": "li"},
+        {"status": "SHIPPED", "at": AT, "by": "Salestream"},
+    ]
+
+
+def test_inv_02_the_page_hides_the_purchase_price() -> None:
+    page = documents(order_page.VIEW, [CREATED, SUBMITTED])[str(ORDER)]
+    assert all("unit_cost" not in line for line in page["lines"])
+
+
+def test_ful_02_the_page_shows_the_sagas_timeline_and_the_shipment() -> None:
+    facts = [
+        CREATED,
+        FulfilmentAdvanced(
+            order_id=ORDER,
+            round=1,
+            changes=(StepChange(step="deduct stock", status="STARTED"),),
+            status="RUNNING",
+            waiting_for="deduct stock",
+        ),
+        ShipmentPrepared(order_id=ORDER, round=1, number="SO-1", customer=ACME, lines=()),
+        ShipmentHandedOver(order_id=ORDER, round=1, carrier="SF", tracking_number="SF1", by=LI),
+        ShipmentDispatched(order_id=ORDER, round=1, number="SO-1", customer=ACME, lines=(), carrier="SF", operator=LI),
+    ]
+    page = documents(order_page.VIEW, facts)[str(ORDER)]
+    assert page["steps"] == [{"step": "deduct stock", "status": "STARTED", "detail": "", "round": 1, "at": AT}]
+    assert shown(page["shipment"], "status", "carrier", "operator") == {
+        "status": "DISPATCHED",
+        "carrier": "SF",
+        "operator": "li",
+    }
+    assert documents(shipments.VIEW, facts)[str(ORDER)]["status"] == "DISPATCHED"
+
+
+def test_apr_07_apr_13_the_inbox_shows_what_is_due_and_how_it_was_decided() -> None:
+    opened = CaseOpened(
+        case_id=CASE,
+        order_id=ORDER,
+        round=1,
+        number="SO-1",
+        customer_name="Acme",
+        total=TOTAL,
+        route=("SUPERVISOR", "FINANCE"),
+        submitter=LI,
+    )
+    first = NodeApproved(case_id=CASE, order_id=ORDER, node="SUPERVISOR", by=LI, next="FINANCE", comment="fine")
+    case = documents(approvals.VIEW, [opened])[str(CASE)]
+    assert shown(case, "status", "due") == {"status": "OPEN", "due": "SUPERVISOR"}
+    case = documents(approvals.VIEW, [opened, first])[str(CASE)]
+    assert case["due"] == "FINANCE"
+    assert case["decisions"] == [
+        {"node": "SUPERVISOR", "decision": "APPROVED", "by": "li", "comment": "fine", "at": AT}
+    ]
+    ends = {
+        "APPROVED": CaseApproved(case_id=CASE, order_id=ORDER, round=1),
+        "REJECTED": CaseRejected(case_id=CASE, order_id=ORDER, round=1, node="FINANCE", reason="no", by=LI),
+        "CLOSED": CaseClosed(case_id=CASE, order_id=ORDER, reason="CANCELLED"),
+    }
+    for status, end in ends.items():
+        case = documents(approvals.VIEW, [opened, first, end])[str(CASE)]
+        assert shown(case, "status", "due") == {"status": status, "due": None}
+
+
+def test_inv_09_the_product_list_shows_stock_and_whether_it_is_low() -> None:
+    moved = StockMoved(product_id=PHONE, movement="OPENING", change=9, balance=9)
+    row = documents(products.VIEW, [PRODUCT, moved])[str(PHONE)]
+    assert shown(row, "name", "on_hand", "sale_price") == {
+        "name": "iPhone 15 Pro",
+        "on_hand": 9,
+        "sale_price": Decimal("5001.00"),
+    }
+    assert products.is_low(row)
+    assert not products.is_low({**row, "on_hand": 10}), "strictly below (INV-04)"
+
+
+def test_inv_07_inv_08_edits_show_and_deleted_products_are_marked() -> None:
+    edited = ProductEdited(
+        product_id=PHONE,
+        attributes=replace(PRODUCT.attributes, brand="Pear"),
+        prices=PRODUCT.prices,
+        alert_quantity=3,
+    )
+    row = documents(products.VIEW, [PRODUCT, edited, ProductDeleted(product_id=PHONE)])[str(PHONE)]
+    assert shown(row, "brand", "alert_quantity", "deleted") == {"brand": "Pear", "alert_quantity": 3, "deleted": True}
+    assert products.VIEW.where["deleted"] == {"$ne": True}
+
+
+def test_inv_10_every_movement_is_one_ledger_entry() -> None:
+    facts = [
+        StockMoved(product_id=PHONE, movement="OPENING", change=9, balance=9),
+        StockMoved(product_id=PHONE, movement="ORDER_DEDUCTION", change=-2, balance=7, order_id=ORDER),
+    ]
+    rows = list(documents(stock_ledger.VIEW, facts).values())
+    assert [(row["change"], row["balance"], row["order_id"]) for row in rows] == [(9, 9, None), (-2, 7, str(ORDER))]
+
+
+def test_ntf_01_each_fall_below_is_an_alert() -> None:
+    rows = documents(stock_alerts.VIEW, [StockFellLow(product_id=PHONE, balance=9, alert_quantity=10)])
+    assert [(row["balance"], row["alert_quantity"]) for row in rows.values()] == [(9, 10)]
+
+
+def test_cus_01_cus_21_customers_show_data_and_membership() -> None:
+    customer = ACME.customer_id
+    facts = [
+        CustomerCreated(customer_id=customer, data=CustomerData(name="田中", mobile="13800000000"), owner=LI),
+        CustomerEdited(customer_id=customer, data=CustomerData(name="田中", mobile="13900000000")),
+        MembershipSet(customer_id=customer, membership=Membership(member=True, level="gold", points=5)),
+    ]
+    row = documents(customers.VIEW, facts)[str(customer)]
+    assert shown(row, "name", "mobile", "member", "member_level", "owner_name") == {
+        "name": "田中",
+        "mobile": "13900000000",
+        "member": True,
+        "member_level": "gold",
+        "owner_name": "li",
+    }
+
+
+BOOKED = {"booked_orders": 1, "booked_quantity": 3, "booked_amount": Decimal("10.00")}
+NOTHING = {"booked_orders": 0, "booked_quantity": 0, "booked_amount": Decimal("0.00")}
+
+
+@pytest.mark.parametrize(
+    ("facts", "booked", "sold"),
+    [
+        ([SUBMITTED], BOOKED, None),
+        ([SUBMITTED, SHIPPED], BOOKED, 3),
+        ([SUBMITTED, CANCELLED], NOTHING, None),
+        ([SUBMITTED, WITHDRAWN], NOTHING, None),
+        ([SUBMITTED, REJECTED], NOTHING, None),
+        ([SUBMITTED, REJECTED, replace(CANCELLED, was="REJECTED")], NOTHING, None),
+        ([SUBMITTED, WITHDRAWN, replace(CANCELLED, was="DRAFT")], NOTHING, None),
+        ([SUBMITTED, WITHDRAWN, replace(SUBMITTED, round=2)], BOOKED, None),
+    ],
+)
+def test_ord_17_rpt_22_sales_follow_submission_shipping_and_cancellation(
+    facts: list[Any], booked: dict[str, Any], sold: int | None
+) -> None:
+    row = documents(sales.SALES_BY_DAY, facts)["2026-03-02/USD"]
+    assert shown(row, *booked) == booked
+    assert row.get("sold_quantity") == sold
+
+
+def test_ord_15_cancelling_a_draft_counts_nothing() -> None:
+    assert documents(sales.SALES_BY_DAY, [replace(CANCELLED, round=0, was="DRAFT")]) == {}
+
+
+def test_rpt_04_by_product_and_brand_with_profit_rate() -> None:
+    row = documents(sales.SALES_BY_PRODUCT, [SUBMITTED, SHIPPED])[f"{PHONE}/USD"]
+    assert shown(row, "sold_quantity", "sold_amount", "sold_cost") == {
+        "sold_quantity": 3,
+        "sold_amount": Decimal("10.00"),
+        "sold_cost": Decimal("6.00"),
+    }
+    stored_row = {name: Decimal128(v) if isinstance(v, Decimal) else v for name, v in row.items()}
+    assert sales.profit_rate(stored_row) == "0.4000"
+    assert sales.profit_rate({}) is None
+    assert documents(sales.SALES_BY_BRAND, [SUBMITTED, SHIPPED])["CDNOW/USD"]["sold_quantity"] == 3
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=list(VIEWS))
+def test_each_view_is_sound(view: View) -> None:
+    """Its right exists, its hidden, computed and sorted fields are fields of the row, its filters name real ones."""
+    names = {item.name for item in fields(view.row)}
+    assert view.permission in RIGHTS
+    assert set(view.hidden.values()) <= set(RIGHTS)
+    assert set(view.hidden) <= names
+    assert set(view.computed) <= names
+    assert view.row.__doc__
+    for name, rule in view.filters.items():
+        assert not isinstance(rule, Range) or name in names
+
+
+def test_routes_of_views_are_unique() -> None:
+    routes = [view.path for view in VIEWS.values()] + [f"{v.path}/{{}}" for v in VIEWS.values() if v.detail]
+    assert len(set(routes)) == len(routes)
