@@ -77,11 +77,12 @@ def create_topics(config: Config, groups: Iterable[str]) -> list[str]:
 
 
 def producer(config: Config) -> KafkaProducer:
-    """An idempotent producer, acks from all replicas, lz4."""
+    """An idempotent producer, acks from all replicas, lz4.  It never gives a record up: see `chassis.relay.Relay`."""
     return KafkaProducer(
         bootstrap_servers=config.kafka_bootstrap_servers,
         acks="all",
         enable_idempotence=True,
+        delivery_timeout_ms=float("inf"),
         linger_ms=1,
         batch_size=131_072,
         compression_type="lz4",

@@ -4,7 +4,7 @@ Each view has a state document: the collection that is live, how far each source
 fences a second projector.  A rebuild fills a collection beside the live one from event one, catches up, and switches.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,7 @@ from chassis import metrics
 from chassis.config import Config
 from chassis.consumer import Fenced, Progress
 from chassis.kafka import Incoming, PoisonRecord
-from chassis.views import EventInfo, Operation, View, operation
+from chassis.views import Change, EventInfo, View, operations
 from contracts.declare import REGISTRY
 
 log = structlog.get_logger()
@@ -77,11 +77,11 @@ class ViewState:
 
 @dataclass
 class Projection:
-    """What a batch means for one view: writes in order, and the progress after them."""
+    """What a batch means for one view: changes in order, and the progress after them."""
 
     state: ViewState
     progress: Progress
-    operations: list[Operation] = field(default_factory=list)
+    changes: list[tuple[Change, EventInfo]] = field(default_factory=list)
     last_at: datetime | None = None
 
     def apply(self, record: Incoming) -> None:
@@ -102,7 +102,7 @@ class Projection:
             user_id=record.headers.get("ce_authid", ""),
         )
         try:
-            self.operations += [operation(change, info) for change in handler(record.fact, info)]
+            self.changes += [(change, info) for change in handler(record.fact, info)]
         except Exception as error:  # a handler is a pure function: what fails once fails always
             raise PoisonRecord(f"view {self.state.view.name}: {type(error).__name__}: {error}") from error
 
@@ -203,7 +203,7 @@ def commit(database: "Database[Document]", batch: Sequence[Projection]) -> None:
 
 def _write(database: "Database[Document]", batch: Sequence[Projection], session: ClientSession) -> None:
     for projection in batch:
-        if projection.operations:
+        if projection.changes:
             _bulk(database, projection, session)
     result = database[STATES].bulk_write([_advance(projection) for projection in batch], session=session)
     if result.matched_count != len(batch):
@@ -212,7 +212,7 @@ def _write(database: "Database[Document]", batch: Sequence[Projection], session:
 
 def _bulk(database: "Database[Document]", projection: Projection, session: ClientSession) -> None:
     try:
-        database[projection.state.collection].bulk_write(projection.operations, session=session)
+        database[projection.state.collection].bulk_write(operations(projection.changes), session=session)
     except BulkWriteError as error:
         codes = {item.get("code") for item in (error.details or {}).get("writeErrors", ())}
         if codes & {112, 251}:  # WriteConflict, NoSuchTransaction: may work later
@@ -236,13 +236,3 @@ def _advance(projection: Projection) -> UpdateOne:
         {"_id": state.id, "revision": state.revision, "generation": state.generation},
         {"$set": {**changed, **more}, "$inc": {"revision": 1}},
     )
-
-
-def project_list(view: View, events: Iterable[tuple[Any, EventInfo]]) -> list[Operation]:
-    """The writes that a list of events means; for tests without Kafka."""
-    found: list[Operation] = []
-    for fact, info in events:
-        handler = view.handlers.get(type(fact))
-        if handler is not None:
-            found += [operation(change, info) for change in handler(fact, info)]
-    return found

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from kafka import KafkaProducer
+from kafka.errors import KafkaError
 
 from chassis import metrics
 from chassis.commands import CommandSent
@@ -26,6 +27,7 @@ BATCH = 500
 SHORTEST_PAUSE = 0.002
 LONGEST_PAUSE = 0.020
 SAVE_EVERY_SECONDS = 0.1
+ACK_SECONDS = 5.0
 COMMAND_SENT = "chassis.command-sent"
 
 
@@ -33,8 +35,16 @@ class StoreBehindKafka(Exception):
     """Kafka holds events that the store does not: the store was restored from an old copy (fault 31)."""
 
 
+class NotAccepted(Exception):
+    """Kafka refused a record for good.  The process must end: going on would put later records before this one."""
+
+
 class Relay:
-    """Publishes one service's store.  `step()` does one batch; `run()` goes on until `stop` is set."""
+    """Publishes one service's store.  `step()` does one batch; `run()` goes on until `stop` is set.
+
+    Sent records stay pending until Kafka has them, however long that takes: they are never sent anew by the same
+    process, so within a partition a record can't overtake an earlier one (consumers rely on that, ADR 0007).
+    """
 
     def __init__(self, store: EventStore, producer: KafkaProducer) -> None:
         self._store = store
@@ -42,18 +52,35 @@ class Relay:
         self._published = store.position(POSITION) or 0
         self._saved = self._published
         self._saved_at = time.monotonic()
+        self._pending: list[Any] = []
+        self._sent_up_to = self._published
 
     def step(self) -> int:
-        """Publish the next batch; returns how many events it held.  Raises KafkaError when Kafka can't take them."""
-        batch = self._store.notifications(self._published, BATCH)
-        if batch:
-            sent = [future for event in batch if (future := self._send(event)) is not None]
-            self._producer.flush()
-            for future in sent:
-                future.get(timeout=60)
-            self._published = batch[-1].position
-            metrics.PUBLISHED.labels(self._store.name).inc(len(sent))
-        return len(batch)
+        """Publish the next batch; returns how many events it held.
+
+        Raises KafkaTimeoutError while Kafka is away (call again, nothing is lost), NotAccepted.
+        """
+        before = self._published
+        if self._sent_up_to == before:
+            for event in self._store.notifications(before, BATCH):
+                if (future := self._send(event)) is not None:
+                    self._pending.append(future)
+                self._sent_up_to = event.position
+        for future in self._pending:
+            self._wait(future)
+        metrics.PUBLISHED.labels(self._store.name).inc(len(self._pending))
+        self._pending.clear()
+        self._published = self._sent_up_to
+        return self._published - before
+
+    @staticmethod
+    def _wait(future: Any) -> None:
+        try:
+            future.get(timeout=ACK_SECONDS)
+        except KafkaError as error:
+            if future.is_done:
+                raise NotAccepted(repr(error)) from error
+            raise
 
     def _send(self, event: Notification) -> Any:
         if spec := REGISTRY.events.get(event.type):
@@ -80,6 +107,8 @@ class Relay:
             try:
                 found = self.step()
                 self.save()
+            except NotAccepted:
+                raise
             except Exception as error:  # Kafka or the store is away: nothing is lost, try again
                 log.warning("relay waits", service=self._store.name, error=repr(error))
                 stop.wait(0.5)

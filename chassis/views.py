@@ -113,21 +113,88 @@ def stored(value: Any) -> Any:  # noqa: PLR0911 - one line for each kind of valu
     return value
 
 
-def operation(change: Change, event: EventInfo) -> Operation:
-    """The MongoDB write of a change; every document tells the last event it knows of (RPT-27)."""
-    key = {"_id": stored(change.key)}
+@dataclass
+class _Update:
+    """Changes of one document that MongoDB can make in one update."""
+
+    sets: dict[str, Any] = field(default_factory=dict)
+    adds: dict[str, int | Decimal] = field(default_factory=dict)
+    pushes: dict[str, list[Any]] = field(default_factory=dict)
+
+    def takes(self, change: Set | Add | Append) -> bool:
+        """Whether a change can join: MongoDB refuses one path, or a path and its parent, in two places."""
+        match change:
+            case Set(fields=fields):
+                return not any(_overlaps(name, self.adds, self.pushes) for name in fields) and self._nests_none(fields)
+            case Add(amounts=amounts, about=about):
+                return not any(_overlaps(n, self.sets, self.pushes) for n in amounts) and self.takes(Set("", **about))
+            case Append(list_name=name):
+                return not _overlaps(name, self.sets, self.adds)
+
+    def _nests_none(self, fields: Iterable[str]) -> bool:
+        """Whether no field lies within another that is set, or around one."""
+        names = {*self.sets, *fields}
+        return not any(name[:at] in names for name in names for at, ch in enumerate(name) if ch == ".")
+
+    def join(self, change: Set | Add | Append) -> None:
+        match change:
+            case Set(fields=fields):
+                self.sets.update(fields)
+            case Add(amounts=amounts, about=about):
+                self.sets.update(about)
+                for name, amount in amounts.items():
+                    self.adds[name] = self.adds.get(name, 0) + amount
+            case Append(list_name=name, entry=entry):
+                self.pushes.setdefault(name, []).append(entry)
+
+    def operation(self, key: Mapping[str, Any], last: Mapping[str, Any]) -> Operation:
+        update: dict[str, Any] = {"$set": {**stored(self.sets), **last}}
+        if self.adds:
+            update["$inc"] = stored(self.adds)
+        if self.pushes:
+            update["$push"] = {name: {"$each": stored(entries)} for name, entries in self.pushes.items()}
+        return UpdateOne(key, update, upsert=True)
+
+
+def _overlaps(name: str, *others: Iterable[str]) -> bool:
+    """Whether a path is one of the others, lies within one, or around one."""
+    for paths in others:
+        for other in paths:
+            if name == other or name.startswith(f"{other}.") or other.startswith(f"{name}."):
+                return True
+    return False
+
+
+def operations(changes: Iterable[tuple[Change, EventInfo]]) -> list[Operation]:
+    """The MongoDB writes of some changes, those of one document joined into as few as possible.
+
+    Every document tells the last event it knows of (RPT-27).
+    """
+    writes: dict[Any, list[tuple[_Update | Put | Remove, EventInfo]]] = {}
+    for change, event in changes:
+        of_document = writes.setdefault(stored(change.key), [])
+        if isinstance(change, Put | Remove):
+            of_document[:] = [(change, event)]
+            continue
+        last = of_document[-1][0] if of_document else None
+        if not (isinstance(last, _Update) and last.takes(change)):
+            last = _Update()
+            of_document.append((last, event))
+        last.join(change)
+        of_document[-1] = (last, event)
+    return [_operation(key, write, event) for key, found in writes.items() for write, event in found]
+
+
+def _operation(id: Any, write: _Update | Put | Remove, event: EventInfo) -> Operation:
+    key = {"_id": id}
     last = {"_event": event.id, "_event_at": event.at}
-    match change:
+    match write:
         case Put(document=document):
             return ReplaceOne(key, {**stored(document), **last}, upsert=True)
-        case Set(fields=fields):
-            return UpdateOne(key, {"$set": {**stored(fields), **last}}, upsert=True)
-        case Add(amounts=amounts, about=about):
-            return UpdateOne(key, {"$inc": stored(amounts), "$set": {**stored(about), **last}}, upsert=True)
-        case Append(list_name=name, entry=entry):
-            return UpdateOne(key, {"$push": {name: stored(entry)}, "$set": last}, upsert=True)
         case Remove():
             return DeleteOne(key)
+        case _Update():
+            return write.operation(key, last)
 
 
 # -- queries ------------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ R = TypeVar("R")
 log = structlog.get_logger()
 
 MAX_BATCH = 500
-CACHE_SIZE = 20_000
+CACHE_SIZE = 5_000
 ATTEMPTS = 5
 
 
