@@ -5,7 +5,7 @@ offsets beside what they derived, in the same transaction, so partitions are ass
 a killed process continues at once, and two of them by mistake are told apart by their stores (ADR 0006).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 RETAIN_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 COMMANDS_RETENTION = {"cleanup.policy": "delete", "retention.ms": str(7 * 24 * 3600 * 1000)}
-Headers = Sequence[tuple[str, bytes]]
+RawHeaders = Sequence[tuple[str, bytes]]
 
 
 class PoisonRecord(Exception):
@@ -140,7 +140,26 @@ def command_headers(sender: str, name: str, command_id: str, position: int, meta
 # -- records in ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+class Headers(Mapping[str, str]):
+    """A record's headers as text, decoded when asked for: most are never read."""
+
+    def __init__(self, raw: RawHeaders) -> None:
+        self._raw = dict(raw)
+
+    def __getitem__(self, name: str) -> str:
+        return self._raw[name].decode()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+
+@dataclass(frozen=True, slots=True)
 class Incoming:
     """A record taken from Kafka.  `source` is "topic:partition"; `position` grows in a source except for repeats."""
 
@@ -154,7 +173,7 @@ class Incoming:
     at: datetime | None
     value: bytes
     headers: Mapping[str, str]
-    raw_headers: Headers
+    raw_headers: RawHeaders
     fact: Any = None
     poison: str | None = None
 
@@ -168,15 +187,15 @@ def read_record(record: Any, wanted: Mapping[str, type]) -> Incoming:
 
     A record of another type has no fact; one that can't be read has `poison` set to the cause.
     """
-    raw_headers: Headers = record.headers or ()
+    raw_headers: RawHeaders = record.headers or ()
     poison: str | None = None
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = {}
     fact: Any = None
     at: datetime | None = None
     position = record.offset
     key = (record.key or b"").decode("utf-8", "replace")
     try:
-        headers = {name: value.decode() for name, value in raw_headers}
+        headers = Headers(raw_headers)
         kind = headers["ce_type"]
         position = int(headers["ce_position"])
         at = datetime.fromisoformat(headers["ce_time"])

@@ -7,7 +7,9 @@ contract type, so the relay publishes the very bytes that were stored.
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from hashlib import sha256
@@ -20,6 +22,7 @@ import msgspec
 from eventsourcing.persistence import (
     IntegrityError,
     Mapper,
+    OperationalError,
     ProcessRecorder,
     StoredEvent,
     Tracking,
@@ -27,7 +30,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.popo import POPOProcessRecorder
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
-from eventsourcing.sqlite import SQLiteFactory, SQLiteProcessRecorder
+from eventsourcing.sqlite import SQLiteDatastore, SQLiteProcessRecorder
 from eventsourcing.utils import Environment
 from psycopg.sql import SQL, Identifier
 
@@ -184,7 +187,7 @@ def fact_class(name: str) -> type:
 class Recorder(Protocol):
     """What the three recorders add to the library's process recorder."""
 
-    def result(self, command_id: str) -> CommandResult | None: ...
+    def results_of(self, command_ids: Sequence[str]) -> list[CommandResult]: ...
 
     def row(self, replica: str, key: str) -> bytes | None: ...
 
@@ -201,6 +204,23 @@ class Recorder(Protocol):
 
 def _prefix_end(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+class SQLiteReads(SQLiteDatastore):
+    """The library's datastore, reading without BEGIN and ROLLBACK: one statement is a transaction by itself."""
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[Any]:
+        if commit:
+            with super().transaction(commit=True) as cursor:
+                yield cursor
+            return
+        with self.get_connection(commit=False) as connection:
+            cursor = connection.cursor()
+            try:
+                yield cursor
+            except sqlite3.OperationalError as error:
+                raise OperationalError(error) from error
 
 
 class SQLiteRecorder(SQLiteProcessRecorder):
@@ -244,9 +264,11 @@ class SQLiteRecorder(SQLiteProcessRecorder):
             c.execute(statement, params)
             return c.fetchone()
 
-    def result(self, command_id: str) -> CommandResult | None:
-        row = self._one("SELECT * FROM command_results WHERE command_id=?", command_id)
-        return row and CommandResult(*row)
+    def results_of(self, command_ids: Sequence[str]) -> list[CommandResult]:
+        marks = ",".join("?" * len(command_ids))
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(f"SELECT * FROM command_results WHERE command_id IN ({marks})", list(command_ids))
+            return [CommandResult(*row) for row in c.fetchall()]
 
     def row(self, replica: str, key: str) -> bytes | None:
         row = self._one("SELECT body FROM replica_rows WHERE replica=? AND key=?", replica, key)
@@ -338,11 +360,12 @@ class PostgresRecorder(PostgresProcessRecorder):
         rows = self._all(statement, *params)
         return rows[0] if rows else None
 
-    def result(self, command_id: str) -> CommandResult | None:
-        row = self._one(
-            "SELECT command_id, fingerprint, reply FROM {s}.command_results WHERE command_id=%s", command_id
+    def results_of(self, command_ids: Sequence[str]) -> list[CommandResult]:
+        rows = self._all(
+            "SELECT command_id, fingerprint, reply FROM {s}.command_results WHERE command_id = ANY(%s)",
+            list(command_ids),
         )
-        return row and CommandResult(row[0], row[1], bytes(row[2]))
+        return [CommandResult(row[0], row[1], bytes(row[2])) for row in rows]
 
     def row(self, replica: str, key: str) -> bytes | None:
         row = self._one("SELECT body FROM {s}.replica_rows WHERE replica=%s AND key=%s", replica, key)
@@ -414,8 +437,8 @@ class MemoryRecorder(POPOProcessRecorder):
         self.snapshots.update({snapshot.aggregate_id: snapshot for snapshot in more.snapshots})
         return positions
 
-    def result(self, command_id: str) -> CommandResult | None:
-        return self.results.get(command_id)
+    def results_of(self, command_ids: Sequence[str]) -> list[CommandResult]:
+        return [self.results[id] for id in command_ids if id in self.results]
 
     def row(self, replica: str, key: str) -> bytes | None:
         return self.rows.get((replica, key))
@@ -515,8 +538,9 @@ class EventStore:
     def position_of(self, aggregate_id: UUID, version: int) -> int | None:
         return self._more.position_of(aggregate_id, version)
 
-    def result(self, command_id: str) -> CommandResult | None:
-        return self._more.result(command_id)
+    def results(self, command_ids: Sequence[str]) -> dict[str, CommandResult]:
+        """What is remembered of these commands."""
+        return {result.command_id: result for result in self._more.results_of(command_ids)} if command_ids else {}
 
     def row(self, replica: str, key: str) -> bytes | None:
         return self._more.row(replica, key)
@@ -553,10 +577,9 @@ def open_store(name: str, config: Config) -> EventStore:
     if config.event_store == "sqlite":
         folder = Path(config.data_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        env = {"SQLITE_DBNAME": str(folder / f"{name}.sqlite"), "SQLITE_LOCK_TIMEOUT": "30"}
-        sqlite = SQLiteFactory(Environment(name, env))
-        sqlite.process_recorder_class = SQLiteRecorder
-        return EventStore(name, sqlite.process_recorder())
+        sqlite = SQLiteRecorder(SQLiteReads(str(folder / f"{name}.sqlite"), lock_timeout=30))
+        sqlite.create_table()
+        return EventStore(name, sqlite)
     postgres = PostgresFactory(Environment(name, postgres_env(name, config.postgres_url)))
     postgres.process_recorder_class = PostgresRecorder
     return EventStore(name, postgres.process_recorder())

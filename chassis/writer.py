@@ -8,7 +8,7 @@ command can't harm its neighbours.
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -45,6 +45,7 @@ log = structlog.get_logger()
 MAX_BATCH = 500
 CACHE_SIZE = 5_000
 ATTEMPTS = 5
+OTHERS = 1_000
 
 
 class EventAt(msgspec.Struct, frozen=True):
@@ -109,11 +110,24 @@ class Request:
 
 
 class AggregateCache:
-    """The aggregates used last, as they are in the store."""
+    """The aggregates used last, as they are in the store, and ids known to name none of a kind."""
 
     def __init__(self, size: int = CACHE_SIZE) -> None:
         self._size = size
         self._held: OrderedDict[UUID, Aggregate] = OrderedDict()
+        self._absent: dict[UUID, set[type]] = {}
+
+    def note_absent(self, cls: type, id: UUID) -> None:
+        if len(self._absent) >= self._size:
+            self._absent.clear()
+        self._absent.setdefault(id, set()).add(cls)
+
+    def is_absent(self, cls: type, id: UUID) -> bool:
+        return cls in self._absent.get(id, ())
+
+    def clear(self) -> None:
+        self._held.clear()
+        self._absent.clear()
 
     def get(self, id: UUID) -> Aggregate | None:
         found = self._held.get(id)
@@ -122,6 +136,7 @@ class AggregateCache:
         return found
 
     def put(self, aggregate: Aggregate) -> None:
+        self._absent.pop(aggregate.id, None)
         self._held[aggregate.id] = aggregate
         self._held.move_to_end(aggregate.id)
         if len(self._held) > self._size:
@@ -130,14 +145,16 @@ class AggregateCache:
     def evict(self, ids: Iterable[UUID]) -> None:
         for id in ids:
             self._held.pop(id, None)
+            self._absent.pop(id, None)
 
 
 class Batch:
     """The commands of one commit: what they recorded so far, on aggregates they share."""
 
-    def __init__(self, store: EventStore, cache: AggregateCache) -> None:
+    def __init__(self, store: EventStore, cache: AggregateCache, remembered: Mapping[str, CommandResult]) -> None:
         self.store = store
         self.cache = cache
+        self.remembered = remembered
         self.transaction = Transaction()
         self.answers: list[tuple[Request, Answer]] = []
         self.by_id: dict[str, tuple[str, Answer]] = {}
@@ -145,13 +162,15 @@ class Batch:
 
     def aggregate(self, cls: type[A], id: UUID) -> A | None:
         cached = self.cache.get(id)
-        if cached is None:
+        if cached is None and not self.cache.is_absent(cls, id):
             cached = self.store.load(cls, id)
             for fact in self.recorded.get(id, ()):
                 cached = cached or cls(id=id)
                 cached.apply(fact)
             if cached is not None:
                 self.cache.put(cached)
+            else:
+                self.cache.note_absent(cls, id)
         if cached is not None and not isinstance(cached, cls):
             return None
         return cached
@@ -284,6 +303,7 @@ class Writer:
         self.service = service
         self.store = store
         self._cache = AggregateCache()
+        self._seen = store.last_position()
         self._max_queue = max_queue
         self._queue: deque[Request] = deque()
         self._wake = threading.Condition()
@@ -337,7 +357,15 @@ class Writer:
     def execute(self, requests: Sequence[Request]) -> None:
         """Carry out these commands in one commit and settle their futures.  Never raises."""
         metrics.BATCH.labels(self.service.name).observe(len(requests))
-        batch = Batch(self.store, self._cache)
+        try:
+            self._notice_others()
+            remembered = self.store.results([request.command_id for request in requests if request.remember])
+        except Exception as error:
+            log.error("store unreachable", service=self.service.name, commands=len(requests), error=repr(error))
+            for request in requests:
+                self._fail(request, Refused("UNAVAILABLE", "The event store can't be reached; nothing was changed."))
+            return
+        batch = Batch(self.store, self._cache, remembered)
         for request in requests:
             self._decide(batch, request)
         try:
@@ -349,10 +377,25 @@ class Writer:
         else:
             self._settle(batch, positions)
 
+    def _notice_others(self) -> None:
+        """Forget what another process has changed: cached aggregates that a command only reads would grow stale."""
+        newest = self.store.last_position()
+        if newest == self._seen:
+            return
+        others = self.store.notifications(self._seen, OTHERS) if newest - self._seen < OTHERS else None
+        if others is None:
+            self._cache.clear()
+        else:
+            self._cache.evict(event.aggregate_id for event in others)
+        self._seen = newest
+
     def _commit(self, transaction: Transaction) -> list[int]:
-        if not (transaction.events or transaction.results or transaction.rows or transaction.positions):
+        if not (transaction.events or transaction.results):
             return []
-        return self.store.commit(transaction)
+        positions = self.store.commit(transaction)
+        if positions and positions[0] == self._seen + 1:
+            self._seen = positions[-1]
+        return positions
 
     def _decide(self, batch: Batch, request: Request) -> None:
         work = UnitOfWork(batch, request)
@@ -371,7 +414,7 @@ class Writer:
     def _answer_repeat(self, batch: Batch, request: Request) -> bool:
         earlier = batch.by_id.get(request.command_id)
         if earlier is None:
-            result = self.store.result(request.command_id)
+            result = batch.remembered.get(request.command_id)
             if result is None:
                 return False
             earlier = (result.fingerprint, msgspec.json.decode(result.reply, type=Answer))
