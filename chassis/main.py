@@ -5,6 +5,7 @@ The api role runs under eventlet, whose patching must come before any other impo
 # ruff: noqa: PLC0415 - see above
 
 import argparse
+import os
 import sys
 
 ROLES = ("api", "relay", "projector", "saga", "worker")
@@ -14,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     options = _parser().parse_args(arguments)
     if options.command == "run" and options.role == "api":
+        os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_select")  # psycopg's own wait would block all greenlets
         import eventlet
 
         eventlet.monkey_patch()

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlparse
 from uuid import UUID
 
 import msgspec
+import psycopg
 from eventsourcing.persistence import (
     IntegrityError,
     Mapper,
@@ -409,6 +410,10 @@ class PostgresRecorder(PostgresProcessRecorder):
             )
 
 
+class _PostgresFactory(PostgresFactory):
+    process_recorder_class = PostgresRecorder
+
+
 class MemoryRecorder(POPOProcessRecorder):
     """In memory: for unit tests and the simulation."""
 
@@ -580,9 +585,18 @@ def open_store(name: str, config: Config) -> EventStore:
         sqlite = SQLiteRecorder(SQLiteReads(str(folder / f"{name}.sqlite"), lock_timeout=30))
         sqlite.create_table()
         return EventStore(name, sqlite)
-    postgres = PostgresFactory(Environment(name, postgres_env(name, config.postgres_url)))
-    postgres.process_recorder_class = PostgresRecorder
-    return EventStore(name, postgres.process_recorder())
+    postgres = _PostgresFactory(Environment(name, postgres_env(name, config.postgres_url)))
+    with alone(config.postgres_url) as connection:
+        connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(name)))
+        return EventStore(name, postgres.process_recorder())
+
+
+@contextmanager
+def alone(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """Make schemas and tables while no other process does: `IF NOT EXISTS` alone loses that race."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtext('salestream.create'))")
+        yield connection
 
 
 def postgres_env(name: str, url: str) -> dict[str, str]:

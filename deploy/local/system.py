@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from deploy.devstack import Stack
-from deploy.devstack.errors import NotReady
+from deploy.devstack.errors import DevstackError, NotReady
 from deploy.devstack.server import HOST, Server, Started
 
 
@@ -102,11 +102,24 @@ class LocalSystem:
 
     def up(self, report: Callable[[Server, Started], None] | None = None) -> None:
         """Start what is missing; returns when all answer."""
+        self._require_same_event_store()
         self.stack.up(report=report)
         for process in self.processes:
             started = process.start()
             if report:
                 report(process, started)
+
+    def _require_same_event_store(self) -> None:
+        """Topics and views belong to the stores they came from: another kind of store needs empty ones."""
+        kind = self._env.get("EVENT_STORE") or "sqlite"
+        marker = self.home / "event-store"
+        if marker.exists() and (before := marker.read_text()) != kind:
+            raise DevstackError(
+                f"The data in {self.home} was made with EVENT_STORE={before}, you asked for {kind}.\n"
+                f"Run `make wipe` to start anew, or set DEVSTACK_DIR to another folder."
+            )
+        self.home.mkdir(parents=True, exist_ok=True)
+        marker.write_text(kind)
 
     def down(self, *, wipe: bool = False, report: Callable[[Server, bool], None] | None = None) -> None:
         """Stop everything that runs from this folder; `wipe` deletes the data too."""
@@ -118,3 +131,4 @@ class LocalSystem:
         if wipe:
             for folder in ("stores", "keys", "api", "worker"):
                 shutil.rmtree(self.home / folder, ignore_errors=True)
+            (self.home / "event-store").unlink(missing_ok=True)
