@@ -1,0 +1,105 @@
+# Every command of the project.  `make` alone lists them; each sets the project up first, so none needs another.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+READY := .venv/.ready
+RUN := .venv/bin/python
+CODE := contracts chassis services deploy tests
+COVERAGE := --cov=contracts --cov=chassis --cov=services --cov=deploy
+
+# uv from the PATH if there is a working one, else the one that `setup` puts into .bootstrap.
+UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
+
+.PHONY: help
+help: ## List the commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z0-9-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# -- setting up
+
+.PHONY: setup
+setup: $(READY) ## Install everything into .venv (needs only Python 3.11+: make setup PYTHON=python3.12)
+
+$(READY): requirements.lock requirements-dev.lock pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON) is not there. Install Python 3.11 or newer, or name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$("$(PYTHON)" -V 2>&1); Salestream needs Python 3.11 or newer. Name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@uv --version >/dev/null 2>&1 || .bootstrap/bin/uv --version >/dev/null 2>&1 || { \
+		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) comes without venv. Install it (Debian, Ubuntu: apt-get install python3-venv), or install uv." >&2; exit 1; }; \
+		rm -rf .bootstrap && "$(PYTHON)" -m venv .bootstrap && echo '*' >.bootstrap/.gitignore && .bootstrap/bin/python -m pip install --quiet uv==$(UV_VERSION); }
+	@$(RUN) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(UV) venv --quiet --clear --python "$$("$(PYTHON)" -c 'import sys; print(sys.executable)')" .venv
+	$(UV) pip sync --quiet --python $(RUN) --require-hashes requirements-dev.lock
+	$(UV) pip install --quiet --python $(RUN) --no-deps --editable .
+	@touch $@
+
+.PHONY: lock
+lock: $(READY) ## Compile both lock files from pyproject.toml (UPGRADE=1: to the newest versions)
+	$(UV) pip compile pyproject.toml --universal --generate-hashes $(if $(UPGRADE),--upgrade) -o requirements.lock >/dev/null
+	$(UV) pip compile pyproject.toml --group dev --universal --generate-hashes $(if $(UPGRADE),--upgrade) -o requirements-dev.lock >/dev/null
+
+# -- writing code
+
+.PHONY: fmt
+fmt: $(READY) ## Format the code and mend what the linter can mend
+	$(RUN) -m ruff check --fix $(CODE)
+	$(RUN) -m ruff format $(CODE)
+
+.PHONY: lint
+lint: $(READY) ## Check style, types and the architecture's rules
+	$(RUN) -m ruff check $(CODE)
+	$(RUN) -m ruff format --check $(CODE)
+	$(RUN) -m mypy $(CODE)
+	.venv/bin/lint-imports --no-logo
+
+.PHONY: contracts
+contracts: $(READY) ## Regenerate the documents under contracts/; refuses a breaking change
+	.venv/bin/salestream contracts
+
+# -- running it
+
+.PHONY: up
+up: $(READY) ## Start everything on this machine (EVENT_STORE=postgres, SALESTREAM_PORT=8000, ...)
+	@$(RUN) -m deploy.local up
+
+.PHONY: down
+down: $(READY) ## Stop everything; data is kept
+	@$(RUN) -m deploy.local down
+
+.PHONY: status
+status: $(READY) ## Show each process
+	@$(RUN) -m deploy.local status
+
+.PHONY: wipe
+wipe: $(READY) ## Stop everything and delete its data
+	@$(RUN) -m deploy.local down --wipe
+
+.PHONY: demo
+demo: $(READY) ## Start everything and send orders through it (ORDERS=300)
+	@$(RUN) -m deploy.demo
+
+.PHONY: token
+token: USER := li
+token: $(READY) ## Print a bearer token of a demo user (USER=sato)
+	@settings="$$($(RUN) -m deploy.local env)" && set -a && eval "$$settings" && .venv/bin/salestream token $(USER)
+
+# -- testing it
+
+.PHONY: test
+test: $(READY) ## Run all tests, with coverage
+	$(RUN) -m pytest $(COVERAGE)
+
+.PHONY: test-unit
+test-unit: $(READY) ## Run the tests that need no server: domains, saga, views, contracts
+	$(RUN) -m pytest chassis contracts services tests/contract
+
+.PHONY: test-component
+test-component: $(READY) ## Run the tests of single pieces on real servers
+	$(RUN) -m pytest tests/component
+
+.PHONY: test-e2e
+test-e2e: $(READY) ## Run the tests of the whole system
+	$(RUN) -m pytest tests/e2e
+
+.PHONY: bench
+bench: $(READY) ## Measure throughput and latency
+	$(RUN) -m tests.load.bench

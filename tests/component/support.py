@@ -1,0 +1,341 @@
+"""What component and end-to-end tests share: environments of systems of their own, waiting, and a client."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, stop_after_delay, wait_fixed
+
+from chassis.auth import Principal, issue
+from chassis.config import Config
+from chassis.consistency import HEADER, Token
+from chassis.demo_users import demo_user
+from chassis.process import Process
+from chassis.store import EventStore, open_store
+from contracts.declare import REGISTRY
+from deploy.local.system import LocalSystem
+
+T = TypeVar("T")
+
+REGISTRY.load()  # records are told apart by all contracts, not by those a test happens to import
+
+REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 90.0
+PORTS = (
+    "DEVSTACK_KAFKA_PORT",
+    "DEVSTACK_KAFKA_CONTROLLER_PORT",
+    "DEVSTACK_MONGO_PORT",
+    "DEVSTACK_POSTGRES_PORT",
+    "SALESTREAM_PORT",
+    "SALESTREAM_WORKER_PORT",
+)
+OURS = ("DEVSTACK_", "KAFKA_", "MONGODB_", "POSTGRES_", "SALESTREAM_", "TOKEN_", "TOPIC_")
+OTHER = ("EVENT_STORE", "DATA_DIR", "HTTP_ADDRESS", "HEALTH_ADDRESS", "TIME_ZONE", "MAX_BODY_BYTES", "MAX_QUEUE")
+CACHE = ("DEVSTACK_CACHE", "DEVSTACK_MAVEN_URL", "DEVSTACK_TIMEOUT")
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+SERVICES = ("inventory", "customers", "orders", "approvals", "shipping", "fulfilment")
+COMMANDED = ("inventory", "customers", "orders", "approvals", "shipping")
+
+
+# -- systems of their own ---------------------------------------------------------------------------------------------
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def free_ports(number: int) -> list[int]:
+    """Ports that nobody listens on, below the range from which the kernel takes those of outgoing connections."""
+    return random.sample([port for port in range(20_000, 32_000, 13) if is_free(port)], number)
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """The environment of a system in a folder of its own, on free ports, whatever the caller's shell has set."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name in CACHE or not (name.startswith(OURS) or name in OTHER)
+    }
+    ports = {name: str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
+    return inherited | ports | {"DEVSTACK_DIR": str(folder)} | more
+
+
+def processes_below(folder: Path) -> list[psutil.Process]:
+    """Running processes that belong to a system in this folder, by their command line or environment."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        if process.pid == os.getpid() or process.info["status"] == psutil.STATUS_ZOMBIE:
+            continue
+        mentions = any(str(folder) in part for part in process.info["cmdline"] or [])
+        if mentions or _works_in(process, folder):
+            found.append(process)
+    return found
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return Path(process.cwd()).is_relative_to(folder)
+    except (psutil.Error, OSError):
+        return False
+
+
+@contextmanager
+def running(system: LocalSystem, extra: Callable[[], None] = lambda: None) -> Iterator[LocalSystem]:
+    """A system, up inside the block; afterwards none of its processes is left."""
+    folder = system.home
+    try:
+        system.up()
+        yield system
+    finally:
+        extra()
+        system.down(wipe=True)
+    assert processes_below(folder) == []
+
+
+def config_of(system: LocalSystem) -> Config:
+    """The configuration that the processes of a system read."""
+    return Config.from_env(system.settings())
+
+
+# -- waiting ----------------------------------------------------------------------------------------------------------
+
+
+def until(condition: Callable[[], T | None], *, seconds: float = PATIENCE_SECONDS) -> T:
+    """Ask until there is an answer that is not empty, and return it; fail with the last one."""
+    waiting = Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(0.03), retry=retry_if_not_result(bool))
+    found: T | None = waiting(condition)
+    assert found is not None
+    return found
+
+
+def eventually(check: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
+    """Repeat a check until its assertions hold; in the end raise the last failure."""
+    waiting = Retrying(
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(0.03),
+        retry=retry_if_exception_type(AssertionError),
+        reraise=True,
+    )
+    result: T = waiting(check)
+    return result
+
+
+# -- people and their requests ----------------------------------------------------------------------------------------
+
+
+class Company:
+    """A running system as its people use it: whatever one of them has caused, the next one's request waits for."""
+
+    def __init__(self, config: Config, address: str) -> None:
+        self.config = config
+        self.http = httpx.Client(
+            base_url=address, timeout=60, limits=httpx.Limits(max_connections=40, max_keepalive_connections=0)
+        )
+        self._token = Token({})
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Person:
+        """A demo user by name."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Person(self, demo_user(name))
+
+    def person(self, principal: Principal) -> Person:
+        return Person(self, principal)
+
+    @property
+    def seen(self) -> str:
+        return str(self._token)
+
+    def remember(self, text: str | None) -> None:
+        with self._lock:
+            self._token = self._token.with_also(Token.parse(text))
+
+    def close(self) -> None:
+        self.http.close()
+
+
+def await_views(company: Company) -> None:
+    """Return when every read model exists: a projector makes them a moment after its process is up."""
+
+    def built() -> None:
+        for path in ("/products", "/shipments", "/reports/sales-by-day", "/orders"):
+            assert company.admin.send("GET", path).status_code == 200
+        assert company.admin.send("GET", f"/orders/{uuid.uuid4()}").status_code == 404
+
+    eventually(built)
+
+
+class Person:
+    """One user with a token."""
+
+    def __init__(self, company: Company, principal: Principal) -> None:
+        self.company = company
+        self.principal = principal
+        self.token = issue(company.config, principal, seconds=3600)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        match: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | Iterator[bytes] | None = None,
+    ) -> httpx.Response:
+        """One request, as it is."""
+        sent = {"Authorization": f"Bearer {self.token}"}
+        if self.company.seen:
+            sent[HEADER] = self.company.seen
+        if key is not None:
+            sent["Idempotency-Key"] = key
+        if match is not None:
+            sent["If-Match"] = match
+        if content is not None:
+            sent["Content-Type"] = JSON
+        sent |= dict(headers or {})
+        return self.company.http.request(
+            method, path, json=body, content=content, params=None if params is None else dict(params), headers=sent
+        )
+
+    def do(self, method: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
+        """A command that is carried out."""
+        answer = self.send(method, path, body, **more)
+        assert answer.status_code in (200, 201), f"{method} {path}: {answer.status_code} {answer.text}"
+        self.company.remember(answer.headers[HEADER])
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def post(self, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
+        return self.do("POST", path, body, **more)
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """A query that is answered."""
+        answer = self.send("GET", path, params=params or None)
+        assert answer.status_code == 200, f"GET {path}: {answer.status_code} {answer.text}"
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def items(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """Every row of a list, page by page."""
+        rows: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = self.get(path, **params, **({"cursor": cursor} if cursor else {}))
+            rows += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return rows
+
+    def refused(self, code: str, method: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
+        """A request that is refused with this code; returns the problem."""
+        return problem_of(self.send(method, path, body, **more), code)
+
+
+def problem_of(answer: httpx.Response, code: str) -> dict[str, Any]:
+    """The problem document of an answer, checked for its form and code."""
+    assert answer.headers["content-type"] == PROBLEM, f"{answer.status_code} {answer.text}"
+    problem: dict[str, Any] = answer.json()
+    assert problem["code"] == code, problem
+    assert problem["status"] == answer.status_code < 500, problem
+    assert problem["type"].endswith(code) and problem["title"] and problem["detail"]
+    return problem
+
+
+def yuan(amount: str) -> dict[str, str]:
+    return {"amount": amount, "currency": "CNY"}
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix} {uuid.uuid4().hex[:8]}"
+
+
+def add_product(by: Person, price: str = "100.00", stock: int = 100, **more: Any) -> str:
+    """A new product; returns its id."""
+    body = {
+        "name": unique("Phone"),
+        "model": "A1",
+        "brand": unique("Brand"),
+        "prices": {"purchase": yuan("60.00"), "sale": yuan(price)},
+        "opening_stock": stock,
+        **more,
+    }
+    return str(by.post("/products", body)["id"])
+
+
+def add_customer(by: Person, **more: Any) -> str:
+    """A new customer; returns its id."""
+    mobile = f"138{uuid.uuid4().int % 10**8:08d}"
+    return str(by.post("/customers", {"name": unique("Acme"), "mobile": mobile, "industry": "IT", **more})["id"])
+
+
+def add_order(by: Person, customer: str, *lines: tuple[str, int, str | None], **more: Any) -> str:
+    """A draft order of (product, quantity, unit price or None); returns its id."""
+    asked = [
+        {"product_id": product, "quantity": quantity} | ({} if price is None else {"unit_price": price})
+        for product, quantity, price in lines
+    ]
+    return str(by.post("/orders", {"customer_id": customer, "lines": asked, **more})["id"])
+
+
+def order_page(by: Person, order: str) -> dict[str, Any]:
+    return by.get(f"/orders/{order}")
+
+
+def await_status(by: Person, order: str, status: str) -> dict[str, Any]:
+    """The order's page once it shows a status."""
+
+    def page() -> dict[str, Any]:
+        found = order_page(by, order)
+        assert found["status"] == status, f"the order is {found['status']}, not {status}: {found['steps']}"
+        return found
+
+    return eventually(page)
+
+
+def await_case(by: Person, order: str, due: str) -> dict[str, Any]:
+    """The open approval case of an order, as an approver sees it, once a node is due."""
+
+    def case() -> dict[str, Any] | None:
+        return next(iter(by.get("/approvals", order_id=order, status="OPEN", due=due)["items"]), None)
+
+    return until(case)
+
+
+# -- what is stored ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stores(config: Config, names: tuple[str, ...] = SERVICES) -> Iterator[dict[str, EventStore]]:
+    """The event stores of a system, opened beside its own processes."""
+    opened = {name: open_store(name, config) for name in names}
+    try:
+        yield opened
+    finally:
+        for store in opened.values():
+            store.close()
+
+
+@contextmanager
+def process_of(config: Config) -> Iterator[Process]:
+    """A process's shared parts, closed at the end."""
+    process = Process(config)
+    try:
+        yield process
+    finally:
+        process.close()

@@ -1,0 +1,1 @@
+"""The load benchmark: `make bench`, or `python -m tests.load.bench [--quick]`."""

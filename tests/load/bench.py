@@ -1,0 +1,154 @@
+"""`python -m tests.load.bench [--quick]`: measures the whole, prints a table and writes build/bench.json.
+
+Every figure stands beside its baseline of the same run.  When an invariant is broken there are no figures.
+"""
+
+import argparse
+import logging
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from chassis.process import configure_logging
+from deploy.devstack import DevstackError
+from deploy.devstack.stack import REPOSITORY_ROOT
+
+from . import appends, http, invariants, journeys, rebuild
+from .client import LoadError
+from .data import Data
+from .report import Broken, Report, Scalar
+from .system import Bench, clean_environment
+
+BUILD = REPOSITORY_ROOT / "build"
+FSYNCS = 200
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    name: str
+    repetitions: int
+    scale: float
+    pairs: int
+    slice_size: int
+    plan: journeys.Plan
+
+
+FULL = Size("full", 5, 1.0, 40, 320, journeys.Plan(drafts=12_000, rounds=3, per_round=1_000, seconds=18.0))
+QUICK = Size("quick", 3, 0.2, 10, 160, journeys.Plan(drafts=2_000, rounds=3, per_round=150, seconds=4.5))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.load.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke run: every figure, but from few repetitions")
+    parser.add_argument("--seed", type=int, default=20260301, help="of ids and order of commands (default %(default)s)")
+    parser.add_argument("--folder", type=Path, default=BUILD / "bench", help="where servers and stores live meanwhile")
+    parser.add_argument("--out", type=Path, default=BUILD / "bench.json", help="the file written")
+    options = parser.parse_args(arguments)
+    configure_logging("ERROR")
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    signal.signal(signal.SIGTERM, _end)
+    options.out.unlink(missing_ok=True)
+    try:
+        report = run(QUICK if options.quick else FULL, options.seed, options.folder.absolute())
+    except (Broken, LoadError, DevstackError) as error:
+        print(f"bench: no figures: {error}", file=sys.stderr)
+        return 1
+    report.write(options.out)
+    print(report.table())
+    return 0
+
+
+def run(size: Size, seed: int, folder: Path) -> Report:
+    """Measure everything.  Raises Broken, LoadError or DevstackError."""
+    clean_environment()
+    started = time.monotonic()
+    report = Report(_circumstances(size, seed))
+    data = Data.of(seed)
+    bench = Bench(folder)
+    try:
+        report.about["fsync_us"] = round(_fsync_us(bench.home))
+        _say("appends on SQLite")
+        appends.measure_sqlite(report, bench.home, data, size.repetitions, size.scale)
+        _say("appends on PostgreSQL")
+        postgres = bench.system.stack.postgres
+        postgres.start()
+        appends.measure_postgres(report, postgres.address, data, size.repetitions, size.scale)
+        postgres.stop()
+        _say("one product, many callers")
+        appends.measure_hot_product(report, bench.home, data, size.repetitions, size.scale)
+        _say("HTTP")
+        bench.system.stack.up(postgres=False)
+        http.measure(report, bench, data, size.pairs, size.slice_size)
+        _say("journeys")
+        bench.system.up()
+        whole = journeys.Journeys(bench, data)
+        whole.seed(size.plan.drafts)
+        drafts = list(whole.drafts)
+        whole.measure(report, size.plan)
+        _say("rebuild")
+        whole.rest()
+        rebuild.measure(report, bench, 3)
+        _say("invariants")
+        report.about |= invariants.check(bench.config(), data, drafts, whole.submitted)
+    finally:
+        bench.close()
+    report.about["seconds"] = round(time.monotonic() - started)
+    return report
+
+
+def _circumstances(size: Size, seed: int) -> dict[str, Scalar]:
+    return {
+        "mode": size.name,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _git("rev-parse", "HEAD"),
+        "changed_files": len(_git("status", "--porcelain").splitlines()),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "cores": os.cpu_count() or 0,
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "load_before": round(os.getloadavg()[0], 2),
+        "seed": seed,
+        "repetitions": size.repetitions,
+        "durability": "fsync on in SQLite and PostgreSQL; Kafka and MongoDB not replicated",
+    }
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=REPOSITORY_ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _fsync_us(folder: Path) -> float:
+    """What one fsync of a page costs here: the floor under every commit alone."""
+    path = folder / "fsync"
+    with path.open("wb", buffering=0) as file:
+        started = time.perf_counter()
+        for _ in range(FSYNCS):
+            file.write(b"x" * 4096)
+            os.fsync(file.fileno())
+        seconds = time.perf_counter() - started
+    path.unlink()
+    return seconds / FSYNCS * 1e6
+
+
+def _say(what: str) -> None:
+    print(f"bench: {what} ...", file=sys.stderr, flush=True)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(143)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

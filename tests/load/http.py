@@ -1,0 +1,94 @@
+"""What a command costs over HTTP beyond HTTP itself: submitting orders beside an empty POST, in turns."""
+
+import json
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from chassis.store import open_store
+from contracts.declare import REGISTRY
+from contracts.orders import OrderSubmitted
+
+from .client import Caller, Job, at_once, expect, run
+from .data import PRODUCT_COUNT, Data
+from .report import Bar, Broken, Figure, Report, ratios
+from .system import Bench
+
+CONNECTIONS = 32
+BULK = 500
+BODY = b"{}"
+
+
+def measure(report: Report, bench: Bench, data: Data, pairs: int, slice_size: int) -> None:
+    """Pairs of slices: so many empty POSTs, so many submitted orders, each order once."""
+    config = bench.config(DATA_DIR=str(bench.home / "http" / "stores"))
+    REGISTRY.load()
+    seeded = open_store("orders", config)
+    data.teach_orders(seeded)
+    seeded.close()
+    with bench.server("tests.load.server", "http") as address:
+        caller = bench.caller("li", address)
+        orders = data.ids(slice_size * (pairs + 1))
+        create_drafts(address, caller, data, orders)
+        empty, submit = _slices(address, caller, orders, slice_size)
+    _check(len(orders), open_store("orders", config).notifications(0, 10 * len(orders)))
+    report.add(
+        Figure("http_empty_post_per_s", empty),
+        Figure("http_submit_per_s", submit, "http_empty_post_per_s", ratios(submit, empty), Bar(0.8, of_ratio=True)),
+    )
+
+
+def _slices(
+    address: tuple[str, int], caller: Caller, orders: Sequence[UUID], slice_size: int
+) -> tuple[list[float], list[float]]:
+    """Requests per second of each slice; the first pair warms up and does not count."""
+    empty: list[float] = []
+    submit: list[float] = []
+    for number, start in enumerate(range(0, len(orders), slice_size)):
+        own = orders[start : start + slice_size]
+        turns = [(empty, "/bench/{}/empty"), (submit, "/orders/{}/submit")]
+        for rates, path in turns if number % 2 else reversed(turns):
+            requests = [caller.request("POST", path.format(order), BODY) for order in own]
+            seconds = run(address, at_once(map(one_request, requests)), CONNECTIONS)
+            rates.append(len(own) / seconds)
+    return empty[1:], submit[1:]
+
+
+def one_request(request: bytes) -> Job:
+    expect((yield request), 200, 201)
+
+
+def create_drafts(address: tuple[str, int], caller: Caller, data: Data, orders: Sequence[UUID], token: str = "") -> str:
+    """Write these orders as drafts over the bulk route; returns the newest consistency token."""
+    tokens = [token]
+
+    def send(part: Sequence[tuple[int, UUID]]) -> Job:
+        items = [
+            {
+                "command": {
+                    "order_id": str(order),
+                    "customer_id": str(data.customer),
+                    "lines": [{"product_id": str(data.products[number % PRODUCT_COUNT]), "quantity": 1}],
+                }
+            }
+            for number, order in part
+        ]
+        body = json.dumps({"items": items}).encode()
+        answer = expect(
+            (yield caller.request("POST", "/bulk/create-order", body, Salestream_Consistency=tokens[-1])), 200
+        )
+        refused = [result for result in json.loads(answer.body)["results"] if result["status"] != 201]
+        if refused:
+            raise Broken(f"{len(refused)} drafts were refused: {refused[0]}")
+        tokens.append(answer.header("Salestream-Consistency"))
+
+    numbered = list(enumerate(orders))
+    parts: Iterator[Job] = (send(numbered[start : start + BULK]) for start in range(0, len(numbered), BULK))
+    run(address, at_once(parts), 1)
+    return tokens[-1]
+
+
+def _check(expected: int, stored: Sequence[object]) -> None:
+    wanted = REGISTRY.event_of(OrderSubmitted).name
+    submitted = sum(1 for event in stored if getattr(event, "type", "") == wanted)
+    if submitted != expected:
+        raise Broken(f"{expected} orders were submitted over HTTP, the store has {submitted}")

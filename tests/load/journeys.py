@@ -1,0 +1,201 @@
+"""Whole journeys: submitted over HTTP, approved, deducted, shipped and in the view - on the whole system."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import quantiles
+from uuid import UUID
+
+from chassis.projector import STATES, connect
+from contracts.types import Money
+
+from .client import Caller, Job, Timed, at_once, expect, run
+from .data import OPENING_STOCK, PRICES, Data
+from .http import create_drafts, one_request
+from .report import Bar, Broken, Figure, Report
+from .system import Bench, Cpu, rss_mb
+
+CONNECTIONS = 32
+OPEN_CONNECTIONS = 64
+PATIENCE_SECONDS = 180.0
+POLL_SECONDS = 0.02
+TOKEN = "Salestream-Consistency"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many orders: `rounds` of `per_round` at full speed, then `seconds` of latency at half of it."""
+
+    drafts: int
+    rounds: int
+    per_round: int
+    seconds: float
+
+
+@dataclass
+class Journeys:
+    """The running system, its drafts, and what has been shipped of them."""
+
+    bench: Bench
+    data: Data
+    drafts: list[UUID] = field(default_factory=list)
+    submitted: list[UUID] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._address = self.bench.api_address
+        self._sales = self.bench.caller("li", self._address)
+        self._database = connect(self.bench.config())
+
+    # -- before
+
+    def seed(self, drafts: int) -> None:
+        """Enter customer and products over HTTP, then write drafts and wait until they are in the view."""
+        token = self._enter()
+        self.drafts = self.data.ids(drafts)
+        create_drafts(self._address, self._sales, self.data, self.drafts, token)
+        self._wait(lambda: self._count("orders", "DRAFT") >= drafts, "drafts in the view")
+        self.rest()
+
+    def _enter(self) -> str:
+        tokens: list[str] = []
+
+        def post(caller: Caller, path: str, body: Mapping[str, object]) -> Job:
+            answer = expect((yield caller.request("POST", path, json.dumps(body).encode())), 201)
+            tokens.append(answer.header(TOKEN))
+
+        price = {name: told(getattr(PRICES, name)) for name in ("purchase", "sale")}
+        warehouse = self.bench.caller("wang", self._address)
+        jobs = [
+            post(
+                warehouse,
+                "/products",
+                {
+                    "product_id": str(id),
+                    "name": f"Phone {number}",
+                    "model": "A2892",
+                    "brand": "Apple",
+                    "prices": price,
+                    "opening_stock": OPENING_STOCK,
+                },
+            )
+            for number, id in enumerate(self.data.products)
+        ]
+        customer = {
+            "customer_id": str(self.data.customer),
+            "name": "田中商事",
+            "mobile": "13800138000",
+            "industry": "IT",
+        }
+        run(self._address, at_once([*jobs, post(self._sales, "/customers", customer)]), 1)
+        newest = dict(part.split("=") for token in tokens for part in token.split(","))
+        return ",".join(f"{source}={position}" for source, position in newest.items())
+
+    # -- the figures
+
+    def measure(self, report: Report, plan: Plan) -> None:
+        idle = self._idle_cpu()
+        rates: list[float] = []
+        cpu: dict[str, list[float]] = {}
+        for _ in range(plan.rounds):
+            rate, per_order = self._round(self._take(plan.per_round))
+            rates.append(rate)
+            for name, value in per_order.items():
+                cpu.setdefault(name, []).append(value)
+        report.add(Figure("journeys_per_s", rates, bar=Bar(100, 300)))
+        client = cpu.pop("client")
+        total = [sum(values) for values in zip(*cpu.values(), strict=True)]
+        report.add(Figure("cpu_ms_per_order", total))
+        report.add(*(Figure(f"cpu_ms_per_order_{name}", values) for name, values in cpu.items()))
+        report.add(Figure("cpu_ms_per_order_client_not_counted", client), Figure("idle_cpu_ms_per_s", [idle]))
+        rate = sorted(rates)[len(rates) // 2] / 2
+        windows = [self._latencies(rate, plan.seconds / 3) for _ in range(3)]
+        cuts = [quantiles(window, n=100) for window in windows]
+        report.add(
+            Figure("visible_at_orders_per_s", [rate]),
+            Figure("visible_ms_p50", [cut[49] for cut in cuts], bar=Bar(30, 10, at_most=True)),
+            Figure("visible_ms_p99", [cut[98] for cut in cuts], bar=Bar(150, 50, at_most=True)),
+        )
+        self._all_shipped()
+        pids = self.bench.pids()
+        report.add(Figure("api_rss_mb", [rss_mb(pids["api"])]), Figure("worker_rss_mb", [rss_mb(pids["worker"])]))
+
+    def _idle_cpu(self) -> float:
+        used = Cpu(self.bench.pids())
+        time.sleep(2.0)
+        return sum(used.milliseconds().values()) / 2.0
+
+    def _round(self, orders: Sequence[UUID]) -> tuple[float, dict[str, float]]:
+        """Journeys per second, and CPU milliseconds an order by process, of these orders submitted at once."""
+        used = Cpu({**self.bench.pids(), "client": os.getpid()})
+        started = time.perf_counter()
+        requests = [self._sales.request("POST", f"/orders/{order}/submit", b"{}") for order in orders]
+        run(self._address, at_once(map(one_request, requests)), CONNECTIONS)
+        self._all_in_view()
+        seconds = time.perf_counter() - started
+        self._all_shipped()
+        per_order = {name: value / len(orders) for name, value in used.milliseconds().items()}
+        self.rest()
+        return len(orders) / seconds, per_order
+
+    def _latencies(self, rate: float, seconds: float) -> list[float]:
+        """Milliseconds from the moment a command should be sent until its effect is read, at a steady rate."""
+        orders = self._take(max(20, int(rate * seconds)))
+        found: list[float] = []
+        begin = time.perf_counter() + 0.05
+        jobs: Iterator[Timed] = (
+            (begin + number / rate, self._submit_and_read(order, begin + number / rate, found))
+            for number, order in enumerate(orders)
+        )
+        run(self._address, jobs, OPEN_CONNECTIONS)
+        return found
+
+    def _submit_and_read(self, order: UUID, due: float, found: list[float]) -> Job:
+        answer = expect((yield self._sales.request("POST", f"/orders/{order}/submit", b"{}")), 200)
+        token = answer.header(TOKEN)
+        answer = expect((yield self._sales.request("GET", f"/orders/{order}", Salestream_Consistency=token)), 200)
+        found.append((time.perf_counter() - due) * 1000)
+        if json.loads(answer.body)["status"] == "DRAFT":
+            raise Broken(f"order {order} was read with its token and was still a draft")
+
+    def _take(self, count: int) -> list[UUID]:
+        if count > len(self.drafts):
+            raise Broken(f"{count} drafts are needed, {len(self.drafts)} are left")
+        taken, self.drafts = self.drafts[:count], self.drafts[count:]
+        self.submitted += taken
+        return taken
+
+    # -- waiting
+
+    def _all_in_view(self) -> None:
+        self._wait(lambda: self._count("orders", "SHIPPED") >= len(self.submitted), "shipped orders in the view")
+
+    def _all_shipped(self) -> None:
+        self._all_in_view()
+        self._wait(lambda: self._count("shipments", "DISPATCHED") >= len(self.submitted), "dispatched shipments")
+
+    def rest(self) -> None:
+        """Wait until the views stand still."""
+        before: object = None
+        while (now := self._revisions()) != before:
+            before = now
+            time.sleep(0.5)
+
+    def _revisions(self) -> list[tuple[str, str]]:
+        return sorted((str(state["_id"]), str(state["revision"])) for state in self._database[STATES].find())
+
+    def _count(self, view: str, status: str) -> int:
+        collection = self._database[view]
+        return sum(int(row["n"]) for row in collection.aggregate([{"$match": {"status": status}}, {"$count": "n"}]))
+
+    def _wait(self, reached: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not reached():
+            if time.monotonic() > deadline:
+                raise Broken(f"{what}: not complete after {PATIENCE_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
+
+
+def told(money: Money) -> dict[str, str]:
+    return {"amount": str(money.amount), "currency": money.currency}

@@ -1,0 +1,66 @@
+"""Rebuilding a view from event one, beside reading the same topic without MongoDB."""
+
+import io
+import time
+
+from chassis.catalogue import Catalogue
+from chassis.kafka import PartitionReader
+from chassis.projector import connect
+from chassis.rebuild import BATCH, Rebuild
+from chassis.views import View
+from contracts.declare import REGISTRY
+
+from .report import Bar, Broken, Figure, Report, ratios
+from .system import Bench
+
+VIEW = "orders"
+
+
+def measure(report: Report, bench: Bench, repetitions: int) -> None:
+    """Rebuild the list of orders beside the live one and compare; nothing is switched."""
+    config = bench.config()
+    database = connect(config)
+    view = next(view for view in Catalogue.read().views("projector") if view.name == VIEW)
+    rebuilt: list[float] = []
+    consumed: list[float] = []
+    events = 0
+    for _ in range(repetitions):
+        read, rate = _consume(bench, view)
+        consumed.append(rate)
+        rebuild = Rebuild(config, database, view, out=io.StringIO())
+        rebuild.run(switch=False)
+        figures = rebuild.figures
+        if figures is None or figures.differences or figures.events != read:
+            raise Broken(f"the rebuilt view is not the live one: {figures}, {read} events on Kafka")
+        differences = "not compared" if figures.differences is None else str(figures.differences)
+        report.about["rebuild_differences"] = differences
+        rebuilt.append(figures.events / figures.seconds)
+        events = figures.events
+    report.add(
+        Figure("consume_events_per_s", consumed),
+        Figure("rebuild_events_per_s", rebuilt, "consume_events_per_s", ratios(rebuilt, consumed), Bar(10_000, 25_000)),
+        Figure("rebuild_events", [events]),
+    )
+
+
+def _consume(bench: Bench, view: View) -> tuple[int, float]:
+    """How many of a view's events the reader brings, and how many a second: read and decoded, nothing done."""
+    reader = PartitionReader(
+        bench.config(),
+        "bench-consume",
+        sorted({REGISTRY.event_of(fact).topic for fact in view.handlers}),
+        {REGISTRY.event_of(fact).name: fact for fact in view.handlers},
+    )
+    try:
+        reader.seek({})
+        ends = {source: end for source, end in reader.end_offsets().items() if end}
+        seen: dict[str, int] = {}
+        events = 0
+        started = time.perf_counter()
+        while any(seen.get(source, 0) < end for source, end in ends.items()):
+            for record in reader.poll(500, BATCH):
+                seen[record.source] = record.offset + 1
+                events += record.fact is not None
+        return events, events / (time.perf_counter() - started)
+    finally:
+        reader.close()

@@ -1,0 +1,61 @@
+"""The api process with one more route, an empty POST: `python -m tests.load.server`.
+
+The empty POST is what any request costs here: its token is checked, its path and body are validated against a
+contract, its answer is JSON, and it passes the same guard.  It only does nothing then.
+"""
+# ruff: noqa: E402 - eventlet patches before anything else is imported
+
+import eventlet
+
+eventlet.monkey_patch()
+
+import sys
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+import chassis.http
+from chassis.api import HttpRequest, HttpResponse, Route, _guarded, json_body
+from chassis.auth import TokenVerifier
+from chassis.config import Config
+from chassis.process import configure_logging, run_api
+from contracts.declare import value
+from contracts.schemas import load
+
+PATH = "/bench/{order_id}/empty"
+
+
+@value
+class Empty:
+    """A command without effects, shaped like SubmitOrder."""
+
+    order_id: UUID
+
+
+def empty_route(config: Config) -> Route:
+    verifier = TokenVerifier(config)
+
+    def serve(http: HttpRequest) -> HttpResponse:
+        principal = verifier.verify(http.headers.get("authorization"))
+        principal.require("orders.edit")
+        command = load(Empty, {**json_body(http), **http.path})
+        return HttpResponse(200, msgspec.json.encode({"id": str(command.order_id)}))
+
+    return Route("POST", PATH, "Empty", _guarded(Route("POST", PATH, "Empty", serve)))
+
+
+def main() -> int:
+    config = Config.from_env()
+    configure_logging(config.log_level)
+    http_service = chassis.http.http_service
+
+    def with_empty_route(routes: Sequence[Route], max_body: int) -> type:
+        return http_service([*routes, empty_route(config)], max_body)
+
+    chassis.http.http_service = with_empty_route
+    return run_api(config, ())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

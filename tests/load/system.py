@@ -1,0 +1,148 @@
+"""The system that the benchmark measures: servers and processes of its own, and what CPU and memory they take."""
+
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+
+import psutil
+
+from chassis.auth import issue
+from chassis.config import Config
+from chassis.demo_users import demo_user
+from deploy.devstack.server import HOST
+from deploy.devstack.stack import REPOSITORY_ROOT
+from deploy.local.system import LocalSystem
+
+from .client import Caller, LoadError
+
+PORTS = (
+    "DEVSTACK_KAFKA_PORT",
+    "DEVSTACK_KAFKA_CONTROLLER_PORT",
+    "DEVSTACK_MONGO_PORT",
+    "DEVSTACK_POSTGRES_PORT",
+    "SALESTREAM_PORT",
+    "SALESTREAM_WORKER_PORT",
+    "BENCH_PORT",
+)
+ADDRESSES = ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "POSTGRES_URL")
+START_SECONDS = 60.0
+
+
+def clean_environment() -> None:
+    """Forget settings of the caller's shell: they would make the run another one."""
+    for name in (*ADDRESSES, *PORTS, *(item.name.upper() for item in fields(Config))):
+        os.environ.pop(name, None)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) != 0
+
+
+class Bench:
+    """The bench's own stack in a folder, on ports that are free now."""
+
+    def __init__(self, home: Path) -> None:
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        self.home = home
+        # Below the range from which the kernel takes the ports of outgoing connections.
+        ports = random.sample([port for port in range(20_000, 32_000, 13) if is_free(port)], len(PORTS))
+        own = {name: str(port) for name, port in zip(PORTS, ports, strict=True)}
+        self.env = {**os.environ, **own, "DEVSTACK_DIR": str(home)}
+        self.system = LocalSystem.from_env(self.env)
+
+    def config(self, **more: str) -> Config:
+        """The configuration that the system's processes have."""
+        names = {item.name.upper() for item in fields(Config)}
+        settings = {name: value for name, value in self.system.settings().items() if name in names}
+        return Config.from_env({**settings, **more})
+
+    def caller(self, user: str, address: tuple[str, int]) -> Caller:
+        return Caller(f"{address[0]}:{address[1]}", issue(self.config(), demo_user(user), seconds=3600))
+
+    @property
+    def api_address(self) -> tuple[str, int]:
+        return HOST, self.system.api.port
+
+    def pids(self) -> dict[str, int]:
+        """The processes an order passes through."""
+        servers = [self.system.stack.kafka, self.system.stack.mongo, *self.system.processes]
+        return {server.name: pid for server in servers if (pid := server.pid)}
+
+    def close(self) -> None:
+        """Stop everything and delete its data."""
+        self.system.down(wipe=True)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    @contextmanager
+    def server(self, module: str, folder: str) -> Iterator[tuple[str, int]]:
+        """A server of the benchmark as a process of its own: its address."""
+        home = self.home / folder
+        home.mkdir(exist_ok=True)
+        address = (HOST, int(self.env["BENCH_PORT"]))
+        settings = {
+            **self.system.settings(),
+            "DATA_DIR": str(home / "stores"),
+            "HTTP_ADDRESS": f"{address[0]}:{address[1]}",
+            "LC_ALL": "C.UTF-8",
+        }
+        with (home / "server.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module], cwd=REPOSITORY_ROOT, env=settings, stdout=log, stderr=log
+            )
+        try:
+            _wait_until_ready(process, address, home / "server.log")
+            yield address
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", address: tuple[str, int], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://{address[0]}:{address[1]}/readyz", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise LoadError(f"the benchmark's server did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+class Cpu:
+    """CPU time of processes since a moment, each without its children: none of them has any that work."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+        self._before = self._read()
+
+    def milliseconds(self) -> dict[str, float]:
+        """What each has used since, in milliseconds."""
+        return {name: (now - self._before[name]) * 1000 for name, now in self._read().items()}
+
+    def _read(self) -> dict[str, float]:
+        return {name: _cpu_seconds(process) for name, process in self._processes.items()}
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def rss_mb(pid: int) -> float:
+    return float(psutil.Process(pid).memory_info().rss) / 2**20

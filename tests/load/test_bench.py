@@ -1,0 +1,53 @@
+"""The benchmark runs and writes every figure; what the figures are is nobody's business here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.devstack.stack import REPOSITORY_ROOT
+
+FIGURES = (
+    "appends_naive_per_s",
+    "appends_single_per_s",
+    "appends_64_callers_per_s",
+    "appends_64_greenlets_per_s",
+    "appends_bulk_per_s",
+    "appends_single_postgres_per_s",
+    "appends_64_callers_postgres_per_s",
+    "appends_bulk_postgres_per_s",
+    "separate_products_deductions_per_s",
+    "hot_product_deductions_per_s",
+    "http_empty_post_per_s",
+    "http_submit_per_s",
+    "journeys_per_s",
+    "cpu_ms_per_order",
+    "cpu_ms_per_order_api",
+    "cpu_ms_per_order_worker",
+    "cpu_ms_per_order_kafka",
+    "cpu_ms_per_order_mongo",
+    "visible_ms_p50",
+    "visible_ms_p99",
+    "consume_events_per_s",
+    "rebuild_events_per_s",
+    "api_rss_mb",
+    "worker_rss_mb",
+)
+CIRCUMSTANCES = ("commit", "python", "seed", "repetitions", "fsync_us", "event_bytes", "checked_events")
+
+
+def test_a_quick_run_writes_every_figure(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.load.bench", "--quick", "--folder", str(tmp_path / "bench"), "--out", str(out)],
+        cwd=REPOSITORY_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    written = json.loads(out.read_text())
+    assert [name for name in FIGURES if not written.get(name, 0) > 0] == []
+    assert [name for name in CIRCUMSTANCES if name not in written] == []
+    assert not (tmp_path / "bench").exists(), "servers and stores were not cleared away"
