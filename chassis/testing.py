@@ -2,7 +2,7 @@
 
 kit = InMemoryService(SERVICE)
 kit.do(AddProduct(...), by=WAREHOUSE)
-kit.refused("DUPLICATE", AddProduct(...), by=WAREHOUSE, field="name")
+kit.assert_refused("DUPLICATE", AddProduct(...), by=WAREHOUSE, field="name")
 assert kit.new_facts() == [ProductAdded(...)]
 """
 
@@ -80,7 +80,7 @@ class InMemoryService:
         self.writer.execute([request])
         return request.future.result(timeout=0)
 
-    def refused(
+    def assert_refused(
         self, code: str, command: Any, by: Principal = ADMIN, *, field: str | None = None, **more: Any
     ) -> Refused:
         """Assert that a command is refused with `code` (and `field`), and that it left no event."""
@@ -115,7 +115,7 @@ class InMemoryService:
 class SagaScenario(Generic[S]):
     """A saga told fact by fact, reading like the specification:
 
-    SagaScenario(SAGA).on(SUBMITTED).sends(DeductStock(...)).on(StockDeducted(...)).sends(ShipOrder(...))
+    SagaScenario(SAGA).on(SUBMITTED).expects(DeductStock(...)).on(StockDeducted(...)).expects(ShipOrder(...))
     """
 
     def __init__(self, saga: Saga[S]) -> None:
@@ -146,7 +146,7 @@ class SagaScenario(Generic[S]):
         self.process = again
         return self
 
-    def sends(self, *commands: Any) -> "SagaScenario[S]":
+    def expects(self, *commands: Any) -> "SagaScenario[S]":
         """Exactly these commands were sent because of the last fact."""
         assert self.sent == list(commands), f"sent {self.sent}, expected {list(commands)}"
         return self
@@ -156,8 +156,8 @@ class SagaScenario(Generic[S]):
         """The commands sent because of the last fact."""
         return [decode(REGISTRY.commands[item.command].cls, item.body) for item in self._sent]
 
-    def sends_nothing(self) -> "SagaScenario[S]":
-        return self.sends()
+    def expects_nothing(self) -> "SagaScenario[S]":
+        return self.expects()
 
     def is_at(self, step: str, status: str) -> "SagaScenario[S]":
         assert self.process is not None, "nothing has started"

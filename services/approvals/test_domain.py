@@ -121,7 +121,7 @@ def test_ord_16_a_case_opens_once(kit: InMemoryService) -> None:
 
 
 def test_a_case_needs_a_node() -> None:
-    InMemoryService(SERVICE).refused("VALIDATION", open_case(()), SYSTEM, field="route")
+    InMemoryService(SERVICE).assert_refused("VALIDATION", open_case(()), SYSTEM, field="route")
 
 
 # -- APR-02, APR-08: approving --------------------------------------------------------------------------------------
@@ -165,26 +165,26 @@ def test_apr_02_the_route_gives_the_order(
 def test_apr_02_a_later_approver_is_too_early(
     kit: InMemoryService, decide: Decision, node: ApprovalNode | None
 ) -> None:
-    refusal = kit.refused("INVALID_STATE", decide(node), FINANCE)
+    refusal = kit.assert_refused("INVALID_STATE", decide(node), FINANCE)
     assert refusal.state == "SUPERVISOR"
     assert "the node SUPERVISOR has to decide first" in refusal.message
 
 
 @both_ways
 def test_apr_02_naming_a_later_node_is_too_early(kit: InMemoryService, decide: Decision) -> None:
-    kit.refused("INVALID_STATE", decide("FINANCE"), ADMIN)
+    kit.assert_refused("INVALID_STATE", decide("FINANCE"), ADMIN)
 
 
 @both_ways
 def test_a_node_that_the_case_does_not_have(decide: Decision) -> None:
     kit = InMemoryService(SERVICE)
     kit.do(open_case(("FINANCE",)), SYSTEM)
-    kit.refused("VALIDATION", decide("SUPERVISOR"), FINANCE, field="node")
+    kit.assert_refused("VALIDATION", decide("SUPERVISOR"), FINANCE, field="node")
 
 
 @both_ways
 def test_unknown_case(decide: Decision) -> None:
-    InMemoryService(SERVICE).refused("NOT_FOUND", decide(None), ADMIN, field="case_id")
+    InMemoryService(SERVICE).assert_refused("NOT_FOUND", decide(None), ADMIN, field="case_id")
 
 
 # -- APR-09: rejecting ----------------------------------------------------------------------------------------------
@@ -214,8 +214,8 @@ def test_apr_09_reason_is_required(reason: str | None) -> None:
 @both_ways
 def test_apr_09_the_remaining_nodes_are_closed(kit: InMemoryService, decide: Decision) -> None:
     kit.do(reject(), SUPERVISOR)
-    assert kit.refused("INVALID_STATE", decide(None), FINANCE).state == "REJECTED"
-    kit.refused("INVALID_STATE", decide("FINANCE"), FINANCE)
+    assert kit.assert_refused("INVALID_STATE", decide(None), FINANCE).state == "REJECTED"
+    kit.assert_refused("INVALID_STATE", decide("FINANCE"), FINANCE)
 
 
 # -- APR-10: one decision per node ----------------------------------------------------------------------------------
@@ -225,14 +225,14 @@ def test_apr_09_the_remaining_nodes_are_closed(kit: InMemoryService, decide: Dec
 @pytest.mark.parametrize("node", [None, "SUPERVISOR"])
 def test_apr_10_the_supervisor_decides_twice(kit: InMemoryService, decide: Decision, node: ApprovalNode | None) -> None:
     kit.do(approve(), SUPERVISOR)
-    kit.refused("ALREADY_DECIDED", decide(node), SUPERVISOR, field="node")
+    kit.assert_refused("ALREADY_DECIDED", decide(node), SUPERVISOR, field="node")
 
 
 @both_ways
 def test_apr_10_another_person_on_a_decided_node(kit: InMemoryService, decide: Decision) -> None:
     kit.do(approve(), SUPERVISOR)
-    kit.refused("ALREADY_DECIDED", decide("SUPERVISOR"), ADMIN, field="node")
-    kit.refused("ALREADY_DECIDED", decide("SUPERVISOR"), FINANCE, field="node")
+    kit.assert_refused("ALREADY_DECIDED", decide("SUPERVISOR"), ADMIN, field="node")
+    kit.assert_refused("ALREADY_DECIDED", decide("SUPERVISOR"), FINANCE, field="node")
 
 
 @both_ways
@@ -243,7 +243,7 @@ def test_apr_10_a_decision_after_the_last_one(
 ) -> None:
     kit.do(approve(), SUPERVISOR)
     kit.do(approve(), FINANCE)
-    kit.refused("ALREADY_DECIDED", decide(node), by)
+    kit.assert_refused("ALREADY_DECIDED", decide(node), by)
 
 
 @both_ways
@@ -252,19 +252,19 @@ def test_apr_10_a_rejected_node_is_decided_too(
     kit: InMemoryService, decide: Decision, node: ApprovalNode | None
 ) -> None:
     kit.do(reject(), SUPERVISOR)
-    kit.refused("ALREADY_DECIDED", decide(node), SUPERVISOR)
+    kit.assert_refused("ALREADY_DECIDED", decide(node), SUPERVISOR)
 
 
 def test_apr_10_same_key_gives_the_first_answer(kit: InMemoryService) -> None:
     first = kit.do(approve(), SUPERVISOR, key="press")
     assert kit.do(approve(), SUPERVISOR, key="press").body == first.body
     assert len(kit.facts()) == 2
-    kit.refused("DUPLICATE", approve("FINANCE"), SUPERVISOR, field="Idempotency-Key", key="press")
+    kit.assert_refused("DUPLICATE", approve("FINANCE"), SUPERVISOR, field="Idempotency-Key", key="press")
 
 
 def test_stale_version(kit: InMemoryService) -> None:
     kit.do(approve(), SUPERVISOR, version=1)
-    kit.refused("VERSION_CONFLICT", approve(), FINANCE, version=1)
+    kit.assert_refused("VERSION_CONFLICT", approve(), FINANCE, version=1)
     kit.do(approve(), FINANCE, version=2)
 
 
@@ -282,7 +282,7 @@ def test_apr_11_a_closed_case_takes_no_decision(
     answer = kit.do(close(), SYSTEM).body
     assert (answer["status"], answer["due"]) == ("CLOSED", None)
     assert kit.new_facts() == [CaseClosed(case_id=CASE, order_id=ORDER, reason="CANCELLED")]
-    assert kit.refused("INVALID_STATE", decide(node), by).state == "CLOSED"
+    assert kit.assert_refused("INVALID_STATE", decide(node), by).state == "CLOSED"
 
 
 def test_apr_11_closing_twice_or_after_the_decision(kit: InMemoryService) -> None:
@@ -299,7 +299,7 @@ def test_apr_11_a_case_closed_before_it_opened_never_opens() -> None:
     kit.do(close(), SYSTEM)
     assert kit.do(open_case(), SYSTEM).body["status"] == "CLOSED"
     assert kit.facts() == [CaseBarred(reason="CANCELLED")], "and no view hears of a case that never was"
-    kit.refused("INVALID_STATE", approve(), ADMIN)
+    kit.assert_refused("INVALID_STATE", approve(), ADMIN)
 
 
 # -- APR-12: who may approve ----------------------------------------------------------------------------------------
@@ -312,29 +312,29 @@ def test_apr_11_a_case_closed_before_it_opened_never_opens() -> None:
     ids=["submitter", "management", "warehouse", "another's supervisor", "nobody", "superior without the role"],
 )
 def test_acc_41_apr_12_without_the_right(kit: InMemoryService, decide: Decision, by: Principal) -> None:
-    kit.refused("FORBIDDEN", decide(None), by)
+    kit.assert_refused("FORBIDDEN", decide(None), by)
     kit.do(close(), SYSTEM)
-    kit.refused("FORBIDDEN", decide(None), by)
+    kit.assert_refused("FORBIDDEN", decide(None), by)
 
 
 @both_ways
 def test_apr_12_a_node_of_others(kit: InMemoryService, decide: Decision) -> None:
-    kit.refused("FORBIDDEN", decide("SUPERVISOR"), FINANCE, field="node")
+    kit.assert_refused("FORBIDDEN", decide("SUPERVISOR"), FINANCE, field="node")
     kit.do(approve(), SUPERVISOR)
-    kit.refused("FORBIDDEN", decide("FINANCE"), SUPERVISOR, field="node")
+    kit.assert_refused("FORBIDDEN", decide("FINANCE"), SUPERVISOR, field="node")
 
 
 def test_apr_12_an_administrator_may_decide_each_node_but_not_both(kit: InMemoryService) -> None:
     kit.do(approve(), ADMIN)
-    kit.refused("FORBIDDEN", approve(), ADMIN)
+    kit.assert_refused("FORBIDDEN", approve(), ADMIN)
     kit.do(approve(), SECOND_ADMIN)
 
 
 @both_ways
 def test_apr_12_two_nodes_need_two_persons(kit: InMemoryService, decide: Decision) -> None:
     kit.do(approve(), EVERYTHING)
-    kit.refused("FORBIDDEN", decide(None), EVERYTHING)
-    kit.refused("FORBIDDEN", decide("FINANCE"), EVERYTHING)
+    kit.assert_refused("FORBIDDEN", decide(None), EVERYTHING)
+    kit.assert_refused("FORBIDDEN", decide("FINANCE"), EVERYTHING)
 
 
 @both_ways
@@ -343,9 +343,9 @@ def test_apr_12_nobody_decides_what_they_submitted(decide: Decision, roles: str)
     submitter = user("boss", *roles.split())
     kit = InMemoryService(SERVICE)
     kit.do(open_case(by=submitter), SYSTEM)
-    kit.refused("FORBIDDEN", decide(None), submitter)
+    kit.assert_refused("FORBIDDEN", decide(None), submitter)
     kit.do(approve(), SECOND_ADMIN)
-    kit.refused("FORBIDDEN", decide("FINANCE"), submitter)
+    kit.assert_refused("FORBIDDEN", decide("FINANCE"), submitter)
 
 
 @pytest.mark.parametrize("by", ["superior", "administrator"])
@@ -354,13 +354,13 @@ def test_apr_12_a_supervisors_own_order(by: str) -> None:
     supervisor = user("tanaka", "SUP", superior=head)
     kit = InMemoryService(SERVICE)
     kit.do(open_case(by=supervisor), SYSTEM)
-    kit.refused("FORBIDDEN", approve(), supervisor)
+    kit.assert_refused("FORBIDDEN", approve(), supervisor)
     assert kit.do(approve(), head if by == "superior" else ADMIN).body["due"] == "FINANCE"
 
 
 def test_apr_12_a_submitter_without_a_superior_leaves_node_1_to_administrators() -> None:
     kit = InMemoryService(SERVICE)
     kit.do(open_case(by=user("lone", "SAL")), SYSTEM)
-    kit.refused("FORBIDDEN", approve(), SUPERVISOR)
-    kit.refused("FORBIDDEN", approve(), replace(SUPERVISOR, user_id=None))
+    kit.assert_refused("FORBIDDEN", approve(), SUPERVISOR)
+    kit.assert_refused("FORBIDDEN", approve(), replace(SUPERVISOR, user_id=None))
     kit.do(approve(), ADMIN)

@@ -82,7 +82,7 @@ def test_CUS_01_ACC_17_a_customer_is_stored_with_required_and_optional_fields() 
 
 
 def test_CUS_01_an_id_is_used_once(kit: InMemoryService) -> None:
-    kit.refused("DUPLICATE", replace(CREATE, mobile="13800000002"), by=SALES, field="customer_id")
+    kit.assert_refused("DUPLICATE", replace(CREATE, mobile="13800000002"), by=SALES, field="customer_id")
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,12 @@ def test_CUS_01_an_id_is_used_once(kit: InMemoryService) -> None:
 )
 def test_CUS_02_ACC_17_one_required_field_missing(name: str, value: Any) -> None:
     kit = InMemoryService(SERVICE)
-    refusal = kit.refused("VALIDATION", replace(CREATE, **{name: value}), by=SALES, field=name)
+    refusal = kit.assert_refused("VALIDATION", replace(CREATE, **{name: value}), by=SALES, field=name)
     assert set(refusal.fields) == {name}
 
 
 def test_CUS_02_all_missing_fields_are_named() -> None:
-    refusal = InMemoryService(SERVICE).refused("VALIDATION", CreateCustomer(), by=SALES, field="name")
+    refusal = InMemoryService(SERVICE).assert_refused("VALIDATION", CreateCustomer(), by=SALES, field="name")
     assert set(refusal.fields) == {"name", "mobile", "industry"}
 
 
@@ -105,7 +105,7 @@ def test_CUS_02_the_administrator_sets_what_must_be_filled() -> None:
     assert answer.body == {"id": "customers", "version": 1, "required": ["name", "source"]}
     by = Person(user_id=ADMIN.user_id, name=ADMIN.name)
     assert kit.new_facts() == [CustomerSettingsSet(settings_id="customers", required=("name", "source"), by=by)]
-    kit.refused("VALIDATION", CreateCustomer(name="Wu"), by=SALES, field="source")
+    kit.assert_refused("VALIDATION", CreateCustomer(name="Wu"), by=SALES, field="source")
     kit.do(CreateCustomer(name="Wu", source="web"), by=SALES)
     kit.do(CreateCustomer(name="Xu", source="web"), by=SALES)  # no mobile number is no number twice
 
@@ -131,7 +131,7 @@ def test_CUS_02_the_same_settings_again_record_nothing() -> None:
 def test_CUS_01_a_mobile_number_belongs_to_one_customer_however_it_is_written(
     kit: InMemoryService, mobile: str
 ) -> None:
-    kit.refused("DUPLICATE", replace(CREATE, customer_id=WU, mobile=mobile), by=SALES, field="mobile")
+    kit.assert_refused("DUPLICATE", replace(CREATE, customer_id=WU, mobile=mobile), by=SALES, field="mobile")
 
 
 def test_CUS_01_foreign_numbers_are_told_apart() -> None:
@@ -154,10 +154,10 @@ def test_CUS_03_an_edit_that_changes_nothing_records_nothing(kit: InMemoryServic
 
 def test_CUS_03_an_edit_takes_the_new_mobile_number_and_frees_the_old(kit: InMemoryService) -> None:
     kit.do(replace(CREATE, customer_id=WU, mobile="13800000002"), by=SALES)
-    kit.refused("DUPLICATE", EditCustomer(customer_id=WU, mobile="13800000001"), by=SALES, field="mobile")
+    kit.assert_refused("DUPLICATE", EditCustomer(customer_id=WU, mobile="13800000001"), by=SALES, field="mobile")
     kit.do(EditCustomer(customer_id=LI, mobile="13800000003"), by=SALES)
     kit.do(EditCustomer(customer_id=WU, mobile="13800000001"), by=SALES)
-    kit.refused("DUPLICATE", EditCustomer(customer_id=LI, mobile="13800000001"), by=SALES, field="mobile")
+    kit.assert_refused("DUPLICATE", EditCustomer(customer_id=LI, mobile="13800000001"), by=SALES, field="mobile")
     index = kit.store.load(UniqueIndex, mobile_index_id("13800000002"))
     assert index is not None and index.holder is None
 
@@ -165,7 +165,7 @@ def test_CUS_03_an_edit_takes_the_new_mobile_number_and_frees_the_old(kit: InMem
 def test_CUS_03_a_number_written_another_way_stays_the_customers_own(kit: InMemoryService) -> None:
     kit.do(EditCustomer(customer_id=LI, mobile="+86 13800000001"), by=SALES)
     assert [type(fact) for fact in kit.new_facts()] == [CustomerEdited]
-    kit.refused("DUPLICATE", replace(CREATE, customer_id=WU), by=SALES, field="mobile")
+    kit.assert_refused("DUPLICATE", replace(CREATE, customer_id=WU), by=SALES, field="mobile")
 
 
 def test_CUS_03_a_customer_without_a_number_gets_one() -> None:
@@ -173,11 +173,13 @@ def test_CUS_03_a_customer_without_a_number_gets_one() -> None:
     kit.do(SetCustomerSettings(required=()))
     kit.do(CreateCustomer(customer_id=LI), by=SALES)
     kit.do(EditCustomer(customer_id=LI, mobile="13800000001"), by=SALES)
-    kit.refused("DUPLICATE", CreateCustomer(customer_id=WU, mobile="13800000001"), by=SALES, field="mobile")
+    kit.assert_refused("DUPLICATE", CreateCustomer(customer_id=WU, mobile="13800000001"), by=SALES, field="mobile")
 
 
 def test_CUS_02_an_edit_may_not_blank_a_required_field(kit: InMemoryService) -> None:
-    refusal = kit.refused("VALIDATION", EditCustomer(customer_id=LI, name=" ", industry=""), by=SALES, field="name")
+    refusal = kit.assert_refused(
+        "VALIDATION", EditCustomer(customer_id=LI, name=" ", industry=""), by=SALES, field="name"
+    )
     assert set(refusal.fields) == {"name", "industry"}
 
 
@@ -185,16 +187,16 @@ def test_CUS_02_a_field_required_later_does_not_hinder_other_edits(kit: InMemory
     kit.do(EditCustomer(customer_id=LI, source=""), by=SALES)
     kit.do(SetCustomerSettings(required=("name", "source")))
     kit.do(EditCustomer(customer_id=LI, region="West"), by=SALES)
-    kit.refused("VALIDATION", EditCustomer(customer_id=LI, source=""), by=SALES, field="source")
+    kit.assert_refused("VALIDATION", EditCustomer(customer_id=LI, source=""), by=SALES, field="source")
 
 
 @pytest.mark.parametrize(
     "command", [EditCustomer(customer_id=LI, name="x"), SetMembership(customer_id=LI, member=True, level="gold")]
 )
 def test_SEC_16_only_the_owner_a_supervisor_or_the_administrator_edits(kit: InMemoryService, command: Any) -> None:
-    kit.refused("FORBIDDEN", command, by=OTHER_SALES, field="customer_id")
-    kit.refused("FORBIDDEN", command, by=user("seat", "SEA"), field="customer_id")
-    kit.refused("NOT_FOUND", replace(command, customer_id=WU), by=SALES, field="customer_id")
+    kit.assert_refused("FORBIDDEN", command, by=OTHER_SALES, field="customer_id")
+    kit.assert_refused("FORBIDDEN", command, by=user("seat", "SEA"), field="customer_id")
+    kit.assert_refused("NOT_FOUND", replace(command, customer_id=WU), by=SALES, field="customer_id")
     for who in (SALES, SUPERVISOR, ADMIN):
         kit.do(command, by=who)
 
@@ -218,7 +220,7 @@ def test_CUS_21_who_is_no_member_has_neither_level_nor_points(kit: InMemoryServi
 
 def test_2_0_a_stale_edit_is_refused(kit: InMemoryService) -> None:
     kit.do(EditCustomer(customer_id=LI, region="West"), by=SALES, version=1)
-    kit.refused("VERSION_CONFLICT", EditCustomer(customer_id=LI, region="East"), by=SALES, version=1)
+    kit.assert_refused("VERSION_CONFLICT", EditCustomer(customer_id=LI, region="East"), by=SALES, version=1)
 
 
 def test_2_0_an_idempotency_key_creates_once() -> None:

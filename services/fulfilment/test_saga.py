@@ -113,18 +113,18 @@ def test_ful_03_a_small_order_ships_directly() -> None:
     (
         SagaScenario(SAGA)
         .on(SUBMITTED)
-        .sends(DEDUCT)
+        .expects(DEDUCT)
         .on(DEDUCTED)
-        .sends(SHIP)
+        .expects(SHIP)
         .on(SHIPPED)
-        .sends(DISPATCH)
+        .expects(DISPATCH)
         .on(DISPATCHED)
-        .sends_nothing()
+        .expects_nothing()
         .is_at("delivery", "STARTED")
         .on(DELIVERED)
-        .sends(CompleteDelivery(order_id=ORDER, delivered_on=DAY))
+        .expects(CompleteDelivery(order_id=ORDER, delivered_on=DAY))
         .on(OrderDelivered(order_id=ORDER, delivered_on=DAY))
-        .sends_nothing()
+        .expects_nothing()
         .has_ended()
     )
 
@@ -133,11 +133,11 @@ def test_ful_04_a_large_order_waits_for_its_approvals() -> None:
     (
         SagaScenario(SAGA)
         .on(LARGE)
-        .sends(OPEN)
+        .expects(OPEN)
         .on(APPROVED)
-        .sends(ApproveOrder(order_id=ORDER, round=1))
+        .expects(ApproveOrder(order_id=ORDER, round=1))
         .on(OrderApproved(order_id=ORDER, round=1))
-        .sends(DEDUCT)
+        .expects(DEDUCT)
     )
 
 
@@ -146,9 +146,9 @@ def test_apr_09_a_rejected_order_stops() -> None:
         SagaScenario(SAGA)
         .on(LARGE)
         .on(REJECTED)
-        .sends(RejectOrder(order_id=ORDER, round=1, reason="too dear", rejected_by=LI))
+        .expects(RejectOrder(order_id=ORDER, round=1, reason="too dear", rejected_by=LI))
         .on(OrderRejected(order_id=ORDER, round=1, reason="too dear", sale=SALE, by=LI))
-        .sends(CloseCase(case_id=CASE, order_id=ORDER, reason="CANCELLED"))
+        .expects(CloseCase(case_id=CASE, order_id=ORDER, reason="CANCELLED"))
         .has_ended()
     )
 
@@ -158,12 +158,12 @@ def test_ful_01_the_warehouse_confirms_before_the_order_ships() -> None:
         SagaScenario(SAGA)
         .on(BY_WAREHOUSE)
         .on(DEDUCTED)
-        .sends(PrepareShipment(order_id=ORDER, round=1, number="SO-1", customer=CUSTOMER, lines=PACKED))
+        .expects(PrepareShipment(order_id=ORDER, round=1, number="SO-1", customer=CUSTOMER, lines=PACKED))
         .is_at("hand over", "STARTED")
         .on(HANDED_OVER)
-        .sends(replace(SHIP, carrier="SF", tracking_number="SF1"))
+        .expects(replace(SHIP, carrier="SF", tracking_number="SF1"))
         .on(SHIPPED)
-        .sends(replace(DISPATCH, carrier="SF", tracking_number="SF1"))
+        .expects(replace(DISPATCH, carrier="SF", tracking_number="SF1"))
     )
 
 
@@ -173,14 +173,14 @@ def test_ord_14_stock_short_holds_the_order_until_it_is_retried() -> None:
         SagaScenario(SAGA)
         .on(SUBMITTED)
         .on(SHORT)
-        .sends(HoldOrder(order_id=ORDER, round=1, attempt=1, missing=MISSING))
+        .expects(HoldOrder(order_id=ORDER, round=1, attempt=1, missing=MISSING))
         .is_at("deduct stock", "FAILED")
         .on(SHORT)
-        .sends_nothing()
+        .expects_nothing()
         .on(retried)
-        .sends(replace(DEDUCT, attempt=2))
+        .expects(replace(DEDUCT, attempt=2))
         .on(DEDUCTED)
-        .sends(SHIP)
+        .expects(SHIP)
     )
 
 
@@ -203,9 +203,9 @@ def test_ord_15_cancelling_undoes_what_was_begun_last_first(before: list[Any], u
     scenario = SagaScenario(SAGA)
     for fact in before:
         scenario.on(fact)
-    scenario.on(CANCELLED).sends(*undone).has_ended()
-    scenario.on(CANCELLED).sends_nothing()
-    scenario.on(DEDUCTED).sends_nothing()
+    scenario.on(CANCELLED).expects(*undone).has_ended()
+    scenario.on(CANCELLED).expects_nothing()
+    scenario.on(DEDUCTED).expects_nothing()
 
 
 def test_ord_08_a_withdrawn_order_closes_its_case_and_can_be_submitted_again() -> None:
@@ -214,11 +214,11 @@ def test_ord_08_a_withdrawn_order_closes_its_case_and_can_be_submitted_again() -
         SagaScenario(SAGA)
         .on(LARGE)
         .on(WITHDRAWN)
-        .sends(CloseCase(case_id=CASE, order_id=ORDER, reason="WITHDRAWN"))
+        .expects(CloseCase(case_id=CASE, order_id=ORDER, reason="WITHDRAWN"))
         .on(again)
-        .sends(replace(OPEN, case_id=case_id_of(ORDER, 2), round=2))
+        .expects(replace(OPEN, case_id=case_id_of(ORDER, 2), round=2))
         .on(APPROVED)
-        .sends_nothing()
+        .expects_nothing()
         .is_at("approval", "STARTED")
     )
 
@@ -229,7 +229,7 @@ def test_ord_16_every_repeated_fact_does_nothing() -> None:
     for number, fact in enumerate(facts):
         scenario.on(fact)
         for seen in facts[: number + 1]:
-            scenario.on(seen).sends_nothing()
+            scenario.on(seen).expects_nothing()
     scenario.has_ended()
 
 
@@ -244,15 +244,15 @@ def test_ful_02_a_step_without_answer_sends_the_same_command_again_then_asks_for
     scenario = SagaScenario(SAGA).on(SUBMITTED)
     (first,) = scenario.command_ids
     for _ in range(5):
-        scenario.times_out().sends(DEDUCT)
+        scenario.times_out().expects(DEDUCT)
         assert scenario.command_ids == [first]
-    scenario.times_out().sends_nothing().is_at("deduct stock", "NEEDS_ATTENTION")
-    scenario.times_out().sends_nothing()
-    scenario.on(DEDUCTED).sends(SHIP)
+    scenario.times_out().expects_nothing().is_at("deduct stock", "NEEDS_ATTENTION")
+    scenario.times_out().expects_nothing()
+    scenario.on(DEDUCTED).expects(SHIP)
 
 
 def test_a_step_that_waits_for_people_has_no_time_limit() -> None:
-    SagaScenario(SAGA).on(LARGE).times_out().sends_nothing().is_at("approval", "STARTED")
+    SagaScenario(SAGA).on(LARGE).times_out().expects_nothing().is_at("approval", "STARTED")
 
 
 @given(st.lists(st.sampled_from([LARGE, APPROVED, REJECTED, DEDUCTED, SHORT, SHIPPED, DISPATCHED, CANCELLED])))

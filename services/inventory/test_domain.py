@@ -142,32 +142,32 @@ def test_INV_03_the_ledger_starts_also_with_nothing() -> None:
 
 
 def test_INV_01_an_id_is_used_once(kit: InMemoryService) -> None:
-    kit.refused("DUPLICATE", replace(ADD, name="other"), field="product_id")
+    kit.assert_refused("DUPLICATE", replace(ADD, name="other"), field="product_id")
 
 
 @pytest.mark.parametrize("name,model", [("iPhone 15 Pro", "A2892"), (" iphone 15 PRO ", "a2892")])
 def test_INV_01_name_and_model_together_are_unique(kit: InMemoryService, name: str, model: str) -> None:
-    kit.refused("DUPLICATE", replace(ADD, product_id=UNKNOWN, name=name, model=model), field="name")
+    kit.assert_refused("DUPLICATE", replace(ADD, product_id=UNKNOWN, name=name, model=model), field="name")
     kit.do(replace(ADD, product_id=UNKNOWN, model="A2893"))
 
 
 def test_INV_01_an_edit_takes_the_new_name_and_frees_the_old(kit: InMemoryService) -> None:
-    kit.refused("DUPLICATE", EditProduct(product_id=CASE, name="iPhone 15 Pro", model="A2892"), field="name")
+    kit.assert_refused("DUPLICATE", EditProduct(product_id=CASE, name="iPhone 15 Pro", model="A2892"), field="name")
     kit.do(EditProduct(product_id=PHONE, name="iPhone 16"))
     kit.do(EditProduct(product_id=CASE, name="iPhone 15 Pro", model="A2892"))
-    kit.refused("DUPLICATE", EditProduct(product_id=PHONE, name="iPhone 15 Pro"), field="name")
+    kit.assert_refused("DUPLICATE", EditProduct(product_id=PHONE, name="iPhone 15 Pro"), field="name")
 
 
 def test_INV_01_a_name_in_other_capitals_stays_the_products_own(kit: InMemoryService) -> None:
     kit.do(EditProduct(product_id=PHONE, name="IPHONE 15 PRO"))
     assert [type(fact) for fact in kit.new_facts()] == [ProductEdited]
-    kit.refused("DUPLICATE", replace(ADD, product_id=UNKNOWN), field="name")
+    kit.assert_refused("DUPLICATE", replace(ADD, product_id=UNKNOWN), field="name")
 
 
 def test_INV_02_prices_share_one_currency(kit: InMemoryService) -> None:
     mixed = replace(PRICES, member=Money(amount=Decimal(1), currency="USD"))
-    kit.refused("VALIDATION", replace(ADD, product_id=UNKNOWN, name="x", prices=mixed), field="prices")
-    kit.refused("VALIDATION", EditProduct(product_id=PHONE, prices=mixed), field="prices")
+    kit.assert_refused("VALIDATION", replace(ADD, product_id=UNKNOWN, name="x", prices=mixed), field="prices")
+    kit.assert_refused("VALIDATION", EditProduct(product_id=PHONE, prices=mixed), field="prices")
 
 
 def test_INV_07_ACC_13_price_and_data_change(kit: InMemoryService) -> None:
@@ -194,7 +194,7 @@ def test_INV_07_an_edit_that_changes_nothing_records_nothing(kit: InMemoryServic
 def test_2_0_a_stale_edit_is_refused_and_stock_traffic_makes_none_stale(kit: InMemoryService) -> None:
     kit.do(ReceiveStock(product_id=PHONE, quantity=1, reason="delivery"))
     kit.do(EditProduct(product_id=PHONE, brand="Apple Inc."), version=1)
-    kit.refused("VERSION_CONFLICT", EditProduct(product_id=PHONE, brand="Apple"), version=1)
+    kit.assert_refused("VERSION_CONFLICT", EditProduct(product_id=PHONE, brand="Apple"), version=1)
 
 
 def test_2_0_an_idempotency_key_books_once(kit: InMemoryService) -> None:
@@ -213,7 +213,7 @@ def test_INV_08_ACC_14_a_deleted_product_is_gone_and_its_ledger_closed(kit: InMe
         movement("CLOSING", -10, 0, reason="product deleted", by=CLERK),
     ]
     kit.do(replace(ADD, product_id=UNKNOWN))  # the name is free again
-    kit.refused("DUPLICATE", replace(ADD, name="y"), field="product_id")
+    kit.assert_refused("DUPLICATE", replace(ADD, name="y"), field="product_id")
 
 
 @pytest.mark.parametrize(
@@ -227,9 +227,9 @@ def test_INV_08_ACC_14_a_deleted_product_is_gone_and_its_ledger_closed(kit: InMe
     ],
 )
 def test_INV_08_a_deleted_or_unknown_product_takes_no_command(kit: InMemoryService, command: Any) -> None:
-    kit.refused("NOT_FOUND", replace(command, product_id=UNKNOWN), field="product_id")
+    kit.assert_refused("NOT_FOUND", replace(command, product_id=UNKNOWN), field="product_id")
     kit.do(DeleteProduct(product_id=PHONE))
-    kit.refused("NOT_FOUND", command, field="product_id")
+    kit.assert_refused("NOT_FOUND", command, field="product_id")
 
 
 # -- INV-08: orders that still need the product
@@ -284,7 +284,7 @@ def cancelled(*product_ids: UUID) -> OrderCancelled:
 )
 def test_INV_08_refused_while_an_open_order_contains_it(kit: InMemoryService, story: list[Any]) -> None:
     kit.learn(*story)
-    kit.refused("INVALID_STATE", DeleteProduct(product_id=PHONE))
+    kit.assert_refused("INVALID_STATE", DeleteProduct(product_id=PHONE))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_INV_08_allowed_when_no_open_order_contains_it(kit: InMemoryService, sto
 def test_INV_08_an_order_that_shares_a_row_is_not_lost_when_its_neighbour_closes(kit: InMemoryService) -> None:
     neighbour = UUID(str(UNKNOWN)[:-2] + str(ORDER)[-2:])
     kit.learn(created(PHONE, order_id=neighbour), created(PHONE), shipped(PHONE))
-    kit.refused("INVALID_STATE", DeleteProduct(product_id=PHONE))
+    kit.assert_refused("INVALID_STATE", DeleteProduct(product_id=PHONE))
 
 
 def test_INV_08_closed_orders_leave_no_rows_behind(kit: InMemoryService) -> None:
@@ -329,14 +329,14 @@ def test_INV_10_receipt_and_adjustment_are_ledger_entries_with_a_reason(kit: InM
 
 
 def test_INV_12_an_adjustment_can_not_go_below_zero(kit: InMemoryService) -> None:
-    kit.refused("INSUFFICIENT_STOCK", AdjustStock(product_id=PHONE, change=-11, reason="lost"), field="change")
+    kit.assert_refused("INSUFFICIENT_STOCK", AdjustStock(product_id=PHONE, change=-11, reason="lost"), field="change")
     assert kit.do(AdjustStock(product_id=PHONE, change=-10, reason="lost")).body["on_hand"] == 0
 
 
 def test_INV_10_stock_has_an_upper_bound(kit: InMemoryService) -> None:
     many = MAX_QUANTITY - 9
-    kit.refused("VALIDATION", ReceiveStock(product_id=PHONE, quantity=many, reason="r"), field="quantity")
-    kit.refused("VALIDATION", AdjustStock(product_id=PHONE, change=many, reason="r"), field="change")
+    kit.assert_refused("VALIDATION", ReceiveStock(product_id=PHONE, quantity=many, reason="r"), field="quantity")
+    kit.assert_refused("VALIDATION", AdjustStock(product_id=PHONE, change=many, reason="r"), field="change")
     assert kit.do(ReceiveStock(product_id=PHONE, quantity=many - 1, reason="r")).body["on_hand"] == MAX_QUANTITY
 
 

@@ -214,7 +214,9 @@ def test_cus_21_an_edit_keeps_the_membership(kit: InMemoryService) -> None:
 
 def test_membership_of_a_customer_never_heard_of_makes_no_customer(kit: InMemoryService) -> None:
     kit.learn(MembershipSet(customer_id=named("nobody"), membership=Membership(member=True)))
-    kit.refused("NOT_FOUND", CreateOrder(customer_id=named("nobody"), lines=(line(),)), SALES, field="customer_id")
+    kit.assert_refused(
+        "NOT_FOUND", CreateOrder(customer_id=named("nobody"), lines=(line(),)), SALES, field="customer_id"
+    )
 
 
 @pytest.mark.parametrize("price", ["0", "150.00"])
@@ -225,23 +227,23 @@ def test_ord_02_entered_price_counts(kit: InMemoryService, price: str) -> None:
 
 def test_ord_01_unknown_customer(kit: InMemoryService) -> None:
     command = CreateOrder(customer_id=named("nobody"), lines=(line(),))
-    refusal = kit.refused("NOT_FOUND", command, SALES, field="customer_id")
+    refusal = kit.assert_refused("NOT_FOUND", command, SALES, field="customer_id")
     assert refusal.message.endswith("If it was created a moment ago, send the consistency token of that answer.")
 
 
 def test_ord_01_unknown_product(kit: InMemoryService) -> None:
     command = CreateOrder(customer_id=ACME, lines=(line(), line(named("nothing"))))
-    kit.refused("NOT_FOUND", command, SALES, field="lines.1.product_id")
+    kit.assert_refused("NOT_FOUND", command, SALES, field="lines.1.product_id")
 
 
 def test_inv_08_deleted_product(kit: InMemoryService) -> None:
     kit.learn(ProductDeleted(product_id=PHONE), ProductDeleted(product_id=named("nothing")))
-    kit.refused("NOT_FOUND", CreateOrder(customer_id=ACME, lines=(line(),)), SALES, field="lines.0.product_id")
+    kit.assert_refused("NOT_FOUND", CreateOrder(customer_id=ACME, lines=(line(),)), SALES, field="lines.0.product_id")
 
 
 @pytest.mark.parametrize("lines", [(), (line(),) * (MAX_LINES + 1)], ids=["none", "too many"])
 def test_ord_01_number_of_lines(kit: InMemoryService, lines: tuple[LineRequest, ...]) -> None:
-    kit.refused("VALIDATION", CreateOrder(customer_id=ACME, lines=lines), SALES, field="lines")
+    kit.assert_refused("VALIDATION", CreateOrder(customer_id=ACME, lines=lines), SALES, field="lines")
 
 
 def test_ord_01_as_many_lines_as_allowed(kit: InMemoryService) -> None:
@@ -267,13 +269,13 @@ def test_ord_01_quantity_and_price_are_guarded_by_the_contract(more: dict[str, A
 
 def test_total_is_bounded(kit: InMemoryService) -> None:
     most = line(PHONE, 1_000_000, "1000000.00")
-    kit.refused("VALIDATION", CreateOrder(customer_id=ACME, lines=(most, line(CABLE))), SALES, field="lines")
+    kit.assert_refused("VALIDATION", CreateOrder(customer_id=ACME, lines=(most, line(CABLE))), SALES, field="lines")
     assert create(kit, most)["total"]["amount"] == "1000000000000.00"
 
 
 def test_order_id_is_taken(kit: InMemoryService) -> None:
     create(kit)
-    kit.refused(
+    kit.assert_refused(
         "DUPLICATE", CreateOrder(order_id=ORDER, customer_id=ACME, lines=(line(),)), COLLEAGUE, field="order_id"
     )
 
@@ -297,7 +299,7 @@ def test_currency_is_that_of_the_products(kit: InMemoryService) -> None:
 
 def test_currencies_that_differ(kit: InMemoryService) -> None:
     lines = (line(PHONE), line(IMPORT, price="70.00"))
-    refusal = kit.refused("VALIDATION", CreateOrder(customer_id=ACME, lines=lines), SALES, field="currency")
+    refusal = kit.assert_refused("VALIDATION", CreateOrder(customer_id=ACME, lines=lines), SALES, field="currency")
     assert "CNY and USD" in refusal.message
     create(kit, *lines, currency="CNY")
     assert created(kit).total == cny("170.00")
@@ -305,7 +307,7 @@ def test_currencies_that_differ(kit: InMemoryService) -> None:
 
 def test_default_price_in_another_currency(kit: InMemoryService) -> None:
     command = CreateOrder(customer_id=ACME, lines=(line(PHONE, price="15.00"), line(CABLE)), currency="USD")
-    refusal = kit.refused("VALIDATION", command, SALES, field="lines.1.unit_price")
+    refusal = kit.assert_refused("VALIDATION", command, SALES, field="lines.1.unit_price")
     assert "enter its unit price in USD" in refusal.message
 
 
@@ -335,9 +337,11 @@ def test_ord_08_new_lines_are_priced_anew_in_the_order_s_currency(kit: InMemoryS
     create(kit)
     kit.do(ChangeOrder(order_id=ORDER, customer_id=MEMBER, lines=(line(PHONE, 3),)), SALES)
     assert kit.new_facts()[-1].total == cny("270.00")
-    kit.refused("VALIDATION", ChangeOrder(order_id=ORDER, lines=(line(IMPORT),)), SALES, field="lines.0.unit_price")
-    kit.refused("VALIDATION", ChangeOrder(order_id=ORDER, lines=()), SALES, field="lines")
-    kit.refused("NOT_FOUND", ChangeOrder(order_id=ORDER, customer_id=OTHER), SALES, field="customer_id")
+    kit.assert_refused(
+        "VALIDATION", ChangeOrder(order_id=ORDER, lines=(line(IMPORT),)), SALES, field="lines.0.unit_price"
+    )
+    kit.assert_refused("VALIDATION", ChangeOrder(order_id=ORDER, lines=()), SALES, field="lines")
+    kit.assert_refused("NOT_FOUND", ChangeOrder(order_id=ORDER, customer_id=OTHER), SALES, field="customer_id")
 
 
 @pytest.mark.parametrize(
@@ -370,7 +374,7 @@ def test_ord_08_withdraw_only_by_the_submitter(kit: InMemoryService) -> None:
     create(kit, line(PHONE, 60))
     kit.do(SubmitOrder(order_id=ORDER), SUPERVISOR)
     for by in (SALES, ADMIN, COLLEAGUE):
-        kit.refused("FORBIDDEN", WithdrawOrder(order_id=ORDER), by)
+        kit.assert_refused("FORBIDDEN", WithdrawOrder(order_id=ORDER), by)
     kit.new_facts()
     assert kit.do(WithdrawOrder(order_id=ORDER), SUPERVISOR).body["status"] == "DRAFT"
     (fact,) = kit.new_facts()
@@ -407,7 +411,7 @@ def test_ord_08_ord_15_who_may_not(
     kit: InMemoryService, command: Callable[[], Any], at: OrderStatus, by: Principal
 ) -> None:
     reach(kit, at)
-    kit.refused("FORBIDDEN", command(), by, field="order_id")
+    kit.assert_refused("FORBIDDEN", command(), by, field="order_id")
 
 
 def test_ord_15_the_submitter_may_cancel_an_order_of_another_owner(kit: InMemoryService) -> None:
@@ -420,8 +424,8 @@ def test_ord_15_the_submitter_may_cancel_an_order_of_another_owner(kit: InMemory
 def test_rights_are_checked_before_anything_else(kit: InMemoryService) -> None:
     reach(kit, "SHIPPED")
     kit.learn(ProductDeleted(product_id=PHONE))
-    kit.refused("FORBIDDEN", SubmitOrder(order_id=ORDER), COLLEAGUE)
-    kit.refused("INVALID_STATE", SubmitOrder(order_id=ORDER), SALES)
+    kit.assert_refused("FORBIDDEN", SubmitOrder(order_id=ORDER), COLLEAGUE)
+    kit.assert_refused("INVALID_STATE", SubmitOrder(order_id=ORDER), SALES)
 
 
 # -- ORD-03, ORD-05..07, ORD-11, ORD-16: submitting -----------------------------------------------------------------
@@ -488,7 +492,7 @@ def test_ord_07_conversion_is_not_rounded(kit: InMemoryService) -> None:
 
 def test_ord_07_no_rate(kit: InMemoryService) -> None:
     create(kit, line(IMPORT))
-    refusal = kit.refused("VALIDATION", SubmitOrder(order_id=ORDER), SALES, field="currency")
+    refusal = kit.assert_refused("VALIDATION", SubmitOrder(order_id=ORDER), SALES, field="currency")
     assert "an administrator sets it in the sales-process settings" in refusal.message
 
 
@@ -525,13 +529,13 @@ def test_ord_11_submission_takes_the_data_of_the_day_and_keeps_it(kit: InMemoryS
 def test_ord_11_deleted_product_at_submission(kit: InMemoryService) -> None:
     create(kit, line(CABLE), line(PHONE))
     kit.learn(ProductDeleted(product_id=PHONE))
-    kit.refused("NOT_FOUND", SubmitOrder(order_id=ORDER), SALES, field="lines.1.product_id")
+    kit.assert_refused("NOT_FOUND", SubmitOrder(order_id=ORDER), SALES, field="lines.1.product_id")
 
 
 def test_ord_16_submit_once(kit: InMemoryService) -> None:
     create(kit)
     kit.do(SubmitOrder(order_id=ORDER), SALES)
-    assert kit.refused("INVALID_STATE", SubmitOrder(order_id=ORDER), SALES).state == "SUBMITTED"
+    assert kit.assert_refused("INVALID_STATE", SubmitOrder(order_id=ORDER), SALES).state == "SUBMITTED"
 
 
 def test_ord_16_same_key_gives_the_first_answer(kit: InMemoryService) -> None:
@@ -540,7 +544,7 @@ def test_ord_16_same_key_gives_the_first_answer(kit: InMemoryService) -> None:
     kit.new_facts()
     assert kit.do(SubmitOrder(order_id=ORDER), SALES, key="press").body == first.body
     assert kit.new_facts() == []
-    kit.refused("DUPLICATE", SubmitOrder(order_id=OTHER), SALES, field="Idempotency-Key", key="press")
+    kit.assert_refused("DUPLICATE", SubmitOrder(order_id=OTHER), SALES, field="Idempotency-Key", key="press")
 
 
 def test_idempotent_creation(kit: InMemoryService) -> None:
@@ -548,14 +552,14 @@ def test_idempotent_creation(kit: InMemoryService) -> None:
     first = kit.do(command, SALES, key="k1")
     assert kit.do(command, SALES, key="k1").body == first.body
     assert len(kit.facts()) == 1
-    kit.refused("DUPLICATE", replace(command, note="other"), SALES, field="Idempotency-Key", key="k1")
+    kit.assert_refused("DUPLICATE", replace(command, note="other"), SALES, field="Idempotency-Key", key="k1")
 
 
 def test_stale_version(kit: InMemoryService) -> None:
     create(kit)
     kit.do(ChangeOrder(order_id=ORDER, note="one"), SALES, version=1)
-    kit.refused("VERSION_CONFLICT", ChangeOrder(order_id=ORDER, note="two"), SALES, version=1)
-    kit.refused("VERSION_CONFLICT", SubmitOrder(order_id=ORDER), SALES, version=1)
+    kit.assert_refused("VERSION_CONFLICT", ChangeOrder(order_id=ORDER, note="two"), SALES, version=1)
+    kit.assert_refused("VERSION_CONFLICT", SubmitOrder(order_id=ORDER), SALES, version=1)
     kit.do(SubmitOrder(order_id=ORDER), SALES, version=2)
 
 
@@ -625,7 +629,7 @@ def test_ord_04_every_command_in_every_status(kit: InMemoryService, cls: type, a
     command, by = command_of(cls)
     allowed = MOVES[cls].get(at)
     if (cls, at) == (RecordPayment, "COMPLETED"):
-        kit.refused("VALIDATION", command, by, field="amount")
+        kit.assert_refused("VALIDATION", command, by, field="amount")
     elif allowed:
         kit.new_facts()
         assert kit.do(command, by).body["status"] in allowed
@@ -635,7 +639,7 @@ def test_ord_04_every_command_in_every_status(kit: InMemoryService, cls: type, a
         assert kit.do(command, by).body["status"] == at
         assert kit.new_facts() == []
     else:
-        refusal = kit.refused("INVALID_STATE", command, by)
+        refusal = kit.assert_refused("INVALID_STATE", command, by)
         assert refusal.state == at
         assert at in refusal.message
 
@@ -661,7 +665,7 @@ def test_ord_04_the_moves_are_those_of_the_specification() -> None:
 
 def test_ord_08_the_way_out_is_told(kit: InMemoryService) -> None:
     reach(kit, "PENDING_APPROVAL")
-    assert "withdraw it first" in kit.refused("INVALID_STATE", ChangeOrder(order_id=ORDER), SALES).message
+    assert "withdraw it first" in kit.assert_refused("INVALID_STATE", ChangeOrder(order_id=ORDER), SALES).message
 
 
 @pytest.mark.parametrize("at", STATUSES)
@@ -675,7 +679,7 @@ def test_an_order_read_again_from_the_store_is_the_same(kit: InMemoryService, at
 
 @pytest.mark.parametrize("cls", MOVES, ids=lambda cls: str(cls.__name__))
 def test_unknown_order(kit: InMemoryService, cls: type) -> None:
-    kit.refused("NOT_FOUND", command_of(cls)[0], ADMIN, field="order_id")
+    kit.assert_refused("NOT_FOUND", command_of(cls)[0], ADMIN, field="order_id")
 
 
 # -- what the saga commands -----------------------------------------------------------------------------------------
@@ -830,28 +834,28 @@ def test_an_order_that_costs_nothing_is_paid(kit: InMemoryService) -> None:
     create(kit, line(PHONE, 1, "0"))
     kit.do(SubmitOrder(order_id=ORDER), SALES)
     kit.do(ShipOrder(order_id=ORDER, round=1), SYSTEM)
-    kit.refused("VALIDATION", pay("0.01"), FINANCE, field="amount")
+    kit.assert_refused("VALIDATION", pay("0.01"), FINANCE, field="amount")
     assert kit.do(deliver(), SYSTEM).body["status"] == "COMPLETED"
 
 
 def test_ord_10_no_more_than_the_total(kit: InMemoryService) -> None:
     reach(kit, "SHIPPED")
-    kit.refused("VALIDATION", pay("200.01"), FINANCE, field="amount")
+    kit.assert_refused("VALIDATION", pay("200.01"), FINANCE, field="amount")
     kit.do(pay("150.00"), FINANCE)
-    assert "50.00 CNY is open" in kit.refused("VALIDATION", pay("50.01"), FINANCE, field="amount").message
+    assert "50.00 CNY is open" in kit.assert_refused("VALIDATION", pay("50.01"), FINANCE, field="amount").message
 
 
 def test_ord_10_no_empty_payment_and_none_of_tomorrow(kit: InMemoryService) -> None:
     reach(kit, "SHIPPED")
-    kit.refused("VALIDATION", pay("0"), FINANCE, field="amount")
-    kit.refused("VALIDATION", pay("1.00", paid_on=date(2026, 3, 3)), FINANCE, field="paid_on")
+    kit.assert_refused("VALIDATION", pay("0"), FINANCE, field="amount")
+    kit.assert_refused("VALIDATION", pay("1.00", paid_on=date(2026, 3, 3)), FINANCE, field="paid_on")
 
 
 def test_ord_10_a_payment_sent_twice_counts_once(kit: InMemoryService) -> None:
     reach(kit, "SHIPPED")
     first = kit.do(pay("60.00"), FINANCE, key="receipt 7")
     assert kit.do(pay("60.00"), FINANCE, key="receipt 7").body == first.body
-    kit.refused("DUPLICATE", pay("61.00"), FINANCE, field="Idempotency-Key", key="receipt 7")
+    kit.assert_refused("DUPLICATE", pay("61.00"), FINANCE, field="Idempotency-Key", key="receipt 7")
     kit.do(pay("140.00"), FINANCE)
     assert kit.stream(ORDER)[-1].paid == cny("200.00")
 
@@ -891,8 +895,8 @@ def test_apr_15_same_values_record_nothing(kit: InMemoryService) -> None:
 
 def test_apr_15_currency_changes_with_its_figures(kit: InMemoryService) -> None:
     kit.do(SetSalesProcess(rates=(EUR,)))
-    kit.refused("VALIDATION", SetSalesProcess(currency="USD"), field="threshold")
-    kit.refused("VALIDATION", SetSalesProcess(currency="USD", threshold=Decimal(700)), field="rates")
+    kit.assert_refused("VALIDATION", SetSalesProcess(currency="USD"), field="threshold")
+    kit.assert_refused("VALIDATION", SetSalesProcess(currency="USD", threshold=Decimal(700)), field="rates")
     kit.do(SetSalesProcess(currency="USD", threshold=Decimal("700.00"), rates=()))
     create(kit, line(IMPORT, 70))
     assert kit.do(SubmitOrder(order_id=ORDER), SALES).body["status"] == "PENDING_APPROVAL"
@@ -909,12 +913,12 @@ def test_apr_15_currency_changes_with_its_figures(kit: InMemoryService) -> None:
     ],
 )
 def test_apr_15_refused(kit: InMemoryService, more: dict[str, Any], field: str) -> None:
-    kit.refused("VALIDATION", SetSalesProcess(**more), field=field)
+    kit.assert_refused("VALIDATION", SetSalesProcess(**more), field=field)
 
 
 def test_apr_15_stale_version_and_key(kit: InMemoryService) -> None:
     kit.do(SetSalesProcess(threshold=Decimal(6000)), version=0, key="s1")
-    kit.refused("VERSION_CONFLICT", SetSalesProcess(threshold=Decimal(7000)), version=0)
+    kit.assert_refused("VERSION_CONFLICT", SetSalesProcess(threshold=Decimal(7000)), version=0)
     kit.do(SetSalesProcess(threshold=Decimal(6000)), key="s1")
     assert len(kit.facts()) == 1
-    kit.refused("DUPLICATE", SetSalesProcess(threshold=Decimal(1)), key="s1", field="Idempotency-Key")
+    kit.assert_refused("DUPLICATE", SetSalesProcess(threshold=Decimal(1)), key="s1", field="Idempotency-Key")

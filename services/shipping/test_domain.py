@@ -159,7 +159,7 @@ def test_ful_06_hand_over(kit: InMemoryService) -> None:
 
 def test_ful_06_handed_over_once(kit: InMemoryService) -> None:
     given(kit, prepare(), HAND_OVER)
-    refusal = kit.refused("INVALID_STATE", HAND_OVER, WAREHOUSE)
+    refusal = kit.assert_refused("INVALID_STATE", HAND_OVER, WAREHOUSE)
     assert (refusal.state, refusal.message) == (
         "HANDED_OVER",
         "The shipment is HANDED_OVER; this needs one that is PREPARED.",
@@ -171,12 +171,12 @@ def test_ful_06_same_key_gives_the_first_answer(kit: InMemoryService) -> None:
     first = kit.do(HAND_OVER, WAREHOUSE, key="press")
     assert kit.do(HAND_OVER, WAREHOUSE, key="press").body == first.body
     assert len(kit.new_facts()) == 1
-    kit.refused("DUPLICATE", replace(HAND_OVER, carrier="YT"), WAREHOUSE, field="Idempotency-Key", key="press")
+    kit.assert_refused("DUPLICATE", replace(HAND_OVER, carrier="YT"), WAREHOUSE, field="Idempotency-Key", key="press")
 
 
 def test_stale_version(kit: InMemoryService) -> None:
     given(kit, prepare())
-    kit.refused("VERSION_CONFLICT", HAND_OVER, WAREHOUSE, version=7)
+    kit.assert_refused("VERSION_CONFLICT", HAND_OVER, WAREHOUSE, version=7)
     kit.do(HAND_OVER, WAREHOUSE, version=1)
 
 
@@ -205,14 +205,14 @@ def test_acc_39_ful_04_no_shipping_before_the_order_is_ready(
     """An order approved by the supervisor only is PENDING_APPROVAL still: shipping is refused."""
     kit = InMemoryService(SERVICE)
     kit.learn(*path)
-    refusal = kit.refused("INVALID_STATE", command, WAREHOUSE)
+    refusal = kit.assert_refused("INVALID_STATE", command, WAREHOUSE)
     assert refusal.state == status
     assert words in refusal.message
 
 
 @pytest.mark.parametrize("command", [HAND_OVER, DELIVER], ids=["hand over", "deliver"])
 def test_unknown_order(command: Any) -> None:
-    InMemoryService(SERVICE).refused("NOT_FOUND", command, ADMIN, field="order_id")
+    InMemoryService(SERVICE).assert_refused("NOT_FOUND", command, ADMIN, field="order_id")
 
 
 # -- FUL-05, FUL-06: departure --------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ def test_ord_15_nothing_to_cancel(kit: InMemoryService, before: list[Any], round
 def test_ord_15_a_cancelled_shipment_tells_what_the_order_waits_for(kit: InMemoryService) -> None:
     given(kit, prepare(), cancel())
     kit.learn(CANCELLED)
-    assert kit.refused("INVALID_STATE", HAND_OVER, WAREHOUSE).message == "The order was cancelled."
+    assert kit.assert_refused("INVALID_STATE", HAND_OVER, WAREHOUSE).message == "The order was cancelled."
 
 
 # -- FUL-07: arrival ------------------------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def test_ful_07_delivered(kit: InMemoryService, day: date | None) -> None:
 def test_ful_07_not_tomorrow(kit: InMemoryService) -> None:
     given(kit, dispatch())
     command = Deliver(order_id=ORDER, delivered_on=date(2026, 3, 3))
-    kit.refused("VALIDATION", command, WAREHOUSE, field="delivered_on")
+    kit.assert_refused("VALIDATION", command, WAREHOUSE, field="delivered_on")
     kit.now = datetime(2026, 3, 2, 16, 30, tzinfo=UTC)
     kit.do(command, WAREHOUSE)
 
@@ -309,4 +309,4 @@ def test_ful_07_not_tomorrow(kit: InMemoryService) -> None:
 )
 def test_ful_07_only_what_is_on_its_way_arrives(kit: InMemoryService, before: list[Any], status: str) -> None:
     given(kit, *before)
-    assert kit.refused("INVALID_STATE", DELIVER, WAREHOUSE).state == status
+    assert kit.assert_refused("INVALID_STATE", DELIVER, WAREHOUSE).state == status

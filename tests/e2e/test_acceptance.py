@@ -85,7 +85,7 @@ def test_acc_12_a_product_is_saved_and_the_list_shows_it(company: Company) -> No
     opening = company.wang.items("/stock-ledger", product_id=saved["id"])
     assert [(entry["movement"], entry["change"], entry["balance"]) for entry in opening] == [("OPENING", 50, 50)]
 
-    problem = company.wang.refused("DUPLICATE", "POST", "/products", PHONE)
+    problem = company.wang.assert_refused("DUPLICATE", "POST", "/products", PHONE)
     assert problem["field"] == "name"
 
 
@@ -109,7 +109,7 @@ def test_acc_14_a_deleted_product_is_gone_and_its_orders_stay(company: Company) 
     customer = add_customer(company.li)
     order = add_order(company.li, customer, (product, 2, None))
 
-    held = company.wang.refused("INVALID_STATE", "DELETE", f"/products/{product}")
+    held = company.wang.assert_refused("INVALID_STATE", "DELETE", f"/products/{product}")
     assert held["state"] == "IN_OPEN_ORDER"
 
     company.li.post(f"/orders/{order}/submit")
@@ -121,9 +121,9 @@ def test_acc_14_a_deleted_product_is_gone_and_its_orders_stay(company: Company) 
     eventually(delete)  # inventory hears of the shipping a moment later
 
     assert company.li.items("/products", name=name) == []
-    assert company.li.refused("NOT_FOUND", "GET", f"/products/{product}")["field"] == "product_id"
+    assert company.li.assert_refused("NOT_FOUND", "GET", f"/products/{product}")["field"] == "product_id"
     lines = [{"product_id": product, "quantity": 1}]
-    refused = company.li.refused("NOT_FOUND", "POST", "/orders", {"customer_id": customer, "lines": lines})
+    refused = company.li.assert_refused("NOT_FOUND", "POST", "/orders", {"customer_id": customer, "lines": lines})
     assert refused["field"] == "lines.0.product_id"
 
     page = order_page(company.li, order)
@@ -188,7 +188,7 @@ def test_acc_38_an_order_of_5001_ships_after_both_approvals(company: Company) ->
     assert company.li.post(f"/orders/{order}/submit")["status"] == "PENDING_APPROVAL"
     case = await_case(company.sato, order, "SUPERVISOR")
     assert case["route"] == ["SUPERVISOR", "FINANCE"]
-    early = company.chen.refused("INVALID_STATE", "POST", f"/approvals/{case['id']}/approve", {"node": "FINANCE"})
+    early = company.chen.assert_refused("INVALID_STATE", "POST", f"/approvals/{case['id']}/approve", {"node": "FINANCE"})
     assert early["state"] == "SUPERVISOR"
     first = company.sato.post(f"/approvals/{case['id']}/approve", {"node": "SUPERVISOR", "comment": "good"})
     assert (first["status"], first["due"]) == ("OPEN", "FINANCE")
@@ -212,11 +212,11 @@ def test_acc_39_no_shipping_with_the_supervisors_approval_only(company: Company)
     company.sato.post(f"/approvals/{case['id']}/approve")
 
     for path in ("hand-over", "deliver"):
-        problem = company.wang.refused("INVALID_STATE", "POST", f"/shipments/{order}/{path}", {})
+        problem = company.wang.assert_refused("INVALID_STATE", "POST", f"/shipments/{order}/{path}", {})
         assert problem["state"] == "PENDING_APPROVAL"
 
     assert order_page(company.li, order)["status"] == "PENDING_APPROVAL"
-    assert company.wang.refused("NOT_FOUND", "GET", f"/shipments/{order}")["field"] == "order_id"
+    assert company.wang.assert_refused("NOT_FOUND", "GET", f"/shipments/{order}")["field"] == "order_id"
     assert company.wang.get(f"/products/{product}")["on_hand"] == 10
 
 
@@ -256,7 +256,7 @@ def test_acc_41_who_has_no_approval_right_cannot_approve(company: Company) -> No
     for name in ("li", "tanaka", "wang", "mei"):
         person = getattr(company, name)
         for act, body in (("approve", {}), ("reject", {"reason": "no"})):
-            problem = person.refused("FORBIDDEN", "POST", f"/approvals/{case['id']}/{act}", body)
+            problem = person.assert_refused("FORBIDDEN", "POST", f"/approvals/{case['id']}/{act}", body)
             assert problem["state"] == "orders.approve"
 
     again = company.sato.get(f"/approvals/{case['id']}")
@@ -270,7 +270,7 @@ def test_acc_42_the_order_page_shows_status_shipment_and_payment(company: Compan
     await_status(company.li, order, "SHIPPED")
 
     company.chen.post(f"/orders/{order}/payments", {"amount": "1000.00", "method": "bank"})
-    over = company.chen.refused("VALIDATION", "POST", f"/orders/{order}/payments", {"amount": "2000.01"})
+    over = company.chen.assert_refused("VALIDATION", "POST", f"/orders/{order}/payments", {"amount": "2000.01"})
     assert over["field"] == "amount"
     page = order_page(company.li, order)
     assert (page["status"], page["paid"], page["paid_state"]) == ("SHIPPED", "1000.00", "PARTLY_PAID")
@@ -336,7 +336,7 @@ def test_ord_14_an_order_on_hold_can_be_cancelled(company: Company) -> None:
     company.li.post(f"/orders/{order}/submit")
     await_status(company.li, order, "ON_HOLD")
     assert company.li.post(f"/orders/{order}/cancel", {"reason": "too long"})["status"] == "CANCELLED"
-    assert company.li.refused("INVALID_STATE", "POST", f"/orders/{order}/retry")["state"] == "CANCELLED"
+    assert company.li.assert_refused("INVALID_STATE", "POST", f"/orders/{order}/retry")["state"] == "CANCELLED"
     row = company.admin.items("/reports/sales-by-product", product_id=product)[0]
     assert (row["booked_quantity"], row["booked_amount"]) == (0, "0.00")
     assert company.wang.get(f"/products/{product}")["on_hand"] == 1
@@ -378,7 +378,7 @@ def test_ord_15_cancelling_returns_the_stock_once(company: Company) -> None:
     await_shipment(company, order, "PREPARED")
     stock_becomes(company, product, 6)
 
-    assert company.li.refused("VALIDATION", "POST", f"/orders/{order}/cancel", {})["field"] == "reason"
+    assert company.li.assert_refused("VALIDATION", "POST", f"/orders/{order}/cancel", {})["field"] == "reason"
     company.li.post(f"/orders/{order}/cancel", {"reason": "changed their mind"})
     await_shipment(company, order, "CANCELLED")
     stock_becomes(company, product, 10)
@@ -388,7 +388,7 @@ def test_ord_15_cancelling_returns_the_stock_once(company: Company) -> None:
         ("ORDER_DEDUCTION", -4),
         ("RETURN", 4),
     ]
-    late = company.wang.refused("INVALID_STATE", "POST", f"/shipments/{order}/hand-over", {})
+    late = company.wang.assert_refused("INVALID_STATE", "POST", f"/shipments/{order}/hand-over", {})
     assert late["state"] == "CANCELLED"
     row = company.admin.items("/reports/sales-by-product", product_id=product)[0]
     assert (row["booked_quantity"], row["sold_quantity"]) == (0, None)
@@ -399,7 +399,7 @@ def test_ord_15_a_shipped_order_cannot_be_cancelled(company: Company) -> None:
     order = add_order(company.li, add_customer(company.li), (product, 1, None))
     company.li.post(f"/orders/{order}/submit")
     await_status(company.li, order, "SHIPPED")
-    refused = company.li.refused("INVALID_STATE", "POST", f"/orders/{order}/cancel", {"reason": "late"})
+    refused = company.li.assert_refused("INVALID_STATE", "POST", f"/orders/{order}/cancel", {"reason": "late"})
     assert refused["state"] == "SHIPPED"
     stock_becomes(company, product, 9)
 
@@ -411,9 +411,9 @@ def test_ord_08_withdraw_change_and_resubmit_takes_a_new_route(company: Company)
     case = await_case(company.sato, order, "SUPERVISOR")
 
     lines = [{"product_id": product, "quantity": 1, "unit_price": "4999.00"}]
-    pending = company.li.refused("INVALID_STATE", "PATCH", f"/orders/{order}", {"lines": lines})
+    pending = company.li.assert_refused("INVALID_STATE", "PATCH", f"/orders/{order}", {"lines": lines})
     assert pending["state"] == "PENDING_APPROVAL"
-    company.tanaka.refused("FORBIDDEN", "POST", f"/orders/{order}/withdraw")
+    company.tanaka.assert_refused("FORBIDDEN", "POST", f"/orders/{order}/withdraw")
     assert company.li.post(f"/orders/{order}/withdraw")["status"] == "DRAFT"
     company.li.do("PATCH", f"/orders/{order}", {"lines": lines})
     assert company.li.post(f"/orders/{order}/submit")["status"] == "SUBMITTED"
@@ -430,7 +430,7 @@ def test_ord_08_a_rejected_order_is_changed_and_goes_through_a_second_round(comp
     order = add_order(company.li, add_customer(company.li), (product, 1, None))
     company.li.post(f"/orders/{order}/submit")
     first = await_case(company.sato, order, "SUPERVISOR")
-    missing = company.sato.refused("VALIDATION", "POST", f"/approvals/{first['id']}/reject", {})
+    missing = company.sato.assert_refused("VALIDATION", "POST", f"/approvals/{first['id']}/reject", {})
     assert missing["field"] == "reason"
     company.sato.post(f"/approvals/{first['id']}/reject", {"reason": "too dear"})
     page = await_status(company.li, order, "REJECTED")
@@ -454,7 +454,7 @@ def test_ord_16_submitting_twice_has_the_effect_of_once(company: Company) -> Non
     assert company.li.post(f"/orders/{order}/submit", key=f"submit-{order}") == first
     await_status(company.li, order, "SHIPPED")
     assert company.li.post(f"/orders/{order}/submit", key=f"submit-{order}") == first
-    refused = company.li.refused("INVALID_STATE", "POST", f"/orders/{order}/submit")
+    refused = company.li.assert_refused("INVALID_STATE", "POST", f"/orders/{order}/submit")
     assert refused["state"] == "SHIPPED"
     ledger_becomes(company, order, [-1])
 
@@ -475,10 +475,10 @@ def test_ful_01_the_warehouse_hands_over_and_payment_completes_the_delivered_ord
 
     eventually(waits)
     stock_becomes(company, product, 9)
-    early = company.wang.refused("INVALID_STATE", "POST", f"/shipments/{order}/deliver", {})
+    early = company.wang.assert_refused("INVALID_STATE", "POST", f"/shipments/{order}/deliver", {})
     assert early["state"] == "PREPARED"
 
-    company.li.refused("FORBIDDEN", "POST", f"/shipments/{order}/hand-over", {})
+    company.li.assert_refused("FORBIDDEN", "POST", f"/shipments/{order}/hand-over", {})
     company.wang.post(f"/shipments/{order}/hand-over", {"carrier": "SF Express", "tracking_number": "SF123"})
     await_status(company.li, order, "SHIPPED")
     shipment = await_shipment(company, order, "DISPATCHED")
@@ -519,11 +519,11 @@ def test_apr_10_a_node_is_decided_once(company: Company) -> None:
     company.sato.post(f"/approvals/{case['id']}/approve", {"node": "SUPERVISOR"})
 
     for act, body in (("approve", {"node": "SUPERVISOR"}), ("reject", {"node": "SUPERVISOR", "reason": "no"})):
-        again = company.sato.refused("ALREADY_DECIDED", "POST", f"/approvals/{case['id']}/{act}", body)
+        again = company.sato.assert_refused("ALREADY_DECIDED", "POST", f"/approvals/{case['id']}/{act}", body)
         assert (again["field"], again["state"]) == ("node", "SUPERVISOR")
     company.chen.post(f"/approvals/{case['id']}/approve", {"node": "FINANCE"})
     await_status(company.li, order, "SHIPPED")
-    company.chen.refused("ALREADY_DECIDED", "POST", f"/approvals/{case['id']}/approve", {"node": "FINANCE"})
+    company.chen.assert_refused("ALREADY_DECIDED", "POST", f"/approvals/{case['id']}/approve", {"node": "FINANCE"})
 
     history = company.sato.get(f"/approvals/{case['id']}")["decisions"]
     assert [(entry["node"], entry["by"], entry["decision"]) for entry in history] == [
@@ -542,7 +542,7 @@ def test_apr_11_a_closed_case_takes_no_decision(company: Company) -> None:
         case = await_case(company.sato, order, "SUPERVISOR")
         assert company.li.post(f"/orders/{order}/{act}", body)["status"] == status
         case_becomes_closed(company, case["id"])
-        late = company.sato.refused("INVALID_STATE", "POST", f"/approvals/{case['id']}/approve")
+        late = company.sato.assert_refused("INVALID_STATE", "POST", f"/approvals/{case['id']}/approve")
         assert late["state"] == "CLOSED"
         page = order_page(company.li, order)
         assert (page["status"], page["shipment"]) == (status, None)
@@ -556,10 +556,10 @@ def test_apr_12_supervisors_approve_only_their_peoples_orders_and_nobody_their_o
     case = await_case(company.admin, order, "SUPERVISOR")
     path = f"/approvals/{case['id']}/approve"
 
-    company.sato.refused("FORBIDDEN", "POST", path, {"node": "SUPERVISOR"})
-    company.chen.refused("FORBIDDEN", "POST", path, {"node": "SUPERVISOR"})
+    company.sato.assert_refused("FORBIDDEN", "POST", path, {"node": "SUPERVISOR"})
+    company.chen.assert_refused("FORBIDDEN", "POST", path, {"node": "SUPERVISOR"})
     company.admin.post(path, {"node": "SUPERVISOR"})
-    refused = company.admin.refused("FORBIDDEN", "POST", path, {"node": "FINANCE"})  # two different persons
+    refused = company.admin.assert_refused("FORBIDDEN", "POST", path, {"node": "FINANCE"})  # two different persons
     assert refused["field"] == "case_id"
     company.chen.post(path, {"node": "FINANCE"})
     await_status(company.sato, order, "SHIPPED")
