@@ -141,13 +141,13 @@ def command_headers(sender: str, name: str, command_id: str, position: int, meta
 
 
 class Headers(Mapping[str, str]):
-    """A record's headers as text, decoded when asked for: most are never read."""
+    """A record's headers as text, decoded when asked for: most are never read.  What is no UTF-8 shows as �."""
 
     def __init__(self, raw: RawHeaders) -> None:
         self._raw = dict(raw)
 
     def __getitem__(self, name: str) -> str:
-        return self._raw[name].decode()
+        return (self._raw[name] or b"").decode(errors="replace")
 
     def __contains__(self, name: object) -> bool:
         return name in self._raw

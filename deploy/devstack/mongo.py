@@ -42,6 +42,8 @@ class Mongo(Server):
             *("--oplogSize", "512"),
             "--nounixsocket",
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            # What a killed projector had begun holds its documents until this is over; the default is 60 s.
+            *("--setParameter", "transactionLifetimeLimitSeconds=10"),
         ]
 
     def check(self) -> None:

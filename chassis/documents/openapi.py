@@ -1,0 +1,298 @@
+"""openapi.yaml: every command, its bulk form and every query as operations (OpenAPI 3.1)."""
+
+import re
+import sys
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from chassis.api import JSON, MAX_BULK, PROBLEM, TYPES, kebab
+from chassis.consistency import HEADER
+from chassis.documents.query_docs import QueryDoc
+from chassis.json_schema import JsonSchema, components, docstring
+from contracts.declare import CommandSpec, Registry
+from contracts.errors import STATUS
+
+API_VERSION = "1.0.0"
+
+
+def ref(name: str, kind: str = "schemas") -> dict[str, str]:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+KEY_SCHEMA = {"type": "string", "pattern": "^[!-~]{1,200}$", "examples": ["order-form-7c9e6679"]}
+ETAG_SCHEMA = {"type": "string", "pattern": r'^((W/)?"[0-9]{1,18}"|\*)$', "examples": ['"3"']}
+_POSITION = r"[a-z]{1,40}\.events:[0-9]{1,4}=[0-9]{1,18}"
+TOKEN_SCHEMA = {
+    "type": "string",
+    "pattern": f"^{_POSITION}(,{_POSITION}){{0,99}}$",
+    "examples": ["orders.events:3=1234"],
+}
+
+PARAMETERS: dict[str, Any] = {
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A repeat with the same key and body returns the first answer and changes nothing; "
+        "with another body it is refused.",
+        "schema": KEY_SCHEMA,
+    },
+    "IfMatch": {
+        "name": "If-Match",
+        "in": "header",
+        "description": "The ETag of the record as it was read; refused with VERSION_CONFLICT when it has changed.",
+        "schema": ETAG_SCHEMA,
+    },
+    "Consistency": {
+        "name": HEADER,
+        "in": "header",
+        "description": "The token of an earlier answer: what it tells of is waited for.",
+        "schema": TOKEN_SCHEMA,
+    },
+}
+HEADERS: dict[str, Any] = {
+    "ETag": {"description": "The record's version, for If-Match.", "schema": {"type": "string"}},
+    HEADER: {"description": "A token: whoever sends it back sees at least this.", "schema": {"type": "string"}},
+    "Location": {"description": "Where the new record is found.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "The scheme to use.", "schema": {"type": "string"}},
+}
+PROBLEMS: dict[HTTPStatus, str] = {
+    HTTPStatus.BAD_REQUEST: "Invalid",
+    HTTPStatus.UNAUTHORIZED: "Unauthenticated",
+    HTTPStatus.FORBIDDEN: "Forbidden",
+    HTTPStatus.NOT_FOUND: "NotFound",
+    HTTPStatus.CONFLICT: "Conflict",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "TooLarge",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "FileType",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Unavailable",
+}
+NOT_OF_BULK = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
+NOT_OF_QUERIES = {HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+PROBLEM_HEADERS = {HTTPStatus.UNAUTHORIZED: "WWW-Authenticate", HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After"}
+ANSWERS: dict[str, JsonSchema] = {
+    "CommandAnswer": {
+        "description": "The record a command changed, and what the command tells besides.",
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "version": {"type": "integer", "minimum": 0}},
+        "required": ["id", "version"],
+        "additionalProperties": True,
+    },
+    "BulkAnswer": {
+        "description": "One result per item, in their order; each item is carried out or refused by itself.",
+        "type": "object",
+        "properties": {
+            "results": {
+                "type": "array",
+                "maxItems": MAX_BULK,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "status": {"type": "integer", "minimum": 200, "maximum": 599},
+                        "body": {"anyOf": [ref("CommandAnswer"), ref("Problem")]},
+                    },
+                    "required": ["status", "body"],
+                },
+            }
+        },
+        "required": ["results"],
+    },
+    "Freshness": {
+        "description": "Everything that happened up to this moment is in the answer; null: nothing has happened yet.",
+        "type": "object",
+        "properties": {"as_of": {"type": ["string", "null"], "format": "date-time"}},
+        "required": ["as_of"],
+    },
+    "Problem": {
+        "description": "A refusal (RFC 9457): it changed nothing.  `field` or `state` is what is at fault.",
+        "type": "object",
+        "properties": {
+            "type": {"type": "string", "examples": ["urn:salestream:error:VALIDATION"]},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "code": {"type": "string", "enum": list(STATUS)},
+            "detail": {"type": "string"},
+            "field": {"type": "string"},
+            "state": {"type": "string"},
+            "correlation_id": {"type": "string"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "field": {"type": "string"},
+                        "messages": {"type": "array", "items": {"type": "string"}},
+                    },
+                    "required": ["field", "messages"],
+                },
+            },
+        },
+        "required": ["type", "title", "status", "code", "detail"],
+    },
+}
+
+
+def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document: every public command, its bulk form, and every query."""
+    commands = [spec for spec in registry.commands.values() if spec.is_public]
+    queries = list(queries)
+    schemas = components([spec.cls for spec in commands], "input")
+    paths: dict[str, dict[str, Any]] = {}
+    for spec in commands:
+        paths.setdefault(str(spec.path), {})[str(spec.method).lower()] = _command_operation(spec, schemas)
+    for spec in commands:
+        paths[f"/bulk/{kebab(spec.name)}"] = {"post": _bulk_operation(spec)}
+    for query in queries:
+        paths.setdefault(query.path, {})[query.method.lower()] = _query_operation(query)
+    services = sorted({spec.service for spec in commands} | {query.service for query in queries})
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Salestream",
+            "version": API_VERSION,
+            "description": "Commands change one record and answer with its new version; queries read views, which "
+            "follow a moment later: send the token of an answer back to wait for it.",
+        },
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "tags": [{"name": name, "description": _about_service(name)} for name in services],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "parameters": PARAMETERS,
+            "headers": HEADERS,
+            "responses": {name: _problem(status) for status, name in PROBLEMS.items()},
+            "schemas": {**schemas, **ANSWERS},
+        },
+    }
+
+
+def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dict[str, Any]:
+    """One command.  Adds a schema for its body where the path carries some of its fields."""
+    whole = schemas[spec.name]
+    in_path = re.findall(r"{(\w+)}", str(spec.path))
+    headers = ["IdempotencyKey", *([] if spec.creates else ["IfMatch"]), "Consistency"]
+    operation: dict[str, Any] = {
+        **_about(spec.name, spec.service, docstring(spec.cls), spec.permission),
+        "parameters": [
+            *({"name": n, "in": "path", "required": True, "schema": whole["properties"][n]} for n in in_path),
+            *(ref(name, "parameters") for name in headers),
+        ],
+    }
+    left = {name: schema for name, schema in whole["properties"].items() if name not in in_path}
+    required = [name for name in whole.get("required", []) if name in left]
+    if left and spec.method != "DELETE":
+        body = spec.name
+        if in_path:
+            body = f"{spec.name}Body"
+            schemas[body] = {**whole, "properties": left, "required": required}
+            if not required:
+                del schemas[body]["required"]
+        operation["requestBody"] = {
+            "required": bool(required),
+            "content": {JSON: {"schema": ref(body)}},
+        }
+    status, what = ("201", "Created.") if spec.creates else ("200", "Done.")
+    told = ["ETag", HEADER, *(["Location"] if spec.creates else [])]
+    operation["responses"] = {
+        status: {
+            "description": what,
+            "headers": {name: ref(name, "headers") for name in told},
+            "content": {JSON: {"schema": ref("CommandAnswer")}},
+        },
+        **_problems(),
+    }
+    return operation
+
+
+def _bulk_operation(spec: CommandSpec) -> dict[str, Any]:
+    item = {
+        "type": "object",
+        "properties": {
+            "command": ref(spec.name),
+            "idempotency_key": {**KEY_SCHEMA, "type": ["string", "null"]},
+            "if_match": {**ETAG_SCHEMA, "type": ["string", "null"]},
+        },
+        "required": ["command"],
+        "additionalProperties": False,
+    }
+    items = {"type": "array", "minItems": 1, "maxItems": MAX_BULK, "items": item}
+    body = {"type": "object", "properties": {"items": items}, "required": ["items"]}
+    text = f"{spec.name} for up to {MAX_BULK} records.  Each item is carried out or refused by itself."
+    return {
+        **_about(f"Bulk{spec.name}", spec.service, text, spec.permission),
+        "parameters": [ref("Consistency", "parameters")],
+        "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
+        "responses": {
+            "200": {
+                "description": "A result per item.",
+                "headers": {HEADER: ref(HEADER, "headers")},
+                "content": {JSON: {"schema": ref("BulkAnswer")}},
+            },
+            **_problems(NOT_OF_BULK),
+        },
+    }
+
+
+def _query_operation(query: QueryDoc) -> dict[str, Any]:
+    fresh: JsonSchema = {
+        "type": "object",
+        "properties": {"freshness": ref("Freshness")},
+        "required": ["freshness"],
+    }
+    if query.is_list:
+        fresh["properties"] |= {
+            "items": {"type": "array", "items": query.row_schema},
+            "next": {"type": ["string", "null"], "description": "The cursor of the next page; null after the last."},
+            "total": {"type": "integer", "minimum": 0, "description": "How many there are; only if asked for."},
+        }
+        fresh["required"] += ["items", "next"]
+    told = [HEADER] if query.is_list else ["ETag", HEADER]
+    schema = fresh if query.is_list else {"allOf": [query.row_schema, fresh]}
+    content: dict[str, Any] = {JSON: {"schema": schema}}
+    if query.export:
+        content |= {"text/csv": {"schema": {"type": "string"}}, TYPES["xlsx"]: {}}
+    found = {
+        "description": "Found.",
+        "headers": {name: ref(name, "headers") for name in told},
+        "content": content,
+    }
+    return {
+        **_about(query.operation_id, query.service, query.summary, query.permission),
+        "parameters": [*query.params, ref("Consistency", "parameters")],
+        "responses": {"200": found, **_problems(NOT_OF_QUERIES)},
+    }
+
+
+def _about(operation_id: str, service: str, text: str, permission: str) -> dict[str, Any]:
+    return {
+        "operationId": operation_id,
+        "tags": [service],
+        "summary": first_sentence(text),
+        "description": text,
+        "x-permission": permission,
+    }
+
+
+def _problems(without: Iterable[HTTPStatus] = ()) -> dict[str, Any]:
+    return {str(int(status)): ref(name, "responses") for status, name in PROBLEMS.items() if status not in set(without)}
+
+
+def _problem(status: HTTPStatus) -> dict[str, Any]:
+    codes = ", ".join(code for code, its_status in STATUS.items() if its_status == status)
+    return {
+        "description": f"Refused: {codes}.",
+        **({"headers": {name: ref(name, "headers")}} if (name := PROBLEM_HEADERS.get(status)) else {}),
+        "content": {PROBLEM: {"schema": ref("Problem")}},
+    }
+
+
+def _about_service(name: str) -> str:
+    module = sys.modules.get(f"contracts.{name}")
+    return first_sentence((module and module.__doc__) or name)
+
+
+def first_sentence(text: str) -> str:
+    """The text up to its first full stop, on one line."""
+    return " ".join(re.split(r"[.:](?:\s|$)", text, maxsplit=1)[0].split())

@@ -1,0 +1,112 @@
+"""What the documents tell of queries, derived from views."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+from chassis.json_schema import JsonSchema, docstring
+from chassis.queries import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
+from chassis.views import Range, View
+
+
+@dataclass(frozen=True)
+class QueryDoc:
+    """What the documents tell of a query.
+
+    `params` are OpenAPI parameter objects; `row_schema` describes one row and must be open, since a single row is
+    answered together with its freshness.
+    """
+
+    path: str
+    operation_id: str
+    service: str
+    summary: str
+    permission: str
+    row_schema: JsonSchema
+    params: list[dict[str, Any]] = field(default_factory=list)
+    is_list: bool = True
+    export: bool = False
+    method: str = "GET"
+
+
+def query_docs(view: View) -> list[QueryDoc]:
+    """The operations of a view: its list, one row, or both."""
+    row = row_schema(view.row)
+    summary = docstring(view.row)
+    found: list[QueryDoc] = []
+    if view.is_list:
+        found.append(
+            QueryDoc(view.path, view.name, "reports", summary, view.permission, row, list_parameters(view), export=True)
+        )
+    path = f"{view.path}/{{{view.detail}}}" if view.detail else view.path
+    if view.detail or not view.is_list:
+        name = f"{view.name}_one" if view.detail else view.name
+        parameter = {
+            "name": path.rpartition("{")[2].rstrip("}"),
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"},
+        }
+        found.append(QueryDoc(path, name, "reports", summary, view.permission, row, [parameter], is_list=False))
+    return found
+
+
+ROW_TYPES: dict[Any, JsonSchema] = {
+    UUID: {"type": "string", "format": "uuid"},
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    bool: {"type": "boolean"},
+    Decimal: {"type": "string", "description": "a decimal number"},
+    date: {"type": "string", "format": "date"},
+    datetime: {"type": "string", "format": "date-time"},
+}
+
+
+def row_schema(row: type) -> JsonSchema:
+    """The schema of a view's row; open, and every field may be null: it may not have happened yet."""
+    hints = get_type_hints(row)
+    return {"type": "object", "properties": {name: _row_type(hint) for name, hint in hints.items()}}
+
+
+def _row_type(hint: Any) -> JsonSchema:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is list:
+        inner = {"type": "object"} if get_origin(arguments[0]) is dict else ROW_TYPES[arguments[0]]
+        return {"type": ["array", "null"], "items": inner}
+    if origin is dict:
+        return {"type": ["object", "null"]}
+    if origin is Literal:
+        return {"type": ["string", "null"], "enum": [*arguments, None]}
+    if arguments:
+        return _row_type(next(argument for argument in arguments if argument is not NoneType))
+    found = ROW_TYPES[hint]
+    return {**found, "type": [found["type"], "null"]}
+
+
+RANGE_SCHEMAS: dict[type, JsonSchema] = {
+    date: {"type": "string", "format": "date"},
+    Decimal: {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,2})?$"},
+    int: {"type": "string", "pattern": "^-?[0-9]{1,15}$"},
+}
+
+
+def list_parameters(view: View) -> list[dict[str, Any]]:
+    """The query parameters of a list: its filters, then order and pages."""
+    sorts = [name.lstrip("-") for name in view.sorts]
+    schemas: dict[str, JsonSchema] = {}
+    for name, rule in view.filters.items():
+        if isinstance(rule, Range):
+            schemas[f"{name}_from"] = schemas[f"{name}_to"] = RANGE_SCHEMAS[rule.kind]
+        else:
+            schemas[name] = {"type": "string", "maxLength": 500}
+    schemas |= {
+        "sort": {"type": "string", "enum": [*sorts, *(f"-{name}" for name in sorts)]},
+        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        "cursor": {"type": "string", "description": "`next` of the page before"},
+        "count": {"type": "string", "enum": ["true", "false"], "description": "true: tell the total too"},
+        "format": {"type": "string", "enum": list(FORMATS)},
+    }
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in schemas.items()]
