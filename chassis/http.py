@@ -114,13 +114,19 @@ def _from_werkzeug(request: WerkzeugRequest, max_body: int) -> HttpRequest:
     headers["content-type"] = environ.get("CONTENT_TYPE", "")
 
     def body() -> bytes:
-        request.max_content_length = max_body
+        request.max_content_length = max_body + 1  # werkzeug cuts a chunked body off here without a word
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            environ["wsgi.input_terminated"] = True  # eventlet's stream ends with the last chunk: werkzeug may read it
+        too_large = Refused("TOO_LARGE", f"The body may have at most {max_body} bytes.")
         try:
-            return request.get_data(cache=False)
+            data = request.get_data(cache=False)
         except RequestEntityTooLarge as error:
-            raise Refused("TOO_LARGE", f"The body may have at most {max_body} bytes.") from error
-        except (OSError, ValueError) as error:
+            raise too_large from error
+        except (HTTPException, OSError, ValueError) as error:
             raise Refused("VALIDATION", "The body could not be read to its end.") from error
+        if len(data) > max_body:
+            raise too_large
+        return data
 
     path: Mapping[str, str] = request.path_values  # type: ignore[attr-defined]
     return HttpRequest(headers, path, {name: request.args.getlist(name) for name in request.args}, body)

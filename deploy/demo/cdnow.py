@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from deploy.demo.errors import DemoError
+from deploy.devstack.stack import REPOSITORY_ROOT
 
 PACKAGE = "Lifetimes==0.11.3"
 MEMBER = "lifetimes/datasets/CDNOW_sample.txt"
@@ -26,6 +27,7 @@ SHA256 = "6fae10155c0b0ba363c2c386e30f77990d22328220efd862a5edd1443420d94a"
 ROWS = 6_919
 
 INSTALL_SECONDS = 300
+BOOTSTRAP = REPOSITORY_ROOT / ".bootstrap" / "bin"  # where `make setup` puts a uv if the machine has none
 CENT = Decimal("0.01")
 _ROW = re.compile(r" (?P<customer>\d{5}) \d{4} (?P<day>\d{8}) (?P<quantity>[ \d]\d) {1,4}(?P<amount>\d{1,3}\.\d\d)")
 
@@ -164,8 +166,9 @@ def _fetch(path: Path) -> None:
 
 def _installers() -> Iterator[list[str]]:
     """The commands that install a package: uv (environments made by it have no pip), else a pip."""
-    if uv := shutil.which("uv"):
-        yield [uv, "pip", "install", "--python", sys.executable]
+    for name in ("uv", BOOTSTRAP / "uv"):
+        if uv := shutil.which(name):
+            yield [uv, "pip", "install", "--python", sys.executable]
     base = str(Path(sys.base_prefix) / "bin" / "python3")
     for python in dict.fromkeys([sys.executable, base]):
         if shutil.which(python) and _has(python, "uv"):

@@ -1,7 +1,6 @@
 """What the demo prints at its end: the figures, the life of one order, and where to look next."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -117,13 +116,10 @@ def _entries(page: Mapping[str, Any]) -> Iterator[tuple[datetime, str, str, str]
 
 def print_next(console: Console, system: LocalSystem, run: Run, order_id: str, database: str) -> None:
     address, here = system.api.own_address, Path.cwd()
-    python = _short(Path(sys.executable), here)
-    salestream = _short(Path(sys.executable).with_name("salestream"), here)
     get = 'curl -s -H "Authorization: Bearer $TOKEN"'
     text = f"""
 Where to look next
-  the settings         set -a; eval "$({python} -m deploy.local env)"; set +a
-  sign in              TOKEN=$({salestream} token mei)
+  sign in              TOKEN=$(make -s token USER=mei)
   that order           {get} {address}/orders/{order_id}
   this run's biggest   {get} '{address}/orders?channel={run.name}&sort=-amount&limit=5'
   sales of a month     {get} '{address}/reports/sales-by-day?day_from=1997-01-01&day_to=1997-01-31&sort=day'

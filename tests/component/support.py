@@ -7,20 +7,22 @@ import random
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import psutil
+from kafka import KafkaAdminClient, KafkaProducer
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, stop_after_delay, wait_fixed
 
 from chassis.auth import Principal, issue
+from chassis.catalogue import Catalogue
 from chassis.config import Config
 from chassis.consistency import HEADER, Token
 from chassis.demo_users import demo_user
-from chassis.process import Process
+from chassis.kafka import Incoming, PartitionReader, create_topics, producer
 from chassis.store import EventStore, open_store
 from contracts.declare import REGISTRY
 from deploy.local.system import LocalSystem
@@ -242,7 +244,7 @@ class Person:
             if cursor is None:
                 return rows
 
-    def refused(self, code: str, method: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
+    def assert_refused(self, code: str, method: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
         """A request that is refused with this code; returns the problem."""
         return problem_of(self.send(method, path, body, **more), code)
 
@@ -331,11 +333,58 @@ def stores(config: Config, names: tuple[str, ...] = SERVICES) -> Iterator[dict[s
             store.close()
 
 
-@contextmanager
-def process_of(config: Config) -> Iterator[Process]:
-    """A process's shared parts, closed at the end."""
-    process = Process(config)
-    try:
-        yield process
-    finally:
-        process.close()
+# -- Kafka ------------------------------------------------------------------------------------------------------------
+
+
+class KafkaBench:
+    """A Kafka for one test: its topics are made anew."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._producer: KafkaProducer | None = None
+
+    def empty(self) -> None:
+        """Delete all topics and create those of the contracts."""
+        admin = KafkaAdminClient(bootstrap_servers=self.config.kafka_bootstrap_servers)
+        try:
+            if old := [name for name in admin.list_topics() if not name.startswith("__")]:
+                admin.delete_topics(old)
+
+            def gone() -> None:
+                assert not set(old) & set(admin.list_topics())
+
+            eventually(gone)
+        finally:
+            admin.close()
+        create_topics(self.config, Catalogue.read().groups())
+
+    @property
+    def producer(self) -> KafkaProducer:
+        if self._producer is None:
+            self._producer = producer(self.config)
+        return self._producer
+
+    def send(
+        self, topic: str, key: str, value: bytes, headers: Sequence[tuple[str, bytes]], partition: int | None = None
+    ) -> None:
+        self.producer.send(topic, value=value, key=key.encode(), headers=list(headers), partition=partition).get(30)
+
+    def records(self, topic: str) -> list[Incoming]:
+        """All records a topic holds, each partition's in order."""
+        reader = PartitionReader(self.config, "test", [topic], {})
+        found: list[Incoming] = []
+        try:
+            reader.seek({})
+            ends = {source: end for source, end in reader.end_offsets().items() if end}
+            while ends:
+                for record in reader.poll(200):
+                    if record.offset + 1 >= ends.get(record.source, 0):
+                        ends.pop(record.source, None)
+                    found.append(record)
+        finally:
+            reader.close()
+        return found
+
+    def close(self) -> None:
+        if self._producer is not None:
+            self._producer.close(timeout=10)

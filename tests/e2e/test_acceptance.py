@@ -188,7 +188,9 @@ def test_acc_38_an_order_of_5001_ships_after_both_approvals(company: Company) ->
     assert company.li.post(f"/orders/{order}/submit")["status"] == "PENDING_APPROVAL"
     case = await_case(company.sato, order, "SUPERVISOR")
     assert case["route"] == ["SUPERVISOR", "FINANCE"]
-    early = company.chen.assert_refused("INVALID_STATE", "POST", f"/approvals/{case['id']}/approve", {"node": "FINANCE"})
+    early = company.chen.assert_refused(
+        "INVALID_STATE", "POST", f"/approvals/{case['id']}/approve", {"node": "FINANCE"}
+    )
     assert early["state"] == "SUPERVISOR"
     first = company.sato.post(f"/approvals/{case['id']}/approve", {"node": "SUPERVISOR", "comment": "good"})
     assert (first["status"], first["due"]) == ("OPEN", "FINANCE")
@@ -298,7 +300,7 @@ def test_acc_42_the_order_page_shows_status_shipment_and_payment(company: Compan
     assert all(entry["at"] and entry["by"] for entry in page["history"])
 
 
-# -- what stands beside the main road -----------------------------------------------------------------------------------
+# -- what stands beside the main road ---
 
 
 def test_ord_14_an_order_on_hold_ships_after_restocking_and_retry(company: Company) -> None:

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from component.support import (
     Company,
+    KafkaBench,
     Person,
     add_customer,
     add_product,
@@ -35,7 +36,6 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from chassis.commands import CommandSent
 from chassis.config import Config
 from chassis.consistency import HEADER
-from chassis.kafka import Incoming, PartitionReader
 from chassis.relay import COMMAND_SENT
 from chassis.store import EventStore
 from contracts.approvals import case_id_of
@@ -95,8 +95,7 @@ class SplitSystem(LocalSystem):
             kinds = (RelayProcess, ProjectorProcess, SagaProcess)
             ports = free_ports(len(kinds))
             self._parts: list[RoleProcess] = [
-                kind(self.home, port, self.api.timeout, self.settings)
-                for kind, port in zip(kinds, ports, strict=True)
+                kind(self.home, port, self.api.timeout, self.settings) for kind, port in zip(kinds, ports, strict=True)
             ]
         return self._parts
 
@@ -310,21 +309,7 @@ def public_events(store: EventStore) -> dict[str, bytes]:
 def on_kafka(config: Config, topic: str) -> dict[str, bytes]:
     """ce_id -> value of all records of a topic; a repeat must be equal to the first."""
     found: dict[str, bytes] = {}
-    for record in read_topic(config, topic):
+    for record in KafkaBench(config).records(topic):
         assert record.poison is None
         assert found.setdefault(record.id, record.value) == record.value
     return found
-
-
-def read_topic(config: Config, topic: str) -> Iterator[Incoming]:
-    reader = PartitionReader(config, "test", [topic], {})
-    try:
-        reader.seek({})
-        ends = {source: end for source, end in reader.end_offsets().items() if end}
-        while ends:
-            for record in reader.poll(200):
-                if record.offset + 1 >= ends.get(record.source, 0):
-                    ends.pop(record.source, None)
-                yield record
-    finally:
-        reader.close()

@@ -6,7 +6,6 @@ No HTTP and no Kafka; fsync is on.  Each command writes one order: one event, af
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -27,7 +26,7 @@ from services.inventory.domain import StockItem, stock_id
 from services.orders.application import SERVICE as ORDERS
 
 from .data import OPENING_STOCK, PRICES, PRODUCT_COUNT, Data
-from .report import Bar, Broken, Figure, Report, ratios
+from .report import Bar, Broken, Figure, Pace, Report, Stopwatch, ratios
 
 CALLERS = 64
 ANSWER_SECONDS = 120.0
@@ -42,27 +41,27 @@ class Lab:
         self.store = open_store(service.name, config)
         self._alone = Writer(service, self.store)
 
-    def one_at_a_time(self, requests: Sequence[Request]) -> float:
-        """Commands per second of one caller, each command a commit of its own."""
-        started = time.perf_counter()
-        for request in requests:
-            self._alone.execute([request])
-            request.future.result(0)
-        return len(requests) / (time.perf_counter() - started)
+    def one_at_a_time(self, requests: Sequence[Request]) -> Pace:
+        """One caller, each command a commit of its own."""
+        with Stopwatch() as watch:
+            for request in requests:
+                self._alone.execute([request])
+                request.future.result(0)
+        return watch.of(len(requests))
 
-    def callers(self, requests: Sequence[Request]) -> float:
-        """Commands per second of 64 callers who each wait for their answer before the next command."""
+    def callers(self, requests: Sequence[Request]) -> Pace:
+        """64 callers who each wait for their answer before the next command."""
         with _Running(self._service, self.store) as writer:
             return run_callers(writer, requests)
 
-    def bulk(self, requests: Sequence[Request]) -> float:
-        """Commands per second when all are handed over at once."""
+    def bulk(self, requests: Sequence[Request]) -> Pace:
+        """All commands handed over at once."""
         with _Running(self._service, self.store) as writer:
-            started = time.perf_counter()
-            writer.submit_all(requests)
-            for request in requests:
-                request.future.result(ANSWER_SECONDS)
-            return len(requests) / (time.perf_counter() - started)
+            with Stopwatch() as watch:
+                writer.submit_all(requests)
+                for request in requests:
+                    request.future.result(ANSWER_SECONDS)
+            return watch.of(len(requests))
 
     def event_bytes(self) -> float:
         """The mean size of the events stored first."""
@@ -84,7 +83,7 @@ class _Running:
         self._writer.stop()
 
 
-def run_callers(writer: Writer, requests: Sequence[Request]) -> float:
+def run_callers(writer: Writer, requests: Sequence[Request]) -> Pace:
     """Share the requests out to 64 threads (greenlets, where eventlet has patched threading)."""
     go = threading.Event()
 
@@ -96,15 +95,14 @@ def run_callers(writer: Writer, requests: Sequence[Request]) -> float:
     threads = [threading.Thread(target=call, args=(requests[number::CALLERS],)) for number in range(CALLERS)]
     for thread in threads:
         thread.start()
-    started = time.perf_counter()
-    go.set()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - started
+    with Stopwatch() as watch:
+        go.set()
+        for thread in threads:
+            thread.join()
     failed = [request for request in requests if not request.future.done() or request.future.exception()]
     if failed:
         raise Broken(f"{len(failed)} of {len(requests)} commands failed")
-    return len(requests) / seconds
+    return watch.of(len(requests))
 
 
 class PlainOrder(Aggregate):
@@ -129,11 +127,11 @@ class Naive:
         self._application: Application[UUID] = Application(env=env)
         self._data = data
 
-    def one_at_a_time(self, count: int) -> float:
-        started = time.perf_counter()
-        for number in range(count):
-            self._application.save(self._order(number))
-        return count / (time.perf_counter() - started)
+    def one_at_a_time(self, count: int) -> Pace:
+        with Stopwatch() as watch:
+            for number in range(count):
+                self._application.save(self._order(number))
+        return watch.of(count)
 
     def stored(self) -> int:
         return self._application.recorder.max_notification_id() or 0
@@ -166,7 +164,7 @@ def measure_sqlite(report: Report, folder: Path, data: Data, repetitions: int, s
     naive = Naive(folder, data)
     naive.one_at_a_time(100)
     lab.one_at_a_time(data.create_orders(100))
-    rows: dict[str, list[float]] = {name: [] for name in ("naive", "single", "callers", "greenlets", "bulk")}
+    rows: dict[str, list[Pace]] = {name: [] for name in ("naive", "single", "callers", "greenlets", "bulk")}
     for number in range(repetitions):
         rows["naive"].append(naive.one_at_a_time(few))
         rows["single"].append(lab.one_at_a_time(data.create_orders(few)))
@@ -178,13 +176,15 @@ def measure_sqlite(report: Report, folder: Path, data: Data, repetitions: int, s
     report.about["event_bytes"] = round(lab.event_bytes())
     naive.close()
     lab.store.close()
-    single = rows["single"]
+    rates = {name: [pace.per_s for pace in paces] for name, paces in rows.items()}
+    single, naive_rates = rates["single"], rates["naive"]
     report.add(
-        Figure("appends_naive_per_s", rows["naive"]),
-        Figure("appends_single_per_s", single, "appends_naive_per_s", ratios(single, rows["naive"])),
-        _callers("appends_64_callers_per_s", rows["callers"], "appends_single_per_s", single),
-        _callers("appends_64_greenlets_per_s", rows["greenlets"], "appends_single_per_s", single),
-        _bulk("appends_bulk_per_s", rows["bulk"], "appends_single_per_s", single),
+        Figure("appends_naive_per_s", naive_rates),
+        Figure("appends_single_per_s", single, "appends_naive_per_s", ratios(single, naive_rates)),
+        _callers("appends_64_callers_per_s", rates["callers"], "appends_single_per_s", single),
+        _callers("appends_64_greenlets_per_s", rates["greenlets"], "appends_single_per_s", single),
+        _bulk("appends_bulk_per_s", rates["bulk"], "appends_single_per_s", single),
+        *(Figure(f"appends_{name}_cpu_us", [pace.cpu_us for pace in paces]) for name, paces in rows.items()),
     )
 
 
@@ -194,18 +194,20 @@ def measure_postgres(report: Report, url: str, data: Data, repetitions: int, sca
     data.teach_orders(lab.store)
     few, many, bulk = int(600 * scale), int(3_200 * scale), 5_000
     lab.one_at_a_time(data.create_orders(100))
-    rows: dict[str, list[float]] = {name: [] for name in ("single", "callers", "bulk")}
+    rows: dict[str, list[Pace]] = {name: [] for name in ("single", "callers", "bulk")}
     for _ in range(repetitions):
         rows["single"].append(lab.one_at_a_time(data.create_orders(few)))
         rows["callers"].append(lab.callers(data.create_orders(many)))
         rows["bulk"].append(lab.bulk(data.create_orders(bulk)))
     _require(lab.store.last_position(), 100 + (few + many + bulk) * repetitions, "orders in PostgreSQL")
     lab.store.close()
-    single, baseline = rows["single"], "appends_single_postgres_per_s"
+    rates = {name: [pace.per_s for pace in paces] for name, paces in rows.items()}
+    single, baseline = rates["single"], "appends_single_postgres_per_s"
     report.add(
         Figure(baseline, single),
-        _callers("appends_64_callers_postgres_per_s", rows["callers"], baseline, single),
-        _bulk("appends_bulk_postgres_per_s", rows["bulk"], baseline, single),
+        _callers("appends_64_callers_postgres_per_s", rates["callers"], baseline, single),
+        _bulk("appends_bulk_postgres_per_s", rates["bulk"], baseline, single),
+        *(Figure(f"appends_{name}_postgres_cpu_us", [pace.cpu_us for pace in paces]) for name, paces in rows.items()),
     )
 
 
@@ -222,7 +224,7 @@ def measure_hot_product(report: Report, folder: Path, data: Data, repetitions: i
     for number in range(repetitions):
         turns: list[tuple[list[float], list[UUID]]] = [(hot, one), (apart, each)]
         for values, products in turns if number % 2 else reversed(turns):
-            values.append(lab.callers(data.deductions(products)))
+            values.append(lab.callers(data.deductions(products)).per_s)
     for product in data.products:
         item = lab.store.load(StockItem, stock_id(product))
         sold = (one.count(product) + each.count(product)) * repetitions
@@ -242,7 +244,7 @@ def _bulk(key: str, values: list[float], baseline: str, single: list[float]) -> 
     return Figure(key, values, baseline, ratios(values, single), Bar(5_000, 10_000))
 
 
-def _greenlets(folder: Path, count: int, seed: int) -> float:
+def _greenlets(folder: Path, count: int, seed: int) -> Pace:
     """The same 64 callers as greenlets, as in the api process: in a process of its own, which eventlet patches."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.load.greenlets", str(folder), str(count), str(seed)],
@@ -254,19 +256,20 @@ def _greenlets(folder: Path, count: int, seed: int) -> float:
     )
     if done.returncode:
         raise Broken(f"the callers as greenlets failed:\n{done.stderr[-2000:]}")
-    return float(done.stdout)
+    per_s, cpu_us = done.stdout.split()
+    return Pace(float(per_s), float(cpu_us))
 
 
-def callers_in(folder: Path, count: int, seed: int) -> float:
-    """Commands per second of 64 callers on a fresh store in `folder`."""
+def callers_in(folder: Path, count: int, seed: int) -> Pace:
+    """64 callers on a fresh store in `folder`."""
     data = Data.of(seed)
     lab = Lab(ORDERS, Config(data_dir=str(folder)))
     data.teach_orders(lab.store)
     lab.callers(data.create_orders(CALLERS * 4))
-    rate = lab.callers(data.create_orders(count))
+    pace = lab.callers(data.create_orders(count))
     _require(lab.store.last_position(), CALLERS * 4 + count, "orders")
     lab.store.close()
-    return rate
+    return pace
 
 
 def _require(found: int, expected: int, what: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from chassis.store import open_store
@@ -11,7 +12,7 @@ from contracts.orders import OrderSubmitted
 from .client import Caller, Job, at_once, expect, run
 from .data import PRODUCT_COUNT, Data
 from .report import Bar, Broken, Figure, Report, ratios
-from .system import Bench
+from .system import Bench, Cpu
 
 CONNECTIONS = 32
 BULK = 500
@@ -25,32 +26,56 @@ def measure(report: Report, bench: Bench, data: Data, pairs: int, slice_size: in
     seeded = open_store("orders", config)
     data.teach_orders(seeded)
     seeded.close()
-    with bench.server("tests.load.server", "http") as address:
+    with bench.server("tests.load.server", "http") as (address, pid):
         caller = bench.caller("li", address)
         orders = data.ids(slice_size * (pairs + 1))
         create_drafts(address, caller, data, orders)
-        empty, submit = _slices(address, caller, orders, slice_size)
+        empty, submit = _slices(address, pid, caller, orders, slice_size)
     _check(len(orders), open_store("orders", config).notifications(0, 10 * len(orders)))
     report.add(
-        Figure("http_empty_post_per_s", empty),
-        Figure("http_submit_per_s", submit, "http_empty_post_per_s", ratios(submit, empty), Bar(0.8, of_ratio=True)),
+        Figure("http_empty_post_per_s", empty.rates),
+        Figure(
+            "http_submit_per_s",
+            submit.rates,
+            "http_empty_post_per_s",
+            ratios(submit.rates, empty.rates),
+            Bar(0.8, of_ratio=True),
+        ),
+        Figure("http_empty_post_cpu_us", [empty.cpu_us]),
+        Figure("http_submit_cpu_us", [submit.cpu_us], "http_empty_post_cpu_us", [submit.cpu_us / empty.cpu_us]),
     )
 
 
+@dataclass
+class Side:
+    """One kind of request: the rate of each slice, and the server's CPU for all of them."""
+
+    path: str
+    rates: list[float] = field(default_factory=list)
+    requests: int = 0
+    cpu_ms: float = 0.0
+
+    @property
+    def cpu_us(self) -> float:
+        return self.cpu_ms / self.requests * 1000
+
+
 def _slices(
-    address: tuple[str, int], caller: Caller, orders: Sequence[UUID], slice_size: int
-) -> tuple[list[float], list[float]]:
-    """Requests per second of each slice; the first pair warms up and does not count."""
-    empty: list[float] = []
-    submit: list[float] = []
+    address: tuple[str, int], pid: int, caller: Caller, orders: Sequence[UUID], slice_size: int
+) -> tuple[Side, Side]:
+    """Empty POSTs and submissions, a slice each in turns; the first pair warms up and does not count."""
+    empty, submit = Side("/bench/{}/empty"), Side("/orders/{}/submit")
     for number, start in enumerate(range(0, len(orders), slice_size)):
         own = orders[start : start + slice_size]
-        turns = [(empty, "/bench/{}/empty"), (submit, "/orders/{}/submit")]
-        for rates, path in turns if number % 2 else reversed(turns):
-            requests = [caller.request("POST", path.format(order), BODY) for order in own]
+        for side in (empty, submit) if number % 2 else (submit, empty):
+            requests = [caller.request("POST", side.path.format(order), BODY) for order in own]
+            used = Cpu({"server": pid})
             seconds = run(address, at_once(map(one_request, requests)), CONNECTIONS)
-            rates.append(len(own) / seconds)
-    return empty[1:], submit[1:]
+            if number:
+                side.rates.append(len(own) / seconds)
+                side.requests += len(own)
+                side.cpu_ms += used.milliseconds()["server"]
+    return empty, submit
 
 
 def one_request(request: bytes) -> Job:

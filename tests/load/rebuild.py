@@ -10,7 +10,7 @@ from chassis.rebuild import BATCH, Rebuild
 from chassis.views import View
 from contracts.declare import REGISTRY
 
-from .report import Bar, Broken, Figure, Report, ratios
+from .report import Bar, Broken, Figure, Report, Stopwatch, ratios
 from .system import Bench
 
 VIEW = "orders"
@@ -24,21 +24,27 @@ def measure(report: Report, bench: Bench, repetitions: int) -> None:
     rebuilt: list[float] = []
     consumed: list[float] = []
     events = 0
+    cpu: dict[str, list[float]] = {"consume": [], "rebuild": []}
     for _ in range(repetitions):
-        read, rate = _consume(bench, view)
+        with Stopwatch() as watch:
+            read, rate = _consume(bench, view)
         consumed.append(rate)
+        cpu["consume"].append(watch.of(read).cpu_us)
         rebuild = Rebuild(config, database, view, out=io.StringIO())
-        rebuild.run(switch=False)
+        with Stopwatch() as watch:
+            rebuild.run(switch=False)
         figures = rebuild.figures
         if figures is None or figures.differences or figures.events != read:
             raise Broken(f"the rebuilt view is not the live one: {figures}, {read} events on Kafka")
         differences = "not compared" if figures.differences is None else str(figures.differences)
         report.about["rebuild_differences"] = differences
         rebuilt.append(figures.events / figures.seconds)
+        cpu["rebuild"].append(watch.of(read).cpu_us)
         events = figures.events
     report.add(
         Figure("consume_events_per_s", consumed),
         Figure("rebuild_events_per_s", rebuilt, "consume_events_per_s", ratios(rebuilt, consumed), Bar(10_000, 25_000)),
+        *(Figure(f"{name}_event_cpu_us", values) for name, values in cpu.items()),
         Figure("rebuild_events", [events]),
     )
 

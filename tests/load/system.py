@@ -86,8 +86,8 @@ class Bench:
         shutil.rmtree(self.home, ignore_errors=True)
 
     @contextmanager
-    def server(self, module: str, folder: str) -> Iterator[tuple[str, int]]:
-        """A server of the benchmark as a process of its own: its address."""
+    def server(self, module: str, folder: str) -> Iterator[tuple[tuple[str, int], int]]:
+        """A server of the benchmark as a process of its own: its address and process id."""
         home = self.home / folder
         home.mkdir(exist_ok=True)
         address = (HOST, int(self.env["BENCH_PORT"]))
@@ -103,7 +103,7 @@ class Bench:
             )
         try:
             _wait_until_ready(process, address, home / "server.log")
-            yield address
+            yield address, process.pid
         finally:
             process.terminate()
             try:

@@ -1,0 +1,713 @@
+"""The event store and its writer: one suite over SQLite, PostgreSQL and memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from eventsourcing.persistence import OperationalError
+
+from chassis.auth import SYSTEM
+from chassis.config import Config, ConfigError
+from chassis.store import (
+    CommandResult,
+    Conflict,
+    EventStore,
+    MemoryRecorder,
+    Meta,
+    Notification,
+    Recorded,
+    ReplicaRow,
+    Transaction,
+    open_store,
+    recorded,
+)
+from chassis.testing import WAREHOUSE
+from chassis.writer import ATTEMPTS, Answer, Request, Writer
+from component.support import REPOSITORY_ROOT
+from contracts.errors import Refused
+from contracts.inventory import (
+    AddProduct,
+    AdjustStock,
+    DeductStock,
+    EditProduct,
+    Prices,
+    ProductAdded,
+    ReceiveStock,
+    StockDeducted,
+    StockLine,
+    StockShort,
+)
+from contracts.orders import CustomerSnapshot, OrderCreated, OrderLine
+from contracts.people import SALESTREAM
+from contracts.schemas import encode
+from contracts.types import Money
+from services.inventory.application import OPEN_ORDERS, SERVICE
+from services.inventory.domain import Product, StockItem, stock_id
+
+NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+TODAY = date(2026, 3, 2)
+META = msgspec.json.encode(Meta(at=NOW, command_id="c", correlation_id="c"))
+
+
+@dataclass
+class Bench:
+    """A store that can be opened several times, as several processes would."""
+
+    kind: str
+    config: Config
+    opened: list[EventStore] = field(default_factory=list)
+
+    def open(self) -> EventStore:
+        """One more connection to the same store; memory has but one."""
+        if self.kind == "memory" and self.opened:
+            return self.opened[0]
+        store = open_store("inventory", self.config)
+        self.opened.append(store)
+        return store
+
+    def close(self) -> None:
+        for store in self.opened:
+            store.close()
+
+
+def bench_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> Bench:
+    config = Config(event_store=kind, data_dir=str(folder))  # type: ignore[arg-type]
+    if kind == "postgres":
+        import psycopg
+
+        url = request.getfixturevalue("postgres_url")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS inventory CASCADE")
+        config = replace(config, postgres_url=url)
+    return Bench(kind, config)
+
+
+@pytest.fixture(params=["sqlite", "postgres", "memory"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    bench = bench_of(request.param, tmp_path, request)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """A store that two processes can share."""
+    bench = bench_of(request.param, tmp_path, request)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def store(bench: Bench) -> EventStore:
+    return bench.open()
+
+
+# -- the store alone --------------------------------------------------------------------------------------------------
+
+
+def added(id: UUID, version: int = 1, name: str = "iPhone 15 Pro 手机") -> Recorded:
+    fact = ProductAdded(
+        product_id=id,
+        attributes=add_command(id, name).attributes,
+        prices=PRICES,
+        alert_quantity=3,
+    )
+    return recorded(id, version, fact, META)
+
+
+@dataclass(frozen=True)
+class Named:
+    attributes: Any
+
+
+def add_command(id: UUID, name: str) -> Named:
+    from contracts.inventory import Attributes
+
+    return Named(Attributes(name=name, model="A1", brand="Apple"))
+
+
+def yuan(amount: str) -> Money:
+    return Money(amount=Decimal(amount), currency="CNY")
+
+
+PRICES = Prices(purchase=yuan("1.00"), sale=yuan("2.50"))
+
+
+def state_of(store: EventStore) -> tuple[Any, ...]:
+    """All that a refused commit must leave as it is."""
+    return (
+        [(n.position, n.aggregate_id, n.version, n.data) for n in store.notifications(0, 1_000)],
+        store.results(["r1", "r2"]),
+        store.row("names", "a"),
+        store.row("names", "b"),
+        store.position("offset:x"),
+        store.position("offset:y"),
+    )
+
+
+def test_what_is_committed_is_loaded_and_told_in_order(bench: Bench) -> None:
+    store, one, other = bench.open(), uuid4(), uuid4()
+    positions = store.commit(Transaction(events=[added(one), added(other), added(one, 2, "Second name")]))
+    assert positions == [1, 2, 3]
+
+    for reader in (store, bench.open()):
+        product = reader.load(Product, one)
+        assert product is not None
+        assert (product.id, product.version, product.attributes.name) == (one, 2, "Second name")
+        told = reader.notifications(0, 10)
+        assert [(n.position, n.aggregate_id, n.version) for n in told] == [(1, one, 1), (2, other, 1), (3, one, 2)]
+        assert told[0].type == "salestream.inventory.product-added.v1"
+        assert (told[0].key, told[0].data) == (str(one), added(one).data)  # the contract's very bytes
+        assert told[0].meta == msgspec.json.decode(META, type=Meta)
+        assert [n.position for n in reader.notifications(1, 1)] == [2]
+        assert reader.last_position() == 3
+        assert reader.position_of(one, 2) == 3
+        assert reader.position_of(one, 3) is None
+        assert reader.meta_at(one, 1) == told[0].meta
+        assert reader.meta_at(one, 3) is None
+
+
+def test_an_unknown_stream_is_none_and_one_of_another_kind_too(store: EventStore) -> None:
+    id = uuid4()
+    store.commit(Transaction(events=[added(id)]))
+    assert store.load(Product, uuid4()) is None
+    assert store.load(StockItem, id) is None
+    assert store.last_position() == 1
+
+
+def full(id: UUID) -> Transaction:
+    return Transaction(
+        events=[added(id)],
+        results=[CommandResult("r1", "f1", b"reply")],
+        rows=[ReplicaRow("names", "a", b"1"), ReplicaRow("names", "b", b"2")],
+        positions={"offset:x": 7, "offset:y": 9},
+    )
+
+
+def test_everything_of_a_commit_is_there_afterwards(bench: Bench) -> None:
+    bench.open().commit(full(uuid4()))
+    store = bench.open()
+    assert store.results(["r1", "r2"]) == {"r1": CommandResult("r1", "f1", b"reply")}
+    assert (store.row("names", "a"), store.row("names", "b"), store.row("other", "a")) == (b"1", b"2", None)
+    assert (store.position("offset:x"), store.position("offset:y"), store.position("none")) == (7, 9, None)
+    assert sorted(store.rows("names")) == [b"1", b"2"]
+
+    store.commit(Transaction(rows=[ReplicaRow("names", "a", b"new"), ReplicaRow("names", "b", None)]))
+    assert (store.row("names", "a"), store.row("names", "b")) == (b"new", None)
+
+
+def conflicts(store: EventStore, id: UUID) -> dict[str, Transaction]:
+    """Commits that must fail as a whole, each for one reason, with news of every sort."""
+    news = Transaction(
+        events=[added(uuid4())],
+        results=[CommandResult("r2", "f2", b"other")],
+        rows=[ReplicaRow("names", "a", None), ReplicaRow("names", "b", b"3")],
+        positions={"offset:x": 8, "offset:y": 10},
+    )
+    return {
+        "a version that exists": replace(news, events=[*news.events, added(id)]),
+        "one version twice": replace(news, events=[*news.events, *news.events]),
+        "a result that exists": replace(news, results=[*news.results, CommandResult("r1", "f9", b"x")]),
+        "a position not above the stored": replace(news, positions={"offset:y": 10, "offset:x": 7}),
+    }
+
+
+REASONS = ("a version that exists", "one version twice", "a result that exists", "a position not above the stored")
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_conflict_leaves_nothing(bench: Bench, reason: str) -> None:
+    store, id = bench.open(), uuid4()
+    store.commit(full(id))
+    before = state_of(store)
+    with pytest.raises(Conflict):
+        store.commit(conflicts(store, id)[reason])
+    assert state_of(store) == before
+    assert state_of(bench.open()) == before
+    assert store.commit(Transaction(events=[added(uuid4())]))[0] > 1  # and it still takes others
+
+
+def test_a_position_alone_can_go_back(bench: Bench) -> None:
+    store = bench.open()
+    store.set_position("relay", 10)
+    store.set_position("relay", 4)
+    assert bench.open().position("relay") == 4
+
+
+def test_a_record_too_large_for_kafka_is_refused_before_it_is_stored(store: EventStore) -> None:
+    with pytest.raises(Refused) as refusal:
+        added(uuid4(), name="x" * 1_000_000)
+    assert refusal.value.code == "TOO_LARGE"
+    assert store.last_position() == 0
+
+
+# -- two writers and a tailing reader ---------------------------------------------------------------------------------
+
+COMMITS = 150
+
+OTHER_PROCESS = """
+import sys
+from uuid import UUID
+from chassis.config import Config
+from chassis.store import open_store, Transaction, recorded
+from component.test_event_store import added, COMMITS
+from uuid import uuid4
+store = open_store("inventory", Config(event_store=sys.argv[1], data_dir=sys.argv[2], postgres_url=sys.argv[3]))
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(COMMITS):
+    store.commit(Transaction(events=[added(uuid4()), added(uuid4()), added(uuid4())]))
+store.close()
+"""
+
+
+def other_process(config: Config) -> subprocess.Popen[str]:
+    """A process of its own that commits to the store, three events at a time, once it is told to."""
+    tests = str(REPOSITORY_ROOT / "tests")
+    paths = f"import sys; sys.path[:0] = [{str(REPOSITORY_ROOT)!r}, {tests!r}]\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", paths + OTHER_PROCESS, config.event_store, config.data_dir, config.postgres_url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_tailing_reader_misses_nothing_of_two_processes(durable: Bench) -> None:
+    """The relay's life: it reads on from the last position it saw, while others commit."""
+    writer, reader = durable.open(), durable.open()
+    other = other_process(durable.config)
+    assert other.stdin and other.stdout
+    assert other.stdout.readline() == "ready\n"
+    seen: list[Notification] = []
+    done = threading.Event()
+
+    def tail() -> None:
+        while True:
+            last_round = done.is_set()
+            found = reader.notifications(seen[-1].position if seen else 0, 50)
+            seen.extend(found)
+            if last_round and not found:
+                return
+
+    with ThreadPoolExecutor(1) as pool:
+        tailing = pool.submit(tail)
+        try:
+            other.stdin.write("go\n")
+            other.stdin.flush()
+            for _ in range(COMMITS):
+                writer.commit(Transaction(events=[added(uuid4()), added(uuid4())]))
+            assert other.wait(timeout=120) == 0
+        finally:
+            other.kill()
+            other.wait()
+            done.set()
+        tailing.result(timeout=60)
+
+    positions = [event.position for event in seen]
+    assert positions == list(range(1, COMMITS * 5 + 1))
+    assert len({event.aggregate_id for event in seen}) == COMMITS * 5
+
+
+# -- the writer -------------------------------------------------------------------------------------------------------
+
+
+def request(command: Any, *, key: str | None = None, version: int | None = None, by: Any = WAREHOUSE) -> Request:
+    return Request(
+        command=command,
+        context=by.context(NOW, TODAY),
+        command_id=key or str(uuid4()),
+        remember=key is not None,
+        expected_version=version,
+    )
+
+
+def do(writer: Writer, command: Any, **more: Any) -> Answer:
+    """Carry out one command."""
+    asked = request(command, **more)
+    writer.execute([asked])
+    return asked.future.result(timeout=0)
+
+
+def outcome(future: Future[Answer]) -> str:
+    error = future.exception(timeout=60)
+    return "ok" if error is None else getattr(error, "code", repr(error))
+
+
+def new_product(opening: int = 0, **more: Any) -> AddProduct:
+    return AddProduct(name=f"Phone {uuid4()}", model="A1", brand="Apple", prices=PRICES, opening_stock=opening, **more)
+
+
+def deduct(product: UUID, quantity: int = 1) -> DeductStock:
+    lines = (StockLine(product_id=product, quantity=quantity),)
+    return DeductStock(order_id=uuid4(), round=1, attempt=1, lines=lines)
+
+
+def names(store: EventStore) -> Counter[str]:
+    """How many events of each type are stored."""
+    return Counter(event.type.rpartition(".")[0].rpartition(".")[2] for event in store.notifications(0, 100_000))
+
+
+def test_a_repeat_after_a_restart_gets_the_first_answer_and_stores_nothing(bench: Bench) -> None:
+    command = new_product(5)
+    first = do(Writer(SERVICE, bench.open()), command, key="k1")
+    restarted, before = Writer(SERVICE, bench.open()), bench.open().last_position()
+
+    again = do(restarted, command, key="k1")
+
+    assert again == first
+    assert again.positions and all(again.positions)
+    with pytest.raises(Refused) as refusal:
+        do(restarted, replace(command, opening_stock=6), key="k1")
+    assert (refusal.value.code, refusal.value.field) == ("DUPLICATE", "Idempotency-Key")
+    assert bench.open().last_position() == before
+
+
+def test_a_repeat_within_one_batch_is_done_once(store: EventStore) -> None:
+    writer, command = Writer(SERVICE, store), new_product(5)
+    both = [request(command, key="k1"), request(command, key="k1")]
+    writer.execute(both)
+    one, other = (each.future.result(timeout=0) for each in both)
+    assert one == other
+    assert names(store)["product-added"] == 1
+
+
+def test_one_bad_command_harms_no_neighbour(store: EventStore) -> None:
+    writer = Writer(SERVICE, store)
+    product = do(writer, new_product(5)).body["id"]
+    id = UUID(product)
+    taken = new_product()
+    batch = [
+        request(ReceiveStock(product_id=id, quantity=1, reason="a")),
+        request(ReceiveStock(product_id=uuid4(), quantity=1, reason="unknown")),
+        request(AdjustStock(product_id=id, change=-100, reason="too much")),
+        request(EditProduct(product_id=id, brand="Other"), version=7),
+        request(taken),
+        request(replace(taken, product_id=uuid4())),
+        request(object_that_breaks()),
+        request(AdjustStock(product_id=id, change=-6, reason="b")),
+    ]
+    writer.execute(batch)
+    assert [outcome(each.future) for each in batch[:6]] == [
+        "ok", "NOT_FOUND", "INSUFFICIENT_STOCK", "VERSION_CONFLICT", "ok", "DUPLICATE",
+    ]  # fmt: skip
+    assert outcome(batch[6].future).startswith("ZeroDivisionError")
+    assert outcome(batch[7].future) == "ok"
+    assert stock_of(store, id).on_hand == 0
+    assert stock_of(writer.store, id) == stock_of(store, id)
+    assert names(store)["stock-moved"] == 4  # two openings, one receipt, one adjustment
+    assert do(writer, ReceiveStock(product_id=id, quantity=2, reason="c")).body["on_hand"] == 2
+
+
+def object_that_breaks() -> Any:
+    """A command whose handler fails on a bug of ours."""
+
+    class Broken(int):
+        def __add__(self, other: object) -> int:
+            raise ZeroDivisionError("a bug")
+
+        __radd__ = __add__
+        __neg__ = __add__
+
+    return new_product(Broken(3))  # type: ignore[arg-type]
+
+
+def stock_of(store: EventStore, product: UUID) -> StockItem:
+    stock = store.load(StockItem, stock_id(product))
+    assert stock is not None
+    return stock
+
+
+class Lossy:
+    """A store whose commits are carried out but answered with an error, as when the reply is lost on the way."""
+
+    def __init__(self, store: EventStore, error: Callable[[], Exception], times: int = 1) -> None:
+        self._store, self._error, self.times = store, error, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def commit(self, transaction: Transaction) -> list[int]:
+        positions = self._store.commit(transaction)
+        if self.times > 0:
+            self.times -= 1
+            raise self._error()
+        return positions
+
+
+def test_a_commit_whose_reply_is_lost_is_answered_as_done_exactly_once(bench: Bench) -> None:
+    """The library repeats such a commit by itself, so it shows as a conflict with our own events (fault 6)."""
+    store = bench.open()
+    product = UUID(do(Writer(SERVICE, store), new_product(5)).body["id"])
+    lossy: Any = Lossy(store, lambda: Conflict("these events are stored already"))
+    writer = Writer(SERVICE, lossy)
+    batch = [request(AdjustStock(product_id=product, change=-1, reason=str(n))) for n in range(3)]
+
+    writer.execute(batch)
+
+    assert lossy.times == 0
+    answers = [each.future.result(timeout=0) for each in batch]
+    assert [answer.body["on_hand"] for answer in answers] == [4, 3, 2]
+    assert stock_of(store, product).on_hand == 2
+    assert names(store)["stock-moved"] == 4
+    newest = store.last_position()
+    assert answers[-1].positions == (newest,)
+    assert do(writer, AdjustStock(product_id=product, change=-1, reason="next")).body["on_hand"] == 1
+
+
+def test_a_lost_reply_that_shows_as_an_error_is_made_good_by_the_repeat(bench: Bench) -> None:
+    store = bench.open()
+    product = UUID(do(Writer(SERVICE, store), new_product(5)).body["id"])
+    lossy: Any = Lossy(store, lambda: OperationalError("server closed the connection"))
+    writer, command = Writer(SERVICE, lossy), AdjustStock(product_id=product, change=-1, reason="sold")
+
+    with pytest.raises(Refused) as refusal:
+        do(writer, command, key="k9")
+    assert refusal.value.code == "UNAVAILABLE"
+    assert lossy.times == 0
+    assert do(writer, command, key="k9").body["on_hand"] == 4
+    assert do(Writer(SERVICE, bench.open()), command, key="k9").body["on_hand"] == 4
+    assert names(store)["stock-moved"] == 2
+
+
+def test_postgres_repeats_a_commit_whose_reply_was_lost(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks after COMMIT: the library repeats, PostgreSQL refuses, the writer sees its own events."""
+    import psycopg
+
+    bench = bench_of("postgres", tmp_path, request)
+    store = bench.open()
+    writer = Writer(SERVICE, store)
+    product = UUID(do(writer, new_product(5)).body["id"])
+    original = psycopg.Transaction._commit_gen
+    breaks = iter([True])
+
+    def commit_and_break(self: Any) -> Any:
+        yield from original(self)
+        if next(breaks, False):
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(psycopg.Transaction, "_commit_gen", commit_and_break)
+    try:
+        answer = do(writer, AdjustStock(product_id=product, change=-1, reason="sold"))
+        assert next(breaks, "used") == "used"
+        assert answer.body["on_hand"] == 4
+        assert names(store)["stock-moved"] == 2
+    finally:
+        bench.close()
+
+
+def test_200_buyers_of_the_last_unit_make_one_deduction(store: EventStore) -> None:
+    writer = Writer(SERVICE, store)
+    product = UUID(do(writer, new_product(1)).body["id"])
+    writer.start()
+    gate = threading.Barrier(20)
+
+    def buy(_: int) -> list[Future[Answer]]:
+        gate.wait(timeout=60)
+        return [writer.submit(request(deduct(product), key=str(uuid4()), by=SYSTEM)) for _ in range(10)]
+
+    try:
+        with ThreadPoolExecutor(20) as pool:
+            bought = [future for futures in pool.map(buy, range(20)) for future in futures]
+        assert {outcome(future) for future in bought} == {"ok"}
+    finally:
+        writer.stop()
+    assert len(bought) == 200
+    counted = names(store)
+    assert (counted["stock-deducted"], counted["stock-short"], counted["stock-moved"]) == (1, 199, 2)
+    assert stock_of(store, product).on_hand == 0
+
+
+def test_two_writers_on_one_store_only_cost_repeats(durable: Bench) -> None:
+    """A second process of a service by mistake: nothing is sold twice, nothing is lost, callers just wait longer."""
+    writers = [Writer(SERVICE, durable.open()) for _ in range(2)]
+    product = UUID(do(writers[0], new_product(60)).body["id"])
+    for writer in writers:
+        writer.start()
+
+    def sell(writer: Writer) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for _ in range(30):
+            asked = request(AdjustStock(product_id=product, change=-1, reason="sold"))
+            found[outcome(writer.submit(asked))] += 1
+        return found
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(sell, writers)
+    finally:
+        for writer in writers:
+            writer.stop()
+    sold = first + second
+    assert set(sold) <= {"ok", "OVERLOADED"}
+    stock = stock_of(durable.open(), product)
+    assert stock.on_hand == 60 - sold["ok"]
+    assert names(durable.open())["stock-moved"] == sold["ok"] + 1
+    assert sold["ok"] >= 30
+
+
+def test_a_writer_gives_up_on_a_record_that_others_always_change_first(bench: Bench) -> None:
+    store = bench.open()
+    product = UUID(do(Writer(SERVICE, store), new_product(5)).body["id"])
+    before = store.last_position()
+
+    class Beaten(Lossy):
+        def commit(self, transaction: Transaction) -> list[int]:
+            self.times -= 1
+            raise Conflict("another writer was first")
+
+    beaten: Any = Beaten(store, RuntimeError, 0)
+    with pytest.raises(Refused) as refusal:
+        do(Writer(SERVICE, beaten), AdjustStock(product_id=product, change=-1, reason="x"))
+    assert refusal.value.code == "OVERLOADED"
+    assert beaten.times == -ATTEMPTS
+    assert store.last_position() == before
+
+
+def test_too_many_waiting_commands_are_refused_before_anything_is_stored(store: EventStore) -> None:
+    writer = Writer(SERVICE, store, max_queue=3)
+    waiting = [request(new_product()) for _ in range(4)]
+    for each in waiting[:3]:
+        writer.submit(each)
+    with pytest.raises(Refused) as refusal:
+        writer.submit(waiting[3])
+    assert refusal.value.code == "OVERLOADED"
+    assert store.last_position() == 0
+    writer.start()
+    assert [outcome(each.future) for each in waiting[:3]] == ["ok"] * 3
+    writer.stop()
+    with pytest.raises(Refused) as stopped:
+        writer.submit(request(new_product()))
+    assert stopped.value.code == "UNAVAILABLE"
+    assert names(store)["product-added"] == 3
+
+
+# -- replicas and snapshots -------------------------------------------------------------------------------------------
+
+
+def order(product: UUID) -> OrderCreated:
+    line = OrderLine(
+        product_id=product, quantity=1, unit_price=Decimal(1), amount=Decimal(1), name="n", model="m", brand="b"
+    )
+    return OrderCreated(
+        order_id=uuid4(),
+        number="SO-1",
+        customer=CustomerSnapshot(customer_id=uuid4(), name="Acme"),
+        lines=(line,),
+        total=yuan("1.00"),
+        order_date=TODAY,
+        owner=SALESTREAM,
+    )
+
+
+def test_a_replica_and_its_positions_move_together(bench: Bench) -> None:
+    store, product = bench.open(), uuid4()
+    writer = Writer(SERVICE, store)
+    source = {"offset:orders.events:0": 1, "position:orders.events:0": 10}
+    known = order(product)
+    writer.learn([known], source)
+    key = OPEN_ORDERS.keys_of(known)[0]
+    row = store.row("open_orders", key)
+    assert row is not None and str(product).encode() in row
+
+    with pytest.raises(Conflict):  # another process of the service has consumed the same records
+        Writer(SERVICE, bench.open()).learn([order(uuid4())], source)
+    assert len(store.rows("open_orders")) == 1
+    assert store.row("open_orders", key) == row
+
+    writer.learn([], {"offset:orders.events:0": 2})
+    again = bench.open()
+    assert (again.position("offset:orders.events:0"), again.position("position:orders.events:0")) == (2, 10)
+
+
+def test_a_snapshot_equals_the_full_replay(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StockItem, "snapshot_every", 10)
+    store = bench.open()
+    writer = Writer(SERVICE, store)
+    product = UUID(do(writer, new_product(1_000, alert_quantity=985)).body["id"])
+    for number in range(35):
+        do(writer, AdjustStock(product_id=product, change=-1 if number % 3 else 2, reason=str(number)))
+    fresh = bench.open()
+    snapshot = fresh._more.snapshot(stock_id(product))
+    assert snapshot is not None and snapshot.version >= 30
+    read: list[int] = []
+    original = EventStore.facts
+
+    def counting(self: EventStore, id: UUID, *, after: int = 0) -> Iterator[Any]:
+        read.append(after)
+        return original(self, id, after=after)
+
+    monkeypatch.setattr(EventStore, "facts", counting)
+    from_snapshot = stock_of(fresh, product)
+    assert read == [snapshot.version]
+    monkeypatch.setattr(StockItem, "snapshot_every", 0)
+    assert stock_of(fresh, product) == from_snapshot
+    assert read[-1] == 0
+    assert do(Writer(SERVICE, fresh), ReceiveStock(product_id=product, quantity=1, reason="x")).body["on_hand"]
+
+
+def test_a_snapshot_of_another_shape_is_not_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StockItem, "snapshot_every", 5)
+    store = bench.open()
+    writer = Writer(SERVICE, store)
+    product = UUID(do(writer, new_product(100)).body["id"])
+    for number in range(10):
+        do(writer, AdjustStock(product_id=product, change=-1, reason=str(number)))
+    expected = stock_of(store, product)
+    monkeypatch.setattr("chassis.store.schema_fingerprint", lambda cls: "newer code")
+    assert stock_of(bench.open(), product) == expected
+
+
+# -- what must not be set ---------------------------------------------------------------------------------------------
+
+
+def test_the_librarys_database_functions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES_ENABLE_DB_FUNCTIONS", "y")
+    with pytest.raises(ConfigError, match="POSTGRES_ENABLE_DB_FUNCTIONS"):
+        open_store("inventory", Config(event_store="postgres"))
+
+
+@pytest.mark.parametrize("url", ["", "mysql://x/y", "postgresql:///db", "127.0.0.1:5432"])
+def test_a_wrong_postgres_url_is_explained(url: str) -> None:
+    with pytest.raises(ConfigError, match="POSTGRES_URL"):
+        open_store("inventory", Config(event_store="postgres", postgres_url=url))
+
+
+def test_sqlite_syncs_to_disk_and_lets_readers_read(tmp_path: Path) -> None:
+    store = open_store("inventory", Config(data_dir=str(tmp_path)))
+    try:
+        with store.recorder.datastore.transaction(commit=False) as cursor:  # type: ignore[attr-defined]
+            cursor.execute("PRAGMA journal_mode")
+            assert cursor.fetchone()[0] == "wal"
+            cursor.execute("PRAGMA synchronous")
+            assert cursor.fetchone()[0] >= 1
+    finally:
+        store.close()
+
+
+def test_facts_that_only_look_alike_are_told_apart() -> None:
+    """StockDeducted and StockShort differ by their stored type alone when read from a log."""
+    id = uuid4()
+    deducted, short = (
+        StockDeducted(order_id=id, round=1, lines=()),
+        StockShort(order_id=id, round=1, attempt=1, missing=()),
+    )
+    store = EventStore("inventory", MemoryRecorder())
+    store.commit(Transaction(events=[recorded(id, 1, deducted, META), recorded(id, 2, short, META)]))
+    assert list(store.facts(id)) == [deducted, short]
+    assert [event.data for event in store.notifications(0, 9)] == [encode(deducted), encode(short)]
