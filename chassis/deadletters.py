@@ -126,7 +126,10 @@ class DeadLetters:
 
     def _resolve(self, producer: KafkaProducer, letters: Iterable[DeadLetter], *, drop: bool) -> int:
         number = 0
+        waiting = {letter.number for letter in self.waiting()}  # what another operator has resolved is not done twice
         for letter in letters:
+            if letter.number not in waiting:
+                continue
             headers = [(name, value) for name, value in letter.headers if name != REASON]
             headers.append((RESOLVES, str(letter.number).encode()))
             if drop:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -136,7 +137,7 @@ def test_kafka_keeps_records_over_a_crash(stack: Stack) -> None:
 
 
 def test_mongo_has_transactions_and_keeps_documents_over_a_crash(stack: Stack) -> None:
-    with MongoClient(stack.addresses.mongodb_uri) as client:
+    with MongoClient[dict[str, Any]](stack.addresses.mongodb_uri) as client:
         with client.start_session() as session, session.start_transaction():
             client.reports.views.insert_one({"_id": "pipeline", "offset": 7}, session=session)
             client.reports.offsets.insert_one({"_id": 0, "offset": 7}, session=session)
@@ -184,14 +185,14 @@ def test_a_reused_process_id_is_not_taken_for_the_server(stack: Stack) -> None:
 
 def test_the_data_survives_a_new_port(stack: Stack, env: dict[str, str], tmp_path: Path) -> None:
     """MongoDB writes its own address into its data, so this is the server that could get stuck."""
-    with MongoClient(stack.addresses.mongodb_uri) as client:
+    with MongoClient[dict[str, Any]](stack.addresses.mongodb_uri) as client:
         client.reports.notes.insert_one({"_id": "moved"})
     stack.mongo.stop()
     port = settings(tmp_path)["DEVSTACK_MONGO_PORT"]
     moved = Stack.from_env(env | {"DEVSTACK_MONGO_PORT": port})
     try:
         assert moved.mongo.start().fresh
-        with MongoClient(moved.addresses.mongodb_uri) as client:
+        with MongoClient[dict[str, Any]](moved.addresses.mongodb_uri) as client:
             assert client.reports.notes.find_one() == {"_id": "moved"}
     finally:
         moved.mongo.stop()
