@@ -86,11 +86,11 @@ token: $(READY) ## Print a bearer token of a demo user (USER=sato)
 
 .PHONY: test
 test: $(READY) ## Run all tests, with coverage
-	$(RUN) -m pytest $(COVERAGE)
+	$(RUN) -m pytest $(COVERAGE) $(CODE)
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the tests that need no server: domains, saga, views, contracts
-	$(RUN) -m pytest chassis contracts services tests/contract
+	$(RUN) -m pytest chassis contracts services deploy tests/contract
 
 .PHONY: test-component
 test-component: $(READY) ## Run the tests of single pieces on real servers

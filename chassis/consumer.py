@@ -15,13 +15,14 @@ from kafka import KafkaProducer
 
 from chassis import metrics
 from chassis.config import Config
-from chassis.deadletters import DROP, REASON, RESOLVES, ParkedKeys, read_whole_topic, set_aside
+from chassis.deadletters import DROP, REASON, RESOLVES, ParkedKeys, origin_of, read_whole_topic, set_aside
 from chassis.kafka import Incoming, PartitionReader, PoisonRecord, dead_letter_topic
 from chassis.store import EventStore
 
 log = structlog.get_logger()
 
 LAG_EVERY_SECONDS = 1.0
+WAITS = "an earlier record of this key is set aside"
 
 
 class Fenced(Exception):
@@ -130,10 +131,17 @@ class Consumer:
             self._one_by_one(ready)
 
     def _one_by_one(self, records: Sequence[Incoming]) -> None:
+        failed: set[tuple[str, str]] = set()
         for record in records:
+            origin = origin_of(record)
+            if is_for_processing(record) and (self._parked.is_parked(record) or origin in failed):
+                self._set_aside(record, WAITS)
+                self._handler.process([_emptied(record)])
+                continue
             try:
                 self._handler.process([record])
             except PoisonRecord as poison:
+                failed.add(origin)
                 self._set_aside(record, str(poison))
                 self._handler.process([_emptied(record)])
 
@@ -147,7 +155,7 @@ class Consumer:
         if record.poison is not None:
             return record.poison
         if self._parked.is_parked(record):
-            return "an earlier record of this key is set aside"
+            return WAITS
         return None
 
 

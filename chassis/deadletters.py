@@ -37,6 +37,11 @@ class DeadLetter:
     headers: tuple[tuple[str, bytes], ...]
 
 
+def origin_of(record: Incoming) -> tuple[str, str]:
+    """The topic and key under which a record first came, also for one that comes again as a dead letter."""
+    return record.headers.get("dlq-topic", record.topic), record.key
+
+
 @dataclass
 class ParkedKeys:
     """Which keys of a group wait for somebody to look: (topic, key) -> records set aside."""
@@ -51,7 +56,7 @@ class ParkedKeys:
     def park(self, record: Incoming, number: int) -> None:
         """A record was just set aside as `number`; what follows it in the same poll must know at once."""
         self.counted.add(number)
-        self.counts[record.headers.get("dlq-topic", record.topic), record.key] += 1
+        self.counts[origin_of(record)] += 1
 
     def observe(self, record: Incoming) -> None:
         """Take note of a record read from the group's dead-letter topic."""

@@ -123,12 +123,18 @@ class Rebuild:
     def _compare(self, live_collection: str, new: ViewState) -> tuple[bool, int | None]:
         """Whether both are at the same point, and then how many documents differ."""
         live = self._state(self._live_id)
-        if live.progress.positions != new.progress.positions:
+        if self._reached(live) != self._reached(new):
             return False, None
         pairs = _side_by_side(
             self._database[live_collection].find().sort("_id"), self._database[new.collection].find().sort("_id")
         )
         return True, sum(1 for one, other in pairs if content(one) != content(other))
+
+    def _reached(self, state: ViewState) -> dict[str, int]:
+        """The positions of the view's own sources: a projector notes those of all its views in each of them."""
+        topics = {REGISTRY.event_of(fact).topic for fact in self._view.handlers}
+        positions = state.progress.positions.items()
+        return {source: at for source, at in positions if at and source.rpartition(":")[0] in topics}
 
     def _switch(self, new_id: str) -> None:
         live = self._database[STATES].find_one({"_id": self._live_id})

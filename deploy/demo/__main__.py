@@ -36,7 +36,7 @@ from deploy.local import LocalSystem
 
 TOKEN_SECONDS = 4 * 3600
 LEAST_SECONDS, SECONDS_AN_ORDER = 120.0, 0.15
-HINT_SECONDS = 10.0
+HINT_SECONDS, HINT_AGAIN_SECONDS = 10.0, 60.0
 
 
 class Watch(threading.Thread):
@@ -58,15 +58,15 @@ class Watch(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        missed = dict.fromkeys(self.memory, time.monotonic())
+        hint_at = dict.fromkeys(self.memory, time.monotonic() + HINT_SECONDS)
         while not self._end.wait(1.0):
             for process in self._system.processes:
                 pid = process.pid
                 if pid is not None:
                     self._measure(process.name, pid)
-                    missed[process.name] = time.monotonic()
-                elif time.monotonic() - missed[process.name] > HINT_SECONDS:
-                    missed[process.name] = time.monotonic()
+                    hint_at[process.name] = time.monotonic() + HINT_SECONDS
+                elif time.monotonic() > hint_at[process.name]:
+                    hint_at[process.name] = time.monotonic() + HINT_AGAIN_SECONDS
                     self._bars.note(
                         f"The {process.title} process does not run.  `python -m deploy.local up` starts it; the demo "
                         f"waits and goes on.  Its log: {process.log}"

@@ -54,7 +54,7 @@ class Bars:
 
     def note(self, text: str) -> None:
         """Say something beside the bars."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _show(self, name: str, number: int) -> None:
         self._done[name] = number

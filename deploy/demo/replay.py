@@ -19,7 +19,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import islice
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from deploy.demo.cdnow import CENT, Purchase, lines_of, totals_by
 from deploy.demo.client import Client, Keyed, Stopped
@@ -58,7 +58,8 @@ class Run:
     customers: dict[str, str] = field(default_factory=dict)
     products: dict[str, Product] = field(default_factory=dict)
     orders: dict[int, str] = field(default_factory=dict)
-    settings_before: str = ""
+    settings_before: str = "never set"
+    settings_now: str = ""
 
     def needs_approval(self, purchase: Purchase) -> bool:
         return purchase.amount >= THRESHOLD
@@ -110,8 +111,7 @@ class Replay:
     def _set_process(self, admin: Client) -> None:
         before = admin.get("/settings/sales-process")
         if before.accepted:
-            values = before.body["values"]
-            self.run.settings_before = f"{values['threshold']['amount']} {values['threshold']['currency']}"
+            self.run.settings_before = _told(before.body["values"])
         wanted = {
             "threshold": str(THRESHOLD),
             "currency": CURRENCY,
@@ -120,7 +120,7 @@ class Replay:
             "rates": [],
         }
         answer = admin.command("PUT", "/settings/sales-process", wanted, key=f"{self.run.name}-settings")
-        answer.required("The sales process of the demo")
+        self.run.settings_now = _told(answer.required("The sales process of the demo"))
 
     def _products(self, warehouse: Client) -> Iterator[tuple[str, Product]]:
         for year, sold in totals_by(lambda purchase: purchase.year, self.run.purchases).items():
@@ -268,6 +268,15 @@ class Replay:
         for worker in self._working:
             if worker.done():
                 worker.result()
+
+
+def _told(values: Mapping[str, Any]) -> str:
+    """The sales process in a few words."""
+    threshold, rates = values["threshold"], ", ".join(f"{rate['currency']} {rate['rate']}" for rate in values["rates"])
+    return (
+        f"threshold {threshold['amount']} {threshold['currency']}, approval by {' and '.join(values['route']) or 'nobody'}"
+        f", shipping {values['shipping']}, rates {rates or 'none'}"
+    )
 
 
 def mobile(number: str) -> str:

@@ -36,13 +36,15 @@ def print_figures(console: Console, run: Run, file: Totals, views: Totals) -> No
         table.add_row(name, f"{totals.orders:,}", f"{totals.quantity:,}", f"{totals.amount:,}")
     console.print(table)
     exactly = sum(purchase.amount == THRESHOLD for purchase in run.purchases)
-    before = f" (before: {run.settings_before})" if run.settings_before else ""
     console.print(
         f"{run.approvals:,} orders needed supervisor and finance: {run.approvals - exactly:,} above "
-        f"{THRESHOLD} {CURRENCY}, {exactly} of exactly {THRESHOLD}.  The threshold stays at {THRESHOLD} "
-        f"{CURRENCY}{before}.",
+        f"{THRESHOLD} {CURRENCY}, {exactly} of exactly {THRESHOLD}.",
         highlight=False,
+        soft_wrap=True,
     )
+    if run.settings_now != run.settings_before:
+        text = f"The sales process stays as the demo set it: {run.settings_now}.  Before: {run.settings_before}."
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_comparisons(console: Console, comparisons: Sequence[Comparison]) -> None:

@@ -260,22 +260,25 @@ class Server(ABC):
                 process.send_signal(attempt)
             except psutil.NoSuchProcess:  # it ended by itself meanwhile
                 break
-            if self._gone(children):
+            if self._gone([process, *children]):
                 break
         else:
             raise DevstackError(f"{self.title} (process {process.pid}) survives SIGKILL. See {self.log}.")
         self._pid_file.unlink(missing_ok=True)
         return True
 
-    def _gone(self, children: list[psutil.Process]) -> bool:
-        """Wait until the server and its children have ended; False if they have not in time."""
+    def _gone(self, processes: list[psutil.Process]) -> bool:
+        """Wait until the server and its children have ended; False if they have not in time.
+
+        A process that is ending loses its command line before its sockets: `_process` would take it for ended.
+        """
         waiting = Retrying(
             stop=stop_after_delay(STOP_SECONDS),
             wait=wait_fixed(0.05),
             retry=retry_if_result(bool),
             retry_error_callback=lambda _: True,
         )
-        return not waiting(lambda: self._process() is not None or any(_runs(one) for one in children))
+        return not waiting(lambda: self._process() is not None or any(_runs(one) for one in processes))
 
     def _joins(self) -> bool:
         """Whether the server runs already, and gets or is healthy. One that is just dying does not count."""
@@ -427,9 +430,10 @@ def _bind(port: int) -> None:
 
 
 def _listener(port: int) -> int | None:
-    """The process that listens on a port, if there is one and the system tells."""
+    """The process that listens on a port, if there is one and the system tells; not one that is just ending."""
     for connection in psutil.net_connections(kind="tcp"):
         local = connection.laddr
         if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
-            return connection.pid
+            with suppress(psutil.NoSuchProcess):
+                return connection.pid if _runs(psutil.Process(connection.pid)) else None
     return None

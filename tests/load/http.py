@@ -28,10 +28,8 @@ def measure(report: Report, bench: Bench, data: Data, pairs: int, slice_size: in
     seeded.close()
     with bench.server("tests.load.server", "http") as (address, pid):
         caller = bench.caller("li", address)
-        orders = data.ids(slice_size * (pairs + 1))
-        create_drafts(address, caller, data, orders)
-        empty, submit = _slices(address, pid, caller, orders, slice_size)
-    _check(len(orders), open_store("orders", config).notifications(0, 10 * len(orders)))
+        empty, submit, orders = _slices(address, pid, caller, data, pairs, slice_size)
+    _check(orders, open_store("orders", config).notifications(0, 10 * orders))
     report.add(
         Figure("http_empty_post_per_s", empty.rates),
         Figure(
@@ -61,12 +59,16 @@ class Side:
 
 
 def _slices(
-    address: tuple[str, int], pid: int, caller: Caller, orders: Sequence[UUID], slice_size: int
-) -> tuple[Side, Side]:
-    """Empty POSTs and submissions, a slice each in turns; the first pair warms up and does not count."""
+    address: tuple[str, int], pid: int, caller: Caller, data: Data, pairs: int, slice_size: int
+) -> tuple[Side, Side, int]:
+    """Empty POSTs and submissions, a slice each in turns, and how many were submitted.
+
+    The drafts of a slice are written just before it.  The first pair warms up and does not count.
+    """
     empty, submit = Side("/bench/{}/empty"), Side("/orders/{}/submit")
-    for number, start in enumerate(range(0, len(orders), slice_size)):
-        own = orders[start : start + slice_size]
+    for number in range(pairs + 1):
+        own = data.ids(slice_size)
+        create_drafts(address, caller, data, own)
         for side in (empty, submit) if number % 2 else (submit, empty):
             requests = [caller.request("POST", side.path.format(order), BODY) for order in own]
             used = Cpu({"server": pid})
@@ -75,7 +77,7 @@ def _slices(
                 side.rates.append(len(own) / seconds)
                 side.requests += len(own)
                 side.cpu_ms += used.milliseconds()["server"]
-    return empty, submit
+    return empty, submit, slice_size * (pairs + 1)
 
 
 def one_request(request: bytes) -> Job:
