@@ -72,8 +72,10 @@ class Consumer:
         reader = PartitionReader(self._config, handler.group, [*handler.topics(), self._dead_topic], handler.wanted())
         offsets = handler.offsets(reader.sources)
         resolved_up_to = offsets.get(f"{self._dead_topic}:0", 0)
+        goes_on = any(offsets.values())
         for record in read_whole_topic(self._config, self._dead_topic):
-            if record.offset < resolved_up_to:
+            # A letter written just before a crash parks its key now: later records of the key may be polled first.
+            if record.offset < resolved_up_to or (goes_on and REASON in record.headers):
                 self._parked.observe(record)
         reader.seek(offsets)
         self._reader = reader

@@ -88,6 +88,7 @@ def producer(config: Config) -> KafkaProducer:
         compression_type="lz4",
         allow_auto_create_topics=False,
         metrics_enabled=False,
+        reconnect_backoff_max_ms=1_000,
     )
 
 
@@ -235,6 +236,7 @@ class PartitionReader:
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,
             metrics_enabled=False,
+            reconnect_backoff_max_ms=1_000,
             max_poll_records=1_000,
             fetch_max_wait_ms=250,
         )

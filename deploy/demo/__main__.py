@@ -59,7 +59,9 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         hint_at = dict.fromkeys(self.memory, time.monotonic() + HINT_SECONDS)
-        while not self._end.wait(1.0):
+        ended = False
+        while not ended:
+            ended = self._end.wait(1.0)
             for process in self._system.processes:
                 pid = process.pid
                 if pid is not None:

@@ -272,10 +272,11 @@ class Replay:
 
 def _told(values: Mapping[str, Any]) -> str:
     """The sales process in a few words."""
-    threshold, rates = values["threshold"], ", ".join(f"{rate['currency']} {rate['rate']}" for rate in values["rates"])
+    threshold, route = values["threshold"], " and ".join(values["route"]) or "nobody"
+    rates = ", ".join(f"{rate['currency']} {rate['rate']}" for rate in values["rates"]) or "none"
     return (
-        f"threshold {threshold['amount']} {threshold['currency']}, approval by {' and '.join(values['route']) or 'nobody'}"
-        f", shipping {values['shipping']}, rates {rates or 'none'}"
+        f"threshold {threshold['amount']} {threshold['currency']}, approval by {route}, "
+        f"shipping {values['shipping']}, rates {rates}"
     )
 
 

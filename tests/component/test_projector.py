@@ -532,6 +532,7 @@ def test_a_second_replay_changes_nothing(bench: Bench) -> None:
         raise KeyError("a bug")
 
     bench.publish()
+    whole = bench.clean_run([SALES_BY_PRODUCT])
     database, letters = bench.database(), DeadLetters(bench.kafka.config, GROUP)
     bench.project(
         database, [replace(SALES_BY_PRODUCT, handlers={**SALES_BY_PRODUCT.handlers, OrderSubmitted: fails_once})]
@@ -606,6 +607,30 @@ def test_repeats_of_a_parked_key_are_not_set_aside_again(bench: Bench) -> None:
     bench.publish()
     bench.project(database, views)
     assert DeadLetters(bench.kafka.config, GROUP).waiting() == waiting
+
+
+def test_a_letter_written_just_before_a_crash_parks_its_key(bench: Bench) -> None:
+    """The process dies after it has set a record aside and stored that, before it has read its own letter."""
+    name = REGISTRY.event_of(StockMoved).name
+    late = moves_of_faulty(bench.company)
+    store = bench.company.inventory.store
+    early = [e for e in store.notifications(0, 1_000) if e.position <= late[0].position and e.type in REGISTRY.events]
+    for event in early:
+        headers = event_headers(REGISTRY.events[event.type], event, event.key)
+        bench.kafka.send("inventory.events", event.key, event.data, headers)
+    database, views = bench.database(), [failing(LEDGER_VIEW)]
+    consumer, _ = bench.consumer(database, views)
+    until(lambda: consumer.step() and len(DeadLetters(bench.kafka.config, GROUP).waiting()))
+    consumer.close()
+
+    for event in late[1:]:
+        headers = event_headers(REGISTRY.events[event.type], event, event.key)
+        bench.kafka.send("inventory.events", event.key, event.data, headers)
+    found = bench.project(database, views)
+    waiting = DeadLetters(bench.kafka.config, GROUP).waiting()
+    assert [letter.value for letter in waiting] == [event.data for event in late]
+    missing = {f"stock_ledger/{e.aggregate_id}/{e.version}" for e in late if e.type == name}
+    assert missing and not missing & set(found)
 
 
 # -- what a killed process leaves in MongoDB --------------------------------------------------------------------------
