@@ -68,7 +68,8 @@ def postgres_container() -> Iterator[str]:
 @contextmanager
 def mongo_container() -> Iterator[str]:
     """MongoDB as a replica set of one, so that transactions work; gives its URI."""
-    container = _container(MONGO_IMAGE).with_exposed_ports(27017).with_command("--replSet rs0 --bind_ip_all")
+    settings = "--replSet rs0 --bind_ip_all --setParameter transactionLifetimeLimitSeconds=10"  # as the stack's own
+    container = _container(MONGO_IMAGE).with_exposed_ports(27017).with_command(settings)
     with container:
         address = f"{container.get_container_host_ip()}:{container.get_exposed_port(27017)}"
         uri = f"mongodb://{address}/?directConnection=true"
