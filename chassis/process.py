@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from kafka import KafkaProducer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pymongo.errors import PyMongoError
 
 from chassis.api import Api
 from chassis.auth import TokenVerifier
@@ -202,6 +203,10 @@ def projector_loops(process: Process) -> dict[str, Loop]:
     if not process.catalogue.with_role("projector"):
         return {}
     projector = Projector(connect(process.config), process.catalogue.views("projector"))
+    try:
+        projector.offsets(())  # makes what is missing, so that "ready" means that queries find their views
+    except PyMongoError as error:
+        log.warning("views are prepared when MongoDB answers", error=repr(error))
     return {"projector": Consumer(process.config, projector, process.producer).run}
 
 

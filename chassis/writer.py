@@ -157,6 +157,7 @@ class Batch:
         self.remembered = remembered
         self.transaction = Transaction()
         self.answers: list[tuple[Request, Answer]] = []
+        self.refusals: list[tuple[Request, Exception]] = []  # told after the commit: a neighbour may be their reason
         self.by_id: dict[str, tuple[str, Answer]] = {}
         self.recorded: dict[UUID, list[Any]] = {}
 
@@ -373,7 +374,7 @@ class Writer:
                 positions = self._commit(batch.transaction)
         except Exception as error:  # whatever the database says: one by one tells which command it was
             self._cache.evict(batch.touched)
-            self._after_failure(batch, error)
+            self._after_failure(requests, batch, error)
         else:
             self._settle(batch, positions)
 
@@ -405,11 +406,11 @@ class Writer:
             work.finish(self.service.commands[type(request.command)](request.command, work))
         except Refused as refusal:
             work.roll_back()
-            self._fail(request, refusal)
+            batch.refusals.append((request, refusal))
         except Exception as error:
             work.roll_back()
             log.exception("command failed", command=request.name, command_id=request.command_id)
-            self._fail(request, error)
+            batch.refusals.append((request, error))
 
     def _answer_repeat(self, batch: Batch, request: Request) -> bool:
         earlier = batch.by_id.get(request.command_id)
@@ -429,6 +430,8 @@ class Writer:
         return True
 
     def _settle(self, batch: Batch, positions: list[int]) -> None:
+        for request, refusal in batch.refusals:
+            self._fail(request, refusal)
         where = {
             (event.originator_id, event.originator_version): position
             for event, position in zip(batch.transaction.events, positions, strict=True)
@@ -441,8 +444,7 @@ class Writer:
             metrics.COMMANDS.labels(self.service.name, request.name, "ok").inc()
             request.future.set_result(msgspec.structs.replace(answer, positions=found))
 
-    def _after_failure(self, batch: Batch, error: Exception) -> None:
-        requests = [request for request, _ in batch.answers]
+    def _after_failure(self, requests: Sequence[Request], batch: Batch, error: Exception) -> None:
         try:
             if isinstance(error, Conflict) and self._is_stored(batch):
                 events = batch.transaction.events
