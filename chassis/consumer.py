@@ -56,8 +56,16 @@ class Handler(Protocol):
 class Consumer:
     """Drives a handler.  `step()` processes what one poll brings; `run()` goes on until `stop` is set."""
 
-    def __init__(self, config: Config, handler: Handler, producer: Callable[[], KafkaProducer]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        handler: Handler,
+        producer: Callable[[], KafkaProducer],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = config
+        self._clock = clock
         self._handler = handler
         self._producer = producer
         self._dead_topic = dead_letter_topic(handler.group)
@@ -89,7 +97,7 @@ class Consumer:
             metrics.CONSUMED.labels(self._handler.group).inc(len(records))
         else:
             self._handler.idle()
-        if (now := time.monotonic()) - self._lag_at > LAG_EVERY_SECONDS:
+        if (now := self._clock()) - self._lag_at > LAG_EVERY_SECONDS:
             self._lag_at = now
             lag = self._reader.lag(self._handler.offsets(self._reader.sources))
             metrics.CONSUMER_LAG.labels(self._handler.group).set(lag)

@@ -4,7 +4,7 @@ Each view has a state document: the collection that is live, how far each source
 fences a second projector.  A rebuild fills a collection beside the live one from event one, catches up, and switches.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -110,8 +110,16 @@ class Projection:
 class Projector:
     """Keeps a set of views up to date (a `chassis.consumer.Handler`)."""
 
-    def __init__(self, database: "Database[Document]", views: Sequence[View], *, group: str = GROUP) -> None:
+    def __init__(
+        self,
+        database: "Database[Document]",
+        views: Sequence[View],
+        *,
+        group: str = GROUP,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.group = group
+        self._clock = clock
         self._database = database
         self._views = views
         self._states: list[ViewState] = []
@@ -147,12 +155,12 @@ class Projector:
             raise
         for projection in batch:
             if projection.last_at:
-                age = (datetime.now(UTC) - projection.last_at).total_seconds()
+                age = (self._clock() - projection.last_at).total_seconds()
                 metrics.FRESHNESS.labels(projection.state.view.name).set(age)
 
     def idle(self) -> None:
         """Tell that the views are current although nothing happened."""
-        now = datetime.now(UTC)
+        now = self._clock()
         if (now - self._beat_at).total_seconds() >= HEARTBEAT_SECONDS and self._states:
             self._beat_at = now
             self._database[STATES].update_many(

@@ -6,6 +6,7 @@ acknowledgements.  It polls (SQLite has no notification); the pause grows while 
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -46,12 +47,15 @@ class Relay:
     process, so within a partition a record can't overtake an earlier one (consumers rely on that, ADR 0007).
     """
 
-    def __init__(self, store: EventStore, producer: KafkaProducer) -> None:
+    def __init__(
+        self, store: EventStore, producer: KafkaProducer, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
         self._producer = producer
+        self._clock = clock
         self._published = store.position(POSITION) or 0
         self._saved = self._published
-        self._saved_at = time.monotonic()
+        self._saved_at = clock()
         self._pending: list[Any] = []
         self._sent_up_to = self._published
 
@@ -96,7 +100,7 @@ class Relay:
 
     def save(self, *, at_once: bool = False) -> None:
         """Save the position, now and then: what is published twice after a crash has the same ids."""
-        now = time.monotonic()
+        now = self._clock()
         if self._published != self._saved and (at_once or now - self._saved_at > SAVE_EVERY_SECONDS):
             self._store.set_position(POSITION, self._published)
             self._saved, self._saved_at = self._published, now
