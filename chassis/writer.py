@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -44,8 +44,10 @@ log = structlog.get_logger()
 
 MAX_BATCH = 500
 CACHE_SIZE = 5_000
+ROWS = 10_000
 ATTEMPTS = 5
 OTHERS = 1_000
+LEARNED = "replicas"  # the name under which the store counts changes of replica rows
 
 
 class EventAt(msgspec.Struct, frozen=True):
@@ -148,13 +150,48 @@ class AggregateCache:
             self._absent.pop(id, None)
 
 
+class RowCache:
+    """Replica rows used last, decoded (None: known to be absent).  The writer keeps it as fresh as the store."""
+
+    def __init__(self, store: EventStore, size: int = ROWS) -> None:
+        self._store = store
+        self._size = size
+        self._held: dict[tuple[str, str], Any] = {}
+
+    def get(self, replica: Replica[R], key: str) -> R | None:
+        place = (replica.name, key)
+        if place in self._held:
+            return cast("R | None", self._held[place])
+        body = self._store.row(replica.name, key)
+        row = None if body is None else decode(replica.row, body)
+        if len(self._held) >= self._size:
+            self._held.clear()
+        self._held[place] = row
+        return row
+
+    def evict(self, places: Iterable[tuple[str, str]]) -> None:
+        for place in places:
+            self._held.pop(place, None)
+
+    def clear(self) -> None:
+        self._held.clear()
+
+
 class Batch:
     """The commands of one commit: what they recorded so far, on aggregates they share."""
 
-    def __init__(self, store: EventStore, cache: AggregateCache, remembered: Mapping[str, CommandResult]) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        cache: AggregateCache,
+        rows: RowCache,
+        remembered: Mapping[str, CommandResult],
+    ) -> None:
         self.store = store
         self.cache = cache
+        self.rows = rows
         self.remembered = remembered
+        self.absent: frozenset[UUID] = frozenset()  # ids for new records that the store does not hold
         self.transaction = Transaction()
         self.answers: list[tuple[Request, Answer]] = []
         self.refusals: list[tuple[Request, Exception]] = []  # told after the commit: a neighbour may be their reason
@@ -164,7 +201,7 @@ class Batch:
     def aggregate(self, cls: type[A], id: UUID) -> A | None:
         cached = self.cache.get(id)
         if cached is None and not self.cache.is_absent(cls, id):
-            cached = self.store.load(cls, id)
+            cached = None if id in self.absent else self.store.load(cls, id)
             for fact in self.recorded.get(id, ()):
                 cached = cached or cls(id=id)
                 cached.apply(fact)
@@ -228,8 +265,7 @@ class UnitOfWork:
         return aggregate
 
     def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
-        body = self._batch.store.row(replica.name, str(key))
-        return None if body is None else decode(replica.row, body)
+        return self._batch.rows.get(replica, str(key))
 
     def has_any(self, replica: Replica[R], prefix: str) -> bool:
         return bool(self._batch.store.rows_with_prefix(replica.name, prefix, 1))
@@ -270,7 +306,7 @@ class UnitOfWork:
         key_value = getattr(request.command, REGISTRY.command_of(type(request.command)).key)
         body = {"id": str(key_value), "version": aggregate.version, **aggregate.reply()}
         answer = Answer(service=batch.store.name, body=body, last=tuple(last))
-        reply = msgspec.json.encode(answer)
+        reply = msgspec.json.encode(answer) if request.remember else b""
         snapshots = [snapshot_of(used) for used in changed if _wants_snapshot(used)]
         for used in changed:  # nothing is refused, and nothing fails, from here on
             batch.recorded.setdefault(used.id, []).extend(used.pending)
@@ -304,7 +340,9 @@ class Writer:
         self.service = service
         self.store = store
         self._cache = AggregateCache()
-        self._seen = store.last_position()
+        self._rows = RowCache(store)
+        self._seen, self._learned = store.newest(LEARNED)
+        self._stale_rows: deque[tuple[str, str]] = deque()
         self._max_queue = max_queue
         self._queue: deque[Request] = deque()
         self._wake = threading.Condition()
@@ -360,13 +398,18 @@ class Writer:
         metrics.BATCH.labels(self.service.name).observe(len(requests))
         try:
             self._notice_others()
-            remembered = self.store.results([request.command_id for request in requests if request.remember])
+            batch = Batch(
+                self.store,
+                self._cache,
+                self._rows,
+                self.store.results([request.command_id for request in requests if request.remember]),
+            )
+            batch.absent = self.store.absent(_new_ids(requests))
         except Exception as error:
             log.error("store unreachable", service=self.service.name, commands=len(requests), error=repr(error))
             for request in requests:
                 self._fail(request, Refused("UNAVAILABLE", "The event store can't be reached; nothing was changed."))
             return
-        batch = Batch(self.store, self._cache, remembered)
         for request in requests:
             self._decide(batch, request)
         try:
@@ -379,8 +422,16 @@ class Writer:
             self._settle(batch, positions)
 
     def _notice_others(self) -> None:
-        """Forget what another process has changed: cached aggregates that a command only reads would grow stale."""
-        newest = self.store.last_position()
+        """Forget what has changed since: by another process, or replica rows by `learn`.
+
+        Cached aggregates that a command only reads, and rows, would grow stale otherwise.
+        """
+        newest, learned = self.store.newest(LEARNED)
+        if learned != self._learned:
+            self._learned = learned
+            self._rows.clear()
+        while self._stale_rows:
+            self._rows.evict([self._stale_rows.popleft()])
         if newest == self._seen:
             return
         others = self.store.notifications(self._seen, OTHERS) if newest - self._seen < OTHERS else None
@@ -505,5 +556,21 @@ class Writer:
                     body = held.body if held else self.store.row(replica.name, key)
                     row = feed(None if body is None else decode(replica.row, body), fact)
                     rows[replica.name, key] = ReplicaRow(replica.name, key, None if row is None else encode(row))
-        if rows or positions:
-            self.store.commit(Transaction(rows=list(rows.values()), positions=positions))
+        if not rows:
+            if positions:
+                self.store.commit(Transaction(positions=positions))
+            return
+        learned = (self.store.position(LEARNED) or 0) + 1
+        self.store.commit(Transaction(rows=list(rows.values()), positions={**positions, LEARNED: learned}))
+        self._stale_rows.extend(rows)
+        self._learned = learned
+
+
+def _new_ids(requests: Sequence[Request]) -> list[UUID]:
+    """The ids under which these commands create records."""
+    found = []
+    for request in requests:
+        spec = REGISTRY.command_of(type(request.command))
+        if spec.creates:
+            found.append(aggregate_id(getattr(request.command, spec.key)))
+    return found
