@@ -405,7 +405,7 @@ def _guarded(route: Route) -> Serve:
             log.exception("request failed", route=route.name, correlation_id=correlation_of(http))
             response = problem(_internal(), http)
         seconds = time.perf_counter() - started
-        metrics.HTTP_SECONDS.labels(route.name, str(response.status)).observe(seconds)
+        metrics.of(metrics.HTTP_SECONDS, route.name, str(response.status)).observe(seconds)
         if response.status >= 500:
             log.warning("http", route=route.name, status=response.status, seconds=round(seconds, 4))
         return response

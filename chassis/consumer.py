@@ -94,13 +94,13 @@ class Consumer:
         records = self._reader.poll(timeout_ms)
         if records:
             self._process(records)
-            metrics.CONSUMED.labels(self._handler.group).inc(len(records))
+            metrics.of(metrics.CONSUMED, self._handler.group).inc(len(records))
         else:
             self._handler.idle()
         if (now := self._clock()) - self._lag_at > LAG_EVERY_SECONDS:
             self._lag_at = now
             lag = self._reader.lag(self._handler.offsets(self._reader.sources))
-            metrics.CONSUMER_LAG.labels(self._handler.group).set(lag)
+            metrics.of(metrics.CONSUMER_LAG, self._handler.group).set(lag)
         return len(records)
 
     def run(self, stop: threading.Event) -> None:

@@ -91,7 +91,7 @@ def set_aside(producer: KafkaProducer, group: str, record: Incoming, reason: str
     )
     producer.flush()
     number = int(future.get(timeout=60).offset)
-    metrics.DLQ.labels(group).inc()
+    metrics.of(metrics.DLQ, group).inc()
     log.error("record set aside", group=group, source=record.source, offset=record.offset, reason=reason)
     return number
 

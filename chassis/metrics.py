@@ -1,6 +1,12 @@
 """Prometheus metrics of every piece of the chassis, declared in one place."""
 
+from functools import cache
+from typing import TypeVar
+
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+M = TypeVar("M", bound=MetricWrapperBase)
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -26,3 +32,9 @@ SAGA_AGE = Histogram(
 )
 SAGA_ATTENTION = Counter("salestream_saga_needs_attention_total", "Sagas that gave up waiting for a step", ["saga"])
 DLQ = Counter("salestream_dlq_total", "Records put onto a dead-letter topic", ["group"])
+
+
+@cache
+def of(metric: M, *labels: str) -> M:
+    """The metric with these label values.  Remembered: the client library's look-up costs more than counting."""
+    return metric.labels(*labels)

@@ -156,7 +156,7 @@ class Projector:
         for projection in batch:
             if projection.last_at:
                 age = (self._clock() - projection.last_at).total_seconds()
-                metrics.FRESHNESS.labels(projection.state.view.name).set(age)
+                metrics.of(metrics.FRESHNESS, projection.state.view.name).set(age)
 
     def idle(self) -> None:
         """Tell that the views are current although nothing happened."""

@@ -72,7 +72,7 @@ class Relay:
                 self._sent_up_to = event.position
         for future in self._pending:
             self._wait(future)
-        metrics.PUBLISHED.labels(self._store.name).inc(len(self._pending))
+        metrics.of(metrics.PUBLISHED, self._store.name).inc(len(self._pending))
         self._pending.clear()
         self._published = self._sent_up_to
         return self._published - before
@@ -117,7 +117,7 @@ class Relay:
                 log.warning("relay waits", service=self._store.name, error=repr(error))
                 stop.wait(0.5)
                 continue
-            metrics.OUTBOX_LAG.labels(self._store.name).set(
+            metrics.of(metrics.OUTBOX_LAG, self._store.name).set(
                 self._store.last_position() - self._published if found else 0
             )
             pause = SHORTEST_PAUSE if found else min(pause * 2, LONGEST_PAUSE)

@@ -249,7 +249,7 @@ class Saga(Generic[S]):
         if step.people or status != "STARTED":
             return
         if process.resends >= MAX_RESENDS:
-            metrics.SAGA_ATTENTION.labels(self.name).inc()
+            metrics.of(metrics.SAGA_ATTENTION, self.name).inc()
             detail = f"no answer after {MAX_RESENDS} repetitions"
             self._change(
                 process, subject, [(step.name, "NEEDS_ATTENTION", detail)], step=step.name, attempt=process.attempt
@@ -335,7 +335,9 @@ class SagaRunner:
                 raise PoisonRecord(f"saga {self._saga.name}: {type(error).__name__}: {error}") from error
             self._collect(transaction, process, record)
             if record.at:
-                metrics.SAGA_AGE.labels(self._saga.name).observe(max(0.0, (self._clock() - record.at).total_seconds()))
+                metrics.of(metrics.SAGA_AGE, self._saga.name).observe(
+                    max(0.0, (self._clock() - record.at).total_seconds())
+                )
         transaction.positions = self._progress.changes(after)
         self._commit(transaction, touched)
         self._progress.adopt(after)

@@ -8,6 +8,7 @@ contract type, so the relay publishes the very bytes that were stored.
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -213,7 +214,15 @@ def _prefix_end(prefix: str) -> str:
 
 
 class SQLiteReads(SQLiteDatastore):
-    """The library's datastore, reading without BEGIN and ROLLBACK: one statement is a transaction by itself."""
+    """The library's datastore, reading without BEGIN and ROLLBACK: one statement is a transaction by itself.
+
+    All reads share one connection of the pool; taking one out for each would cost more than the reading.
+    """
+
+    def __init__(self, db_name: str, *, lock_timeout: int) -> None:
+        super().__init__(db_name, lock_timeout=lock_timeout)
+        self._reading = threading.Lock()
+        self._reader: Any = None
 
     @contextmanager
     def transaction(self, *, commit: bool) -> Iterator[Any]:
@@ -221,12 +230,16 @@ class SQLiteReads(SQLiteDatastore):
             with super().transaction(commit=True) as cursor:
                 yield cursor
             return
-        with self.get_connection(commit=False) as connection:
-            cursor = connection.cursor()
+        with self._reading:
+            if self._reader is None:
+                self._reader = self.pool.get_connection(is_writer=False)
+            cursor = self._reader.cursor()
             try:
                 yield cursor
             except sqlite3.OperationalError as error:
                 raise OperationalError(error) from error
+            finally:
+                cursor.sqlite_cursor.close()
 
 
 class SQLiteRecorder(SQLiteProcessRecorder):
@@ -246,21 +259,26 @@ class SQLiteRecorder(SQLiteProcessRecorder):
     def _insert_events(self, c: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         more: Transaction = kwargs["more"]
         positions = self._insert_in_order(c, stored_events)
-        c.executemany(
-            "INSERT INTO command_results VALUES (?,?,?)", [(r.command_id, r.fingerprint, r.reply) for r in more.results]
-        )
-        c.executemany(
-            "INSERT OR REPLACE INTO replica_rows VALUES (?,?,?)",
-            [(r.replica, r.key, r.body) for r in more.rows if r.body is not None],
-        )
-        c.executemany(
-            "DELETE FROM replica_rows WHERE replica=? AND key=?",
-            [(r.replica, r.key) for r in more.rows if r.body is None],
-        )
-        c.executemany(
-            "INSERT OR REPLACE INTO snapshots VALUES (?,?,?,?)",
-            [(s.aggregate_id.hex, s.version, s.schema, s.state) for s in more.snapshots],
-        )
+        for statement, rows in (
+            (
+                "INSERT INTO command_results VALUES (?,?,?)",
+                [(r.command_id, r.fingerprint, r.reply) for r in more.results],
+            ),
+            (
+                "INSERT OR REPLACE INTO replica_rows VALUES (?,?,?)",
+                [(r.replica, r.key, r.body) for r in more.rows if r.body is not None],
+            ),
+            (
+                "DELETE FROM replica_rows WHERE replica=? AND key=?",
+                [(r.replica, r.key) for r in more.rows if r.body is None],
+            ),
+            (
+                "INSERT OR REPLACE INTO snapshots VALUES (?,?,?,?)",
+                [(s.aggregate_id.hex, s.version, s.schema, s.state) for s in more.snapshots],
+            ),
+        ):
+            if rows:
+                c.executemany(statement, rows)
         for name, position in more.positions.items():
             self._insert_tracking(c, Tracking(name, position))
         return positions

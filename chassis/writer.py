@@ -365,7 +365,7 @@ class Writer:
                 raise Refused("OVERLOADED", "Too many commands are waiting; try again in a second.")
             self._queue.extend(requests)
             self._wake.notify()
-        metrics.QUEUE.labels(self.service.name).set(len(self._queue))
+        metrics.of(metrics.QUEUE, self.service.name).set(len(self._queue))
 
     # -- the thread
 
@@ -395,7 +395,7 @@ class Writer:
 
     def execute(self, requests: Sequence[Request]) -> None:
         """Carry out these commands in one commit and settle their futures.  Never raises."""
-        metrics.BATCH.labels(self.service.name).observe(len(requests))
+        metrics.of(metrics.BATCH, self.service.name).observe(len(requests))
         try:
             self._notice_others()
             batch = Batch(
@@ -413,7 +413,7 @@ class Writer:
         for request in requests:
             self._decide(batch, request)
         try:
-            with metrics.COMMIT_SECONDS.labels(self.service.name).time():
+            with metrics.of(metrics.COMMIT_SECONDS, self.service.name).time():
                 positions = self._commit(batch.transaction)
         except Exception as error:  # whatever the database says: one by one tells which command it was
             self._cache.evict(batch.touched)
@@ -492,7 +492,7 @@ class Writer:
                 where.get((at.aggregate_id, at.version)) or self.store.position_of(at.aggregate_id, at.version) or 0
                 for at in answer.last
             )
-            metrics.COMMANDS.labels(self.service.name, request.name, "ok").inc()
+            metrics.of(metrics.COMMANDS, self.service.name, request.name, "ok").inc()
             request.future.set_result(msgspec.structs.replace(answer, positions=found))
 
     def _after_failure(self, requests: Sequence[Request], batch: Batch, error: Exception) -> None:
@@ -521,7 +521,7 @@ class Writer:
 
     def _retry(self, request: Request) -> None:
         """Another writer was first: run the command again on what is stored now."""
-        metrics.CONFLICTS.labels(self.service.name).inc()
+        metrics.of(metrics.CONFLICTS, self.service.name).inc()
         request.attempts += 1
         if request.attempts < ATTEMPTS:
             self.execute([request])
@@ -538,7 +538,7 @@ class Writer:
 
     def _fail(self, request: Request, error: Exception) -> None:
         code = error.code if isinstance(error, Refused) else "INTERNAL"
-        metrics.COMMANDS.labels(self.service.name, request.name, code).inc()
+        metrics.of(metrics.COMMANDS, self.service.name, request.name, code).inc()
         request.future.set_exception(error)
 
     # -- replicas
