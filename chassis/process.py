@@ -1,5 +1,6 @@
 """Runs roles: builds what a process hosts, starts it, answers health checks, and stops it cleanly on SIGTERM."""
 
+import gc
 import json
 import logging
 import signal
@@ -48,6 +49,16 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(
         level=logging.WARNING, format='{"level":"%(levelname)s","logger":"%(name)s","event":"%(message)s"}'
     )
+
+
+def settle_memory() -> None:
+    """Take what was loaded at the start out of the garbage collector's sight, and let it look less often.
+
+    Few objects of ours are in cycles; looking for them so often cost the writer 10 to 25 us a command.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 class Process:
@@ -106,6 +117,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
             runner.add_service(inbox_service(config, inbox, process.producer))
     stopping = _on_signal(lambda: _stop_runner(runner))
     runner.start()
+    settle_memory()
     log.info("api ready", address=config.http_address, services=sorted(writers))
     try:
         runner.wait()
@@ -169,6 +181,7 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
     stopping = _on_signal(stop.set)
     for thread in threads:
         thread.start()
+    settle_memory()
     log.info("worker ready", roles=list(roles), loops=list(loops))
     while not stop.wait(1.0):
         pass
