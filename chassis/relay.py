@@ -1,7 +1,7 @@
 """The relay: tails a service's event store and publishes its public events and outgoing commands onto Kafka.
 
 In the order of the log, at least once, always under the same ids.  The position is saved after the brokers'
-acknowledgements.  It polls (SQLite has no notification); the pause grows while there is nothing to do.
+acknowledgements.  The store's doorbell wakes it; it looks by itself all the same.
 """
 
 import threading
@@ -25,8 +25,7 @@ log = structlog.get_logger()
 
 POSITION = "relay"
 BATCH = 500
-SHORTEST_PAUSE = 0.002
-LONGEST_PAUSE = 0.020
+LONGEST_PAUSE = 0.050
 SAVE_EVERY_SECONDS = 0.1
 ACK_SECONDS = 5.0
 COMMAND_SENT = "chassis.command-sent"
@@ -106,7 +105,7 @@ class Relay:
             self._saved, self._saved_at = self._published, now
 
     def run(self, stop: threading.Event) -> None:
-        pause = SHORTEST_PAUSE
+        wait = self._store.bell.listen()
         while not stop.is_set():
             try:
                 found = self.step()
@@ -120,9 +119,8 @@ class Relay:
             metrics.of(metrics.OUTBOX_LAG, self._store.name).set(
                 self._store.last_position() - self._published if found else 0
             )
-            pause = SHORTEST_PAUSE if found else min(pause * 2, LONGEST_PAUSE)
             if not found:
-                stop.wait(pause)
+                wait(LONGEST_PAUSE)
         self.save(at_once=True)
 
     def check_not_behind(self, config: Config) -> None:

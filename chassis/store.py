@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import unquote, urlparse
 from uuid import UUID
 
@@ -39,6 +39,7 @@ from psycopg.types.numeric import Int8
 
 from chassis.config import Config, ConfigError
 from chassis.domain import INTERNAL_EVENTS, Aggregate, internal_name
+from chassis.doorbell import Doorbell, NoBell, PostgresBell, local_bell
 from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Refused
 from contracts.schemas import decode, encode
@@ -565,16 +566,20 @@ class MemoryRecorder(POPOProcessRecorder):
 class EventStore:
     """The store of one service.  Thread-safe; conflicts show as `Conflict`."""
 
-    def __init__(self, name: str, recorder: ProcessRecorder) -> None:
+    def __init__(self, name: str, recorder: ProcessRecorder, bell: Doorbell | None = None) -> None:
         self.name = name
         self.recorder = recorder
+        self.bell = bell or NoBell()
         self._more: Recorder = recorder  # type: ignore[assignment]
         self._mapper = ContractMapper()
 
     def commit(self, transaction: Transaction) -> list[int]:
         """Store everything or nothing; returns the position of each event.  Raises Conflict."""
         stored = [self._mapper.to_stored_event(event) for event in transaction.events]
-        return list(self.recorder.insert_events(stored, more=transaction) or ())
+        positions = list(self.recorder.insert_events(stored, more=transaction) or ())
+        if stored:
+            self.bell.ring()
+        return positions
 
     def load(self, cls: type[A], aggregate_id: UUID) -> A | None:
         """Read an aggregate from its newest usable snapshot and the events after it; None when there is no such one."""
@@ -682,13 +687,15 @@ def open_store(name: str, config: Config) -> EventStore:
     if config.event_store == "sqlite":
         folder = Path(config.data_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        sqlite = SQLiteRecorder(SQLiteReads(str(folder / f"{name}.sqlite"), lock_timeout=30))
+        path = folder / f"{name}.sqlite"
+        sqlite = SQLiteRecorder(SQLiteReads(str(path), lock_timeout=30))
         sqlite.create_table()
-        return EventStore(name, sqlite)
+        return EventStore(name, sqlite, local_bell(path))
     postgres = _PostgresFactory(Environment(name, postgres_env(name, config.postgres_url)))
     with alone(config.postgres_url) as connection:
         connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(name)))
-        return EventStore(name, postgres.process_recorder())
+        recorder = cast(PostgresRecorder, postgres.process_recorder())
+        return EventStore(name, recorder, PostgresBell(config.postgres_url, recorder.channel_name))
 
 
 @contextmanager

@@ -131,6 +131,16 @@ def added(id: UUID, version: int = 1, name: str = "iPhone 15 Pro 手机") -> Rec
     return recorded(id, version, fact, META)
 
 
+def test_a_stored_event_rings_the_bell_of_another_process(durable: Bench) -> None:
+    wait = durable.open().bell.listen()
+    wait(0)  # PostgreSQL's connection is made by the first
+    waiting = threading.Thread(target=wait, args=(600.0,), daemon=True)
+    waiting.start()
+    durable.open().commit(Transaction(events=[added(uuid4())]))
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
+
+
 def yuan(amount: str) -> Money:
     return Money(amount=Decimal(amount), currency="CNY")
 
