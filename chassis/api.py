@@ -157,7 +157,7 @@ class Api:
         if token is None:
             return
         topics = writer.service.replica_topics()
-        wanted = Token({s: p for s, p in token.positions.items() if s.partition(":")[0] in topics})
+        wanted = token.about(topics)
         deadline = time.monotonic() + 5.0
         while not wanted.reached_by(lambda source: writer.store.position(f"position:{source}") or 0):
             if time.monotonic() > deadline:

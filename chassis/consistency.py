@@ -6,7 +6,7 @@ back waits until its view, or its service's replicas, have got there.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from chassis.kafka import partition_of
@@ -49,6 +49,10 @@ class Token:
         for source, position in (other.positions if other else {}).items():
             merged[source] = max(position, merged.get(source, 0))
         return Token(merged)
+
+    def about(self, topics: Collection[str]) -> "Token":
+        """What it promises of these topics."""
+        return Token({source: at for source, at in self.positions.items() if source.partition(":")[0] in topics})
 
     def reached_by(self, position: Callable[[str], int]) -> bool:
         return all(position(source) >= wanted for source, wanted in self.positions.items())

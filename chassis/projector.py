@@ -21,7 +21,7 @@ from pymongo.write_concern import WriteConcern
 from chassis import metrics
 from chassis.config import Config
 from chassis.consumer import Fenced, Progress
-from chassis.kafka import Incoming, PoisonRecord
+from chassis.kafka import Incoming, PoisonRecord, dead_letter_topic
 from chassis.views import Change, EventInfo, View, operations
 from contracts.declare import REGISTRY
 
@@ -119,6 +119,7 @@ class Projector:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.group = group
+        self._dead_topic = dead_letter_topic(group)
         self._clock = clock
         self._database = database
         self._views = views
@@ -126,7 +127,7 @@ class Projector:
         self._beat_at = datetime.min.replace(tzinfo=UTC)
 
     def topics(self) -> Sequence[str]:
-        return sorted({REGISTRY.event_of(fact).topic for view in self._views for fact in view.handlers})
+        return sorted({topic for view in self._views for topic in view.topics})
 
     def wanted(self) -> Mapping[str, type]:
         facts = {fact for view in self._views for fact in view.handlers}
@@ -136,18 +137,28 @@ class Projector:
         """The lowest offset any view needs, per source; read from MongoDB the first time."""
         if not self._states:
             self._states = [self._load(view) for view in self._views]
-        return {s: min(state.progress.offsets.get(s, 0) for state in self._states) for s in sources}
+        return {
+            source: min(state.progress.offsets.get(source, 0) for state in self._states if self._reads(state, topic))
+            for source in sources
+            for topic in [source.rpartition(":")[0]]
+        }
+
+    def _reads(self, state: ViewState, topic: str) -> bool:
+        """Whether a view takes note of a topic: of its own, and of the letters that may come from them."""
+        return topic in state.view.topics or topic == self._dead_topic
 
     def _load(self, view: View) -> ViewState:
         return ViewState.of(view, open_state(self._database, view, live_id(view)))
 
     def process(self, records: Sequence[Incoming]) -> None:
-        batch = [
-            Projection(state, Progress(state.progress.offsets, state.progress.positions)) for state in self._states
-        ]
-        for projection in batch:
-            for record in records:
-                projection.apply(record)
+        batch = []
+        for state in self._states:
+            own = [record for record in records if self._reads(state, record.topic)]
+            if own:
+                projection = Projection(state, Progress(state.progress.offsets, state.progress.positions))
+                for record in own:
+                    projection.apply(record)
+                batch.append(projection)
         try:
             commit(self._database, batch)
         except Fenced:
@@ -158,13 +169,21 @@ class Projector:
                 age = (self._clock() - projection.last_at).total_seconds()
                 metrics.of(metrics.FRESHNESS, projection.state.view.name).set(age)
 
+        moments = [record.at for record in records if record.at]
+        if moments:
+            self._beat(max(moments))
+
     def idle(self) -> None:
         """Tell that the views are current although nothing happened."""
+        self._beat(self._clock())
+
+    def _beat(self, at: datetime) -> None:
+        """Note now and then that all views know what happened until then, also those it did not concern."""
         now = self._clock()
         if (now - self._beat_at).total_seconds() >= HEARTBEAT_SECONDS and self._states:
             self._beat_at = now
             self._database[STATES].update_many(
-                {"_id": {"$in": [s.id for s in self._states]}}, {"$set": {"idle_at": now}}
+                {"_id": {"$in": [s.id for s in self._states]}}, {"$max": {"idle_at": at}}
             )
 
 

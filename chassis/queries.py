@@ -30,6 +30,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 EXPORT_LIMIT = 100_000
 WAIT_SECONDS = 5.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.002, 0.010
 PAGING = ("limit", "cursor", "sort", "count", "format")
 FORMATS = ("json", "csv", "xlsx")
 
@@ -116,17 +117,18 @@ class ViewReader:
     def _ready(self, token: Token | None) -> tuple[Document, Freshness]:
         """The view's state, after waiting (bounded) until it has what the token promises."""
         deadline = time.monotonic() + WAIT_SECONDS
-        pause = 0.004
+        pause = SHORTEST_PAUSE
+        wanted = token.about(self._view.topics) if token else Token({})
         while True:
             state = self._database[STATES].find_one({"_id": live_id(self._view)})
             if state is None:
                 raise Refused("UNAVAILABLE", f"The view {self._view.name} is not built yet: start a projector.")
-            if token is None or token.reached_by(partial(_position, state)):
+            if wanted.reached_by(partial(_position, state)):
                 return state, _freshness(state)
             if time.monotonic() > deadline:
                 raise Refused("UNAVAILABLE", "The view has not caught up with your change yet; try again in a second.")
             self._sleep(pause)
-            pause = min(pause * 1.5, 0.05)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
 
     # -- parameters
 

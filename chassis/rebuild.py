@@ -7,6 +7,7 @@ projector notices (its next write is fenced), loads the new state and goes on fr
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TextIO
 from uuid import uuid4
@@ -15,7 +16,7 @@ from pymongo.database import Database
 
 from chassis.config import Config
 from chassis.consumer import Progress
-from chassis.kafka import Incoming, PartitionReader, PoisonRecord
+from chassis.kafka import PartitionReader, PoisonRecord
 from chassis.projector import (
     STATES,
     Projection,
@@ -28,7 +29,7 @@ from chassis.views import View
 from contracts.declare import REGISTRY
 
 Document = dict[str, Any]
-BATCH = 1_000
+BATCH = 5_000  # the larger, the more changes of one document are joined
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Rebuild:
         reader = PartitionReader(
             self._config,
             f"rebuild-{self._view.name}",
-            sorted({REGISTRY.event_of(fact).topic for fact in self._view.handlers}),
+            sorted(self._view.topics),
             {REGISTRY.event_of(fact).name: fact for fact in self._view.handlers},
         )
         try:
@@ -93,26 +94,36 @@ class Rebuild:
     def _build(self, reader: PartitionReader, id: str) -> tuple[ViewState, int]:
         state = self._state(id)
         ends = {source: end for source, end in reader.end_offsets().items() if end}
-        events = 0
-        while any(state.progress.offsets.get(source, 0) < end for source, end in ends.items()):
-            records = reader.poll(500, BATCH)
-            if records:
-                events += sum(1 for record in records if record.fact is not None)
-                self._apply(state, records)
-                self._progress_line(state, ends)
+        progress, events = state.progress, 0
+        with ThreadPoolExecutor(1, "rebuild") as writing:  # while MongoDB takes a batch, the next one is read
+            written: Future[None] | None = None
+            while any(progress.offsets.get(source, 0) < end for source, end in ends.items()):
+                projection = Projection(state, Progress(progress.offsets, progress.positions))
+                events += self._gather(reader, projection)
+                if written:
+                    written.result()
+                written = writing.submit(commit, self._database, [projection])
+                progress = projection.progress
+                self._progress_line(progress, ends)
+            if written:
+                written.result()
         return state, events
 
-    def _apply(self, state: ViewState, records: Sequence[Incoming]) -> None:
-        projection = Projection(state, Progress(state.progress.offsets, state.progress.positions))
-        for record in records:
-            if record.poison is not None:
-                raise PoisonRecord(f"{record.source} offset {record.offset}: {record.poison}")
-            projection.apply(record)
-        commit(self._database, [projection])
+    def _gather(self, reader: PartitionReader, projection: Projection) -> int:
+        """Read a batch into a projection; returns how many events of the view were among the records."""
+        events = count = 0
+        while count < BATCH and (records := reader.poll(500, BATCH - count)):
+            count += len(records)
+            events += sum(1 for record in records if record.fact is not None)
+            for record in records:
+                if record.poison is not None:
+                    raise PoisonRecord(f"{record.source} offset {record.offset}: {record.poison}")
+                projection.apply(record)
+        return events
 
-    def _progress_line(self, state: ViewState, ends: Mapping[str, int]) -> None:
+    def _progress_line(self, progress: Progress, ends: Mapping[str, int]) -> None:
         if self._out.isatty():
-            done = sum(min(state.progress.offsets.get(source, 0), end) for source, end in ends.items())
+            done = sum(min(progress.offsets.get(source, 0), end) for source, end in ends.items())
             print(f"\r{done * 100 // max(1, sum(ends.values()))} %", end="\r", file=self._out, flush=True)
 
     def _state(self, id: str) -> ViewState:

@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from bson import Decimal128
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
-from contracts.declare import ContractError
+from contracts.declare import REGISTRY, ContractError
 
 
 @dataclass(frozen=True)
@@ -96,21 +97,35 @@ Change = Put | Set | Add | Append | Remove
 Operation = UpdateOne | ReplaceOne[Any] | DeleteOne
 
 
-def stored(value: Any) -> Any:  # noqa: PLR0911 - one line for each kind of value
+def stored(value: Any) -> Any:
     """A value as MongoDB keeps it: ids as text, amounts as Decimal128, days as YYYY-MM-DD, parts as objects."""
-    if isinstance(value, Decimal):
-        return Decimal128(value)
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value.isoformat()
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: stored(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, Mapping):
-        return {name: stored(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [stored(inner) for inner in value]
+    kind = type(value)
+    if kind not in _storing:
+        _storing[kind] = _how_to_store(kind)
+    return _storing[kind](value)
+
+
+def _how_to_store(kind: type) -> Callable[[Any], Any]:
+    if is_dataclass(kind):
+        names = tuple(kind.__dataclass_fields__)
+        return lambda part: {name: stored(getattr(part, name)) for name in names}
+    return next((convert for base, convert in _KINDS if issubclass(kind, base)), _same)
+
+
+def _same(value: Any) -> Any:
     return value
+
+
+_KINDS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (Decimal, Decimal128),
+    (UUID, str),
+    (datetime, _same),
+    (date, date.isoformat),
+    (Mapping, lambda value: {name: stored(inner) for name, inner in value.items()}),
+    (list, lambda value: [stored(inner) for inner in value]),
+    (tuple, lambda value: [stored(inner) for inner in value]),
+)
+_storing: dict[type, Callable[[Any], Any]] = {}  # found once for each type: a batch has thousands of values
 
 
 @dataclass
@@ -271,6 +286,11 @@ class View:
     @property
     def path(self) -> str:
         return self.route.removeprefix("GET ")
+
+    @cached_property
+    def topics(self) -> frozenset[str]:
+        """The topics whose events it reads."""
+        return frozenset(REGISTRY.event_of(fact).topic for fact in self.handlers)
 
     @property
     def is_list(self) -> bool:
