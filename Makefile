@@ -77,6 +77,10 @@ wipe: $(READY) ## Stop everything and delete its data
 demo: $(READY) ## Start everything and send orders through it (ORDERS=300)
 	@$(RUN) -m deploy.demo
 
+.PHONY: verify
+verify: $(READY) ## Recompute everything from the event stores and compare it with Kafka and the read models
+	@settings="$$($(RUN) -m deploy.local env)" && set -a && eval "$$settings" && .venv/bin/salestream verify
+
 .PHONY: token
 token: USER := li
 token: $(READY) ## Print a bearer token of a demo user (USER=sato)

@@ -1,6 +1,7 @@
 """Which services there are and where their declarations stand: `deploy/services.toml` and the modules it names."""
 
 import importlib
+import importlib.util
 import pkgutil
 import tomllib
 from collections.abc import Collection, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from chassis.config import ConfigError
 from chassis.saga import Saga
 from chassis.service import Service
+from chassis.verify.declare import Check
 from chassis.views import View
 from contracts.declare import REGISTRY
 
@@ -56,7 +58,16 @@ class Catalogue:
                 found += views
         return found
 
+    def checks(self) -> list[tuple[str, Check]]:
+        """(service, what must hold of its facts), from each `services/<name>/verification.py` there is."""
+        found: list[tuple[str, Check]] = []
+        for name in self.roles:
+            module = f"services.{name}.verification"
+            if importlib.util.find_spec(module):
+                found += [(name, check) for check in importlib.import_module(module).CHECKS]
+        return found
+
     def groups(self) -> list[str]:
         """Every consumer group, each of which has a dead-letter topic."""
-        sagas = [f"{saga.name}-saga" for _, saga in self.sagas()]
+        sagas = [saga.group for _, saga in self.sagas()]
         return [*self.with_role("api"), *sagas, *self.with_role("projector")]

@@ -1,8 +1,12 @@
 """What each `salestream` command does; `chassis.main` declares them."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from tqdm import tqdm
 
 from chassis.auth import Principal, issue
 from chassis.catalogue import Catalogue
@@ -13,6 +17,7 @@ from chassis.kafka import create_topics, producer
 from chassis.process import configure_logging, run_api, run_worker
 from chassis.projector import connect
 from chassis.rebuild import Rebuild, view_states
+from chassis.verify.run import Bar, Verification
 
 WORKER_ROLES = {"worker": ("relay", "projector", "saga")}
 
@@ -25,6 +30,7 @@ def run_command(options: argparse.Namespace) -> int:
         "topics": _topics,
         "contracts": _contracts,
         "views": _views,
+        "verify": _verify,
         "dlq": _dead_letters,
     }
     try:
@@ -74,6 +80,15 @@ def _views(options: argparse.Namespace, config: Config) -> int:
         raise ConfigError(f"no view {options.name!r}; there are {', '.join(views)}")
     rebuild = Rebuild(config, database, views[options.name])
     return 0 if rebuild.run(switch=not options.compare_only) else 1
+
+
+def _verify(options: argparse.Namespace, config: Config) -> int:
+    def bars(name: str, total: int) -> AbstractContextManager[Bar]:
+        return tqdm(desc=name, total=total, unit="", unit_scale=True, disable=None, leave=False)
+
+    findings = Verification(config, options.service, wait=options.wait, bars=bars).run()
+    print(json.dumps(findings.document(), indent=2) if options.json else findings.text())
+    return findings.exit_code
 
 
 def _dead_letters(options: argparse.Namespace, config: Config) -> int:

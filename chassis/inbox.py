@@ -39,8 +39,7 @@ class Inbox:
         self._commands = {spec.name: spec.cls for spec in writer.service.specs() if not spec.is_public}
 
     def topics(self) -> Sequence[str]:
-        own = [f"{self.group}.commands"] if self._commands else []
-        return [*own, *sorted(self._writer.service.replica_topics())]
+        return self._writer.service.consumed_topics()
 
     def wanted(self) -> Mapping[str, type]:
         facts = {fact for replica in self._writer.service.replicas for fact in replica.feeds}

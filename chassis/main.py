@@ -49,6 +49,17 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.add_argument("name")
     rebuild.add_argument("--compare-only", action="store_true", help="don't switch; exit 1 when they differ")
 
+    verify = commands.add_parser("verify", help="recompute everything from the event stores and compare")
+    verify.add_argument("--service", nargs="*", default=[], metavar="NAME", help="only these services (default: all)")
+    verify.add_argument("--json", action="store_true", help="print the findings as JSON")
+    verify.add_argument(
+        "--wait",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long to wait for what is under way (default 30)",
+    )
+
     dlq = commands.add_parser("dlq", help="records set aside: list, show, replay, drop")
     dlq.add_argument("action", choices=("groups", "list", "show", "replay", "drop"))
     dlq.add_argument("group", nargs="?", help="the consumer group, e.g. reports")

@@ -141,6 +141,11 @@ class Saga(Generic[S]):
         if len({step.name for step in self.steps}) != len(self.steps):
             raise ContractError(f"saga {self.name}: two steps have one name")
 
+    @property
+    def group(self) -> str:
+        """The name of its consumer group."""
+        return f"{self.name}-saga"
+
     def facts(self) -> set[type]:
         """Every fact it reacts to."""
         found = {self.starts, *self.stopped_by}
@@ -297,7 +302,7 @@ class SagaRunner:
         timeout: timedelta = timedelta(seconds=30),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.group = f"{saga.name}-saga"
+        self.group = saga.group
         self._saga = saga
         self._store = store
         self._timeout = timeout

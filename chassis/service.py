@@ -104,6 +104,11 @@ class Service:
     def specs(self) -> list[CommandSpec]:
         return [REGISTRY.command_of(cls) for cls in self.commands]
 
+    def consumed_topics(self) -> list[str]:
+        """The Kafka topics it reads: commands of other services, and the events its replicas are made of."""
+        own = sorted({spec.topic for spec in self.specs() if not spec.is_public})
+        return [*own, *sorted(self.replica_topics())]
+
     def replica_topics(self) -> dict[str, list[Replica[Any]]]:
         """Kafka topic -> the replicas fed from it."""
         topics: dict[str, list[Replica[Any]]] = {}

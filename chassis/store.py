@@ -209,6 +209,10 @@ class Recorder(Protocol):
 
     def set_position(self, name: str, position: int) -> None: ...
 
+    def results_after(self, command_id: str, limit: int) -> list[CommandResult]: ...
+
+    def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]: ...
+
 
 def _prefix_end(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
@@ -357,6 +361,20 @@ class SQLiteRecorder(SQLiteProcessRecorder):
         with self.datastore.transaction(commit=True) as c:
             c.execute("INSERT OR REPLACE INTO tracking VALUES (?,?)", (name, position))
 
+    def results_after(self, command_id: str, limit: int) -> list[CommandResult]:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT * FROM command_results WHERE command_id>? ORDER BY command_id LIMIT ?", (command_id, limit)
+            )
+            return [CommandResult(*row) for row in c.fetchall()]
+
+    def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT * FROM snapshots WHERE aggregate_id>? ORDER BY aggregate_id LIMIT ?", (aggregate_id.hex, limit)
+            )
+            return [Snapshot(UUID(row[0]), row[1], row[2], bytes(row[3])) for row in c.fetchall()]
+
 
 class PostgresRecorder(PostgresProcessRecorder):
     """PostgreSQL: for production.  Each service has a schema of its own."""
@@ -496,6 +514,24 @@ class PostgresRecorder(PostgresProcessRecorder):
                 (name, position),
             )
 
+    def results_after(self, command_id: str, limit: int) -> list[CommandResult]:
+        rows = self._all(
+            "SELECT command_id, fingerprint, reply FROM {s}.command_results WHERE command_id>%s "
+            "ORDER BY command_id LIMIT %s",
+            command_id,
+            limit,
+        )
+        return [CommandResult(row[0], row[1], bytes(row[2])) for row in rows]
+
+    def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
+        rows = self._all(
+            "SELECT aggregate_id, version, schema, state FROM {s}.snapshots WHERE aggregate_id>%s "
+            "ORDER BY aggregate_id LIMIT %s",
+            aggregate_id,
+            limit,
+        )
+        return [Snapshot(row[0], row[1], row[2], bytes(row[3])) for row in rows]
+
 
 class _PostgresFactory(PostgresFactory):
     process_recorder_class = PostgresRecorder
@@ -558,6 +594,12 @@ class MemoryRecorder(POPOProcessRecorder):
     def set_position(self, name: str, position: int) -> None:
         with self._database_lock:
             self._max_tracking_ids[name] = position
+
+    def results_after(self, command_id: str, limit: int) -> list[CommandResult]:
+        return [self.results[id] for id in sorted(self.results) if id > command_id][:limit]
+
+    def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
+        return [self.snapshots[id] for id in sorted(self.snapshots) if id > aggregate_id][:limit]
 
 
 # -- the store ----------------------------------------------------------------------------------------------------
@@ -651,6 +693,14 @@ class EventStore:
     def results(self, command_ids: Sequence[str]) -> dict[str, CommandResult]:
         """What is remembered of these commands."""
         return {result.command_id: result for result in self._more.results_of(command_ids)} if command_ids else {}
+
+    def results_after(self, command_id: str, limit: int) -> list[CommandResult]:
+        """The remembered results beyond this command's, by id."""
+        return self._more.results_after(command_id, limit)
+
+    def snapshots_after(self, aggregate_id: UUID | None, limit: int) -> list[Snapshot]:
+        """The snapshots beyond this aggregate's (None: from the first), by id."""
+        return self._more.snapshots_after(aggregate_id or UUID(int=0), limit)
 
     def row(self, replica: str, key: str) -> bytes | None:
         return self._more.row(replica, key)

@@ -20,7 +20,7 @@ from chassis.commands import CommandSent
 from chassis.saga import Process, Saga
 from chassis.service import Service
 from chassis.store import EventStore, MemoryRecorder, fact_class
-from chassis.views import Add, Append, Change, EventInfo, Put, Remove, Set, View, stored
+from chassis.views import EventInfo, View, changed, stored
 from chassis.writer import Answer, Request, Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
@@ -196,30 +196,8 @@ def documents(view: View, facts: Iterable[Any], *, at: datetime | None = None) -
         info = EventInfo(f"{key}/{versions[key]}", spec.name, moment, f"{spec.topic}:0", position, "")
         handler = view.handlers.get(type(fact))
         for change in handler(fact, info) if handler else ():
-            _change(found, change)
+            name = str(stored(change.key))
+            document = changed(found.pop(name, None), change)
+            if document is not None:
+                found[name] = document
     return found
-
-
-def _change(found: dict[str, dict[str, Any]], change: Change) -> None:
-    key = str(stored(change.key))
-    match change:
-        case Put(document=document):
-            found[key] = {**stored(document)}
-        case Set(fields=values):
-            for name, value in values.items():
-                _set(found.setdefault(key, {}), name.split("."), stored(value))
-        case Add(amounts=amounts, about=about):
-            document = found.setdefault(key, {})
-            document.update(stored(about))
-            for name, amount in amounts.items():
-                document[name] = document.get(name, 0) + amount
-        case Append(list_name=name, entry=entry):
-            found.setdefault(key, {}).setdefault(name, []).append(stored(entry))
-        case Remove():
-            found.pop(key, None)
-
-
-def _set(document: dict[str, Any], path: list[str], value: Any) -> None:
-    for name in path[:-1]:
-        document = document.setdefault(name, {})
-    document[path[-1]] = value

@@ -212,6 +212,43 @@ def _operation(id: Any, write: _Update | Put | Remove, event: EventInfo) -> Oper
             return write.operation(key, last)
 
 
+def changed(document: dict[str, Any] | None, change: Change) -> dict[str, Any] | None:
+    """What a change makes of a document, as MongoDB would do it; None: there is none.  `document` is used up."""
+    match change:
+        case Put(document=new):
+            return {**stored(new)}
+        case Remove():
+            return None
+    found = {} if document is None else document
+    match change:
+        case Set(fields=fields):
+            _set_all(found, fields)
+        case Add(amounts=amounts, about=about):
+            _set_all(found, about)
+            for path, amount in amounts.items():
+                place, name = _place(found, path)
+                before = place.get(name, 0)
+                place[name] = stored((before.to_decimal() if isinstance(before, Decimal128) else before) + amount)
+        case Append(list_name=path, entry=entry):
+            place, name = _place(found, path)
+            place.setdefault(name, []).append(stored(entry))
+    return found
+
+
+def _set_all(document: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    for path, value in fields.items():
+        place, name = _place(document, path)
+        place[name] = stored(value)
+
+
+def _place(document: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    """The object that holds the last part of a dotted path (made if absent), and that part."""
+    *outer, name = path.split(".")
+    for part in outer:
+        document = document.setdefault(part, {})
+    return document, name
+
+
 # -- queries ------------------------------------------------------------------------------------------------------
 
 

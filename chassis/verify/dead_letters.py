@@ -1,0 +1,66 @@
+"""What consumers have set aside: why something may be missing where it should be."""
+
+from dataclasses import dataclass, field
+
+from chassis.config import Config
+from chassis.deadletters import DROP, REASON, RESOLVES, read_whole_topic
+from chassis.kafka import Incoming, dead_letter_topic
+
+Origin = tuple[str, int]  # topic, position
+
+
+def _origin(record: Incoming) -> Origin:
+    return record.headers.get("dlq-topic", ""), record.position
+
+
+@dataclass
+class SetAside:
+    """The dead letters of each group, as they stand on its topic."""
+
+    config: Config
+    _records: dict[str, list[Incoming]] = field(default_factory=dict)
+
+    def read(self, group: str) -> None:
+        """Read a group's dead letters (again)."""
+        self._records[group] = list(read_whole_topic(self.config, dead_letter_topic(group)))
+
+    def _of(self, group: str) -> list[Incoming]:
+        if group not in self._records:
+            self.read(group)
+        return self._records[group]
+
+    def not_applied(self, group: str, offsets: dict[str, int]) -> set[Origin]:
+        """The events set aside and not applied by a consumer of the group that is at these offsets."""
+        taken = offsets.get(f"{dead_letter_topic(group)}:0", 0)
+        found: set[Origin] = set()
+        for record in self._of(group):
+            if REASON in record.headers:
+                found.add(_origin(record))
+            elif RESOLVES in record.headers and DROP not in record.headers and record.offset < taken:
+                found.discard(_origin(record))
+        return found
+
+    def ids(self, group: str) -> set[str]:
+        """The ids (of events or commands) that were ever set aside."""
+        return {record.id for record in self._of(group) if REASON in record.headers}
+
+    def waiting(self, group: str) -> list[Incoming]:
+        """The letters that nobody has resolved."""
+        letters: dict[int, Incoming] = {}
+        for record in self._of(group):
+            if RESOLVES in record.headers:
+                letters.pop(int(record.headers[RESOLVES]), None)
+            elif REASON in record.headers:
+                letters[record.offset] = record
+        return list(letters.values())
+
+    def dropped(self, group: str) -> set[tuple[str, int]]:
+        """Source and offset of the records that operators have given up."""
+        return {
+            (
+                f"{record.headers.get('dlq-topic')}:{record.headers.get('dlq-partition')}",
+                int(record.headers["dlq-offset"]),
+            )
+            for record in self._of(group)
+            if DROP in record.headers
+        }

@@ -1,0 +1,193 @@
+"""Views = events: every document, recomputed from event one, equals the live one.
+
+The live documents and how far each view is are read at one moment (a MongoDB snapshot); the events are applied exactly
+up to there, so a living projector does not disturb.  Both sides stand in a temporary database on disk.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from chassis.projector import GROUP, STATES, ViewState, live_id
+from chassis.rebuild import content
+from chassis.store import Notification
+from chassis.verify.dead_letters import SetAside
+from chassis.verify.findings import Difference, EventRef
+from chassis.views import Change, EventInfo, View, changed, stored
+from contracts.declare import REGISTRY
+
+CHECK = "views = events"
+PAGE = 2_000
+OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
+Document = dict[str, Any]
+
+
+class Documents:
+    """Live documents beside recomputed ones, by view and key; the event that changed a recomputed one last."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)  # a temporary file: memory is a cache of it
+        self._db.execute("PRAGMA journal_mode=OFF")
+        self._db.execute(
+            "CREATE TABLE documents (view TEXT, key TEXT, live BLOB, made BLOB, service TEXT, position INTEGER, "
+            "PRIMARY KEY (view, key)) WITHOUT ROWID"
+        )
+        self._page: dict[tuple[str, str], tuple[Document | None, str, int]] = {}
+
+    def keep_live(self, view: str, documents: Iterator[RawBSONDocument]) -> int:
+        """Copy the live documents of a view; returns how many there are."""
+        rows = ((view, str(found["_id"]), found.raw) for found in documents)
+        with_id = "INSERT INTO documents (view, key, live) VALUES (?,?,?)"
+        self._db.execute("BEGIN")
+        number = self._db.executemany(with_id, rows).rowcount
+        self._db.execute("COMMIT")
+        return max(number, 0)
+
+    def apply(self, view: str, change: Change, service: str, position: int) -> None:
+        """Change a recomputed document."""
+        id = (view, str(stored(change.key)))
+        found = self._page.get(id)
+        before = found[0] if found else self._read(id)
+        self._page[id] = (changed(before, change), service, position)
+        if len(self._page) >= PAGE:
+            self._flush()
+
+    def _read(self, id: tuple[str, str]) -> Document | None:
+        row = self._db.execute("SELECT made FROM documents WHERE view=? AND key=?", id).fetchone()
+        return bson.decode(row[0], OPTIONS) if row and row[0] else None
+
+    def _flush(self) -> None:
+        rows = [
+            (view, key, None if document is None else bson.encode(document), service, position)
+            for (view, key), (document, service, position) in self._page.items()
+        ]
+        self._page.clear()
+        self._db.execute("BEGIN")
+        self._db.executemany(
+            "INSERT INTO documents (view, key, made, service, position) VALUES (?,?,?,?,?) ON CONFLICT (view, key) "
+            "DO UPDATE SET made = excluded.made, service = excluded.service, position = excluded.position",
+            rows,
+        )
+        self._db.execute("COMMIT")
+
+    def live(self, view: str, key: str) -> Document | None:
+        row = self._db.execute("SELECT live FROM documents WHERE view=? AND key=?", (view, key)).fetchone()
+        return bson.decode(row[0], OPTIONS) if row and row[0] else None
+
+    def pairs(self, view: str) -> Iterator[tuple[str, Document | None, Document | None, str, int]]:
+        """Key, live document, recomputed document and the event that changed it last, of a view."""
+        self._flush()
+        rows = self._db.execute(
+            "SELECT key, live, made, service, position FROM documents WHERE view=? ORDER BY key", (view,)
+        )
+        for key, live, made, service, position in rows:
+            yield (
+                key,
+                bson.decode(live, OPTIONS) if live else None,
+                bson.decode(made, OPTIONS) if made else None,
+                service or "",
+                position or 0,
+            )
+
+    def close(self) -> None:
+        self._db.close()
+
+
+@dataclass
+class Views:
+    """Some views at one moment: how far each was, and its documents then."""
+
+    views: Sequence[View]
+    states: dict[str, ViewState]
+    documents: Documents
+    compared: int
+    aside: dict[str, set[tuple[str, int]]]
+
+    @classmethod
+    def read(cls, database: "Database[Document]", views: Sequence[View], letters: SetAside) -> "Views":
+        """Take the moment.  Views that were never built are left out."""
+        with database.client.start_session(snapshot=True) as session:
+            states = {view.name: state for view in views if (state := _state(database, view, session))}
+            documents = Documents()
+            raw = CodecOptions(document_class=RawBSONDocument)
+            compared = 0
+            for name, state in states.items():
+                collection: Collection[Any] = database.get_collection(state.collection, codec_options=raw)
+                live = collection.find(session=session)
+                compared += documents.keep_live(name, live)
+        letters.read(GROUP)
+        aside = {name: letters.not_applied(GROUP, state.progress.offsets) for name, state in states.items()}
+        return cls([view for view in views if view.name in states], states, documents, compared, aside)
+
+    def missing(self, views: Sequence[View]) -> list[str]:
+        return [view.name for view in views if view.name not in self.states]
+
+    def includes(self, view: str, event: Notification, source: str) -> bool:
+        """Whether a view had taken this event in."""
+        state = self.states.get(view)
+        if state is None or event.position > state.progress.positions.get(source, 0):
+            return False
+        return (source.rpartition(":")[0], event.position) not in self.aside[view]
+
+    def take(self, service: str, event: Notification, source: str, fact: Any) -> Iterator[Difference]:
+        """Apply an event to the views that had taken it in."""
+        info = EventInfo(
+            id=f"{event.aggregate_id}/{event.version}",
+            type=event.type,
+            at=event.meta.at,
+            source=source,
+            position=event.position,
+            user_id=event.meta.user_id,
+        )
+        for view in self.views:
+            handler = view.handlers.get(type(fact))
+            if handler is None or not self.includes(view.name, event, source):
+                continue
+            try:
+                for change in handler(fact, info):
+                    self.documents.apply(view.name, change, service, event.position)
+            except Exception as error:  # the live view would have set such an event aside, it did not
+                ref = EventRef(service, event.position, event.type, info.id)
+                yield Difference(CHECK, view.name, f"the event can't be applied: {error!r}", ref)
+
+    def compare(self) -> Iterator[Difference]:
+        """The documents that differ."""
+        for view in self.views:
+            for key, live, made, service, position in self.documents.pairs(view.name):
+                right = None if made is None else {"_id": key, **made}
+                if content(live) != right:
+                    event = EventRef(service, position) if service else None
+                    yield Difference(CHECK, f"{view.name} {key}", _how(content(live), right), event)
+
+
+def _state(database: "Database[Document]", view: View, session: ClientSession) -> ViewState | None:
+    document = database[STATES].find_one({"_id": live_id(view)}, session=session)
+    return ViewState.of(view, document) if document else None
+
+
+def _how(live: Document | None, made: Document | None) -> str:
+    if live is None:
+        return "the document is missing"
+    if made is None:
+        return "the document should not be there"
+    names = sorted(name for name in {*live, *made} if live.get(name) != made.get(name))
+    return "; ".join(f"{name} is {_short(live.get(name))}, should be {_short(made.get(name))}" for name in names)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def feeding_services(views: Sequence[View]) -> set[str]:
+    """The services whose events views are made of."""
+    return {REGISTRY.event_of(fact).service for view in views for fact in view.handlers}
