@@ -1,0 +1,495 @@
+"""`salestream verify` on real Kafka, MongoDB and stores: a clean system is consistent, each planted fault is named."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from pymongo.database import Database
+
+from chassis.auth import Principal
+from chassis.config import Config
+from chassis.consumer import Consumer
+from chassis.inbox import Inbox
+from chassis.kafka import event_headers
+from chassis.main import main
+from chassis.process import Process, projector_loops, relay_loops, saga_loops
+from chassis.projector import connect
+from chassis.saga import Process as SagaProcess
+from chassis.saga import WaitingRow
+from chassis.store import Transaction, open_store, recorded, snapshot_of
+from chassis.testing import ADMIN, SALES, WAREHOUSE
+from chassis.verify.findings import CONSISTENT, DIFFERENT, NOT_LOOKED, Findings
+from chassis.verify.run import Verification
+from chassis.writer import Request, Writer
+from component.facts import product
+from component.support import KafkaBench, eventually, until
+from contracts.customers import CreateCustomer
+from contracts.declare import REGISTRY
+from contracts.errors import Refused
+from contracts.inventory import ReceiveStock, StockLine, StockReturned
+from contracts.orders import CancelOrder, CreateOrder, LineRequest, SetSalesProcess, SubmitOrder
+from contracts.shipping import Deliver
+from services.inventory.domain import StockItem, deduction_id, stock_id
+
+NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+
+
+class Company:
+    """All services with their relays, inboxes, projector and saga, as threads of this process."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.process = Process(config)
+        self.process.prepare()
+        self.writers = {s.name: Writer(s, self.process.store(s.name)) for s in self.process.catalogue.services()}
+        for writer in self.writers.values():
+            writer.start()
+        self._running: dict[str, tuple[threading.Event, threading.Thread]] = {}
+        self.phone, self.customer = uuid4(), uuid4()
+
+    def start(self) -> None:
+        """Start every loop that does not run."""
+        loops = relay_loops(self.process) | projector_loops(self.process) | saga_loops(self.process)
+        for name, writer in self.writers.items():
+            inbox = Inbox(writer, self.config.zone)
+            if inbox.topics():
+                loops[f"inbox-{name}"] = Consumer(self.config, inbox, self.process.producer).run
+        for name, loop in loops.items():
+            if name not in self._running:
+                stop = threading.Event()
+                thread = threading.Thread(target=loop, args=(stop,), name=name, daemon=True)
+                thread.start()
+                self._running[name] = stop, thread
+
+    def stop(self, *names: str) -> None:
+        """Stop these loops (all by default)."""
+        stopping = {name: self._running.pop(name) for name in names or tuple(self._running)}
+        for stop, _ in stopping.values():
+            stop.set()
+        for _, thread in stopping.values():
+            thread.join(30)
+            assert not thread.is_alive()
+
+    def do(self, command: Any, by: Principal = ADMIN, key: str = "") -> dict[str, Any]:
+        """Carry out a command as soon as its service knows what it needs."""
+
+        def carried_out() -> dict[str, Any]:
+            request = Request(
+                command=command, context=by.context(NOW, NOW.date()), command_id=key or str(uuid4()), remember=bool(key)
+            )
+            self.writers[REGISTRY.command_of(type(command)).service].submit(request)
+            try:
+                return request.future.result(30).body
+            except Refused as refusal:
+                raise AssertionError(f"{refusal.code}: {refusal.message}") from refusal
+
+        return eventually(carried_out)
+
+    def order(self, quantity: int = 1, *, submit: bool = True, price: str = "10.00") -> UUID:
+        id = uuid4()
+        line = LineRequest(product_id=self.phone, quantity=quantity, unit_price=Decimal(price))
+        self.do(CreateOrder(order_id=id, customer_id=self.customer, lines=(line,)), by=SALES)
+        if submit:
+            self.do(SubmitOrder(order_id=id), by=SALES, key=str(uuid4()))
+        return id
+
+    def await_status(self, order: UUID, status: str) -> None:
+        views = connect(self.config)
+        until(lambda: views["order_pages"].find_one({"_id": str(order), "status": status}))
+        views.client.close()
+
+    def await_step(self, order: UUID, step: str) -> None:
+        def there() -> bool:
+            found = self.process.store("fulfilment").load(SagaProcess, order)
+            return found is not None and found.step == step
+
+        until(there)
+
+    def close(self) -> None:
+        self.stop()
+        for writer in self.writers.values():
+            writer.stop()
+        self.process.close()
+
+
+def verify(config: Config, *only: str, wait: float = 20.0) -> Findings:
+    return Verification(config, only, wait=wait, bars=no_bars).run()
+
+
+@contextmanager
+def no_bars(_name: str, _total: int) -> Iterator[Any]:
+    class Bar:
+        def update(self, n: float | None = 1) -> None: ...
+
+    yield Bar()
+
+
+def named(findings: Findings, check: str, *texts: str) -> None:
+    """Some difference of this check tells all these texts; the verdict is "different"."""
+    told = [str(found) for found in findings.differences if found.check == check]
+    assert any(all(text in one for text in texts) for one in told), findings.text()
+    assert findings.exit_code == DIFFERENT
+
+
+def a_busy_company(config: Config) -> Company:
+    """Orders shipped, cancelled in the warehouse, waiting for approval, for stock and for the warehouse."""
+    company = Company(config)
+    company.start()
+    company.do(product(product_id=company.phone, opening_stock=100_000), by=WAREHOUSE)
+    company.do(CreateCustomer(customer_id=company.customer, name="Acme", mobile="13800000001", industry="IT"), by=SALES)
+    first = [company.order(n) for n in (1, 2, 3)]
+    company.order(price="9000.00")  # waits for its approvals
+    company.order(200_000, price="0.01")  # waits for stock
+    company.order(submit=False)
+    for order in first:
+        company.await_status(order, "SHIPPED")
+    company.do(SetSalesProcess(settings_id="sales-process", shipping="WAREHOUSE"))
+    cancelled = company.order(5)
+    company.await_step(cancelled, "hand over")
+    company.do(CancelOrder(order_id=cancelled, reason="no need"), by=SALES)
+    company.await_step(company.order(6), "hand over")
+    company.do(SetSalesProcess(settings_id="sales-process", shipping="AUTOMATIC"))
+    company.do(Deliver(order_id=first[0]), by=WAREHOUSE)
+    return company
+
+
+@pytest.fixture(scope="module")
+def config(kafka_servers: str, mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    config = Config(
+        kafka_bootstrap_servers=kafka_servers,
+        mongodb_uri=mongodb_uri,
+        mongodb_database=f"test_{uuid4().hex}",
+        data_dir=str(tmp_path_factory.mktemp("stores")),
+        topic_partitions=2,
+    )
+    bench = KafkaBench(config)
+    bench.empty()
+    bench.close()
+    return config
+
+
+@pytest.fixture(scope="module")
+def company(config: Config) -> Iterator[Company]:
+    """At rest: everything has happened, nothing runs."""
+    company = a_busy_company(config)
+    assert verify(config).exit_code == CONSISTENT  # which also waits until all have caught up
+    company.stop()
+    yield company
+    company.close()
+    database = connect(config)
+    database.client.drop_database(database.name)
+    database.client.close()
+
+
+@pytest.fixture
+def views(config: Config) -> Iterator[Database[dict[str, Any]]]:
+    database = connect(config)
+    yield database
+    database.client.close()
+
+
+@contextmanager
+def sql(config: Config, service: str) -> Iterator[sqlite3.Connection]:
+    """A service's database, with an operator's hands in it; what was done is undone in the end."""
+    path = Path(config.data_dir) / f"{service}.sqlite"
+    with sqlite3.connect(path) as before:
+        kept = sqlite3.connect(":memory:")
+        before.backup(kept)
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        yield connection
+    finally:
+        kept.backup(connection)
+        connection.close()
+        kept.close()
+
+
+# -- a clean system -----------------------------------------------------------------------------------------------
+
+
+def test_a_company_at_rest_is_consistent(company: Company) -> None:
+    found = verify(company.config)
+    assert found.exit_code == CONSISTENT, found.text()
+    assert found.counts["documents compared"] > 30
+    assert found.counts["events read"] == sum(s.last_position() for s in company.process._stores.values())
+    assert found.counts["commands between services compared"] > 10
+    assert found.counts["deductions = shipments checked"] == 7
+    waits = "\n".join(found.explained)
+    for text in ("1 at 'approval' for people", "1 at 'deduct stock' for somebody who tries again (OrderRetried)",
+                 "1 at 'hand over' for people", "2 at 'delivery' for people"):  # fmt: skip
+        assert text in waits
+    assert not found.attention
+
+
+def test_a_living_system_is_consistent_while_orders_pass_through(company: Company) -> None:
+    company.start()
+    end = threading.Event()
+    sent: list[UUID] = []
+
+    def sell() -> None:
+        while not end.is_set():
+            sent.append(company.order())
+            if len(sent) % 5 == 0:
+                company.order(price="9000.00")
+            company.await_step(sent[-1], "delivery")
+
+    seller = threading.Thread(target=sell)
+    seller.start()
+    try:
+        for _ in range(3):
+            before = len(sent)
+            found = verify(company.config)
+            assert found.exit_code == CONSISTENT, found.text()
+            assert len(sent) > before, "nothing happened meanwhile"
+    finally:
+        end.set()
+        seller.join(60)
+    found = verify(company.config)
+    company.stop()
+    assert found.exit_code == CONSISTENT, found.text()
+
+
+def test_one_service_alone(company: Company) -> None:
+    found = verify(company.config, "inventory")
+    assert found.exit_code == CONSISTENT, found.text()
+    assert "documents compared" not in found.counts
+    assert found.counts["accounts of the stock ledger compared"] == 1
+
+
+# -- planted differences ------------------------------------------------------------------------------------------
+
+
+def test_a_document_changed_by_hand_is_named(company: Company, views: Database[dict[str, Any]]) -> None:
+    page = views["orders"].find_one({"status": "SHIPPED"})
+    assert page is not None
+    views["orders"].update_one({"_id": page["_id"]}, {"$set": {"status": "CANCELLED", "by_hand": 1}})
+    views["orders"].insert_one({"_id": "nobody", "status": "DRAFT"})
+    removed = views["stock_ledger"].find_one_and_delete({})
+    assert removed is not None
+    views["products"].update_one({"_id": str(company.phone)}, {"$inc": {"on_hand": 1}})
+    try:
+        found = verify(company.config)
+        named(
+            found, "views = events", f"orders {page['_id']}", "status is 'CANCELLED', should be 'SHIPPED'",
+            f"v1 {page['_id']}/", "position", "orders.events:",
+        )  # fmt: skip
+        named(found, "views = events", "orders nobody: the document should not be there")
+        named(found, "views = events", f"stock_ledger {removed['_id']}: the document is missing", "stock-moved")
+        named(found, "stock ledger", str(company.phone), "products.on_hand is")
+        assert len(found.differences) == 5
+    finally:
+        views["orders"].replace_one({"_id": page["_id"]}, page)
+        views["orders"].delete_one({"_id": "nobody"})
+        views["stock_ledger"].insert_one(removed)
+        views["products"].update_one({"_id": str(company.phone)}, {"$inc": {"on_hand": -1}})
+    assert verify(company.config).exit_code == CONSISTENT
+
+
+def test_a_stock_balance_changed_in_the_store_is_named(company: Company) -> None:
+    with sql(company.config, "inventory") as db:
+        state = db.execute("SELECT state FROM stored_events WHERE topic LIKE '%stock-moved%' AND rowid > 5").fetchone()[
+            0
+        ]
+        moved = json.loads(state)
+        moved["data"]["balance"] += 1
+        db.execute("UPDATE stored_events SET state=? WHERE state=?", (msgspec.json.encode(moved), state))
+        found = verify(company.config)
+        named(found, "stock ledger", str(company.phone), "the entry changes it by", "stock-moved.v1", "position")
+        named(found, "Kafka = stores", "the record differs from the stored event")
+        named(found, "views = events", "stock_ledger", "balance is")
+    assert verify(company.config).exit_code == CONSISTENT
+
+
+def test_a_snapshot_changed_in_the_store_is_named(company: Company) -> None:
+    store = company.process.store("inventory")
+    item = store.load(StockItem, stock_id(company.phone))
+    assert item is not None
+    with sql(company.config, "inventory") as db:
+        store.commit(Transaction(snapshots=[snapshot_of(item)]))
+        honest = verify(company.config, "inventory")
+        assert honest.exit_code == CONSISTENT and honest.counts["snapshots = events checked"] == 1
+        item.on_hand += 7
+        db.execute("UPDATE snapshots SET state=?", (snapshot_of(item).state,))
+        found = verify(company.config, "inventory")
+        named(found, "snapshots = events", f"on_hand is {item.on_hand}, the events say {item.on_hand - 7}")
+        named(found, "stock ledger", f"the entries come to {item.on_hand - 7}, the StockItem has {item.on_hand}")
+
+
+def test_an_event_taken_out_of_a_store_is_named(company: Company) -> None:
+    with sql(company.config, "orders") as db:
+        id, position = db.execute(
+            "SELECT originator_id, rowid FROM stored_events WHERE topic LIKE '%order-submitted%'"
+        ).fetchone()
+        db.execute("DELETE FROM stored_events WHERE rowid=?", (position,))
+        found = verify(company.config)
+        named(found, "streams are whole", f"orders {UUID(id)}", "version 3 follows version 1")
+        named(found, "Kafka = stores", "Kafka holds a record that the store lacks", f"order-submitted.v1 {UUID(id)}/2")
+        named(found, "remembered results", f"tells of event {UUID(id)}/2, which is not there")
+
+
+def test_a_remembered_result_that_tells_of_another_event_is_named(company: Company) -> None:
+    with sql(company.config, "orders") as db:
+        id, reply = db.execute("SELECT command_id, reply FROM command_results").fetchone()
+        told = json.loads(reply)
+        told["last"][-1]["version"] = 1
+        db.execute("UPDATE command_results SET reply=? WHERE command_id=?", (msgspec.json.encode(told), id))
+        named(verify(company.config), "remembered results", f"orders {id}", "was caused by", "position")
+
+
+def test_goods_given_back_for_a_shipped_order_are_named(company: Company) -> None:
+    orders = company.process.store("orders")
+    shipped = next(n for n in orders.notifications(0, 10_000) if "order-shipped" in n.type)
+    order = UUID(shipped.key)
+    store, id = company.process.store("inventory"), deduction_id(order)
+    lines = (StockLine(product_id=company.phone, quantity=1),)
+    with sql(company.config, "inventory"):
+        meta = msgspec.json.encode(shipped.meta)
+        version = len(list(store.facts(id))) + 1
+        store.commit(Transaction([recorded(id, version, StockReturned(order_id=order, round=1, lines=lines), meta)]))
+        store.set_position("relay", store.last_position())
+        found = verify(company.config, wait=1.0)
+        named(found, "deductions = shipments", f"{order} 1", "shipped, but deductions minus returns are 0")
+        named(found, "stock moved for orders", str(order), f"-1 of product {company.phone}", "stock-returned")
+        named(found, "Kafka = stores", "an event of the store is missing on Kafka", f"stock-returned.v1 {id}/{version}")
+
+
+# -- sagas and commands that went astray ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_dispatch(company: Company) -> Iterator[UUID]:
+    """An order whose saga waits for shipping, which does not listen; in the end it goes on."""
+    company.start()
+    company.stop("inbox-shipping")
+    order = company.order()
+    company.await_step(order, "dispatch")
+    company.stop()
+    yield order
+    company.start()
+    company.await_step(order, "delivery")
+    assert verify(company.config).exit_code == CONSISTENT
+    company.stop()
+
+
+def read_nothing_more(config: Config, service: str, *topics: str) -> None:
+    """Let a service's inbox believe that it has read all there is."""
+    bench = KafkaBench(config)
+    records = [record for topic in topics for record in bench.records(topic)]
+    bench.close()
+    store = open_store(service, config)
+    for record in records:
+        store.set_position(f"offset:{record.source}", record.offset + 1)
+        store.set_position(f"position:{record.source}", record.position)
+    store.close()
+
+
+def test_a_saga_without_a_time_limit_is_stuck(company: Company, at_dispatch: UUID) -> None:
+    with sql(company.config, "shipping"), sql(company.config, "fulfilment") as db:
+        read_nothing_more(company.config, "shipping", "shipping.commands", "orders.events")
+        found = verify(company.config, wait=1.0)
+        named(found, "commands sent", "DispatchShipment", "shipping has read the command and remembers no result")
+        assert "1 at 'dispatch' for shipping (sent 1 times)" in "\n".join(found.explained)
+        limit = WaitingRow(at_dispatch, datetime.now(UTC) - timedelta(minutes=1))
+        db.execute("UPDATE replica_rows SET body=? WHERE key=?", (msgspec.json.encode(limit), str(at_dispatch)))
+        named(
+            verify(company.config, wait=1.0), "sagas ended or explained", str(at_dispatch), "its time limit passed at"
+        )
+        db.execute("DELETE FROM replica_rows WHERE key=?", (str(at_dispatch),))
+        named(
+            verify(company.config, wait=1.0), "sagas ended or explained", f"{at_dispatch} at 'dispatch'",
+            "without a time limit", "chassis.command-sent",
+        )  # fmt: skip
+
+
+def test_what_a_stopped_consumer_has_not_read_is_no_difference(company: Company, at_dispatch: UUID) -> None:
+    found = verify(company.config, wait=0.5)
+    assert found.exit_code == NOT_LOOKED and not found.differences, found.text()
+    behind = next(line for line in found.not_looked if "inbox of shipping is behind" in line)
+    assert "1 records of shipping.commands:" in behind
+
+
+def test_a_saga_that_overlooked_its_event_is_stuck(company: Company) -> None:
+    company.start()
+    order = company.order()
+    company.await_step(order, "delivery")
+    company.stop()
+    with sql(company.config, "fulfilment") as db:
+        # as if the process had stored nothing from OrderShipped on, its positions all the same
+        later = db.execute(
+            "SELECT rowid, state FROM stored_events WHERE originator_id=? ORDER BY rowid DESC", (order.hex,)
+        ).fetchall()
+        for position, state in later:
+            db.execute("DELETE FROM stored_events WHERE rowid=?", (position,))
+            changes = json.loads(state)["data"].get("changes") or []
+            if ["ship order", "DONE"] in changes:
+                break
+        found = verify(company.config, wait=1.0)
+        named(found, "sagas ended or explained", str(order), "has read this event and still stands at 'ship order'",
+              "order-shipped")  # fmt: skip
+
+
+# -- Kafka --------------------------------------------------------------------------------------------------------
+
+
+def test_records_lost_out_of_order_and_foreign_are_named(company: Company) -> None:
+    store = company.process.store("inventory")
+    before = store.last_position()
+    for _ in range(3):
+        company.do(ReceiveStock(product_id=company.phone, quantity=1, reason="delivery"), by=WAREHOUSE)
+    store.set_position("relay", store.last_position())
+    first, second, _lost = [n for n in store.notifications(before, 10) if n.key]
+    bench = KafkaBench(company.config)
+    spec = REGISTRY.events[first.type]
+    for event in (second, first):
+        bench.send(spec.topic, event.key, event.data, event_headers(spec, event, event.key))
+    found = verify(company.config, wait=1.0)
+    named(
+        found, "Kafka = stores", "came after a later one", f"{first.aggregate_id}/{first.version}", "inventory.events:"
+    )
+    named(found, "Kafka = stores", "missing on Kafka", f"{_lost.aggregate_id}/{_lost.version}", "stock-moved")
+    assert len(found.differences) == 2
+    bench.send("orders.events", "somebody", b"{}", [("ce_type", b"salestream.orders.order-shipped.v9")])
+    found = verify(company.config, wait=1.0)
+    named(found, "Kafka = stores", "a record that the store lacks", "order-shipped.v9", "key somebody")
+    bench.close()
+
+
+# -- what can't be looked at ---------------------------------------------------------------------------------------
+
+
+def test_servers_that_do_not_answer_are_named(company: Company, tmp_path: Path) -> None:
+    config = replace(
+        company.config,
+        kafka_bootstrap_servers="127.0.0.1:9",
+        mongodb_uri="mongodb://127.0.0.1:9/?replicaSet=rs0&serverSelectionTimeoutMS=300",
+    )
+    found = verify(config)
+    assert found.exit_code == NOT_LOOKED
+    assert [line.split(":")[0] for line in found.not_looked] == ["Kafka at 127.0.0.1", "MongoDB at mongodb"]
+    found = verify(replace(company.config, data_dir=str(tmp_path)), "inventory")
+    assert found.exit_code == NOT_LOOKED
+    assert f"{tmp_path}/inventory.sqlite does not exist" in found.not_looked[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_tells_it_as_json(
+    company: Company, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for item in fields(Config):
+        monkeypatch.setenv(item.name.upper(), str(getattr(company.config, item.name)))
+    code = main(["verify", "--json", "--wait", "1"])
+    told = json.loads(capsys.readouterr().out)
+    assert code == {"consistent": 0, "different": 1, "not looked": 2}[told["verdict"]]
+    assert told["counts"]["events read"] > 100
