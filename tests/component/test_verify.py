@@ -105,9 +105,9 @@ class Company:
             self.do(SubmitOrder(order_id=id), by=SALES, key=str(uuid4()))
         return id
 
-    def await_status(self, order: UUID, status: str) -> None:
+    def await_page(self, order: UUID, **shown: str) -> None:
         views = connect(self.config)
-        until(lambda: views["order_pages"].find_one({"_id": str(order), "status": status}))
+        until(lambda: views["order_pages"].find_one({"_id": str(order), **shown}))
         views.client.close()
 
     def await_step(self, order: UUID, step: str) -> None:
@@ -154,7 +154,7 @@ def a_busy_company(config: Config) -> Company:
     company.order(200_000, price="0.01")  # waits for stock
     company.order(submit=False)
     for order in first:
-        company.await_status(order, "SHIPPED")
+        company.await_page(order, status="SHIPPED")
     company.do(SetSalesProcess(settings_id="sales-process", shipping="WAREHOUSE"))
     cancelled = company.order(5)
     company.await_step(cancelled, "hand over")
@@ -374,7 +374,7 @@ def at_dispatch(company: Company) -> Iterator[UUID]:
     company.start()
     company.stop("inbox-shipping")
     order = company.order()
-    company.await_step(order, "dispatch")
+    company.await_page(order, waiting_for="dispatch")
     company.stop()
     yield order
     company.start()
@@ -423,7 +423,7 @@ def test_what_a_stopped_consumer_has_not_read_is_no_difference(company: Company,
 def test_a_saga_that_overlooked_its_event_is_stuck(company: Company) -> None:
     company.start()
     order = company.order()
-    company.await_step(order, "delivery")
+    company.await_page(order, waiting_for="delivery")
     company.stop()
     with sql(company.config, "fulfilment") as db:
         # as if the process had stored nothing from OrderShipped on, its positions all the same
