@@ -217,9 +217,15 @@ class Progress:
 
 
 class StoredProgress:
-    """Progress kept in an event store: per source the next offset and the newest position (see `EventStore`)."""
+    """Progress kept in an event store: per source the next offset and the newest position (see `EventStore`).
 
-    def __init__(self, store: EventStore, sources: Sequence[str]) -> None:
+    The revision counts what the group has stored.  It is read first and stored with every batch, so a batch that was
+    worked out on what another process of the group has changed meanwhile is a Conflict, whichever sources it is from.
+    """
+
+    def __init__(self, store: EventStore, group: str, sources: Sequence[str]) -> None:
+        self._name = f"revision:{group}"
+        self.revision = store.position(self._name) or 0
         offsets = {s: found for s in sources if (found := store.position(f"offset:{s}")) is not None}
         positions = {s: found for s in sources if (found := store.position(f"position:{s}")) is not None}
         self.progress = Progress(offsets, positions)
@@ -231,9 +237,12 @@ class StoredProgress:
     def changes(self, after: Progress) -> dict[str, int]:
         """What to store for a batch, under the names of the store's positions."""
         return {
+            self._name: self.revision + 1,
             **{f"offset:{s}": n for s, n in after.offsets.items() if n != self.progress.offsets.get(s)},
             **{f"position:{s}": n for s, n in after.positions.items() if n != self.progress.positions.get(s)},
         }
 
     def adopt(self, after: Progress) -> None:
+        """What `changes` told has been stored."""
         self.progress = after
+        self.revision += 1

@@ -47,7 +47,7 @@ class Inbox:
 
     def offsets(self, sources: Sequence[str]) -> Mapping[str, int]:
         if self._progress is None:
-            self._progress = StoredProgress(self._writer.store, sources)
+            self._progress = StoredProgress(self._writer.store, self.group, sources)
         return self._progress.progress.offsets
 
     def process(self, records: Sequence[Incoming]) -> None:

@@ -7,7 +7,8 @@ carry ids made from the process, the step and the attempt, so receivers do each 
 """
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -18,10 +19,10 @@ import structlog
 
 from chassis import metrics
 from chassis.commands import CommandSent, command_sent
-from chassis.consumer import Fenced, StoredProgress
+from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.domain import Aggregate, applies, internal_event
 from chassis.kafka import Incoming, PoisonRecord
-from chassis.store import Conflict, EventStore, Meta, ReplicaRow, Transaction, recorded
+from chassis.store import Conflict, EventStore, Meta, Recorded, ReplicaRow, Transaction, recorded
 from chassis.writer import AggregateCache
 from contracts.declare import REGISTRY, ContractError
 from contracts.schemas import decode, encode
@@ -311,7 +312,6 @@ class SagaRunner:
         self._progress: StoredProgress | None = None
         self._limits: dict[UUID, datetime] = {}
         self._due: list[tuple[datetime, UUID]] = []
-        self._load_limits()
 
     def topics(self) -> Sequence[str]:
         return sorted({REGISTRY.event_of(fact).topic for fact in self._saga.facts()})
@@ -321,61 +321,72 @@ class SagaRunner:
 
     def offsets(self, sources: Sequence[str]) -> Mapping[str, int]:
         if self._progress is None:
-            self._progress = StoredProgress(self._store, sources)
+            progress = StoredProgress(self._store, self.group, sources)
+            self._cache.clear()
+            self._load_limits()
+            self._progress = progress
         return self._progress.progress.offsets
 
     def process(self, records: Sequence[Incoming]) -> None:
         assert self._progress is not None, "offsets() first"
         after = self._progress.branch()
-        touched: set[UUID] = set()
-        transaction = Transaction()
-        for record in records:
-            if not after.accept(record):
-                continue
-            process = self._process(self._saga.key_of(record.fact), touched)
-            try:
-                self._saga.react(process, record.fact)
-            except Exception as error:  # reactions are pure: what fails once fails always
-                self._forget(touched)
-                raise PoisonRecord(f"saga {self._saga.name}: {type(error).__name__}: {error}") from error
-            self._collect(transaction, process, record)
-            if record.at:
-                metrics.of(metrics.SAGA_AGE, self._saga.name).observe(
-                    max(0.0, (self._clock() - record.at).total_seconds())
-                )
-        transaction.positions = self._progress.changes(after)
-        self._commit(transaction, touched)
-        self._progress.adopt(after)
+        with self._all_or_nothing() as turn:
+            for record in records:
+                if not after.accept(record):
+                    continue
+                process = self._process(self._saga.key_of(record.fact), turn)
+                try:
+                    self._saga.react(process, record.fact)
+                except Exception as error:  # reactions are pure: what fails once fails always
+                    raise PoisonRecord(f"saga {self._saga.name}: {type(error).__name__}: {error}") from error
+                self._collect(turn, process, record)
+                if record.at:
+                    age = max(0.0, (self._clock() - record.at).total_seconds())
+                    metrics.of(metrics.SAGA_AGE, self._saga.name).observe(age)
+            self._commit(turn, after)
         self.idle()
 
     def idle(self) -> None:
         """Let the time limits that have passed fire."""
+        assert self._progress is not None, "offsets() first"
         now = self._clock()
-        touched: set[UUID] = set()
-        transaction = Transaction()
-        while self._due and self._due[0][0] <= now:
-            until, id = heapq.heappop(self._due)
-            if self._limits.get(id) != until:
-                continue  # the process has moved on since
-            process = self._process(id, touched)
-            self._saga.timed_out(process)
-            self._collect(transaction, process, None)
-        if transaction.events:
-            log.warning("saga steps repeated", saga=self._saga.name, processes=len(touched))
-            self._commit(transaction, touched)
+        with self._all_or_nothing() as turn:
+            while self._due and self._due[0][0] <= now:
+                until, id = heapq.heappop(self._due)
+                if self._limits.get(id) != until:
+                    continue  # the process has moved on since
+                process = self._process(id, turn)
+                self._saga.timed_out(process)
+                self._collect(turn, process, None)
+            if turn.events:
+                log.warning("saga steps repeated", saga=self._saga.name, processes=len(turn.touched))
+                self._commit(turn, self._progress.branch())
 
     # -- inside
 
-    def _process(self, id: UUID, touched: set[UUID]) -> Process:
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator["_Turn"]:
+        """Work in memory on what is stored at the end; when that fails, memory is as if nothing had happened."""
+        turn = _Turn()
+        try:
+            yield turn
+        except PoisonRecord:  # the others of the batch are tried again at once, one by one
+            self._cache.evict(turn.touched)
+            raise
+        except Exception:  # whether it is stored or not, nobody knows: `offsets` reads everything again
+            self._progress = None
+            raise
+
+    def _process(self, id: UUID, turn: "_Turn") -> Process:
         process = self._cache.get(id)
         if process is None:
             process = self._store.load(Process, id) or Process(id=id)
             self._cache.put(process)
         assert isinstance(process, Process)
-        touched.add(id)
+        turn.touched.add(id)
         return process
 
-    def _collect(self, transaction: Transaction, process: Process, cause: Incoming | None) -> None:
+    def _collect(self, turn: "_Turn", process: Process, cause: Incoming | None) -> None:
         if not process.pending:
             return
         meta = msgspec.json.encode(
@@ -388,12 +399,23 @@ class SagaRunner:
             )
         )
         first = process.version - len(process.pending) + 1
-        transaction.events += [recorded(process.id, first + n, fact, meta) for n, fact in enumerate(process.pending)]
+        turn.events += [recorded(process.id, first + n, fact, meta) for n, fact in enumerate(process.pending)]
         process.pending.clear()
-        limit = self._clock() + self._timeout if self._saga.waits_for_service(process) else None
-        body = None if limit is None else msgspec.json.encode(WaitingRow(process.id, limit))
-        transaction.rows.append(ReplicaRow(WAITING, str(process.id), body))
-        self._limit(process.id, limit)
+        turn.limits[process.id] = self._clock() + self._timeout if self._saga.waits_for_service(process) else None
+
+    def _commit(self, turn: "_Turn", after: Progress) -> None:
+        assert self._progress is not None
+        rows = [
+            ReplicaRow(WAITING, str(id), None if limit is None else msgspec.json.encode(WaitingRow(id, limit)))
+            for id, limit in turn.limits.items()
+        ]
+        try:
+            self._store.commit(Transaction(events=turn.events, rows=rows, positions=self._progress.changes(after)))
+        except Conflict as error:
+            raise Fenced("another saga process") from error
+        self._progress.adopt(after)
+        for id, limit in turn.limits.items():
+            self._limit(id, limit)
 
     def _limit(self, id: UUID, limit: datetime | None) -> None:
         if limit is None:
@@ -408,18 +430,11 @@ class SagaRunner:
             row = msgspec.json.decode(body, type=WaitingRow)
             self._limit(row.process_id, row.until)
 
-    def _commit(self, transaction: Transaction, touched: set[UUID]) -> None:
-        rows = {row.key: row for row in transaction.rows}  # the last of a batch counts
-        transaction.rows = list(rows.values())
-        try:
-            self._store.commit(transaction)
-        except Exception as error:
-            self._forget(touched)
-            if isinstance(error, Conflict):
-                self._progress = None
-                raise Fenced("another saga process") from error
-            raise
 
-    def _forget(self, touched: set[UUID]) -> None:
-        self._cache.evict(touched)
-        self._load_limits()
+@dataclass
+class _Turn:
+    """What a batch of facts, or of time limits, means: to be stored together."""
+
+    events: list[Recorded] = field(default_factory=list)
+    limits: dict[UUID, datetime | None] = field(default_factory=dict)  # the last of a batch counts
+    touched: set[UUID] = field(default_factory=set)
