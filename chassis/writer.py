@@ -48,6 +48,7 @@ ROWS = 10_000
 ATTEMPTS = 5
 OTHERS = 1_000
 LEARNED = "replicas"  # the name under which the store counts changes of replica rows
+UNREACHABLE = "The event store can't be reached; nothing was changed."
 
 
 class EventAt(msgspec.Struct, frozen=True):
@@ -408,7 +409,7 @@ class Writer:
         except Exception as error:
             log.error("store unreachable", service=self.service.name, commands=len(requests), error=repr(error))
             for request in requests:
-                self._fail(request, Refused("UNAVAILABLE", "The event store can't be reached; nothing was changed."))
+                self._fail(request, Refused("UNAVAILABLE", UNREACHABLE))
             return
         for request in requests:
             self._decide(batch, request)
@@ -458,6 +459,10 @@ class Writer:
         except Refused as refusal:
             work.roll_back()
             batch.refusals.append((request, refusal))
+        except PersistenceError as error:
+            work.roll_back()
+            log.error("store unreachable", service=self.service.name, command=request.name, error=repr(error))
+            batch.refusals.append((request, Refused("UNAVAILABLE", UNREACHABLE)))
         except Exception as error:
             work.roll_back()
             log.exception("command failed", command=request.name, command_id=request.command_id)
@@ -529,12 +534,22 @@ class Writer:
             self._fail(request, Refused("OVERLOADED", "Others changed the record at the same time; try again."))
 
     def _is_stored(self, batch: Batch) -> bool:
-        """Whether the store already holds this very batch: the reply to its COMMIT was lost on the way (fault 6)."""
-        if not batch.transaction.events:
+        """Whether the store already holds this very batch: the reply to its COMMIT was lost on the way (fault 6).
+
+        Every event and result counts: of a batch that shares a command with another process's, only that one may be.
+        """
+        events, results = batch.transaction.events, batch.transaction.results
+        if not events:
             return False
-        first = batch.transaction.events[0]
-        meta = self.store.meta_at(first.originator_id, first.originator_version)
-        return meta is not None and meta.command_id == msgspec.json.decode(first.meta, type=Meta).command_id
+        remembered = self.store.results([result.command_id for result in results])
+        return all(
+            (held := remembered.get(result.command_id)) is not None and held.fingerprint == result.fingerprint
+            for result in results
+        ) and all(self._is_recorded(event) for event in events)
+
+    def _is_recorded(self, event: Recorded) -> bool:
+        meta = self.store.meta_at(event.originator_id, event.originator_version)
+        return meta is not None and meta.command_id == msgspec.json.decode(event.meta, type=Meta).command_id
 
     def _fail(self, request: Request, error: Exception) -> None:
         code = error.code if isinstance(error, Refused) else "INTERNAL"

@@ -465,6 +465,45 @@ def test_a_commit_whose_reply_is_lost_is_answered_as_done_exactly_once(bench: Be
     assert do(writer, AdjustStock(product_id=product, change=-1, reason="next")).body["on_hand"] == 1
 
 
+def test_a_command_that_another_writer_was_first_with_vouches_for_no_neighbour(bench: Bench) -> None:
+    """A repeat reached another writer: its event is stored under our command's id, our neighbour's is not."""
+    store = bench.open()
+    product = UUID(do(Writer(SERVICE, store), new_product(5)).body["id"])
+    sold = AdjustStock(product_id=product, change=-1, reason="sold")
+    writer = Writer(SERVICE, store)
+    original = store.commit
+
+    def late(transaction: Transaction) -> list[int]:
+        store.commit = original  # type: ignore[method-assign]
+        do(Writer(SERVICE, bench.open()), sold, key="k1")
+        return original(transaction)
+
+    store.commit = late  # type: ignore[method-assign]
+    batch = [request(sold, key="k1"), request(AdjustStock(product_id=product, change=-1, reason="given away"))]
+    writer.execute(batch)
+
+    assert [each.future.result(timeout=0).body["on_hand"] for each in batch] == [4, 3]
+    assert stock_of(store, product).on_hand == 3
+    assert names(store)["stock-moved"] == 3
+
+
+def test_a_store_that_goes_away_while_a_command_reads_makes_it_unavailable(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product = UUID(do(Writer(SERVICE, store), new_product(5)).body["id"])
+    writer, command = Writer(SERVICE, store), AdjustStock(product_id=product, change=-1, reason="sold")
+
+    def away(cls: type, id: UUID) -> Any:
+        raise OperationalError("no connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "load", away)
+        with pytest.raises(Refused) as refusal:
+            do(writer, command)
+    assert refusal.value.code == "UNAVAILABLE"
+    assert do(writer, command).body["on_hand"] == 4
+
+
 def test_a_lost_reply_that_shows_as_an_error_is_made_good_by_the_repeat(bench: Bench) -> None:
     store = bench.open()
     product = UUID(do(Writer(SERVICE, store), new_product(5)).body["id"])
