@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 from bson import Decimal128
@@ -169,6 +169,25 @@ def test_ord_09_the_page_shows_each_status_with_time_and_author() -> None:
 def test_inv_02_the_page_hides_the_purchase_price() -> None:
     page = documents(order_page.VIEW, [CREATED, SUBMITTED])[str(ORDER)]
     assert all("unit_cost" not in line for line in page["lines"])
+
+
+def test_ord_09_the_page_shows_all_approvals_in_whatever_order_their_partitions_come() -> None:
+    first, second = (
+        [
+            CaseOpened(
+                case_id=case, order_id=ORDER, round=round, number="SO-1", customer_name="Acme", total=TOTAL,
+                route=("FINANCE",), submitter=LI,
+            ),
+            CaseRejected(case_id=case, order_id=ORDER, round=round, node="FINANCE", reason=f"no {round}", by=LI),
+        ]
+        for round, case in ((1, CASE), (2, uuid4()))
+    )  # fmt: skip
+    pages = [
+        documents(order_page.VIEW, [CREATED, *facts])[str(ORDER)] for facts in ([*first, *second], [*second, *first])
+    ]
+    assert pages[0] == pages[1]
+    told = [(entry["what"], entry["text"]) for entry in order_page.approvals(pages[0])]
+    assert sorted(told) == [("OPENED", ""), ("OPENED", ""), ("REJECTED", "no 1"), ("REJECTED", "no 2")]
 
 
 def test_ful_02_the_page_shows_the_sagas_timeline_and_the_shipment() -> None:

@@ -1,6 +1,6 @@
 """Where is this order?  Status, lines, payments, shipment, approvals and the saga's timeline on one page (ORD-09)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -174,40 +174,41 @@ def paid(fact: PaymentRecorded, event: EventInfo) -> Iterable[Change]:
     )
 
 
+def _approval(
+    order_id: UUID,
+    case_id: UUID,
+    event: EventInfo,
+    what: str,
+    *,
+    by: str = "",
+    text: str = "",
+    **more: Any,
+) -> Change:
+    """An entry of a case's own list: cases of one order lie in different partitions, which come in any order."""
+    entry = {"case_id": case_id, "what": what, **more, "at": event.at, "by": by, "text": text}
+    return Append(order_id, f"cases.{case_id}", **entry)
+
+
+def approvals(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The entries of all cases, oldest first."""
+    entries = [entry for case in document.get("cases", {}).values() for entry in case]
+    return sorted(entries, key=lambda entry: entry["at"])
+
+
 def case_opened(fact: CaseOpened, event: EventInfo) -> Iterable[Change]:
-    yield Append(
-        fact.order_id, "approvals", case_id=fact.case_id, what="OPENED", route=fact.route, at=event.at, by="", text=""
-    )
+    yield _approval(fact.order_id, fact.case_id, event, "OPENED", route=fact.route)
 
 
 def node_approved(fact: NodeApproved, event: EventInfo) -> Iterable[Change]:
-    yield Append(
-        fact.order_id,
-        "approvals",
-        case_id=fact.case_id,
-        what="APPROVED",
-        node=fact.node,
-        at=event.at,
-        by=fact.by.name,
-        text=fact.comment,
-    )
+    yield _approval(fact.order_id, fact.case_id, event, "APPROVED", by=fact.by.name, text=fact.comment, node=fact.node)
 
 
 def case_rejected(fact: CaseRejected, event: EventInfo) -> Iterable[Change]:
-    yield Append(
-        fact.order_id,
-        "approvals",
-        case_id=fact.case_id,
-        what="REJECTED",
-        node=fact.node,
-        at=event.at,
-        by=fact.by.name,
-        text=fact.reason,
-    )
+    yield _approval(fact.order_id, fact.case_id, event, "REJECTED", by=fact.by.name, text=fact.reason, node=fact.node)
 
 
 def case_closed(fact: CaseClosed, event: EventInfo) -> Iterable[Change]:
-    yield Append(fact.order_id, "approvals", case_id=fact.case_id, what="CLOSED", at=event.at, by="", text=fact.reason)
+    yield _approval(fact.order_id, fact.case_id, event, "CLOSED", text=fact.reason)
 
 
 def prepared(fact: ShipmentPrepared, event: EventInfo) -> Iterable[Change]:
@@ -269,6 +270,7 @@ VIEW = View(
     permission="orders.view",
     what="order",
     where={"number": {"$exists": True}},
+    computed={"approvals": approvals},
     handlers={
         OrderCreated: created,
         OrderChanged: changed,
