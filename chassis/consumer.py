@@ -216,6 +216,13 @@ class Progress:
         return record.fact is not None
 
 
+def stored_progress(store: EventStore, sources: Sequence[str]) -> Progress:
+    """How far the consumer that keeps its progress in an event store has got."""
+    offsets = {s: found for s in sources if (found := store.position(f"offset:{s}")) is not None}
+    positions = {s: found for s in sources if (found := store.position(f"position:{s}")) is not None}
+    return Progress(offsets, positions)
+
+
 class StoredProgress:
     """Progress kept in an event store: per source the next offset and the newest position (see `EventStore`).
 
@@ -226,9 +233,7 @@ class StoredProgress:
     def __init__(self, store: EventStore, group: str, sources: Sequence[str]) -> None:
         self._name = f"revision:{group}"
         self.revision = store.position(self._name) or 0
-        offsets = {s: found for s in sources if (found := store.position(f"offset:{s}")) is not None}
-        positions = {s: found for s in sources if (found := store.position(f"position:{s}")) is not None}
-        self.progress = Progress(offsets, positions)
+        self.progress = stored_progress(store, sources)
 
     def branch(self) -> Progress:
         """A copy to take a batch in; `self` stays as stored until `adopt`."""

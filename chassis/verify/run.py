@@ -23,7 +23,7 @@ from pymongo.errors import PyMongoError
 
 from chassis.catalogue import Catalogue
 from chassis.config import Config
-from chassis.consumer import StoredProgress
+from chassis.consumer import stored_progress
 from chassis.kafka import PartitionReader, command_topics, event_topics
 from chassis.projector import STATES, ViewState, connect, live_id
 from chassis.relay import COMMAND_SENT, POSITION
@@ -184,7 +184,7 @@ class Verification:
 
     def _consumer_lags(self, ends: Mapping[str, int]) -> Iterator[Lag]:
         def stored(store: EventStore, topics: Iterable[str]) -> Callable[[], str]:
-            return lambda: behind_ends(StoredProgress(store, self._sources).progress.offsets, ends, topics)
+            return lambda: behind_ends(stored_progress(store, self._sources).offsets, ends, topics)
 
         for service in self._chosen.services():
             if topics := service.consumed_topics():

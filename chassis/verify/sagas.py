@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.consumer import StoredProgress
+from chassis.consumer import stored_progress
 from chassis.saga import WAITING, Process, ProcessStarted, Saga, Step, WaitingRow
 from chassis.store import EventStore, Notification, fact_class
 from chassis.verify.findings import Difference, EventRef, Findings
@@ -49,7 +49,7 @@ class SagaCheck:
     overlooked: dict[UUID, list[Overlooked]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._taken = StoredProgress(self.store, self.sources).progress.positions  # before any process is read
+        self._taken = stored_progress(self.store, self.sources).positions  # before any process is read
 
     def process_event(self, event: Notification) -> None:
         """Fold an event of the saga's own store.  Of a process that has ended the round is enough."""
