@@ -21,14 +21,18 @@ from pymongo.database import Database
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from chassis import metrics
-from chassis.auth import Principal, TokenVerifier
+from chassis.around import Offload, Surroundings, at_once
+from chassis.auth import NOBODY, Principal, TokenVerifier
 from chassis.config import Config
 from chassis.consistency import HEADER, Token
+from chassis.directory import Directory
 from chassis.queries import FORMATS, Freshness, ViewReader
 from chassis.views import View
 from chassis.writer import Answer, Request, Writer
 from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused
+from contracts.menus import MENU
+from contracts.permissions import PASSWORD, PUBLIC, RIGHTS
 from contracts.schemas import load
 
 log = structlog.get_logger()
@@ -96,8 +100,14 @@ class Api:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         ready: Callable[[], Mapping[str, str]] = dict,
         sleep: Callable[[float], None] = time.sleep,
+        directory: Directory | None = None,
+        slowly: Offload = at_once,
+        later: Callable[[Callable[[], None]], None] = lambda work: work(),
     ) -> None:
         self._config = config
+        self.directory = directory or Directory()
+        self._slowly = slowly
+        self._later = later
         self._writers = writers
         self._views = views if database is not None else ()
         self._database = database
@@ -112,12 +122,14 @@ class Api:
             Route("GET", "/livez", "livez", lambda request: HttpResponse(200, b'{"status":"ok"}')),
             Route("GET", "/readyz", "readyz", self._readyz),
             Route("GET", "/metrics", "metrics", self._metrics),
+            Route("GET", "/me", "me", self._me),
         ]
         for writer in self._writers.values():
             for spec in writer.service.specs():
                 if spec.is_public:
                     assert spec.method and spec.path
                     found.append(Route(spec.method, spec.path, spec.name, _Command(self, writer, spec)))
+                if spec.is_public and spec.bulk:
                     found.append(
                         Route("POST", f"/bulk/{kebab(spec.name)}", f"Bulk{spec.name}", _Bulk(self, writer, spec))
                     )
@@ -132,11 +144,37 @@ class Api:
 
     # -- for the routes
 
-    def principal(self, request: HttpRequest) -> Principal:
-        return self._verifier.verify(request.headers.get("authorization"))
+    def caller(self, request: HttpRequest, permission: str) -> Principal:
+        """Who calls, with the rights of this moment.  Raises Refused UNAUTHENTICATED or FORBIDDEN."""
+        if permission == PUBLIC:
+            return NOBODY
+        claimed = self._verifier.verify(request.headers.get("authorization"))
+        if not claimed.needs_directory:
+            self.directory.introduce(claimed)
+        principal = self.directory.admit(claimed)
+        principal.require(permission)
+        return principal
+
+    def surroundings(self, principal: Principal, writer: Writer) -> Surroundings:
+        return Surroundings(
+            config=self._config,
+            caller=principal,
+            now=self._clock(),
+            records=writer.store,
+            directory=self.directory,
+            slowly=self._slowly,
+            later=self._later,
+        )
 
     def request(
-        self, command: Any, principal: Principal, http: HttpRequest, key: str | None, match: str | None
+        self,
+        spec: CommandSpec,
+        command: Any,
+        principal: Principal,
+        http: HttpRequest,
+        *,
+        key: str | None,
+        match: str | None,
     ) -> Request:
         """A writer request from an HTTP one."""
         now = self._clock()
@@ -144,7 +182,7 @@ class Api:
         trace = http.headers.get("traceparent", "")
         return Request(
             command=command,
-            context=principal.context(now, now.astimezone(self._config.zone).date()),
+            context=principal.context(now, now.astimezone(self._config.zone).date(), spec.permission),
             command_id=command_id,
             remember=key is not None,
             expected_version=_expected_version(match),
@@ -167,6 +205,20 @@ class Api:
     def token_of(self, answer: Answer) -> Token:
         return Token.of(answer, self._config.topic_partitions)
 
+    def _me(self, request: HttpRequest) -> HttpResponse:
+        """Who the caller is, what they may do, and the menu entries that shows (SEC-17)."""
+        caller = self.caller(request, PASSWORD)
+        rights = {right: sorted(caller.scopes_of(right)) for right in sorted(RIGHTS) if caller.may(right)}
+        body = {
+            "id": caller.user_id,
+            "name": caller.name,
+            "roles": sorted(caller.roles),
+            "must_change_password": caller.limited,
+            "rights": rights,
+            "menu": [entry for entry in MENU if entry.right in rights],
+        }
+        return HttpResponse(200, msgspec.json.encode(body))
+
     # -- operations
 
     def _readyz(self, request: HttpRequest) -> HttpResponse:
@@ -184,11 +236,11 @@ class _Command:
 
     def __init__(self, api: Api, writer: Writer, spec: CommandSpec) -> None:
         self._api, self._writer, self._spec = api, writer, spec
+        self._around = writer.service.around.get(spec.cls)
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
         spec, api = self._spec, self._api
-        principal = api.principal(http)
-        principal.require(spec.permission)
+        principal = api.caller(http, spec.permission)
         body = json_body(http)
         for name in http.path:
             if name in body:
@@ -197,15 +249,33 @@ class _Command:
         command = load_command(spec, {**body, **http.path}, principal, key)
         token = Token.parse(http.headers.get(HEADER.lower()))
         api.wait_for_replicas(self._writer, token)
-        request = api.request(command, principal, http, key, http.headers.get("if-match"))
-        answer = _result(self._writer.submit(request))
+        answer, told = self._carry_out(command, principal, http, key)
         headers = {
             "ETag": f'"{answer.body["version"]}"',
             HEADER: str(api.token_of(answer).with_also(token)),
         }
         if spec.creates:
             headers["Location"] = f"{spec.path}/{answer.body['id']}"
-        return HttpResponse(201 if spec.creates else 200, msgspec.json.encode(answer.body), headers)
+        return HttpResponse(201 if spec.creates else 200, msgspec.json.encode(told), headers)
+
+    def _carry_out(
+        self, command: Any, principal: Principal, http: HttpRequest, key: str | None
+    ) -> tuple[Answer, dict[str, Any]]:
+        """The writer's answer, and what the caller is told."""
+        api, match = self._api, http.headers.get("if-match")
+        if self._around is None:
+            request = api.request(self._spec, command, principal, http, key=key, match=match)
+            answer = _result(self._writer.submit(request))
+            return answer, answer.body
+        if key is not None:
+            text = "Idempotency-Key: this command takes none, for its answer is not kept."
+            raise Refused("VALIDATION", text, field="Idempotency-Key")
+        surroundings = api.surroundings(principal, self._writer)
+        prepared = self._around.before(command, surroundings)
+        request = api.request(self._spec, prepared.command, principal, http, key=None, match=match)
+        request.prepared = prepared.facts
+        answer = _result(self._writer.submit(request))
+        return answer, self._around.after(dict(answer.body), prepared.facts, surroundings)
 
 
 class _Bulk:
@@ -216,8 +286,7 @@ class _Bulk:
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
         api = self._api
-        principal = api.principal(http)
-        principal.require(self._spec.permission)
+        principal = api.caller(http, self._spec.permission)
         items = json_body(http).get("items")
         if not isinstance(items, list) or not 1 <= len(items) <= MAX_BULK:
             raise Refused("VALIDATION", f"items: must be a list of 1 to {MAX_BULK} commands.", field="items")
@@ -245,7 +314,7 @@ class _Bulk:
             if not isinstance(key, str | None) or not isinstance(match, str | None):
                 raise Refused("VALIDATION", "idempotency_key and if_match are texts.", field="idempotency_key")
             command = load_command(self._spec, item["command"], principal, key)
-            return self._api.request(command, principal, http, key, match)
+            return self._api.request(self._spec, command, principal, http, key=key, match=match)
         except Refused as refusal:
             return refusal
 
@@ -258,8 +327,7 @@ class _Query:
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
         view = self._view
-        principal = self._api.principal(http)
-        principal.require(view.permission)
+        principal = self._api.caller(http, view.permission)
         token = Token.parse(http.headers.get(HEADER.lower()))
         format = (http.query.get("format") or ["json"])[-1]
         if format not in FORMATS:
@@ -276,8 +344,7 @@ class _Query:
 
     def one(self, http: HttpRequest) -> HttpResponse:
         """Serve one row, named by the path."""
-        principal = self._api.principal(http)
-        principal.require(self._view.permission)
+        principal = self._api.caller(http, self._view.permission)
         token = Token.parse(http.headers.get(HEADER.lower()))
         if http.query:
             name = min(http.query)

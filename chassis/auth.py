@@ -1,13 +1,16 @@
 """Who calls: signed, expiring bearer tokens (EdDSA JWT) and the principal they name.
 
-The access service issues tokens; until it exists `salestream token` does.  Every service verifies them itself with
-the public key.  A verified token is remembered until it expires, so a busy caller costs one signature check.
+The access service issues tokens; every process verifies them itself with the public key the token's `kid` names.  A
+verified token is remembered until it expires, so a busy caller costs one signature check.  A token only says who
+calls: what they may do is asked of `chassis.directory`.
 """
 
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,38 +20,81 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.config import Config, ConfigError
-from chassis.domain import Context
+from chassis.domain import EVERYBODY, Context, Reach
 from contracts.errors import Refused
 from contracts.people import Person
-from contracts.permissions import ROLES, may
+from contracts.permissions import OPEN, PASSWORD, PUBLIC, ROLES, DataScope, first_rights, first_scope
 
 ALGORITHM = "EdDSA"
+ACCESS_SECONDS = 600
 LEEWAY_SECONDS = 5
 REMEMBERED = 10_000
 
 
+def own_reach(user_id: UUID | None) -> Callable[[frozenset[DataScope]], Reach]:
+    """The reach of somebody who leads nobody."""
+    own = Reach(people=frozenset({user_id} if user_id else ()))
+    return lambda scopes: EVERYBODY if "ALL" in scopes else own
+
+
 @dataclass(frozen=True)
 class Principal:
-    """A caller: user id (None for Salestream itself), name, roles and the superior's id."""
+    """A caller: user id (None for Salestream itself), name, roles and the superior's id.
+
+    `session_id` and `epoch` tell whether the sign-in still holds; `limited` callers must change their default password
+    first (SEC-02).  `scopes` are the rights with how far each reaches, `reach_of` says whose records that means; both
+    come from the directory, without it the roles' first rights hold.
+    """
 
     user_id: UUID | None
     name: str
     roles: frozenset[str]
     superior_id: UUID | None = None
+    session_id: UUID | None = None
+    epoch: int = 0
+    limited: bool = False
+    machine: bool = False
+    scopes: Mapping[str, frozenset[DataScope]] | None = field(default=None, compare=False, repr=False)
+    reach_of: Callable[[frozenset[DataScope]], Reach] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def needs_directory(self) -> bool:
+        """Whether the token only names a sign-in; a test token tells roles and superior itself."""
+        return self.session_id is not None or self.machine
 
     def may(self, right: str) -> bool:
-        return may(self.roles, right)
+        """Whether the caller holds a right.  An unknown right is an error, not a refusal."""
+        if right in OPEN:
+            own = self.user_id is not None and not self.machine
+            return right == PUBLIC or (own and (right == PASSWORD or not self.limited))
+        return bool(self.scopes_of(right)) and not self.limited
+
+    def scopes_of(self, right: str) -> frozenset[DataScope]:
+        if self.scopes is not None:
+            return self.scopes.get(right, frozenset())
+        return frozenset(first_scope(role, right) for role in self.roles if right in first_rights(role))
 
     def require(self, right: str) -> None:
-        """Raises Refused FORBIDDEN unless the caller holds the right (SEC-16)."""
+        """Raises Refused FORBIDDEN unless the caller holds the right (SEC-02, SEC-16)."""
         if not self.may(right):
+            if self.limited:
+                raise Refused(
+                    "FORBIDDEN", "Change your default password first, then sign in again.", state="DEFAULT_PASSWORD"
+                )
             raise Refused("FORBIDDEN", f"Your roles do not hold the right {right}.", state=right)
 
-    def context(self, now: datetime, today: date) -> Context:
-        return Context(Person(user_id=self.user_id, name=self.name), self.roles, now, today, self.superior_id)
+    def reach(self, right: str) -> Reach:
+        """Whose records the caller may see or change by a right (SEC-18)."""
+        return (self.reach_of or own_reach(self.user_id))(self.scopes_of(right))
+
+    def context(self, now: datetime, today: date, right: str | None = None) -> Context:
+        """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
+        reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
+        return Context(Person(user_id=self.user_id, name=self.name), self.roles, now, today, self.superior_id, reach)
 
 
 SYSTEM = Principal(None, "Salestream", frozenset({"SYSTEM"}))
+NOBODY = Principal(None, "Nobody", frozenset())
 
 
 def key_pair(folder: Path) -> tuple[Path, Path]:
@@ -69,35 +115,49 @@ def key_pair(folder: Path) -> tuple[Path, Path]:
     return private, public
 
 
-def issue(config: Config, principal: Principal, *, seconds: int = 900) -> str:
-    """Sign a token for `principal`.  Raises ConfigError for a role that does not exist."""
-    if unknown := principal.roles - set(ROLES):
-        raise ConfigError(f"unknown roles {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
-    private, _ = key_pair(Path(config.token_key_dir))
+def key_id(public_key: bytes) -> str:
+    """The `kid` of a public key in PEM."""
+    return sha256(public_key.strip()).hexdigest()[:16]
+
+
+def issue(config: Config, principal: Principal, *, seconds: int = ACCESS_SECONDS) -> str:
+    """Sign a token for `principal`.
+
+    A principal with a session, or a machine, is looked up in the directory by whoever gets the token.  One without is
+    for tests: the token carries roles and superior itself.  Raises ConfigError for a role that does not exist.
+    """
+    private, public = key_pair(Path(config.token_key_dir))
     now = int(time.time())
     claims: dict[str, Any] = {
         "iss": config.token_issuer,
         "aud": config.token_audience,
         "sub": str(principal.user_id),
         "name": principal.name,
-        "roles": sorted(principal.roles),
         "iat": now,
         "exp": now + seconds,
     }
-    if principal.superior_id:
-        claims["superior"] = str(principal.superior_id)
-    return jwt.encode(claims, private.read_bytes(), algorithm=ALGORITHM)
+    if principal.session_id or principal.machine:
+        claims |= {"epoch": principal.epoch}
+        claims |= {"machine": True} if principal.machine else {"sid": str(principal.session_id)}
+        claims |= {"limited": True} if principal.limited else {}
+    else:
+        if unknown := principal.roles - set(ROLES):
+            raise ConfigError(f"unknown roles {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
+        claims |= {"roles": sorted(principal.roles)}
+        claims |= {"superior": str(principal.superior_id)} if principal.superior_id else {}
+    return jwt.encode(claims, private.read_bytes(), algorithm=ALGORITHM, headers={"kid": key_id(public.read_bytes())})
 
 
 class TokenVerifier:
-    """Verifies bearer tokens with the public key."""
+    """Verifies bearer tokens with the public keys: every `*.pub` of the key folder, told apart by their `kid`."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         _, public = key_pair(Path(config.token_key_dir))
         if not public.exists():
             raise ConfigError(f"{public} is missing: put the access service's public key there")
-        self._key = public.read_bytes()
+        keys = [path.read_bytes() for path in sorted(public.parent.glob("*.pub"))]
+        self._keys = {key_id(key): key for key in keys}
         self._remembered: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
 
     def verify(self, authorization: str | None) -> Principal:
@@ -120,22 +180,38 @@ class TokenVerifier:
         try:
             claims = jwt.decode(
                 token,
-                self._key,
+                self._keys[str(jwt.get_unverified_header(token).get("kid"))],
                 algorithms=[ALGORITHM],
                 audience=self._config.token_audience,
                 issuer=self._config.token_issuer,
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
-            roles = frozenset(claims.get("roles", ()))
-            if not roles <= set(ROLES) or "SYSTEM" in roles:
-                raise ValueError("roles")
-            superior = claims.get("superior")
-            principal = Principal(
-                UUID(claims["sub"]), str(claims.get("name", "")), roles, UUID(superior) if superior else None
-            )
+            principal = _claimed(claims)
         except jwt.ExpiredSignatureError as error:
             raise Refused("UNAUTHENTICATED", "The token has expired: sign in again.", field="Authorization") from error
-        except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
             raise Refused("UNAUTHENTICATED", "The token is not valid.", field="Authorization") from error
+        if not principal.needs_directory and not self._config.test_tokens:
+            raise Refused("UNAUTHENTICATED", "The token names no sign-in: sign in.", field="Authorization")
         return float(claims["exp"]) + LEEWAY_SECONDS, principal
+
+
+def _claimed(claims: Mapping[str, Any]) -> Principal:
+    """The principal that a token's claims name.  Raises KeyError, ValueError or TypeError for other claims."""
+    user_id, name = UUID(claims["sub"]), str(claims.get("name", ""))
+    if "sid" in claims or "machine" in claims:
+        return Principal(
+            user_id,
+            name,
+            frozenset(),
+            session_id=UUID(claims["sid"]) if "sid" in claims else None,
+            epoch=int(claims["epoch"]),
+            limited=claims.get("limited") is True,
+            machine=claims.get("machine") is True,
+        )
+    roles = frozenset(claims["roles"])
+    if not roles <= set(ROLES) or "SYSTEM" in roles:
+        raise ValueError("roles")
+    superior = claims.get("superior")
+    return Principal(user_id, name, roles, UUID(superior) if superior else None)

@@ -5,11 +5,12 @@ import importlib.util
 import pkgutil
 import tomllib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from chassis.config import ConfigError
+from chassis.directory import REPLICAS
 from chassis.saga import Saga
 from chassis.service import Service
 from chassis.verify.declare import Check
@@ -38,8 +39,11 @@ class Catalogue:
         return [name for name, roles in self.roles.items() if role in roles]
 
     def services(self) -> list[Service]:
-        """The services that take commands."""
-        return [importlib.import_module(f"services.{name}.application").SERVICE for name in self.with_role("api")]
+        """The services that take commands; each also knows people and their rights (ADR 0015)."""
+        found: list[Service] = [
+            importlib.import_module(f"services.{name}.application").SERVICE for name in self.with_role("api")
+        ]
+        return [replace(service, replicas=[*service.replicas, *REPLICAS]) for service in found]
 
     def sagas(self) -> list[tuple[str, Saga[Any]]]:
         """(service, saga) of the services that run one."""

@@ -1,10 +1,12 @@
 """What each `salestream` command does; `chassis.main` declares them."""
 
 import argparse
+import importlib
 import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -32,6 +34,8 @@ def run_command(options: argparse.Namespace) -> int:
         "views": _views,
         "verify": _verify,
         "dlq": _dead_letters,
+        "administrator": _administrator,
+        "mailbox": _mailbox,
     }
     try:
         return commands[options.command](options, Config.from_env())
@@ -54,6 +58,20 @@ def _token(options: argparse.Namespace, config: Config) -> int:
     else:
         principal = demo_user(options.user)
     print(issue(config, principal, seconds=int(options.hours * 3600)))
+    return 0
+
+
+def _administrator(options: argparse.Namespace, config: Config) -> int:
+    administration = importlib.import_module("services.access.administration")
+    password = administration.make_administrator(config, options.login)
+    print(f"{options.login} is administrator.  Default password, to be changed at the first sign-in: {password}")
+    return 0
+
+
+def _mailbox(options: argparse.Namespace, config: Config) -> int:
+    messages = importlib.import_module("services.access.messages")
+    for message in messages.Mailbox(Path(config.mailbox_dir)).messages(options.to):
+        print(f"{message.how}  {message.to}  {message.text}")
     return 0
 
 

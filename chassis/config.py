@@ -31,6 +31,8 @@ class Config:
     token_key_dir: str = ".devstack/keys"
     token_issuer: str = "salestream"
     token_audience: str = "salestream-api"
+    test_tokens: int = 0  # 1: take a token's own word for its roles; for tests and measurements only
+    mailbox_dir: str = ".devstack/mailbox"
     max_body_bytes: int = 1_000_000
     max_queue: int = 2_000
     saga_timeout_seconds: float = 30.0

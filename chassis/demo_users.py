@@ -15,6 +15,10 @@ def user_id(name: str) -> UUID:
     return uuid5(NAMESPACE_URL, f"salestream:user:{name}")
 
 
+def demo_names() -> list[str]:
+    return list(tomllib.loads(USERS_FILE.read_text())["users"])
+
+
 def demo_user(name: str) -> Principal:
     """A demo user by name.  Raises ConfigError."""
     users = tomllib.loads(USERS_FILE.read_text())["users"]

@@ -39,10 +39,25 @@ def aggregate_id(key: UUID | str) -> UUID:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """Whose records somebody may see or change by a right (SEC-18): everybody's, or those of some people."""
+
+    everybody: bool = False
+    people: frozenset[UUID] = frozenset()
+
+    def covers(self, owner_id: UUID | None) -> bool:
+        return self.everybody or owner_id in self.people
+
+
+EVERYBODY = Reach(everybody=True)
+
+
+@dataclass(frozen=True)
 class Context:
     """Under which circumstances a command is decided: who asks, with which roles, and when.
 
-    `now` is UTC; `today` is the day in the company's time zone (section 2.0).
+    `now` is UTC; `today` is the day in the company's time zone (section 2.0).  `reach` says on whose records the
+    command's right may be used.
     """
 
     user: Person
@@ -50,6 +65,7 @@ class Context:
     now: datetime
     today: date
     superior_id: UUID | None = None
+    reach: Reach = EVERYBODY
 
 
 @dataclass
@@ -88,6 +104,11 @@ class Aggregate:
             raise ContractError(f"{type(self).__name__} has no @applies({type(fact).__name__})") from None
         applier(self, fact)
         self.version += 1
+
+    @property
+    def owners(self) -> tuple[UUID | None, ...]:
+        """Whose record this is; empty: nobody's in particular.  A command on it needs a reach that covers one."""
+        return ()
 
     def reply(self) -> dict[str, Any]:
         """What the answer to a command tells besides id and version."""
@@ -173,9 +194,11 @@ class UniqueIndex(Aggregate):
 
 
 __all__ = [
+    "EVERYBODY",
     "INTERNAL_EVENTS",
     "Aggregate",
     "Context",
+    "Reach",
     "UniqueIndex",
     "aggregate_id",
     "applies",

@@ -8,11 +8,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from logging import getLogger
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+import eventlet
 import structlog
-from eventlet import wsgi
+from eventlet import tpool, wsgi
 from eventlet.event import Event
+from eventlet.semaphore import Semaphore
 from nameko.extensions import Entrypoint
 from nameko.web.handlers import HttpRequestHandler
 from nameko.web.server import HttpOnlyProtocol, WebServer, WsgiApp
@@ -28,6 +30,9 @@ from chassis.kafka import Incoming, PoisonRecord
 from contracts.errors import Refused
 
 log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SOCKET_SECONDS = 60
 WORKERS = 1_000
@@ -192,6 +197,42 @@ class _InWorkers:
 
     def idle(self) -> None:
         self._inner.idle()
+
+
+class SlowWork:
+    """Runs work that takes long (a password's hash) in native threads, so that other requests go on meanwhile.
+
+    As many at once as there are threads to win by; with `waiting` more in line the next is refused with OVERLOADED.
+    """
+
+    def __init__(self, at_once: int = 2, waiting: int = 100) -> None:
+        tpool.set_num_threads(at_once)
+        self._turn = Semaphore(at_once)
+        self._most = at_once + waiting
+        self._inside = 0
+
+    def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._inside >= self._most:
+            raise Refused("OVERLOADED", "Too many people sign in at this moment; try again in a second.")
+        self._inside += 1
+        try:
+            with self._turn:
+                result: T = tpool.execute(function, *args, **kwargs)
+                return result
+        finally:
+            self._inside -= 1
+
+
+def later(work: Callable[[], None]) -> None:
+    """Run work whose end nobody waits for; what it raises is logged."""
+
+    def run() -> None:
+        try:
+            work()
+        except Exception:
+            log.exception("work after an answer failed")
+
+    eventlet.spawn_n(run)
 
 
 def http_service(routes: Sequence[Route], max_body: int) -> type:

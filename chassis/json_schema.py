@@ -24,8 +24,10 @@ from contracts.types import (
     CurrencyField,
     DayField,
     DecimalField,
+    EmailField,
     PhoneField,
     RateField,
+    RoleField,
     TextField,
 )
 
@@ -43,8 +45,10 @@ TEXT_END = r"$(?!\n)"  # in Python $ also matches before a last line break
 EXAMPLES: dict[type[fields.Field[Any]], str] = {
     AmountField: "1234.50",
     CurrencyField: "CNY",
+    EmailField: "li@example.com",
     PhoneField: "13912345678",
     RateField: "7.12345678",
+    RoleField: "SAL",
 }
 
 

@@ -37,6 +37,12 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--roles", help="roles for a name that is no demo user, e.g. SAL,SUP")
     token.add_argument("--hours", type=float, default=8.0, help="how long it is valid (default 8)")
 
+    administrator = commands.add_parser("administrator", help="let somebody in as administrator: the first, or again")
+    administrator.add_argument("login", help="the name to sign in with; a new account is issued if there is none")
+
+    mailbox = commands.add_parser("mailbox", help="the codes that were sent, where no provider sends them")
+    mailbox.add_argument("to", nargs="?", help="only those for this address or number")
+
     commands.add_parser("topics", help="create the Kafka topics that do not exist yet")
 
     contracts = commands.add_parser("contracts", help="regenerate the documents under contracts/")

@@ -18,10 +18,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pymongo.errors import PyMongoError
 
 from chassis.api import Api
+from chassis.around import Offload, at_once
 from chassis.auth import TokenVerifier
 from chassis.catalogue import Catalogue
 from chassis.config import Config
 from chassis.consumer import Consumer
+from chassis.demo_users import demo_names, demo_user
+from chassis.directory import Directory
 from chassis.inbox import Inbox
 from chassis.kafka import create_topics, producer
 from chassis.projector import Projector, connect
@@ -100,14 +103,24 @@ def run_api(config: Config, only: Collection[str]) -> int:
     """The api role: HTTP and the inboxes of the hosted services, under nameko."""
     from nameko.runners import ServiceRunner  # noqa: PLC0415
 
-    from chassis.http import WORKERS, http_service, inbox_service  # noqa: PLC0415 - needs eventlet's patching first
+    from chassis.http import (  # noqa: PLC0415 - needs eventlet's patching first
+        WORKERS,
+        SlowWork,
+        http_service,
+        inbox_service,
+        later,
+    )
 
     process = Process(config, only)
     process.prepare()
+    directory = Directory()
     writers = {
-        s.name: Writer(s, process.store(s.name), max_queue=config.max_queue) for s in process.catalogue.services()
+        s.name: Writer(s, process.store(s.name), max_queue=config.max_queue, tell=directory.tell)
+        for s in process.catalogue.services()
     }
-    api = build_api(process, writers)
+    for writer in writers.values():
+        directory.load(writer.store)
+    api = build_api(process, writers, directory, SlowWork(), later)
     runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
     runner.add_service(http_service(api.routes(), config.max_body_bytes))
     for writer in writers.values():
@@ -135,8 +148,17 @@ def _stop_runner(runner: Any) -> None:
     eventlet.spawn(runner.stop)
 
 
-def build_api(process: Process, writers: dict[str, Writer]) -> Api:
+def build_api(
+    process: Process,
+    writers: dict[str, Writer],
+    directory: Directory,
+    slowly: Offload = at_once,
+    later: Callable[[Callable[[], None]], None] = lambda work: work(),
+) -> Api:
     """The edge of a process with these writers."""
+    if process.config.test_tokens:
+        for name in demo_names():
+            directory.introduce(demo_user(name))
     views = process.catalogue.views()
     database = connect(process.config) if views else None
 
@@ -154,7 +176,17 @@ def build_api(process: Process, writers: dict[str, Writer]) -> Api:
                 found["mongodb"] = repr(error)
         return found
 
-    return Api(process.config, writers, views, database, TokenVerifier(process.config), ready=problems)
+    return Api(
+        process.config,
+        writers,
+        views,
+        database,
+        TokenVerifier(process.config),
+        ready=problems,
+        directory=directory,
+        slowly=slowly,
+        later=later,
+    )
 
 
 Loop = Callable[[threading.Event], None]

@@ -22,7 +22,6 @@ from chassis.consistency import Token
 from chassis.projector import STATES, live_id, mongo_key
 from chassis.views import Exact, Filter, Range, View, Words
 from contracts.errors import Refused, not_found
-from contracts.permissions import SCOPE_ALL, SCOPE_SUBORDINATES
 
 Document = dict[str, Any]
 
@@ -153,13 +152,12 @@ class ViewReader:
         raise Refused("VALIDATION", f"{name}: unknown parameter; there are {known}.", field=name)
 
     def _scope(self, principal: Principal) -> Document:
+        """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
         scope = self._view.scope
-        if scope is None or not principal.roles.isdisjoint(SCOPE_ALL):
+        if scope is None:
             return {}
-        mine = [{scope.owner: str(principal.user_id)}]
-        if scope.superior and not principal.roles.isdisjoint(SCOPE_SUBORDINATES):
-            mine.append({scope.superior: str(principal.user_id)})
-        return {"$or": mine}
+        reach = principal.reach(self._view.permission)
+        return {} if reach.everybody else {scope.owner: {"$in": sorted(map(str, reach.people))}}
 
     def _sort(self, text: str | None) -> tuple[str, int]:
         text = text or self._view.order

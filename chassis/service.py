@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from chassis.domain import Aggregate, Context, aggregate_id
 from contracts.declare import REGISTRY, CommandSpec, ContractError
+
+if TYPE_CHECKING:
+    from chassis.around import Around
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")
@@ -39,6 +42,10 @@ class Work(Protocol):
 
     @property
     def context(self) -> Context: ...
+
+    @property
+    def prepared(self) -> Any:
+        """What was worked out before the command came to the writer (`chassis.around`); None when nothing was."""
 
     def get(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
         """The aggregate; raises Refused NOT_FOUND ("There is no such <what>.", naming `field`)."""
@@ -88,11 +95,15 @@ def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> Handler:
 
 @dataclass(frozen=True)
 class Service:
-    """One service: what it does on each command it owns, and what it knows of other services."""
+    """One service: what it does on each command it owns, and what it knows of other services.
+
+    `around` holds, for some commands, what is done outside the writer (`chassis.around.Around`).
+    """
 
     name: str
     commands: Mapping[type, Handler]
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
+    around: Mapping[type, "Around"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         declared = {spec.cls for spec in REGISTRY.commands_of(self.name)}

@@ -15,8 +15,13 @@ from typing import Any, Generic, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 from zoneinfo import ZoneInfo
 
+import msgspec
+
+from chassis.around import Prepared, Surroundings
 from chassis.auth import Principal
 from chassis.commands import CommandSent
+from chassis.config import Config
+from chassis.directory import Directory
 from chassis.saga import Process, Saga
 from chassis.service import Service
 from chassis.store import EventStore, MemoryRecorder, fact_class
@@ -47,9 +52,11 @@ SYSTEM = Principal(None, "Salestream", frozenset({"SYSTEM"}), None)
 class InMemoryService:
     """One service on the in-memory store, driven by commands."""
 
-    def __init__(self, service: Service, *, zone: str = "Asia/Shanghai") -> None:
+    def __init__(self, service: Service, *, zone: str = "Asia/Shanghai", config: Config | None = None) -> None:
+        self.config = config or Config()
+        self.directory = Directory(clock=lambda: self.now)
         self.store = EventStore(service.name, MemoryRecorder())
-        self.writer = Writer(service, self.store)
+        self.writer = Writer(service, self.store, tell=self.directory.tell)
         self.now = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
         self._zone = ZoneInfo(zone)
         self._seen = 0
@@ -66,19 +73,38 @@ class InMemoryService:
     def request(
         self, command: Any, by: Principal = ADMIN, *, key: str | None = None, version: int | None = None
     ) -> Request:
+        spec = REGISTRY.command_of(type(command))
         return Request(
             command=command,
-            context=by.context(self.now, self.today),
+            context=self.known(by).context(self.now, self.today, spec.permission),
             command_id=key or f"test-{next(self._ids)}",
             remember=key is not None,
             expected_version=version,
         )
 
+    def known(self, by: Principal) -> Principal:
+        """A caller with the rights and reach the directory gives."""
+        if by.user_id is None:
+            return by
+        if not by.needs_directory and not by.machine:
+            self.directory.introduce(by)
+        return self.directory.admit(by)
+
     def do(self, command: Any, by: Principal = ADMIN, *, key: str | None = None, version: int | None = None) -> Answer:
-        """Carry out a command; raises Refused."""
-        request = self.request(command, by, key=key, version=version)
+        """Carry out a command, with what is done around it; raises Refused."""
+        around = self.writer.service.around.get(type(command))
+        surroundings = self.surroundings(by)
+        prepared = around.before(command, surroundings) if around else Prepared(command)
+        request = self.request(prepared.command, by, key=key, version=version)
+        request.prepared = prepared.facts
         self.writer.execute([request])
-        return request.future.result(timeout=0)
+        answer = request.future.result(timeout=0)
+        if around is None:
+            return answer
+        return msgspec.structs.replace(answer, body=around.after(dict(answer.body), prepared.facts, surroundings))
+
+    def surroundings(self, by: Principal) -> Surroundings:
+        return Surroundings(self.config, self.known(by), self.now, self.store, self.directory)
 
     def assert_refused(
         self, code: str, command: Any, by: Principal = ADMIN, *, field: str | None = None, **more: Any

@@ -284,10 +284,9 @@ Handler = Callable[[Any, EventInfo], Iterable[Change]]
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose rows a caller sees (SEC-18): the fields that hold the owner's id and the owner's superior's id."""
+    """Whose rows a caller sees (SEC-18): the field that holds the owner's id."""
 
     owner: str
-    superior: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ command can't harm its neighbours.
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -77,7 +77,7 @@ class Request:
     """A command on its way through the writer.
 
     `command_id` identifies it for ever; `remember` keeps its result under that id (an Idempotency-Key, or a command
-    of the saga).  `expected_version` is the caller's If-Match.
+    of the saga).  `expected_version` is the caller's If-Match.  `prepared` is what was worked out before.
     """
 
     command: Any
@@ -88,6 +88,7 @@ class Request:
     correlation_id: str = ""
     causation_id: str = ""
     traceparent: str = ""
+    prepared: Any = None
     attempts: int = 0
     future: "Future[Answer]" = field(default_factory=Future)
 
@@ -226,14 +227,17 @@ class UnitOfWork:
         self._batch = batch
         self._request = request
         self._used: dict[UUID, Aggregate] = {}
-        spec = REGISTRY.command_of(type(request.command))
-        self._guarded = (
-            aggregate_id(getattr(request.command, spec.key)) if request.expected_version is not None else None
-        )
+        self._key = REGISTRY.command_of(type(request.command)).key
+        self._named = aggregate_id(getattr(request.command, self._key))
+        self._guarded = self._named if request.expected_version is not None else None
 
     @property
     def context(self) -> Context:
         return self._request.context
+
+    @property
+    def prepared(self) -> Any:
+        return self._request.prepared
 
     def find(self, cls: type[A], id: UUID) -> A | None:
         used = self._used.get(id)
@@ -242,6 +246,7 @@ class UnitOfWork:
         aggregate = self._batch.aggregate(cls, id)
         if aggregate is not None:
             self._used[id] = aggregate
+            self._check_reach(aggregate)
             self._check_version(aggregate)
         return aggregate
 
@@ -270,6 +275,13 @@ class UnitOfWork:
 
     def has_any(self, replica: Replica[R], prefix: str) -> bool:
         return bool(self._batch.store.rows_with_prefix(replica.name, prefix, 1))
+
+    def _check_reach(self, aggregate: Aggregate) -> None:
+        """The record a command names must be of somebody whom the caller's right reaches (SEC-18)."""
+        if aggregate.id != self._named or not (owners := aggregate.owners):
+            return
+        if not any(map(self.context.reach.covers, owners)):
+            raise Refused("FORBIDDEN", "Your rights do not reach the records of this owner.", field=self._key)
 
     def _check_version(self, aggregate: Aggregate) -> None:
         if aggregate.id != self._guarded:
@@ -337,9 +349,11 @@ class Writer:
         store: EventStore,
         *,
         max_queue: int = 2_000,
+        tell: Callable[[Iterable[Any]], None] = lambda facts: None,
     ) -> None:
         self.service = service
         self.store = store
+        self._tell = tell  # the facts just stored or learned, before anybody is answered
         self._cache = AggregateCache()
         self._rows = RowCache(store)
         self._seen, self._learned = store.newest(LEARNED)
@@ -486,6 +500,8 @@ class Writer:
         return True
 
     def _settle(self, batch: Batch, positions: list[int]) -> None:
+        for facts in batch.recorded.values():
+            self._tell(facts)
         for request, refusal in batch.refusals:
             self._fail(request, refusal)
         where = {
@@ -579,6 +595,7 @@ class Writer:
         self.store.commit(Transaction(rows=list(rows.values()), positions={**positions, LEARNED: learned}))
         self._stale_rows.extend(rows)
         self._learned = learned
+        self._tell(facts)
 
 
 def _new_ids(requests: Sequence[Request]) -> list[UUID]:

@@ -54,6 +54,7 @@ class CommandSpec:
     key: str
     creates: bool
     summary: str
+    bulk: bool = True
 
     @property
     def topic(self) -> str:
@@ -141,13 +142,14 @@ def event(name: str, *, key: str) -> Callable[[type[T]], type[T]]:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def command(
-    route: str | None, *, permission: str, key: str | None = None, creates: bool = False
+    route: str | None, *, permission: str, key: str | None = None, creates: bool = False, bulk: bool = True
 ) -> Callable[[type[T]], type[T]]:
     """Declare a command.
 
     `route` is "<METHOD> <path with {fields}>", or None for a command that only services send (over Kafka).
     `key` is the field that names the aggregate: the first field of the path unless given.
     `creates` makes the HTTP answer 201 and the key field optional.
+    `bulk` is False for a command without a bulk form: what is slow on purpose, or answers with a secret.
     """
     parsed = ROUTE.match(route) if route else None
     if route and not parsed:
@@ -170,6 +172,7 @@ def command(
                 key=key_field,
                 creates=creates,
                 summary=_summary(cls),
+                bulk=bulk,
             )
         )
         return made

@@ -1,4 +1,15 @@
-"""Rights and the roles that hold them: the permission matrix of SEC-16, one line a right."""
+"""Rights, the roles that hold them at first, and how far each reaches: the matrix of SEC-16, one line a right.
+
+This is where a company starts.  Administrators adjust it (`GrantRight`, `RevokeRight`, `DefineRole` of the access
+service); what holds then is told by the access service's events.
+"""
+
+from typing import Literal, get_args
+
+DataScope = Literal["OWN", "SUBORDINATES", "DEPARTMENT", "ALL"]
+"""Whose records a right reaches (SEC-18): one's own; those of the people one leads too; one's department's; all."""
+
+DATA_SCOPES: tuple[DataScope, ...] = get_args(DataScope)
 
 ROLES: dict[str, str] = {
     "SAL": "salesperson",
@@ -22,26 +33,61 @@ RIGHTS: dict[str, frozenset[str]] = {
     for right, roles in {
         "customers.edit": "SAL SUP SEA ADM",
         "customers.view": "SAL SUP MGT FIN CMD SEA BRO HQ MKT ADM",
+        "leads.claim": "SAL SUP ADM",
+        "leads.assign": "SUP ADM",
+        "opportunities": "SAL SUP ADM",
+        "messages.send": "SAL SUP SEA MKT ADM",
         "products.view": "SAL SUP MGT FIN CMD WHS SEA BRO HQ MKT ADM",
         "products.edit": "WHS ADM",
         "products.cost": "MGT FIN ADM",
         "orders.edit": "SAL SUP ADM",
         "orders.view": "SAL SUP MGT FIN WHS ADM",
         "orders.approve": "SUP FIN ADM",
+        "contracts.submit": "SAL SUP ADM",
+        "contracts.approve": "CMD ADM",
         "shipping": "WHS ADM",
         "payments": "FIN ADM",
         "reports.sales": "SUP MGT FIN HQ MKT ADM",
+        "reports.build": "MGT ADM",
+        "subordinates": "SUP ADM",
+        "service.dispatch": "SEA ADM",
+        "field.feedback": "DLR ADM",
+        "field.progress": "BRO ADM",
+        "expenses": "HQ ADM",
+        "recordings": "QCI ADM",
+        "campaigns": "SUP MKT ADM",
         "settings": "ADM",
         "settings.view": "SAL SUP MGT FIN CMD WHS ADM",
+        "accounts": "ADM",
+        "platform": "ADM",
         "system": "SYSTEM",
     }.items()
 }
 
+PUBLIC = "public"  # nobody needs to be signed in: signing in itself, registering, recovering a password
+SELF = "self"  # whoever is signed in, for what is their own
+PASSWORD = "password"
+OPEN = frozenset({PUBLIC, SELF, PASSWORD})
+"""What a command or view may name instead of a right."""
+
 # Data scopes (SEC-18): who sees more than the records they own.  Every other role sees its own.
 SCOPE_ALL = frozenset({"MGT", "FIN", "WHS", "HQ", "MKT", "CMD", "SEA", "BRO", "ADM", "SYSTEM"})
 SCOPE_SUBORDINATES = frozenset({"SUP"})
+ONLY_OWN = frozenset({("SEA", "customers.edit")})
+
+
+def first_scope(role: str, right: str) -> DataScope:
+    """How far a role's right reaches as long as nobody has set it otherwise."""
+    if (role, right) in ONLY_OWN:
+        return "OWN"
+    return "ALL" if role in SCOPE_ALL else "SUBORDINATES" if role in SCOPE_SUBORDINATES else "OWN"
+
+
+def first_rights(role: str) -> dict[str, DataScope]:
+    """The rights of a role, and how far each reaches, as long as nobody has adjusted them."""
+    return {right: first_scope(role, right) for right, roles in RIGHTS.items() if role in roles}
 
 
 def may(roles: frozenset[str], right: str) -> bool:
-    """Whether one of `roles` holds `right`.  An unknown right is an error, not a refusal."""
+    """Whether one of `roles` holds `right` at first.  An unknown right is an error, not a refusal."""
     return not roles.isdisjoint(RIGHTS[right])

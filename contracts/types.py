@@ -79,6 +79,41 @@ class PhoneField(fields.String):
         super().__init__(**kwargs)
 
 
+class EmailField(fields.String):
+    """An e-mail address: something, @, a domain with a dot; at most 254 characters (SET-01)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault(
+            "validate",
+            [
+                validate.Length(max=254),
+                validate.Regexp(
+                    r"^[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}\Z",
+                    error="Must be an e-mail address such as li@example.com.",
+                ),
+            ],
+        )
+        super().__init__(**kwargs)
+
+
+class SecretField(TextField):
+    """A password, code or token: 1 to 500 characters, told to nobody again."""
+
+    shortest = 1
+    longest = 500
+
+
+class RoleField(fields.String):
+    """The code of a role: 2 to 20 capital letters, digits and underscores."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault(
+            "validate",
+            validate.Regexp(r"^[A-Z][A-Z0-9_]{1,19}\Z", error="Must be a role's code such as SAL."),
+        )
+        super().__init__(**kwargs)
+
+
 class DecimalField(fields.Decimal):
     """A bounded decimal number, given as a string such as "12.50" or a JSON number.
 
@@ -184,6 +219,9 @@ Name = Annotated[str, NameField]
 Note = Annotated[str, NoteField]
 Reason = Annotated[str, ReasonField]
 Phone = Annotated[str, PhoneField]
+Email = Annotated[str, EmailField]
+Secret = Annotated[str, SecretField]
+RoleCode = Annotated[str, RoleField]
 Currency = Annotated[str, CurrencyField]
 Amount = Annotated[Decimal, AmountField]
 Rate = Annotated[Decimal, RateField]

@@ -12,6 +12,7 @@ from chassis.documents.query_docs import QueryDoc
 from chassis.json_schema import JsonSchema, components, docstring
 from contracts.declare import CommandSpec, Registry
 from contracts.errors import STATUS
+from contracts.permissions import DATA_SCOPES, PASSWORD, PUBLIC
 
 API_VERSION = "1.0.0"
 
@@ -132,6 +133,53 @@ ANSWERS: dict[str, JsonSchema] = {
 }
 
 
+ME: dict[str, Any] = {
+    "operationId": "me",
+    "tags": ["access"],
+    "summary": "Who one is, what one may do, and the menu of it",
+    "description": "The caller's rights with how far each reaches, and the menu entries they show (SEC-17).",
+    "x-permission": PASSWORD,
+    "responses": {
+        "200": {
+            "description": "Found.",
+            "content": {
+                JSON: {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "id": {"type": ["string", "null"], "format": "uuid"},
+                            "name": {"type": "string"},
+                            "roles": {"type": "array", "items": {"type": "string"}},
+                            "must_change_password": {"type": "boolean"},
+                            "rights": {
+                                "type": "object",
+                                "additionalProperties": {
+                                    "type": "array",
+                                    "items": {"type": "string", "enum": list(DATA_SCOPES)},
+                                },
+                            },
+                            "menu": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "properties": {
+                                        "name": {"type": "string"},
+                                        "path": {"type": "string"},
+                                        "right": {"type": "string"},
+                                        "system": {"type": "string"},
+                                    },
+                                },
+                            },
+                        },
+                    }
+                }
+            },
+        },
+        "401": {"$ref": "#/components/responses/Unauthenticated"},
+    },
+}
+
+
 def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     """The OpenAPI 3.1 document: every public command, its bulk form, and every query."""
     commands = [spec for spec in registry.commands.values() if spec.is_public]
@@ -141,9 +189,12 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     for spec in commands:
         paths.setdefault(str(spec.path), {})[str(spec.method).lower()] = _command_operation(spec, schemas)
     for spec in commands:
+        if not spec.bulk:
+            continue
         paths[f"/bulk/{kebab(spec.name)}"] = {"post": _bulk_operation(spec)}
     for query in queries:
         paths.setdefault(query.path, {})[query.method.lower()] = _query_operation(query)
+    paths["/me"] = {"get": ME}
     services = sorted({spec.service for spec in commands} | {query.service for query in queries})
     return {
         "openapi": "3.1.0",
@@ -172,7 +223,7 @@ def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dic
     """One command.  Adds a schema for its body where the path carries some of its fields."""
     whole = schemas[spec.name]
     in_path = re.findall(r"{(\w+)}", str(spec.path))
-    headers = ["IdempotencyKey", *([] if spec.creates else ["IfMatch"]), "Consistency"]
+    headers = [*(["IdempotencyKey"] if spec.bulk else []), *([] if spec.creates else ["IfMatch"]), "Consistency"]
     operation: dict[str, Any] = {
         **_about(spec.name, spec.service, docstring(spec.cls), spec.permission),
         "parameters": [
@@ -272,6 +323,7 @@ def _about(operation_id: str, service: str, text: str, permission: str) -> dict[
         "summary": first_sentence(text),
         "description": text,
         "x-permission": permission,
+        **({"security": []} if permission == PUBLIC else {}),
     }
 
 

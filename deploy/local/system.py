@@ -94,6 +94,8 @@ class LocalSystem:
         defaults = {
             "DATA_DIR": str(self.home / "stores"),
             "TOKEN_KEY_DIR": str(self.home / "keys"),
+            "MAILBOX_DIR": str(self.home / "mailbox"),
+            "TEST_TOKENS": "1",  # what `salestream token` issues: a system on one's own machine has its demo users
             "HTTP_ADDRESS": f"{HOST}:{self.api.port}",
             "HEALTH_ADDRESS": f"{HOST}:{self.worker.port}",
         }
@@ -129,6 +131,6 @@ class LocalSystem:
                 report(process, stopped)
         self.stack.down(wipe=wipe, report=report)
         if wipe:
-            for folder in ("stores", "keys", "api", "worker"):
+            for folder in ("stores", "keys", "mailbox", "api", "worker"):
                 shutil.rmtree(self.home / folder, ignore_errors=True)
             (self.home / "event-store").unlink(missing_ok=True)

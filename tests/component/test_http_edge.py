@@ -6,6 +6,7 @@ import csv
 import hashlib
 import hmac
 import io
+import json
 import socket
 import uuid
 from base64 import urlsafe_b64encode
@@ -21,7 +22,7 @@ import openpyxl
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chassis.auth import Principal, issue
+from chassis.auth import Principal, issue, key_id
 from chassis.consistency import HEADER
 from component.support import (
     COMMANDED,
@@ -326,13 +327,15 @@ def forged(company: Company, key: Any, algorithm: str | None, **changes: Any) ->
         "iat": now,
         "exp": now + timedelta(hours=1),
     }
-    return jwt.encode({**claims, **changes}, key, algorithm=algorithm)
+    kid = key_id((Path(company.config.token_key_dir) / "token.pub").read_bytes())
+    return jwt.encode({**claims, **changes}, key, algorithm=algorithm, headers={"kid": kid})
 
 
 def bad_tokens(company: Company) -> dict[str, str | None]:
     head, body, signature = company.admin.token.split(".")
     public = (Path(company.config.token_key_dir) / "token.pub").read_bytes()
-    hmac_head = urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').decode().rstrip("=")
+    confused_head = json.dumps({"alg": "HS256", "kid": key_id(public), "typ": "JWT"}).encode()
+    hmac_head = urlsafe_b64encode(confused_head).decode().rstrip("=")
     signed = f"{hmac_head}.{body}"
     confused = urlsafe_b64encode(hmac.new(public, signed.encode(), hashlib.sha256).digest()).decode().rstrip("=")
     return {

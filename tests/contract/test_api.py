@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.api import Api, HttpRequest, HttpResponse, Route
-from chassis.auth import ALGORITHM, Principal, TokenVerifier, issue, key_pair
+from chassis.auth import ALGORITHM, Principal, TokenVerifier, issue, key_id, key_pair
 from chassis.config import Config, ConfigError
 from chassis.consistency import HEADER, Token
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
@@ -72,7 +72,7 @@ class Edge:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    return replace(Config(), token_key_dir=str(tmp_path / "keys"))
+    return replace(Config(), token_key_dir=str(tmp_path / "keys"), test_tokens=1)
 
 
 @pytest.fixture
@@ -137,16 +137,17 @@ def forged(config: Config, how: str) -> str:
         "exp": int(time.time()) + 900,
     }
     private, public = (path.read_bytes() for path in key_pair(Path(config.token_key_dir)))
+    head = {"kid": key_id(public)}
     match how:
         case "unsigned":
-            return "Bearer " + jwt.encode(claims, "", algorithm="none")
+            return "Bearer " + jwt.encode(claims, "", algorithm="none", headers=head)
         case "another key":
-            return "Bearer " + jwt.encode(claims, Ed25519PrivateKey.generate(), algorithm=ALGORITHM)
+            return "Bearer " + jwt.encode(claims, Ed25519PrivateKey.generate(), algorithm=ALGORITHM, headers=head)
         case "public key as secret":
             loaded = serialization.load_pem_public_key(public).public_bytes(
                 serialization.Encoding.Raw, serialization.PublicFormat.Raw
             )
-            return "Bearer " + jwt.encode(claims, loaded, algorithm="HS256")
+            return "Bearer " + jwt.encode(claims, loaded, algorithm="HS256", headers=head)
         case "expired":
             claims |= {"iat": 1, "exp": 2}
         case "another audience":
@@ -159,14 +160,20 @@ def forged(config: Config, how: str) -> str:
             del claims["sub"]
         case "roles a text":
             claims["roles"] = "ADM"
-    return "Bearer " + jwt.encode(claims, private, algorithm=ALGORITHM)
+        case "no key named":
+            head = {}
+        case "unknown key named":
+            head = {"kid": "../token"}
+        case "a sign-in nobody made":
+            claims |= {"sid": str(uuid4()), "epoch": 0, "sub": str(uuid4())}
+    return "Bearer " + jwt.encode(claims, private, algorithm=ALGORITHM, headers=head)
 
 
 @pytest.mark.parametrize(
     "how",
     [
         "unsigned", "another key", "public key as secret", "expired", "another audience", "another issuer", "system",
-        "no subject", "roles a text",
+        "no subject", "roles a text", "no key named", "unknown key named", "a sign-in nobody made",
     ],
 )  # fmt: skip
 def test_forged_and_foreign_tokens_are_refused(edge: Edge, how: str) -> None:

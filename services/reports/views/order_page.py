@@ -296,5 +296,5 @@ VIEW = View(
         ShipmentCancelled: shipment_cancelled,
         FulfilmentAdvanced: advanced,
     },
-    scope=Scope("owner_id", "owner_superior_id"),
+    scope=Scope("owner_id"),
 )

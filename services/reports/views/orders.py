@@ -187,5 +187,5 @@ VIEW = View(
         ("number",),
         ("customer_name", "_id"),
     ),
-    scope=Scope("owner_id", "owner_superior_id"),
+    scope=Scope("owner_id"),
 )

@@ -1,0 +1,80 @@
+"""What is done around a command, outside the writer: slow or random work before it, and telling the caller after it.
+
+    Service("access", commands={SignIn: sign_in, ...}, around={SignIn: Around(check_password, hand_out_tokens)})
+
+The writer is one thread and its domains are pure, so hashing a password, drawing a code or scaling a picture happens
+here first; the handler finds what came of it in `work.prepared`.  Secrets end here: `before` gives the writer a command
+without them, so neither an event nor a remembered result can hold one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ParamSpec, Protocol, TypeVar
+from uuid import UUID
+
+from chassis.auth import Principal
+from chassis.config import Config
+from chassis.directory import Directory
+from chassis.domain import Aggregate
+
+A = TypeVar("A", bound=Aggregate)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Records(Protocol):
+    """Where aggregates can be read as they are stored."""
+
+    def load(self, cls: type[A], aggregate_id: UUID) -> A | None: ...
+
+
+class Offload(Protocol):
+    """Runs slow work where it holds up nobody.  Raises Refused OVERLOADED when too much of it waits."""
+
+    def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+
+def at_once(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Runs work here and now: for tests and processes without other callers."""
+    return function(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the work around a command may use.
+
+    `slowly` runs work that takes long; `later` work whose end nobody waits for.
+    """
+
+    config: Config
+    caller: Principal
+    now: datetime
+    records: Records
+    directory: Directory
+    slowly: Offload = at_once
+    later: Callable[[Callable[[], None]], None] = lambda work: work()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A command as the writer gets it, without secrets, and what was worked out for its handler."""
+
+    command: Any
+    facts: Any = None
+
+
+def unchanged(body: dict[str, Any], facts: Any, around: Surroundings) -> dict[str, Any]:
+    return body
+
+
+@dataclass(frozen=True)
+class Around:
+    """`before` the writer: (command, surroundings) -> Prepared.  `after` the commit: what the caller is told.
+
+    Both may raise Refused.  `after` may turn a stored outcome into a refusal: a wrong password is counted, then told.
+    Such a command takes no Idempotency-Key: its answer is not kept.
+    """
+
+    before: Callable[[Any, Surroundings], Prepared]
+    after: Callable[[dict[str, Any], Any, Surroundings], dict[str, Any]] = unchanged

@@ -1,0 +1,316 @@
+"""Who may do what, as this process knows it: users, roles, rights and ended sessions, fed from the access service.
+
+A token only says who calls.  Whether the session still holds, which roles the user has, what they may do and whose
+records they reach is asked here, at every request: so what an administrator takes away is gone at the next one.
+
+Every service keeps the rows in its own store (`REPLICAS`); the process holds them in memory (`Directory`), and hears of
+what it commits itself at once.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from sys import intern
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from chassis.auth import ACCESS_SECONDS, LEEWAY_SECONDS, Principal
+from chassis.domain import Reach
+from chassis.service import Replica
+from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
+from contracts.errors import Refused
+from contracts.permissions import ROLES, DataScope, first_rights
+from contracts.schemas import decode
+
+VOID = Refused("UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="Authorization")
+TOKENS_LIVE = timedelta(seconds=ACCESS_SECONDS + 2 * LEEWAY_SECONDS)
+
+
+class KnownUser(msgspec.Struct, frozen=True):
+    """What decisions need of a user."""
+
+    id: UUID
+    name: str
+    active: bool
+    epoch: int
+    revision: int
+    roles: tuple[str, ...] = ()
+    superior_id: UUID | None = None
+    department_id: UUID | None = None
+    successor_id: UUID | None = None
+
+
+class KnownRole(msgspec.Struct, frozen=True):
+    """The rights of a role, and how far each reaches."""
+
+    role: str
+    revision: int
+    scopes: dict[str, DataScope]
+
+
+class KnownMachine(msgspec.Struct, frozen=True):
+    """A machine account."""
+
+    id: UUID
+    name: str
+    active: bool
+    epoch: int
+    scopes: dict[str, DataScope]
+
+
+class EndedSessions(msgspec.Struct, frozen=True):
+    """The sessions of a user that ended a short time ago: their access tokens have not expired yet."""
+
+    ended: dict[UUID, datetime]
+
+
+class KnownDepartment(msgspec.Struct, frozen=True):
+    """A department and the one it is part of."""
+
+    id: UUID
+    parent_id: UUID | None
+
+
+def user_told(row: KnownUser | None, fact: Any) -> KnownUser:
+    state = fact.user
+    if row is not None and row.revision >= state.revision:
+        return row
+    return KnownUser(
+        id=fact.user_id,
+        name=state.name,
+        active=state.status in ("ACTIVE", "DEFAULT_PASSWORD"),
+        epoch=state.epoch,
+        revision=state.revision,
+        roles=tuple(map(intern, state.roles)),
+        superior_id=state.superior_id,
+        department_id=state.department_id,
+        successor_id=state.successor_id,
+    )
+
+
+def role_told(row: KnownRole | None, fact: Any) -> KnownRole:
+    if row is not None and row.revision >= fact.state.revision:
+        return row
+    scopes = {grant.right: grant.scope for grant in fact.state.grants}
+    return KnownRole(role=fact.role, revision=fact.state.revision, scopes=scopes)
+
+
+def machine_told(row: KnownMachine | None, fact: MachineChanged) -> KnownMachine:
+    if row is not None and row.epoch >= fact.epoch:
+        return row
+    scopes = {grant.right: grant.scope for grant in fact.grants}
+    return KnownMachine(id=fact.machine_id, name=fact.name, active=fact.active, epoch=fact.epoch, scopes=scopes)
+
+
+def session_ended(row: EndedSessions | None, fact: SessionEnded) -> EndedSessions:
+    live = {id: at for id, at in (row.ended if row else {}).items() if at > fact.ended_at - TOKENS_LIVE}
+    return EndedSessions({**live, fact.session_id: fact.ended_at})
+
+
+def department_added(_: KnownDepartment | None, fact: DepartmentAdded) -> KnownDepartment:
+    return KnownDepartment(fact.department_id, fact.parent_id)
+
+
+USERS = Replica("access-users", KnownUser, feeds=dict.fromkeys(USER_EVENTS, user_told))
+KNOWN_ROLES = Replica("access-roles", KnownRole, feeds=dict.fromkeys(ROLE_EVENTS, role_told))
+MACHINES = Replica("access-machines", KnownMachine, feeds={MachineChanged: machine_told})
+ENDED = Replica("access-ended", EndedSessions, feeds={SessionEnded: session_ended}, key=lambda fact: str(fact.user_id))
+DEPARTMENTS = Replica("access-departments", KnownDepartment, feeds={DepartmentAdded: department_added})
+REPLICAS: Sequence[Replica[Any]] = (USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS)
+"""What every service knows of the access service (ADR 0015)."""
+
+
+class Rows(Protocol):
+    """A store with replica rows."""
+
+    def rows(self, replica: str) -> list[bytes]: ...
+
+
+class Directory:
+    """The people, roles and machine accounts a process knows.  Newer news replace older ones in whatever order."""
+
+    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._users: dict[UUID, KnownUser] = {}
+        self._roles = {role: KnownRole(role, 0, first_rights(role)) for role in ROLES}
+        self._machines: dict[UUID, KnownMachine] = {}
+        self._ended: dict[UUID, datetime] = {}
+        self._departments: dict[UUID, UUID | None] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what was worked out from the state before a change."""
+        self._scopes: dict[tuple[str, ...], dict[str, frozenset[DataScope]]] = {}
+        self._reaches: dict[tuple[UUID, frozenset[DataScope]], Reach] = {}
+        self._led: dict[UUID | None, list[UUID]] | None = None
+
+    # -- hearing of changes
+
+    def load(self, store: Rows) -> None:
+        """Take over what a service's store holds."""
+        for row in self._stored(store, USERS):
+            self._put_user(row)
+        for row in self._stored(store, KNOWN_ROLES):
+            self._put_role(row)
+        for row in self._stored(store, MACHINES):
+            self._put_machine(row)
+        for row in self._stored(store, ENDED):
+            self._ended.update(row.ended)
+        for row in self._stored(store, DEPARTMENTS):
+            self._departments[row.id] = row.parent_id
+        self._forget()
+
+    @staticmethod
+    def _stored(store: Rows, replica: Replica[Any]) -> list[Any]:
+        return [decode(replica.row, body) for body in store.rows(replica.name)]
+
+    def tell(self, facts: Iterable[Any]) -> None:
+        """Facts of any service; those of the access service are taken in."""
+        for fact in facts:
+            kind = type(fact)
+            if kind in USERS.feeds:
+                self._put_user(user_told(self._users.get(fact.user_id), fact))
+            elif kind in KNOWN_ROLES.feeds:
+                self._put_role(role_told(self._roles.get(fact.role), fact))
+            elif kind is MachineChanged:
+                self._put_machine(machine_told(self._machines.get(fact.machine_id), fact))
+            elif kind is SessionEnded:
+                self._end(fact)
+            elif kind is DepartmentAdded:
+                self._departments[fact.department_id] = fact.parent_id
+                self._forget()
+
+    def _put_user(self, row: KnownUser) -> None:
+        held = self._users.get(row.id)
+        if held is None or held.revision < row.revision:
+            self._users[row.id] = row
+            self._forget()
+
+    def _put_role(self, row: KnownRole) -> None:
+        held = self._roles.get(row.role)
+        if held is None or held.revision < row.revision:
+            self._roles[row.role] = row
+            self._forget()
+
+    def _put_machine(self, row: KnownMachine) -> None:
+        held = self._machines.get(row.id)
+        if held is None or held.epoch < row.epoch:
+            self._machines[row.id] = row
+
+    def _end(self, fact: SessionEnded) -> None:
+        expired = self._clock() - TOKENS_LIVE
+        self._ended = {id: at for id, at in self._ended.items() if at > expired}
+        self._ended[fact.session_id] = fact.ended_at
+
+    # -- deciding
+
+    def admit(self, claimed: Principal) -> Principal:
+        """The caller a verified token names, with the roles and rights of this moment.
+
+        Raises Refused UNAUTHENTICATED when the sign-in has ended or the account is not active any more.
+        """
+        if claimed.user_id is None:
+            return claimed
+        if claimed.session_id in self._ended:
+            raise VOID
+        if claimed.machine:
+            return self._admit_machine(claimed)
+        user = self._users.get(claimed.user_id)
+        if user is None or not user.active or (claimed.session_id is not None and user.epoch != claimed.epoch):
+            raise VOID
+        roles = frozenset(user.roles)
+        scopes = self._scopes_of(user.roles)
+        reach = self._reach_of(user)
+        return replace(
+            claimed, name=user.name, roles=roles, superior_id=user.superior_id, scopes=scopes, reach_of=reach
+        )
+
+    def _admit_machine(self, claimed: Principal) -> Principal:
+        assert claimed.user_id is not None
+        machine = self._machines.get(claimed.user_id)
+        if machine is None or not machine.active or machine.epoch != claimed.epoch:
+            raise VOID
+        scopes = {right: frozenset({scope}) for right, scope in machine.scopes.items()}
+        return replace(claimed, name=machine.name, roles=frozenset(), scopes=scopes)
+
+    def knows(self, user_id: UUID) -> bool:
+        return user_id in self._users
+
+    def introduce(self, principal: Principal) -> None:
+        """Take a caller's own word for name, roles and superior: for test tokens only (TEST_TOKENS)."""
+        assert principal.user_id is not None
+        held = self._users.get(principal.user_id)
+        roles = tuple(sorted(principal.roles))
+        if held and (held.roles, held.superior_id, held.name) == (roles, principal.superior_id, principal.name):
+            return
+        revision = held.revision + 1 if held else 0
+        self._put_user(
+            KnownUser(
+                id=principal.user_id,
+                name=principal.name,
+                active=True,
+                epoch=0,
+                revision=revision,
+                roles=roles,
+                superior_id=principal.superior_id,
+            )
+        )
+
+    def _scopes_of(self, roles: tuple[str, ...]) -> dict[str, frozenset[DataScope]]:
+        found = self._scopes.get(roles)
+        if found is None:
+            merged: dict[str, set[DataScope]] = defaultdict(set)
+            for role in roles:
+                if role in self._roles:
+                    for right, scope in self._roles[role].scopes.items():
+                        merged[right].add(scope)
+            found = self._scopes[roles] = {right: frozenset(scopes) for right, scopes in merged.items()}
+        return found
+
+    def _reach_of(self, user: KnownUser) -> Callable[[frozenset[DataScope]], Reach]:
+        def reach(scopes: frozenset[DataScope]) -> Reach:
+            found = self._reaches.get((user.id, scopes))
+            if found is None:
+                found = self._reaches[user.id, scopes] = self._work_out(user, scopes)
+            return found
+
+        return reach
+
+    def _work_out(self, user: KnownUser, scopes: frozenset[DataScope]) -> Reach:
+        """Whose records these scopes reach, with those that people who are gone have left to them (SEC-14, SEC-18)."""
+        if "ALL" in scopes:
+            return Reach(everybody=True)
+        people = {user.id}
+        if "SUBORDINATES" in scopes:
+            self._add_led(user.id, people)
+        if "DEPARTMENT" in scopes and user.department_id is not None:
+            within = self._part_of(user.department_id)
+            people |= {other.id for other in self._users.values() if other.department_id in within}
+        return Reach(people=frozenset(self._with_heritage(people)))
+
+    def _add_led(self, leader: UUID, people: set[UUID]) -> None:
+        if self._led is None:
+            led: dict[UUID | None, list[UUID]] = defaultdict(list)
+            for user in self._users.values():
+                led[user.superior_id].append(user.id)
+            self._led = led
+        for id in self._led.get(leader, ()):
+            if id not in people:
+                people.add(id)
+                self._add_led(id, people)
+
+    def _part_of(self, department: UUID) -> set[UUID]:
+        found = {department}
+        while more := {id for id, parent in self._departments.items() if parent in found} - found:
+            found |= more
+        return found
+
+    def _with_heritage(self, people: set[UUID]) -> set[UUID]:
+        heirs = {user.id: user.successor_id for user in self._users.values() if user.successor_id}
+        found = set(people)
+        while more := {gone for gone, heir in heirs.items() if heir in found} - found:
+            found |= more
+        return found

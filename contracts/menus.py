@@ -1,0 +1,31 @@
+"""The menu: which entries there are, and the right that shows each (SEC-17, SEC-30).
+
+Whoever holds the right sees the entry, so a menu follows the roles and what administrators make of them.
+"""
+
+from contracts.declare import value
+
+
+@value
+class MenuEntry:
+    """One entry: where it leads, in which of the two systems it stands, and the right it needs."""
+
+    name: str
+    path: str
+    right: str
+    system: str = "business"
+
+
+MENU: tuple[MenuEntry, ...] = (
+    MenuEntry(name="Customers", path="/customers", right="customers.view"),
+    MenuEntry(name="Products", path="/products", right="products.view"),
+    MenuEntry(name="Orders", path="/orders", right="orders.view"),
+    MenuEntry(name="Approvals", path="/approvals", right="orders.approve"),
+    MenuEntry(name="Shipments", path="/shipments", right="shipping"),
+    MenuEntry(name="Sales by day", path="/reports/sales-by-day", right="reports.sales"),
+    MenuEntry(name="Sales process", path="/settings/sales-process", right="settings.view"),
+    MenuEntry(name="Users", path="/users", right="accounts", system="platform"),
+    MenuEntry(name="Roles", path="/roles", right="accounts", system="platform"),
+    MenuEntry(name="Departments", path="/departments", right="accounts", system="platform"),
+    MenuEntry(name="Security report", path="/reports/security", right="accounts", system="platform"),
+)

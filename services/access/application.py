@@ -1,0 +1,465 @@
+"""The access service: its commands, one line each, and what is done around those that deal with secrets."""
+
+from typing import Any
+from uuid import UUID
+
+from chassis.around import Around
+from chassis.domain import Aggregate, UniqueIndex
+from chassis.service import Service, Work, change, upsert
+from contracts.access import (
+    AddDepartment,
+    AddMachine,
+    AddRoleMember,
+    ChangePassword,
+    ConfirmSecondFactor,
+    DefineRole,
+    DeleteMachine,
+    DeleteUser,
+    DrawChallenge,
+    EditPersonalData,
+    EditUser,
+    EndSignIns,
+    EnrolSecondFactor,
+    GetMachineToken,
+    GrantRight,
+    IssueDefaultPassword,
+    IssueUser,
+    ProveIdentity,
+    RefreshSession,
+    RegisterUser,
+    RemoveRoleMember,
+    RemoveSecondFactor,
+    RenameDepartment,
+    RenewMachineSecret,
+    RequestPasswordReset,
+    ResetPassword,
+    ResetSecondFactor,
+    ReviewRights,
+    RevokeRight,
+    SetAccessSettings,
+    SignIn,
+    SignOut,
+    UserState,
+)
+from contracts.errors import Refused
+from services.access import preparation as prepare
+from services.access.domain.roles import Department, Machine, Role, role_id
+from services.access.domain.sessions import (
+    ENDED,
+    NEEDS_CHALLENGE,
+    SETTINGS_ID,
+    AccessSettings,
+    Attempts,
+    Challenge,
+    PasswordReset,
+    Session,
+    attempts_id,
+)
+from services.access.domain.users import (
+    ADMINISTRATOR,
+    ADMINISTRATORS_ID,
+    Administrators,
+    User,
+    login_index_id,
+)
+
+# -- what several commands need
+
+
+def _user(work: Work, id: UUID | None, field: str = "user_id") -> User:
+    assert id is not None
+    return work.get(User, id, what="user", field=field)
+
+
+def _settings(work: Work) -> AccessSettings:
+    return work.find_or_new(AccessSettings, SETTINGS_ID)
+
+
+def _attempts(work: Work, user_id: UUID | None, name: str = "") -> Attempts:
+    return work.find_or_new(Attempts, attempts_id(user_id, name))
+
+
+def _administrators(work: Work) -> Administrators:
+    return work.find_or_new(Administrators, ADMINISTRATORS_ID)
+
+
+def _require_own(work: Work, user_id: UUID) -> User:
+    if user_id != work.context.user.user_id:
+        raise Refused("FORBIDDEN", "This is for one's own account only.", field="user_id")
+    return _user(work, user_id)
+
+
+def _require_role(work: Work, role: str) -> None:
+    """Raises Refused NOT_FOUND for a role nobody has defined."""
+    work.find_or_new(Role, role_id(role)).now(role)
+
+
+def _name_of(state: UserState) -> dict[str, str]:
+    """What a user signs in with, by field.  What somebody who registered has not proved is no name."""
+    phone = {} if state.company else {"phone": state.phone}
+    return {field: name for field, name in {"login": state.login, **phone}.items() if name}
+
+
+def _claim_names(work: Work, user: User, before: UserState | None = None) -> None:
+    old = {login_index_id(name) for name in _name_of(before).values()} if before else set()
+    new = {login_index_id(name): field for field, name in _name_of(user.state).items()}
+    for id, field in new.items():
+        work.find_or_new(UniqueIndex, id).claim(user.id, what="This name to sign in with", field=field)
+    for id in old - set(new):
+        work.find_or_new(UniqueIndex, id).release(user.id)
+
+
+def _wrong_challenge(work: Work, answered: prepare.Answered) -> Challenge | None:
+    """The verification image when it was answered wrongly or before; each has one try (SEC-08)."""
+    if answered.challenge_id is None:
+        return None
+    challenge = work.find_or_new(Challenge, answered.challenge_id)
+    return None if challenge.use() and answered.right else challenge
+
+
+# -- users
+
+
+def issue_user(command: IssueUser, work: Work) -> User:
+    user = work.new(User, command.user_id, what="user", field="user_id")
+    for role in command.roles:
+        _require_role(work, role)
+    if command.superior_id:
+        _user(work, command.superior_id, "superior_id")
+    if command.department_id:
+        work.get(Department, command.department_id, what="department", field="department_id")
+    user.issue(command, work.prepared.hash, work.context)
+    _claim_names(work, user)
+    if ADMINISTRATOR in command.roles:
+        _administrators(work).add(user.id)
+    return user
+
+
+def register_user(command: RegisterUser, work: Work) -> Aggregate:
+    if wrong := _wrong_challenge(work, work.prepared.answered):
+        return wrong
+    if not _settings(work).self_registration:
+        raise Refused("FORBIDDEN", "Registration is switched off: ask an administrator.", state="SWITCHED_OFF")
+    login = command.email or command.phone
+    if not login:
+        raise Refused("VALIDATION", "email: give an e-mail address or a phone number.", field="email")
+    user = work.new(User, command.user_id, what="user", field="user_id")
+    user.register(command, login, work.prepared.hash)
+    _claim_names(work, user)
+    return user
+
+
+def edit_user(command: EditUser, work: Work) -> User:
+    user = _user(work, command.user_id)
+    if command.superior_id:
+        _user(work, command.superior_id, "superior_id")
+    if command.department_id:
+        work.get(Department, command.department_id, what="department", field="department_id")
+    return _edit(user, command, work)
+
+
+def edit_personal_data(command: EditPersonalData, work: Work) -> User:
+    return _edit(_require_own(work, command.user_id), command, work)
+
+
+def _edit(user: User, command: EditUser | EditPersonalData, work: Work) -> User:
+    before = user.state
+    user.edit(command, work.context)
+    _claim_names(work, user, before)
+    return user
+
+
+def delete_user(command: DeleteUser, work: Work) -> User:
+    user = _user(work, command.user_id)
+    names = _name_of(user.state)
+    _administrators(work).remove(user.id)
+    user.delete(_user(work, command.successor_id, "successor_id"), work.context)
+    for name in names.values():
+        work.find_or_new(UniqueIndex, login_index_id(name)).release(user.id)
+    return user
+
+
+def add_role_member(command: AddRoleMember, work: Work) -> User:
+    _require_role(work, command.role)
+    user = _user(work, command.user_id)
+    user.give_role(command.role, work.context)
+    if command.role == ADMINISTRATOR:
+        _administrators(work).add(user.id)
+    return user
+
+
+def remove_role_member(command: RemoveRoleMember, work: Work) -> User:
+    user = _user(work, command.user_id)
+    if command.role == ADMINISTRATOR:
+        _administrators(work).remove(user.id)
+    user.take_role(command.role, work.context)
+    return user
+
+
+def review_rights(command: ReviewRights, work: Work) -> User:
+    user = _user(work, command.user_id)
+    user.review(work.context)
+    return user
+
+
+def end_sign_ins(command: EndSignIns, work: Work) -> User:
+    user = _user(work, command.user_id)
+    user.end_sign_ins(work.context)
+    return user
+
+
+# -- passwords
+
+
+def issue_default_password(command: IssueDefaultPassword, work: Work) -> User:
+    user = _user(work, command.user_id)
+    user.set_password(work.prepared.hash, "DEFAULT", work.context.user)
+    _attempts(work, user.id).forget()
+    return user
+
+
+def _wrong_password(work: Work, user: User, check: Any) -> Attempts | None:
+    """The failures, counted one up, when the password is not right or was another one a moment ago."""
+    attempts = _attempts(work, user.id)
+    attempts.require_open(work.context.now)
+    if check.right and check.seen == user.password_hash:
+        attempts.forget()
+        return None
+    attempts.fail(user.id, "PASSWORD", work.context.now)
+    return attempts
+
+
+def change_password(command: ChangePassword, work: Work) -> Aggregate:
+    user = _require_own(work, command.user_id)
+    if wrong := _wrong_password(work, user, work.prepared):
+        return wrong
+    user.set_password(work.prepared.hash, "CHANGED", work.context.user)
+    return user
+
+
+def request_password_reset(command: RequestPasswordReset, work: Work) -> Aggregate:
+    """A name that belongs to nobody leaves the same traces, so nothing tells it from one that does."""
+    facts: prepare.ResetFacts = work.prepared
+    if wrong := _wrong_challenge(work, facts.answered):
+        return wrong
+    user_id = facts.user.id if facts.user else None
+    reset = work.new(PasswordReset, command.reset_id, what="password reset", field="reset_id")
+    sent = _attempts(work, user_id, command.name).ask_code(work.context.now)
+    reset.ask(user_id if sent else None, facts.mark, work.context.now)
+    return reset
+
+
+def reset_password(command: ResetPassword, work: Work) -> PasswordReset:
+    reset = work.get(PasswordReset, command.reset_id, what="password reset", field="reset_id")
+    if reset.attempt(work.prepared.mark, work.context.now):
+        user = _user(work, reset.user_id)
+        user.set_password(work.prepared.hash, "RECOVERED", user.person)
+        user.prove_contact()
+        _attempts(work, user.id).forget()
+    return reset
+
+
+# -- signing in
+
+
+def draw_challenge(command: DrawChallenge, work: Work) -> Challenge:
+    return work.find_or_new(Challenge, command.challenge_id)
+
+
+def sign_in(command: SignIn, work: Work) -> Aggregate:
+    facts: prepare.SignInFacts = work.prepared
+    now = work.context.now
+    if wrong := _wrong_challenge(work, facts.answered):
+        return wrong
+    user = work.find(User, facts.user.id) if facts.user else None
+    attempts = _attempts(work, user.id if user else None, command.name)
+    attempts.require_open(now)
+    settings = _settings(work)
+    if facts.answered.challenge_id is None and settings.needs_challenge(attempts.failures):
+        raise NEEDS_CHALLENGE  # another sign-in failed a moment ago
+    if not (facts.right and user and facts.user and user.password_hash == facts.user.password_hash):
+        attempts.fail(user.id if user else None, "PASSWORD", now)
+        return attempts
+    session = work.new(Session, command.session_id, what="session", field="session_id")
+    if method := settings.proof_of(user):
+        if method != "TOTP":
+            user.contact(method)
+        session.ask_proof(user, method, facts.code_mark, command.device_id, now)
+    else:
+        attempts.forget()
+        session.open(user, facts.tokens.mark, command.device_id, now)
+    return session
+
+
+def prove_identity(command: ProveIdentity, work: Work) -> Session:
+    facts: prepare.ProofFacts = work.prepared
+    now = work.context.now
+    session = work.get(Session, command.session_id, what="session", field="session_id")
+    user = _user(work, session.user.user_id)
+    attempts = _attempts(work, user.id)
+    attempts.require_open(now)
+    in_time = session.code_until is not None and now < session.code_until
+    if session.status != "PROOF" or not in_time or user.state.epoch != session.epoch:
+        raise ENDED
+    if _is_proved(session, user, facts, work):
+        attempts.forget()
+        session.open(user, facts.tokens.mark, session.device_id, now)
+    else:
+        session.fail_proof(now)
+        attempts.fail(user.id, "PROOF", now)
+    return session
+
+
+def _is_proved(session: Session, user: User, facts: prepare.ProofFacts, work: Work) -> bool:
+    if session.code_is(facts.code_mark, work.context.now):
+        user.prove_contact()
+        return True
+    return (facts.step > 0 and user.use_step(facts.step)) or user.use_recovery(facts.recovery_mark)
+
+
+def refresh_session(command: RefreshSession, work: Work) -> Session:
+    session = work.get(Session, command.session_id, what="session", field="session_id")
+    if session.status != "OPEN":
+        raise ENDED
+    user = _user(work, session.user.user_id)
+    if user.state.epoch != session.epoch:
+        session.end("EXPIRED", user.person, work.context.now)
+    else:
+        session.rotate(work.prepared.seen, work.prepared.tokens.mark, work.context.now)
+    return session
+
+
+def sign_out(command: SignOut, work: Work) -> Session:
+    session = work.get(Session, command.session_id, what="session", field="session_id")
+    if session.user.user_id != work.context.user.user_id:
+        raise Refused("FORBIDDEN", "This is for one's own sessions only.", field="session_id")
+    session.end("SIGNED_OUT", work.context.user, work.context.now)
+    return session
+
+
+# -- second proofs
+
+
+def enrol_second_factor(command: EnrolSecondFactor, work: Work) -> Aggregate:
+    user = _require_own(work, command.user_id)
+    if wrong := _wrong_password(work, user, work.prepared):
+        return wrong
+    user.begin_factor(work.prepared.factor)
+    return user
+
+
+def confirm_second_factor(command: ConfirmSecondFactor, work: Work) -> Aggregate:
+    facts: prepare.Confirmation = work.prepared
+    user = _require_own(work, command.user_id)
+    attempts = _attempts(work, user.id)
+    attempts.require_open(work.context.now)
+    pending = user.unconfirmed
+    if not pending.method:
+        raise Refused("INVALID_STATE", "Begin with POST /users/{user_id}/second-factor.", state="NOT_BEGUN")
+    if pending.method == "TOTP":
+        right = facts.step > 0 and user.use_step(facts.step)
+    else:
+        right = facts.mark == pending.code_mark and pending.code_until is not None and facts.now < pending.code_until
+    if not right:
+        attempts.fail(user.id, "PROOF", work.context.now)
+        return attempts
+    user.confirm_factor(facts.recovery_marks, work.context)
+    return user
+
+
+def remove_second_factor(command: RemoveSecondFactor, work: Work) -> Aggregate:
+    user = _require_own(work, command.user_id)
+    if wrong := _wrong_password(work, user, work.prepared):
+        return wrong
+    user.remove_factor(work.context)
+    return user
+
+
+def reset_second_factor(command: ResetSecondFactor, work: Work) -> User:
+    user = _user(work, command.user_id)
+    user.remove_factor(work.context)
+    return user
+
+
+# -- roles, departments, machines
+
+
+def add_department(command: AddDepartment, work: Work) -> Department:
+    if command.parent_id:
+        work.get(Department, command.parent_id, what="department", field="parent_id")
+    department = work.new(Department, command.department_id, what="department", field="department_id")
+    department.add(command, work.context)
+    return department
+
+
+def add_machine(command: AddMachine, work: Work) -> Machine:
+    machine = work.new(Machine, command.machine_id, what="machine account", field="machine_id")
+    machine.add(command, work.prepared.mark, work.context)
+    return machine
+
+
+def renew_machine_secret(command: RenewMachineSecret, work: Work) -> Machine:
+    machine = work.get(Machine, command.machine_id, what="machine account", field="machine_id")
+    machine.renew(work.prepared.mark, work.context)
+    return machine
+
+
+def get_machine_token(command: GetMachineToken, work: Work) -> Machine:
+    return work.get(Machine, command.machine_id, what="machine account", field="machine_id")
+
+
+SERVICE = Service(
+    "access",
+    commands={
+        IssueUser: issue_user,
+        RegisterUser: register_user,
+        EditUser: edit_user,
+        EditPersonalData: edit_personal_data,
+        DeleteUser: delete_user,
+        AddRoleMember: add_role_member,
+        RemoveRoleMember: remove_role_member,
+        ReviewRights: review_rights,
+        EndSignIns: end_sign_ins,
+        IssueDefaultPassword: issue_default_password,
+        ChangePassword: change_password,
+        RequestPasswordReset: request_password_reset,
+        ResetPassword: reset_password,
+        DrawChallenge: draw_challenge,
+        SignIn: sign_in,
+        ProveIdentity: prove_identity,
+        RefreshSession: refresh_session,
+        SignOut: sign_out,
+        EnrolSecondFactor: enrol_second_factor,
+        ConfirmSecondFactor: confirm_second_factor,
+        RemoveSecondFactor: remove_second_factor,
+        ResetSecondFactor: reset_second_factor,
+        DefineRole: upsert(Role, Role.define),
+        GrantRight: upsert(Role, Role.grant),
+        RevokeRight: upsert(Role, Role.revoke),
+        AddDepartment: add_department,
+        RenameDepartment: change(Department, Department.rename),
+        AddMachine: add_machine,
+        RenewMachineSecret: renew_machine_secret,
+        DeleteMachine: change(Machine, Machine.delete, what="machine account"),
+        GetMachineToken: get_machine_token,
+        SetAccessSettings: upsert(AccessSettings, AccessSettings.change),
+    },
+    around={
+        IssueUser: Around(prepare.hash_default),
+        IssueDefaultPassword: Around(prepare.hash_default),
+        RegisterUser: Around(prepare.check_registration, prepare.tell_registration),
+        ChangePassword: Around(prepare.check_change, prepare.tell_password),
+        RequestPasswordReset: Around(prepare.check_reset_request, prepare.send_reset),
+        ResetPassword: Around(prepare.check_reset, prepare.tell_reset),
+        DrawChallenge: Around(prepare.draw_challenge, prepare.show_challenge),
+        SignIn: Around(prepare.check_sign_in, prepare.tell_sign_in),
+        ProveIdentity: Around(prepare.check_proof, prepare.tell_proof),
+        RefreshSession: Around(prepare.check_refresh, prepare.tell_refresh),
+        EnrolSecondFactor: Around(prepare.check_enrolment, prepare.tell_enrolment),
+        ConfirmSecondFactor: Around(prepare.check_confirmation, prepare.tell_confirmation),
+        RemoveSecondFactor: Around(prepare.check_removal, prepare.tell_password),
+        AddMachine: Around(prepare.new_machine_secret, prepare.tell_machine_secret),
+        RenewMachineSecret: Around(prepare.new_machine_secret, prepare.tell_machine_secret),
+        GetMachineToken: Around(prepare.check_machine, prepare.hand_out_machine_token),
+    },
+)

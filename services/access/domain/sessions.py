@@ -1,0 +1,387 @@
+"""Signing in: failures and locks, sessions and their tokens, codes to set a password, verification images."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from chassis.domain import Aggregate, Context, aggregate_id, applies, internal_event
+from contracts.access import (
+    AccessSettingsSet,
+    ChallengePolicy,
+    SessionEnded,
+    SetAccessSettings,
+    SignedIn,
+    SignInFailed,
+    SignInsLocked,
+)
+from contracts.errors import Refused
+from contracts.people import Person
+from services.access.domain.users import User
+
+SETTINGS_ID = aggregate_id("access")
+MOST_FAILURES = 5
+LOCKED = timedelta(minutes=15)
+CODE_LIVES = timedelta(minutes=5)
+MOST_TRIES = 5
+MOST_CODES_AN_HOUR = 5
+IDLE = timedelta(days=7)
+LONGEST = timedelta(days=30)
+HOUR = timedelta(hours=1)
+
+WRONG = Refused("UNAUTHENTICATED", "The name or the password is wrong.", field="password")
+WRONG_CODE = Refused("UNAUTHENTICATED", "The code is wrong, used or expired.", field="code")
+WRONG_CHALLENGE = Refused("VALIDATION", "challenge_answer: does not match the image.", field="challenge_answer")
+NEEDS_CHALLENGE = Refused(
+    "VALIDATION", "challenge: draw a verification image first (POST /challenges).", field="challenge", state="REQUIRED"
+)
+ENDED = Refused("UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="session_id")
+
+
+def locked(until: datetime) -> Refused:
+    """The refusal while no sign-in is taken; the same for a name that belongs to nobody."""
+    text = f"Too many sign-ins failed: try again after {until.isoformat(timespec='seconds')}."
+    return Refused("UNAUTHENTICATED", text, field="password", state="LOCKED")
+
+
+# -- settings
+
+
+@dataclass
+class AccessSettings(Aggregate):
+    """How one signs in."""
+
+    self_registration: bool = True
+    first_sign_in_code: bool = False
+    challenge: ChallengePolicy = "AFTER_FAILURE"
+    second_factor_roles: tuple[str, ...] = ()
+
+    def change(self, command: SetAccessSettings, context: Context) -> None:
+        self.record(
+            AccessSettingsSet(
+                settings_id=command.settings_id,
+                self_registration=command.self_registration,
+                first_sign_in_code=command.first_sign_in_code,
+                challenge=command.challenge,
+                second_factor_roles=tuple(sorted(set(command.second_factor_roles))),
+                by=context.user,
+            )
+        )
+
+    def needs_challenge(self, failures: int) -> bool:
+        return self.challenge == "ALWAYS" or (self.challenge == "AFTER_FAILURE" and failures > 0)
+
+    def proof_of(self, user: User) -> str:
+        """The second proof a sign-in needs (SEC-05, SEC-06): the user's own method, else a code; "" for none."""
+        if user.factor.method:
+            return user.factor.method
+        by_role = not set(user.state.roles).isdisjoint(self.second_factor_roles)
+        first = not user.contact_proved and (user.self_registered or self.first_sign_in_code)
+        return user.contact_method() if by_role or first else ""
+
+    @applies(AccessSettingsSet)
+    def _set(self, fact: AccessSettingsSet) -> None:
+        self.self_registration, self.first_sign_in_code = fact.self_registration, fact.first_sign_in_code
+        self.challenge, self.second_factor_roles = fact.challenge, fact.second_factor_roles
+
+
+# -- failures
+
+
+def attempts_id(user_id: UUID | None, name: str) -> UUID:
+    """Where the failures of a user are counted, or those of a name that belongs to nobody."""
+    return uuid5(NAMESPACE_URL, f"salestream:attempts:{user_id or name.strip().casefold()}")
+
+
+@internal_event("access.attempts-forgotten")
+class AttemptsForgotten:
+    """A sign-in succeeded: the failures before it don't count any more."""
+
+
+@internal_event("access.code-asked")
+class CodeAsked:
+    """A code to set a password was asked for."""
+
+    at: datetime
+
+
+@dataclass
+class Attempts(Aggregate):
+    """Failed sign-ins in a row; five lock the account for 15 minutes (SEC-07)."""
+
+    failures: int = 0
+    locked_until: datetime | None = None
+    asked: tuple[datetime, ...] = ()
+
+    def require_open(self, now: datetime) -> None:
+        """Raises Refused UNAUTHENTICATED while locked."""
+        if self.locked_until is not None and now < self.locked_until:
+            raise locked(self.locked_until)
+
+    def fail(self, user_id: UUID | None, reason: Literal["PASSWORD", "PROOF"], now: datetime) -> None:
+        failures = self.failures + 1
+        self.record(SignInFailed(attempts_id=self.id, user_id=user_id, reason=reason, failures=failures))
+        if failures >= MOST_FAILURES:
+            self.record(SignInsLocked(attempts_id=self.id, user_id=user_id, until=now + LOCKED))
+
+    def forget(self) -> None:
+        if self.failures or self.locked_until:
+            self.record(AttemptsForgotten())
+
+    def ask_code(self, now: datetime) -> bool:
+        """Whether a code may be sent: five an hour, so that guessing codes leads nowhere."""
+        if len([at for at in self.asked if at > now - HOUR]) >= MOST_CODES_AN_HOUR:
+            return False
+        self.record(CodeAsked(at=now))
+        return True
+
+    def reply(self) -> dict[str, Any]:
+        return {"outcome": "WRONG"}
+
+    @applies(SignInFailed)
+    def _failed(self, fact: SignInFailed) -> None:
+        self.failures = fact.failures
+
+    @applies(SignInsLocked)
+    def _locked(self, fact: SignInsLocked) -> None:
+        self.locked_until, self.failures = fact.until, 0
+
+    @applies(AttemptsForgotten)
+    def _forgotten(self, _: AttemptsForgotten) -> None:
+        self.locked_until, self.failures = None, 0
+
+    @applies(CodeAsked)
+    def _asked(self, fact: CodeAsked) -> None:
+        self.asked = (*(at for at in self.asked if at > fact.at - HOUR), fact.at)
+
+
+@internal_event("access.challenge-used")
+class ChallengeUsed:
+    """A verification image was answered, rightly or wrongly."""
+
+
+@dataclass
+class Challenge(Aggregate):
+    """A verification image: one try (SEC-08).  Drawing one stores nothing; the client holds it, signed."""
+
+    def use(self) -> bool:
+        """Whether this is the first answer."""
+        if self.version:
+            return False
+        self.record(ChallengeUsed())
+        return True
+
+    def reply(self) -> dict[str, Any]:
+        return {"outcome": "WRONG_CHALLENGE"}
+
+    @applies(ChallengeUsed)
+    def _used(self, _: ChallengeUsed) -> None:
+        """That there is an event says it."""
+
+
+# -- sessions
+
+
+@internal_event("access.proof-asked")
+class ProofAsked:
+    """The password was right; the second proof is awaited."""
+
+    user: Person
+    epoch: int
+    method: str
+    code_mark: str
+    until: datetime
+    limited: bool
+    device_id: UUID | None
+
+
+@internal_event("access.proof-failed")
+class ProofFailed:
+    """A second proof was wrong."""
+
+
+@internal_event("access.refresh-token-made")
+class RefreshTokenMade:
+    """The mark of the only refresh token that is good now, and until when it is."""
+
+    user: Person
+    epoch: int
+    limited: bool
+    device_id: UUID | None
+    mark: str
+    until: datetime
+    last: datetime
+
+
+@dataclass
+class Session(Aggregate):
+    """One sign-in, from the password to its end."""
+
+    status: Literal["", "PROOF", "OPEN", "ENDED"] = ""
+    user: Person = Person()  # noqa: RUF009 - frozen
+    epoch: int = 0
+    limited: bool = False
+    device_id: UUID | None = None
+    method: str = ""
+    code_mark: str = ""
+    code_until: datetime | None = None
+    tries: int = 0
+    mark: str = ""
+    until: datetime | None = None
+    last: datetime | None = None
+
+    def ask_proof(self, user: User, method: str, code_mark: str, device_id: UUID | None, now: datetime) -> None:
+        self.record(
+            ProofAsked(
+                user=user.person,
+                epoch=user.state.epoch,
+                method=method,
+                code_mark="" if method == "TOTP" else code_mark,
+                until=now + CODE_LIVES,
+                limited=user.state.status == "DEFAULT_PASSWORD",
+                device_id=device_id,
+            )
+        )
+
+    def open(self, user: User, mark: str, device_id: UUID | None, now: datetime) -> None:
+        """All proofs are given: the sign-in holds (SEC-07)."""
+        limited = user.state.status == "DEFAULT_PASSWORD"
+        self.record(
+            RefreshTokenMade(
+                user=user.person,
+                epoch=user.state.epoch,
+                limited=limited,
+                device_id=device_id,
+                mark=mark,
+                until=now + IDLE,
+                last=now + LONGEST,
+            )
+        )
+        self.record(SignedIn(session_id=self.id, user_id=user.id, device_id=device_id, limited=limited, by=user.person))
+
+    def code_is(self, mark: str, now: datetime) -> bool:
+        """Whether it is the code that was sent, in time."""
+        return bool(self.code_mark) and mark == self.code_mark and self.code_until is not None and now < self.code_until
+
+    def fail_proof(self, now: datetime) -> None:
+        """Five wrong proofs end the sign-in (SEC-05)."""
+        self.record(ProofFailed())
+        if self.tries >= MOST_TRIES:
+            self.end("PROOF_FAILED", self.user, now)
+
+    def rotate(self, seen: str, fresh: str, now: datetime) -> None:
+        """A new refresh token for the good one; any other ends the session, for one of its two holders stole it."""
+        assert self.until is not None and self.last is not None
+        if seen != self.mark:
+            self.end("REUSED_TOKEN", self.user, now)
+        elif now >= min(self.until, self.last):
+            self.end("EXPIRED", self.user, now)
+        else:
+            self.record(
+                RefreshTokenMade(
+                    user=self.user,
+                    epoch=self.epoch,
+                    limited=self.limited,
+                    device_id=self.device_id,
+                    mark=fresh,
+                    until=now + IDLE,
+                    last=self.last,
+                )
+            )
+
+    def end(
+        self, reason: Literal["SIGNED_OUT", "REUSED_TOKEN", "EXPIRED", "PROOF_FAILED"], by: Person, now: datetime
+    ) -> None:
+        """SEC-11.  Nothing happens when it has ended already."""
+        if self.status != "ENDED":
+            assert self.user.user_id is not None
+            self.record(SessionEnded(session_id=self.id, user_id=self.user.user_id, reason=reason, ended_at=now, by=by))
+
+    def reply(self) -> dict[str, Any]:
+        return {
+            "outcome": self.status,
+            "user_id": str(self.user.user_id),
+            "name": self.user.name,
+            "epoch": self.epoch,
+            "limited": self.limited,
+            "method": self.method,
+        }
+
+    @applies(ProofAsked)
+    def _asked(self, fact: ProofAsked) -> None:
+        self.status, self.user, self.epoch, self.limited = "PROOF", fact.user, fact.epoch, fact.limited
+        self.method, self.code_mark, self.code_until = fact.method, fact.code_mark, fact.until
+        self.device_id = fact.device_id
+
+    @applies(ProofFailed)
+    def _failed(self, _: ProofFailed) -> None:
+        self.tries += 1
+
+    @applies(RefreshTokenMade)
+    def _made(self, fact: RefreshTokenMade) -> None:
+        self.status, self.user, self.epoch, self.limited = "OPEN", fact.user, fact.epoch, fact.limited
+        self.mark, self.until, self.last, self.device_id = fact.mark, fact.until, fact.last, fact.device_id
+        self.code_mark, self.tries = "", 0
+
+    @applies(SignedIn)
+    def _signed_in(self, _: SignedIn) -> None:
+        """RefreshTokenMade told all of it."""
+
+    @applies(SessionEnded)
+    def _ended(self, _: SessionEnded) -> None:
+        self.status, self.mark, self.code_mark = "ENDED", "", ""
+
+
+# -- codes to set a password
+
+
+@internal_event("access.reset-asked")
+class ResetAsked:
+    """A code to set a password was made; for a name that belongs to nobody it was sent to nobody."""
+
+    user_id: UUID | None
+    mark: str
+    until: datetime
+
+
+@internal_event("access.reset-tried")
+class ResetTried:
+    """A code was tried; `right` says whether it was the one, which is void from then on."""
+
+    right: bool
+
+
+@dataclass
+class PasswordReset(Aggregate):
+    """A code to set a password: 6 digits, 5 minutes, one use, 5 tries (SEC-05, SEC-09, SEC-13)."""
+
+    user_id: UUID | None = None
+    mark: str = ""
+    until: datetime | None = None
+    tries: int = 0
+    right: bool = False
+
+    def ask(self, user_id: UUID | None, mark: str, now: datetime) -> None:
+        self.record(ResetAsked(user_id=user_id, mark=mark, until=now + CODE_LIVES))
+
+    def attempt(self, mark: str, now: datetime) -> bool:
+        """Whether it is the code, in time, not used, and within five tries."""
+        alive = bool(self.mark) and self.tries < MOST_TRIES and self.until is not None and now < self.until
+        if not alive:
+            raise WRONG_CODE
+        right = mark == self.mark and self.user_id is not None
+        self.record(ResetTried(right=right))
+        return right
+
+    def reply(self) -> dict[str, Any]:
+        return {"outcome": "RIGHT" if self.right else "WRONG", "sent": self.user_id is not None}
+
+    @applies(ResetAsked)
+    def _asked(self, fact: ResetAsked) -> None:
+        self.user_id, self.mark, self.until = fact.user_id, fact.mark, fact.until
+
+    @applies(ResetTried)
+    def _tried(self, fact: ResetTried) -> None:
+        self.tries += 1
+        if fact.right:
+            self.right, self.mark = True, ""

@@ -1,0 +1,386 @@
+"""Users: accounts from issue to deletion, their passwords, second proofs and roles (SEC-01..06, SEC-09..14, SEC-20)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from chassis.domain import Aggregate, Context, UniqueIndex, applies, internal_event
+from contracts.access import (
+    USER_EVENTS,
+    EditPersonalData,
+    EditUser,
+    IssueUser,
+    PasswordSet,
+    RegisterUser,
+    RightsReviewed,
+    RoleGiven,
+    RoleTaken,
+    SecondFactorSet,
+    SignInsEnded,
+    UserDeleted,
+    UserEdited,
+    UserIssued,
+    UserRegistered,
+    UserState,
+    UserStatus,
+)
+from contracts.errors import Refused, invalid_state
+from contracts.people import Person
+
+REVIEW_DAYS = 90
+SHORTEST_PASSWORD = 8
+NOT_YET = UserState(login="", name="", status="NOT_ACTIVATED", revision=0)
+ADMINISTRATOR = "ADM"
+ADMINISTRATORS_ID = uuid5(NAMESPACE_URL, "salestream:access:administrators")
+
+
+def login_index_id(name: str) -> UUID:
+    """The index of a name somebody signs in with, however it is written: 138 0000 0001 and +8613800000001 are one."""
+    text = "".join(name.split()).replace("-", "") if name.strip().startswith(("+", "1")) else name
+    return UniqueIndex.id_of("login", text.removeprefix("+86") if len(text) == 14 else text)
+
+
+def check_password(password: str, field: str) -> None:
+    """Raises Refused VALIDATION that names every class of characters a password lacks (SEC-03)."""
+    missing = [
+        what
+        for what, there in (
+            (f"at least {SHORTEST_PASSWORD} characters", len(password) >= SHORTEST_PASSWORD),
+            ("an upper case letter", any(ch.isupper() for ch in password)),
+            ("a lower case letter", any(ch.islower() for ch in password)),
+            ("a digit", any(ch.isdigit() for ch in password)),
+            ("a special symbol", any(not ch.isalnum() and not ch.isspace() for ch in password)),
+        )
+        if not there
+    ]
+    if missing:
+        text = f"{field}: the password lacks {', '.join(missing)}."
+        raise Refused("VALIDATION", text, field=field, fields={field: [f"Lacks {what}." for what in missing]})
+
+
+@internal_event("access.password-hashed")
+class PasswordHashed:
+    """The hash of a user's password; "" while there is none."""
+
+    hash: str
+
+
+@internal_event("access.factor-pending")
+class FactorPending:
+    """A second proof was asked for and is not confirmed: its method, sealed key, and the code that was sent."""
+
+    method: str
+    sealed_key: str = ""
+    code_mark: str = ""
+    code_until: datetime | None = None
+
+
+@internal_event("access.factor-confirmed")
+class FactorConfirmed:
+    """The pending second proof holds; marks of the recovery codes."""
+
+    recovery_marks: tuple[str, ...]
+
+
+@internal_event("access.factor-removed")
+class FactorRemoved:
+    """There is no second proof any more."""
+
+
+@internal_event("access.proof-used")
+class ProofUsed:
+    """A recovery code, or the time step of an authenticator's code, was used and is void."""
+
+    recovery_mark: str = ""
+    step: int = 0
+
+
+@internal_event("access.contact-proved")
+class ContactProved:
+    """The user has shown to receive what is sent to the contact (SEC-05)."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A second proof: its method, the sealed key of an authenticator app, or the mark of the code that was sent."""
+
+    method: str = ""
+    sealed_key: str = ""
+    code_mark: str = ""
+    code_until: datetime | None = None
+
+
+NONE = Factor()
+
+
+@dataclass
+class User(Aggregate):
+    """One person's account."""
+
+    state: UserState = NOT_YET
+    self_registered: bool = False
+    password_hash: str = ""
+    contact_proved: bool = False
+    factor: Factor = NONE
+    unconfirmed: Factor = NONE
+    recovery_marks: tuple[str, ...] = ()
+    last_step: int = 0
+
+    # -- the account
+
+    def issue(self, command: IssueUser, password_hash: str, context: Context) -> None:
+        """Issue the account; without a password it is not activated (SEC-01, SEC-13)."""
+        self.record(
+            UserIssued(
+                user_id=self.id,
+                user=UserState(
+                    login=command.login,
+                    name=command.name,
+                    status="DEFAULT_PASSWORD" if password_hash else "NOT_ACTIVATED",
+                    revision=1,
+                    email=command.email or "",
+                    phone=command.phone or "",
+                    department_id=command.department_id,
+                    superior_id=command.superior_id,
+                    roles=tuple(sorted(set(command.roles))),
+                ),
+                by=context.user,
+            )
+        )
+        if password_hash:
+            self.record(PasswordHashed(hash=password_hash))
+
+    def register(self, command: RegisterUser, login: str, password_hash: str) -> None:
+        """Somebody registers: no role, and the contact is proved at the first sign-in (SEC-04, SEC-05)."""
+        self.record(
+            UserRegistered(
+                user_id=self.id,
+                user=UserState(
+                    login=login,
+                    name=command.name,
+                    status="ACTIVE",
+                    revision=1,
+                    email=command.email or "",
+                    phone=command.phone or "",
+                    company=command.company,
+                ),
+                by=Person(user_id=self.id, name=command.name),
+            )
+        )
+        self.record(PasswordHashed(hash=password_hash))
+
+    def edit(self, command: EditUser | EditPersonalData, context: Context) -> None:
+        """Change what the command names; nothing happens when that is how it is already (SEC-12, SEC-14)."""
+        self.require_there()
+        if getattr(command, "superior_id", None) == self.id:
+            raise Refused("VALIDATION", "superior_id: nobody leads themselves.", field="superior_id")
+        names = ("name", "email", "phone", "department_id", "superior_id")
+        given = {name: value for name in names if (value := getattr(command, name, None)) is not None}
+        if any(getattr(self.state, name) != value for name, value in given.items()):
+            self.record(UserEdited(user_id=self.id, user=self._changed(**given), by=context.user))
+
+    def delete(self, successor: "User", context: Context) -> None:
+        """Sign-in ends at once, history stays, the successor takes over the records (SEC-14)."""
+        self.require_there()
+        successor.require_there()
+        if successor.id == self.id:
+            raise Refused("VALIDATION", "successor_id: must be somebody else.", field="successor_id")
+        gone = self._changed(
+            status="DELETED", epoch=self.state.epoch + 1, roles=(), successor_id=successor.id, superior_id=None
+        )
+        self.record(UserDeleted(user_id=self.id, user=gone, by=context.user))
+        self.record(PasswordHashed(hash=""))
+
+    def give_role(self, role: str, context: Context) -> None:
+        """SEC-19.  Nothing happens when the user is a member already."""
+        self.require_there()
+        if role not in self.state.roles:
+            roles = tuple(sorted({*self.state.roles, role}))
+            self.record(RoleGiven(user_id=self.id, role=role, user=self._changed(roles=roles), by=context.user))
+
+    def take_role(self, role: str, context: Context) -> None:
+        """SEC-19.  Nothing happens when the user is no member."""
+        self.require_there()
+        if role in self.state.roles:
+            roles = tuple(held for held in self.state.roles if held != role)
+            self.record(RoleTaken(user_id=self.id, role=role, user=self._changed(roles=roles), by=context.user))
+
+    def review(self, context: Context) -> None:
+        """The user's rights were checked; the next check is due in 90 days (SEC-20)."""
+        self.require_there()
+        self.record(
+            RightsReviewed(
+                user_id=self.id,
+                reviewed_on=context.today,
+                next_on=context.today + timedelta(days=REVIEW_DAYS),
+                by=context.user,
+            )
+        )
+
+    def end_sign_ins(self, context: Context) -> None:
+        """Every token of the user is void at once."""
+        self.require_there()
+        ended = self._changed(epoch=self.state.epoch + 1)
+        self.record(SignInsEnded(user_id=self.id, user=ended, by=context.user))
+
+    # -- passwords
+
+    def set_password(self, password_hash: str, how: Literal["DEFAULT", "CHANGED", "RECOVERED"], by: Person) -> None:
+        """Another password; every sign-in ends (SEC-02, SEC-09, SEC-10, SEC-13)."""
+        self.require_there()
+        status: UserStatus = "DEFAULT_PASSWORD" if how == "DEFAULT" else "ACTIVE"
+        self.record(PasswordHashed(hash=password_hash))
+        changed = self._changed(status=status, epoch=self.state.epoch + 1)
+        self.record(PasswordSet(user_id=self.id, user=changed, how=how, by=by))
+
+    # -- second proofs
+
+    def begin_factor(self, factor: Factor) -> None:
+        """SEC-06.  It holds once a first code is confirmed.  Raises Refused VALIDATION without the contact it needs."""
+        self.require_there()
+        if factor.method != "TOTP":
+            self.contact(factor.method)
+        self.record(
+            FactorPending(
+                method=factor.method,
+                sealed_key=factor.sealed_key,
+                code_mark=factor.code_mark,
+                code_until=factor.code_until,
+            )
+        )
+
+    def confirm_factor(self, recovery_marks: Sequence[str], context: Context) -> None:
+        """SEC-06.  The pending second proof holds from now on."""
+        method = self.unconfirmed.method
+        self.record(FactorConfirmed(recovery_marks=tuple(recovery_marks)))
+        self.record(SecondFactorSet(user_id=self.id, user=self._changed(second_factor=method), by=context.user))
+
+    def remove_factor(self, context: Context) -> None:
+        """Switch the second proof off; nothing happens when there is none."""
+        if self.factor.method:
+            self.record(FactorRemoved())
+            self.record(SecondFactorSet(user_id=self.id, user=self._changed(second_factor=""), by=context.user))
+
+    def use_step(self, step: int) -> bool:
+        """Whether a code of the authenticator app, valid in this time step, is a new one; it is void afterwards."""
+        if step <= self.last_step:
+            return False
+        self.record(ProofUsed(step=step))
+        return True
+
+    def use_recovery(self, mark: str) -> bool:
+        """Whether a recovery code is one of the user's; it is void afterwards."""
+        if mark not in self.recovery_marks:
+            return False
+        self.record(ProofUsed(recovery_mark=mark))
+        return True
+
+    def prove_contact(self) -> None:
+        if not self.contact_proved:
+            self.record(ContactProved())
+
+    def contact(self, method: str) -> str:
+        """Where a code is sent.  Raises Refused INVALID_STATE when the user has no such contact."""
+        found = self.state.phone if method == "SMS" else self.state.email
+        if not found:
+            what = "phone number" if method == "SMS" else "e-mail address"
+            raise invalid_state(f"The account has no {what} to send a code to: ask an administrator.", "NO_CONTACT")
+        return found
+
+    def contact_method(self) -> str:
+        """How a code reaches the user: by mail where there is an address, else by SMS."""
+        return "MAIL" if self.state.email else "SMS"
+
+    # -- state
+
+    def require_there(self) -> None:
+        if self.state.status == "DELETED":
+            raise invalid_state("The user was deleted.", "DELETED")
+
+    @property
+    def person(self) -> Person:
+        return Person(user_id=self.id, name=self.state.name)
+
+    def _changed(self, **changes: Any) -> UserState:
+        return replace(self.state, revision=self.version + 1, **changes)
+
+    def reply(self) -> dict[str, Any]:
+        return {"status": self.state.status, "roles": list(self.state.roles)}
+
+    @applies(*USER_EVENTS)
+    def _told(self, fact: Any) -> None:
+        self.state = fact.user
+        self.self_registered = self.self_registered or isinstance(fact, UserRegistered)
+
+    @applies(PasswordHashed)
+    def _hashed(self, fact: PasswordHashed) -> None:
+        self.password_hash = fact.hash
+
+    @applies(FactorPending)
+    def _pending(self, fact: FactorPending) -> None:
+        self.unconfirmed = Factor(fact.method, fact.sealed_key, fact.code_mark, fact.code_until)
+
+    @applies(FactorConfirmed)
+    def _confirmed(self, fact: FactorConfirmed) -> None:
+        self.factor, self.unconfirmed = self.unconfirmed, NONE
+        self.recovery_marks = fact.recovery_marks
+
+    @applies(FactorRemoved)
+    def _removed(self, _: FactorRemoved) -> None:
+        self.factor, self.unconfirmed, self.recovery_marks = NONE, NONE, ()
+
+    @applies(ProofUsed)
+    def _used(self, fact: ProofUsed) -> None:
+        self.last_step = max(self.last_step, fact.step)
+        self.recovery_marks = tuple(mark for mark in self.recovery_marks if mark != fact.recovery_mark)
+
+    @applies(ContactProved)
+    def _proved(self, _: ContactProved) -> None:
+        self.contact_proved = True
+
+    @applies(RightsReviewed)
+    def _reviewed(self, _: RightsReviewed) -> None:
+        """No rule depends on it."""
+
+
+@internal_event("access.administrator-added")
+class AdministratorAdded:
+    """A user became administrator."""
+
+    user_id: UUID
+
+
+@internal_event("access.administrator-removed")
+class AdministratorRemoved:
+    """A user is no longer administrator."""
+
+    user_id: UUID
+
+
+@dataclass
+class Administrators(Aggregate):
+    """Who are the administrators: the last one stays."""
+
+    members: tuple[UUID, ...] = ()
+
+    def add(self, user_id: UUID) -> None:
+        if user_id not in self.members:
+            self.record(AdministratorAdded(user_id=user_id))
+
+    def remove(self, user_id: UUID) -> None:
+        """Raises Refused INVALID_STATE for the last one."""
+        if user_id not in self.members:
+            return
+        if len(self.members) == 1:
+            raise invalid_state("This is the last administrator: make somebody else one first.", "LAST_ADMINISTRATOR")
+        self.record(AdministratorRemoved(user_id=user_id))
+
+    @applies(AdministratorAdded)
+    def _added(self, fact: AdministratorAdded) -> None:
+        self.members = (*self.members, fact.user_id)
+
+    @applies(AdministratorRemoved)
+    def _removed(self, fact: AdministratorRemoved) -> None:
+        self.members = tuple(id for id in self.members if id != fact.user_id)

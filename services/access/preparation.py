@@ -1,0 +1,543 @@
+"""What is done around the commands of signing in: secrets are hashed, marked and drawn before, tokens handed out after.
+
+No secret passes the writer: its handlers see hashes and marks, and whether a proof was right.
+"""
+
+import base64
+import secrets
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import pyotp
+from captcha.image import ImageCaptcha
+
+from chassis.around import Prepared, Surroundings
+from chassis.auth import ACCESS_SECONDS, Principal, issue
+from chassis.domain import UniqueIndex
+from contracts.access import (
+    AddMachine,
+    ChangePassword,
+    ConfirmSecondFactor,
+    DrawChallenge,
+    EnrolSecondFactor,
+    GetMachineToken,
+    IssueDefaultPassword,
+    IssueUser,
+    ProveIdentity,
+    RefreshSession,
+    RegisterUser,
+    RemoveSecondFactor,
+    RenewMachineSecret,
+    RequestPasswordReset,
+    ResetPassword,
+    SignIn,
+)
+from contracts.errors import Refused
+from services.access import vault
+from services.access.domain.roles import Machine
+from services.access.domain.sessions import (
+    CODE_LIVES,
+    ENDED,
+    NEEDS_CHALLENGE,
+    SETTINGS_ID,
+    WRONG,
+    WRONG_CHALLENGE,
+    WRONG_CODE,
+    AccessSettings,
+    Attempts,
+    Session,
+    attempts_id,
+)
+from services.access.domain.users import Factor, User, check_password, login_index_id
+from services.access.messages import Message, messenger
+from services.access.vault import Vault
+
+STEP_SECONDS = 30
+STEPS_OFF = 1  # how many time steps an authenticator's clock may be off
+CHALLENGE_CHARACTERS = "2346789"  # nothing that looks like something else
+CHALLENGE_LENGTH = 5
+GONE = ""  # what a secret is replaced by before the command goes on
+WRONG_SECRET = Refused("UNAUTHENTICATED", "The machine account or its secret is wrong.", field="secret")
+
+
+# -- what several commands need
+
+
+def user_named(name: str, around: Surroundings) -> User | None:
+    """The user who signs in with this name."""
+    index = around.records.load(UniqueIndex, login_index_id(name))
+    return None if index is None or index.holder is None else around.records.load(User, index.holder)
+
+
+def require_own(user_id: UUID, around: Surroundings) -> User:
+    """The caller's own account.  Raises Refused FORBIDDEN for another one."""
+    if user_id != around.caller.user_id:
+        raise Refused("FORBIDDEN", "This is for one's own account only.", field="user_id")
+    user = around.records.load(User, user_id)
+    assert user is not None, "the directory knows the caller"
+    return user
+
+
+def settings_of(around: Surroundings) -> AccessSettings:
+    return around.records.load(AccessSettings, SETTINGS_ID) or AccessSettings(id=SETTINGS_ID)
+
+
+def attempts_of(user_id: UUID | None, name: str, around: Surroundings) -> Attempts:
+    id = attempts_id(user_id, name)
+    return around.records.load(Attempts, id) or Attempts(id=id)
+
+
+def send_code(code: str, method: str, user: User, around: Surroundings) -> None:
+    """Send a code to the user's contact, while the caller is answered."""
+    message = Message(method, user.contact(method), f"Your Salestream code is {code}. It is valid for 5 minutes.")
+    around.later(lambda: messenger(around.config).send(message))
+
+
+def step_of(code: str, sealed_key: str, around: Surroundings) -> int:
+    """The time step in which an authenticator app shows this code; 0 when it is none of now."""
+    totp = pyotp.TOTP(Vault.of(around.config).unseal(sealed_key))
+    now = int(around.now.timestamp()) // STEP_SECONDS
+    steps = range(now - STEPS_OFF, now + STEPS_OFF + 1)
+    return max((step for step in steps if same(totp.generate_otp(step), code)), default=0)
+
+
+def same(secret: str, given: str) -> bool:
+    """Compare without telling by the time it takes how much is alike."""
+    return secrets.compare_digest(secret.encode(), given.encode())
+
+
+# -- verification images (SEC-08)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A verification image and what proves its answer."""
+
+    image: bytes
+    challenge: str
+
+
+def draw_challenge(command: DrawChallenge, around: Surroundings) -> Prepared:
+    text = "".join(secrets.choice(CHALLENGE_CHARACTERS) for _ in range(CHALLENGE_LENGTH))
+    until = int((around.now + CODE_LIVES).timestamp())
+    image = around.slowly(lambda: ImageCaptcha().generate(text).getvalue())
+    proof = _proof(command.challenge_id, until, text, around)
+    return Prepared(command, Drawn(image, f"{command.challenge_id}.{until}.{proof}"))
+
+
+def show_challenge(body: dict[str, Any], facts: Drawn, _: Surroundings) -> dict[str, Any]:
+    image = f"data:image/png;base64,{base64.b64encode(facts.image).decode()}"
+    return {**body, "challenge": facts.challenge, "image": image}
+
+
+def _proof(challenge_id: UUID, until: int, text: str, around: Surroundings) -> str:
+    return Vault.of(around.config).mark("challenge", str(challenge_id), str(until), text.strip().casefold())
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was said to a verification image: its id (None when there was none), and whether rightly."""
+
+    challenge_id: UUID | None = None
+    right: bool = False
+
+
+def answered(challenge: str | None, answer: str, around: Surroundings) -> Answered:
+    """Raises Refused VALIDATION for what is no challenge, or an expired one."""
+    if challenge is None:
+        return Answered()
+    id, _, rest = challenge.partition(".")
+    until, _, proof = rest.partition(".")
+    try:
+        challenge_id, ends = UUID(id), int(until)
+    except ValueError as error:
+        raise WRONG_CHALLENGE from error
+    if around.now.timestamp() > ends:
+        raise Refused("VALIDATION", "challenge: it has expired, draw another one.", field="challenge")
+    return Answered(challenge_id, same(_proof(challenge_id, ends, answer, around), proof))
+
+
+# -- signing in (SEC-05..08)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A refresh token and its mark."""
+
+    token: str = field(repr=False)
+    mark: str
+
+
+def new_tokens(session_id: UUID, around: Surroundings) -> Tokens:
+    token = vault.new_token()
+    return Tokens(token, refresh_mark(session_id, token, around))
+
+
+def refresh_mark(session_id: UUID, token: str, around: Surroundings) -> str:
+    return Vault.of(around.config).mark("refresh", str(session_id), token)
+
+
+@dataclass(frozen=True)
+class SignInFacts:
+    """What was found out before: whose name it is, whether the password is right, and new secrets."""
+
+    user: User | None
+    answered: Answered
+    right: bool
+    tokens: Tokens
+    code: str = field(repr=False)
+    code_mark: str
+
+
+def check_sign_in(command: SignIn, around: Surroundings) -> Prepared:
+    """A wrong image is refused before the password is looked at; a name that belongs to nobody takes as long."""
+    user = user_named(command.name, around)
+    said = answered(command.challenge, command.challenge_answer, around)
+    attempts = attempts_of(user.id if user else None, command.name, around)
+    attempts.require_open(around.now)
+    if said.challenge_id is None and settings_of(around).needs_challenge(attempts.failures):
+        raise NEEDS_CHALLENGE
+    looked_at = said.challenge_id is None or said.right
+    right = looked_at and around.slowly(vault.matches, command.password, user.password_hash if user else "")
+    code = vault.new_code()
+    mark = Vault.of(around.config).mark("proof", str(command.session_id), code)
+    facts = SignInFacts(user, said, right, new_tokens(command.session_id, around), code, mark)
+    return Prepared(replace(command, password=GONE, challenge=None, challenge_answer=""), facts)
+
+
+def tell_sign_in(body: dict[str, Any], facts: SignInFacts, around: Surroundings) -> dict[str, Any]:
+    match body["outcome"]:
+        case "WRONG_CHALLENGE":
+            raise WRONG_CHALLENGE
+        case "PROOF":
+            assert facts.user is not None
+            if body["method"] != "TOTP":
+                send_code(facts.code, body["method"], facts.user, around)
+            return {
+                "id": body["id"],
+                "version": body["version"],
+                "status": "PROOF_REQUIRED",
+                "method": body["method"],
+            }
+        case "OPEN":
+            return hand_out(body, facts.tokens, around)
+        case _:
+            raise WRONG
+
+
+def hand_out(body: dict[str, Any], tokens: Tokens, around: Surroundings) -> dict[str, Any]:
+    """The tokens of an open session."""
+    principal = Principal(
+        UUID(body["user_id"]),
+        body["name"],
+        frozenset(),
+        session_id=UUID(body["id"]),
+        epoch=body["epoch"],
+        limited=body["limited"],
+    )
+    return {
+        "id": body["id"],
+        "version": body["version"],
+        "status": "PASSWORD_CHANGE_REQUIRED" if body["limited"] else "SIGNED_IN",
+        "user_id": body["user_id"],
+        "access_token": issue(around.config, principal),
+        "token_type": "Bearer",
+        "expires_in": ACCESS_SECONDS,
+        "refresh_token": tokens.token,
+    }
+
+
+@dataclass(frozen=True)
+class ProofFacts:
+    """The marks of a code, the time step it fits, and the tokens for when it is right."""
+
+    code_mark: str
+    recovery_mark: str
+    step: int
+    tokens: Tokens
+
+
+def check_proof(command: ProveIdentity, around: Surroundings) -> Prepared:
+    session = around.records.load(Session, command.session_id)
+    user = session and session.user.user_id and around.records.load(User, session.user.user_id)
+    if not session or not user:
+        raise ENDED
+    keys = Vault.of(around.config)
+    facts = ProofFacts(
+        code_mark=keys.mark("proof", str(session.id), command.code),
+        recovery_mark=keys.mark("recovery", str(user.id), command.code.strip().lower()),
+        step=step_of(command.code, user.factor.sealed_key, around) if session.method == "TOTP" else 0,
+        tokens=new_tokens(session.id, around),
+    )
+    return Prepared(replace(command, code=GONE), facts)
+
+
+def tell_proof(body: dict[str, Any], facts: ProofFacts, around: Surroundings) -> dict[str, Any]:
+    if body["outcome"] != "OPEN":
+        raise WRONG_CODE
+    return hand_out(body, facts.tokens, around)
+
+
+@dataclass(frozen=True)
+class RefreshFacts:
+    """The mark of the token that was shown, and the tokens it is exchanged for."""
+
+    seen: str
+    tokens: Tokens
+
+
+def check_refresh(command: RefreshSession, around: Surroundings) -> Prepared:
+    facts = RefreshFacts(
+        refresh_mark(command.session_id, command.refresh_token, around), new_tokens(command.session_id, around)
+    )
+    return Prepared(replace(command, refresh_token=GONE), facts)
+
+
+def tell_refresh(body: dict[str, Any], facts: RefreshFacts, around: Surroundings) -> dict[str, Any]:
+    if body["outcome"] != "OPEN":
+        raise ENDED
+    return hand_out(body, facts.tokens, around)
+
+
+# -- accounts and passwords (SEC-01..04, SEC-09, SEC-10, SEC-13)
+
+
+@dataclass(frozen=True)
+class NewPassword:
+    """The hash of a password to be set."""
+
+    hash: str = field(repr=False)
+
+
+def hash_default(command: IssueUser | IssueDefaultPassword, around: Surroundings) -> Prepared:
+    if command.default_password is None:
+        return Prepared(command, NewPassword(""))
+    check_password(command.default_password, "default_password")
+    made = around.slowly(vault.hash_password, command.default_password)
+    return Prepared(replace(command, default_password=GONE), NewPassword(made))
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The hash of the password, and what was said to the verification image."""
+
+    hash: str = field(repr=False)
+    answered: Answered
+
+
+def check_registration(command: RegisterUser, around: Surroundings) -> Prepared:
+    said = answered(command.challenge, command.challenge_answer, around)
+    if said.challenge_id is None and settings_of(around).challenge != "NEVER":
+        raise NEEDS_CHALLENGE
+    check_password(command.password, "password")
+    made = around.slowly(vault.hash_password, command.password)
+    command = replace(command, password=GONE, challenge=None, challenge_answer="")
+    return Prepared(command, Registration(made, said))
+
+
+def tell_registration(body: dict[str, Any], _: Registration, __: Surroundings) -> dict[str, Any]:
+    if body.get("outcome") == "WRONG_CHALLENGE":
+        raise WRONG_CHALLENGE
+    return body
+
+
+@dataclass(frozen=True)
+class PasswordCheck:
+    """Whether the old password is right, which hash it was compared with, and the hash of the new one."""
+
+    right: bool
+    seen: str = field(repr=False)
+    hash: str = field(default="", repr=False)
+
+
+def check_change(command: ChangePassword, around: Surroundings) -> Prepared:
+    """Raises Refused VALIDATION for a new password that is weak or the old one (SEC-02, SEC-03)."""
+    user = require_own(command.user_id, around)
+    attempts_of(user.id, "", around).require_open(around.now)
+    check_password(command.new_password, "new_password")
+    if command.new_password == command.old_password:
+        raise Refused("VALIDATION", "new_password: must differ from the old one.", field="new_password")
+    right = around.slowly(vault.matches, command.old_password, user.password_hash)
+    made = around.slowly(vault.hash_password, command.new_password) if right else ""
+    return Prepared(
+        replace(command, old_password=GONE, new_password=GONE), PasswordCheck(right, user.password_hash, made)
+    )
+
+
+def tell_password(body: dict[str, Any], _: PasswordCheck, __: Surroundings) -> dict[str, Any]:
+    if body.pop("outcome", None) == "WRONG":
+        raise WRONG
+    return body
+
+
+@dataclass(frozen=True)
+class ResetFacts:
+    """Whose name it is, the code to be sent and its mark."""
+
+    user: User | None
+    answered: Answered
+    code: str = field(repr=False)
+    mark: str
+
+
+def check_reset_request(command: RequestPasswordReset, around: Surroundings) -> Prepared:
+    said = answered(command.challenge, command.challenge_answer, around)
+    if said.challenge_id is None and settings_of(around).challenge == "ALWAYS":
+        raise NEEDS_CHALLENGE
+    code = vault.new_code()
+    mark = Vault.of(around.config).mark("reset", str(command.reset_id), code)
+    facts = ResetFacts(user_named(command.name, around), said, code, mark)
+    return Prepared(replace(command, challenge=None, challenge_answer=""), facts)
+
+
+def send_reset(body: dict[str, Any], facts: ResetFacts, around: Surroundings) -> dict[str, Any]:
+    """The answer is the same whether there is such an account, and whether a code was sent."""
+    if body.get("outcome") == "WRONG_CHALLENGE":
+        raise WRONG_CHALLENGE
+    user = facts.user
+    if body.get("sent") and user is not None and (user.state.email or user.state.phone):
+        send_code(facts.code, user.contact_method(), user, around)
+    return {"id": body["id"], "version": 1}
+
+
+@dataclass(frozen=True)
+class ResetCheck:
+    """The mark of the code that was given, and the hash of the new password."""
+
+    mark: str
+    hash: str = field(repr=False)
+
+
+def check_reset(command: ResetPassword, around: Surroundings) -> Prepared:
+    check_password(command.new_password, "new_password")
+    mark = Vault.of(around.config).mark("reset", str(command.reset_id), command.code)
+    made = around.slowly(vault.hash_password, command.new_password)
+    return Prepared(replace(command, code=GONE, new_password=GONE), ResetCheck(mark, made))
+
+
+def tell_reset(body: dict[str, Any], _: ResetCheck, __: Surroundings) -> dict[str, Any]:
+    if body["outcome"] != "RIGHT":
+        raise WRONG_CODE
+    return {"id": body["id"], "version": body["version"]}
+
+
+# -- second proofs (SEC-06)
+
+
+@dataclass(frozen=True)
+class FactorFacts:
+    """Whether the password is right, and the second proof to be confirmed."""
+
+    right: bool
+    seen: str = field(repr=False)
+    factor: Factor
+    key: str = field(repr=False)
+    code: str = field(repr=False)
+    user: User
+
+
+def check_enrolment(command: EnrolSecondFactor, around: Surroundings) -> Prepared:
+    user = require_own(command.user_id, around)
+    attempts_of(user.id, "", around).require_open(around.now)
+    right = around.slowly(vault.matches, command.password, user.password_hash)
+    keys, key, code = Vault.of(around.config), pyotp.random_base32(), vault.new_code()
+    if command.method == "TOTP":
+        factor = Factor("TOTP", sealed_key=keys.seal(key))
+    else:
+        mark = keys.mark("factor", str(user.id), code)
+        factor = Factor(command.method, code_mark=mark, code_until=around.now + CODE_LIVES)
+    facts = FactorFacts(right, user.password_hash, factor, key, code, user)
+    return Prepared(replace(command, password=GONE), facts)
+
+
+def tell_enrolment(body: dict[str, Any], facts: FactorFacts, around: Surroundings) -> dict[str, Any]:
+    """For an authenticator app its key, told once; else a code is sent."""
+    if body.get("outcome") == "WRONG":
+        raise WRONG
+    if facts.factor.method == "TOTP":
+        uri = pyotp.TOTP(facts.key).provisioning_uri(name=facts.user.state.login, issuer_name="Salestream")
+        return {**body, "key": facts.key, "uri": uri}
+    send_code(facts.code, facts.factor.method, facts.user, around)
+    return body
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The time step or mark of the first code, and the recovery codes for when it is right."""
+
+    step: int
+    mark: str
+    now: datetime
+    recovery_codes: tuple[str, ...] = field(repr=False)
+    recovery_marks: tuple[str, ...] = ()
+
+
+def check_confirmation(command: ConfirmSecondFactor, around: Surroundings) -> Prepared:
+    user = require_own(command.user_id, around)
+    keys, codes = Vault.of(around.config), vault.new_recovery_codes()
+    facts = Confirmation(
+        step=step_of(command.code, user.unconfirmed.sealed_key, around) if user.unconfirmed.sealed_key else 0,
+        mark=keys.mark("factor", str(user.id), command.code),
+        now=around.now,
+        recovery_codes=tuple(codes),
+        recovery_marks=tuple(keys.mark("recovery", str(user.id), code) for code in codes),
+    )
+    return Prepared(replace(command, code=GONE), facts)
+
+
+def tell_confirmation(body: dict[str, Any], facts: Confirmation, _: Surroundings) -> dict[str, Any]:
+    if body.get("outcome") == "WRONG":
+        raise WRONG_CODE
+    return {**body, "recovery_codes": list(facts.recovery_codes)}
+
+
+def check_removal(command: RemoveSecondFactor, around: Surroundings) -> Prepared:
+    user = require_own(command.user_id, around)
+    attempts_of(user.id, "", around).require_open(around.now)
+    right = around.slowly(vault.matches, command.password, user.password_hash)
+    return Prepared(replace(command, password=GONE), PasswordCheck(right, user.password_hash))
+
+
+# -- machine accounts
+
+
+@dataclass(frozen=True)
+class MachineSecret:
+    """A machine account's secret and its mark."""
+
+    secret: str = field(repr=False)
+    mark: str
+
+
+def new_machine_secret(command: AddMachine | RenewMachineSecret, around: Surroundings) -> Prepared:
+    secret = vault.new_token()
+    return Prepared(command, MachineSecret(secret, _machine_mark(command.machine_id, secret, around)))
+
+
+def tell_machine_secret(body: dict[str, Any], facts: MachineSecret, _: Surroundings) -> dict[str, Any]:
+    return {"id": body["id"], "version": body["version"], "name": body["name"], "secret": facts.secret}
+
+
+def check_machine(command: GetMachineToken, around: Surroundings) -> Prepared:
+    machine = around.records.load(Machine, command.machine_id)
+    mark = _machine_mark(command.machine_id, command.secret, around)
+    if machine is None or not same(mark, machine.mark):
+        raise WRONG_SECRET
+    return Prepared(replace(command, secret=GONE))
+
+
+def hand_out_machine_token(body: dict[str, Any], _: None, around: Surroundings) -> dict[str, Any]:
+    principal = Principal(UUID(body["id"]), body["name"], frozenset(), epoch=body["epoch"], machine=True)
+    return {
+        "id": body["id"],
+        "version": body["version"],
+        "access_token": issue(around.config, principal),
+        "token_type": "Bearer",
+        "expires_in": ACCESS_SECONDS,
+    }
+
+
+def _machine_mark(machine_id: UUID, secret: str, around: Surroundings) -> str:
+    return Vault.of(around.config).mark("machine", str(machine_id), secret)

@@ -1,0 +1,103 @@
+"""Where secrets become something that may be stored: hashes of passwords, marks of codes and tokens, sealed keys.
+
+A mark is keyed (HMAC): who only has the store can't find a code of six digits by trying all of them.  The master key
+lies beside the signing key, in `access.key`.
+"""
+
+import hmac
+import secrets
+import string
+from base64 import urlsafe_b64encode
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import argon2
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from chassis.config import Config
+
+KEY_BYTES = 32
+CODE_DIGITS = 6
+RECOVERY_CODES = 10
+RECOVERY_ALPHABET = string.ascii_lowercase + string.digits
+
+
+def new_hasher() -> argon2.PasswordHasher:
+    """argon2id with what OWASP asks for at least: 19 MiB, two passes, one lane."""
+    return argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+
+_hasher = new_hasher()
+
+
+@cache
+def nobodys_hash() -> str:
+    """What the password of a name that belongs to nobody is compared with: it takes as long as a real one."""
+    return _hasher.hash(secrets.token_urlsafe(16))
+
+
+def hash_password(password: str) -> str:
+    """The argon2id hash of a password.  Slow on purpose."""
+    return _hasher.hash(password)
+
+
+def matches(password: str, stored_hash: str) -> bool:
+    """Whether it is the password; takes as long when there is no hash to compare with.  Slow on purpose."""
+    try:
+        return _hasher.verify(stored_hash or nobodys_hash(), password) and bool(stored_hash)
+    except (argon2.exceptions.VerifyMismatchError, argon2.exceptions.InvalidHashError):
+        return False
+
+
+def new_code() -> str:
+    """A code of six digits (SEC-05)."""
+    return f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
+
+
+def new_token() -> str:
+    """A secret nobody can guess: 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+def new_recovery_codes() -> list[str]:
+    """Ten codes of ten characters (SEC-06): 51 bits each."""
+    return ["".join(secrets.choice(RECOVERY_ALPHABET) for _ in range(10)) for _ in range(RECOVERY_CODES)]
+
+
+class Vault:
+    """Marks and sealed keys, made with the access service's master key."""
+
+    def __init__(self, master: bytes) -> None:
+        self._marks = _derived(master, b"marks")
+        self._seal = Fernet(urlsafe_b64encode(_derived(master, b"seal")))
+
+    @classmethod
+    def of(cls, config: Config) -> "Vault":
+        """The vault of an installation; its key is made when there is none."""
+        return _vault(Path(config.token_key_dir) / "access.key")
+
+    def mark(self, purpose: str, *parts: str) -> str:
+        """What is stored instead of a code or token."""
+        return hmac.new(self._marks, "\x1f".join([purpose, *parts]).encode(), sha256).hexdigest()
+
+    def seal(self, secret: str) -> str:
+        return self._seal.encrypt(secret.encode()).decode()
+
+    def unseal(self, sealed: str) -> str:
+        return self._seal.decrypt(sealed.encode()).decode()
+
+
+@cache
+def _vault(path: Path) -> Vault:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(secrets.token_bytes(KEY_BYTES))
+    return Vault(path.read_bytes())
+
+
+def _derived(master: bytes, purpose: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose).derive(master)

@@ -1,0 +1,226 @@
+"""Signing in at the api process itself: tokens, rights, attacks (SEC-01..19, SEC-31, ACC-01, 02, 10, 48, 49, 53)."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis.consistency import HEADER
+from chassis.kafka import Incoming
+from component.support import Company, KafkaBench, config_of, problem_of, unique, until
+from deploy.local.system import LocalSystem
+from services.access.administration import make_administrator
+from services.access.messages import Mailbox
+
+DEFAULT = "Welcome#2026"
+PASSWORD = "YunKeSale@2024"
+
+
+class Caller:
+    """Somebody at the edge, with whatever token a sign-in gave."""
+
+    def __init__(self, company: Company) -> None:
+        self.company = company
+        self.token = ""
+        self.told: dict[str, Any] = {}
+
+    def send(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        if self.company.seen:
+            headers[HEADER] = self.company.seen
+        return self.company.http.request(method, path, json=body, headers=headers)
+
+    def do(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        answer = self.send(method, path, body)
+        assert answer.status_code in (200, 201), f"{method} {path}: {answer.text}"
+        if HEADER in answer.headers:
+            self.company.remember(answer.headers[HEADER])
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def refused(self, code: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        return problem_of(self.send(method, path, body), code)
+
+    def sign_in(self, name: str, password: str) -> Caller:
+        self.told = self.do("POST", "/sessions", {"name": name, "password": password})
+        self.token = self.told.get("access_token", "")
+        return self
+
+    @property
+    def user_id(self) -> str:
+        return str(self.told["user_id"])
+
+
+def accept(company: Company, login: str, default: str) -> Caller:
+    """Change the default password, as everybody must, and sign in again."""
+    caller = Caller(company).sign_in(login, default)
+    body = {"old_password": default, "new_password": PASSWORD}
+    caller.do("POST", f"/users/{caller.user_id}/password", body)
+    return caller.sign_in(login, PASSWORD)
+
+
+@pytest.fixture(scope="module")
+def admin(system: LocalSystem, company: Company) -> Caller:
+    """The administrator whom the command line let in; no verification image is asked for here."""
+    login = unique("root")
+    admin = accept(company, login, make_administrator(config_of(system), login))
+    admin.do(
+        "PUT",
+        "/settings/access",
+        {"self_registration": True, "first_sign_in_code": False, "challenge": "NEVER", "second_factor_roles": []},
+    )
+    return admin
+
+
+def issue(admin: Caller, *roles: str, **more: Any) -> str:
+    """A new account with the default password; returns its login."""
+    login = unique("E").replace(" ", "")
+    body = {"login": login, "name": login, "default_password": DEFAULT, "roles": list(roles), **more}
+    admin.do("POST", "/users", body)
+    return login
+
+
+def test_ACC_01_ACC_02_the_first_sign_in_changes_the_default_password(company: Company, admin: Caller) -> None:
+    login = issue(admin, "SAL")
+    li = Caller(company).sign_in(login, DEFAULT)
+    assert li.told["status"] == "PASSWORD_CHANGE_REQUIRED"
+    for method, path in (("GET", "/customers"), ("GET", "/orders"), ("POST", "/customers")):
+        assert li.refused("FORBIDDEN", method, path, {} if method == "POST" else None)["state"] == "DEFAULT_PASSWORD"
+    path = f"/users/{li.user_id}/password"
+    weak = li.refused("VALIDATION", "POST", path, {"old_password": DEFAULT, "new_password": "yunkesale"})
+    assert weak["field"] == "new_password" and "upper case" in weak["detail"]
+    li.do("POST", path, {"old_password": DEFAULT, "new_password": PASSWORD})
+    li.refused("UNAUTHENTICATED", "GET", "/customers")
+    Caller(company).refused("UNAUTHENTICATED", "POST", "/sessions", {"name": login, "password": DEFAULT})
+    assert li.sign_in(login, PASSWORD).told["status"] == "SIGNED_IN"
+    assert li.do("GET", "/customers")["items"] == []
+
+
+def test_ACC_48_a_salesperson_works_with_customers_and_neither_sees_reports_nor_settings(
+    company: Company, admin: Caller
+) -> None:
+    li = accept(company, issue(admin, "SAL"), DEFAULT)
+    mobile = f"139{uuid.uuid4().int % 10**8:08d}"
+    customer = li.do("POST", "/customers", {"name": "Acme", "mobile": mobile, "industry": "IT"})
+    assert [row["id"] for row in li.do("GET", "/customers")["items"]] == [customer["id"]]
+    assert li.refused("FORBIDDEN", "GET", "/reports/sales-by-day")["state"] == "reports.sales"
+    assert li.refused("FORBIDDEN", "PUT", "/settings/sales-process", {})["state"] == "settings"
+    names = {entry["name"] for entry in li.do("GET", "/me")["menu"]}
+    assert "Customers" in names and "Users" not in names and "Sales by day" not in names
+    assert "Users" in {entry["name"] for entry in admin.do("GET", "/me")["menu"]}
+
+
+def test_ACC_49_ACC_53_a_supervisor_reaches_the_work_of_those_led(company: Company, admin: Caller) -> None:
+    sato = accept(company, issue(admin, "SUP"), DEFAULT)
+    led = accept(company, issue(admin, "SAL", superior_id=sato.user_id), DEFAULT)
+    other = accept(company, issue(admin, "SAL"), DEFAULT)
+    made = []
+    for seller in (led, other):
+        mobile = f"139{uuid.uuid4().int % 10**8:08d}"
+        made.append(seller.do("POST", "/customers", {"name": "Acme", "mobile": mobile, "industry": "IT"})["id"])
+    assert [row["id"] for row in sato.do("GET", "/customers")["items"]] == [made[0]]
+    sato.do("PATCH", f"/customers/{made[0]}", {"region": "North"})
+    assert sato.refused("FORBIDDEN", "PATCH", f"/customers/{made[1]}", {"region": "North"})["field"] == "customer_id"
+    assert led.refused("FORBIDDEN", "PATCH", f"/customers/{made[1]}", {"region": "x"})["field"] == "customer_id"
+    sato.refused("NOT_FOUND", "GET", f"/customers/{made[1]}")
+    sato.do("GET", "/reports/sales-by-day")
+
+    admin.do("PATCH", f"/users/{other.user_id}", {"superior_id": sato.user_id})
+    assert {row["id"] for row in sato.do("GET", "/customers")["items"]} == set(made)
+    admin.do("POST", f"/users/{led.user_id}/deletion", {"successor_id": other.user_id})
+    led.refused("UNAUTHENTICATED", "GET", "/customers")
+    assert {row["id"] for row in other.do("GET", "/customers")["items"]} == set(made)
+
+
+def test_SEC_19_what_is_taken_away_is_gone_at_the_next_request(company: Company, admin: Caller) -> None:
+    chen = accept(company, issue(admin, "FIN"), DEFAULT)
+    chen.do("GET", "/reports/sales-by-day")
+    admin.do("DELETE", f"/roles/FIN/members/{chen.user_id}")
+    chen.refused("FORBIDDEN", "GET", "/reports/sales-by-day")
+    admin.do("PUT", f"/roles/FIN/members/{chen.user_id}")
+    chen.do("GET", "/reports/sales-by-day")
+
+
+def test_SEC_11_signing_out_ends_the_token_at_once(company: Company, admin: Caller) -> None:
+    li = accept(company, issue(admin, "SAL"), DEFAULT)
+    li.do("DELETE", f"/sessions/{li.told['id']}")
+    li.refused("UNAUTHENTICATED", "GET", "/customers")
+    refresh = {"refresh_token": li.told["refresh_token"]}
+    li.token = ""
+    li.refused("UNAUTHENTICATED", "POST", f"/sessions/{li.told['id']}/refresh", refresh)
+
+
+def test_a_replayed_refresh_token_ends_the_session(company: Company, admin: Caller) -> None:
+    li = accept(company, issue(admin, "SAL"), DEFAULT)
+    path, first = f"/sessions/{li.told['id']}/refresh", {"refresh_token": li.told["refresh_token"]}
+    fresh = Caller(company)
+    fresh.token = fresh.do("POST", path, first)["access_token"]
+    fresh.do("GET", "/customers")
+    Caller(company).refused("UNAUTHENTICATED", "POST", path, first)
+    fresh.refused("UNAUTHENTICATED", "GET", "/customers")
+    li.refused("UNAUTHENTICATED", "GET", "/customers")
+
+
+def test_ACC_10_recovery_by_the_code_that_was_sent(system: LocalSystem, company: Company, admin: Caller) -> None:
+    email = f"{uuid.uuid4().hex[:8]}@example.com"
+    login = issue(admin, "SAL", email=email)
+    accept(company, login, DEFAULT)
+    nobody = Caller(company)
+    reset = nobody.do("POST", "/password-resets", {"name": login})["id"]
+    mailbox = Mailbox(system.home / "mailbox")
+    code = until(lambda: mailbox.messages(email))[-1].text.split(" is ")[1][:6]
+    body = {"code": code, "new_password": "Fresh#2026"}
+    nobody.do("POST", f"/password-resets/{reset}/password", body)
+    nobody.refused("UNAUTHENTICATED", "POST", f"/password-resets/{reset}/password", body)
+    nobody.refused("UNAUTHENTICATED", "POST", "/sessions", {"name": login, "password": PASSWORD})
+    nobody.sign_in(login, "Fresh#2026").do("GET", "/customers")
+
+
+def test_SEC_07_a_failed_sign_in_tells_nothing_by_words_or_time(company: Company, admin: Caller) -> None:
+    """Known and unknown names: the same problem, and medians of the time that differ by less than a hash takes."""
+    texts, medians = set(), []
+    for known in (True, False):
+        seconds = []
+        for _ in range(12):
+            name = issue(admin, "SAL") if known else unique("nobody")
+            started = time.perf_counter()
+            problem = Caller(company).refused("UNAUTHENTICATED", "POST", "/sessions", {"name": name, "password": "x"})
+            seconds.append(time.perf_counter() - started)
+            texts.add((problem["detail"], problem["field"], problem["status"]))
+        medians.append(statistics.median(seconds))
+    assert len(texts) == 1
+    fast, slow = sorted(medians)
+    assert slow < 2 * fast, f"medians {medians}: one of the two skips the hash"
+
+
+@pytest.mark.parametrize("path", ["/bulk/sign-in", "/bulk/refresh-session", "/bulk/reset-password"])
+def test_there_is_no_bulk_form_of_guessing(company: Company, path: str) -> None:
+    Caller(company).refused("NOT_FOUND", "POST", path, {"items": []})
+
+
+def test_a_sign_in_takes_no_idempotency_key(company: Company) -> None:
+    answer = company.http.post(
+        "/sessions", json={"name": "x", "password": "y"}, headers={"Idempotency-Key": "some-key"}
+    )
+    assert problem_of(answer, "VALIDATION")["field"] == "Idempotency-Key"
+
+
+def test_SEC_31_no_secret_is_on_kafka_or_in_a_log(system: LocalSystem, company: Company, admin: Caller) -> None:
+    accept(company, issue(admin, "SAL"), DEFAULT)
+    secrets = [DEFAULT, PASSWORD, "argon2id", admin.told["refresh_token"], admin.token]
+    logs = "".join(process.log.read_text(errors="replace") for process in system.processes)
+    assert not [secret for secret in secrets if secret in logs]
+    wanted = {f"salestream.access.{name}.v1" for name in ("user-issued", "password-set", "signed-in")}
+
+    def published() -> list[Incoming] | None:
+        found = KafkaBench(company.config).records("access.events")
+        return found if {record.type for record in found} >= wanted else None
+
+    records = until(published)
+    stored = b"".join(record.value for record in records)
+    assert not [secret for secret in secrets if secret.encode() in stored]
