@@ -123,6 +123,7 @@ class Api:
             Route("GET", "/readyz", "readyz", self._readyz),
             Route("GET", "/metrics", "metrics", self._metrics),
             Route("GET", "/me", "me", self._me),
+            Route("GET", "/roles", "roles", self._roles),
         ]
         for writer in self._writers.values():
             for spec in writer.service.specs():
@@ -218,6 +219,15 @@ class Api:
             "menu": [entry for entry in MENU if entry.right in rights],
         }
         return HttpResponse(200, msgspec.json.encode(body))
+
+    def _roles(self, request: HttpRequest) -> HttpResponse:
+        """Every role with its rights and how far each reaches (SEC-15, SEC-16)."""
+        self.caller(request, "accounts")
+        items = [
+            {"id": row.role, "title": row.title, "version": row.revision, "rights": dict(sorted(row.scopes.items()))}
+            for row in self.directory.roles()
+        ]
+        return HttpResponse(200, msgspec.json.encode({"items": items}))
 
     # -- operations
 

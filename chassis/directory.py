@@ -47,6 +47,7 @@ class KnownRole(msgspec.Struct, frozen=True):
     """The rights of a role, and how far each reaches."""
 
     role: str
+    title: str
     revision: int
     scopes: dict[str, DataScope]
 
@@ -95,7 +96,7 @@ def role_told(row: KnownRole | None, fact: Any) -> KnownRole:
     if row is not None and row.revision >= fact.state.revision:
         return row
     scopes = {grant.right: grant.scope for grant in fact.state.grants}
-    return KnownRole(role=fact.role, revision=fact.state.revision, scopes=scopes)
+    return KnownRole(fact.role, fact.state.title, fact.state.revision, scopes)
 
 
 def machine_told(row: KnownMachine | None, fact: MachineChanged) -> KnownMachine:
@@ -135,7 +136,7 @@ class Directory:
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._users: dict[UUID, KnownUser] = {}
-        self._roles = {role: KnownRole(role, 0, first_rights(role)) for role in ROLES}
+        self._roles = {role: KnownRole(role, title, 0, first_rights(role)) for role, title in ROLES.items()}
         self._machines: dict[UUID, KnownMachine] = {}
         self._ended: dict[UUID, datetime] = {}
         self._departments: dict[UUID, UUID | None] = {}
@@ -236,8 +237,9 @@ class Directory:
         scopes = {right: frozenset({scope}) for right, scope in machine.scopes.items()}
         return replace(claimed, name=machine.name, roles=frozenset(), scopes=scopes)
 
-    def knows(self, user_id: UUID) -> bool:
-        return user_id in self._users
+    def roles(self) -> list[KnownRole]:
+        """Every role people can have, with its rights."""
+        return [row for role, row in sorted(self._roles.items()) if role != "SYSTEM"]
 
     def introduce(self, principal: Principal) -> None:
         """Take a caller's own word for name, roles and superior: for test tokens only (TEST_TOKENS)."""

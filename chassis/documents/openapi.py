@@ -180,6 +180,46 @@ ME: dict[str, Any] = {
 }
 
 
+ROLE_LIST: dict[str, Any] = {
+    "operationId": "roles",
+    "tags": ["access"],
+    "summary": "Every role with its rights and how far each reaches",
+    "description": "Every role with its rights and how far each reaches (SEC-15, SEC-16).",
+    "x-permission": "accounts",
+    "responses": {
+        "200": {
+            "description": "Found.",
+            "content": {
+                JSON: {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "items": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "properties": {
+                                        "id": {"type": "string"},
+                                        "title": {"type": "string"},
+                                        "version": {"type": "integer"},
+                                        "rights": {
+                                            "type": "object",
+                                            "additionalProperties": {"type": "string", "enum": list(DATA_SCOPES)},
+                                        },
+                                    },
+                                },
+                            }
+                        },
+                    }
+                }
+            },
+        },
+        "401": {"$ref": "#/components/responses/Unauthenticated"},
+        "403": {"$ref": "#/components/responses/Forbidden"},
+    },
+}
+
+
 def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     """The OpenAPI 3.1 document: every public command, its bulk form, and every query."""
     commands = [spec for spec in registry.commands.values() if spec.is_public]
@@ -195,6 +235,7 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     for query in queries:
         paths.setdefault(query.path, {})[query.method.lower()] = _query_operation(query)
     paths["/me"] = {"get": ME}
+    paths.setdefault("/roles", {})["get"] = ROLE_LIST
     services = sorted({spec.service for spec in commands} | {query.service for query in queries})
     return {
         "openapi": "3.1.0",

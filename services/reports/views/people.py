@@ -1,0 +1,236 @@
+"""Who works here, who may do what, and since when?  (SEC-12, SEC-14, SEC-20, SEC-22, SET-06)"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from chassis.views import Add, Change, EventInfo, Exact, Range, Set, View, Words
+from contracts.access import (
+    USER_EVENTS,
+    DepartmentAdded,
+    DepartmentRenamed,
+    RightsReviewed,
+    SecondFactorSet,
+    SessionEnded,
+    SignedIn,
+    SignInFailed,
+    SignInsLocked,
+    UserIssued,
+    UserRegistered,
+)
+from contracts.permissions import SELF
+
+REVIEW_DAYS = 90
+
+
+@dataclass
+class UserRow:
+    """One user with roles, last sign-in and the review of the rights; `next_review` reminds (SEC-20)."""
+
+    id: UUID
+    login: str
+    name: str
+    email: str
+    phone: str
+    company: str
+    department_id: UUID
+    superior_id: UUID
+    roles: list[str]
+    status: str
+    second_factor: str
+    successor_id: UUID
+    since: date
+    last_sign_in: date
+    failures: int
+    locked_until: datetime
+    reviewed_on: date
+    next_review: date
+    version: int
+
+
+@dataclass
+class ColleagueRow:
+    """How to reach a colleague (SEC-12)."""
+
+    id: UUID
+    name: str
+    email: str
+    phone: str
+    department_id: UUID
+
+
+@dataclass
+class DepartmentRow:
+    """A department and the one it is part of (SET-06)."""
+
+    id: UUID
+    name: str
+    parent_id: UUID
+    version: int
+
+
+@dataclass
+class SecurityWeek:
+    """What happened at the doors in a week: its Monday, failed sign-ins, locks, tokens used twice (SEC-22).
+
+    Users without a second proof, and those who have not signed in for long, are filters of GET /users.
+    """
+
+    id: str
+    week: date
+    sign_ins: int
+    failed_sign_ins: int
+    failed_at_names_of_nobody: int
+    locks: int
+    stolen_sessions: int
+    second_proofs_changed: int
+
+
+def told(fact: Any, event: EventInfo) -> Iterable[Change]:
+    state = fact.user
+    fields = {name: getattr(state, name) for name in state.__dataclass_fields__ if name not in ("revision", "epoch")}
+    yield Set(fact.user_id, **fields, version=event.version)
+    if isinstance(fact, UserIssued | UserRegistered):
+        day = event.at.date()
+        yield Set(fact.user_id, since=day, last_sign_in=None, next_review=day + timedelta(days=REVIEW_DAYS))
+
+
+def signed_in(fact: SignedIn, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.user_id, last_sign_in=event.at.date(), failures=0, locked_until=None)
+
+
+def failed(fact: SignInFailed, event: EventInfo) -> Iterable[Change]:
+    if fact.user_id is not None:
+        yield Set(fact.user_id, failures=fact.failures)
+
+
+def locked(fact: SignInsLocked, event: EventInfo) -> Iterable[Change]:
+    if fact.user_id is not None:
+        yield Set(fact.user_id, locked_until=fact.until)
+
+
+def reviewed(fact: RightsReviewed, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.user_id, reviewed_on=fact.reviewed_on, next_review=fact.next_on, version=event.version)
+
+
+def reachable(fact: Any, event: EventInfo) -> Iterable[Change]:
+    state = fact.user
+    yield Set(
+        fact.user_id,
+        name=state.name,
+        email=state.email,
+        phone=state.phone,
+        department_id=state.department_id,
+        there=state.status != "DELETED",
+    )
+
+
+def department(fact: DepartmentAdded | DepartmentRenamed, event: EventInfo) -> Iterable[Change]:
+    parent = {"parent_id": fact.parent_id} if isinstance(fact, DepartmentAdded) else {}
+    yield Set(fact.department_id, name=fact.name, **parent, version=event.version)
+
+
+def _in_week(event: EventInfo, **amounts: int) -> Add:
+    monday = event.at.date() - timedelta(days=event.at.weekday())
+    return Add(monday.isoformat(), amounts, about={"week": monday})
+
+
+def week_signed_in(fact: SignedIn, event: EventInfo) -> Iterable[Change]:
+    yield _in_week(event, sign_ins=1)
+
+
+def week_failed(fact: SignInFailed, event: EventInfo) -> Iterable[Change]:
+    yield _in_week(event, failed_sign_ins=1, failed_at_names_of_nobody=int(fact.user_id is None))
+
+
+def week_locked(fact: SignInsLocked, event: EventInfo) -> Iterable[Change]:
+    yield _in_week(event, locks=1)
+
+
+def week_ended(fact: SessionEnded, event: EventInfo) -> Iterable[Change]:
+    if fact.reason == "REUSED_TOKEN":
+        yield _in_week(event, stolen_sessions=1)
+
+
+def week_factor(fact: SecondFactorSet, event: EventInfo) -> Iterable[Change]:
+    yield _in_week(event, second_proofs_changed=1)
+
+
+VIEWS = [
+    View(
+        name="users",
+        route="GET /users",
+        detail="user_id",
+        row=UserRow,
+        permission="accounts",
+        what="user",
+        where={"login": {"$exists": True}},
+        handlers={
+            **dict.fromkeys(USER_EVENTS, told),
+            SignedIn: signed_in,
+            SignInFailed: failed,
+            SignInsLocked: locked,
+            RightsReviewed: reviewed,
+        },
+        filters={
+            "status": Exact(),
+            "roles": Exact(),
+            "login": Exact(),
+            "department_id": Exact(),
+            "superior_id": Exact(),
+            "second_factor": Exact(),
+            "last_sign_in": Range(date),
+            "next_review": Range(date),
+            "q": Words("name", "login", "email", "phone"),
+        },
+        sorts=("name", "login", "next_review", "last_sign_in"),
+        default_sort="name",
+        indexes=(("name", "_id"), ("login",), ("next_review", "_id"), ("department_id",)),
+    ),
+    View(
+        name="colleagues",
+        route="GET /colleagues",
+        detail="user_id",
+        row=ColleagueRow,
+        permission=SELF,
+        what="colleague",
+        where={"there": True},
+        handlers=dict.fromkeys(USER_EVENTS, reachable),
+        filters={"department_id": Exact(), "q": Words("name", "email", "phone")},
+        sorts=("name",),
+        indexes=(("name", "_id"),),
+    ),
+    View(
+        name="departments",
+        route="GET /departments",
+        detail="department_id",
+        row=DepartmentRow,
+        permission=SELF,
+        what="department",
+        where={"name": {"$exists": True}},
+        handlers={DepartmentAdded: department, DepartmentRenamed: department},
+        filters={"parent_id": Exact()},
+        sorts=("name",),
+        indexes=(("name", "_id"),),
+    ),
+    View(
+        name="security_report",
+        route="GET /reports/security",
+        row=SecurityWeek,
+        permission="accounts",
+        what="week",
+        handlers={
+            SignedIn: week_signed_in,
+            SignInFailed: week_failed,
+            SignInsLocked: week_locked,
+            SessionEnded: week_ended,
+            SecondFactorSet: week_factor,
+        },
+        filters={"week": Range(date)},
+        sorts=("week",),
+        default_sort="-week",
+        indexes=(("week",),),
+    ),
+]
