@@ -14,6 +14,7 @@ from openapi_spec_validator import validate as validate_openapi
 
 from chassis import documents
 from chassis.api import kebab
+from chassis.catalogue import Catalogue
 from chassis.documents import BreakingChange, FieldMap, QueryDoc, check_compatible, fields_read, sample
 from chassis.json_schema import docstring, json_schema
 from contracts.declare import REGISTRY, CommandSpec, EventSpec
@@ -68,7 +69,13 @@ def test_every_public_command_is_an_operation(spec: CommandSpec) -> None:
     assert operation["operationId"] == spec.name
     assert operation["x-permission"] == spec.permission
     assert ("201" if spec.creates else "200") in operation["responses"]
-    assert f"/bulk/{kebab(spec.name)}" in paths
+    assert (f"/bulk/{kebab(spec.name)}" in paths) == spec.bulk
+
+
+def test_what_deals_with_secrets_has_no_bulk_form() -> None:
+    """Five hundred guesses in one request would be cheap, and an answer with a secret is not kept."""
+    for service in Catalogue.read().services():
+        assert {spec.name for spec in service.specs() if not spec.bulk} == {cls.__name__ for cls in service.around}
 
 
 def test_a_command_without_fields_of_its_own_has_no_body() -> None:
