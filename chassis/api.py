@@ -103,6 +103,7 @@ class Api:
         directory: Directory | None = None,
         slowly: Offload = at_once,
         later: Callable[[Callable[[], None]], None] = lambda work: work(),
+        require_room: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self.directory = directory or Directory()
@@ -115,6 +116,7 @@ class Api:
         self._clock = clock
         self._ready = ready
         self._sleep = sleep
+        self.require_room = require_room
 
     def routes(self) -> list[Route]:
         """Every route, guarded: whatever happens becomes an answer."""
@@ -275,6 +277,7 @@ class _Command:
         api, match = self._api, http.headers.get("if-match")
         if self._around is None:
             request = api.request(self._spec, command, principal, http, key=key, match=match)
+            api.require_room()
             answer = _result(self._writer.submit(request))
             return answer, answer.body
         if key is not None:
@@ -303,6 +306,7 @@ class _Bulk:
         token = Token.parse(http.headers.get(HEADER.lower()))
         api.wait_for_replicas(self._writer, token)
         prepared = [self._prepare(http, principal, item) for item in items]
+        api.require_room()
         self._writer.submit_all([request for request in prepared if isinstance(request, Request)])
         results, reached = [], token or Token({})
         for request in prepared:

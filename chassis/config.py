@@ -35,6 +35,7 @@ class Config:
     mailbox_dir: str = ".devstack/mailbox"
     max_body_bytes: int = 1_000_000
     max_queue: int = 2_000
+    max_lag_seconds: float = 3.0
     saga_timeout_seconds: float = 30.0
     log_level: str = "INFO"
 

@@ -223,6 +223,12 @@ def stored_progress(store: EventStore, sources: Sequence[str]) -> Progress:
     return Progress(offsets, positions)
 
 
+def newest_position(store: EventStore, topic: str, partitions: int) -> int:
+    """The newest position of a topic that a consumer with its progress in this store has processed."""
+    found = (store.position(f"position:{topic}:{number}") for number in range(partitions))
+    return max((position or 0 for position in found), default=0)
+
+
 class StoredProgress:
     """Progress kept in an event store: per source the next offset and the newest position (see `EventStore`).
 

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from kafka import KafkaProducer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from chassis.api import Api
@@ -22,16 +23,18 @@ from chassis.around import Offload, at_once
 from chassis.auth import TokenVerifier
 from chassis.catalogue import Catalogue
 from chassis.config import Config
-from chassis.consumer import Consumer
+from chassis.consumer import Consumer, newest_position
 from chassis.demo_users import demo_names, demo_user
 from chassis.directory import Directory
 from chassis.inbox import Inbox
 from chassis.kafka import create_topics, producer
-from chassis.projector import Projector, connect
+from chassis.pressure import Pressure
+from chassis.projector import Document, Projector, connect, view_positions
 from chassis.relay import Relay
 from chassis.saga import SagaRunner
 from chassis.store import EventStore, open_store
 from chassis.writer import Writer
+from contracts.declare import REGISTRY
 
 log = structlog.get_logger()
 
@@ -120,7 +123,9 @@ def run_api(config: Config, only: Collection[str]) -> int:
     }
     for writer in writers.values():
         directory.load(writer.store)
-    api = build_api(process, writers, directory, SlowWork(), later)
+    database = connect(config) if process.catalogue.views() else None
+    pressure = build_pressure(process, writers, database)
+    api = build_api(process, writers, database, pressure, directory, SlowWork(), later)
     runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
     runner.add_service(http_service(api.routes(), config.max_body_bytes))
     for writer in writers.values():
@@ -128,6 +133,8 @@ def run_api(config: Config, only: Collection[str]) -> int:
         inbox = Inbox(writer, config.zone)
         if inbox.topics():
             runner.add_service(inbox_service(config, inbox, process.producer))
+    stop_looking = threading.Event()
+    threading.Thread(target=pressure.run, args=(stop_looking,), name="pressure", daemon=True).start()
     stopping = _on_signal(lambda: _stop_runner(runner))
     runner.start()
     settle_memory()
@@ -135,6 +142,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     try:
         runner.wait()
     finally:
+        stop_looking.set()
         for writer in writers.values():
             writer.stop()
         process.close()
@@ -148,9 +156,37 @@ def _stop_runner(runner: Any) -> None:
     eventlet.spawn(runner.stop)
 
 
+def build_pressure(process: Process, writers: dict[str, Writer], database: "Database[Document] | None") -> Pressure:
+    """What watches the logs of these writers and of the sagas beside them, and who reads them how far."""
+    config, views = process.config, process.catalogue.views() if database is not None else []
+    sagas = [(saga, process.store(name)) for name, saga in process.catalogue.sagas()]
+    logs = {name: writer.store.last_position for name, writer in writers.items()}
+    logs |= {store.name: store.last_position for _, store in sagas}
+
+    def fronts() -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {name: {} for name in logs}
+        for view, positions in view_positions(database, views) if database is not None else ():
+            for topic in view.topics:
+                if (log_name := topic.removesuffix(".events")) in found:
+                    newest = (at for source, at in positions.items() if source.rpartition(":")[0] == topic)
+                    found[log_name][f"view {view.name}"] = max(newest, default=0)
+        for saga, store in sagas:
+            for topic in {REGISTRY.event_of(fact).topic for fact in saga.facts()}:
+                if (log_name := topic.removesuffix(".events")) in found:
+                    found[log_name][f"saga {saga.name}"] = newest_position(store, topic, config.topic_partitions)
+            for name, writer in writers.items():
+                at = newest_position(writer.store, f"{name}.commands", config.topic_partitions)
+                found[store.name][f"inbox {name}"] = at
+        return found
+
+    return Pressure(config.max_lag_seconds, logs, fronts)
+
+
 def build_api(
     process: Process,
     writers: dict[str, Writer],
+    database: "Database[Document] | None",
+    pressure: Pressure,
     directory: Directory,
     slowly: Offload = at_once,
     later: Callable[[Callable[[], None]], None] = lambda work: work(),
@@ -160,7 +196,6 @@ def build_api(
         for name in demo_names():
             directory.introduce(demo_user(name))
     views = process.catalogue.views()
-    database = connect(process.config) if views else None
 
     def problems() -> dict[str, str]:
         found: dict[str, str] = {}
@@ -186,6 +221,7 @@ def build_api(
         directory=directory,
         slowly=slowly,
         later=later,
+        require_room=pressure.require_room,
     )
 
 

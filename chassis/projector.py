@@ -4,7 +4,7 @@ Each view has a state document: the collection that is live, how far each source
 fences a second projector.  A rebuild fills a collection beside the live one from event one, catches up, and switches.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -185,6 +185,13 @@ class Projector:
             self._database[STATES].update_many(
                 {"_id": {"$in": [s.id for s in self._states]}}, {"$max": {"idle_at": at}}
             )
+
+
+def view_positions(database: "Database[Document]", views: Sequence[View]) -> Iterator[tuple[View, Mapping[str, int]]]:
+    """The positions that these views have stored, by source; views not yet built are left out."""
+    by_id = {live_id(view): view for view in views}
+    for document in database[STATES].find({"_id": {"$in": list(by_id)}}):
+        yield by_id[document["_id"]], {item["source"]: int(item["position"]) for item in document["sources"].values()}
 
 
 def live_id(view: View) -> str:

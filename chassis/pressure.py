@@ -1,0 +1,108 @@
+"""Backpressure: commands are refused before they are stored while what was accepted earlier waits too long.
+
+Each event log is sampled: when had it which length?  The position that a consumer of the log has stored then tells
+how old the events are that it works on.  The system is overloaded while some consumer is behind by more than the
+limit, moves, and does not catch up.  One that stands still is no reason to refuse: its process is down, and what is
+accepted waits on Kafka until it is back.
+"""
+
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from chassis import metrics
+from contracts.errors import Refused
+
+log = structlog.get_logger()
+
+EVERY_SECONDS = 0.25
+MOVING_SECONDS = 1.0  # a consumer whose position is older than this stands still, or has nothing to do
+SAMPLES = 2_400
+
+Fronts = Mapping[str, int]  # consumer -> the newest position of a log that it has processed
+
+
+@dataclass
+class _Consumer:
+    front: int
+    moved_at: float = float("-inf")
+    age: float = 0.0
+
+
+@dataclass
+class LogGauge:
+    """How far the consumers of one log are behind, in seconds.  Pure: it is given the time."""
+
+    limit: float
+    times: list[float] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    consumers: dict[str, _Consumer] = field(default_factory=dict)
+
+    def sample(self, now: float, length: int, fronts: Fronts) -> dict[str, float]:
+        """Take a sample.  Returns the consumers that overload is seen by, with the seconds they are behind."""
+        if not self.lengths or length > self.lengths[-1]:
+            self.times.append(now)
+            self.lengths.append(length)
+            del self.times[:-SAMPLES], self.lengths[:-SAMPLES]
+        return {name: self.consumers[name].age for name, front in fronts.items() if self._is_behind(now, name, front)}
+
+    def _is_behind(self, now: float, name: str, front: int) -> bool:
+        consumer = self.consumers.setdefault(name, _Consumer(front))
+        if front != consumer.front:
+            consumer.front, consumer.moved_at = front, now
+        after = bisect_right(self.lengths, front)
+        age = now - self.times[after] if after < len(self.times) else 0.0
+        catches_up = age < consumer.age
+        consumer.age = age
+        return age > self.limit and now - consumer.moved_at <= MOVING_SECONDS and not catches_up
+
+
+class Pressure:
+    """Watches the logs of a process and refuses commands while it is overloaded."""
+
+    def __init__(
+        self,
+        limit: float,
+        logs: Mapping[str, Callable[[], int]],
+        fronts: Callable[[], Mapping[str, Fronts]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limit = limit
+        self._logs = logs
+        self._fronts = fronts
+        self._clock = clock
+        self._gauges: dict[str, LogGauge] = {}
+        self._behind: dict[str, float] = {}
+
+    def require_room(self) -> None:
+        """Raises Refused OVERLOADED while commands accepted earlier wait too long."""
+        if self._behind:
+            consumer, seconds = max(self._behind.items(), key=lambda found: found[1])
+            raise Refused("OVERLOADED", f"{consumer} is {seconds:.0f} s behind; nothing was changed, try again soon.")
+
+    def look(self) -> None:
+        """Take a sample of all logs."""
+        fronts, now = self._fronts(), self._clock()
+        behind: dict[str, float] = {}
+        for name, length_of in self._logs.items():
+            length = length_of()
+            gauge = self._gauges.setdefault(name, LogGauge(self._limit))
+            behind |= gauge.sample(now, length, fronts.get(name, {}))
+        if bool(behind) != bool(self._behind):
+            log.warning("overloaded" if behind else "no longer overloaded", behind=behind)
+        metrics.OVERLOADED.set(bool(behind))
+        self._behind = behind
+
+    def run(self, stop: threading.Event) -> None:
+        """Look again and again until `stop` is set."""
+        while not stop.wait(EVERY_SECONDS):
+            try:
+                self.look()
+            except Exception as error:  # a server is away: readiness and the commands themselves tell of that
+                self._behind = {}
+                log.debug("pressure unknown", error=repr(error))
