@@ -125,7 +125,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
         directory.load(writer.store)
     database = connect(config) if process.catalogue.views() else None
     pressure = build_pressure(process, writers, database)
-    api = build_api(process, writers, database, pressure, directory, SlowWork(), later)
+    api = build_api(process, writers, database, pressure, directory, slowly=SlowWork(), later=later)
     runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
     runner.add_service(http_service(api.routes(), config.max_body_bytes))
     for writer in writers.values():
@@ -188,6 +188,7 @@ def build_api(
     database: "Database[Document] | None",
     pressure: Pressure,
     directory: Directory,
+    *,
     slowly: Offload = at_once,
     later: Callable[[Callable[[], None]], None] = lambda work: work(),
 ) -> Api:
