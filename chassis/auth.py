@@ -54,6 +54,7 @@ class Principal:
     epoch: int = 0
     limited: bool = False
     machine: bool = False
+    device_id: UUID | None = None
     scopes: Mapping[str, frozenset[DataScope]] | None = field(default=None, compare=False, repr=False)
     reach_of: Callable[[frozenset[DataScope]], Reach] | None = field(default=None, compare=False, repr=False)
 
@@ -140,6 +141,7 @@ def issue(config: Config, principal: Principal, *, seconds: int = ACCESS_SECONDS
         claims |= {"epoch": principal.epoch}
         claims |= {"machine": True} if principal.machine else {"sid": str(principal.session_id)}
         claims |= {"limited": True} if principal.limited else {}
+        claims |= {"device": str(principal.device_id)} if principal.device_id else {}
     else:
         if unknown := principal.roles - set(ROLES):
             raise ConfigError(f"unknown roles {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
@@ -209,6 +211,7 @@ def _claimed(claims: Mapping[str, Any]) -> Principal:
             epoch=int(claims["epoch"]),
             limited=claims.get("limited") is True,
             machine=claims.get("machine") is True,
+            device_id=UUID(claims["device"]) if "device" in claims else None,
         )
     roles = frozenset(claims["roles"])
     if not roles <= set(ROLES) or "SYSTEM" in roles:

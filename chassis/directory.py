@@ -21,6 +21,7 @@ from chassis.auth import ACCESS_SECONDS, LEEWAY_SECONDS, Principal
 from chassis.domain import Reach
 from chassis.service import Replica
 from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
+from contracts.devices import WipeRequested
 from contracts.errors import Refused
 from contracts.permissions import ROLES, DataScope, first_rights
 from contracts.schemas import decode
@@ -115,13 +116,24 @@ def department_added(_: KnownDepartment | None, fact: DepartmentAdded) -> KnownD
     return KnownDepartment(fact.department_id, fact.parent_id)
 
 
+class WipedDevice(msgspec.Struct, frozen=True):
+    """A phone that must wipe itself or has: its tokens are void (SEC-29)."""
+
+    id: UUID
+
+
+def wipe_requested(_: WipedDevice | None, fact: WipeRequested) -> WipedDevice:
+    return WipedDevice(fact.device_id)
+
+
 USERS = Replica("access-users", KnownUser, feeds=dict.fromkeys(USER_EVENTS, user_told))
 KNOWN_ROLES = Replica("access-roles", KnownRole, feeds=dict.fromkeys(ROLE_EVENTS, role_told))
 MACHINES = Replica("access-machines", KnownMachine, feeds={MachineChanged: machine_told})
 ENDED = Replica("access-ended", EndedSessions, feeds={SessionEnded: session_ended}, key=lambda fact: str(fact.user_id))
 DEPARTMENTS = Replica("access-departments", KnownDepartment, feeds={DepartmentAdded: department_added})
-REPLICAS: Sequence[Replica[Any]] = (USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS)
-"""What every service knows of the access service (ADR 0015)."""
+WIPED = Replica("access-wiped-devices", WipedDevice, feeds={WipeRequested: wipe_requested})
+REPLICAS: Sequence[Replica[Any]] = (USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS, WIPED)
+"""What every service knows of who may do what (ADR 0015)."""
 
 
 class Rows(Protocol):
@@ -140,6 +152,7 @@ class Directory:
         self._machines: dict[UUID, KnownMachine] = {}
         self._ended: dict[UUID, datetime] = {}
         self._departments: dict[UUID, UUID | None] = {}
+        self._wiped: set[UUID] = set()
         self._forget()
 
     def _forget(self) -> None:
@@ -162,6 +175,7 @@ class Directory:
             self._ended.update(row.ended)
         for row in self._stored(store, DEPARTMENTS):
             self._departments[row.id] = row.parent_id
+        self._wiped.update(row.id for row in self._stored(store, WIPED))
         self._forget()
 
     @staticmethod
@@ -183,6 +197,8 @@ class Directory:
             elif kind is DepartmentAdded:
                 self._departments[fact.department_id] = fact.parent_id
                 self._forget()
+            elif kind is WipeRequested:
+                self._wiped.add(fact.device_id)
 
     def _put_user(self, row: KnownUser) -> None:
         held = self._users.get(row.id)
@@ -215,7 +231,7 @@ class Directory:
         """
         if claimed.user_id is None:
             return claimed
-        if claimed.session_id in self._ended:
+        if claimed.session_id in self._ended or claimed.device_id in self._wiped:
             raise VOID
         if claimed.machine:
             return self._admit_machine(claimed)
@@ -236,6 +252,9 @@ class Directory:
             raise VOID
         scopes = {right: frozenset({scope}) for right, scope in machine.scopes.items()}
         return replace(claimed, name=machine.name, roles=frozenset(), scopes=scopes)
+
+    def is_wiped(self, device_id: UUID | None) -> bool:
+        return device_id in self._wiped
 
     def roles(self) -> list[KnownRole]:
         """Every role people can have, with its rights."""

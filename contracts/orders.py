@@ -19,6 +19,16 @@ ShippingMode = Literal["AUTOMATIC", "WAREHOUSE"]
 
 
 @value
+class CompanySnapshot:
+    """The company as the order shows it (ORD-12)."""
+
+    full_name: Text
+    phone: Text = ""
+    address: Text = ""
+    email: Text = ""
+
+
+@value
 class CustomerSnapshot:
     """The customer as it was when the order was written or submitted (ORD-11)."""
 
@@ -222,6 +232,7 @@ class OrderCreated:
     owner_superior_id: UUID | None = None
     channel: Text = ""
     note: Note = ""
+    company: CompanySnapshot | None = None
 
 
 @event("salestream.orders.order-changed.v1", key="order_id")
@@ -253,6 +264,7 @@ class OrderSubmitted:
     status: OrderStatus
     submitter: Person
     superior_id: UUID | None = None
+    company: CompanySnapshot | None = None
 
 
 @event("salestream.orders.order-withdrawn.v1", key="order_id")

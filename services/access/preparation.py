@@ -193,6 +193,7 @@ class SignInFacts:
 
 def check_sign_in(command: SignIn, around: Surroundings) -> Prepared:
     """A wrong image is refused before the password is looked at; a name that belongs to nobody takes as long."""
+    require_not_wiped(command.device_id, around)
     user = user_named(command.name, around)
     said = answered(command.challenge, command.challenge_answer, around)
     attempts = attempts_of(user.id if user else None, command.name, around)
@@ -205,6 +206,12 @@ def check_sign_in(command: SignIn, around: Surroundings) -> Prepared:
     mark = Vault.of(around.config).mark("proof", str(command.session_id), code)
     facts = SignInFacts(user, said, right, new_tokens(command.session_id, around), code, mark)
     return Prepared(replace(command, password=GONE, challenge=None, challenge_answer=""), facts)
+
+
+def require_not_wiped(device_id: UUID | None, around: Surroundings) -> None:
+    """Raises Refused UNAUTHENTICATED for a phone that must wipe itself (SEC-29)."""
+    if around.directory.is_wiped(device_id):
+        raise Refused("UNAUTHENTICATED", "This phone was wiped: enrol it anew.", field="device_id", state="WIPED")
 
 
 def tell_sign_in(body: dict[str, Any], facts: SignInFacts, around: Surroundings) -> dict[str, Any]:
@@ -236,6 +243,7 @@ def hand_out(body: dict[str, Any], tokens: Tokens, around: Surroundings) -> dict
         session_id=UUID(body["id"]),
         epoch=body["epoch"],
         limited=body["limited"],
+        device_id=UUID(body["device_id"]) if body["device_id"] else None,
     )
     return {
         "id": body["id"],
@@ -289,6 +297,8 @@ class RefreshFacts:
 
 
 def check_refresh(command: RefreshSession, around: Surroundings) -> Prepared:
+    session = around.records.load(Session, command.session_id)
+    require_not_wiped(session.device_id if session else None, around)
     facts = RefreshFacts(
         refresh_mark(command.session_id, command.refresh_token, around), new_tokens(command.session_id, around)
     )

@@ -51,6 +51,7 @@ from contracts.access import (
     SignOut,
 )
 from contracts.declare import REGISTRY
+from contracts.devices import WipeRequested
 from contracts.errors import Refused
 from contracts.permissions import RIGHTS, ROLES, first_rights
 from services.access import preparation, vault
@@ -637,6 +638,18 @@ def test_a_refresh_token_dies_with_the_password(office: Office) -> None:
     assert office.is_void(office.principal(told))
     refresh = RefreshSession(session_id=UUID(told["id"]), refresh_token=told["refresh_token"])
     assert office.refusal(refresh).code == "UNAUTHENTICATED"
+
+
+def test_SEC_29_the_tokens_of_a_wiped_phone_are_void_at_once(office: Office) -> None:
+    _, login = office.user()
+    phone = uuid4()
+    lost, kept = office.sign_in(login, NEW, device_id=phone), office.sign_in(login, NEW)
+    office.kit.directory.tell([WipeRequested(device_id=phone)])
+    assert office.is_void(office.principal(lost))
+    assert not office.is_void(office.principal(kept))
+    refresh = RefreshSession(session_id=UUID(lost["id"]), refresh_token=lost["refresh_token"])
+    assert office.refusal(refresh).state == "WIPED"
+    assert office.refusal(SignIn(name=login, password=NEW, device_id=phone)).state == "WIPED"
 
 
 # -- SEC-15..20: roles and rights -------------------------------------------------------------------------------------

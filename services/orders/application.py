@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 from chassis.service import Replica, Service, Work, change, upsert
+from contracts.company import CompanyDataSet
 from contracts.customers import CustomerCreated, CustomerEdited, MembershipSet
 from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited
 from contracts.orders import (
     ApproveOrder,
     CancelOrder,
     ChangeOrder,
+    CompanySnapshot,
     CompleteDelivery,
     CreateOrder,
     HoldOrder,
@@ -62,8 +64,17 @@ PRODUCTS = Replica(
 )
 
 
+def company_set(_: CompanySnapshot | None, fact: CompanyDataSet) -> CompanySnapshot:
+    data = fact.data
+    return CompanySnapshot(full_name=data.full_name, phone=data.phone, address=data.address, email=data.email)
+
+
+COMPANY = Replica("company", CompanySnapshot, feeds={CompanyDataSet: company_set})
+
+
 def known(work: Work) -> Known:
-    return Known(lambda id: work.lookup(CUSTOMERS, id), lambda id: work.lookup(PRODUCTS, id))
+    company = work.lookup(COMPANY, "company")
+    return Known(lambda id: work.lookup(CUSTOMERS, id), lambda id: work.lookup(PRODUCTS, id), company)
 
 
 # -- commands that need more than the order
@@ -119,5 +130,5 @@ SERVICE = Service(
         ShipOrder: ship_order,
         CompleteDelivery: complete_delivery,
     },
-    replicas=[CUSTOMERS, PRODUCTS],
+    replicas=[CUSTOMERS, PRODUCTS, COMPANY],
 )

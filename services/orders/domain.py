@@ -19,6 +19,7 @@ from contracts.orders import (
     ApproveOrder,
     CancelOrder,
     ChangeOrder,
+    CompanySnapshot,
     CompleteDelivery,
     CreateOrder,
     CustomerSnapshot,
@@ -136,6 +137,7 @@ class Known:
 
     find_customer: Callable[[UUID], Customer | None]
     find_product: Callable[[UUID], Product | None]
+    company: CompanySnapshot | None = None
 
     def customer(self, id: UUID) -> CustomerSnapshot:
         """The customer as it is now.  Raises Refused NOT_FOUND."""
@@ -392,6 +394,7 @@ class Order(Aggregate):
                 owner_superior_id=context.superior_id,
                 channel=command.channel,
                 note=command.note,
+                company=known.company,
             )
         )
 
@@ -437,6 +440,7 @@ class Order(Aggregate):
                 status="PENDING_APPROVAL" if route else "SUBMITTED",
                 submitter=context.user,
                 superior_id=context.superior_id,
+                company=known.company,
             )
         )
 

@@ -13,6 +13,7 @@ from chassis.auth import Principal
 from chassis.domain import aggregate_id
 from chassis.testing import ADMIN, FINANCE, SALES, SUPERVISOR, SYSTEM, InMemoryService, user
 from chassis.writer import Writer
+from contracts.company import CompanyData, CompanyDataSet
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet
 from contracts.errors import Refused
 from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, ProductEdited, Shortage
@@ -20,6 +21,7 @@ from contracts.orders import (
     ApproveOrder,
     CancelOrder,
     ChangeOrder,
+    CompanySnapshot,
     CompleteDelivery,
     CreateOrder,
     CustomerSnapshot,
@@ -922,3 +924,17 @@ def test_apr_15_stale_version_and_key(kit: InMemoryService) -> None:
     kit.do(SetSalesProcess(threshold=Decimal(6000)), key="s1")
     assert len(kit.facts()) == 1
     kit.assert_refused("DUPLICATE", SetSalesProcess(threshold=Decimal(1)), key="s1", field="Idempotency-Key")
+
+
+# -- ORD-12: company data on the order
+
+
+def test_ORD_12_an_order_shows_the_company_as_it_was_when_it_was_written(kit: InMemoryService) -> None:
+    kit.learn(CompanyDataSet(settings_id="company", data=CompanyData(full_name="Acme Ltd", address="1 Road")))
+    create(kit)
+    [created] = [fact for fact in kit.facts() if isinstance(fact, OrderCreated)]
+    assert created.company == CompanySnapshot(full_name="Acme Ltd", address="1 Road")
+    kit.learn(CompanyDataSet(settings_id="company", data=CompanyData(full_name="Acme Holding")))
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+    [submitted] = [fact for fact in kit.facts() if isinstance(fact, OrderSubmitted)]
+    assert submitted.company == CompanySnapshot(full_name="Acme Holding")

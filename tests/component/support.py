@@ -46,8 +46,8 @@ OTHER = ("EVENT_STORE", "DATA_DIR", "HTTP_ADDRESS", "HEALTH_ADDRESS", "TIME_ZONE
 CACHE = ("DEVSTACK_CACHE", "DEVSTACK_MAVEN_URL", "DEVSTACK_TIMEOUT")
 JSON = "application/json"
 PROBLEM = "application/problem+json"
-SERVICES = ("access", "inventory", "customers", "orders", "approvals", "shipping", "fulfilment")
-COMMANDED = ("access", "inventory", "customers", "orders", "approvals", "shipping")
+SERVICES = ("access", "company", "devices", "inventory", "customers", "orders", "approvals", "shipping", "fulfilment")
+COMMANDED = ("access", "company", "devices", "inventory", "customers", "orders", "approvals", "shipping")
 
 
 # -- systems of their own ---------------------------------------------------------------------------------------------

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import statistics
 import time
 import uuid
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from chassis.consistency import HEADER
 from chassis.kafka import Incoming
-from component.support import Company, KafkaBench, config_of, problem_of, unique, until
+from component.support import Company, KafkaBench, add_product, config_of, problem_of, unique, until
 from deploy.local.system import LocalSystem
 from services.access.administration import make_administrator
 from services.access.messages import Mailbox
+from services.devices.reference_client import PhoneClient
 
 DEFAULT = "Welcome#2026"
 PASSWORD = "YunKeSale@2024"
@@ -135,6 +141,54 @@ def test_ACC_49_ACC_53_a_supervisor_reaches_the_work_of_those_led(company: Compa
     admin.do("POST", f"/users/{led.user_id}/deletion", {"successor_id": other.user_id})
     led.refused("UNAUTHENTICATED", "GET", "/customers")
     assert {row["id"] for row in other.do("GET", "/customers")["items"]} == set(made)
+
+
+def test_ACC_03_order_pages_show_the_companys_data_and_everybody_sees_the_logo(company: Company, admin: Caller) -> None:
+    name = unique("Acme Trading")
+    body = {"full_name": name, "phone": "13800000001", "address": "1 Nanjing Road", "email": "office@acme.cn"}
+    admin.do("PUT", "/settings/company", body)
+    out = io.BytesIO()
+    Image.new("RGB", (200, 200), "red").save(out, format="PNG")
+    logo = admin.do("PUT", "/settings/company/logo", {"image": base64.b64encode(out.getvalue()).decode()})
+    assert logo["warnings"] == []
+    li = accept(company, issue(admin, "SAL"), DEFAULT)
+    row = li.do("GET", "/company/company")
+    assert (row["full_name"], row["email"], bool(row["logo"])) == (name, "office@acme.cn", True)
+    product = add_product(company.wang)
+    mobile = f"139{uuid.uuid4().int % 10**8:08d}"
+    customer = li.do("POST", "/customers", {"name": "Acme", "mobile": mobile, "industry": "IT"})["id"]
+    lines = [{"product_id": product, "quantity": 1}]
+    order = li.do("POST", "/orders", {"customer_id": customer, "lines": lines})["id"]
+    assert li.do("GET", f"/orders/{order}")["company"] == {
+        "full_name": name, "phone": "13800000001", "address": "1 Nanjing Road", "email": "office@acme.cn"
+    }  # fmt: skip
+    assert li.refused("FORBIDDEN", "PUT", "/settings/company", body)["state"] == "settings"
+    gif = {"image": base64.b64encode(b"GIF89a").decode()}
+    assert admin.refused("FILE_TYPE", "PUT", "/settings/company/logo", gif)["field"] == "image"
+
+
+def test_ACC_07_SEC_29_the_tokens_of_a_lost_phone_are_void_when_its_wipe_is_confirmed(
+    company: Company, admin: Caller, tmp_path: Path
+) -> None:
+    login = issue(admin, "SAL")
+    li = accept(company, login, DEFAULT)
+    phone = PhoneClient(tmp_path / "sales", li.do, clock=lambda: datetime.now(UTC))
+    phone.enrol("Li's phone", 8, 64)
+    phone.keep("customers.db", b"Acme")
+    on_phone = Caller(company)
+    body = {"name": login, "password": PASSWORD, "device_id": str(phone.device_id)}
+    on_phone.token = on_phone.do("POST", "/sessions", body)["access_token"]
+    on_phone.do("GET", "/customers")
+    path = f"/devices/{phone.device_id}"
+    assert admin.refused("INVALID_STATE", "POST", f"{path}/wipe")["state"] == "WIPE_OFF"
+    admin.do("PUT", f"{path}/wipe-switch", {"on": True})
+    admin.do("POST", f"{path}/wipe")
+    admin.do("POST", f"{path}/wipe/confirmation", {"name": "Li's phone"})
+    on_phone.refused("UNAUTHENTICATED", "GET", "/customers")
+    li.do("GET", "/customers")
+    assert phone.contact()["wipe"] is True
+    assert not phone.folder.exists()
+    assert admin.do("GET", path)["status"] == "WIPED"
 
 
 def test_SEC_19_what_is_taken_away_is_gone_at_the_next_request(company: Company, admin: Caller) -> None:

@@ -304,6 +304,7 @@ class Session(Aggregate):
             "name": self.user.name,
             "epoch": self.epoch,
             "limited": self.limited,
+            "device_id": str(self.device_id) if self.device_id else None,
             "method": self.method,
         }
 

@@ -53,6 +53,7 @@ class OrderPage:
     channel: str
     note: str
     owner: dict[str, Any]
+    company: dict[str, Any] | None
     hold: dict[str, Any] | None
     paid: Decimal
     paid_state: str
@@ -97,6 +98,7 @@ def created(fact: OrderCreated, event: EventInfo) -> Iterable[Change]:
         paid=Decimal("0.00"),
         paid_state="UNPAID",
         created_at=event.at,
+        company=fact.company,
     )
 
 
@@ -121,7 +123,8 @@ def changed(fact: OrderChanged, event: EventInfo) -> Iterable[Change]:
 
 def submitted(fact: OrderSubmitted, event: EventInfo) -> Iterable[Change]:
     content = _content(fact.customer, fact.sale.lines)
-    yield from _moved(fact.order_id, fact.status, event, fact.submitter, **content, hold=None)
+    company = {"company": fact.company} if fact.company else {}
+    yield from _moved(fact.order_id, fact.status, event, fact.submitter, **content, **company, hold=None)
 
 
 def withdrawn(fact: OrderWithdrawn, event: EventInfo) -> Iterable[Change]:

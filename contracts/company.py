@@ -1,0 +1,104 @@
+"""The company's own data and parameters (features SET-01..05, ORD-12).  Aggregates: company data, one per parameter."""
+
+from typing import Annotated, Literal
+
+from contracts.declare import command, event, value
+from contracts.people import SALESTREAM, Person
+from contracts.permissions import SELF
+from contracts.types import Currency, Email, Name, Phone, Reason, Text, TextField
+
+Language = Literal["zh", "ja", "en"]
+
+
+class ImageField(TextField):
+    """A picture in base64: up to 900,000 characters."""
+
+    shortest = 1
+    longest = 900_000
+
+
+class ParameterField(TextField):
+    """What a parameter is set to: up to 1,000 characters."""
+
+    longest = 1_000
+
+
+Image = Annotated[str, ImageField]
+ParameterValue = Annotated[str, ParameterField]
+
+
+@value
+class CompanyData:
+    """The company as orders, contracts and invoices name it (SET-01), and its defaults (SET-02..04)."""
+
+    full_name: Text = ""
+    phone: Text = ""
+    address: Text = ""
+    email: Text = ""
+    currency: Currency = "CNY"
+    language: Language = "zh"
+    time_zone: Text = "Asia/Shanghai"
+
+
+@command("PUT /settings/company", permission="settings", key="settings_id")
+class SetCompanyData:
+    """Say who the company is; the full name as in the business register (SET-01..04)."""
+
+    full_name: Name
+    phone: Phone | None = None
+    address: Text = ""
+    email: Email | None = None
+    currency: Currency = "CNY"
+    language: Language = "zh"
+    time_zone: Name = "Asia/Shanghai"
+    settings_id: Literal["company"] = "company"
+
+
+@command("PUT /settings/company/logo", permission="settings", key="settings_id", bulk=False)
+class SetLogo:
+    """Set the logo, a PNG or JPG in base64; another size than 200 x 200 is scaled, with a warning (SET-01)."""
+
+    image: Image
+    settings_id: Literal["company"] = "company"
+
+
+@command("PUT /settings/parameters/{name}", permission="settings")
+class SetParameter:
+    """Change a system parameter; why is kept with it (SET-05)."""
+
+    name: Name
+    value: ParameterValue
+    reason: Reason
+
+
+@event("salestream.company.company-data-set.v1", key="settings_id")
+class CompanyDataSet:
+    """The company's data changed."""
+
+    settings_id: Text
+    data: CompanyData
+    by: Person = SALESTREAM
+
+
+@event("salestream.company.logo-set.v1", key="settings_id")
+class LogoSet:
+    """The company has another logo: a PNG of 200 x 200 in base64."""
+
+    settings_id: Text
+    png: Image
+    by: Person = SALESTREAM
+
+
+@event("salestream.company.parameter-set.v1", key="name")
+class ParameterSet:
+    """A system parameter changed."""
+
+    name: Text
+    before: ParameterValue
+    value: ParameterValue
+    reason: Reason
+    by: Person = SALESTREAM
+
+
+SHOWN_TO = SELF
+"""Who sees the company's data: everybody who is signed in (ORD-12)."""

@@ -1,0 +1,17 @@
+"""The company service: its commands, one line each."""
+
+from chassis.around import Around
+from chassis.service import Service, upsert
+from contracts.company import SetCompanyData, SetLogo, SetParameter
+from services.company.domain import Company, Parameter
+from services.company.logo import prepare_logo, tell_logo
+
+SERVICE = Service(
+    "company",
+    commands={
+        SetCompanyData: upsert(Company, Company.set),
+        SetLogo: upsert(Company, Company.set_logo),
+        SetParameter: upsert(Parameter, Parameter.set),
+    },
+    around={SetLogo: Around(prepare_logo, tell_logo)},
+)

@@ -1,0 +1,87 @@
+"""The company's data and parameters (SET-01..05)."""
+
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from chassis.domain import Aggregate, Context, applies
+from contracts.company import (
+    CompanyData,
+    CompanyDataSet,
+    LogoSet,
+    ParameterSet,
+    SetCompanyData,
+    SetLogo,
+    SetParameter,
+)
+from contracts.errors import Refused
+
+
+def check_time_zone(name: str) -> None:
+    """Raises Refused VALIDATION for a time zone that does not exist (SET-03)."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError) as error:
+        text = f"time_zone: there is no time zone {name[:60]!r}; one is Asia/Shanghai."
+        raise Refused("VALIDATION", text, field="time_zone") from error
+
+
+@dataclass
+class Company(Aggregate):
+    """Who the company is."""
+
+    data: CompanyData = CompanyData()  # noqa: RUF009 - frozen
+    logo: str = ""
+
+    def set(self, command: SetCompanyData, context: Context) -> None:
+        check_time_zone(command.time_zone)
+        data = CompanyData(
+            full_name=command.full_name,
+            phone=command.phone or "",
+            address=command.address,
+            email=command.email or "",
+            currency=command.currency,
+            language=command.language,
+            time_zone=command.time_zone,
+        )
+        if data != self.data:
+            self.record(CompanyDataSet(settings_id=command.settings_id, data=data, by=context.user))
+
+    def set_logo(self, command: SetLogo, context: Context) -> None:
+        """The picture comes scaled (see `services.company.logo`)."""
+        if command.image != self.logo:
+            self.record(LogoSet(settings_id=command.settings_id, png=command.image, by=context.user))
+
+    @applies(CompanyDataSet)
+    def _set(self, fact: CompanyDataSet) -> None:
+        self.data = fact.data
+
+    @applies(LogoSet)
+    def _logo_set(self, fact: LogoSet) -> None:
+        self.logo = fact.png
+
+
+@dataclass
+class Parameter(Aggregate):
+    """One system parameter."""
+
+    value: str = ""
+
+    def set(self, command: SetParameter, context: Context) -> None:
+        if command.value != self.value:
+            self.record(
+                ParameterSet(
+                    name=command.name,
+                    before=self.value,
+                    value=command.value,
+                    reason=command.reason,
+                    by=context.user,
+                )
+            )
+
+    def reply(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    @applies(ParameterSet)
+    def _set(self, fact: ParameterSet) -> None:
+        self.value = fact.value

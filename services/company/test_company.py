@@ -1,0 +1,92 @@
+"""SET-01..05 and ACC-03's saving, by way of the service's commands."""
+
+import base64
+import io
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from chassis.testing import ADMIN, InMemoryService
+from contracts.company import CompanyData, CompanyDataSet, LogoSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
+from contracts.errors import Refused
+from contracts.people import Person
+from contracts.schemas import load
+from services.company import logo
+from services.company.application import SERVICE
+
+BY = Person(user_id=ADMIN.user_id, name=ADMIN.name)
+
+
+@pytest.fixture
+def kit() -> InMemoryService:
+    return InMemoryService(SERVICE)
+
+
+def picture(kind: str, width: int, height: int) -> str:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(out, format=kind)
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def test_SET_01_ACC_03_the_companys_data_is_saved_once(kit: InMemoryService) -> None:
+    command = SetCompanyData(full_name="Acme Trading Ltd", phone="13800000001", address="1 Road", email="a@acme.cn")
+    kit.do(command)
+    kit.do(command)
+    data = CompanyData(full_name="Acme Trading Ltd", phone="13800000001", address="1 Road", email="a@acme.cn")
+    assert (data.currency, data.language, data.time_zone) == ("CNY", "zh", "Asia/Shanghai")
+    assert kit.facts() == [CompanyDataSet(settings_id="company", data=data, by=BY)]
+
+
+@pytest.mark.parametrize("email", ["acme", "a@b", "a b@acme.cn", "a@acme.cn\n", "@acme.cn"])
+def test_SET_01_the_form_of_the_email_is_checked(email: str) -> None:
+    with pytest.raises(Refused) as refused:
+        load(SetCompanyData, {"full_name": "Acme", "email": email})
+    assert refused.value.field == "email"
+
+
+@pytest.mark.parametrize("zone", ["Asia/Atlantis", "../etc/passwd", "Asia"])
+def test_SET_03_a_time_zone_must_exist(kit: InMemoryService, zone: str) -> None:
+    kit.assert_refused("VALIDATION", SetCompanyData(full_name="Acme", time_zone=zone), field="time_zone")
+
+
+@pytest.mark.parametrize(("kind", "size"), [("PNG", (200, 200)), ("JPEG", (640, 480)), ("PNG", (10, 300))])
+def test_SET_01_a_logo_is_200_by_200_and_another_size_warns(
+    kit: InMemoryService, kind: str, size: tuple[int, int]
+) -> None:
+    answer = kit.do(SetLogo(image=picture(kind, *size)))
+    assert bool(answer.body["warnings"]) == (size != (200, 200))
+    [fact] = kit.facts()
+    assert isinstance(fact, LogoSet)
+    with Image.open(io.BytesIO(base64.b64decode(fact.png))) as stored:
+        assert (stored.format, stored.size) == ("PNG", (200, 200))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "not base64!",
+        base64.b64encode(b"\x89PNG\r\n\x1a\nand then nothing").decode(),
+        base64.b64encode(b"<svg onload='alert(1)'/>").decode(),
+        picture("GIF", 200, 200),
+        picture("BMP", 200, 200),
+        picture("PNG", 200, 200)[:200],
+    ],
+)
+def test_SET_01_what_is_no_png_or_jpg_is_refused_by_its_content(kit: InMemoryService, image: str) -> None:
+    kit.assert_refused("FILE_TYPE", SetLogo(image=image), field="image")
+
+
+def test_a_picture_of_too_many_pixels_is_not_unpacked(kit: InMemoryService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logo, "MOST_PIXELS", 100)
+    kit.assert_refused("TOO_LARGE", SetLogo(image=picture("PNG", 11, 10)), field="image")
+
+
+def test_SET_05_a_parameter_keeps_what_it_was_and_why_it_changed(kit: InMemoryService) -> None:
+    for value in ("30", "60", "60"):
+        answer: Any = kit.do(SetParameter(name="session.minutes", value=value, reason="policy"))
+    assert answer.body["value"] == "60"
+    assert kit.facts() == [
+        ParameterSet(name="session.minutes", before="", value="30", reason="policy", by=BY),
+        ParameterSet(name="session.minutes", before="30", value="60", reason="policy", by=BY),
+    ]

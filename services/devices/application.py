@@ -1,0 +1,104 @@
+"""The devices service: its commands, one line each, and how a phone shows who it is."""
+
+import secrets
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+
+from chassis.around import Around, Prepared, Surroundings
+from chassis.service import Service, Work, change, upsert
+from contracts.devices import (
+    AcknowledgeWipe,
+    ActivateDevice,
+    AskWipe,
+    ConfirmWipe,
+    ContactFromDevice,
+    EnrolDevice,
+    SetDevicePolicy,
+    SwitchWipe,
+)
+from services.devices.domain import POLICY_ID, STRANGER, Device, DevicePolicy
+
+# -- a phone's secret: 256 random bits, of which only the hash is stored
+
+
+@dataclass(frozen=True)
+class DeviceSecret:
+    """A new phone's secret and its mark."""
+
+    secret: str = field(repr=False)
+    mark: str
+
+
+def mark_of(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()
+
+
+def new_secret(command: EnrolDevice, _: Surroundings) -> Prepared:
+    secret = secrets.token_urlsafe(32)
+    return Prepared(command, DeviceSecret(secret, mark_of(secret)))
+
+
+def tell_secret(body: dict[str, Any], facts: DeviceSecret, _: Surroundings) -> dict[str, Any]:
+    return {**body, "secret": facts.secret}
+
+
+def check_secret(command: ContactFromDevice | AcknowledgeWipe, around: Surroundings) -> Prepared:
+    device = around.records.load(Device, command.device_id)
+    if device is None or not secrets.compare_digest(mark_of(command.secret), device.mark):
+        raise STRANGER
+    return Prepared(replace(command, secret=""))
+
+
+def tell_orders(body: dict[str, Any], _: None, around: Surroundings) -> dict[str, Any]:
+    """What the phone must do: keep to the policy, or wipe itself."""
+    policy = around.records.load(DevicePolicy, POLICY_ID) or DevicePolicy(id=POLICY_ID)
+    return {
+        "id": body["id"],
+        "version": body["version"],
+        "status": body["status"],
+        "wipe": body["status"] == "WIPE_REQUESTED",
+        "lock_minutes": policy.lock_minutes,
+        "allowed_apps": list(policy.allowed_apps),
+    }
+
+
+# -- commands
+
+
+def enrol_device(command: EnrolDevice, work: Work) -> Device:
+    device = work.new(Device, command.device_id, what="phone", field="device_id")
+    device.enrol(command, work.prepared.mark, work.context)
+    return device
+
+
+def contact_from_device(command: ContactFromDevice, work: Work) -> Device:
+    device = work.get(Device, command.device_id, what="phone", field="device_id")
+    device.contact(command, work.find_or_new(DevicePolicy, POLICY_ID))
+    return device
+
+
+def acknowledge_wipe(command: AcknowledgeWipe, work: Work) -> Device:
+    device = work.get(Device, command.device_id, what="phone", field="device_id")
+    device.acknowledge()
+    return device
+
+
+SERVICE = Service(
+    "devices",
+    commands={
+        EnrolDevice: enrol_device,
+        ActivateDevice: change(Device, Device.activate, what="phone"),
+        SetDevicePolicy: upsert(DevicePolicy, DevicePolicy.set),
+        ContactFromDevice: contact_from_device,
+        SwitchWipe: change(Device, Device.switch_wipe, what="phone"),
+        AskWipe: change(Device, Device.ask_wipe, what="phone"),
+        ConfirmWipe: change(Device, Device.confirm_wipe, what="phone"),
+        AcknowledgeWipe: acknowledge_wipe,
+    },
+    around={
+        EnrolDevice: Around(new_secret, tell_secret),
+        ContactFromDevice: Around(check_secret, tell_orders),
+        AcknowledgeWipe: Around(check_secret),
+    },
+)

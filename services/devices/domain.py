@@ -1,0 +1,217 @@
+"""Work phones (SEC-23..29): what may be enrolled, what they must keep to, and how a lost one is wiped."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from chassis.domain import Aggregate, Context, aggregate_id, applies, internal_event
+from contracts.devices import (
+    ActivateDevice,
+    AppBreachReported,
+    AskWipe,
+    ConfirmWipe,
+    ContactFromDevice,
+    DeviceActivated,
+    DeviceEnrolled,
+    DevicePolicySet,
+    DeviceStatus,
+    DeviceWiped,
+    EnrolDevice,
+    SetDevicePolicy,
+    SwitchWipe,
+    WipeRequested,
+    WipeSwitched,
+)
+from contracts.errors import Refused, invalid_state
+from contracts.people import SALESTREAM, Person
+
+POLICY_ID = aggregate_id("devices")
+LEAST_MEMORY_GB = 4
+LEAST_STORAGE_GB = 32
+CONFIRM_WITHIN = timedelta(minutes=5)
+GUARDED = frozenset({"CONTACTS", "CALL_LOG"})
+USED_FOR = {
+    "CONTACTS": "customer data is not synchronised with the phone's contacts",
+    "CALL_LOG": "calls are not recorded and analysed",
+    "LOCATION": "there are no check-ins and tracks in the field",
+    "STORAGE": "nothing is kept for use without a network",
+}
+STRANGER = Refused("UNAUTHENTICATED", "The phone or its secret is not known.", field="secret")
+
+
+@internal_event("devices.secret-set")
+class SecretSet:
+    """The mark of the phone's secret; "" once it has none."""
+
+    mark: str
+
+
+@internal_event("devices.wipe-asked")
+class WipeAsked:
+    """An administrator gave the first confirmation."""
+
+    at: datetime
+    by: Person
+
+
+@dataclass
+class DevicePolicy(Aggregate):
+    """What all phones keep to (SEC-27, SEC-28)."""
+
+    lock_minutes: int = 1
+    allowed_apps: tuple[str, ...] = ()
+
+    def set(self, command: SetDevicePolicy, context: Context) -> None:
+        self.record(
+            DevicePolicySet(
+                settings_id=command.settings_id,
+                lock_minutes=command.lock_minutes,
+                allowed_apps=tuple(sorted(set(command.allowed_apps))),
+                by=context.user,
+            )
+        )
+
+    @applies(DevicePolicySet)
+    def _set(self, fact: DevicePolicySet) -> None:
+        self.lock_minutes, self.allowed_apps = fact.lock_minutes, fact.allowed_apps
+
+
+@dataclass
+class Device(Aggregate):
+    """One phone."""
+
+    name: str = ""
+    owner: Person = SALESTREAM
+    status: DeviceStatus = "ENROLLED"
+    mark: str = ""
+    wipe_on: bool = False
+    asked_at: datetime | None = None
+    asked_by: Person = SALESTREAM
+    breaches: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def enrol(self, command: EnrolDevice, mark: str, context: Context) -> None:
+        """Too little storage refuses; little memory and mobile data are told (SEC-23, SEC-24)."""
+        if command.free_storage_gb < LEAST_STORAGE_GB:
+            text = f"free_storage_gb: {LEAST_STORAGE_GB} GB must be free: delete something and enrol again."
+            raise Refused("VALIDATION", text, field="free_storage_gb")
+        self.record(
+            DeviceEnrolled(
+                device_id=self.id,
+                name=command.name,
+                owner=context.user,
+                memory_gb=command.memory_gb,
+                free_storage_gb=command.free_storage_gb,
+                network=command.network,
+            )
+        )
+        self.record(SecretSet(mark=mark))
+
+    def activate(self, command: ActivateDevice, context: Context) -> None:
+        """Language, time zone and permissions; a refused permission switches off only its function (SEC-25, SEC-26)."""
+        if self.owner.user_id != context.user.user_id:
+            raise Refused("FORBIDDEN", "This is not your phone.", field="device_id")
+        self._require("ENROLLED", "ACTIVE")
+        try:
+            ZoneInfo(command.time_zone)
+        except (ValueError, OSError, KeyError) as error:
+            raise Refused("VALIDATION", "time_zone: there is no such time zone.", field="time_zone") from error
+        self.record(
+            DeviceActivated(
+                device_id=self.id,
+                language=command.language,
+                time_zone=command.time_zone,
+                permissions=tuple(sorted(set(command.permissions))),
+            )
+        )
+
+    def contact(self, command: ContactFromDevice, policy: DevicePolicy) -> None:
+        """Apps that read what they may not are reported, each once (SEC-28)."""
+        for app in command.apps:
+            reads = tuple(sorted(GUARDED.intersection(app.reads)))
+            if reads and app.name not in policy.allowed_apps and app.name not in self.breaches:
+                self.record(AppBreachReported(device_id=self.id, app=app.name, reads=reads))  # type: ignore[arg-type]
+
+    # -- remote wipe (SEC-29)
+
+    def switch_wipe(self, command: SwitchWipe, context: Context) -> None:
+        self._require("ENROLLED", "ACTIVE")
+        if command.on != self.wipe_on:
+            self.record(WipeSwitched(device_id=self.id, on=command.on, by=context.user))
+
+    def ask_wipe(self, _: AskWipe, context: Context) -> None:
+        """The first confirmation.  Raises Refused INVALID_STATE when wiping was not switched on before."""
+        self._require("ENROLLED", "ACTIVE")
+        self._require_switched_on()
+        self.record(WipeAsked(at=context.now, by=context.user))
+
+    def confirm_wipe(self, command: ConfirmWipe, context: Context) -> None:
+        """The second confirmation: the same person, within 5 minutes, writes the phone's name."""
+        self._require("ENROLLED", "ACTIVE")
+        self._require_switched_on()
+        in_time = self.asked_at is not None and context.now <= self.asked_at + CONFIRM_WITHIN
+        if not in_time or self.asked_by.user_id != context.user.user_id:
+            raise invalid_state("Confirm once with POST /devices/{device_id}/wipe, then again.", "NOT_CONFIRMED")
+        if command.name.strip() != self.name.strip():
+            raise Refused("VALIDATION", "name: is not the name of this phone.", field="name")
+        self.record(WipeRequested(device_id=self.id, by=context.user))
+
+    def acknowledge(self) -> None:
+        """The phone is wiped; its secret is void.  A repeat changes nothing."""
+        if self.status == "WIPED":
+            return
+        self._require("WIPE_REQUESTED")
+        self.record(DeviceWiped(device_id=self.id))
+
+    def _require_switched_on(self) -> None:
+        if not self.wipe_on:
+            raise invalid_state("Remote wipe was not switched on for this phone.", "WIPE_OFF")
+
+    def _require(self, *allowed: DeviceStatus) -> None:
+        if self.status not in allowed:
+            raise invalid_state(f"The phone is {self.status}; this needs {' or '.join(allowed)}.", self.status)
+
+    def reply(self) -> dict[str, Any]:
+        return {"status": self.status, "warnings": list(self.warnings)}
+
+    @applies(DeviceEnrolled)
+    def _enrolled(self, fact: DeviceEnrolled) -> None:
+        self.name, self.owner = fact.name, fact.owner
+        if fact.memory_gb < LEAST_MEMORY_GB:
+            self.warnings = (*self.warnings, f"{LEAST_MEMORY_GB} GB of memory or more are recommended.")
+        if fact.network == "MOBILE":
+            self.warnings = (*self.warnings, "You use mobile data: mind its volume, or use the company's Wi-Fi.")
+
+    @applies(SecretSet)
+    def _secret_set(self, fact: SecretSet) -> None:
+        self.mark = fact.mark
+
+    @applies(DeviceActivated)
+    def _activated(self, fact: DeviceActivated) -> None:
+        self.status = "ACTIVE"
+        self.warnings = tuple(
+            f"Without the permission {name}, {effect}."
+            for name, effect in USED_FOR.items()
+            if name not in fact.permissions
+        )
+
+    @applies(AppBreachReported)
+    def _breached(self, fact: AppBreachReported) -> None:
+        self.breaches = (*self.breaches, fact.app)
+
+    @applies(WipeSwitched)
+    def _switched(self, fact: WipeSwitched) -> None:
+        self.wipe_on = fact.on
+
+    @applies(WipeAsked)
+    def _asked(self, fact: WipeAsked) -> None:
+        self.asked_at, self.asked_by = fact.at, fact.by
+
+    @applies(WipeRequested)
+    def _requested(self, _: WipeRequested) -> None:
+        self.status = "WIPE_REQUESTED"
+
+    @applies(DeviceWiped)
+    def _wiped(self, _: DeviceWiped) -> None:
+        self.status = "WIPED"

@@ -1,0 +1,81 @@
+"""Who are we?  The company's data and logo (SET-01, ORD-12), and its system parameters (SET-05)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from chassis.views import Append, Change, EventInfo, Set, View
+from contracts.company import SHOWN_TO, CompanyDataSet, LogoSet, ParameterSet
+
+
+@dataclass
+class CompanyRow:
+    """The company; `logo` is a PNG of 200 x 200 in base64."""
+
+    id: str
+    full_name: str
+    phone: str
+    address: str
+    email: str
+    currency: str
+    language: str
+    time_zone: str
+    logo: str
+    version: int
+
+
+@dataclass
+class ParameterRow:
+    """A system parameter and every change of it."""
+
+    id: str
+    value: str
+    changes: list[dict[str, object]]
+    changed_at: datetime
+    version: int
+
+
+def data_set(fact: CompanyDataSet, event: EventInfo) -> Iterable[Change]:
+    values = {name: getattr(fact.data, name) for name in fact.data.__dataclass_fields__}
+    yield Set(fact.settings_id, **values, version=event.version)
+
+
+def logo_set(fact: LogoSet, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.settings_id, logo=fact.png, version=event.version)
+
+
+def parameter_set(fact: ParameterSet, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.name, value=fact.value, changed_at=event.at, version=event.version)
+    yield Append(
+        fact.name,
+        "changes",
+        before=fact.before,
+        value=fact.value,
+        reason=fact.reason,
+        by=fact.by.name,
+        at=event.at,
+    )
+
+
+VIEWS = [
+    View(
+        name="company",
+        route="GET /company",
+        detail="settings_id",
+        row=CompanyRow,
+        permission=SHOWN_TO,
+        what="company",
+        handlers={CompanyDataSet: data_set, LogoSet: logo_set},
+        sorts=("full_name",),
+    ),
+    View(
+        name="parameters",
+        route="GET /parameters",
+        detail="name",
+        row=ParameterRow,
+        permission="settings",
+        what="parameter",
+        handlers={ParameterSet: parameter_set},
+        sorts=("changed_at",),
+    ),
+]
