@@ -21,12 +21,14 @@ from chassis.auth import ACCESS_SECONDS, LEEWAY_SECONDS, Principal
 from chassis.domain import Reach
 from chassis.service import Replica
 from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
+from contracts.declare import REGISTRY
 from contracts.devices import WipeRequested
 from contracts.errors import Refused
 from contracts.permissions import ROLES, DataScope, first_rights
 from contracts.schemas import decode
 
 VOID = Refused("UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="Authorization")
+RECENT = 2_000  # events: far more than are on their way to Kafka while it can be reached
 TOKENS_LIVE = timedelta(seconds=ACCESS_SECONDS + 2 * LEEWAY_SECONDS)
 
 
@@ -142,6 +144,14 @@ class Rows(Protocol):
     def rows(self, replica: str) -> list[bytes]: ...
 
 
+class Log(Protocol):
+    """A store with a log of events."""
+
+    def last_position(self) -> int: ...
+
+    def notifications(self, after: int, limit: int) -> Sequence[Any]: ...
+
+
 class Directory:
     """The people, roles and machine accounts a process knows.  Newer news replace older ones in whatever order."""
 
@@ -160,8 +170,16 @@ class Directory:
         self._scopes: dict[tuple[str, ...], dict[str, frozenset[DataScope]]] = {}
         self._reaches: dict[tuple[UUID, frozenset[DataScope]], Reach] = {}
         self._led: dict[UUID | None, list[UUID]] | None = None
+        self._left: dict[UUID, list[UUID]] | None = None
 
     # -- hearing of changes
+
+    def catch_up(self, service: str, store: Log) -> None:
+        """Take in what a service hosted here stored last: its rows follow by way of Kafka, maybe after a restart."""
+        newest = store.last_position()
+        for event in store.notifications(max(0, newest - RECENT), RECENT):
+            if (spec := REGISTRY.events.get(event.type)) is not None and spec.service == service:
+                self.tell([decode(spec.cls, event.data)])
 
     def load(self, store: Rows) -> None:
         """Take over what a service's store holds."""
@@ -204,7 +222,8 @@ class Directory:
         held = self._users.get(row.id)
         if held is None or held.revision < row.revision:
             self._users[row.id] = row
-            self._forget()
+            if held is None or _place(held) != _place(row):
+                self._forget()
 
     def _put_role(self, row: KnownRole) -> None:
         held = self._roles.get(row.role)
@@ -330,8 +349,19 @@ class Directory:
         return found
 
     def _with_heritage(self, people: set[UUID]) -> set[UUID]:
-        heirs = {user.id: user.successor_id for user in self._users.values() if user.successor_id}
-        found = set(people)
-        while more := {gone for gone, heir in heirs.items() if heir in found} - found:
-            found |= more
+        """These people, and those who are gone and have left their records to one of them."""
+        if self._left is None:
+            left: dict[UUID, list[UUID]] = defaultdict(list)
+            for user in self._users.values():
+                if user.successor_id:
+                    left[user.successor_id].append(user.id)
+            self._left = left
+        found, new = set(people), people
+        while new := {gone for heir in new for gone in self._left.get(heir, ())} - found:
+            found |= new
         return found
+
+
+def _place(user: KnownUser) -> tuple[UUID | None, UUID | None, UUID | None]:
+    """What of a user decides whose records others reach."""
+    return user.superior_id, user.department_id, user.successor_id

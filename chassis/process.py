@@ -123,6 +123,8 @@ def run_api(config: Config, only: Collection[str]) -> int:
     }
     for writer in writers.values():
         directory.load(writer.store)
+    for name, writer in writers.items():
+        directory.catch_up(name, writer.store)
     database = connect(config) if process.catalogue.views() else None
     pressure = build_pressure(process, writers, database)
     api = build_api(process, writers, database, pressure, directory, slowly=SlowWork(), later=later)

@@ -15,6 +15,7 @@ import pytest
 
 from chassis.auth import Principal, TokenVerifier
 from chassis.config import Config
+from chassis.directory import Directory
 from chassis.testing import InMemoryService
 from contracts.access import (
     AddDepartment,
@@ -820,3 +821,26 @@ def test_sealed_keys_and_marks_depend_on_the_master_key(tmp_path: Path) -> None:
     assert first.mark("reset", "123456") != second.mark("reset", "123456")
     assert first.unseal(first.seal("KEY")) == "KEY"
     assert msgspec.json.encode(first.seal("KEY")).find(b"KEY") == -1
+
+
+def test_a_process_that_starts_again_knows_what_was_stored_last(office: Office) -> None:
+    """Rows come by way of Kafka; what had not come yet when the process ended is read from the log."""
+    _, login = office.user("SAL")
+    mine = office.principal(office.sign_in(login, NEW))
+    assert mine.session_id
+    office.kit.do(SignOut(session_id=mine.session_id), mine)
+    again = Directory(clock=lambda: office.kit.now)
+    again.load(office.kit.store)
+    again.catch_up("access", office.kit.store)
+    with pytest.raises(Refused):
+        again.admit(mine)
+    again.admit(office.admin).require("accounts")
+
+
+def test_older_news_never_replace_newer_ones(office: Office) -> None:
+    id, login = office.user("SAL")
+    by = office.principal(office.sign_in(login, NEW))
+    facts = office.kit.facts()
+    office.kit.do(RemoveRoleMember(role="SAL", user_id=id), office.admin)
+    office.kit.directory.tell(facts)
+    assert not office.kit.directory.admit(by).may("orders.edit")

@@ -22,7 +22,7 @@ from chassis.process import configure_logging
 from deploy.devstack import DevstackError
 from deploy.devstack.stack import REPOSITORY_ROOT
 
-from . import appends, http, invariants, journeys, rebuild
+from . import appends, http, invariants, journeys, rebuild, rights
 from .client import LoadError
 from .data import Data
 from .report import Broken, Report, Scalar
@@ -87,6 +87,8 @@ def run(size: Size, seed: int, folder: Path) -> Report:
         postgres.stop()
         _say("one product, many callers")
         appends.measure_hot_product(report, bench.home, data, size.repetitions, size.scale)
+        _say("rights")
+        rights.measure(report)
         _say("HTTP")
         bench.system.stack.up(postgres=False)
         http.measure(report, bench, data, size.pairs, size.slice_size)
