@@ -107,3 +107,8 @@ test-e2e: $(READY) ## Run the tests of the whole system
 .PHONY: bench
 bench: $(READY) ## Measure throughput and latency
 	$(RUN) -m tests.load.bench
+
+.PHONY: soak
+soak: MINUTES := 20
+soak: $(READY) ## Send orders at a steady rate and see whether anything grows (MINUTES=20)
+	$(RUN) -m tests.load.soak --minutes $(MINUTES)

@@ -3,10 +3,13 @@
 No HTTP and no Kafka; fsync is on.  Each command writes one order: one event, after looking up customer and product.
 """
 
+import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from eventsourcing.domain import Aggregate, event
 
 from chassis.config import Config
 from chassis.service import Service
-from chassis.store import EventStore, open_store
+from chassis.store import EventStore, Transaction, open_store
 from chassis.writer import Request, Writer
 from contracts.declare import REGISTRY
 from deploy.devstack.stack import REPOSITORY_ROOT
@@ -29,6 +32,8 @@ from .data import OPENING_STOCK, PRICES, PRODUCT_COUNT, Data
 from .report import Bar, Broken, Figure, Pace, Report, Stopwatch, ratios
 
 CALLERS = 64
+SLOW_COMMIT_SECONDS = 0.003
+FLAT = Bar(0.9, of_ratio=True)
 ANSWER_SECONDS = 120.0
 
 
@@ -232,8 +237,75 @@ def measure_hot_product(report: Report, folder: Path, data: Data, repetitions: i
     lab.store.close()
     report.add(
         Figure("separate_products_deductions_per_s", apart),
-        Figure("hot_product_deductions_per_s", hot, "separate_products_deductions_per_s", ratios(hot, apart)),
+        Figure(
+            "hot_product_deductions_per_s",
+            hot,
+            "separate_products_deductions_per_s",
+            ratios(hot, apart),
+            Bar(0.5, of_ratio=True),
+        ),
     )
+
+
+def measure_flatness(report: Report, folder: Path, data: Data, repetitions: int, events: int) -> None:
+    """The same bulk on an empty store and on one that holds many events already."""
+    empty, full = (Lab(ORDERS, Config(data_dir=str(folder / name))) for name in ("empty", "full"))
+    for lab in (empty, full):
+        data.teach_orders(lab.store)
+        lab.bulk(data.create_orders(1_000))
+    _fill(folder / "full" / "orders.sqlite", events - 1_000)
+    _require(full.store.last_position(), events, "events to begin with")
+    pairs = [(empty.bulk(data.create_orders(4_000)), full.bulk(data.create_orders(4_000))) for _ in range(repetitions)]
+    for lab in (empty, full):
+        lab.store.close()
+    flat = [pace.per_s for _, pace in pairs]
+    report.add(
+        Figure("appends_bulk_empty_store_per_s", (before := [pace.per_s for pace, _ in pairs])),
+        Figure("appends_bulk_full_store_per_s", flat, "appends_bulk_empty_store_per_s", ratios(flat, before), FLAT),
+        Figure("full_store_events", [events]),
+    )
+
+
+def _fill(path: Path, count: int) -> None:
+    """Many orders with one event each, like the newest one; SQLite makes them by itself."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?) "
+            "INSERT INTO stored_events SELECT lower(hex(randomblob(16))), 1, topic, state FROM numbers, "
+            "(SELECT topic, state FROM stored_events ORDER BY rowid DESC LIMIT 1)",
+            (count,),
+        )
+
+
+def measure_slow_disk(report: Report, folder: Path, data: Data, repetitions: int, scale: float) -> None:
+    """Single commands and 64 callers where each commit takes some milliseconds more, as on a network disk.
+
+    Group commit is made for this: on a disk that syncs in a fraction of a millisecond Python is the limit.
+    """
+    lab = Lab(ORDERS, Config(data_dir=str(folder / "slow")))
+    data.teach_orders(lab.store)
+    lab.store.commit = _slowed(lab.store.commit)  # type: ignore[method-assign,assignment]
+    few, many = int(200 * scale) or 50, int(6_400 * scale)
+    lab.one_at_a_time(data.create_orders(50))
+    single, callers = [], []
+    for _ in range(repetitions):
+        single.append(lab.one_at_a_time(data.create_orders(few)).per_s)
+        callers.append(lab.callers(data.create_orders(many)).per_s)
+    lab.store.close()
+    report.add(
+        Figure("slow_disk_commit_ms", [SLOW_COMMIT_SECONDS * 1000]),
+        Figure("appends_single_slow_disk_per_s", single),
+        _callers("appends_64_callers_slow_disk_per_s", callers, "appends_single_slow_disk_per_s", single),
+    )
+
+
+def _slowed(commit: Callable[[Transaction], list[int]]) -> Callable[[Transaction], list[int]]:
+    def slow(transaction: Transaction) -> list[int]:
+        positions = commit(transaction)
+        time.sleep(SLOW_COMMIT_SECONDS)
+        return positions
+
+    return slow
 
 
 def _callers(key: str, values: list[float], baseline: str, single: list[float]) -> Figure:

@@ -11,18 +11,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
 import psutil
+from tqdm import tqdm
 
+from chassis.config import Config
 from chassis.process import configure_logging
+from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError
 from deploy.devstack.stack import REPOSITORY_ROOT
 
-from . import appends, http, invariants, journeys, rebuild, rights
+from . import appends, floors, http, invariants, journeys, rebuild, rights
 from .client import LoadError
 from .data import Data
 from .report import Broken, Report, Scalar
@@ -41,11 +46,12 @@ class Size:
     scale: float
     pairs: int
     slice_size: int
+    full_store: int
     plan: journeys.Plan
 
 
-FULL = Size("full", 5, 1.0, 40, 320, journeys.Plan(drafts=12_000, rounds=3, per_round=1_000, seconds=18.0))
-QUICK = Size("quick", 3, 0.2, 10, 160, journeys.Plan(drafts=2_000, rounds=3, per_round=150, seconds=4.5))
+FULL = Size("full", 5, 1.0, 40, 320, 1_000_000, journeys.Plan(20_000, rounds=3, per_round=1_000, seconds=18.0))
+QUICK = Size("quick", 3, 0.2, 10, 160, 20_000, journeys.Plan(5_000, rounds=3, per_round=150, seconds=4.5))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,17 +86,25 @@ def run(size: Size, seed: int, folder: Path) -> Report:
         report.about["fsync_us"] = round(_fsync_us(bench.home))
         _say("appends on SQLite")
         appends.measure_sqlite(report, bench.home, data, size.repetitions, size.scale)
+        appends.measure_slow_disk(report, bench.home, data, size.repetitions, size.scale)
+        event_bytes = int(report.about["event_bytes"])
         _say("appends on PostgreSQL")
         postgres = bench.system.stack.postgres
         postgres.start()
+        floors.measure_postgres(report, postgres.address, bench.home, event_bytes, max(1, int(5 * size.scale)))
         appends.measure_postgres(report, postgres.address, data, size.repetitions, size.scale)
         postgres.stop()
         _say("one product, many callers")
         appends.measure_hot_product(report, bench.home, data, size.repetitions, size.scale)
+        _say(f"a store of {size.full_store:,} events")
+        appends.measure_flatness(report, bench.home, data, size.repetitions, size.full_store)
         _say("rights")
         rights.measure(report)
         _say("HTTP")
         bench.system.stack.up(postgres=False)
+        floors.measure_kafka(report, bench.config(), event_bytes, int(10_000 * size.scale), size.repetitions)
+        floors.measure_mongo(report, bench.config(), int(10_000 * size.scale), size.repetitions)
+        http.measure_naive(report, bench, data, int(4_000 * size.scale), size.repetitions)
         http.measure(report, bench, data, size.pairs, size.slice_size)
         _say("journeys")
         bench.system.up()
@@ -103,10 +117,23 @@ def run(size: Size, seed: int, folder: Path) -> Report:
         rebuild.measure(report, bench, 3)
         _say("invariants")
         report.about |= invariants.check(bench.config(), data, drafts, whole.submitted)
+        verify(bench.config())
     finally:
         bench.close()
     report.about["seconds"] = round(time.monotonic() - started)
     return report
+
+
+def verify(config: Config) -> None:
+    """`salestream verify` on the system at rest.  Raises Broken."""
+    findings = Verification(config, (), wait=60.0, bars=_no_bar).run()
+    if findings.exit_code:
+        raise Broken(findings.text())
+
+
+@contextmanager
+def _no_bar(_name: str, _total: int) -> Iterator[Bar]:
+    yield tqdm(disable=True)
 
 
 def _circumstances(size: Size, seed: int) -> dict[str, Scalar]:

@@ -1,7 +1,7 @@
 """What a command costs over HTTP beyond HTTP itself: submitting orders beside an empty POST, in turns."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -42,6 +42,34 @@ def measure(report: Report, bench: Bench, data: Data, pairs: int, slice_size: in
         Figure("http_empty_post_cpu_us", [empty.cpu_us]),
         Figure("http_submit_cpu_us", [submit.cpu_us], "http_empty_post_cpu_us", [submit.cpu_us / empty.cpu_us]),
     )
+
+
+def measure_naive(report: Report, bench: Bench, data: Data, count: int, repetitions: int) -> None:
+    """New orders, one a request: the naive path, and ours with everything it checks and promises."""
+    line = {"product_id": str(data.products[0]), "quantity": 1}
+    plain = {"number": "SO-1", "customer": {"name": "田中商事"}, "lines": [line], "total": "4999.00"}
+    ours = {"customer_id": str(data.customer), "lines": [line]}
+    seeded = open_store("orders", bench.config(DATA_DIR=str(bench.home / "create" / "stores")))
+    data.teach_orders(seeded)
+    seeded.close()
+    naive_rates = _create(bench, "tests.load.naive", "naive", plain, count, repetitions)
+    rates = _create(bench, "tests.load.server", "create", ours, count, repetitions)
+    report.add(
+        Figure("http_naive_create_per_s", naive_rates),
+        Figure("http_create_per_s", rates, "http_naive_create_per_s", ratios(rates, naive_rates)),
+    )
+
+
+def _create(
+    bench: Bench, module: str, folder: str, order: Mapping[str, object], count: int, repetitions: int
+) -> list[float]:
+    with bench.server(module, folder) as (address, _):
+        request = bench.caller("li", address).request("POST", "/orders", json.dumps(order).encode())
+        run(address, at_once(one_request(request) for _ in range(count // 4)), CONNECTIONS)
+        return [
+            count / run(address, at_once(one_request(request) for _ in range(count)), CONNECTIONS)
+            for _ in range(repetitions)
+        ]
 
 
 @dataclass

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from statistics import quantiles
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from .system import Bench, Cpu, rss_mb
 
 CONNECTIONS = 32
 OPEN_CONNECTIONS = 64
+OVERLOAD_CONNECTIONS = 512
+RATES = (25, 75, 100)  # percent of the peak, besides the half
 PATIENCE_SECONDS = 180.0
 POLL_SECONDS = 0.02
 TOKEN = "Salestream-Consistency"
@@ -109,15 +112,20 @@ class Journeys:
         report.add(Figure("cpu_ms_per_order", total))
         report.add(*(Figure(f"cpu_ms_per_order_{name}", values) for name, values in cpu.items()))
         report.add(Figure("cpu_ms_per_order_client_not_counted", client), Figure("idle_cpu_ms_per_s", [idle]))
-        rate = sorted(rates)[len(rates) // 2] / 2
-        windows = [self._latencies(rate, plan.seconds / 3) for _ in range(3)]
+        peak = sorted(rates)[len(rates) // 2]
+        windows = [self.latencies(peak / 2, plan.seconds / 3) for _ in range(3)]
         cuts = [quantiles(window, n=100) for window in windows]
         report.add(
-            Figure("visible_at_orders_per_s", [rate]),
+            Figure("visible_at_orders_per_s", [peak / 2]),
             Figure("visible_ms_p50", [cut[49] for cut in cuts], bar=Bar(30, 10, at_most=True)),
             Figure("visible_ms_p99", [cut[98] for cut in cuts], bar=Bar(150, 50, at_most=True)),
         )
-        self._all_shipped()
+        self.at_rest()
+        for percent in RATES:
+            cut = quantiles(self.latencies(peak * percent / 100, plan.seconds / 3), n=100)
+            report.add(*(Figure(f"visible_ms_p{at}_at_{percent}_percent", [cut[at - 1]]) for at in (50, 95, 99)))
+            self.at_rest()
+        self._overload(report, 2 * peak, plan.seconds * 2 / 3)
         pids = self.bench.pids()
         report.add(Figure("api_rss_mb", [rss_mb(pids["api"])]), Figure("worker_rss_mb", [rss_mb(pids["worker"])]))
 
@@ -139,7 +147,7 @@ class Journeys:
         self.rest()
         return len(orders) / seconds, per_order
 
-    def _latencies(self, rate: float, seconds: float) -> list[float]:
+    def latencies(self, rate: float, seconds: float) -> list[float]:
         """Milliseconds from the moment a command should be sent until its effect is read, at a steady rate."""
         orders = self._take(max(20, int(rate * seconds)))
         found: list[float] = []
@@ -158,6 +166,54 @@ class Journeys:
         found.append((time.perf_counter() - due) * 1000)
         if json.loads(answer.body)["status"] == "DRAFT":
             raise Broken(f"order {order} was read with its token and was still a draft")
+
+    def _overload(self, report: Report, rate: float, seconds: float) -> None:
+        """Twice what the system can do: some are refused at once, the others are served in bounded time.
+
+        Of the accepted, every tenth is read until the view has it.
+        """
+        answered: list[float] = []
+        visible: list[float] = []
+        refused: list[UUID] = []
+
+        def job(order: UUID, due: float, *, read: bool) -> Job:
+            answer = expect((yield self._sales.request("POST", f"/orders/{order}/submit", b"{}")), 200, 503)
+            if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                refused.append(order)
+                return
+            answered.append((time.perf_counter() - due) * 1000)
+            token, accepted = answer.header(TOKEN), time.perf_counter()
+            get = self._sales.request("GET", f"/orders/{order}", Salestream_Consistency=token)
+            while read and (yield get).status != HTTPStatus.OK:
+                pass
+            if read:
+                visible.append(time.perf_counter() - accepted)
+
+        orders = self._take(int(rate * seconds))
+        begin = time.perf_counter() + 0.05
+        run(
+            self._address,
+            (
+                (begin + number / rate, job(order, begin + number / rate, read=number % 10 == 0))
+                for number, order in enumerate(orders)
+            ),
+            OVERLOAD_CONNECTIONS,
+        )
+        gone = set(refused)
+        self.submitted = [order for order in self.submitted if order not in gone]
+        self.at_rest()
+        report.add(
+            Figure("overload_offered_per_s", [rate]),
+            Figure("overload_accepted_per_s", [len(answered) / seconds]),
+            Figure("overload_answer_ms_p50", [quantiles(answered, n=100)[49]]),
+            Figure("overload_answer_ms_p99", [quantiles(answered, n=100)[98]]),
+            Figure("overload_view_lag_s_max", [max(visible)], bar=Bar(5, at_most=True)),
+        )
+
+    def at_rest(self) -> None:
+        """Wait until all is shipped and the views stand still."""
+        self._all_shipped()
+        self.rest()
 
     def _take(self, count: int) -> list[UUID]:
         if count > len(self.drafts):
