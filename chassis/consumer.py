@@ -2,27 +2,30 @@
 
 A consumer (projector, saga, replicas, commands) supplies `process`, which stores what it derives together with the
 positions in one transaction.  Transient failures are retried in place with a growing pause, so nothing is skipped;
-permanent ones go to the dead-letter topic and their key is parked.
+permanent ones go to the dead-letter topic, and what follows on their key waits there too.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import msgspec
 import structlog
 from kafka import KafkaProducer
 
 from chassis import metrics
 from chassis.config import Config
-from chassis.deadletters import DROP, REASON, RESOLVES, ParkedKeys, origin_of, read_whole_topic, set_aside
+from chassis.deadletters import DROP, REASON, RESOLVES, Letters, Origin, origin_of, read_whole_topic, set_aside
 from chassis.kafka import Incoming, PartitionReader, PoisonRecord, dead_letter_topic
-from chassis.store import EventStore
+from chassis.store import EventStore, ReplicaRow
 
 log = structlog.get_logger()
 
 LAG_EVERY_SECONDS = 1.0
 WAITS = "an earlier record of this key is set aside"
+SKIPPED = "skipped"
 
 
 class Fenced(Exception):
@@ -41,6 +44,9 @@ class Handler(Protocol):
 
     def offsets(self, sources: Sequence[str]) -> Mapping[str, int]:
         """Per source, the next offset to read, as stored."""
+
+    def progress(self, topic: str) -> Sequence["Progress"]:
+        """How far each of those has got who take note of a topic, as stored."""
 
     def process(self, records: Sequence[Incoming]) -> None:
         """Store what these records mean, and the positions after them, in one transaction.
@@ -69,22 +75,18 @@ class Consumer:
         self._handler = handler
         self._producer = producer
         self._dead_topic = dead_letter_topic(handler.group)
-        self._parked = ParkedKeys(handler.group)
+        self._letters = Letters()
         self._reader: PartitionReader | None = None
         self._lag_at = 0.0
 
     def open(self) -> None:
         """Connect and continue at the stored positions."""
         handler = self._handler
-        self._parked = ParkedKeys(handler.group)
         reader = PartitionReader(self._config, handler.group, [*handler.topics(), self._dead_topic], handler.wanted())
         offsets = handler.offsets(reader.sources)
-        resolved_up_to = offsets.get(f"{self._dead_topic}:0", 0)
-        goes_on = any(offsets.values())
+        self._letters = Letters()
         for record in read_whole_topic(self._config, self._dead_topic):
-            # A letter written just before a crash parks its key now: later records of the key may be polled first.
-            if record.offset < resolved_up_to or (goes_on and REASON in record.headers):
-                self._parked.observe(record)
+            self._letters.observe(record)
         reader.seek(offsets)
         self._reader = reader
 
@@ -129,98 +131,184 @@ class Consumer:
     # -- one poll
 
     def _process(self, records: Sequence[Incoming]) -> None:
-        ready: list[Incoming] = []
-        for record in records:
-            reason = self._reason_to_set_aside(record)
-            if reason is not None:
-                self._set_aside(record, reason)
-            ready.append(record if reason is None else _emptied(record))
         try:
-            self._handler.process(ready)
+            self._handler.process(self._judged(records))
         except PoisonRecord:
-            self._one_by_one(ready)
+            for record in records:
+                self._process_one(record)
 
-    def _one_by_one(self, records: Sequence[Incoming]) -> None:
-        failed: set[tuple[str, str]] = set()
+    def _process_one(self, record: Incoming) -> None:
+        [judged] = self._judged([record])
+        try:
+            self._handler.process([judged])
+        except PoisonRecord as poison:
+            self._handler.process([self._set_aside(record, str(poison))])
+
+    def _judged(self, records: Sequence[Incoming]) -> Sequence[Incoming]:
+        """The records with their fate: those that must wait are set aside, those that were given up are skipped."""
+        progress = {topic: self._handler.progress(topic) for topic in {record.topic for record in records}}
+        if self._dead_topic not in progress and not any(r.poison for r in records) and not self._skips(progress):
+            return records
+        branches = {id(one): one.branch() for found in progress.values() for one in found}
+        judged = []
         for record in records:
-            origin = origin_of(record)
-            if is_for_processing(record) and (self._parked.is_parked(record) or origin in failed):
-                self._set_aside(record, WAITS)
-                self._handler.process([_emptied(record)])
-                continue
-            try:
-                self._handler.process([record])
-            except PoisonRecord as poison:
-                failed.add(origin)
-                self._set_aside(record, str(poison))
-                self._handler.process([_emptied(record)])
+            concerned = [branches[id(one)] for one in progress[record.topic]]
+            found = self._judge(record, concerned)
+            for one in concerned:
+                one.accept(found)
+            judged.append(found)
+        return judged
 
-    def _set_aside(self, record: Incoming, reason: str) -> None:
-        self._parked.park(record, set_aside(self._producer(), self._handler.group, record, reason))
+    def _skips(self, progress: Mapping[str, Sequence["Progress"]]) -> bool:
+        """Whether somebody waits for a dead letter, or has yet to come past one that was dropped."""
+        if any(one.aside for found in progress.values() for one in found):
+            return True
+        return any(
+            not one.has_passed(origin)
+            for origin in self._letters.dropped
+            for one in progress.get(origin.source.rpartition(":")[0], ())
+        )
 
-    def _reason_to_set_aside(self, record: Incoming) -> str | None:
+    def _judge(self, record: Incoming, progress: Sequence["Progress"]) -> Incoming:
         if record.topic == self._dead_topic:
-            self._parked.observe(record)
-            return None
+            self._letters.observe(record)
+        news = [one for one in progress if one.is_news(record)]
+        if not news:
+            return record
+        if RESOLVES not in record.headers and origin_of(record) in self._letters.dropped:
+            return replace(record, fate="dropped")
         if record.poison is not None:
-            return record.poison
-        if self._parked.is_parked(record):
-            return WAITS
-        return None
+            return self._set_aside(record, record.poison)
+        if any(one.must_wait(record) for one in news):
+            return self._set_aside(record, WAITS)
+        return record
+
+    def _set_aside(self, record: Incoming, reason: str) -> Incoming:
+        """Write a letter, unless one was written just before a crash: one origin has one letter that waits."""
+        origin = origin_of(record)
+        if origin not in self._letters.waiting:
+            self._letters.waiting[origin] = set_aside(self._producer(), self._handler.group, record, reason)
+        return replace(record, fate="waits")
 
 
-def is_for_processing(record: Incoming) -> bool:
-    """Whether a record speaks for itself: not a dead letter as such, nor one that was dropped or emptied."""
-    return record.type != "" and REASON not in record.headers and DROP not in record.headers
+@dataclass(frozen=True)
+class Aside:
+    """A record set aside and not yet applied: its key, and the offset at which it first came."""
 
-
-def is_replay(record: Incoming) -> bool:
-    """Whether an operator handed this record over again; its own position says nothing about repeats then."""
-    return RESOLVES in record.headers
-
-
-def _emptied(record: Incoming) -> Incoming:
-    """The record without content: its offset counts as consumed, its content does not."""
-    return Incoming(
-        source=record.source, topic=record.topic, offset=record.offset, key=record.key, type="", id="",
-        position=record.position, at=None, value=b"", headers={}, raw_headers=(),
-    )  # fmt: skip
+    key: str
+    offset: int
 
 
 class Progress:
-    """How far a consumer has got in each source: the next offset, and the newest position applied.
+    """How far a consumer has got in each source: the next offset, the newest position applied, and what it skipped.
 
     Positions are the producer's log positions: within one source they only grow, so one that is not above the
-    newest is a repeat (the relay publishes at least once).
+    newest is a repeat (the relay publishes at least once).  `aside` are the records set aside and not applied, by
+    origin: a replay counts if and only if its origin is among them.  `dropped` were given up by an operator.
     """
 
-    def __init__(self, offsets: Mapping[str, int], positions: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        offsets: Mapping[str, int],
+        positions: Mapping[str, int],
+        aside: Mapping[Origin, Aside] | None = None,
+        dropped: Iterable[Origin] = (),
+    ) -> None:
         self.offsets = dict(offsets)
         self.positions = dict(positions)
+        self.aside = dict(aside or {})
+        self.dropped = set(dropped)
+
+    def branch(self) -> "Progress":
+        """A copy to take records in; `self` stays as it is."""
+        return Progress(self.offsets, self.positions, self.aside, self.dropped)
+
+    def is_news(self, record: Incoming) -> bool:
+        """Whether a record is neither a repeat nor a note about dead letters: it, or its replay, is to be applied."""
+        if record.offset < self.offsets.get(record.source, 0) or REASON in record.headers or DROP in record.headers:
+            return False
+        origin = origin_of(record)
+        if RESOLVES in record.headers:
+            return origin in self.aside
+        if record.poison is not None:
+            return origin not in self.aside and origin not in self.dropped
+        return origin not in self.aside and record.position > self.positions.get(record.source, 0)
+
+    def has_passed(self, origin: Origin) -> bool:
+        """Whether the readable record of this origin was met, whatever became of it."""
+        return not origin.place.isdecimal() or int(origin.place) <= self.positions.get(origin.source, 0)
+
+    def must_wait(self, record: Incoming) -> bool:
+        """Whether an earlier record of the same key is set aside."""
+        origin = origin_of(record)
+        own = self.aside.get(origin)
+        return any(
+            at.source == origin.source and waiting.key == record.key and (own is None or waiting.offset < own.offset)
+            for at, waiting in self.aside.items()
+        )
 
     def accept(self, record: Incoming) -> bool:
         """Take a record in; whether it is new and has something to do.
 
-        A record of a type the consumer does not handle moves the position all the same: tokens count on it.
+        A record of a type the consumer does not handle moves the position all the same: tokens count on it.  One
+        that is set aside does not: who waits for it must go on waiting.
         """
         if record.offset < self.offsets.get(record.source, 0):
             return False
+        news = self._is_new(record)
         self.offsets[record.source] = record.offset + 1
-        if not is_for_processing(record):
+        if not news:
             return False
-        if is_replay(record):
+        if record.fate == "" and RESOLVES not in record.headers:
+            self.positions[record.source] = record.position
             return record.fact is not None
-        if record.position <= self.positions.get(record.source, 0):
+        return self._settle(record)
+
+    def _is_new(self, record: Incoming) -> bool:
+        """`is_news`, without asking for origins where nothing waits (almost always)."""
+        if self.aside or record.fate or record.poison or _is_about_letters(record):
+            return DROP in record.headers or self.is_news(record)
+        return record.position > self.positions.get(record.source, 0)
+
+    def _settle(self, record: Incoming) -> bool:
+        """Take in a record that is set aside, given up, replayed or dropped."""
+        origin = origin_of(record)
+        if record.fate == "waits":
+            self.aside.setdefault(origin, Aside(record.key, record.offset))
             return False
-        self.positions[record.source] = record.position
-        return record.fact is not None
+        known = self.aside.pop(origin, None)
+        if DROP in record.headers and known is None:
+            return False
+        applies = record.fate == "" and DROP not in record.headers
+        if not applies:
+            self.dropped.add(origin)
+        if applies or origin.place.isdecimal():  # from here on its repeats are told by their position
+            self.aside.pop(Origin(origin.source, str(record.position)), None)
+            self.positions[origin.source] = max(self.positions.get(origin.source, 0), record.position)
+        return applies and record.fact is not None
+
+
+def _is_about_letters(record: Incoming) -> bool:
+    return REASON in record.headers or RESOLVES in record.headers or DROP in record.headers
+
+
+class _Skipped(msgspec.Struct, frozen=True):
+    """A row of the event store: a record set aside, or dropped."""
+
+    source: str
+    place: str
+    key: str
+    offset: int
+    dropped: bool = False
 
 
 def stored_progress(store: EventStore, sources: Sequence[str]) -> Progress:
     """How far the consumer that keeps its progress in an event store has got."""
     offsets = {s: found for s in sources if (found := store.position(f"offset:{s}")) is not None}
     positions = {s: found for s in sources if (found := store.position(f"position:{s}")) is not None}
-    return Progress(offsets, positions)
+    rows = [msgspec.json.decode(body, type=_Skipped) for body in store.rows(SKIPPED)]
+    aside = {Origin(row.source, row.place): Aside(row.key, row.offset) for row in rows if not row.dropped}
+    return Progress(offsets, positions, aside, [Origin(row.source, row.place) for row in rows if row.dropped])
 
 
 def newest_position(store: EventStore, topic: str, partitions: int) -> int:
@@ -230,7 +318,7 @@ def newest_position(store: EventStore, topic: str, partitions: int) -> int:
 
 
 class StoredProgress:
-    """Progress kept in an event store: per source the next offset and the newest position (see `EventStore`).
+    """Progress kept in an event store: offsets and positions as positions of the store, what was skipped as rows.
 
     The revision counts what the group has stored.  It is read first and stored with every batch, so a batch that was
     worked out on what another process of the group has changed meanwhile is a Conflict, whichever sources it is from.
@@ -243,7 +331,7 @@ class StoredProgress:
 
     def branch(self) -> Progress:
         """A copy to take a batch in; `self` stays as stored until `adopt`."""
-        return Progress(self.progress.offsets, self.progress.positions)
+        return self.progress.branch()
 
     def changes(self, after: Progress) -> dict[str, int]:
         """What to store for a batch, under the names of the store's positions."""
@@ -253,7 +341,25 @@ class StoredProgress:
             **{f"position:{s}": n for s, n in after.positions.items() if n != self.progress.positions.get(s)},
         }
 
+    def skipped(self, after: Progress) -> list[ReplicaRow]:
+        """The rows to store for a batch: what it set aside, applied after all, or gave up."""
+        before = self.progress
+        dropped = after.dropped - before.dropped
+        moved = (before.aside.keys() ^ after.aside.keys()) - dropped
+        return [
+            *(_skipped_row(origin, after.aside.get(origin)) for origin in moved),
+            *(_skipped_row(origin, Aside("", 0), dropped=True) for origin in dropped),
+        ]
+
     def adopt(self, after: Progress) -> None:
         """What `changes` told has been stored."""
         self.progress = after
         self.revision += 1
+
+
+def _skipped_row(origin: Origin, aside: Aside | None, *, dropped: bool = False) -> ReplicaRow:
+    key = f"{origin.source} {origin.place}"
+    if aside is None:
+        return ReplicaRow(SKIPPED, key, None)
+    row = _Skipped(origin.source, origin.place, aside.key, aside.offset, dropped)
+    return ReplicaRow(SKIPPED, key, msgspec.json.encode(row))

@@ -1,14 +1,14 @@
-"""Dead letters: records a group can't process, kept on `<group>.dlq` with their cause, their keys parked.
+"""Dead letters: records a group can't process, kept on `<group>.dlq` with their cause until somebody acts.
 
-The topic is its own history: a record with `dlq-reason` parks its key (what follows on that key goes there too, so
-order holds), a record with `dlq-resolves` is either a replay - processed like any other - or a drop.  A key is free
-again when nothing of it is left.  State is rebuilt from the topic, so there is no second place to keep it.
+The topic is the history of what was set aside and what became of it: a record with `dlq-reason` is a letter, one with
+`dlq-resolves` is either a replay - processed like any other - or a drop.  What a consumer has set aside and not yet
+applied it knows from its own progress (`chassis.consumer.Progress`), so that a replay counts exactly once.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -22,6 +22,7 @@ log = structlog.get_logger()
 REASON = "dlq-reason"
 RESOLVES = "dlq-resolves"
 DROP = "dlq-drop"
+PLACE = "dlq-place"
 
 
 @dataclass(frozen=True)
@@ -37,47 +38,63 @@ class DeadLetter:
     headers: tuple[tuple[str, bytes], ...]
 
 
-def origin_of(record: Incoming) -> tuple[str, str]:
-    """The topic and key under which a record first came, also for one that comes again as a dead letter."""
-    return record.headers.get("dlq-topic", record.topic), record.key
+class Origin(NamedTuple):
+    """Where a record first came: its source, and its place there.
+
+    The place of a record that could be read is its position.  One that could not may be forged, its position too: its
+    place is a digest of all of it, so that it is never taken for the event whose position it bears.
+    """
+
+    source: str
+    place: str
+
+
+def origin_of(record: Incoming) -> Origin:
+    """The origin of a record, also of one that comes again as a dead letter."""
+    headers = record.headers
+    if PLACE in headers:
+        return Origin(f"{headers['dlq-topic']}:{headers['dlq-partition']}", headers[PLACE])
+    if record.poison is None:
+        return Origin(record.source, str(record.position))
+    return Origin(record.source, unreadable_place(record.type, record.id, record.key, record.value))
+
+
+def unreadable_place(type: str, id: str, key: str, value: bytes) -> str:
+    """The place of a record that can't be read."""
+    text = "\x1f".join((type, id, key)).encode()
+    return f"@{sha256(text + value).hexdigest()[:20]}"
 
 
 @dataclass
-class ParkedKeys:
-    """Which keys of a group wait for somebody to look: (topic, key) -> records set aside."""
+class Letters:
+    """What a group's dead-letter topic says of each origin: the letter that waits, or that it was dropped."""
 
-    group: str
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    counted: set[int] = field(default_factory=set)
-
-    def is_parked(self, record: Incoming) -> bool:
-        return self.counts[record.topic, record.key] > 0
-
-    def park(self, record: Incoming, number: int) -> None:
-        """A record was just set aside as `number`; what follows it in the same poll must know at once."""
-        self.counted.add(number)
-        self.counts[origin_of(record)] += 1
+    waiting: dict[Origin, int] = field(default_factory=dict)
+    dropped: set[Origin] = field(default_factory=set)
 
     def observe(self, record: Incoming) -> None:
-        """Take note of a record read from the group's dead-letter topic."""
-        origin = record.headers.get("dlq-topic", ""), record.key
+        """Take note of a record of the topic, in order; a repeated look changes nothing."""
+        origin = origin_of(record)
         if RESOLVES in record.headers:
-            self.counts[origin] -= 1
-        elif REASON in record.headers and record.offset not in self.counted:
-            self.counted.add(record.offset)
-            self.counts[origin] += 1
+            if self.waiting.get(origin) == int(record.headers[RESOLVES]):
+                del self.waiting[origin]
+                if DROP in record.headers:
+                    self.dropped.add(origin)
+        elif REASON in record.headers:
+            self.waiting[origin] = max(record.offset, self.waiting.get(origin, 0))
 
 
 def dead_letter_headers(record: Incoming, reason: str) -> list[tuple[str, bytes]]:
-    """The original headers plus why and from where."""
+    """The original headers plus why and from where it first came."""
     kept = [(name, value) for name, value in record.raw_headers if not name.startswith("dlq-")]
     topic, _, partition = record.source.rpartition(":")
     return [
         *kept,
         (REASON, reason.encode()[:2_000]),
         ("dlq-topic", record.headers.get("dlq-topic", topic).encode()),
-        ("dlq-partition", partition.encode()),
-        ("dlq-offset", str(record.offset).encode()),
+        ("dlq-partition", record.headers.get("dlq-partition", partition).encode()),
+        ("dlq-offset", record.headers.get("dlq-offset", str(record.offset)).encode()),
+        (PLACE, origin_of(record).place.encode()),
     ]
 
 

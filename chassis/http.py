@@ -25,7 +25,7 @@ from werkzeug.wrappers import Response
 
 from chassis.api import HttpRequest, HttpResponse, Route, problem, unknown_routes
 from chassis.config import Config
-from chassis.consumer import Consumer, Handler
+from chassis.consumer import Consumer, Handler, Progress
 from chassis.kafka import Incoming, PoisonRecord
 from contracts.errors import Refused
 
@@ -191,6 +191,9 @@ class _InWorkers:
 
     def offsets(self, sources: Sequence[str]) -> Mapping[str, int]:
         return self._inner.offsets(sources)
+
+    def progress(self, topic: str) -> Sequence[Progress]:
+        return self._inner.progress(topic)
 
     def process(self, records: Sequence[Incoming]) -> None:
         self._entrypoint.work(records)

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chassis.auth import SYSTEM
-from chassis.consumer import Fenced, StoredProgress
+from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.store import Conflict
 from chassis.writer import Request, Writer
@@ -50,6 +50,10 @@ class Inbox:
             self._progress = StoredProgress(self._writer.store, self.group, sources)
         return self._progress.progress.offsets
 
+    def progress(self, topic: str) -> Sequence[Progress]:
+        assert self._progress is not None, "offsets() first"
+        return [self._progress.progress]
+
     def process(self, records: Sequence[Incoming]) -> None:
         assert self._progress is not None, "offsets() first"
         after = self._progress.branch()
@@ -57,7 +61,7 @@ class Inbox:
         self._carry_out([record for record in new if record.type in self._commands])
         facts = [record.fact for record in new if record.type not in self._commands]
         try:
-            self._writer.learn(facts, self._progress.changes(after))
+            self._writer.learn(facts, self._progress.changes(after), self._progress.skipped(after))
         except Conflict as error:
             self._progress = None
             raise Fenced("another process of this service") from error

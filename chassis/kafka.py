@@ -8,7 +8,7 @@ a killed process continues at once, and two of them by mistake are told apart by
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -177,6 +177,7 @@ class Incoming:
     raw_headers: RawHeaders
     fact: Any = None
     poison: str | None = None
+    fate: Literal["", "waits", "dropped"] = ""  # set aside, or given up: its offset counts, its content does not
 
     @property
     def correlation_id(self) -> str:

@@ -20,7 +20,8 @@ from pymongo.write_concern import WriteConcern
 
 from chassis import metrics
 from chassis.config import Config
-from chassis.consumer import Fenced, Progress
+from chassis.consumer import Aside, Fenced, Progress
+from chassis.deadletters import Origin
 from chassis.kafka import Incoming, PoisonRecord, dead_letter_topic
 from chassis.views import Change, EventInfo, View, operations
 from contracts.declare import REGISTRY
@@ -70,9 +71,15 @@ class ViewState:
             progress=Progress(
                 {item["source"]: item["offset"] for item in sources},
                 {item["source"]: item["position"] for item in sources},
+                {_origin(item): Aside(item["key"], item["offset"]) for item in document.get("aside", ())},
+                [_origin(item) for item in document.get("dropped", ())],
             ),
             last_at=document.get("last_at"),
         )
+
+
+def _origin(item: Document) -> Origin:
+    return Origin(item["source"], item["place"])
 
 
 @dataclass
@@ -150,12 +157,15 @@ class Projector:
     def _load(self, view: View) -> ViewState:
         return ViewState.of(view, open_state(self._database, view, live_id(view)))
 
+    def progress(self, topic: str) -> Sequence[Progress]:
+        return [state.progress for state in self._states if self._reads(state, topic)]
+
     def process(self, records: Sequence[Incoming]) -> None:
         batch = []
         for state in self._states:
             own = [record for record in records if self._reads(state, record.topic)]
             if own:
-                projection = Projection(state, Progress(state.progress.offsets, state.progress.positions))
+                projection = Projection(state, state.progress.branch())
                 for record in own:
                     projection.apply(record)
                 batch.append(projection)
@@ -264,8 +274,16 @@ def _advance(projection: Projection) -> UpdateOne:
         }
         for source, offset in progress.offsets.items()
         if offset != state.progress.offsets.get(source)
+        or progress.positions.get(source) != state.progress.positions.get(source)
     }
-    more = {"last_at": projection.last_at} if projection.last_at else {}
+    more: Document = {"last_at": projection.last_at} if projection.last_at else {}
+    if progress.aside != state.progress.aside:
+        more["aside"] = [
+            {**origin._asdict(), "key": waiting.key, "offset": waiting.offset}
+            for origin, waiting in progress.aside.items()
+        ]
+    if progress.dropped != state.progress.dropped:
+        more["dropped"] = [origin._asdict() for origin in sorted(progress.dropped)]
     return UpdateOne(
         {"_id": state.id, "revision": state.revision, "generation": state.generation},
         {"$set": {**changed, **more}, "$inc": {"revision": 1}},

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 from uuid import uuid4
 
@@ -16,8 +16,10 @@ from pymongo.database import Database
 
 from chassis.config import Config
 from chassis.consumer import Progress
-from chassis.kafka import PartitionReader, PoisonRecord
+from chassis.deadletters import origin_of
+from chassis.kafka import Incoming, PartitionReader, PoisonRecord, dead_letter_topic
 from chassis.projector import (
+    GROUP,
     STATES,
     Projection,
     ViewState,
@@ -30,6 +32,7 @@ from contracts.declare import REGISTRY
 
 Document = dict[str, Any]
 BATCH = 5_000  # the larger, the more changes of one document are joined
+SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ class Rebuild:
         self._view = view
         self._out = out
         self._live_id = live_id(view)
+        self._skipped: list[str] = []
         self.figures: Figures | None = None
 
     def run(self, *, switch: bool = True) -> bool:
         """Build, compare and (unless told not to) switch; returns whether old and new were equal."""
         live = open_state(self._database, self._view, self._live_id)
+        self._live, self._skipped = ViewState.of(self._view, live), []
         collection = f"{self._view.name}__{uuid4().hex[:8]}"
         new_id = f"{self._view.name}#{collection[-8:]}"
         open_state(self._database, self._view, new_id, collection)
@@ -72,6 +77,9 @@ class Rebuild:
             seconds = time.monotonic() - started
         finally:
             reader.close()
+        if self._skipped:
+            some = ", ".join(self._skipped[:SHOWN]) + (", ..." if len(self._skipped) > SHOWN else "")
+            print(f"left out {len(self._skipped)} records, as the live view did: {some}", file=self._out)
         same_point, differences = self._compare(live["collection"], state)
         documents = self._database[collection].estimated_document_count()
         self.figures = Figures(events, seconds, documents, differences)
@@ -94,11 +102,13 @@ class Rebuild:
     def _build(self, reader: PartitionReader, id: str) -> tuple[ViewState, int]:
         state = self._state(id)
         ends = {source: end for source, end in reader.end_offsets().items() if end}
-        progress, events = state.progress, 0
+        progress, events = state.progress.branch(), 0
+        letters = f"{dead_letter_topic(GROUP)}:0"
+        progress.offsets[letters] = self._live.progress.offsets.get(letters, 0)  # what comes later is yet to be read
         with ThreadPoolExecutor(1, "rebuild") as writing:  # while MongoDB takes a batch, the next one is read
             written: Future[None] | None = None
             while any(progress.offsets.get(source, 0) < end for source, end in ends.items()):
-                projection = Projection(state, Progress(progress.offsets, progress.positions))
+                projection = Projection(state, progress.branch())
                 events += self._gather(reader, projection)
                 if written:
                     written.result()
@@ -116,10 +126,24 @@ class Rebuild:
             count += len(records)
             events += sum(1 for record in records if record.fact is not None)
             for record in records:
-                if record.poison is not None:
-                    raise PoisonRecord(f"{record.source} offset {record.offset}: {record.poison}")
-                projection.apply(record)
+                projection.apply(self._judged(record, projection.progress))
         return events
+
+    def _judged(self, record: Incoming, progress: Progress) -> Incoming:
+        """The record with the fate it has in the live view: set aside, dropped, or none."""
+        live = self._live.progress
+        if not (live.aside or live.dropped or record.poison) or not progress.is_news(record):
+            return record
+        origin = origin_of(record)
+        if origin in live.dropped:
+            self._skipped.append(f"{record.source}@{record.offset} (dropped)")
+            return replace(record, fate="dropped")
+        if origin in live.aside or progress.must_wait(record):
+            self._skipped.append(f"{record.source}@{record.offset} (set aside)")
+            return replace(record, fate="waits")
+        if record.poison is not None:
+            raise PoisonRecord(f"{record.source}@{record.offset}: {record.poison}; the live view has not set it aside")
+        return record
 
     def _progress_line(self, progress: Progress, ends: Mapping[str, int]) -> None:
         if self._out.isatty():
@@ -134,7 +158,8 @@ class Rebuild:
     def _compare(self, live_collection: str, new: ViewState) -> tuple[bool, int | None]:
         """Whether both are at the same point, and then how many documents differ."""
         live = self._state(self._live_id)
-        if self._reached(live) != self._reached(new):
+        skipped = [(state.progress.aside.keys(), state.progress.dropped) for state in (live, new)]
+        if self._reached(live) != self._reached(new) or skipped[0] != skipped[1]:
             return False, None
         pairs = _side_by_side(
             self._database[live_collection].find().sort("_id"), self._database[new.collection].find().sort("_id")

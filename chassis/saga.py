@@ -327,6 +327,10 @@ class SagaRunner:
             self._progress = progress
         return self._progress.progress.offsets
 
+    def progress(self, topic: str) -> Sequence[Progress]:
+        assert self._progress is not None, "offsets() first"
+        return [self._progress.progress]
+
     def process(self, records: Sequence[Incoming]) -> None:
         assert self._progress is not None, "offsets() first"
         after = self._progress.branch()
@@ -409,6 +413,7 @@ class SagaRunner:
             ReplicaRow(WAITING, str(id), None if limit is None else msgspec.json.encode(WaitingRow(id, limit)))
             for id, limit in turn.limits.items()
         ]
+        rows += self._progress.skipped(after)
         try:
             self._store.commit(Transaction(events=turn.events, rows=rows, positions=self._progress.changes(after)))
         except Conflict as error:

@@ -574,8 +574,11 @@ class Writer:
 
     # -- replicas
 
-    def learn(self, facts: Sequence[Any], positions: dict[str, int]) -> None:
-        """Feed the replicas with facts and save the positions consumed, in one transaction.  Raises Conflict."""
+    def learn(self, facts: Sequence[Any], positions: dict[str, int], skipped: Sequence[ReplicaRow] = ()) -> None:
+        """Feed the replicas with facts and save the positions consumed, in one transaction.  Raises Conflict.
+
+        `skipped` are rows about records that were set aside: they belong to the positions.
+        """
         rows: dict[tuple[str, str], ReplicaRow] = {}
         for fact in facts:
             for replica in self.service.replicas:
@@ -588,11 +591,12 @@ class Writer:
                     row = feed(None if body is None else decode(replica.row, body), fact)
                     rows[replica.name, key] = ReplicaRow(replica.name, key, None if row is None else encode(row))
         if not rows:
-            if positions:
-                self.store.commit(Transaction(positions=positions))
+            if positions or skipped:
+                self.store.commit(Transaction(rows=list(skipped), positions=positions))
             return
         learned = (self.store.position(LEARNED) or 0) + 1
-        self.store.commit(Transaction(rows=list(rows.values()), positions={**positions, LEARNED: learned}))
+        new = [*rows.values(), *skipped]
+        self.store.commit(Transaction(rows=new, positions={**positions, LEARNED: learned}))
         self._stale_rows.extend(rows)
         self._learned = learned
         self._tell(facts)

@@ -6,12 +6,6 @@ from chassis.config import Config
 from chassis.deadletters import DROP, REASON, RESOLVES, read_whole_topic
 from chassis.kafka import Incoming, dead_letter_topic
 
-Origin = tuple[str, int]  # topic, position
-
-
-def _origin(record: Incoming) -> Origin:
-    return record.headers.get("dlq-topic", ""), record.position
-
 
 @dataclass
 class SetAside:
@@ -20,25 +14,10 @@ class SetAside:
     config: Config
     _records: dict[str, list[Incoming]] = field(default_factory=dict)
 
-    def read(self, group: str) -> None:
-        """Read a group's dead letters (again)."""
-        self._records[group] = list(read_whole_topic(self.config, dead_letter_topic(group)))
-
     def _of(self, group: str) -> list[Incoming]:
         if group not in self._records:
-            self.read(group)
+            self._records[group] = list(read_whole_topic(self.config, dead_letter_topic(group)))
         return self._records[group]
-
-    def not_applied(self, group: str, offsets: dict[str, int]) -> set[Origin]:
-        """The events set aside and not applied by a consumer of the group that is at these offsets."""
-        taken = offsets.get(f"{dead_letter_topic(group)}:0", 0)
-        found: set[Origin] = set()
-        for record in self._of(group):
-            if REASON in record.headers:
-                found.add(_origin(record))
-            elif RESOLVES in record.headers and DROP not in record.headers and record.offset < taken:
-                found.discard(_origin(record))
-        return found
 
     def ids(self, group: str) -> set[str]:
         """The ids (of events or commands) that were ever set aside."""

@@ -17,10 +17,10 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from chassis.projector import GROUP, STATES, ViewState, live_id
+from chassis.deadletters import Origin, unreadable_place
+from chassis.projector import STATES, ViewState, live_id
 from chassis.rebuild import content
 from chassis.store import Notification
-from chassis.verify.dead_letters import SetAside
 from chassis.verify.findings import Difference, EventRef
 from chassis.views import Change, EventInfo, View, changed, stored
 from contracts.declare import REGISTRY
@@ -110,10 +110,9 @@ class Views:
     states: dict[str, ViewState]
     documents: Documents
     compared: int
-    aside: dict[str, set[tuple[str, int]]]
 
     @classmethod
-    def read(cls, database: "Database[Document]", views: Sequence[View], letters: SetAside) -> "Views":
+    def read(cls, database: "Database[Document]", views: Sequence[View]) -> "Views":
         """Take the moment.  Views that were never built are left out."""
         with database.client.start_session(snapshot=True) as session:
             states = {view.name: state for view in views if (state := _state(database, view, session))}
@@ -124,19 +123,21 @@ class Views:
                 collection: Collection[Any] = database.get_collection(state.collection, codec_options=raw)
                 live = collection.find(session=session)
                 compared += documents.keep_live(name, live)
-        letters.read(GROUP)
-        aside = {name: letters.not_applied(GROUP, state.progress.offsets) for name, state in states.items()}
-        return cls([view for view in views if view.name in states], states, documents, compared, aside)
-
-    def missing(self, views: Sequence[View]) -> list[str]:
-        return [view.name for view in views if view.name not in self.states]
+        return cls([view for view in views if view.name in states], states, documents, compared)
 
     def includes(self, view: str, event: Notification, source: str) -> bool:
         """Whether a view had taken this event in."""
         state = self.states.get(view)
         if state is None or event.position > state.progress.positions.get(source, 0):
             return False
-        return (source.rpartition(":")[0], event.position) not in self.aside[view]
+        progress = state.progress
+        if not progress.aside and not progress.dropped:
+            return True
+        id = f"{event.aggregate_id}/{event.version}"
+        places = str(event.position), unreadable_place(event.type, id, event.key, event.data)
+        return not any(
+            Origin(source, place) in known for place in places for known in (progress.aside, progress.dropped)
+        )
 
     def take(self, service: str, event: Notification, source: str, fact: Any) -> Iterator[Difference]:
         """Apply an event to the views that had taken it in."""

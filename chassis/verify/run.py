@@ -44,6 +44,7 @@ from contracts.schemas import decode
 PAGE = 1_000
 LOOK_AGAIN_SECONDS = 0.2
 STREAMS = "streams are whole"
+READABLE = "events can be read"
 Document = dict[str, Any]
 
 
@@ -209,7 +210,7 @@ class Verification:
     def _take_views(self) -> None:
         self._models: Views | None = None
         if self._views:
-            self._models = Views.read(self._database, self._views, self._letters)
+            self._models = Views.read(self._database, self._views)
             self.findings.counts["documents compared"] = self._models.compared
 
     def _start_checks(self) -> None:
@@ -255,10 +256,14 @@ class Verification:
             return
         source = self._published[service].source_of(event.key)
         self._published[service].expect(event, source)
-        cls = fact_class(event.type)
-        if cls not in self._wanted:
+        try:
+            cls = fact_class(event.type)
+            if cls not in self._wanted:
+                return
+            fact: Any = decode(cls, event.data)
+        except Exception as error:  # whatever is wrong with stored bytes, it is a difference
+            self._note([Difference(READABLE, f"{service} {event.aggregate_id}", _line(error), _ref(service, event))])
             return
-        fact: Any = decode(cls, event.data)
         if self._models:
             self._note(self._models.take(service, event, source, fact))
         for saga in self._saga_checks:

@@ -18,9 +18,9 @@ from pymongo.database import Database
 from chassis import projector as projector_module
 from chassis import relay as relay_module
 from chassis.catalogue import Catalogue
-from chassis.consumer import Consumer, Fenced
+from chassis.consumer import Consumer, Fenced, Progress
 from chassis.deadletters import DeadLetter, DeadLetters
-from chassis.kafka import PartitionReader, event_headers
+from chassis.kafka import Incoming, PartitionReader, event_headers
 from chassis.projector import GROUP, STATES, Projector, connect
 from chassis.rebuild import Rebuild, content
 from chassis.relay import Relay
@@ -585,7 +585,6 @@ def test_a_parked_key_survives_a_restart_between_any_two_slices(bench: Bench) ->
     assert [letter.value for letter in waiting] == [event.data for event in moves_of_faulty(bench.company)]
 
 
-@pytest.mark.xfail(strict=True, reason="known fault: a replay is applied whatever the view has applied already")
 def test_read_models_made_anew_do_not_count_replays_twice(bench: Bench) -> None:
     """MongoDB is lost: a projector that starts from nothing meets a record both in its place and as a replay."""
     bench.publish()
@@ -601,7 +600,6 @@ def test_read_models_made_anew_do_not_count_replays_twice(bench: Bench) -> None:
     assert bench.clean_run([LEDGER_VIEW, PRODUCTS_VIEW, SALES_BY_PRODUCT]) == whole
 
 
-@pytest.mark.xfail(strict=True, reason="known fault: what a parked key repeats is set aside again")
 def test_repeats_of_a_parked_key_are_not_set_aside_again(bench: Bench) -> None:
     """A relay was killed while a key is parked: its repeats are no news."""
     bench.saving = False
@@ -636,6 +634,81 @@ def test_a_letter_written_just_before_a_crash_parks_its_key(bench: Bench) -> Non
     assert [letter.value for letter in waiting] == [event.data for event in late]
     missing = {f"stock_ledger/{e.aggregate_id}/{e.version}" for e in late if e.type == name}
     assert missing and not missing & set(found)
+
+
+def test_a_crash_between_letter_and_commit_writes_no_second_letter(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.publish()
+    database, views = bench.database(), [failing(LEDGER_VIEW), PRODUCTS_VIEW]
+    letters, late = DeadLetters(bench.kafka.config, GROUP), moves_of_faulty(bench.company)
+    for _ in range(len(late)):  # it dies with each letter anew
+        before = len(letters.waiting())
+        consumer, _projector = bench.consumer(database, views)
+        with monkeypatch.context() as patch:
+            patch.setattr(Progress, "_settle", killed_once_set_aside)
+            with pytest.raises(Killed):
+                step_for_ever(consumer)
+        consumer.close()
+        assert len(letters.waiting()) in (before, before + 1)
+    bench.project(database, views)
+    assert [letter.value for letter in letters.waiting()] == [event.data for event in late]
+    letters.replay(bench.kafka.producer, letters.waiting())
+    mended = [LEDGER_VIEW, PRODUCTS_VIEW]
+    assert bench.project(database, mended) == bench.clean_run(mended)
+
+
+def killed_once_set_aside(_progress: Progress, _record: Incoming) -> bool:
+    raise Killed
+
+
+def test_a_replay_waits_for_earlier_letters_of_its_key(bench: Bench) -> None:
+    """Whatever order an operator chooses, a key's history stays in order."""
+    bench.publish()
+    database, mended = bench.database(), [LEDGER_VIEW, PRODUCTS_VIEW]
+    bench.project(database, [failing(LEDGER_VIEW), PRODUCTS_VIEW])
+    letters = DeadLetters(bench.kafka.config, GROUP)
+    first, *rest = letters.waiting()
+    letters.replay(bench.kafka.producer, rest)
+    bench.project(database, mended)
+    assert [letter.value for letter in letters.waiting()] == [letter.value for letter in (first, *rest)]
+    assert [letter.origin for letter in letters.waiting()] == [letter.origin for letter in (first, *rest)]
+    letters.replay(bench.kafka.producer, letters.waiting())
+    assert bench.project(database, mended) == bench.clean_run(mended)
+    assert letters.waiting() == []
+
+
+def test_a_rebuild_leaves_out_what_the_live_view_left_out(bench: Bench) -> None:
+    """Dropped ones, waiting ones and unreadable ones; what was replayed stands at its place."""
+    for value, headers in POISON.values():
+        bench.kafka.send("inventory.events", str(uuid4()), value, headers)
+    bench.publish()
+    database, views = bench.database(), [LEDGER_VIEW]
+    bench.project(database, [failing(LEDGER_VIEW)])
+    letters = DeadLetters(bench.kafka.config, GROUP)
+    unreadable, faulty = letters.waiting()[: len(POISON)], letters.waiting()[len(POISON) :]
+    letters.drop(bench.kafka.producer, [*unreadable, faulty[0]])
+    letters.replay(bench.kafka.producer, faulty[1:2])
+    live = bench.project(database, views)
+    assert len(letters.waiting()) == len(faulty) - 2
+
+    told = io.StringIO()
+    rebuild = Rebuild(bench.kafka.config, database, LEDGER_VIEW, told)
+    assert rebuild.run()
+    assert rebuild.figures and rebuild.figures.differences == 0
+    left_out = len(POISON) + len(faulty) - 1
+    assert f"left out {left_out} records, as the live view did" in told.getvalue()
+    assert told.getvalue().count("(dropped)") == len(POISON) + 1
+    assert documents(database, views) == live
+
+    # what waited for the live view waits for the rebuilt one
+    letters.replay(bench.kafka.producer, letters.waiting())
+    found = bench.project(database, views)
+    whole = bench.clean_run(views)
+    dropped = next(event for event in moves_of_faulty(bench.company))
+    assert found == whole, "a new view leaves out what was dropped too"
+    assert f"stock_ledger/{dropped.aggregate_id}/{dropped.version}" not in found
+    assert letters.waiting() == []
 
 
 # -- what a killed process leaves in MongoDB --------------------------------------------------------------------------
