@@ -83,8 +83,8 @@ verify: $(READY) ## Recompute everything from the event stores and compare it wi
 
 .PHONY: token
 token: USER := li
-token: $(READY) ## Print a bearer token of a demo user (USER=sato)
-	@settings="$$($(RUN) -m deploy.local env)" && set -a && eval "$$settings" && .venv/bin/salestream token $(USER)
+token: $(READY) ## Sign in as a demo user and print the bearer token, good for ten minutes (USER=sato)
+	@$(RUN) -m deploy.demo.company $(USER)
 
 # -- testing it
 

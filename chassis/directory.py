@@ -20,6 +20,7 @@ import msgspec
 from chassis.auth import ACCESS_SECONDS, LEEWAY_SECONDS, Principal
 from chassis.domain import Reach
 from chassis.service import Replica
+from chassis.store import Notification
 from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
 from contracts.declare import REGISTRY
 from contracts.devices import WipeRequested
@@ -137,6 +138,8 @@ WIPED = Replica("access-wiped-devices", WipedDevice, feeds={WipeRequested: wipe_
 REPLICAS: Sequence[Replica[Any]] = (USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS, WIPED)
 """What every service knows of who may do what (ADR 0015)."""
 
+TOLD = {REGISTRY.event_of(fact).name: fact for replica in REPLICAS for fact in replica.feeds}
+
 
 class Rows(Protocol):
     """A store with replica rows."""
@@ -149,7 +152,7 @@ class Log(Protocol):
 
     def last_position(self) -> int: ...
 
-    def notifications(self, after: int, limit: int) -> Sequence[Any]: ...
+    def notifications(self, after: int, limit: int) -> Sequence[Notification]: ...
 
 
 class Directory:
@@ -174,12 +177,13 @@ class Directory:
 
     # -- hearing of changes
 
-    def catch_up(self, service: str, store: Log) -> None:
+    def catch_up(self, store: Log) -> None:
         """Take in what a service hosted here stored last: its rows follow by way of Kafka, maybe after a restart."""
-        newest = store.last_position()
-        for event in store.notifications(max(0, newest - RECENT), RECENT):
-            if (spec := REGISTRY.events.get(event.type)) is not None and spec.service == service:
-                self.tell([decode(spec.cls, event.data)])
+        self.hear(store.notifications(max(0, store.last_position() - RECENT), RECENT))
+
+    def hear(self, events: Iterable[Notification]) -> None:
+        """Events as a store holds them."""
+        self.tell([decode(TOLD[event.type], event.data) for event in events if event.type in TOLD])
 
     def load(self, store: Rows) -> None:
         """Take over what a service's store holds."""

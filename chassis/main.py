@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("role", choices=ROLES)
     run.add_argument("--service", nargs="*", default=[], metavar="NAME", help="only these services (default: all)")
 
-    token = commands.add_parser("token", help="issue a bearer token for a demo user or given roles")
+    token = commands.add_parser("token", help="issue a test token, taken with TEST_TOKENS=1 only")
     token.add_argument("user", help="a user of deploy/demo_users.toml, or any name together with --roles")
     token.add_argument("--roles", help="roles for a name that is no demo user, e.g. SAL,SUP")
     token.add_argument("--hours", type=float, default=8.0, help="how long it is valid (default 8)")

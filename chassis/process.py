@@ -118,13 +118,13 @@ def run_api(config: Config, only: Collection[str]) -> int:
     process.prepare()
     directory = Directory()
     writers = {
-        s.name: Writer(s, process.store(s.name), max_queue=config.max_queue, tell=directory.tell)
+        s.name: Writer(s, process.store(s.name), max_queue=config.max_queue, listener=directory)
         for s in process.catalogue.services()
     }
     for writer in writers.values():
         directory.load(writer.store)
-    for name, writer in writers.items():
-        directory.catch_up(name, writer.store)
+    for writer in writers.values():
+        directory.catch_up(writer.store)
     database = connect(config) if process.catalogue.views() else None
     pressure = build_pressure(process, writers, database)
     api = build_api(process, writers, database, pressure, directory, slowly=SlowWork(), later=later)

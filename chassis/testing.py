@@ -56,7 +56,7 @@ class InMemoryService:
         self.config = config or Config()
         self.directory = Directory(clock=lambda: self.now)
         self.store = EventStore(service.name, MemoryRecorder())
-        self.writer = Writer(service, self.store, tell=self.directory.tell)
+        self.writer = Writer(service, self.store, listener=self.directory)
         self.now = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
         self._zone = ZoneInfo(zone)
         self._seen = 0

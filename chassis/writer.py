@@ -8,11 +8,11 @@ command can't harm its neighbours.
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -27,6 +27,7 @@ from chassis.store import (
     Conflict,
     EventStore,
     Meta,
+    Notification,
     Recorded,
     ReplicaRow,
     Transaction,
@@ -340,6 +341,14 @@ def _wants_snapshot(aggregate: Aggregate) -> bool:
     return every > 0 and aggregate.version // every > (aggregate.version - len(aggregate.pending)) // every
 
 
+class Listener(Protocol):
+    """Who is told, before any answer, what a writer stores, learns, or finds stored by another process."""
+
+    def tell(self, facts: Iterable[Any]) -> None: ...
+
+    def hear(self, events: Iterable[Notification]) -> None: ...
+
+
 class Writer:
     """The single writer of one service.  `start()` runs it in a thread of its own (a greenlet under eventlet)."""
 
@@ -349,11 +358,11 @@ class Writer:
         store: EventStore,
         *,
         max_queue: int = 2_000,
-        tell: Callable[[Iterable[Any]], None] = lambda facts: None,
+        listener: Listener | None = None,
     ) -> None:
         self.service = service
         self.store = store
-        self._tell = tell  # the facts just stored or learned, before anybody is answered
+        self._listener = listener
         self._cache = AggregateCache()
         self._rows = RowCache(store)
         self._seen, self._learned = store.newest(LEARNED)
@@ -454,6 +463,8 @@ class Writer:
             self._cache.clear()
         else:
             self._cache.evict(event.aggregate_id for event in others)
+            if self._listener is not None:
+                self._listener.hear(others)
         self._seen = newest
 
     def _commit(self, transaction: Transaction) -> list[int]:
@@ -500,8 +511,9 @@ class Writer:
         return True
 
     def _settle(self, batch: Batch, positions: list[int]) -> None:
-        for facts in batch.recorded.values():
-            self._tell(facts)
+        if self._listener is not None:
+            for facts in batch.recorded.values():
+                self._listener.tell(facts)
         for request, refusal in batch.refusals:
             self._fail(request, refusal)
         where = {
@@ -599,7 +611,8 @@ class Writer:
         self.store.commit(Transaction(rows=new, positions={**positions, LEARNED: learned}))
         self._stale_rows.extend(rows)
         self._learned = learned
-        self._tell(facts)
+        if self._listener is not None:
+            self._listener.tell(facts)
 
 
 def _new_ids(requests: Sequence[Request]) -> list[UUID]:

@@ -21,12 +21,11 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from rich.console import Console
 
-from chassis.auth import issue
 from chassis.config import Config, ConfigError
-from chassis.demo_users import demo_user
 from deploy.demo import cdnow, report
 from deploy.demo.check import Views, check, found_total, total
 from deploy.demo.client import Client
+from deploy.demo.company import DemoCompany
 from deploy.demo.errors import DemoError
 from deploy.demo.progress import Bars
 from deploy.demo.replay import Replay, Run
@@ -34,7 +33,6 @@ from deploy.devstack.__main__ import print_started
 from deploy.devstack.errors import DevstackError
 from deploy.local import LocalSystem
 
-TOKEN_SECONDS = 4 * 3600
 LEAST_SECONDS, SECONDS_AN_ORDER = 120.0, 0.15
 HINT_SECONDS, HINT_AGAIN_SECONDS = 10.0, 60.0
 
@@ -88,6 +86,7 @@ class Demo:
     def __init__(self, system: LocalSystem, console: Console, purchases: list[cdnow.Purchase]) -> None:
         self._system = system
         self._console = console
+        self._company = DemoCompany(system)
         self._config = Config.from_env({**os.environ, **system.settings()})
         self._run = Run(f"cdnow-{datetime.now(self._config.zone):%Y%m%d-%H%M%S}", purchases)
         self._database = MongoClient[dict[str, object]](self._config.mongodb_uri, tz_aware=True)[
@@ -131,8 +130,7 @@ class Demo:
             return report.Measured(time.monotonic() - begun, watch.memory)
 
     def _connect(self, name: str, stop: threading.Event) -> Client:
-        token = issue(self._config, demo_user(name), seconds=TOKEN_SECONDS)
-        return Client(self._system.api.own_address, name, token, stop)
+        return Client(self._system.api.own_address, name, self._company.sign_in(name).token, stop)
 
     def _where_they_are(self) -> str:
         """For a run that failed: the statuses of its orders, and the processes with their logs."""

@@ -77,15 +77,15 @@ class Client:
     command, so that the service which carries it out knows of that.  Queries ask for what is there now.
     """
 
-    def __init__(self, address: str, name: str, token: str, stop: Event) -> None:
+    def __init__(self, address: str, name: str, token: Callable[[], str], stop: Event) -> None:
         self.name = name
+        self._token = token
         self.seen = ""
         self._address = address
         self._stop = stop
         self._http = httpx.Client(
             base_url=address,
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=5.0),
-            headers={"Authorization": f"Bearer {token}"},
             trust_env=False,
         )
 
@@ -119,7 +119,7 @@ class Client:
         return [answers[index] for index in range(len(items))]
 
     def _once(self, method: str, path: str, **content: Any) -> Answer:
-        headers = content.pop("headers", {})
+        headers = {"Authorization": f"Bearer {self._token()}", **content.pop("headers", {})}
         if method != "GET" and self.seen:
             headers = {**headers, HEADER: self.seen}
         response = self._http.request(method, path, headers=headers, **content)

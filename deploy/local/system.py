@@ -95,7 +95,6 @@ class LocalSystem:
             "DATA_DIR": str(self.home / "stores"),
             "TOKEN_KEY_DIR": str(self.home / "keys"),
             "MAILBOX_DIR": str(self.home / "mailbox"),
-            "TEST_TOKENS": "1",  # what `salestream token` issues: a system on one's own machine has its demo users
             "HTTP_ADDRESS": f"{HOST}:{self.api.port}",
             "HEALTH_ADDRESS": f"{HOST}:{self.worker.port}",
         }
@@ -133,4 +132,5 @@ class LocalSystem:
         if wipe:
             for folder in ("stores", "keys", "mailbox", "api", "worker"):
                 shutil.rmtree(self.home / folder, ignore_errors=True)
-            (self.home / "event-store").unlink(missing_ok=True)
+            for name in ("event-store", "people.json"):
+                (self.home / name).unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from chassis.auth import Principal, TokenVerifier
 from chassis.config import Config
 from chassis.directory import Directory
 from chassis.testing import InMemoryService
+from chassis.writer import Writer
 from contracts.access import (
     AddDepartment,
     AddMachine,
@@ -831,7 +832,7 @@ def test_a_process_that_starts_again_knows_what_was_stored_last(office: Office) 
     office.kit.do(SignOut(session_id=mine.session_id), mine)
     again = Directory(clock=lambda: office.kit.now)
     again.load(office.kit.store)
-    again.catch_up("access", office.kit.store)
+    again.catch_up(office.kit.store)
     with pytest.raises(Refused):
         again.admit(mine)
     again.admit(office.admin).require("accounts")
@@ -844,3 +845,13 @@ def test_older_news_never_replace_newer_ones(office: Office) -> None:
     office.kit.do(RemoveRoleMember(role="SAL", user_id=id), office.admin)
     office.kit.directory.tell(facts)
     assert not office.kit.directory.admit(by).may("orders.edit")
+
+
+def test_what_another_process_stores_is_known_with_the_next_command(office: Office) -> None:
+    """Two processes on one store, such as the command line beside the api: nobody waits for Kafka."""
+    neighbour = Directory(clock=lambda: office.kit.now)
+    writer = Writer(SERVICE, office.kit.store, listener=neighbour)
+    id, login = office.user("SAL")
+    by = office.principal(office.sign_in(login, NEW))
+    writer.execute([office.kit.request(ReviewRights(user_id=id), office.admin)])
+    neighbour.admit(by).require("orders.edit")

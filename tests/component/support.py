@@ -41,7 +41,7 @@ PORTS = (
     "SALESTREAM_PORT",
     "SALESTREAM_WORKER_PORT",
 )
-OURS = ("DEVSTACK_", "KAFKA_", "MONGODB_", "POSTGRES_", "SALESTREAM_", "TOKEN_", "TOPIC_")
+OURS = ("DEVSTACK_", "KAFKA_", "MONGODB_", "POSTGRES_", "SALESTREAM_", "TEST_", "TOKEN_", "TOPIC_")
 OTHER = ("EVENT_STORE", "DATA_DIR", "HTTP_ADDRESS", "HEALTH_ADDRESS", "TIME_ZONE", "MAX_BODY_BYTES", "MAX_QUEUE")
 CACHE = ("DEVSTACK_CACHE", "DEVSTACK_MAVEN_URL", "DEVSTACK_TIMEOUT")
 JSON = "application/json"
@@ -71,7 +71,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         if name in CACHE or not (name.startswith(OURS) or name in OTHER)
     }
     ports = {name: str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
-    return inherited | ports | {"DEVSTACK_DIR": str(folder)} | more
+    return inherited | ports | {"DEVSTACK_DIR": str(folder), "TEST_TOKENS": "1"} | more
 
 
 def processes_below(folder: Path) -> list[psutil.Process]:

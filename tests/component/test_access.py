@@ -7,7 +7,7 @@ import io
 import statistics
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from PIL import Image
 
 from chassis.consistency import HEADER
 from chassis.kafka import Incoming
-from component.support import Company, KafkaBench, add_product, config_of, problem_of, unique, until
+from component.support import Company, KafkaBench, add_product, config_of, eventually, problem_of, unique, until
+from contracts.permissions import RIGHTS
 from deploy.local.system import LocalSystem
 from services.access.administration import make_administrator
 from services.access.messages import Mailbox
@@ -189,6 +190,53 @@ def test_ACC_07_SEC_29_the_tokens_of_a_lost_phone_are_void_when_its_wipe_is_conf
     assert phone.contact()["wipe"] is True
     assert not phone.folder.exists()
     assert admin.do("GET", path)["status"] == "WIPED"
+
+
+def test_ACC_50_ACC_54_SEC_30_the_administrator_enters_everything_others_what_their_post_has(
+    company: Company, admin: Caller
+) -> None:
+    everything = {entry["name"] for entry in admin.do("GET", "/me")["menu"]}
+    assert set(admin.do("GET", "/me")["rights"]) == set(RIGHTS) - {"system"}
+    for entry in admin.do("GET", "/me")["menu"]:
+        if entry["path"] != "/settings/sales-process":  # nobody may have set it yet
+            admin.do("GET", entry["path"])
+    menus = {}
+    for role in ("SAL", "WHS", "FIN"):
+        caller = accept(company, issue(admin, role), DEFAULT)
+        me = caller.do("GET", "/me")
+        menus[role] = frozenset(entry["name"] for entry in me["menu"])
+        assert menus[role] < everything
+        assert all(entry["system"] == "business" for entry in me["menu"]), "the platform is for administrators"
+        for path in ("/users", "/roles", "/devices", "/reports/security"):
+            caller.refused("FORBIDDEN", "GET", path)
+    assert len(set(menus.values())) == len(menus), "different posts have different menus"
+
+
+def test_ACC_11_SEC_12_colleagues_see_ones_new_data(company: Company, admin: Caller) -> None:
+    na, other = (accept(company, issue(admin, "SAL"), DEFAULT) for _ in range(2))
+    email = f"{uuid.uuid4().hex[:8]}@example.com"
+    body = {"name": "Li Na", "email": email, "phone": "13811112222"}
+    na.do("PATCH", f"/users/{na.user_id}/personal-data", body)
+    row = other.do("GET", f"/colleagues/{na.user_id}")
+    assert (row["name"], row["email"], row["phone"]) == ("Li Na", email, "13811112222")
+    assert other.refused("FORBIDDEN", "PATCH", f"/users/{na.user_id}/personal-data", body)["field"] == "user_id"
+
+
+def test_SEC_20_SEC_22_the_review_list_and_the_weeks_figures(company: Company, admin: Caller) -> None:
+    login = issue(admin, "SAL")
+    Caller(company).refused("UNAUTHENTICATED", "POST", "/sessions", {"name": login, "password": "Wrong#2026"})
+    [row] = admin.do("GET", f"/users?login={login}")["items"]
+    assert (row["roles"], row["second_factor"], row["last_sign_in"]) == (["SAL"], "", None)
+    assert row["id"] in {due["id"] for due in admin.do("GET", f"/users?login={login}&second_factor=")["items"]}
+    admin.do("POST", f"/users/{row['id']}/review")
+    reviewed = admin.do("GET", f"/users/{row['id']}")
+    assert date.fromisoformat(reviewed["next_review"]) - date.fromisoformat(reviewed["reviewed_on"]) == timedelta(90)
+
+    def counted() -> None:
+        week = admin.do("GET", "/reports/security")["items"][0]
+        assert week["failed_sign_ins"] >= 1 and week["sign_ins"] >= 1
+
+    eventually(counted)
 
 
 def test_SEC_19_what_is_taken_away_is_gone_at_the_next_request(company: Company, admin: Caller) -> None:

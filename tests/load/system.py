@@ -59,7 +59,7 @@ class Bench:
         # Below the range from which the kernel takes the ports of outgoing connections.
         ports = random.sample([port for port in range(20_000, 32_000, 13) if is_free(port)], len(PORTS))
         own = {name: str(port) for name, port in zip(PORTS, ports, strict=True)}
-        self.env = {**os.environ, **own, "DEVSTACK_DIR": str(home)}
+        self.env = {**os.environ, **own, "DEVSTACK_DIR": str(home), "TEST_TOKENS": "1"}
         self.system = LocalSystem.from_env(self.env)
 
     def config(self, **more: str) -> Config:

@@ -1,0 +1,149 @@
+"""The demonstration company in a running system: its departments and people, and their sign-ins.
+
+`python -m deploy.demo.company wang` (make token USER=wang) prints a bearer token of one of them.  Whoever is missing is
+given an account first, as `deploy/demo_users.toml` says.  Passwords are drawn for each installation and kept in its
+folder.
+"""
+
+import json
+import secrets
+import sys
+import time
+import tomllib
+from typing import Any
+
+import httpx
+
+from chassis.config import Config, ConfigError
+from chassis.consistency import HEADER
+from chassis.demo_users import USERS_FILE
+from deploy.demo.errors import DemoError
+from deploy.devstack.errors import DevstackError
+from deploy.local import LocalSystem
+from services.access.administration import make_administrator
+
+RENEW_BEFORE_SECONDS = 120
+ANSWER_SECONDS = 60.0
+
+
+def new_password() -> str:
+    """A password of all four classes."""
+    return f"{secrets.token_urlsafe(12)}-Aa1"
+
+
+class SignedIn:
+    """One person's sign-in, renewed before its token ends."""
+
+    def __init__(self, http: httpx.Client, told: dict[str, Any]) -> None:
+        self._http = http
+        self._told = told
+        self._ends = time.monotonic() + told["expires_in"]
+
+    @property
+    def user_id(self) -> str:
+        return str(self._told["user_id"])
+
+    def token(self) -> str:
+        """A token that holds for two minutes at least."""
+        if time.monotonic() > self._ends - RENEW_BEFORE_SECONDS:
+            body = {"refresh_token": self._told["refresh_token"]}
+            self._told = done(self._http.post(f"/sessions/{self._told['id']}/refresh", json=body))
+            self._ends = time.monotonic() + self._told["expires_in"]
+        return str(self._told["access_token"])
+
+    def send(self, method: str, path: str, body: Any = None, seen: str = "") -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token()}", **({HEADER: seen} if seen else {})}
+        return self._http.request(method, path, json=body, headers=headers)
+
+
+def done(answer: httpx.Response) -> dict[str, Any]:
+    """The body of what was accepted.  Raises DemoError."""
+    body: dict[str, Any] = answer.json()
+    if answer.status_code >= 400:
+        raise DemoError(f"{answer.request.method} {answer.request.url.path}: {body.get('code')} {body.get('detail')}")
+    return body
+
+
+class DemoCompany:
+    """The people of one system."""
+
+    def __init__(self, system: LocalSystem) -> None:
+        self._config = Config.from_env(system.settings())
+        self._file = system.home / "people.json"
+        self._http = httpx.Client(base_url=system.api.own_address, timeout=ANSWER_SECONDS, trust_env=False)
+        self._people: dict[str, dict[str, Any]] = tomllib.loads(USERS_FILE.read_text())["users"]
+
+    def sign_in(self, name: str) -> SignedIn:
+        """Sign in as one of the people.  Raises DemoError for somebody else."""
+        if name not in self._people:
+            raise DemoError(f"no demo user {name!r}; there are {', '.join(self._people)}")
+        if not self._file.exists():
+            self._found()
+        return self._enter(name, json.loads(self._file.read_text())[name])
+
+    def _enter(self, name: str, password: str) -> SignedIn:
+        return SignedIn(self._http, done(self._http.post("/sessions", json={"name": name, "password": password})))
+
+    # -- founding
+
+    def _found(self) -> None:
+        """Give everybody an account and a password of their own.  What an earlier attempt has done is found again."""
+        passwords = {name: new_password() for name in self._people}
+        admin = self._accept("admin", make_administrator(self._config, "admin"), passwords["admin"])
+        departments = {
+            name: str(done(admin.send("POST", "/departments", {"name": name}))["id"])
+            for name in sorted({str(person["department"]) for person in self._people.values()})
+        }
+        ids: dict[str, str] = {"admin": admin.user_id}
+        while missing := [name for name in self._people if name not in ids]:
+            for name in missing:
+                person = self._people[name]
+                if (leader := person.get("superior")) is None or leader in ids:
+                    about = {
+                        "login": name,
+                        "name": name,
+                        "email": f"{name}@example.com",
+                        "roles": person["roles"],
+                        "department_id": departments[person["department"]],
+                        **({"superior_id": ids[leader]} if leader else {}),
+                    }
+                    ids[name] = self._issue(admin, about, passwords[name])
+        done(admin.send("PATCH", f"/users/{ids['admin']}", {"department_id": departments["Management"]}))
+        self._file.touch(mode=0o600)
+        self._file.write_text(json.dumps(passwords))
+
+    def _issue(self, admin: SignedIn, about: dict[str, Any], password: str) -> str:
+        """An account with its final password; returns the user's id."""
+        name, default = str(about["login"]), new_password()
+        body = {**about, "default_password": default}
+        answer = admin.send("POST", "/users", body)
+        if answer.json().get("code") == "DUPLICATE":  # an earlier attempt came this far
+            found = done(admin.send("GET", f"/users?login={name}"))["items"]
+            done(admin.send("POST", f"/users/{found[0]['id']}/default-password", {"default_password": default}))
+        else:
+            done(answer)
+        return self._accept(name, default, password).user_id
+
+    def _accept(self, name: str, default: str, password: str) -> SignedIn:
+        """Change the default password and sign in with the new one, as everybody must (SEC-02)."""
+        first = self._enter(name, default)
+        body = {"old_password": default, "new_password": password}
+        done(first.send("POST", f"/users/{first.user_id}/password", body))
+        return self._enter(name, password)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    names = sys.argv[1:] if arguments is None else arguments
+    try:
+        print(DemoCompany(LocalSystem.from_env()).sign_in(names[0] if names else "li").token())
+    except (DemoError, DevstackError, ConfigError) as error:
+        print(f"salestream: {error}", file=sys.stderr)
+        return 1
+    except httpx.TransportError as error:
+        print(f"salestream: the system does not answer, start it with `make up`: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
