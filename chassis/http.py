@@ -73,10 +73,14 @@ def _rule(provider: "RouteEntrypoint") -> Rule:
 class _App(WsgiApp):  # type: ignore[misc]
     """Answers unknown addresses and unreadable requests with problems too."""
 
+    def __init__(self, server: Any) -> None:
+        super().__init__(server)
+        self._adapter = self.url_map.bind("salestream")  # routes name no host, so one adapter serves all requests
+
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         try:
             request = WerkzeugRequest(environ)
-            provider, values = self.url_map.bind_to_environ(environ).match()
+            provider, values = self._adapter.match(request.path, request.method)
             request.path_values = values  # type: ignore[attr-defined]
             response = provider.handle_request(request)
         except HTTPException:
@@ -134,7 +138,8 @@ def _from_werkzeug(request: WerkzeugRequest, max_body: int) -> HttpRequest:
         return data
 
     path: Mapping[str, str] = request.path_values  # type: ignore[attr-defined]
-    return HttpRequest(headers, path, {name: request.args.getlist(name) for name in request.args}, body)
+    query = {name: request.args.getlist(name) for name in request.args} if environ.get("QUERY_STRING") else {}
+    return HttpRequest(headers, path, query, body)
 
 
 def _to_werkzeug(response: HttpResponse) -> Response:
