@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from sys import intern
 from typing import Any, Protocol
 from uuid import UUID
@@ -28,7 +29,7 @@ from contracts.errors import Refused
 from contracts.permissions import ROLES, DataScope, first_rights
 from contracts.schemas import decode
 
-VOID = Refused("UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="Authorization")
+void = partial(Refused, "UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="Authorization")
 RECENT = 2_000  # events: far more than are on their way to Kafka while it can be reached
 TOKENS_LIVE = timedelta(seconds=ACCESS_SECONDS + 2 * LEEWAY_SECONDS)
 
@@ -255,12 +256,12 @@ class Directory:
         if claimed.user_id is None:
             return claimed
         if claimed.session_id in self._ended or claimed.device_id in self._wiped:
-            raise VOID
+            raise void()
         if claimed.machine:
             return self._admit_machine(claimed)
         user = self._users.get(claimed.user_id)
         if user is None or not user.active or (claimed.session_id is not None and user.epoch != claimed.epoch):
-            raise VOID
+            raise void()
         roles = frozenset(user.roles)
         scopes = self._scopes_of(user.roles)
         reach = self._reach_of(user)
@@ -272,7 +273,7 @@ class Directory:
         assert claimed.user_id is not None
         machine = self._machines.get(claimed.user_id)
         if machine is None or not machine.active or machine.epoch != claimed.epoch:
-            raise VOID
+            raise void()
         scopes = {right: frozenset({scope}) for right, scope in machine.scopes.items()}
         return replace(claimed, name=machine.name, roles=frozenset(), scopes=scopes)
 

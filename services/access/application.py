@@ -45,8 +45,6 @@ from contracts.errors import Refused
 from services.access import preparation as prepare
 from services.access.domain.roles import Department, Machine, Role, role_id
 from services.access.domain.sessions import (
-    ENDED,
-    NEEDS_CHALLENGE,
     SETTINGS_ID,
     AccessSettings,
     Attempts,
@@ -54,6 +52,8 @@ from services.access.domain.sessions import (
     PasswordReset,
     Session,
     attempts_id,
+    ended,
+    needs_challenge,
 )
 from services.access.domain.users import (
     ADMINISTRATOR,
@@ -276,7 +276,7 @@ def sign_in(command: SignIn, work: Work) -> Aggregate:
     attempts.require_open(now)
     settings = _settings(work)
     if facts.answered.challenge_id is None and settings.needs_challenge(attempts.failures):
-        raise NEEDS_CHALLENGE  # another sign-in failed a moment ago
+        raise needs_challenge()  # another sign-in failed a moment ago
     if not (facts.right and user and facts.user and user.password_hash == facts.user.password_hash):
         attempts.fail(user.id if user else None, "PASSWORD", now)
         return attempts
@@ -300,7 +300,7 @@ def prove_identity(command: ProveIdentity, work: Work) -> Session:
     attempts.require_open(now)
     in_time = session.code_until is not None and now < session.code_until
     if session.status != "PROOF" or not in_time or user.state.epoch != session.epoch:
-        raise ENDED
+        raise ended()
     if _is_proved(session, user, facts, work):
         attempts.forget()
         session.open(user, facts.tokens.mark, session.device_id, now)
@@ -320,7 +320,7 @@ def _is_proved(session: Session, user: User, facts: prepare.ProofFacts, work: Wo
 def refresh_session(command: RefreshSession, work: Work) -> Session:
     session = work.get(Session, command.session_id, what="session", field="session_id")
     if session.status != "OPEN":
-        raise ENDED
+        raise ended()
     user = _user(work, session.user.user_id)
     if user.state.epoch != session.epoch:
         session.end("EXPIRED", user.person, work.context.now)

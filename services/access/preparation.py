@@ -7,6 +7,7 @@ import base64
 import secrets
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -39,16 +40,16 @@ from services.access import vault
 from services.access.domain.roles import Machine
 from services.access.domain.sessions import (
     CODE_LIVES,
-    ENDED,
-    NEEDS_CHALLENGE,
     SETTINGS_ID,
-    WRONG,
-    WRONG_CHALLENGE,
-    WRONG_CODE,
     AccessSettings,
     Attempts,
     Session,
     attempts_id,
+    ended,
+    needs_challenge,
+    wrong,
+    wrong_challenge,
+    wrong_code,
 )
 from services.access.domain.users import Factor, User, check_password, login_index_id
 from services.access.messages import Message, messenger
@@ -59,7 +60,7 @@ STEPS_OFF = 1  # how many time steps an authenticator's clock may be off
 CHALLENGE_CHARACTERS = "2346789"  # nothing that looks like something else
 CHALLENGE_LENGTH = 5
 GONE = ""  # what a secret is replaced by before the command goes on
-WRONG_SECRET = Refused("UNAUTHENTICATED", "The machine account or its secret is wrong.", field="secret")
+wrong_secret = partial(Refused, "UNAUTHENTICATED", "The machine account or its secret is wrong.", field="secret")
 
 
 # -- what several commands need
@@ -153,7 +154,7 @@ def answered(challenge: str | None, answer: str, around: Surroundings) -> Answer
     try:
         challenge_id, ends = UUID(id), int(until)
     except ValueError as error:
-        raise WRONG_CHALLENGE from error
+        raise wrong_challenge() from error
     if around.now.timestamp() > ends:
         raise Refused("VALIDATION", "challenge: it has expired, draw another one.", field="challenge")
     return Answered(challenge_id, same(_proof(challenge_id, ends, answer, around), proof))
@@ -199,7 +200,7 @@ def check_sign_in(command: SignIn, around: Surroundings) -> Prepared:
     attempts = attempts_of(user.id if user else None, command.name, around)
     attempts.require_open(around.now)
     if said.challenge_id is None and settings_of(around).needs_challenge(attempts.failures):
-        raise NEEDS_CHALLENGE
+        raise needs_challenge()
     looked_at = said.challenge_id is None or said.right
     right = looked_at and around.slowly(vault.matches, command.password, user.password_hash if user else "")
     code = vault.new_code()
@@ -217,7 +218,7 @@ def require_not_wiped(device_id: UUID | None, around: Surroundings) -> None:
 def tell_sign_in(body: dict[str, Any], facts: SignInFacts, around: Surroundings) -> dict[str, Any]:
     match body["outcome"]:
         case "WRONG_CHALLENGE":
-            raise WRONG_CHALLENGE
+            raise wrong_challenge()
         case "PROOF":
             assert facts.user is not None
             if body["method"] != "TOTP":
@@ -231,7 +232,7 @@ def tell_sign_in(body: dict[str, Any], facts: SignInFacts, around: Surroundings)
         case "OPEN":
             return hand_out(body, facts.tokens, around)
         case _:
-            raise WRONG
+            raise wrong()
 
 
 def hand_out(body: dict[str, Any], tokens: Tokens, around: Surroundings) -> dict[str, Any]:
@@ -271,7 +272,7 @@ def check_proof(command: ProveIdentity, around: Surroundings) -> Prepared:
     session = around.records.load(Session, command.session_id)
     user = session and session.user.user_id and around.records.load(User, session.user.user_id)
     if not session or not user:
-        raise ENDED
+        raise ended()
     keys = Vault.of(around.config)
     facts = ProofFacts(
         code_mark=keys.mark("proof", str(session.id), command.code),
@@ -284,7 +285,7 @@ def check_proof(command: ProveIdentity, around: Surroundings) -> Prepared:
 
 def tell_proof(body: dict[str, Any], facts: ProofFacts, around: Surroundings) -> dict[str, Any]:
     if body["outcome"] != "OPEN":
-        raise WRONG_CODE
+        raise wrong_code()
     return hand_out(body, facts.tokens, around)
 
 
@@ -307,7 +308,7 @@ def check_refresh(command: RefreshSession, around: Surroundings) -> Prepared:
 
 def tell_refresh(body: dict[str, Any], facts: RefreshFacts, around: Surroundings) -> dict[str, Any]:
     if body["outcome"] != "OPEN":
-        raise ENDED
+        raise ended()
     return hand_out(body, facts.tokens, around)
 
 
@@ -340,7 +341,7 @@ class Registration:
 def check_registration(command: RegisterUser, around: Surroundings) -> Prepared:
     said = answered(command.challenge, command.challenge_answer, around)
     if said.challenge_id is None and settings_of(around).challenge != "NEVER":
-        raise NEEDS_CHALLENGE
+        raise needs_challenge()
     check_password(command.password, "password")
     made = around.slowly(vault.hash_password, command.password)
     command = replace(command, password=GONE, challenge=None, challenge_answer="")
@@ -349,7 +350,7 @@ def check_registration(command: RegisterUser, around: Surroundings) -> Prepared:
 
 def tell_registration(body: dict[str, Any], _: Registration, __: Surroundings) -> dict[str, Any]:
     if body.get("outcome") == "WRONG_CHALLENGE":
-        raise WRONG_CHALLENGE
+        raise wrong_challenge()
     return body
 
 
@@ -378,7 +379,7 @@ def check_change(command: ChangePassword, around: Surroundings) -> Prepared:
 
 def tell_password(body: dict[str, Any], _: PasswordCheck, __: Surroundings) -> dict[str, Any]:
     if body.pop("outcome", None) == "WRONG":
-        raise WRONG
+        raise wrong()
     return body
 
 
@@ -395,7 +396,7 @@ class ResetFacts:
 def check_reset_request(command: RequestPasswordReset, around: Surroundings) -> Prepared:
     said = answered(command.challenge, command.challenge_answer, around)
     if said.challenge_id is None and settings_of(around).challenge == "ALWAYS":
-        raise NEEDS_CHALLENGE
+        raise needs_challenge()
     code = vault.new_code()
     mark = Vault.of(around.config).mark("reset", str(command.reset_id), code)
     facts = ResetFacts(user_named(command.name, around), said, code, mark)
@@ -405,7 +406,7 @@ def check_reset_request(command: RequestPasswordReset, around: Surroundings) -> 
 def send_reset(body: dict[str, Any], facts: ResetFacts, around: Surroundings) -> dict[str, Any]:
     """The answer is the same whether there is such an account, and whether a code was sent."""
     if body.get("outcome") == "WRONG_CHALLENGE":
-        raise WRONG_CHALLENGE
+        raise wrong_challenge()
     user = facts.user
     if body.get("sent") and user is not None and (user.state.email or user.state.phone):
         send_code(facts.code, user.contact_method(), user, around)
@@ -429,7 +430,7 @@ def check_reset(command: ResetPassword, around: Surroundings) -> Prepared:
 
 def tell_reset(body: dict[str, Any], _: ResetCheck, __: Surroundings) -> dict[str, Any]:
     if body["outcome"] != "RIGHT":
-        raise WRONG_CODE
+        raise wrong_code()
     return {"id": body["id"], "version": body["version"]}
 
 
@@ -465,7 +466,7 @@ def check_enrolment(command: EnrolSecondFactor, around: Surroundings) -> Prepare
 def tell_enrolment(body: dict[str, Any], facts: FactorFacts, around: Surroundings) -> dict[str, Any]:
     """For an authenticator app its key, told once; else a code is sent."""
     if body.get("outcome") == "WRONG":
-        raise WRONG
+        raise wrong()
     if facts.factor.method == "TOTP":
         uri = pyotp.TOTP(facts.key).provisioning_uri(name=facts.user.state.login, issuer_name="Salestream")
         return {**body, "key": facts.key, "uri": uri}
@@ -499,7 +500,7 @@ def check_confirmation(command: ConfirmSecondFactor, around: Surroundings) -> Pr
 
 def tell_confirmation(body: dict[str, Any], facts: Confirmation, _: Surroundings) -> dict[str, Any]:
     if body.get("outcome") == "WRONG":
-        raise WRONG_CODE
+        raise wrong_code()
     return {**body, "recovery_codes": list(facts.recovery_codes)}
 
 
@@ -534,7 +535,7 @@ def check_machine(command: GetMachineToken, around: Surroundings) -> Prepared:
     machine = around.records.load(Machine, command.machine_id)
     mark = _machine_mark(command.machine_id, command.secret, around)
     if machine is None or not same(mark, machine.mark):
-        raise WRONG_SECRET
+        raise wrong_secret()
     return Prepared(replace(command, secret=GONE))
 
 

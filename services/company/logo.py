@@ -4,6 +4,7 @@ import base64
 import binascii
 import io
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -16,7 +17,7 @@ SIZE = (200, 200)
 KINDS = ("PNG", "JPEG")
 MOST_PIXELS = 25_000_000
 
-NO_PICTURE = Refused("FILE_TYPE", "image: must be a PNG or JPG picture in base64.", field="image")
+no_picture = partial(Refused, "FILE_TYPE", "image: must be a PNG or JPG picture in base64.", field="image")
 
 
 def scale(data: bytes) -> tuple[bytes, tuple[int, int]]:
@@ -31,7 +32,7 @@ def scale(data: bytes) -> tuple[bytes, tuple[int, int]]:
                 raise Refused("TOO_LARGE", f"image: at most {MOST_PIXELS} pixels are allowed.", field="image")
             whole = picture.convert("RGBA")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise NO_PICTURE from error
+        raise no_picture() from error
     scaled = whole if size == SIZE else ImageOps.pad(whole, SIZE, color=(0, 0, 0, 0))
     out = io.BytesIO()
     scaled.save(out, format="PNG", optimize=True)
@@ -42,7 +43,7 @@ def prepare_logo(command: SetLogo, around: Surroundings) -> Prepared:
     try:
         data = base64.b64decode(command.image, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise NO_PICTURE from error
+        raise no_picture() from error
     png, size = around.slowly(scale, data)
     return Prepared(replace(command, image=base64.b64encode(png).decode()), size)
 

@@ -17,7 +17,7 @@ from contracts.devices import (
     SetDevicePolicy,
     SwitchWipe,
 )
-from services.devices.domain import POLICY_ID, STRANGER, Device, DevicePolicy
+from services.devices.domain import POLICY_ID, Device, DevicePolicy, stranger
 
 # -- a phone's secret: 256 random bits, of which only the hash is stored
 
@@ -46,7 +46,7 @@ def tell_secret(body: dict[str, Any], facts: DeviceSecret, _: Surroundings) -> d
 def check_secret(command: ContactFromDevice | AcknowledgeWipe, around: Surroundings) -> Prepared:
     device = around.records.load(Device, command.device_id)
     if device is None or not secrets.compare_digest(mark_of(command.secret), device.mark):
-        raise STRANGER
+        raise stranger()
     return Prepared(replace(command, secret=""))
 
 

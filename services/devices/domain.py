@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -37,7 +38,7 @@ USED_FOR = {
     "LOCATION": "there are no check-ins and tracks in the field",
     "STORAGE": "nothing is kept for use without a network",
 }
-STRANGER = Refused("UNAUTHENTICATED", "The phone or its secret is not known.", field="secret")
+stranger = partial(Refused, "UNAUTHENTICATED", "The phone or its secret is not known.", field="secret")
 
 
 @internal_event("devices.secret-set")

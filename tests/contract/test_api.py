@@ -199,6 +199,27 @@ def test_a_remembered_token_still_expires(config: Config) -> None:
         verifier.verify(f"Bearer {issue(config, WAREHOUSE, seconds=-60)}")
 
 
+def test_a_token_of_the_key_before_is_good_as_long_as_that_public_key_lies_there(config: Config) -> None:
+    private, public = key_pair(Path(config.token_key_dir))
+    before = f"Bearer {issue(config, WAREHOUSE)}"
+    public.rename(public.with_name("old.pub"))
+    private.unlink()
+    after = f"Bearer {issue(config, WAREHOUSE)}"
+    verifier = TokenVerifier(config)
+    assert verifier.verify(before) == verifier.verify(after) == WAREHOUSE
+    public.with_name("old.pub").unlink()
+    verifier = TokenVerifier(config)
+    assert verifier.verify(after) == WAREHOUSE
+    with pytest.raises(Refused, match="not valid"):
+        verifier.verify(before)
+
+
+def test_a_test_token_is_taken_where_tests_run_only(config: Config) -> None:
+    verifier = TokenVerifier(replace(config, test_tokens=0))
+    with pytest.raises(Refused, match="names no sign-in"):
+        verifier.verify(f"Bearer {issue(config, ADMIN)}")
+
+
 def test_a_role_that_does_not_exist_gets_no_token(config: Config) -> None:
     with pytest.raises(ConfigError, match="unknown roles KING"):
         issue(config, replace(ADMIN, roles=frozenset({"KING"})))

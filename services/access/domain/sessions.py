@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -29,13 +30,20 @@ IDLE = timedelta(days=7)
 LONGEST = timedelta(days=30)
 HOUR = timedelta(hours=1)
 
-WRONG = Refused("UNAUTHENTICATED", "The name or the password is wrong.", field="password")
-WRONG_CODE = Refused("UNAUTHENTICATED", "The code is wrong, used or expired.", field="code")
-WRONG_CHALLENGE = Refused("VALIDATION", "challenge_answer: does not match the image.", field="challenge_answer")
-NEEDS_CHALLENGE = Refused(
-    "VALIDATION", "challenge: draw a verification image first (POST /challenges).", field="challenge", state="REQUIRED"
+# Made anew each time: an exception keeps the frames it was raised through, with what they hold.
+wrong = partial(Refused, "UNAUTHENTICATED", "The name or the password is wrong.", field="password")
+wrong_code = partial(Refused, "UNAUTHENTICATED", "The code is wrong, used or expired.", field="code")
+wrong_challenge = partial(
+    Refused, "VALIDATION", "challenge_answer: does not match the image.", field="challenge_answer"
 )
-ENDED = Refused("UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="session_id")
+needs_challenge = partial(
+    Refused,
+    "VALIDATION",
+    "challenge: draw a verification image first (POST /challenges).",
+    field="challenge",
+    state="REQUIRED",
+)
+ended = partial(Refused, "UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="session_id")
 
 
 def locked(until: datetime) -> Refused:
@@ -369,7 +377,7 @@ class PasswordReset(Aggregate):
         """Whether it is the code, in time, not used, and within five tries."""
         alive = bool(self.mark) and self.tries < MOST_TRIES and self.until is not None and now < self.until
         if not alive:
-            raise WRONG_CODE
+            raise wrong_code()
         right = mark == self.mark and self.user_id is not None
         self.record(ResetTried(right=right))
         return right
