@@ -20,7 +20,7 @@ from chassis.json_schema import docstring, json_schema
 from contracts.declare import REGISTRY, CommandSpec, EventSpec
 from contracts.errors import Refused
 from contracts.orders import OrderCancelled, OrderHeld
-from contracts.permissions import OPEN, RIGHTS
+from contracts.permissions import OPEN, PUBLIC, RIGHTS
 from contracts.schemas import decode, encode, load
 from contracts.types import MAX_LINES
 
@@ -76,6 +76,7 @@ def test_what_deals_with_secrets_has_no_bulk_form() -> None:
     """Five hundred guesses in one request would be cheap, and an answer with a secret is not kept."""
     for service in Catalogue.read().services():
         assert {spec.name for spec in service.specs() if not spec.bulk} == {cls.__name__ for cls in service.around}
+        assert not [spec.name for spec in service.specs() if spec.permission == PUBLIC and spec.bulk]
 
 
 def test_a_command_without_fields_of_its_own_has_no_body() -> None:
