@@ -104,6 +104,11 @@ test-component: $(READY) ## Run the tests of single pieces on real servers
 test-e2e: $(READY) ## Run the tests of the whole system
 	$(RUN) -m pytest tests/e2e
 
+.PHONY: fuzz
+fuzz: EXAMPLES := 50
+fuzz: $(READY) ## Feed every HTTP operation with made-up requests (EXAMPLES=50 of each)
+	EXAMPLES=$(EXAMPLES) $(RUN) -m pytest tests/e2e/test_fuzz.py
+
 .PHONY: bench
 bench: $(READY) ## Measure throughput and latency
 	$(RUN) -m tests.load.bench

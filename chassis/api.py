@@ -410,9 +410,9 @@ def json_body(http: HttpRequest) -> dict[str, Any]:
     try:
         body = _json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused("VALIDATION", f"The body is not valid JSON: {error}.") from error
+        raise Refused("VALIDATION", f"The body is not valid JSON: {error}.", field="body") from error
     if not isinstance(body, dict):
-        raise Refused("VALIDATION", "The body must be a JSON object.")
+        raise Refused("VALIDATION", "The body must be a JSON object.", field="body")
     return body
 
 

@@ -132,7 +132,7 @@ def _from_werkzeug(request: WerkzeugRequest, max_body: int) -> HttpRequest:
         except RequestEntityTooLarge as error:
             raise too_large from error
         except (HTTPException, OSError, ValueError) as error:
-            raise Refused("VALIDATION", "The body could not be read to its end.") from error
+            raise Refused("VALIDATION", "The body could not be read to its end.", field="body") from error
         if len(data) > max_body:
             raise too_large
         return data

@@ -63,7 +63,7 @@ def load(cls: type[T], data: Any) -> T:
     Raises Refused VALIDATION that names every field at fault.
     """
     if not isinstance(data, Mapping):
-        raise Refused("VALIDATION", "The body must be a JSON object.")
+        raise Refused("VALIDATION", "The body must be a JSON object.", field="body")
     try:
         return cast(T, schema_of(cls).load(data))
     except marshmallow.ValidationError as error:

@@ -140,7 +140,10 @@ RAW = {
 @pytest.mark.parametrize("content", RAW.values(), ids=RAW.keys())
 def test_a_body_that_is_no_json_object_is_refused(company: Company, content: bytes) -> None:
     with nothing_stored(company):
-        company.wang.assert_refused("VALIDATION", "POST", "/products", content=content)
+        assert company.wang.assert_refused("VALIDATION", "POST", "/products", content=content)["field"] in (
+            "body",
+            "name",
+        )
 
 
 @pytest.mark.parametrize("number", ["1e309", "-1e309", "1e-400", "9" * 400, "1E+999999999", "0.1e1000000"])
