@@ -86,8 +86,3 @@ def first_scope(role: str, right: str) -> DataScope:
 def first_rights(role: str) -> dict[str, DataScope]:
     """The rights of a role, and how far each reaches, as long as nobody has adjusted them."""
     return {right: first_scope(role, right) for right, roles in RIGHTS.items() if role in roles}
-
-
-def may(roles: frozenset[str], right: str) -> bool:
-    """Whether one of `roles` holds `right` at first.  An unknown right is an error, not a refusal."""
-    return not roles.isdisjoint(RIGHTS[right])

@@ -368,7 +368,6 @@ class Order(Aggregate):
     channel: str = ""
     note: str = ""
     owner: Person = SALESTREAM
-    owner_superior_id: UUID | None = None
     submitter: Person | None = None
     round: int = 0
     attempt: int = 0
@@ -599,7 +598,7 @@ class Order(Aggregate):
 
     @applies(OrderCreated)
     def _created(self, fact: OrderCreated) -> None:
-        self.number, self.owner, self.owner_superior_id = fact.number, fact.owner, fact.owner_superior_id
+        self.number, self.owner = fact.number, fact.owner
         self.customer, self.lines, self.total = fact.customer, fact.lines, fact.total
         self.order_date, self.channel, self.note = fact.order_date, fact.channel, fact.note
 
