@@ -5,7 +5,9 @@ in it: two would share the port and answer each other's requests with 404 (desig
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from logging import getLogger
 from typing import Any, ParamSpec, TypeVar
@@ -36,6 +38,8 @@ T = TypeVar("T")
 
 SOCKET_SECONDS = 60
 WORKERS = 1_000
+ANSWER_SECONDS = 10.0
+QUIET_LOOKS = 5
 
 
 class _Protocol(HttpOnlyProtocol):  # type: ignore[misc]
@@ -43,7 +47,11 @@ class _Protocol(HttpOnlyProtocol):  # type: ignore[misc]
 
 
 class _Server(WebServer):  # type: ignore[misc]
-    """nameko's web server without an access log line a request, and with a limit on idle sockets."""
+    """nameko's web server without an access log line a request, with a limit on idle sockets and a graceful end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._states: list[list[Any]] = []
 
     def get_wsgi_server(self, sock: Any, wsgi_app: Any, protocol: Any = _Protocol, debug: bool = False) -> Any:
         return wsgi.Server(
@@ -59,6 +67,37 @@ class _Server(WebServer):  # type: ignore[misc]
 
     def get_wsgi_app(self) -> Any:
         return _App(self)
+
+    def process_request(self, sock: Any, address: Any) -> None:
+        """Serve one connection; eventlet keeps in its state whether a request is under way."""
+        state = [address, sock, wsgi.STATE_IDLE]
+        self._states.append(state)
+        try:
+            self._serv.process_request(state)
+        finally:
+            self._states.remove(state)
+
+    def stop(self) -> None:
+        """Take no new connections, and answer what has been asked on those there are (bounded)."""
+        self._is_accepting = False
+        self._gt.kill()
+        self._take_waiting_connections()
+        self._sock.close()
+        deadline = time.monotonic() + ANSWER_SECONDS
+        quiet = 0
+        while quiet < QUIET_LOOKS and time.monotonic() < deadline:
+            quiet = 0 if any(state[2] == wsgi.STATE_REQUEST for state in self._states) else quiet + 1
+            eventlet.sleep(0.01)
+        super().stop()
+
+    def _take_waiting_connections(self) -> None:
+        """Those whom the kernel has connected already would be reset when the socket closes."""
+        self._sock.settimeout(0)
+        with suppress(OSError):
+            while True:
+                sock, address = self._sock.accept()
+                sock.settimeout(SOCKET_SECONDS)
+                self.container.spawn_managed_thread(partial(self.process_request, sock, address))
 
     def make_url_map(self) -> Map:
         return Map([_rule(provider) for provider in self._providers])
