@@ -117,3 +117,7 @@ bench: $(READY) ## Measure throughput and latency
 soak: MINUTES := 20
 soak: $(READY) ## Send orders at a steady rate and see whether anything grows (MINUTES=20)
 	$(RUN) -m tests.load.soak --minutes $(MINUTES)
+
+.PHONY: chaos
+chaos: $(READY) ## Break a running system in every way of the fault list and check that nothing is lost (FAULT=9: one)
+	@PYTHONPATH=tests $(RUN) -m chaos $(if $(FAULT),--fault $(FAULT))

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from component.split import SplitSystem
 from component.support import (
     Company,
     KafkaBench,
@@ -26,7 +27,6 @@ from component.support import (
     config_of,
     environment,
     eventually,
-    free_ports,
     running,
     stores,
     until,
@@ -42,8 +42,7 @@ from contracts.approvals import case_id_of
 from contracts.declare import REGISTRY
 from contracts.inventory import StockDeducted
 from contracts.schemas import decode
-from deploy.devstack.server import HOST
-from deploy.local.system import LocalSystem, RoleProcess
+from deploy.local.system import RoleProcess
 
 ORDERS = 150
 CLERKS = 8
@@ -53,54 +52,6 @@ PATIENCE = 120.0
 
 class Away(Exception):
     """The service can't be reached, or says that it can't carry out a command now."""
-
-
-class RelayProcess(RoleProcess):
-    name = "relay"
-    title = "relay"
-    variable = "SALESTREAM_RELAY"
-    port_variable = "SALESTREAM_RELAY_PORT"
-    role = "relay"
-
-    def environment(self) -> dict[str, str]:
-        return {**super().environment(), "HEALTH_ADDRESS": f"{HOST}:{self.port}"}
-
-
-class ProjectorProcess(RelayProcess):
-    name = "projector"
-    title = "projector"
-    variable = "SALESTREAM_PROJECTOR"
-    port_variable = "SALESTREAM_PROJECTOR_PORT"
-    role = "projector"
-
-
-class SagaProcess(RelayProcess):
-    name = "saga"
-    title = "saga"
-    variable = "SALESTREAM_SAGA"
-    port_variable = "SALESTREAM_SAGA_PORT"
-    role = "saga"
-
-
-class SplitSystem(LocalSystem):
-    """The api, and relay, projector and saga as processes of their own."""
-
-    @property
-    def processes(self) -> list[RoleProcess]:
-        return [self.api, *self.parts]
-
-    @property
-    def parts(self) -> list[RoleProcess]:
-        if not hasattr(self, "_parts"):
-            kinds = (RelayProcess, ProjectorProcess, SagaProcess)
-            ports = free_ports(len(kinds))
-            self._parts: list[RoleProcess] = [
-                kind(self.home, port, self.api.timeout, self.settings) for kind, port in zip(kinds, ports, strict=True)
-            ]
-        return self._parts
-
-    def named(self, name: str) -> RoleProcess:
-        return next(process for process in self.processes if process.name == name)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,227 @@
+"""Kafka: away, deaf, full, and holding what nobody can read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from component.support import until
+from kafka.errors import KafkaError
+
+from chassis.catalogue import Catalogue
+from chassis.deadletters import DeadLetter, DeadLetters
+from chassis.kafka import producer
+from chassis.relay import POSITION
+from contracts.declare import REGISTRY
+from contracts.orders import OrderSubmitted
+
+from ..check import await_rest, read_topic, verified
+from ..run import NotRun, Run, Violated, assure, fault
+from ..system import SERVICES, ChaosSystem
+from .processes import produces_to
+from .stores import filled, free
+
+AWAY = 60.0
+
+
+@fault(9, "Kafka stopped for 60 s, then killed", "I1", "I7")
+def kafka_away(run: Run) -> None:
+    """SIGSTOP for half a minute, then SIGKILL and half a minute without.  Orders are accepted all the time."""
+    system, shop, kafka = run.system, run.shop, run.system.servers["kafka"]
+    away = AWAY if run.rounds is None else float(run.rounds)
+    with shop.busy(a_second=5):
+        shop.until_sold(5)
+        started = time.monotonic()
+        with system.frozen(kafka):
+            while time.monotonic() < started + away / 2:
+                shop.until_sold(1)  # fails when orders are accepted no more
+            lag = _outbox_lag(system)
+            run.note(f"{lag} events wait after {away / 2:.0f} s")
+            assert lag > 0, "nothing waits: Kafka was not away"
+        assert kafka.kill()
+        while time.monotonic() < started + away:
+            shop.until_sold(1)
+        larger = _outbox_lag(system)
+        run.note(f"{larger} after {away:.0f} s")
+        assert larger > lag, "nothing more waits: Kafka was not away"
+        kafka.start()
+        back = time.monotonic()
+    until(lambda: _outbox_lag(system) == 0)
+    run.note(f"drained {time.monotonic() - back:.1f} s after it was back")
+
+
+def _outbox_lag(system: ChaosSystem) -> int:
+    """Events stored and not yet on Kafka, of all services."""
+    stores = [system.store(name) for name in SERVICES]
+    return sum(store.last_position() - (store.position(POSITION) or 0) for store in stores)
+
+
+@fault(10, "Kafka's acknowledgement lost", "I7")
+def acknowledgement_lost(run: Run) -> None:
+    """The answer to a produce request is held back, then its connection is reset: the producer must send again.
+
+    Hit: the records are on Kafka and the producer has no answer.  Being idempotent it leaves no record twice.
+    """
+    repeated = ids_on_kafka(run.system)
+    for number in range(run.rounds or 5):
+        await_rest(run.system)
+        with run.system.proxies["kafka"].trap(produces_to(b"orders.events"), at="after") as trap:
+            order = run.shop.draft(f"draft-{number}")
+            trap.wait()
+            assert trap.held, "no answer was held back"
+        run.shop.submit(order, f"submit-{number}")
+        run.shop.becomes(order, "SHIPPED")
+    twice = [id for id, count in ids_on_kafka(run.system).items() if count > max(1, repeated[id])]
+    if twice:
+        raise Violated(f"I7: {len(twice)} records stand on Kafka twice, {twice[0]} for one")
+
+
+def ids_on_kafka(system: ChaosSystem) -> Counter[str]:
+    """How often each event stands on orders.events."""
+    return Counter(record.id for record in read_topic(system, "orders.events"))
+
+
+@fault(11, "a second projector comes and goes every 2 s", "I8", "I9")
+def second_member(run: Run) -> None:
+    """Partitions are assigned, so there is no rebalance: one projector works, the other is fenced (ADR 0006).
+
+    Here the second one is started and killed again and again while orders are written.  Whichever is fenced reads
+    the stored positions and goes on; all partitions must be consumed 30 s after it is over.
+    """
+    second = run.system.another("projector")
+    fenced = 0
+    with run.shop.busy():
+        for _ in range(run.rounds or 5):
+            second.start()
+            run.shop.until_sold(10)
+            fenced += second.log.read_text().count("consumer fenced")
+            assert second.kill()
+        fenced += run.system.processes["projector"].log.read_text().count("consumer fenced")
+    if fenced == 0:
+        raise Violated("I9: two projectors worked side by side and neither was ever fenced")
+    started = time.monotonic()
+    try:
+        await_rest(run.system, seconds=30)
+    except AssertionError as error:
+        raise Violated(f"I9: not all is consumed 30 s after: {error}") from error
+    run.note(f"fenced {fenced} times, all consumed {time.monotonic() - started:.1f} s after")
+
+
+@fault(13, "poison: bad JSON, unknown type, bytes without sense, 5 MB", "I7", own_check=True, spoils=True)
+def poison(run: Run) -> None:
+    """Records that nobody can read, put onto orders.events by hand, one under the key of a living order.
+
+    They and what follows under that key must be set aside with cause and origin; all else goes on; nothing lags.
+    """
+    _poison(run)
+    found = verified(run.system)
+    foreign = [text for text in found if "Kafka holds a record that the store lacks" in text]
+    if len(foreign) != POISONS or len(found) != POISONS:
+        raise Violated(f"salestream verify finds {len(foreign)} of {POISONS} foreign records; " + "; ".join(found[:5]))
+
+
+@fault(14, "dead letters dropped and replayed, twice", "I4", "I6", "I8", own_check=True, spoils=True)
+def replayed_twice(run: Run) -> None:
+    """The poison is dropped and what waits behind it is replayed with the command line, and then all of it again."""
+    order = _poison(run)
+    groups = Catalogue.read().groups()
+    for _ in range(2):
+        for group in groups:
+            for letter in DeadLetters(run.system.config, group).waiting():
+                action = "replay" if letter.type in REGISTRY.events and letter.value[:1] == b"{" else "drop"
+                _dlq(run.system, action, group, letter.number)
+    left = {group: len(DeadLetters(run.system.config, group).waiting()) for group in groups}
+    assert not any(left.values()), f"still set aside: {left}"
+    run.shop.becomes(order, "SHIPPED")
+    assure(run)
+
+
+def _dlq(system: ChaosSystem, action: str, group: str, number: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "chassis.main", "dlq", action, group, "--number", str(number)],
+        env={**os.environ, **system.local.settings()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _poison(run: Run) -> str:
+    """Send the poison; returns the order under whose key some of it stands."""
+    system, shop = run.system, run.shop
+    order = shop.draft("draft")
+    await_rest(system)
+    sender = producer(system.config)
+    kind = REGISTRY.event_of(OrderSubmitted).name
+    position = "0"  # that of no event: a false one would accuse an innocent event of having been set aside
+    poisons: dict[str, tuple[str, bytes, str]] = {
+        "bad JSON": (order, b'{"order_id": "', kind),
+        "unknown type": (str(uuid4()), b"{}", "salestream.orders.order-dreamt.v1"),
+        "bytes without sense": (str(uuid4()), os.urandom(900_000), kind),
+        "no headers": (str(uuid4()), b"hello", ""),
+    }
+    try:
+        for key, value, type in poisons.values():
+            headers = [("ce_type", type.encode()), ("ce_id", key.encode()), ("ce_position", position.encode())]
+            headers.append(("ce_time", datetime.now(UTC).isoformat().encode()))
+            sender.send("orders.events", key=key.encode(), value=value, headers=headers if type else []).get(30)
+        try:
+            sender.send("orders.events", key=b"huge", value=os.urandom(5_000_000)).get(30)
+        except KafkaError as error:
+            run.note(f"5 MB: refused by Kafka ({type_name(error)})")
+        else:
+            raise AssertionError("Kafka has taken 5 MB")
+    finally:
+        sender.close()
+    letters = until(lambda: _at_least(DeadLetters(system.config, "reports").waiting(), len(poisons)))
+    reasons = {letter.key: letter for letter in letters}
+    for name, (key, value, _) in poisons.items():
+        letter = reasons[key]
+        assert letter.reason and letter.value == value, f"{name}: set aside without its cause or content"
+        assert letter.origin.startswith("orders.events:") and "@" in letter.origin, letter.origin
+    shop.submit(order, "submit")  # stands behind the poison
+    shop.sell_some(10)  # all others go on
+    waiting = until(lambda: _at_least(DeadLetters(system.config, "reports").waiting(), len(poisons) + 1))
+    assert [letter.type for letter in waiting if letter.key == order][1:2] == [kind], "the follower was not parked"
+    await_rest(system)
+    if wrong := shop.check_outcomes():
+        raise Violated("; ".join(wrong))
+    run.note(f"{len(waiting)} records set aside by reports, {len(shop.sales)} other orders unharmed")
+    return order
+
+
+POISONS = 4
+
+
+def type_name(error: Exception) -> str:
+    return type(error).__name__
+
+
+def _at_least(letters: list[DeadLetter], count: int) -> list[DeadLetter]:
+    return letters if len(letters) >= count else []
+
+
+@fault(24, "the disks of Kafka and MongoDB are full", "I1", "I7", "I8")
+def disks_full(run: Run) -> None:
+    """One after the other: its folder, a small tmpfs, is filled under load; later freed, the server started again."""
+    system, shop = run.system, run.shop
+    if not system.has_disks:
+        raise NotRun("a disk of its own takes mounting a tmpfs, which needs root")
+    for name in ("kafka", "mongo"):
+        server = system.servers[name]
+        with shop.busy(), filled(server.home):
+            shop.until_sold(15)  # orders need neither of them
+            until(lambda server=server: server.pid is None or not server.healthy(), seconds=120)  # type: ignore[misc]
+            run.note(f"{name} {'answers no more' if server.pid else 'stopped'} on a full disk")
+            free(server.home)
+            if server.pid is not None and not server.healthy():
+                server.kill()
+            server.start()
+            shop.until_sold(5)
