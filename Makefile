@@ -109,6 +109,10 @@ fuzz: EXAMPLES := 50
 fuzz: $(READY) ## Feed every HTTP operation with made-up requests (EXAMPLES=50 of each)
 	EXAMPLES=$(EXAMPLES) $(RUN) -m pytest tests/e2e/test_fuzz.py
 
+.PHONY: simulate
+simulate: $(READY) ## Run the whole system under faults from SEEDS=200 seeds; SEED=1234 TRACE=1 replays one
+	$(RUN) -m tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(TRACE),--trace) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST))
+
 .PHONY: bench
 bench: $(READY) ## Measure throughput and latency
 	$(RUN) -m tests.load.bench

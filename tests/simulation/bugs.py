@@ -1,0 +1,158 @@
+"""Mistakes as somebody could make them, planted one at a time: the simulation must find each and name what it breaks.
+
+Two were made: the saga's memory and the order page's list are what the simulation found in this code when it was new.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+from chassis import projector
+from chassis.consumer import Fenced, Progress
+from chassis.inbox import Inbox
+from chassis.kafka import Incoming
+from chassis.projector import STATES
+from chassis.relay import Relay
+from chassis.saga import SagaRunner, _Turn
+from chassis.store import MemoryRecorder
+from chassis.views import Append, operations
+from contracts.inventory import DeductStock, StockDeducted, StockLine
+from services.inventory.domain import Deduction
+from services.orders import domain as orders
+from services.reports.views import order_page
+
+Bug = Callable[[], AbstractContextManager[Any]]
+
+
+def position_saved_before_the_acknowledgement() -> AbstractContextManager[Any]:
+    """The relay does not wait for Kafka before it takes a record for published."""
+    return mock.patch.object(Relay, "_wait", lambda *_: None)
+
+
+def no_position_guard() -> AbstractContextManager[Any]:
+    """Consumers take whatever lies beyond their offset, repeats included."""
+
+    def accept(progress: Progress, record: Incoming) -> bool:
+        if record.offset < progress.offsets.get(record.source, 0):
+            return False
+        progress.offsets[record.source] = record.offset + 1
+        progress.positions[record.source] = max(record.position, progress.positions.get(record.source, 0))
+        return record.fact is not None
+
+    return mock.patch.object(Progress, "accept", accept)
+
+
+def offsets_apart_from_data() -> AbstractContextManager[Any]:
+    """The projector writes documents first and then how far it is, each by itself."""
+
+    def commit(database: Any, batch: Sequence[Any]) -> None:
+        for projection in batch:
+            if projection.changes:
+                database[projection.state.collection].bulk_write(operations(projection.changes))
+        states = [projector._advance(projection) for projection in batch]
+        if database[STATES].bulk_write(states).matched_count != len(batch):
+            raise Fenced("another projector")
+        for projection in batch:
+            projection.state.revision += 1
+            projection.state.progress = projection.progress
+
+    return mock.patch.object(projector, "commit", commit)
+
+
+def results_not_remembered() -> AbstractContextManager[Any]:
+    """The writer carries out a repeated command as if it were a new one."""
+    update = MemoryRecorder._update_table
+
+    def forgetful(recorder: Any, stored: Any, **more: Any) -> Any:
+        more["more"].results.clear()
+        return update(recorder, stored, **more)
+
+    return mock.patch.object(MemoryRecorder, "_update_table", forgetful)
+
+
+@contextmanager
+def deductions_not_remembered() -> Iterator[None]:
+    """The inbox does not remember the saga's commands, and the deduction does not remember its rounds."""
+    request = Inbox._request
+
+    def forgetful(inbox: Inbox, record: Incoming) -> Any:
+        made = request(inbox, record)
+        made.remember = False
+        return made
+
+    def take(self: Deduction, command: DeductStock, items: Mapping[Any, Any], context: Any) -> None:
+        if all((item := items[line.product_id]) and item.on_hand >= line.quantity for line in command.lines):
+            _take(self, command, items, context)
+
+    with mock.patch.object(Inbox, "_request", forgetful), mock.patch.object(Deduction, "take", take):
+        yield
+
+
+def stock_not_checked() -> AbstractContextManager[Any]:
+    """Goods are deducted whether they are there or not."""
+
+    def take(self: Deduction, command: DeductStock, items: Mapping[Any, Any], context: Any) -> None:
+        if command.round not in self.taken and command.round not in self.returned:
+            _take(self, command, items, context)
+
+    return mock.patch.object(Deduction, "take", take)
+
+
+def _take(self: Deduction, command: DeductStock, items: Mapping[Any, Any], context: Any) -> None:
+    wanted: dict[Any, int] = {}
+    for line in command.lines:
+        wanted[line.product_id] = wanted.get(line.product_id, 0) + line.quantity
+    for product, quantity in wanted.items():
+        items[product].deduct(quantity, command.order_id, context)
+    lines = tuple(StockLine(product_id=product, quantity=quantity) for product, quantity in wanted.items())
+    self.record(StockDeducted(order_id=command.order_id, round=command.round, lines=lines))
+
+
+def memory_kept_after_a_failure() -> AbstractContextManager[Any]:
+    """A saga's batch fails half-way, and the processes it has moved stay moved in memory."""
+
+    @contextmanager
+    def careless(runner: SagaRunner) -> Iterator[_Turn]:
+        try:
+            yield _Turn()
+        except Fenced:
+            runner._progress = None
+            raise
+
+    return mock.patch.object(SagaRunner, "_all_or_nothing", careless)
+
+
+def one_list_for_several_partitions() -> AbstractContextManager[Any]:
+    """The order page appends to one list what comes from several partitions."""
+
+    def approval(order_id: Any, case_id: Any, event: Any, what: str, **more: Any) -> Append:
+        return Append(order_id, "approvals", case_id=case_id, what=what, at=event.at, text=more.get("text", ""))
+
+    return mock.patch.object(order_page, "_approval", approval)
+
+
+def money_that_is_no_sum() -> AbstractContextManager[Any]:
+    """A line's amount forgets its quantity."""
+    priced = orders.priced_line
+
+    def wrong(*args: Any) -> Any:
+        line = priced(*args)
+        return replace(line, amount=line.unit_price)
+
+    return mock.patch.object(orders, "priced_line", wrong)
+
+
+# Which invariant each breaks, and a seed from which on some soon finds it.
+BUGS: Mapping[Bug, tuple[str, int]] = {
+    position_saved_before_the_acknowledgement: ("I7", 0),
+    no_position_guard: ("I8", 0),
+    offsets_apart_from_data: ("I9", 0),
+    results_not_remembered: ("I1", 0),
+    deductions_not_remembered: ("I6", 0),
+    stock_not_checked: ("I3", 0),
+    memory_kept_after_a_failure: ("I6", 0),
+    one_list_for_several_partitions: ("I8", 0),
+    money_that_is_no_sum: ("I5", 0),
+}

@@ -1,0 +1,218 @@
+"""All services of the catalogue on simulated machines: the chassis' own classes, only their outermost edge replaced."""
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import structlog
+
+from chassis.catalogue import Catalogue
+from chassis.config import Config
+from chassis.consumer import Consumer
+from chassis.inbox import Inbox
+from chassis.kafka import command_topics, dead_letter_topic, event_topics
+from chassis.projector import GROUP, STATES, Projector, live_id
+from chassis.relay import POSITION, Relay
+from chassis.saga import WAITING, SagaRunner
+from chassis.service import Service
+from chassis.store import EventStore
+from chassis.writer import Request, Writer
+from contracts.declare import REGISTRY
+from contracts.errors import Refused
+
+from .kernel.kafka import Bus, Producer
+from .kernel.mongo import Database
+from .kernel.scheduler import Process, Scheduler, Stop
+from .kernel.store import Bell, Disk
+
+CATALOGUE = Catalogue.read()
+SERVICES = {service.name: service for service in CATALOGUE.services()}
+SAGAS = CATALOGUE.sagas()
+VIEWS = CATALOGUE.views()
+CONFIG = Config(topic_partitions=3)
+SAGA_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
+
+
+class ActorWriter(Writer):
+    """A writer whose thread is an actor, so who asks it waits without holding up the simulation."""
+
+    def __init__(self, service: Service, store: EventStore, process: Process) -> None:
+        super().__init__(service, store)
+        self.process = process
+        self.waiting: deque[Request] = deque()
+
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        """Queue commands, and wait until they are answered or the process is dead."""
+        if self.process.stopping:
+            raise Refused("UNAVAILABLE", "The service is stopping.")
+        self.waiting.extend(requests)
+        self.process.scheduler.wait(
+            ANSWER_SECONDS,
+            lambda: not self.process.alive or all(request.future.done() for request in requests),
+        )
+        if not all(request.future.done() for request in requests):
+            raise TimeoutError("no answer")
+
+    def work(self) -> None:
+        """What the writer's thread does: take what is there, as far as it has come, and carry it out."""
+        scheduler = self.process.scheduler
+        while not self.process.stopping or self.waiting:
+            scheduler.wait(ready=lambda: bool(self.waiting) or self.process.stopping)
+            size = scheduler.random.randint(1, max(1, len(self.waiting)))
+            batch = [self.waiting.popleft() for _ in range(min(size, len(self.waiting)))]
+            if batch:
+                scheduler.note(f"executes {[f'{request.name} {request.command_id}' for request in batch]}")
+                self.execute(batch)
+
+
+class Cluster:
+    """The machines, their stores, Kafka and MongoDB.  `replicas`: of some roles there may be two by mistake."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        groups = [dead_letter_topic(group) for group in CATALOGUE.groups()]
+        topics = {topic: CONFIG.topic_partitions for topic in (*event_topics(), *command_topics())}
+        self.bus = Bus(scheduler, {**topics, **dict.fromkeys(groups, 1)})
+        self.database = Database(scheduler)
+        self.disks = {name: Disk(name, scheduler) for name in CATALOGUE.with_role("relay")}
+        self.internal_errors: list[str] = []
+        self.writers: dict[str, dict[str, ActorWriter]] = {name: {} for name in SERVICES}
+        random = scheduler.random
+        two = random.choice((0.0, 0.0, 0.5))  # in some runs there are two of some, as while a version is rolled out
+        self._skew = random.choice((0.0, 0.0, 60.0))  # and clocks that are wrong
+        for name in SERVICES:
+            self._machines(f"{name} api", partial(self._run_api, name), two)
+        for name in self.disks:
+            self._machines(f"{name} relay", partial(self._run_relay, name), two)
+        for name, saga in SAGAS:
+            self._machines(f"{saga.name} saga", partial(self._run_saga, name, saga), two)
+        self._machines("projector", self._run_projector, two)
+
+    def _machines(self, name: str, start: Callable[[Process], None], two: float) -> None:
+        random = self.scheduler.random
+        for number in range(2 if random.random() < two else 1):
+            self.scheduler.process(f"{name} {number + 1}", start, skew=random.uniform(-self._skew, self._skew))
+
+    def store(self, name: str) -> EventStore:
+        return EventStore(name, self.disks[name])
+
+    # -- what the processes run
+
+    def _run_api(self, name: str, process: Process) -> None:
+        writer = ActorWriter(SERVICES[name], self.store(name), process)
+        self.writers[name][process.name] = writer
+        inbox = Inbox(writer, CONFIG.zone, clock=process.now)
+        self.scheduler.actor(f"{process.name} writer", writer.work, process)
+        if inbox.topics():
+            self._consume("inbox", inbox, process)
+
+    def _run_relay(self, name: str, process: Process) -> None:
+        store = EventStore(name, self.disks[name], Bell(self.disks[name], process))
+        relay = Relay(store, self.bus.producer(process), clock=process.monotonic)
+        relay.check_not_behind(CONFIG)
+        self._loop("relay", relay.run, process)
+
+    def _run_saga(self, name: str, saga: Any, process: Process) -> None:
+        timeout = timedelta(seconds=SAGA_SECONDS)
+        self._consume("saga", SagaRunner(saga, self.store(name), timeout=timeout, clock=process.now), process)
+
+    def _run_projector(self, process: Process) -> None:
+        database: Any = self.database
+        self._consume("views", Projector(database, VIEWS, clock=process.now), process)
+
+    def _consume(self, what: str, handler: Any, process: Process) -> None:
+        producers: list[Producer] = []
+
+        def producer() -> Any:
+            if not producers:
+                producers.append(self.bus.producer(process))
+            return producers[0]
+
+        self._loop(what, Consumer(CONFIG, handler, producer, clock=process.monotonic).run, process)
+
+    def _loop(self, what: str, run: Callable[[Any], None], process: Process) -> None:
+        self.scheduler.actor(f"{process.name} {what}", lambda: run(Stop(process)), process)
+
+    # -- whether all is done
+
+    def is_at_rest(self) -> bool:
+        """Whether everything that was recorded has been published, and all that was published has been processed."""
+        return (
+            all(process.alive and not process.stopping for process in self.scheduler.processes)
+            and not any(writer.waiting for writers in self.writers.values() for writer in writers.values())
+            and self.bus.is_quiet()
+            and all(disk.max_tracking_id(POSITION) == disk.max_notification_id() for disk in self.disks.values())
+            and self._commands_and_replicas_are_done()
+            and self._sagas_are_done()
+            and self._views_are_done()
+        )
+
+    def _commands_and_replicas_are_done(self) -> bool:
+        for name, service in SERVICES.items():
+            topics = [*service.replica_topics(), *([f"{name}.commands"] if f"{name}.commands" in COMMANDS else [])]
+            if not self._is_consumed(topics, self.disks[name].max_tracking_id):
+                return False
+        return True
+
+    def _sagas_are_done(self) -> bool:
+        for name, saga in SAGAS:
+            disk = self.disks[name]
+            if disk.rows_of(WAITING) or not self._is_consumed(SAGA_TOPICS[saga.name], disk.max_tracking_id):
+                return False
+        return True
+
+    def _views_are_done(self) -> bool:
+        states = self.database.documents(STATES)
+        for view in VIEWS:
+            state = states.get(live_id(view))
+            if state is None:
+                return False
+            offsets = {f"offset:{item['source']}": item["offset"] for item in state["sources"].values()}
+            topics = [*view.topics, dead_letter_topic(GROUP)]
+            if not self._is_consumed(topics, offsets.get):
+                return False
+        return True
+
+    def _is_consumed(self, topics: Sequence[str], offset: Callable[[str], int | None]) -> bool:
+        return all(
+            (offset(f"offset:{topic}:{partition}") or 0) == len(log)
+            for topic in topics
+            for partition, log in self.bus.topic(topic).items()
+        )
+
+
+COMMANDS = set(command_topics())
+SAGA_TOPICS = {saga.name: sorted({REGISTRY.event_of(fact).topic for fact in saga.facts()}) for _, saga in SAGAS}
+
+
+@contextmanager
+def replaced_edge(cluster: Cluster) -> Iterator[None]:
+    """The chassis talks to the cluster's bus wherever it would open a Kafka consumer, and logs to the trace."""
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[partial(_log, cluster)], wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
+    )
+    with ExitStack() as stack:
+        for name, module in list(sys.modules.items()):
+            if name.startswith("chassis.") and hasattr(module, "KafkaConsumer"):
+                stack.enter_context(mock.patch.object(module, "KafkaConsumer", cluster.bus.consumer))
+        try:
+            yield
+        finally:
+            structlog.configure(**before)
+
+
+def _log(cluster: Cluster, _: Any, method: str, event: Any) -> Any:
+    error = event.pop("exc_info", None)
+    text = " ".join(f"{name}={value}" for name, value in event.items())
+    cluster.scheduler.note(f"{method}: {text}")
+    if error:
+        cluster.internal_errors.append(text)
+    raise structlog.DropEvent

@@ -1,0 +1,192 @@
+"""What a run leaves behind, gathered once for all checks: facts of the stores, records of Kafka, rows of the views."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from chassis.consumer import Progress
+from chassis.kafka import Incoming, read_record
+from chassis.projector import STATES, Projector
+from chassis.rebuild import content
+from chassis.service import Service
+from chassis.store import EventStore, MemoryRecorder, Meta, fact_class
+from chassis.views import View
+from chassis.writer import Writer
+from contracts.declare import REGISTRY
+from contracts.schemas import decode
+
+from .cluster import VIEWS, Cluster
+from .history import History
+from .kernel.mongo import Database, Document
+from .kernel.scheduler import Scheduler
+
+PROJECTOR = Projector(None, VIEWS)  # type: ignore[arg-type]
+WANTED, TOPICS = PROJECTOR.wanted(), PROJECTOR.topics()
+Documents = dict[Any, Document | None]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """An event of a store, decoded."""
+
+    service: str
+    position: int
+    stream: UUID
+    version: int
+    type: str
+    key: str
+    fact: Any
+    meta: Meta
+
+    @property
+    def id(self) -> str:
+        return f"{self.stream}/{self.version}"
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.position} {type(self.fact).__name__} {self.id} of {self.meta.command_id}"
+
+
+class Evidence:
+    """All of a cluster at rest."""
+
+    def __init__(self, cluster: Cluster, history: History) -> None:
+        self.cluster = cluster
+        self.history = history
+        self.facts = {name: list(self._facts(name)) for name in cluster.disks}
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.facts.values()))
+
+    def _facts(self, service: str) -> Iterator[Fact]:
+        for n in self.cluster.store(service).notifications(0, 1_000_000):
+            fact: Any = decode(fact_class(n.type), n.data)
+            yield Fact(service, n.position, n.aggregate_id, n.version, n.type, n.key, fact, n.meta)
+
+    def of(self, service: str, *kinds: type) -> Iterator[Fact]:
+        """The facts of some kinds, in the order of the service's log."""
+        return (fact for fact in self.facts[service] if isinstance(fact.fact, kinds))
+
+    @cached_property
+    def by_command(self) -> Mapping[tuple[str, str], Sequence[Fact]]:
+        """(service, command id) -> the facts it left."""
+        found: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+        for service, facts in self.facts.items():
+            for fact in facts:
+                found[service, fact.meta.command_id].append(fact)
+        return found
+
+    def streams(self, service: str) -> Mapping[UUID, Sequence[Fact]]:
+        found: dict[UUID, list[Fact]] = defaultdict(list)
+        for fact in self.facts[service]:
+            found[fact.stream].append(fact)
+        return found
+
+    def rows(self, view: str) -> Mapping[Any, Document]:
+        """The documents of a view as it is."""
+        return live_documents(self.cluster, view)
+
+
+def live_documents(cluster: Cluster, view: str) -> Mapping[Any, Document]:
+    state = cluster.database.documents(STATES)[view]
+    return cluster.database.documents(state["collection"])
+
+
+# -- replicas and views made anew
+
+
+def replica_rows(cluster: Cluster, service: Service, random: Random) -> dict[tuple[str, str], Any]:
+    """The rows of a service's replicas, made anew from Kafka: (replica, key) -> row."""
+    store = EventStore(service.name, MemoryRecorder())
+    writer = Writer(service, store)
+    wanted = {REGISTRY.event_of(fact).name: fact for replica in service.replicas for fact in replica.feeds}
+    topics = list(service.replica_topics())
+    random.shuffle(topics)
+    for topic in topics:
+        for log in cluster.bus.topic(topic).values():
+            records = without_repeats(read_record(record, wanted) for record in log)
+            writer.learn([record.fact for record in records if record.fact is not None], {})
+    return decoded_rows(service, store.recorder)
+
+
+def decoded_rows(service: Service, recorder: Any) -> dict[tuple[str, str], Any]:
+    rows = {replica.name: replica.row for replica in service.replicas}
+    return {place: decode(rows[place[0]], body) for place, body in recorder.rows.items() if place[0] in rows}
+
+
+def without_repeats(records: Iterable[Incoming]) -> list[Incoming]:
+    """What a consumer makes of a partition."""
+    progress = Progress({}, {})
+    found = []
+    for record in records:
+        before = progress.positions.get(record.source, 0)
+        progress.accept(record)
+        if progress.positions.get(record.source, 0) > before:
+            found.append(record)
+    return found
+
+
+def view_records(cluster: Cluster) -> dict[str, list[Incoming]]:
+    """Per partition, the records that views are made of."""
+    return {
+        f"{topic}:{number}": [read_record(record, WANTED) for record in log]
+        for topic in TOPICS
+        for number, log in cluster.bus.topic(topic).items()
+    }
+
+
+def doubled(records: Sequence[Incoming], random: Random) -> list[Incoming]:
+    """A partition as it might be after crashes of the relay: at some places it goes back and publishes anew."""
+    found: list[Incoming] = []
+    for number, record in enumerate(records):
+        again = records[random.randint(0, number) : number + 1] if random.random() < 0.3 else [record]
+        found += [record, *again]
+    return [replace(record, offset=offset) for offset, record in enumerate(found)]
+
+
+def rebuilt(sources: Mapping[str, Sequence[Incoming]], views: Sequence[View], random: Random) -> dict[str, Documents]:
+    """What views say that are made anew from these records, partitions taken in any order: view -> documents."""
+    database = Database(scheduler=_nobody())
+    projector = Projector(database, views)  # type: ignore[arg-type]
+    projector.offsets([])
+    left = {source: list(records) for source, records in sources.items() if records}
+    while left:
+        source = random.choice(list(left))
+        size = random.choice((1, 20, 1_000))
+        projector.process(left[source][:size])
+        del left[source][:size]
+        if not left[source]:
+            del left[source]
+    return {view.name: said(database.documents(view.name)) for view in views}
+
+
+def said(documents: Mapping[Any, Document]) -> Documents:
+    """Documents without what depends on the order in which sources were read."""
+    return {id: content(document) for id, document in documents.items()}
+
+
+def applied(progress: Progress, sources: Mapping[str, Sequence[Incoming]]) -> dict[str, Sequence[Incoming]]:
+    """The records that a view with this progress says it has applied."""
+    return {source: records[: progress.offsets.get(source, 0)] for source, records in sources.items()}
+
+
+def _nobody() -> Scheduler:
+    from .kernel.faults import Faults
+    from .kernel.trace import Trace
+
+    return Scheduler(Random(0), Trace(), Faults())
+
+
+@contextmanager
+def undisturbed(scheduler: Scheduler) -> Iterator[None]:
+    """Look at things while nothing else moves."""
+    current, scheduler.current = scheduler.current, None
+    try:
+        yield
+    finally:
+        scheduler.current = current

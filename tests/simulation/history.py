@@ -1,0 +1,38 @@
+"""What clients asked and what they were told: invoke, then ok, fail or unknown."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from chassis.writer import Answer
+from contracts.errors import Refused
+
+Outcome = Literal["invoked", "ok", "fail", "unknown"]
+
+
+@dataclass
+class Operation:
+    """A command somebody wanted done.  `answers`: every answer that came, one for each repetition that got one."""
+
+    command_id: str
+    command: Any
+    service: str
+    keyed: bool
+    outcome: Outcome = "invoked"
+    answers: list[Answer] = field(default_factory=list)
+    refusal: Refused | None = None
+
+    def __str__(self) -> str:
+        told = f" {self.refusal.code}" if self.refusal else ""
+        return f"{type(self.command).__name__} {self.command_id} ({self.outcome}{told})"
+
+
+@dataclass
+class History:
+    """All operations of a run, in the order they were invoked."""
+
+    operations: list[Operation] = field(default_factory=list)
+
+    def invoke(self, command: Any, service: str, *, keyed: bool) -> Operation:
+        made = Operation(f"command-{len(self.operations) + 1}", command, service, keyed)
+        self.operations.append(made)
+        return made

@@ -1,0 +1,328 @@
+"""What must be true of a system at rest, whatever has happened to it.  Each check names the event that breaks it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from chassis.kafka import Incoming, dead_letter_topic, read_record
+from chassis.projector import STATES, ViewState
+from chassis.saga import Process
+from chassis.views import View
+from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
+from contracts.orders import (
+    OrderCancelled,
+    OrderChanged,
+    OrderCreated,
+    OrderRejected,
+    OrderShipped,
+    OrderSubmitted,
+    OrderWithdrawn,
+    PaymentRecorded,
+)
+from services.inventory.domain import StockItem, stock_id
+from services.orders.domain import Order
+from services.shipping.domain import Shipment
+
+from .cluster import CATALOGUE, SERVICES, VIEWS, Cluster
+from .evidence import (
+    Evidence,
+    Fact,
+    applied,
+    decoded_rows,
+    doubled,
+    live_documents,
+    rebuilt,
+    replica_rows,
+    said,
+    view_records,
+    without_repeats,
+)
+from .history import History, Operation
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+def require(holds: bool, invariant: str, why: object) -> None:
+    if not holds:
+        raise Broken(f"{invariant}: {why}")
+
+
+# -- what clients were told
+
+
+def i1_done_exactly_once(evidence: Evidence) -> None:
+    """I1: what was answered ok is there, once; what got no answer is there at most once."""
+    for operation in evidence.history.operations:
+        facts = evidence.by_command.get((operation.service, operation.command_id), ())
+        _nothing_twice(operation, facts)
+        for answer in operation.answers:
+            first = operation.answers[0]
+            require(answer.body == first.body, "I1", f"{operation} was answered {first.body}, then {answer.body}")
+            newest = {fact.stream: fact.version for fact in facts if fact.key}
+            told = {at.aggregate_id: at.version for at in answer.last}
+            require(newest == told, "I1", f"{operation} was told {told}, the store has {list(map(str, facts))}")
+
+
+def _nothing_twice(operation: Operation, facts: Iterable[Fact]) -> None:
+    kinds = Counter((fact.stream, fact.type, getattr(fact.fact, "movement", "")) for fact in facts)
+    twice = [(stream, kind) for (stream, kind, _), number in kinds.items() if number > 1]
+    require(not twice, "I1", f"{operation} was done twice: {twice}")
+
+
+def i2_refused_left_nothing(evidence: Evidence) -> None:
+    """I2: a refused command has no event."""
+    for operation in evidence.history.operations:
+        if operation.outcome == "fail":
+            facts = evidence.by_command.get((operation.service, operation.command_id), ())
+            require(not facts, "I2", f"{operation} was refused, but left {list(map(str, facts))}")
+
+
+# -- stock and money
+
+
+def i3_never_oversold(evidence: Evidence) -> None:
+    """I3: at no version of any stock is there less than nothing, and each balance follows from the one before."""
+    balances: dict[UUID, int] = {}
+    for fact in evidence.of("inventory", StockMoved):
+        moved = fact.fact
+        before = balances.get(moved.product_id, 0)
+        require(moved.balance >= 0, "I3", f"{fact}: the balance is {moved.balance}")
+        require(moved.balance == before + moved.change, "I3", f"{fact}: {before} {moved.change:+} is {moved.balance}")
+        balances[moved.product_id] = moved.balance
+
+
+def i4_stock_agrees(evidence: Evidence) -> None:
+    """I4: movements, the aggregate, the product list and the ledger tell the same stock."""
+    sums: Counter[UUID] = Counter()
+    for fact in evidence.of("inventory", StockMoved):
+        sums[fact.fact.product_id] += fact.fact.change
+    ledger: Counter[str] = Counter()
+    for row in evidence.rows("stock_ledger").values():
+        ledger[row["product_id"]] += row["change"]
+    for product, on_hand in sums.items():
+        item = evidence.cluster.store("inventory").load(StockItem, stock_id(product))
+        shown = evidence.rows("products").get(str(product), {}).get("on_hand")
+        told = {"aggregate": item and item.on_hand, "products": shown, "ledger": ledger[str(product)]}
+        require(set(told.values()) == {on_hand}, "I4", f"product {product}: movements give {on_hand}, {told}")
+
+
+def i5_totals_are_sums(evidence: Evidence) -> None:
+    """I5: an order's total is the sum of its lines, its payments never exceed it, reports count what was sold."""
+    totals: dict[UUID, Decimal] = {}
+    paid: dict[UUID, Decimal] = defaultdict(Decimal)
+    for fact in evidence.of("orders", OrderCreated, OrderChanged, OrderSubmitted, OrderShipped, PaymentRecorded):
+        if isinstance(fact.fact, PaymentRecorded):
+            paid[fact.fact.order_id] += fact.fact.amount.amount
+            require(fact.fact.paid.amount == paid[fact.fact.order_id], "I5", f"{fact}: paid {fact.fact.paid}")
+            require(paid[fact.fact.order_id] <= totals[fact.fact.order_id], "I5", f"{fact}: more than the total")
+            continue
+        sale = getattr(fact.fact, "sale", fact.fact)
+        for line in sale.lines:
+            require(line.amount == line.unit_price * line.quantity, "I5", f"{fact}: line {line}")
+        total = sum((line.amount for line in sale.lines), Decimal(0))
+        require(sale.total.amount == total, "I5", f"{fact}: total {sale.total.amount}, lines {total}")
+        totals[fact.fact.order_id] = total
+    for order, total in totals.items():
+        for view in ("orders", "order_pages"):
+            row = evidence.rows(view).get(str(order), {})
+            shown = _amount(row, "amount"), _amount(row, "paid")
+            require(shown == (total, paid[order]), "I5", f"order {order}: {total}, paid {paid[order]}; {view}: {shown}")
+    _reports_count_what_was_sold(evidence)
+
+
+def _amount(row: Mapping[str, Any], name: str) -> Decimal:
+    """An amount of a row; 0 when it has none."""
+    return row[name].to_decimal() if name in row else Decimal(0)
+
+
+def _reports_count_what_was_sold(evidence: Evidence) -> None:
+    booked, sold = Decimal(0), Decimal(0)
+    for fact in evidence.of("orders", OrderSubmitted, OrderWithdrawn, OrderRejected, OrderCancelled, OrderShipped):
+        amount = fact.fact.sale.total.amount
+        match fact.fact:
+            case OrderSubmitted():
+                booked += amount
+            case OrderShipped():
+                sold += amount
+            case OrderCancelled(was="DRAFT" | "REJECTED") | OrderCancelled(round=0):
+                pass
+            case _:
+                booked -= amount
+    for view in ("sales_by_day", "sales_by_product", "sales_by_brand"):
+        rows = evidence.rows(view).values()
+        for what, wanted in (("booked_amount", booked), ("sold_amount", sold)):
+            shown = sum((_amount(row, what) for row in rows), Decimal(0))
+            require(shown == wanted, "I5", f"{view}: {what} {shown}, the orders give {wanted}")
+
+
+# -- orders
+
+
+def i6_every_order_ended(evidence: Evidence) -> None:
+    """I6: each order has ended, or waits on hold for a reason; what it took from stock is out if it shipped, else not.
+
+    The saga has ended too, and asks nobody for attention.
+    """
+    taken: dict[UUID, Counter[UUID]] = defaultdict(Counter)
+    short: dict[tuple[UUID, int, int], Fact] = {}
+    net: Counter[UUID] = Counter()
+    for fact in evidence.of("inventory", StockDeducted, StockReturned, StockShort):
+        if isinstance(fact.fact, StockShort):
+            short[fact.fact.order_id, fact.fact.round, fact.fact.attempt] = fact
+            continue
+        sign = 1 if isinstance(fact.fact, StockDeducted) else -1
+        if fact.fact.lines:
+            net[fact.fact.order_id] += sign
+        for line in fact.fact.lines:
+            taken[fact.fact.order_id][line.product_id] += sign * line.quantity
+    for created in evidence.of("orders", OrderCreated):
+        order = evidence.cluster.store("orders").load(Order, created.stream)
+        assert order is not None
+        _has_ended(evidence, order, created)
+        shipped = order.status in ("SHIPPED", "COMPLETED")
+        require(
+            net[order.id] == int(shipped), "I6", f"{created} is {order.status}, deductions - returns {net[order.id]}"
+        )
+        wanted: Counter[UUID] = Counter()
+        for line in order.lines if shipped else ():
+            wanted[line.product_id] += line.quantity
+        require(+taken[order.id] == wanted, "I6", f"{created} is {order.status}, took {taken[order.id]} not {wanted}")
+        if order.status == "ON_HOLD":
+            require((order.id, order.round, order.attempt) in short, "I6", f"{created} is on hold for no reason")
+
+
+def _has_ended(evidence: Evidence, order: Order, created: Fact) -> None:
+    require(
+        order.status in ("DRAFT", "SHIPPED", "COMPLETED", "CANCELLED", "REJECTED", "ON_HOLD"),
+        "I6",
+        f"{created} is still {order.status}",
+    )
+    process = evidence.cluster.store("fulfilment").load(Process, order.id)
+    if process is None:
+        require(order.round == 0, "I6", f"{created} was submitted, and no saga has begun")
+        return
+    require(order.round == process.round, "I6", f"{created}: round {order.round}, saga's {process.round}")
+    require("NEEDS_ATTENTION" not in process.statuses.values(), "I6", f"{created}: {process.statuses}")
+    waits = order.status == "ON_HOLD"
+    require((process.step != "") == waits, "I6", f"{created} is {order.status}, its saga is at {process.step!r}")
+    shipment = evidence.cluster.store("shipping").load(Shipment, order.id)
+    delivered = shipment is not None and shipment.status == "DELIVERED"
+    shipped = order.status in ("SHIPPED", "COMPLETED")
+    require(delivered == shipped == order.delivered, "I6", f"{created} is {order.status}, shipment {shipment}")
+    for view in ("orders", "order_pages"):
+        shown = evidence.rows(view).get(str(order.id), {}).get("status")
+        require(shown == order.status, "I6", f"{created} is {order.status}, {view} shows {shown}")
+
+
+# -- the way of events
+
+
+def i7_kafka_holds_the_stores(evidence: Evidence) -> None:
+    """I7: versions have no gap; on Kafka is what the stores hold, per key in their order once repeats are left out."""
+    for service, facts in evidence.facts.items():
+        for stream, own in evidence.streams(service).items():
+            versions = [fact.version for fact in own]
+            require(versions == list(range(1, len(own) + 1)), "I7", f"{service} stream {stream} has {versions}")
+        stored: dict[str, list[str]] = defaultdict(list)
+        for fact in facts:
+            if fact.key:
+                stored[fact.key].append(fact.id)
+        published: dict[str, list[str]] = defaultdict(list)
+        for records in evidence.cluster.bus.topic(f"{service}.events").values():
+            for record in without_repeats([read_record(record, {}) for record in records]):
+                published[record.key].append(record.id)
+        for key in {**stored, **published}:
+            require(
+                stored.get(key) == published.get(key),
+                "I7",
+                f"{service} key {key}: stored {stored.get(key)}, on Kafka {published.get(key)}",
+            )
+
+
+def i8_rebuild_gives_the_same(evidence: Evidence) -> None:
+    """I8: views and replicas made anew from event one are equal, also when every partition repeats itself."""
+    random = Random(evidence.count)
+    sources = view_records(evidence.cluster)
+    repeating = {source: doubled(records, random) for source, records in sources.items()}
+    for how, records in (("from event one", sources), ("from event one with repeats", repeating)):
+        again = rebuilt(records, VIEWS, random)
+        for view in VIEWS:
+            _same(view, said(evidence.rows(view.name)), again[view.name], "I8", f"made anew {how}")
+    for name, service in SERVICES.items():
+        anew = replica_rows(evidence.cluster, service, random)
+        rows = decoded_rows(service, evidence.cluster.disks[name])
+        for place in {**rows, **anew}:
+            one, other = rows.get(place), anew.get(place)
+            require(one == other, "I8", f"{name} knows {place} as {one}, made anew it is {other}")
+
+
+def i9_progress_tells_the_truth(cluster: Cluster, view: View, sources: Mapping[str, Sequence[Incoming]]) -> None:
+    """I9: a view holds exactly what its progress says it has applied."""
+    document = cluster.database.documents(STATES).get(view.name)
+    if document is None:
+        return
+    state = ViewState.of(view, document)
+    again = rebuilt(applied(state.progress, sources), [view], Random(0))
+    _same(view, said(live_documents(cluster, view.name)), again[view.name], "I9", f"at {state.progress.offsets}")
+
+
+def i9_all_progress_tells_the_truth(evidence: Evidence) -> None:
+    """I9, for every view."""
+    sources = view_records(evidence.cluster)
+    for view in VIEWS:
+        i9_progress_tells_the_truth(evidence.cluster, view, sources)
+
+
+def _same(view: View, live: Mapping[Any, Any], again: Mapping[Any, Any], invariant: str, how: str) -> None:
+    for id in {**live, **again}:
+        one, other = live.get(id), again.get(id)
+        if one != other:
+            names = sorted(n for n in {**(one or {}), **(other or {})} if (one or {}).get(n) != (other or {}).get(n))
+            shown = [(n, (one or {}).get(n), (other or {}).get(n)) for n in names]
+            raise Broken(f"{invariant}: {view.name} {id} differs when {how}: (field, live, anew) {shown}")
+
+
+def nothing_was_set_aside(evidence: Evidence) -> None:
+    """No record is among the dead letters: nobody has sent one that can't be processed."""
+    for group in CATALOGUE.groups():
+        for letters in evidence.cluster.bus.topic(dead_letter_topic(group)).values():
+            require(not letters, "dead letters", f"{group}: {letters and letters[0]}")
+
+
+def nothing_failed_inside(evidence: Evidence) -> None:
+    """No command failed for a reason that is none of the caller's."""
+    require(not evidence.cluster.internal_errors, "internal error", evidence.cluster.internal_errors)
+
+
+CHECKS: Sequence[Callable[[Evidence], None]] = (
+    nothing_failed_inside,
+    nothing_was_set_aside,
+    i1_done_exactly_once,
+    i2_refused_left_nothing,
+    i3_never_oversold,
+    i4_stock_agrees,
+    i5_totals_are_sums,
+    i6_every_order_ended,
+    i7_kafka_holds_the_stores,
+    i8_rebuild_gives_the_same,
+    i9_all_progress_tells_the_truth,
+)
+
+
+def check_all(cluster: Cluster, history: History) -> Evidence:
+    """Check a cluster at rest, all invariants.  Raises Broken with the first thing that is wrong with each."""
+    evidence = Evidence(cluster, history)
+    broken: list[str] = []
+    for check in CHECKS:
+        try:
+            check(evidence)
+        except Broken as found:
+            broken.append(str(found))
+    if broken:
+        raise Broken("\n".join(broken))
+    return evidence

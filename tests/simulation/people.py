@@ -1,0 +1,358 @@
+"""The people of the order journey: they sell, approve, pack, pay, call off, restock and change the rules, at random.
+
+They see what views show them, so they are often too late; they repeat a command with the same Idempotency-Key when no
+answer comes; and now and then they do the same thing twice at the same time.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from chassis.auth import Principal
+from chassis.projector import STATES
+from chassis.writer import Answer, Request
+from contracts.approvals import Approve, Reject
+from contracts.customers import CreateCustomer, EditCustomer, SetMembership
+from contracts.declare import REGISTRY
+from contracts.errors import Refused
+from contracts.inventory import AddProduct, AdjustStock, DeleteProduct, EditProduct, Prices, ReceiveStock
+from contracts.orders import (
+    CancelOrder,
+    ChangeOrder,
+    CreateOrder,
+    ExchangeRate,
+    LineRequest,
+    RecordPayment,
+    RetryOrder,
+    SetSalesProcess,
+    SubmitOrder,
+    WithdrawOrder,
+)
+from contracts.shipping import Deliver, HandOver
+from contracts.types import Money
+from services.approvals.domain import Case
+from services.orders.domain import Order
+from services.shipping.domain import Shipment
+
+from .cluster import CONFIG, Cluster
+from .history import History, Operation
+
+UNCERTAIN = frozenset({"UNAVAILABLE", "OVERLOADED"})
+TRIES = 12
+
+
+def person(random: Random, name: str, *roles: str, superior: Principal | None = None) -> Principal:
+    return Principal(new_id(random), name, frozenset(roles), superior.user_id if superior else None)
+
+
+def new_id(random: Random) -> UUID:
+    return UUID(int=random.getrandbits(128), version=4)
+
+
+class People:
+    """Everybody, and what they have heard of: the ids of products, customers and orders."""
+
+    def __init__(self, cluster: Cluster, history: History) -> None:
+        self.cluster = cluster
+        self.scheduler = cluster.scheduler
+        self.random = cluster.scheduler.random
+        self.history = history
+        self.busy = 0
+        self.impatience = self.random.choice((0.1, 0.1, 0.6))  # how often a command is sent twice at once
+        self.haste = self.random.choice((1.0, 1.0, 0.02))  # in some runs all come at once
+        self.products: list[UUID] = []
+        self.customers: list[UUID] = []
+        self.orders: list[UUID] = []
+        self.admins = [person(self.random, name, "ADM", "SUP", "FIN") for name in ("admin", "deputy", "auditor")]
+        self.boss = person(self.random, "sato", "SUP", "MGT")
+        self.finance = person(self.random, "chen", "FIN")
+        self.keeper = person(self.random, "wang", "WHS")
+        self.sellers = [person(self.random, name, "SAL", superior=self.boss) for name in ("li", "zhao")]
+
+    # -- one command
+
+    def do(
+        self, command: Any, by: Principal, *, version: int | None = None, keyed: bool | None = None
+    ) -> Answer | None:
+        """Have a command carried out; None when it was refused or nobody knows."""
+        service = REGISTRY.command_of(type(command)).service
+        keyed = self.random.random() < 0.8 if keyed is None else keyed
+        operation = self.history.invoke(command, service, keyed=keyed)
+        self.scheduler.note(f"invoke {operation}")
+        if keyed and self.random.random() < self.impatience:  # an impatient client: the same command on two connections
+            self._in_background("twin", lambda: self._insist(operation, by, version))
+        self._insist(operation, by, version)
+        return operation.answers[0] if operation.answers else None
+
+    def _insist(self, operation: Operation, by: Principal, version: int | None) -> None:
+        for _ in range(TRIES if operation.keyed else 1):
+            if self._attempt(operation, by, version):
+                break
+            self.scheduler.wait(self.random.random() * 3)
+        if operation.outcome == "invoked":
+            operation.outcome = "unknown"
+        self.scheduler.note(f"{operation}")
+
+    def _attempt(self, operation: Operation, by: Principal, version: int | None) -> bool:
+        """Send it once; whether there is a clear answer."""
+        writers = [w for w in self.cluster.writers[operation.service].values() if w.process.alive]
+        if not writers:
+            return False
+        writer = self.random.choice(writers)
+        now = writer.process.now()
+        request = Request(
+            command=operation.command,
+            context=by.context(now, now.astimezone(CONFIG.zone).date()),
+            command_id=operation.command_id,
+            remember=operation.keyed,
+            expected_version=version,
+        )
+        try:
+            answer = writer.submit(request).result(timeout=0)
+        except TimeoutError:
+            return False
+        except Refused as refusal:
+            if refusal.code in UNCERTAIN:
+                return False
+            if self._gets_lost():
+                return False
+            if operation.outcome in ("invoked", "unknown"):
+                operation.outcome, operation.refusal = "fail", refusal
+            return True
+        if self._gets_lost():
+            return False
+        operation.answers.append(answer)
+        operation.outcome, operation.refusal = "ok", None
+        return True
+
+    def _gets_lost(self) -> bool:
+        lost = self.scheduler.chance(self.scheduler.faults.lost_answer)
+        if lost:
+            self.scheduler.note("the answer is lost")
+        return lost
+
+    def _pause(self, seconds: float) -> None:
+        self.scheduler.wait(self.random.random() * seconds * self.haste)
+
+    def _in_background(self, name: str, body: Callable[[], None]) -> None:
+        def live() -> None:
+            try:
+                body()
+            finally:
+                self.busy -= 1
+
+        self.busy += 1
+        self.scheduler.actor(name, live)
+
+    # -- what they see
+
+    def sees(self, view: str, **wanted: Any) -> list[dict[str, Any]]:
+        """The rows of a view as it is now."""
+        state = self.cluster.database.documents(STATES).get(view)
+        return list(self.cluster.database[state["collection"]].find(wanted)) if state else []
+
+    # -- the working day
+
+    def open_for_business(self) -> None:
+        """Found the company: settings, products with little stock, customers."""
+        admin = self.admins[0]
+        for number in range(self.random.randint(1, 3)):
+            product = new_id(self.random)
+            purchase, sale = Decimal(self.random.randint(1, 500)), Decimal(self.random.randint(1, 3000))
+            self.do(
+                AddProduct(
+                    product_id=product, name=f"product {number}", model="m", brand=self.random.choice(("a", "b")),
+                    prices=Prices(purchase=cny(purchase), sale=cny(sale), member=cny(sale / 2)),
+                    opening_stock=self.random.choice((0, 1, 3, 10)), alert_quantity=self.random.choice((0, 2, 5)),
+                ),
+                admin,
+                keyed=True,
+            )  # fmt: skip
+            self.products.append(product)
+        for number in range(2):
+            customer = new_id(self.random)
+            data = CreateCustomer(
+                customer_id=customer, name=f"customer {number}", mobile=f"1380000000{number}", industry="retail"
+            )
+            self.do(data, admin, keyed=True)
+            self.customers.append(customer)
+        self.set_process()
+
+    def work(self) -> None:
+        """Everybody works for a while, each at their own pace."""
+        self._in_background("admin", lambda: self._day(6, [self.set_process, self.edit_product, self.edit_customer]))
+        for seller in self.sellers:
+            orders = self.random.randint(2, 4)
+            self._in_background(seller.name, lambda seller=seller, orders=orders: self._sell(seller, orders))  # type: ignore[misc]
+        approvers = [self.boss, self.finance, self.admins[1]]
+        for approver in approvers:
+            self._in_background(
+                f"approver {approver.name}",
+                lambda by=approver: self._day(8, [lambda: self.decide(by)]),  # type: ignore[misc]
+            )
+        self._in_background("keeper", lambda: self._day(12, [self.hand_over, self.deliver, self.hand_over, self.stock]))
+        self._in_background("cashier", lambda: self._day(6, [self.take_money]))
+
+    def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
+        for _ in range(self.random.randint(1, times)):
+            self._pause(4)
+            self.random.choice(tasks)()
+
+    # -- selling
+
+    def _sell(self, seller: Principal, orders: int) -> None:
+        mine: list[UUID] = []
+        for _ in range(orders):
+            self._pause(2)
+            if order := self._write(seller):
+                mine.append(order)
+                self.do(SubmitOrder(order_id=order), seller)
+        for _ in range(self.random.randint(0, 3 * len(mine))):
+            self._pause(5)
+            self._follow_up(self.random.choice(mine), seller)
+
+    def _write(self, seller: Principal) -> UUID | None:
+        for _ in range(3):  # orders may not have heard of a new product or customer yet
+            order = new_id(self.random)
+            command = CreateOrder(
+                order_id=order,
+                customer_id=self.random.choice(self.customers),
+                lines=self._lines(),
+                currency=self.random.choice((None, None, None, "USD")),
+            )
+            if self.do(command, seller):
+                self.orders.append(order)
+                return order
+            self._pause(4)
+        return None
+
+    def _lines(self) -> tuple[LineRequest, ...]:
+        return tuple(
+            LineRequest(
+                product_id=self.random.choice(self.products),
+                quantity=self.random.randint(1, 3),
+                unit_price=self.random.choice((None, Decimal("9.99"), Decimal(self.random.randint(1, 9000)))),
+            )
+            for _ in range(self.random.randint(1, 3))
+        )
+
+    def _follow_up(self, order: UUID, seller: Principal) -> None:
+        shown = next(iter(self.sees("order_pages", _id=str(order))), {})
+        version = self.random.choice((None, None, shown.get("version"), 1))
+        status = shown.get("status")
+        command: Any
+        if status == "ON_HOLD":
+            command = self.random.choice((RetryOrder(order_id=order), CancelOrder(order_id=order, reason="too long")))
+        elif status in ("REJECTED", "DRAFT"):
+            lines = self.random.choice((None, self._lines()))
+            self.do(ChangeOrder(order_id=order, lines=lines, note="again"), seller, version=version)
+            command = SubmitOrder(order_id=order)
+        else:
+            command = self.random.choice(
+                (
+                    WithdrawOrder(order_id=order),
+                    CancelOrder(order_id=order, reason="no more"),
+                    SubmitOrder(order_id=order),
+                )
+            )
+        self.do(command, self.random.choice((seller, seller, self.admins[0])), version=version)
+
+    # -- the others
+
+    def decide(self, by: Principal) -> None:
+        if open_cases := self.sees("approval_inbox", status="OPEN"):
+            case = self.random.choice(open_cases)
+            id, node = UUID(case["_id"]), self.random.choice((None, case["due"]))
+            no = self.random.random() < 0.2
+            self.do(Reject(case_id=id, reason="too dear", node=node) if no else Approve(case_id=id, node=node), by)
+
+    def hand_over(self) -> None:
+        if prepared := self.sees("shipments", status="PREPARED"):
+            self.do(HandOver(order_id=UUID(self.random.choice(prepared)["_id"]), carrier="SF"), self.keeper)
+
+    def deliver(self) -> None:
+        if dispatched := self.sees("shipments", status="DISPATCHED"):
+            self.do(Deliver(order_id=UUID(self.random.choice(dispatched)["_id"])), self.keeper)
+
+    def stock(self) -> None:
+        product = self.random.choice(self.products)
+        change = self.random.choice((-5, -1, 1, 2))
+        receipt = ReceiveStock(product_id=product, quantity=self.random.randint(1, 5), reason="truck")
+        adjustment = AdjustStock(product_id=product, change=change, reason="counted")
+        self.do(self.random.choice((receipt, adjustment)), self.keeper)
+
+    def take_money(self) -> None:
+        if self.orders:
+            order = self.random.choice(self.orders)
+            shown = next(iter(self.sees("orders", _id=str(order))), {})
+            total = shown["amount"].to_decimal() if shown else Decimal("10.00")
+            amount = self.random.choice((total, max(total / 2, Decimal("0.01")).quantize(Decimal("0.01"))))
+            self.do(RecordPayment(order_id=order, amount=amount), self.finance)
+
+    def set_process(self) -> None:
+        self.do(
+            SetSalesProcess(
+                threshold=Decimal(self.random.choice((0, 500, 5000, 100_000))),
+                route=self.random.choice((("SUPERVISOR",), ("SUPERVISOR", "FINANCE"), ("FINANCE",), ())),
+                shipping=self.random.choice(("AUTOMATIC", "WAREHOUSE")),
+                rates=self.random.choice(((), (ExchangeRate(currency="USD", rate=Decimal("7.1")),))),
+            ),
+            self.admins[0],
+        )
+
+    def edit_product(self) -> None:
+        product = self.random.choice(self.products)
+        edit = EditProduct(product_id=product, category=self.random.choice(("x", "y")), alert_quantity=3)
+        self.do(self.random.choice((edit, edit, DeleteProduct(product_id=product))), self.admins[0])
+
+    def edit_customer(self) -> None:
+        customer = self.random.choice(self.customers)
+        member = SetMembership(customer_id=customer, member=self.random.random() < 0.5)
+        mobile = EditCustomer(customer_id=customer, mobile=self.random.choice(("13800000000", "13800000009")))
+        self.do(self.random.choice((member, mobile)), self.admins[0])
+
+    # -- the end of the day: what waits for people is settled, by the truth and not by views
+
+    def settle(self) -> bool:
+        """Do everything that waits for a person; whether there was anything."""
+        found = [*self._open_cases(), *self._open_shipments(), *self._held_orders()]
+        for command in found:
+            self.do(command, self.random.choice(self.admins), keyed=True)
+        return bool(found)
+
+    def _open_cases(self) -> list[Any]:
+        cases = [id for id, first in streams(self.cluster, "approvals").items() if first.endswith("case-opened.v1")]
+        held = [self.cluster.store("approvals").load(Case, id) for id in cases]
+        return [Approve(case_id=case.id) for case in held if case and case.status == "OPEN"]
+
+    def _open_shipments(self) -> list[Any]:
+        found: list[Any] = []
+        for id in streams(self.cluster, "shipping"):
+            shipment = self.cluster.store("shipping").load(Shipment, id)
+            if shipment and shipment.status == "PREPARED":
+                found.append(HandOver(order_id=id))
+            elif shipment and shipment.status == "DISPATCHED":
+                found.append(Deliver(order_id=id))
+        return found
+
+    def _held_orders(self) -> list[Any]:
+        """A held order is tried again when there is enough by now; else it stays on hold, which is an end."""
+        return []
+
+
+def streams(cluster: Cluster, service: str) -> dict[UUID, str]:
+    """The streams of a service with the type of their first event."""
+    found: dict[UUID, str] = {}
+    for event in cluster.store(service).notifications(0, 1_000_000):
+        found.setdefault(event.aggregate_id, event.type)
+    return found
+
+
+def order_of(cluster: Cluster, id: UUID) -> Order | None:
+    return cluster.store("orders").load(Order, id)
+
+
+def cny(amount: Decimal) -> Money:
+    return Money(amount=amount.quantize(Decimal("0.01")), currency="CNY")

@@ -1,0 +1,81 @@
+"""Runs from many seeds hold every invariant; the same seed is the same run; a planted mistake is found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from io import StringIO
+from multiprocessing import Pool, cpu_count
+from pathlib import Path
+
+import pytest
+
+from .bugs import BUGS, Bug
+from .run import Verdict, simulate
+
+SEEDS = 200
+TRIES = 60  # seeds within which a planted mistake must be found
+ROOT = Path(__file__).resolve().parents[2]
+POINTS = {
+    "before append", "after append", "before publish", "after publish", "before acknowledgement",
+    "after acknowledgement", "before saving a position", "after saving a position", "before poll", "after poll",
+    "in view commit", "before view commit", "after view commit", "reading a store", "reading views", "writing views",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> list[Verdict]:
+    with Pool(cpu_count()) as pool:
+        return pool.map(simulate, range(SEEDS), chunksize=5)
+
+
+def test_every_seed_holds_every_invariant(verdicts: list[Verdict]) -> None:
+    broken = [verdict for verdict in verdicts if verdict.broken]
+    told = "\n".join(f"seed {verdict.seed}: {verdict.broken}\nreplay: {verdict.replay}" for verdict in broken)
+    assert not broken, f"{len(broken)} of {SEEDS} seeds\n{told}"
+    assert sum(verdict.orders for verdict in verdicts) > SEEDS
+
+
+def test_processes_die_at_every_point(verdicts: list[Verdict]) -> None:
+    crashes: Counter[str] = Counter()
+    for verdict in verdicts:
+        crashes.update(verdict.crashes)
+    assert set(crashes) == POINTS
+
+
+def test_the_same_seed_is_the_same_run() -> None:
+    """Also in other processes, whose sets and dictionaries have another order."""
+    program = "from tests.simulation.run import simulate; print(*[simulate(seed).digest for seed in (3, 17)])"
+    elsewhere = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout.strip()
+        for hash_seed in ("0", "4711")
+    }  # fmt: skip
+    here = [simulate(seed) for seed in (3, 17)]
+    assert elsewhere == {" ".join(verdict.digest for verdict in here)}
+    assert here[0].digest != here[1].digest
+
+
+def test_a_trace_tells_every_step_and_changes_nothing() -> None:
+    out = StringIO()
+    verdict = simulate(3, out)
+    assert verdict.digest == simulate(3).digest
+    assert len(out.getvalue().splitlines()) == verdict.steps
+
+
+@pytest.mark.parametrize(("bug", "expected"), BUGS.items(), ids=[bug.__name__ for bug in BUGS])
+def test_a_planted_mistake_is_found(bug: Bug, expected: tuple[str, int]) -> None:
+    invariant, first = expected
+    found: Counter[str] = Counter()
+    with bug():
+        for seed in range(first, first + TRIES):
+            broken = simulate(seed).broken
+            found.update(line.partition(":")[0] for line in broken.splitlines())
+            if invariant in found:
+                return
+    pytest.fail(f"{TRIES} seeds did not break {invariant}, but {dict(found)}")
