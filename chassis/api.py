@@ -6,8 +6,9 @@ with a code of the specification (section 2.0).  `chassis.http` serves these rou
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -116,7 +117,8 @@ class Api:
         self._clock = clock
         self._ready = ready
         self._sleep = sleep
-        self.require_room = require_room
+        self._require_room = require_room
+        self._in_progress = 0
 
     def routes(self) -> list[Route]:
         """Every route, guarded: whatever happens becomes an answer."""
@@ -205,6 +207,18 @@ class Api:
                 raise Refused("UNAVAILABLE", "The service has not heard of your earlier change yet; try again.")
             self._sleep(0.005)
 
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Room for a request with commands.  Raises Refused OVERLOADED when what was taken earlier waits too long."""
+        self._require_room()
+        if self._in_progress >= self._config.max_in_progress:
+            raise Refused("OVERLOADED", "Too many requests are in progress; nothing was changed, try again soon.")
+        self._in_progress += 1
+        try:
+            yield
+        finally:
+            self._in_progress -= 1
+
     def token_of(self, answer: Answer) -> Token:
         return Token.of(answer, self._config.topic_partitions)
 
@@ -277,8 +291,8 @@ class _Command:
         api, match = self._api, http.headers.get("if-match")
         if self._around is None:
             request = api.request(self._spec, command, principal, http, key=key, match=match)
-            api.require_room()
-            answer = _result(self._writer.submit(request))
+            with api.room():
+                answer = _result(self._writer.submit(request))
             return answer, answer.body
         if key is not None:
             text = "Idempotency-Key: this command takes none, for its answer is not kept."
@@ -306,11 +320,11 @@ class _Bulk:
         token = Token.parse(http.headers.get(HEADER.lower()))
         api.wait_for_replicas(self._writer, token)
         prepared = [self._prepare(http, principal, item) for item in items]
-        api.require_room()
-        self._writer.submit_all([request for request in prepared if isinstance(request, Request)])
+        with api.room():
+            self._writer.submit_all([request for request in prepared if isinstance(request, Request)])
+            outcomes = [request if isinstance(request, Refused) else _outcome(request) for request in prepared]
         results, reached = [], token or Token({})
-        for request in prepared:
-            outcome = request if isinstance(request, Refused) else _outcome(request)
+        for outcome in outcomes:
             if isinstance(outcome, Refused):
                 results.append({"status": int(STATUS[outcome.code]), "body": outcome.problem()})
             else:

@@ -36,6 +36,7 @@ class Config:
     max_body_bytes: int = 1_000_000
     max_queue: int = 2_000
     max_lag_seconds: float = 3.0
+    max_in_progress: int = 256
     saga_timeout_seconds: float = 30.0
     log_level: str = "INFO"
 
