@@ -29,7 +29,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 EXPORT_LIMIT = 100_000
 WAIT_SECONDS = 5.0
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.002, 0.010
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.003, 0.010
 PAGING = ("limit", "cursor", "sort", "count", "format")
 FORMATS = ("json", "csv", "xlsx")
 
@@ -61,6 +61,8 @@ class ViewReader:
         self._database = database
         self._view = view
         self._sleep = sleep
+        self._seen: Document = {}
+        self._looked_at = 0.0
         self._names = [item.name for item in fields(view.row)]
         self._lists = {name for name, hint in get_type_hints(view.row).items() if get_origin(hint) is list}
 
@@ -118,16 +120,25 @@ class ViewReader:
         deadline = time.monotonic() + WAIT_SECONDS
         pause = SHORTEST_PAUSE
         wanted = token.about(self._view.topics) if token else Token({})
-        while True:
-            state = self._database[STATES].find_one({"_id": live_id(self._view)})
-            if state is None:
-                raise Refused("UNAVAILABLE", f"The view {self._view.name} is not built yet: start a projector.")
-            if wanted.reached_by(partial(_position, state)):
-                return state, _freshness(state)
+        state = self._look()
+        while not wanted.reached_by(partial(_position, state)):
             if time.monotonic() > deadline:
                 raise Refused("UNAVAILABLE", "The view has not caught up with your change yet; try again in a second.")
             self._sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
+            if time.monotonic() - self._looked_at >= SHORTEST_PAUSE:
+                self._look()
+            state = self._seen  # what another one who waits has just read serves all who wait
+        return state, _freshness(state)
+
+    def _look(self) -> Document:
+        """Read the view's state.  Raises Refused UNAVAILABLE while there is none."""
+        self._looked_at = time.monotonic()
+        state = self._database[STATES].find_one({"_id": live_id(self._view)})
+        if state is None:
+            raise Refused("UNAVAILABLE", f"The view {self._view.name} is not built yet: start a projector.")
+        self._seen = state
+        return state
 
     # -- parameters
 
