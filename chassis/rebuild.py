@@ -167,10 +167,9 @@ class Rebuild:
         return True, sum(1 for one, other in pairs if content(one) != content(other))
 
     def _reached(self, state: ViewState) -> dict[str, int]:
-        """The positions of the view's own sources: a projector notes those of all its views in each of them."""
-        topics = {REGISTRY.event_of(fact).topic for fact in self._view.handlers}
+        """The positions of the topics the view reads: a state document from earlier may name others too."""
         positions = state.progress.positions.items()
-        return {source: at for source, at in positions if at and source.rpartition(":")[0] in topics}
+        return {source: at for source, at in positions if at and source.rpartition(":")[0] in self._view.topics}
 
     def _switch(self, new_id: str) -> None:
         live = self._database[STATES].find_one({"_id": self._live_id})

@@ -126,7 +126,7 @@ class Scheduler:
         try:
             if actor.process is None or actor.process.alive:
                 body()
-        except Killed:
+        except Killed:  # the crash that was drawn: what dies says nothing
             pass
         except Exception as failure:
             if actor.process is None:
