@@ -53,12 +53,16 @@ _json = msgspec.json.Decoder(float_hook=Decimal)
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request as the edge sees it.  Header names are lower case; `body` reads the body (bounded) when called."""
+    """A request as the edge sees it.  Header names are lower case; `body` reads the body (bounded) when called.
+
+    `address` is the client's, told by a trusted proxy where there is one; "" where no connection stands behind it.
+    """
 
     headers: Mapping[str, str]
     path: Mapping[str, str]
     query: Mapping[str, Sequence[str]]
     body: Callable[[], bytes]
+    address: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class Config:
     time_zone: str = "Asia/Shanghai"
     http_address: str = "127.0.0.1:8000"
     health_address: str = "127.0.0.1:8001"
+    trusted_proxies: str = ""  # networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8, separated by commas
     token_key_dir: str = ".devstack/keys"
     token_issuer: str = "salestream"
     token_audience: str = "salestream-api"

@@ -25,6 +25,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request as WerkzeugRequest
 from werkzeug.wrappers import Response
 
+from chassis.addresses import Proxies, networks
 from chassis.api import HttpRequest, HttpResponse, Route, problem, unknown_routes
 from chassis.config import Config
 from chassis.consumer import Consumer, Handler, Progress
@@ -138,16 +139,16 @@ class RouteEntrypoint(HttpRequestHandler):  # type: ignore[misc]
 
     server = _Server()
 
-    def __init__(self, route: Route, max_body: int, **kwargs: Any) -> None:
+    def __init__(self, route: Route, max_body: int, proxies: Proxies, **kwargs: Any) -> None:
         self.route = route
         self.max_body = max_body
+        self.proxies = proxies
         super().__init__(route.method, _werkzeug_path(route.path), **kwargs)
 
     def handle_request(self, request: WerkzeugRequest) -> Response:
         done = Event()
-        self.container.spawn_worker(
-            self, (_from_werkzeug(request, self.max_body),), {}, handle_result=partial(self.handle_result, done)
-        )
+        arguments = (_from_werkzeug(request, self.max_body, self.proxies),)
+        self.container.spawn_worker(self, arguments, {}, handle_result=partial(self.handle_result, done))
         response: HttpResponse = done.wait()
         return _to_werkzeug(response)
 
@@ -156,7 +157,7 @@ def _werkzeug_path(path: str) -> str:
     return path.replace("{", "<").replace("}", ">")
 
 
-def _from_werkzeug(request: WerkzeugRequest, max_body: int) -> HttpRequest:
+def _from_werkzeug(request: WerkzeugRequest, max_body: int, proxies: Proxies) -> HttpRequest:
     environ = request.environ
     headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
     headers["content-type"] = environ.get("CONTENT_TYPE", "")
@@ -178,7 +179,8 @@ def _from_werkzeug(request: WerkzeugRequest, max_body: int) -> HttpRequest:
 
     path: Mapping[str, str] = request.path_values  # type: ignore[attr-defined]
     query = {name: request.args.getlist(name) for name in request.args} if environ.get("QUERY_STRING") else {}
-    return HttpRequest(headers, path, query, body)
+    address = proxies.client_of(environ["REMOTE_ADDR"], environ.get("HTTP_X_FORWARDED_FOR", ""))
+    return HttpRequest(headers, path, query, body, address)
 
 
 def _to_werkzeug(response: HttpResponse) -> Response:
@@ -282,19 +284,20 @@ def later(work: Callable[[], None]) -> None:
     eventlet.spawn_n(run)
 
 
-def http_service(routes: Sequence[Route], max_body: int) -> type:
+def http_service(routes: Sequence[Route], config: Config) -> type:
     """The nameko service class that mounts these routes."""
+    proxies = Proxies(networks(config.trusted_proxies, "TRUSTED_PROXIES"))
     methods: dict[str, Any] = {"name": "api"}
     for number, route in enumerate(routes):
-        methods[f"{route.name}_{number}"] = _mounted(route, max_body)
+        methods[f"{route.name}_{number}"] = _mounted(route, config.max_body_bytes, proxies)
     return type("ApiService", (), methods)
 
 
-def _mounted(route: Route, max_body: int) -> Any:
+def _mounted(route: Route, max_body: int, proxies: Proxies) -> Any:
     def serve(_self: Any, request: HttpRequest) -> HttpResponse:
         return route.serve(request)
 
-    return RouteEntrypoint.decorator(route, max_body)(serve)
+    return RouteEntrypoint.decorator(route, max_body, proxies)(serve)
 
 
 def inbox_service(config: Config, handler: Handler, producer: Callable[[], Any]) -> type:

@@ -135,7 +135,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     pressure = build_pressure(process, writers, database)
     api = build_api(process, writers, database, pressure, directory, slowly=SlowWork(), later=later)
     runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
-    runner.add_service(http_service(api.routes(), config.max_body_bytes))
+    runner.add_service(http_service(api.routes(), config))
     for writer in writers.values():
         writer.start()
         inbox = Inbox(writer, config.zone)

@@ -50,8 +50,8 @@ def main() -> int:
     configure_logging(config.log_level)
     http_service = chassis.http.http_service
 
-    def with_empty_route(routes: Sequence[Route], max_body: int) -> type:
-        return http_service([*routes, empty_route(config)], max_body)
+    def with_empty_route(routes: Sequence[Route], config: Config) -> type:
+        return http_service([*routes, empty_route(config)], config)
 
     chassis.http.http_service = with_empty_route
     return run_api(config, ())
