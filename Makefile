@@ -94,7 +94,7 @@ test: $(READY) ## Run all tests, with coverage
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the tests that need no server: domains, saga, views, contracts
-	$(RUN) -m pytest chassis contracts services deploy tests/contract
+	$(RUN) -m pytest chassis contracts services deploy tests/contract tests/security
 
 .PHONY: test-component
 test-component: $(READY) ## Run the tests of single pieces on real servers

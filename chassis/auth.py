@@ -23,7 +23,7 @@ from chassis.config import Config, ConfigError
 from chassis.domain import EVERYBODY, Context, Reach
 from contracts.errors import Refused
 from contracts.people import Person
-from contracts.permissions import OPEN, PASSWORD, PUBLIC, ROLES, DataScope, first_rights, first_scope
+from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, ROLES, DataScope, first_rights, first_scope
 
 ALGORITHM = "EdDSA"
 ACCESS_SECONDS = 600
@@ -66,8 +66,10 @@ class Principal:
     def may(self, right: str) -> bool:
         """Whether the caller holds a right.  An unknown right is an error, not a refusal."""
         if right in OPEN:
+            if right == PUBLIC:
+                return True
             own = self.user_id is not None and not self.machine
-            return right == PUBLIC or (own and (right == PASSWORD or not self.limited))
+            return own and (right == PASSWORD or not self.limited) and (right != COLLEAGUE or bool(self.roles))
         return bool(self.scopes_of(right)) and not self.limited
 
     def scopes_of(self, right: str) -> frozenset[DataScope]:
@@ -82,6 +84,9 @@ class Principal:
                 raise Refused(
                     "FORBIDDEN", "Change your default password first, then sign in again.", state="DEFAULT_PASSWORD"
                 )
+            if right == COLLEAGUE:
+                text = "You have no role yet: an administrator gives you one."
+                raise Refused("FORBIDDEN", text, state=right)
             raise Refused("FORBIDDEN", f"Your roles do not hold the right {right}.", state=right)
 
     def reach(self, right: str) -> Reach:

@@ -57,7 +57,7 @@ RIGHTS: dict[str, frozenset[str]] = {
         "recordings": "QCI ADM",
         "campaigns": "SUP MKT ADM",
         "settings": "ADM",
-        "settings.view": "SAL SUP MGT FIN CMD WHS ADM",
+        "settings.view": "ADM",
         "accounts": "ADM",
         "platform": "ADM",
         "system": "SYSTEM",
@@ -66,8 +66,9 @@ RIGHTS: dict[str, frozenset[str]] = {
 
 PUBLIC = "public"  # nobody needs to be signed in: signing in itself, registering, recovering a password
 SELF = "self"  # whoever is signed in, for what is their own
-PASSWORD = "password"
-OPEN = frozenset({PUBLIC, SELF, PASSWORD})
+PASSWORD = "password"  # the same, also with a default password that must be changed first (SEC-02)
+COLLEAGUE = "colleague"  # whoever has a role: who registered is a stranger until an administrator gives one (SEC-04)
+OPEN = frozenset({PUBLIC, SELF, PASSWORD, COLLEAGUE})
 """What a command or view may name instead of a right."""
 
 # Data scopes (SEC-18): who sees more than the records they own.  Every other role sees its own.

@@ -55,7 +55,7 @@ from contracts.access import (
 from contracts.declare import REGISTRY
 from contracts.devices import WipeRequested
 from contracts.errors import Refused
-from contracts.permissions import RIGHTS, ROLES, first_rights
+from contracts.permissions import RIGHTS, first_rights
 from services.access import preparation, vault
 from services.access.application import SERVICE
 from services.access.messages import Mailbox
@@ -727,40 +727,6 @@ def test_SEC_18_whose_records_each_scope_reaches(office: Office) -> None:
     assert admit(by).reach("orders.view").everybody
     office.kit.do(EditUser(user_id=boss, superior_id=seller), office.admin)
     assert admit(by).reach("orders.edit").people == {boss, lead, seller}, "a circle of superiors ends"
-
-
-def test_SEC_16_the_first_rights_are_the_matrix_of_the_specification() -> None:
-    """Rows of the matrix that a right stands for by itself, as the specification writes them."""
-    rows = {
-        "customers.edit": "YY----y-----Y",
-        "leads.claim": "YY----------Y",
-        "leads.assign": "-y----------Y",
-        "opportunities": "YY----------Y",
-        "messages.send": "YY----y----yY",
-        "orders.edit": "YY----------Y",
-        "orders.approve": "-Y-Y--------Y",
-        "contracts.submit": "YY----------Y",
-        "contracts.approve": "----Y-------Y",
-        "shipping": "-----y------Y",
-        "payments": "---y--------Y",
-        "products.view": "yyyyyyy-y-yyY",
-        "products.edit": "-----y------Y",
-        "reports.sales": "NYYy------yyY",
-        "reports.build": "--Y---------Y",
-        "subordinates": "-Y----------Y",
-        "service.dispatch": "------Y-----Y",
-        "field.feedback": "---------Y--Y",
-        "field.progress": "--------Y---Y",
-        "expenses": "----------Y-Y",
-        "recordings": "-------y----Y",
-        "campaigns": "-y---------yY",
-        "settings": "N-----------Y",
-        "accounts": "N-----------Y",
-        "platform": "------------Y",
-    }
-    roles = [role for role in ROLES if role != "SYSTEM"]
-    for right, row in rows.items():
-        assert {role for role, cell in zip(roles, row, strict=True) if cell in "Yy"} == RIGHTS[right], right
 
 
 # -- machine accounts -------------------------------------------------------------------------------------------------

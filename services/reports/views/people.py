@@ -20,7 +20,7 @@ from contracts.access import (
     UserIssued,
     UserRegistered,
 )
-from contracts.permissions import SELF
+from contracts.permissions import COLLEAGUE
 
 REVIEW_DAYS = 90
 
@@ -194,7 +194,7 @@ VIEWS = [
         route="GET /colleagues",
         detail="user_id",
         row=ColleagueRow,
-        permission=SELF,
+        permission=COLLEAGUE,
         what="colleague",
         where={"there": True},
         handlers=dict.fromkeys(USER_EVENTS, reachable),
@@ -207,7 +207,7 @@ VIEWS = [
         route="GET /departments",
         detail="department_id",
         row=DepartmentRow,
-        permission=SELF,
+        permission=COLLEAGUE,
         what="department",
         where={"name": {"$exists": True}},
         handlers={DepartmentAdded: department, DepartmentRenamed: department},
