@@ -28,6 +28,11 @@ def canonical(text: str) -> str | None:
     return str(mapped or address)
 
 
+def within(address: str, listed: Sequence[Network]) -> bool:
+    """Whether an address is in one of these networks; no address is in none."""
+    return bool(address) and any(ip_address(address) in network for network in listed)
+
+
 class Proxies:
     """The proxies whose word about a client's address is taken: `TRUSTED_PROXIES`."""
 
@@ -36,8 +41,7 @@ class Proxies:
         self._is_trusted = lru_cache(maxsize=1_000)(self._look_up)
 
     def _look_up(self, address: str) -> bool:
-        found = ip_address(address)
-        return any(found in network for network in self._trusted)
+        return within(address, self._trusted)
 
     def client_of(self, peer: str, forwarded_for: str) -> str:
         """The client's address: the last one in X-Forwarded-For that is no trusted proxy's.

@@ -6,10 +6,10 @@ with a code of the specification (section 2.0).  `chassis.http` serves these rou
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -22,6 +22,7 @@ from pymongo.database import Database
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from chassis import metrics
+from chassis.addresses import networks, within
 from chassis.around import Offload, Surroundings, at_once
 from chassis.auth import NOBODY, Principal, TokenVerifier
 from chassis.config import Config
@@ -56,6 +57,7 @@ class HttpRequest:
     """A request as the edge sees it.  Header names are lower case; `body` reads the body (bounded) when called.
 
     `address` is the client's, told by a trusted proxy where there is one; "" where no connection stands behind it.
+    `target` is the path and query as they were sent.
     """
 
     headers: Mapping[str, str]
@@ -63,14 +65,19 @@ class HttpRequest:
     query: Mapping[str, Sequence[str]]
     body: Callable[[], bytes]
     address: str = ""
+    method: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True)
 class HttpResponse:
+    """An answer; `cookies` are the values of its Set-Cookie headers."""
+
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
+    cookies: Sequence[str] = ()
 
 
 Serve = Callable[[HttpRequest], HttpResponse]
@@ -78,12 +85,13 @@ Serve = Callable[[HttpRequest], HttpResponse]
 
 @dataclass(frozen=True)
 class Route:
-    """One route: its method, path with {fields}, metric name, and the function that serves it."""
+    """One route: its method, path with {fields}, metric name, the function that serves it, and the right it needs."""
 
     method: str
     path: str
     name: str
     serve: Serve
+    permission: str = PUBLIC
 
 
 def kebab(name: str) -> str:
@@ -123,6 +131,7 @@ class Api:
         self._sleep = sleep
         self._require_room = require_room
         self._in_progress = 0
+        self._metrics_networks = networks(config.metrics_networks, "METRICS_NETWORKS")
 
     def routes(self) -> list[Route]:
         """Every route, guarded: whatever happens becomes an answer."""
@@ -130,26 +139,27 @@ class Api:
             Route("GET", "/livez", "livez", lambda request: HttpResponse(200, b'{"status":"ok"}')),
             Route("GET", "/readyz", "readyz", self._readyz),
             Route("GET", "/metrics", "metrics", self._metrics),
-            Route("GET", "/me", "me", self._me),
-            Route("GET", "/roles", "roles", self._roles),
+            Route("GET", "/me", "me", self._me, PASSWORD),
+            Route("GET", "/roles", "roles", self._roles, "accounts"),
         ]
         for writer in self._writers.values():
             for spec in writer.service.specs():
                 if spec.is_public:
                     assert spec.method and spec.path
-                    found.append(Route(spec.method, spec.path, spec.name, _Command(self, writer, spec)))
+                    serve = _Command(self, writer, spec)
+                    found.append(Route(spec.method, spec.path, spec.name, serve, spec.permission))
                 if spec.is_public and spec.bulk:
-                    found.append(
-                        Route("POST", f"/bulk/{kebab(spec.name)}", f"Bulk{spec.name}", _Bulk(self, writer, spec))
-                    )
+                    path, bulk = f"/bulk/{kebab(spec.name)}", _Bulk(self, writer, spec)
+                    found.append(Route("POST", path, f"Bulk{spec.name}", bulk, spec.permission))
         for view in self._views:
             assert self._database is not None
             reader = ViewReader(self._database, view, sleep=self._sleep)
             query = _Query(self, view, reader)
-            found.append(Route("GET", view.path, view.name, query if view.is_list else query.one))
+            right = view.permission
+            found.append(Route("GET", view.path, view.name, query if view.is_list else query.one, right))
             if view.detail:
-                found.append(Route("GET", f"{view.path}/{{{view.detail}}}", f"{view.name}_one", query.one))
-        return [Route(route.method, route.path, route.name, _guarded(route)) for route in found]
+                found.append(Route("GET", f"{view.path}/{{{view.detail}}}", f"{view.name}_one", query.one, right))
+        return [guarded(route) for route in found]
 
     # -- for the routes
 
@@ -256,8 +266,13 @@ class Api:
         body = {"status": "unready" if problems else "ready", "problems": dict(problems)}
         return HttpResponse(503 if problems else 200, msgspec.json.encode(body))
 
-    @staticmethod
-    def _metrics(request: HttpRequest) -> HttpResponse:
+    def _metrics(self, request: HttpRequest) -> HttpResponse:
+        """For the networks of METRICS_NETWORKS, and for whoever runs the platform (OWASP API9).
+
+        A request that somebody has passed on comes from nowhere in particular, unless that proxy is trusted.
+        """
+        if "x-forwarded-for" in request.headers or not within(request.address, self._metrics_networks):
+            self.caller(request, "platform")
         return HttpResponse(200, generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -446,7 +461,7 @@ def problem(refusal: Refused, http: HttpRequest | None = None) -> HttpResponse:
     headers: dict[str, str] = {}
     if http is not None and (correlation := correlation_of(http)):
         body["correlation_id"] = correlation
-    if refusal.code in ("OVERLOADED", "UNAVAILABLE"):
+    if refusal.code in ("OVERLOADED", "UNAVAILABLE", "RATE_LIMITED"):
         headers["Retry-After"] = "1"
     if refusal.code == "UNAUTHENTICATED":
         headers["WWW-Authenticate"] = "Bearer"
@@ -486,7 +501,7 @@ def _internal() -> Refused:
     return Refused("INTERNAL", "Something went wrong on our side; it is in the log under the correlation id.")
 
 
-def _guarded(route: Route) -> Serve:
+def guarded(route: Route) -> Route:
     """Time the route and turn whatever is raised into a problem."""
 
     def serve(http: HttpRequest) -> HttpResponse:
@@ -509,12 +524,17 @@ def _guarded(route: Route) -> Serve:
             log.warning("http", route=route.name, status=response.status, seconds=round(seconds, 4))
         return response
 
-    return serve
+    return replace(route, serve=serve)
 
 
-def unknown_routes(found: Iterable[Route], path: str, method: str) -> Refused:
-    """The refusal for a path or method nobody serves."""
-    others = sorted({route.method for route in found if re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path), path)})
-    if others:
-        return Refused("METHOD_NOT_ALLOWED", f"{path} takes {', '.join(others)}, not {method}.")
-    return Refused("NOT_FOUND", "There is no such address.", field="path")
+def unknown_route(known: Sequence[Route]) -> Route:
+    """What serves the addresses and methods that nobody serves: a problem that says what there is."""
+
+    def serve(http: HttpRequest) -> HttpResponse:
+        path = http.target.partition("?")[0]
+        others = sorted({route.method for route in known if re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path), path)})
+        if others:
+            raise Refused("METHOD_NOT_ALLOWED", f"{path} takes {', '.join(others)}, not {http.method}.")
+        raise Refused("NOT_FOUND", "There is no such address.", field="path")
+
+    return guarded(Route("", "", "unknown", serve))

@@ -97,6 +97,11 @@ class LocalSystem:
             "MAILBOX_DIR": str(self.home / "mailbox"),
             "HTTP_ADDRESS": f"{HOST}:{self.api.port}",
             "HEALTH_ADDRESS": f"{HOST}:{self.worker.port}",
+            "PLAIN_HTTP": "1",
+            # The demo and the measurements send as much as there is, all from one address and a few users.
+            "RATE_LIMIT_ADDRESS": "1000000/second",
+            "RATE_LIMIT_USER": "1000000/second",
+            "RATE_LIMIT_SIGN_IN": "1000000/second",
         }
         given = {name: value for name, value in self._env.items() if value}
         return {**defaults, **given, **self.stack.addresses.as_environment()}

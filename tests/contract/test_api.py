@@ -384,7 +384,7 @@ def test_livez_readyz_and_metrics_answer(edge: Edge) -> None:
     assert edge.call("GET /livez", by=None)[1] == {"status": "ok"}
     assert edge.call("GET /readyz", by=None)[1]["status"] == "ready"
     route, _ = edge._match("GET", "/metrics")
-    assert b"salestream_commands_total" in route.serve(HttpRequest({}, {}, {}, lambda: b"")).body
+    assert b"salestream_commands_total" in route.serve(HttpRequest({}, {}, {}, lambda: b"", "127.0.0.1")).body
 
 
 def test_a_made_id_follows_from_the_key(edge: Edge) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 import chassis.http
-from chassis.api import HttpRequest, HttpResponse, Route, _guarded, json_body
+from chassis.api import HttpRequest, HttpResponse, Route, guarded, json_body
 from chassis.auth import TokenVerifier
 from chassis.config import Config
 from chassis.process import configure_logging, run_api
@@ -42,7 +42,7 @@ def empty_route(config: Config) -> Route:
         command = load(Empty, {**json_body(http), **http.path})
         return HttpResponse(200, msgspec.json.encode({"id": str(command.order_id)}))
 
-    return Route("POST", PATH, "Empty", _guarded(Route("POST", PATH, "Empty", serve)))
+    return guarded(Route("POST", PATH, "Empty", serve))
 
 
 def main() -> int:
@@ -50,8 +50,8 @@ def main() -> int:
     configure_logging(config.log_level)
     http_service = chassis.http.http_service
 
-    def with_empty_route(routes: Sequence[Route], config: Config) -> type:
-        return http_service([*routes, empty_route(config)], config)
+    def with_empty_route(routes: Sequence[Route], config: Config, unknown: Route | None = None) -> type:
+        return http_service([*routes, empty_route(config)], config, unknown)
 
     chassis.http.http_service = with_empty_route
     return run_api(config, ())

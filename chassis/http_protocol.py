@@ -1,0 +1,256 @@
+"""What a connection must keep to before a request is one: a strict head, bounded in size and in the time it takes.
+
+eventlet's own parser is lenient where servers must agree on where a request ends (request smuggling), so llhttp
+(httptools) reads the head: two lengths, a length and chunks, folded lines, bare line ends and blanks before a colon are
+refused.  Everything else about the connection stays eventlet's.
+"""
+
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+import eventlet
+import httptools
+import structlog
+from eventlet import wsgi
+from nameko.web.server import HttpOnlyProtocol
+
+from chassis.api import HttpResponse, problem
+from chassis.config import Config
+from contracts.errors import Refused
+
+log = structlog.get_logger()
+
+MAX_HEAD_BYTES = 32_768
+MAX_HEADERS = 100
+IDLE_SECONDS = 60.0
+LOOK_SECONDS = 1.0
+VERSIONS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1"}
+_CHUNK_SIZE = re.compile(rb"^([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n$")
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long a connection may take: until the head is there, the body, and the answer has been taken; in seconds."""
+
+    head: float
+    body: float
+    answer: float
+    idle: float = IDLE_SECONDS
+
+    @classmethod
+    def of(cls, config: Config) -> "Times":
+        return cls(config.max_head_seconds, config.max_body_seconds, config.max_answer_seconds)
+
+
+class _Head:
+    """The fields of a head, as llhttp tells them; read by eventlet as if it were an email message."""
+
+    type = "text/plain"  # what a request without a Content-Type is said to be
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.complete = False
+        self._headers: list[tuple[str, str]] = []
+        self._by_name: dict[str, str] = {}
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        text, content = name.decode("ascii"), (value or b"").decode("latin-1")
+        self._headers.append((text, content))
+        lower = text.lower()
+        self._by_name[lower] = f"{self._by_name[lower]},{content}" if lower in self._by_name else content
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._by_name.get(name.lower(), default)
+
+    def count(self) -> int:
+        return len(self._headers)
+
+
+def parse_head(head: bytes) -> tuple[str, str, str, _Head, bool]:
+    """Method, target, version, fields and whether the connection stays open.  Raises Refused VALIDATION."""
+    fields = _Head()
+    parser = httptools.HttpRequestParser(fields)
+    try:
+        parser.feed_data(head)
+    except httptools.HttpParserUpgrade:
+        pass  # no protocol is offered: the request is answered as it is, which RFC 9110 (7.8) allows
+    except httptools.HttpParserError as error:
+        raise _bad(str(error)) from error
+    version = VERSIONS.get(parser.get_http_version())
+    if not fields.complete or version is None:
+        raise _bad("HTTP/1.1 is spoken here")
+    if not fields.url.startswith(b"/"):
+        raise _bad("the target must be a path")
+    hosts = sum(name.lower() == "host" for name, _ in fields._headers)
+    if hosts > 1 or (hosts == 0 and version == "HTTP/1.1"):
+        raise _bad("there must be one Host")
+    if (coding := fields.get("transfer-encoding")) and (coding.lower() != "chunked" or version == "HTTP/1.0"):
+        raise _bad("the only Transfer-Encoding is chunked")
+    target = "/" + fields.url.decode("ascii").lstrip("/")  # "//host" must not be taken for an address by anybody
+    return parser.get_method().decode("ascii"), target, version, fields, parser.should_keep_alive()
+
+
+def _bad(why: str) -> Refused:
+    return Refused("VALIDATION", f"The request can't be read: {why}.", field="request")
+
+
+class _Chunks(wsgi.Input):  # type: ignore[misc]
+    """A chunked body whose sizes are read strictly: eventlet's would take `0x10`, `+1` and `1_0` too."""
+
+    def __init__(self, rfile: Any, sock: Any, **kwargs: Any) -> None:
+        super().__init__(_StrictSizes(rfile), None, sock, chunked_input=True, **kwargs)
+
+
+class _StrictSizes:
+    """The stream under a chunked body.  `readline` is asked for three things: a size, the end of a chunk, a trailer.
+
+    After one that can't be read nobody knows where the next request begins: from then on every one fails.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._expected: Literal["size", "end", "trailer", "nothing"] = "size"
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self._inner.read(size)
+        return data
+
+    def readline(self) -> bytes:
+        line: bytes = self._inner.readline(wsgi.MAX_HEADER_LINE)
+        expected, self._expected = self._expected, "nothing"
+        if expected == "trailer":
+            self._expected = "trailer"
+        elif expected == "end" and line == b"\r\n":
+            self._expected = "size"
+        elif expected == "size" and (found := _CHUNK_SIZE.match(line)):
+            self._expected = "end" if int(found[1], 16) else "trailer"
+        else:
+            raise wsgi.ChunkReadError("the chunks of the body can't be told apart")
+        return line
+
+
+class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
+    """One connection.  `due` is the moment by which it must have got on, in the time of `time.monotonic`."""
+
+    minimum_chunk_size = 8192
+    times: Times
+    security_headers: Mapping[str, str]
+    open: "set[Protocol]"
+
+    def setup(self) -> None:
+        super().setup()
+        self.capitalize_response_headers = False  # ours are spelled as they should be; respelling them costs 1 us each
+
+    def handle(self) -> None:
+        self.open.add(self)
+        try:
+            super().handle()
+        finally:
+            self.open.discard(self)
+
+    def _within(self, seconds: float) -> None:
+        self.due = time.monotonic() + seconds
+
+    def _read_request_line(self) -> Any:
+        self._within(self.times.idle)
+        line = super()._read_request_line()
+        self._within(self.times.head)
+        if len(line) >= self.server.url_length_limit:
+            self.refuse(Refused("TOO_LARGE", f"The address may have at most {self.server.url_length_limit} bytes."))
+            return ""
+        return line
+
+    def parse_request(self) -> bool:
+        """Read the head.  False when it was refused; the connection ends then, for nobody knows where it stands."""
+        self.close_connection = True
+        try:
+            head = self._read_head()
+            if not head:
+                return False
+            self.command, self.path, self.request_version, self.headers, stays_open = parse_head(head)
+        except Refused as refusal:
+            self.refuse(refusal)
+            return False
+        self.requestline = self.raw_requestline.decode("latin-1").rstrip()
+        self.close_connection = not stays_open
+        return True
+
+    def _read_head(self) -> bytes:
+        """The head to its empty line; b"" when the client has gone."""
+        lines, size = [self.raw_requestline], len(self.raw_requestline)
+        readline = self.rfile.fp.readline
+        while True:
+            line = readline(MAX_HEAD_BYTES)
+            size += len(line)
+            lines.append(line)
+            if line in (b"\r\n", b"\n"):
+                return b"".join(lines)
+            if size > MAX_HEAD_BYTES or len(lines) > MAX_HEADERS + 1:
+                text = f"The head of a request may have at most {MAX_HEADERS} fields and {MAX_HEAD_BYTES} bytes."
+                raise Refused("TOO_LARGE", text)
+            if not line.endswith(b"\n"):
+                return b""
+
+    def refuse(self, refusal: Refused) -> None:
+        """Answer before there is a request, and close."""
+        self.close_connection = True
+        self.wfile.write(_raw(problem(refusal), self.security_headers))
+        self.wfile.flush()
+
+    def get_environ(self) -> dict[str, Any]:
+        env: dict[str, Any] = super().get_environ()
+        if env["eventlet.input"].chunked_input:
+            given = env["eventlet.input"]
+            env["wsgi.input"] = env["eventlet.input"] = _Chunks(
+                self.rfile, self.connection, wfile=given.wfile, wfile_line=given.wfile_line
+            )
+            self._within(self.times.body)
+        else:
+            self._within(self.times.body if env.get("CONTENT_LENGTH", "0") != "0" else self.times.answer)
+        env["salestream.body_is_read"] = self.body_is_read
+        return env
+
+    def body_is_read(self) -> None:
+        """The body is there: from now on the time of the answer counts."""
+        self._within(self.times.answer)
+
+    def cut(self) -> None:
+        """End the connection; whoever reads or writes it wakes up."""
+        try:
+            self.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            log.debug("connection had ended", client=self.client_address)
+
+
+def _raw(response: HttpResponse, headers: Mapping[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}", "Connection: close"]
+    sent = {**headers, **response.headers, "Content-Type": response.content_type}
+    sent["Content-Length"] = str(len(response.body))
+    lines += [f"{name}: {value}" for name, value in sent.items()]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + response.body
+
+
+def protocol(times: Times, security_headers: Mapping[str, str]) -> type[Protocol]:
+    """The protocol of one server: its own open connections."""
+    return type("Protocol", (Protocol,), {"times": times, "security_headers": security_headers, "open": set()})
+
+
+def cut_slow(connections: set[Protocol], *, sleep: Callable[[float], None] = eventlet.sleep) -> None:
+    """End connections that have not got on in time, once a second; never returns."""
+    while True:
+        sleep(LOOK_SECONDS)
+        now = time.monotonic()
+        for connection in [one for one in connections if one.due < now]:
+            log.info("a connection took too long", client=connection.client_address[0])
+            connection.cut()

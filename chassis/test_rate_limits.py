@@ -1,0 +1,54 @@
+"""Counting requests: what is left, when it starts anew, and that nothing is kept for ever."""
+
+import pytest
+
+from chassis.config import Config, ConfigError
+from chassis.rate_limits import LocalStorage, RateLimit, open_storage
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("chassis.rate_limits.time.time", made)
+    return made
+
+
+def test_a_limit_is_used_up_and_starts_anew(clock: Clock) -> None:
+    limit = RateLimit("user", "10/minute", "RATE_LIMIT_USER", LocalStorage(clock=clock))
+    assert [limit.take("li") for _ in range(8)] == [None] * 8
+    quota = limit.take("li")
+    assert quota is not None and not quota.exceeded
+    assert quota.headers() == {"RateLimit-Policy": '"user";q=10;w=60', "RateLimit": '"user";r=1;t=60'}
+    limit.take("li")
+    clock.now += 20
+    quota = limit.take("li")
+    assert quota is not None and quota.exceeded
+    assert quota.headers()["Retry-After"] == "40"
+    assert limit.take("wang") is None, "everybody has a count of their own"
+    clock.now += 40
+    assert limit.take("li") is None
+
+
+def test_counts_that_are_over_are_forgotten(clock: Clock) -> None:
+    storage = LocalStorage(clock=clock)
+    for number in range(10_000):
+        storage.incr(f"address/{number}", 1)
+    clock.now += 2
+    storage.incr("address/new", 1)
+    assert storage.reset() == 1
+
+
+def test_settings_that_can_not_be_used_are_named() -> None:
+    with pytest.raises(ConfigError, match="RATE_LIMIT_USER='often' must be a rate"):
+        RateLimit("user", "often", "RATE_LIMIT_USER", LocalStorage())
+    with pytest.raises(ConfigError, match="RATE_LIMIT_STORAGE='carrier://pigeon' can't be used"):
+        open_storage("carrier://pigeon")
+    assert isinstance(open_storage(Config().rate_limit_storage), LocalStorage)
