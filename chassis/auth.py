@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.config import Config, ConfigError
-from chassis.domain import EVERYBODY, Context, Reach
+from chassis.domain import EVERYBODY, NOBODYS, Context, Reach
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, ROLES, DataScope, first_rights, first_scope
@@ -90,13 +90,16 @@ class Principal:
             raise Refused("FORBIDDEN", f"Your roles do not hold the right {right}.", state=right)
 
     def reach(self, right: str) -> Reach:
-        """Whose records the caller may see or change by a right (SEC-18)."""
+        """Whose records the caller may see or change by a right (SEC-18); nobody's by one that is not held."""
+        if not self.may(right):
+            return NOBODYS
         return (self.reach_of or own_reach(self.user_id))(self.scopes_of(right))
 
     def context(self, now: datetime, today: date, right: str | None = None) -> Context:
         """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
         reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
-        return Context(Person(user_id=self.user_id, name=self.name), self.roles, now, today, self.superior_id, reach)
+        person = Person(user_id=self.user_id, name=self.name)
+        return Context(person, self.roles, now, today, self.superior_id, reach, self.reach)
 
 
 SYSTEM = Principal(None, "Salestream", frozenset({"SYSTEM"}))

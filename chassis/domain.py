@@ -50,6 +50,7 @@ class Reach:
 
 
 EVERYBODY = Reach(everybody=True)
+NOBODYS = Reach()
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Context:
     """Under which circumstances a command is decided: who asks, with which roles, and when.
 
     `now` is UTC; `today` is the day in the company's time zone (section 2.0).  `reach` says on whose records the
-    command's right may be used.
+    command's right may be used, `reach_of` the same of any right; one that is not held reaches nobody.
     """
 
     user: Person
@@ -66,6 +67,7 @@ class Context:
     today: date
     superior_id: UUID | None = None
     reach: Reach = EVERYBODY
+    reach_of: Callable[[str], Reach] = lambda _: NOBODYS
 
 
 @dataclass
@@ -196,6 +198,7 @@ class UniqueIndex(Aggregate):
 __all__ = [
     "EVERYBODY",
     "INTERNAL_EVENTS",
+    "NOBODYS",
     "Aggregate",
     "Context",
     "Reach",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from chassis.domain import Aggregate, Context, applies, internal_event
+from chassis.domain import NOBODYS, Aggregate, Context, applies, internal_event
 from contracts.approvals import (
     Approve,
     CaseApproved,
@@ -28,7 +28,8 @@ from contracts.types import Text
 
 CaseStatus = Literal["NEW", "OPEN", "APPROVED", "REJECTED", "CLOSED"]
 
-ROLE_OF: dict[ApprovalNode, str] = {"SUPERVISOR": "SUP", "FINANCE": "FIN"}
+RIGHT_OF: dict[ApprovalNode, str] = {"SUPERVISOR": "subordinates", "FINANCE": "payments"}
+"""What one must hold, besides `orders.approve`, to decide a node: whose work it is (APR-12)."""
 
 NO_ORDER = UUID(int=0)
 
@@ -117,6 +118,11 @@ class Case(Aggregate):
         """The node that is to be decided now."""
         return self.route[len(self.decided_by)] if self.status == "OPEN" else None
 
+    @property
+    def owners(self) -> tuple[UUID | None, ...]:
+        """Whose work it is to decide; the inbox shows the same."""
+        return (self.superior_id,)
+
     def reply(self) -> dict[str, Any]:
         return {"status": self.status, "due": self.due}
 
@@ -146,12 +152,11 @@ class Case(Aggregate):
         return due
 
     def _may_decide(self, node: ApprovalNode, context: Context) -> bool:
-        """Whether the caller's place gives the right to a node (APR-12)."""
-        if "ADM" in context.roles:
-            return True
-        if ROLE_OF[node] not in context.roles:
-            return False
-        return node != "SUPERVISOR" or self.superior_id == context.user.user_id is not None
+        """Whether a node is the caller's: the submitter's superior, or who leads everybody; finance (APR-12)."""
+        reach = context.reach_of(RIGHT_OF[node])
+        if node == "SUPERVISOR":
+            return reach.everybody or (reach != NOBODYS and self.superior_id == context.user.user_id is not None)
+        return reach.covers(self.submitter.user_id)
 
     def _require_right_person(self, context: Context) -> None:
         """Not the submitter, and another person at each node (APR-12).  Raises Refused FORBIDDEN."""

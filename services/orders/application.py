@@ -28,8 +28,14 @@ from services.orders.domain import SALES_PROCESS_ID, Customer, Known, Order, Pro
 
 
 def customer_saved(row: Customer | None, fact: CustomerCreated | CustomerEdited) -> Customer:
-    member = row.member if row else False
-    return Customer(name=fact.data.name, phone=fact.data.mobile, address=fact.data.address, member=member)
+    data, known_owner = fact.data, row.owner_id if row else None
+    return Customer(
+        name=data.name,
+        phone=data.mobile,
+        address=data.address,
+        member=row.member if row else False,
+        owner_id=fact.owner.user_id if isinstance(fact, CustomerCreated) else known_owner,
+    )
 
 
 def membership_set(row: Customer | None, fact: MembershipSet) -> Customer | None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from chassis.domain import Aggregate, Context, aggregate_id, applies
+from chassis.domain import EVERYBODY, Aggregate, Context, Reach, aggregate_id, applies
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.inventory import Prices
 from contracts.orders import (
@@ -108,6 +108,7 @@ class Customer:
     phone: str = ""
     address: str = ""
     member: bool = False
+    owner_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,13 @@ class Known:
     find_product: Callable[[UUID], Product | None]
     company: CompanySnapshot | None = None
 
-    def customer(self, id: UUID) -> CustomerSnapshot:
-        """The customer as it is now.  Raises Refused NOT_FOUND."""
+    def customer(self, id: UUID, reach: Reach = EVERYBODY) -> CustomerSnapshot:
+        """The customer as it is now.  Raises Refused NOT_FOUND, also for one of somebody the caller does not reach.
+
+        An order shows its customer's phone and address, so who may not see the customer may not name it (SEC-18).
+        """
         found = self.find_customer(id)
-        if found is None:
+        if found is None or not (found.owner_id is None or reach.covers(found.owner_id)):
             raise Refused(
                 "NOT_FOUND",
                 "There is no such customer. If it was created a moment ago, send the consistency token of that answer.",
@@ -379,7 +383,7 @@ class Order(Aggregate):
 
     def create(self, command: CreateOrder, known: Known, context: Context) -> None:
         """Write the draft (ORD-01, ORD-02)."""
-        customer = known.customer(command.customer_id)
+        customer = known.customer(command.customer_id, context.reach)
         lines, total = priced(command.lines, customer, command.currency, known)
         self.record(
             OrderCreated(
@@ -402,7 +406,10 @@ class Order(Aggregate):
         self._require_status(command)
         customer, lines, total = self.customer, self.lines, self.total
         if command.customer_id is not None or command.lines is not None:
-            customer = known.customer(command.customer_id or self.customer.customer_id)
+            named = command.customer_id not in (None, self.customer.customer_id)
+            customer = known.customer(
+                command.customer_id or self.customer.customer_id, context.reach if named else EVERYBODY
+            )
         if command.lines is not None:
             lines, total = priced(command.lines, customer, self.total.currency, known)
         fact = OrderChanged(

@@ -123,11 +123,12 @@ class Office:
             for service in services
         }
         self.verifier = TokenVerifier(self.config)
+        self.database = cast(Any, EmptyViews() if database is None else database)
         self.api = Api(
             self.config,
             self.writers,
             VIEWS,
-            cast(Any, database or EmptyViews()),
+            self.database,
             self.verifier,
             directory=self.directory,
         )
@@ -234,9 +235,9 @@ class Office:
         told = self.call(f"POST /machines/{added['id']}/token", {"secret": added["secret"]}).done()
         return Caller("machine", f"Bearer {told['access_token']}", added["id"])
 
-    def principal(self, caller: Caller) -> Principal:
-        """Who a caller's token names."""
-        return self.verifier.verify(caller.authorization)
+    def principal_of(self, caller: Caller) -> Principal:
+        """The caller with the rights of this moment."""
+        return self.directory.admit(self.verifier.verify(caller.authorization))
 
     def code(self) -> str:
         """The code that was sent last."""

@@ -1,0 +1,194 @@
+"""What lists, pages, totals and exports show of others' records, and which fields, in a real MongoDB (SEC-16, SEC-18).
+
+The whole edge runs in this process (`security.office`); the read models are projected once from what its people did.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_type_hints
+
+import pytest
+from openpyxl import load_workbook
+from pymongo import MongoClient
+from security.office import VIEWS, Caller, Office, Told, new_id, quick_hashes
+from security.teams import Team, add_product
+
+from chassis.projector import Projector
+from component.facts import incoming
+from contracts.permissions import DATA_SCOPES
+
+Shown = Callable[[Office, str, Caller], set[str]]
+
+LISTS = {"/customers": "customer", "/orders": "order", "/approvals": "case"}
+"""The lists of records with owners, and which record they show."""
+
+
+class Rows:
+    """The ids of each team's records: (scope, relation) -> kind of record -> id."""
+
+    def __init__(self, office: Office) -> None:
+        product_id = add_product(office)
+        self.teams = {scope: Team.gather(office, scope, product_id) for scope in DATA_SCOPES}
+        self.ids: dict[tuple[str, str], dict[str, str]] = {}
+        for scope, team in self.teams.items():
+            for relation, owner in team.owners.items():
+                customer = team.customer(owner)
+                order = team.order(owner, submitted=True, customer=customer)
+                self.ids[scope, relation] = {"customer": customer, "order": order, "case": team.case(owner)}
+
+    def expected(self, scope: str, kind: str) -> set[str]:
+        """The ids of the records of this team that its caller reaches; the one with ALL reaches every team's."""
+        team = self.teams[scope]  # type: ignore[index]
+        if scope == "ALL":
+            return {ids[kind] for ids in self.ids.values()}
+        return {self.ids[scope, relation][kind] for relation, _, reached in team.cells() if reached}
+
+    def hidden(self, scope: str, kind: str) -> set[str]:
+        return {ids[kind] for ids in self.ids.values()} - self.expected(scope, kind)
+
+
+@pytest.fixture(scope="module")
+def office(mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    client: MongoClient[dict[str, Any]] = MongoClient(mongodb_uri, tz_aware=True)
+    database = client[f"scopes-{new_id()[:8]}"]
+    with quick_hashes():
+        yield Office(tmp_path_factory.mktemp("office"), database)
+    client.drop_database(database.name)
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def rows(office: Office) -> Rows:
+    """Everybody's records, projected."""
+    made = Rows(office)
+    projector = Projector(office.database, VIEWS)
+    projector.offsets([])
+    for service in office.stores:
+        facts = office.facts(service)
+        if facts:
+            projector.process([incoming(fact, position) for position, fact in enumerate(facts, start=1)])
+    return made
+
+
+def ids_of(told: Told) -> set[str]:
+    return {row["id"] for row in told.done()["items"]}
+
+
+def pages(office: Office, path: str, by: Caller) -> set[str]:
+    """Every row, two a page."""
+    found: set[str] = set()
+    query: dict[str, list[str]] = {"limit": ["2"]}
+    while True:
+        page = office.call(f"GET {path}", by=by, query=query)
+        found |= ids_of(page)
+        if page.body["next"] is None:
+            return found
+        query["cursor"] = [page.body["next"]]
+
+
+def as_csv(office: Office, path: str, by: Caller) -> set[str]:
+    body = office.call(f"GET {path}", by=by, query={"format": ["csv"]}).response.body
+    return {row["id"] for row in csv.DictReader(io.StringIO(body.decode("utf-8-sig")))}
+
+
+def as_xlsx(office: Office, path: str, by: Caller) -> set[str]:
+    body = office.call(f"GET {path}", by=by, query={"format": ["xlsx"]}).response.body
+    names, *rest = load_workbook(io.BytesIO(body)).worksheets[0].iter_rows(values_only=True)
+    return {str(row[names.index("id")]) for row in rest}
+
+
+WAYS: Mapping[str, Shown] = {
+    "pages": pages,
+    "csv": as_csv,
+    "xlsx": as_xlsx,
+    "another order": lambda office, path, by: ids_of(
+        office.call(f"GET {path}", by=by, query={"sort": [{"/approvals": "number"}.get(path, "created_at")]})
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("path", LISTS)
+def test_SEC_18_lists_and_exports_show_what_the_right_reaches(office: Office, rows: Rows, path: str, way: str) -> None:
+    for scope, team in rows.teams.items():
+        assert WAYS[way](office, path, team.caller) == rows.expected(scope, LISTS[path]), scope
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_SEC_18_totals_count_what_the_right_reaches(office: Office, rows: Rows, path: str) -> None:
+    for scope, team in rows.teams.items():
+        page = office.call(f"GET {path}", by=team.caller, query={"count": ["true"], "limit": ["1"]}).done()
+        assert page["total"] == len(rows.expected(scope, LISTS[path])), scope
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_SEC_18_no_filter_leads_beyond_the_reach(office: Office, rows: Rows, path: str) -> None:
+    """Filters narrow; neither another's owner id nor a word of another's record finds it."""
+    for scope, team in rows.teams.items():
+        seen = rows.expected(scope, LISTS[path])
+        assert ids_of(office.call(f"GET {path}", by=team.caller, query={"q": ["stranger"], "limit": ["200"]})) <= seen
+        if path != "/approvals":
+            stranger = team.owners["stranger"].user_id
+            found = office.call(f"GET {path}", by=team.caller, query={"owner_id": [stranger], "limit": ["200"]})
+            assert bool(ids_of(found)) == team.reaches("stranger"), scope
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_SEC_18_a_page_of_what_the_right_does_not_reach_is_not_found(office: Office, rows: Rows, path: str) -> None:
+    """The same answer as for an id that names nothing."""
+    kind = LISTS[path]
+    for scope, team in rows.teams.items():
+        nothing = office.call(f"GET {path}/{new_id()}", by=team.caller)
+        assert nothing.code == "NOT_FOUND"
+        for id in rows.expected(scope, kind):
+            assert office.call(f"GET {path}/{id}", by=team.caller).done()["id"] == id
+        for id in rows.hidden(scope, kind):
+            assert office.call(f"GET {path}/{id}", by=team.caller).body == nothing.body, scope
+
+
+def test_SEC_18_no_list_of_records_with_owners_is_untested() -> None:
+    """A view with an owner's field has a scope, and is tested here."""
+    scoped = {view.path for view in VIEWS if view.scope is not None and view.is_list}
+    assert scoped == set(LISTS)
+    assert {view.path for view in VIEWS if view.scope is not None} == {*LISTS, "/orders/{order_id}"}
+    for view in VIEWS:
+        if "owner_id" in get_type_hints(view.row) and view.permission != "accounts":
+            assert view.scope is not None, f"{view.name} shows owners and no scope limits it"
+
+
+# -- fields (INV-02) --------------------------------------------------------------------------------------------------
+
+COSTS = {"purchase_price", "sold_cost", "profit_rate", "unit_cost"}
+
+
+def names_in(value: Any) -> set[str]:
+    """The names of all fields, at any depth."""
+    if isinstance(value, dict):
+        return set(value) | {name for inner in value.values() for name in names_in(inner)}
+    return {name for inner in value for name in names_in(inner)} if isinstance(value, list) else set()
+
+
+@pytest.mark.parametrize("role", ["SAL", "SUP", "MGT", "FIN", "CMD", "WHS", "SEA", "BRO", "HQ", "MKT", "ADM"])
+def test_API3_the_purchase_price_shows_to_those_who_may_know_it_on_every_page(
+    office: Office, rows: Rows, role: str
+) -> None:
+    """Management, finance and administrators; nobody else, in no list, page or export."""
+    caller, found = office.user(role), set()
+    for view in VIEWS:
+        if not office.principal_of(caller).may(view.permission) or not view.is_list:
+            continue
+        page = office.call(f"GET {view.path}", by=caller).done()
+        found |= names_in(page["items"])
+        if view.detail and page["items"]:
+            found |= names_in(office.call(f"GET {view.path}/{page['items'][0]['id']}", by=caller).done())
+        body = office.call(f"GET {view.path}", by=caller, query={"format": ["csv"]}).response.body
+        found |= set(next(csv.reader(io.StringIO(body.decode("utf-8-sig")))))
+    for order in rows.expected("ALL", "order"):
+        told = office.call(f"GET /orders/{order}", by=caller)
+        found |= names_in(told.body) if told.status == 200 else set()
+    may_know = role in ("MGT", "FIN", "ADM")
+    assert bool(found & COSTS) == may_know, found & COSTS
+    assert "unit_cost" not in found, "orders keep it for the reports; no page shows it"

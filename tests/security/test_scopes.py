@@ -1,0 +1,169 @@
+"""Commands on records of others: how far each data scope reaches; what it doesn't reach stays as it is (SEC-18).
+
+What lists, pages, totals and exports show of them: tests/component/test_scopes.py, with a real MongoDB.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chassis.api import kebab
+from contracts.declare import REGISTRY
+from contracts.permissions import DATA_SCOPES, DataScope
+from security.office import Caller, Office, new_id
+from security.teams import REACHED, Team, add_product
+
+Maker = Callable[[Team, Caller], str]
+
+
+def a_customer(team: Team, owner: Caller) -> str:
+    return team.customer(owner)
+
+
+def a_draft(team: Team, owner: Caller) -> str:
+    return team.order(owner)
+
+
+def a_submitted_order(team: Team, owner: Caller) -> str:
+    return team.order(owner, submitted=True)
+
+
+def a_case(team: Team, superior: Caller) -> str:
+    return team.case(superior)
+
+
+COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
+    "EditCustomer": (a_customer, {"region": "North"}, frozenset({200})),
+    "SetMembership": (a_customer, {"member": True}, frozenset({200})),
+    "ChangeOrder": (a_draft, {"note": "changed"}, frozenset({200})),
+    "SubmitOrder": (a_draft, {}, frozenset({200})),
+    "CancelOrder": (a_submitted_order, {"reason": "called off"}, frozenset({200})),
+    "RecordPayment": (a_submitted_order, {"amount": "1.00"}, frozenset({200})),
+    "WithdrawOrder": (a_submitted_order, {}, frozenset({403, 409})),  # only its submitter, and only while it waits
+    "RetryOrder": (a_submitted_order, {}, frozenset({409})),  # it is not on hold
+    "Approve": (a_case, {}, frozenset({200, 403})),  # the due node is the superior's
+    "Reject": (a_case, {"reason": "too dear"}, frozenset({200, 403})),
+}
+"""Every command on a record with an owner: how to make the record, what to send, what the reached may be answered."""
+
+
+@pytest.fixture(scope="module")
+def teams(office: Office) -> dict[DataScope, Team]:
+    product_id = add_product(office)
+    return {scope: Team.gather(office, scope, product_id) for scope in DATA_SCOPES}
+
+
+def test_no_command_on_a_record_with_an_owner_is_untested() -> None:
+    named = {"{customer_id}", "{order_id}", "{case_id}"}
+    found = {
+        spec.name
+        for service in ("customers", "orders", "approvals")
+        for spec in REGISTRY.commands_of(service)
+        if spec.path and named & set(spec.path.split("/"))
+    }
+    assert found == set(COMMANDS)
+
+
+@pytest.mark.parametrize("is_bulk", [False, True], ids=["single", "bulk"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_SEC_18_a_command_reaches_as_far_as_its_right(
+    office: Office, teams: dict[DataScope, Team], name: str, is_bulk: bool
+) -> None:
+    make, body, expected = COMMANDS[name]
+    spec, wrong = REGISTRY.commands[name], []
+    for scope, team in teams.items():
+        for relation, owner, reached in team.cells():
+            id = make(team, owner)
+            before = office.state()
+            if is_bulk:
+                items = [{"command": {**body, spec.key: id}, "idempotency_key": new_id()}]
+                told = office.call(f"POST /bulk/{kebab(name)}", {"items": items}, team.caller).done()["results"][0]
+                status, answer = told["status"], told["body"]
+            else:
+                path = f"{spec.method} {spec.path}".replace(f"{{{spec.key}}}", id)
+                single = office.call(path, body, team.caller)
+                status, answer = single.status, single.body
+            cell = f"{scope} on a record of {relation}: {status} {answer}"
+            if reached and status not in expected:
+                wrong.append(f"should be carried out: {cell}")
+            if not reached and (status, answer.get("field")) != (403, spec.key):
+                wrong.append(f"should be refused: {cell}")
+            if status >= 400 and office.state() != before:
+                wrong.append(f"refused, and something changed: {cell}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("how", ["create", "change"])
+def test_SEC_18_an_order_names_no_customer_whom_its_writer_does_not_reach(
+    office: Office, teams: dict[DataScope, Team], how: str
+) -> None:
+    """The order's page would show the phone and address of a customer whose own page is closed."""
+    wrong = []
+    for scope, team in teams.items():
+        own = team.order(team.caller)
+        for relation, owner, reached in team.cells():
+            customer = team.customer(owner)
+            before = office.state()
+            if how == "create":
+                lines = [{"product_id": team.product_id, "quantity": 1}]
+                told = office.call("POST /orders", {"customer_id": customer, "lines": lines}, team.caller)
+            else:
+                told = office.call(f"PATCH /orders/{own}", {"customer_id": customer}, team.caller)
+            seen = f"{scope}, customer of {relation}: {told.status} {told.body}"
+            if reached != (told.status in (200, 201)):
+                wrong.append(seen)
+            if not reached and (told.code, told.body["field"]) != ("NOT_FOUND", "customer_id"):
+                wrong.append(f"tells that there is such a customer: {seen}")
+            if not reached and office.state() != before:
+                wrong.append(f"changed something: {seen}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_ORD_15_an_order_is_cancelled_by_its_seller_the_supervisor_or_an_administrator(office: Office) -> None:
+    """With the first rights nobody else reaches it; a company that grants more says so itself."""
+    boss = office.user("SUP")
+    seller = office.user("SAL", superior_id=boss.user_id)
+    team = Team(office, "OWN", seller, {"own": seller}, add_product(office))
+    others = [
+        office.user("SAL", superior_id=boss.user_id, name="colleague with the same supervisor"),
+        office.user("SUP", name="another supervisor"),
+        office.user("FIN"),
+        office.user("MGT"),
+        office.user("WHS"),
+    ]
+    for by in (seller, boss, office.admin):
+        order = team.order(seller, submitted=True)
+        for other in others:
+            before = office.state()
+            told = office.call(f"POST /orders/{order}/cancel", {"reason": "x"}, other)
+            assert (told.status, other.name, office.state()) == (403, other.name, before)
+        office.call(f"POST /orders/{order}/cancel", {"reason": "called off"}, by).done()
+
+
+def test_APR_12_who_approves_is_told_by_rights_not_by_the_names_of_roles(office: Office) -> None:
+    """A role of the company's own that leads people decides their node; SUP without that right decides none."""
+    admin = office.admin
+    office.call("PUT /roles/TEAMLEAD", {"title": "Team lead"}, admin).done()
+    for right in ("orders.approve", "subordinates"):
+        office.call(f"PUT /roles/TEAMLEAD/rights/{right}", {"scope": "SUBORDINATES"}, admin).done()
+    office.call("PUT /roles/CASHIER", {"title": "Cashier"}, admin).done()
+    for right in ("orders.approve", "payments"):
+        office.call(f"PUT /roles/CASHIER/rights/{right}", {"scope": "ALL"}, admin).done()
+    lead, cashier = office.user("TEAMLEAD"), office.user("CASHIER")
+    team = Team(office, "OWN", lead, {"own": lead}, "")
+    case = team.case(lead)
+    told = office.call(f"POST /approvals/{case}/approve", {}, cashier)
+    assert (told.code, told.body["field"]) == ("FORBIDDEN", "case_id"), "the route has no node for finance"
+    assert office.call(f"POST /approvals/{case}/approve", {}, lead).done()["status"] == "APPROVED"
+
+    boss = office.user("SUP")
+    case = team.case(boss)
+    office.call("DELETE /roles/SUP/rights/subordinates", by=admin).done()
+    assert office.call(f"POST /approvals/{case}/approve", {}, boss).code == "FORBIDDEN"
+    office.call("PUT /roles/SUP/rights/subordinates", {"scope": "SUBORDINATES"}, admin).done()
+    assert office.call(f"POST /approvals/{case}/approve", {}, boss).done()["status"] == "APPROVED"
+
+
+def test_every_scope_is_tested() -> None:
+    assert tuple(REACHED) == DATA_SCOPES
