@@ -17,7 +17,7 @@ from contracts.permissions import DATA_SCOPES, RIGHTS, ROLES, DataScope, first_r
 from security import spec
 from security.office import DEFAULT, NOBODY, VIEWS, Caller, Office, Told, new_id
 
-OPERATORS = "operators"  # no account is asked for: health and metrics
+OPERATORS = "operators"  # no account is asked for: health
 ANYBODY = "anybody"  # signing in, registering, recovering a password; a phone with its secret
 SIGNED_IN = "signed in"  # also with a default password that must be changed
 OWN = "one's own"  # whoever is signed in with a password of their own
@@ -27,7 +27,7 @@ SEE_SETTINGS = "see settings"
 SEE_CUSTOMERS = "see customers"
 
 ROUTES = {
-    OPERATORS: "GET /livez; GET /readyz; GET /metrics",
+    OPERATORS: "GET /livez; GET /readyz",
     ANYBODY: """
         POST /registrations; POST /password-resets; POST /password-resets/{reset_id}/password; POST /challenges;
         POST /sessions; POST /sessions/{session_id}/proof; POST /sessions/{session_id}/refresh;
@@ -56,6 +56,7 @@ ROUTES = {
         PUT /settings/devices; PUT /settings/customers; PUT /settings/sales-process;
         GET /parameters; GET /parameters/{name}
     """,
+    "Platform system": "GET /metrics",  # from outside the networks of METRICS_NETWORKS
     SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}",
     "Products: view": "GET /products; GET /products/{product_id}; GET /stock-alerts; GET /stock-ledger",
     "Products: add, edit, delete": """
