@@ -6,9 +6,8 @@ with a code of the specification (section 2.0).  `chassis.http` serves these rou
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -85,13 +84,17 @@ Serve = Callable[[HttpRequest], HttpResponse]
 
 @dataclass(frozen=True)
 class Route:
-    """One route: its method, path with {fields}, metric name, the function that serves it, and the right it needs."""
+    """One route: its method, path with {fields}, metric name, the function that serves it, and the right it needs.
+
+    `always`: it is served while other commands are refused as OVERLOADED.
+    """
 
     method: str
     path: str
     name: str
     serve: Serve
     permission: str = PUBLIC
+    always: bool = False
 
 
 def kebab(name: str) -> str:
@@ -116,7 +119,6 @@ class Api:
         directory: Directory | None = None,
         slowly: Offload = at_once,
         later: Callable[[Callable[[], None]], None] = lambda work: work(),
-        require_room: Callable[[], None] = lambda: None,
     ) -> None:
         self._config = config
         self.directory = directory or Directory()
@@ -129,8 +131,6 @@ class Api:
         self._clock = clock
         self._ready = ready
         self._sleep = sleep
-        self._require_room = require_room
-        self._in_progress = 0
         self._metrics_networks = networks(config.metrics_networks, "METRICS_NETWORKS")
 
     def routes(self) -> list[Route]:
@@ -147,7 +147,8 @@ class Api:
                 if spec.is_public:
                     assert spec.method and spec.path
                     serve = _Command(self, writer, spec)
-                    found.append(Route(spec.method, spec.path, spec.name, serve, spec.permission))
+                    always = serve.prepares_secrets
+                    found.append(Route(spec.method, spec.path, spec.name, serve, spec.permission, always))
                 if spec.is_public and spec.bulk:
                     path, bulk = f"/bulk/{kebab(spec.name)}", _Bulk(self, writer, spec)
                     found.append(Route("POST", path, f"Bulk{spec.name}", bulk, spec.permission))
@@ -221,18 +222,6 @@ class Api:
                 raise Refused("UNAVAILABLE", "The service has not heard of your earlier change yet; try again.")
             self._sleep(0.005)
 
-    @contextmanager
-    def room(self) -> Iterator[None]:
-        """Room for a request with commands.  Raises Refused OVERLOADED when what was taken earlier waits too long."""
-        self._require_room()
-        if self._in_progress >= self._config.max_in_progress:
-            raise Refused("OVERLOADED", "Too many requests are in progress; nothing was changed, try again soon.")
-        self._in_progress += 1
-        try:
-            yield
-        finally:
-            self._in_progress -= 1
-
     def token_of(self, answer: Answer) -> Token:
         return Token.of(answer, self._config.topic_partitions)
 
@@ -283,6 +272,11 @@ class _Command:
         self._api, self._writer, self._spec = api, writer, spec
         self._around = writer.service.around.get(spec.cls)
 
+    @property
+    def prepares_secrets(self) -> bool:
+        """Whether it is sign-in or the like, which has a limit of its own."""
+        return self._around is not None
+
     def __call__(self, http: HttpRequest) -> HttpResponse:
         spec, api = self._spec, self._api
         principal = api.caller(http, spec.permission)
@@ -310,8 +304,7 @@ class _Command:
         api, match = self._api, http.headers.get("if-match")
         if self._around is None:
             request = api.request(self._spec, command, principal, http, key=key, match=match)
-            with api.room():
-                answer = _result(self._writer.submit(request))
+            answer = _result(self._writer.submit(request))
             return answer, answer.body
         if key is not None:
             text = "Idempotency-Key: this command takes none, for its answer is not kept."
@@ -339,9 +332,8 @@ class _Bulk:
         token = Token.parse(http.headers.get(HEADER.lower()))
         api.wait_for_replicas(self._writer, token)
         prepared = [self._prepare(http, principal, item) for item in items]
-        with api.room():
-            self._writer.submit_all([request for request in prepared if isinstance(request, Request)])
-            outcomes = [request if isinstance(request, Refused) else _outcome(request) for request in prepared]
+        self._writer.submit_all([request for request in prepared if isinstance(request, Request)])
+        outcomes = [request if isinstance(request, Refused) else _outcome(request) for request in prepared]
         results, reached = [], token or Token({})
         for outcome in outcomes:
             if isinstance(outcome, Refused):

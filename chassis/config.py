@@ -50,6 +50,7 @@ class Config:
     max_queue: int = 2_000
     max_lag_seconds: float = 3.0
     max_in_progress: int = 256
+    max_wait_seconds: float = 1.0  # the number of commands at once sinks until they are answered within it
     saga_timeout_seconds: float = 30.0
     log_level: str = "INFO"
 

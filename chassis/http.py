@@ -32,6 +32,7 @@ from chassis.config import Config
 from chassis.consumer import Consumer, Handler, Progress
 from chassis.http_protocol import Times, cut_slow, protocol
 from chassis.kafka import Incoming, PoisonRecord
+from chassis.pressure import Door
 from chassis.security_headers import security_headers
 from contracts.errors import Refused
 
@@ -43,6 +44,10 @@ T = TypeVar("T")
 SOCKET_SECONDS = 60
 WORKERS = 1_000
 ANSWER_SECONDS = 10.0
+BACKLOG = 4_096
+"""Connections the kernel may complete while the hub is busy (it cuts this to net.core.somaxconn).  Of more than that,
+each is dropped and tried again by its client after a second or more: with eventlet's 50 a rush of clients stood waiting
+before anybody counted them."""
 QUIET_LOOKS = 5
 
 
@@ -54,12 +59,13 @@ class Edge:
     unknown: Route
     proxies: Proxies
     headers: Mapping[str, str]
+    door: Door
 
     @classmethod
-    def of(cls, config: Config, unknown: Route) -> "Edge":
+    def of(cls, config: Config, unknown: Route, door: Door) -> "Edge":
         """Raises ConfigError."""
         proxies = Proxies(networks(config.trusted_proxies, "TRUSTED_PROXIES"))
-        return cls(config, unknown, proxies, security_headers(config))
+        return cls(config, unknown, proxies, security_headers(config), door)
 
 
 class _Server(WebServer):  # type: ignore[misc]
@@ -71,7 +77,7 @@ class _Server(WebServer):  # type: ignore[misc]
         self._states: list[list[Any]] = []
 
     def get_wsgi_server(self, sock: Any, wsgi_app: Any, **_: Any) -> Any:
-        served = protocol(Times.of(self.edge.config), self.edge.headers)
+        served = protocol(Times.of(self.edge.config), self.edge.headers, self.edge.door)
         self.container.spawn_managed_thread(partial(cut_slow, served.open))
         return wsgi.Server(
             sock,
@@ -86,6 +92,10 @@ class _Server(WebServer):  # type: ignore[misc]
 
     def get_wsgi_app(self) -> Any:
         return _App(self)
+
+    def start(self) -> None:
+        super().start()
+        self._sock.listen(BACKLOG)  # nameko listens with eventlet's default; listening again changes the length
 
     def process_request(self, sock: Any, address: Any) -> None:
         """Serve one connection; eventlet keeps in its state whether a request is under way."""
@@ -183,7 +193,8 @@ def _from_werkzeug(request: WerkzeugRequest, path: Mapping[str, str], edge: Edge
             environ["wsgi.input_terminated"] = True  # eventlet's stream ends with the last chunk: werkzeug may read it
         too_large = Refused("TOO_LARGE", f"The body may have at most {max_body} bytes.")
         try:
-            data = request.get_data(cache=False)
+            with environ["salestream.outside"]():
+                data = request.get_data(cache=False)
         except RequestEntityTooLarge as error:
             raise too_large from error
         except (HTTPException, OSError, ValueError) as error:
@@ -311,9 +322,16 @@ def later(work: Callable[[], None]) -> None:
     eventlet.spawn_n(run)
 
 
-def http_service(routes: Sequence[Route], config: Config, unknown: Route | None = None) -> type:
+def http_service(
+    routes: Sequence[Route],
+    config: Config,
+    unknown: Route | None = None,
+    require_room: Callable[[], None] = lambda: None,
+) -> type:
     """The nameko service class that mounts these routes.  Raises ConfigError."""
-    server = _Server(Edge.of(config, unknown or unknown_route(routes)))
+    always = {route.path for route in routes if route.always}
+    door = Door(config.max_in_progress, config.max_wait_seconds, always, require_room)
+    server = _Server(Edge.of(config, unknown or unknown_route(routes), door))
     entrypoint = type("RouteEntrypoint", (RouteEntrypoint,), {"server": server})
     methods: dict[str, Any] = {"name": "api"}
     for number, route in enumerate(routes):

@@ -8,7 +8,8 @@ refused.  Everything else about the connection stays eventlet's.
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
@@ -19,14 +20,17 @@ import structlog
 from eventlet import wsgi
 from nameko.web.server import HttpOnlyProtocol
 
-from chassis.api import HttpResponse, problem
+from chassis.api import HttpRequest, HttpResponse, problem
 from chassis.config import Config
+from chassis.pressure import Door
 from contracts.errors import Refused
 
 log = structlog.get_logger()
 
 MAX_HEAD_BYTES = 32_768
 MAX_HEADERS = 100
+UNREAD_BODY = 1_000_000
+"""So long a body of a refused request is read, to keep its connection; with a longer one the connection ends."""
 IDLE_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 VERSIONS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1"}
@@ -141,11 +145,15 @@ class _StrictSizes:
 
 
 class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
-    """One connection.  `due` is the moment by which it must have got on, in the time of `time.monotonic`."""
+    """One connection.  `due` is the moment by which it must have got on, in the time of `time.monotonic`.
+
+    A request counts at the door only while we work on it: who sends slowly must not keep others out.
+    """
 
     minimum_chunk_size = 8192
     times: Times
     security_headers: Mapping[str, str]
+    door: Door
     open: "set[Protocol]"
 
     def setup(self) -> None:
@@ -161,6 +169,14 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
 
     def _within(self, seconds: float) -> None:
         self.due = time.monotonic() + seconds
+
+    def handle_one_request(self) -> None:
+        self._entered: float | None = None
+        try:
+            super().handle_one_request()
+        finally:
+            if self._entered is not None:
+                self.door.leave(self._entered)
 
     def _read_request_line(self) -> Any:
         self._within(self.times.idle)
@@ -184,7 +200,30 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
             return False
         self.requestline = self.raw_requestline.decode("latin-1").rstrip()
         self.close_connection = not stays_open
+        return self._admitted()
+
+    def _admitted(self) -> bool:
+        """Whether there is room for the request; otherwise it is refused, before anything is made of it."""
+        try:
+            if self.door.counts(self.command, self.path):
+                self._entered = self.door.enter()
+        except Refused as refusal:
+            self._turn_away(refusal)
+            return False
         return True
+
+    def _turn_away(self, refusal: Refused) -> None:
+        """Refuse a request whose end is known, so that its connection goes on if its body is short."""
+        length = int(self.headers.get("content-length", "0"))
+        unread = length > UNREAD_BODY or self.headers.get("transfer-encoding") or self.headers.get("expect")
+        if unread or self.close_connection:
+            self.refuse(refusal)
+            return
+        self._within(self.times.body)
+        self.rfile.fp.read(length)
+        correlation = HttpRequest({"x-correlation-id": self.headers.get("x-correlation-id", "")}, {}, {}, bytes)
+        self.wfile.write(_raw(problem(refusal, correlation), {**self.security_headers, "Connection": "keep-alive"}))
+        self.wfile.flush()
 
     def _read_head(self) -> bytes:
         """The head to its empty line; b"" when the client has gone."""
@@ -219,7 +258,20 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
         else:
             self._within(self.times.body if env.get("CONTENT_LENGTH", "0") != "0" else self.times.answer)
         env["salestream.body_is_read"] = self.body_is_read
+        env["salestream.outside"] = self._outside
         return env
+
+    @contextmanager
+    def _outside(self) -> Iterator[None]:
+        """Wait for the client without taking up room."""
+        if self._entered is None:
+            yield
+            return
+        self.door.leave(self._entered)
+        try:
+            yield
+        finally:
+            self._entered = self.door.enter()
 
     def body_is_read(self) -> None:
         """The body is there: from now on the time of the answer counts."""
@@ -234,16 +286,17 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
 
 
 def _raw(response: HttpResponse, headers: Mapping[str, str]) -> bytes:
-    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}", "Connection: close"]
-    sent = {**headers, **response.headers, "Content-Type": response.content_type}
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+    sent = {"Connection": "close", **headers, **response.headers, "Content-Type": response.content_type}
     sent["Content-Length"] = str(len(response.body))
     lines += [f"{name}: {value}" for name, value in sent.items()]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + response.body
 
 
-def protocol(times: Times, security_headers: Mapping[str, str]) -> type[Protocol]:
+def protocol(times: Times, security_headers: Mapping[str, str], door: Door) -> type[Protocol]:
     """The protocol of one server: its own open connections."""
-    return type("Protocol", (Protocol,), {"times": times, "security_headers": security_headers, "open": set()})
+    own = {"times": times, "security_headers": security_headers, "door": door, "open": set()}
+    return type("Protocol", (Protocol,), own)
 
 
 def cut_slow(connections: set[Protocol], *, sleep: Callable[[float], None] = eventlet.sleep) -> None:

@@ -21,6 +21,7 @@ CONFLICTS = Counter(
     "salestream_append_conflicts_total", "Commits refused because another writer was first", ["service"]
 )
 OVERLOADED = Gauge("salestream_overloaded", "1 while commands are refused because a consumer is behind")
+TURNED_AWAY = Counter("salestream_http_turned_away_total", "Commands refused as OVERLOADED before they were read")
 QUEUE = Gauge("salestream_writer_queue", "Commands waiting for the writer", ["service"])
 OUTBOX_LAG = Gauge("salestream_outbox_lag_events", "Stored events not yet on Kafka", ["service"])
 PUBLISHED = Counter("salestream_published_total", "Records put onto Kafka", ["service"])

@@ -133,9 +133,9 @@ def run_api(config: Config, only: Collection[str]) -> int:
         directory.catch_up(writer.store)
     database = connect(config) if process.catalogue.views() else None
     pressure = build_pressure(process, writers, database)
-    api = build_api(process, writers, database, pressure, directory, slowly=SlowWork(), later=later)
+    api = build_api(process, writers, database, directory, slowly=SlowWork(), later=later)
     runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
-    runner.add_service(http_service(api.routes(), config))
+    runner.add_service(http_service(api.routes(), config, require_room=pressure.require_room))
     for writer in writers.values():
         writer.start()
         inbox = Inbox(writer, config.zone)
@@ -194,7 +194,6 @@ def build_api(
     process: Process,
     writers: dict[str, Writer],
     database: "Database[Document] | None",
-    pressure: Pressure,
     directory: Directory,
     *,
     slowly: Offload = at_once,
@@ -230,7 +229,6 @@ def build_api(
         directory=directory,
         slowly=slowly,
         later=later,
-        require_room=pressure.require_room,
     )
 
 

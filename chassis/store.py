@@ -419,29 +419,34 @@ class PostgresRecorder(PostgresProcessRecorder):
         )
 
     def _insert_events(self, curs: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
+        """One statement for all rows of a table: a row by itself is a round trip, and a turn of the api's hub."""
         more: Transaction = kwargs["more"]
+        changed = {(r.replica, r.key): r for r in more.rows}.values()  # a statement may touch each but once
+        latest = {s.aggregate_id: s for s in more.snapshots}.values()
         for statement, rows in (
             (
-                "INSERT INTO {s}.command_results VALUES (%s,%s,%s)",
+                "INSERT INTO {s}.command_results SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[])",
                 [(r.command_id, r.fingerprint, r.reply) for r in more.results],
             ),
             (
-                "INSERT INTO {s}.replica_rows VALUES (%s,%s,%s) "
+                "INSERT INTO {s}.replica_rows SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[]) "
                 "ON CONFLICT (replica, key) DO UPDATE SET body = excluded.body",
-                [(r.replica, r.key, r.body) for r in more.rows if r.body is not None],
+                [(r.replica, r.key, r.body) for r in changed if r.body is not None],
             ),
             (
-                "DELETE FROM {s}.replica_rows WHERE replica=%s AND key=%s",
-                [(r.replica, r.key) for r in more.rows if r.body is None],
+                "DELETE FROM {s}.replica_rows USING unnest(%b::text[], %b::text[]) AS gone(replica, key) "
+                "WHERE replica_rows.replica = gone.replica AND replica_rows.key = gone.key",
+                [(r.replica, r.key) for r in changed if r.body is None],
             ),
             (
-                "INSERT INTO {s}.snapshots VALUES (%s,%s,%s,%s) ON CONFLICT (aggregate_id) DO UPDATE "
+                "INSERT INTO {s}.snapshots SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[]) "
+                "ON CONFLICT (aggregate_id) DO UPDATE "
                 "SET version = excluded.version, schema = excluded.schema, state = excluded.state",
-                [(s.aggregate_id, s.version, s.schema, s.state) for s in more.snapshots],
+                [(s.aggregate_id, Int8(s.version), s.schema, s.state) for s in latest],
             ),
         ):
             if rows:
-                curs.executemany(self._sql(statement), rows)
+                curs.execute(self._sql(statement), [list(column) for column in zip(*rows, strict=True)], prepare=True)
         for name, position in more.positions.items():
             self._insert_tracking(curs, Tracking(name, position))
 

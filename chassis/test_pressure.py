@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.pressure import LogGauge, Pressure
+from chassis.pressure import LEAST, Door, LogGauge, Pressure
 from contracts.errors import Refused
 
 
@@ -53,3 +53,65 @@ def test_commands_are_refused_meanwhile_and_taken_again() -> None:
     now[0] += 0.25
     pressure.look()
     pressure.require_room()
+
+
+SUBMIT = ("POST", "/orders/7/submit")
+
+
+def fill(door: Door) -> list[float]:
+    """Send in commands until one is refused; returns when each entered."""
+    entered: list[float] = []
+    with pytest.raises(Refused, match="in progress") as refused:
+        while door.counts(*SUBMIT):
+            entered.append(door.enter())
+    assert refused.value.code == "OVERLOADED"
+    return entered
+
+
+def test_a_door_lets_in_what_reads_only_and_what_is_let_in_always() -> None:
+    def overloaded() -> None:
+        raise Refused("OVERLOADED", "behind")
+
+    door = Door(100, 1.0, {"/sign-in", "/people/{id}/password"}, overloaded)
+    for asked in ("GET /orders", "HEAD /", "POST /sign-in?x=1", "POST /people/7/password"):
+        assert not door.counts(*asked.split())
+    for asked in ("POST /orders/7/submit", "POST /sign-in/more", "PUT /people/7/8/password", "DELETE /"):
+        with pytest.raises(Refused):
+            door.counts(*asked.split())
+
+
+def test_a_door_lets_in_as_many_as_are_answered_in_time() -> None:
+    now = [0.0]
+    door = Door(100, 1.0, clock=lambda: now[0])
+    entered = fill(door)
+    assert len(entered) == 50
+    now[0] += 2
+    for at in entered:  # a batch that took too long shrinks the limit once, not fifty times
+        door.leave(at)
+    entered = fill(door)
+    assert len(entered) == 35
+    for _ in range(10):
+        now[0] += 2
+        for at in entered:
+            door.leave(at)
+        entered = fill(door)
+    assert len(entered) == LEAST
+    for _ in range(10):
+        now[0] += 0.5
+        for at in entered:
+            door.leave(at)
+        entered = fill(door)
+    assert len(entered) == 100
+
+
+def test_one_slow_command_among_many_leaves_the_door_open() -> None:
+    now = [0.0]
+    door = Door(100, 1.0, clock=lambda: now[0])
+    slow = door.enter()
+    for _ in range(5):
+        entered = fill(door)
+        now[0] += 0.5
+        for at in entered:
+            door.leave(at)
+    door.leave(slow)
+    assert len(fill(door)) >= 70

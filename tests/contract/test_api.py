@@ -312,16 +312,6 @@ def test_a_stopping_service_refuses_before_anything_is_stored(edge: Edge) -> Non
     assert response.headers["Retry-After"] == "1"
 
 
-def test_more_requests_than_there_is_room_for_are_refused_and_change_nothing(config: Config) -> None:
-    edge = Edge(replace(config, max_in_progress=0))
-    for route, body in (("POST /products", PRODUCT), ("POST /bulk/add-product", {"items": [{"command": PRODUCT}]})):
-        response, problem = edge.call(route, body)
-        assert (response.status, problem["code"]) == (503, "OVERLOADED")
-        assert response.headers["Retry-After"] == "1"
-    assert edge.kit.store.last_position() == 0
-    edge.kit.writer.stop()
-
-
 def test_a_failing_handler_is_an_internal_error_that_tells_nothing(edge: Edge, monkeypatch: Any) -> None:
     def fail(command: Any, work: Any) -> Any:
         raise RuntimeError("secret detail")

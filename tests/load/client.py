@@ -7,7 +7,7 @@ start at their time (open loop) or as soon as a connection is free (closed loop)
 import select
 import socket
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 STALLED_SECONDS = 90.0
@@ -55,7 +55,7 @@ class Caller:
         return head.encode() + body
 
 
-class _Connection:
+class Connection:
     """One keep-alive connection and the job it is busy with."""
 
     def __init__(self, address: tuple[str, int]) -> None:
@@ -99,9 +99,18 @@ class _Connection:
 
 def run(address: tuple[str, int], jobs: Iterable[Timed], connections: int) -> float:
     """Carry out all jobs; returns the seconds it took.  A job's time is of `time.perf_counter`, 0 means at once."""
+    return run_on(connected(address, connections), jobs)
+
+
+def connected(address: tuple[str, int], connections: int) -> list[Connection]:
+    """Connections that stand.  An open loop begins after that: waiting for a connection is not the server's answer."""
+    return [Connection(address) for _ in range(connections)]
+
+
+def run_on(all_of_them: Sequence[Connection], jobs: Iterable[Timed]) -> float:
+    """`run` on connections that stand already; closes them."""
     source = iter(jobs)
     poller = select.epoll()
-    all_of_them = [_Connection(address) for _ in range(connections)]
     by_number = {one.socket.fileno(): one for one in all_of_them}
     idle = list(all_of_them)
     for number in by_number:
@@ -109,7 +118,7 @@ def run(address: tuple[str, int], jobs: Iterable[Timed], connections: int) -> fl
     started = time.perf_counter()
     waiting = next(source, None)
     try:
-        while waiting is not None or len(idle) < connections:
+        while waiting is not None or len(idle) < len(all_of_them):
             while waiting is not None and idle and waiting[0] <= time.perf_counter():
                 idle.pop().begin(waiting[1])
                 waiting = next(source, None)

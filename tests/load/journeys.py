@@ -12,7 +12,7 @@ from uuid import UUID
 from chassis.projector import STATES, connect
 from contracts.types import Money
 
-from .client import Caller, Job, Timed, at_once, expect, run
+from .client import Caller, Job, Timed, at_once, connected, expect, run, run_on
 from .data import OPENING_STOCK, PRICES, Data
 from .http import create_drafts, one_request
 from .report import Bar, Broken, Figure, Report
@@ -151,12 +151,13 @@ class Journeys:
         """Milliseconds from the moment a command should be sent until its effect is read, at a steady rate."""
         orders = self._take(max(20, int(rate * seconds)))
         found: list[float] = []
+        connections = connected(self._address, OPEN_CONNECTIONS)
         begin = time.perf_counter() + 0.05
         jobs: Iterator[Timed] = (
             (begin + number / rate, self._submit_and_read(order, begin + number / rate, found))
             for number, order in enumerate(orders)
         )
-        run(self._address, jobs, OPEN_CONNECTIONS)
+        run_on(connections, jobs)
         return found
 
     def _submit_and_read(self, order: UUID, due: float, found: list[float]) -> Job:
@@ -190,14 +191,14 @@ class Journeys:
                 visible.append(time.perf_counter() - accepted)
 
         orders = self._take(int(rate * seconds))
+        connections = connected(self._address, OVERLOAD_CONNECTIONS)
         begin = time.perf_counter() + 0.05
-        run(
-            self._address,
+        run_on(
+            connections,
             (
                 (begin + number / rate, job(order, begin + number / rate, read=number % 10 == 0))
                 for number, order in enumerate(orders)
             ),
-            OVERLOAD_CONNECTIONS,
         )
         gone = set(refused)
         self.submitted = [order for order in self.submitted if order not in gone]

@@ -10,7 +10,7 @@ import eventlet
 eventlet.monkey_patch()
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -50,8 +50,13 @@ def main() -> int:
     configure_logging(config.log_level)
     http_service = chassis.http.http_service
 
-    def with_empty_route(routes: Sequence[Route], config: Config, unknown: Route | None = None) -> type:
-        return http_service([*routes, empty_route(config)], config, unknown)
+    def with_empty_route(
+        routes: Sequence[Route],
+        config: Config,
+        unknown: Route | None = None,
+        require_room: Callable[[], None] = lambda: None,
+    ) -> type:
+        return http_service([*routes, empty_route(config)], config, unknown, require_room)
 
     chassis.http.http_service = with_empty_route
     return run_api(config, ())

@@ -1,0 +1,93 @@
+"""The door in the HTTP protocol: what the server answers to the very bytes of a client."""
+
+import socket
+from typing import Any
+
+import pytest
+from eventlet import wsgi
+
+from chassis.http_protocol import UNREAD_BODY, Times, protocol
+from chassis.pressure import Door
+from contracts.errors import Refused
+
+LENGTH_5 = b"Content-Length: 5\r\n\r\nhello"
+
+
+def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [environ["wsgi.input"].read()]
+
+
+def served(door: Door, sent: bytes, application: Any = app) -> bytes:
+    """What a connection on which this was sent answers until it ends."""
+    client, server = socket.socketpair()
+    with client, server:
+        client.settimeout(5)
+        client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        wsgi_server = wsgi.Server(server, ("test", 0), application, log_output=False)
+        protocol(Times(5, 5, 5), {}, door)([("test", 0), server, wsgi.STATE_IDLE], wsgi_server)
+        server.close()
+        return b"".join(iter(lambda: client.recv(65_536), b""))
+
+
+def post(rest: bytes, line: bytes = b"POST /orders HTTP/1.1") -> bytes:
+    return line + b"\r\nHost: x\r\nX-Correlation-ID: Abc-1\r\n" + rest
+
+
+CLOSED = Door(0, 1.0)
+
+
+def test_a_refusal_is_a_problem_and_keeps_the_connection() -> None:
+    answer = served(CLOSED, post(LENGTH_5) * 2 + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 503") == 2
+    assert answer.count(b"HTTP/1.1 200") == 1
+    assert answer.count(b"Retry-After: 1\r\n") == 2
+    assert answer.count(b"Content-Type: application/problem+json\r\n") == 2
+    assert answer.count(b'"code":"OVERLOADED"') == answer.count(b'"correlation_id":"Abc-1"') == 2
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        post(b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+        post(b"Content-Length: %d\r\n\r\n" % (UNREAD_BODY + 1)),
+        post(b"Expect: 100-continue\r\n" + LENGTH_5),
+        post(b"Connection: close\r\n" + LENGTH_5),
+        post(LENGTH_5, b"POST /orders HTTP/1.0"),
+    ],
+)
+def test_what_a_refused_request_would_still_send_is_not_waited_for(sent: bytes) -> None:
+    answer = served(CLOSED, sent + post(LENGTH_5))
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"Connection: close\r\n") == 1
+    assert answer.startswith(b"HTTP/1.1 503")
+
+
+def test_who_has_been_answered_or_gone_takes_up_no_room() -> None:
+    door = Door(2, 1.0)
+    for _ in range(3):
+        assert served(door, post(LENGTH_5)).startswith(b"HTTP/1.1 200")
+        assert served(door, post(b"Content-Length: -5\r\n\r\n")).startswith(b"HTTP/1.1 400")
+
+
+def test_who_sends_a_body_slowly_takes_up_no_room_meanwhile() -> None:
+    door = Door(1, 1.0)
+    found = []
+
+    def slow(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        found.append(has_room(door))
+        with environ["salestream.outside"]():
+            found.append(has_room(door))
+        found.append(has_room(door))
+        return app(environ, start_response)
+
+    assert served(door, post(LENGTH_5), slow).startswith(b"HTTP/1.1 200")
+    assert found == [False, True, False]
+    assert has_room(door)
+
+
+def has_room(door: Door) -> bool:
+    try:
+        return door.counts("POST", "/orders")
+    except Refused:
+        return False
