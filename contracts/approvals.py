@@ -4,6 +4,7 @@ from typing import Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from contracts.declare import command, event
+from contracts.ids import beside
 from contracts.orders import ApprovalNode
 from contracts.people import Person
 from contracts.types import Money, Name, Note, Quantity, Reason, Text
@@ -11,7 +12,7 @@ from contracts.types import Money, Name, Note, Quantity, Reason, Text
 
 def case_id_of(order_id: UUID, round: int) -> UUID:
     """The id of the case that decides a submission round of an order."""
-    return uuid5(NAMESPACE_URL, f"salestream:approval:{order_id}:{round}")
+    return beside(order_id, uuid5(NAMESPACE_URL, f"salestream:approval:{order_id}:{round}"))
 
 
 @command("POST /approvals/{case_id}/approve", permission="orders.approve")

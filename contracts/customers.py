@@ -2,9 +2,10 @@
 
 from dataclasses import field
 from typing import Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from contracts.declare import command, event, value
+from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.types import Flag, Name, Note, Phone, Text, Whole
 
@@ -46,7 +47,7 @@ class Membership:
 class CreateCustomer:
     """Save a new customer; the fields named in the customer settings must be filled (CUS-01, CUS-02)."""
 
-    customer_id: UUID = field(default_factory=uuid4)
+    customer_id: UUID = field(default_factory=new_id)
     name: Text = ""
     mobile: Phone | None = None
     industry: Text = ""

@@ -2,9 +2,10 @@
 
 from dataclasses import field
 from typing import Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from contracts.declare import command, event, value
+from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.types import Change, Money, Name, Note, Quantity, Reason, Text, Whole
 
@@ -70,7 +71,7 @@ class AddProduct:
     model: Name
     brand: Name
     prices: Prices
-    product_id: UUID = field(default_factory=uuid4)
+    product_id: UUID = field(default_factory=new_id)
     category: Text = ""
     description: Note = ""
     specification: Note = ""

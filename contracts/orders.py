@@ -4,9 +4,10 @@ import base64
 from dataclasses import field
 from decimal import Decimal
 from typing import Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from contracts.declare import command, event, value
+from contracts.ids import new_id
 from contracts.inventory import Shortage
 from contracts.people import SALESTREAM, Person
 from contracts.types import Amount, Currency, Day, Money, Note, Quantity, Rate, Reason, Text, Whole
@@ -98,7 +99,7 @@ class CreateOrder:
 
     customer_id: UUID
     lines: tuple[LineRequest, ...]
-    order_id: UUID = field(default_factory=uuid4)
+    order_id: UUID = field(default_factory=new_id)
     order_date: Day | None = None
     currency: Currency | None = None
     channel: Text = ""

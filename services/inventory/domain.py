@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 
 from chassis.domain import Aggregate, Context, UniqueIndex, applies, internal_event
 from contracts.errors import Refused, invalid_state, not_found
+from contracts.ids import beside
 from contracts.inventory import (
     AddProduct,
     AdjustStock,
@@ -40,12 +41,12 @@ NOT_DESCRIBED = Attributes(name="", model="", brand="")
 
 def stock_id(product_id: UUID) -> UUID:
     """The id of a product's stock item."""
-    return uuid5(product_id, "stock")
+    return beside(product_id, uuid5(product_id, "stock"))
 
 
 def deduction_id(order_id: UUID) -> UUID:
     """The id of the record of what an order took from stock."""
-    return uuid5(order_id, "deduction")
+    return beside(order_id, uuid5(order_id, "deduction"))
 
 
 def name_index_id(attributes: Attributes) -> UUID:

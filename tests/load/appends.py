@@ -248,22 +248,31 @@ def measure_hot_product(report: Report, folder: Path, data: Data, repetitions: i
 
 
 def measure_flatness(report: Report, folder: Path, data: Data, repetitions: int, events: int) -> None:
-    """The same bulk on an empty store and on one that holds many events already."""
+    """The same bulk on an empty store and on one that holds many events already, of orders with random ids.
+
+    Once with the ids that Salestream makes, which grow with time, and once with random ones, as a client may send.
+    """
     empty, full = (Lab(ORDERS, Config(data_dir=str(folder / name))) for name in ("empty", "full"))
     for lab in (empty, full):
         data.teach_orders(lab.store)
         lab.bulk(data.create_orders(1_000))
     _fill(folder / "full" / "orders.sqlite", events - 1_000)
     _require(full.store.last_position(), events, "events to begin with")
-    pairs = [(empty.bulk(data.create_orders(4_000)), full.bulk(data.create_orders(4_000))) for _ in range(repetitions)]
+    for kind, random_ids in (("", False), ("_random_ids", True)):
+        pairs = [
+            [lab.bulk(data.create_orders(4_000, random_ids=random_ids)).per_s for lab in (empty, full)]
+            for _ in range(repetitions)
+        ]
+        before, flat = ([pair[place] for pair in pairs] for place in (0, 1))
+        name = f"appends_bulk_empty_store{kind}_per_s"
+        bar = None if random_ids else FLAT
+        report.add(
+            Figure(name, before),
+            Figure(f"appends_bulk_full_store{kind}_per_s", flat, name, ratios(flat, before), bar),
+        )
     for lab in (empty, full):
         lab.store.close()
-    flat = [pace.per_s for _, pace in pairs]
-    report.add(
-        Figure("appends_bulk_empty_store_per_s", (before := [pace.per_s for pace, _ in pairs])),
-        Figure("appends_bulk_full_store_per_s", flat, "appends_bulk_empty_store_per_s", ratios(flat, before), FLAT),
-        Figure("full_store_events", [events]),
-    )
+    report.add(Figure("full_store_events", [events]))
 
 
 def _fill(path: Path, count: int) -> None:

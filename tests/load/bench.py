@@ -22,7 +22,7 @@ import psutil
 from tqdm import tqdm
 
 from chassis.config import Config
-from chassis.process import configure_logging
+from chassis.process import configure_logging, settle_memory
 from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError
 from deploy.devstack.stack import REPOSITORY_ROOT
@@ -78,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(size: Size, seed: int, folder: Path) -> Report:
     """Measure everything.  Raises Broken, LoadError or DevstackError."""
     clean_environment()
+    settle_memory()  # as the operator's commands do
     started = time.monotonic()
     report = Report(_circumstances(size, seed))
     data = Data.of(seed)

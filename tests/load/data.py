@@ -1,9 +1,10 @@
 """What the benchmark writes: a customer, products, and orders of one line, the same for the same seed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import count
 from random import Random
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from services.orders.domain import Customer, Product
 
 PRODUCT_COUNT = 64
 OPENING_STOCK = 1_000_000
+BEGIN_MS = 1_772_323_200_000  # 2026-03-01
+IDS_A_MS = 10
 
 
 def yuan(amount: str) -> Money:
@@ -36,6 +39,7 @@ class Data:
     random: Random
     customer: UUID
     products: Sequence[UUID]
+    made: Iterator[int] = field(default_factory=count)
 
     @classmethod
     def of(cls, seed: int) -> "Data":
@@ -43,16 +47,18 @@ class Data:
         return cls(random, _uuid(random), [_uuid(random) for _ in range(PRODUCT_COUNT)])
 
     def id(self) -> UUID:
-        return _uuid(self.random)
+        """A time-ordered id, as `contracts.ids.new_id` makes them: some in each millisecond."""
+        return _uuid(self.random, next(self.made) // IDS_A_MS)
 
     def ids(self, count: int) -> list[UUID]:
         return [self.id() for _ in range(count)]
 
     # -- commands
 
-    def create_orders(self, count: int) -> list[Request]:
-        """Requests that write one new order each, as a sales person."""
-        return [self.request(self._create_order(self.id(), number), demo_user_li()) for number in range(count)]
+    def create_orders(self, count: int, *, random_ids: bool = False) -> list[Request]:
+        """Requests that write one new order each, as a sales person; with `random_ids` those of a client of its own."""
+        ids = (UUID(int=self.random.getrandbits(128), version=4) if random_ids else self.id() for _ in range(count))
+        return [self.request(self._create_order(id, number), demo_user_li()) for number, id in enumerate(ids)]
 
     def _create_order(self, order_id: UUID, number: int) -> CreateOrder:
         line = LineRequest(product_id=self.products[number % PRODUCT_COUNT], quantity=1)
@@ -111,5 +117,6 @@ def demo_user_li() -> Principal:
     return _li[0]
 
 
-def _uuid(random: Random) -> UUID:
-    return UUID(int=random.getrandbits(128), version=4)
+def _uuid(random: Random, at_ms: int = 0) -> UUID:
+    time, version, variant = (BEGIN_MS + at_ms) << 80, 7 << 76, 2 << 62
+    return UUID(int=time | version | random.getrandbits(12) << 64 | variant | random.getrandbits(62))

@@ -31,7 +31,7 @@ CREATE TABLE floor (originator_id uuid NOT NULL, originator_version bigint NOT N
     notification_id bigserial, PRIMARY KEY (originator_id, originator_version));
 CREATE UNIQUE INDEX ON floor (notification_id)
 """
-INSERT = "INSERT INTO floor VALUES (gen_random_uuid(), 1, 'salestream.orders.order-created.v1', '{state}');\n"
+INSERT = "INSERT INTO floor VALUES (uuidv7(), 1, 'salestream.orders.order-created.v1', '{state}');\n"
 
 
 def measure_postgres(report: Report, url: str, folder: Path, event_bytes: int, seconds: int) -> None:
