@@ -16,7 +16,7 @@ from chassis.config import Config, ConfigError
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.demo_users import demo_user, user_id
 from chassis.kafka import create_topics, producer
-from chassis.process import configure_logging, run_api, run_worker
+from chassis.process import configure_logging, run_api, run_worker, settle_memory
 from chassis.projector import connect
 from chassis.rebuild import Rebuild, view_states
 from chassis.verify.run import Bar, Verification
@@ -97,6 +97,7 @@ def _views(options: argparse.Namespace, config: Config) -> int:
     if options.name not in views:
         raise ConfigError(f"no view {options.name!r}; there are {', '.join(views)}")
     rebuild = Rebuild(config, database, views[options.name])
+    settle_memory()
     return 0 if rebuild.run(switch=not options.compare_only) else 1
 
 
@@ -104,6 +105,7 @@ def _verify(options: argparse.Namespace, config: Config) -> int:
     def bars(name: str, total: int) -> AbstractContextManager[Bar]:
         return tqdm(desc=name, total=total, unit="", unit_scale=True, disable=None, leave=False)
 
+    settle_memory()
     findings = Verification(config, options.service, wait=options.wait, bars=bars).run()
     print(json.dumps(findings.document(), indent=2) if options.json else findings.text())
     return findings.exit_code

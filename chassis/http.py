@@ -286,6 +286,11 @@ class _InWorkers:
         self._inner.idle()
 
 
+def in_native_thread(wait: Callable[[], None]) -> None:
+    """Wait for a disk in a native thread, while other requests go on."""
+    tpool.execute(wait)
+
+
 class SlowWork:
     """Runs work that takes long (a password's hash) in native threads, so that other requests go on meanwhile.
 
@@ -293,7 +298,6 @@ class SlowWork:
     """
 
     def __init__(self, at_once: int = 2, waiting: int = 100) -> None:
-        tpool.set_num_threads(at_once)
         self._turn = Semaphore(at_once)
         self._most = at_once + waiting
         self._inside = 0

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 POSITION = "relay"
 BATCH = 500
 LONGEST_PAUSE = 0.050
-SAVE_EVERY_SECONDS = 0.1
+SAVE_EVERY_SECONDS = 0.5  # each time the writer in another process waits for SQLite's lock
 ACK_SECONDS = 5.0
 COMMAND_SENT = "chassis.command-sent"
 

@@ -9,7 +9,7 @@ contract type, so the relay publishes the very bytes that were stored.
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -32,7 +32,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.popo import POPOProcessRecorder
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
-from eventsourcing.sqlite import SQLiteDatastore, SQLiteProcessRecorder
+from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore, SQLiteProcessRecorder
 from eventsourcing.utils import Environment
 from psycopg.sql import SQL, Identifier
 from psycopg.types.numeric import Int8
@@ -47,6 +47,8 @@ from contracts.schemas import decode, encode
 A = TypeVar("A", bound=Aggregate)
 
 Conflict = IntegrityError
+Waits = Callable[[Callable[[], None]], None]
+"""Runs something that waits for the disk."""
 MAX_EVENT_BYTES = 900_000
 
 
@@ -218,14 +220,43 @@ def _prefix_end(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
+def here(wait: Callable[[], None]) -> None:
+    """Wait in the thread that asks: right wherever each has a thread of its own."""
+    wait()
+
+
+class _Connection(SQLiteConnection):
+    """A connection that waits for the disk as `waits` does: under eventlet a commit would hold up all requests."""
+
+    def __init__(self, inner: sqlite3.Connection, max_age: float | None, waits: Waits) -> None:
+        super().__init__(inner, max_age)
+        self._waits = waits
+
+    def commit(self) -> None:
+        self._waits(self._sqlite_conn.commit)
+
+
+class _Pool(SQLiteConnectionPool):
+    """The library's pool, with connections of ours."""
+
+    def __init__(self, db_name: str, lock_timeout: int, waits: Waits) -> None:
+        self._waits = waits
+        super().__init__(db_name=db_name, lock_timeout=lock_timeout)
+
+    def _create_connection(self) -> SQLiteConnection:
+        made = super()._create_connection()
+        return _Connection(made._sqlite_conn, self.max_age, self._waits)
+
+
 class SQLiteReads(SQLiteDatastore):
     """The library's datastore, reading without BEGIN and ROLLBACK: one statement is a transaction by itself.
 
     All reads share one connection of the pool; taking one out for each would cost more than the reading.
     """
 
-    def __init__(self, db_name: str, *, lock_timeout: int) -> None:
-        super().__init__(db_name, lock_timeout=lock_timeout)
+    def __init__(self, db_name: str, *, lock_timeout: int, waits: Waits) -> None:
+        super().__init__(db_name)
+        self.pool = _Pool(db_name, lock_timeout, waits)
         self._reading = threading.Lock()
         self._reader: Any = None
 
@@ -735,15 +766,18 @@ def snapshot_of(aggregate: Aggregate) -> Snapshot:
     )
 
 
-def open_store(name: str, config: Config) -> EventStore:
-    """Open (and if need be create) the store of a service.  Raises ConfigError."""
+def open_store(name: str, config: Config, waits: Waits = here) -> EventStore:
+    """Open (and if need be create) the store of a service.  Raises ConfigError.
+
+    SQLite waits for the disk by way of `waits`; PostgreSQL's driver knows how to wait under eventlet.
+    """
     if config.event_store == "memory":
         return EventStore(name, MemoryRecorder())
     if config.event_store == "sqlite":
         folder = Path(config.data_dir)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.sqlite"
-        sqlite = SQLiteRecorder(SQLiteReads(str(path), lock_timeout=30))
+        sqlite = SQLiteRecorder(SQLiteReads(str(path), lock_timeout=30, waits=waits))
         sqlite.create_table()
         return EventStore(name, sqlite, local_bell(path))
     postgres = _PostgresFactory(Environment(name, postgres_env(name, config.postgres_url)))

@@ -747,3 +747,20 @@ def test_facts_that_only_look_alike_are_told_apart() -> None:
     store.commit(Transaction(events=[recorded(id, 1, deducted, META), recorded(id, 2, short, META)]))
     assert list(store.facts(id)) == [deducted, short]
     assert [event.data for event in store.notifications(0, 9)] == [encode(deducted), encode(short)]
+
+
+def test_a_commit_waits_for_the_disk_where_it_is_told(tmp_path: Path) -> None:
+    """Under eventlet that is a native thread, so that other requests go on."""
+    waited: list[str] = []
+
+    def elsewhere(wait: Callable[[], None]) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(wait).result()
+        waited.append("commit")
+
+    store = open_store("inventory", Config(data_dir=str(tmp_path)), waits=elsewhere)
+    waited.clear()
+    store.commit(Transaction(positions={"somebody": 7}))
+    assert waited == ["commit"]
+    assert store.position("somebody") == 7
+    store.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
@@ -21,7 +21,8 @@ from chassis.catalogue import Catalogue
 from chassis.consumer import Consumer, Fenced, Progress
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.kafka import Incoming, PartitionReader, event_headers
-from chassis.projector import GROUP, STATES, Projector, connect
+from chassis.process import LANES
+from chassis.projector import GROUP, STATES, Projection, Projector, connect
 from chassis.rebuild import Rebuild, content
 from chassis.relay import Relay
 from chassis.store import EventStore, Notification
@@ -168,7 +169,7 @@ class Bench:
         self, database: Database[dict[str, Any]], views: list[View] | None = None
     ) -> tuple[Consumer, Projector]:
         """A projector as a new process has it."""
-        projector = Projector(database, views or all_views())
+        projector = Projector(database, views or all_views(), lanes=LANES)
         consumer = Consumer(self.kafka.config, projector, lambda: self.kafka.producer)
         consumer.open()
         return consumer, projector
@@ -322,6 +323,28 @@ def test_a_projector_killed_around_its_commit(bench: Bench, crash: Callable[[pyt
         if kills % 2:  # every other time the next process dies as well
             bench.project(database)
     assert kills >= 4
+    assert bench.project(database) == bench.clean_run()
+
+
+def test_a_projector_killed_with_one_lane_written_and_the_others_not(bench: Bench) -> None:
+    database, original = bench.database(), projector_module.commit
+
+    def only_order_pages(database: Database[dict[str, Any]], lane: Sequence[Projection]) -> None:
+        if all(projection.state.view.name != "order_pages" for projection in lane):
+            raise Killed
+        original(database, lane)
+
+    for _ in bench.slices():
+        consumer, _ = bench.consumer(database)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(projector_module, "commit", only_order_pages)
+            with pytest.raises(Killed):
+                step_for_ever(consumer)
+        consumer.close()
+    ahead = {
+        state["_id"]: sum(item["offset"] for item in state["sources"].values()) for state in database[STATES].find()
+    }
+    assert ahead["order_pages"] > ahead["orders"]
     assert bench.project(database) == bench.clean_run()
 
 
