@@ -109,14 +109,18 @@ class EditUser:
     superior_id: UUID | None = None
 
 
-@command("PATCH /users/{user_id}/personal-data", permission=SELF)
+@command("PATCH /users/{user_id}/personal-data", permission=SELF, bulk=False)
 class EditPersonalData:
-    """Keep one's own name, e-mail and phone current (SEC-12)."""
+    """Keep one's own name, e-mail and phone current; another e-mail or phone needs the password (SEC-12).
+
+    Codes go there, so who finds a desk unattended could take the account over; the old contact is told of the change.
+    """
 
     user_id: UUID
     name: Name | None = None
     email: Email | None = None
     phone: Phone | None = None
+    password: Secret | None = field(default=None, repr=False)
 
 
 @command("POST /users/{user_id}/deletion", permission="accounts")

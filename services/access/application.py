@@ -158,8 +158,13 @@ def edit_user(command: EditUser, work: Work) -> User:
     return _edit(user, command, work)
 
 
-def edit_personal_data(command: EditPersonalData, work: Work) -> User:
-    return _edit(_require_own(work, command.user_id), command, work)
+def edit_personal_data(command: EditPersonalData, work: Work) -> Aggregate:
+    user = _require_own(work, command.user_id)
+    if work.prepared is not None and (wrong := _wrong_password(work, user, work.prepared)):
+        return wrong
+    if work.prepared is None and user.changes_contact(command):
+        raise prepare.needs_password()  # it was the same contact a moment ago
+    return _edit(user, command, work)
 
 
 def _edit(user: User, command: EditUser | EditPersonalData, work: Work) -> User:
@@ -448,6 +453,7 @@ SERVICE = Service(
         IssueUser: Around(prepare.hash_default),
         IssueDefaultPassword: Around(prepare.hash_default),
         RegisterUser: Around(prepare.check_registration, prepare.tell_registration),
+        EditPersonalData: Around(prepare.check_personal_data, prepare.tell_old_contact),
         ChangePassword: Around(prepare.check_change, prepare.tell_password),
         RequestPasswordReset: Around(prepare.check_reset_request, prepare.send_reset),
         ResetPassword: Around(prepare.check_reset, prepare.tell_reset),

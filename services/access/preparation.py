@@ -22,6 +22,7 @@ from contracts.access import (
     ChangePassword,
     ConfirmSecondFactor,
     DrawChallenge,
+    EditPersonalData,
     EnrolSecondFactor,
     GetMachineToken,
     IssueDefaultPassword,
@@ -61,6 +62,9 @@ CHALLENGE_CHARACTERS = "2346789"  # nothing that looks like something else
 CHALLENGE_LENGTH = 5
 GONE = ""  # what a secret is replaced by before the command goes on
 wrong_secret = partial(Refused, "UNAUTHENTICATED", "The machine account or its secret is wrong.", field="secret")
+needs_password = partial(
+    Refused, "VALIDATION", "password: another e-mail address or phone number needs your password.", field="password"
+)
 
 
 # -- what several commands need
@@ -375,6 +379,38 @@ def check_change(command: ChangePassword, around: Surroundings) -> Prepared:
     return Prepared(
         replace(command, old_password=GONE, new_password=GONE), PasswordCheck(right, user.password_hash, made)
     )
+
+
+@dataclass(frozen=True)
+class ContactChange(PasswordCheck):
+    """Whether the password is right, and where the change is told: how, and the address or number so far."""
+
+    old_contacts: tuple[tuple[str, str], ...] = ()
+
+
+def check_personal_data(command: EditPersonalData, around: Surroundings) -> Prepared:
+    """Raises Refused VALIDATION for another contact without the password."""
+    user = require_own(command.user_id, around)
+    without = replace(command, password=None)
+    if not user.changes_contact(command):
+        return Prepared(without)
+    if command.password is None:
+        raise needs_password()
+    attempts_of(user.id, "", around).require_open(around.now)
+    right = around.slowly(vault.matches, command.password, user.password_hash)
+    state = user.state
+    changed = [("MAIL", state.email, command.email), ("SMS", state.phone, command.phone)]
+    old = tuple((how, was) for how, was, new in changed if was and new is not None and new != was)
+    return Prepared(without, ContactChange(right, user.password_hash, old_contacts=old))
+
+
+def tell_old_contact(body: dict[str, Any], facts: ContactChange | None, around: Surroundings) -> dict[str, Any]:
+    if body.get("outcome") == "WRONG":
+        raise wrong()
+    for how, to in facts.old_contacts if facts else ():
+        text = "Your Salestream account has another contact now. If you did not do that, tell an administrator at once."
+        around.later(partial(messenger(around.config).send, Message(how, to, text)))
+    return body
 
 
 def tell_password(body: dict[str, Any], _: PasswordCheck, __: Surroundings) -> dict[str, Any]:

@@ -276,7 +276,12 @@ def test_SEC_14_the_last_administrator_stays(office: Office) -> None:
 def test_ACC_11_SEC_12_one_keeps_ones_own_data_current(office: Office) -> None:
     id, login = office.user(phone="13800000001")
     by = office.principal(office.sign_in(login, NEW))
-    office.kit.do(EditPersonalData(user_id=id, name="Li Na", email="na@example.com", phone="13800000002"), by)
+    office.kit.do(EditPersonalData(user_id=id, name="Li"), by)
+    contact = EditPersonalData(user_id=id, name="Li Na", email="na@example.com", phone="13800000002")
+    assert (office.refusal(contact, by).code, office.refusal(contact, by).field) == ("VALIDATION", "password")
+    assert office.refusal(replace(contact, password="Wrong#2026"), by).code == "UNAUTHENTICATED"
+    office.kit.do(replace(contact, password=NEW), by)
+    assert [message.to for message in office.mailbox.messages()] == ["13800000001"], "the old contact is told"
     told = [fact for fact in office.kit.facts() if type(fact).__name__ == "UserEdited"][-1]
     assert (told.user.name, told.user.email, told.user.phone) == ("Li Na", "na@example.com", "13800000002")
     assert office.sign_in("13800000002", NEW)["status"] == "SIGNED_IN"

@@ -215,7 +215,7 @@ def test_ACC_50_ACC_54_SEC_30_the_administrator_enters_everything_others_what_th
 def test_ACC_11_SEC_12_colleagues_see_ones_new_data(company: Company, admin: Caller) -> None:
     na, other = (accept(company, issue(admin, "SAL"), DEFAULT) for _ in range(2))
     email = f"{uuid.uuid4().hex[:8]}@example.com"
-    body = {"name": "Li Na", "email": email, "phone": "13811112222"}
+    body = {"name": "Li Na", "email": email, "phone": "13811112222", "password": PASSWORD}
     na.do("PATCH", f"/users/{na.user_id}/personal-data", body)
     row = other.do("GET", f"/colleagues/{na.user_id}")
     assert (row["name"], row["email"], row["phone"]) == ("Li Na", email, "13811112222")

@@ -181,6 +181,11 @@ class User(Aggregate):
         if any(getattr(self.state, name) != value for name, value in given.items()):
             self.record(UserEdited(user_id=self.id, user=self._changed(**given), by=context.user))
 
+    def changes_contact(self, command: EditPersonalData) -> bool:
+        """Whether codes would go somewhere else."""
+        given = {"email": command.email, "phone": command.phone}
+        return any(value is not None and value != getattr(self.state, name) for name, value in given.items())
+
     def delete(self, successor: "User", context: Context) -> None:
         """Sign-in ends at once, history stays, the successor takes over the records (SEC-14)."""
         self.require_there()
