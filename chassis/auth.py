@@ -200,7 +200,7 @@ class TokenVerifier:
             principal = _claimed(claims)
         except jwt.ExpiredSignatureError as error:
             raise Refused("UNAUTHENTICATED", "The token has expired: sign in again.", field="Authorization") from error
-        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError) as error:
+        except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise Refused("UNAUTHENTICATED", "The token is not valid.", field="Authorization") from error
         if not principal.needs_directory and not self._config.test_tokens:
             raise Refused("UNAUTHENTICATED", "The token names no sign-in: sign in.", field="Authorization")
@@ -208,7 +208,7 @@ class TokenVerifier:
 
 
 def _claimed(claims: Mapping[str, Any]) -> Principal:
-    """The principal that a token's claims name.  Raises KeyError, ValueError or TypeError for other claims."""
+    """The principal that a token's claims name.  Raises KeyError, Value-, Type- or AttributeError for other claims."""
     user_id, name = UUID(claims["sub"]), str(claims.get("name", ""))
     if "sid" in claims or "machine" in claims:
         return Principal(

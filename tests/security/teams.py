@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from uuid import UUID
 
 from contracts.approvals import OpenCase, case_id_of
-from contracts.orders import order_number
+from contracts.orders import ApprovalNode, order_number
 from contracts.people import Person
 from contracts.permissions import DataScope
 from contracts.types import Money
@@ -86,7 +86,9 @@ class Team:
             self.office.call(f"POST /orders/{id}/submit", {}, owner).done()
         return id
 
-    def case(self, superior: Caller) -> str:
+    def case(
+        self, superior: Caller, submitter: Caller | None = None, route: tuple[ApprovalNode, ...] = ("SUPERVISOR",)
+    ) -> str:
         """An approval case that waits for this superior."""
         order_id = UUID(new_id())
         case_id = case_id_of(order_id, 1)
@@ -97,8 +99,8 @@ class Team:
             number=order_number(order_id),
             customer_name=f"Acme of {superior.name}",
             total=Money(amount=Decimal("6000.00"), currency="CNY"),
-            route=("SUPERVISOR",),
-            submitter=Person(user_id=UUID(new_id()), name="seller"),
+            route=route,
+            submitter=Person(user_id=UUID(submitter.user_id if submitter else new_id()), name="seller"),
             superior_id=UUID(superior.user_id),
         )
         self.office.system(opening)
