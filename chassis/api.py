@@ -23,6 +23,9 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 from chassis import metrics
 from chassis.addresses import networks, within
 from chassis.around import Offload, Surroundings, at_once
+from chassis.audit import history
+from chassis.audit.edge import Attempt, origin_of
+from chassis.audit.entries import Kind, object_kind
 from chassis.auth import NOBODY, Principal, TokenVerifier
 from chassis.config import Config
 from chassis.consistency import HEADER, Token
@@ -39,6 +42,7 @@ from contracts.schemas import load
 log = structlog.get_logger()
 
 ANSWER_SECONDS = 30.0
+READS_LOG = "access"  # the service in whose log it is noted who read what
 MAX_BULK = 500
 RANDOM_UUIDS = (4, 7)
 JSON = "application/json"
@@ -164,11 +168,19 @@ class Api:
 
     # -- for the routes
 
-    def caller(self, request: HttpRequest, permission: str) -> Principal:
+    def attempt(self, writer: Writer | None, http: HttpRequest, kind: Kind, *about: str) -> Attempt:
+        """A request about to be served, for the audit log: action, kind of record, its id."""
+        action, object_kind, object_id = (*about, "", "")[:3]
+        origin = http.address, correlation_of(http)
+        return Attempt(writer, self._clock, kind, action, *origin, object_kind, object_id)
+
+    def caller(self, request: HttpRequest, permission: str, attempt: Attempt | None = None) -> Principal:
         """Who calls, with the rights of this moment.  Raises Refused UNAUTHENTICATED or FORBIDDEN."""
+        claimed = NOBODY if permission == PUBLIC else self._verifier.verify(request.headers.get("authorization"))
+        if attempt is not None:
+            attempt.claimed = claimed
         if permission == PUBLIC:
-            return NOBODY
-        claimed = self._verifier.verify(request.headers.get("authorization"))
+            return claimed
         if not claimed.needs_directory:
             self.directory.introduce(claimed)
         principal = self.directory.admit(claimed)
@@ -207,6 +219,7 @@ class Api:
             remember=key is not None,
             expected_version=_expected_version(match),
             correlation_id=correlation_of(http) or command_id,
+            origin=origin_of(principal, http.address),
             traceparent=trace if _TRACEPARENT.match(trace) else "",
         )
 
@@ -221,6 +234,18 @@ class Api:
             if time.monotonic() > deadline:
                 raise Refused("UNAVAILABLE", "The service has not heard of your earlier change yet; try again.")
             self._sleep(0.005)
+
+    @property
+    def reads_log(self) -> Writer | None:
+        """The writer into whose log reads go; None in a process without services, which admits nobody anyway."""
+        return self._writers.get(READS_LOG) or next(iter(self._writers.values()), None)
+
+    def with_history(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """An audit entry with before and after of what it changed, where its service is hosted in this process."""
+        writer = self._writers.get(entry["service"])
+        if writer is None or not entry["changes"]:
+            return entry
+        return {**entry, "changes": history.told(writer.store, entry["changes"])}
 
     def token_of(self, answer: Answer) -> Token:
         return Token.of(answer, self._config.topic_partitions)
@@ -241,7 +266,8 @@ class Api:
 
     def _roles(self, request: HttpRequest) -> HttpResponse:
         """Every role with its rights and how far each reaches (SEC-15, SEC-16)."""
-        self.caller(request, "accounts")
+        with self.attempt(self.reads_log, request, "READ", "roles", "role") as attempt:
+            self.caller(request, "accounts", attempt)
         items = [
             {"id": row.role, "title": row.title, "version": row.revision, "rights": dict(sorted(row.scopes.items()))}
             for row in self.directory.roles()
@@ -278,17 +304,22 @@ class _Command:
         return self._around is not None
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
+        about, id = object_kind(self._spec.cls), http.path.get(self._spec.key, "")
+        with self._api.attempt(self._writer, http, "COMMAND", self._spec.name, about, id) as attempt:
+            return self._serve(http, attempt)
+
+    def _serve(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
         spec, api = self._spec, self._api
-        principal = api.caller(http, spec.permission)
+        principal = api.caller(http, spec.permission, attempt)
         body = json_body(http)
         for name in http.path:
             if name in body:
                 raise Refused("VALIDATION", f"{name}: stands in the path already.", field=name)
         key = http.headers.get("idempotency-key")
-        command = load_command(spec, {**body, **http.path}, principal, key)
+        attempt.command = command = load_command(spec, {**body, **http.path}, principal, key)
         token = Token.parse(http.headers.get(HEADER.lower()))
         api.wait_for_replicas(self._writer, token)
-        answer, told = self._carry_out(command, principal, http, key)
+        answer, told = self._carry_out(command, principal, http, key, attempt)
         headers = {
             "ETag": f'"{answer.body["version"]}"',
             HEADER: str(api.token_of(answer).with_also(token)),
@@ -298,13 +329,15 @@ class _Command:
         return HttpResponse(201 if spec.creates else 200, msgspec.json.encode(told), headers)
 
     def _carry_out(
-        self, command: Any, principal: Principal, http: HttpRequest, key: str | None
+        self, command: Any, principal: Principal, http: HttpRequest, key: str | None, attempt: Attempt
     ) -> tuple[Answer, dict[str, Any]]:
         """The writer's answer, and what the caller is told."""
         api, match = self._api, http.headers.get("if-match")
         if self._around is None:
             request = api.request(self._spec, command, principal, http, key=key, match=match)
-            answer = _result(self._writer.submit(request))
+            future = self._writer.submit(request)
+            attempt.told = True  # from here on the writer tells of it
+            answer = _result(future)
             return answer, answer.body
         if key is not None:
             text = "Idempotency-Key: this command takes none, for its answer is not kept."
@@ -312,8 +345,12 @@ class _Command:
         surroundings = api.surroundings(principal, self._writer)
         prepared = self._around.before(command, surroundings)
         request = api.request(self._spec, prepared.command, principal, http, key=None, match=match)
-        request.prepared = prepared.facts
-        answer = _result(self._writer.submit(request))
+        request.prepared, request.person = prepared.facts, prepared.person
+        future = self._writer.submit(request)
+        attempt.told = True
+        answer = _result(future)
+        if refusal := self._around.refuses(answer.body):
+            raise refusal
         return answer, self._around.after(dict(answer.body), prepared.facts, surroundings)
 
 
@@ -324,8 +361,15 @@ class _Bulk:
         self._api, self._writer, self._spec = api, writer, spec
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
+        with self._attempt(http) as attempt:
+            return self._serve(http, attempt)
+
+    def _attempt(self, http: HttpRequest) -> Attempt:
+        return self._api.attempt(self._writer, http, "COMMAND", self._spec.name, object_kind(self._spec.cls))
+
+    def _serve(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
         api = self._api
-        principal = api.caller(http, self._spec.permission)
+        principal = api.caller(http, self._spec.permission, attempt)
         items = json_body(http).get("items")
         if not isinstance(items, list) or not 1 <= len(items) <= MAX_BULK:
             raise Refused("VALIDATION", f"items: must be a list of 1 to {MAX_BULK} commands.", field="items")
@@ -333,6 +377,7 @@ class _Bulk:
         api.wait_for_replicas(self._writer, token)
         prepared = [self._prepare(http, principal, item) for item in items]
         self._writer.submit_all([request for request in prepared if isinstance(request, Request)])
+        attempt.told = True
         outcomes = [request if isinstance(request, Refused) else _outcome(request) for request in prepared]
         results, reached = [], token or Token({})
         for outcome in outcomes:
@@ -344,6 +389,8 @@ class _Bulk:
         return HttpResponse(200, msgspec.json.encode({"results": results}), {HEADER: str(reached)})
 
     def _prepare(self, http: HttpRequest, principal: Principal, item: Any) -> Request | Refused:
+        attempt = self._attempt(http)
+        attempt.claimed = principal
         try:
             if not isinstance(item, dict) or not isinstance(item.get("command"), dict):
                 raise Refused("VALIDATION", 'Each item must be {"command": {...}}.', field="items")
@@ -352,9 +399,10 @@ class _Bulk:
             key, match = item.get("idempotency_key"), item.get("if_match")
             if not isinstance(key, str | None) or not isinstance(match, str | None):
                 raise Refused("VALIDATION", "idempotency_key and if_match are texts.", field="idempotency_key")
-            command = load_command(self._spec, item["command"], principal, key)
+            attempt.command = command = load_command(self._spec, item["command"], principal, key)
             return self._api.request(self._spec, command, principal, http, key=key, match=match)
         except Refused as refusal:
+            attempt.refused(refusal)
             return refusal
 
 
@@ -365,10 +413,23 @@ class _Query:
         self._api, self._view, self._reader = api, view, reader
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
-        view = self._view
-        principal = self._api.caller(http, view.permission)
-        token = Token.parse(http.headers.get(HEADER.lower()))
         format = (http.query.get("format") or ["json"])[-1]
+        kind: Kind = "READ" if format == "json" else "EXPORT"
+        with self._attempt(http, kind) as attempt:
+            response = self._list(http, attempt, format)
+            if kind == "EXPORT" or self._view.personal:
+                attempt.note()
+            return response
+
+    def _attempt(self, http: HttpRequest, kind: Kind, id: str = "") -> Attempt:
+        attempt = self._api.attempt(self._api.reads_log, http, kind, self._view.name, self._view.what, id)
+        attempt.query = http.query
+        return attempt
+
+    def _list(self, http: HttpRequest, attempt: Attempt, format: str) -> HttpResponse:
+        view = self._view
+        principal = self._api.caller(http, view.permission, attempt)
+        token = Token.parse(http.headers.get(HEADER.lower()))
         if format not in FORMATS:
             raise Refused("VALIDATION", f"format: must be one of {', '.join(FORMATS)}.", field="format")
         if format != "json":
@@ -383,12 +444,21 @@ class _Query:
 
     def one(self, http: HttpRequest) -> HttpResponse:
         """Serve one row, named by the path."""
-        principal = self._api.caller(http, self._view.permission)
+        with self._attempt(http, "READ", next(iter(http.path.values()))) as attempt:
+            response = self._one(http, attempt)
+            if self._view.personal:
+                attempt.note()
+            return response
+
+    def _one(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
+        principal = self._api.caller(http, self._view.permission, attempt)
         token = Token.parse(http.headers.get(HEADER.lower()))
         if http.query:
             name = min(http.query)
             raise Refused("VALIDATION", f"{name}: this query takes no parameters.", field=name)
         row, freshness = self._reader.one(principal, next(iter(http.path.values())), token)
+        if self._view.collected:
+            row = self._api.with_history(row)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers)
 

@@ -7,7 +7,7 @@ here first; the handler finds what came of it in `work.prepared`.  Secrets end h
 without them, so neither an event nor a remembered result can hold one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -17,6 +17,8 @@ from chassis.auth import Principal
 from chassis.config import Config
 from chassis.directory import Directory
 from chassis.domain import Aggregate
+from contracts.errors import Refused
+from contracts.people import Person
 
 A = TypeVar("A", bound=Aggregate)
 P = ParamSpec("P")
@@ -58,10 +60,18 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A command as the writer gets it, without secrets, and what was worked out for its handler."""
+    """A command as the writer gets it, without secrets, and what was worked out for its handler.
+
+    `person` is who it is about where the caller has not signed in yet: for the audit log (SEC-21).
+    """
 
     command: Any
     facts: Any = None
+    person: Person | None = None
+
+
+def refuses_nothing(body: Mapping[str, Any]) -> Refused | None:
+    return None
 
 
 def unchanged(body: dict[str, Any], facts: Any, around: Surroundings) -> dict[str, Any]:
@@ -72,9 +82,11 @@ def unchanged(body: dict[str, Any], facts: Any, around: Surroundings) -> dict[st
 class Around:
     """`before` the writer: (command, surroundings) -> Prepared.  `after` the commit: what the caller is told.
 
-    Both may raise Refused.  `after` may turn a stored outcome into a refusal: a wrong password is counted, then told.
-    Such a command takes no Idempotency-Key: its answer is not kept.
+    `before` may raise Refused.  `refuses` tells the refusal that a stored outcome means: a wrong password is counted,
+    then told, and written into the audit log as what it is.  Such a command takes no Idempotency-Key: its answer is
+    not kept.
     """
 
     before: Callable[[Any, Surroundings], Prepared]
     after: Callable[[dict[str, Any], Any, Surroundings], dict[str, Any]] = unchanged
+    refuses: Callable[[Mapping[str, Any]], Refused | None] = refuses_nothing

@@ -50,7 +50,10 @@ class Catalogue:
         return [(name, importlib.import_module(f"services.{name}.saga").SAGA) for name in self.with_role("saga")]
 
     def views(self, role: str = "queries") -> list[View]:
-        """Every view: a module under `services/<name>/views/` declares one (VIEW) or several (VIEWS)."""
+        """Every view: a module under `services/<name>/views/` declares one (VIEW) or several (VIEWS).
+
+        The projector's are those made of events: all but the audit log's.
+        """
         found: list[View] = []
         for name in self.with_role(role):
             package = importlib.import_module(f"services.{name}.views")
@@ -60,7 +63,11 @@ class Catalogue:
                 declared = importlib.import_module(f"{package.__name__}.{module}")
                 views: Sequence[View] = getattr(declared, "VIEWS", None) or [declared.VIEW]
                 found += views
-        return found
+        return [view for view in found if role == "queries" or not view.collected]
+
+    def audit_view(self) -> View:
+        """The view of the audit log."""
+        return next(view for view in self.views() if view.collected)
 
     def checks(self) -> list[tuple[str, Check]]:
         """(service, what must hold of its facts), from each `services/<name>/verification.py` there is."""

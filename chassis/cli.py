@@ -6,10 +6,13 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tqdm import tqdm
 
+from chassis.audit.check import check_chains
+from chassis.audit.heads import read_heads, sign_heads
 from chassis.auth import Principal, issue
 from chassis.catalogue import Catalogue
 from chassis.config import Config, ConfigError
@@ -19,6 +22,7 @@ from chassis.kafka import create_topics, producer
 from chassis.process import configure_logging, run_api, run_worker, settle_memory
 from chassis.projector import connect
 from chassis.rebuild import Rebuild, view_states
+from chassis.store import existing_store
 from chassis.verify.run import Bar, Verification
 
 WORKER_ROLES = {"worker": ("relay", "projector", "saga")}
@@ -34,6 +38,7 @@ def run_command(options: argparse.Namespace) -> int:
         "views": _views,
         "verify": _verify,
         "dlq": _dead_letters,
+        "audit": _audit,
         "administrator": _administrator,
         "mailbox": _mailbox,
     }
@@ -109,6 +114,33 @@ def _verify(options: argparse.Namespace, config: Config) -> int:
     findings = Verification(config, options.service, wait=options.wait, bars=bars).run()
     print(json.dumps(findings.document(), indent=2) if options.json else findings.text())
     return findings.exit_code
+
+
+def _audit(options: argparse.Namespace, config: Config) -> int:
+    names = Catalogue.read(options.service).with_role("api")
+    stores = {name: existing_store(name, config) for name in names}
+    try:
+        if options.action == "verify":
+            signed = read_heads(config, Path(options.heads).read_text()) if options.heads else {}
+            chains = list(check_chains(stores, signed))
+            for chain in chains:
+                told = chain.broken or f"whole: {chain.number} records, {chain.entries} entries"
+                print(f"{chain.service}: {told}")
+            return 0 if all(chain.is_whole for chain in chains) else 1
+        chains = list(check_chains(stores, {}))
+        if broken := [chain.broken for chain in chains if not chain.is_whole]:
+            print("\n".join(broken), file=sys.stderr)
+            return 1
+        line = sign_heads(config, {chain.service: chain for chain in chains}, datetime.now(UTC))
+        if options.append:
+            with Path(options.append).open("a") as file:
+                file.write(f"{line}\n")
+        else:
+            print(line)
+        return 0
+    finally:
+        for store in stores.values():
+            store.close()
 
 
 def _dead_letters(options: argparse.Namespace, config: Config) -> int:

@@ -82,6 +82,7 @@ class Aggregate:
 
     appliers: ClassVar[dict[type, Callable[[Any, Any], None]]] = {}
     snapshot_every: ClassVar[int] = 0  # 0: never; else a snapshot after so many events
+    secret: ClassVar[frozenset[str]] = frozenset()  # fields that are shown to nobody, not in the audit log either
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

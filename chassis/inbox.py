@@ -12,6 +12,7 @@ from chassis.store import Conflict
 from chassis.writer import Request, Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
+from contracts.people import Person
 
 TRANSIENT = frozenset({"OVERLOADED", "UNAVAILABLE"})
 ANSWER_SECONDS = 60.0
@@ -86,6 +87,7 @@ class Inbox:
     def _request(self, record: Incoming) -> Request:
         now = self._clock()
         command: Any = record.fact
+        sender = record.headers.get("ce_source", "").rpartition("/")[2]
         return Request(
             command=command,
             context=SYSTEM.context(now, now.astimezone(self._zone).date()),
@@ -94,4 +96,5 @@ class Inbox:
             correlation_id=record.correlation_id,
             causation_id=record.id,
             traceparent=record.headers.get("ce_traceparent", ""),
+            person=Person(name=sender) if sender else None,
         )

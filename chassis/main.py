@@ -66,6 +66,15 @@ def _parser() -> argparse.ArgumentParser:
         help="how long to wait for what is under way (default 30)",
     )
 
+    audit = commands.add_parser("audit", help="the audit log: recompute its chains, or print their signed heads")
+    acts = audit.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = acts.add_parser("verify", help="recompute every chain; exit 1 and name the first broken entry of each")
+    check.add_argument("--service", nargs="*", default=[], metavar="NAME", help="only these services (default: all)")
+    check.add_argument("--heads", metavar="FILE", help="signed heads of earlier: shows an end that was cut off")
+    head = acts.add_parser("head", help="print where each chain ends, signed: keep it somewhere else")
+    head.add_argument("--service", nargs="*", default=[], metavar="NAME", help="only these services (default: all)")
+    head.add_argument("--append", metavar="FILE", help="add it to this file instead")
+
     dlq = commands.add_parser("dlq", help="records set aside: list, show, replay, drop")
     dlq.add_argument("action", choices=("groups", "list", "show", "replay", "drop"))
     dlq.add_argument("group", nargs="?", help="the consumer group, e.g. reports")

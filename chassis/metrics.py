@@ -33,6 +33,10 @@ SAGA_AGE = Histogram(
     "salestream_saga_step_seconds", "Time from an event to the saga's reaction", ["saga"], buckets=_FAST
 )
 SAGA_ATTENTION = Counter("salestream_saga_needs_attention_total", "Sagas that gave up waiting for a step", ["saga"])
+AUDIT_DROPPED = Counter(
+    "salestream_audit_dropped_total", "Audit entries of refusals and reads that were given up in a flood", ["service"]
+)
+AUDIT_LAG = Gauge("salestream_audit_lag_records", "Audit records not yet in the query store", ["service"])
 DLQ = Counter("salestream_dlq_total", "Records put onto a dead-letter topic", ["group"])
 
 

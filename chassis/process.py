@@ -21,6 +21,7 @@ from pymongo.errors import PyMongoError
 
 from chassis.api import Api
 from chassis.around import Offload, at_once
+from chassis.audit.collector import Collector
 from chassis.auth import TokenVerifier
 from chassis.catalogue import Catalogue
 from chassis.config import Config
@@ -248,7 +249,7 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
     process.prepare()
     loops: dict[str, Loop] = {}
     if "relay" in roles:
-        loops |= relay_loops(process)
+        loops |= relay_loops(process) | collector_loops(process)
     if "projector" in roles:
         loops |= projector_loops(process)
     if "saga" in roles:
@@ -293,6 +294,13 @@ def relay_loops(process: Process) -> dict[str, Loop]:
         relay.check_not_behind(process.config)
         loops[f"relay-{name}"] = relay.run
     return loops
+
+
+def collector_loops(process: Process) -> dict[str, Loop]:
+    """What brings the audit entries of each service with commands to where they are queried."""
+    names = process.catalogue.with_role("api")
+    database, view = connect(process.config), Catalogue.read().audit_view()
+    return {f"audit-{name}": Collector(process.store(name), database, view).run for name in names}
 
 
 def projector_loops(process: Process) -> dict[str, Loop]:

@@ -234,6 +234,8 @@ def _position(state: Document, source: str) -> int:
 
 
 def _freshness(state: Document) -> Freshness:
+    if collected := state.get("collected"):
+        return Freshness(min(item["as_of"] for item in collected.values()), {})
     moments = [moment for name in ("last_at", "idle_at") if (moment := state.get(name))]
     positions = {item["source"]: int(item["position"]) for item in state.get("sources", {}).values()}
     return Freshness(max(moments) if moments else None, positions)
@@ -270,6 +272,9 @@ def _matches(name: str, rule: Exact | Words, values: Sequence[str]) -> Document:
 
 def _bound(name: str, rule: Range, text: str) -> Any:
     try:
+        if rule.kind is datetime:
+            moment = datetime.fromisoformat(text)
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         if rule.kind is date:
             return date.fromisoformat(text).isoformat()
         if rule.kind is Decimal:
@@ -281,7 +286,13 @@ def _bound(name: str, rule: Range, text: str) -> Any:
             raise ValueError("not a whole number")
         return int(text)
     except (ValueError, InvalidOperation) as error:
-        kind = {date: "a day such as 2026-01-31", Decimal: "an amount such as 12.50", int: "a whole number"}[rule.kind]
+        moment_kind = "a moment such as 2026-01-31T08:00:00Z"
+        kind = {
+            datetime: moment_kind,
+            date: "a day such as 2026-01-31",
+            Decimal: "an amount such as 12.50",
+            int: "a whole number",
+        }[rule.kind]
         raise Refused("VALIDATION", f"{name}: must be {kind}.", field=name) from error
 
 

@@ -1,7 +1,8 @@
 """The event store of one service: the `eventsourcing` library's recorders with what a command also leaves behind.
 
 One transaction holds the events, the remembered result of the command (idempotency), the rows of replicas, the
-positions consumed, and snapshots.  The three recorders (SQLite, PostgreSQL, memory) are extended at the hook the
+positions consumed, snapshots, and the audit record of the commit, which is linked to the one before it inside the
+transaction (ADR 0018).  The three recorders (SQLite, PostgreSQL, memory) are extended at the hook the
 library offers for this, `_insert_events`.  A stored event is `{"data": <contract JSON>, "meta": {...}}` under its
 contract type, so the relay publishes the very bytes that were stored.
 """
@@ -37,6 +38,7 @@ from eventsourcing.utils import Environment
 from psycopg.sql import SQL, Identifier
 from psycopg.types.numeric import Int8
 
+from chassis.audit.chain import START, NewRecord, Record
 from chassis.config import Config, ConfigError
 from chassis.domain import INTERNAL_EVENTS, Aggregate, internal_name
 from chassis.doorbell import Doorbell, NoBell, PostgresBell, local_bell
@@ -50,6 +52,7 @@ Conflict = IntegrityError
 Waits = Callable[[Callable[[], None]], None]
 """Runs something that waits for the disk."""
 MAX_EVENT_BYTES = 900_000
+RECENT_RECORDS = 1_000
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -148,6 +151,7 @@ class Transaction:
     rows: list[ReplicaRow] = field(default_factory=list)
     positions: dict[str, int] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
+    audit: NewRecord | None = None
 
 
 class ContractMapper(Mapper[UUID]):
@@ -214,6 +218,24 @@ class Recorder(Protocol):
     def results_after(self, command_id: str, limit: int) -> list[CommandResult]: ...
 
     def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]: ...
+
+    def audit_after(self, number: int, limit: int) -> list[Record]: ...
+
+    def last_audit(self) -> int: ...
+
+    def has_audit(self, digest: bytes, after: int) -> bool: ...
+
+
+def _unrepeated(new: NewRecord, last: bytes) -> NewRecord:
+    """Raises IntegrityError for a record that is the last one already: its transaction is committed (fault 6)."""
+    if new.digest == last:
+        raise IntegrityError("this very transaction is committed already")
+    return new
+
+
+def _octets(column: Any) -> bytes:
+    """A column of an audit record, whatever somebody has made of it."""
+    return column.encode() if isinstance(column, str) else bytes(column or b"")
 
 
 def _prefix_end(prefix: str) -> str:
@@ -290,6 +312,12 @@ class SQLiteRecorder(SQLiteProcessRecorder):
             "(replica TEXT, key TEXT, body BLOB, PRIMARY KEY (replica, key)) WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS snapshots "
             "(aggregate_id TEXT PRIMARY KEY, version INTEGER, schema TEXT, state BLOB) WITHOUT ROWID",
+            "CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY, digest BLOB, hash BLOB, body BLOB)",
+            *(
+                f"CREATE TRIGGER IF NOT EXISTS audit_no_{act} BEFORE {act} ON audit "
+                "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+                for act in ("update", "delete")
+            ),
         ]
 
     def _insert_events(self, c: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
@@ -317,7 +345,17 @@ class SQLiteRecorder(SQLiteProcessRecorder):
                 c.executemany(statement, rows)
         for name, position in more.positions.items():
             self._insert_tracking(c, Tracking(name, position))
+        if more.audit is not None:
+            self._insert_audit(c, more.audit)
         return positions
+
+    @staticmethod
+    def _insert_audit(c: Any, new: NewRecord) -> None:
+        c.execute("SELECT number, hash, digest FROM audit ORDER BY number DESC LIMIT 1")
+        last = c.fetchone()
+        number, hash, digest = last or (0, START, b"")
+        record = _unrepeated(new, digest).after(number, bytes(hash))
+        c.execute("INSERT INTO audit VALUES (?,?,?,?)", (record.number, record.digest, record.hash, record.body))
 
     def _insert_in_order(self, c: Any, stored_events: Sequence[StoredEvent]) -> Sequence[int]:
         """One statement for all; in a table without AUTOINCREMENT each row's id is the one before it plus one."""
@@ -406,6 +444,32 @@ class SQLiteRecorder(SQLiteProcessRecorder):
             )
             return [Snapshot(UUID(row[0]), row[1], row[2], bytes(row[3])) for row in c.fetchall()]
 
+    def audit_after(self, number: int, limit: int) -> list[Record]:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute("SELECT * FROM audit WHERE number>? ORDER BY number LIMIT ?", (number, limit))
+            return [Record(row[0], _octets(row[1]), _octets(row[2]), _octets(row[3])) for row in c.fetchall()]
+
+    def last_audit(self) -> int:
+        return self._one("SELECT MAX(number) FROM audit")[0] or 0
+
+    def has_audit(self, digest: bytes, after: int) -> bool:
+        return self._one("SELECT 1 FROM audit WHERE number>? AND digest=?", after, digest) is not None
+
+
+APPEND_ONLY = (
+    "CREATE OR REPLACE FUNCTION {s}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$",
+    "CREATE OR REPLACE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {s}.audit "
+    "FOR EACH STATEMENT EXECUTE FUNCTION {s}.refuse_change()",
+)
+INSERT_AUDIT = (
+    "INSERT INTO {s}.audit SELECT n, %b, sha256(before || int8send(n) || %b), %b FROM ("
+    "SELECT CASE WHEN last.digest = %b THEN last.number ELSE coalesce(last.number, 0) + 1 END AS n, "
+    "coalesce(last.hash, decode(repeat('00', 32), 'hex')) AS before FROM (SELECT 1) AS one "
+    "LEFT JOIN (SELECT * FROM {s}.audit ORDER BY number DESC LIMIT 1) AS last ON true) AS following"
+)
+"""Links a record inside the database, with no answer awaited on the way; one repeated gets a number that is taken."""
+
 
 class PostgresRecorder(PostgresProcessRecorder):
     """PostgreSQL: for production.  Each service has a schema of its own."""
@@ -416,6 +480,7 @@ class PostgresRecorder(PostgresProcessRecorder):
             "command_results": "command_id text PRIMARY KEY, fingerprint text, reply bytea",
             "replica_rows": 'replica text, key text COLLATE "C", body bytea, PRIMARY KEY (replica, key)',
             "snapshots": "aggregate_id uuid PRIMARY KEY, version bigint, schema text, state bytea",
+            "audit": "number bigint PRIMARY KEY, digest bytea, hash bytea, body bytea",
         }.items():
             self.sql_create_statements.append(
                 SQL("CREATE TABLE IF NOT EXISTS {}.{} (" + columns + ")").format(
@@ -423,6 +488,7 @@ class PostgresRecorder(PostgresProcessRecorder):
                 )
             )
 
+        self.sql_create_statements += [self._sql(statement) for statement in APPEND_ONLY]
         self.insert_events_statement = self._sql(
             "INSERT INTO {s}.{events} (originator_id, originator_version, topic, state) "
             "SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[]) RETURNING notification_id"
@@ -480,6 +546,10 @@ class PostgresRecorder(PostgresProcessRecorder):
                 curs.execute(self._sql(statement), [list(column) for column in zip(*rows, strict=True)], prepare=True)
         for name, position in more.positions.items():
             self._insert_tracking(curs, Tracking(name, position))
+        if (audit := more.audit) is not None:
+            curs.execute(self._sql("LOCK TABLE {s}.audit IN EXCLUSIVE MODE"))
+            values = (audit.digest, audit.digest, audit.body, audit.digest)
+            curs.execute(self._sql(INSERT_AUDIT), values, prepare=True)
 
     def _all(self, statement: str, *params: object) -> list[Any]:
         with self.datastore.get_connection() as conn, conn.cursor() as curs:
@@ -568,6 +638,16 @@ class PostgresRecorder(PostgresProcessRecorder):
         )
         return [Snapshot(row[0], row[1], row[2], bytes(row[3])) for row in rows]
 
+    def audit_after(self, number: int, limit: int) -> list[Record]:
+        rows = self._all("SELECT * FROM {s}.audit WHERE number>%s ORDER BY number LIMIT %s", number, limit)
+        return [Record(row[0], _octets(row[1]), _octets(row[2]), _octets(row[3])) for row in rows]
+
+    def last_audit(self) -> int:
+        return self._one("SELECT MAX(number) FROM {s}.audit")[0] or 0
+
+    def has_audit(self, digest: bytes, after: int) -> bool:
+        return self._one("SELECT 1 FROM {s}.audit WHERE number>%s AND digest=%s", after, digest) is not None
+
 
 class _PostgresFactory(PostgresFactory):
     process_recorder_class = PostgresRecorder
@@ -581,6 +661,7 @@ class MemoryRecorder(POPOProcessRecorder):
         self.results: dict[str, CommandResult] = {}
         self.rows: dict[tuple[str, str], bytes] = {}
         self.snapshots: dict[UUID, Snapshot] = {}
+        self.audit: list[Record] = []
 
     def _update_table(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         more: Transaction = kwargs["more"]
@@ -589,6 +670,8 @@ class MemoryRecorder(POPOProcessRecorder):
                 raise IntegrityError(f"command {result.command_id} is already remembered")
         for name, position in more.positions.items():
             self._assert_tracking_uniqueness(Tracking(name, position))
+        last = self.audit[-1] if self.audit else Record(0, b"", START, b"")
+        linked = [_unrepeated(more.audit, last.digest).after(last.number, last.hash)] if more.audit else []
         positions = super()._update_table(stored_events)
         for name, position in more.positions.items():
             self._insert_tracking(Tracking(name, position))
@@ -599,7 +682,17 @@ class MemoryRecorder(POPOProcessRecorder):
             else:
                 self.rows[row.replica, row.key] = row.body
         self.snapshots.update({snapshot.aggregate_id: snapshot for snapshot in more.snapshots})
+        self.audit += linked
         return positions
+
+    def audit_after(self, number: int, limit: int) -> list[Record]:
+        return [record for record in self.audit if record.number > number][:limit]
+
+    def last_audit(self) -> int:
+        return self.audit[-1].number if self.audit else 0
+
+    def has_audit(self, digest: bytes, after: int) -> bool:
+        return any(record.digest == digest for record in self.audit[after:])
 
     def results_of(self, command_ids: Sequence[str]) -> list[CommandResult]:
         return [self.results[id] for id in command_ids if id in self.results]
@@ -738,6 +831,18 @@ class EventStore:
         """The snapshots beyond this aggregate's (None: from the first), by id."""
         return self._more.snapshots_after(aggregate_id or UUID(int=0), limit)
 
+    def audit_after(self, number: int, limit: int) -> list[Record]:
+        """The audit records in order, from `number` + 1 on."""
+        return self._more.audit_after(number, limit)
+
+    def last_audit(self) -> int:
+        """The number of the newest audit record; 0 when there is none."""
+        return self._more.last_audit()
+
+    def has_audit(self, digest: bytes) -> bool:
+        """Whether a record was stored a short time ago, and its transaction with it."""
+        return self._more.has_audit(digest, max(0, self._more.last_audit() - RECENT_RECORDS))
+
     def row(self, replica: str, key: str) -> bytes | None:
         return self._more.row(replica, key)
 
@@ -785,6 +890,16 @@ def open_store(name: str, config: Config, waits: Waits = here) -> EventStore:
         connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(name)))
         recorder = cast(PostgresRecorder, postgres.process_recorder())
         return EventStore(name, recorder, PostgresBell(config.postgres_url, recorder.channel_name))
+
+
+def existing_store(name: str, config: Config) -> EventStore:
+    """Open the store of a service to look at it.  Raises ConfigError when there is none."""
+    path = Path(config.data_dir) / f"{name}.sqlite"
+    if config.event_store == "sqlite" and not path.exists():
+        raise ConfigError(f"{path} does not exist")
+    store = open_store(name, config)
+    store.last_position()
+    return store
 
 
 @contextmanager

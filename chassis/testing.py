@@ -101,6 +101,8 @@ class InMemoryService:
         answer = request.future.result(timeout=0)
         if around is None:
             return answer
+        if refusal := around.refuses(answer.body):
+            raise refusal
         return msgspec.structs.replace(answer, body=around.after(dict(answer.body), prepared.facts, surroundings))
 
     def surroundings(self, by: Principal) -> Surroundings:

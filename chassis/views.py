@@ -13,7 +13,7 @@ Handlers build updates and never read: the same events give the same documents, 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -274,7 +274,7 @@ class Words:
 class Range:
     """?field_from=..&field_to=..: within bounds, both included.  `kind` says how the bounds are written."""
 
-    kind: type[date] | type[Decimal] | type[int] = date
+    kind: type[date] | type[datetime] | type[Decimal] | type[int] = date
     field: str | None = None
 
 
@@ -292,6 +292,9 @@ class Scope:
 @dataclass(frozen=True)
 class View:
     """A read model.
+
+    `personal` names the fields that tell of people: whoever reads them is noted in the audit log (SEC-21).
+    `collected` is for the view of that log itself, which collectors fill and no events (ADR 0018).
 
     `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right,
     `computed` those worked out from the others when read.  `detail` names a path field: GET <route>/{detail} answers
@@ -313,8 +316,12 @@ class View:
     computed: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
     detail: str = ""
     what: str = "record"
+    personal: Sequence[str] = ()
+    collected: bool = False
 
     def __post_init__(self) -> None:
+        if unknown := set(self.personal) - {item.name for item in fields(self.row)}:
+            raise ContractError(f"view {self.name}: personal names fields it does not have: {sorted(unknown)}")
         method, _, path = self.route.partition(" ")
         if method != "GET" or not path.startswith("/"):
             raise ContractError(f"view {self.name}: route {self.route!r} must be 'GET /path'")

@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
@@ -20,6 +21,21 @@ import structlog
 from eventsourcing.persistence import PersistenceError
 
 from chassis import metrics
+from chassis.audit.chain import NewRecord
+from chassis.audit.entries import (
+    DONE,
+    INTERNAL,
+    NOWHERE,
+    REPEATED,
+    TEXT_LIMIT,
+    Change,
+    Entry,
+    Origin,
+    at_fault,
+    fields_of,
+    object_id,
+    object_kind,
+)
 from chassis.domain import Aggregate, Context, aggregate_id
 from chassis.service import Replica, Service
 from chassis.store import (
@@ -36,6 +52,7 @@ from chassis.store import (
 )
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
+from contracts.people import Person
 from contracts.schemas import decode, encode
 
 A = TypeVar("A", bound=Aggregate)
@@ -48,6 +65,10 @@ CACHE_SIZE = 5_000
 ROWS = 10_000
 ATTEMPTS = 5
 OTHERS = 1_000
+MAX_NOTES = 5_000  # audit entries of refusals and reads that may wait for a commit
+NOTES_PER_COMMIT = 500
+NOTES_WAIT_SECONDS = 0.05
+NOTES_RETRY_SECONDS = 1.0
 LEARNED = "replicas"  # the name under which the store counts changes of replica rows
 UNREACHABLE = "The event store can't be reached; nothing was changed."
 
@@ -78,7 +99,8 @@ class Request:
     """A command on its way through the writer.
 
     `command_id` identifies it for ever; `remember` keeps its result under that id (an Idempotency-Key, or a command
-    of the saga).  `expected_version` is the caller's If-Match.  `prepared` is what was worked out before.
+    of the saga).  `expected_version` is the caller's If-Match.  `prepared` is what was worked out before.  `origin`
+    and `person` are for the audit log: where it came from, and who it is about while nobody has signed in.
     """
 
     command: Any
@@ -90,6 +112,8 @@ class Request:
     causation_id: str = ""
     traceparent: str = ""
     prepared: Any = None
+    origin: Origin = NOWHERE
+    person: Person | None = None
     attempts: int = 0
     future: "Future[Answer]" = field(default_factory=Future)
 
@@ -97,8 +121,36 @@ class Request:
     def name(self) -> str:
         return type(self.command).__name__
 
+    @cached_property
+    def encoded(self) -> bytes:
+        return encode(self.command)
+
     def fingerprint(self) -> str:
-        return sha256(self.name.encode() + encode(self.command)).hexdigest()
+        return sha256(self.name.encode() + self.encoded).hexdigest()
+
+    def entry(self, result: str, refusal: Refused | None = None, changes: Iterable[Change] = ()) -> bytes:
+        """The audit entry of this command, encoded."""
+        kind: Any = type(self.command)
+        user, origin = self.person or self.context.user, self.origin
+        return Entry(
+            at=self.context.now,
+            kind="COMMAND",
+            action=kind.__name__,
+            result=result,
+            user_id=str(user.user_id or ""),
+            user=user.name,
+            session_id=origin.session_id,
+            machine=origin.machine,
+            address=origin.address,
+            object_kind=object_kind(kind),
+            object_id=object_id(self.command),
+            command_id=self.command_id,
+            correlation_id=self.correlation_id or self.command_id,
+            field=at_fault(refusal) if refusal else "",
+            detail=refusal.message[:TEXT_LIMIT] if refusal else "",
+            fields=fields_of(self.command, self.encoded),
+            changes=tuple(changes),
+        ).encode()
 
     def meta(self) -> bytes:
         return msgspec.json.encode(
@@ -200,6 +252,7 @@ class Batch:
         self.refusals: list[tuple[Request, Exception]] = []  # told after the commit: a neighbour may be their reason
         self.by_id: dict[str, tuple[str, Answer]] = {}
         self.recorded: dict[UUID, list[Any]] = {}
+        self.entries: list[bytes] = []  # of the audit log
 
     def aggregate(self, cls: type[A], id: UUID) -> A | None:
         cached = self.cache.get(id)
@@ -301,12 +354,13 @@ class UnitOfWork:
         """Forget what this command recorded: a half-changed aggregate leaves the cache and is read again."""
         self._batch.cache.evict(id for id, aggregate in self._used.items() if aggregate.pending)
 
-    def finish(self, aggregate: Aggregate) -> None:
-        """Add what the command recorded to the batch's transaction."""
+    def finish(self, aggregate: Aggregate) -> tuple[Answer, list[Change]]:
+        """Add what the command recorded to the batch's transaction; returns the answer and what changed."""
         batch, request = self._batch, self._request
         if self._guarded is not None:
             raise Refused("VALIDATION", "This command takes no If-Match.", field="If-Match")
         last: list[EventAt] = []
+        changes: list[Change] = []
         events: list[Recorded] = []
         changed = [used for used in self._used.values() if used.pending]
         meta = request.meta() if changed else b""
@@ -314,6 +368,7 @@ class UnitOfWork:
             first = used.version - len(used.pending) + 1
             own = [recorded(used.id, first + n, fact, meta) for n, fact in enumerate(used.pending)]
             events += own
+            changes.append(Change(used.id, first - 1, used.version))
             if public := [event for event in own if event.key]:
                 newest = public[-1]
                 last.append(EventAt(newest.key, used.id, newest.originator_version))
@@ -333,6 +388,7 @@ class UnitOfWork:
             batch.by_id[request.command_id] = (fingerprint, answer)
             batch.transaction.results.append(CommandResult(request.command_id, fingerprint, reply))
         batch.answers.append((request, answer))
+        return answer, changes
 
 
 def _wants_snapshot(aggregate: Aggregate) -> bool:
@@ -369,6 +425,8 @@ class Writer:
         self._stale_rows: deque[tuple[str, str]] = deque()
         self._max_queue = max_queue
         self._queue: deque[Request] = deque()
+        self._notes: deque[bytes] = deque()
+        self._notes_wait = NOTES_WAIT_SECONDS
         self._wake = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -391,6 +449,21 @@ class Writer:
             self._wake.notify()
         metrics.of(metrics.QUEUE, self.service.name).set(len(self._queue))
 
+    def note(self, entry: Entry) -> None:
+        """Write an entry into the audit log that no command of this writer makes: a refusal at the edge, a read.
+
+        Nobody waits for it: it goes along with the next commit, or alone after a moment, many at once.  So a flood of
+        refusals costs the commands little; beyond `MAX_NOTES` waiting ones it is counted and dropped.
+        """
+        encoded = entry.encode()
+        with self._wake:
+            room = len(self._notes) < MAX_NOTES and not self._stopping
+            if room:
+                self._notes.append(encoded)
+                self._wake.notify()
+        if not room:
+            metrics.of(metrics.AUDIT_DROPPED, self.service.name).inc()
+
     # -- the thread
 
     def start(self) -> None:
@@ -398,7 +471,7 @@ class Writer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Carry out what is queued, then end."""
+        """Carry out what is queued, write down what is noted, then end."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -408,9 +481,12 @@ class Writer:
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._queue and not self._stopping:
-                    self._wake.wait()
-                if not self._queue:
+                while not (self._queue or self._stopping):
+                    if not self._notes:
+                        self._wake.wait()
+                    elif not self._wake.wait_for(lambda: self._queue or self._stopping, self._notes_wait):
+                        break
+                if self._stopping and not (self._queue or self._notes):
                     return
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
             self.execute(batch)
@@ -418,8 +494,12 @@ class Writer:
     # -- the work
 
     def execute(self, requests: Sequence[Request]) -> None:
-        """Carry out these commands in one commit and settle their futures.  Never raises."""
+        """Carry out these commands in one commit, with what is noted for the audit log, and settle their futures.
+
+        Never raises.
+        """
         metrics.of(metrics.BATCH, self.service.name).observe(len(requests))
+        notes = self._take_notes()
         try:
             self._notice_others()
             batch = Batch(
@@ -431,19 +511,37 @@ class Writer:
             batch.absent = self.store.absent(_new_ids(requests))
         except Exception as error:
             log.error("store unreachable", service=self.service.name, commands=len(requests), error=repr(error))
+            self._put_back(notes)
             for request in requests:
                 self._fail(request, Refused("UNAVAILABLE", UNREACHABLE))
             return
         for request in requests:
             self._decide(batch, request)
+        if entries := [*notes, *batch.entries]:
+            batch.transaction.audit = NewRecord.of(entries)
         try:
             with metrics.of(metrics.COMMIT_SECONDS, self.service.name).time():
                 positions = self._commit(batch.transaction)
         except Exception as error:  # whatever the database says: one by one tells which command it was
             self._cache.evict(batch.touched)
-            self._after_failure(requests, batch, error)
+            self._after_failure(requests, batch, error, notes)
         else:
+            self._notes_wait = NOTES_WAIT_SECONDS
             self._settle(batch, positions)
+
+    def _take_notes(self) -> list[bytes]:
+        with self._wake:
+            return [self._notes.popleft() for _ in range(min(len(self._notes), NOTES_PER_COMMIT))]
+
+    def _put_back(self, notes: Sequence[bytes]) -> None:
+        """Keep what could not be written down for a later commit; a service that stops has none."""
+        if not notes:
+            return
+        self._notes_wait = NOTES_RETRY_SECONDS
+        with self._wake:
+            kept = notes if not self._stopping else ()
+            self._notes.extendleft(reversed(kept))
+        metrics.of(metrics.AUDIT_DROPPED, self.service.name).inc(len(notes) - len(kept))
 
     def _notice_others(self) -> None:
         """Forget what has changed since: by another process, or replica rows by `learn`.
@@ -468,7 +566,7 @@ class Writer:
         self._seen = newest
 
     def _commit(self, transaction: Transaction) -> list[int]:
-        if not (transaction.events or transaction.results):
+        if not (transaction.events or transaction.results or transaction.audit):
             return []
         positions = self.store.commit(transaction)
         if positions and positions[0] == self._seen + 1:
@@ -479,11 +577,13 @@ class Writer:
         work = UnitOfWork(batch, request)
         try:
             if request.remember and self._answer_repeat(batch, request):
+                batch.entries.append(request.entry(REPEATED))
                 return
-            work.finish(self.service.commands[type(request.command)](request.command, work))
+            answer, changes = work.finish(self.service.commands[type(request.command)](request.command, work))
         except Refused as refusal:
             work.roll_back()
             batch.refusals.append((request, refusal))
+            batch.entries.append(request.entry(refusal.code, refusal))
         except PersistenceError as error:
             work.roll_back()
             log.error("store unreachable", service=self.service.name, command=request.name, error=repr(error))
@@ -492,6 +592,11 @@ class Writer:
             work.roll_back()
             log.exception("command failed", command=request.name, command_id=request.command_id)
             batch.refusals.append((request, error))
+            batch.entries.append(request.entry(INTERNAL))
+        else:
+            around = self.service.around.get(type(request.command))
+            refusal_told = around.refuses(answer.body) if around else None
+            batch.entries.append(request.entry(refusal_told.code if refusal_told else DONE, refusal_told, changes))
 
     def _answer_repeat(self, batch: Batch, request: Request) -> bool:
         earlier = batch.by_id.get(request.command_id)
@@ -528,7 +633,9 @@ class Writer:
             metrics.of(metrics.COMMANDS, self.service.name, request.name, "ok").inc()
             request.future.set_result(msgspec.structs.replace(answer, positions=found))
 
-    def _after_failure(self, requests: Sequence[Request], batch: Batch, error: Exception) -> None:
+    def _after_failure(
+        self, requests: Sequence[Request], batch: Batch, error: Exception, notes: Sequence[bytes]
+    ) -> None:
         try:
             if isinstance(error, Conflict) and self._is_stored(batch):
                 events = batch.transaction.events
@@ -538,6 +645,7 @@ class Writer:
                 return
         except PersistenceError as unreachable:
             error = unreachable
+        self._put_back(notes)
         if isinstance(error, PersistenceError) and not isinstance(error, Conflict):
             log.error("commit failed", service=self.service.name, commands=len(requests), error=repr(error))
             for request in requests:
@@ -546,11 +654,12 @@ class Writer:
             log.warning("commit failed, retrying one by one", service=self.service.name, error=repr(error))
             for request in requests:
                 self.execute([request])
-        elif isinstance(error, Conflict):
+        elif isinstance(error, Conflict) and requests:
             self._retry(requests[0])
         else:
             log.error("commit failed", service=self.service.name, error=repr(error))
-            self._fail(requests[0], error)
+            for request in requests:
+                self._fail(request, error)
 
     def _retry(self, request: Request) -> None:
         """Another writer was first: run the command again on what is stored now."""
@@ -564,20 +673,10 @@ class Writer:
     def _is_stored(self, batch: Batch) -> bool:
         """Whether the store already holds this very batch: the reply to its COMMIT was lost on the way (fault 6).
 
-        Every event and result counts: of a batch that shares a command with another process's, only that one may be.
+        Its audit record tells of each command in it, and is stored with what they did or not at all.
         """
-        events, results = batch.transaction.events, batch.transaction.results
-        if not events:
-            return False
-        remembered = self.store.results([result.command_id for result in results])
-        return all(
-            (held := remembered.get(result.command_id)) is not None and held.fingerprint == result.fingerprint
-            for result in results
-        ) and all(self._is_recorded(event) for event in events)
-
-    def _is_recorded(self, event: Recorded) -> bool:
-        meta = self.store.meta_at(event.originator_id, event.originator_version)
-        return meta is not None and meta.command_id == msgspec.json.decode(event.meta, type=Meta).command_id
+        audit = batch.transaction.audit
+        return audit is not None and self.store.has_audit(audit.digest)
 
     def _fail(self, request: Request, error: Exception) -> None:
         code = error.code if isinstance(error, Refused) else "INTERNAL"

@@ -29,5 +29,6 @@ MENU: tuple[MenuEntry, ...] = (
     MenuEntry(name="Departments", path="/departments", right="accounts", system="platform"),
     MenuEntry(name="Phones", path="/devices", right="accounts", system="platform"),
     MenuEntry(name="System parameters", path="/parameters", right="settings", system="platform"),
+    MenuEntry(name="Operation log", path="/audit", right="accounts", system="platform"),
     MenuEntry(name="Security report", path="/reports/security", right="accounts", system="platform"),
 )

@@ -87,6 +87,7 @@ def _row_type(hint: Any) -> JsonSchema:
 
 
 RANGE_SCHEMAS: dict[type, JsonSchema] = {
+    datetime: {"type": "string", "format": "date-time"},
     date: {"type": "string", "format": "date"},
     Decimal: {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,2})?$"},
     int: {"type": "string", "pattern": "^-?[0-9]{1,15}$"},

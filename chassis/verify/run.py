@@ -12,7 +12,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -21,13 +20,15 @@ from kafka.errors import KafkaError
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from chassis.audit.chain import check_chain
+from chassis.audit.check import check_copy
 from chassis.catalogue import Catalogue
 from chassis.config import Config
 from chassis.consumer import stored_progress
 from chassis.kafka import PartitionReader, command_topics, event_topics
 from chassis.projector import STATES, ViewState, connect, live_id
 from chassis.relay import COMMAND_SENT, POSITION
-from chassis.store import EventStore, Notification, fact_class, open_store
+from chassis.store import EventStore, Notification, existing_store, fact_class
 from chassis.verify.commands import RESULTS, SNAPSHOTS, Claims, SentCommands, check_results, check_snapshots
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.declare import Check, Ledger
@@ -44,6 +45,7 @@ from contracts.schemas import decode
 PAGE = 1_000
 LOOK_AGAIN_SECONDS = 0.2
 STREAMS = "streams are whole"
+AUDIT = "audit log"
 READABLE = "events can be read"
 Document = dict[str, Any]
 
@@ -103,7 +105,7 @@ class Verification:
         self._declared = self._chosen.checks()
         for name in self._services_to_read():
             try:
-                self._stores[name] = self._open_store(name)
+                self._stores[name] = existing_store(name, self._config)
             except Exception as error:  # a driver's error of whatever kind: it can't be reached
                 missing.append(f"the event store of {name}: {_line(error)}")
         try:
@@ -139,14 +141,6 @@ class Verification:
             needed |= {REGISTRY.event_of(f).service for f in _facts(check) if REGISTRY.is_public_event(f)} | {service}
         stored = [name for name in self._all.with_role("relay") if name in needed]
         return sorted(stored, key=lambda name: name not in self._all.with_role("saga"))
-
-    def _open_store(self, name: str) -> EventStore:
-        path = Path(self._config.data_dir) / f"{name}.sqlite"
-        if self._config.event_store == "sqlite" and not path.exists():
-            raise NotReachable(f"{path} does not exist")
-        store = open_store(name, self._config)
-        store.last_position()
-        return store
 
     # -- the verification
 
@@ -318,9 +312,20 @@ class Verification:
             store = self._stores[name]
             self._count(RESULTS, check_results(store, self._claims[name]))
             self._count(SNAPSHOTS, check_snapshots(store))
+        for name in self._chosen.with_role("api"):
+            self._check_audit(self._stores[name])
         for rule in self._rules:
             self._note(rule.impossible())
             self.findings.counts[f"{rule.rule.name} checked"] = len(rule.kept)
+
+    def _check_audit(self, store: EventStore) -> None:
+        chain = check_chain(store)
+        self.findings.counts["audit entries checked"] += chain.entries
+        wrong = chain.broken
+        if not wrong and self._views:
+            wrong = check_copy(store, self._database, self._all.audit_view())
+        if wrong:
+            self.findings.differences.append(Difference(AUDIT, store.name, wrong))
 
     def _count(self, name: str, checked: Iterable[Difference | None]) -> None:
         for found in checked:

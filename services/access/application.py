@@ -54,6 +54,9 @@ from services.access.domain.sessions import (
     attempts_id,
     ended,
     needs_challenge,
+    wrong,
+    wrong_challenge,
+    wrong_code,
 )
 from services.access.domain.users import (
     ADMINISTRATOR,
@@ -413,6 +416,10 @@ def get_machine_token(command: GetMachineToken, work: Work) -> Machine:
     return work.get(Machine, command.machine_id, what="machine account", field="machine_id")
 
 
+WRONG_IMAGE = prepare.refuses_on("WRONG_CHALLENGE", wrong_challenge)
+WRONG_PASSWORD = prepare.refuses_on("WRONG", wrong)
+WRONG_CODE = prepare.refuses_on("WRONG", wrong_code)
+
 SERVICE = Service(
     "access",
     commands={
@@ -452,18 +459,18 @@ SERVICE = Service(
     around={
         IssueUser: Around(prepare.hash_default),
         IssueDefaultPassword: Around(prepare.hash_default),
-        RegisterUser: Around(prepare.check_registration, prepare.tell_registration),
-        EditPersonalData: Around(prepare.check_personal_data, prepare.tell_old_contact),
-        ChangePassword: Around(prepare.check_change, prepare.tell_password),
-        RequestPasswordReset: Around(prepare.check_reset_request, prepare.send_reset),
-        ResetPassword: Around(prepare.check_reset, prepare.tell_reset),
+        RegisterUser: Around(prepare.check_registration, refuses=WRONG_IMAGE),
+        EditPersonalData: Around(prepare.check_personal_data, prepare.tell_old_contact, WRONG_PASSWORD),
+        ChangePassword: Around(prepare.check_change, refuses=WRONG_PASSWORD),
+        RequestPasswordReset: Around(prepare.check_reset_request, prepare.send_reset, WRONG_IMAGE),
+        ResetPassword: Around(prepare.check_reset, prepare.tell_reset, prepare.refuses_unless("RIGHT", wrong_code)),
         DrawChallenge: Around(prepare.draw_challenge, prepare.show_challenge),
-        SignIn: Around(prepare.check_sign_in, prepare.tell_sign_in),
-        ProveIdentity: Around(prepare.check_proof, prepare.tell_proof),
-        RefreshSession: Around(prepare.check_refresh, prepare.tell_refresh),
-        EnrolSecondFactor: Around(prepare.check_enrolment, prepare.tell_enrolment),
-        ConfirmSecondFactor: Around(prepare.check_confirmation, prepare.tell_confirmation),
-        RemoveSecondFactor: Around(prepare.check_removal, prepare.tell_password),
+        SignIn: Around(prepare.check_sign_in, prepare.tell_sign_in, prepare.refuses_sign_in),
+        ProveIdentity: Around(prepare.check_proof, prepare.tell_proof, prepare.refuses_unless("OPEN", wrong_code)),
+        RefreshSession: Around(prepare.check_refresh, prepare.tell_refresh, prepare.refuses_unless("OPEN", ended)),
+        EnrolSecondFactor: Around(prepare.check_enrolment, prepare.tell_enrolment, WRONG_PASSWORD),
+        ConfirmSecondFactor: Around(prepare.check_confirmation, prepare.tell_confirmation, WRONG_CODE),
+        RemoveSecondFactor: Around(prepare.check_removal, refuses=WRONG_PASSWORD),
         AddMachine: Around(prepare.new_machine_secret, prepare.tell_machine_secret),
         RenewMachineSecret: Around(prepare.new_machine_secret, prepare.tell_machine_secret),
         GetMachineToken: Around(prepare.check_machine, prepare.hand_out_machine_token),

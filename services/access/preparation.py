@@ -5,6 +5,7 @@ No secret passes the writer: its handlers see hashes and marks, and whether a pr
 
 import base64
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -37,6 +38,7 @@ from contracts.access import (
     SignIn,
 )
 from contracts.errors import Refused
+from contracts.people import Person
 from services.access import vault
 from services.access.domain.roles import Machine
 from services.access.domain.sessions import (
@@ -50,7 +52,6 @@ from services.access.domain.sessions import (
     needs_challenge,
     wrong,
     wrong_challenge,
-    wrong_code,
 )
 from services.access.domain.users import Factor, User, check_password, login_index_id
 from services.access.messages import Message, messenger
@@ -111,6 +112,27 @@ def step_of(code: str, sealed_key: str, around: Surroundings) -> int:
 def same(secret: str, given: str) -> bool:
     """Compare without telling by the time it takes how much is alike."""
     return secrets.compare_digest(secret.encode(), given.encode())
+
+
+# -- stored outcomes that are refusals
+
+
+def refuses_sign_in(body: Mapping[str, Any]) -> Refused | None:
+    match body["outcome"]:
+        case "OPEN" | "PROOF":
+            return None
+        case "WRONG_CHALLENGE":
+            return wrong_challenge()
+        case _:
+            return wrong()
+
+
+def refuses_unless(outcome: str, refusal: Callable[[], Refused]) -> Callable[[Mapping[str, Any]], Refused | None]:
+    return lambda body: None if body["outcome"] == outcome else refusal()
+
+
+def refuses_on(outcome: str, refusal: Callable[[], Refused]) -> Callable[[Mapping[str, Any]], Refused | None]:
+    return lambda body: refusal() if body.get("outcome") == outcome else None
 
 
 # -- verification images (SEC-08)
@@ -210,7 +232,8 @@ def check_sign_in(command: SignIn, around: Surroundings) -> Prepared:
     code = vault.new_code()
     mark = Vault.of(around.config).mark("proof", str(command.session_id), code)
     facts = SignInFacts(user, said, right, new_tokens(command.session_id, around), code, mark)
-    return Prepared(replace(command, password=GONE, challenge=None, challenge_answer=""), facts)
+    person = user.person if user else Person(name=command.name)
+    return Prepared(replace(command, password=GONE, challenge=None, challenge_answer=""), facts, person)
 
 
 def require_not_wiped(device_id: UUID | None, around: Surroundings) -> None:
@@ -220,23 +243,12 @@ def require_not_wiped(device_id: UUID | None, around: Surroundings) -> None:
 
 
 def tell_sign_in(body: dict[str, Any], facts: SignInFacts, around: Surroundings) -> dict[str, Any]:
-    match body["outcome"]:
-        case "WRONG_CHALLENGE":
-            raise wrong_challenge()
-        case "PROOF":
-            assert facts.user is not None
-            if body["method"] != "TOTP":
-                send_code(facts.code, body["method"], facts.user, around)
-            return {
-                "id": body["id"],
-                "version": body["version"],
-                "status": "PROOF_REQUIRED",
-                "method": body["method"],
-            }
-        case "OPEN":
-            return hand_out(body, facts.tokens, around)
-        case _:
-            raise wrong()
+    if body["outcome"] == "OPEN":
+        return hand_out(body, facts.tokens, around)
+    assert facts.user is not None
+    if body["method"] != "TOTP":
+        send_code(facts.code, body["method"], facts.user, around)
+    return {"id": body["id"], "version": body["version"], "status": "PROOF_REQUIRED", "method": body["method"]}
 
 
 def hand_out(body: dict[str, Any], tokens: Tokens, around: Surroundings) -> dict[str, Any]:
@@ -284,12 +296,10 @@ def check_proof(command: ProveIdentity, around: Surroundings) -> Prepared:
         step=step_of(command.code, user.factor.sealed_key, around) if session.method == "TOTP" else 0,
         tokens=new_tokens(session.id, around),
     )
-    return Prepared(replace(command, code=GONE), facts)
+    return Prepared(replace(command, code=GONE), facts, session.user)
 
 
 def tell_proof(body: dict[str, Any], facts: ProofFacts, around: Surroundings) -> dict[str, Any]:
-    if body["outcome"] != "OPEN":
-        raise wrong_code()
     return hand_out(body, facts.tokens, around)
 
 
@@ -307,12 +317,10 @@ def check_refresh(command: RefreshSession, around: Surroundings) -> Prepared:
     facts = RefreshFacts(
         refresh_mark(command.session_id, command.refresh_token, around), new_tokens(command.session_id, around)
     )
-    return Prepared(replace(command, refresh_token=GONE), facts)
+    return Prepared(replace(command, refresh_token=GONE), facts, session.user if session else None)
 
 
 def tell_refresh(body: dict[str, Any], facts: RefreshFacts, around: Surroundings) -> dict[str, Any]:
-    if body["outcome"] != "OPEN":
-        raise ended()
     return hand_out(body, facts.tokens, around)
 
 
@@ -350,12 +358,6 @@ def check_registration(command: RegisterUser, around: Surroundings) -> Prepared:
     made = around.slowly(vault.hash_password, command.password)
     command = replace(command, password=GONE, challenge=None, challenge_answer="")
     return Prepared(command, Registration(made, said))
-
-
-def tell_registration(body: dict[str, Any], _: Registration, __: Surroundings) -> dict[str, Any]:
-    if body.get("outcome") == "WRONG_CHALLENGE":
-        raise wrong_challenge()
-    return body
 
 
 @dataclass(frozen=True)
@@ -405,17 +407,9 @@ def check_personal_data(command: EditPersonalData, around: Surroundings) -> Prep
 
 
 def tell_old_contact(body: dict[str, Any], facts: ContactChange | None, around: Surroundings) -> dict[str, Any]:
-    if body.get("outcome") == "WRONG":
-        raise wrong()
     for how, to in facts.old_contacts if facts else ():
         text = "Your Salestream account has another contact now. If you did not do that, tell an administrator at once."
         around.later(partial(messenger(around.config).send, Message(how, to, text)))
-    return body
-
-
-def tell_password(body: dict[str, Any], _: PasswordCheck, __: Surroundings) -> dict[str, Any]:
-    if body.pop("outcome", None) == "WRONG":
-        raise wrong()
     return body
 
 
@@ -441,8 +435,6 @@ def check_reset_request(command: RequestPasswordReset, around: Surroundings) -> 
 
 def send_reset(body: dict[str, Any], facts: ResetFacts, around: Surroundings) -> dict[str, Any]:
     """The answer is the same whether there is such an account, and whether a code was sent."""
-    if body.get("outcome") == "WRONG_CHALLENGE":
-        raise wrong_challenge()
     user = facts.user
     if body.get("sent") and user is not None and (user.state.email or user.state.phone):
         send_code(facts.code, user.contact_method(), user, around)
@@ -465,8 +457,6 @@ def check_reset(command: ResetPassword, around: Surroundings) -> Prepared:
 
 
 def tell_reset(body: dict[str, Any], _: ResetCheck, __: Surroundings) -> dict[str, Any]:
-    if body["outcome"] != "RIGHT":
-        raise wrong_code()
     return {"id": body["id"], "version": body["version"]}
 
 
@@ -501,8 +491,6 @@ def check_enrolment(command: EnrolSecondFactor, around: Surroundings) -> Prepare
 
 def tell_enrolment(body: dict[str, Any], facts: FactorFacts, around: Surroundings) -> dict[str, Any]:
     """For an authenticator app its key, told once; else a code is sent."""
-    if body.get("outcome") == "WRONG":
-        raise wrong()
     if facts.factor.method == "TOTP":
         uri = pyotp.TOTP(facts.key).provisioning_uri(name=facts.user.state.login, issuer_name="Salestream")
         return {**body, "key": facts.key, "uri": uri}
@@ -535,8 +523,6 @@ def check_confirmation(command: ConfirmSecondFactor, around: Surroundings) -> Pr
 
 
 def tell_confirmation(body: dict[str, Any], facts: Confirmation, _: Surroundings) -> dict[str, Any]:
-    if body.get("outcome") == "WRONG":
-        raise wrong_code()
     return {**body, "recovery_codes": list(facts.recovery_codes)}
 
 
@@ -572,7 +558,7 @@ def check_machine(command: GetMachineToken, around: Surroundings) -> Prepared:
     mark = _machine_mark(command.machine_id, command.secret, around)
     if machine is None or not same(mark, machine.mark):
         raise wrong_secret()
-    return Prepared(replace(command, secret=GONE))
+    return Prepared(replace(command, secret=GONE), person=Person(user_id=machine.id, name=machine.name))
 
 
 def hand_out_machine_token(body: dict[str, Any], _: None, around: Surroundings) -> dict[str, Any]:

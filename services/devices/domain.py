@@ -82,6 +82,8 @@ class DevicePolicy(Aggregate):
 class Device(Aggregate):
     """One phone."""
 
+    secret = frozenset({"mark"})
+
     name: str = ""
     owner: Person = SALESTREAM
     status: DeviceStatus = "ENROLLED"

@@ -49,7 +49,8 @@ ROUTES = {
         POST /machines; POST /machines/{machine_id}/secret; DELETE /machines/{machine_id};
         PUT /devices/{device_id}/wipe-switch; POST /devices/{device_id}/wipe;
         POST /devices/{device_id}/wipe/confirmation;
-        GET /devices; GET /devices/{device_id}; GET /users; GET /users/{user_id}; GET /reports/security
+        GET /devices; GET /devices/{device_id}; GET /users; GET /users/{user_id}; GET /reports/security;
+        GET /audit; GET /audit/{entry_id}
     """,
     "System settings, flows, forms, rules, sync": """
         PUT /settings/access; PUT /settings/company; PUT /settings/company/logo; PUT /settings/parameters/{name};
@@ -209,6 +210,7 @@ def records(office: Office) -> dict[str, str]:
         "right": "payments",
         "settings_id": "sales-process",
         "name": "greeting",
+        "entry_id": "orders-1-0",
         "case_id": new_id(),  # nobody has a case without an order that waits; tests/component/test_scopes.py has
         "reset_id": new_id(),
     }
@@ -216,7 +218,8 @@ def records(office: Office) -> dict[str, str]:
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
            "reset_id")  # fmt: skip
-NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting"}
+NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
+         "entry_id": "orders-1-0"}  # fmt: skip
 
 
 # -- the matrix ---------------------------------------------------------------------------------------------------

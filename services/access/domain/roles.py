@@ -132,6 +132,8 @@ class MachineSecretSet:
 class Machine(Aggregate):
     """An account for a program: rights of its own, a secret, no sessions."""
 
+    secret = frozenset({"mark"})
+
     name: str = ""
     grants: tuple[Grant, ...] = ()
     mark: str = ""

@@ -225,6 +225,8 @@ class RefreshTokenMade:
 class Session(Aggregate):
     """One sign-in, from the password to its end."""
 
+    secret = frozenset({"mark", "code_mark"})
+
     status: Literal["", "PROOF", "OPEN", "ENDED"] = ""
     user: Person = Person()  # noqa: RUF009 - frozen
     epoch: int = 0
@@ -363,6 +365,8 @@ class ResetTried:
 @dataclass
 class PasswordReset(Aggregate):
     """A code to set a password: 6 digits, 5 minutes, one use, 5 tries (SEC-05, SEC-09, SEC-13)."""
+
+    secret = frozenset({"mark"})
 
     user_id: UUID | None = None
     mark: str = ""

@@ -119,6 +119,8 @@ NONE = Factor()
 class User(Aggregate):
     """One person's account."""
 
+    secret = frozenset({"password_hash", "factor", "unconfirmed", "recovery_marks", "last_step"})
+
     state: UserState = NOT_YET
     self_registered: bool = False
     password_hash: str = ""

@@ -70,6 +70,7 @@ def membership(fact: MembershipSet, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="customers",
+    personal=("name", "mobile", "contact_person", "address"),
     route="GET /customers",
     detail="customer_id",
     row=CustomerRow,

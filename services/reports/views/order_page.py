@@ -268,6 +268,7 @@ def advanced(fact: FulfilmentAdvanced, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="order_pages",
+    personal=("customer",),
     route="GET /orders/{order_id}",
     row=OrderPage,
     permission="orders.view",

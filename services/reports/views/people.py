@@ -161,6 +161,7 @@ def week_factor(fact: SecondFactorSet, event: EventInfo) -> Iterable[Change]:
 VIEWS = [
     View(
         name="users",
+        personal=("name", "email", "phone"),
         route="GET /users",
         detail="user_id",
         row=UserRow,
@@ -191,6 +192,7 @@ VIEWS = [
     ),
     View(
         name="colleagues",
+        personal=("name", "email", "phone"),
         route="GET /colleagues",
         detail="user_id",
         row=ColleagueRow,

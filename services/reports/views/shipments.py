@@ -82,6 +82,7 @@ def cancelled(fact: ShipmentCancelled, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="shipments",
+    personal=("customer",),
     route="GET /shipments",
     detail="order_id",
     row=ShipmentRow,

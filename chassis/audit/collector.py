@@ -1,0 +1,136 @@
+"""Collectors: bring the audit entries of each service's store into MongoDB, where `GET /audit` finds them.
+
+They go there directly and not over Kafka: entries hold addresses and what people asked for, which no topic that many
+read may keep for ever; and the projector's views need not wait for them.  What is there is a copy: entries have fixed
+ids and never change, so bringing one twice, or all of them anew, gives the same documents.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from chassis import metrics
+from chassis.audit.chain import Record, entry_id
+from chassis.projector import STATES, live_id, open_state
+from chassis.store import EventStore
+from chassis.views import View
+
+log = structlog.get_logger()
+
+RECORDS = 20  # at once: each holds up to a thousand entries
+PAUSE_SECONDS = 0.25
+RETRY_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
+DUPLICATE_KEY = 11000
+Document = dict[str, Any]
+
+
+def documents(service: str, record: Record) -> list[Document]:
+    """The entries of a record as MongoDB keeps them.
+
+    What was asked for stays JSON text: names in it come from outside and may be none that MongoDB takes.
+    """
+    return [
+        {
+            "_id": entry_id(service, record.number, place),
+            "service": service,
+            "record": record.number,
+            "hash": record.hash.hex(),
+            "at": entry.at,
+            "kind": entry.kind,
+            "action": entry.action,
+            "result": entry.result,
+            "field": entry.field,
+            "detail": entry.detail,
+            "user_id": entry.user_id,
+            "user": entry.user,
+            "session_id": entry.session_id,
+            "machine": entry.machine,
+            "address": entry.address,
+            "object_kind": entry.object_kind,
+            "object_id": entry.object_id,
+            "command_id": entry.command_id,
+            "correlation_id": entry.correlation_id,
+            "fields": bytes(entry.fields).decode(),
+            "changes": [
+                {"id": str(change.aggregate_id), "before_version": change.before, "after_version": change.after}
+                for change in entry.changes
+            ],
+        }
+        for place, entry in enumerate(record.entries())
+    ]
+
+
+class Collector:
+    """Brings one service's entries.  `step()` brings the next records'; `run()` goes on until `stop` is set."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        database: "Database[Document]",
+        view: View,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._view = view
+        self._clock = clock
+        self._beat_at = datetime.min.replace(tzinfo=UTC)
+        self._collected: int | None = None
+
+    def step(self) -> int:
+        """Bring the next records' entries; returns how many that were.  Raises PyMongoError, PersistenceError."""
+        if self._collected is None:
+            state = open_state(self._database, self._view, live_id(self._view))
+            self._collected = collected(state, self._store.name)
+        looked_at = self._clock()
+        records = self._store.audit_after(self._collected, RECORDS)
+        found = [document for record in records for document in documents(self._store.name, record)]
+        if found:
+            self._insert(found)
+        if records:
+            self._collected = records[-1].number
+        is_all = len(records) < RECORDS
+        if records or (looked_at - self._beat_at).total_seconds() >= HEARTBEAT_SECONDS:
+            self._beat_at = looked_at
+            self._save(looked_at if is_all else records[-1].entries()[-1].at)
+        return len(found)
+
+    def _insert(self, found: list[Document]) -> None:
+        try:
+            self._database[self._view.name].insert_many(found, ordered=False)
+        except BulkWriteError as error:
+            codes = {item.get("code") for item in (error.details or {}).get("writeErrors", ())}
+            if codes != {DUPLICATE_KEY}:
+                raise
+
+    def _save(self, as_of: datetime) -> None:
+        place = f"collected.{self._store.name}"
+        self._database[STATES].update_one(
+            {"_id": live_id(self._view)}, {"$max": {f"{place}.number": self._collected, f"{place}.as_of": as_of}}
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                found = self.step()
+                lag = self._store.last_audit() - (self._collected or 0) if found else 0
+                metrics.of(metrics.AUDIT_LAG, self._store.name).set(lag)
+            except Exception as error:  # MongoDB or the store is away: nothing is lost, try again
+                log.warning("collector waits", service=self._store.name, error=repr(error))
+                self._collected = None
+                stop.wait(RETRY_SECONDS)
+                continue
+            if not found:
+                stop.wait(PAUSE_SECONDS)
+
+
+def collected(state: Document, service: str) -> int:
+    """The number of the newest record of a service whose entries are all in MongoDB."""
+    return int(state.get("collected", {}).get(service, {}).get("number", 0))

@@ -1,0 +1,125 @@
+"""What the audit log holds of one act, and how it is encoded: once, as an array, for the fields never change place."""
+
+from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from typing import Any, Literal, NamedTuple, get_type_hints
+from uuid import UUID
+
+import msgspec
+
+from contracts.declare import REGISTRY
+from contracts.errors import Refused
+from contracts.schemas import encode
+from contracts.types import SecretField
+
+DONE = "DONE"
+REPEATED = "REPEATED"  # the command had been done before under its Idempotency-Key; nothing happened
+INTERNAL = "INTERNAL"
+FIELDS_LIMIT = 16_384
+TEXT_LIMIT = 500
+
+Kind = Literal["COMMAND", "READ", "EXPORT"]
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where an act came from: the client's address, the sign-in, and whether a machine account acted."""
+
+    address: str = ""
+    session_id: str = ""
+    machine: bool = False
+
+
+NOWHERE = Origin()
+
+
+class Change(NamedTuple):
+    """A record that an act changed: its versions before and after."""
+
+    aggregate_id: UUID
+    before: int
+    after: int
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One act.  Stored as an array: new fields go to the end and have a default.
+
+    `result` is DONE, REPEATED or the code of the refusal; `field` the field or state it named, `detail` its message.
+    `fields` is what was asked for, as JSON, without secrets.  What it changed is told by versions: before and after
+    are worked out from the events when somebody looks.
+    """
+
+    at: datetime
+    kind: Kind
+    action: str
+    result: str
+    user_id: str = ""
+    user: str = ""
+    session_id: str = ""
+    machine: bool = False
+    address: str = ""
+    object_kind: str = ""
+    object_id: str = ""
+    command_id: str = ""
+    correlation_id: str = ""
+    field: str = ""
+    detail: str = ""
+    fields: msgspec.Raw = msgspec.Raw(b"{}")
+    changes: tuple[Change, ...] = ()
+
+    def encode(self) -> bytes:
+        """Its canonical form: what is stored and hashed."""
+        return _encoder.encode(self)
+
+
+_encoder = msgspec.json.Encoder()
+_entries = msgspec.json.Decoder(list[Entry])
+
+
+def decode_entries(body: bytes) -> list[Entry]:
+    """Raises msgspec.DecodeError or ValidationError."""
+    return _entries.decode(body)
+
+
+@cache
+def secret_fields(cls: Any) -> frozenset[str]:
+    """The fields of a contract that are declared `Secret`."""
+    hints = get_type_hints(cls, include_extras=True)
+    return frozenset(name for name, hint in hints.items() if _is_secret(hint))
+
+
+def _is_secret(hint: Any) -> bool:
+    inner = (*getattr(hint, "__metadata__", ()), *getattr(hint, "__args__", ()))
+    return hint is SecretField or any(_is_secret(part) for part in inner)
+
+
+def fields_of(command: Any, encoded: bytes | None = None) -> msgspec.Raw:
+    """What a command asks for, without its secrets; of a very long one (a picture) only length and digest.
+
+    `encoded` is the command's JSON where it has been made already.
+    """
+    kind: Any = type(command)
+    secret = secret_fields(kind)
+    if secret:
+        known = {name: getattr(command, name) for name in command.__dataclass_fields__ if name not in secret}
+        body = msgspec.json.encode(known)
+    else:
+        body = encode(command) if encoded is None else encoded
+    if len(body) > FIELDS_LIMIT:
+        body = msgspec.json.encode({"bytes": len(body), "sha256": sha256(body).hexdigest()})
+    return msgspec.Raw(body)
+
+
+@cache
+def object_kind(cls: Any) -> str:
+    """The kind of record a command is about: its key field's name (order_id: order)."""
+    return REGISTRY.command_of(cls).key.removesuffix("_id")
+
+
+def object_id(command: Any) -> str:
+    return str(getattr(command, REGISTRY.command_of(type(command)).key))
+
+
+def at_fault(refusal: Refused) -> str:
+    """The field, or else the state, that a refusal names."""
+    return (refusal.field or refusal.state or "")[:TEXT_LIMIT]

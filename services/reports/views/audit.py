@@ -1,0 +1,78 @@
+"""Who did what, when, from where, and what came of it?  (SEC-21)"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from chassis.views import Exact, Range, View, Words
+
+
+@dataclass
+class AuditRow:
+    """One act: a command, a read of personal data or an export; entries can't be changed (SEC-21).
+
+    `result` is DONE, REPEATED or the code of the refusal, `field` the field or state that one named.  `fields` is what
+    was asked for, without secrets.  `changes` names the records that changed with their versions; of one entry also
+    with what differs before and after.  `record` and `hash` are the entry's place in the chain of its service's log.
+    """
+
+    id: str
+    at: datetime
+    kind: str
+    user_id: str
+    user: str
+    session_id: str
+    machine: bool
+    address: str
+    service: str
+    action: str
+    object_kind: str
+    object_id: str
+    result: str
+    field: str
+    detail: str
+    command_id: str
+    correlation_id: str
+    fields: dict[str, Any]
+    changes: list[dict[str, Any]]
+    record: int
+    hash: str
+
+
+def asked_for(document: Mapping[str, Any]) -> Any:
+    return json.loads(document["fields"])
+
+
+VIEW = View(
+    name="audit",
+    route="GET /audit",
+    detail="entry_id",
+    row=AuditRow,
+    permission="accounts",
+    what="audit entry",
+    collected=True,
+    personal=("user", "address"),
+    handlers={},
+    filters={
+        "at": Range(datetime),
+        "user_id": Exact(),
+        "user": Exact(),
+        "session_id": Exact(),
+        "address": Exact(),
+        "kind": Exact(),
+        "service": Exact(),
+        "action": Exact(),
+        "object_kind": Exact(),
+        "object_id": Exact(),
+        "result": Exact(),
+        "command_id": Exact(),
+        "correlation_id": Exact(),
+        "q": Words("user", "action", "object_id", "detail", "fields"),
+    },
+    sorts=("at",),
+    default_sort="-at",
+    computed={"fields": asked_for},
+    indexes=(("at", "_id"), ("user_id", "at"), ("object_id", "at"), ("action", "at")),
+)
