@@ -151,10 +151,11 @@ def _dead_letters(options: argparse.Namespace, config: Config) -> int:
     if options.group not in groups:
         raise ConfigError(f"name a group: {', '.join(groups)}")
     letters = DeadLetters(config, options.group)
-    waiting = [letter for letter in letters.waiting() if options.number in (None, letter.number)]
+    waiting = [letter for letter in letters.waiting() if not options.number or letter.number in options.number]
     if not waiting:
-        print("No records are set aside." if options.number is None else f"There is no record {options.number}.")
-        return 0 if options.number is None else 1
+        numbers = ", ".join(map(str, options.number or ()))
+        print(f"There is no record {numbers}." if numbers else "No records are set aside.")
+        return 1 if numbers else 0
     if options.action in ("list", "show"):
         for letter in waiting:
             print(_describe(letter, whole=options.action == "show"))
@@ -163,6 +164,8 @@ def _dead_letters(options: argparse.Namespace, config: Config) -> int:
     try:
         act = letters.replay if options.action == "replay" else letters.drop
         print(f"{act(sender, waiting)} record(s): {options.action}")
+        if options.action == "replay":
+            print(f"What fails again, or has an earlier record waiting, will stand in: dlq list {options.group}")
     finally:
         sender.close()
     return 0

@@ -17,17 +17,20 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from chassis.auth import ACCESS_SECONDS, LEEWAY_SECONDS, Principal
 from chassis.domain import Reach
 from chassis.service import Replica
-from chassis.store import Notification
+from chassis.store import Notification, Unreadable
 from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
 from contracts.declare import REGISTRY
 from contracts.devices import WipeRequested
 from contracts.errors import Refused
 from contracts.permissions import ROLES, DataScope, first_rights
 from contracts.schemas import decode
+
+log = structlog.get_logger()
 
 void = partial(Refused, "UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="Authorization")
 RECENT = 2_000  # events: far more than are on their way to Kafka while it can be reached
@@ -153,7 +156,14 @@ class Log(Protocol):
 
     def last_position(self) -> int: ...
 
-    def notifications(self, after: int, limit: int) -> Sequence[Notification]: ...
+    def notifications(
+        self, after: int, limit: int, unreadable: Callable[[Unreadable], None] | None = None
+    ) -> Sequence[Notification]: ...
+
+
+def _skip(damage: Unreadable) -> None:
+    """One damaged event must not keep a process from starting; whoever needs its record is refused."""
+    log.error("stored event unreadable", error=str(damage))
 
 
 class Directory:
@@ -180,7 +190,7 @@ class Directory:
 
     def catch_up(self, store: Log) -> None:
         """Take in what a service hosted here stored last: its rows follow by way of Kafka, maybe after a restart."""
-        self.hear(store.notifications(max(0, store.last_position() - RECENT), RECENT))
+        self.hear(store.notifications(max(0, store.last_position() - RECENT), RECENT, _skip))
 
     def hear(self, events: Iterable[Notification]) -> None:
         """Events as a store holds them."""

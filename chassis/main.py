@@ -78,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     dlq = commands.add_parser("dlq", help="records set aside: list, show, replay, drop")
     dlq.add_argument("action", choices=("groups", "list", "show", "replay", "drop"))
     dlq.add_argument("group", nargs="?", help="the consumer group, e.g. reports")
-    dlq.add_argument("--number", type=int, help="one record; default for replay and drop: all of the group")
+    help = "these records; default for replay and drop: all of the group"
+    dlq.add_argument("--number", type=int, nargs="+", help=help)
     return parser
 
 

@@ -14,7 +14,6 @@ from typing import Any, get_origin, get_type_hints
 
 import msgspec
 from bson import Decimal128
-from openpyxl import Workbook
 from pymongo.database import Database
 
 from chassis.auth import Principal
@@ -335,6 +334,8 @@ def _csv(names: Sequence[str], rows: Iterator[list[Any]]) -> bytes:
 
 
 def _xlsx(title: str, names: Sequence[str], rows: Iterator[list[Any]]) -> bytes:
+    from openpyxl import Workbook  # noqa: PLC0415 - a tenth of an api's start, and seldom needed
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet(title[:31])
     sheet.append(list(names))

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import structlog
 from kafka import KafkaProducer
@@ -16,7 +17,7 @@ from kafka.errors import KafkaError
 from chassis import metrics
 from chassis.commands import CommandSent
 from chassis.config import Config
-from chassis.kafka import PartitionReader, command_headers, event_headers
+from chassis.kafka import Incoming, PartitionReader, command_headers, event_headers
 from chassis.store import EventStore, Notification
 from contracts.declare import REGISTRY
 from contracts.schemas import decode
@@ -29,6 +30,8 @@ LONGEST_PAUSE = 0.050
 SAVE_EVERY_SECONDS = 0.5  # each time the writer in another process waits for SQLite's lock
 ACK_SECONDS = 5.0
 COMMAND_SENT = "chassis.command-sent"
+NEWEST = 20
+"""So many records of each partition are looked at: somebody else's may stand behind ours."""
 
 
 class StoreBehindKafka(Exception):
@@ -124,27 +127,43 @@ class Relay:
         self.save(at_once=True)
 
     def check_not_behind(self, config: Config) -> None:
-        """Raises StoreBehindKafka when a record on Kafka has a position the store does not reach."""
+        """Raises StoreBehindKafka when one of our records on Kafka has a position the store does not reach."""
         topic = f"{self._store.name}.events"
+        last = self._store.last_position()
         reader = PartitionReader(config, f"relay-check-{self._store.name}", [topic], {})
         try:
             ends = {source: end for source, end in reader.end_offsets().items() if end > 0}
             if not ends:
                 return
-            reader.seek({source: end - 1 for source, end in ends.items()})
+            reader.seek({source: max(0, end - NEWEST) for source, end in ends.items()})
             waiting, newest = set(ends), 0
             deadline = time.monotonic() + 30
             while waiting and time.monotonic() < deadline:
                 for record in reader.poll(500):
-                    if record.poison is None:
+                    if record.poison is None and record.position > last and self._is_ours(record):
                         newest = max(newest, record.position)
                     if record.offset >= ends.get(record.source, 0) - 1:
                         waiting.discard(record.source)
         finally:
             reader.close()
-        last = self._store.last_position()
         if newest > last:
             raise StoreBehindKafka(
                 f"{topic} holds position {newest}, the store of {self._store.name} ends at {last}: "
                 "it was restored from an old copy. See docs/runbooks/store-behind-kafka.md"
             )
+
+    def _is_ours(self, record: Incoming) -> bool:
+        """Whether we may have published a record that is said to stand behind the store's end.
+
+        Not if it does not name us and an event by id and sequence, or names one that the store holds elsewhere.
+        """
+        id, _, version = record.id.partition("/")
+        try:
+            named = (record.headers["ce_source"], int(record.headers["ce_sequence"]))
+            ours = named == (f"/salestream/{self._store.name}", int(version))
+            ours = ours and self._store.position_of(UUID(id), int(version)) is None
+        except (KeyError, ValueError):
+            ours = False
+        if not ours:
+            log.error("foreign record", service=self._store.name, source=record.source, offset=record.offset)
+        return ours

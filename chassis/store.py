@@ -55,6 +55,15 @@ MAX_EVENT_BYTES = 900_000
 RECENT_RECORDS = 1_000
 
 
+class Unreadable(Exception):
+    """A stored event is damaged: its row was changed by hand, or by a disk."""
+
+    def __init__(self, aggregate_id: UUID, version: int, cause: Exception) -> None:
+        super().__init__(f"event {version} of {aggregate_id} can't be read: {cause}")
+        self.aggregate_id = aggregate_id
+        self.version = version
+
+
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is known of every event besides its data: who, when, by which command, in which conversation."""
 
@@ -768,9 +777,13 @@ class EventStore:
         return aggregate
 
     def facts(self, aggregate_id: UUID, *, after: int = 0) -> Iterator[Any]:
-        """The facts of one stream in order, from version `after` + 1 on."""
+        """The facts of one stream in order, from version `after` + 1 on.  Raises Unreadable."""
         for stored in self.recorder.select_events(aggregate_id, gt=after or None):
-            yield self._mapper.to_domain_event(stored)
+            try:
+                fact = self._mapper.to_domain_event(stored)
+            except msgspec.DecodeError as error:
+                raise Unreadable(aggregate_id, stored.originator_version, error) from error
+            yield fact
 
     def meta_at(self, aggregate_id: UUID, version: int) -> Meta | None:
         """The metadata of one event, or None."""
@@ -778,22 +791,22 @@ class EventStore:
             return _meta_decoder.decode(_state_decoder.decode(stored.state).meta)
         return None
 
-    def notifications(self, after: int, limit: int) -> list[Notification]:
-        """The service's events in the order of the log, from position `after` + 1 on."""
+    def notifications(
+        self, after: int, limit: int, unreadable: Callable[[Unreadable], None] | None = None
+    ) -> list[Notification]:
+        """The service's events in the order of the log, from position `after` + 1 on.
+
+        Raises Unreadable, or tells `unreadable` of it and leaves the event out.
+        """
         found = []
         for stored in self.recorder.select_notifications(after, limit, inclusive_of_start=False):
-            state = _state_decoder.decode(stored.state)
-            found.append(
-                Notification(
-                    position=stored.id,
-                    aggregate_id=stored.originator_id,  # type: ignore[arg-type]
-                    version=stored.originator_version,
-                    type=stored.topic,
-                    key=state.key,
-                    data=bytes(state.data),
-                    meta=_meta_decoder.decode(state.meta),
-                )
-            )
+            try:
+                found.append(_notification(stored))
+            except msgspec.DecodeError as error:
+                damage = Unreadable(stored.originator_id, stored.originator_version, error)  # type: ignore[arg-type]
+                if unreadable is None:
+                    raise damage from error
+                unreadable(damage)
         return found
 
     def last_position(self) -> int:
@@ -857,6 +870,19 @@ class EventStore:
         datastore = getattr(self.recorder, "datastore", None)
         if datastore is not None:
             datastore.close()
+
+
+def _notification(stored: Any) -> Notification:
+    state = _state_decoder.decode(stored.state)
+    return Notification(
+        position=stored.id,
+        aggregate_id=stored.originator_id,
+        version=stored.originator_version,
+        type=stored.topic,
+        key=state.key,
+        data=bytes(state.data),
+        meta=_meta_decoder.decode(state.meta),
+    )
 
 
 def schema_fingerprint(cls: type[Aggregate]) -> str:

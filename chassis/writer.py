@@ -47,11 +47,12 @@ from chassis.store import (
     Recorded,
     ReplicaRow,
     Transaction,
+    Unreadable,
     recorded,
     snapshot_of,
 )
 from contracts.declare import REGISTRY
-from contracts.errors import Refused, not_found
+from contracts.errors import Refused, invalid_state, not_found
 from contracts.people import Person
 from contracts.schemas import decode, encode
 
@@ -405,6 +406,14 @@ class Listener(Protocol):
     def hear(self, events: Iterable[Notification]) -> None: ...
 
 
+def unreadable(damage: Unreadable) -> Refused:
+    """The refusal of a command on a record whose history is damaged."""
+    text = (
+        f"The history of the record {damage.aggregate_id} is damaged; nothing was changed. An operator must restore it."
+    )
+    return invalid_state(text, "DAMAGED")
+
+
 class Writer:
     """The single writer of one service.  `start()` runs it in a thread of its own (a greenlet under eventlet)."""
 
@@ -556,7 +565,8 @@ class Writer:
             self._rows.evict([self._stale_rows.popleft()])
         if newest == self._seen:
             return
-        others = self.store.notifications(self._seen, OTHERS) if newest - self._seen < OTHERS else None
+        few = newest - self._seen < OTHERS
+        others = self.store.notifications(self._seen, OTHERS, self._damaged) if few else None
         if others is None:
             self._cache.clear()
         else:
@@ -584,6 +594,12 @@ class Writer:
             work.roll_back()
             batch.refusals.append((request, refusal))
             batch.entries.append(request.entry(refusal.code, refusal))
+        except Unreadable as damage:
+            work.roll_back()
+            self._damaged(damage)
+            damaged = unreadable(damage)
+            batch.refusals.append((request, damaged))
+            batch.entries.append(request.entry(damaged.code, damaged))
         except PersistenceError as error:
             work.roll_back()
             log.error("store unreachable", service=self.service.name, command=request.name, error=repr(error))
@@ -597,6 +613,9 @@ class Writer:
             around = self.service.around.get(type(request.command))
             refusal_told = around.refuses(answer.body) if around else None
             batch.entries.append(request.entry(refusal_told.code if refusal_told else DONE, refusal_told, changes))
+
+    def _damaged(self, damage: Unreadable) -> None:
+        log.error("stored event unreadable", service=self.service.name, error=str(damage))
 
     def _answer_repeat(self, batch: Batch, request: Request) -> bool:
         earlier = batch.by_id.get(request.command_id)

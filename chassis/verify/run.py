@@ -28,7 +28,7 @@ from chassis.consumer import stored_progress
 from chassis.kafka import PartitionReader, command_topics, event_topics
 from chassis.projector import STATES, ViewState, connect, live_id
 from chassis.relay import COMMAND_SENT, POSITION
-from chassis.store import EventStore, Notification, existing_store, fact_class
+from chassis.store import EventStore, Notification, Unreadable, existing_store, fact_class
 from chassis.verify.commands import RESULTS, SNAPSHOTS, Claims, SentCommands, check_results, check_snapshots
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.declare import Check, Ledger
@@ -231,7 +231,10 @@ class Verification:
         self.findings.counts["commands between services compared"] = self._sent.checked
 
     def _pages(self, name: str, store: EventStore) -> Iterator[list[Notification]]:
-        while page := store.notifications(self._read_up_to[name], PAGE):
+        def unreadable(damage: Unreadable) -> None:
+            self._note([Difference(READABLE, f"{name} {damage.aggregate_id}", str(damage), None)])
+
+        while page := store.notifications(self._read_up_to[name], PAGE, unreadable):
             self._read_up_to[name] = page[-1].position
             yield page
 

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from deploy.devstack.errors import PortBusy
+
 from .check import check
 from .history import History
 from .shop import Shop
@@ -148,7 +150,11 @@ class Runner:
 
     def _ready(self) -> ChaosSystem:
         if self._system is None:
-            self._system = self._open.enter_context(chaos_system(self._folder, self._say))
+            try:
+                self._system = self._open.enter_context(chaos_system(self._folder, self._say))
+            except PortBusy as error:  # somebody took a port after we had found it free
+                self._say(str(error))
+                self._system = self._open.enter_context(chaos_system(self._folder, self._say))
         else:
             self._system.heal()
         return self._system

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from chassis import relay
 from chassis.commands import CommandSent
@@ -209,3 +210,31 @@ def test_foreign_records_at_the_end_of_a_topic_do_not_stop_the_check(kafka: Kafk
     for partition in range(kafka.config.topic_partitions):
         kafka.send("inventory.events", "x", b"rubbish", [("ce_type", b"\xff")], partition=partition)
     Relay(kit.store, kafka.producer).check_not_behind(replace(kafka.config))
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"ce_id": b"nonsense"},
+        {"ce_id": b"0b0c7f0e-5a44-4a6c-9f3e-0e5d9b3f2a10/7", "ce_sequence": b"8"},
+        {"ce_source": b"/salestream/orders"},
+        {},  # an event of ours, at another position
+    ],
+)
+def test_a_forged_position_does_not_keep_a_relay_from_starting(
+    kafka: KafkaBench, kit: InMemoryService, forged: dict[str, bytes]
+) -> None:
+    """A record put there by hand is reported; behind it a store that lacks events is noticed all the same."""
+    drain(Relay(kit.store, kafka.producer))
+    ours = kafka.records("inventory.events")[-1]
+    headers = {**dict(ours.raw_headers), "ce_position": b"999999999", **forged}
+    for partition in range(kafka.config.topic_partitions):
+        kafka.send("inventory.events", "x", ours.value, list(headers.items()), partition=partition)
+    with capture_logs() as logs:
+        Relay(kit.store, kafka.producer).check_not_behind(kafka.config)
+    assert [entry["event"] for entry in logs] == ["foreign record"] * kafka.config.topic_partitions
+
+    restored = InMemoryService(SERVICE)
+    restored.do(product(), by=WAREHOUSE)
+    with pytest.raises(StoreBehindKafka):
+        Relay(restored.store, kafka.producer).check_not_behind(kafka.config)

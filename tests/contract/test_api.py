@@ -14,11 +14,14 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
 
 from chassis.api import Api, HttpRequest, HttpResponse, Route
 from chassis.auth import ALGORITHM, Principal, TokenVerifier, issue, key_id, key_pair
 from chassis.config import Config, ConfigError
 from chassis.consistency import HEADER, Token
+from chassis.directory import Directory
+from chassis.store import Unreadable
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
 from contracts.errors import Refused
 from services.inventory.application import SERVICE
@@ -310,6 +313,32 @@ def test_a_stopping_service_refuses_before_anything_is_stored(edge: Edge) -> Non
     response, body = edge.call("POST /products", PRODUCT)
     assert (response.status, body["code"]) == (503, "UNAVAILABLE")
     assert response.headers["Retry-After"] == "1"
+
+
+def test_a_record_whose_history_is_damaged_is_refused_and_all_others_work(edge: Edge) -> None:
+    """Rows changed by hand (I10): the refusal names the record, the log tells operators, the api starts."""
+    broken, whole = (
+        str(edge.call("POST /products", PRODUCT | {"name": name})[1]["id"]) for name in ("Broken", "Whole")
+    )
+    stored = edge.kit.store.recorder._stored_events  # type: ignore[attr-defined]
+    for number, event in enumerate(stored):
+        if broken.encode() in event.state:
+            stored[number] = replace(event, state=event.state[:20])
+    edge.kit.writer._cache.clear()
+    before = edge.kit.store.last_position()
+    adjusted = {"change": 1, "reason": "counted"}
+    with capture_logs() as logs:
+        refused, body = edge.call(f"POST /products/{broken}/adjustments", adjusted)
+    assert (refused.status, body["code"], body["state"]) == (409, "INVALID_STATE", "DAMAGED")
+    assert "can't be read" in logs[0]["error"] and logs[0]["error"].split()[3] in body["detail"]
+    assert edge.kit.store.last_position() == before
+    assert edge.call(f"POST /products/{whole}/adjustments", adjusted)[0].status == 200
+
+    with capture_logs() as logs:
+        Directory().catch_up(edge.kit.store)
+    assert {entry["event"] for entry in logs} == {"stored event unreadable"}
+    with pytest.raises(Unreadable):
+        edge.kit.store.notifications(0, 10)
 
 
 def test_a_failing_handler_is_an_internal_error_that_tells_nothing(edge: Edge, monkeypatch: Any) -> None:
