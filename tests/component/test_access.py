@@ -9,87 +9,22 @@ import time
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 
-from chassis.consistency import HEADER
 from chassis.kafka import Incoming
-from component.support import Company, KafkaBench, add_product, config_of, eventually, problem_of, unique, until
+from component.people import DEFAULT, PASSWORD, Caller, accept, first_administrator, issue
+from component.support import Company, KafkaBench, add_product, eventually, problem_of, unique, until
 from contracts.permissions import RIGHTS
 from deploy.local.system import LocalSystem
-from services.access.administration import make_administrator
 from services.access.messages import Mailbox
 from services.devices.reference_client import PhoneClient
-
-DEFAULT = "Welcome#2026"
-PASSWORD = "YunKeSale@2024"
-
-
-class Caller:
-    """Somebody at the edge, with whatever token a sign-in gave."""
-
-    def __init__(self, company: Company) -> None:
-        self.company = company
-        self.token = ""
-        self.told: dict[str, Any] = {}
-
-    def send(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        if self.company.seen:
-            headers[HEADER] = self.company.seen
-        return self.company.http.request(method, path, json=body, headers=headers)
-
-    def do(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        answer = self.send(method, path, body)
-        assert answer.status_code in (200, 201), f"{method} {path}: {answer.text}"
-        if HEADER in answer.headers:
-            self.company.remember(answer.headers[HEADER])
-        found: dict[str, Any] = answer.json()
-        return found
-
-    def refused(self, code: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        return problem_of(self.send(method, path, body), code)
-
-    def sign_in(self, name: str, password: str) -> Caller:
-        self.told = self.do("POST", "/sessions", {"name": name, "password": password})
-        self.token = self.told.get("access_token", "")
-        return self
-
-    @property
-    def user_id(self) -> str:
-        return str(self.told["user_id"])
-
-
-def accept(company: Company, login: str, default: str) -> Caller:
-    """Change the default password, as everybody must, and sign in again."""
-    caller = Caller(company).sign_in(login, default)
-    body = {"old_password": default, "new_password": PASSWORD}
-    caller.do("POST", f"/users/{caller.user_id}/password", body)
-    return caller.sign_in(login, PASSWORD)
 
 
 @pytest.fixture(scope="module")
 def admin(system: LocalSystem, company: Company) -> Caller:
-    """The administrator whom the command line let in; no verification image is asked for here."""
-    login = unique("root")
-    admin = accept(company, login, make_administrator(config_of(system), login))
-    admin.do(
-        "PUT",
-        "/settings/access",
-        {"self_registration": True, "first_sign_in_code": False, "challenge": "NEVER", "second_factor_roles": []},
-    )
-    return admin
-
-
-def issue(admin: Caller, *roles: str, **more: Any) -> str:
-    """A new account with the default password; returns its login."""
-    login = unique("E").replace(" ", "")
-    body = {"login": login, "name": login, "default_password": DEFAULT, "roles": list(roles), **more}
-    admin.do("POST", "/users", body)
-    return login
+    return first_administrator(system, company)
 
 
 def test_ACC_01_ACC_02_the_first_sign_in_changes_the_default_password(company: Company, admin: Caller) -> None:

@@ -646,7 +646,19 @@ def test_exports_open_and_no_cell_is_a_formula(company: Company) -> None:
         assert str(values["name"]).startswith("'")
 
 
-@pytest.mark.parametrize("name", ["苹果手机 十五", "アイフォン「15」ﾌﾟﾛ", "𠮷野家 👩‍👩‍👧", "Ünï\u0301 – “x” / \\ % & ?"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "苹果手机 十五",
+        "アイフォン「15」ﾌﾟﾛ",
+        "𠮷野家 👩‍👩‍👧",
+        "Ünï\u0301 – “x” / \\ % & ?",
+        "مُؤَسَّسَة النور (2026) Acme",  # from right to left, with marks, and from left to right again
+        "חברת אור \u200fSO-1\u200e",
+        "\u0ba8\u0bbf \u0e19\u0e49\u0e33 a\u0323\u0307",  # combining marks in several orders
+        "zero\u200bwidth\u200dand\u2060joiners",
+    ],
+)
 def test_text_of_any_script_comes_back_as_it_went(company: Company, name: str) -> None:
     tag = uuid.uuid4().hex[:8]
     name = f"{name} {tag}"
