@@ -30,6 +30,7 @@ from chassis.projector import connect
 from chassis.store import EventStore, open_store
 from chassis.testing import WAREHOUSE
 from chassis.writer import Request, Writer
+from component.people import DEFAULT, PASSWORD, Caller, accept, issue
 from component.support import (
     Company,
     Person,
@@ -42,7 +43,6 @@ from component.support import (
     unique,
     until,
 )
-from component.test_access import DEFAULT, PASSWORD, Caller, accept, issue
 from contracts.inventory import AddProduct, AdjustStock, Prices
 from contracts.types import Money
 from deploy.devstack.stack import REPOSITORY_ROOT
