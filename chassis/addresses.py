@@ -33,6 +33,12 @@ def within(address: str, listed: Sequence[Network]) -> bool:
     return bool(address) and any(ip_address(address) in network for network in listed)
 
 
+@lru_cache(maxsize=10_000)
+def household(address: str) -> str:
+    """What is counted as one client: an IPv4 address, or the /64 that an IPv6 client chooses its addresses from."""
+    return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
+
+
 class Proxies:
     """The proxies whose word about a client's address is taken: `TRUSTED_PROXIES`."""
 

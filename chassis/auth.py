@@ -186,6 +186,14 @@ class TokenVerifier:
             self._remembered.popitem(last=False)
         return principal
 
+    def good_for(self, token: str) -> float:
+        """For how many seconds a token is still good, by what it says itself; 0.0 for one that is not."""
+        try:
+            self.verify(f"Bearer {token}")
+        except Refused:
+            return 0.0
+        return max(0.0, self._remembered[token][0] - LEEWAY_SECONDS - time.time())
+
     def _check(self, token: str) -> tuple[float, Principal]:
         try:
             claims = jwt.decode(

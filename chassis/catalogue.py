@@ -54,20 +54,17 @@ class Catalogue:
 
         The projector's are those made of events: all but the audit log's.
         """
-        found: list[View] = []
-        for name in self.with_role(role):
-            package = importlib.import_module(f"services.{name}.views")
-            for module in sorted(
-                m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("test")
-            ):
-                declared = importlib.import_module(f"{package.__name__}.{module}")
-                views: Sequence[View] = getattr(declared, "VIEWS", None) or [declared.VIEW]
-                found += views
+        found = [view for name in self.with_role(role) for view in views_of(name)]
         return [view for view in found if role == "queries" or not view.collected]
 
     def audit_view(self) -> View:
         """The view of the audit log."""
         return next(view for view in self.views() if view.collected)
+
+    def gateway(self) -> Any:
+        """The module of the service that is the one entry, if it runs in this process (ADR 0017)."""
+        found = self.with_role("gateway")
+        return importlib.import_module(f"services.{found[0]}.application") if found else None
 
     def checks(self) -> list[tuple[str, Check]]:
         """(service, what must hold of its facts), from each `services/<name>/verification.py` there is."""
@@ -82,3 +79,14 @@ class Catalogue:
         """Every consumer group, each of which has a dead-letter topic."""
         sagas = [saga.group for _, saga in self.sagas()]
         return [*self.with_role("api"), *sagas, *self.with_role("projector")]
+
+
+def views_of(service: str) -> list[View]:
+    """The views that one service declares."""
+    package = importlib.import_module(f"services.{service}.views")
+    found: list[View] = []
+    for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("test")):
+        declared = importlib.import_module(f"{package.__name__}.{module}")
+        views: Sequence[View] = getattr(declared, "VIEWS", None) or [declared.VIEW]
+        found += views
+    return found

@@ -77,9 +77,6 @@ class _Head:
     def get(self, name: str, default: Any = None) -> Any:
         return self._by_name.get(name.lower(), default)
 
-    def count(self) -> int:
-        return len(self._headers)
-
 
 def parse_head(head: bytes) -> tuple[str, str, str, _Head, bool]:
     """Method, target, version, fields and whether the connection stays open.  Raises Refused VALIDATION."""
@@ -96,8 +93,8 @@ def parse_head(head: bytes) -> tuple[str, str, str, _Head, bool]:
         raise _bad("HTTP/1.1 is spoken here")
     if not fields.url.startswith(b"/"):
         raise _bad("the target must be a path")
-    hosts = sum(name.lower() == "host" for name, _ in fields._headers)
-    if hosts > 1 or (hosts == 0 and version == "HTTP/1.1"):
+    host = fields.get("host")
+    if ("," in host) if host is not None else (version == "HTTP/1.1"):
         raise _bad("there must be one Host")
     if (coding := fields.get("transfer-encoding")) and (coding.lower() != "chunked" or version == "HTTP/1.0"):
         raise _bad("the only Transfer-Encoding is chunked")

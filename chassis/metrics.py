@@ -12,6 +12,7 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 HTTP_SECONDS = Histogram("salestream_http_seconds", "HTTP requests", ["route", "status"], buckets=_FAST)
+GATEWAY_REFUSED = Counter("salestream_gateway_refused_total", "Requests the gateway refused by itself", ["code"])
 COMMANDS = Counter(
     "salestream_commands_total", "Commands by outcome (ok or error code)", ["service", "command", "outcome"]
 )

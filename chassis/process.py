@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from chassis.api import Api
+from chassis.api import Api, unknown_route
 from chassis.around import Offload, at_once
 from chassis.audit.collector import Collector
 from chassis.auth import TokenVerifier
@@ -28,6 +28,7 @@ from chassis.config import Config
 from chassis.consumer import Consumer, newest_position
 from chassis.demo_users import demo_names, demo_user
 from chassis.directory import Directory
+from chassis.forwarding import forwarded_routes
 from chassis.inbox import Inbox
 from chassis.kafka import create_topics, producer
 from chassis.pressure import Pressure
@@ -128,7 +129,8 @@ def run_api(config: Config, only: Collection[str]) -> int:
     )
 
     process = Process(config, only, waits=in_native_thread)
-    process.prepare()
+    if process.catalogue.with_role("api"):
+        process.prepare()
     directory = Directory()
     writers = {
         s.name: Writer(s, process.store(s.name), max_queue=config.max_queue, listener=directory)
@@ -140,9 +142,15 @@ def run_api(config: Config, only: Collection[str]) -> int:
         directory.catch_up(writer.store)
     database = connect(config) if process.catalogue.views() else None
     pressure = build_pressure(process, writers, database)
-    api = build_api(process, writers, database, directory, slowly=SlowWork(), later=later)
+    verifier = TokenVerifier(config)
+    api = build_api(process, writers, database, directory, verifier=verifier, slowly=SlowWork(), later=later)
     runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
-    runner.add_service(http_service(api.routes(), config, require_room=pressure.require_room))
+    routes = api.routes()
+    unknown = unknown_route(routes)
+    if gateway := process.catalogue.gateway():
+        routes += forwarded_routes(config, process.catalogue, Catalogue.read())
+        routes, unknown = gateway.enter(config, routes, verifier)
+    runner.add_service(http_service(routes, config, unknown, pressure.require_room))
     for writer in writers.values():
         writer.start()
         inbox = Inbox(writer, config.zone)
@@ -204,6 +212,7 @@ def build_api(
     database: "Database[Document] | None",
     directory: Directory,
     *,
+    verifier: TokenVerifier,
     slowly: Offload = at_once,
     later: Callable[[Callable[[], None]], None] = lambda work: work(),
 ) -> Api:
@@ -232,7 +241,7 @@ def build_api(
         writers,
         views,
         database,
-        TokenVerifier(process.config),
+        verifier,
         ready=problems,
         directory=directory,
         slowly=slowly,

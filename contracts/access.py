@@ -335,6 +335,10 @@ class RefreshSession:
     refresh_token: Secret = field(repr=False)
 
 
+TOKEN_COMMANDS: tuple[type, ...] = (SignIn, ProveIdentity, RefreshSession)
+"""The commands whose answers hold the tokens of a session, or ask for a second proof first."""
+
+
 @command("DELETE /sessions/{session_id}", permission=PASSWORD)
 class SignOut:
     """Sign out: the session's tokens are void at once (SEC-11)."""

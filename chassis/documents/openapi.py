@@ -10,6 +10,8 @@ from chassis.api import JSON, MAX_BULK, PROBLEM, TYPES, kebab
 from chassis.consistency import HEADER
 from chassis.documents.query_docs import QueryDoc
 from chassis.json_schema import JsonSchema, components, docstring
+from chassis.origins import SESSION_HEADER
+from contracts.access import TOKEN_COMMANDS
 from contracts.declare import CommandSpec, Registry
 from contracts.errors import STATUS
 from contracts.permissions import DATA_SCOPES, PASSWORD, PUBLIC
@@ -50,6 +52,13 @@ PARAMETERS: dict[str, Any] = {
         "description": "The token of an earlier answer: what it tells of is waited for.",
         "schema": TOKEN_SCHEMA,
     },
+    "Session": {
+        "name": SESSION_HEADER,
+        "in": "header",
+        "description": "`cookie`: the tokens come as cookies that scripts can't read, not in the body; refreshing then "
+        "takes the token from the cookie too.",
+        "schema": {"type": "string", "enum": ["cookie"]},
+    },
 }
 HEADERS: dict[str, Any] = {
     "ETag": {"description": "The record's version, for If-Match.", "schema": {"type": "string"}},
@@ -66,11 +75,16 @@ PROBLEMS: dict[HTTPStatus, str] = {
     HTTPStatus.CONFLICT: "Conflict",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "TooLarge",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "FileType",
+    HTTPStatus.TOO_MANY_REQUESTS: "TooManyRequests",
     HTTPStatus.SERVICE_UNAVAILABLE: "Unavailable",
 }
 NOT_OF_BULK = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
 NOT_OF_QUERIES = {HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
-PROBLEM_HEADERS = {HTTPStatus.UNAUTHORIZED: "WWW-Authenticate", HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After"}
+PROBLEM_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
+    HTTPStatus.TOO_MANY_REQUESTS: "Retry-After",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After",
+}
 ANSWERS: dict[str, JsonSchema] = {
     "CommandAnswer": {
         "description": "The record a command changed, and what the command tells besides.",
@@ -247,11 +261,14 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
         },
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "servers": [{"url": "/"}],
-        "security": [{"bearer": []}],
+        "security": [{"bearer": []}, {"cookie": []}],
         "tags": [{"name": name, "description": _about_service(name)} for name in services],
         "paths": paths,
         "components": {
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "__Host-access"},
+            },
             "parameters": PARAMETERS,
             "headers": HEADERS,
             "responses": {name: _problem(status) for status, name in PROBLEMS.items()},
@@ -265,6 +282,8 @@ def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dic
     whole = schemas[spec.name]
     in_path = re.findall(r"{(\w+)}", str(spec.path))
     headers = [*(["IdempotencyKey"] if spec.bulk else []), *([] if spec.creates else ["IfMatch"]), "Consistency"]
+    if spec.cls in TOKEN_COMMANDS:
+        headers.append("Session")
     operation: dict[str, Any] = {
         **_about(spec.name, spec.service, docstring(spec.cls), spec.permission),
         "parameters": [

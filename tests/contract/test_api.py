@@ -409,3 +409,26 @@ def test_livez_readyz_and_metrics_answer(edge: Edge) -> None:
 def test_a_made_id_follows_from_the_key(edge: Edge) -> None:
     _, one = edge.call("POST /products", PRODUCT, Idempotency_Key="k")
     assert UUID(one["id"]).version == 4
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"name":"a","name":"b"}', "name"),
+        (b'{"name" : "a" , "name"\n:"b"}', "name"),
+        (b'{"name":"a","n\\u0061me":"b"}', "name"),
+        (b'{"note":"a\\":b","name":"a","name":"b"}', "name"),
+        (b'{"note":"at 12:30","prices":{"sale":1,"purchase":2,"sale":3}}', "sale"),
+        (b'{"lines":[{"a":1},{"b":{"c":1,"c":1}}]}', "c"),
+    ],
+)
+def test_a_key_that_stands_twice_is_named(edge: Edge, body: bytes, field: str) -> None:
+    response, problem = edge.call("POST /products", body)
+    assert (response.status, problem["code"], problem["field"]) == (400, "VALIDATION", field)
+
+
+@pytest.mark.parametrize(
+    "name", ['a":b', 'said " :', "at 12:30:00", "a\\", '{"name":"x","name":"y"}', "::::", "\u00fc\t:"], ids=repr
+)
+def test_a_text_that_looks_like_keys_is_a_text(edge: Edge, name: str) -> None:
+    assert edge.call("POST /products", {**PRODUCT, "name": name})[0].status == 201

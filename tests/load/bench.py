@@ -27,7 +27,7 @@ from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError
 from deploy.devstack.stack import REPOSITORY_ROOT
 
-from . import appends, floors, http, invariants, journeys, rebuild, rights
+from . import appends, floors, gateway, http, invariants, journeys, rebuild, rights
 from .client import LoadError
 from .data import Data
 from .report import Broken, Report, Scalar
@@ -99,8 +99,9 @@ def run(size: Size, seed: int, folder: Path) -> Report:
         appends.measure_hot_product(report, bench.home, data, size.repetitions, size.scale)
         _say(f"a store of {size.full_store:,} events")
         appends.measure_flatness(report, bench.home, data, size.repetitions, size.full_store)
-        _say("rights")
+        _say("rights and gateway")
         rights.measure(report)
+        gateway.measure(report)
         _say("HTTP")
         bench.system.stack.up(postgres=False)
         floors.measure_kafka(report, bench.config(), event_bytes, int(10_000 * size.scale), size.repetitions)

@@ -1,0 +1,129 @@
+"""Routes of services in other processes: a request is passed on by HTTP, and the answer comes back as it is."""
+
+from collections.abc import Collection, Mapping
+from urllib.parse import urlsplit
+
+import structlog
+import urllib3
+
+from chassis.api import (
+    ANSWER_SECONDS,
+    JSON,
+    HttpRequest,
+    HttpResponse,
+    Route,
+    Serve,
+    command_routes,
+    guarded,
+    people_routes,
+    view_routes,
+)
+from chassis.catalogue import Catalogue, views_of
+from chassis.config import Config, ConfigError
+from chassis.origins import SESSION_HEADER
+from contracts.declare import REGISTRY
+from contracts.errors import Refused
+from contracts.permissions import PUBLIC
+
+log = structlog.get_logger()
+
+CONNECT_SECONDS = 2.0
+CONNECTIONS = 256
+HOP_BY_HOP = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+"""Headers of one connection (RFC 9110, 7.6.1): they are never passed on."""
+OURS = frozenset({"host", "content-length", "expect", "cookie", SESSION_HEADER.lower(), "forwarded", "x-forwarded-for"})
+"""Headers of a request that are made anew, or are the gateway's own business."""
+SERVERS = frozenset({"content-length", "content-type", "date", "server", "set-cookie"})
+"""Headers of an answer that this process makes itself."""
+ACCESS = "access"  # the service that knows every person and role
+
+
+class Forwarder:
+    """Passes requests on to other services.  `SERVICE_ADDRESS` tells where each is."""
+
+    def __init__(self, config: Config) -> None:
+        self._template = config.service_address
+        try:
+            parts = urlsplit(self._template.format(service="orders"))
+        except (KeyError, ValueError, IndexError):
+            parts = urlsplit("")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path:
+            example = "http://{service}:8000"
+            raise ConfigError(f"SERVICE_ADDRESS={self._template!r} must be an address such as {example}")
+        # A connection that was not made can be tried again; a request that was sent only when it changes nothing.
+        retries = urllib3.Retry(total=1, redirect=False, status=False, allowed_methods={"GET"})
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS + CONNECT_SECONDS)
+        self._pools = urllib3.PoolManager(num_pools=50, maxsize=CONNECTIONS, retries=retries, timeout=timeout)
+
+    def to(self, service: str) -> Serve:
+        """What serves the routes of a service by asking it."""
+        address = self._template.format(service=service)
+
+        def serve(http: HttpRequest) -> HttpResponse:
+            return self._ask(service, address, http)
+
+        return serve
+
+    def _ask(self, service: str, address: str, http: HttpRequest) -> HttpResponse:
+        try:
+            answer = self._pools.request(
+                "GET" if http.method == "HEAD" else http.method,  # what is sent to the client then is no body anyway
+                address + http.target,
+                body=http.body(),
+                headers=passed_on(http.headers, OURS) | {"X-Forwarded-For": http.address},
+                redirect=False,
+                decode_content=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            log.warning("service can't be reached", service=service, error=repr(error))
+            raise _away(service) from error
+        if answer.status in (502, 504):
+            log.warning("service can't be reached", service=service, status=answer.status)
+            raise _away(service)
+        return HttpResponse(
+            answer.status,
+            answer.data,
+            passed_on({name: value for name, value in answer.headers.items()}, SERVERS),
+            answer.headers.get("Content-Type", JSON),
+        )
+
+
+def _away(service: str) -> Refused:
+    text = f"The service {service} can't be reached; the command may have been carried out. Repeat it with its key."
+    return Refused("UNAVAILABLE", text, state=service)
+
+
+def passed_on(headers: Mapping[str, str], without: Collection[str]) -> dict[str, str]:
+    """The headers that are meant for who is at the end: no hop-by-hop ones, nor those that Connection names."""
+    named = {name.strip().lower() for name in _value(headers, "connection").split(",")}
+    dropped = {*HOP_BY_HOP, *without, *named}
+    return {name: value for name, value in headers.items() if name.lower() not in dropped and value}
+
+
+def _value(headers: Mapping[str, str], name: str) -> str:
+    return next((value for key, value in headers.items() if key.lower() == name), "")
+
+
+def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue) -> list[Route]:
+    """The routes of all services that do not run in this process.  Raises ConfigError."""
+    away = {name for name in everywhere.roles if name not in here.roles}
+    if not away:
+        return []
+    forwarder = Forwarder(config)
+    found: list[Route] = []
+    if not here.with_role("api"):
+        found += people_routes(forwarder.to(ACCESS), forwarder.to(ACCESS))
+    for spec in REGISTRY.commands.values():
+        if spec.service in away:
+            serve = forwarder.to(spec.service)
+            found += command_routes(spec, serve, serve, always=spec.permission == PUBLIC)
+    for name in everywhere.with_role("queries"):
+        if name in away:
+            for view in views_of(name):
+                found += view_routes(view, forwarder.to(name), forwarder.to(name))
+    return [guarded(route) for route in found]
