@@ -23,22 +23,17 @@ import pytest
 import yaml
 
 from component.gateway import GatewayProcess, gateway
-from component.support import Company, add_product, config_of, eventually, free_ports, problem_of, unique
-from component.test_access import DEFAULT, PASSWORD, Caller, accept, issue
+from component.people import DEFAULT, PASSWORD, Caller, accept, first_administrator, issue
+from component.support import Company, add_product, eventually, free_ports, problem_of, unique
 from deploy.devstack.server import HOST
 from deploy.local.system import LocalSystem
-from services.access.administration import make_administrator
 
 ASKING = {"Salestream-Session": "cookie", "X-Requested-With": "test"}
 
 
 @pytest.fixture(scope="module")
 def admin(system: LocalSystem, company: Company) -> Caller:
-    login = unique("root")
-    admin = accept(company, login, make_administrator(config_of(system), login))
-    body = {"self_registration": True, "first_sign_in_code": False, "challenge": "NEVER", "second_factor_roles": []}
-    admin.do("PUT", "/settings/access", body)
-    return admin
+    return first_administrator(system, company)
 
 
 @pytest.fixture(scope="module")
