@@ -148,6 +148,10 @@ def register_user(command: RegisterUser, work: Work) -> Aggregate:
         raise Refused("VALIDATION", "email: give an e-mail address or a phone number.", field="email")
     user = work.new(User, command.user_id, what="user", field="user_id")
     user.register(command, login, work.prepared.hash)
+    for name in _name_of(user.state).values():
+        if work.find_or_new(UniqueIndex, login_index_id(name)).holder is not None:
+            field = "email" if command.email else "phone"
+            raise Refused("DUPLICATE", "There is an account with this name already.", field=field)  # not whose
     _claim_names(work, user)
     return user
 

@@ -1,5 +1,6 @@
 """The door itself: what failures tell, how often one may guess, and what knowing ids is good for (SEC-04..09)."""
 
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -145,6 +146,21 @@ def test_SEC_04_registering_asks_for_an_image_so_that_taken_names_are_not_listed
             assert (told.code, told.body["field"]) == ("VALIDATION", "challenge_answer")
             assert office.state()["access"][0] == before["access"][0] + 1, "the image is used up, nothing else"
     office.call("PUT /settings/access", {**settings, "challenge": "NEVER"}, office.admin).done()
+
+
+def test_SEC_04_a_taken_name_does_not_tell_whose_it_is(office: Office) -> None:
+    """Whoever is signed in is told the record in the way; a stranger is not told the id of an account."""
+    email = f"{new_id()[:8]}@example.com"
+    holder = office.user("SAL", email=email)
+    login = login_of(office, holder)
+    body = {"name": "Li", "company": "Acme", "password": PASSWORD, "email": email}
+    office.call("POST /registrations", body).done()
+    before = office.state()
+    told = office.call("POST /registrations", body)
+    assert (told.code, told.body["field"], office.state()) == ("DUPLICATE", "email", before)
+    assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}", str(told.body["detail"]))
+    taken = {"login": login, "name": "Twin", "default_password": DEFAULT}
+    assert holder.user_id in office.call("POST /users", taken, office.admin).body["detail"]
 
 
 def test_SEC_04_who_registers_sees_nobody(office: Office) -> None:
