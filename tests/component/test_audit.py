@@ -320,6 +320,30 @@ def test_SEC_21_a_void_sign_in_that_is_still_used_is_written_down(company: Compa
     assert found(admin, action="customers", user_id=li.user_id)["result"] == "UNAUTHENTICATED"
 
 
+def test_SEC_29_each_step_of_a_remote_wipe_is_written_down(company: Company, admin: Caller) -> None:
+    li = accept(company, issue(admin, "SAL"), DEFAULT)
+    phone = li.do("POST", "/devices", {"name": "Li's phone", "memory_gb": 8, "free_storage_gb": 64})
+    path = f"/devices/{phone['id']}"
+    admin.refused("INVALID_STATE", "POST", f"{path}/wipe")
+    admin.do("PUT", f"{path}/wipe-switch", {"on": True})
+    admin.do("POST", f"{path}/wipe")
+    admin.do("POST", f"{path}/wipe/confirmation", {"name": "Li's phone"})
+    Caller(company).do("POST", f"{path}/wiped", {"secret": phone["secret"]})
+
+    def all_there() -> None:
+        told = [(row["action"], row["result"]) for row in rows(admin, object_id=phone["id"], sort="at")]
+        assert told == [
+            ("EnrolDevice", "DONE"),
+            ("AskWipe", "INVALID_STATE"),
+            ("SwitchWipe", "DONE"),
+            ("AskWipe", "DONE"),
+            ("ConfirmWipe", "DONE"),
+            ("AcknowledgeWipe", "DONE"),
+        ]
+
+    eventually(all_there)
+
+
 def test_SEC_21_IMP_09_reads_of_personal_data_and_exports_are_written_down(company: Company, admin: Caller) -> None:
     li = company.li
     customer = add_customer(li)

@@ -16,7 +16,7 @@ from chassis.kafka import Incoming
 from chassis.projector import STATES
 from chassis.relay import Relay
 from chassis.saga import SagaRunner, _Turn
-from chassis.store import MemoryRecorder
+from chassis.store import EventStore, MemoryRecorder, Transaction
 from chassis.views import Append, operations
 from contracts.inventory import DeductStock, StockDeducted, StockLine
 from services.inventory.domain import Deduction
@@ -144,6 +144,18 @@ def money_that_is_no_sum() -> AbstractContextManager[Any]:
     return mock.patch.object(orders, "priced_line", wrong)
 
 
+def entries_apart_from_events() -> AbstractContextManager[Any]:
+    """The writer's audit record is stored by itself, before the events it tells of."""
+    together = EventStore.commit
+
+    def apart(store: EventStore, transaction: Transaction) -> list[int]:
+        together(store, Transaction(audit=transaction.audit))
+        transaction.audit = None
+        return together(store, transaction)
+
+    return mock.patch.object(EventStore, "commit", apart)
+
+
 # Which invariant each breaks, and a seed from which on some soon finds it.
 BUGS: Mapping[Bug, tuple[str, int]] = {
     position_saved_before_the_acknowledgement: ("I7", 0),
@@ -155,4 +167,5 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     memory_kept_after_a_failure: ("I6", 0),
     one_list_for_several_partitions: ("I8", 0),
     money_that_is_no_sum: ("I5", 0),
+    entries_apart_from_events: ("I10", 0),
 }

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from chassis.audit.chain import check_chain, records_of
 from chassis.kafka import Incoming, dead_letter_topic, read_record
 from chassis.projector import STATES, ViewState
 from chassis.saga import Process
@@ -278,6 +279,24 @@ def i9_all_progress_tells_the_truth(evidence: Evidence) -> None:
         i9_progress_tells_the_truth(evidence.cluster, view, sources)
 
 
+def i10_the_audit_log_tells_of_everything(evidence: Evidence) -> None:
+    """I10: every service's chain is whole, and each of its events is told of by exactly one entry."""
+    for name in SERVICES:
+        store = evidence.cluster.store(name)
+        require(not (broken := check_chain(store).broken), "I10", broken)
+        told: Counter[tuple[UUID, int]] = Counter()
+        for record in records_of(store):
+            for entry in record.entries():
+                for change in entry.changes:
+                    told.update(
+                        (change.aggregate_id, version) for version in range(change.before + 1, change.after + 1)
+                    )
+        stored = Counter((fact.stream, fact.version) for fact in evidence.facts[name])
+        require(
+            told == stored, "I10", f"{name}: entries tell of {told - stored} too much, of {stored - told} too little"
+        )
+
+
 def _same(view: View, live: Mapping[Any, Any], again: Mapping[Any, Any], invariant: str, how: str) -> None:
     for id in {**live, **again}:
         one, other = live.get(id), again.get(id)
@@ -311,6 +330,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i7_kafka_holds_the_stores,
     i8_rebuild_gives_the_same,
     i9_all_progress_tells_the_truth,
+    i10_the_audit_log_tells_of_everything,
 )
 
 
