@@ -1,7 +1,7 @@
 """The api process with one more route, an empty POST: `python -m tests.load.server`.
 
 The empty POST is what any request costs here: its token is checked, its path and body are validated against a
-contract, its answer is JSON, and it passes the same guard.  It only does nothing then.
+contract, its answer is JSON, and it passes the gateway and the same guard.  It only does nothing then.
 """
 # ruff: noqa: E402 - eventlet patches before anything else is imported
 
@@ -10,13 +10,11 @@ import eventlet
 eventlet.monkey_patch()
 
 import sys
-from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
 
-import chassis.http
-from chassis.api import HttpRequest, HttpResponse, Route, guarded, json_body
+from chassis.api import Api, HttpRequest, HttpResponse, Route, guarded, json_body
 from chassis.auth import TokenVerifier
 from chassis.config import Config
 from chassis.process import configure_logging, run_api
@@ -42,23 +40,18 @@ def empty_route(config: Config) -> Route:
         command = load(Empty, {**json_body(http), **http.path})
         return HttpResponse(200, msgspec.json.encode({"id": str(command.order_id)}))
 
-    return guarded(Route("POST", PATH, "Empty", serve))
+    return guarded(Route("POST", PATH, "Empty", serve, "orders.edit"))
 
 
 def main() -> int:
     config = Config.from_env()
     configure_logging(config.log_level)
-    http_service = chassis.http.http_service
+    routes = Api.routes
 
-    def with_empty_route(
-        routes: Sequence[Route],
-        config: Config,
-        unknown: Route | None = None,
-        require_room: Callable[[], None] = lambda: None,
-    ) -> type:
-        return http_service([*routes, empty_route(config)], config, unknown, require_room)
+    def with_empty_route(self: Api) -> list[Route]:
+        return [*routes(self), empty_route(config)]
 
-    chassis.http.http_service = with_empty_route
+    Api.routes = with_empty_route  # type: ignore[method-assign]
     return run_api(config, ())
 
 

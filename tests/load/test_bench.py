@@ -38,6 +38,8 @@ FIGURES = (
     "visible_ms_p99_at_100_percent",
     "overload_accepted_per_s",
     "overload_view_lag_s_max",
+    "gateway_token_us",
+    "gateway_cookie_us",
     "consume_events_per_s",
     "rebuild_events_per_s",
     "api_rss_mb",
