@@ -138,7 +138,7 @@ class Request:
             kind="COMMAND",
             action=kind.__name__,
             result=result,
-            user_id=str(user.user_id or ""),
+            user_id=user.user_id or "",
             user=user.name,
             session_id=origin.session_id,
             machine=origin.machine,

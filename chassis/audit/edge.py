@@ -94,7 +94,7 @@ class Attempt:
                 machine=origin.machine,
                 address=origin.address,
                 object_kind=self.object_kind,
-                object_id=(self.object_id if self.command is None else object_id(self.command))[:TEXT_LIMIT],
+                object_id=self.object_id[:TEXT_LIMIT] if self.command is None else object_id(self.command),
                 correlation_id=self.correlation_id,
                 field=field,
                 detail=detail,

@@ -19,10 +19,12 @@ INTERNAL = "INTERNAL"
 FIELDS_LIMIT = 16_384
 TEXT_LIMIT = 500
 
+Id = Any
+"""A UUID or text.  It is read back as text; writing a UUID as it is saves making text of it first."""
 Kind = Literal["COMMAND", "READ", "EXPORT"]
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where an act came from: the client's address, the sign-in, and whether a machine account acted."""
 
     address: str = ""
@@ -41,7 +43,7 @@ class Change(NamedTuple):
     after: int
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One act.  Stored as an array: new fields go to the end and have a default.
 
     `result` is DONE, REPEATED or the code of the refusal; `field` the field or state it named, `detail` its message.
@@ -53,13 +55,13 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     kind: Kind
     action: str
     result: str
-    user_id: str = ""
+    user_id: Id = ""
     user: str = ""
     session_id: str = ""
     machine: bool = False
     address: str = ""
     object_kind: str = ""
-    object_id: str = ""
+    object_id: Id = ""
     command_id: str = ""
     correlation_id: str = ""
     field: str = ""
@@ -116,8 +118,8 @@ def object_kind(cls: Any) -> str:
     return REGISTRY.command_of(cls).key.removesuffix("_id")
 
 
-def object_id(command: Any) -> str:
-    return str(getattr(command, REGISTRY.command_of(type(command)).key))
+def object_id(command: Any) -> Id:
+    return getattr(command, REGISTRY.command_of(type(command)).key)
 
 
 def at_fault(refusal: Refused) -> str:
