@@ -264,7 +264,7 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
         if self._entered is None:
             yield
             return
-        self.door.leave(self._entered)
+        self.door.wait_outside()
         try:
             yield
         finally:

@@ -162,7 +162,7 @@ class Door:
         return self._clock()
 
     def leave(self, entered: float) -> None:
-        """It has been answered, or waits for its client."""
+        """It has been answered."""
         now = self._clock()
         if now - entered > self._longest:
             if now - self._shrunk_at > self._longest:
@@ -170,4 +170,8 @@ class Door:
                 self._shrunk_at = now
         elif self._inside > self._limit / 2:
             self._limit = min(self._most, self._limit + 1)
+        self.wait_outside()
+
+    def wait_outside(self) -> None:
+        """It waits for its client: that says nothing of how long we take."""
         self._inside -= 1

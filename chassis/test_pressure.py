@@ -115,3 +115,11 @@ def test_one_slow_command_among_many_leaves_the_door_open() -> None:
             door.leave(at)
     door.leave(slow)
     assert len(fill(door)) >= 70
+
+
+def test_waiting_for_a_client_is_no_answer_in_time() -> None:
+    door = Door(100, 1.0)
+    before = len(fill(door))
+    for _ in range(before):
+        door.wait_outside()
+    assert len(fill(door)) == before
