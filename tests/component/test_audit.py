@@ -474,7 +474,7 @@ def salestream(system: LocalSystem, *words: str, **env: str) -> subprocess.Compl
     ("tamper", "told"),
     [
         (
-            lambda db: db.execute("UPDATE audit SET body = replace(body, 'DONE', 'done') WHERE number = 2"),
+            lambda db: db.execute("UPDATE audit SET body = CAST(body AS TEXT) || ' ' WHERE number = 2"),
             "its entries were changed",
         ),
         (lambda db: db.execute("DELETE FROM audit WHERE number = 2"), "removed"),
