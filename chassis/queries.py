@@ -5,7 +5,7 @@ import csv
 import io
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -19,7 +19,7 @@ from pymongo.database import Database
 from chassis.auth import Principal
 from chassis.consistency import Token
 from chassis.projector import STATES, live_id, mongo_key
-from chassis.views import Exact, Filter, Range, View, Words
+from chassis.views import Exact, Filter, Range, Sums, View, Words
 from contracts.errors import Refused, not_found
 
 Document = dict[str, Any]
@@ -27,6 +27,7 @@ Document = dict[str, Any]
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 EXPORT_LIMIT = 100_000
+PAGE_MS, EXPORT_MS = 10_000, 60_000
 WAIT_SECONDS = 5.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.003, 0.010
 PAGING = ("limit", "cursor", "sort", "count", "format")
@@ -63,6 +64,7 @@ class ViewReader:
         self._seen: Document = {}
         self._looked_at = 0.0
         self._names = [item.name for item in fields(view.row)]
+        self._decimals = {name for name, hint in get_type_hints(view.row).items() if hint is Decimal}
         self._lists = {name for name, hint in get_type_hints(view.row).items() if get_origin(hint) is list}
 
     # -- what callers use
@@ -78,16 +80,17 @@ class ViewReader:
 
     def page(self, principal: Principal, params: Mapping[str, Sequence[str]], token: Token | None) -> Page:
         """One page of the list.  Raises Refused VALIDATION naming the parameter at fault."""
-        condition, sort, limit = self._parse(principal, params)
+        selection, sort, limit = self._parse(principal, params)
+        after = self._after(_one(params, "cursor"), sort)
         state, freshness = self._ready(token)
         collection = self._database[state["collection"]]
         total = None
         if _one(params, "count") in ("true", "1"):
-            total = collection.count_documents(condition, maxTimeMS=10_000)
-        after = self._after(_one(params, "cursor"), sort)
-        full = {"$and": [condition, after]} if after else condition
-        cursor = collection.find(full, max_time_ms=10_000).sort(_mongo_sort(sort)).limit(limit + 1)
-        documents = list(cursor)
+            counted = collection.aggregate([*selection, {"$count": "total"}], maxTimeMS=PAGE_MS)
+            total = next((found["total"] for found in counted), 0)
+        if after:
+            selection = [*selection, {"$match": after}]
+        documents = list(collection.aggregate([*selection, *_ordered(sort, limit + 1)], maxTimeMS=PAGE_MS))
         more = documents[limit - 1] if len(documents) > limit else None
         return Page(
             items=[self._row(document, principal) for document in documents[:limit]],
@@ -100,14 +103,10 @@ class ViewReader:
         self, principal: Principal, params: Mapping[str, Sequence[str]], token: Token | None, format: str
     ) -> bytes:
         """All rows of a list as CSV or Excel.  Cells that a spreadsheet would take for a formula are made text."""
-        condition, sort, _ = self._parse(principal, params)
+        selection, sort, _ = self._parse(principal, params)
         state, _ = self._ready(token)
-        cursor = (
-            self._database[state["collection"]]
-            .find(condition, max_time_ms=60_000)
-            .sort(_mongo_sort(sort))
-            .limit(EXPORT_LIMIT)
-        )
+        collection = self._database[state["collection"]]
+        cursor = collection.aggregate([*selection, *_ordered(sort, EXPORT_LIMIT)], maxTimeMS=EXPORT_MS)
         names = [name for name in self._names if self._may_see(name, principal)]
         rows = ([_cell(self._row(document, principal).get(name)) for name in names] for document in cursor)
         return _csv(names, rows) if format == "csv" else _xlsx(self._view.name, names, rows)
@@ -143,13 +142,22 @@ class ViewReader:
 
     def _parse(
         self, principal: Principal, params: Mapping[str, Sequence[str]]
-    ) -> tuple[Document, tuple[str, int], int]:
-        conditions: list[Document] = [dict(self._view.where), self._scope(principal)]
+    ) -> tuple[list[Document], tuple[str, int], int]:
+        """The stages that select the rows asked for, how they are sorted, and how many a page has."""
+        stored: list[Document] = [dict(self._view.where), self._scope(principal)]
+        shown: list[Document] = []  # what is asked of rows that were added up
         for name, values in params.items():
             if name in PAGING:
                 continue
-            conditions.append(self._condition(name, values))
-        return {"$and": conditions}, self._sort(_one(params, "sort")), _limit(_one(params, "limit"))
+            condition = self._condition(name, values)
+            sums = self._view.sums
+            (stored if sums is None or condition.keys() <= set(sums.by) else shown).append(condition)
+        selection: list[Document] = [{"$match": {"$and": stored}}]
+        if self._view.sums:
+            selection += _added_up(self._view.sums, self._decimals)
+        if shown:
+            selection.append({"$match": {"$and": shown}})
+        return selection, self._sort(_one(params, "sort")), _limit(_one(params, "limit"))
 
     def _condition(self, name: str, values: Sequence[str]) -> Document:
         for base, rule in self._view.filters.items():
@@ -205,6 +213,24 @@ class ViewReader:
             for name in self._names
             if self._may_see(name, principal)
         }
+
+
+def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:
+    """The stages that make one row of the stored ones of several owners.  A sum of nothing is 0."""
+    id = {"$concat": [part for name in sums.by for part in ("/", f"${name}")][1:]}
+    newest = {"$top": {"sortBy": {"_event_at": -1}, "output": "$$ROOT"}}
+    added = {name: {"$sum": f"${name}"} for name in sums.fields}
+    shown = {name: {"$toDecimal": f"${name}"} if name in decimals else f"${name}" for name in sums.fields}
+    return [
+        {"$group": {"_id": id, "newest": newest, **added}},
+        {"$replaceWith": {"$mergeObjects": ["$newest", {"_id": "$_id", **shown}]}},
+    ]
+
+
+def _ordered(sort: tuple[str, int], limit: int) -> list[Document]:
+    name, direction = sort
+    order = {name: direction} if name == "_id" else {name: direction, "_id": 1}
+    return [{"$sort": order}, {"$limit": limit}]
 
 
 def parameter_names(filters: Mapping[str, Filter]) -> list[str]:
@@ -293,11 +319,6 @@ def _bound(name: str, rule: Range, text: str) -> Any:
             int: "a whole number",
         }[rule.kind]
         raise Refused("VALIDATION", f"{name}: must be {kind}.", field=name) from error
-
-
-def _mongo_sort(sort: tuple[str, int]) -> list[tuple[str, int]]:
-    name, direction = sort
-    return [(name, direction)] if name == "_id" else [(name, direction), ("_id", 1)]
 
 
 def _encode_cursor(document: Document, sort: tuple[str, int]) -> str:

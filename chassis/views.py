@@ -290,6 +290,17 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class Sums:
+    """Rows shown as one: those alike in the fields `by` (texts), their `fields` added up over the owners in reach.
+
+    What they tell besides is what the newest of them tells.
+    """
+
+    by: Sequence[str]
+    fields: Sequence[str]
+
+
+@dataclass(frozen=True)
 class View:
     """A read model.
 
@@ -298,7 +309,8 @@ class View:
 
     `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right,
     `computed` those worked out from the others when read.  `detail` names a path field: GET <route>/{detail} answers
-    one row.  `where` is a fixed condition.  `scope` limits rows to the caller's (SEC-18).
+    one row.  `where` is a fixed condition.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
+    over those.
     """
 
     name: str
@@ -311,6 +323,7 @@ class View:
     default_sort: str = ""
     indexes: Sequence[Sequence[str]] = ()
     scope: Scope | None = None
+    sums: Sums | None = None
     hidden: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, Any] = field(default_factory=dict)
     computed: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)

@@ -67,13 +67,14 @@ class OrderLine:
 
 @value
 class Sale:
-    """What reports count of an order (ORD-17, ORD-18)."""
+    """What reports count of an order (ORD-17, ORD-18).  `owner_id`: whose sale it is (SEC-18), None in older events."""
 
     order_date: Day
     customer_id: UUID
     lines: tuple[OrderLine, ...]
     total: Money
     channel: Text = ""
+    owner_id: UUID | None = None
 
 
 @value

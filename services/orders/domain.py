@@ -575,6 +575,7 @@ class Order(Aggregate):
             lines=self.lines,
             total=self.total,
             channel=self.channel,
+            owner_id=self.owner.user_id,
         )
 
     def reply(self) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, get_type_hints
 
 import pytest
@@ -24,6 +25,13 @@ Shown = Callable[[Office, str, Caller], set[str]]
 
 LISTS = {"/customers": "customer", "/orders": "order", "/approvals": "case"}
 """The lists of records with owners, and which record they show."""
+
+REPORTS = {
+    "/reports/sales-by-day": "sales_by_day",
+    "/reports/sales-by-product": "sales_by_product",
+    "/reports/sales-by-brand": "sales_by_brand",
+}
+"""Reports that add up records with owners, and where they are stored."""
 
 
 class Rows:
@@ -149,11 +157,42 @@ def test_SEC_18_a_page_of_what_the_right_does_not_reach_is_not_found(office: Off
             assert office.call(f"GET {path}/{id}", by=team.caller).body == nothing.body, scope
 
 
+def booked(rows: Iterable[Mapping[str, Any]]) -> tuple[int, Decimal]:
+    found = [(int(row["booked_quantity"]), Decimal(str(row["booked_amount"]))) for row in rows]
+    return sum(quantity for quantity, _ in found), sum((amount for _, amount in found), Decimal(0))
+
+
+@pytest.mark.parametrize("path", REPORTS)
+def test_SEC_18_reports_add_up_what_the_right_reaches(office: Office, rows: Rows, path: str) -> None:
+    """Rows, total and export, for every scope; what is stored of each owner is shown as one row."""
+    of_one = booked(office.database[REPORTS[path]].find({"owner_id": rows.teams["OWN"].caller.user_id}))
+    assert of_one[0] == 1
+    for scope, team in rows.teams.items():
+        count = len(rows.expected(scope, "order"))
+        expected = (count * of_one[0], count * of_one[1])
+        page = office.call(f"GET {path}", by=team.caller, query={"count": ["true"]}).done()
+        assert booked(page["items"]) == expected, scope
+        assert page["total"] == len(page["items"]) == 1, scope
+        body = office.call(f"GET {path}", by=team.caller, query={"format": ["csv"]}).response.body
+        assert booked(csv.DictReader(io.StringIO(body.decode("utf-8-sig")))) == expected, scope
+
+
+def test_SEC_18_filters_of_reports_ask_the_sums(office: Office, rows: Rows) -> None:
+    path, by = "/reports/sales-by-product", rows.teams["ALL"].caller
+    [row] = office.call(f"GET {path}", by=by).done()["items"]
+    assert row["sold_amount"] == "0", "a sum of nothing is 0"
+    for query in ({"q": [row["name"].upper()]}, {"product_id": [row["product_id"]]}, {"brand": [row["brand"]]}):
+        assert office.call(f"GET {path}", by=by, query=query).done()["items"] == [row]
+    assert office.call(f"GET {path}", by=by, query={"q": ["nothing"]}).done()["items"] == []
+    last = office.call(f"GET {path}", by=by, query={"limit": ["1"], "sort": ["name"]}).done()
+    assert last["next"] is None
+
+
 def test_SEC_18_no_list_of_records_with_owners_is_untested() -> None:
     """A view with an owner's field has a scope, and is tested here."""
     scoped = {view.path for view in VIEWS if view.scope is not None and view.is_list}
-    assert scoped == set(LISTS)
-    assert {view.path for view in VIEWS if view.scope is not None} == {*LISTS, "/orders/{order_id}"}
+    assert scoped == {*LISTS, *REPORTS}
+    assert {view.path for view in VIEWS if view.scope is not None} == {*scoped, "/orders/{order_id}"}
     for view in VIEWS:
         if "owner_id" in get_type_hints(view.row) and view.permission != "accounts":
             assert view.scope is not None, f"{view.name} shows owners and no scope limits it"

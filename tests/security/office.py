@@ -40,19 +40,6 @@ class PromptWriter(Writer):
         self.execute(requests)
 
 
-class Rows:
-    """What a query on an empty collection finds."""
-
-    def sort(self, _: Any) -> "Rows":
-        return self
-
-    def limit(self, _: int) -> "Rows":
-        return self
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(())
-
-
 class EmptyCollection:
     """A collection nobody has written to; it can't be written to either."""
 
@@ -62,11 +49,8 @@ class EmptyCollection:
     def find_one(self, condition: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"_id": condition["_id"], "collection": condition["_id"]} if self._name == STATES else None
 
-    def find(self, *_: Any, **__: Any) -> Rows:
-        return Rows()
-
-    def count_documents(self, *_: Any, **__: Any) -> int:
-        return 0
+    def aggregate(self, *_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+        return iter(())
 
 
 class EmptyViews:

@@ -26,7 +26,8 @@ REACHED: dict[DataScope, tuple[Relation, ...]] = {
 """Whose records a right with this scope reaches (SEC-18)."""
 
 SCOPED_RIGHTS = (
-    "customers.view", "customers.edit", "orders.view", "orders.edit", "orders.approve", "payments", "subordinates",
+    "customers.view", "customers.edit", "orders.view", "orders.edit", "orders.approve", "payments", "reports.sales",
+    "subordinates",
 )  # fmt: skip
 _mobiles = count(13900000000)
 

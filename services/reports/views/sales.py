@@ -1,7 +1,8 @@
 """How much did we sell?  By day, by product and by brand (RPT-04, RPT-22).
 
 Booked at submission, sold at shipping; withdrawing, rejecting and cancelling take the booking back (ORD-17).
-Days are order dates, which are days of the company's time zone; currencies are never added together.
+Days are order dates, which are days of the company's time zone; currencies are never added together.  A row is stored
+for each owner and shown added up over those whom the caller's right reaches (SEC-18).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from chassis.views import Add, Change, EventInfo, Exact, Range, View, Words
+from chassis.views import Add, Change, EventInfo, Exact, Range, Scope, Sums, View, Words
 from contracts.orders import (
     OrderCancelled,
     OrderLine,
@@ -75,18 +76,30 @@ class BrandSalesRow:
 
 
 Count = Callable[[Sale, str, int], Iterable[Change]]
+OWNED = Scope(owner="owner_id")
+LINE_SUMS = ("booked_quantity", "booked_amount", "sold_quantity", "sold_amount", "sold_cost")
+DAY_SUMS = (*LINE_SUMS[:-1], "booked_orders", "sold_orders")
+
+
+def _row(sale: Sale, *by: object) -> str:
+    """The key of a stored row: whose sales (SEC-18), and what is counted."""
+    return "/".join(map(str, (sale.owner_id or "-", *by, sale.total.currency)))
+
+
+def _about(sale: Sale, **more: Any) -> Mapping[str, Any]:
+    return {"owner_id": sale.owner_id, "currency": sale.total.currency, **more}
 
 
 def by_day(sale: Sale, what: str, sign: int) -> Iterable[Change]:
     """Count a sale on its day."""
     yield Add(
-        f"{sale.order_date}/{sale.total.currency}",
+        _row(sale, sale.order_date),
         {
             f"{what}_orders": sign,
             f"{what}_quantity": sign * sum(line.quantity for line in sale.lines),
             f"{what}_amount": sign * sale.total.amount,
         },
-        about={"day": sale.order_date, "currency": sale.total.currency},
+        about=_about(sale, day=sale.order_date),
     )
 
 
@@ -102,15 +115,9 @@ def by_product(sale: Sale, what: str, sign: int) -> Iterable[Change]:
     """Count a sale's lines on their products."""
     for line in sale.lines:
         yield Add(
-            f"{line.product_id}/{sale.total.currency}",
+            _row(sale, line.product_id),
             _line_amounts(line, what, sign),
-            about={
-                "product_id": line.product_id,
-                "name": line.name,
-                "model": line.model,
-                "brand": line.brand,
-                "currency": sale.total.currency,
-            },
+            about=_about(sale, product_id=line.product_id, name=line.name, model=line.model, brand=line.brand),
         )
 
 
@@ -118,9 +125,9 @@ def by_brand(sale: Sale, what: str, sign: int) -> Iterable[Change]:
     """Count a sale's lines on their brands."""
     for line in sale.lines:
         yield Add(
-            f"{line.brand}/{sale.total.currency}",
+            _row(sale, line.brand),
             _line_amounts(line, what, sign),
-            about={"brand": line.brand, "currency": sale.total.currency},
+            about=_about(sale, brand=line.brand),
         )
 
 
@@ -157,10 +164,12 @@ SALES_BY_DAY = View(
     permission="reports.sales",
     what="day",
     handlers=counting(by_day),
+    scope=OWNED,
+    sums=Sums(by=("day", "currency"), fields=DAY_SUMS),
     filters={"day": Range(date), "currency": Exact()},
     sorts=("day", "sold_amount"),
     default_sort="-day",
-    indexes=(("day", "_id"),),
+    indexes=(("day",), ("owner_id", "day")),
 )
 
 SALES_BY_PRODUCT = View(
@@ -172,10 +181,12 @@ SALES_BY_PRODUCT = View(
     computed={"profit_rate": profit_rate},
     hidden={"sold_cost": "products.cost", "profit_rate": "products.cost"},
     handlers=counting(by_product),
+    scope=OWNED,
+    sums=Sums(by=("product_id", "currency"), fields=LINE_SUMS),
     filters={"product_id": Exact(), "brand": Exact(), "currency": Exact(), "q": Words("name", "model", "brand")},
     sorts=("sold_amount", "sold_quantity", "name"),
     default_sort="-sold_amount",
-    indexes=(("sold_amount", "_id"), ("brand", "_id")),
+    indexes=(("owner_id",), ("product_id",)),
 )
 
 SALES_BY_BRAND = View(
@@ -187,10 +198,12 @@ SALES_BY_BRAND = View(
     computed={"profit_rate": profit_rate},
     hidden={"sold_cost": "products.cost", "profit_rate": "products.cost"},
     handlers=counting(by_brand),
+    scope=OWNED,
+    sums=Sums(by=("brand", "currency"), fields=LINE_SUMS),
     filters={"brand": Exact(), "currency": Exact()},
     sorts=("sold_amount", "brand"),
     default_sort="-sold_amount",
-    indexes=(("sold_amount", "_id"),),
+    indexes=(("owner_id",), ("brand",)),
 )
 
 VIEWS = (SALES_BY_DAY, SALES_BY_PRODUCT, SALES_BY_BRAND)
