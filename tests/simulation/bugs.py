@@ -165,7 +165,7 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     deductions_not_remembered: ("I6", 0),
     stock_not_checked: ("I3", 0),
     memory_kept_after_a_failure: ("I6", 0),
-    one_list_for_several_partitions: ("I8", 0),
+    one_list_for_several_partitions: ("I8", 70),
     money_that_is_no_sum: ("I5", 0),
     entries_apart_from_events: ("I10", 0),
 }
