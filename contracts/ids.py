@@ -1,7 +1,7 @@
 """Ids of records.  New ones grow with time (UUID version 7), and what belongs to a record is named beside it.
 
 A store's index then grows at its end.  With random ids every event lands on another page of it: at a million events
-that halves the throughput (ADR 0019).
+that costs two fifths of the throughput (ADR 0019).
 """
 
 from uuid import UUID
