@@ -166,7 +166,7 @@ def _fetch(path: Path) -> None:
 
 def _installers() -> Iterator[list[str]]:
     """The commands that install a package: uv (environments made by it have no pip), else a pip."""
-    for name in ("uv", BOOTSTRAP / "uv"):
+    for name in ("uv", str(BOOTSTRAP / "uv")):
         if uv := shutil.which(name):
             yield [uv, "pip", "install", "--python", sys.executable]
     base = str(Path(sys.base_prefix) / "bin" / "python3")

@@ -2,24 +2,27 @@
 
 Nothing is asked of Salestream's own code but where things stand: each view has a document in `_views` that names its
 collection.  A view may be a moment behind, so the comparison waits until the order pages tell that every order has
-gone all its way and the projector had nothing left to do; what is wrong then stays wrong for a while before it counts.
+gone all its way and the views that are compared had nothing left to read; what is wrong then stays wrong for a while
+before it counts.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo.collection import Collection
+from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 
 from deploy.demo.cdnow import Purchase, Totals, totals_by
+from deploy.demo.errors import DemoError
 from deploy.demo.replay import APPROVERS, CURRENCY, SHIPPED, Run
 
 STATES = "_views"
 SETTLE_SECONDS = 60.0
+LOOK_SECONDS = 0.2
 DOUBT_SECONDS = 20.0
 
 Document = dict[str, Any]
@@ -41,14 +44,15 @@ class Views:
     def __init__(self, database: "Database[Document]") -> None:
         self._database = database
 
-    def __getitem__(self, view: str) -> "Collection[Document]":
+    def __getitem__(self, view: str) -> "MongoCollection[Document]":
         state = self._database[STATES].find_one({"_id": view})
         return self._database[state["collection"] if state else view]
 
-    def all_read_after(self, moment: datetime) -> bool:
-        """Whether the projector found nothing new in its sources after `moment`."""
-        states = list(self._database[STATES].find({}, {"idle_at": 1}))
-        return all((idle := state.get("idle_at")) and idle.replace(tzinfo=UTC) > moment for state in states)
+    def behind(self, moment: datetime, names: Collection[str]) -> list[str]:
+        """Those of these views whose projector did not yet find, after `moment`, that it had read everything."""
+        states = {state["_id"]: state for state in self._database[STATES].find({"_id": {"$in": list(names)}})}
+        idle = {name: states.get(name, {}).get("idle_at") for name in names}
+        return sorted(name for name, at in idle.items() if at is None or at.replace(tzinfo=UTC) <= moment)
 
     def statuses(self, channel: str) -> dict[str, int]:
         """How many orders of a channel are in which status."""
@@ -56,9 +60,12 @@ class Views:
 
 
 def check(database: "Database[Document]", run: Run) -> list[Comparison]:
-    """Compare, once the views have settled; differences get a while to disappear, since a view may be behind."""
+    """Compare, once the views have settled; differences get a while to disappear, since a view may be behind.
+
+    Raises DemoError that names the views which do not settle.
+    """
     views = Views(database)
-    _settle(views, run)
+    settle(views, run)
     deadline = time.monotonic() + DOUBT_SECONDS
     while True:
         found = compare(views, run)
@@ -67,17 +74,23 @@ def check(database: "Database[Document]", run: Run) -> list[Comparison]:
         time.sleep(1.0)
 
 
-def _settle(views: Views, run: Run) -> None:
+def settle(views: Views, run: Run) -> None:
+    """Wait until every order has gone all its way, and every view that is compared has read all that came of it."""
     deadline = time.monotonic() + SETTLE_SECONDS
     done = {"channel": run.name, "fulfilment_status": "SHIPPED"}
-
-    def wait_until(reached: Callable[[], bool]) -> None:
-        while time.monotonic() < deadline and not reached():
-            time.sleep(0.2)
-
-    wait_until(lambda: views["order_pages"].count_documents(done) >= len(run.purchases))
-    now = datetime.now(UTC)
-    wait_until(lambda: views.all_read_after(now))
+    while (arrived := views["order_pages"].count_documents(done)) < len(run.purchases):
+        if time.monotonic() > deadline:
+            return  # what the comparison is there to tell
+        time.sleep(LOOK_SECONDS)
+    moment = datetime.now(UTC)
+    compared = {comparison.view for comparison in compare(views, run)}
+    while behind := views.behind(moment, compared):
+        if time.monotonic() > deadline:
+            raise DemoError(
+                f"All {arrived} orders are shipped, but {', '.join(behind)} did not come up to date within "
+                f"{SETTLE_SECONDS:.0f} s: `salestream views list` tells how far each view is."
+            )
+        time.sleep(LOOK_SECONDS)
 
 
 def compare(views: Views, run: Run) -> list[Comparison]:

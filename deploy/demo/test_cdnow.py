@@ -1,5 +1,6 @@
 """The file's rows, the lines that keep the cents, the totals, and what is turned away."""
 
+import sys
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -143,13 +144,29 @@ def test_without_an_installer_it_says_where_the_file_goes(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_installer_that_fails_gives_way_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = tmp_path / "installer"
-    script.write_text(
+def installer_at(path: Path) -> Path:
+    """A program that installs the file's package, as uv and pip would."""
+    path.write_text(
         '#!/bin/sh\nfor last; do [ "$previous" = --target ] && folder=$last; previous=$last; done\n'
-        'mkdir -p "$folder/lifetimes/datasets"\nprintf bytes > "$folder/lifetimes/datasets/CDNOW_sample.txt"\n'
+        '/bin/mkdir -p "$folder/lifetimes/datasets"\nprintf bytes > "$folder/lifetimes/datasets/CDNOW_sample.txt"\n'
     )
-    script.chmod(0o755)
+    path.chmod(0o755)
+    return path
+
+
+def test_the_uv_that_setup_made_installs_where_none_is_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installer_at(tmp_path / "uv")
+    monkeypatch.setattr(cdnow, "BOOTSTRAP", tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert [str(tmp_path / "uv"), "pip", "install", "--python", sys.executable] in list(cdnow._installers())
+    cdnow._fetch(tmp_path / "cache" / "CDNOW_sample.txt")
+    assert (tmp_path / "cache" / "CDNOW_sample.txt").read_bytes() == b"bytes"
+
+
+def test_an_installer_that_fails_gives_way_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = installer_at(tmp_path / "installer")
     monkeypatch.setattr(cdnow, "_installers", lambda: iter([["/nonexistent/uv"], ["false"], [str(script)]]))
     cdnow._fetch(tmp_path / "cache" / "CDNOW_sample.txt")
     assert (tmp_path / "cache" / "CDNOW_sample.txt").read_bytes() == b"bytes"
