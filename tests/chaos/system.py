@@ -1,7 +1,7 @@
 """The system under fault: every service on PostgreSQL, each process reaching its servers through a proxy of its own.
 
-Four processes (api, relay, projector, saga), so that each dies alone.  The servers' folders are small tmpfs where we
-may mount them: that is where a disk can be filled.
+Four processes (api, relay, projector, saga), so that each dies alone.  The folders of the servers and of the api are
+small tmpfs where we may mount them: that is where a disk can be filled.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
+import httpx
 import psutil
 from component.split import ProjectorProcess, RelayProcess, SagaProcess
 from component.support import Company, await_views, config_of, environment, free_ports, processes_below
@@ -163,6 +165,14 @@ class ChaosSystem:
         }
 
 
+def says_ready(process: RoleProcess) -> bool:
+    """Whether a process answers that it can do its work."""
+    try:
+        return httpx.get(f"{process.own_address}/readyz", timeout=5).status_code == HTTPStatus.OK
+    except httpx.TransportError:
+        return False
+
+
 def _with_port(url: str, port: int) -> str:
     head, _, tail = url.rpartition(":")
     return f"{head}:{port}/{tail.partition('/')[2]}"
@@ -196,7 +206,7 @@ def chaos_system(folder: Path, say: Callable[[str], None] = lambda _: None, **mo
         server = servers[name.partition("-")[0]]
         wire = MongoWire() if server is local.stack.mongo else PostgresWire()
         proxies[name] = Proxy(next(ports), server.port, wire)
-    disks = _mount([folder / server.name for server in (proxied, *servers.values())])
+    disks = _mount([folder / name for name in ("api", *(server.name for server in (proxied, *servers.values())))])
     system: ChaosSystem | None = None
     for proxy in proxies.values():
         proxy.start()

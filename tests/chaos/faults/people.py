@@ -409,6 +409,53 @@ def _seconds_to_rest(system: ChaosSystem) -> float:
     return time.monotonic() - started
 
 
+@fault(38, "a thousand readers with forged consistency tokens", "I1", "I2")
+def forged_tokens(run: Run) -> None:
+    """One salesperson's script asks for positions that do not exist, as often as it can, for lists and with commands.
+
+    It is refused at once, so nobody else waits: all sell as before, and health is answered all the time.
+    """
+    system, shop = run.system, run.shop
+    outcomes: Counter[int] = Counter()
+    tanaka = caller(system, "tanaka")
+    tokens = [f"{topic}:{partition}={position}" for topic in FORGED_TOPICS for partition, position in FORGED_PLACES]
+
+    def ask(number: int) -> Job:
+        token = tokens[number % len(tokens)]
+        if number % 4:
+            answer = yield tanaka.request("GET", "/orders", Salestream_Consistency=token)
+        else:
+            body = json.dumps({"customer_id": shop.customer, "lines": []}).encode()
+            answer = yield tanaka.request("POST", "/orders", body, Salestream_Consistency=token)
+        outcomes[answer.status] += 1
+
+    address = (HOST, system.api.port)
+    slowest = 0.0
+    with shop.busy(), ThreadPoolExecutor(1) as pool:
+        shop.until_sold(5)
+        refused = run.history.count("fail") + run.history.count("unknown")
+        flood = pool.submit(run_jobs, address, at_once(ask(number) for number in range(FORGED)), FORGED_CALLERS)
+        while not flood.done():
+            started = time.perf_counter()
+            httpx.get(f"{system.api.own_address}/livez", timeout=30).raise_for_status()
+            slowest = max(slowest, time.perf_counter() - started)
+            shop.until_sold(1)
+        flood.result()
+        harmed = run.history.count("fail") + run.history.count("unknown") - refused
+    run.note(f"{dict(outcomes)}, {harmed} requests of others not served, health answered within {slowest:.2f} s")
+    if not set(outcomes) <= {400, 429}:
+        raise Violated(f"forged tokens were answered {dict(outcomes)}")
+    if slowest > HEALTH_SECONDS:
+        raise Violated(f"health was answered after {slowest:.1f} s")
+
+
+FORGED = 6_000
+FORGED_CALLERS = 1_100
+FORGED_TOPICS = ("orders.events", "customers.events", "inventory.events")
+FORGED_PLACES = ((0, 10**17), (3, 10**9), (9_999, 1))
+HEALTH_SECONDS = 2.0
+
+
 @fault(33, "each process stopped with SIGTERM and started again under load", "I1")
 def rolling_restart(run: Run) -> None:
     """SIGTERM to each process in turn while orders are written: it ends by itself, nothing acknowledged is lost.

@@ -25,7 +25,7 @@ from services.orders.application import SERVICE as ORDERS
 from ..check import await_rest
 from ..run import NotRun, Run, Violated, fault
 from ..shop import Shop
-from ..system import ChaosSystem
+from ..system import ChaosSystem, says_ready
 from .processes import COMMIT, order_submitted, types_of
 
 
@@ -164,6 +164,32 @@ def postgres_disk_full(run: Run) -> None:
         free(postgres.home)
         postgres.start()
         shop.until_sold(10)
+
+
+@fault(35, "the disks of PostgreSQL and of the api's log are full", "I1", "I2", "I7")
+def store_and_log_full(run: Run) -> None:
+    """Both at once, so that what fails can't even be logged; later freed, and what has died is started.
+
+    Hit: a command is answered 503 or not at all, and the api does not call itself ready.  Afterwards it serves again,
+    by itself or started anew: it is never up and deaf.
+    """
+    system, shop = run.system, run.shop
+    if not system.has_disks:
+        raise NotRun("a disk of its own takes mounting a tmpfs, which needs root")
+    postgres, api = system.servers["postgres"], system.api
+    with shop.busy(a_second=40), filled(postgres.home), filled(api.home):
+        unclear = run.history.count("unknown")
+        until(lambda: run.history.count("unknown") > unclear)
+        until(lambda: api.pid is None or not says_ready(api))
+        system.forget_stores()
+        run.note(f"the api {'stays up' if api.pid else 'ended'} while nothing can be stored or logged")
+        free(postgres.home)
+        free(api.home)
+        postgres.start()
+        if api.pid is None:
+            api.start()
+        shop.until_sold(10)
+        until(lambda: says_ready(api))
 
 
 BALLAST = "ballast"
