@@ -228,12 +228,12 @@ class Api:
         match: str | None,
     ) -> Request:
         """A writer request from an HTTP one."""
-        now = self._clock()
+        now, company = self._clock(), self.directory.company
         command_id = str(uuid4()) if key is None else command_id_of(principal, key)
         trace = http.headers.get("traceparent", "")
         return Request(
             command=command,
-            context=principal.context(now, now.astimezone(self._config.zone).date(), spec.permission),
+            context=principal.context(now, company.day_of(now), spec.permission, company.currency),
             command_id=command_id,
             remember=key is not None,
             expected_version=_expected_version(match),

@@ -24,6 +24,7 @@ from chassis.domain import EVERYBODY, NOBODYS, Context, Reach
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, ROLES, DataScope, first_rights, first_scope
+from contracts.types import FIRST_CURRENCY
 
 ALGORITHM = "EdDSA"
 ACCESS_SECONDS = 600
@@ -95,11 +96,11 @@ class Principal:
             return NOBODYS
         return (self.reach_of or own_reach(self.user_id))(self.scopes_of(right))
 
-    def context(self, now: datetime, today: date, right: str | None = None) -> Context:
+    def context(self, now: datetime, today: date, right: str | None = None, currency: str = FIRST_CURRENCY) -> Context:
         """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
         reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
         person = Person(user_id=self.user_id, name=self.name)
-        return Context(person, self.roles, now, today, self.superior_id, reach, self.reach)
+        return Context(person, self.roles, now, today, self.superior_id, reach, self.reach, currency)
 
 
 SYSTEM = Principal(None, "Salestream", frozenset({"SYSTEM"}))

@@ -25,7 +25,7 @@ class Config:
     mongodb_database: str = "salestream"
     topic_partitions: int = 4
     topic_replicas: int = 1
-    time_zone: str = "Asia/Shanghai"
+    time_zone: str = "Asia/Shanghai"  # until the company data name one
     http_address: str = "127.0.0.1:8000"
     health_address: str = "127.0.0.1:8001"
     trusted_proxies: str = ""  # networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8, separated by commas
@@ -56,7 +56,7 @@ class Config:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The company's time zone: in it days are counted (section 2.0)."""
+        """The company's time zone before one was set (`chassis.company`)."""
         return ZoneInfo(self.time_zone)
 
     @property

@@ -20,10 +20,12 @@ import msgspec
 import structlog
 
 from chassis.auth import ACCESS_SECONDS, LEEWAY_SECONDS, Principal
+from chassis.company import COMPANY, CompanySettings
 from chassis.domain import Reach
 from chassis.service import Replica
 from chassis.store import Notification, Unreadable
 from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
+from contracts.company import CompanyDataSet
 from contracts.declare import REGISTRY
 from contracts.devices import WipeRequested
 from contracts.errors import Refused
@@ -139,8 +141,8 @@ MACHINES = Replica("access-machines", KnownMachine, feeds={MachineChanged: machi
 ENDED = Replica("access-ended", EndedSessions, feeds={SessionEnded: session_ended}, key=lambda fact: str(fact.user_id))
 DEPARTMENTS = Replica("access-departments", KnownDepartment, feeds={DepartmentAdded: department_added})
 WIPED = Replica("access-wiped-devices", WipedDevice, feeds={WipeRequested: wipe_requested})
-REPLICAS: Sequence[Replica[Any]] = (USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS, WIPED)
-"""What every service knows of who may do what (ADR 0015)."""
+REPLICAS: Sequence[Replica[Any]] = (USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS, WIPED, COMPANY)
+"""What every service knows of who may do what (ADR 0015), and of what the company has set."""
 
 TOLD = {REGISTRY.event_of(fact).name: fact for replica in REPLICAS for fact in replica.feeds}
 
@@ -167,9 +169,18 @@ def _skip(damage: Unreadable) -> None:
 
 
 class Directory:
-    """The people, roles and machine accounts a process knows.  Newer news replace older ones in whatever order."""
+    """The people, roles and machine accounts a process knows.  Newer news replace older ones in whatever order.
 
-    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    `company` is what the company has set for everybody; it is heard of in the same way.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        company: CompanySettings | None = None,
+    ) -> None:
+        self.company = company or CompanySettings()
         self._clock = clock
         self._users: dict[UUID, KnownUser] = {}
         self._roles = {role: KnownRole(role, title, 0, first_rights(role)) for role, title in ROLES.items()}
@@ -209,6 +220,8 @@ class Directory:
         for row in self._stored(store, DEPARTMENTS):
             self._departments[row.id] = row.parent_id
         self._wiped.update(row.id for row in self._stored(store, WIPED))
+        for row in self._stored(store, COMPANY):
+            self.company.take(row)
         self._forget()
 
     @staticmethod
@@ -232,6 +245,8 @@ class Directory:
                 self._forget()
             elif kind is WipeRequested:
                 self._wiped.add(fact.device_id)
+            elif kind is CompanyDataSet:
+                self.company.tell(fact)
 
     def _put_user(self, row: KnownUser) -> None:
         held = self._users.get(row.id)

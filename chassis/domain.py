@@ -25,6 +25,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from contracts.declare import ContractError, value
 from contracts.errors import Refused
 from contracts.people import Person
+from contracts.types import FIRST_CURRENCY
 
 A = TypeVar("A", bound="Aggregate")
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Context:
 
     `now` is UTC; `today` is the day in the company's time zone (section 2.0).  `reach` says on whose records the
     command's right may be used, `reach_of` the same of any right; one that is not held reaches nobody.
+    `currency` is the company's: that of amounts that name none (SET-04).
     """
 
     user: Person
@@ -68,6 +70,7 @@ class Context:
     superior_id: UUID | None = None
     reach: Reach = EVERYBODY
     reach_of: Callable[[str], Reach] = lambda _: NOBODYS
+    currency: str = FIRST_CURRENCY
 
 
 @dataclass

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from chassis.auth import SYSTEM
+from chassis.company import CompanySettings
 from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.store import Conflict
@@ -28,13 +28,13 @@ class Inbox:
     def __init__(
         self,
         writer: Writer,
-        zone: ZoneInfo,
+        company: CompanySettings,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.group = writer.service.name
         self._writer = writer
-        self._zone = zone
+        self._company = company
         self._clock = clock
         self._progress: StoredProgress | None = None
         self._commands = {spec.name: spec.cls for spec in writer.service.specs() if not spec.is_public}
@@ -90,7 +90,7 @@ class Inbox:
         sender = record.headers.get("ce_source", "").rpartition("/")[2]
         return Request(
             command=command,
-            context=SYSTEM.context(now, now.astimezone(self._zone).date()),
+            context=SYSTEM.context(now, self._company.day_of(now), currency=self._company.currency),
             command_id=record.id,
             remember=True,
             correlation_id=record.correlation_id,

@@ -116,6 +116,7 @@ def event_headers(spec: EventSpec, event: Notification, subject: str) -> list[tu
         "ce_causationid": meta.causation_id,
         "ce_authid": meta.user_id,
         "ce_traceparent": meta.traceparent,
+        "ce_day": meta.day.isoformat() if meta.day else "",
         "content-type": "application/json",
     }
     return [(name, value.encode()) for name, value in headers.items() if value]

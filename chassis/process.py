@@ -24,6 +24,7 @@ from chassis.around import Offload, at_once
 from chassis.audit.collector import Collector
 from chassis.auth import TokenVerifier
 from chassis.catalogue import Catalogue
+from chassis.company import CompanySettings
 from chassis.config import Config
 from chassis.consumer import Consumer, newest_position
 from chassis.demo_users import demo_names, demo_user
@@ -131,7 +132,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     process = Process(config, only, waits=in_native_thread)
     if process.catalogue.with_role("api"):
         process.prepare()
-    directory = Directory()
+    directory = Directory(company=CompanySettings(config.zone))
     writers = {
         s.name: Writer(s, process.store(s.name), max_queue=config.max_queue, listener=directory)
         for s in process.catalogue.services()
@@ -153,7 +154,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     runner.add_service(http_service(routes, config, unknown, pressure.require_room))
     for writer in writers.values():
         writer.start()
-        inbox = Inbox(writer, config.zone)
+        inbox = Inbox(writer, directory.company)
         if inbox.topics():
             runner.add_service(inbox_service(config, inbox, process.producer))
     stop_looking = threading.Event()

@@ -110,6 +110,7 @@ class Projection:
             source=record.source,
             position=record.position,
             user_id=record.headers.get("ce_authid", ""),
+            day_told=record.headers.get("ce_day", ""),
         )
         try:
             self.changes += [(change, info) for change in handler(record.fact, info)]

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -65,7 +65,10 @@ class Unreadable(Exception):
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known of every event besides its data: who, when, by which command, in which conversation."""
+    """What is known of every event besides its data: who, when, by which command, in which conversation.
+
+    `day` is the day of `at` for the company, in the zone that was set then; older events have none.
+    """
 
     at: datetime
     command_id: str
@@ -74,6 +77,7 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     user_id: str = ""
     user: str = ""
     traceparent: str = ""
+    day: date | None = None
 
 
 class _State(msgspec.Struct):

@@ -20,6 +20,7 @@ import msgspec
 from chassis.around import Prepared, Surroundings
 from chassis.auth import Principal
 from chassis.commands import CommandSent
+from chassis.company import CompanySettings
 from chassis.config import Config
 from chassis.directory import Directory
 from chassis.saga import Process, Saga
@@ -54,11 +55,10 @@ class InMemoryService:
 
     def __init__(self, service: Service, *, zone: str = "Asia/Shanghai", config: Config | None = None) -> None:
         self.config = config or Config()
-        self.directory = Directory(clock=lambda: self.now)
+        self.directory = Directory(clock=lambda: self.now, company=CompanySettings(ZoneInfo(zone)))
         self.store = EventStore(service.name, MemoryRecorder())
         self.writer = Writer(service, self.store, listener=self.directory)
         self.now = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-        self._zone = ZoneInfo(zone)
         self._seen = 0
         self._ids = count(1)
         self._learned = count(1)
@@ -68,7 +68,7 @@ class InMemoryService:
 
     @property
     def today(self) -> date:
-        return self.now.astimezone(self._zone).date()
+        return self.directory.company.day_of(self.now)
 
     def request(
         self, command: Any, by: Principal = ADMIN, *, key: str | None = None, version: int | None = None
@@ -76,7 +76,7 @@ class InMemoryService:
         spec = REGISTRY.command_of(type(command))
         return Request(
             command=command,
-            context=self.known(by).context(self.now, self.today, spec.permission),
+            context=self.known(by).context(self.now, self.today, spec.permission, self.directory.company.currency),
             command_id=key or f"test-{next(self._ids)}",
             remember=key is not None,
             expected_version=version,

@@ -23,6 +23,7 @@ from uuid import UUID
 from bson import Decimal128
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
+from chassis.company import first_zone
 from contracts.declare import REGISTRY, ContractError
 
 
@@ -36,6 +37,12 @@ class EventInfo:
     source: str
     position: int
     user_id: str
+    day_told: str = ""
+
+    @property
+    def day(self) -> date:
+        """The day on which it happened, in the zone the company had set then: for all that counts days or weeks."""
+        return date.fromisoformat(self.day_told) if self.day_told else self.at.astimezone(first_zone()).date()
 
     @property
     def version(self) -> int:

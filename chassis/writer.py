@@ -163,6 +163,7 @@ class Request:
                 user_id=str(self.context.user.user_id or ""),
                 user=self.context.user.name,
                 traceparent=self.traceparent,
+                day=self.context.today,
             )
         )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from contracts.declare import command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import SELF
-from contracts.types import Currency, Email, Name, Phone, Reason, Text, TextField
+from contracts.types import FIRST_CURRENCY, Currency, Email, Name, Phone, Reason, Text, TextField, Whole
 
 Language = Literal["zh", "ja", "en"]
 
@@ -35,7 +35,7 @@ class CompanyData:
     phone: Text = ""
     address: Text = ""
     email: Text = ""
-    currency: Currency = "CNY"
+    currency: Currency = FIRST_CURRENCY
     language: Language = "zh"
     time_zone: Text = "Asia/Shanghai"
 
@@ -48,7 +48,7 @@ class SetCompanyData:
     phone: Phone | None = None
     address: Text = ""
     email: Email | None = None
-    currency: Currency = "CNY"
+    currency: Currency = FIRST_CURRENCY
     language: Language = "zh"
     time_zone: Name = "Asia/Shanghai"
     settings_id: Literal["company"] = "company"
@@ -73,11 +73,12 @@ class SetParameter:
 
 @event("salestream.company.company-data-set.v1", key="settings_id")
 class CompanyDataSet:
-    """The company's data changed."""
+    """The company's data changed.  `revision` grows with each change; 0 in older events."""
 
     settings_id: Text
     data: CompanyData
     by: Person = SALESTREAM
+    revision: Whole = 0
 
 
 @event("salestream.company.logo-set.v1", key="settings_id")

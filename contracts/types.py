@@ -15,6 +15,8 @@ from contracts.declare import value
 MAX_AMOUNT = Decimal("1000000000000")
 MAX_QUANTITY = 1_000_000_000
 MAX_LINES = 500
+FIRST_CURRENCY = "CNY"
+"""The company's currency as long as none was set (SET-04)."""
 
 PLAIN_DECIMAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
 PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

@@ -41,6 +41,11 @@ CLOUD_EVENT: dict[str, Any] = {
             "ce_causationid": {"type": "string", "description": "The id of the command or event that caused this."},
             "ce_authid": {"type": "string", "description": "The user who asked; absent when no user did."},
             "ce_traceparent": {"type": "string", "description": "W3C trace context."},
+            "ce_day": {
+                "type": "string",
+                "format": "date",
+                "description": "The day of ce_time in the zone the company had set; absent in older events.",
+            },
         },
         "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_position"],
     },

@@ -148,6 +148,7 @@ class Views:
             source=source,
             position=event.position,
             user_id=event.meta.user_id,
+            day_told=event.meta.day.isoformat() if event.meta.day else "",
         )
         for view in self.views:
             handler = view.handlers.get(type(fact))

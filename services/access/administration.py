@@ -6,12 +6,14 @@ from uuid import uuid4
 
 from chassis.around import Prepared, Surroundings
 from chassis.auth import SYSTEM
+from chassis.company import COMPANY, CompanySettings
 from chassis.config import Config
 from chassis.directory import Directory
 from chassis.domain import UniqueIndex
 from chassis.store import EventStore, open_store
 from chassis.writer import Request, Writer
 from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, ResetSecondFactor
+from contracts.schemas import decode
 from services.access.application import SERVICE
 from services.access.domain.users import ADMINISTRATOR, login_index_id
 
@@ -45,13 +47,16 @@ def make_administrator(config: Config, login: str) -> str:
 def _carry_out(config: Config, store: EventStore, command: object) -> None:
     """Through the service's own writer: another process's writer notices, as it does with any second one (ADR 0005)."""
     now = datetime.now(UTC)
+    company = CompanySettings(config.zone)
+    for body in store.rows(COMPANY.name):
+        company.take(decode(COMPANY.row, body))
     around = SERVICE.around.get(type(command))
     prepared = Prepared(command)
     if around is not None:
         prepared = around.before(command, Surroundings(config, SYSTEM, now, store, Directory()))
     request = Request(
         command=prepared.command,
-        context=SYSTEM.context(now, now.astimezone(config.zone).date()),
+        context=SYSTEM.context(now, company.day_of(now)),
         command_id=str(uuid4()),
         prepared=prepared.facts,
     )

@@ -45,7 +45,9 @@ class Company(Aggregate):
             time_zone=command.time_zone,
         )
         if data != self.data:
-            self.record(CompanyDataSet(settings_id=command.settings_id, data=data, by=context.user))
+            self.record(
+                CompanyDataSet(settings_id=command.settings_id, data=data, by=context.user, revision=self.version + 1)
+            )
 
     def set_logo(self, command: SetLogo, context: Context) -> None:
         """The picture comes scaled (see `services.company.logo`)."""

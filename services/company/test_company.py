@@ -35,7 +35,7 @@ def test_SET_01_ACC_03_the_companys_data_is_saved_once(kit: InMemoryService) -> 
     kit.do(command)
     data = CompanyData(full_name="Acme Trading Ltd", phone="13800000001", address="1 Road", email="a@acme.cn")
     assert (data.currency, data.language, data.time_zone) == ("CNY", "zh", "Asia/Shanghai")
-    assert kit.facts() == [CompanyDataSet(settings_id="company", data=data, by=BY)]
+    assert kit.facts() == [CompanyDataSet(settings_id="company", data=data, by=BY, revision=1)]
 
 
 @pytest.mark.parametrize("email", ["acme", "a@b", "a b@acme.cn", "a@acme.cn\n", "@acme.cn"])

@@ -20,6 +20,7 @@ import pytest
 from pymongo.database import Database
 
 from chassis.auth import Principal
+from chassis.company import CompanySettings
 from chassis.config import Config
 from chassis.consumer import Consumer
 from chassis.deadletters import DeadLetters
@@ -65,7 +66,7 @@ class Company:
         """Start every loop that does not run."""
         loops = relay_loops(self.process) | projector_loops(self.process) | saga_loops(self.process)
         for name, writer in self.writers.items():
-            inbox = Inbox(writer, self.config.zone)
+            inbox = Inbox(writer, CompanySettings(self.config.zone))
             if inbox.topics():
                 loops[f"inbox-{name}"] = Consumer(self.config, inbox, self.process.producer).run
         for name, loop in loops.items():

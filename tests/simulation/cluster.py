@@ -13,6 +13,7 @@ from unittest import mock
 import structlog
 
 from chassis.catalogue import Catalogue
+from chassis.company import CompanySettings
 from chassis.config import Config
 from chassis.consumer import Consumer
 from chassis.inbox import Inbox
@@ -108,7 +109,7 @@ class Cluster:
     def _run_api(self, name: str, process: Process) -> None:
         writer = ActorWriter(SERVICES[name], self.store(name), process)
         self.writers[name][process.name] = writer
-        inbox = Inbox(writer, CONFIG.zone, clock=process.now)
+        inbox = Inbox(writer, CompanySettings(CONFIG.zone), clock=process.now)
         self.scheduler.actor(f"{process.name} writer", writer.work, process)
         if inbox.topics():
             self._consume("inbox", inbox, process)

@@ -93,12 +93,12 @@ def told(fact: Any, event: EventInfo) -> Iterable[Change]:
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__ if name not in ("revision", "epoch")}
     yield Set(fact.user_id, **fields, version=event.version)
     if isinstance(fact, UserIssued | UserRegistered):
-        day = event.at.date()
+        day = event.day
         yield Set(fact.user_id, since=day, last_sign_in=None, next_review=day + timedelta(days=REVIEW_DAYS))
 
 
 def signed_in(fact: SignedIn, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.user_id, last_sign_in=event.at.date(), failures=0, locked_until=None)
+    yield Set(fact.user_id, last_sign_in=event.day, failures=0, locked_until=None)
 
 
 def failed(fact: SignInFailed, event: EventInfo) -> Iterable[Change]:
@@ -133,7 +133,7 @@ def department(fact: DepartmentAdded | DepartmentRenamed, event: EventInfo) -> I
 
 
 def _in_week(event: EventInfo, **amounts: int) -> Add:
-    monday = event.at.date() - timedelta(days=event.at.weekday())
+    monday = event.day - timedelta(days=event.day.weekday())
     return Add(monday.isoformat(), amounts, about={"week": monday})
 
 
