@@ -19,7 +19,8 @@ from chassis.config import Config, ConfigError
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.demo_users import demo_user, user_id
 from chassis.kafka import create_topics, producer
-from chassis.process import configure_logging, run_api, run_worker, settle_memory
+from chassis.logs import configure_logging
+from chassis.process import run_api, run_worker, settle_memory
 from chassis.projector import connect
 from chassis.rebuild import Rebuild, view_states
 from chassis.store import existing_store

@@ -18,6 +18,7 @@ from kafka import KafkaProducer
 from chassis import metrics
 from chassis.config import Config
 from chassis.deadletters import DROP, REASON, RESOLVES, Letters, Origin, origin_of, read_whole_topic, set_aside
+from chassis.health import Pulse
 from chassis.kafka import Incoming, PartitionReader, PoisonRecord, dead_letter_topic
 from chassis.store import EventStore, ReplicaRow
 
@@ -78,6 +79,11 @@ class Consumer:
         self._letters = Letters()
         self._reader: PartitionReader | None = None
         self._lag_at = 0.0
+        self._pulse = Pulse(clock=clock)
+
+    def problem(self) -> str | None:
+        """Why it stands (`chassis.health`)."""
+        return self._pulse.problem()
 
     def open(self) -> None:
         """Connect and continue at the stored positions."""
@@ -112,11 +118,13 @@ class Consumer:
                 if self._reader is None:
                     self.open()
                 self.step()
+                self._pulse.beat()
                 pause = 0.1
             except Fenced as other:
                 log.warning("consumer fenced", group=self._handler.group, by=str(other))
                 self.close()
             except Exception as error:  # transient until proven otherwise: nothing was stored, so try again
+                self._pulse.fails(error)
                 log.warning("consumer waits", group=self._handler.group, error=repr(error), pause=pause)
                 stop.wait(pause)
                 pause = min(pause * 2, 5.0)

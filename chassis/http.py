@@ -30,6 +30,7 @@ from chassis.addresses import Proxies, networks
 from chassis.api import HttpRequest, HttpResponse, Route, problem, unknown_route
 from chassis.config import Config
 from chassis.consumer import Consumer, Handler, Progress
+from chassis.health import Watched
 from chassis.http_protocol import Times, cut_slow, protocol
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.pressure import Door
@@ -234,14 +235,22 @@ def _head(response: HttpResponse, headers: Mapping[str, str]) -> tuple[str, list
 class InboxEntrypoint(Entrypoint):  # type: ignore[misc]
     """A consumer as a nameko entrypoint: one managed thread reads, workers of the container process."""
 
-    def __init__(self, config: Config, handler: Handler, producer: Callable[[], Any], **kwargs: Any) -> None:
-        self._config, self._inner, self._producer = config, handler, producer
+    def __init__(
+        self,
+        config: Config,
+        handler: Handler,
+        producer: Callable[[], Any],
+        watched: dict[str, Watched],
+        **kwargs: Any,
+    ) -> None:
+        self._config, self._inner, self._producer, self._watched = config, handler, producer, watched
         self._stop = threading.Event()
         self._thread: Any = None
         super().__init__(expected_exceptions=(PoisonRecord,), **kwargs)
 
     def start(self) -> None:
         consumer = Consumer(self._config, _InWorkers(self._inner, self), self._producer)
+        self._watched[f"inbox {self._inner.group}"] = consumer
         self._thread = self.container.spawn_managed_thread(partial(consumer.run, self._stop))
 
     def stop(self) -> None:
@@ -350,11 +359,11 @@ def _mounted(route: Route, entrypoint: type[RouteEntrypoint]) -> Any:
     return entrypoint.decorator(route)(serve)
 
 
-def inbox_service(config: Config, handler: Handler, producer: Callable[[], Any]) -> type:
-    """The nameko service class that runs an inbox."""
+def inbox_service(config: Config, handler: Handler, producer: Callable[[], Any], watched: dict[str, Watched]) -> type:
+    """The nameko service class that runs an inbox, and puts its consumer among what is watched."""
 
     def consume(_self: Any, records: Sequence[Incoming]) -> None:
         handler.process(records)
 
-    entrypoint = InboxEntrypoint.decorator(config, handler, producer)(consume)
+    entrypoint = InboxEntrypoint.decorator(config, handler, producer, watched)(consume)
     return type("InboxService", (), {"name": f"{handler.group}-inbox", "consume": entrypoint})

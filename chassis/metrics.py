@@ -38,6 +38,9 @@ AUDIT_DROPPED = Counter(
     "salestream_audit_dropped_total", "Audit entries of refusals and reads that were given up in a flood", ["service"]
 )
 AUDIT_LAG = Gauge("salestream_audit_lag_records", "Audit records not yet in the query store", ["service"])
+LOG_LINES_LOST = Counter(
+    "salestream_log_lines_lost_total", "Log lines that could not be written: the disk is full, or nobody reads"
+)
 DLQ = Counter("salestream_dlq_total", "Records put onto a dead-letter topic", ["group"])
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from chassis import metrics
+from chassis.health import Pulse
 from contracts.errors import Refused
 
 log = structlog.get_logger()
@@ -82,6 +83,11 @@ class Pressure:
         self._clock = clock
         self._gauges: dict[str, LogGauge] = {}
         self._behind: dict[str, float] = {}
+        self._pulse = Pulse(clock=clock)
+
+    def problem(self) -> str | None:
+        """Why nobody looks (`chassis.health`)."""
+        return self._pulse.problem()
 
     def require_room(self) -> None:
         """Raises Refused OVERLOADED while commands accepted earlier wait too long."""
@@ -110,6 +116,7 @@ class Pressure:
             except Exception as error:  # a server is away: readiness and the commands themselves tell of that
                 self._behind = {}
                 log.debug("pressure unknown", error=repr(error))
+            self._pulse.beat()
 
 
 READS = ("GET", "HEAD", "OPTIONS")

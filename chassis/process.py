@@ -2,13 +2,12 @@
 
 import gc
 import json
-import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
 from typing import Any
@@ -30,6 +29,7 @@ from chassis.consumer import Consumer, newest_position
 from chassis.demo_users import demo_names, demo_user
 from chassis.directory import Directory
 from chassis.forwarding import forwarded_routes
+from chassis.health import Loop, Serving, Watched, problems_of
 from chassis.inbox import Inbox
 from chassis.kafka import create_topics, producer
 from chassis.pressure import Pressure
@@ -41,24 +41,6 @@ from chassis.writer import Writer
 from contracts.declare import REGISTRY
 
 log = structlog.get_logger()
-
-
-def configure_logging(level: str) -> None:
-    """structlog as JSON lines on standard output; other libraries' warnings go the same way."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        cache_logger_on_first_use=True,
-    )
-    logging.basicConfig(
-        level=logging.WARNING, format='{"level":"%(levelname)s","logger":"%(name)s","event":"%(message)s"}'
-    )
 
 
 LANES = 3
@@ -130,13 +112,16 @@ def run_api(config: Config, only: Collection[str]) -> int:
     )
 
     process = Process(config, only, waits=in_native_thread)
+    failures = Failures()
+    watched: dict[str, Watched] = {}
     if process.catalogue.with_role("api"):
         process.prepare()
     directory = Directory(company=CompanySettings(config.zone))
     writers = {
-        s.name: Writer(s, process.store(s.name), max_queue=config.max_queue, listener=directory)
+        s.name: Writer(s, process.store(s.name), max_queue=config.max_queue, listener=directory, failed=failures.note)
         for s in process.catalogue.services()
     }
+    watched |= {f"writer {name}": writer for name, writer in writers.items()}
     for writer in writers.values():
         directory.load(writer.store)
     for writer in writers.values():
@@ -144,7 +129,9 @@ def run_api(config: Config, only: Collection[str]) -> int:
     database = connect(config) if process.catalogue.views() else None
     pressure = build_pressure(process, writers, database)
     verifier = TokenVerifier(config)
-    api = build_api(process, writers, database, directory, verifier=verifier, slowly=SlowWork(), later=later)
+    api = build_api(
+        process, writers, database, directory, verifier=verifier, watched=watched, slowly=SlowWork(), later=later
+    )
     runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
     routes = api.routes()
     unknown = unknown_route(routes)
@@ -156,10 +143,13 @@ def run_api(config: Config, only: Collection[str]) -> int:
         writer.start()
         inbox = Inbox(writer, directory.company)
         if inbox.topics():
-            runner.add_service(inbox_service(config, inbox, process.producer))
+            runner.add_service(inbox_service(config, inbox, process.producer, watched))
     stop_looking = threading.Event()
-    threading.Thread(target=pressure.run, args=(stop_looking,), name="pressure", daemon=True).start()
+    looking = Serving("pressure", lambda: pressure.run(stop_looking), failures.note)
+    watched |= {"pressure": pressure, "thread pressure": looking}
+    looking.start()
     stopping = _on_signal(lambda: _stop_runner(runner))
+    failures.end = lambda: _stop_runner(runner)
     runner.start()
     settle_memory()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -171,8 +161,20 @@ def run_api(config: Config, only: Collection[str]) -> int:
         for writer in writers.values():
             writer.stop()
         process.close()
-    log.info("api stopped", by_signal=stopping.is_set())
-    return 0
+    log.info("api stopped", by_signal=stopping.is_set(), failed=failures.names)
+    return 1 if failures.names else 0
+
+
+class Failures:
+    """What has failed for good in this process.  The first failure ends it, so that its supervisor starts it again."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.end: Callable[[], None] = lambda: None
+
+    def note(self, name: str) -> None:
+        self.names.append(name)
+        self.end()
 
 
 def _stop_runner(runner: Any) -> None:
@@ -214,6 +216,7 @@ def build_api(
     directory: Directory,
     *,
     verifier: TokenVerifier,
+    watched: Mapping[str, Watched] | None = None,
     slowly: Offload = at_once,
     later: Callable[[Callable[[], None]], None] = lambda work: work(),
 ) -> Api:
@@ -224,7 +227,7 @@ def build_api(
     views = process.catalogue.views()
 
     def problems() -> dict[str, str]:
-        found: dict[str, str] = {}
+        found = problems_of(watched or {})
         for name, writer in writers.items():
             try:
                 writer.store.last_position()
@@ -250,9 +253,6 @@ def build_api(
     )
 
 
-Loop = Callable[[threading.Event], None]
-
-
 def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> int:
     """The roles without eventlet: relays, projector and saga, each in a thread of one plain process."""
     process = Process(config, only)
@@ -265,12 +265,10 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
     if "saga" in roles:
         loops |= saga_loops(process)
     stop = threading.Event()
-    failed: list[str] = []
-    threads = [
-        threading.Thread(target=_guard, args=(name, loop, stop, failed), name=name, daemon=True)
-        for name, loop in loops.items()
-    ]
-    health = _health_server(config, threads)
+    failures = Failures()
+    failures.end = stop.set
+    threads = [Serving(name, partial(loop.run, stop), failures.note) for name, loop in loops.items()]
+    health = _health_server(config, threads, loops, failures)
     stopping = _on_signal(stop.set)
     for thread in threads:
         thread.start()
@@ -283,18 +281,8 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
         thread.join(timeout=20)
     health.shutdown()
     process.close()
-    log.info("worker stopped", by_signal=stopping.is_set(), failed=failed)
-    return 1 if failed else 0
-
-
-def _guard(name: str, loop: Loop, stop: threading.Event, failed: list[str]) -> None:
-    """Run a loop; one that fails for good ends the process, so that its supervisor starts it again."""
-    try:
-        loop(stop)
-    except Exception:
-        log.exception("loop failed", loop=name)
-        failed.append(name)
-        stop.set()
+    log.info("worker stopped", by_signal=stopping.is_set(), failed=failures.names)
+    return 1 if failures.names else 0
 
 
 def relay_loops(process: Process) -> dict[str, Loop]:
@@ -302,7 +290,7 @@ def relay_loops(process: Process) -> dict[str, Loop]:
     for name in process.catalogue.with_role("relay"):
         relay = Relay(process.store(name), process.producer())
         relay.check_not_behind(process.config)
-        loops[f"relay-{name}"] = relay.run
+        loops[f"relay-{name}"] = relay
     return loops
 
 
@@ -310,7 +298,7 @@ def collector_loops(process: Process) -> dict[str, Loop]:
     """What brings the audit entries of each service with commands to where they are queried."""
     names = process.catalogue.with_role("api")
     database, view = connect(process.config), Catalogue.read().audit_view()
-    return {f"audit-{name}": Collector(process.store(name), database, view).run for name in names}
+    return {f"audit-{name}": Collector(process.store(name), database, view) for name in names}
 
 
 def projector_loops(process: Process) -> dict[str, Loop]:
@@ -321,7 +309,7 @@ def projector_loops(process: Process) -> dict[str, Loop]:
         projector.offsets(())  # makes what is missing, so that "ready" means that queries find their views
     except PyMongoError as error:
         log.warning("views are prepared when MongoDB answers", error=repr(error))
-    return {"projector": Consumer(process.config, projector, process.producer).run}
+    return {"projector": Consumer(process.config, projector, process.producer)}
 
 
 def saga_loops(process: Process) -> dict[str, Loop]:
@@ -329,7 +317,7 @@ def saga_loops(process: Process) -> dict[str, Loop]:
     loops: dict[str, Loop] = {}
     for name, saga in process.catalogue.sagas():
         runner = SagaRunner(saga, process.store(name), timeout=timeout)
-        loops[f"saga-{saga.name}"] = Consumer(process.config, runner, process.producer).run
+        loops[f"saga-{saga.name}"] = Consumer(process.config, runner, process.producer)
     return loops
 
 
@@ -347,17 +335,20 @@ def _on_signal(act: Callable[[], None]) -> threading.Event:
     return seen
 
 
-def _health_server(config: Config, threads: Sequence[threading.Thread]) -> ThreadingHTTPServer:
-    """/livez, /readyz and /metrics of a worker."""
+def _health_server(
+    config: Config, threads: Sequence[Serving], loops: Mapping[str, Loop], failures: Failures
+) -> ThreadingHTTPServer:
+    """/livez, /readyz and /metrics of a worker: it lives while its threads do, it is ready while all of them get on."""
 
     class Health(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            dead = [thread.name for thread in threads if not thread.is_alive()]
             if self.path == "/metrics":
                 self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
             elif self.path in ("/livez", "/readyz"):
-                body = json.dumps({"status": "failed" if dead else "ok", "dead": dead}).encode()
-                self._answer(503 if dead else 200, body, "application/json")
+                dead = problems_of({thread.name: thread for thread in threads})
+                problems = dead | (problems_of(loops) if self.path == "/readyz" and not dead else {})
+                body = {"status": "failed" if problems else "ok", "dead": list(dead), "problems": problems}
+                self._answer(503 if problems else 200, json.dumps(body).encode(), "application/json")
             else:
                 self._answer(404, b"{}", "application/json")
 
@@ -373,5 +364,5 @@ def _health_server(config: Config, threads: Sequence[threading.Thread]) -> Threa
 
     host, _, port = config.health_address.rpartition(":")
     server = ThreadingHTTPServer((host or "127.0.0.1", int(port)), Health)
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    Serving("health", server.serve_forever, failures.note).start()
     return server

@@ -17,6 +17,7 @@ from kafka.errors import KafkaError
 from chassis import metrics
 from chassis.commands import CommandSent
 from chassis.config import Config
+from chassis.health import Pulse
 from chassis.kafka import Incoming, PartitionReader, command_headers, event_headers
 from chassis.store import EventStore, Notification
 from contracts.declare import REGISTRY
@@ -60,6 +61,11 @@ class Relay:
         self._saved_at = clock()
         self._pending: list[Any] = []
         self._sent_up_to = self._published
+        self._pulse = Pulse(clock=clock)
+
+    def problem(self) -> str | None:
+        """Why nothing is published (`chassis.health`)."""
+        return self._pulse.problem()
 
     def step(self) -> int:
         """Publish the next batch; returns how many events it held.
@@ -113,17 +119,18 @@ class Relay:
             try:
                 found = self.step()
                 self.save()
+                lag = self._store.last_position() - self._published if found else 0
+                self._pulse.beat()
+                if not found:
+                    wait(LONGEST_PAUSE)
             except NotAccepted:
                 raise
             except Exception as error:  # Kafka or the store is away: nothing is lost, try again
+                self._pulse.fails(error)
                 log.warning("relay waits", service=self._store.name, error=repr(error))
                 stop.wait(0.5)
                 continue
-            metrics.of(metrics.OUTBOX_LAG, self._store.name).set(
-                self._store.last_position() - self._published if found else 0
-            )
-            if not found:
-                wait(LONGEST_PAUSE)
+            metrics.of(metrics.OUTBOX_LAG, self._store.name).set(lag)
         self.save(at_once=True)
 
     def check_not_behind(self, config: Config) -> None:

@@ -7,8 +7,9 @@ command can't harm its neighbours.
 """
 
 import threading
+import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -37,6 +38,7 @@ from chassis.audit.entries import (
     object_kind,
 )
 from chassis.domain import Aggregate, Context, aggregate_id
+from chassis.health import Pulse, Serving
 from chassis.service import Replica, Service
 from chassis.store import (
     CommandResult,
@@ -416,7 +418,10 @@ def unreadable(damage: Unreadable) -> Refused:
 
 
 class Writer:
-    """The single writer of one service.  `start()` runs it in a thread of its own (a greenlet under eventlet)."""
+    """The single writer of one service.  `start()` runs it in a thread of its own (a greenlet under eventlet).
+
+    The thread survives whatever a command, the store or the log does; should it end all the same, `failed` is told.
+    """
 
     def __init__(
         self,
@@ -425,6 +430,8 @@ class Writer:
         *,
         max_queue: int = 2_000,
         listener: Listener | None = None,
+        failed: Callable[[str], None] = lambda name: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.service = service
         self.store = store
@@ -439,7 +446,16 @@ class Writer:
         self._notes_wait = NOTES_WAIT_SECONDS
         self._wake = threading.Condition()
         self._stopping = False
-        self._thread: threading.Thread | None = None
+        self._failed = failed
+        self._thread: Serving | None = None
+        self._pulse = Pulse(clock=clock)
+        self._works = False
+
+    def problem(self) -> str | None:
+        """Why commands are not carried out (`chassis.health`)."""
+        if self._thread is not None and not self._stopping and (ended := self._thread.problem()):
+            return ended
+        return self._pulse.problem() if self._works or self._queue else None
 
     # -- callers
 
@@ -455,6 +471,8 @@ class Writer:
                 raise Refused("UNAVAILABLE", "The service is stopping; try again in a moment.")
             if len(self._queue) + len(requests) > max(self._max_queue, len(requests)):
                 raise Refused("OVERLOADED", "Too many commands are waiting; try again in a second.")
+            if not (self._queue or self._works):
+                self._pulse.beat()
             self._queue.extend(requests)
             self._wake.notify()
         metrics.of(metrics.QUEUE, self.service.name).set(len(self._queue))
@@ -477,7 +495,7 @@ class Writer:
     # -- the thread
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name=f"writer-{self.service.name}", daemon=True)
+        self._thread = Serving(f"writer-{self.service.name}", self._run, self._failed)
         self._thread.start()
 
     def stop(self) -> None:
@@ -499,7 +517,10 @@ class Writer:
                 if self._stopping and not (self._queue or self._notes):
                     return
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+                self._works = True
             self.execute(batch)
+            self._works = False
+            self._pulse.beat()
 
     # -- the work
 

@@ -16,6 +16,7 @@ from pymongo.errors import BulkWriteError
 
 from chassis import metrics
 from chassis.audit.chain import Record, entry_id
+from chassis.health import Pulse
 from chassis.projector import STATES, live_id, open_state
 from chassis.store import EventStore
 from chassis.views import View
@@ -83,6 +84,11 @@ class Collector:
         self._clock = clock
         self._beat_at = datetime.min.replace(tzinfo=UTC)
         self._collected: int | None = None
+        self._pulse = Pulse()
+
+    def problem(self) -> str | None:
+        """Why nothing is brought (`chassis.health`)."""
+        return self._pulse.problem()
 
     def step(self) -> int:
         """Bring the next records' entries; returns how many that were.  Raises PyMongoError, PersistenceError."""
@@ -122,7 +128,9 @@ class Collector:
                 found = self.step()
                 lag = self._store.last_audit() - (self._collected or 0) if found else 0
                 metrics.of(metrics.AUDIT_LAG, self._store.name).set(lag)
+                self._pulse.beat()
             except Exception as error:  # MongoDB or the store is away: nothing is lost, try again
+                self._pulse.fails(error)
                 log.warning("collector waits", service=self._store.name, error=repr(error))
                 self._collected = None
                 stop.wait(RETRY_SECONDS)

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from chassis.process import configure_logging
+from chassis.logs import configure_logging
 from deploy.devstack.stack import REPOSITORY_ROOT
 
 from . import faults

@@ -68,11 +68,11 @@ class Company:
         for name, writer in self.writers.items():
             inbox = Inbox(writer, CompanySettings(self.config.zone))
             if inbox.topics():
-                loops[f"inbox-{name}"] = Consumer(self.config, inbox, self.process.producer).run
+                loops[f"inbox-{name}"] = Consumer(self.config, inbox, self.process.producer)
         for name, loop in loops.items():
             if name not in self._running:
                 stop = threading.Event()
-                thread = threading.Thread(target=loop, args=(stop,), name=name, daemon=True)
+                thread = threading.Thread(target=loop.run, args=(stop,), name=name, daemon=True)
                 thread.start()
                 self._running[name] = stop, thread
 

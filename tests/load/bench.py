@@ -22,7 +22,8 @@ import psutil
 from tqdm import tqdm
 
 from chassis.config import Config
-from chassis.process import configure_logging, settle_memory
+from chassis.logs import configure_logging
+from chassis.process import settle_memory
 from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError
 from deploy.devstack.stack import REPOSITORY_ROOT

@@ -17,7 +17,8 @@ import msgspec
 from chassis.api import Api, HttpRequest, HttpResponse, Route, guarded, json_body
 from chassis.auth import TokenVerifier
 from chassis.config import Config
-from chassis.process import configure_logging, run_api
+from chassis.logs import configure_logging
+from chassis.process import run_api
 from contracts.declare import value
 from contracts.schemas import load
 
