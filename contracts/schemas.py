@@ -7,8 +7,9 @@ holds the two to the same result.
 
 import sys
 import threading
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import marshmallow
@@ -19,6 +20,9 @@ from contracts.errors import Refused
 from contracts.types import MAX_LINES, FlagField, IntegerField, TextField
 
 T = TypeVar("T")
+
+MAX_ERRORS = 20
+"""So many wrong fields are told of at once."""
 
 _encoder = msgspec.json.Encoder()
 _schema_lock = threading.Lock()
@@ -43,6 +47,29 @@ class StrictSchema(marshmallow.Schema):
     def on_bind_field(self, field_name: str, field_obj: marshmallow.fields.Field[Any]) -> None:
         if isinstance(field_obj, marshmallow.fields.List):
             field_obj.validators = [*field_obj.validators, marshmallow.validate.Length(max=MAX_LINES)]
+            field_obj._deserialize = partial(_deserialize_list, field_obj)  # type: ignore[assignment,method-assign]
+
+
+def _deserialize_list(field: marshmallow.fields.List[Any], value: Any, *_: Any, **kwargs: Any) -> tuple[Any, ...]:
+    """The items of a list, its length checked first.  Ends where there are more errors than are told anyway."""
+    if not isinstance(value, list | tuple):
+        raise field.make_error("invalid")
+    if len(value) > MAX_LINES:
+        raise marshmallow.ValidationError(f"Longer than maximum length {MAX_LINES}.")
+    items: list[Any] = []
+    errors: dict[int, Any] = {}
+    told = 0
+    for number, item in enumerate(value):
+        try:
+            items.append(field.inner.deserialize(item, **kwargs))
+        except marshmallow.ValidationError as error:
+            errors[number] = error.messages
+            told += sum(1 for _ in islice(_flatten("", error.messages), MAX_ERRORS))
+            if told >= MAX_ERRORS:
+                break
+    if errors:
+        raise marshmallow.ValidationError(errors, valid_data=items)
+    return tuple(items)
 
 
 @cache
@@ -60,26 +87,24 @@ def schema_of(cls: type) -> marshmallow.Schema:
 def load(cls: type[T], data: Any) -> T:
     """Validate `data` (decoded JSON) against the contract `cls` and return the typed object.
 
-    Raises Refused VALIDATION that names every field at fault.
+    Raises Refused VALIDATION that names the fields at fault, MAX_ERRORS of them at most.
     """
     if not isinstance(data, Mapping):
         raise Refused("VALIDATION", "The body must be a JSON object.", field="body")
     try:
         return cast(T, schema_of(cls).load(data))
     except marshmallow.ValidationError as error:
-        fields = dict(_flatten("", error.messages))
-        first = next(iter(sorted(fields)))
+        fields = dict(islice(_flatten("", error.messages), MAX_ERRORS))
+        first = min(fields)
         raise Refused("VALIDATION", f"{first}: {' '.join(fields[first])}", field=first, fields=fields) from error
 
 
-def _flatten(prefix: str, messages: Any) -> list[tuple[str, list[str]]]:
+def _flatten(prefix: str, messages: Any) -> Iterator[tuple[str, list[str]]]:
     if isinstance(messages, dict):
-        found = []
         for name, inner in messages.items():
-            path = prefix if name == "_schema" else f"{prefix}.{name}" if prefix else str(name)
-            found += _flatten(path, inner)
-        return found
-    return [(prefix, [str(message) for message in messages])]
+            yield from _flatten(prefix if name == "_schema" else f"{prefix}.{name}" if prefix else str(name), inner)
+    else:
+        yield prefix, [str(message) for message in messages]
 
 
 def encode(contract: Any) -> bytes:

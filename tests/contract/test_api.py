@@ -432,3 +432,18 @@ def test_a_key_that_stands_twice_is_named(edge: Edge, body: bytes, field: str) -
 )
 def test_a_text_that_looks_like_keys_is_a_text(edge: Edge, name: str) -> None:
     assert edge.call("POST /products", {**PRODUCT, "name": name})[0].status == 201
+
+
+def test_a_bulk_gives_others_their_turn_after_each_item(config: Config) -> None:
+    kit = InMemoryService(SERVICE)
+    kit.writer.start()
+    turns: list[float] = []
+    api = Api(config, {"inventory": kit.writer}, [], None, TokenVerifier(config), sleep=turns.append)
+    route = next(route for route in api.routes() if route.name == "BulkAddProduct")
+    body = json.dumps({"items": [{"command": {"lines": [0] * 50}}] * 500}).encode()
+    headers = {"authorization": f"Bearer {issue(config, WAREHOUSE)}"}
+    response = route.serve(HttpRequest(headers, {}, {}, lambda: body))
+    kit.writer.stop()
+    assert {result["status"] for result in json.loads(response.body)["results"]} == {400}
+    assert len(turns) >= 500
+    assert len(response.body) < 500_000
