@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +29,7 @@ from chassis.audit.entries import Kind, object_kind
 from chassis.auth import NOBODY, Principal, TokenVerifier
 from chassis.bodies import MAX_COMMAND_NODES, count_nodes, read_object
 from chassis.config import Config
-from chassis.consistency import HEADER, Token
+from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.directory import Directory
 from chassis.queries import FORMATS, Freshness, ViewReader
 from chassis.views import View
@@ -42,6 +43,7 @@ from contracts.schemas import load
 log = structlog.get_logger()
 
 ANSWER_SECONDS = 30.0
+SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.05  # seconds between two looks at what is waited for
 READS_LOG = "access"  # the service in whose log it is noted who read what
 MAX_BULK = 500
 RANDOM_UUIDS = (4, 7)
@@ -59,7 +61,7 @@ class HttpRequest:
     """A request as the edge sees it.  Header names are lower case; `body` reads the body (bounded) when called.
 
     `address` is the client's, told by a trusted proxy where there is one; "" where no connection stands behind it.
-    `target` is the path and query as they were sent.
+    `target` is the path and query as they were sent.  Within `outside()` the request takes up no room at the door.
     """
 
     headers: Mapping[str, str]
@@ -69,6 +71,7 @@ class HttpRequest:
     address: str = ""
     method: str = ""
     target: str = ""
+    outside: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,10 @@ class Api:
         self._clock = clock
         self._ready = ready
         self._sleep = sleep
+        self._logs = Logs(
+            {name: writer.store.last_position for name, writer in writers.items()}, config.topic_partitions
+        )
+        self._waiting_room = WaitingRoom()
         self._metrics_networks = networks(config.metrics_networks, "METRICS_NETWORKS")
 
     def routes(self) -> list[Route]:
@@ -240,17 +247,35 @@ class Api:
             traceparent=trace if _TRACEPARENT.match(trace) else "",
         )
 
-    def wait_for_replicas(self, writer: Writer, token: Token | None) -> None:
-        """Wait (bounded) until the service knows what the token promises.  Raises Refused UNAVAILABLE."""
+    def token(self, http: HttpRequest) -> Token | None:
+        """The consistency token that a request sends back.  Raises Refused VALIDATION for one that is made up."""
+        return self._logs.token(http.headers.get(HEADER.lower()))
+
+    def wait_for_replicas(self, writer: Writer, token: Token | None, caller: Principal, http: HttpRequest) -> None:
+        """Wait (bounded) until the service knows what the token promises, without taking up room at the door.
+
+        Raises Refused UNAVAILABLE, or what `WaitingRoom.seat` raises.
+        """
         if token is None:
             return
-        topics = writer.service.replica_topics()
-        wanted = token.about(topics)
-        deadline = time.monotonic() + 5.0
-        while not wanted.reached_by(lambda source: writer.store.position(f"position:{source}") or 0):
-            if time.monotonic() > deadline:
-                raise Refused("UNAVAILABLE", "The service has not heard of your earlier change yet; try again.")
-            self._sleep(0.005)
+        wanted = token.about(writer.service.replica_topics())
+
+        def there() -> bool:
+            return wanted.reached_by(lambda source: writer.store.position(f"position:{source}") or 0)
+
+        if there():
+            return
+        with http.outside(), self.seat(caller, token, http):
+            deadline, pause = time.monotonic() + 5.0, SHORTEST_WAIT
+            while not there():
+                if time.monotonic() > deadline:
+                    raise Refused("UNAVAILABLE", "The service has not heard of your earlier change yet; try again.")
+                self._sleep(pause)
+                pause = min(pause * 1.5, LONGEST_WAIT)
+
+    def seat(self, caller: Principal, token: Token | None, http: HttpRequest) -> AbstractContextManager[None]:
+        """Where a request may wait for what its token promises; it takes one of the caller's seats."""
+        return nullcontext() if token is None else self._waiting_room.seat(str(caller.user_id or http.address))
 
     def let_others(self) -> None:
         """Give other requests their turn in the midst of long work."""
@@ -339,8 +364,8 @@ class _Command:
                 raise Refused("VALIDATION", f"{name}: stands in the path already.", field=name)
         key = http.headers.get("idempotency-key")
         attempt.command = command = load_command(spec, {**body, **http.path}, principal, key)
-        token = Token.parse(http.headers.get(HEADER.lower()))
-        api.wait_for_replicas(self._writer, token)
+        token = api.token(http)
+        api.wait_for_replicas(self._writer, token, principal, http)
         answer, told = self._carry_out(command, principal, http, key, attempt)
         headers = {
             "ETag": f'"{answer.body["version"]}"',
@@ -395,8 +420,8 @@ class _Bulk:
         items = json_body(http).get("items")
         if not isinstance(items, list) or not 1 <= len(items) <= MAX_BULK:
             raise Refused("VALIDATION", f"items: must be a list of 1 to {MAX_BULK} commands.", field="items")
-        token = Token.parse(http.headers.get(HEADER.lower()))
-        api.wait_for_replicas(self._writer, token)
+        token = api.token(http)
+        api.wait_for_replicas(self._writer, token, principal, http)
         prepared = []
         for item in items:
             prepared.append(self._prepare(http, principal, item))
@@ -455,14 +480,16 @@ class _Query:
     def _list(self, http: HttpRequest, attempt: Attempt, format: str) -> HttpResponse:
         view = self._view
         principal = self._api.caller(http, view.permission, attempt)
-        token = Token.parse(http.headers.get(HEADER.lower()))
+        token = self._api.token(http)
         if format not in FORMATS:
             raise Refused("VALIDATION", f"format: must be one of {', '.join(FORMATS)}.", field="format")
         if format != "json":
-            content = self._reader.export(principal, http.query, token, format)
+            with self._api.seat(principal, token, http):
+                content = self._reader.export(principal, http.query, token, format)
             name = f'attachment; filename="{view.name}.{format}"'
             return HttpResponse(200, content, {"Content-Disposition": name}, TYPES[format])
-        page = self._reader.page(principal, http.query, token)
+        with self._api.seat(principal, token, http):
+            page = self._reader.page(principal, http.query, token)
         body: dict[str, Any] = {"items": page.items, "next": page.next}
         if page.total is not None:
             body["total"] = page.total
@@ -478,11 +505,12 @@ class _Query:
 
     def _one(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
         principal = self._api.caller(http, self._view.permission, attempt)
-        token = Token.parse(http.headers.get(HEADER.lower()))
+        token = self._api.token(http)
         if http.query:
             name = min(http.query)
             raise Refused("VALIDATION", f"{name}: this query takes no parameters.", field=name)
-        row, freshness = self._reader.one(principal, next(iter(http.path.values())), token)
+        with self._api.seat(principal, token, http):
+            row, freshness = self._reader.one(principal, next(iter(http.path.values())), token)
         if self._view.collected:
             row = self._api.with_history(row)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}

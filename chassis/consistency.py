@@ -6,11 +6,15 @@ back waits until its view, or its service's replicas, have got there.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from chassis.kafka import partition_of
 from chassis.writer import Answer
+from contracts.declare import REGISTRY
 from contracts.errors import Refused
 
 HEADER = "Salestream-Consistency"
@@ -59,3 +63,76 @@ class Token:
 
     def __str__(self) -> str:
         return ",".join(f"{source}={position}" for source, position in sorted(self.positions.items()))
+
+
+class Logs:
+    """The logs that tokens speak of, as far as this process knows them: a token can't promise what is not there.
+
+    `lengths` tells the newest position of the logs that are hosted here, by service.  It is asked only for a position
+    beyond what it told last, and a command is answered after its commit: so a token that we gave is never refused.
+    Of the other services' logs the partitions are known, and no length.
+    """
+
+    def __init__(self, lengths: Mapping[str, Callable[[], int]], partitions: int) -> None:
+        self._lengths = lengths
+        self._partitions = partitions
+        self._seen: dict[str, int] = {}
+        self._topics = {spec.topic for spec in REGISTRY.events.values()}
+
+    def token(self, text: str | None) -> Token | None:
+        """The token in a header.  Raises Refused VALIDATION for one that nobody can have been given."""
+        token = Token.parse(text)
+        for source, position in token.positions.items() if token else ():
+            topic, _, partition = source.partition(":")
+            if topic not in self._topics or int(partition) >= self._partitions:
+                raise self._made_up(source)
+            if position > self._length(topic.removesuffix(".events"), position):
+                raise self._made_up(f"{source}={position}")
+        return token
+
+    def _length(self, service: str, wanted: int) -> int:
+        length_of = self._lengths.get(service)
+        if length_of is None:
+            return wanted
+        if wanted > self._seen.get(service, 0):
+            self._seen[service] = length_of()
+        return self._seen[service]
+
+    @staticmethod
+    def _made_up(what: str) -> Refused:
+        text = f"{HEADER}: {what} has not happened; send back what an answer carried, or nothing."
+        return Refused("VALIDATION", text, field=HEADER)
+
+
+MOST_OF_ONE = 100
+MOST_OF_ALL = 500
+
+
+class WaitingRoom:
+    """Where requests wait until what their token promises has arrived: so many of one caller, so many of all.
+
+    Each of them holds a worker of the process meanwhile, of which it has more than there are seats.
+    """
+
+    def __init__(self, most_of_one: int = MOST_OF_ONE, most_of_all: int = MOST_OF_ALL) -> None:
+        self._most_of_one, self._most_of_all = most_of_one, most_of_all
+        self._inside: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def seat(self, caller: str) -> Iterator[None]:
+        """Wait inside the block.  Raises Refused RATE_LIMITED or OVERLOADED when there is no room."""
+        with self._lock:
+            if self._inside[caller] >= self._most_of_one:
+                text = f"{self._most_of_one} of your requests wait for earlier changes already; try again in a second."
+                raise Refused("RATE_LIMITED", text, state="waiting")
+            if self._inside.total() >= self._most_of_all:
+                raise Refused("OVERLOADED", "Too many requests wait for earlier changes; try again in a second.")
+            self._inside[caller] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside[caller] -= 1
+                if not self._inside[caller]:
+                    del self._inside[caller]

@@ -27,7 +27,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request as WerkzeugRequest
 
 from chassis.addresses import Proxies, networks
-from chassis.api import HttpRequest, HttpResponse, Route, problem, unknown_route
+from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route, problem, unknown_route
 from chassis.config import Config
 from chassis.consumer import Consumer, Handler, Progress
 from chassis.health import Watched
@@ -173,6 +173,9 @@ class RouteEntrypoint(HttpRequestHandler):  # type: ignore[misc]
         super().__init__(route.method, _werkzeug_path(route.path), **kwargs)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
+        """How the process is watched does not depend on whether a worker is free."""
+        if self.route.name in OPERATIONS:
+            return self.route.serve(request)
         done = Event()
         self.container.spawn_worker(self, (request,), {}, handle_result=partial(self.handle_result, done))
         response: HttpResponse = done.wait()
@@ -209,7 +212,8 @@ def _from_werkzeug(request: WerkzeugRequest, path: Mapping[str, str], edge: Edge
     query = {name: request.args.getlist(name) for name in request.args} if query_string else {}
     target = f"{environ['RAW_PATH_INFO']}?{query_string}" if query_string else environ["RAW_PATH_INFO"]
     address = edge.proxies.client_of(environ["REMOTE_ADDR"], environ.get("HTTP_X_FORWARDED_FOR", ""))
-    return HttpRequest(headers, path, query, body, address, environ["REQUEST_METHOD"], target)
+    method, outside = environ["REQUEST_METHOD"], environ["salestream.outside"]
+    return HttpRequest(headers, path, query, body, address, method, target, outside)
 
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID, uuid4
 
-from contracts.declare import command, event, value
+from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import PASSWORD, PUBLIC, SELF, DataScope
 from contracts.types import Email, Flag, Name, Phone, RoleCode, Secret, Text, Whole
@@ -102,11 +102,11 @@ class EditUser:
     """Change a user's data, department or superior; a field left out keeps its value (SEC-14)."""
 
     user_id: UUID
-    name: Name | None = None
-    email: Email | None = None
-    phone: Phone | None = None
-    department_id: UUID | None = None
-    superior_id: UUID | None = None
+    name: Name = KEPT
+    email: Email | None = KEPT
+    phone: Phone | None = KEPT
+    department_id: UUID | None = KEPT
+    superior_id: UUID | None = KEPT
 
 
 @command("PATCH /users/{user_id}/personal-data", permission=SELF, bulk=False)
@@ -117,9 +117,9 @@ class EditPersonalData:
     """
 
     user_id: UUID
-    name: Name | None = None
-    email: Email | None = None
-    phone: Phone | None = None
+    name: Name = KEPT
+    email: Email | None = KEPT
+    phone: Phone | None = KEPT
     password: Secret | None = field(default=None, repr=False)
 
 

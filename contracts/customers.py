@@ -4,7 +4,7 @@ from dataclasses import field
 from typing import Literal
 from uuid import UUID
 
-from contracts.declare import command, event, value
+from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.types import Flag, Name, Note, Phone, Text, Whole
@@ -68,19 +68,19 @@ class EditCustomer:
     """Change a customer; a field left out keeps its value (CUS-03)."""
 
     customer_id: UUID
-    name: Text | None = None
-    mobile: Phone | None = None
-    industry: Text | None = None
-    company: Text | None = None
-    contact_person: Text | None = None
-    address: Text | None = None
-    region: Text | None = None
-    importance: Text | None = None
-    customer_type: Text | None = None
-    need: Note | None = None
-    category: Text | None = None
-    source: Text | None = None
-    tags: tuple[Name, ...] | None = None
+    name: Text | None = KEPT
+    mobile: Phone | None = KEPT
+    industry: Text | None = KEPT
+    company: Text | None = KEPT
+    contact_person: Text | None = KEPT
+    address: Text | None = KEPT
+    region: Text | None = KEPT
+    importance: Text | None = KEPT
+    customer_type: Text | None = KEPT
+    need: Note | None = KEPT
+    category: Text | None = KEPT
+    source: Text | None = KEPT
+    tags: tuple[Name, ...] | None = KEPT
 
 
 @command("PUT /customers/{customer_id}/membership", permission="customers.edit")

@@ -13,13 +13,23 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform
+
+from msgspec import UNSET
 
 T = TypeVar("T")
 
 EVENT_TYPE = re.compile(r"^salestream\.(?P<service>[a-z]+)\.(?P<name>[a-z-]+)\.v(?P<major>\d+)$")
 ROUTE = re.compile(r"^(?P<method>POST|PUT|PATCH|DELETE) (?P<path>/[a-z0-9/{}_-]*)$")
+
+
+KEPT: Any = UNSET
+"""The default of the fields of a change (PATCH): what is left out keeps its value.
+
+Left out, null and empty are three things: null takes an optional value away (the field's type says `| None`), and is
+refused where there must be one.  KEPT is never written into JSON.
+"""
 
 
 class ContractError(Exception):
@@ -178,6 +188,21 @@ def command(
         return made
 
     return declare
+
+
+def changes(command: Any, of: type) -> dict[str, Any]:
+    """The fields of a record's values (the class `of`) that a change names, with what they become.
+
+    null becomes what the field is when there is nothing: its default, or None when it has none.
+    """
+    found: dict[str, Any] = {}
+    for known in fields(of):
+        value = getattr(command, known.name, KEPT)
+        if value is None:
+            found[known.name] = None if known.default is MISSING else known.default
+        elif value is not KEPT:
+            found[known.name] = value
+    return found
 
 
 def _summary(cls: type[Any]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import field
 from typing import Literal
 from uuid import UUID
 
-from contracts.declare import command, event, value
+from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.types import Change, Money, Name, Note, Quantity, Reason, Text, Whole
@@ -86,16 +86,16 @@ class EditProduct:
     """Change a product; a field left out keeps its value (INV-07)."""
 
     product_id: UUID
-    name: Name | None = None
-    model: Name | None = None
-    brand: Name | None = None
-    prices: Prices | None = None
-    category: Text | None = None
-    description: Note | None = None
-    specification: Note | None = None
-    traits: tuple[Trait, ...] | None = None
-    accessories: tuple[Name, ...] | None = None
-    alert_quantity: Whole | None = None
+    name: Name = KEPT
+    model: Name = KEPT
+    brand: Name = KEPT
+    prices: Prices = KEPT
+    category: Text | None = KEPT
+    description: Note | None = KEPT
+    specification: Note | None = KEPT
+    traits: tuple[Trait, ...] | None = KEPT
+    accessories: tuple[Name, ...] | None = KEPT
+    alert_quantity: Whole = KEPT
 
 
 @command("DELETE /products/{product_id}", permission="products.edit")

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from contracts.declare import command, event, value
+from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.inventory import Shortage
 from contracts.people import SALESTREAM, Person
@@ -112,11 +112,11 @@ class ChangeOrder:
     """Change a draft or rejected order; a field left out keeps its value (ORD-08)."""
 
     order_id: UUID
-    customer_id: UUID | None = None
-    lines: tuple[LineRequest, ...] | None = None
-    order_date: Day | None = None
-    channel: Text | None = None
-    note: Note | None = None
+    customer_id: UUID = KEPT
+    lines: tuple[LineRequest, ...] = KEPT
+    order_date: Day = KEPT
+    channel: Text | None = KEPT
+    note: Note | None = KEPT
 
 
 @command("POST /orders/{order_id}/submit", permission="orders.edit")

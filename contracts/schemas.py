@@ -16,6 +16,7 @@ import marshmallow
 import marshmallow_dataclass
 import msgspec
 
+from contracts.declare import KEPT
 from contracts.errors import Refused
 from contracts.types import MAX_LINES, FlagField, IntegerField, TextField
 
@@ -45,6 +46,12 @@ class StrictSchema(marshmallow.Schema):
     }
 
     def on_bind_field(self, field_name: str, field_obj: marshmallow.fields.Field[Any]) -> None:
+        if field_obj.load_default is KEPT:
+            field_obj.load_default = field_obj.dump_default = marshmallow.missing
+            field_obj.error_messages = {
+                **field_obj.error_messages,
+                "null": "Can't be taken away; leave it out to keep it.",
+            }
         if isinstance(field_obj, marshmallow.fields.List):
             field_obj.validators = [*field_obj.validators, marshmallow.validate.Length(max=MAX_LINES)]
             field_obj._deserialize = partial(_deserialize_list, field_obj)  # type: ignore[assignment,method-assign]

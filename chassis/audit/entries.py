@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from contracts.declare import REGISTRY
+from contracts.declare import KEPT, REGISTRY
 from contracts.errors import Refused
 from contracts.schemas import encode
 from contracts.types import SecretField
@@ -104,6 +104,7 @@ def fields_of(command: Any, encoded: bytes | None = None) -> msgspec.Raw:
     secret = secret_fields(kind)
     if secret:
         known = {name: getattr(command, name) for name in command.__dataclass_fields__ if name not in secret}
+        known = {name: value for name, value in known.items() if value is not KEPT}
         body = msgspec.json.encode(known)
     else:
         body = encode(command) if encoded is None else encoded

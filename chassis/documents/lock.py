@@ -52,7 +52,8 @@ def check_compatible(previous_versions: Mapping[str, Sequence[FieldMap]], curren
     """Check every contract against all of its published versions (FULL_TRANSITIVE).
 
     Fields with a default may be added or removed, an enum may grow; all else breaks somebody.  Commands refuse
-    unknown fields, so no field of a command may be removed.  Raises BreakingChange naming every contract and field.
+    unknown fields, so no field of a command may be removed; one that could be null to say what leaving it out says
+    may cease to take null (ADR 0020).  Raises BreakingChange naming every contract and field.
     """
     problems: list[str] = []
     for name, versions in previous_versions.items():
@@ -89,7 +90,15 @@ def _breaks(old: FieldMap, new: FieldMap, prefix: str, *, removable: bool) -> It
         else:
             if old[name]["required"] != new[name]["required"]:
                 yield f"{where} {'lost' if new[name]['required'] else 'got'} its default"
-            yield from _shape_breaks(old[name], new[name], f"{prefix}{name}", removable=removable)
+            before = old[name]
+            if (
+                not removable
+                and before.get("nullable")
+                and before.get("default", ...) is None
+                and "default" not in new[name]
+            ):
+                before = {**before, "nullable": new[name].get("nullable", False)}
+            yield from _shape_breaks(before, new[name], f"{prefix}{name}", removable=removable)
 
 
 def _shape_breaks(old: dict[str, Any], new: dict[str, Any], path: str, *, removable: bool) -> Iterator[str]:

@@ -41,6 +41,7 @@ from contracts.access import (
     SignOut,
     UserState,
 )
+from contracts.declare import changes
 from contracts.errors import Refused
 from services.access import preparation as prepare
 from services.access.domain.roles import Department, Machine, Role, role_id
@@ -158,10 +159,11 @@ def register_user(command: RegisterUser, work: Work) -> Aggregate:
 
 def edit_user(command: EditUser, work: Work) -> User:
     user = _user(work, command.user_id)
-    if command.superior_id:
-        _user(work, command.superior_id, "superior_id")
-    if command.department_id:
-        work.get(Department, command.department_id, what="department", field="department_id")
+    given = changes(command, UserState)
+    if given.get("superior_id"):
+        _user(work, given["superior_id"], "superior_id")
+    if given.get("department_id"):
+        work.get(Department, given["department_id"], what="department", field="department_id")
     return _edit(user, command, work)
 
 

@@ -53,7 +53,7 @@ from services.access.domain.sessions import (
     wrong,
     wrong_challenge,
 )
-from services.access.domain.users import Factor, User, check_password, login_index_id
+from services.access.domain.users import CONTACTS, Factor, User, check_password, login_index_id
 from services.access.messages import Message, messenger
 from services.access.vault import Vault
 
@@ -401,8 +401,8 @@ def check_personal_data(command: EditPersonalData, around: Surroundings) -> Prep
     attempts_of(user.id, "", around).require_open(around.now)
     right = around.slowly(vault.matches, command.password, user.password_hash)
     state = user.state
-    changed = [("MAIL", state.email, command.email), ("SMS", state.phone, command.phone)]
-    old = tuple((how, was) for how, was, new in changed if was and new is not None and new != was)
+    changed = user.changed_contacts(command)
+    old = tuple((how, to) for how, name in CONTACTS.items() if name in changed and (to := getattr(state, name)))
     return Prepared(without, ContactChange(right, user.password_hash, old_contacts=old))
 
 

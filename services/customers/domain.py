@@ -18,6 +18,7 @@ from contracts.customers import (
     SetCustomerSettings,
     SetMembership,
 )
+from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
 
@@ -36,11 +37,6 @@ def mobile_index_id(mobile: str) -> UUID:
     if digits.startswith("+861") and len(digits) == 14:
         digits = digits.removeprefix("+86")
     return UniqueIndex.id_of("customer-mobile", digits)
-
-
-def _given(command: CreateCustomer | EditCustomer) -> dict[str, Any]:
-    values = {name: getattr(command, name) for name in CustomerData.__dataclass_fields__}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass
@@ -84,7 +80,7 @@ class Customer(Aggregate):
 
     def create(self, command: CreateCustomer, context: Context, settings: CustomerSettings) -> None:
         """Save the customer; whoever does owns it (CUS-01).  Raises Refused VALIDATION for a missing field."""
-        data = CustomerData(**_given(command))
+        data = CustomerData(**changes(command, CustomerData))
         settings.check({name: getattr(data, name) for name in FIELDS})
         self.record(CustomerCreated(customer_id=self.id, data=data, owner=context.user, by=context.user))
 
@@ -94,7 +90,7 @@ class Customer(Aggregate):
         A required field may not be blanked; one that was made required later and is still blank doesn't stand in the
         way of other changes.  Raises Refused VALIDATION.
         """
-        given = _given(command)
+        given = changes(command, CustomerData)
         settings.check(given)
         data = replace(self.data, **given)
         if data != self.data:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from uuid import UUID, uuid5
 
 from chassis.domain import Aggregate, Context, UniqueIndex, applies, internal_event
+from contracts.declare import KEPT, changes
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.ids import beside
 from contracts.inventory import (
@@ -97,10 +98,9 @@ class Product(Aggregate):
         Raises Refused NOT_FOUND for a deleted product, VALIDATION for mixed currencies.
         """
         self._must_exist()
-        given = {name: getattr(command, name) for name in Attributes.__dataclass_fields__}
-        attributes = replace(self.attributes, **{name: new for name, new in given.items() if new is not None})
-        prices = command.prices or self.prices
-        alert_quantity = self.alert_quantity if command.alert_quantity is None else command.alert_quantity
+        attributes = replace(self.attributes, **changes(command, Attributes))
+        prices = self.prices if command.prices is KEPT else command.prices
+        alert_quantity = self.alert_quantity if command.alert_quantity is KEPT else command.alert_quantity
         if prices is None or (attributes, prices, alert_quantity) == (
             self.attributes,
             self.prices,

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.domain import EVERYBODY, Aggregate, Context, Reach, aggregate_id, applies
+from contracts.declare import KEPT, changes
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.inventory import Prices
 from contracts.orders import (
@@ -405,23 +406,23 @@ class Order(Aggregate):
         """Change a draft; a rejected order becomes a draft again, even if no value changes (ORD-08)."""
         self._require_status(command)
         customer, lines, total = self.customer, self.lines, self.total
-        if command.customer_id is not None or command.lines is not None:
-            named = command.customer_id not in (None, self.customer.customer_id)
-            customer = known.customer(
-                command.customer_id or self.customer.customer_id, context.reach if named else EVERYBODY
-            )
-        if command.lines is not None:
+        if command.customer_id is not KEPT or command.lines is not KEPT:
+            id = self.customer.customer_id if command.customer_id is KEPT else command.customer_id
+            customer = known.customer(id, EVERYBODY if id == self.customer.customer_id else context.reach)
+        if command.lines is not KEPT:
             lines, total = priced(command.lines, customer, self.total.currency, known)
         fact = OrderChanged(
             order_id=self.id,
             customer=customer,
             lines=lines,
             total=total,
-            order_date=command.order_date or self.order_date,
-            channel=self.channel if command.channel is None else command.channel,
-            note=self.note if command.note is None else command.note,
+            order_date=self.order_date,
+            channel=self.channel,
+            note=self.note,
             by=context.user,
         )
+        given = changes(command, OrderChanged)
+        fact = replace(fact, **{name: given[name] for name in ("order_date", "channel", "note") if name in given})
         if self.status != "DRAFT" or self._values_of(fact) != self._values_of(self):
             self.record(fact)
 

@@ -7,11 +7,13 @@ import hashlib
 import hmac
 import io
 import json
+import select
 import socket
 import uuid
 from base64 import urlsafe_b64encode
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -545,7 +547,7 @@ def test_a_bulk_with_mixed_items_answers_each_by_itself(company: Company) -> Non
     [
         "garbage", "orders.events:0", "orders.events:0=x", "orders.events:0=-1", "orders.commands:0=1", ",", "=",
         "orders.events:0=1;inventory.events:0=1", "../orders.events:0=1", ",".join(["orders.events:0=1"] * 200),
-        "orders.events:0=" + "9" * 30,
+        "orders.events:0=" + "9" * 30, "orders.events:0=99999999999", "orders.events:9999=1", "nobodys.events:0=1",
     ],
 )  # fmt: skip
 def test_a_consistency_token_that_was_not_ours_is_refused(company: Company, token: str) -> None:
@@ -554,6 +556,32 @@ def test_a_consistency_token_that_was_not_ours_is_refused(company: Company, toke
             body = product() if method == "POST" else None
             problem = company.wang.assert_refused("VALIDATION", method, path, body, headers={HEADER: token})
             assert problem["field"] == HEADER
+
+
+def waits_for_ever(company: Company, service: str, topic: str) -> str:
+    """A token like a real one: a position there is, in partitions where nothing follows it."""
+    end = positions(company)[service]
+    return ",".join(f"{topic}:{partition}={end}" for partition in range(company.config.topic_partitions))
+
+
+def test_whoever_waits_leaves_room_for_everybody_else(company: Company) -> None:
+    """1,100 requests of one person wait for what does not come; health and others are answered meanwhile."""
+    add_product(company.wang)
+    token = waits_for_ever(company, "inventory", "inventory.events")
+    host, _, port = company.http.base_url.netloc.decode().partition(":")
+    head = f"GET /products HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {company.li.token}\r\n{HEADER}: {token}\r\n\r\n"
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(socket.create_connection((host, int(port)), timeout=30)) for _ in range(1_100)]
+        for connection in sockets:
+            connection.sendall(head.encode())
+        for path in ("/livez", "/readyz", "/metrics"):
+            assert company.http.get(path).status_code == 200
+        assert company.mei.send("GET", "/products", headers={HEADER: ""}).status_code == 200
+        waiting = len(sockets) - len(select.select(sockets, [], [], 0)[0])
+        assert waiting, "all had been answered before: the others had nothing to wait behind"
+        statuses = Counter(connection.recv(12)[-3:] for connection in sockets)
+    assert statuses.keys() <= {b"429", b"503", b"200"}
+    assert statuses[b"429"] >= 900
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from chassis.projector import STATES
 from chassis.writer import Answer, Request
 from contracts.approvals import Approve, Reject
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
-from contracts.declare import REGISTRY
+from contracts.declare import KEPT, REGISTRY
 from contracts.errors import Refused
 from contracts.inventory import AddProduct, AdjustStock, DeleteProduct, EditProduct, Prices, ReceiveStock
 from contracts.orders import (
@@ -246,7 +246,7 @@ class People:
         if status == "ON_HOLD":
             command = self.random.choice((RetryOrder(order_id=order), CancelOrder(order_id=order, reason="too long")))
         elif status in ("REJECTED", "DRAFT"):
-            lines = self.random.choice((None, self._lines()))
+            lines = self.random.choice((KEPT, self._lines()))
             self.do(ChangeOrder(order_id=order, lines=lines, note="again"), seller, version=version)
             command = SubmitOrder(order_id=order)
         else:

@@ -26,11 +26,13 @@ from contracts.access import (
     UserState,
     UserStatus,
 )
+from contracts.declare import changes
 from contracts.errors import Refused, invalid_state
 from contracts.people import Person
 
 REVIEW_DAYS = 90
 SHORTEST_PASSWORD = 8
+CONTACTS = {"MAIL": "email", "SMS": "phone"}  # how codes are sent, and to which of the user's contacts
 NOT_YET = UserState(login="", name="", status="NOT_ACTIVATED", revision=0)
 ADMINISTRATOR = "ADM"
 ADMINISTRATORS_ID = uuid5(NAMESPACE_URL, "salestream:access:administrators")
@@ -178,15 +180,22 @@ class User(Aggregate):
         self.require_there()
         if getattr(command, "superior_id", None) == self.id:
             raise Refused("VALIDATION", "superior_id: nobody leads themselves.", field="superior_id")
-        names = ("name", "email", "phone", "department_id", "superior_id")
-        given = {name: value for name in names if (value := getattr(command, name, None)) is not None}
+        given = changes(command, UserState)
+        way = CONTACTS.get(self.state.second_factor)
+        if way and given.get(way) == "":
+            text = f"{way}: the codes of the second verification go there; switch that off or to another way first."
+            raise Refused("VALIDATION", text, field=way)
         if any(getattr(self.state, name) != value for name, value in given.items()):
             self.record(UserEdited(user_id=self.id, user=self._changed(**given), by=context.user))
 
     def changes_contact(self, command: EditPersonalData) -> bool:
         """Whether codes would go somewhere else."""
-        given = {"email": command.email, "phone": command.phone}
-        return any(value is not None and value != getattr(self.state, name) for name, value in given.items())
+        return bool(self.changed_contacts(command))
+
+    def changed_contacts(self, command: EditPersonalData) -> list[str]:
+        """Those of email and phone that become another, or none."""
+        given = changes(command, UserState)
+        return [name for name in CONTACTS.values() if name in given and given[name] != getattr(self.state, name)]
 
     def delete(self, successor: "User", context: Context) -> None:
         """Sign-in ends at once, history stays, the successor takes over the records (SEC-14)."""
