@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from logging import getLogger
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import eventlet
 import structlog
 from eventlet import tpool, wsgi
 from eventlet.event import Event
-from eventlet.semaphore import Semaphore
 from nameko.extensions import Entrypoint
 from nameko.web.handlers import HttpRequestHandler
 from nameko.web.server import WebServer, WsgiApp
@@ -38,9 +37,6 @@ from chassis.security_headers import security_headers
 from contracts.errors import Refused
 
 log = structlog.get_logger()
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 SOCKET_SECONDS = 60
 WORKERS = 1_000
@@ -302,29 +298,6 @@ class _InWorkers:
 def in_native_thread(wait: Callable[[], None]) -> None:
     """Wait for a disk in a native thread, while other requests go on."""
     tpool.execute(wait)
-
-
-class SlowWork:
-    """Runs work that takes long (a password's hash) in native threads, so that other requests go on meanwhile.
-
-    As many at once as there are threads to win by; with `waiting` more in line the next is refused with OVERLOADED.
-    """
-
-    def __init__(self, at_once: int = 2, waiting: int = 100) -> None:
-        self._turn = Semaphore(at_once)
-        self._most = at_once + waiting
-        self._inside = 0
-
-    def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        if self._inside >= self._most:
-            raise Refused("OVERLOADED", "Too many people sign in at this moment; try again in a second.")
-        self._inside += 1
-        try:
-            with self._turn:
-                result: T = tpool.execute(function, *args, **kwargs)
-                return result
-        finally:
-            self._inside -= 1
 
 
 def later(work: Callable[[], None]) -> None:

@@ -104,12 +104,12 @@ def run_api(config: Config, only: Collection[str]) -> int:
 
     from chassis.http import (  # noqa: PLC0415 - needs eventlet's patching first
         WORKERS,
-        SlowWork,
         http_service,
         in_native_thread,
         inbox_service,
         later,
     )
+    from chassis.slow_work import SlowWork  # noqa: PLC0415 - as above
 
     process = Process(config, only, waits=in_native_thread)
     failures = Failures()

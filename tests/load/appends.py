@@ -23,7 +23,7 @@ from chassis.service import Service
 from chassis.store import EventStore, Transaction, open_store
 from chassis.writer import Request, Writer
 from contracts.declare import REGISTRY
-from deploy.devstack.stack import REPOSITORY_ROOT
+from deploy.devstack.server import REPOSITORY_ROOT
 from services.inventory.application import SERVICE as INVENTORY
 from services.inventory.domain import StockItem, stock_id
 from services.orders.application import SERVICE as ORDERS

@@ -26,7 +26,7 @@ from chassis.logs import configure_logging
 from chassis.process import settle_memory
 from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError
-from deploy.devstack.stack import REPOSITORY_ROOT
+from deploy.devstack.server import REPOSITORY_ROOT
 
 from . import appends, floors, gateway, http, invariants, journeys, rebuild, rights
 from .client import LoadError

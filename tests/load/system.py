@@ -19,8 +19,7 @@ import psutil
 from chassis.auth import issue
 from chassis.config import Config
 from chassis.demo_users import demo_user
-from deploy.devstack.server import HOST
-from deploy.devstack.stack import REPOSITORY_ROOT
+from deploy.devstack.server import HOST, REPOSITORY_ROOT
 from deploy.local.system import LocalSystem
 
 from .client import Caller, LoadError

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.devstack.stack import REPOSITORY_ROOT
+from deploy.devstack.server import REPOSITORY_ROOT
 
 FIGURES = (
     "appends_naive_per_s",

@@ -13,7 +13,7 @@ from component.support import until
 from pymongo.errors import PyMongoError
 
 from chassis.projector import STATES, connect
-from deploy.devstack.stack import REPOSITORY_ROOT
+from deploy.devstack.server import REPOSITORY_ROOT
 
 from ..check import await_rest
 from ..proxy import Point
