@@ -36,6 +36,7 @@ from chassis.views import View
 from chassis.writer import Answer, Request, Writer
 from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused
+from contracts.ids import canonical
 from contracts.menus import MENU
 from contracts.permissions import PASSWORD, PUBLIC, RIGHTS
 from contracts.schemas import load
@@ -196,6 +197,7 @@ class Api:
         """A request about to be served, for the audit log: action, kind of record, its id."""
         action, object_kind, object_id = (*about, "", "")[:3]
         origin = http.address, correlation_of(http)
+        object_id = object_id.encode(errors="replace").decode()  # half a character can't be written down
         return Attempt(writer, self._clock, kind, action, *origin, object_kind, object_id)
 
     def caller(self, request: HttpRequest, permission: str, attempt: Attempt | None = None) -> Principal:
@@ -350,7 +352,7 @@ class _Command:
         return self._around is not None
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
-        about, id = object_kind(self._spec.cls), http.path.get(self._spec.key, "")
+        about, id = object_kind(self._spec.cls), canonical(http.path.get(self._spec.key, ""))
         with self._api.attempt(self._writer, http, "COMMAND", self._spec.name, about, id) as attempt:
             return self._serve(http, attempt)
 
@@ -497,7 +499,7 @@ class _Query:
 
     def one(self, http: HttpRequest) -> HttpResponse:
         """Serve one row, named by the path."""
-        with self._attempt(http, "READ", next(iter(http.path.values()))) as attempt:
+        with self._attempt(http, "READ", key_of(http)) as attempt:
             response = self._one(http, attempt)
             if self._view.personal:
                 attempt.note()
@@ -510,11 +512,16 @@ class _Query:
             name = min(http.query)
             raise Refused("VALIDATION", f"{name}: this query takes no parameters.", field=name)
         with self._api.seat(principal, token, http):
-            row, freshness = self._reader.one(principal, next(iter(http.path.values())), token)
+            row, freshness = self._reader.one(principal, key_of(http), token)
         if self._view.collected:
             row = self._api.with_history(row)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers)
+
+
+def key_of(http: HttpRequest) -> str:
+    """The key of the one row that a path names."""
+    return canonical(next(iter(http.path.values())))
 
 
 def _fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str]) -> HttpResponse:

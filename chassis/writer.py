@@ -649,7 +649,7 @@ class Writer:
         fingerprint, answer = earlier
         if fingerprint != request.fingerprint():
             raise Refused(
-                "DUPLICATE",
+                "KEY_REUSED",
                 "This Idempotency-Key was used for another command: take a new key.",
                 field="Idempotency-Key",
             )

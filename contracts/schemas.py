@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from itertools import islice
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 import marshmallow
 import marshmallow_dataclass
@@ -18,7 +19,7 @@ import msgspec
 
 from contracts.declare import KEPT
 from contracts.errors import Refused
-from contracts.types import MAX_LINES, FlagField, IntegerField, TextField
+from contracts.types import MAX_LINES, FlagField, IdField, IntegerField, TextField
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ class StrictSchema(marshmallow.Schema):
         bool: FlagField,
         int: IntegerField,
         str: TextField,
+        UUID: IdField,
     }
 
     def on_bind_field(self, field_name: str, field_obj: marshmallow.fields.Field[Any]) -> None:

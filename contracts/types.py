@@ -7,10 +7,12 @@ import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
 
 from contracts.declare import value
+from contracts.ids import parse_id
 
 MAX_AMOUNT = Decimal("1000000000000")
 MAX_QUANTITY = 1_000_000_000
@@ -57,6 +59,18 @@ class ReasonField(NoteField):
     """A note that must say something."""
 
     shortest = 1
+
+
+class IdField(fields.UUID):
+    """The id of a record (UUID), in any letter case, with or without dashes and braces."""
+
+    def _validated(self, value: Any) -> UUID:
+        if not isinstance(value, str):
+            raise self.make_error("invalid_uuid")
+        try:
+            return parse_id(value)
+        except ValueError as error:
+            raise self.make_error("invalid_uuid") from error
 
 
 class CurrencyField(fields.String):

@@ -1,5 +1,6 @@
 """What the documents tell of queries, derived from views."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -38,9 +39,9 @@ def query_docs(view: View) -> list[QueryDoc]:
     summary = docstring(view.row)
     found: list[QueryDoc] = []
     if view.is_list:
-        found.append(
-            QueryDoc(view.path, view.name, "reports", summary, view.permission, row, list_parameters(view), export=True)
-        )
+        text = f"List {plural(view.what)}: pages, sorted and filtered, or all of them as a file. Each row: {summary}"
+        parameters = list_parameters(view)
+        found.append(QueryDoc(view.path, view.name, "reports", text, view.permission, row, parameters, export=True))
     path = f"{view.path}/{{{view.detail}}}" if view.detail else view.path
     if view.detail or not view.is_list:
         name = f"{view.name}_one" if view.detail else view.name
@@ -52,6 +53,13 @@ def query_docs(view: View) -> list[QueryDoc]:
         }
         found.append(QueryDoc(path, name, "reports", summary, view.permission, row, [parameter], is_list=False))
     return found
+
+
+def plural(what: str) -> str:
+    """customer -> customers, company -> companies."""
+    if what.endswith("s"):
+        return what
+    return f"{what[:-1]}ies" if re.search("[^aeiou]y$", what) else f"{what}s"
 
 
 ROW_TYPES: dict[Any, JsonSchema] = {

@@ -467,11 +467,11 @@ def test_a_repeat_with_its_key_gets_the_same_answer_and_stores_nothing(company: 
         again = company.wang.send("POST", "/products", body, key=key)
         assert (again.status_code, again.content) == (first.status_code, first.content)
         assert again.headers[HEADER].split(",") and again.headers["etag"] == first.headers["etag"]
-        other = company.wang.assert_refused("DUPLICATE", "POST", "/products", {**body, "opening_stock": 6}, key=key)
+        other = company.wang.assert_refused("KEY_REUSED", "POST", "/products", {**body, "opening_stock": 6}, key=key)
         assert (other["status"], other["field"]) == (409, "Idempotency-Key")
         id = first.json()["id"]
         wrong = company.wang.assert_refused(
-            "DUPLICATE", "POST", f"/products/{id}/receipts", {"quantity": 1, "reason": "x"}, key=key
+            "KEY_REUSED", "POST", f"/products/{id}/receipts", {"quantity": 1, "reason": "x"}, key=key
         )
         assert wrong["field"] == "Idempotency-Key"
 

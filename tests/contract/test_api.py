@@ -247,7 +247,7 @@ def test_the_same_key_with_another_body_is_a_duplicate(edge: Edge) -> None:
     edge.call("POST /products", PRODUCT, Idempotency_Key="k")
     facts = edge.kit.facts()
     response, body = edge.call("POST /products", {**PRODUCT, "model": "A1"}, Idempotency_Key="k")
-    assert (response.status, body["code"], body["field"]) == (409, "DUPLICATE", "Idempotency-Key")
+    assert (response.status, body["code"], body["field"]) == (409, "KEY_REUSED", "Idempotency-Key")
     assert edge.kit.facts() == facts
 
 

@@ -1,0 +1,202 @@
+"""What holds for every route: ids in any spelling are the same, and nothing absurd is an error of ours."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chassis.api import Api, HttpRequest, HttpResponse, Route
+from chassis.auth import TokenVerifier, issue
+from chassis.catalogue import Catalogue
+from chassis.config import Config
+from chassis.consistency import HEADER
+from chassis.documents import sample
+from chassis.queries import Freshness, ViewReader
+from chassis.testing import ADMIN, InMemoryService
+from contracts.declare import REGISTRY, CommandSpec
+from contracts.ids import canonical, parse_id
+from contracts.schemas import load
+
+CATALOGUE = Catalogue.read()
+COMMANDS = [spec for spec in REGISTRY.commands.values() if spec.is_public]
+ID = UUID("e2627c3c-c0c4-43f7-b780-4c37bd4ffa3d")
+SPELLINGS = (str(ID).upper(), f"{{{ID}}}", f"{{{str(ID).upper()}}}", ID.urn, ID.hex, ID.hex.upper(), f" {ID} ")
+
+
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_an_id_is_the_same_however_it_is_written(text: str) -> None:
+    assert parse_id(text) == ID
+    assert canonical(text) == str(ID)
+
+
+@pytest.mark.parametrize("text", ["", "SO-UITB-TXUT", f"{ID}0", f"{{{ID}", f"{ID}}}", "e2627c3c_c0c4_43f7", "ｅ" * 32])
+def test_what_is_no_id_is_left_as_it_is(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_id(text)
+    assert canonical(text) == text
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where the single values are in a body."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if inner is None:
+        yield path
+        return
+    for name, part in inner:
+        yield from leaves(part, (*path, name))
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """The value with another one at the end of the path."""
+    if not path:
+        return new
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = put(value[path[0]], path[1:], new)
+    return copy
+
+
+def at(value: Any, path: tuple[Any, ...]) -> Any:
+    for name in path:
+        value = value[name]
+    return value
+
+
+def is_id(value: Any) -> bool:
+    return isinstance(value, str) and canonical(value) == value and len(value) == 36
+
+
+@pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.name)
+def test_every_id_of_every_command_may_be_written_in_any_way(spec: CommandSpec) -> None:
+    good = sample(spec.cls)
+    for path in leaves(good):
+        if is_id(at(good, path)):
+            wanted = load(spec.cls, put(good, path, str(ID)))
+            for text in SPELLINGS:
+                assert load(spec.cls, put(good, path, text)) == wanted, f"{path}: {text}"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    home = {name: str(tmp_path / name) for name in ("token_key_dir", "mailbox_dir", "data_dir")}
+    return replace(Config(), **home, test_tokens=1)
+
+
+class Everything:
+    """All services and views behind an Api, asked by the administrator."""
+
+    def __init__(self, config: Config) -> None:
+        self.kits = {service.name: InMemoryService(service, config=config) for service in CATALOGUE.services()}
+        for kit in self.kits.values():
+            kit.writer.start()
+        writers = {name: kit.writer for name, kit in self.kits.items()}
+        nowhere: Any = object()
+        self.api = Api(config, writers, CATALOGUE.views(), nowhere, TokenVerifier(config))
+        self.routes = self.api.routes()
+        self._bearer = f"Bearer {issue(config, ADMIN)}"
+
+    def ask(
+        self,
+        route: Route,
+        path: Mapping[str, str],
+        body: bytes = b"",
+        headers: Mapping[str, str] = {},
+    ) -> HttpResponse:
+        sent = {"authorization": self._bearer, **headers}
+        return route.serve(HttpRequest(sent, path, {}, lambda: body, "203.0.113.7", route.method))
+
+    def stop(self) -> None:
+        for kit in self.kits.values():
+            kit.writer.stop()
+
+
+@pytest.fixture
+def everything(config: Config) -> Iterator[Everything]:
+    made = Everything(config)
+    yield made
+    made.stop()
+
+
+def test_every_query_of_one_row_takes_an_id_in_any_spelling(
+    everything: Everything, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def one(_reader: ViewReader, _principal: Any, key: str, *_: Any) -> tuple[dict[str, Any], Freshness]:
+        asked.append(key)
+        return {"service": "", "changes": []}, Freshness(None, {})
+
+    monkeypatch.setattr(ViewReader, "one", one)
+    routes = [route for route in everything.routes if route.method == "GET" and "{" in route.path]
+    for route in routes:
+        for text in SPELLINGS:
+            name = route.path.rpartition("{")[2].rstrip("}")
+            assert everything.ask(route, {name: text}).status == 200, route.path
+    assert set(asked) == {str(ID)}
+    assert len(asked) == len(routes) * len(SPELLINGS)
+
+
+ABSURD = (
+    "1e7000", "-1e7000", "1e-7000", "1e99999999999999999999", "1180591620717411303424", "-1180591620717411303424",
+    "0.0000000000000000000000000001", '"1e7000"', '"NaN"', '"0001-01-01T00:00:00+14:00"',
+    '"9999-12-31T23:59:59-14:00"', '"0001-01-01"', '"9999-12-31"', '"1900-01-01"', '"\\u0000"', '"\\ud800"',
+    '"a\\udc00"', '"\\uffff"', '"\\u202e"', '""', "null", "true", "[]", "{}", '"' + "9" * 5_000 + '"',
+)  # fmt: skip
+HERE = "\x01here\x01"
+
+
+@pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.name)
+def test_no_absurd_value_in_any_field_of_a_command_is_an_error_of_ours(
+    everything: Everything, spec: CommandSpec
+) -> None:
+    good = sample(spec.cls)
+    in_path = re.findall(r"{(\w+)}", str(spec.path))
+    route = next(route for route in everything.routes if route.name == spec.name)
+    path = {name: str(good[name]) for name in in_path}
+    body = {name: value for name, value in good.items() if name not in in_path}
+    for place in leaves(body):
+        frame = json.dumps(put(body, place, HERE))
+        for value in ABSURD:
+            answer = everything.ask(route, path, frame.replace(json.dumps(HERE), value).encode())
+            assert answer.status < 500, f"{place} {value[:40]}: {answer.body!r}"
+
+
+IN_PATH = ("\x00", "\ud800", "é" * 300, "9" * 5_000, "..", "%00", "{}", "'", "$where", "０" * 32, " ")
+
+
+def test_no_absurd_value_in_a_path_is_an_error_of_ours(everything: Everything) -> None:
+    for spec in COMMANDS:
+        route = next(route for route in everything.routes if route.name == spec.name)
+        body = sample(spec.cls)
+        names = re.findall(r"{(\w+)}", route.path)
+        content = json.dumps({name: value for name, value in body.items() if name not in names}).encode()
+        for name in names:
+            for text in IN_PATH:
+                answer = everything.ask(route, {**{other: str(body[other]) for other in names}, name: text}, content)
+                assert answer.status < 500, f"{route.path} {text[:20]!r}: {answer.body!r}"
+
+
+IN_HEADERS = {
+    "if-match": ('"99999999999999999999"', '"999999999999999999"', '"-1"', '"1e7000"', "\x00", "é", '"３"', '"0"'),
+    "idempotency-key": ("\x00", "é", " ", "", "k" * 5_000),
+    "x-correlation-id": ("\x00", "é", "c" * 5_000),
+    "traceparent": ("\x00", "00-" + "g" * 32, "t" * 5_000),
+    HEADER.lower(): ("orders.events:0=" + "9" * 18, "orders.events:9999=1", "\x00", "é", "=" * 5_000),
+    "content-type": ("\x00", "é", "application/json; charset=utf-16", "x" * 5_000),
+}
+
+
+@pytest.mark.parametrize("name", IN_HEADERS)
+def test_no_absurd_header_is_an_error_of_ours(everything: Everything, name: str) -> None:
+    for spec in COMMANDS:
+        route = next(route for route in everything.routes if route.name == spec.name)
+        body = sample(spec.cls)
+        in_path = re.findall(r"{(\w+)}", route.path)
+        content = json.dumps({key: value for key, value in body.items() if key not in in_path}).encode()
+        for text in IN_HEADERS[name]:
+            answer = everything.ask(route, {key: str(body[key]) for key in in_path}, content, {name: text})
+            assert answer.status < 500, f"{route.path} {text[:20]!r}: {answer.body!r}"
