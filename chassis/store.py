@@ -33,7 +33,14 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.popo import POPOProcessRecorder
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
-from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore, SQLiteProcessRecorder
+from eventsourcing.sqlite import (
+    SQLiteConnection,
+    SQLiteConnectionPool,
+    SQLiteCursor,
+    SQLiteDatastore,
+    SQLiteProcessRecorder,
+    SQLiteTransaction,
+)
 from eventsourcing.utils import Environment
 from psycopg.sql import SQL, Identifier
 from psycopg.types.numeric import Int8
@@ -260,15 +267,55 @@ def here(wait: Callable[[], None]) -> None:
     wait()
 
 
-class _Connection(SQLiteConnection):
-    """A connection that waits for the disk as `waits` does: under eventlet a commit would hold up all requests."""
+class _Writing(SQLiteTransaction):
+    """A transaction that writes: it takes the lock at its beginning.
 
-    def __init__(self, inner: sqlite3.Connection, max_age: float | None, waits: Waits) -> None:
+    One that begins by reading and then writes is refused at once ("database is locked") when another process has
+    written in between, whatever the lock timeout is: a commit of refusals alone begins like that.
+    """
+
+    def __enter__(self) -> SQLiteCursor:
+        connection = cast(_Connection, self.connection)
+        try:
+            connection.begin()
+        except sqlite3.OperationalError as error:
+            raise OperationalError(error) from error
+        return connection.cursor()
+
+
+class _Connection(SQLiteConnection):
+    """A connection that waits for locks and for the disk as `waits` does: under eventlet it would hold up everybody."""
+
+    def __init__(self, inner: sqlite3.Connection, max_age: float | None, waits: Waits, lock_timeout: int) -> None:
         super().__init__(inner, max_age)
         self._waits = waits
+        self._lock_milliseconds = lock_timeout * 1000
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
+        with _Writing(self, commit=commit) as cursor, cursor:
+            yield cursor
+
+    def begin(self) -> None:
+        """Take the write lock; where another process has it, wait elsewhere."""
+        try:
+            self._begin(0)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            self._waits(lambda: self._begin(self._lock_milliseconds))
+
+    def _begin(self, milliseconds: int) -> None:
+        self._sqlite_conn.execute(f"PRAGMA busy_timeout={milliseconds}")
+        self._sqlite_conn.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        self._waits(self._sqlite_conn.commit)
+        """Commit.  One that fails leaves no transaction open: the connection is used again."""
+        try:
+            self._waits(self._sqlite_conn.commit)
+        except sqlite3.Error:
+            self._sqlite_conn.rollback()
+            raise
 
 
 class _Pool(SQLiteConnectionPool):
@@ -276,11 +323,12 @@ class _Pool(SQLiteConnectionPool):
 
     def __init__(self, db_name: str, lock_timeout: int, waits: Waits) -> None:
         self._waits = waits
-        super().__init__(db_name=db_name, lock_timeout=lock_timeout)
+        self._lock_seconds = lock_timeout
+        super().__init__(db_name=db_name, lock_timeout=lock_timeout, pool_timeout=lock_timeout)
 
     def _create_connection(self) -> SQLiteConnection:
         made = super()._create_connection()
-        return _Connection(made._sqlite_conn, self.max_age, self._waits)
+        return _Connection(made._sqlite_conn, self.max_age, self._waits, self._lock_seconds)
 
 
 class SQLiteReads(SQLiteDatastore):

@@ -10,7 +10,8 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -529,6 +530,15 @@ class Writer:
 
         Never raises.
         """
+        try:
+            self._carry_out(requests)
+        except Exception as error:  # a mistake of ours: it may cost these commands, not the writer
+            log.exception("writer failed", service=self.service.name, commands=len(requests))
+            self._cache.clear()
+            for request in requests:
+                self._fail(request, error)
+
+    def _carry_out(self, requests: Sequence[Request]) -> None:
         metrics.of(metrics.BATCH, self.service.name).observe(len(requests))
         notes = self._take_notes()
         try:
@@ -546,11 +556,11 @@ class Writer:
             for request in requests:
                 self._fail(request, Refused("UNAVAILABLE", UNREACHABLE))
             return
-        for request in requests:
-            self._decide(batch, request)
-        if entries := [*notes, *batch.entries]:
-            batch.transaction.audit = NewRecord.of(entries)
         try:
+            for request in requests:
+                self._decide(batch, request)
+            if entries := [*notes, *batch.entries]:
+                batch.transaction.audit = NewRecord.of(entries)
             with metrics.of(metrics.COMMIT_SECONDS, self.service.name).time():
                 positions = self._commit(batch.transaction)
         except Exception as error:  # whatever the database says: one by one tells which command it was
@@ -585,17 +595,12 @@ class Writer:
             self._rows.clear()
         while self._stale_rows:
             self._rows.evict([self._stale_rows.popleft()])
-        if newest == self._seen:
-            return
-        few = newest - self._seen < OTHERS
-        others = self.store.notifications(self._seen, OTHERS, self._damaged) if few else None
-        if others is None:
-            self._cache.clear()
-        else:
+        while self._seen < newest:
+            others = self.store.notifications(self._seen, OTHERS, self._damaged)
             self._cache.evict(event.aggregate_id for event in others)
             if self._listener is not None:
                 self._listener.hear(others)
-        self._seen = newest
+            self._seen = others[-1].position if others else newest
 
     def _commit(self, transaction: Transaction) -> list[int]:
         if not (transaction.events or transaction.results or transaction.audit):
@@ -645,7 +650,9 @@ class Writer:
             result = batch.remembered.get(request.command_id)
             if result is None:
                 return False
-            earlier = (result.fingerprint, msgspec.json.decode(result.reply, type=Answer))
+            answer = msgspec.json.decode(result.reply, type=Answer)
+            where = (self.store.position_of(at.aggregate_id, at.version) or 0 for at in answer.last)
+            earlier = (result.fingerprint, msgspec.structs.replace(answer, positions=tuple(where)))
         fingerprint, answer = earlier
         if fingerprint != request.fingerprint():
             raise Refused(
@@ -657,9 +664,8 @@ class Writer:
         return True
 
     def _settle(self, batch: Batch, positions: list[int]) -> None:
-        if self._listener is not None:
-            for facts in batch.recorded.values():
-                self._listener.tell(facts)
+        """Tell what came of it.  All of it is stored: nothing from here on may keep anybody from the right answer."""
+        self._tell(batch, positions)
         for request, refusal in batch.refusals:
             self._fail(request, refusal)
         where = {
@@ -667,22 +673,28 @@ class Writer:
             for event, position in zip(batch.transaction.events, positions, strict=True)
         }
         for request, answer in batch.answers:
-            found = tuple(
-                where.get((at.aggregate_id, at.version)) or self.store.position_of(at.aggregate_id, at.version) or 0
-                for at in answer.last
-            )
+            found = answer.positions or tuple(where.get((at.aggregate_id, at.version), 0) for at in answer.last)
             metrics.of(metrics.COMMANDS, self.service.name, request.name, "ok").inc()
-            request.future.set_result(msgspec.structs.replace(answer, positions=found))
+            with suppress(InvalidStateError):  # it is told already
+                request.future.set_result(msgspec.structs.replace(answer, positions=found))
+
+    def _tell(self, batch: Batch, positions: list[int]) -> None:
+        """Tell the listener; one that fails is told again, out of the log, before the next commands."""
+        if self._listener is None:
+            return
+        try:
+            for facts in batch.recorded.values():
+                self._listener.tell(facts)
+        except Exception:
+            log.exception("listener failed", service=self.service.name)
+            self._seen = min([self._seen, *(position - 1 for position in positions if position)])
 
     def _after_failure(
         self, requests: Sequence[Request], batch: Batch, error: Exception, notes: Sequence[bytes]
     ) -> None:
         try:
             if isinstance(error, Conflict) and self._is_stored(batch):
-                events = batch.transaction.events
-                self._settle(
-                    batch, [self.store.position_of(e.originator_id, e.originator_version) or 0 for e in events]
-                )
+                self._settle(batch, self._positions_of(batch))
                 return
         except PersistenceError as unreachable:
             error = unreachable
@@ -719,10 +731,22 @@ class Writer:
         audit = batch.transaction.audit
         return audit is not None and self.store.has_audit(audit.digest)
 
+    def _positions_of(self, batch: Batch) -> list[int]:
+        """Where the events of a batch stand that is stored; 0 where the store does not say so now."""
+        try:
+            return [
+                self.store.position_of(event.originator_id, event.originator_version) or 0
+                for event in batch.transaction.events
+            ]
+        except Exception as error:
+            log.error("positions unknown", service=self.service.name, error=repr(error))
+            return [0] * len(batch.transaction.events)
+
     def _fail(self, request: Request, error: Exception) -> None:
         code = error.code if isinstance(error, Refused) else "INTERNAL"
         metrics.of(metrics.COMMANDS, self.service.name, request.name, code).inc()
-        request.future.set_exception(error)
+        with suppress(InvalidStateError):  # it is told already
+            request.future.set_exception(error)
 
     # -- replicas
 

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,9 +20,11 @@ import msgspec
 import pytest
 from eventsourcing.persistence import OperationalError
 
+from chassis.audit.chain import check_chain
 from chassis.auth import SYSTEM
 from chassis.config import Config, ConfigError
 from chassis.domain import Aggregate
+from chassis.health import STANDS_SECONDS
 from chassis.service import Work
 from chassis.store import (
     CommandResult,
@@ -38,7 +41,7 @@ from chassis.store import (
 )
 from chassis.testing import WAREHOUSE
 from chassis.writer import ATTEMPTS, Answer, Request, Writer
-from component.support import REPOSITORY_ROOT
+from component.support import REPOSITORY_ROOT, until
 from contracts.errors import Refused
 from contracts.inventory import (
     AddProduct,
@@ -613,6 +616,147 @@ def test_a_writer_gives_up_on_a_record_that_others_always_change_first(bench: Be
     assert refusal.value.code == "OVERLOADED"
     assert beaten.times == -ATTEMPTS
     assert store.last_position() == before
+
+
+def test_refusals_never_fail_on_what_another_process_writes(durable: Bench) -> None:
+    """A commit of refusals reads before it writes; another process saves positions and replica rows meanwhile."""
+    writer, other = Writer(SERVICE, durable.open()), durable.open()
+    product = UUID(do(writer, new_product(5)).body["id"])
+    done, written = threading.Event(), threading.Event()
+
+    def write() -> None:
+        for number in count(1):
+            other.set_position("relay", number)
+            other.commit(Transaction(rows=[ReplicaRow("names", "a", b"1")], positions={"offset:x": number}))
+            written.set()
+            if done.is_set():
+                return
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            assert written.wait(timeout=60)
+            outcomes: Counter[str] = Counter()
+            for _ in range(300):
+                asked = request(AdjustStock(product_id=product, change=-100, reason="too much"))
+                writer.execute([asked])
+                outcomes[outcome(asked.future)] += 1
+        finally:
+            done.set()
+        writing.result(timeout=60)
+    assert outcomes == {"INSUFFICIENT_STOCK": 300}
+    assert check_chain(durable.open()).entries == 301
+
+
+@dataclass
+class Breaks:
+    """A store of which one operation fails from a moment on, so many times."""
+
+    store: EventStore
+    operation: str
+    error: Exception
+    times: int = 1
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.store, name)
+        if name != self.operation or self.times <= 0:
+            return found
+
+        def fail(*_: Any) -> Any:
+            self.times -= 1
+            raise self.error
+
+        return fail
+
+
+FAILURES = (OperationalError("away"), OSError(28, "No space left on device"), MemoryError(), AssertionError("a bug"))
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "operation", ["newest", "results", "absent", "load", "position_of", "has_audit", "commit", "notifications"]
+)
+def test_a_writer_survives_whatever_its_store_does_and_leaves_nobody_waiting(operation: str, error: Exception) -> None:
+    store = EventStore("inventory", MemoryRecorder())
+    product = UUID(do(Writer(SERVICE, store), new_product(5), key="k1").body["id"])
+    breaks: Any = Breaks(store, operation, error, times=0)
+    writer = Writer(SERVICE, breaks)
+    writer.start()
+    try:
+        breaks.times = 1
+        sold = AdjustStock(product_id=product, change=-1, reason="sold")
+        batch = [request(sold, key="k2"), request(new_product()), request(sold)]
+        writer.submit_all(batch)
+        outcomes = [outcome(each.future).partition("(")[0] for each in batch]
+        assert set(outcomes) <= {"ok", "UNAVAILABLE", type(error).__name__}
+        breaks.times = 0
+        on_hand = [writer.submit(request(sold, key=key)).result(timeout=60).body["on_hand"] for key in ("k2", "k2")]
+        assert on_hand[0] == on_hand[1]
+        assert stock_of(store, product).on_hand == (3 if outcomes[2] == "ok" else 4)
+        assert writer.problem() is None
+    finally:
+        writer.stop()
+
+
+def test_a_command_that_is_stored_is_answered_as_done_whatever_fails_after_its_commit(bench: Bench) -> None:
+    """The reply of COMMIT is lost, then the store fails once more; and a listener fails."""
+
+    class Deaf:
+        told = heard = 0
+
+        def tell(self, facts: Iterable[Any]) -> None:
+            self.told += 1
+            raise RuntimeError("a bug")
+
+        def hear(self, events: Iterable[Notification]) -> None:
+            self.heard += len(list(events))
+
+    store, listener = bench.open(), Deaf()
+    product = UUID(do(Writer(SERVICE, store), new_product(5)).body["id"])
+    lossy: Any = Lossy(store, lambda: Conflict("these events are stored already"))
+    writer = Writer(SERVICE, Breaks(lossy, "position_of", OperationalError("away")), listener=listener)  # type: ignore[arg-type]
+    sold = AdjustStock(product_id=product, change=-1, reason="sold")
+    answer = do(writer, sold, key="k1")
+    assert (answer.body["on_hand"], stock_of(store, product).on_hand, listener.told) == (4, 4, 1)
+    again = do(writer, sold, key="k1")
+    assert again.body == answer.body
+    assert again.positions == (store.last_position(),)
+    do(writer, AdjustStock(product_id=product, change=-1, reason="sold"))
+    assert listener.heard > 0, "who could not be told hears of it out of the log"
+
+
+def test_a_writer_says_when_it_stands() -> None:
+    class Stuck(EventStore):
+        def absent(self, ids: Any) -> Any:
+            goes_on.wait(60)
+            return super().absent(ids)
+
+    goes_on, now = threading.Event(), [0.0]
+    writer = Writer(SERVICE, Stuck("inventory", MemoryRecorder()), clock=lambda: now[0])
+    writer.start()
+    now[0] += 1_000
+    assert writer.problem() is None, "it has nothing to do"
+    first = writer.submit(request(new_product()))
+    now[0] += STANDS_SECONDS + 1
+    assert writer.problem() == "no progress for 16 s: a step does not end"
+    goes_on.set()
+    first.result(timeout=60)
+    until(lambda: writer.problem() is None)
+    writer.stop()
+
+
+def test_a_writers_thread_that_ends_is_seen_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: list[str] = []
+    writer = Writer(SERVICE, EventStore("inventory", MemoryRecorder()), failed=failed.append)
+
+    def ends(_: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(writer, "execute", ends)
+    writer.start()
+    writer.submit(request(new_product()))
+    until(lambda: writer.problem() == "its thread has ended")
+    assert failed == ["writer-inventory"]
 
 
 def test_too_many_waiting_commands_are_refused_before_anything_is_stored(store: EventStore) -> None:
