@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
-from uuid import UUID
 
 from chassis.auth import Principal
 from chassis.config import Config
 from chassis.directory import Directory
-from chassis.domain import Aggregate
+from chassis.domain import Aggregate, RecordId
 from contracts.errors import Refused
 from contracts.people import Person
 
@@ -28,7 +27,7 @@ T = TypeVar("T")
 class Records(Protocol):
     """Where aggregates can be read as they are stored."""
 
-    def load(self, cls: type[A], aggregate_id: UUID) -> A | None: ...
+    def load(self, cls: type[A], id: RecordId) -> A | None: ...
 
 
 class Offload(Protocol):

@@ -19,6 +19,7 @@ Aggregates follow the event-sourcing library's protocol (id, version, pending ev
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -34,9 +35,39 @@ INTERNAL_EVENTS: dict[str, type] = {}
 _internal_names: dict[type, str] = {}
 
 
-def aggregate_id(key: UUID | str) -> UUID:
-    """The stream id of a key: the key itself, or for a named record (settings) a UUID made from its name."""
-    return key if isinstance(key, UUID) else uuid5(NAMESPACE_URL, f"salestream:named:{key}")
+@dataclass(frozen=True)
+class Named:
+    """A record that has a name instead of an id (settings, a role).  `kind` is the key field of its commands.
+
+    Names of one kind never meet those of another.  They once did: a record that stands under its `earlier` id, and is
+    of the right class, is still found there.
+    """
+
+    kind: str
+    name: str
+
+    @cached_property
+    def id(self) -> UUID:
+        """Under which its stream stands."""
+        return uuid5(NAMESPACE_URL, f"salestream:{self.kind}:named:{self.name}")
+
+    @cached_property
+    def earlier(self) -> UUID:
+        """Under which it stands if it was written before ids told kinds apart."""
+        return uuid5(NAMESPACE_URL, f"salestream:named:{self.name}")
+
+
+RecordId = UUID | Named
+
+
+def record_id(kind: str, key: UUID | str) -> RecordId:
+    """What names the record of a command: the value of its key field, of which `kind` is the name."""
+    return key if isinstance(key, UUID) else Named(kind, key)
+
+
+def stream_id(record: RecordId) -> UUID:
+    """The id of a record's stream, if it is a new one."""
+    return record.id if isinstance(record, Named) else record
 
 
 @dataclass(frozen=True)
@@ -205,10 +236,13 @@ __all__ = [
     "NOBODYS",
     "Aggregate",
     "Context",
+    "Named",
     "Reach",
+    "RecordId",
     "UniqueIndex",
-    "aggregate_id",
     "applies",
     "internal_event",
     "internal_name",
+    "record_id",
+    "stream_id",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
-from chassis.domain import Aggregate, Context, aggregate_id
+from chassis.domain import Aggregate, Context, RecordId, record_id
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ class Work(Protocol):
     def prepared(self) -> Any:
         """What was worked out before the command came to the writer (`chassis.around`); None when nothing was."""
 
-    def get(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
+    def get(self, cls: type[A], id: RecordId, *, what: str, field: str) -> A:
         """The aggregate; raises Refused NOT_FOUND ("There is no such <what>.", naming `field`)."""
 
-    def find(self, cls: type[A], id: UUID) -> A | None:
+    def find(self, cls: type[A], id: RecordId) -> A | None:
         """The aggregate, or None."""
 
     def new(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
         """A new aggregate; raises Refused DUPLICATE when the id is taken."""
 
-    def find_or_new(self, cls: type[A], id: UUID) -> A:
+    def find_or_new(self, cls: type[A], id: RecordId) -> A:
         """The aggregate, or an empty one (version 0)."""
 
     def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
@@ -74,7 +74,7 @@ def change(cls: type[A], act: Callable[[A, Any, Context], None], *, what: str | 
 
     def handler(command: Any, work: Work) -> A:
         key = REGISTRY.command_of(type(command)).key
-        aggregate = work.get(cls, aggregate_id(getattr(command, key)), what=what or cls.__name__.lower(), field=key)
+        aggregate = work.get(cls, record_id(key, getattr(command, key)), what=what or cls.__name__.lower(), field=key)
         act(aggregate, command, work.context)
         return aggregate
 
@@ -86,7 +86,7 @@ def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> Handler:
 
     def handler(command: Any, work: Work) -> A:
         key = REGISTRY.command_of(type(command)).key
-        aggregate = work.find_or_new(cls, aggregate_id(getattr(command, key)))
+        aggregate = work.find_or_new(cls, record_id(key, getattr(command, key)))
         act(aggregate, command, work.context)
         return aggregate
 

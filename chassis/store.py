@@ -47,7 +47,7 @@ from psycopg.types.numeric import Int8
 
 from chassis.audit.chain import START, NewRecord, Record
 from chassis.config import Config, ConfigError
-from chassis.domain import INTERNAL_EVENTS, Aggregate, internal_name
+from chassis.domain import INTERNAL_EVENTS, Aggregate, Named, RecordId, internal_name
 from chassis.doorbell import Doorbell, NoBell, PostgresBell, local_bell
 from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Refused
@@ -813,8 +813,13 @@ class EventStore:
             self.bell.ring()
         return positions
 
-    def load(self, cls: type[A], aggregate_id: UUID) -> A | None:
+    def load(self, cls: type[A], id: RecordId) -> A | None:
         """Read an aggregate from its newest usable snapshot and the events after it; None when there is no such one."""
+        if isinstance(id, Named):
+            return self._load(cls, id.id) or self._load(cls, id.earlier)
+        return self._load(cls, id)
+
+    def _load(self, cls: type[A], aggregate_id: UUID) -> A | None:
         aggregate: A | None = None
         if cls.snapshot_every:
             snapshot = self._more.snapshot(aggregate_id)

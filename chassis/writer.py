@@ -38,7 +38,7 @@ from chassis.audit.entries import (
     object_id,
     object_kind,
 )
-from chassis.domain import Aggregate, Context, aggregate_id
+from chassis.domain import Aggregate, Context, Named, RecordId, record_id, stream_id
 from chassis.health import Pulse, Serving
 from chassis.service import Replica, Service
 from chassis.store import (
@@ -259,7 +259,12 @@ class Batch:
         self.recorded: dict[UUID, list[Any]] = {}
         self.entries: list[bytes] = []  # of the audit log
 
-    def aggregate(self, cls: type[A], id: UUID) -> A | None:
+    def aggregate(self, cls: type[A], id: RecordId) -> A | None:
+        if isinstance(id, Named):
+            return self._aggregate(cls, id.id) or self._aggregate(cls, id.earlier)
+        return self._aggregate(cls, id)
+
+    def _aggregate(self, cls: type[A], id: UUID) -> A | None:
         cached = self.cache.get(id)
         if cached is None and not self.cache.is_absent(cls, id):
             cached = None if id in self.absent else self.store.load(cls, id)
@@ -285,9 +290,9 @@ class UnitOfWork:
     def __init__(self, batch: Batch, request: Request) -> None:
         self._batch = batch
         self._request = request
-        self._used: dict[UUID, Aggregate] = {}
+        self._used: dict[RecordId, Aggregate] = {}
         self._key = REGISTRY.command_of(type(request.command)).key
-        self._named = aggregate_id(getattr(request.command, self._key))
+        self._named = record_id(self._key, getattr(request.command, self._key))
         self._guarded = self._named if request.expected_version is not None else None
 
     @property
@@ -298,18 +303,18 @@ class UnitOfWork:
     def prepared(self) -> Any:
         return self._request.prepared
 
-    def find(self, cls: type[A], id: UUID) -> A | None:
+    def find(self, cls: type[A], id: RecordId) -> A | None:
         used = self._used.get(id)
         if isinstance(used, cls):
             return used
         aggregate = self._batch.aggregate(cls, id)
         if aggregate is not None:
             self._used[id] = aggregate
-            self._check_reach(aggregate)
-            self._check_version(aggregate)
+            self._check_reach(aggregate, id)
+            self._check_version(aggregate, id)
         return aggregate
 
-    def get(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
+    def get(self, cls: type[A], id: RecordId, *, what: str, field: str) -> A:
         aggregate = self.find(cls, id)
         if aggregate is None:
             raise not_found(what, field)
@@ -320,13 +325,13 @@ class UnitOfWork:
             raise Refused("DUPLICATE", f"A {what} with this id exists already.", field=field)
         return self._start(cls, id)
 
-    def find_or_new(self, cls: type[A], id: UUID) -> A:
+    def find_or_new(self, cls: type[A], id: RecordId) -> A:
         return self.find(cls, id) or self._start(cls, id)
 
-    def _start(self, cls: type[A], id: UUID) -> A:
-        aggregate = cls(id=id)
+    def _start(self, cls: type[A], id: RecordId) -> A:
+        aggregate = cls(id=stream_id(id))
         self._used[id] = aggregate
-        self._check_version(aggregate)
+        self._check_version(aggregate, id)
         return aggregate
 
     def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
@@ -335,15 +340,15 @@ class UnitOfWork:
     def has_any(self, replica: Replica[R], prefix: str) -> bool:
         return bool(self._batch.store.rows_with_prefix(replica.name, prefix, 1))
 
-    def _check_reach(self, aggregate: Aggregate) -> None:
+    def _check_reach(self, aggregate: Aggregate, id: RecordId) -> None:
         """The record a command names must be of somebody whom the caller's right reaches (SEC-18)."""
-        if aggregate.id != self._named or not (owners := aggregate.owners):
+        if id != self._named or not (owners := aggregate.owners):
             return
         if not any(map(self.context.reach.covers, owners)):
             raise Refused("FORBIDDEN", "Your rights do not reach the records of this owner.", field=self._key)
 
-    def _check_version(self, aggregate: Aggregate) -> None:
-        if aggregate.id != self._guarded:
+    def _check_version(self, aggregate: Aggregate, id: RecordId) -> None:
+        if id != self._guarded:
             return
         self._guarded = None
         expected = self._request.expected_version
@@ -785,5 +790,5 @@ def _new_ids(requests: Sequence[Request]) -> list[UUID]:
     for request in requests:
         spec = REGISTRY.command_of(type(request.command))
         if spec.creates:
-            found.append(aggregate_id(getattr(request.command, spec.key)))
+            found.append(stream_id(record_id(spec.key, getattr(request.command, spec.key))))
     return found

@@ -46,7 +46,7 @@ from contracts.errors import Refused
 from services.access import preparation as prepare
 from services.access.domain.roles import Department, Machine, Role, role_id
 from services.access.domain.sessions import (
-    SETTINGS_ID,
+    SETTINGS,
     AccessSettings,
     Attempts,
     Challenge,
@@ -76,7 +76,7 @@ def _user(work: Work, id: UUID | None, field: str = "user_id") -> User:
 
 
 def _settings(work: Work) -> AccessSettings:
-    return work.find_or_new(AccessSettings, SETTINGS_ID)
+    return work.find_or_new(AccessSettings, SETTINGS)
 
 
 def _attempts(work: Work, user_id: UUID | None, name: str = "") -> Attempts:

@@ -43,7 +43,7 @@ from services.access import vault
 from services.access.domain.roles import Machine
 from services.access.domain.sessions import (
     CODE_LIVES,
-    SETTINGS_ID,
+    SETTINGS,
     AccessSettings,
     Attempts,
     Session,
@@ -87,7 +87,7 @@ def require_own(user_id: UUID, around: Surroundings) -> User:
 
 
 def settings_of(around: Surroundings) -> AccessSettings:
-    return around.records.load(AccessSettings, SETTINGS_ID) or AccessSettings(id=SETTINGS_ID)
+    return around.records.load(AccessSettings, SETTINGS) or AccessSettings(id=SETTINGS.id)
 
 
 def attempts_of(user_id: UUID | None, name: str, around: Surroundings) -> Attempts:

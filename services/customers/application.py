@@ -3,11 +3,11 @@
 from chassis.domain import UniqueIndex
 from chassis.service import Service, Work, change, upsert
 from contracts.customers import CreateCustomer, EditCustomer, SetCustomerSettings, SetMembership
-from services.customers.domain import SETTINGS_ID, Customer, CustomerSettings, mobile_index_id
+from services.customers.domain import SETTINGS, Customer, CustomerSettings, mobile_index_id
 
 
 def _settings(work: Work) -> CustomerSettings:
-    return work.find_or_new(CustomerSettings, SETTINGS_ID)
+    return work.find_or_new(CustomerSettings, SETTINGS)
 
 
 def _claim_mobile(customer: Customer, work: Work) -> None:

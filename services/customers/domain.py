@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 from uuid import UUID
 
-from chassis.domain import Aggregate, Context, UniqueIndex, aggregate_id, applies
+from chassis.domain import Aggregate, Context, Named, UniqueIndex, applies
 from contracts.customers import (
     CreateCustomer,
     CustomerCreated,
@@ -22,7 +22,7 @@ from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
 
-SETTINGS_ID = aggregate_id("customers")
+SETTINGS = Named("settings_id", "customers")
 FIELDS: tuple[str, ...] = get_args(CustomerField)
 NOTHING_KNOWN = CustomerData()
 NO_MEMBER = Membership()

@@ -22,7 +22,7 @@ from contracts.customers import (
 )
 from contracts.people import Person
 from services.customers.application import SERVICE
-from services.customers.domain import SETTINGS_ID, Customer, CustomerSettings, mobile_index_id
+from services.customers.domain import SETTINGS, Customer, CustomerSettings, mobile_index_id
 
 NAMES = UUID("0d3b6f0e-3f0f-4a43-8a7e-4f6a0f2c9d55")
 LI, WU = uuid5(NAMES, "li"), uuid5(NAMES, "wu")
@@ -123,7 +123,7 @@ def test_CUS_02_the_same_settings_again_record_nothing() -> None:
     for _ in range(2):
         kit.do(SetCustomerSettings(required=("name",)))
     assert len(kit.new_facts()) == 1
-    found = kit.store.load(CustomerSettings, SETTINGS_ID)
+    found = kit.store.load(CustomerSettings, SETTINGS)
     assert found is not None and found.required == ("name",)
 
 

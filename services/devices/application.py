@@ -17,7 +17,7 @@ from contracts.devices import (
     SetDevicePolicy,
     SwitchWipe,
 )
-from services.devices.domain import POLICY_ID, Device, DevicePolicy, stranger
+from services.devices.domain import POLICY, Device, DevicePolicy, stranger
 
 # -- a phone's secret: 256 random bits, of which only the hash is stored
 
@@ -52,7 +52,7 @@ def check_secret(command: ContactFromDevice | AcknowledgeWipe, around: Surroundi
 
 def tell_orders(body: dict[str, Any], _: None, around: Surroundings) -> dict[str, Any]:
     """What the phone must do: keep to the policy, or wipe itself."""
-    policy = around.records.load(DevicePolicy, POLICY_ID) or DevicePolicy(id=POLICY_ID)
+    policy = around.records.load(DevicePolicy, POLICY) or DevicePolicy(id=POLICY.id)
     return {
         "id": body["id"],
         "version": body["version"],
@@ -74,7 +74,7 @@ def enrol_device(command: EnrolDevice, work: Work) -> Device:
 
 def contact_from_device(command: ContactFromDevice, work: Work) -> Device:
     device = work.get(Device, command.device_id, what="phone", field="device_id")
-    device.contact(command, work.find_or_new(DevicePolicy, POLICY_ID))
+    device.contact(command, work.find_or_new(DevicePolicy, POLICY))
     return device
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chassis.domain import Aggregate, Context, aggregate_id, applies, internal_event
+from chassis.domain import Aggregate, Context, Named, applies, internal_event
 from contracts.devices import (
     ActivateDevice,
     AppBreachReported,
@@ -27,7 +27,7 @@ from contracts.devices import (
 from contracts.errors import Refused, invalid_state
 from contracts.people import SALESTREAM, Person
 
-POLICY_ID = aggregate_id("devices")
+POLICY = Named("settings_id", "devices")
 LEAST_MEMORY_GB = 4
 LEAST_STORAGE_GB = 32
 CONFIRM_WITHIN = timedelta(minutes=5)

@@ -22,7 +22,7 @@ from contracts.orders import (
     SubmitOrder,
     WithdrawOrder,
 )
-from services.orders.domain import SALES_PROCESS_ID, Customer, Known, Order, Product, SalesProcess
+from services.orders.domain import SALES_PROCESS, Customer, Known, Order, Product, SalesProcess
 
 # -- what it knows of others
 
@@ -100,7 +100,7 @@ def change_order(command: ChangeOrder, work: Work) -> Order:
 
 def submit_order(command: SubmitOrder, work: Work) -> Order:
     order = work.get(Order, command.order_id, what="order", field="order_id")
-    process = work.find_or_new(SalesProcess, SALES_PROCESS_ID)
+    process = work.find_or_new(SalesProcess, SALES_PROCESS)
     order.submit(command, process, known(work), work.context)
     return order
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from chassis.domain import EVERYBODY, Aggregate, Context, Reach, aggregate_id, applies
+from chassis.domain import EVERYBODY, Aggregate, Context, Named, Reach, applies
 from contracts.declare import KEPT, changes
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.inventory import Prices
@@ -57,7 +57,7 @@ from contracts.orders import (
 from contracts.people import SALESTREAM, Person
 from contracts.types import MAX_AMOUNT, MAX_LINES, Money
 
-SALES_PROCESS_ID = aggregate_id("sales-process")
+SALES_PROCESS = Named("settings_id", "sales-process")
 
 # The status model (ORD-04): command -> status that allows it -> statuses it may lead to.  Whatever is missing here is
 # refused with INVALID_STATE, or, for what the saga commands, ignored.  `RetryOrder` is the one addition to ORD-04: a

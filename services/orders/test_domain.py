@@ -10,7 +10,6 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import pytest
 
 from chassis.auth import Principal
-from chassis.domain import aggregate_id
 from chassis.testing import ADMIN, FINANCE, SALES, SUPERVISOR, SYSTEM, InMemoryService, user
 from chassis.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet
@@ -57,7 +56,7 @@ from contracts.people import Person
 from contracts.schemas import load
 from contracts.types import MAX_LINES, Money
 from services.orders.application import SERVICE
-from services.orders.domain import MOVES
+from services.orders.domain import MOVES, SALES_PROCESS
 
 
 def named(text: str) -> UUID:
@@ -864,7 +863,7 @@ def test_ord_10_a_payment_sent_twice_counts_once(kit: InMemoryService) -> None:
 
 # -- APR-15: the sales-process settings -----------------------------------------------------------------------------
 
-SETTINGS = aggregate_id("sales-process")
+SETTINGS = SALES_PROCESS.id
 EUR = ExchangeRate(currency="EUR", rate=Decimal("7.80000000"))
 
 

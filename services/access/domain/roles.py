@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
-from chassis.domain import Aggregate, Context, aggregate_id, applies, internal_event
+from chassis.domain import Aggregate, Context, Named, applies, internal_event
 from contracts.access import (
     ROLE_EVENTS,
     AddDepartment,
@@ -30,8 +29,8 @@ NEVER_GIVEN = "SYSTEM"
 ALWAYS_HELD = ("ADM", "accounts")
 
 
-def role_id(role: str) -> UUID:
-    return aggregate_id(role)
+def role_id(role: str) -> Named:
+    return Named("role", role)
 
 
 def check_right(right: str) -> None:

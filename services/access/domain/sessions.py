@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from chassis.domain import Aggregate, Context, aggregate_id, applies, internal_event
+from chassis.domain import Aggregate, Context, Named, applies, internal_event
 from contracts.access import (
     AccessSettingsSet,
     ChallengePolicy,
@@ -20,7 +20,7 @@ from contracts.errors import Refused
 from contracts.people import Person
 from services.access.domain.users import User
 
-SETTINGS_ID = aggregate_id("access")
+SETTINGS = Named("settings_id", "access")
 MOST_FAILURES = 5
 LOCKED = timedelta(minutes=15)
 CODE_LIVES = timedelta(minutes=5)
@@ -98,7 +98,8 @@ class AccessSettings(Aggregate):
 
 def attempts_id(user_id: UUID | None, name: str) -> UUID:
     """Where the failures of a user are counted, or those of a name that belongs to nobody."""
-    return uuid5(NAMESPACE_URL, f"salestream:attempts:{user_id or name.strip().casefold()}")
+    whose = user_id or f"nobody:{name.strip().casefold()}"  # a name that looks like an id is not that user
+    return uuid5(NAMESPACE_URL, f"salestream:attempts:{whose}")
 
 
 @internal_event("access.attempts-forgotten")
