@@ -362,7 +362,7 @@ class UnitOfWork:
 
     def roll_back(self) -> None:
         """Forget what this command recorded: a half-changed aggregate leaves the cache and is read again."""
-        self._batch.cache.evict(id for id, aggregate in self._used.items() if aggregate.pending)
+        self._batch.cache.evict(used.id for used in self._used.values() if used.pending)
 
     def finish(self, aggregate: Aggregate) -> tuple[Answer, list[Change]]:
         """Add what the command recorded to the batch's transaction; returns the answer and what changed."""

@@ -19,7 +19,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from chassis.catalogue import Catalogue
-from chassis.domain import Aggregate, aggregate_id
+from chassis.domain import Aggregate
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService, documents
 from chassis.views import stored
 from contracts.access import AddDepartment, IssueUser
@@ -145,7 +145,7 @@ def value_in(part: Any, name: str) -> Any:
 
 def record_of(made: Filled) -> Aggregate:
     """The record, made anew of its events."""
-    facts = made.kit.stream(aggregate_id(made.id))
+    facts = made.kit.stream(made.id)
     kinds = [kind for kind in kinds_of(Aggregate) if all(type(fact) in kind.appliers for fact in facts)]
     record = kinds[0](made.id)
     for fact in facts:
