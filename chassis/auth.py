@@ -16,11 +16,13 @@ from typing import Any
 from uuid import UUID
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.config import Config, ConfigError
 from chassis.domain import EVERYBODY, NOBODYS, Context, Reach
+from chassis.private_files import make_key, private_folder, read_key
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, ROLES, DataScope, first_rights, first_scope
@@ -29,6 +31,7 @@ from contracts.types import FIRST_CURRENCY
 ALGORITHM = "EdDSA"
 ACCESS_SECONDS = 600
 LEEWAY_SECONDS = 5
+SHORTEST_PEM = 100
 REMEMBERED = 10_000
 
 
@@ -110,19 +113,37 @@ NOBODY = Principal(None, "Nobody", frozenset())
 def key_pair(folder: Path) -> tuple[Path, Path]:
     """The signing key pair of a development installation; made when it does not exist."""
     private, public = folder / "token.key", folder / "token.pub"
+    private_folder(folder)
     if not private.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        made = Ed25519PrivateKey.generate()
-        private.touch(mode=0o600)
-        private.write_bytes(
-            made.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+        make_key(private, _new_signing_key)
+        key = serialization.load_pem_private_key(private.read_bytes(), password=None)
         public.write_bytes(
-            made.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         )
     return private, public
+
+
+def _new_signing_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def signing_key(private: Path) -> bytes:
+    """The private key in PEM.  Raises ConfigError for one that can't be one, or that others can read."""
+    return read_key(private, shortest=SHORTEST_PEM)
+
+
+def public_keys(folder: Path) -> dict[str, bytes]:
+    """Every public key of a key folder by its `kid`.  Raises ConfigError for a file that holds none."""
+    found = {}
+    for path in sorted(folder.glob("*.pub")):
+        try:
+            serialization.load_pem_public_key(key := path.read_bytes())
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise ConfigError(f"{path} holds no public key: restore it, or take it away.") from error
+        found[key_id(key)] = key
+    return found
 
 
 def key_id(public_key: bytes) -> str:
@@ -156,7 +177,7 @@ def issue(config: Config, principal: Principal, *, seconds: int = ACCESS_SECONDS
             raise ConfigError(f"unknown roles {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}")
         claims |= {"roles": sorted(principal.roles)}
         claims |= {"superior": str(principal.superior_id)} if principal.superior_id else {}
-    return jwt.encode(claims, private.read_bytes(), algorithm=ALGORITHM, headers={"kid": key_id(public.read_bytes())})
+    return jwt.encode(claims, signing_key(private), algorithm=ALGORITHM, headers={"kid": key_id(public.read_bytes())})
 
 
 class TokenVerifier:
@@ -167,8 +188,7 @@ class TokenVerifier:
         _, public = key_pair(Path(config.token_key_dir))
         if not public.exists():
             raise ConfigError(f"{public} is missing: put the access service's public key there")
-        keys = [path.read_bytes() for path in sorted(public.parent.glob("*.pub"))]
-        self._keys = {key_id(key): key for key in keys}
+        self._keys = public_keys(public.parent)
         self._remembered: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
 
     def verify(self, authorization: str | None) -> Principal:

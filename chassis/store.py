@@ -49,6 +49,7 @@ from chassis.audit.chain import START, NewRecord, Record
 from chassis.config import Config, ConfigError
 from chassis.domain import INTERNAL_EVENTS, Aggregate, Named, RecordId, internal_name
 from chassis.doorbell import Doorbell, NoBell, PostgresBell, local_bell
+from chassis.private_files import private_file, private_folder, tighten
 from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Refused
 from contracts.schemas import decode, encode
@@ -962,9 +963,9 @@ def open_store(name: str, config: Config, waits: Waits = here) -> EventStore:
     if config.event_store == "memory":
         return EventStore(name, MemoryRecorder())
     if config.event_store == "sqlite":
-        folder = Path(config.data_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{name}.sqlite"
+        path = private_file(private_folder(Path(config.data_dir)) / f"{name}.sqlite")
+        for beside in ("-wal", "-shm"):  # new ones SQLite makes as private as the store
+            tighten(path.with_name(path.name + beside))
         sqlite = SQLiteRecorder(SQLiteReads(str(path), lock_timeout=30, waits=waits))
         sqlite.create_table()
         return EventStore(name, sqlite, local_bell(path))

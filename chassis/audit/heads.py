@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 
 from chassis.audit.chain import Chain
-from chassis.auth import ALGORITHM, key_id, key_pair
+from chassis.auth import ALGORITHM, key_id, key_pair, public_keys, signing_key
 from chassis.config import Config, ConfigError
 
 AUDIENCE = "salestream-audit-heads"  # no token: an api takes other audiences only
@@ -26,13 +26,13 @@ def sign_heads(config: Config, chains: Mapping[str, Chain], at: datetime) -> str
         "at": at.astimezone(UTC).isoformat(),
         "heads": {name: [chain.number, chain.hash.hex()] for name, chain in chains.items()},
     }
-    return jwt.encode(claims, private.read_bytes(), algorithm=ALGORITHM, headers={"kid": key_id(public.read_bytes())})
+    return jwt.encode(claims, signing_key(private), algorithm=ALGORITHM, headers={"kid": key_id(public.read_bytes())})
 
 
 def read_heads(config: Config, text: str) -> dict[str, dict[int, bytes]]:
     """The hashes by service and number in signed heads, one text a line.  Raises ConfigError for a bad signature."""
     _, public = key_pair(Path(config.token_key_dir))
-    keys = {key_id(key): key for key in (path.read_bytes() for path in sorted(public.parent.glob("*.pub")))}
+    keys = public_keys(public.parent)
     found: dict[str, dict[int, bytes]] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chassis.config import Config
+from chassis.private_files import private_folder
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Mailbox:
         self._folder = folder
 
     def send(self, message: Message) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         handle, name = tempfile.mkstemp(dir=self._folder, suffix=".part")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(asdict(message), file, ensure_ascii=False)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from chassis.config import Config
+from chassis.private_files import make_key, read_key
 
 KEY_BYTES = 32
 CODE_DIGITS = 6
@@ -92,11 +93,8 @@ class Vault:
 
 @cache
 def _vault(path: Path) -> Vault:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(KEY_BYTES))
-    return Vault(path.read_bytes())
+    make_key(path, lambda: secrets.token_bytes(KEY_BYTES))
+    return Vault(read_key(path, shortest=KEY_BYTES))
 
 
 def _derived(master: bytes, purpose: bytes) -> bytes:
