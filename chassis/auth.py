@@ -114,7 +114,7 @@ def key_pair(folder: Path) -> tuple[Path, Path]:
     """The signing key pair of a development installation; made when it does not exist."""
     private, public = folder / "token.key", folder / "token.pub"
     private_folder(folder)
-    if not private.exists():
+    if not public.exists():  # who has the public key alone only verifies
         make_key(private, _new_signing_key)
         key = serialization.load_pem_private_key(private.read_bytes(), password=None)
         public.write_bytes(

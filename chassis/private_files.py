@@ -1,7 +1,7 @@
 """Files and folders that are for our own user alone, whatever the umask says: stores, keys, messages with codes.
 
-A store that was made readable by others is tightened when it is opened.  A key that others can read or change is refused:
-somebody may have it already, so an operator must decide (docs/runbooks/signing-key.md).
+A store that was made readable by others is tightened when it is opened.  A key that others can read or change is
+refused: somebody may have it already, so an operator must decide (docs/runbooks/signing-key.md).
 """
 
 import os

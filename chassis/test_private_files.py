@@ -104,3 +104,12 @@ def test_a_folder_that_can_not_be_made_is_explained(config: Config, tmp_path: Pa
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="can't be made or kept private: Not a directory"):
         open_store("orders", replace(config, data_dir=str(tmp_path / "file" / "stores")))
+
+
+def test_who_has_the_public_key_alone_verifies_and_does_not_sign(config: Config) -> None:
+    use(config)
+    token = issue(replace(config, test_tokens=1), Principal(uuid4(), "li", frozenset({"SAL"})))
+    Path(config.token_key_dir, "token.key").unlink()
+    assert TokenVerifier(replace(config, test_tokens=1)).verify(f"Bearer {token}").name == "li"
+    with pytest.raises(ConfigError, match="token.key is missing"):
+        issue(config, Principal(uuid4(), "li", frozenset({"SAL"})))
