@@ -24,6 +24,7 @@ from chassis.process import run_api, run_worker, settle_memory
 from chassis.projector import connect
 from chassis.rebuild import Rebuild, view_states
 from chassis.store import existing_store
+from chassis.topics import Topics
 from chassis.verify.run import Bar, Verification
 
 WORKER_ROLES = {"worker": ("relay", "projector", "saga")}
@@ -82,8 +83,22 @@ def _mailbox(options: argparse.Namespace, config: Config) -> int:
 
 
 def _topics(options: argparse.Namespace, config: Config) -> int:
-    created = create_topics(config, Catalogue.read().groups())
-    print("\n".join(created) if created else "All topics exist.")
+    if options.action == "create":
+        created = create_topics(config, Catalogue.read().groups())
+        print("\n".join(created) if created else "All topics exist.")
+        return 0
+    topics = Topics(config)
+    if options.action == "check":
+        found = topics.check()
+        print("\n".join(found) if found else "Kafka holds what it has to hold.")
+        return 1 if found else 0
+    if not options.topic:
+        raise ConfigError(f"name a topic: salestream topics {options.action} TOPIC")
+    if options.action == "republish":
+        print(f"{topics.republish(options.topic, force=options.force)} record(s) published on {options.topic}")
+    else:
+        topics.reset(options.topic)
+        print(f"Whoever reads {options.topic} begins at its first record.")
     return 0
 
 
@@ -166,6 +181,8 @@ def _dead_letters(options: argparse.Namespace, config: Config) -> int:
         act = letters.replay if options.action == "replay" else letters.drop
         print(f"{act(sender, waiting)} record(s): {options.action}")
         if options.action == "replay":
+            if cut := [letter.number for letter in waiting if letter.cut]:
+                print(f"Not replayed, because cut when set aside: {', '.join(map(str, cut))}. Drop them.")
             print(f"What fails again, or has an earlier record waiting, will stand in: dlq list {options.group}")
     finally:
         sender.close()
@@ -174,4 +191,11 @@ def _dead_letters(options: argparse.Namespace, config: Config) -> int:
 
 def _describe(letter: DeadLetter, *, whole: bool) -> str:
     line = f"{letter.number}  {letter.type or '(unreadable)'}  key {letter.key}  from {letter.origin}: {letter.reason}"
-    return f"{line}\n{letter.value.decode('utf-8', 'replace')}" if whole else line
+    if letter.cut:
+        line += f"  (cut: the whole record is at {letter.origin})"
+    return f"{_printable(line)}\n{_printable(letter.value.decode('utf-8', 'replace'))}" if whole else _printable(line)
+
+
+def _printable(text: str) -> str:
+    """The text with all that could steer a terminal, or end a line, shown as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

@@ -1,10 +1,12 @@
 """What every consumer of Kafka does alike: read from stored positions, skip repeats, set poison aside, go on.
 
 A consumer (projector, saga, replicas, commands) supplies `process`, which stores what it derives together with the
-positions in one transaction.  Transient failures are retried in place with a growing pause, so nothing is skipped;
-permanent ones go to the dead-letter topic, and what follows on their key waits there too.
+positions in one transaction.  What is known to pass (`chassis.transient`) is retried in place with a growing pause, so
+nothing is skipped; whatever else fails is tried once more alone, then goes to the dead-letter topic, and what follows
+on its key waits there too.  Topics that lack what was not yet read stop it: see `TopicsDamaged`.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,14 +19,17 @@ from kafka import KafkaProducer
 
 from chassis import metrics
 from chassis.config import Config
-from chassis.deadletters import DROP, REASON, RESOLVES, Letters, Origin, origin_of, read_whole_topic, set_aside
+from chassis.deadletters import Letters, Origin, origin_of, read_whole_topic, set_aside
 from chassis.health import Pulse
-from chassis.kafka import Incoming, PartitionReader, PoisonRecord, dead_letter_topic
+from chassis.kafka import Incoming, PartitionReader, PoisonRecord, TopicsDamaged, dead_letter_topic
+from chassis.provenance import DROP, REASON, RESOLVES
 from chassis.store import EventStore, ReplicaRow
+from chassis.transient import is_transient
 
 log = structlog.get_logger()
 
 LAG_EVERY_SECONDS = 1.0
+CHECK_EVERY_SECONDS = 15.0
 WAITS = "an earlier record of this key is set aside"
 SKIPPED = "skipped"
 
@@ -52,9 +57,12 @@ class Handler(Protocol):
     def process(self, records: Sequence[Incoming]) -> None:
         """Store what these records mean, and the positions after them, in one transaction.
 
-        Raises PoisonRecord for a record that can never be processed (with one record at a time), Fenced, or any
-        other exception when it may work later.
+        Raises Fenced, what is known to pass (`chassis.transient`), or anything else when one of the records is at
+        fault: it is then called again with each of them alone.
         """
+
+    def forget(self) -> None:
+        """Something may have changed what is stored: read it again when `offsets` is asked for."""
 
     def idle(self) -> None:
         """A poll brought nothing: all there is has been processed."""
@@ -78,23 +86,34 @@ class Consumer:
         self._dead_topic = dead_letter_topic(handler.group)
         self._letters = Letters()
         self._reader: PartitionReader | None = None
-        self._lag_at = 0.0
+        self._stored: Mapping[str, int] = {}
+        self._lag_at = self._checked_at = -math.inf
+        self._damage: str | None = None
+        self._fails = False
         self._pulse = Pulse(clock=clock)
 
     def problem(self) -> str | None:
         """Why it stands (`chassis.health`)."""
-        return self._pulse.problem()
+        return self._damage or self._pulse.problem()
 
     def open(self) -> None:
-        """Connect and continue at the stored positions."""
+        """Connect and continue at the stored positions.  Raises TopicsDamaged."""
         handler = self._handler
+        handler.forget()
         reader = PartitionReader(self._config, handler.group, [*handler.topics(), self._dead_topic], handler.wanted())
-        offsets = handler.offsets(reader.sources)
-        self._letters = Letters()
-        for record in read_whole_topic(self._config, self._dead_topic):
-            self._letters.observe(record)
-        reader.seek(offsets)
+        try:
+            self._stored = handler.offsets(reader.sources)
+            reader.require_whole(self._stored)
+            self._letters = Letters()
+            for record in read_whole_topic(self._config, self._dead_topic):
+                self._letters.observe(record)
+            reader.seek(self._stored)
+        except Exception:
+            self._tell_lag(reader)
+            reader.close()
+            raise
         self._reader = reader
+        self._checked_at = self._clock()
 
     def step(self, timeout_ms: int = 100) -> int:
         """Process one poll's records; returns how many there were."""
@@ -105,10 +124,7 @@ class Consumer:
             metrics.of(metrics.CONSUMED, self._handler.group).inc(len(records))
         else:
             self._handler.idle()
-        if (now := self._clock()) - self._lag_at > LAG_EVERY_SECONDS:
-            self._lag_at = now
-            lag = self._reader.lag(self._handler.offsets(self._reader.sources))
-            metrics.of(metrics.CONSUMER_LAG, self._handler.group).set(lag)
+        self._look_around()
         return len(records)
 
     def run(self, stop: threading.Event) -> None:
@@ -117,18 +133,19 @@ class Consumer:
             try:
                 if self._reader is None:
                     self.open()
-                self.step()
-                self._pulse.beat()
+                found = self.step()
+                self._gets_on(found)
                 pause = 0.1
             except Fenced as other:
                 log.warning("consumer fenced", group=self._handler.group, by=str(other))
                 self.close()
-            except Exception as error:  # transient until proven otherwise: nothing was stored, so try again
-                self._pulse.fails(error)
+            except Exception as error:  # nothing was stored, so try again
+                self._stands(error)
                 log.warning("consumer waits", group=self._handler.group, error=repr(error), pause=pause)
+                self._tell_lag(self._reader)
+                self.close()
                 stop.wait(pause)
                 pause = min(pause * 2, 5.0)
-                self.close()
         self.close()
 
     def close(self) -> None:
@@ -136,21 +153,73 @@ class Consumer:
             self._reader.close()
             self._reader = None
 
+    # -- what others see of it
+
+    def _stands(self, error: Exception) -> None:
+        """A step failed and will be tried again."""
+        self._fails = True
+        self._pulse.fails(error)
+        self._damage = str(error) if isinstance(error, TopicsDamaged) else None
+        metrics.of(metrics.CONSUMER_STANDS, self._handler.group).set(1)
+
+    def _gets_on(self, records: int) -> None:
+        """A step is done.  After one that failed, a look that brought nothing is no progress while something waits."""
+        assert self._reader is not None, "open() first"
+        if self._fails and not records and self._reader.is_behind(self._reader.end_offsets()):
+            return
+        self._fails, self._damage = False, None
+        self._pulse.beat()
+        metrics.of(metrics.CONSUMER_STANDS, self._handler.group).set(0)
+
+    def _look_around(self) -> None:
+        """Now and then tell the lag, and make sure that the topics still hold what was not read.
+
+        Raises TopicsDamaged.
+        """
+        assert self._reader is not None, "open() first"
+        now = self._clock()
+        if now - self._lag_at > LAG_EVERY_SECONDS:
+            self._lag_at = now
+            self._stored = self._handler.offsets(self._reader.sources)
+            metrics.of(metrics.CONSUMER_LAG, self._handler.group).set(self._reader.lag())
+        if now - self._checked_at > CHECK_EVERY_SECONDS:
+            self._checked_at = now
+            self._reader.require_whole(self._stored)
+
+    def _tell_lag(self, reader: PartitionReader | None) -> None:
+        """Tell the lag although nothing gets on: what lies on Kafka beyond what is stored."""
+        if reader is None:
+            return
+        try:
+            ends = reader.end_offsets()
+        except Exception as error:  # Kafka is away: nobody knows how much there is
+            log.info("lag not known", group=self._handler.group, error=repr(error))
+            return
+        lag = sum(max(0, end - self._stored.get(source, 0)) for source, end in ends.items())
+        metrics.of(metrics.CONSUMER_LAG, self._handler.group).set(lag)
+
     # -- one poll
 
     def _process(self, records: Sequence[Incoming]) -> None:
         try:
             self._handler.process(self._judged(records))
-        except PoisonRecord:
+        except Exception as error:
+            _raise_if_it_may_pass(error)
             for record in records:
                 self._process_one(record)
 
     def _process_one(self, record: Incoming) -> None:
+        assert self._reader is not None, "open() first"
+        self._handler.offsets(self._reader.sources)  # a failure may have made it forget them
         [judged] = self._judged([record])
         try:
             self._handler.process([judged])
-        except PoisonRecord as poison:
-            self._handler.process([self._set_aside(record, str(poison))])
+        except Exception as error:
+            _raise_if_it_may_pass(error)
+            log.warning("record fails", group=self._handler.group, source=record.source, error=repr(error))
+            self._handler.offsets(self._reader.sources)
+            reason = str(error) if isinstance(error, PoisonRecord) else f"{type(error).__name__}: {error}"
+            self._handler.process([self._set_aside(record, reason)])
 
     def _judged(self, records: Sequence[Incoming]) -> Sequence[Incoming]:
         """The records with their fate: those that must wait are set aside, those that were given up are skipped."""
@@ -199,9 +268,15 @@ class Consumer:
         return replace(record, fate="waits")
 
 
+def _raise_if_it_may_pass(error: Exception) -> None:
+    """Raise again what is worth waiting for."""
+    if isinstance(error, Fenced) or is_transient(error):
+        raise error
+
+
 @dataclass(frozen=True)
 class Aside:
-    """A record set aside and not yet applied: its key, and the offset at which it first came."""
+    """A record set aside and not yet applied: its key ("" if nothing waits for it), and the offset at which it came."""
 
     key: str
     offset: int
@@ -211,8 +286,10 @@ class Progress:
     """How far a consumer has got in each source: the next offset, the newest position applied, and what it skipped.
 
     Positions are the producer's log positions: within one source they only grow, so one that is not above the
-    newest is a repeat (the relay publishes at least once).  `aside` are the records set aside and not applied, by
-    origin: a replay counts if and only if its origin is among them.  `dropped` were given up by an operator.
+    newest is a repeat (the relay publishes at least once).  `floors` are the positions applied before the newest: what
+    comes between the two proves that the newest was forged, since firsts come in the order of their positions (ADR
+    0007), and is applied all the same.  `aside` are the records set aside and not applied, by origin: a replay counts
+    if and only if its origin is among them.  `dropped` were given up by an operator.
     """
 
     def __init__(
@@ -221,15 +298,17 @@ class Progress:
         positions: Mapping[str, int],
         aside: Mapping[Origin, Aside] | None = None,
         dropped: Iterable[Origin] = (),
+        floors: Mapping[str, int] | None = None,
     ) -> None:
         self.offsets = dict(offsets)
         self.positions = dict(positions)
+        self.floors = dict(floors or {})
         self.aside = dict(aside or {})
         self.dropped = set(dropped)
 
     def branch(self) -> "Progress":
         """A copy to take records in; `self` stays as it is."""
-        return Progress(self.offsets, self.positions, self.aside, self.dropped)
+        return Progress(self.offsets, self.positions, self.aside, self.dropped, self.floors)
 
     def is_news(self, record: Incoming) -> bool:
         """Whether a record is neither a repeat nor a note about dead letters: it, or its replay, is to be applied."""
@@ -240,7 +319,18 @@ class Progress:
             return origin in self.aside
         if record.poison is not None:
             return origin not in self.aside and origin not in self.dropped
-        return origin not in self.aside and record.position > self.positions.get(record.source, 0)
+        return origin not in self.aside and self._comes_first(record)
+
+    def _comes_first(self, record: Incoming) -> bool:
+        newest = self.positions.get(record.source, 0)
+        return record.position > newest or self.floors.get(record.source, newest) < record.position < newest
+
+    def _applied(self, source: str, position: int) -> None:
+        newest = self.positions.get(source, 0)
+        if position > newest:
+            self.floors[source], self.positions[source] = newest, position
+        else:
+            self.floors[source] = max(position, self.floors.get(source, newest))
 
     def has_passed(self, origin: Origin) -> bool:
         """Whether the readable record of this origin was met, whatever became of it."""
@@ -250,7 +340,7 @@ class Progress:
         """Whether an earlier record of the same key is set aside."""
         origin = origin_of(record)
         own = self.aside.get(origin)
-        return any(
+        return record.key != "" and any(
             at.source == origin.source and waiting.key == record.key and (own is None or waiting.offset < own.offset)
             for at, waiting in self.aside.items()
         )
@@ -268,7 +358,7 @@ class Progress:
         if not news:
             return False
         if record.fate == "" and RESOLVES not in record.headers:
-            self.positions[record.source] = record.position
+            self._applied(record.source, record.position)
             return record.fact is not None
         return self._settle(record)
 
@@ -276,13 +366,13 @@ class Progress:
         """`is_news`, without asking for origins where nothing waits (almost always)."""
         if self.aside or record.fate or record.poison or _is_about_letters(record):
             return DROP in record.headers or self.is_news(record)
-        return record.position > self.positions.get(record.source, 0)
+        return self._comes_first(record)
 
     def _settle(self, record: Incoming) -> bool:
         """Take in a record that is set aside, given up, replayed or dropped."""
         origin = origin_of(record)
         if record.fate == "waits":
-            self.aside.setdefault(origin, Aside(record.key, record.offset))
+            self.aside.setdefault(origin, Aside("" if record.foreign else record.key, record.offset))
             return False
         known = self.aside.pop(origin, None)
         if DROP in record.headers and known is None:
@@ -292,7 +382,7 @@ class Progress:
             self.dropped.add(origin)
         if applies or origin.place.isdecimal():  # from here on its repeats are told by their position
             self.aside.pop(Origin(origin.source, str(record.position)), None)
-            self.positions[origin.source] = max(self.positions.get(origin.source, 0), record.position)
+            self._applied(origin.source, record.position)
         return applies and record.fact is not None
 
 
@@ -314,9 +404,14 @@ def stored_progress(store: EventStore, sources: Sequence[str]) -> Progress:
     """How far the consumer that keeps its progress in an event store has got."""
     offsets = {s: found for s in sources if (found := store.position(f"offset:{s}")) is not None}
     positions = {s: found for s in sources if (found := store.position(f"position:{s}")) is not None}
+    floors = {
+        s: found
+        for s, newest in positions.items()
+        if store.position(f"floored:{s}") == newest and (found := store.position(f"floor:{s}")) is not None
+    }
     rows = [msgspec.json.decode(body, type=_Skipped) for body in store.rows(SKIPPED)]
     aside = {Origin(row.source, row.place): Aside(row.key, row.offset) for row in rows if not row.dropped}
-    return Progress(offsets, positions, aside, [Origin(row.source, row.place) for row in rows if row.dropped])
+    return Progress(offsets, positions, aside, [Origin(row.source, row.place) for row in rows if row.dropped], floors)
 
 
 def newest_position(store: EventStore, topic: str, partitions: int) -> int:
@@ -347,6 +442,9 @@ class StoredProgress:
             self._name: self.revision + 1,
             **{f"offset:{s}": n for s, n in after.offsets.items() if n != self.progress.offsets.get(s)},
             **{f"position:{s}": n for s, n in after.positions.items() if n != self.progress.positions.get(s)},
+            **{f"floor:{s}": n for s, n in after.floors.items() if n != self.progress.floors.get(s)},
+            # An older version moves positions and knows no floors: they count only beside the position they came with.
+            **{f"floored:{s}": n for s, n in after.positions.items() if n != self.progress.positions.get(s)},
         }
 
     def skipped(self, after: Progress) -> list[ReplicaRow]:

@@ -8,21 +8,21 @@ applied it knows from its own progress (`chassis.consumer.Progress`), so that a 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from chassis import metrics
 from chassis.config import Config
-from chassis.kafka import Incoming, dead_letter_topic, read_record
+from chassis.kafka import Incoming, PartitionReader, dead_letter_topic
+from chassis.limits import CUT_BYTES, MAX_HEADER_BYTES, MAX_VALUE_BYTES, REASON_BYTES
+from chassis.provenance import CUT, DROP, LETTER, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
+from chassis.transient import is_transient
 
 log = structlog.get_logger()
 
-REASON = "dlq-reason"
-RESOLVES = "dlq-resolves"
-DROP = "dlq-drop"
-PLACE = "dlq-place"
+ACK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class DeadLetter:
     origin: str
     value: bytes
     headers: tuple[tuple[str, bytes], ...]
+    cut: bool = False  # its record is larger than a letter: it can be looked at where it first came, and dropped
 
 
 class Origin(NamedTuple):
@@ -53,7 +54,7 @@ def origin_of(record: Incoming) -> Origin:
     """The origin of a record, also of one that comes again as a dead letter."""
     headers = record.headers
     if PLACE in headers:
-        return Origin(f"{headers['dlq-topic']}:{headers['dlq-partition']}", headers[PLACE])
+        return Origin(f"{headers[TOPIC]}:{headers[PARTITION]}", headers[PLACE])
     if record.poison is None:
         return Origin(record.source, str(record.position))
     return Origin(record.source, unreadable_place(record.type, record.id, record.key, record.value))
@@ -84,33 +85,72 @@ class Letters:
             self.waiting[origin] = max(record.offset, self.waiting.get(origin, 0))
 
 
-def dead_letter_headers(record: Incoming, reason: str) -> list[tuple[str, bytes]]:
-    """The original headers plus why and from where it first came."""
-    kept = [(name, value) for name, value in record.raw_headers if not name.startswith("dlq-")]
+@dataclass(frozen=True)
+class _Letter:
+    """A letter as it is sent."""
+
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+def _letter(record: Incoming, reason: str, *, cut: bool) -> _Letter:
+    """The record with its headers, why it was set aside and where it first came; `cut` to what any topic takes."""
+    kept = [(name, value or b"") for name, value in record.raw_headers if not name.startswith(LETTER)]
+    value = record.value
+    if cut or len(value) > MAX_VALUE_BYTES or _size(kept) > MAX_HEADER_BYTES:
+        whole = len(value)
+        value, kept = value[:CUT_BYTES], _first(kept, MAX_HEADER_BYTES // 4)
+        kept.append((CUT, str(whole).encode()))
     topic, _, partition = record.source.rpartition(":")
-    return [
-        *kept,
-        (REASON, reason.encode()[:2_000]),
-        ("dlq-topic", record.headers.get("dlq-topic", topic).encode()),
-        ("dlq-partition", record.headers.get("dlq-partition", partition).encode()),
-        ("dlq-offset", record.headers.get("dlq-offset", str(record.offset)).encode()),
-        (PLACE, origin_of(record).place.encode()),
-    ]
+    headers = record.headers
+    about = {
+        REASON: reason.encode("utf-8", "replace")[:REASON_BYTES],
+        TOPIC: headers.get(TOPIC, topic).encode(),
+        PARTITION: headers.get(PARTITION, partition).encode(),
+        OFFSET: headers.get(OFFSET, str(record.offset)).encode(),
+        PLACE: origin_of(record).place.encode(),
+    }
+    return _Letter(record.key.encode("utf-8", "replace"), value, [*kept, *about.items()])
+
+
+def _size(headers: Iterable[tuple[str, bytes]]) -> int:
+    return sum(len(name.encode()) + len(value) for name, value in headers)
+
+
+def _first(headers: Iterable[tuple[str, bytes]], room: int) -> list[tuple[str, bytes]]:
+    """The headers, in order, as long as they find room."""
+    found = []
+    for header in headers:
+        room -= _size([header])
+        if room < 0:
+            break
+        found.append(header)
+    return found
 
 
 def set_aside(producer: KafkaProducer, group: str, record: Incoming, reason: str) -> int:
-    """Put a record onto the group's dead-letter topic; returns its number there when the brokers have it."""
-    future = producer.send(
-        dead_letter_topic(group),
-        value=record.value,
-        key=record.key.encode(),
-        headers=dead_letter_headers(record, reason),
-    )
-    producer.flush()
-    number = int(future.get(timeout=60).offset)
+    """Put a record onto the group's dead-letter topic; returns its number there when the brokers have it.
+
+    One that the topic does not take whole leaves a letter with its beginning.
+    """
+    try:
+        number = _send(producer, group, _letter(record, reason, cut=False))
+    except Exception as error:
+        if is_transient(error):
+            raise
+        log.warning("dead letter refused, cut", group=group, source=record.source, error=repr(error))
+        number = _send(producer, group, _letter(record, reason, cut=True))
     metrics.of(metrics.DLQ, group).inc()
-    log.error("record set aside", group=group, source=record.source, offset=record.offset, reason=reason)
+    log.error("record set aside", group=group, source=record.source, offset=record.offset, reason=reason[:REASON_BYTES])
     return number
+
+
+def _send(producer: KafkaProducer, group: str, letter: _Letter) -> int:
+    topic = dead_letter_topic(group)
+    future = producer.send(topic, value=letter.value, key=letter.key, headers=letter.headers)
+    producer.flush()
+    return int(future.get(timeout=ACK_SECONDS).offset)
 
 
 class DeadLetters:
@@ -132,15 +172,16 @@ class DeadLetters:
                     key=record.key,
                     type=record.type,
                     reason=record.headers[REASON],
-                    origin="{dlq-topic}:{dlq-partition}@{dlq-offset}".format_map(record.headers),
+                    origin=f"{record.headers[TOPIC]}:{record.headers[PARTITION]}@{record.headers[OFFSET]}",
                     value=record.value,
-                    headers=tuple(record.raw_headers),
+                    headers=tuple((name, value or b"") for name, value in record.raw_headers),
+                    cut=CUT in record.headers,
                 )
         return list(letters.values())
 
     def replay(self, producer: KafkaProducer, letters: Iterable[DeadLetter]) -> int:
-        """Hand records to the group again, in order; returns how many."""
-        return self._resolve(producer, letters, drop=False)
+        """Hand records to the group again, in order; returns how many: all but those that were cut."""
+        return self._resolve(producer, [letter for letter in letters if not letter.cut], drop=False)
 
     def drop(self, producer: KafkaProducer, letters: Iterable[DeadLetter]) -> int:
         """Give records up for good; returns how many."""
@@ -156,35 +197,18 @@ class DeadLetters:
             headers.append((RESOLVES, str(letter.number).encode()))
             if drop:
                 headers.append((DROP, b"1"))
-            producer.send(
-                dead_letter_topic(self._group), value=letter.value, key=letter.key.encode(), headers=headers
-            ).get(timeout=60)
+            _send(producer, self._group, _Letter(letter.key.encode("utf-8", "replace"), letter.value, headers))
             number += 1
-        producer.flush()
         return number
 
 
 def read_whole_topic(config: Config, topic: str) -> Iterator[Incoming]:
     """Every record a single-partition topic holds now."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=config.kafka_bootstrap_servers,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
-    )
+    reader = PartitionReader(config, f"read-{topic}", [topic], {})
     try:
-        partition = TopicPartition(topic, 0)
-        consumer.assign([partition])
-        end = consumer.end_offsets([partition])[partition]
-        consumer.seek_to_beginning(partition)
-        position = 0
-        while position < end:
-            polled: dict[Any, list[Any]] = consumer.poll(timeout_ms=500)
-            for records in polled.values():
-                for record in records:
-                    position = record.offset + 1
-                    yield read_record(record, {})
-            position = max(position, consumer.position(partition))
+        ends = reader.end_offsets()
+        reader.seek({})
+        while reader.is_behind(ends):
+            yield from reader.poll(500)
     finally:
-        consumer.close()
+        reader.close()

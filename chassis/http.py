@@ -291,6 +291,9 @@ class _InWorkers:
     def process(self, records: Sequence[Incoming]) -> None:
         self._entrypoint.work(records)
 
+    def forget(self) -> None:
+        self._inner.forget()
+
     def idle(self) -> None:
         self._inner.idle()
 

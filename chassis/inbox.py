@@ -9,12 +9,12 @@ from chassis.company import CompanySettings
 from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.store import Conflict
+from chassis.transient import is_transient
 from chassis.writer import Request, Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.people import Person
 
-TRANSIENT = frozenset({"OVERLOADED", "UNAVAILABLE"})
 ANSWER_SECONDS = 60.0
 
 
@@ -22,7 +22,7 @@ class Inbox:
     """A `chassis.consumer.Handler` for one service.
 
     Commands go through the writer like all others; their ids are remembered, so a repeat does nothing.  A command
-    that a rule refuses is poison: the saga sends only what must succeed.
+    that a rule refuses is poison: the saga sends only what must succeed.  So is one at which the service fails.
     """
 
     def __init__(
@@ -68,6 +68,9 @@ class Inbox:
             raise Fenced("another process of this service") from error
         self._progress.adopt(after)
 
+    def forget(self) -> None:
+        self._progress = None
+
     def idle(self) -> None:
         """Nothing to do."""
 
@@ -80,7 +83,7 @@ class Inbox:
             try:
                 request.future.result(timeout=ANSWER_SECONDS)
             except Refused as refusal:
-                if refusal.code in TRANSIENT:
+                if is_transient(refusal):
                     raise
                 raise PoisonRecord(f"{request.name} refused: {refusal.code}: {refusal.message}") from refusal
 

@@ -47,7 +47,15 @@ def _parser() -> argparse.ArgumentParser:
     mailbox = commands.add_parser("mailbox", help="the codes that were sent, where no provider sends them")
     mailbox.add_argument("to", nargs="?", help="only those for this address or number")
 
-    commands.add_parser("topics", help="create the Kafka topics that do not exist yet")
+    topics = commands.add_parser(
+        "topics", help="create the Kafka topics that do not exist yet; mend those that lack records"
+    )
+    help = "create (default); check: what they lack; republish one from the stores; reset: read one from its beginning"
+    topics.add_argument(
+        "action", nargs="?", default="create", choices=("create", "check", "republish", "reset"), help=help
+    )
+    topics.add_argument("topic", nargs="?", help="for republish and reset, e.g. orders.events")
+    topics.add_argument("--force", action="store_true", help="republish a topic that lacks nothing; no relay may run")
 
     contracts = commands.add_parser("contracts", help="regenerate the documents under contracts/")
     contracts.add_argument("--check", action="store_true", help="write nothing, fail when something would change")

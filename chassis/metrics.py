@@ -25,10 +25,14 @@ OVERLOADED = Gauge("salestream_overloaded", "1 while commands are refused becaus
 TURNED_AWAY = Counter("salestream_http_turned_away_total", "Commands refused as OVERLOADED before they were read")
 QUEUE = Gauge("salestream_writer_queue", "Commands waiting for the writer", ["service"])
 OUTBOX_LAG = Gauge("salestream_outbox_lag_events", "Stored events not yet on Kafka", ["service"])
+RELAY_STANDS = Gauge(
+    "salestream_relay_stands", "1 while a relay publishes nothing, because its topic lacks what it held", ["service"]
+)
 PUBLISHED = Counter("salestream_published_total", "Records put onto Kafka", ["service"])
 CONSUMED = Counter("salestream_consumed_total", "Records taken from Kafka", ["group"])
 DUPLICATES = Counter("salestream_duplicate_events_total", "Records seen before and skipped", ["group"])
 CONSUMER_LAG = Gauge("salestream_consumer_lag_records", "Records on Kafka not yet consumed", ["group"])
+CONSUMER_STANDS = Gauge("salestream_consumer_stands", "1 while a consumer's step fails and is tried again", ["group"])
 FRESHNESS = Gauge("salestream_projection_freshness_seconds", "Age of the newest event a view has applied", ["view"])
 SAGA_AGE = Histogram(
     "salestream_saga_step_seconds", "Time from an event to the saga's reaction", ["saga"], buckets=_FAST

@@ -31,7 +31,7 @@ from chassis.directory import Directory
 from chassis.forwarding import forwarded_routes
 from chassis.health import Loop, Serving, Watched, problems_of
 from chassis.inbox import Inbox
-from chassis.kafka import create_topics, producer
+from chassis.kafka import TopicsDamaged, create_topics, producer
 from chassis.pressure import Pressure
 from chassis.projector import Document, Projector, connect, view_positions
 from chassis.relay import Relay
@@ -288,8 +288,11 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
 def relay_loops(process: Process) -> dict[str, Loop]:
     loops: dict[str, Loop] = {}
     for name in process.catalogue.with_role("relay"):
-        relay = Relay(process.store(name), process.producer())
-        relay.check_not_behind(process.config)
+        relay = Relay(process.store(name), process.producer(), config=process.config)
+        try:
+            relay.check_not_behind(process.config)
+        except TopicsDamaged as damage:  # it will stand and tell so, the others go on
+            log.error("topic damaged", service=name, damage=str(damage))
         loops[f"relay-{name}"] = relay
     return loops
 

@@ -76,6 +76,7 @@ class ViewState:
                 {item["source"]: item["position"] for item in sources},
                 {_origin(item): Aside(item["key"], item["offset"]) for item in document.get("aside", ())},
                 [_origin(item) for item in document.get("dropped", ())],
+                {item["source"]: item["floor"] for item in sources if "floor" in item},
             ),
             last_at=document.get("last_at"),
         )
@@ -205,6 +206,9 @@ class Projector:
         if failures:
             raise min(failures, key=_urgency)
 
+    def forget(self) -> None:
+        self._states = []
+
     def idle(self) -> None:
         """Tell that the views are current although nothing happened."""
         self._beat(self._clock())
@@ -309,10 +313,12 @@ def _advance(projection: Projection) -> UpdateOne:
             "source": source,
             "offset": offset,
             "position": progress.positions.get(source, 0),
+            **({"floor": progress.floors[source]} if source in progress.floors else {}),
         }
         for source, offset in progress.offsets.items()
         if offset != state.progress.offsets.get(source)
         or progress.positions.get(source) != state.progress.positions.get(source)
+        or progress.floors.get(source) != state.progress.floors.get(source)
     }
     more: Document = {"last_at": projection.last_at} if projection.last_at else {}
     if progress.aside != state.progress.aside:

@@ -107,7 +107,7 @@ class Rebuild:
         progress.offsets[letters] = self._live.progress.offsets.get(letters, 0)  # what comes later is yet to be read
         with ThreadPoolExecutor(1, "rebuild") as writing:  # while MongoDB takes a batch, the next one is read
             written: Future[None] | None = None
-            while any(progress.offsets.get(source, 0) < end for source, end in ends.items()):
+            while reader.is_behind(ends):
                 projection = Projection(state, progress.branch())
                 events += self._gather(reader, projection)
                 if written:

@@ -7,7 +7,7 @@ acknowledgements.  The store's doorbell wakes it; it looks by itself all the sam
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -18,7 +18,15 @@ from chassis import metrics
 from chassis.commands import CommandSent
 from chassis.config import Config
 from chassis.health import Pulse
-from chassis.kafka import Incoming, PartitionReader, command_headers, event_headers
+from chassis.kafka import (
+    COMMANDS,
+    Incoming,
+    PartitionReader,
+    TopicsDamaged,
+    command_headers,
+    event_headers,
+    partition_of,
+)
 from chassis.store import EventStore, Notification
 from contracts.declare import REGISTRY
 from contracts.schemas import decode
@@ -31,6 +39,9 @@ LONGEST_PAUSE = 0.050
 SAVE_EVERY_SECONDS = 0.5  # each time the writer in another process waits for SQLite's lock
 ACK_SECONDS = 5.0
 COMMAND_SENT = "chassis.command-sent"
+CHECK_AGAIN_SECONDS = 5.0
+LOOK_BACK = 5_000
+"""So many of the last published events are looked through for the newest of each partition."""
 NEWEST = 20
 """So many records of each partition are looked at: somebody else's may stand behind ours."""
 
@@ -43,6 +54,26 @@ class NotAccepted(Exception):
     """Kafka refused a record for good.  The process must end: going on would put later records before this one."""
 
 
+class Outgoing(NamedTuple):
+    """A record as it is sent."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+def record_of(service: str, event: Notification) -> Outgoing | None:
+    """What a stored event of a service is on Kafka; None for one that stays inside."""
+    if spec := REGISTRY.events.get(event.type):
+        return Outgoing(spec.topic, event.key, event.data, event_headers(spec, event, event.key))
+    if event.type == COMMAND_SENT:
+        command = decode(CommandSent, event.data)
+        headers = command_headers(service, command.command, command.command_id, event.position, event.meta)
+        return Outgoing(f"{command.service}{COMMANDS}", command.key, bytes(command.body), headers)
+    return None
+
+
 class Relay:
     """Publishes one service's store.  `step()` does one batch; `run()` goes on until `stop` is set.
 
@@ -51,8 +82,18 @@ class Relay:
     """
 
     def __init__(
-        self, store: EventStore, producer: KafkaProducer, *, clock: Callable[[], float] = time.monotonic
+        self,
+        store: EventStore,
+        producer: KafkaProducer,
+        *,
+        config: Config | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """With `config` it makes sure before it publishes that Kafka holds what was published before."""
+        self._config = config
+        self._damage: str | None = None
+        self._unchecked = config is not None
+        self._acked: dict[tuple[str, int], int] = {}
         self._store = store
         self._producer = producer
         self._clock = clock
@@ -65,12 +106,12 @@ class Relay:
 
     def problem(self) -> str | None:
         """Why nothing is published (`chassis.health`)."""
-        return self._pulse.problem()
+        return self._damage or self._pulse.problem()
 
     def step(self) -> int:
         """Publish the next batch; returns how many events it held.
 
-        Raises KafkaTimeoutError while Kafka is away (call again, nothing is lost), NotAccepted.
+        Raises KafkaTimeoutError while Kafka is away (call again, nothing is lost), NotAccepted, TopicsDamaged.
         """
         before = self._published
         if self._sent_up_to == before:
@@ -78,33 +119,37 @@ class Relay:
                 if (future := self._send(event)) is not None:
                     self._pending.append(future)
                 self._sent_up_to = event.position
-        for future in self._pending:
-            self._wait(future)
+        for place in [self._wait(future) for future in self._pending]:
+            self._note(place)
         metrics.of(metrics.PUBLISHED, self._store.name).inc(len(self._pending))
         self._pending.clear()
         self._published = self._sent_up_to
         return self._published - before
 
+    def _note(self, place: Any) -> None:
+        """Raises TopicsDamaged when Kafka has put a record where there was one before: the topic was made anew."""
+        source = (place.topic, place.partition)
+        before = self._acked.get(source, -1)
+        if place.offset < 0:
+            return  # the brokers had it already and do not say where
+        if place.offset <= before:
+            raise TopicsDamaged(f"{place.topic}:{place.partition} was made anew: offset {before} was taken before")
+        self._acked[source] = place.offset
+
     @staticmethod
-    def _wait(future: Any) -> None:
+    def _wait(future: Any) -> Any:
         try:
-            future.get(timeout=ACK_SECONDS)
+            return future.get(timeout=ACK_SECONDS)
         except KafkaError as error:
             if future.is_done:
                 raise NotAccepted(repr(error)) from error
             raise
 
     def _send(self, event: Notification) -> Any:
-        if spec := REGISTRY.events.get(event.type):
-            headers = event_headers(spec, event, event.key)
-            return self._producer.send(spec.topic, value=event.data, key=event.key.encode(), headers=headers)
-        if event.type == COMMAND_SENT:
-            command = decode(CommandSent, event.data)
-            headers = command_headers(self._store.name, command.command, command.command_id, event.position, event.meta)
-            return self._producer.send(
-                f"{command.service}.commands", value=bytes(command.body), key=command.key.encode(), headers=headers
-            )
-        return None
+        out = record_of(self._store.name, event)
+        if out is None:
+            return None
+        return self._producer.send(out.topic, value=out.value, key=out.key.encode(), headers=out.headers)
 
     def save(self, *, at_once: bool = False) -> None:
         """Save the position, now and then: what is published twice after a crash has the same ids."""
@@ -117,6 +162,7 @@ class Relay:
         wait = self._store.bell.listen()
         while not stop.is_set():
             try:
+                self._require_whole()
                 found = self.step()
                 self.save()
                 lag = self._store.last_position() - self._published if found else 0
@@ -125,6 +171,10 @@ class Relay:
                     wait(LONGEST_PAUSE)
             except NotAccepted:
                 raise
+            except TopicsDamaged as damage:
+                self._stand(damage)
+                stop.wait(CHECK_AGAIN_SECONDS)
+                continue
             except Exception as error:  # Kafka or the store is away: nothing is lost, try again
                 self._pulse.fails(error)
                 log.warning("relay waits", service=self._store.name, error=repr(error))
@@ -133,8 +183,60 @@ class Relay:
             metrics.of(metrics.OUTBOX_LAG, self._store.name).set(lag)
         self.save(at_once=True)
 
+    def _require_whole(self) -> None:
+        """Raises TopicsDamaged while Kafka lacks what was published: what comes now would stand before it."""
+        if not self._unchecked or self._config is None:
+            return
+        if lacking := self.lacking(self._store, self._config):
+            raise TopicsDamaged(lacking)
+        self._unchecked, self._damage = False, None
+        metrics.of(metrics.RELAY_STANDS, self._store.name).set(0)
+
+    def _stand(self, damage: TopicsDamaged) -> None:
+        """Publish nothing more until the topic is whole again, then everything that was not saved as published."""
+        if self._damage != str(damage):
+            log.error("relay stands", service=self._store.name, damage=str(damage))
+        self._damage, self._unchecked = str(damage), True
+        metrics.of(metrics.RELAY_STANDS, self._store.name).set(1)
+        self._published = self._sent_up_to = self._saved
+        self._pending.clear()
+        self._acked.clear()
+
+    @staticmethod
+    def lacking(store: EventStore, config: Config) -> str | None:
+        """What Kafka lacks of the events that were published, in words.  Raises TopicsDamaged.
+
+        The newest of each partition must be there, whatever stands behind it: a topic that was deleted, made anew or
+        cut off at its end lacks them.
+        """
+        topic, saved = f"{store.name}.events", store.position(POSITION) or 0
+        expected: dict[str, int] = {}
+        for event in store.notifications(max(0, saved - LOOK_BACK), LOOK_BACK):
+            if event.position <= saved and event.type in REGISTRY.events:
+                source = f"{topic}:{partition_of(event.key, config.topic_partitions)}"
+                expected[source] = event.position
+        reader = PartitionReader(config, f"relay-check-{store.name}", [topic], {})
+        try:
+            begins, ends, back = reader.begin_offsets(), reader.end_offsets(), NEWEST
+            while expected:
+                starts = {source: max(begins[source], end - back) for source, end in ends.items()}
+                reader.seek({source: starts[source] if source in expected else end for source, end in ends.items()})
+                while reader.is_behind(ends):
+                    for record in reader.poll(500):
+                        if record.poison is None and expected.get(record.source) == record.position:
+                            del expected[record.source]
+                if all(starts[source] <= begins[source] for source in expected):
+                    break
+                back *= 10
+        finally:
+            reader.close()
+        return "; ".join(f"{s} lacks position {at}, which was published" for s, at in sorted(expected.items())) or None
+
     def check_not_behind(self, config: Config) -> None:
-        """Raises StoreBehindKafka when one of our records on Kafka has a position the store does not reach."""
+        """Raises StoreBehindKafka when one of our records on Kafka has a position the store does not reach.
+
+        Raises TopicsDamaged when the topic is not there as it has to be.
+        """
         topic = f"{self._store.name}.events"
         last = self._store.last_position()
         reader = PartitionReader(config, f"relay-check-{self._store.name}", [topic], {})
@@ -143,14 +245,13 @@ class Relay:
             if not ends:
                 return
             reader.seek({source: max(0, end - NEWEST) for source, end in ends.items()})
-            waiting, newest = set(ends), 0
-            deadline = time.monotonic() + 30
-            while waiting and time.monotonic() < deadline:
+            newest = 0
+            while reader.is_behind(ends):
                 for record in reader.poll(500):
-                    if record.poison is None and record.position > last and self._is_ours(record):
+                    if record.foreign:
+                        log.error("foreign record", **self._place(record))
+                    elif record.poison is None and record.position > last and self._is_ours(record):
                         newest = max(newest, record.position)
-                    if record.offset >= ends.get(record.source, 0) - 1:
-                        waiting.discard(record.source)
         finally:
             reader.close()
         if newest > last:
@@ -172,5 +273,8 @@ class Relay:
         except (KeyError, ValueError):
             ours = False
         if not ours:
-            log.error("foreign record", service=self._store.name, source=record.source, offset=record.offset)
+            log.error("foreign record", **self._place(record))
         return ours
+
+    def _place(self, record: Incoming) -> dict[str, Any]:
+        return {"service": self._store.name, "source": record.source, "offset": record.offset}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -22,7 +22,9 @@ from chassis.commands import CommandSent, command_sent
 from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.domain import Aggregate, applies, internal_event
 from chassis.kafka import Incoming, PoisonRecord
+from chassis.limits import MAX_FOLLOWING_BYTES
 from chassis.store import Conflict, EventStore, Meta, Recorded, ReplicaRow, Transaction, recorded
+from chassis.transient import is_transient
 from chassis.writer import AggregateCache
 from contracts.declare import REGISTRY, ContractError
 from contracts.schemas import decode, encode
@@ -153,6 +155,19 @@ class Saga(Generic[S]):
         for step in self.steps:
             found |= {step.done, *step.failed, *([step.retried_by] if step.retried_by else [])}
         return found
+
+    def sends(self) -> frozenset[type]:
+        """Every command it may send, as the functions that make them declare it.  Raises ContractError."""
+        found = set()
+        for step in self.steps:
+            for make in (step.send, step.undo, *step.failed.values()):
+                if make is None:
+                    continue
+                made = get_type_hints(make).get("return")
+                if not isinstance(made, type):
+                    raise ContractError(f"saga {self.name}, step {step.name}: {make} does not say what it sends")
+                found.add(REGISTRY.command_of(made).cls)
+        return frozenset(found)
 
     def named(self, name: str) -> Step[S]:
         return next(step for step in self.steps if step.name == name)
@@ -350,6 +365,9 @@ class SagaRunner:
             self._commit(turn, after)
         self.idle()
 
+    def forget(self) -> None:
+        self._progress = None
+
     def idle(self) -> None:
         """Let the time limits that have passed fire."""
         assert self._progress is not None, "offsets() first"
@@ -359,14 +377,26 @@ class SagaRunner:
                 until, id = heapq.heappop(self._due)
                 if self._limits.get(id) != until:
                     continue  # the process has moved on since
-                process = self._process(id, turn)
-                self._saga.timed_out(process)
-                self._collect(turn, process, None)
+                self._fire(id, turn)
             if turn.events:
                 log.warning("saga steps repeated", saga=self._saga.name, processes=len(turn.touched))
                 self._commit(turn, self._progress.branch())
 
     # -- inside
+
+    def _fire(self, id: UUID, turn: "_Turn") -> None:
+        """The time limit of one process has passed.  One that can't even be told so is left to people."""
+        try:
+            process = self._process(id, turn)
+            self._saga.timed_out(process)
+            self._collect(turn, process, None)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.error("saga step can't be repeated", saga=self._saga.name, process=str(id), error=repr(error))
+            metrics.of(metrics.SAGA_ATTENTION, self._saga.name).inc()
+            self._cache.evict({id})
+            self._limits.pop(id, None)
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator["_Turn"]:
@@ -403,7 +433,9 @@ class SagaRunner:
             )
         )
         first = process.version - len(process.pending) + 1
-        turn.events += [recorded(process.id, first + n, fact, meta) for n, fact in enumerate(process.pending)]
+        turn.events += [
+            recorded(process.id, first + n, fact, meta, MAX_FOLLOWING_BYTES) for n, fact in enumerate(process.pending)
+        ]
         process.pending.clear()
         turn.limits[process.id] = self._clock() + self._timeout if self._saga.waits_for_service(process) else None
 

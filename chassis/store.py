@@ -49,6 +49,7 @@ from chassis.audit.chain import START, NewRecord, Record
 from chassis.config import Config, ConfigError
 from chassis.domain import INTERNAL_EVENTS, Aggregate, Named, RecordId, internal_name
 from chassis.doorbell import Doorbell, NoBell, PostgresBell, local_bell
+from chassis.limits import MAX_EVENT_BYTES
 from chassis.private_files import private_file, private_folder, tighten
 from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Refused
@@ -59,7 +60,6 @@ A = TypeVar("A", bound=Aggregate)
 Conflict = IntegrityError
 Waits = Callable[[Callable[[], None]], None]
 """Runs something that waits for the disk."""
-MAX_EVENT_BYTES = 900_000
 RECENT_RECORDS = 1_000
 
 
@@ -110,15 +110,15 @@ class Recorded:
     meta: bytes
 
 
-def recorded(aggregate_id: UUID, version: int, fact: Any, meta: bytes) -> Recorded:
-    """Encode a fact for the store.  Raises Refused TOO_LARGE for one that no broker would take."""
+def recorded(aggregate_id: UUID, version: int, fact: Any, meta: bytes, longest: int = MAX_EVENT_BYTES) -> Recorded:
+    """Encode a fact for the store.  Raises Refused TOO_LARGE for one longer than `longest` (`chassis.limits`)."""
     name, key = internal_name(type(fact)), ""
     if name is None:
         spec = REGISTRY.event_of(type(fact))
         name, key = spec.name, str(getattr(fact, spec.key))
     data = encode(fact)
-    if len(data) > MAX_EVENT_BYTES:
-        raise Refused("TOO_LARGE", f"The record would grow to {len(data)} bytes; {MAX_EVENT_BYTES} are allowed.")
+    if len(data) > longest:
+        raise Refused("TOO_LARGE", f"The record would grow to {len(data)} bytes; {longest} are allowed.")
     return Recorded(aggregate_id, version, name, key, data, meta)
 
 

@@ -40,6 +40,7 @@ from chassis.audit.entries import (
 )
 from chassis.domain import Aggregate, Context, Named, RecordId, record_id, stream_id
 from chassis.health import Pulse, Serving
+from chassis.limits import MAX_EVENT_BYTES, MAX_FOLLOWING_BYTES
 from chassis.service import Replica, Service
 from chassis.store import (
     CommandResult,
@@ -374,9 +375,11 @@ class UnitOfWork:
         events: list[Recorded] = []
         changed = [used for used in self._used.values() if used.pending]
         meta = request.meta() if changed else b""
+        from_outside = REGISTRY.command_of(type(request.command)).is_public
+        longest = MAX_EVENT_BYTES if from_outside else MAX_FOLLOWING_BYTES
         for used in changed:
             first = used.version - len(used.pending) + 1
-            own = [recorded(used.id, first + n, fact, meta) for n, fact in enumerate(used.pending)]
+            own = [recorded(used.id, first + n, fact, meta, longest) for n, fact in enumerate(used.pending)]
             events += own
             changes.append(Change(used.id, first - 1, used.version))
             if public := [event for event in own if event.key]:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from chassis.config import Config
-from chassis.deadletters import DROP, REASON, RESOLVES, read_whole_topic
+from chassis.deadletters import read_whole_topic
 from chassis.kafka import Incoming, dead_letter_topic
+from chassis.provenance import DROP, REASON, RESOLVES
 
 
 @dataclass

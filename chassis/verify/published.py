@@ -107,13 +107,8 @@ def read_topic(config: Config, topic: str, ends: dict[str, int]) -> Iterator[Inc
     reader = PartitionReader(config, "verify", [topic], {})
     try:
         reader.seek({})
-        left = {source for source in reader.sources if ends.get(source, 0)}
-        while left:
-            for record in reader.poll(500):
-                if record.offset < ends[record.source]:
-                    yield record
-                if record.offset >= ends[record.source] - 1:
-                    left.discard(record.source)
+        while reader.is_behind(ends):
+            yield from (record for record in reader.poll(500) if record.offset < ends[record.source])
     finally:
         reader.close()
 

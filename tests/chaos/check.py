@@ -147,13 +147,10 @@ def read_topic(system: ChaosSystem, topic: str) -> list[Incoming]:
     reader = PartitionReader(system.config, "chaos-read", [topic], {})
     found: list[Incoming] = []
     try:
-        left = {source: end for source, end in reader.end_offsets().items() if end}
+        ends = reader.end_offsets()
         reader.seek({})
-        while left:
-            for record in reader.poll(500):
-                found.append(record)
-                if record.offset + 1 >= left.get(record.source, 0):
-                    left.pop(record.source, None)
+        while reader.is_behind(ends):
+            found += reader.poll(500)
     finally:
         reader.close()
     return found

@@ -378,18 +378,20 @@ class KafkaBench:
     ) -> None:
         self.producer.send(topic, value=value, key=key.encode(), headers=list(headers), partition=partition).get(30)
 
+    def reader(self, topics: Sequence[str]) -> PartitionReader:
+        """A look at topics, from their beginning on."""
+        reader = PartitionReader(self.config, "test", topics, {})
+        reader.seek({})
+        return reader
+
     def records(self, topic: str) -> list[Incoming]:
         """All records a topic holds, each partition's in order."""
-        reader = PartitionReader(self.config, "test", [topic], {})
+        reader = self.reader([topic])
         found: list[Incoming] = []
         try:
-            reader.seek({})
-            ends = {source: end for source, end in reader.end_offsets().items() if end}
-            while ends:
-                for record in reader.poll(200):
-                    if record.offset + 1 >= ends.get(record.source, 0):
-                        ends.pop(record.source, None)
-                    found.append(record)
+            ends = reader.end_offsets()
+            while reader.is_behind(ends):
+                found += reader.poll(200)
         finally:
             reader.close()
         return found

@@ -31,12 +31,18 @@ class Record:
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
 
+    @property
+    def serialized_header_size(self) -> int:
+        return sum(len(name) + len(value) for name, value in self.headers)
+
 
 @dataclass(eq=False)
 class Ack:
     """What `send` answers: done when the brokers' acknowledgement has come."""
 
     bus: "Bus"
+    topic: str
+    partition: int
     offset: int = -1
     is_done: bool = False
 
@@ -65,7 +71,7 @@ class Producer:
         if partition < 0:
             partition = partition_of(key.decode(), self.bus.partitions[topic])
         place = TopicPartition(topic, partition)
-        ack = Ack(self.bus)
+        ack = Ack(self.bus, topic, partition)
         self.waiting.setdefault(place, deque()).append((Record(topic, partition, -1, key, value, headers), ack))
         self.bus.scheduler.point("after publish", topic)
         return ack
@@ -191,6 +197,10 @@ class Consumer:
     def end_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         self._must_answer()
         return {place: len(self._bus.logs[place]) for place in places}
+
+    def beginning_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        self._must_answer()
+        return dict.fromkeys(places, 0)
 
     def highwater(self, place: TopicPartition) -> int | None:
         return len(self._bus.logs[place])

@@ -1,0 +1,192 @@
+"""Topics that lack what they held: find it out, publish it again from the stores, let the consumers begin anew.
+
+The stores are the truth; Kafka only carries it.  A topic is made anew and filled in the order of the log, by nobody
+else meanwhile (ADR 0007), and whoever reads it begins at its first record: what a consumer has taken in it knows by
+position.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient
+from kafka.errors import UnknownTopicOrPartitionError
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from chassis.catalogue import Catalogue
+from chassis.config import Config, ConfigError
+from chassis.consumer import stored_progress
+from chassis.kafka import (
+    COMMANDS,
+    PartitionReader,
+    TopicsDamaged,
+    admin_client,
+    damages,
+    dead_letter_topic,
+    producer,
+    topics_wanted,
+)
+from chassis.projector import STATES, ViewState, connect, live_id, mongo_key
+from chassis.provenance import DEAD_LETTERS
+from chassis.relay import BATCH, POSITION, Relay, record_of
+from chassis.store import EventStore, existing_store
+from contracts.declare import REGISTRY
+
+ACK_SECONDS = 60.0
+log = structlog.get_logger()
+
+PATIENCE = Retrying(stop=stop_after_delay(30), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done))
+
+
+class Topics:
+    """The topics of all services, and who writes and reads them."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._catalogue = Catalogue.read()
+        self._wanted = topics_wanted(config, self._catalogue.groups())
+
+    def check(self) -> list[str]:
+        """What is wrong with any topic, in words; empty when all is well.  Raises KafkaError, ConfigError."""
+        found, sound = [], []
+        for name in self._wanted:
+            try:
+                PartitionReader(self._config, "topics", [name], {}).close()
+                sound.append(name)
+            except TopicsDamaged as damage:
+                found.append(f"{name}: {damage}")
+        for service in self._catalogue.with_role("relay"):
+            topic = f"{service}.events"
+            if topic not in sound:
+                continue
+            with self._store(service) as store:
+                if lacking := Relay.lacking(store, self._config):
+                    found.append(f"{topic}: {lacking}")
+        reader = PartitionReader(self._config, "topics", sound, {})
+        try:
+            begins, ends = reader.begin_offsets(), reader.end_offsets()
+        finally:
+            reader.close()
+        for who, topics, offsets in self._readers():
+            own = {source: end for source, end in ends.items() if source.rpartition(":")[0] in topics}
+            found += [f"{who}: {told}" for told in damages(begins, own, offsets)]
+        return found
+
+    def republish(self, name: str, *, force: bool = False) -> int:
+        """Make a topic anew and publish all of it that the stores hold; returns how many records.
+
+        Raises ConfigError for a topic that lacks nothing, unless forced: its relay must not run then.
+        """
+        if name not in self._wanted or name.endswith(DEAD_LETTERS):
+            raise ConfigError(f"{name!r} is not published from stores; there are {', '.join(self._from_stores())}")
+        if not force and not any(name in told for told in self.check()):
+            raise ConfigError(f"{name} lacks nothing.  To make it anew all the same, stop the workers and use --force")
+        self._make_anew(name)
+        self.reset(name)
+        number = 0
+        sender = producer(self._config)
+        try:
+            for service in self._writers(name):
+                with self._store(service) as store:
+                    number += _publish(sender, store, name)
+        finally:
+            sender.close()
+        return number
+
+    def reset(self, name: str) -> None:
+        """Let everybody who reads a topic begin at its first record.  What was taken in stays: positions tell it."""
+        if name not in self._wanted:
+            raise ConfigError(f"there is no topic {name!r}; there are {', '.join(self._wanted)}")
+        sources = [f"{name}:{number}" for number in range(self._wanted[name].num_partitions)]
+        for group, service, topics in self._stored_groups():
+            if name in topics:
+                with self._store(service) as store:
+                    for source in sources:
+                        if store.position(f"offset:{source}") is not None:
+                            store.set_position(f"offset:{source}", 0)
+                    store.set_position(f"revision:{group}", (store.position(f"revision:{group}") or 0) + 1)
+        states = connect(self._config)[STATES]
+        for view in self._catalogue.views("projector"):
+            for source in sources:
+                place = f"sources.{mongo_key(source)}"
+                states.update_one(
+                    {"_id": live_id(view), place: {"$exists": True}},
+                    {"$set": {f"{place}.offset": 0}, "$inc": {"revision": 1}},
+                )
+
+    # -- who writes and reads them
+
+    def _from_stores(self) -> list[str]:
+        return [name for name in self._wanted if not name.endswith(DEAD_LETTERS)]
+
+    def _writers(self, name: str) -> list[str]:
+        """The services that publish on a topic: its own, or those with sagas."""
+        if name.endswith(COMMANDS):
+            return [service for service, _ in self._catalogue.sagas()]
+        return [name.rpartition(".")[0]]
+
+    def _stored_groups(self) -> Iterator[tuple[str, str, list[str]]]:
+        """(group, service of its store, topics) of the consumers that keep their offsets in an event store."""
+        for service in self._catalogue.services():
+            if topics := service.consumed_topics():
+                yield service.name, service.name, [*topics, dead_letter_topic(service.name)]
+        for name, saga in self._catalogue.sagas():
+            heard = sorted({REGISTRY.event_of(fact).topic for fact in saga.facts()})
+            yield saga.group, name, [*heard, dead_letter_topic(saga.group)]
+
+    def _readers(self) -> Iterator[tuple[str, list[str], Mapping[str, int]]]:
+        """(name, topics, stored offsets) of every consumer."""
+        sources = [f"{name}:{n}" for name, topic in self._wanted.items() for n in range(topic.num_partitions)]
+        for group, service, topics in self._stored_groups():
+            with self._store(service) as store:
+                yield f"consumer {group}", topics, stored_progress(store, sources).offsets
+        states = connect(self._config)[STATES]
+        for view in self._catalogue.views("projector"):
+            if document := states.find_one({"_id": live_id(view)}):
+                yield f"view {view.name}", sorted(view.topics), ViewState.of(view, document).progress.offsets
+
+    @contextmanager
+    def _store(self, service: str) -> Iterator[EventStore]:
+        store = existing_store(service, self._config)
+        try:
+            yield store
+        finally:
+            store.close()
+
+    # -- making one anew
+
+    def _make_anew(self, name: str) -> None:
+        admin = admin_client(self._config)
+        try:
+            try:
+                admin.delete_topics([name])
+            except UnknownTopicOrPartitionError:
+                log.info("the topic is gone already", topic=name)
+            _await(admin, name, there=False)
+            admin.create_topics([self._wanted[name]])
+            _await(admin, name, there=True)
+        finally:
+            admin.close()
+
+
+def _await(admin: KafkaAdminClient, name: str, *, there: bool) -> None:
+    """Wait until the brokers agree whether a topic exists.  Raises RetryError."""
+    PATIENCE.copy()(lambda: (name in admin.list_topics()) == there)
+
+
+def _publish(sender: KafkaProducer, store: EventStore, topic: str) -> int:
+    """Publish what a store has published on a topic, in the order of its log; what is newer its relay will bring."""
+    at, end, number = 0, store.position(POSITION) or 0, 0
+    while at < end and (events := store.notifications(at, BATCH)):
+        sent = []
+        for event in events:
+            at = event.position
+            out = record_of(store.name, event)
+            if at <= end and out is not None and out.topic == topic:
+                sent.append(sender.send(topic, value=out.value, key=out.key.encode(), headers=out.headers))
+        sender.flush()
+        for future in sent:
+            future.get(timeout=ACK_SECONDS)
+        number += len(sent)
+    return number

@@ -1,0 +1,203 @@
+"""A topic that was deleted, cut off or made anew: everybody who needs it stands and says so, and it can be mended."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from kafka import TopicPartition
+from kafka.admin import NewTopic
+
+from chassis.catalogue import Catalogue
+from chassis.company import CompanySettings
+from chassis.config import Config
+from chassis.consumer import Consumer
+from chassis.health import Watched
+from chassis.inbox import Inbox
+from chassis.kafka import PartitionReader, TopicsDamaged, admin_client, create_topics
+from chassis.main import main
+from chassis.projector import GROUP, STATES, Projector, connect
+from chassis.rebuild import Rebuild, content
+from chassis.relay import Relay
+from chassis.store import open_store
+from chassis.testing import WAREHOUSE, InMemoryService
+from chassis.topics import Topics
+from chassis.verify.published import read_topic
+from chassis.writer import Writer
+from component.facts import product
+from component.support import KafkaBench, eventually, until
+from services.inventory.application import SERVICE as INVENTORY
+from services.orders.application import SERVICE as ORDERS
+from services.reports.views.products import VIEW as PRODUCTS
+from services.reports.views.stock_ledger import VIEW as LEDGER
+
+TOPIC = "inventory.events"
+
+
+class System:
+    """Inventory with its relay, and two consumers of its events: the views, and the replica that orders keep."""
+
+    def __init__(self, kafka: KafkaBench, config: Config) -> None:
+        self.kafka, self.config = kafka, config
+        for name in Catalogue.read().with_role("relay"):
+            open_store(name, config).close()
+        self.inventory = InMemoryService(INVENTORY)
+        self.inventory.store = open_store("inventory", config)
+        self.inventory.writer = Writer(INVENTORY, self.inventory.store, listener=self.inventory.directory)
+        self.orders = Writer(ORDERS, open_store("orders", config))
+        self.database = connect(config)
+        self.restart_relay()
+        handlers = (
+            Projector(self.database, [PRODUCTS, LEDGER], group=GROUP),
+            Inbox(self.orders, CompanySettings(config.zone)),
+        )
+        self.consumers = [Consumer(config, handler, lambda: kafka.producer) for handler in handlers]
+
+    def add_products(self, number: int) -> None:
+        for _ in range(number):
+            self.inventory.do(product(opening_stock=5), by=WAREHOUSE)
+
+    def documents(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for view in (PRODUCTS, LEDGER):
+            if state := self.database[STATES].find_one({"_id": view.name}):
+                found |= {f"{view.name}/{d['_id']}": content(d) for d in self.database[state["collection"]].find()}
+        return found
+
+    def products(self) -> int:
+        return sum(1 for name in self.documents() if name.startswith("products/"))
+
+    def await_products(self, number: int) -> None:
+        def shown() -> None:
+            assert self.products() == number
+            assert len(self.orders.store.rows("products")) == number
+
+        eventually(shown)
+
+    def restart_relay(self) -> None:
+        self.relay = Relay(self.inventory.store, self.kafka.producer, config=self.config)
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Relay and consumers, each in a thread as in their processes."""
+        stop = threading.Event()
+        runs: list[Callable[[threading.Event], None]] = [self.relay.run, *(one.run for one in self.consumers)]
+        threads = [threading.Thread(target=run, args=(stop,)) for run in runs]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def problems(self) -> list[str]:
+        watched: list[Watched] = [self.relay, *self.consumers]
+        return [found for one in watched if (found := one.problem())]
+
+    def lose_topic(self, partitions: int | None = None) -> None:
+        """Delete the topic; a process that starts makes it again, empty."""
+        admin = admin_client(self.config)
+        try:
+            admin.delete_topics([TOPIC])
+            until(lambda: TOPIC not in admin.list_topics())
+            if partitions:
+                admin.create_topics([NewTopic(name=TOPIC, num_partitions=partitions, replication_factor=1)])
+        finally:
+            admin.close()
+        create_topics(self.config, Catalogue.read().groups())
+
+    def close(self) -> None:
+        self.database.client.drop_database(self.database.name)
+        self.database.client.close()
+
+
+@pytest.fixture
+def system(kafka: KafkaBench, mongodb_uri: str, tmp_path: Path) -> Iterator[System]:
+    config = replace(
+        kafka.config,
+        mongodb_uri=mongodb_uri,
+        mongodb_database=f"test_{uuid4().hex}",
+        event_store="sqlite",
+        data_dir=str(tmp_path),
+    )
+    kafka.config = config
+    system = System(kafka, config)
+    yield system
+    system.close()
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+def test_a_lost_topic_stops_everybody_and_is_published_again_from_the_store(
+    system: System, restarted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with system.at_work():
+        system.add_products(4)
+        system.await_products(4)
+    published = len(system.kafka.records(TOPIC))
+    system.lose_topic()
+    system.add_products(2)
+    if restarted:
+        system.restart_relay()
+
+    for name in ("kafka_bootstrap_servers", "mongodb_uri", "mongodb_database", "event_store", "data_dir"):
+        monkeypatch.setenv(name.upper(), getattr(system.config, name))
+    monkeypatch.setenv("TOPIC_PARTITIONS", str(system.config.topic_partitions))
+    with system.at_work():
+        until(lambda: len(system.problems()) == 3)
+        assert all(TOPIC in problem for problem in system.problems())
+        if restarted:
+            assert system.kafka.records(TOPIC) == [], "what is new must not stand before what is missing"
+        assert main(["topics", "check"]) == 1
+        told = capsys.readouterr().out
+        assert all(who in told for who in (f"{TOPIC}: ", "consumer orders: ", "view products: ", "view stock_ledger: "))
+
+        assert main(["topics", "republish", TOPIC]) == 0
+        assert f"{published} record(s)" in capsys.readouterr().out
+        system.await_products(6)  # nobody was started again
+        until(lambda: not system.problems())
+        assert main(["topics", "check"]) == 0
+        assert main(["topics", "republish", TOPIC]) == 2, "a topic that lacks nothing is left alone"
+    live = system.documents()
+    rebuild = Rebuild(system.config, system.database, LEDGER, out=io.StringIO())
+    assert rebuild.run(), "each event was taken once"
+    assert system.documents() == live
+
+
+def test_a_topic_with_other_partitions_is_not_read(system: System) -> None:
+    system.lose_topic(partitions=system.config.topic_partitions + 1)
+    with pytest.raises(TopicsDamaged, match=f"{TOPIC} has 3 partitions, it was to have 2"):
+        PartitionReader(system.config, "test", [TOPIC], {})
+    assert any("has 3 partitions" in told for told in Topics(system.config).check())
+    with system.at_work():
+        until(lambda: len(system.problems()) == 3)
+
+
+def test_records_deleted_before_they_were_read_are_told_and_readers_to_the_end_do_not_hang(system: System) -> None:
+    system.add_products(3)
+    while system.relay.step():
+        pass
+    system.relay.save(at_once=True)
+    reader = system.kafka.reader([TOPIC])
+    ends = reader.end_offsets()
+    reader.close()
+    admin = admin_client(system.config)
+    try:
+        admin.delete_records({TopicPartition(TOPIC, n): ends[f"{TOPIC}:{n}"] for n in (0, 1) if ends[f"{TOPIC}:{n}"]})
+    finally:
+        admin.close()
+
+    assert list(read_topic(system.config, TOPIC, ends)) == []
+    assert system.kafka.records(TOPIC) == []
+    assert Rebuild(system.config, system.database, PRODUCTS, out=io.StringIO()).run(switch=False)
+    with pytest.raises(TopicsDamaged, match="are gone unread"):
+        system.consumers[0].open()
+    assert Relay.lacking(system.inventory.store, system.config)

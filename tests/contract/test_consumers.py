@@ -1,0 +1,209 @@
+"""What every consumer keeps to, without a server: limits, which failures pass, who may send what, forged positions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Literal
+
+import pytest
+from component.facts import NOW, incoming, submitted
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, NotLeaderForPartitionError
+from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure
+
+from chassis import limits
+from chassis.catalogue import Catalogue
+from chassis.commands import CommandSent
+from chassis.consumer import Aside, Progress
+from chassis.kafka import Incoming, damages
+from chassis.provenance import rule_of
+from chassis.relay import COMMAND_SENT, record_of
+from chassis.saga import SagaRunner
+from chassis.store import EventStore, MemoryRecorder
+from chassis.testing import SALES
+from chassis.transient import is_transient
+from contracts.approvals import CaseApproved, case_id_of
+from contracts.declare import REGISTRY
+from contracts.errors import Refused
+from contracts.inventory import StockDeducted
+from contracts.orders import OrderApproved, OrderShipped, OrderSubmitted
+from contracts.people import Person
+from contracts.schemas import decode, encode
+from contracts.shipping import ShipmentHandedOver
+from services.fulfilment.saga import SAGA
+
+SOURCE = "orders.events:0"
+
+
+def largest() -> OrderSubmitted:
+    """An order whose event is as long as one may be."""
+    order = submitted(SALES, "9000.00", approval=True, warehouse=True)
+    [line] = order.sale.lines
+    room = limits.MAX_EVENT_BYTES - len(encode(order))
+    found = replace(order, sale=replace(order.sale, lines=(replace(line, name=line.name + "x" * room),)))
+    assert len(encode(found)) == limits.MAX_EVENT_BYTES
+    return found
+
+
+def test_whatever_follows_of_the_largest_event_can_be_held() -> None:
+    store = EventStore("fulfilment", MemoryRecorder())
+    runner = SagaRunner(SAGA, store, timeout=timedelta(seconds=30), clock=lambda: NOW)
+    runner.offsets([SOURCE])
+    order = largest()
+    id = order.order_id
+    facts = [
+        order,
+        CaseApproved(case_id=case_id_of(id, 1), order_id=id, round=1),
+        OrderApproved(order_id=id, round=1),
+        StockDeducted(order_id=id, round=1, lines=()),
+        ShipmentHandedOver(order_id=id, round=1, carrier="SF", tracking_number="1"),
+        OrderShipped(order_id=id, round=1, sale=order.sale),
+    ]
+    for position, fact in enumerate(facts, start=1):
+        runner.process([incoming(fact, position)])
+    sent = [event for event in store.notifications(0, 100) if event.type == COMMAND_SENT]
+    assert [decode(CommandSent, event.data).command for event in sent] == [
+        "OpenCase", "ApproveOrder", "DeductStock", "PrepareShipment", "ShipOrder", "DispatchShipment",
+    ]  # fmt: skip
+    stored = [len(event.data) for event in store.notifications(0, 100)]
+    assert max(stored) > limits.MAX_EVENT_BYTES, "nothing was put to the test"
+    for event in sent:
+        record = record_of("fulfilment", event)
+        assert record is not None
+        size = len(record.value) + sum(len(name) + len(value) for name, value in record.headers)
+        assert size + limits.REASON_BYTES < limits.MAX_MESSAGE_BYTES
+
+
+def test_each_limit_leaves_room_for_what_it_holds() -> None:
+    assert limits.MAX_EVENT_BYTES < limits.MAX_FOLLOWING_BYTES <= limits.MAX_VALUE_BYTES
+    letter = limits.MAX_VALUE_BYTES + limits.MAX_KEY_BYTES + 2 * limits.MAX_HEADER_BYTES + limits.REASON_BYTES
+    assert letter < limits.MAX_MESSAGE_BYTES
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(), TimeoutError(), OSError(28, "disk full"), KafkaTimeoutError(), AutoReconnect(""),
+        NotLeaderForPartitionError(), OperationFailure("", 112), OperationFailure("not authorized", 13),
+        BulkWriteError({"writeErrors": [{"code": 112}]}), Refused("OVERLOADED", ""), Refused("UNAVAILABLE", ""),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_may_pass_is_waited_for(error: Exception) -> None:
+    assert is_transient(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OverflowError(), KeyError("x"), TypeError(), AssertionError(), RecursionError(), UnicodeError(),
+        DocumentTooLarge(""), MessageSizeTooLargeError(), OperationFailure("too large", 17419),
+        BulkWriteError({"writeErrors": [{"code": 2}]}), Refused("TOO_LARGE", ""), Refused("NOT_FOUND", ""),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_fails_always_is_not_waited_for(error: Exception) -> None:
+    assert not is_transient(error)
+
+
+def test_every_command_between_services_is_sent_by_a_saga_that_says_so() -> None:
+    sent = {command for _, saga in Catalogue.read().sagas() for command in saga.sends()}
+    inner = {spec.cls for spec in REGISTRY.commands.values() if not spec.is_public}
+    assert sent <= inner
+    for cls in sent:
+        assert rule_of(REGISTRY.command_of(cls).name.encode()).senders == {b"/salestream/fulfilment"}
+    for cls in inner - sent:
+        assert rule_of(REGISTRY.command_of(cls).name.encode()).senders == frozenset(), (
+            "somebody may send what nobody sends"
+        )
+
+
+# -- positions
+
+
+def record(position: int, offset: int) -> Incoming:
+    fact = submitted(SALES, "1.00", submitter=Person(user_id=SALES.user_id, name="li"))
+    return incoming(fact, position, offset=offset)
+
+
+def test_a_forged_far_position_silences_nobody() -> None:
+    progress = Progress({}, {})
+    taken = []
+    for offset, position in enumerate([5, 7, limits.MAX_POSITION, 9, 12, 9, 12, limits.MAX_POSITION, 7, 13]):
+        if progress.accept(record(position, offset)):
+            taken.append(position)
+    assert taken == [5, 7, limits.MAX_POSITION, 9, 12, 13]
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_without_forgery_each_is_taken_once_whatever_comes_again_or_is_set_aside(seed: int) -> None:
+    """What a relay does: it goes on, or begins again at an earlier place; records are set aside, replayed, dropped."""
+    random = Random(seed)
+    firsts = sorted(random.sample(range(1, 100), 12))
+    log, at = [], 0
+    while at < len(firsts):
+        log.append(firsts[at])
+        at += 1
+        if random.random() < 0.3:
+            at = random.randint(0, at)
+    progress = Progress({}, {})
+    faulty = set(random.sample(firsts, 3))
+    taken: list[int] = []
+    for offset, position in enumerate(log):
+        one = record(position, offset)
+        fate: Literal["", "waits"] = "waits" if position in faulty and progress.is_news(one) else ""
+        if progress.accept(replace(one, fate=fate)):
+            taken.append(position)
+        for origin in list(progress.aside):
+            if random.random() < 0.2:
+                faulty.discard(int(origin.place))
+                letter = replace(
+                    record(int(origin.place), offset),
+                    source="g.dlq:0",
+                    headers={
+                        "dlq-resolves": "0",
+                        "dlq-topic": "orders.events",
+                        "dlq-partition": "0",
+                        "dlq-place": origin.place,
+                    },
+                    offset=progress.offsets.get("g.dlq:0", 0),
+                )
+                if progress.accept(letter):
+                    taken.append(int(origin.place))
+    waiting = [int(origin.place) for origin in progress.aside]
+    assert sorted(taken + waiting) == firsts
+
+
+def test_nothing_of_ours_waits_for_a_foreign_record() -> None:
+    foreign = replace(record(3, 0), foreign=True, poison="forged", fate="waits", key="k")
+    progress = Progress({}, {})
+    progress.accept(foreign)
+    assert list(progress.aside.values()) == [Aside("", 0)]
+    assert not progress.must_wait(replace(record(4, 1), key="k"))
+    assert not progress.must_wait(replace(record(5, 2), key=""))
+
+
+# -- topics that lack something
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "stored", "told"),
+    [
+        (0, 10, 10, ""),
+        (0, 10, None, ""),
+        (0, 0, 3, "orders.events:0 ends at 0, but 3 records of it were read before"),
+        (0, 2, 3, "orders.events:0 ends at 2, but 3 records of it were read before"),
+        (4, 10, 3, "orders.events:0 begins at 4: the records from 3 on are gone unread"),
+        (4, 10, 4, ""),
+        (4, 10, None, "orders.events:0 begins at 4: the records from 0 on are gone unread"),
+    ],
+)
+def test_a_topic_that_lacks_what_was_not_read_is_told(begin: int, end: int, stored: int | None, told: str) -> None:
+    offsets = {} if stored is None else {SOURCE: stored}
+    assert "".join(damages({SOURCE: begin}, {SOURCE: end}, offsets)) == told
+
+
+def test_old_commands_may_be_gone_for_who_never_read_any() -> None:
+    assert damages({"orders.commands:0": 4}, {"orders.commands:0": 9}, {}) == []
+    assert damages({"orders.commands:0": 4}, {"orders.commands:0": 9}, {"orders.commands:0": 2}) != []
