@@ -17,7 +17,7 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
-from contracts.schemas import schema_of
+from contracts.schemas import schema_of, takes_empty
 from contracts.types import (
     AmountField,
     ChangeField,
@@ -138,10 +138,13 @@ def _text(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
     return {"pattern": SOME_TEXT if field.shortest else ANY_TEXT}
 
 
-def _pattern(_: Any, __: fields.Field[Any], *, ret: JsonSchema) -> JsonSchema:
+def _pattern(_: Any, field: fields.Field[Any], *, ret: JsonSchema) -> JsonSchema:
     r"""JSON Schema's regular expressions have no \Z."""
     pattern = ret.get("pattern", "")
-    return {"pattern": pattern.removesuffix(r"\Z") + TEXT_END} if pattern.endswith(r"\Z") else {}
+    if not pattern.endswith(r"\Z"):
+        return {}
+    pattern = pattern.removesuffix(r"\Z") + TEXT_END
+    return {"pattern": f"^{TEXT_END}|{pattern}" if takes_empty(field) else pattern}
 
 
 def _decimal(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:

@@ -111,6 +111,10 @@ class ViewReader:
         rows = ([_cell(self._row(document, principal).get(name)) for name in names] for document in cursor)
         return _csv(names, rows) if format == "csv" else _xlsx(self._view.name, names, rows)
 
+    def default(self, principal: Principal, key: str) -> Document:
+        """The row of a record that nothing has happened to yet."""
+        return self._row({"_id": key, **self._view.defaults[key]}, principal)
+
     # -- freshness
 
     def _ready(self, token: Token | None) -> tuple[Document, Freshness]:

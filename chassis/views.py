@@ -316,7 +316,8 @@ class View:
 
     `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right,
     `computed` those worked out from the others when read.  `detail` names a path field: GET <route>/{detail} answers
-    one row.  `where` is a fixed condition.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
+    one row.  `defaults` are the documents, by key, of records that there are before anything happened to them.
+    `where` is a fixed condition.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
     """
 
@@ -338,6 +339,7 @@ class View:
     what: str = "record"
     personal: Sequence[str] = ()
     collected: bool = False
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if unknown := set(self.personal) - {item.name for item in fields(self.row)}:

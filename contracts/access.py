@@ -583,7 +583,7 @@ class SetAccessSettings:
     self_registration: Flag
     first_sign_in_code: Flag
     challenge: ChallengePolicy
-    second_factor_roles: tuple[RoleCode, ...] = ()
+    second_factor_roles: tuple[RoleCode, ...] = KEPT
     settings_id: Literal["access"] = "access"
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from contracts.declare import command, event, value
+from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import SELF
 from contracts.types import FIRST_CURRENCY, Currency, Email, Name, Phone, Reason, Text, TextField, Whole
@@ -42,15 +42,18 @@ class CompanyData:
 
 @command("PUT /settings/company", permission="settings", key="settings_id")
 class SetCompanyData:
-    """Say who the company is; the full name as in the business register (SET-01..04)."""
+    """Say who the company is; the full name as in the business register (SET-01..04).
+
+    A field left out keeps its value.
+    """
 
     full_name: Name
-    phone: Phone | None = None
-    address: Text = ""
-    email: Email | None = None
-    currency: Currency = FIRST_CURRENCY
-    language: Language = "zh"
-    time_zone: Name = "Asia/Shanghai"
+    phone: Phone | None = KEPT
+    address: Text = KEPT
+    email: Email | None = KEPT
+    currency: Currency = KEPT
+    language: Language = KEPT
+    time_zone: Name = KEPT
     settings_id: Literal["company"] = "company"
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 from contracts.company import Language
-from contracts.declare import command, event, value
+from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import PUBLIC, SELF
 from contracts.types import Flag, Name, Quantity, Secret, Text, Whole
@@ -46,10 +46,13 @@ class ActivateDevice:
 
 @command("PUT /settings/devices", permission="settings", key="settings_id")
 class SetDevicePolicy:
-    """Say after how many minutes phones lock and which apps may read contacts and call log (SEC-27, SEC-28)."""
+    """Say after how many minutes phones lock and which apps may read contacts and call log (SEC-27, SEC-28).
 
-    lock_minutes: Quantity = 1
-    allowed_apps: tuple[Name, ...] = ()
+    A field left out keeps its value.
+    """
+
+    lock_minutes: Quantity = KEPT
+    allowed_apps: tuple[Name, ...] = KEPT
     settings_id: Literal["devices"] = "devices"
 
 

@@ -164,11 +164,11 @@ class SetSalesProcess:
     """Set threshold, route, shipping flow, company currency and rates; a field left out keeps its value (APR-15)."""
 
     settings_id: Literal["sales-process"] = "sales-process"
-    threshold: Amount | None = None
-    currency: Currency | None = None
-    route: tuple[ApprovalNode, ...] | None = None
-    shipping: ShippingMode | None = None
-    rates: tuple[ExchangeRate, ...] | None = None
+    threshold: Amount = KEPT
+    currency: Currency = KEPT
+    route: tuple[ApprovalNode, ...] = KEPT
+    shipping: ShippingMode = KEPT
+    rates: tuple[ExchangeRate, ...] = KEPT
 
 
 @command(None, permission="system", key="order_id")

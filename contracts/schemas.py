@@ -54,9 +54,21 @@ class StrictSchema(marshmallow.Schema):
                 **field_obj.error_messages,
                 "null": "Can't be taken away; leave it out to keep it.",
             }
+            if field_obj.allow_none and isinstance(field_obj, marshmallow.fields.String):
+                field_obj.deserialize = partial(_or_nothing, field_obj)  # type: ignore[method-assign]
         if isinstance(field_obj, marshmallow.fields.List):
             field_obj.validators = [*field_obj.validators, marshmallow.validate.Length(max=MAX_LINES)]
             field_obj._deserialize = partial(_deserialize_list, field_obj)  # type: ignore[assignment,method-assign]
+
+
+def _or_nothing(field: marshmallow.fields.String, value: Any, *args: Any, **kwargs: Any) -> Any:
+    """The value, or None for an empty text: so a query shows an optional value that there is not."""
+    return type(field).deserialize(field, None if value == "" else value, *args, **kwargs)
+
+
+def takes_empty(field: marshmallow.fields.Field[Any]) -> bool:
+    """Whether an empty text is taken for null."""
+    return "deserialize" in vars(field)
 
 
 def _deserialize_list(field: marshmallow.fields.List[Any], value: Any, *_: Any, **kwargs: Any) -> tuple[Any, ...]:

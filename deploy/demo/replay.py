@@ -273,6 +273,8 @@ class Replay:
 def _told(values: Mapping[str, Any]) -> str:
     """The sales process in a few words."""
     threshold, route = values["threshold"], " and ".join(values["route"]) or "nobody"
+    if not isinstance(threshold, dict):  # as the settings are shown, and not as the command tells them
+        threshold = {"amount": threshold, "currency": values["currency"]}
     rates = ", ".join(f"{rate['currency']} {rate['rate']}" for rate in values["rates"]) or "none"
     return (
         f"threshold {threshold['amount']} {threshold['currency']}, approval by {route}, "

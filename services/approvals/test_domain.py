@@ -259,7 +259,7 @@ def test_apr_10_same_key_gives_the_first_answer(kit: InMemoryService) -> None:
     first = kit.do(approve(), SUPERVISOR, key="press")
     assert kit.do(approve(), SUPERVISOR, key="press").body == first.body
     assert len(kit.facts()) == 2
-    kit.assert_refused("DUPLICATE", approve("FINANCE"), SUPERVISOR, field="Idempotency-Key", key="press")
+    kit.assert_refused("KEY_REUSED", approve("FINANCE"), SUPERVISOR, field="Idempotency-Key", key="press")
 
 
 def test_stale_version(kit: InMemoryService) -> None:

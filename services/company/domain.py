@@ -1,6 +1,6 @@
 """The company's data and parameters (SET-01..05)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ from contracts.company import (
     SetLogo,
     SetParameter,
 )
+from contracts.declare import changes
 from contracts.errors import Refused
 
 
@@ -34,16 +35,10 @@ class Company(Aggregate):
     logo: str = ""
 
     def set(self, command: SetCompanyData, context: Context) -> None:
-        check_time_zone(command.time_zone)
-        data = CompanyData(
-            full_name=command.full_name,
-            phone=command.phone or "",
-            address=command.address,
-            email=command.email or "",
-            currency=command.currency,
-            language=command.language,
-            time_zone=command.time_zone,
-        )
+        given = changes(command, CompanyData)
+        if "time_zone" in given:
+            check_time_zone(given["time_zone"])
+        data = replace(self.data, **given)
         if data != self.data:
             self.record(
                 CompanyDataSet(settings_id=command.settings_id, data=data, by=context.user, revision=self.version + 1)

@@ -21,6 +21,7 @@ from contracts.customers import (
 from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
+from contracts.settings import DEFAULTS
 
 SETTINGS = Named("settings_id", "customers")
 FIELDS: tuple[str, ...] = get_args(CustomerField)
@@ -43,7 +44,7 @@ def mobile_index_id(mobile: str) -> UUID:
 class CustomerSettings(Aggregate):
     """Which fields must be filled on every customer (CUS-02)."""
 
-    required: tuple[str, ...] = ("name", "mobile", "industry")
+    required: tuple[str, ...] = DEFAULTS["customers"]["required"]
 
     def change(self, command: SetCustomerSettings, context: Context) -> None:
         """Set the fields; nothing happens when these are the ones already."""

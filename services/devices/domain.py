@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from chassis.domain import Aggregate, Context, Named, applies, internal_event
+from contracts.declare import KEPT
 from contracts.devices import (
     ActivateDevice,
     AppBreachReported,
@@ -26,6 +27,7 @@ from contracts.devices import (
 )
 from contracts.errors import Refused, invalid_state
 from contracts.people import SALESTREAM, Person
+from contracts.settings import DEFAULTS
 
 POLICY = Named("settings_id", "devices")
 LEAST_MEMORY_GB = 4
@@ -60,18 +62,19 @@ class WipeAsked:
 class DevicePolicy(Aggregate):
     """What all phones keep to (SEC-27, SEC-28)."""
 
-    lock_minutes: int = 1
-    allowed_apps: tuple[str, ...] = ()
+    lock_minutes: int = DEFAULTS["devices"]["lock_minutes"]
+    allowed_apps: tuple[str, ...] = DEFAULTS["devices"]["allowed_apps"]
 
     def set(self, command: SetDevicePolicy, context: Context) -> None:
-        self.record(
-            DevicePolicySet(
-                settings_id=command.settings_id,
-                lock_minutes=command.lock_minutes,
-                allowed_apps=tuple(sorted(set(command.allowed_apps))),
-                by=context.user,
+        """Change what the command names."""
+        minutes = self.lock_minutes if command.lock_minutes is KEPT else command.lock_minutes
+        apps = self.allowed_apps if command.allowed_apps is KEPT else tuple(sorted(set(command.allowed_apps)))
+        if (minutes, apps) != (self.lock_minutes, self.allowed_apps):
+            self.record(
+                DevicePolicySet(
+                    settings_id=command.settings_id, lock_minutes=minutes, allowed_apps=apps, by=context.user
+                )
             )
-        )
 
     @applies(DevicePolicySet)
     def _set(self, fact: DevicePolicySet) -> None:

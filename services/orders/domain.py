@@ -55,6 +55,7 @@ from contracts.orders import (
     order_number,
 )
 from contracts.people import SALESTREAM, Person
+from contracts.settings import DEFAULTS
 from contracts.types import MAX_AMOUNT, MAX_LINES, Money
 
 SALES_PROCESS = Named("settings_id", "sales-process")
@@ -247,31 +248,31 @@ def refreshed(line: OrderLine, product: Product, currency: str) -> OrderLine:
 
 # -- the sales process ----------------------------------------------------------------------------------------------
 
-DEFAULT_THRESHOLD = Money(amount=Decimal("5000.00"), currency="CNY")
+FIRST = DEFAULTS["sales-process"]
 
 
 @dataclass
 class SalesProcess(Aggregate):
     """The settings in force: threshold, route, shipping flow, exchange rates (ORD-07, APR-01, APR-15, FUL-01)."""
 
-    threshold: Money = DEFAULT_THRESHOLD
-    route: tuple[ApprovalNode, ...] = ("SUPERVISOR", "FINANCE")
-    shipping: ShippingMode = "AUTOMATIC"
-    rates: tuple[ExchangeRate, ...] = ()
+    threshold: Money = Money(amount=FIRST["threshold"], currency=FIRST["currency"])  # noqa: RUF009 - frozen
+    route: tuple[ApprovalNode, ...] = FIRST["route"]
+    shipping: ShippingMode = FIRST["shipping"]
+    rates: tuple[ExchangeRate, ...] = FIRST["rates"]
 
     def set(self, command: SetSalesProcess, context: Context) -> None:
         """Change the settings; what is left out keeps its value."""
-        currency = command.currency or self.threshold.currency
-        amount = self.threshold.amount if command.threshold is None else command.threshold
-        route = self.route if command.route is None else command.route
-        rates = self.rates if command.rates is None else command.rates
-        if currency != self.threshold.currency and command.threshold is None:
+        currency = self.threshold.currency if command.currency is KEPT else command.currency
+        amount = self.threshold.amount if command.threshold is KEPT else command.threshold
+        route = self.route if command.route is KEPT else command.route
+        rates = self.rates if command.rates is KEPT else command.rates
+        if currency != self.threshold.currency and command.threshold is KEPT:
             raise Refused(
                 "VALIDATION",
                 f"The threshold of {self.threshold.amount} is in {self.threshold.currency}: give it in {currency} too.",
                 field="threshold",
             )
-        if currency != self.threshold.currency and self.rates and command.rates is None:
+        if currency != self.threshold.currency and self.rates and command.rates is KEPT:
             raise Refused(
                 "VALIDATION",
                 f"The rates lead to {self.threshold.currency}: give those to {currency} too, or an empty list.",
@@ -284,7 +285,7 @@ class SalesProcess(Aggregate):
             settings_id=command.settings_id,
             threshold=Money(amount=amount, currency=currency),
             route=route,
-            shipping=command.shipping or self.shipping,
+            shipping=self.shipping if command.shipping is KEPT else command.shipping,
             rates=rates,
             by=context.user,
         )

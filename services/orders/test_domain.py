@@ -545,7 +545,7 @@ def test_ord_16_same_key_gives_the_first_answer(kit: InMemoryService) -> None:
     kit.new_facts()
     assert kit.do(SubmitOrder(order_id=ORDER), SALES, key="press").body == first.body
     assert kit.new_facts() == []
-    kit.assert_refused("DUPLICATE", SubmitOrder(order_id=OTHER), SALES, field="Idempotency-Key", key="press")
+    kit.assert_refused("KEY_REUSED", SubmitOrder(order_id=OTHER), SALES, field="Idempotency-Key", key="press")
 
 
 def test_idempotent_creation(kit: InMemoryService) -> None:
@@ -553,7 +553,7 @@ def test_idempotent_creation(kit: InMemoryService) -> None:
     first = kit.do(command, SALES, key="k1")
     assert kit.do(command, SALES, key="k1").body == first.body
     assert len(kit.facts()) == 1
-    kit.assert_refused("DUPLICATE", replace(command, note="other"), SALES, field="Idempotency-Key", key="k1")
+    kit.assert_refused("KEY_REUSED", replace(command, note="other"), SALES, field="Idempotency-Key", key="k1")
 
 
 def test_stale_version(kit: InMemoryService) -> None:
@@ -856,7 +856,7 @@ def test_ord_10_a_payment_sent_twice_counts_once(kit: InMemoryService) -> None:
     reach(kit, "SHIPPED")
     first = kit.do(pay("60.00"), FINANCE, key="receipt 7")
     assert kit.do(pay("60.00"), FINANCE, key="receipt 7").body == first.body
-    kit.assert_refused("DUPLICATE", pay("61.00"), FINANCE, field="Idempotency-Key", key="receipt 7")
+    kit.assert_refused("KEY_REUSED", pay("61.00"), FINANCE, field="Idempotency-Key", key="receipt 7")
     kit.do(pay("140.00"), FINANCE)
     assert kit.stream(ORDER)[-1].paid == cny("200.00")
 
@@ -922,7 +922,7 @@ def test_apr_15_stale_version_and_key(kit: InMemoryService) -> None:
     kit.assert_refused("VERSION_CONFLICT", SetSalesProcess(threshold=Decimal(7000)), version=0)
     kit.do(SetSalesProcess(threshold=Decimal(6000)), key="s1")
     assert len(kit.facts()) == 1
-    kit.assert_refused("DUPLICATE", SetSalesProcess(threshold=Decimal(1)), key="s1", field="Idempotency-Key")
+    kit.assert_refused("KEY_REUSED", SetSalesProcess(threshold=Decimal(1)), key="s1", field="Idempotency-Key")
 
 
 # -- ORD-12: company data on the order

@@ -171,7 +171,7 @@ def test_ful_06_same_key_gives_the_first_answer(kit: InMemoryService) -> None:
     first = kit.do(HAND_OVER, WAREHOUSE, key="press")
     assert kit.do(HAND_OVER, WAREHOUSE, key="press").body == first.body
     assert len(kit.new_facts()) == 1
-    kit.assert_refused("DUPLICATE", replace(HAND_OVER, carrier="YT"), WAREHOUSE, field="Idempotency-Key", key="press")
+    kit.assert_refused("KEY_REUSED", replace(HAND_OVER, carrier="YT"), WAREHOUSE, field="Idempotency-Key", key="press")
 
 
 def test_stale_version(kit: InMemoryService) -> None:

@@ -377,7 +377,7 @@ def test_a_repeat_after_a_restart_gets_the_first_answer_and_stores_nothing(bench
     assert again.positions and all(again.positions)
     with pytest.raises(Refused) as refusal:
         do(restarted, replace(command, opening_stock=6), key="k1")
-    assert (refusal.value.code, refusal.value.field) == ("DUPLICATE", "Idempotency-Key")
+    assert (refusal.value.code, refusal.value.field) == ("KEY_REUSED", "Idempotency-Key")
     assert bench.open().last_position() == before
 
 

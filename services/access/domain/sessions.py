@@ -16,8 +16,10 @@ from contracts.access import (
     SignInFailed,
     SignInsLocked,
 )
+from contracts.declare import KEPT
 from contracts.errors import Refused
 from contracts.people import Person
+from contracts.settings import DEFAULTS
 from services.access.domain.users import User
 
 SETTINGS = Named("settings_id", "access")
@@ -59,22 +61,26 @@ def locked(until: datetime) -> Refused:
 class AccessSettings(Aggregate):
     """How one signs in."""
 
-    self_registration: bool = True
-    first_sign_in_code: bool = False
-    challenge: ChallengePolicy = "AFTER_FAILURE"
-    second_factor_roles: tuple[str, ...] = ()
+    self_registration: bool = DEFAULTS["access"]["self_registration"]
+    first_sign_in_code: bool = DEFAULTS["access"]["first_sign_in_code"]
+    challenge: ChallengePolicy = DEFAULTS["access"]["challenge"]
+    second_factor_roles: tuple[str, ...] = DEFAULTS["access"]["second_factor_roles"]
 
     def change(self, command: SetAccessSettings, context: Context) -> None:
-        self.record(
-            AccessSettingsSet(
-                settings_id=command.settings_id,
-                self_registration=command.self_registration,
-                first_sign_in_code=command.first_sign_in_code,
-                challenge=command.challenge,
-                second_factor_roles=tuple(sorted(set(command.second_factor_roles))),
-                by=context.user,
-            )
+        """Change what the command names."""
+        roles = self.second_factor_roles
+        if command.second_factor_roles is not KEPT:
+            roles = tuple(sorted(set(command.second_factor_roles)))
+        fact = AccessSettingsSet(
+            settings_id=command.settings_id,
+            self_registration=command.self_registration,
+            first_sign_in_code=command.first_sign_in_code,
+            challenge=command.challenge,
+            second_factor_roles=roles,
+            by=context.user,
         )
+        if any(getattr(self, name) != getattr(fact, name) for name in DEFAULTS["access"]):
+            self.record(fact)
 
     def needs_challenge(self, failures: int) -> bool:
         return self.challenge == "ALWAYS" or (self.challenge == "AFTER_FAILURE" and failures > 0)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from chassis.views import Append, Change, EventInfo, Set, View
 from contracts.company import SHOWN_TO, CompanyDataSet, LogoSet, ParameterSet
+from contracts.settings import DEFAULTS
 
 
 @dataclass
@@ -66,6 +67,7 @@ VIEWS = [
         permission=SHOWN_TO,
         what="company",
         handlers={CompanyDataSet: data_set, LogoSet: logo_set},
+        defaults={"company": {**DEFAULTS["company"], "logo": "", "version": 0}},
         sorts=("full_name",),
     ),
     View(

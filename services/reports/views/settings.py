@@ -1,21 +1,29 @@
-"""How is the company set up?  Sales process and customer settings as last set (APR-15, CUS-02)."""
+"""How is the company set up?  Every group of settings as it is now (APR-15, CUS-02, SEC-04..08, SEC-27, SET-01..04).
 
-from collections.abc import Iterable
+`values` can be put back as they are, and so can `defaults`, what holds while nobody has set anything.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chassis.views import Change, EventInfo, Set, View
+from chassis.views import Change, EventInfo, Set, View, stored
+from contracts.access import AccessSettingsSet
+from contracts.company import CompanyDataSet
 from contracts.customers import CustomerSettingsSet
+from contracts.devices import DevicePolicySet
 from contracts.orders import SalesProcessSet
+from contracts.settings import DEFAULTS
 
 
 @dataclass
 class SettingsRow:
-    """One group of settings; there is no row for a group nobody has changed: its defaults apply."""
+    """One group of settings, with the values it had before anybody set it (version 0: nobody has)."""
 
     id: str
     values: dict[str, Any]
+    defaults: dict[str, Any]
     by: str
     at: datetime
     version: int
@@ -40,6 +48,35 @@ def customers(fact: CustomerSettingsSet, event: EventInfo) -> Iterable[Change]:
     yield Set(fact.settings_id, values={"required": fact.required}, by=fact.by.name, at=event.at, version=event.version)
 
 
+def access(fact: AccessSettingsSet, event: EventInfo) -> Iterable[Change]:
+    yield _set(fact, fact, "access", event)
+
+
+def devices(fact: DevicePolicySet, event: EventInfo) -> Iterable[Change]:
+    yield _set(fact, fact, "devices", event)
+
+
+def company(fact: CompanyDataSet, event: EventInfo) -> Iterable[Change]:
+    yield _set(fact, fact.data, "company", event)
+
+
+def _set(fact: AccessSettingsSet | DevicePolicySet | CompanyDataSet, data: Any, id: str, event: EventInfo) -> Change:
+    values = {name: getattr(data, name) for name in DEFAULTS[id]}
+    return Set(fact.settings_id, values=values, by=fact.by.name, at=event.at, version=event.version)
+
+
+def values(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as the command takes them: amount and currency of the threshold stand beside each other there."""
+    found = dict(document["values"])
+    if isinstance(threshold := found.get("threshold"), dict):
+        found |= {"threshold": threshold["amount"], "currency": threshold["currency"]}
+    return found
+
+
+def defaults(document: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(stored(DEFAULTS[document["_id"]]))
+
+
 VIEW = View(
     name="settings",
     route="GET /settings",
@@ -47,6 +84,14 @@ VIEW = View(
     row=SettingsRow,
     permission="settings.view",
     what="settings",
-    handlers={SalesProcessSet: sales_process, CustomerSettingsSet: customers},
+    handlers={
+        SalesProcessSet: sales_process,
+        CustomerSettingsSet: customers,
+        AccessSettingsSet: access,
+        DevicePolicySet: devices,
+        CompanyDataSet: company,
+    },
+    computed={"values": values, "defaults": defaults},
+    defaults={id: {"values": stored(found), "by": "", "version": 0} for id, found in DEFAULTS.items()},
     sorts=("at",),
 )

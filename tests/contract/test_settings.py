@@ -1,0 +1,175 @@
+"""Settings, and whatever else is set as a whole: read before anybody set it, put back as it is read, and restored."""
+
+import json
+from contextlib import suppress
+from dataclasses import fields
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from contract.test_changes import FILLED, Filled, fields_of
+
+from chassis.api import Api, HttpRequest
+from chassis.auth import TokenVerifier, issue
+from chassis.catalogue import Catalogue
+from chassis.config import Config
+from chassis.projector import STATES
+from chassis.queries import ViewReader, plain
+from chassis.testing import ADMIN, InMemoryService, documents
+from contracts.declare import KEPT, REGISTRY, CommandSpec
+from contracts.errors import Refused, not_found
+from contracts.schemas import load
+from contracts.settings import DEFAULTS
+
+SERVICES = {service.name: service for service in Catalogue.read().services()}
+VIEWS = Catalogue.read().views()
+SETTINGS = next(view for view in VIEWS if view.name == "settings")
+COMMANDS = {
+    str(spec.path).removeprefix("/settings/"): spec
+    for spec in REGISTRY.commands.values()
+    if spec.method == "PUT" and str(spec.path).startswith("/settings/") and str(spec.path).count("/") == 2
+}
+NEEDED = {"company": {"full_name": "Yun Ke Ltd"}}
+"""What has no default, for there is nothing to start with."""
+CHANGED: dict[str, dict[str, Any]] = {
+    "sales-process": {"threshold": "700.00", "currency": "USD", "route": ["FINANCE"], "shipping": "WAREHOUSE",
+                      "rates": [{"currency": "EUR", "rate": "1.10"}]},
+    "customers": {"required": ["name"]},
+    "access": {"self_registration": False, "first_sign_in_code": True, "challenge": "NEVER",
+               "second_factor_roles": ["SAL"]},
+    "devices": {"lock_minutes": 5, "allowed_apps": ["Mail"]},
+    "company": {"full_name": "Yun Ke Ltd", "phone": "13800000001", "address": "1 Nanjing Road",
+                "email": "li@example.com", "currency": "USD", "language": "en", "time_zone": "Asia/Tokyo"},
+}  # fmt: skip
+
+
+def shown(facts: list[Any], id: str) -> dict[str, Any]:
+    """The row of the settings view, as JSON shows it."""
+    document = documents(SETTINGS, [fact for fact in facts if type(fact) in SETTINGS.handlers]).get(id)
+    document = {"_id": id, **(SETTINGS.defaults[id] if document is None else document)}
+    found: dict[str, Any] = {name: plain(SETTINGS.computed[name](document)) for name in ("values", "defaults")}
+    return json.loads(json.dumps({**found, "version": document["version"]}))  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def kit(id: str) -> InMemoryService:
+    return InMemoryService(SERVICES[COMMANDS[id].service])
+
+
+def put(kit: InMemoryService, id: str, values: dict[str, Any]) -> None:
+    kit.do(load(COMMANDS[id].cls, values))
+
+
+def test_every_group_of_settings_has_defaults_and_is_shown() -> None:
+    assert set(COMMANDS) == set(DEFAULTS) == set(SETTINGS.defaults) == set(CHANGED)
+    for id, spec in COMMANDS.items():
+        names = {item.name for item in fields(spec.cls)} - {"settings_id"}
+        assert names == set(DEFAULTS[id]) == set(CHANGED[id]), f"{id}: every field of the command can be read"
+
+
+@pytest.mark.parametrize("id", COMMANDS)
+def test_what_was_never_set_is_shown_with_its_defaults_which_can_be_put(kit: InMemoryService, id: str) -> None:
+    row = shown([], id)
+    assert row["version"] == 0
+    assert row["values"] == row["defaults"]
+    put(kit, id, row["values"] | NEEDED.get(id, {}))
+    facts = kit.facts()
+    assert not facts or id in NEEDED, "these were in force already"
+
+
+@pytest.mark.parametrize("id", COMMANDS)
+def test_what_is_shown_can_be_put_back_and_changes_nothing(kit: InMemoryService, id: str) -> None:
+    put(kit, id, CHANGED[id])
+    row = shown(kit.facts(), id)
+    assert row["values"].keys() == CHANGED[id].keys()
+    before = kit.facts()
+    assert before
+    put(kit, id, row["values"])
+    assert kit.facts() == before
+
+
+@pytest.mark.parametrize("id", COMMANDS)
+def test_the_defaults_restore_what_was_set(kit: InMemoryService, id: str) -> None:
+    put(kit, id, CHANGED[id])
+    put(kit, id, shown(kit.facts(), id)["defaults"] | NEEDED.get(id, {}))
+    row = shown(kit.facts(), id)
+    assert row["values"] == {**row["defaults"], **NEEDED.get(id, {})}
+
+
+@pytest.mark.parametrize("id", COMMANDS)
+def test_what_is_left_out_keeps_its_value(kit: InMemoryService, id: str) -> None:
+    put(kit, id, CHANGED[id])
+    before = kit.facts()
+    optional = [item.name for item in fields(COMMANDS[id].cls) if item.default is KEPT]
+    for name in optional:
+        put(kit, id, {given: value for given, value in CHANGED[id].items() if given != name})
+    assert kit.facts() == before
+    assert optional or len(CHANGED[id]) == 1
+
+
+# -- records that are changed ------------------------------------------------------------------------------------------
+
+
+def rows_of(spec: CommandSpec, made: Filled) -> list[dict[str, Any]]:
+    """The rows of the record in the views whose path is the command's, as JSON shows them."""
+    found = []
+    for view in VIEWS:
+        if view.detail and f"{view.path}/{{{view.detail}}}" == spec.path:
+            facts = [fact for fact in made.kit.facts() if type(fact) in view.handlers]
+            row = documents(view, facts)[str(made.id)]
+            found.append({item.name: plain(row.get(item.name)) for item in fields(view.row)})
+    return found
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_what_a_query_shows_of_a_record_can_be_sent_back_and_changes_nothing(name: str) -> None:
+    spec, made = REGISTRY.commands[name], FILLED[name]()
+    send_back(spec, made)
+    for field in fields_of(spec):
+        if NoneType in get_args(get_type_hints(spec.cls)[field]) and name != "EditPersonalData":
+            with suppress(Refused):  # the customer settings ask for some
+                made.kit.do(load(spec.cls, {spec.key: str(made.id), field: None}), made.by)
+    send_back(spec, made)
+
+
+def send_back(spec: CommandSpec, made: Filled) -> None:
+    """Each field that is shown is sent as it is, and nothing happens."""
+    for row in rows_of(spec, made):
+        before = made.kit.facts()
+        for field in fields_of(spec):
+            if field in row:
+                body = {spec.key: str(made.id), field: json.loads(json.dumps(row[field]))}
+                made.kit.do(load(spec.cls, body), made.by)
+                assert made.kit.facts() == before, f"{field}: {row[field]!r}"
+
+
+# -- over HTTP ---------------------------------------------------------------------------------------------------------
+
+
+class NoRows:
+    """A database whose views are built and empty."""
+
+    def __getitem__(self, name: str) -> Any:
+        return self
+
+    def find_one(self, *_: Any) -> dict[str, Any]:
+        return {"collection": STATES}
+
+
+def test_a_row_with_defaults_is_answered_before_anything_happened(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    def one(*_: Any) -> Any:
+        raise not_found("settings", "settings_id")
+
+    monkeypatch.setattr(ViewReader, "one", one)
+    config = Config(token_key_dir=str(tmp_path), test_tokens=1)
+    database: Any = NoRows()
+    routes = Api(config, {}, VIEWS, database, TokenVerifier(config)).routes()
+    route = next(route for route in routes if route.path == "/settings/{settings_id}")
+    headers = {"authorization": f"Bearer {issue(config, ADMIN)}"}
+    for id in DEFAULTS:
+        answer = route.serve(HttpRequest(headers, {"settings_id": id}, {}, bytes))
+        assert (answer.status, answer.headers["ETag"]) == (200, '"0"')
+        assert json.loads(answer.body)["values"] == shown([], id)["values"]
+    assert route.serve(HttpRequest(headers, {"settings_id": "nobody"}, {}, bytes)).status == 404
