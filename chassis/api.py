@@ -4,6 +4,7 @@ Every request is authenticated, its right checked, its input validated, and ever
 with a code of the specification (section 2.0).  `chassis.http` serves these routes with nameko.
 """
 
+import hmac
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,10 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
@@ -25,12 +30,13 @@ from chassis.addresses import networks, within
 from chassis.around import Offload, Surroundings, at_once
 from chassis.audit import history
 from chassis.audit.edge import Attempt, origin_of
-from chassis.audit.entries import Kind, object_kind
+from chassis.audit.entries import REPEATED, Kind, object_kind
 from chassis.auth import NOBODY, Principal, TokenVerifier
 from chassis.bodies import MAX_COMMAND_NODES, count_nodes, read_object
 from chassis.config import Config
 from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.directory import Directory
+from chassis.private_files import make_key, read_key
 from chassis.queries import FORMATS, Freshness, ViewReader
 from chassis.views import View
 from chassis.writer import Answer, Request, Writer
@@ -47,6 +53,7 @@ ANSWER_SECONDS = 30.0
 SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.05  # seconds between two looks at what is waited for
 READS_LOG = "access"  # the service in whose log it is noted who read what
 MAX_BULK = 500
+PRINT_KEY_BYTES = 32
 RANDOM_UUIDS = (4, 7)
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -233,15 +240,17 @@ class Api:
         *,
         key: str | None,
         match: str | None,
+        secret_print: str = "",
     ) -> Request:
         """A writer request from an HTTP one."""
         now, company = self._clock(), self.directory.company
-        command_id = str(uuid4()) if key is None else command_id_of(principal, key)
+        command_id = str(uuid4()) if key is None else command_id_of(principal, key, secret_print)
         trace = http.headers.get("traceparent", "")
         return Request(
             command=command,
             context=principal.context(now, company.day_of(now), spec.permission, company.currency),
             command_id=command_id,
+            secret_print=secret_print,
             remember=key is not None,
             expected_version=_expected_version(match),
             correlation_id=correlation_of(http) or command_id,
@@ -282,6 +291,13 @@ class Api:
     def let_others(self) -> None:
         """Give other requests their turn in the midst of long work."""
         self._sleep(0)
+
+    @cached_property
+    def print_key(self) -> bytes:
+        """The key of what is remembered of commands with secrets; the apis of an installation share it."""
+        path = Path(self._config.token_key_dir) / "repeats.key"
+        make_key(path, lambda: token_bytes(PRINT_KEY_BYTES))
+        return read_key(path, shortest=PRINT_KEY_BYTES)
 
     @property
     def reads_log(self) -> Writer | None:
@@ -365,10 +381,12 @@ class _Command:
             if name in body:
                 raise Refused("VALIDATION", f"{name}: stands in the path already.", field=name)
         key = http.headers.get("idempotency-key")
-        attempt.command = command = load_command(spec, {**body, **http.path}, principal, key)
+        data = {**body, **http.path}
+        secret_print = self._secret_print(data) if key is not None and self._around is not None else ""
+        attempt.command = command = load_command(spec, data, principal, key, secret_print)
         token = api.token(http)
         api.wait_for_replicas(self._writer, token, principal, http)
-        answer, told = self._carry_out(command, principal, http, key, attempt)
+        answer, told = self._carry_out(command, principal, http, attempt, key=key, secret_print=secret_print)
         headers = {
             "ETag": f'"{answer.body["version"]}"',
             HEADER: str(api.token_of(answer).with_also(token)),
@@ -377,8 +395,19 @@ class _Command:
             headers["Location"] = f"{spec.path}/{answer.body['id']}"
         return HttpResponse(201 if spec.creates else 200, msgspec.json.encode(told), headers)
 
+    def _secret_print(self, data: Mapping[str, Any]) -> str:
+        """What tells a repeat of a command with secrets from another one; it is keyed, so it tells nobody anything."""
+        return keyed_print(self._api.print_key, self._spec.name, data)
+
     def _carry_out(
-        self, command: Any, principal: Principal, http: HttpRequest, key: str | None, attempt: Attempt
+        self,
+        command: Any,
+        principal: Principal,
+        http: HttpRequest,
+        attempt: Attempt,
+        *,
+        key: str | None,
+        secret_print: str,
     ) -> tuple[Answer, dict[str, Any]]:
         """The writer's answer, and what the caller is told."""
         api, match = self._api, http.headers.get("if-match")
@@ -389,18 +418,34 @@ class _Command:
             answer = _result(future)
             return answer, answer.body
         if key is not None:
-            text = "Idempotency-Key: this command takes none, for its answer is not kept."
-            raise Refused("VALIDATION", text, field="Idempotency-Key")
+            command_id = command_id_of(principal, key, secret_print)
+            if (earlier := self._writer.remembered(command_id, secret_print)) is not None:
+                return earlier, self._outcome_again(earlier, attempt)
         surroundings = api.surroundings(principal, self._writer)
         prepared = self._around.before(command, surroundings)
-        request = api.request(self._spec, prepared.command, principal, http, key=None, match=match)
+        request = api.request(
+            self._spec, prepared.command, principal, http, key=key, match=match, secret_print=secret_print
+        )
         request.prepared, request.person = prepared.facts, prepared.person
         future = self._writer.submit(request)
         attempt.told = True
         answer = _result(future)
+        if request.is_repeat:  # both came at once
+            return answer, self._outcome_again(answer, attempt)
         if refusal := self._around.refuses(answer.body):
             raise refusal
         return answer, self._around.after(dict(answer.body), prepared.facts, surroundings)
+
+    def _outcome_again(self, answer: Answer, attempt: Attempt) -> dict[str, Any]:
+        """What a repeat is told of a command whose answer held secrets: how it ended, and that they are told once.
+
+        Raises the refusal that the first was told.
+        """
+        assert self._around is not None
+        if refusal := self._around.refuses(answer.body):
+            raise refusal
+        attempt.note(REPEATED)
+        return {"id": answer.body["id"], "version": answer.body["version"], "repeated": True}
 
 
 class _Bulk:
@@ -542,23 +587,35 @@ def _fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str]) 
     return HttpResponse(200, msgspec.json.encode(body), {**headers, HEADER: token})
 
 
-def command_id_of(principal: Principal, key: str) -> str:
-    """The id of a command sent with an Idempotency-Key; keys of different users never meet."""
+def keyed_print(key: bytes, name: str, data: Mapping[str, Any]) -> str:
+    """A mark of a command with secrets: without the key nobody finds a password by trying."""
+    body = msgspec.json.encode(data, order="deterministic")
+    return hmac.new(key, name.encode() + b"\n" + body, sha256).hexdigest()
+
+
+def command_id_of(principal: Principal, key: str, secret_print: str = "") -> str:
+    """The id of a command sent with an Idempotency-Key; keys of different users never meet.
+
+    Of two who have not signed in nobody knows whether they are one: what they send (`secret_print`) tells them apart.
+    """
     if not _KEY.match(key):
         raise Refused(
             "VALIDATION", "Idempotency-Key: 1 to 200 printable characters without blanks.", field="Idempotency-Key"
         )
-    return str(uuid5(NAMESPACE_URL, f"salestream:idempotency:{principal.user_id}:{key}"))
+    whose = principal.user_id or f"nobody:{secret_print}"
+    return str(uuid5(NAMESPACE_URL, f"salestream:idempotency:{whose}:{key}"))
 
 
-def load_command(spec: CommandSpec, data: dict[str, Any], principal: Principal, key: str | None) -> Any:
+def load_command(
+    spec: CommandSpec, data: dict[str, Any], principal: Principal, key: str | None, secret_print: str = ""
+) -> Any:
     """The validated command.
 
     A new record's id must be a random UUID: named ones belong to the service itself.  With an Idempotency-Key the id
     that a caller leaves out follows from the key, so that a repeat is the same command.
     """
     if spec.creates and key is not None and spec.key not in data:
-        data = {**data, spec.key: str(UUID(bytes=UUID(command_id_of(principal, key)).bytes, version=4))}
+        data = {**data, spec.key: str(UUID(bytes=UUID(command_id_of(principal, key, secret_print)).bytes, version=4))}
     command: Any = load(spec.cls, data)
     id = getattr(command, spec.key)
     if spec.creates and (not isinstance(id, UUID) or id.version not in RANDOM_UUIDS):

@@ -82,8 +82,8 @@ class Around:
     """`before` the writer: (command, surroundings) -> Prepared.  `after` the commit: what the caller is told.
 
     `before` may raise Refused.  `refuses` tells the refusal that a stored outcome means: a wrong password is counted,
-    then told, and written into the audit log as what it is.  Such a command takes no Idempotency-Key: its answer is
-    not kept.
+    then told, and written into the audit log as what it is.  Of such a command sent with an Idempotency-Key the
+    outcome is remembered and not what `after` told: a repeat is told how it ended, and no secret again.
     """
 
     before: Callable[[Any, Surroundings], Prepared]

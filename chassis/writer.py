@@ -104,7 +104,9 @@ class Request:
     """A command on its way through the writer.
 
     `command_id` identifies it for ever; `remember` keeps its result under that id (an Idempotency-Key, or a command
-    of the saga).  `expected_version` is the caller's If-Match.  `prepared` is what was worked out before.  `origin`
+    of the saga).  `expected_version` is the caller's If-Match.  `prepared` is what was worked out before;
+    `secret_print` tells commands apart that differ in what ended before the writer (a password).  `is_repeat` is known
+    with the answer: it was done before, and nothing has happened now.  `origin`
     and `person` are for the audit log: where it came from, and who it is about while nobody has signed in.
     """
 
@@ -117,9 +119,11 @@ class Request:
     causation_id: str = ""
     traceparent: str = ""
     prepared: Any = None
+    secret_print: str = ""
     origin: Origin = NOWHERE
     person: Person | None = None
     attempts: int = 0
+    is_repeat: bool = False
     future: "Future[Answer]" = field(default_factory=Future)
 
     @property
@@ -131,7 +135,7 @@ class Request:
         return encode(self.command)
 
     def fingerprint(self) -> str:
-        return sha256(self.name.encode() + self.encoded).hexdigest()
+        return self.secret_print or sha256(self.name.encode() + self.encoded).hexdigest()
 
     def entry(self, result: str, refusal: Refused | None = None, changes: Iterable[Change] = ()) -> bytes:
         """The audit entry of this command, encoded."""
@@ -426,6 +430,12 @@ def unreadable(damage: Unreadable) -> Refused:
     return invalid_state(text, "DAMAGED")
 
 
+def key_reused() -> Refused:
+    """The refusal of another command under a key that was used."""
+    text = "This Idempotency-Key was used for another command: take a new key."
+    return Refused("KEY_REUSED", text, field="Idempotency-Key")
+
+
 class Writer:
     """The single writer of one service.  `start()` runs it in a thread of its own (a greenlet under eventlet).
 
@@ -658,18 +668,28 @@ class Writer:
             result = batch.remembered.get(request.command_id)
             if result is None:
                 return False
-            answer = msgspec.json.decode(result.reply, type=Answer)
-            where = (self.store.position_of(at.aggregate_id, at.version) or 0 for at in answer.last)
-            earlier = (result.fingerprint, msgspec.structs.replace(answer, positions=tuple(where)))
+            earlier = self._told(result)
         fingerprint, answer = earlier
         if fingerprint != request.fingerprint():
-            raise Refused(
-                "KEY_REUSED",
-                "This Idempotency-Key was used for another command: take a new key.",
-                field="Idempotency-Key",
-            )
+            raise key_reused()
+        request.is_repeat = True
         batch.answers.append((request, answer))
         return True
+
+    def remembered(self, command_id: str, fingerprint: str) -> Answer | None:
+        """The answer that is remembered of a command.  Raises Refused KEY_REUSED when that was another one."""
+        result = self.store.results([command_id]).get(command_id)
+        if result is None:
+            return None
+        if result.fingerprint != fingerprint:
+            raise key_reused()
+        return self._told(result)[1]
+
+    def _told(self, result: CommandResult) -> tuple[str, Answer]:
+        """Fingerprint and answer of a remembered command, with the positions of its events."""
+        answer = msgspec.json.decode(result.reply, type=Answer)
+        where = (self.store.position_of(at.aggregate_id, at.version) or 0 for at in answer.last)
+        return result.fingerprint, msgspec.structs.replace(answer, positions=tuple(where))
 
     def _settle(self, batch: Batch, positions: list[int]) -> None:
         """Tell what came of it.  All of it is stored: nothing from here on may keep anybody from the right answer."""

@@ -281,7 +281,7 @@ def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dic
     """One command.  Adds a schema for its body where the path carries some of its fields."""
     whole = schemas[spec.name]
     in_path = re.findall(r"{(\w+)}", str(spec.path))
-    headers = [*(["IdempotencyKey"] if spec.bulk else []), *([] if spec.creates else ["IfMatch"]), "Consistency"]
+    headers = ["IdempotencyKey", *([] if spec.creates else ["IfMatch"]), "Consistency"]
     if spec.cls in TOKEN_COMMANDS:
         headers.append("Session")
     operation: dict[str, Any] = {
