@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from typing import Literal
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import pytest
 from component.facts import NOW, incoming, submitted
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, NotLeaderForPartitionError
 from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure
 
-from chassis import limits
+from chassis import limits, metrics
 from chassis.catalogue import Catalogue
 from chassis.commands import CommandSent
-from chassis.consumer import Aside, Progress
+from chassis.config import Config
+from chassis.consumer import Aside, Consumer, Progress
+from chassis.deadletters import _letter
+from chassis.health import Pulse
 from chassis.kafka import Incoming, damages
 from chassis.provenance import rule_of
 from chassis.relay import COMMAND_SENT, record_of
@@ -207,3 +212,150 @@ def test_a_topic_that_lacks_what_was_not_read_is_told(begin: int, end: int, stor
 def test_old_commands_may_be_gone_for_who_never_read_any() -> None:
     assert damages({"orders.commands:0": 4}, {"orders.commands:0": 9}, {}) == []
     assert damages({"orders.commands:0": 4}, {"orders.commands:0": 9}, {"orders.commands:0": 2}) != []
+
+
+# -- a step of a consumer
+
+
+class Brokers:
+    """Stands for the reader and the producer of a consumer: records to read, and the letters that were written."""
+
+    def __init__(self, records: list[Incoming]) -> None:
+        self.records, self.letters, self.read = records, list[dict[str, bytes]](), 0
+        self.sources = [SOURCE]
+
+    def poll(self, _timeout_ms: int) -> list[Incoming]:
+        found, self.read = self.records[self.read :], len(self.records)
+        return found
+
+    def end_offsets(self) -> dict[str, int]:
+        return {SOURCE: len(self.records)}
+
+    def is_behind(self, ends: dict[str, int]) -> bool:
+        return self.read < ends[SOURCE]
+
+    def require_whole(self, offsets: dict[str, int]) -> None:
+        """Nothing is missing."""
+
+    def lag(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def send(self, _topic: str, *, value: bytes, key: bytes, headers: list[tuple[str, bytes]]) -> Any:
+        self.letters.append(dict(headers))
+        return SimpleNamespace(get=lambda timeout: SimpleNamespace(offset=len(self.letters) - 1))
+
+    def flush(self) -> None:
+        """All has arrived."""
+
+
+class Fails:
+    """A handler that fails on some positions, and takes all else."""
+
+    group = "test"
+
+    def __init__(self, on: set[int], error: Exception) -> None:
+        self.on, self.error, self.taken = on, error, list[int]()
+        self.kept = Progress({}, {})
+
+    def topics(self) -> list[str]:
+        return ["orders.events"]
+
+    def wanted(self) -> dict[str, type]:
+        return {}
+
+    def offsets(self, sources: Sequence[str]) -> dict[str, int]:
+        return self.kept.offsets
+
+    def progress(self, topic: str) -> list[Progress]:
+        return [self.kept]
+
+    def forget(self) -> None:
+        """All of it is kept here."""
+
+    def idle(self) -> None:
+        """Nothing to do."""
+
+    def process(self, records: Sequence[Incoming]) -> None:
+        after = self.kept.branch()
+        taken = [one.position for one in records if after.accept(one)]
+        if self.on & set(taken):
+            raise self.error
+        self.kept = after
+        self.taken += taken
+
+
+def consumer_of(handler: Fails, brokers: Brokers) -> Consumer:
+    made = Consumer(Config(), handler, lambda: brokers)  # type: ignore[arg-type, return-value]
+    made._reader = brokers  # type: ignore[assignment]
+    return made
+
+
+@pytest.mark.parametrize(
+    "error", [OverflowError("big"), Refused("TOO_LARGE", "large"), KeyError("x"), DocumentTooLarge("16 MB")]
+)
+def test_whoever_fails_for_good_on_a_record_sets_it_aside_alone(error: Exception) -> None:
+    brokers = Brokers([record(position, position - 1) for position in range(1, 7)])
+    handler = Fails({3, 5}, error)
+    consumer_of(handler, brokers).step()
+    assert handler.taken == [1, 2, 4, 6]
+    assert [letter["dlq-place"] for letter in brokers.letters] == [b"3", b"5"]
+    assert all(type(error).__name__.encode() in letter["dlq-reason"] for letter in brokers.letters)
+    assert handler.kept.offsets == {SOURCE: 6}
+
+
+def test_what_may_pass_sets_nothing_aside_and_the_consumer_says_that_it_stands() -> None:
+    now = [0.0]
+    brokers = Brokers([record(position, position - 1) for position in range(1, 7)])
+    handler = Fails({3}, AutoReconnect("no server"))
+    consumer = consumer_of(handler, brokers)
+    consumer._pulse = Pulse(clock=lambda: now[0])
+    with pytest.raises(AutoReconnect):
+        consumer.step()
+    assert brokers.letters == handler.taken == []
+    consumer._stands(AutoReconnect("no server"))
+    consumer._tell_lag(brokers)  # type: ignore[arg-type]
+    assert metrics.of(metrics.CONSUMER_LAG, "test")._value.get() == 6
+    brokers.read = 0
+    consumer._gets_on(0)  # a look that brought nothing while something waits is no progress
+    now[0] += 60
+    assert "no server" in (consumer.problem() or "")
+    handler.on.clear()
+    consumer._gets_on(consumer.step())
+    assert consumer.problem() is None
+    assert handler.taken == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("size", [limits.MAX_VALUE_BYTES, limits.MAX_VALUE_BYTES + 1, 10_000_000])
+def test_a_letter_fits_its_topic_whatever_it_is_about(size: int) -> None:
+    huge = replace(record(3, 0), value=b"x" * size, raw_headers=tuple((f"h{n}", b"v" * 999) for n in range(500)))
+    letter = _letter(huge, "r" * 100_000, cut=False)
+    whole = len(letter.key) + len(letter.value) + sum(len(name) + len(value) for name, value in letter.headers)
+    assert whole < limits.MAX_MESSAGE_BYTES
+    assert dict(letter.headers)["dlq-place"] == b"3"
+
+
+def test_a_process_that_cant_even_be_told_of_its_time_limit_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [NOW]
+    store = EventStore("fulfilment", MemoryRecorder())
+    runner = SagaRunner(SAGA, store, timeout=timedelta(seconds=30), clock=lambda: now[0])
+    runner.offsets([SOURCE])
+    broken, sound = submitted(SALES, "1.00"), submitted(SALES, "1.00")
+    runner.process([incoming(broken, 1), incoming(sound, 2)])
+    before = store.last_position()
+    timed_out = type(SAGA).timed_out
+
+    def fail(saga: Any, process: Any) -> None:
+        if process.id == broken.order_id:
+            raise ValueError("damaged")
+        timed_out(saga, process)
+
+    monkeypatch.setattr(type(SAGA), "timed_out", fail)
+    now[0] += timedelta(seconds=31)
+    runner.idle()
+    sent = [event.aggregate_id for event in store.notifications(before, 10)]
+    assert set(sent) == {sound.order_id}
+    runner.idle()  # it is not tried again and again
+    assert store.last_position() == before + len(sent)
