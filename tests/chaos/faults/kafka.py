@@ -167,8 +167,8 @@ def _poison(run: Run) -> str:
     kind = REGISTRY.event_of(OrderSubmitted).name
     position = "0"  # that of no event: a false one would accuse an innocent event of having been set aside
     poisons: dict[str, tuple[str, bytes, str]] = {
-        "bad JSON": (order, b'{"order_id": "', kind),
-        "unknown type": (str(uuid4()), b"{}", "salestream.orders.order-dreamt.v1"),
+        "unknown type": (order, b"{}", "salestream.orders.order-dreamt.v1"),  # perhaps of a newer version: its key waits
+        "bad JSON": (str(uuid4()), b'{"order_id": "', kind),
         "bytes without sense": (str(uuid4()), os.urandom(900_000), kind),
         "no headers": (str(uuid4()), b"hello", ""),
     }
