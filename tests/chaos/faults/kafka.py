@@ -167,7 +167,7 @@ def _poison(run: Run) -> str:
     kind = REGISTRY.event_of(OrderSubmitted).name
     position = "0"  # that of no event: a false one would accuse an innocent event of having been set aside
     poisons: dict[str, tuple[str, bytes, str]] = {
-        "unknown type": (order, b"{}", "salestream.orders.order-dreamt.v1"),  # perhaps of a newer version: its key waits
+        "unknown type": (order, b"{}", "salestream.orders.order-dreamt.v1"),  # of a newer version: its key waits
         "bad JSON": (str(uuid4()), b'{"order_id": "', kind),
         "bytes without sense": (str(uuid4()), os.urandom(900_000), kind),
         "no headers": (str(uuid4()), b"hello", ""),
