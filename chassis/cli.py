@@ -5,11 +5,8 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-
-from tqdm import tqdm
 
 from chassis.audit.check import check_chains
 from chassis.audit.heads import read_heads, sign_heads
@@ -25,7 +22,8 @@ from chassis.projector import connect
 from chassis.rebuild import Rebuild, view_states
 from chassis.store import existing_store
 from chassis.topics import Topics
-from chassis.verify.run import Bar, Verification
+from chassis.verify.progress import Progress
+from chassis.verify.run import Verification
 
 WORKER_ROLES = {"worker": ("relay", "projector", "saga")}
 
@@ -119,15 +117,12 @@ def _views(options: argparse.Namespace, config: Config) -> int:
         raise ConfigError(f"no view {options.name!r}; there are {', '.join(views)}")
     rebuild = Rebuild(config, database, views[options.name])
     settle_memory()
-    return 0 if rebuild.run(switch=not options.compare_only) else 1
+    return 0 if rebuild.run(switch=not options.compare_only, force=options.force) else 1
 
 
 def _verify(options: argparse.Namespace, config: Config) -> int:
-    def bars(name: str, total: int) -> AbstractContextManager[Bar]:
-        return tqdm(desc=name, total=total, unit="", unit_scale=True, disable=None, leave=False)
-
     settle_memory()
-    findings = Verification(config, options.service, wait=options.wait, bars=bars).run()
+    findings = Verification(config, options.service, wait=options.wait, bars=Progress().bar).run()
     print(json.dumps(findings.document(), indent=2) if options.json else findings.text())
     return findings.exit_code
 

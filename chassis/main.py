@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     rebuild = actions.add_parser("rebuild", help="build it beside the live one, compare, switch")
     rebuild.add_argument("name")
     rebuild.add_argument("--compare-only", action="store_true", help="don't switch; exit 1 when they differ")
+    rebuild.add_argument("--force", action="store_true", help="switch although documents differ")
 
     verify = commands.add_parser("verify", help="recompute everything from the event stores and compare")
     verify.add_argument("--service", nargs="*", default=[], metavar="NAME", help="only these services (default: all)")

@@ -34,6 +34,7 @@ from chassis.inbox import Inbox
 from chassis.kafka import TopicsDamaged, create_topics, producer
 from chassis.pressure import Pressure
 from chassis.projector import Document, Projector, connect, view_positions
+from chassis.rebuild import rebuild_outdated
 from chassis.relay import Relay
 from chassis.saga import SagaRunner
 from chassis.store import EventStore, Waits, here, open_store
@@ -43,6 +44,7 @@ from contracts.declare import REGISTRY
 log = structlog.get_logger()
 
 
+PREPARE_AGAIN_SECONDS = 5.0
 LANES = 3
 """How many of the projector's transactions are written side by side."""
 
@@ -304,6 +306,29 @@ def collector_loops(process: Process) -> dict[str, Loop]:
     return {f"audit-{name}": Collector(process.store(name), database, view) for name in names}
 
 
+class Prepared:
+    """A consumer that does something before it consumes, again and again until that worked."""
+
+    def __init__(self, consumer: Consumer, prepare: Callable[[], None]) -> None:
+        self._consumer = consumer
+        self._prepare = prepare
+        self._kept_by: str | None = "it prepares"
+
+    def problem(self) -> str | None:
+        return self._kept_by or self._consumer.problem()
+
+    def run(self, stop: threading.Event) -> None:
+        while self._kept_by and not stop.is_set():
+            try:
+                self._prepare()
+                self._kept_by = None
+            except Exception as error:  # a server is away, or a record can't be read: told, and tried again
+                self._kept_by = f"it can't prepare: {error!r}"
+                log.warning("consumer can't prepare", error=repr(error))
+                stop.wait(PREPARE_AGAIN_SECONDS)
+        self._consumer.run(stop)
+
+
 def projector_loops(process: Process) -> dict[str, Loop]:
     if not process.catalogue.with_role("projector"):
         return {}
@@ -312,7 +337,8 @@ def projector_loops(process: Process) -> dict[str, Loop]:
         projector.offsets(())  # makes what is missing, so that "ready" means that queries find their views
     except PyMongoError as error:
         log.warning("views are prepared when MongoDB answers", error=repr(error))
-    return {"projector": Consumer(process.config, projector, process.producer)}
+    outdated = partial(rebuild_outdated, process.config, projector.database, projector.views)
+    return {"projector": Prepared(Consumer(process.config, projector, process.producer), outdated)}
 
 
 def saga_loops(process: Process) -> dict[str, Loop]:

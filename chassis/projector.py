@@ -61,6 +61,7 @@ class ViewState:
     revision: int
     progress: Progress
     last_at: datetime | None = None
+    edition: int = 1
 
     @classmethod
     def of(cls, view: View, document: Document) -> "ViewState":
@@ -79,6 +80,7 @@ class ViewState:
                 {item["source"]: item["floor"] for item in sources if "floor" in item},
             ),
             last_at=document.get("last_at"),
+            edition=document.get("edition", 1),  # state documents from before there were any tell none
         )
 
 
@@ -136,22 +138,22 @@ class Projector:
         self._threads = ThreadPoolExecutor(lanes, f"{group}-lane") if lanes > 1 else None
         self._dead_topic = dead_letter_topic(group)
         self._clock = clock
-        self._database = database
-        self._views = views
+        self.database = database
+        self.views = views
         self._states: list[ViewState] = []
         self._beat_at = datetime.min.replace(tzinfo=UTC)
 
     def topics(self) -> Sequence[str]:
-        return sorted({topic for view in self._views for topic in view.topics})
+        return sorted({topic for view in self.views for topic in view.topics})
 
     def wanted(self) -> Mapping[str, type]:
-        facts = {fact for view in self._views for fact in view.handlers}
+        facts = {fact for view in self.views for fact in view.handlers}
         return {REGISTRY.event_of(fact).name: fact for fact in facts}
 
     def offsets(self, sources: Sequence[str]) -> Mapping[str, int]:
         """The lowest offset any view needs, per source; read from MongoDB the first time."""
         if not self._states:
-            self._states = [self._load(view) for view in self._views]
+            self._states = [self._load(view) for view in self.views]
         return {
             source: min(state.progress.offsets.get(source, 0) for state in self._states if self._reads(state, topic))
             for source in sources
@@ -163,7 +165,7 @@ class Projector:
         return topic in state.view.topics or topic == self._dead_topic
 
     def _load(self, view: View) -> ViewState:
-        return ViewState.of(view, open_state(self._database, view, live_id(view)))
+        return ViewState.of(view, open_state(self.database, view, live_id(view)))
 
     def progress(self, topic: str) -> Sequence[Progress]:
         return [state.progress for state in self._states if self._reads(state, topic)]
@@ -198,9 +200,9 @@ class Projector:
         """
         lanes = split(batch, self._lanes)
         if self._threads is None or len(lanes) < 2:
-            commit(self._database, batch)
+            commit(self.database, batch)
             return
-        written = [self._threads.submit(commit, self._database, lane) for lane in lanes]
+        written = [self._threads.submit(commit, self.database, lane) for lane in lanes]
         wait(written)
         failures = [error for future in written if (error := future.exception())]
         if failures:
@@ -218,9 +220,7 @@ class Projector:
         now = self._clock()
         if (now - self._beat_at).total_seconds() >= HEARTBEAT_SECONDS and self._states:
             self._beat_at = now
-            self._database[STATES].update_many(
-                {"_id": {"$in": [s.id for s in self._states]}}, {"$max": {"idle_at": at}}
-            )
+            self.database[STATES].update_many({"_id": {"$in": [s.id for s in self._states]}}, {"$max": {"idle_at": at}})
 
 
 def _urgency(failure: BaseException) -> int:
@@ -256,7 +256,7 @@ def open_state(database: "Database[Document]", view: View, id: str, collection: 
     found = states.find_one({"_id": id})
     if found is None:
         name = collection or view.name
-        fresh = {"_id": id, "view": view.name, "collection": name, "generation": 1}
+        fresh = {"_id": id, "view": view.name, "collection": name, "generation": 1, "edition": view.edition}
         prepare_collection(database, view, name)
         states.update_one({"_id": id}, {"$setOnInsert": {**fresh, "revision": 0, "sources": {}}}, upsert=True)
         found = states.find_one({"_id": id})

@@ -19,7 +19,7 @@ from pymongo.database import Database
 from chassis.auth import Principal
 from chassis.consistency import Token
 from chassis.projector import STATES, live_id, mongo_key
-from chassis.views import Exact, Filter, Range, Sums, View, Words
+from chassis.views import STAMPS, Exact, Filter, Range, Sums, View, Words
 from contracts.errors import Refused, not_found
 
 Document = dict[str, Any]
@@ -150,15 +150,18 @@ class ViewReader:
         """The stages that select the rows asked for, how they are sorted, and how many a page has."""
         stored: list[Document] = [dict(self._view.where), self._scope(principal)]
         shown: list[Document] = []  # what is asked of rows that were added up
+        sums = self._view.sums
+        of_row = {*sums.by, sums.over} if sums else set()
         for name, values in params.items():
             if name in PAGING:
                 continue
             condition = self._condition(name, values)
-            sums = self._view.sums
-            (stored if sums is None or condition.keys() <= set(sums.by) else shown).append(condition)
+            (stored if sums is None or condition.keys() <= of_row else shown).append(condition)
+        if sums and sums.over and not any(sums.over in condition for condition in stored):
+            stored.append({sums.over: None})  # the rows that hold the sums of all
         selection: list[Document] = [{"$match": {"$and": stored}}]
-        if self._view.sums:
-            selection += _added_up(self._view.sums, self._decimals)
+        if sums:
+            selection += _added_up(sums, self._decimals)
         if shown:
             selection.append({"$match": {"$and": shown}})
         return selection, self._sort(_one(params, "sort")), _limit(_one(params, "limit"))
@@ -222,7 +225,7 @@ class ViewReader:
 def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:
     """The stages that make one row of the stored ones of several owners.  A sum of nothing is 0."""
     id = {"$concat": [part for name in sums.by for part in ("/", f"${name}")][1:]}
-    newest = {"$top": {"sortBy": {"_event_at": -1}, "output": "$$ROOT"}}
+    newest = {"$top": {"sortBy": {f"{STAMPS}.{sums.newest}" if sums.newest else "_id": -1}, "output": "$$ROOT"}}
     added = {name: {"$sum": f"${name}"} for name in sums.fields}
     shown = {name: {"$toDecimal": f"${name}"} if name in decimals else f"${name}" for name in sums.fields}
     return [

@@ -1,9 +1,10 @@
-"""Rebuilding a view from event one, beside the live one (blue/green): build, catch up, compare, switch.
+"""Rebuilding a view from event one, beside the live one (blue/green): build, catch up, compare at one moment, switch.
 
 The live collection serves queries until the switch, which is one update of the view's state document.  A running
 projector notices (its next write is fenced), loads the new state and goes on from there.
 """
 
+import io
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TextIO
 from uuid import uuid4
 
+import structlog
 from pymongo.database import Database
 
 from chassis.config import Config
@@ -33,6 +35,10 @@ from contracts.declare import REGISTRY
 Document = dict[str, Any]
 BATCH = 5_000  # the larger, the more changes of one document are joined
 SHOWN = 20
+NOTES = {"_event", "_event_at"}
+TELL_EVERY_SECONDS = 3.0
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,12 @@ class Rebuild:
         self._skipped: list[str] = []
         self.figures: Figures | None = None
 
-    def run(self, *, switch: bool = True) -> bool:
-        """Build, compare and (unless told not to) switch; returns whether old and new were equal."""
+    def run(self, *, switch: bool = True, force: bool = False) -> bool:
+        """Build, compare and (unless told not to) switch; returns whether old and new were equal.
+
+        It does not switch, and keeps the old, when documents differ although the view's edition is the one that built
+        them: the same events must give the same documents.  `force` switches all the same.
+        """
         live = open_state(self._database, self._view, self._live_id)
         self._live, self._skipped = ViewState.of(self._view, live), []
         collection = f"{self._view.name}__{uuid4().hex[:8]}"
@@ -71,63 +81,111 @@ class Rebuild:
             {REGISTRY.event_of(fact).name: fact for fact in self._view.handlers},
         )
         try:
-            reader.seek({})
             started = time.monotonic()
-            state, events = self._build(reader, new_id)
+            state, events = self._build(reader, self._state(new_id))
             seconds = time.monotonic() - started
+            differences = self._compared(reader, state)
         finally:
             reader.close()
         if self._skipped:
             some = ", ".join(self._skipped[:SHOWN]) + (", ..." if len(self._skipped) > SHOWN else "")
             print(f"left out {len(self._skipped)} records, as the live view did: {some}", file=self._out)
-        same_point, differences = self._compare(live["collection"], state)
         documents = self._database[collection].estimated_document_count()
-        self.figures = Figures(events, seconds, documents, differences)
+        self.figures = Figures(events, seconds, documents, None if differences is None else len(differences))
         rate = events / seconds if seconds else 0
         print(
             f"{self._view.name}: {events} events in {seconds:.1f} s ({rate:.0f}/s), {documents} documents",
             file=self._out,
         )
-        if same_point:
-            print(f"compared with the live view: {differences} documents differ", file=self._out)
-        else:
-            print("the live view moved meanwhile: not compared document by document", file=self._out)
-        if switch:
+        expected = self._tell(differences)
+        if switch and (expected or force):
             self._switch(new_id)
             print(f"switched to {collection}", file=self._out)
         else:
             self._drop(collection, new_id)
-        return differences in (0, None)
+            if switch:
+                print("NOT switched, the old view is kept: --force switches all the same", file=self._out)
+        return not differences if differences is not None else not self._live.progress.offsets
 
-    def _build(self, reader: PartitionReader, id: str) -> tuple[ViewState, int]:
-        state = self._state(id)
-        ends = {source: end for source, end in reader.end_offsets().items() if end}
+    def _tell(self, differences: Sequence[str] | None) -> bool:
+        """Say how the new view compares with the live one; whether that is no reason not to switch."""
+        if not self._live.progress.offsets:
+            print("there was no view to compare with", file=self._out)
+            return True
+        if differences is None:
+            print("the live view set records aside, or gave some up, meanwhile: run it again", file=self._out)
+            return False
+        print(f"compared with the live view: {len(differences)} documents differ", file=self._out)
+        for told in differences[:SHOWN]:
+            print(f"  {told}", file=self._out)
+        if len(differences) > SHOWN:
+            print(f"  ... and {len(differences) - SHOWN} more", file=self._out)
+        if differences and self._live.edition != self._view.edition:
+            now, before = self._view.edition, self._live.edition
+            print(f"as expected: edition {before} of the view had built it, this is edition {now}", file=self._out)
+            return True
+        return not differences
+
+    def _build(self, reader: PartitionReader, state: ViewState) -> tuple[ViewState, int]:
+        """Take in what the live view has taken in, from where `state` stands; all there is when there is no such."""
+        ends = reader.end_offsets()
+        reached = self._live.progress.offsets
+        goals = {source: min(end, reached.get(source, 0)) if reached else end for source, end in ends.items()}
+        goals = {source: goal for source, goal in goals.items() if goal}
+        reader.seek(state.progress.offsets)
         progress, events = state.progress.branch(), 0
         letters = f"{dead_letter_topic(GROUP)}:0"
-        progress.offsets[letters] = self._live.progress.offsets.get(letters, 0)  # what comes later is yet to be read
+        progress.offsets[letters] = reached.get(letters, 0)  # what comes later is yet to be read
+        told_at = time.monotonic()
         with ThreadPoolExecutor(1, "rebuild") as writing:  # while MongoDB takes a batch, the next one is read
             written: Future[None] | None = None
-            while reader.is_behind(ends):
+            while any(progress.offsets.get(source, 0) < goal for source, goal in goals.items()):
                 projection = Projection(state, progress.branch())
-                events += self._gather(reader, projection)
+                count, own = self._gather(reader, projection, goals)
+                events += own
                 if written:
                     written.result()
                 written = writing.submit(commit, self._database, [projection])
                 progress = projection.progress
-                self._progress_line(progress, ends)
+                if time.monotonic() - told_at > TELL_EVERY_SECONDS:
+                    told_at = time.monotonic()
+                    self._progress_line(progress, goals)
+                if not count and not reader.is_behind(goals):
+                    break  # the last records of a partition are gone
             if written:
                 written.result()
         return state, events
 
-    def _gather(self, reader: PartitionReader, projection: Projection) -> int:
-        """Read a batch into a projection; returns how many events of the view were among the records."""
+    def _compared(self, reader: PartitionReader, new: ViewState) -> list[str] | None:
+        """What differs from the live view, at one moment up to which the new one is brought; None: not comparable."""
+        with self._database.client.start_session(snapshot=True) as session:
+            found = self._database[STATES].find_one({"_id": self._live_id}, session=session)
+            assert found is not None
+            self._live = replace(ViewState.of(self._view, found), edition=self._live.edition)
+            if not self._live.progress.offsets:
+                return None
+            self._build(reader, new)
+            progress = [state.progress for state in (self._live, new)]
+            if progress[0].aside.keys() != progress[1].aside.keys() or progress[0].dropped != progress[1].dropped:
+                return None
+            pairs = _side_by_side(
+                self._database[self._live.collection].find(session=session).sort("_id"),
+                self._database[new.collection].find().sort("_id"),
+            )
+            return [_difference(one, other) for one, other in pairs if content(one) != content(other)]
+
+    def _gather(self, reader: PartitionReader, projection: Projection, goals: Mapping[str, int]) -> tuple[int, int]:
+        """Read a batch into a projection, up to the goals; returns how many records, and events of the view, it has."""
         events = count = 0
-        while count < BATCH and (records := reader.poll(500, BATCH - count)):
-            count += len(records)
+        while count < BATCH and (polled := reader.poll(500, BATCH - count)):
+            records = [record for record in polled if record.offset < goals.get(record.source, 0)]
+            count += len(polled)
             events += sum(1 for record in records if record.fact is not None)
             for record in records:
                 projection.apply(self._judged(record, projection.progress))
-        return events
+            if all(projection.progress.offsets.get(source, 0) >= goal for source, goal in goals.items()):
+                break
+        return count, events
 
     def _judged(self, record: Incoming, progress: Progress) -> Incoming:
         """The record with the fate it has in the live view: set aside, dropped, or none."""
@@ -145,31 +203,15 @@ class Rebuild:
             raise PoisonRecord(f"{record.source}@{record.offset}: {record.poison}; the live view has not set it aside")
         return record
 
-    def _progress_line(self, progress: Progress, ends: Mapping[str, int]) -> None:
-        if self._out.isatty():
-            done = sum(min(progress.offsets.get(source, 0), end) for source, end in ends.items())
-            print(f"\r{done * 100 // max(1, sum(ends.values()))} %", end="\r", file=self._out, flush=True)
+    def _progress_line(self, progress: Progress, goals: Mapping[str, int]) -> None:
+        done = sum(min(progress.offsets.get(source, 0), goal) for source, goal in goals.items())
+        total = sum(goals.values())
+        print(f"{self._view.name}: {done:,} of {total:,} records ({done * 100 // total} %)", file=self._out, flush=True)
 
     def _state(self, id: str) -> ViewState:
         document = self._database[STATES].find_one({"_id": id})
         assert document is not None
         return ViewState.of(self._view, document)
-
-    def _compare(self, live_collection: str, new: ViewState) -> tuple[bool, int | None]:
-        """Whether both are at the same point, and then how many documents differ."""
-        live = self._state(self._live_id)
-        skipped = [(state.progress.aside.keys(), state.progress.dropped) for state in (live, new)]
-        if self._reached(live) != self._reached(new) or skipped[0] != skipped[1]:
-            return False, None
-        pairs = _side_by_side(
-            self._database[live_collection].find().sort("_id"), self._database[new.collection].find().sort("_id")
-        )
-        return True, sum(1 for one, other in pairs if content(one) != content(other))
-
-    def _reached(self, state: ViewState) -> dict[str, int]:
-        """The positions of the topics the view reads: a state document from earlier may name others too."""
-        positions = state.progress.positions.items()
-        return {source: at for source, at in positions if at and source.rpartition(":")[0] in self._view.topics}
 
     def _switch(self, new_id: str) -> None:
         live = self._database[STATES].find_one({"_id": self._live_id})
@@ -188,7 +230,34 @@ def content(document: Document | None) -> Document | None:
     """What a document says, without the note of its last event: several sources interleave differently each time."""
     if document is None:
         return None
-    return {name: value for name, value in document.items() if name not in ("_event", "_event_at")}
+    return {name: value for name, value in document.items() if name not in NOTES}
+
+
+def _difference(live: Document | None, new: Document | None) -> str:
+    """A document that is not the same in both: its key and what differs."""
+    document = live or new
+    assert document is not None, "one of them is there"
+    if live is None or new is None:
+        return f"{document['_id']}: {'the live view lacks it' if live is None else 'only the live view has it'}"
+    names = sorted(name for name in {*live, *new} - NOTES if live.get(name) != new.get(name))
+    told = "; ".join(f"{name} is {_short(live.get(name))}, now {_short(new.get(name))}" for name in names)
+    return f"{document['_id']}: {told}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def rebuild_outdated(config: Config, database: "Database[Document]", views: Sequence[View]) -> None:
+    """Rebuild the views that another edition of theirs has built: what it wrote does not fit what is written now."""
+    for view in views:
+        state = ViewState.of(view, open_state(database, view, live_id(view)))
+        if state.edition != view.edition:
+            log.warning("view is rebuilt", view=view.name, built_by_edition=state.edition, edition=view.edition)
+            out = io.StringIO()
+            Rebuild(config, database, view, out).run(force=True)
+            log.info("view rebuilt", view=view.name, told=out.getvalue().splitlines())
 
 
 def _side_by_side(
@@ -216,9 +285,11 @@ def view_states(database: "Database[Document]", views: Sequence[View]) -> list[s
         if state is None:
             lines.append(f"{view.name}: not built yet")
         else:
+            edition = state.get("edition", 1)
+            outdated = f", built by edition {edition} of {view.edition}: rebuild it" if edition != view.edition else ""
             offsets = sum(int(item["offset"]) for item in state["sources"].values())
             lines.append(
                 f"{view.name}: collection {state['collection']}, generation {state['generation']}, "
-                f"{offsets} records applied, as of {state.get('last_at')}"
+                f"{offsets} records applied, as of {state.get('last_at')}{outdated}"
             )
     return lines

@@ -17,13 +17,19 @@ def writes(*changes: Put | Set | Add | Append | Remove) -> list[Operation]:
     return operations((change, EVENT) for change in changes)
 
 
+def entry(n: int, number: int) -> dict[str, int]:
+    return {"n": n, "_position": 1, "_entry": number}
+
+
 def test_set_add_and_append_of_one_document_are_one_update() -> None:
     changes = (Set("k", a=1), Append("k", "list", n=1), Add("k", {"sum": Decimal("1.10")}), Set("k", a=2, b="x"))
     more = (Append("k", "list", n=2), Add("k", {"sum": Decimal("0.90")}, about={"day": "d"}))
     update = {
         "$set": {"a": 2, "b": "x", "day": "d", **LAST},
-        "$inc": {"sum": Decimal128("2.00")},
-        "$push": {"list": {"$each": [{"n": 1}, {"n": 2}]}},
+        "$inc": {"sum": Decimal128("2.00"), "_totals.list": 2},
+        "$push": {
+            "list": {"$each": [entry(1, 0), entry(2, 1)], "$sort": {"_position": 1, "_entry": 1}, "$slice": -200}
+        },
     }
     assert writes(*changes, *more) == [UpdateOne({"_id": "k"}, update, upsert=True)]
 

@@ -225,7 +225,7 @@ def documents(view: View, facts: Iterable[Any], *, at: datetime | None = None) -
         handler = view.handlers.get(type(fact))
         for change in handler(fact, info) if handler else ():
             name = str(stored(change.key))
-            document = changed(found.pop(name, None), change)
+            document = changed(found.pop(name, None), change, info)
             if document is not None:
                 found[name] = document
     return found

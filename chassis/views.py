@@ -9,14 +9,18 @@
     def moved(fact: StockMoved, event: EventInfo) -> Iterable[Change]:
         yield Set(fact.product_id, on_hand=fact.balance)
 
-Handlers build updates and never read: the same events give the same documents, whenever they are replayed.
+Handlers build updates and never read: the same events give the same documents, whenever they are replayed, and in
+whatever order the partitions come.  Kafka keeps the order of one key only, so a field that events of several keys
+write must not be `Set`: `Latest` and `Append` go by the order of the service's log, `Add` by none (ADR 0021).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -70,6 +74,22 @@ class Set:
         object.__setattr__(self, "fields", fields)
 
 
+@dataclass(frozen=True, init=False)
+class Latest:
+    """Set fields of the document with this key, unless an event further on in its service's log has set them.
+
+    For what events of several keys of one service tell: their partitions come in any order.  Fields of the document
+    itself only (no dotted paths), and no other change may write them.
+    """
+
+    key: object
+    fields: Mapping[str, Any]
+
+    def __init__(self, key: object, **fields: Any) -> None:
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "fields", fields)
+
+
 @dataclass(frozen=True)
 class Add:
     """Add to numbers of the document with this key; `about` sets what describes it (a day, a product's name)."""
@@ -81,7 +101,11 @@ class Add:
 
 @dataclass(frozen=True, init=False)
 class Append:
-    """Append an entry to a list of the document with this key."""
+    """Append an entry to a list of the document with this key.
+
+    The list is in the order of the log of the one service that feeds it, and keeps its newest `LONGEST_LIST` entries;
+    `_totals` tells how many there were.
+    """
 
     key: object
     list_name: str
@@ -100,8 +124,13 @@ class Remove:
     key: object
 
 
-Change = Put | Set | Add | Append | Remove
+Change = Put | Set | Latest | Add | Append | Remove
 Operation = UpdateOne | ReplaceOne[Any] | DeleteOne
+
+LONGEST_LIST = 200  # entries: few lists ever get there, and the longest entries together stay below MongoDB's 16 MB
+STAMPS, TOTALS = "_stamps", "_totals"
+PLACE = ("_position", "_entry")
+"""Where an entry of a list stands: the position of its event in the log, and its number among the event's entries."""
 
 
 def stored(value: Any) -> Any:
@@ -137,15 +166,18 @@ _storing: dict[type, Callable[[Any], Any]] = {}  # found once for each type: a b
 
 @dataclass
 class _Update:
-    """Changes of one document that MongoDB can make in one update."""
+    """Changes of one document that MongoDB can make in one update, and those that depend on what it holds."""
 
     sets: dict[str, Any] = field(default_factory=dict)
     adds: dict[str, int | Decimal] = field(default_factory=dict)
-    pushes: dict[str, list[Any]] = field(default_factory=dict)
+    pushes: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    latest: dict[str, tuple[int, Any]] = field(default_factory=dict)  # position and value
 
-    def takes(self, change: Set | Add | Append) -> bool:
+    def takes(self, change: Set | Latest | Add | Append) -> bool:
         """Whether a change can join: MongoDB refuses one path, or a path and its parent, in two places."""
         match change:
+            case Latest():
+                return True  # nothing else writes these fields
             case Set(fields=fields):
                 return not any(_overlaps(name, self.adds, self.pushes) for name in fields) and self._nests_none(fields)
             case Add(amounts=amounts, about=about):
@@ -158,24 +190,54 @@ class _Update:
         names = {*self.sets, *fields}
         return not any(name[:at] in names for name in names for at, ch in enumerate(name) if ch == ".")
 
-    def join(self, change: Set | Add | Append) -> None:
+    def join(self, change: Set | Latest | Add | Append, event: EventInfo, number: int) -> None:
+        """Take a change in; `number` is that of an entry among its event's entries of the same list."""
         match change:
             case Set(fields=fields):
                 self.sets.update(fields)
+            case Latest(fields=fields):
+                for name, value in fields.items():
+                    if name not in self.latest or self.latest[name][0] < event.position:
+                        self.latest[name] = event.position, value
             case Add(amounts=amounts, about=about):
                 self.sets.update(about)
                 for name, amount in amounts.items():
                     self.adds[name] = self.adds.get(name, 0) + amount
-            case Append(list_name=name, entry=entry):
-                self.pushes.setdefault(name, []).append(entry)
+            case Append(list_name=name):
+                self.pushes.setdefault(name, []).append(_placed(change, event, number))
 
-    def operation(self, key: Mapping[str, Any], last: Mapping[str, Any]) -> Operation:
-        update: dict[str, Any] = {"$set": {**stored(self.sets), **last}}
-        if self.adds:
-            update["$inc"] = stored(self.adds)
-        if self.pushes:
-            update["$push"] = {name: {"$each": stored(entries)} for name, entries in self.pushes.items()}
-        return UpdateOne(key, update, upsert=True)
+    def operations(self, key: Mapping[str, Any], last: Mapping[str, Any]) -> list[Operation]:
+        found: list[Operation] = []
+        if self.sets or self.adds or self.pushes:
+            update: dict[str, Any] = {"$set": {**stored(self.sets), **last}}
+            if self.pushes:
+                update["$push"] = {
+                    name: {"$each": stored(entries), "$sort": dict.fromkeys(PLACE, 1), "$slice": -LONGEST_LIST}
+                    for name, entries in self.pushes.items()
+                }
+            totals = {f"{TOTALS}.{name}": len(entries) for name, entries in self.pushes.items()}
+            if self.adds or totals:
+                update["$inc"] = {**stored(self.adds), **totals}
+            found.append(UpdateOne(key, update, upsert=True))
+        if self.latest:
+            found.append(UpdateOne(key, [{"$set": {**_unless_later(self.latest), **last}}], upsert=True))
+        return found
+
+
+def _placed(change: Append, event: EventInfo, number: int) -> dict[str, Any]:
+    """The entry with its place in the list."""
+    return {**change.entry, **dict(zip(PLACE, (event.position, number), strict=True))}
+
+
+def _unless_later(latest: Mapping[str, tuple[int, Any]]) -> dict[str, Any]:
+    """What sets each field unless its stamp is that of a later event."""
+    found: dict[str, Any] = {}
+    for name, (position, value) in latest.items():
+        stamp = f"{STAMPS}.{name}"
+        later = {"$gte": [{"$ifNull": [f"${stamp}", -1]}, position]}
+        found[name] = {"$cond": [later, f"${name}", {"$literal": stored(value)}]}
+        found[stamp] = {"$max": [f"${stamp}", position]}
+    return found
 
 
 def _overlaps(name: str, *others: Iterable[str]) -> bool:
@@ -190,11 +252,13 @@ def _overlaps(name: str, *others: Iterable[str]) -> bool:
 def operations(changes: Iterable[tuple[Change, EventInfo]]) -> list[Operation]:
     """The MongoDB writes of some changes, those of one document joined into as few as possible.
 
-    Every document tells the last event it knows of (RPT-27).
+    All changes of an event come together.  Every document tells the last event it knows of (RPT-27).
     """
     writes: dict[Any, list[tuple[_Update | Put | Remove, EventInfo]]] = {}
+    entries: Counter[tuple[Any, str, str]] = Counter()
     for change, event in changes:
-        of_document = writes.setdefault(stored(change.key), [])
+        key = stored(change.key)
+        of_document = writes.setdefault(key, [])
         if isinstance(change, Put | Remove):
             of_document[:] = [(change, event)]
             continue
@@ -202,24 +266,28 @@ def operations(changes: Iterable[tuple[Change, EventInfo]]) -> list[Operation]:
         if not (isinstance(last, _Update) and last.takes(change)):
             last = _Update()
             of_document.append((last, event))
-        last.join(change)
+        number = 0
+        if isinstance(change, Append):
+            entry = (key, change.list_name, event.id)
+            number, entries[entry] = entries[entry], entries[entry] + 1
+        last.join(change, event, number)
         of_document[-1] = (last, event)
-    return [_operation(key, write, event) for key, found in writes.items() for write, event in found]
+    return [made for key, found in writes.items() for write, event in found for made in _operations(key, write, event)]
 
 
-def _operation(id: Any, write: _Update | Put | Remove, event: EventInfo) -> Operation:
+def _operations(id: Any, write: _Update | Put | Remove, event: EventInfo) -> list[Operation]:
     key = {"_id": id}
     last = {"_event": event.id, "_event_at": event.at}
     match write:
         case Put(document=document):
-            return ReplaceOne(key, {**stored(document), **last}, upsert=True)
+            return [ReplaceOne(key, {**stored(document), **last}, upsert=True)]
         case Remove():
-            return DeleteOne(key)
+            return [DeleteOne(key)]
         case _Update():
-            return write.operation(key, last)
+            return write.operations(key, last)
 
 
-def changed(document: dict[str, Any] | None, change: Change) -> dict[str, Any] | None:
+def changed(document: dict[str, Any] | None, change: Change, event: EventInfo) -> dict[str, Any] | None:
     """What a change makes of a document, as MongoDB would do it; None: there is none.  `document` is used up."""
     match change:
         case Put(document=new):
@@ -230,16 +298,32 @@ def changed(document: dict[str, Any] | None, change: Change) -> dict[str, Any] |
     match change:
         case Set(fields=fields):
             _set_all(found, fields)
+        case Latest(fields=fields):
+            stamps = found.setdefault(STAMPS, {})
+            for name, value in fields.items():
+                if stamps.get(name, -1) < event.position:
+                    stamps[name], found[name] = event.position, stored(value)
         case Add(amounts=amounts, about=about):
             _set_all(found, about)
             for path, amount in amounts.items():
                 place, name = _place(found, path)
                 before = place.get(name, 0)
                 place[name] = stored((before.to_decimal() if isinstance(before, Decimal128) else before) + amount)
-        case Append(list_name=path, entry=entry):
-            place, name = _place(found, path)
-            place.setdefault(name, []).append(stored(entry))
+        case Append(list_name=name):
+            entries = found.setdefault(name, [])
+            number = sum(entry[PLACE[0]] == event.position for entry in entries)
+            entries.append(stored(_placed(change, event, number)))
+            entries.sort(key=itemgetter(*PLACE))
+            del entries[:-LONGEST_LIST]
+            totals = found.setdefault(TOTALS, {})
+            totals[name] = totals.get(name, 0) + 1
     return found
+
+
+def left_out(document: Mapping[str, Any]) -> dict[str, int]:
+    """How many entries the lists of a document have lost, those that are whole left out."""
+    totals = document.get(TOTALS, {}).items()
+    return {name: total - len(document[name]) for name, total in totals if total > len(document[name])}
 
 
 def _set_all(document: dict[str, Any], fields: Mapping[str, Any]) -> None:
@@ -300,17 +384,22 @@ class Scope:
 class Sums:
     """Rows shown as one: those alike in the fields `by` (texts), their `fields` added up over the owners in reach.
 
-    What they tell besides is what the newest of them tells.
+    `over` names a field, a day for example, that tells the stored rows apart and may be asked for; the rows without
+    it hold the sums of all the others, and are what is shown when nobody asks for it.  What the rows tell besides is
+    told by the one in which the field `newest` is the latest (`Latest`).
     """
 
     by: Sequence[str]
     fields: Sequence[str]
+    over: str = ""
+    newest: str = ""
 
 
 @dataclass(frozen=True)
 class View:
     """A read model.
 
+    `edition` grows with each change of what the handlers write: views of another one are rebuilt when a worker starts.
     `personal` names the fields that tell of people: whoever reads them is noted in the audit log (SEC-21).
     `collected` is for the view of that log itself, which collectors fill and no events (ADR 0018).
 
@@ -340,6 +429,7 @@ class View:
     personal: Sequence[str] = ()
     collected: bool = False
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    edition: int = 1
 
     def __post_init__(self) -> None:
         if unknown := set(self.personal) - {item.name for item in fields(self.row)}:

@@ -67,7 +67,10 @@ class OrderLine:
 
 @value
 class Sale:
-    """What reports count of an order (ORD-17, ORD-18).  `owner_id`: whose sale it is (SEC-18), None in older events."""
+    """What reports count of an order (ORD-17, ORD-18).  `owner_id`: whose sale it is (SEC-18), None in older events.
+
+    `submitted_on` is the company's day of the submission it counts from, None before one and in older events.
+    """
 
     order_date: Day
     customer_id: UUID
@@ -75,6 +78,7 @@ class Sale:
     total: Money
     channel: Text = ""
     owner_id: UUID | None = None
+    submitted_on: Day | None = None
 
 
 @value

@@ -5,9 +5,10 @@ up to there, so a living projector does not disturb.  Both sides stand in a temp
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC
+from itertools import islice
 from typing import Any
 
 import bson
@@ -22,11 +23,11 @@ from chassis.projector import STATES, ViewState, live_id
 from chassis.rebuild import content
 from chassis.store import Notification
 from chassis.verify.findings import Difference, EventRef
-from chassis.views import Change, EventInfo, View, changed, stored
+from chassis.views import Change, EventInfo, Put, Remove, View, changed, left_out, stored
 from contracts.declare import REGISTRY
 
 CHECK = "views = events"
-PAGE = 2_000
+KEPT = 10_000  # documents in memory, those used last
 OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
 Document = dict[str, Any]
 
@@ -52,25 +53,28 @@ class Documents:
         self._db.execute("COMMIT")
         return max(number, 0)
 
-    def apply(self, view: str, change: Change, service: str, position: int) -> None:
+    def apply(self, view: str, change: Change, service: str, event: EventInfo) -> None:
         """Change a recomputed document."""
         id = (view, str(stored(change.key)))
-        found = self._page.get(id)
-        before = found[0] if found else self._read(id)
-        self._page[id] = (changed(before, change), service, position)
-        if len(self._page) >= PAGE:
-            self._flush()
+        found = self._page.pop(id, None)
+        before = found[0] if found else None if isinstance(change, Put | Remove) else self._read(id)
+        self._page[id] = (changed(before, change, event), service, event.position)
+        if len(self._page) >= KEPT:
+            self._flush(KEPT // 2)
 
     def _read(self, id: tuple[str, str]) -> Document | None:
         row = self._db.execute("SELECT made FROM documents WHERE view=? AND key=?", id).fetchone()
         return bson.decode(row[0], OPTIONS) if row and row[0] else None
 
-    def _flush(self) -> None:
+    def _flush(self, number: int) -> None:
+        """Write the documents that were not used for longest; `_page` has them first."""
+        oldest = list(islice(self._page.items(), number))
         rows = [
             (view, key, None if document is None else bson.encode(document), service, position)
-            for (view, key), (document, service, position) in self._page.items()
+            for (view, key), (document, service, position) in oldest
         ]
-        self._page.clear()
+        for id, _ in oldest:
+            del self._page[id]
         self._db.execute("BEGIN")
         self._db.executemany(
             "INSERT INTO documents (view, key, made, service, position) VALUES (?,?,?,?,?) ON CONFLICT (view, key) "
@@ -85,7 +89,7 @@ class Documents:
 
     def pairs(self, view: str) -> Iterator[tuple[str, Document | None, Document | None, str, int]]:
         """Key, live document, recomputed document and the event that changed it last, of a view."""
-        self._flush()
+        self._flush(len(self._page))
         rows = self._db.execute(
             "SELECT key, live, made, service, position FROM documents WHERE view=? ORDER BY key", (view,)
         )
@@ -110,6 +114,7 @@ class Views:
     states: dict[str, ViewState]
     documents: Documents
     compared: int
+    incomplete: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, database: "Database[Document]", views: Sequence[View]) -> "Views":
@@ -156,15 +161,18 @@ class Views:
                 continue
             try:
                 for change in handler(fact, info):
-                    self.documents.apply(view.name, change, service, event.position)
+                    self.documents.apply(view.name, change, service, info)
             except Exception as error:  # the live view would have set such an event aside, it did not
                 ref = EventRef(service, event.position, event.type, info.id)
                 yield Difference(CHECK, view.name, f"the event can't be applied: {error!r}", ref)
 
-    def compare(self) -> Iterator[Difference]:
-        """The documents that differ."""
+    def compare(self, count: Callable[[int], object]) -> Iterator[Difference]:
+        """The documents that differ.  `count` is told how many more were looked at."""
         for view in self.views:
             for key, live, made, service, position in self.documents.pairs(view.name):
+                count(1)
+                for name, more in left_out(made or {}).items():
+                    self.incomplete.append(f"{view.name} {key}: {name} lacks its {more:,} oldest entries")
                 right = None if made is None else {"_id": key, **made}
                 if content(live) != right:
                     event = EventRef(service, position) if service else None

@@ -51,7 +51,7 @@ Document = dict[str, Any]
 
 
 class Bar(Protocol):
-    """A progress bar, as tqdm makes them."""
+    """Is told what is done (`chassis.verify.progress`)."""
 
     def update(self, n: float | None = 1) -> Any: ...
 
@@ -204,7 +204,9 @@ class Verification:
     def _take_views(self) -> None:
         self._models: Views | None = None
         if self._views:
-            self._models = Views.read(self._database, self._views)
+            with self._bars("documents read", 0) as bar:
+                self._models = Views.read(self._database, self._views)
+                bar.update(self._models.compared)
             self.findings.counts["documents compared"] = self._models.compared
 
     def _start_checks(self) -> None:
@@ -220,9 +222,9 @@ class Verification:
         self._read_up_to = dict.fromkeys(self._stores, 0)
 
     def _read_stores(self) -> None:
-        with self._bars("events", sum(store.last_position() for store in self._stores.values())) as bar:
-            for name, store in self._stores.items():
-                self._versions.clear()
+        for name, store in self._stores.items():
+            self._versions.clear()
+            with self._bars(f"events of {name}", store.last_position()) as bar:
                 for page in self._pages(name, store):
                     for event in page:
                         self._take(name, event)
@@ -293,19 +295,19 @@ class Verification:
 
     def _compare_kafka(self, ends: dict[str, int], published_up_to: Mapping[str, int]) -> None:
         checked = [self._published[name] for name in self._chosen.with_role("relay")]
-        topics = {one.topic for one in checked}
-        total = sum(end for source, end in ends.items() if source.rpartition(":")[0] in topics)
         dropped = {place for group in self._all.groups() for place in self._letters.dropped(group)}
-        with self._bars("Kafka", total) as bar:
-            for name in self._chosen.with_role("relay"):
-                one = self._published[name]
-                self._note(one.compare(self._config, ends, published_up_to[name], dropped))
-                bar.update(sum(end for source, end in ends.items() if source.rpartition(":")[0] == one.topic))
+        for name in self._chosen.with_role("relay"):
+            one = self._published[name]
+            total = sum(end for source, end in ends.items() if source.rpartition(":")[0] == one.topic)
+            with self._bars(f"records of {one.topic}", total) as bar:
+                self._note(one.compare(self._config, ends, published_up_to[name], dropped, bar.update))
         count_records(self.findings, ends, checked)
 
     def _compare_views(self) -> None:
         if self._models:
-            self._note(self._models.compare())
+            with self._bars("documents compared", self._models.compared) as bar:
+                self._note(self._models.compare(bar.update))
+            self.findings.explained += self._models.incomplete
 
     def _compare_stores(self) -> None:
         for ledger in self._ledgers:
@@ -313,8 +315,8 @@ class Verification:
             self.findings.counts[f"accounts of the {ledger.ledger.name} ledger compared"] = len(ledger.accounts)
         for name in self._chosen.with_role("relay"):
             store = self._stores[name]
-            self._count(RESULTS, check_results(store, self._claims[name]))
-            self._count(SNAPSHOTS, check_snapshots(store))
+            self._count(RESULTS, name, check_results(store, self._claims[name]))
+            self._count(SNAPSHOTS, name, check_snapshots(store))
         for name in self._chosen.with_role("api"):
             self._check_audit(self._stores[name])
         for rule in self._rules:
@@ -330,11 +332,13 @@ class Verification:
         if wrong:
             self.findings.differences.append(Difference(AUDIT, store.name, wrong))
 
-    def _count(self, name: str, checked: Iterable[Difference | None]) -> None:
-        for found in checked:
-            self.findings.counts[f"{name} checked"] += 1
-            if found:
-                self.findings.differences.append(found)
+    def _count(self, name: str, store: str, checked: Iterable[Difference | None]) -> None:
+        with self._bars(f"{name} of {store}", 0) as bar:
+            for found in checked:
+                bar.update()
+                self.findings.counts[f"{name} checked"] += 1
+                if found:
+                    self.findings.differences.append(found)
 
     def _note(self, found: Iterable[Difference]) -> None:
         self.findings.differences += found

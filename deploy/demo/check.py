@@ -162,12 +162,12 @@ def _sold_by_day(views: Views, run: Run) -> dict[str, Totals]:
     """What was sold on the days of the run, without what other orders (of an earlier run) sold on them."""
     days = sorted({purchase.day for purchase in run.purchases})
     others = _orders_by(views, run, "$order_date", channel={"$ne": run.name}, order_date={"$in": days})
-    wanted = {"day": {"$in": days}, "currency": CURRENCY, "sold_orders": {"$gt": 0}}
-    sums = {name: {"$sum": f"${name}"} for name in ("sold_orders", "sold_quantity", "sold_amount")}
+    names = ("dated_sold_orders", "dated_sold_quantity", "dated_sold_amount")  # by the days that the file tells
+    wanted = {"day": {"$in": days}, "currency": CURRENCY, names[0]: {"$gt": 0}}
+    sums = {name: {"$sum": f"${name}"} for name in names}
     rows = views["sales_by_day"].aggregate([{"$match": wanted}, {"$group": {"_id": "$day", **sums}}])
     return {
-        row["_id"]: Totals(row["sold_orders"], row["sold_quantity"], row["sold_amount"].to_decimal())
-        - others.get(row["_id"], Totals())
+        row["_id"]: Totals(row[names[0]], row[names[1]], row[names[2]].to_decimal()) - others.get(row["_id"], Totals())
         for row in rows
     }
 
@@ -180,7 +180,7 @@ def _products_sold(views: Views, run: Run) -> tuple[dict[str, Any], dict[str, An
             expected[f"{what} {year}"] = (by_year[year].quantity, by_year[year].amount)
         names = [f"{what}_{of}" for what in ("booked", "sold") for of in ("quantity", "amount")]
         sums = {name: {"$sum": f"${name}"} for name in names}
-        wanted = {"product_id": str(product.id), "currency": CURRENCY}
+        wanted = {"product_id": str(product.id), "currency": CURRENCY, "day": None}
         for row in views["sales_by_product"].aggregate([{"$match": wanted}, {"$group": {"_id": None, **sums}}]):
             for what in ("booked", "sold"):
                 found[f"{what} {year}"] = (row[f"{what}_quantity"], row[f"{what}_amount"].to_decimal())

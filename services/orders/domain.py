@@ -375,6 +375,7 @@ class Order(Aggregate):
     note: str = ""
     owner: Person = SALESTREAM
     submitter: Person | None = None
+    submitted_on: date | None = None
     round: int = 0
     attempt: int = 0
     before_hold: OrderStatus = "SUBMITTED"
@@ -441,7 +442,7 @@ class Order(Aggregate):
                 round=self.round + 1,
                 number=self.number,
                 customer=customer,
-                sale=replace(self.sale, customer_id=customer.customer_id, lines=lines),
+                sale=replace(self.sale, customer_id=customer.customer_id, lines=lines, submitted_on=context.today),
                 threshold=process.threshold,
                 route=route,
                 shipping=process.shipping,
@@ -622,6 +623,7 @@ class Order(Aggregate):
         self.status = fact.status
         self.customer, self.lines = fact.customer, fact.sale.lines
         self.submitter, self.round, self.attempt = fact.submitter, fact.round, 1
+        self.submitted_on = fact.sale.submitted_on
 
     @applies(OrderWithdrawn, OrderApproved, OrderRejected, OrderShipped, OrderCompleted, OrderCancelled)
     def _moved(self, fact: object) -> None:

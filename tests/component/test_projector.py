@@ -426,7 +426,14 @@ def test_a_rebuild_tells_of_documents_that_differ(bench: Bench) -> None:
     assert "1 documents differ" in out.getvalue()
     assert documents(database) != expected
 
-    Rebuild(bench.kafka.config, database, PRODUCTS_VIEW, io.StringIO()).run()
+    kept = database[STATES].find_one({"_id": "products"})
+    refused = io.StringIO()
+    assert not Rebuild(bench.kafka.config, database, PRODUCTS_VIEW, refused).run()
+    assert "NOT switched" in refused.getvalue()
+    assert database[STATES].find_one({"_id": "products"}) == kept
+    assert documents(database) != expected
+
+    Rebuild(bench.kafka.config, database, PRODUCTS_VIEW, io.StringIO()).run(force=True)
     assert documents(database) == expected
     assert Rebuild(bench.kafka.config, database, PRODUCTS_VIEW, io.StringIO()).run(switch=False)
 

@@ -241,10 +241,12 @@ def test_acc_40_stock_falls_and_sales_totals_rise_with_an_order(company: Company
     stock_becomes(company, product, 17)
     _, days, products = totals()
     amount = Decimal("3601.50")
-    assert [(row["currency"], row["booked_orders"], row["sold_orders"]) for row in days] == [("CNY", 1, 1)]
+    assert [(row["currency"], row["dated_booked_orders"], row["dated_sold_orders"]) for row in days] == [("CNY", 1, 1)]
     for row in (*days, *products):
-        assert (row["booked_quantity"], row["sold_quantity"]) == (3, 3)
-        assert (Decimal(row["booked_amount"]), Decimal(row["sold_amount"])) == (amount, amount)
+        assert (row["dated_booked_quantity"], row["dated_sold_quantity"]) == (3, 3)
+        assert (Decimal(row["dated_booked_amount"]), Decimal(row["dated_sold_amount"])) == (amount, amount)
+    assert (days[0]["booked_quantity"], days[0]["sold_quantity"]) == (0, 0), "submitted and shipped on another day"
+    assert (products[0]["booked_quantity"], products[0]["sold_quantity"]) == (3, 3)
     assert products[0]["sold_cost"] == "180.00"
     assert products[0]["profit_rate"] == "0.9500"
 

@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from chassis import projector
+from pymongo import UpdateOne
+
+from chassis import projector, views
 from chassis.consumer import Fenced, Progress
 from chassis.inbox import Inbox
 from chassis.kafka import Incoming
@@ -17,11 +19,10 @@ from chassis.projector import STATES
 from chassis.relay import Relay
 from chassis.saga import SagaRunner, _Turn
 from chassis.store import EventStore, MemoryRecorder, Transaction
-from chassis.views import Append, operations
+from chassis.views import operations
 from contracts.inventory import DeductStock, StockDeducted, StockLine
 from services.inventory.domain import Deduction
 from services.orders import domain as orders
-from services.reports.views import order_page
 
 Bug = Callable[[], AbstractContextManager[Any]]
 
@@ -124,13 +125,19 @@ def memory_kept_after_a_failure() -> AbstractContextManager[Any]:
     return mock.patch.object(SagaRunner, "_all_or_nothing", careless)
 
 
-def one_list_for_several_partitions() -> AbstractContextManager[Any]:
-    """The order page appends to one list what comes from several partitions."""
+def lists_in_the_order_of_arrival() -> AbstractContextManager[Any]:
+    """Entries of a list stand as they come, and several partitions come in any order."""
 
-    def approval(order_id: Any, case_id: Any, event: Any, what: str, **more: Any) -> Append:
-        return Append(order_id, "approvals", case_id=case_id, what=what, at=event.at, text=more.get("text", ""))
+    def operations(update: Any, key: Any, last: Any) -> Any:
+        made = written(update, key, last)
+        for operation in made:
+            if isinstance(operation, UpdateOne) and isinstance(operation._doc, dict):
+                for push in operation._doc.get("$push", {}).values():
+                    del push["$sort"]
+        return made
 
-    return mock.patch.object(order_page, "_approval", approval)
+    written = views._Update.operations
+    return mock.patch.object(views._Update, "operations", operations)
 
 
 def money_that_is_no_sum() -> AbstractContextManager[Any]:
@@ -165,7 +172,7 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     deductions_not_remembered: ("I6", 0),
     stock_not_checked: ("I3", 0),
     memory_kept_after_a_failure: ("I6", 0),
-    one_list_for_several_partitions: ("I8", 70),
+    lists_in_the_order_of_arrival: ("I8", 70),
     money_that_is_no_sum: ("I5", 0),
     entries_apart_from_events: ("I10", 0),
 }

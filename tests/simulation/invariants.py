@@ -156,9 +156,12 @@ def _reports_count_what_was_sold(evidence: Evidence) -> None:
                 booked -= amount
     for view in ("sales_by_day", "sales_by_product", "sales_by_brand"):
         rows = evidence.rows(view).values()
+        whole = [row for row in rows if "day" not in row]
         for what, wanted in (("booked_amount", booked), ("sold_amount", sold)):
-            shown = sum((_amount(row, what) for row in rows), Decimal(0))
-            require(shown == wanted, "I5", f"{view}: {what} {shown}, the orders give {wanted}")
+            for name in (what, f"dated_{what}"):
+                for some in ([row for row in rows if "day" in row], *([whole] if whole else [])):
+                    shown = sum((_amount(row, name) for row in some), Decimal(0))
+                    require(shown == wanted, "I5", f"{view}: {name} {shown}, the orders give {wanted}")
 
 
 # -- orders

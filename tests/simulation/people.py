@@ -304,7 +304,12 @@ class People:
 
     def edit_product(self) -> None:
         product = self.random.choice(self.products)
-        edit = EditProduct(product_id=product, category=self.random.choice(("x", "y")), alert_quantity=3)
+        edit = EditProduct(
+            product_id=product,
+            category=self.random.choice(("x", "y")),
+            model=self.random.choice(("old", "new")),
+            alert_quantity=3,
+        )
         self.do(self.random.choice((edit, edit, DeleteProduct(product_id=product))), self.admins[0])
 
     def edit_customer(self) -> None:

@@ -46,7 +46,6 @@ def opened(fact: CaseOpened, event: EventInfo) -> Iterable[Change]:
         submitter_id=fact.submitter.user_id,
         superior_id=fact.superior_id,
         opened_at=event.at,
-        decisions=[],
         version=event.version,
     )
 
@@ -87,6 +86,7 @@ def closed(fact: CaseClosed, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="approval_inbox",
+    edition=2,
     route="GET /approvals",
     detail="case_id",
     row=CaseRow,

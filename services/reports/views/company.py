@@ -72,6 +72,7 @@ VIEWS = [
     ),
     View(
         name="parameters",
+        edition=2,
         route="GET /parameters",
         detail="name",
         row=ParameterRow,

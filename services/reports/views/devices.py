@@ -86,6 +86,7 @@ def wiped(fact: DeviceWiped, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="devices",
+    edition=2,
     route="GET /devices",
     detail="device_id",
     row=DeviceRow,

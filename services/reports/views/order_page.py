@@ -1,6 +1,6 @@
 """Where is this order?  Status, lines, payments, shipment, approvals and the saga's timeline on one page (ORD-09)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -187,15 +187,8 @@ def _approval(
     text: str = "",
     **more: Any,
 ) -> Change:
-    """An entry of a case's own list: cases of one order lie in different partitions, which come in any order."""
     entry = {"case_id": case_id, "what": what, **more, "at": event.at, "by": by, "text": text}
-    return Append(order_id, f"cases.{case_id}", **entry)
-
-
-def approvals(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The entries of all cases, oldest first."""
-    entries = [entry for case in document.get("cases", {}).values() for entry in case]
-    return sorted(entries, key=lambda entry: entry["at"])
+    return Append(order_id, "approvals", **entry)
 
 
 def case_opened(fact: CaseOpened, event: EventInfo) -> Iterable[Change]:
@@ -268,13 +261,13 @@ def advanced(fact: FulfilmentAdvanced, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="order_pages",
+    edition=2,
     personal=("customer",),
     route="GET /orders/{order_id}",
     row=OrderPage,
     permission="orders.view",
     what="order",
     where={"number": {"$exists": True}},
-    computed={"approvals": approvals},
     handlers={
         OrderCreated: created,
         OrderChanged: changed,

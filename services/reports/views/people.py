@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from chassis.views import Add, Change, EventInfo, Exact, Range, Set, View, Words
+from chassis.views import Add, Change, EventInfo, Exact, Latest, Range, Set, View, Words
 from contracts.access import (
     USER_EVENTS,
     DepartmentAdded,
@@ -94,21 +94,21 @@ def told(fact: Any, event: EventInfo) -> Iterable[Change]:
     yield Set(fact.user_id, **fields, version=event.version)
     if isinstance(fact, UserIssued | UserRegistered):
         day = event.day
-        yield Set(fact.user_id, since=day, last_sign_in=None, next_review=day + timedelta(days=REVIEW_DAYS))
+        yield Set(fact.user_id, since=day, next_review=day + timedelta(days=REVIEW_DAYS))
 
 
 def signed_in(fact: SignedIn, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.user_id, last_sign_in=event.day, failures=0, locked_until=None)
+    yield Latest(fact.user_id, last_sign_in=event.day, failures=0, locked_until=None)
 
 
 def failed(fact: SignInFailed, event: EventInfo) -> Iterable[Change]:
     if fact.user_id is not None:
-        yield Set(fact.user_id, failures=fact.failures)
+        yield Latest(fact.user_id, failures=fact.failures)
 
 
 def locked(fact: SignInsLocked, event: EventInfo) -> Iterable[Change]:
     if fact.user_id is not None:
-        yield Set(fact.user_id, locked_until=fact.until)
+        yield Latest(fact.user_id, locked_until=fact.until)
 
 
 def reviewed(fact: RightsReviewed, event: EventInfo) -> Iterable[Change]:
@@ -161,6 +161,7 @@ def week_factor(fact: SecondFactorSet, event: EventInfo) -> Iterable[Change]:
 VIEWS = [
     View(
         name="users",
+        edition=2,
         personal=("name", "email", "phone"),
         route="GET /users",
         detail="user_id",
@@ -219,6 +220,7 @@ VIEWS = [
     ),
     View(
         name="security_report",
+        edition=2,
         route="GET /reports/security",
         row=SecurityWeek,
         permission="accounts",

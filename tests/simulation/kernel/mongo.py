@@ -285,6 +285,8 @@ def matches(document: Document, condition: Mapping[str, Any]) -> bool:
 
 def updated(held: Document | None, id: Any, update: Any) -> Document:
     """A document after $set, $setOnInsert, $inc and $push.  Raises UpdateRefused for what MongoDB refuses."""
+    if isinstance(update, list):
+        return _piped(copied(held) if held is not None else {"_id": id}, update)
     paths = [path for part in update.values() for path in part]
     if conflict := next((path for path in paths if _conflicts(path, paths)), None):
         raise UpdateRefused(40, f"Updating the path '{conflict}' would create a conflict")
@@ -296,6 +298,47 @@ def updated(held: Document | None, id: Any, update: Any) -> Document:
             parent, name = _parent(document, path)
             parent[name] = _changed(operator, parent.get(name), value)
     return document
+
+
+def _piped(document: Document, stages: Sequence[Mapping[str, Any]]) -> Document:
+    """A document after an aggregation pipeline of $set stages; each works on what the one before has left."""
+    for stage in stages:
+        if set(stage) != {"$set"}:
+            raise NotImplementedError(f"stage {stage}")
+        worked_out = {path: _evaluated(document, expression) for path, expression in stage["$set"].items()}
+        for path, value in worked_out.items():
+            if value is not MISSING:
+                parent, name = _parent(document, path)
+                parent[name] = copied(value)
+    return document
+
+
+MISSING = object()
+
+
+def _evaluated(document: Document, expression: Any) -> Any:
+    """An aggregation expression, as far as views use them."""
+    if isinstance(expression, str) and expression.startswith("$"):
+        value: Any = document
+        for name in expression[1:].split("."):
+            value = value.get(name, MISSING) if isinstance(value, dict) else MISSING
+        return value
+    if not isinstance(expression, dict):
+        return expression
+    [(operator, given)] = expression.items()
+    if operator == "$literal":
+        return given
+    found = [_evaluated(document, one) for one in given]
+    match operator:
+        case "$ifNull":
+            return found[1] if found[0] is MISSING or found[0] is None else found[0]
+        case "$gte":
+            return found[0] >= found[1]
+        case "$cond":
+            return found[1] if found[0] else found[2]
+        case "$max":
+            return max(one for one in found if one is not MISSING)
+    raise NotImplementedError(operator)
 
 
 def _conflicts(path: str, paths: Iterable[str]) -> bool:
@@ -323,8 +366,17 @@ def _changed(operator: str, old: Any, value: Any) -> Any:
         case "$push":
             if not isinstance(old, list | None):
                 raise UpdateRefused(2, "The field must be an array")
-            return [*(old or []), *copied(value["$each"])]
+            return _pushed([*(old or []), *copied(value["$each"])], value)
     raise NotImplementedError(operator)
+
+
+def _pushed(entries: list[Document], how: Mapping[str, Any]) -> list[Document]:
+    """A list with its new entries, in the order and of the length that the push wants."""
+    if set(how) - {"$each", "$sort", "$slice"} or set(how.get("$sort", {}).values()) - {1} or how.get("$slice", -1) > 0:
+        raise NotImplementedError(f"$push {how}")
+    if names := list(how.get("$sort", {})):
+        entries.sort(key=lambda entry: [entry[name] for name in names])
+    return entries[how["$slice"] :] if "$slice" in how else entries
 
 
 def _sum(old: Any, more: Any) -> Any:

@@ -1,0 +1,54 @@
+"""How far a verification is: a line every few seconds with what it does, how much of it is done, and since when."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+TELL_EVERY_SECONDS = 3.0
+
+
+class Progress:
+    """Tells of one thing after another on `out`: when it begins, every few seconds, and when it is done."""
+
+    def __init__(self, out: TextIO = sys.stderr, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out = out
+        self._clock = clock
+        self._began = clock()
+
+    @contextmanager
+    def bar(self, name: str, total: int) -> Iterator["Counter"]:
+        """Count `total` (0: nobody knows how many) of what has this name."""
+        counter = Counter(self, name, total)
+        counter.tell()
+        yield counter
+        counter.tell()
+
+    def now(self) -> float:
+        return self._clock()
+
+    def line(self, text: str) -> None:
+        print(f"{self._clock() - self._began:6.0f} s  {text}", file=self._out, flush=True)
+
+
+class Counter:
+    """How many of something are done."""
+
+    def __init__(self, progress: Progress, name: str, total: int) -> None:
+        self._progress = progress
+        self._name = name
+        self._total = total
+        self._done = 0
+        self._told_at = progress.now()
+
+    def update(self, n: float | None = 1) -> None:
+        """So many more are done."""
+        self._done += int(n or 0)
+        if self._progress.now() - self._told_at >= TELL_EVERY_SECONDS:
+            self.tell()
+
+    def tell(self) -> None:
+        self._told_at = self._progress.now()
+        of = f" of {self._total:,} ({self._done * 100 // self._total} %)" if self._total else ""
+        self._progress.line(f"{self._name}: {self._done:,}{of}")

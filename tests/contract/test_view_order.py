@@ -1,0 +1,165 @@
+"""No view depends on the order in which partitions come, and none of its documents can grow past what MongoDB holds.
+
+Over every view and every event there is: the events are made from their contracts, so what is new is covered.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+import bson
+import pytest
+from component.histories import FIRST_DAY, history, interleaved, largest_event, random_event
+
+from chassis.catalogue import Catalogue
+from chassis.consumer import Progress
+from chassis.kafka import Incoming
+from chassis.projector import Projection, ViewState
+from chassis.rebuild import content
+from chassis.store import MAX_EVENT_BYTES
+from chassis.views import (
+    LONGEST_LIST,
+    STAMPS,
+    TOTALS,
+    Add,
+    Append,
+    Change,
+    EventInfo,
+    Latest,
+    Put,
+    Remove,
+    Set,
+    View,
+    changed,
+    left_out,
+    stored,
+)
+from contracts.declare import REGISTRY
+
+VIEWS = {view.name: view for view in Catalogue.read().views() if view.handlers}
+MOST_BYTES = 16 * 1024 * 1024 - 2 * MAX_EVENT_BYTES  # what is no list is told by an event or two
+Documents = dict[str, dict[str, Any]]
+
+each_view = pytest.mark.parametrize("view", VIEWS.values(), ids=list(VIEWS))
+
+
+def changes_of(view: View, records: list[Incoming]) -> list[tuple[Change, EventInfo]]:
+    """What a view's handlers make of some records."""
+    projection = Projection(ViewState(view, view.name, view.name, 1, 0, Progress({}, {})), Progress({}, {}))
+    for record in records:
+        projection.apply(record)
+    return projection.changes
+
+
+def documents(view: View, batches: list[list[Incoming]]) -> Documents:
+    found: Documents = {}
+    for batch in batches:
+        for change, event in changes_of(view, batch):
+            key = str(stored(change.key))
+            document = changed(found.pop(key, None), change, event)
+            if document is not None:
+                found[key] = document
+    return found
+
+
+@each_view
+def test_partitions_in_any_order_give_the_same_documents(view: View) -> None:
+    for seed in range(4):
+        sources = history(view.handlers, 200, Random(seed))
+        first = documents(view, interleaved(sources, Random(1_000 + seed)))
+        assert first
+        for other in range(4):
+            again = documents(view, interleaved(sources, Random(2_000 + other)))
+            assert again == first, f"seed {seed}, {other}"
+
+
+@each_view
+def test_each_field_has_one_way_of_being_written(view: View) -> None:
+    """What several keys write is `Latest`, `Append` or `Add`; what is `Set` is of one key, or always the same."""
+    written: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    said: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for records in history(view.handlers, 500, Random(7)).values():
+        for record in records:
+            for change, _ in changes_of(view, [record]):
+                for field, how, value in writes(change):
+                    place = str(stored(change.key)), field.partition(".")[0]
+                    written[place][how].add(
+                        record.topic if how in ("Latest", "Append") else f"{record.topic} {record.key}"
+                    )
+                    said[place].add(repr(value))
+    for (key, field), ways in written.items():
+        about = f"{view.name} {key}.{field}"
+        assert len(ways) == 1, f"{about} is written in several ways: {dict(ways)}"
+        [(how, by)] = ways.items()
+        assert how == "Add" or len(by) == 1 or (how == "Set" and len(said[key, field]) == 1), f"{about}: {how} by {by}"
+        assert not field.startswith("_"), f"{about}: such names are the projector's"
+
+
+def writes(change: Change) -> Iterator[tuple[str, str, Any]]:
+    """Fields, how they are written, and what with."""
+    match change:
+        case Set(fields=fields) | Latest(fields=fields):
+            for name, value in fields.items():
+                yield name, type(change).__name__, value
+        case Add(amounts=amounts, about=about):
+            yield from ((name, "Add", None) for name in amounts)
+            yield from ((name, "Set", value) for name, value in about.items())
+        case Append(list_name=name):
+            assert "." not in name
+            yield name, "Append", None
+        case Put() | Remove():
+            yield "", type(change).__name__, None
+
+
+def event_info(fact: Any, position: int) -> EventInfo:
+    spec = REGISTRY.event_of(type(fact))
+    return EventInfo(f"{getattr(fact, spec.key)}/{position}", spec.name, FIRST_DAY, f"{spec.topic}:0", position, "")
+
+
+def appending(view: View) -> list[type]:
+    """The events that append to a list."""
+    return [
+        fact
+        for fact in view.handlers
+        if any(
+            isinstance(change, Append)
+            for made in [random_event(fact, Random(1))]
+            for change in view.handlers[fact](made, event_info(made, 1))
+        )
+    ]
+
+
+@pytest.mark.parametrize("view", [view for view in VIEWS.values() if appending(view)], ids=lambda view: view.name)
+def test_a_list_keeps_its_newest_entries_and_tells_of_the_others(view: View) -> None:
+    """In whatever order they come; entries as long as they can be do not make a document too large."""
+    facts = [largest_event(fact) for fact in appending(view)]
+    events = [(position, fact) for position in range(LONGEST_LIST + 10) for fact in facts]
+    Random(3).shuffle(events)
+    found: Documents = {}
+    for position, fact in events:
+        for change in view.handlers[type(fact)](fact, event_info(fact, position)):
+            key = str(stored(change.key))
+            found[key] = changed(found.get(key), change, event_info(fact, position)) or {}
+    for key, document in found.items():
+        assert document[TOTALS], key
+        for name, more in left_out(document).items():
+            entries = document[name]
+            assert len(entries) == LONGEST_LIST
+            assert more == document[TOTALS][name] - LONGEST_LIST > 0
+            assert entries[-1]["_position"] == LONGEST_LIST + 9
+            places = [(entry["_position"], entry["_entry"]) for entry in entries]
+            assert places == sorted(places)
+        assert len(bson.encode(document)) < MOST_BYTES, f"{key}: {len(bson.encode(document)):,} bytes"
+
+
+def test_a_later_event_keeps_what_it_said() -> None:
+    """`Latest` goes by positions, not by who comes last; what is written beside it is not touched."""
+    found: Mapping[str, Any] = {}
+    for position, name in ((7, "new"), (3, "old"), (9, "newest"), (8, "newer")):
+        event = EventInfo(f"x/{position}", "t", FIRST_DAY, "orders.events:0", position, "")
+        found = changed(dict(found), Latest("k", name=name), event) or {}
+        found = changed(dict(found), Add("k", {"sum": 1}), event) or {}
+    assert content(dict(found)) == {"name": "newest", "sum": 4, STAMPS: {"name": 9}}
