@@ -9,7 +9,7 @@ import pyotp
 import pytest
 from PIL import Image
 
-from chassis.api import REPEATED, Api
+from chassis.api import Api
 from chassis.store import MemoryRecorder
 from contracts.declare import REGISTRY
 from security.office import CATALOGUE, DEFAULT, NOBODY, PASSWORD, VIEWS, Caller, Office, Told, new_id
@@ -301,4 +301,3 @@ def test_what_is_remembered_holds_no_secret_and_no_mark_that_could_be_guessed(of
         for secret in (PASSWORD, told["access_token"], told["refresh_token"]):
             assert secret.encode() not in result.reply
     assert len({result.fingerprint for result in results}) == len(results)
-    assert REPEATED == "REPEATED"
