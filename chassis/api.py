@@ -5,6 +5,7 @@ with a code of the specification (section 2.0).  `chassis.http` serves these rou
 """
 
 import hmac
+import importlib
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,7 @@ SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.05  # seconds between two looks at what i
 READS_LOG = "access"  # the service in whose log it is noted who read what
 MAX_BULK = 500
 PRINT_KEY_BYTES = 32
+NEWEST_MESSAGES = 200
 RANDOM_UUIDS = (4, 7)
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -118,6 +120,11 @@ OPERATIONS = frozenset({"livez", "readyz", "metrics"})
 def people_routes(me: Serve, roles: Serve) -> list[Route]:
     """The routes that every process with commands can serve, for it knows people and rights."""
     return [Route("GET", "/me", "me", me, PASSWORD), Route("GET", "/roles", "roles", roles, "accounts")]
+
+
+def mailbox_route(serve: Serve) -> Route:
+    """The messages of an installation without a provider of mail and SMS; the access service has them."""
+    return Route("GET", "/mailbox", "mailbox", serve, "platform")
 
 
 def command_routes(spec: CommandSpec, serve: Serve, bulk: Serve, *, always: bool) -> list[Route]:
@@ -188,6 +195,8 @@ class Api:
         ]
         if self._writers:
             found += people_routes(self._me, self._roles)
+        if READS_LOG in self._writers:
+            found.append(mailbox_route(self._mailbox))
         for writer in self._writers.values():
             for spec in writer.service.specs():
                 serve = _Command(self, writer, spec)
@@ -337,6 +346,20 @@ class Api:
             for row in self.directory.roles()
         ]
         return HttpResponse(200, msgspec.json.encode({"items": items}))
+
+    def _mailbox(self, request: HttpRequest) -> HttpResponse:
+        """The newest messages, newest first, and those to one address or number with `to`; each look is noted."""
+        with self.attempt(self.reads_log, request, "READ", "mailbox", "message") as attempt:
+            attempt.query = request.query
+            self.caller(request, "platform", attempt)
+            if unknown := set(request.query) - {"to"}:
+                name = min(unknown)[:100]
+                raise Refused("VALIDATION", f"{name}: unknown parameter; there is to.", field=name)
+            to = (request.query.get("to") or [None])[-1]
+            kept = importlib.import_module("services.access.messages").Mailbox(Path(self._config.mailbox_dir))
+            found = kept.messages(to)[-NEWEST_MESSAGES:]
+            attempt.note()
+        return HttpResponse(200, msgspec.json.encode({"items": found[::-1]}))
 
     # -- operations
 

@@ -15,6 +15,7 @@ from chassis.api import (
     Serve,
     command_routes,
     guarded,
+    mailbox_route,
     people_routes,
     view_routes,
 )
@@ -118,6 +119,8 @@ def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue) -> 
     found: list[Route] = []
     if not here.with_role("api"):
         found += people_routes(forwarder.to(ACCESS), forwarder.to(ACCESS))
+    if ACCESS in away:
+        found.append(mailbox_route(forwarder.to(ACCESS)))
     for spec in REGISTRY.commands.values():
         if spec.service in away:
             serve = forwarder.to(spec.service)

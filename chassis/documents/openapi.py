@@ -234,6 +234,44 @@ ROLE_LIST: dict[str, Any] = {
 }
 
 
+MAILBOX: dict[str, Any] = {
+    "operationId": "mailbox",
+    "tags": ["access"],
+    "summary": "The newest messages of an installation that has no provider of mail and SMS",
+    "description": "Codes and notices as they would have been sent, newest first.  Each look is in the audit log.",
+    "x-permission": "platform",
+    "parameters": [{"name": "to", "in": "query", "schema": {"type": "string"}, "description": "one address or number"}],
+    "responses": {
+        "200": {
+            "description": "Found.",
+            "content": {
+                JSON: {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "items": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "properties": {
+                                        "how": {"type": "string", "enum": ["MAIL", "SMS"]},
+                                        "to": {"type": "string"},
+                                        "text": {"type": "string"},
+                                    },
+                                },
+                            }
+                        },
+                    }
+                }
+            },
+        },
+        "400": {"$ref": "#/components/responses/Invalid"},
+        "401": {"$ref": "#/components/responses/Unauthenticated"},
+        "403": {"$ref": "#/components/responses/Forbidden"},
+    },
+}
+
+
 def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     """The OpenAPI 3.1 document: every public command, its bulk form, and every query."""
     commands = [spec for spec in registry.commands.values() if spec.is_public]
@@ -250,6 +288,7 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
         paths.setdefault(query.path, {})[query.method.lower()] = _query_operation(query)
     paths["/me"] = {"get": ME}
     paths.setdefault("/roles", {})["get"] = ROLE_LIST
+    paths["/mailbox"] = {"get": MAILBOX}
     services = sorted({spec.service for spec in commands} | {query.service for query in queries})
     return {
         "openapi": "3.1.0",

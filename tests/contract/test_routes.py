@@ -17,10 +17,11 @@ from chassis.config import Config
 from chassis.consistency import HEADER
 from chassis.documents import sample
 from chassis.queries import Freshness, ViewReader
-from chassis.testing import ADMIN, InMemoryService
+from chassis.testing import ADMIN, SALES, InMemoryService
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.ids import canonical, parse_id
 from contracts.schemas import load
+from services.access.messages import Mailbox, Message
 
 CATALOGUE = Catalogue.read()
 COMMANDS = [spec for spec in REGISTRY.commands.values() if spec.is_public]
@@ -97,7 +98,7 @@ class Everything:
         nowhere: Any = object()
         self.api = Api(config, writers, CATALOGUE.views(), nowhere, TokenVerifier(config))
         self.routes = self.api.routes()
-        self._bearer = f"Bearer {issue(config, ADMIN)}"
+        self.bearer = f"Bearer {issue(config, ADMIN)}"
 
     def ask(
         self,
@@ -106,7 +107,7 @@ class Everything:
         body: bytes = b"",
         headers: Mapping[str, str] = {},
     ) -> HttpResponse:
-        sent = {"authorization": self._bearer, **headers}
+        sent = {"authorization": self.bearer, **headers}
         return route.serve(HttpRequest(sent, path, {}, lambda: body, "203.0.113.7", route.method))
 
     def stop(self) -> None:
@@ -200,3 +201,22 @@ def test_no_absurd_header_is_an_error_of_ours(everything: Everything, name: str)
         for text in IN_HEADERS[name]:
             answer = everything.ask(route, {key: str(body[key]) for key in in_path}, content, {name: text})
             assert answer.status < 500, f"{route.path} {text[:20]!r}: {answer.body!r}"
+
+
+def test_the_administrator_reads_the_mailbox_and_each_look_is_noted(everything: Everything, config: Config) -> None:
+    mailbox = Mailbox(Path(config.mailbox_dir))
+    for to in ("li@example.com", "13800000001"):
+        mailbox.send(Message("MAIL", to, f"Hello {to}"))
+    route = next(route for route in everything.routes if route.path == "/mailbox")
+    asked = HttpRequest({"authorization": everything.bearer}, {}, {"to": ["13800000001"]}, bytes)
+    answer = json.loads(route.serve(asked).body)
+    assert answer == {"items": [{"how": "MAIL", "to": "13800000001", "text": "Hello 13800000001"}]}
+    by_li = {"authorization": f"Bearer {issue(config, SALES)}"}
+    assert route.serve(HttpRequest(by_li, {}, {}, bytes)).status == 403
+    assert len(json.loads(everything.ask(route, {}).body)["items"]) == 2
+    kit = everything.kits["access"]
+    kit.writer.stop()
+    kit.writer.execute([])
+    entries = [entry for record in kit.store.audit_after(0, 100) for entry in record.entries()]
+    noted = [(entry.action, entry.result, entry.user) for entry in entries]
+    assert noted == [("mailbox", "DONE", "admin"), ("mailbox", "FORBIDDEN", "li"), ("mailbox", "DONE", "admin")]

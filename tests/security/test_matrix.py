@@ -57,7 +57,7 @@ ROUTES = {
         PUT /settings/devices; PUT /settings/customers; PUT /settings/sales-process;
         GET /parameters; GET /parameters/{name}
     """,
-    "Platform system": "GET /metrics",  # from outside the networks of METRICS_NETWORKS
+    "Platform system": "GET /mailbox; GET /metrics",  # from outside the networks of METRICS_NETWORKS
     SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}",
     "Products: view": "GET /products; GET /products/{product_id}; GET /stock-alerts; GET /stock-ledger",
     "Products: add, edit, delete": """
