@@ -15,6 +15,7 @@ from chassis.catalogue import Catalogue
 from chassis.config import Config, ConfigError
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.demo_users import demo_user, user_id
+from chassis.grants import apply, grants, table
 from chassis.kafka import create_topics, producer
 from chassis.logs import configure_logging
 from chassis.process import run_api, run_worker, settle_memory
@@ -34,6 +35,7 @@ def run_command(options: argparse.Namespace) -> int:
         "run": _run,
         "token": _token,
         "topics": _topics,
+        "grants": _grants,
         "contracts": _contracts,
         "views": _views,
         "verify": _verify,
@@ -77,6 +79,12 @@ def _mailbox(options: argparse.Namespace, config: Config) -> int:
     messages = importlib.import_module("services.access.messages")
     for message in messages.Mailbox(Path(config.mailbox_dir)).messages(options.to):
         print(f"{message.how}  {message.to}  {message.text}")
+    return 0
+
+
+def _grants(options: argparse.Namespace, config: Config) -> int:
+    found = grants(Catalogue.read())
+    print(f"{apply(config, found)} rules are in place." if options.apply else table(found), end="")
     return 0
 
 

@@ -1,12 +1,25 @@
 """Every setting of a Salestream process: its environment variable, type and default, in one place."""
 
 import os
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo
 
 Store = Literal["sqlite", "postgres", "memory"]
+Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "event_store": get_args(Store),
+    "kafka_security_protocol": get_args(Protocol),
+    "kafka_sasl_mechanism": get_args(Mechanism),
+}
+
+
+def _secret(default: str = "") -> Any:
+    """A setting nobody may read in a log.  It may stand in a file, which the variable NAME_FILE names."""
+    return field(default=default, repr=False, metadata={"secret": True})
 
 
 class ConfigError(Exception):
@@ -19,9 +32,22 @@ class Config:
 
     event_store: Store = "sqlite"
     data_dir: str = ".devstack/stores"
-    postgres_url: str = "postgresql://postgres@127.0.0.1:25432/postgres"
+    postgres_url: str = _secret("postgresql://postgres@127.0.0.1:25432/postgres")
+    postgres_password: str = _secret()  # goes before one in the URL
+    postgres_ca_file: str = ""  # the server's certificate must be signed by it, and name the host
     kafka_bootstrap_servers: str = "127.0.0.1:29092"
-    mongodb_uri: str = "mongodb://127.0.0.1:27117/?replicaSet=rs0"
+    kafka_security_protocol: Protocol = "PLAINTEXT"
+    kafka_sasl_mechanism: Mechanism = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    kafka_password: str = _secret()
+    kafka_ca_file: str = ""
+    kafka_cert_file: str = ""  # a certificate of ours, where Kafka asks for one
+    kafka_key_file: str = ""
+    mongodb_uri: str = _secret("mongodb://127.0.0.1:27117/?replicaSet=rs0")
+    mongodb_username: str = ""
+    mongodb_password: str = _secret()
+    mongodb_ca_file: str = ""
+    mongodb_cert_file: str = ""  # certificate and key of ours in one file
     mongodb_database: str = "salestream"
     topic_partitions: int = 4
     topic_replicas: int = 1
@@ -70,7 +96,7 @@ class Config:
         values: dict[str, object] = {}
         for item in fields(cls):
             name = item.name.upper()
-            if not (raw := source.get(name)):
+            if not (raw := _from_file(item, source) or source.get(name)):
                 continue
             kind = cast(type[str | int | float], type(item.default))
             try:
@@ -78,10 +104,33 @@ class Config:
             except ValueError:
                 raise ConfigError(f"{name}={raw!r} must be a {kind.__name__}") from None
         config = cls(**values)  # type: ignore[arg-type]
-        if config.event_store not in get_args(Store):
-            raise ConfigError(f"EVENT_STORE={config.event_store!r} must be one of {', '.join(get_args(Store))}")
+        for setting, choices in CHOICES.items():
+            if (found := getattr(config, setting)) not in choices:
+                raise ConfigError(f"{setting.upper()}={found!r} must be one of {', '.join(choices)}")
+        if config.kafka_security_protocol.startswith("SASL") and not (config.kafka_username and config.kafka_password):
+            raise ConfigError(
+                f"KAFKA_SECURITY_PROTOCOL={config.kafka_security_protocol} needs KAFKA_USERNAME, and KAFKA_PASSWORD "
+                "or KAFKA_PASSWORD_FILE"
+            )
         try:
             cast(object, config.zone)
         except Exception as error:
             raise ConfigError(f"TIME_ZONE={config.time_zone!r} is not a known time zone such as Asia/Tokyo") from error
         return config
+
+
+def _from_file(item: Field[Any], source: Mapping[str, str]) -> str:
+    """The content of the file that holds a secret, if there is one.  Raises ConfigError."""
+    name = item.name.upper()
+    variable = f"{name}_FILE"
+    if not (item.metadata.get("secret") and (path := source.get(variable))):
+        return ""
+    if source.get(name):
+        raise ConfigError(f"{name} and {variable} are both set: leave one out")
+    try:
+        content = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{variable}={path!r} cannot be read: {error}") from None
+    if not content:
+        raise ConfigError(f"{variable}={path!r} is empty")
+    return content

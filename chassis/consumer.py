@@ -29,6 +29,7 @@ from chassis.transient import is_transient
 log = structlog.get_logger()
 
 LAG_EVERY_SECONDS = 1.0
+LONGEST_POLL_MS = 1_000  # a record that arrives ends it at once
 CHECK_EVERY_SECONDS = 15.0
 WAITS = "an earlier record of this key is set aside"
 SKIPPED = "skipped"
@@ -133,7 +134,7 @@ class Consumer:
             try:
                 if self._reader is None:
                     self.open()
-                found = self.step()
+                found = self.step(LONGEST_POLL_MS)
                 self._gets_on(found)
                 pause = 0.1
             except Fenced as other:

@@ -16,6 +16,14 @@ from psycopg.sql import SQL, Identifier
 
 Wait = Callable[[float], None]  # wait so many seconds, or until the bell rings
 
+UNHEARD_SECONDS = 0.05
+"""How long at most to wait where no bell can be heard."""
+
+
+def unheard(seconds: float) -> None:
+    """Wait without a bell: never for long, since nothing would end it early."""
+    sleep(min(seconds, UNHEARD_SECONDS))
+
 
 class Doorbell(Protocol):
     """The bell of one event store."""
@@ -28,13 +36,13 @@ class Doorbell(Protocol):
 
 
 class NoBell:
-    """For a store that only its own process uses, or a system without such sockets: waiting takes its time."""
+    """For a store that only its own process uses, or a system without such sockets: who waits looks often."""
 
     def ring(self) -> None:
         """Nobody hears it."""
 
     def listen(self) -> Wait:
-        return sleep
+        return unheard
 
 
 class LocalBell:
@@ -55,7 +63,7 @@ class LocalBell:
             bell.bind(self._address)
         except OSError:  # another relay of this store listens
             bell.close()
-            return sleep
+            return unheard
 
         def wait(seconds: float) -> None:
             bell.settimeout(seconds)

@@ -18,6 +18,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Ne
 from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
 from chassis.config import Config
+from chassis.connections import kafka_arguments
 from chassis.limits import MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_NAME_BYTES
 from chassis.provenance import (
     CUT,
@@ -89,13 +90,8 @@ def topics_wanted(config: Config, groups: Iterable[str]) -> dict[str, NewTopic]:
     }
 
 
-def client_settings(config: Config) -> dict[str, Any]:
-    """What every client of Kafka needs: where it is, and how to be let in."""
-    return {"bootstrap_servers": config.kafka_bootstrap_servers}
-
-
 def admin_client(config: Config) -> KafkaAdminClient:
-    return KafkaAdminClient(**client_settings(config))
+    return KafkaAdminClient(**kafka_arguments(config))
 
 
 def create_topics(config: Config, groups: Iterable[str]) -> list[str]:
@@ -130,7 +126,7 @@ def _let_take_long_messages(admin: KafkaAdminClient, topics: Sequence[str]) -> N
 def producer(config: Config) -> KafkaProducer:
     """An idempotent producer, acks from all replicas, lz4.  It never gives a record up: see `chassis.relay.Relay`."""
     return KafkaProducer(
-        **client_settings(config),
+        **kafka_arguments(config),
         acks="all",
         enable_idempotence=True,
         delivery_timeout_ms=float("inf"),
@@ -433,7 +429,7 @@ class PartitionReader:
 def consumer_client(config: Config, client_id: str) -> KafkaConsumer:
     """A client that reads what it is assigned, and fails where there is nothing to read."""
     return KafkaConsumer(
-        **client_settings(config),
+        **kafka_arguments(config),
         client_id=client_id,
         enable_auto_commit=False,
         isolation_level="read_committed",
@@ -443,7 +439,7 @@ def consumer_client(config: Config, client_id: str) -> KafkaConsumer:
         reconnect_backoff_max_ms=1_000,
         max_poll_records=1_000,
         max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
-        fetch_max_wait_ms=250,
+        fetch_max_wait_ms=1_000,  # of a fetch that finds nothing
     )
 
 

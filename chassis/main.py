@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     topics.add_argument("topic", nargs="?", help="for republish and reset, e.g. orders.events")
     topics.add_argument("--force", action="store_true", help="republish a topic that lacks nothing; no relay may run")
 
+    grants = commands.add_parser("grants", help="who may read and write what on Kafka, MongoDB and PostgreSQL")
+    grants.add_argument("--apply", action="store_true", help="make Kafka's access rules of it, as its administrator")
+
     contracts = commands.add_parser("contracts", help="regenerate the documents under contracts/")
     contracts.add_argument("--check", action="store_true", help="write nothing, fail when something would change")
 

@@ -26,6 +26,7 @@ log = structlog.get_logger()
 
 EVERY_SECONDS = 0.25
 MOVING_SECONDS = 1.0  # a consumer whose position is older than this stands still, or has nothing to do
+QUIET_SECONDS = 2.0  # while nothing moves the consumers, whom MongoDB tells of, are asked no more often
 SAMPLES = 2_400
 
 Fronts = Mapping[str, int]  # consumer -> the newest position of a log that it has processed
@@ -82,6 +83,9 @@ class Pressure:
         self._fronts = fronts
         self._clock = clock
         self._gauges: dict[str, LogGauge] = {}
+        self._lengths: Mapping[str, int] = {}
+        self._found: Mapping[str, Fronts] = {}
+        self._asked_at = self._moved_at = float("-inf")
         self._behind: dict[str, float] = {}
         self._pulse = Pulse(clock=clock)
 
@@ -97,16 +101,27 @@ class Pressure:
 
     def look(self) -> None:
         """Take a sample of all logs."""
-        fronts, now = self._fronts(), self._clock()
+        lengths = {name: length_of() for name, length_of in self._logs.items()}
+        fronts, now = self._known_fronts(lengths), self._clock()
         behind: dict[str, float] = {}
-        for name, length_of in self._logs.items():
-            length = length_of()
+        for name, length in lengths.items():
             gauge = self._gauges.setdefault(name, LogGauge(self._limit))
             behind |= gauge.sample(now, length, fronts.get(name, {}))
         if bool(behind) != bool(self._behind):
             log.warning("overloaded" if behind else "no longer overloaded", behind=behind)
         metrics.OVERLOADED.set(bool(behind))
         self._behind = behind
+
+    def _known_fronts(self, lengths: Mapping[str, int]) -> Mapping[str, Fronts]:
+        """How far the consumers are: as they were asked last while neither they nor the logs have moved for a while."""
+        now = self._clock()
+        if lengths != self._lengths:
+            self._lengths, self._moved_at = lengths, now
+        if now - self._moved_at <= QUIET_SECONDS or now - self._asked_at >= QUIET_SECONDS:
+            found, self._asked_at = self._fronts(), now
+            if found != self._found:
+                self._found, self._moved_at = found, now
+        return self._found
 
     def run(self, stop: threading.Event) -> None:
         """Look again and again until `stop` is set."""

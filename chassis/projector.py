@@ -23,6 +23,7 @@ from pymongo.write_concern import WriteConcern
 
 from chassis import metrics
 from chassis.config import Config
+from chassis.connections import mongo_arguments
 from chassis.consumer import Aside, Fenced, Progress
 from chassis.deadletters import Origin
 from chassis.kafka import Incoming, PoisonRecord, dead_letter_topic
@@ -40,7 +41,7 @@ Document = dict[str, Any]
 def connect(config: Config) -> "Database[Document]":
     """The database of read models; majority writes."""
     client: MongoClient[Document] = MongoClient(
-        config.mongodb_uri, tz_aware=True, w="majority", serverSelectionTimeoutMS=10_000, appname="salestream"
+        **mongo_arguments(config), tz_aware=True, w="majority", serverSelectionTimeoutMS=10_000, appname="salestream"
     )
     return client[config.mongodb_database]
 

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 POSITION = "relay"
 BATCH = 500
-LONGEST_PAUSE = 0.050
+LONGEST_PAUSE = 1.0  # the bell ends it as soon as something is stored
 SAVE_EVERY_SECONDS = 0.5  # each time the writer in another process waits for SQLite's lock
 ACK_SECONDS = 5.0
 COMMAND_SENT = "chassis.command-sent"

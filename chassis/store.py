@@ -10,14 +10,13 @@ contract type, so the relay publishes the very bytes that were stored.
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
-from urllib.parse import unquote, urlparse
 from uuid import UUID
 
 import msgspec
@@ -47,6 +46,7 @@ from psycopg.types.numeric import Int8
 
 from chassis.audit.chain import START, NewRecord, Record
 from chassis.config import Config, ConfigError
+from chassis.connections import postgres_conninfo, postgres_parameters
 from chassis.domain import INTERNAL_EVENTS, Aggregate, Named, RecordId, internal_name
 from chassis.doorbell import Doorbell, NoBell, PostgresBell, local_bell
 from chassis.limits import MAX_EVENT_BYTES
@@ -969,11 +969,16 @@ def open_store(name: str, config: Config, waits: Waits = here) -> EventStore:
         sqlite = SQLiteRecorder(SQLiteReads(str(path), lock_timeout=30, waits=waits))
         sqlite.create_table()
         return EventStore(name, sqlite, local_bell(path))
-    postgres = _PostgresFactory(Environment(name, postgres_env(name, config.postgres_url)))
-    with alone(config.postgres_url) as connection:
-        connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(name)))
+    parameters, conninfo = postgres_parameters(config), postgres_conninfo(config)
+    postgres = _PostgresFactory(Environment(name, postgres_env(name, parameters)))
+    assert isinstance(postgres.datastore.pool.kwargs, dict)
+    postgres.datastore.pool.kwargs |= parameters  # TLS and all that the library has no setting for
+    with alone(conninfo) as connection:
+        # IF NOT EXISTS would ask for the right to make schemas also where an administrator has made this one.
+        if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [name]).fetchall():
+            connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(name)))
         recorder = cast(PostgresRecorder, postgres.process_recorder())
-        return EventStore(name, recorder, PostgresBell(config.postgres_url, recorder.channel_name))
+        return EventStore(name, recorder, PostgresBell(conninfo, recorder.channel_name))
 
 
 def existing_store(name: str, config: Config) -> EventStore:
@@ -987,26 +992,23 @@ def existing_store(name: str, config: Config) -> EventStore:
 
 
 @contextmanager
-def alone(url: str) -> Iterator[psycopg.Connection[Any]]:
+def alone(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
     """Make schemas and tables while no other process does: `IF NOT EXISTS` alone loses that race."""
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(hashtext('salestream.create'))")
         yield connection
 
 
-def postgres_env(name: str, url: str) -> dict[str, str]:
+def postgres_env(name: str, parameters: Mapping[str, Any]) -> dict[str, str]:
     """The library's settings for a service's schema.  Refuses the setting that loses events (ADR 0004)."""
     if os.environ.get("POSTGRES_ENABLE_DB_FUNCTIONS"):
         raise ConfigError("POSTGRES_ENABLE_DB_FUNCTIONS must not be set: a tailing reader loses events (ADR 0004).")
-    parts = urlparse(url)
-    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname:
-        raise ConfigError("POSTGRES_URL must look like postgresql://user:password@host:port/database")
     return {
-        "POSTGRES_DBNAME": parts.path.lstrip("/") or "postgres",
-        "POSTGRES_HOST": parts.hostname,
-        "POSTGRES_PORT": str(parts.port or 5432),
-        "POSTGRES_USER": unquote(parts.username or "postgres"),
-        "POSTGRES_PASSWORD": unquote(parts.password or "none"),
+        "POSTGRES_DBNAME": parameters.get("dbname", "postgres"),
+        "POSTGRES_HOST": parameters["host"],
+        "POSTGRES_PORT": str(parameters.get("port", 5432)),
+        "POSTGRES_USER": parameters.get("user", "postgres"),
+        "POSTGRES_PASSWORD": parameters.get("password", "none"),
         "POSTGRES_SCHEMA": name,
         "POSTGRES_POOL_SIZE": "2",
         "POSTGRES_MAX_OVERFLOW": "8",

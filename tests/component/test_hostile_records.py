@@ -15,10 +15,11 @@ from kafka.record.default_records import DefaultRecordBatchBuilder
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
 from chassis.config import Config
+from chassis.connections import kafka_arguments
 from chassis.consumer import Consumer, Handler
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.inbox import Inbox
-from chassis.kafka import client_settings, dead_letter_topic
+from chassis.kafka import dead_letter_topic
 from chassis.limits import MAX_MESSAGE_BYTES
 from chassis.main import main
 from chassis.process import LANES
@@ -42,7 +43,7 @@ def strangers(kafka: KafkaBench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ma
     """Producers that keep none of our rules, by the compression they use."""
     made = {
         codec: KafkaProducer(
-            **client_settings(kafka.config), compression_type=codec, max_request_size=4 * MAX_MESSAGE_BYTES
+            **kafka_arguments(kafka.config), compression_type=codec, max_request_size=4 * MAX_MESSAGE_BYTES
         )
         for codec in (None, "gzip")
     }

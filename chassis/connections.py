@@ -1,0 +1,74 @@
+"""What every client of Kafka, MongoDB and PostgreSQL is given: addresses, TLS and who we are.
+
+The only place where settings become arguments of those libraries, so that no client is made without them.
+"""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from chassis.config import Config, ConfigError
+
+
+def kafka_arguments(config: Config) -> dict[str, Any]:
+    """For KafkaProducer, KafkaConsumer and KafkaAdminClient."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": config.kafka_bootstrap_servers.split(","),
+        "security_protocol": config.kafka_security_protocol,
+    }
+    if config.kafka_security_protocol.endswith("SSL"):
+        arguments |= {
+            "ssl_cafile": config.kafka_ca_file or None,  # None: the authorities that the system trusts
+            "ssl_certfile": config.kafka_cert_file or None,
+            "ssl_keyfile": config.kafka_key_file or None,
+        }
+    if config.kafka_security_protocol.startswith("SASL"):
+        arguments |= {
+            "sasl_mechanism": config.kafka_sasl_mechanism,
+            "sasl_plain_username": config.kafka_username,
+            "sasl_plain_password": config.kafka_password,
+        }
+    return arguments
+
+
+def mongo_arguments(config: Config) -> dict[str, Any]:
+    """For MongoClient, besides the URI, which may hold any further option of the driver."""
+    arguments: dict[str, Any] = {"host": config.mongodb_uri}
+    if config.mongodb_username:
+        arguments |= {"username": config.mongodb_username, "password": config.mongodb_password}
+    if config.mongodb_ca_file:
+        arguments |= {"tls": True, "tlsCAFile": config.mongodb_ca_file}
+    if config.mongodb_cert_file:
+        arguments |= {"tls": True, "tlsCertificateKeyFile": config.mongodb_cert_file}
+    return arguments
+
+
+def postgres_parameters(config: Config) -> dict[str, Any]:
+    """libpq's parameters; options of the URL (sslmode, sslcert, ...) are among them.  Raises ConfigError."""
+    wrong = ConfigError("POSTGRES_URL must look like postgresql://user:password@host:port/database")
+    if urlsplit(config.postgres_url).scheme not in ("postgresql", "postgres"):
+        raise wrong
+    try:
+        parameters = conninfo_to_dict(config.postgres_url)
+    except ProgrammingError:  # its text may repeat the password
+        raise wrong from None
+    if not parameters.get("host"):
+        raise wrong
+    if config.postgres_password:
+        parameters["password"] = config.postgres_password
+    if config.postgres_ca_file:
+        parameters = {"sslmode": "verify-full", **parameters, "sslrootcert": config.postgres_ca_file}
+    return parameters
+
+
+def postgres_conninfo(config: Config) -> str:
+    """The same as text, for psycopg.connect.  Holds the password: never log it.  Raises ConfigError."""
+    return make_conninfo(**postgres_parameters(config))
+
+
+def shown(address: str) -> str:
+    """An address without its password, for logs and messages."""
+    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", address)

@@ -1,0 +1,143 @@
+"""Clients and real servers with TLS and passwords: who comes in, who does not, and who may write what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from pymongo.errors import OperationFailure, PyMongoError
+
+from chassis.config import Config
+from chassis.connections import postgres_conninfo
+from chassis.projector import connect
+from chassis.store import open_store
+from component.support import environment
+from component.tls_front import tls_front
+from deploy.devstack import Stack
+from deploy.devstack.security import ADMINISTRATOR, Security
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that asks for TLS and passwords; its servers are started by the tests that need them."""
+    stack = Stack.from_env(environment(tmp_path_factory.mktemp("secured"), DEVSTACK_SECURE="1", DEVSTACK_TIMEOUT="240"))
+    yield stack
+    stack.down(wipe=True)
+
+
+@pytest.fixture(scope="module")
+def security(secured: Stack) -> Security:
+    assert secured.mongo.security is not None
+    return secured.mongo.security
+
+
+@pytest.fixture
+def another_authority(tmp_path: Path) -> str:
+    """The certificate of an authority that has signed nothing of this stack."""
+    other = Security(tmp_path / "other")
+    other.prepare()
+    return str(other.ca)
+
+
+# -- PostgreSQL -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def postgres(secured: Stack, security: Security) -> Iterator[Config]:
+    """PostgreSQL behind TLS.  Whoever does not ask for TLS does not reach it."""
+    secured.postgres.start()
+    with tls_front(secured.postgres.port, security.pair) as port:
+        yield Config(
+            event_store="postgres",
+            postgres_url=f"postgresql://salestream@127.0.0.1:{port}/salestream",
+            postgres_password=(secured.postgres.home / "password").read_text(),
+            postgres_ca_file=str(security.ca),
+        )
+
+
+def test_a_store_works_where_every_connection_must_be_encrypted(postgres: Config) -> None:
+    store = open_store("inventory", postgres)
+    try:
+        store.bell.listen()(0)  # the relay's connection, which is none of the pool's
+        assert store.last_position() == 0
+    finally:
+        store.close()
+
+
+def test_a_service_of_its_own_role_has_its_schema_and_no_other(postgres: Config) -> None:
+    open_store("inventory", postgres).close()
+    with psycopg.connect(postgres_conninfo(postgres), autocommit=True) as connection:
+        connection.execute("CREATE ROLE shipping LOGIN PASSWORD 'shipping-password'")
+        connection.execute("CREATE SCHEMA shipping AUTHORIZATION shipping")
+    own = replace(
+        postgres,
+        postgres_url=postgres.postgres_url.replace("salestream@", "shipping@"),
+        postgres_password="shipping-password",
+    )
+    store = open_store("shipping", own)
+    try:
+        assert store.last_position() == 0
+    finally:
+        store.close()
+    with psycopg.connect(postgres_conninfo(own)) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT * FROM inventory.stored_events")
+
+
+def test_postgres_lets_nobody_in_otherwise(postgres: Config, another_authority: str) -> None:
+    plain = replace(postgres, postgres_ca_file="", postgres_url=f"{postgres.postgres_url}?sslmode=disable")
+    wrong = replace(postgres, postgres_password="not-the-password")
+    stranger = replace(postgres, postgres_ca_file=another_authority)
+    for config, reason in (
+        (plain, "server closed the connection"),
+        (wrong, "password"),
+        (stranger, "SSL error"),
+    ):
+        with pytest.raises(psycopg.OperationalError, match=reason) as refused:
+            open_store("inventory", config)
+        assert postgres.postgres_password not in str(refused.value)
+
+
+# -- MongoDB ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mongo(secured: Stack, security: Security) -> Config:
+    secured.mongo.start()
+    return Config(
+        mongodb_uri=f"mongodb://127.0.0.1:{secured.mongo.port}/?replicaSet=rs0&serverSelectionTimeoutMS=2000",
+        mongodb_username=ADMINISTRATOR,
+        mongodb_password=security.password,
+        mongodb_ca_file=str(security.ca),
+    )
+
+
+def test_views_are_written_and_read_by_those_who_may(mongo: Config) -> None:
+    database = connect(mongo)
+    database["orders"].insert_one({"_id": "1"})
+    database.client.admin.command(
+        "createUser", "reports-queries", pwd="queries-password", roles=[{"role": "read", "db": mongo.mongodb_database}]
+    )
+    reader = connect(replace(mongo, mongodb_username="reports-queries", mongodb_password="queries-password"))
+    assert reader["orders"].find_one() == {"_id": "1"}
+    with pytest.raises(OperationFailure, match="not authorized"):
+        reader["orders"].insert_one({"_id": "2"})
+
+
+def test_mongodb_lets_nobody_in_otherwise(mongo: Config, another_authority: str) -> None:
+    nobody = replace(mongo, mongodb_username="", mongodb_password="")
+    wrong = replace(mongo, mongodb_password="not-the-password")
+    plain = replace(mongo, mongodb_ca_file="")
+    stranger = replace(mongo, mongodb_ca_file=another_authority)
+    for config in (nobody, wrong, plain, stranger):
+        with pytest.raises(PyMongoError) as refused:
+            connect(config)["orders"].find_one()
+        assert mongo.mongodb_password not in str(refused.value)
+
+
+def test_mongodb_starts_again_with_its_users(secured: Stack, mongo: Config) -> None:
+    secured.mongo.stop()
+    assert secured.mongo.start().fresh
+    connect(mongo)["notes"].insert_one({"_id": "again"})
