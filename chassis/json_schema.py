@@ -17,6 +17,7 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
+from contracts.currencies import DECIMALS
 from contracts.schemas import schema_of, takes_empty
 from contracts.types import (
     AmountField,
@@ -70,6 +71,7 @@ def components(classes: Iterable[type], form: Form) -> dict[str, JsonSchema]:
         converter.add_attribute_function(function)
     if form == "input":
         converter.add_attribute_function(_number_too)
+        converter.add_attribute_function(_currency)
     for name, cls in wanted.items():
         spec.components.schema(name, schema=schema_of(cls))
     found: dict[str, JsonSchema] = spec.to_dict()["components"]["schemas"]
@@ -167,6 +169,10 @@ def _number_too(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
         "maximum": int(field.highest),
         "multipleOf": step,
     }
+
+
+def _currency(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    return {"pattern": f"^({'|'.join(sorted(DECIMALS))}){TEXT_END}"} if isinstance(field, CurrencyField) else {}
 
 
 def _change(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:

@@ -22,6 +22,7 @@ from chassis.auth import Principal
 from chassis.commands import CommandSent
 from chassis.company import CompanySettings
 from chassis.config import Config
+from chassis.conformity import violations
 from chassis.directory import Directory
 from chassis.saga import Process, Saga
 from chassis.service import Service
@@ -62,6 +63,7 @@ class InMemoryService:
         self._seen = 0
         self._ids = count(1)
         self._learned = count(1)
+        self._checked = 0
 
     def pass_time(self, **delta: float) -> None:
         self.now += timedelta(**delta)
@@ -98,12 +100,19 @@ class InMemoryService:
         request = self.request(prepared.command, by, key=key, version=version)
         request.prepared = prepared.facts
         self.writer.execute([request])
+        self.check_published()
         answer = request.future.result(timeout=0)
         if around is None:
             return answer
         if refusal := around.refuses(answer.body):
             raise refusal
         return msgspec.structs.replace(answer, body=around.after(dict(answer.body), prepared.facts, surroundings))
+
+    def check_published(self) -> None:
+        """Every event stored, and every command sent, keeps to the schema that is published for it."""
+        new = self.store.notifications(self._checked, 1_000)
+        self._checked += len(new)
+        assert not (broken := violations(new)), broken
 
     def surroundings(self, by: Principal) -> Surroundings:
         return Surroundings(self.config, self.known(by), self.now, self.store, self.directory)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import PASSWORD, PUBLIC, SELF, DataScope
-from contracts.types import Email, Flag, Name, Phone, RoleCode, Secret, Text, Whole
+from contracts.types import Email, Flag, Mail, Name, Phone, RoleCode, Secret, Text, Whole
 
 UserStatus = Literal["NOT_ACTIVATED", "DEFAULT_PASSWORD", "ACTIVE", "DELETED"]
 FactorMethod = Literal["TOTP", "MAIL", "SMS"]
@@ -35,7 +35,7 @@ class UserState:
     status: UserStatus
     revision: Whole
     epoch: Whole = 0
-    email: Text = ""
+    email: Mail = ""
     phone: Text = ""
     company: Text = ""
     department_id: UUID | None = None

@@ -7,7 +7,7 @@ from contracts.declare import command, event
 from contracts.ids import beside
 from contracts.orders import ApprovalNode
 from contracts.people import Person
-from contracts.types import Money, Name, Note, Quantity, Reason, Text
+from contracts.types import Money, Note, Quantity, Reason, Text
 
 
 def case_id_of(order_id: UUID, round: int) -> UUID:
@@ -111,4 +111,4 @@ class CaseClosed:
 
     case_id: UUID
     order_id: UUID
-    reason: Name
+    reason: Reason

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import SELF
-from contracts.types import FIRST_CURRENCY, Currency, Email, Name, Phone, Reason, Text, TextField, Whole
+from contracts.types import FIRST_CURRENCY, Currency, Email, Mail, Name, Phone, Reason, Text, TextField, Whole
 
 Language = Literal["zh", "ja", "en"]
 
@@ -34,7 +34,7 @@ class CompanyData:
     full_name: Text = ""
     phone: Text = ""
     address: Text = ""
-    email: Text = ""
+    email: Mail = ""
     currency: Currency = FIRST_CURRENCY
     language: Language = "zh"
     time_zone: Text = "Asia/Shanghai"

@@ -7,7 +7,7 @@ from uuid import UUID
 from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
-from contracts.types import Change, Money, Name, Note, Quantity, Reason, Text, Whole
+from contracts.types import Change, Money, Movement, Name, Note, Quantity, Reason, Sum, Text, Total, Whole
 
 MovementKind = Literal["OPENING", "RECEIPT", "ADJUSTMENT", "ORDER_DEDUCTION", "RETURN", "CLOSING"]
 
@@ -45,10 +45,10 @@ class Attributes:
 
 @value
 class StockLine:
-    """A quantity of one product."""
+    """A quantity of one product, or what an order's lines of it add up to."""
 
     product_id: UUID
-    quantity: Quantity
+    quantity: Total
 
 
 @value
@@ -56,8 +56,8 @@ class Shortage:
     """A line that stock can't cover (ORD-14)."""
 
     product_id: UUID
-    wanted: Quantity
-    on_hand: Whole
+    wanted: Total
+    on_hand: Sum
 
 
 # -- commands -----------------------------------------------------------------------------------------------------
@@ -83,13 +83,19 @@ class AddProduct:
 
 @command("PATCH /products/{product_id}", permission="products.edit")
 class EditProduct:
-    """Change a product; a field left out keeps its value (INV-07)."""
+    """Change a product; a field left out keeps its value (INV-07).
+
+    `sale_price` and its like change one price and leave alone the others, also those one may not see (INV-02).
+    """
 
     product_id: UUID
     name: Name = KEPT
     model: Name = KEPT
     brand: Name = KEPT
     prices: Prices = KEPT
+    purchase_price: Money = KEPT
+    sale_price: Money = KEPT
+    member_price: Money | None = KEPT
     category: Text | None = KEPT
     description: Note | None = KEPT
     specification: Note | None = KEPT
@@ -180,9 +186,9 @@ class StockMoved:
 
     product_id: UUID
     movement: MovementKind
-    change: int
-    balance: Whole
-    reason: Text = ""
+    change: Movement
+    balance: Sum
+    reason: Note = ""
     order_id: UUID | None = None
     by: Person = SALESTREAM
 
@@ -192,7 +198,7 @@ class StockFellLow:
     """Stock fell below the alert quantity: restock (INV-04, NTF-01).  Once per fall."""
 
     product_id: UUID
-    balance: Whole
+    balance: Sum
     alert_quantity: Whole
 
 

@@ -10,7 +10,7 @@ from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.inventory import Shortage
 from contracts.people import SALESTREAM, Person
-from contracts.types import Amount, Currency, Day, Money, Note, Quantity, Rate, Reason, Text, Whole
+from contracts.types import Amount, Currency, Day, Flag, Mail, Money, Note, Quantity, Rate, Reason, Text, Whole
 
 OrderStatus = Literal[
     "DRAFT", "SUBMITTED", "PENDING_APPROVAL", "APPROVED", "REJECTED", "ON_HOLD", "SHIPPED", "COMPLETED", "CANCELLED"
@@ -26,7 +26,7 @@ class CompanySnapshot:
     full_name: Text
     phone: Text = ""
     address: Text = ""
-    email: Text = ""
+    email: Mail = ""
 
 
 @value
@@ -51,7 +51,11 @@ class LineRequest:
 
 @value
 class OrderLine:
-    """A line with the product as it was (ORD-11).  `unit_cost` is the purchase price then, for the profit rate."""
+    """A line with the product as it was (ORD-11).  `unit_cost` is the purchase price then, for the profit rate.
+
+    `price_typed`: somebody entered the unit price.  One that nobody did is the customer's, and is renewed with the
+    customer and at submission.  Lines of older events are taken as typed.
+    """
 
     product_id: UUID
     quantity: Quantity
@@ -63,6 +67,7 @@ class OrderLine:
     category: Text = ""
     unit_cost: Amount = Decimal(0)
     accessories: tuple[Text, ...] = ()
+    price_typed: Flag = True
 
 
 @value
@@ -113,12 +118,16 @@ class CreateOrder:
 
 @command("PATCH /orders/{order_id}", permission="orders.edit")
 class ChangeOrder:
-    """Change a draft or rejected order; a field left out keeps its value (ORD-08)."""
+    """Change a draft or rejected order; a field left out keeps its value (ORD-08).
+
+    Prices that nobody entered follow the customer, the currency and the products.
+    """
 
     order_id: UUID
     customer_id: UUID = KEPT
     lines: tuple[LineRequest, ...] = KEPT
     order_date: Day = KEPT
+    currency: Currency = KEPT
     channel: Text | None = KEPT
     note: Note | None = KEPT
 
@@ -165,7 +174,10 @@ class RecordPayment:
 
 @command("PUT /settings/sales-process", permission="settings", key="settings_id")
 class SetSalesProcess:
-    """Set threshold, route, shipping flow, company currency and rates; a field left out keeps its value (APR-15)."""
+    """Set threshold, route, shipping flow and rates; a field left out keeps its value (APR-15).
+
+    The threshold is in the company's currency, which the company data say (SET-04): `currency` may only repeat it.
+    """
 
     settings_id: Literal["sales-process"] = "sales-process"
     threshold: Amount = KEPT
@@ -226,7 +238,7 @@ class CompleteDelivery:
 
 @event("salestream.orders.order-created.v1", key="order_id")
 class OrderCreated:
-    """A draft order was written."""
+    """A draft order was written.  `currency_typed`: somebody named it; else it follows the products."""
 
     order_id: UUID
     number: Text
@@ -239,6 +251,7 @@ class OrderCreated:
     channel: Text = ""
     note: Note = ""
     company: CompanySnapshot | None = None
+    currency_typed: Flag = True
 
 
 @event("salestream.orders.order-changed.v1", key="order_id")
@@ -253,6 +266,7 @@ class OrderChanged:
     channel: Text = ""
     note: Note = ""
     by: Person = SALESTREAM
+    currency_typed: Flag = True
 
 
 @event("salestream.orders.order-submitted.v1", key="order_id")
@@ -309,7 +323,7 @@ class OrderHeld:
     order_id: UUID
     round: Quantity
     attempt: Quantity
-    reason: Text
+    reason: Note
     missing: tuple[Shortage, ...] = ()
 
 

@@ -8,6 +8,7 @@ holds the two to the same result.
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import cache, partial
 from itertools import islice
 from typing import Any, TypeVar, cast
@@ -17,6 +18,7 @@ import marshmallow
 import marshmallow_dataclass
 import msgspec
 
+from contracts.currencies import fitted, too_fine
 from contracts.declare import KEPT
 from contracts.errors import Refused
 from contracts.types import MAX_LINES, FlagField, IdField, IntegerField, TextField
@@ -46,6 +48,13 @@ class StrictSchema(marshmallow.Schema):
         str: TextField,
         UUID: IdField,
     }
+
+    @marshmallow.validates_schema(skip_on_field_errors=True)
+    def check_decimals(self, data: Mapping[str, Any], **_: Any) -> None:
+        """An amount beside its currency may not have more decimals than that has."""
+        amount, currency = data.get("amount"), data.get("currency")
+        if isinstance(amount, Decimal) and currency is not None and fitted(amount, currency) is None:
+            raise marshmallow.ValidationError(too_fine(currency), "amount")
 
     def on_bind_field(self, field_name: str, field_obj: marshmallow.fields.Field[Any]) -> None:
         if field_obj.load_default is KEPT:

@@ -81,18 +81,19 @@ class ShipmentPrepared:
 
 @event("salestream.shipping.shipment-handed-over.v1", key="order_id")
 class ShipmentHandedOver:
-    """The warehouse gave the goods to logistics."""
+    """The warehouse gave the goods to logistics.  `handed_over_on`: the company's day; None in older events."""
 
     order_id: UUID
     round: Quantity
     carrier: Text = ""
     tracking_number: Text = ""
     by: Person = SALESTREAM
+    handed_over_on: Day | None = None
 
 
 @event("salestream.shipping.shipment-dispatched.v1", key="order_id")
 class ShipmentDispatched:
-    """The goods are out: the final stock-out document (FUL-05)."""
+    """The goods are out: the final stock-out document (FUL-05).  `left_on`: on which day; None in older events."""
 
     order_id: UUID
     round: Quantity
@@ -102,6 +103,7 @@ class ShipmentDispatched:
     carrier: Text = ""
     tracking_number: Text = ""
     operator: Person = SALESTREAM
+    left_on: Day | None = None
 
 
 @event("salestream.shipping.shipment-delivered.v1", key="order_id")

@@ -11,11 +11,14 @@ from uuid import UUID
 
 from marshmallow import ValidationError, fields, validate
 
+from contracts.currencies import DECIMALS, MOST_DECIMALS, fitted
 from contracts.declare import value
 from contracts.ids import parse_id
 
 MAX_AMOUNT = Decimal("1000000000000")
 MAX_QUANTITY = 1_000_000_000
+MAX_SUM = 10**15
+"""Beyond what quantities add up to: a million of the largest."""
 MAX_LINES = 500
 FIRST_CURRENCY = "CNY"
 """The company's currency as long as none was set (SET-04)."""
@@ -74,11 +77,17 @@ class IdField(fields.UUID):
 
 
 class CurrencyField(fields.String):
-    """An ISO 4217 code: three capital letters."""
+    """The ISO 4217 code of a currency: three capital letters."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("validate", validate.Regexp(r"^[A-Z]{3}\Z", error="Must be an ISO 4217 code such as CNY."))
         super().__init__(**kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        code = super()._deserialize(value, attr, data, **kwargs)
+        if re.fullmatch("[A-Z]{3}", code) and code not in DECIMALS:
+            raise ValidationError(f"{code} is no currency of ISO 4217; one is CNY.")
+        return code
 
 
 class PhoneField(fields.String):
@@ -112,6 +121,12 @@ class EmailField(fields.String):
         super().__init__(**kwargs)
 
 
+class MailField(TextField):
+    """An e-mail address as events tell it, or nothing."""
+
+    longest = 254
+
+
 class SecretField(TextField):
     """A password, code or token: 1 to 500 characters, told to nobody again."""
 
@@ -139,6 +154,7 @@ class DecimalField(fields.Decimal):
     lowest = Decimal(0)
     highest = MAX_AMOUNT
     digits = 2
+    shown: int | None = None  # decimals it is filled up to, when it has fewer; None: to all of them
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(as_string=True, allow_nan=False, **kwargs)
@@ -152,11 +168,19 @@ class DecimalField(fields.Decimal):
         exact = number.quantize(Decimal(1).scaleb(-self.digits))
         if number != exact:
             raise ValidationError(f"At most {self.digits} decimals are allowed.")
+        for digits in range(self.digits if self.shown is None else self.shown, self.digits):
+            shorter = exact.quantize(Decimal(1).scaleb(-digits))
+            if shorter == exact:
+                exact = shorter
+                break
         return exact.copy_abs() if exact.is_zero() else exact  # -0 is 0
 
 
 class AmountField(DecimalField):
-    """An amount of money: 0 to 10^12, two decimals."""
+    """An amount of money: 0 to 10^12, with as many decimals as its currency has, which `Money` or the domain checks."""
+
+    digits = MOST_DECIMALS
+    shown = 2
 
 
 class RateField(DecimalField):
@@ -183,6 +207,16 @@ class WholeField(fields.Integer):
         return super()._validated(value)
 
 
+class SumField(WholeField):
+    """A sum of quantities, such as a stock balance: whole, 0 to 10^15.
+
+    What is added up may be as large as MAX_QUANTITY each, so a sum that can't be refused, as goods that come back, goes
+    beyond that.
+    """
+
+    highest = MAX_SUM
+
+
 class QuantityField(WholeField):
     """A quantity: a whole number above 0 (ORD-01)."""
 
@@ -193,6 +227,19 @@ class IntegerField(WholeField):
     """A whole number in bounds, above or below 0: what a bare `int` of a contract means."""
 
     lowest = -MAX_QUANTITY
+
+
+class TotalField(QuantityField):
+    """A sum of quantities that is of something: 1 to 10^15."""
+
+    highest = MAX_SUM
+
+
+class MovementField(IntegerField):
+    """A change of a stock balance, up or down, by whatever orders add up to."""
+
+    lowest = -MAX_SUM
+    highest = MAX_SUM
 
 
 class ChangeField(IntegerField):
@@ -236,12 +283,16 @@ Note = Annotated[str, NoteField]
 Reason = Annotated[str, ReasonField]
 Phone = Annotated[str, PhoneField]
 Email = Annotated[str, EmailField]
+Mail = Annotated[str, MailField]
 Secret = Annotated[str, SecretField]
 RoleCode = Annotated[str, RoleField]
 Currency = Annotated[str, CurrencyField]
 Amount = Annotated[Decimal, AmountField]
 Rate = Annotated[Decimal, RateField]
 Whole = Annotated[int, WholeField]
+Sum = Annotated[int, SumField]
+Total = Annotated[int, TotalField]
+Movement = Annotated[int, MovementField]
 Quantity = Annotated[int, QuantityField]
 Change = Annotated[int, ChangeField]
 Flag = Annotated[bool, FlagField]
@@ -251,10 +302,17 @@ Day = Annotated[date, DayField]
 
 @value
 class Money:
-    """An amount in a currency; adding two currencies is an error, never a guess."""
+    """An amount in a currency; adding two currencies is an error, never a guess.
+
+    It has exactly the decimals of its currency: 5 yuan are 5.00, 5 yen are 5.  More are refused where it is entered.
+    """
 
     amount: Amount
     currency: Currency
+
+    def __post_init__(self) -> None:
+        if (exact := fitted(self.amount, self.currency)) is not None:
+            object.__setattr__(self, "amount", exact)
 
     def __add__(self, other: "Money") -> "Money":
         if other.currency != self.currency:

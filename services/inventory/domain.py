@@ -6,7 +6,7 @@ clerk who edits a price isn't thrown out by every order that comes in.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
 from chassis.domain import Aggregate, Context, UniqueIndex, applies, internal_event
@@ -99,7 +99,7 @@ class Product(Aggregate):
         """
         self._must_exist()
         attributes = replace(self.attributes, **changes(command, Attributes))
-        prices = self.prices if command.prices is KEPT else command.prices
+        prices = self._prices_after(command)
         alert_quantity = self.alert_quantity if command.alert_quantity is KEPT else command.alert_quantity
         if prices is None or (attributes, prices, alert_quantity) == (
             self.attributes,
@@ -117,6 +117,13 @@ class Product(Aggregate):
                 by=context.user,
             )
         )
+
+    def _prices_after(self, command: EditProduct) -> Prices | None:
+        """The prices as given, all of them or one by one; what is left out stays."""
+        prices = self.prices if command.prices is KEPT else command.prices
+        given = {"purchase": command.purchase_price, "sale": command.sale_price, "member": command.member_price}
+        parts: dict[str, Any] = {name: price for name, price in given.items() if price is not KEPT}
+        return replace(prices, **parts) if prices and parts else prices
 
     def delete(self, context: Context, *, in_open_order: bool) -> None:
         """Take the product out of the catalogue (INV-08).
@@ -236,7 +243,8 @@ class StockItem(Aggregate):
             raise not_found("product", "product_id")
 
     def _must_fit(self, change: int, name: str) -> None:
-        if self.on_hand + change > MAX_QUANTITY:
+        """What is entered may not lead beyond MAX_QUANTITY; goods that come back may, and then can be written off."""
+        if change > 0 and self.on_hand + change > MAX_QUANTITY:
             raise Refused("VALIDATION", f"Stock can't be more than {MAX_QUANTITY}.", field=name)
 
     def _move(

@@ -164,6 +164,44 @@ def test_INV_01_a_name_in_other_capitals_stays_the_products_own(kit: InMemorySer
     kit.assert_refused("DUPLICATE", replace(ADD, product_id=UNKNOWN), field="name")
 
 
+def test_INV_02_one_price_changes_and_leaves_the_others_alone(kit: InMemoryService) -> None:
+    """The warehouse does not see the purchase price, and need not know it to change another."""
+    kit.do(EditProduct(product_id=PHONE, sale_price=cny("7499.00")), by=WAREHOUSE)
+    [edited] = kit.new_facts()
+    assert edited.prices == Prices(purchase=cny("5000.00"), sale=cny("7499.00"), member=cny("7799.00"))
+    kit.do(EditProduct(product_id=PHONE, purchase_price=cny("1.00"), member_price=cny("2.00")))
+    [edited] = kit.new_facts()
+    assert edited.prices == Prices(purchase=cny("1.00"), sale=cny("7499.00"), member=cny("2.00"))
+    dollars = Money(amount=Decimal(1), currency="USD")
+    kit.assert_refused("VALIDATION", EditProduct(product_id=PHONE, sale_price=dollars), by=WAREHOUSE, field="prices")
+
+
+def test_INV_10_a_return_beyond_the_limit_can_be_written_off(kit: InMemoryService) -> None:
+    """Goods that come back are never refused; what is too many then is corrected downwards in steps of any size."""
+    kit.do(deduct(phone=10), by=SYSTEM)
+    kit.do(ReceiveStock(product_id=PHONE, quantity=MAX_QUANTITY, reason="r"))
+    kit.do(ReturnStock(order_id=ORDER, round=1), by=SYSTEM)
+    assert stock(kit).on_hand == MAX_QUANTITY + 10
+    kit.assert_refused("VALIDATION", AdjustStock(product_id=PHONE, change=1, reason="r"), field="change")
+    kit.assert_refused("VALIDATION", ReceiveStock(product_id=PHONE, quantity=1, reason="r"), field="quantity")
+    kit.do(AdjustStock(product_id=PHONE, change=-1, reason="counted"))
+    kit.do(AdjustStock(product_id=PHONE, change=-MAX_QUANTITY, reason="counted"))
+    assert stock(kit).on_hand == 9
+
+
+def test_ORD_14_lines_of_one_product_may_add_up_to_more_than_one_line_may_have(kit: InMemoryService) -> None:
+    """The shortage tells the sum; it is an event that keeps to its schema (the kit checks)."""
+    line = StockLine(product_id=PHONE, quantity=MAX_QUANTITY)
+    kit.do(DeductStock(order_id=ORDER, round=1, attempt=1, lines=(line, line)), by=SYSTEM)
+    [short] = kit.new_facts()
+    assert short.missing[0].wanted == 2 * MAX_QUANTITY
+
+
+def test_INV_10_a_reason_may_be_as_long_as_the_command_says(kit: InMemoryService) -> None:
+    kit.do(AdjustStock(product_id=PHONE, change=1, reason="r" * 4000))
+    kit.do(ReceiveStock(product_id=PHONE, quantity=1, reason="r" * 306))
+
+
 def test_INV_02_prices_share_one_currency(kit: InMemoryService) -> None:
     mixed = replace(PRICES, member=Money(amount=Decimal(1), currency="USD"))
     kit.assert_refused("VALIDATION", replace(ADD, product_id=UNKNOWN, name="x", prices=mixed), field="prices")

@@ -6,12 +6,13 @@ rights and status have been checked.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from chassis.domain import EVERYBODY, Aggregate, Context, Named, Reach, applies
+from contracts.currencies import exactly
 from contracts.declare import KEPT, changes
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.inventory import Prices
@@ -173,15 +174,18 @@ class Known:
 
 
 def priced(
-    requests: Sequence[LineRequest], customer: CustomerSnapshot, currency: str | None, known: Known
+    requests: Sequence[LineRequest], customer: CustomerSnapshot, currency: str | None, known: Known, company_s: str
 ) -> tuple[tuple[OrderLine, ...], Money]:
-    """The lines with their prices, and the total (ORD-01, ORD-02).  Nothing is rounded: amounts have two decimals."""
+    """The lines with their prices, and the total (ORD-01, ORD-02).  Nothing is rounded: prices are exact.
+
+    Without a `currency` that of the products counts, and the company's where they are priced in several (SET-04).
+    """
     if not requests:
         raise Refused("VALIDATION", "An order needs at least one line.", field="lines")
     if len(requests) > MAX_LINES:
         raise Refused("VALIDATION", f"An order takes at most {MAX_LINES} lines.", field="lines")
     products = known.products([request.product_id for request in requests])
-    currency = currency or common_currency([product.price_for(customer) for product in products])
+    currency = currency or common_currency([product.price_for(customer) for product in products]) or company_s
     lines = tuple(
         priced_line(request, product, unit_price(index, request, product.price_for(customer), currency), currency)
         for index, (request, product) in enumerate(zip(requests, products, strict=True))
@@ -192,23 +196,16 @@ def priced(
     return lines, Money(amount=total, currency=currency)
 
 
-def common_currency(prices: Sequence[Money]) -> str:
-    """The one currency of all prices.  Raises Refused VALIDATION when there are several."""
-    currencies = sorted({price.currency for price in prices})
-    if len(currencies) > 1:
-        raise Refused(
-            "VALIDATION",
-            f"The products are priced in {' and '.join(currencies)}: name the order's currency and enter the unit "
-            "price of the products that are priced in another one.",
-            field="currency",
-        )
-    return currencies[0]
+def common_currency(prices: Sequence[Money]) -> str | None:
+    """The one currency of all prices, None when there are several."""
+    currencies = {price.currency for price in prices}
+    return currencies.pop() if len(currencies) == 1 else None
 
 
 def unit_price(index: int, request: LineRequest, default: Money, currency: str) -> Decimal:
     """The entered price counts; else the customer's price, which must be in the order's currency."""
     if request.unit_price is not None:
-        return request.unit_price
+        return exactly(request.unit_price, currency, f"lines.{index}.unit_price")
     if default.currency != currency:
         raise Refused(
             "VALIDATION",
@@ -230,20 +227,32 @@ def priced_line(request: LineRequest, product: Product, price: Decimal, currency
         category=product.category,
         unit_cost=product.cost_in(currency),
         accessories=product.accessories,
+        price_typed=request.unit_price is not None,
     )
 
 
-def refreshed(line: OrderLine, product: Product, currency: str) -> OrderLine:
-    """The line with the product as it is now; quantity and price stay as entered (ORD-11)."""
-    return replace(
-        line,
-        name=product.name,
-        model=product.model,
-        brand=product.brand,
-        category=product.category,
-        unit_cost=product.cost_in(currency),
-        accessories=product.accessories,
+def entered(lines: Sequence[OrderLine]) -> tuple[LineRequest, ...]:
+    """The lines as somebody entered them: what was worked out from customer and product is left out."""
+    return tuple(
+        LineRequest(
+            product_id=line.product_id,
+            quantity=line.quantity,
+            unit_price=line.unit_price if line.price_typed else None,
+        )
+        for line in lines
     )
+
+
+# -- days -----------------------------------------------------------------------------------------------------------
+
+YEARS_BACK, DAYS_AHEAD = 50, 366
+
+
+def check_order_date(day: date | None, today: date) -> None:
+    """An order may be entered long after it was given, or be planned; a day that is neither is a slip."""
+    earliest, latest = today.replace(year=today.year - YEARS_BACK, day=1), today + timedelta(days=DAYS_AHEAD)
+    if day is not None and not earliest <= day <= latest:
+        raise Refused("VALIDATION", f"order_date: must be from {earliest} to {latest}.", field="order_date")
 
 
 # -- the sales process ----------------------------------------------------------------------------------------------
@@ -260,22 +269,34 @@ class SalesProcess(Aggregate):
     shipping: ShippingMode = FIRST["shipping"]
     rates: tuple[ExchangeRate, ...] = FIRST["rates"]
 
+    def threshold_in(self, company_s: str) -> Money:
+        """The threshold in force; one that nobody has set is in the company's currency, one that was keeps its own."""
+        return self.threshold if self.version else Money(amount=self.threshold.amount, currency=company_s)
+
     def set(self, command: SetSalesProcess, context: Context) -> None:
-        """Change the settings; what is left out keeps its value."""
-        currency = self.threshold.currency if command.currency is KEPT else command.currency
-        amount = self.threshold.amount if command.threshold is KEPT else command.threshold
+        """Change the settings; what is left out keeps its value.  A threshold is in the company's currency (SET-04)."""
+        if command.currency not in (KEPT, context.currency):
+            raise Refused(
+                "VALIDATION",
+                f"currency: the company's is {context.currency}; it is changed with the company data, "
+                "PUT /settings/company.",
+                field="currency",
+            )
+        before = self.threshold_in(context.currency)
+        currency = before.currency if command.currency is command.threshold is KEPT else context.currency
+        amount = before.amount if command.threshold is KEPT else exactly(command.threshold, currency, "threshold")
         route = self.route if command.route is KEPT else command.route
         rates = self.rates if command.rates is KEPT else command.rates
-        if currency != self.threshold.currency and command.threshold is KEPT:
+        if currency != before.currency and command.threshold is KEPT:
             raise Refused(
                 "VALIDATION",
-                f"The threshold of {self.threshold.amount} is in {self.threshold.currency}: give it in {currency} too.",
+                f"The threshold of {before.amount} is in {before.currency}: give it in {currency} too.",
                 field="threshold",
             )
-        if currency != self.threshold.currency and self.rates and command.rates is KEPT:
+        if currency != before.currency and self.rates and command.rates is KEPT:
             raise Refused(
                 "VALIDATION",
-                f"The rates lead to {self.threshold.currency}: give those to {currency} too, or an empty list.",
+                f"The rates lead to {before.currency}: give those to {currency} too, or an empty list.",
                 field="rates",
             )
         if len(set(route)) < len(route):
@@ -292,22 +313,22 @@ class SalesProcess(Aggregate):
         if self._values_of(fact) != self._values_of(self):
             self.record(fact)
 
-    def route_for(self, total: Money) -> tuple[ApprovalNode, ...]:
+    def route_for(self, total: Money, threshold: Money) -> tuple[ApprovalNode, ...]:
         """The approvals an order of this amount needs; only less than the threshold needs none (ORD-05..07)."""
-        if not self.route or self.in_company_currency(total) < self.threshold.amount:
+        if not self.route or self.converted(total, threshold.currency) < threshold.amount:
             return ()
         return self.route
 
-    def in_company_currency(self, total: Money) -> Decimal:
+    def converted(self, total: Money, currency: str) -> Decimal:
         """The amount at the day's rate, not rounded (ORD-07).  Raises Refused VALIDATION when there is no rate."""
-        if total.currency == self.threshold.currency:
+        if total.currency == currency:
             return total.amount
         for rate in self.rates:
             if rate.currency == total.currency:
                 return total.amount * rate.rate
         raise Refused(
             "VALIDATION",
-            f"There is no exchange rate from {total.currency} to {self.threshold.currency}: "
+            f"There is no exchange rate from {total.currency} to {currency}: "
             "an administrator sets it in the sales-process settings.",
             field="currency",
         )
@@ -371,6 +392,7 @@ class Order(Aggregate):
     lines: tuple[OrderLine, ...] = ()
     total: Money = NO_MONEY
     order_date: date = date.min
+    currency_typed: bool = True
     channel: str = ""
     note: str = ""
     owner: Person = SALESTREAM
@@ -386,8 +408,9 @@ class Order(Aggregate):
 
     def create(self, command: CreateOrder, known: Known, context: Context) -> None:
         """Write the draft (ORD-01, ORD-02)."""
+        check_order_date(command.order_date, context.today)
         customer = known.customer(command.customer_id, context.reach)
-        lines, total = priced(command.lines, customer, command.currency, known)
+        lines, total = priced(command.lines, customer, command.currency, known, context.currency)
         self.record(
             OrderCreated(
                 order_id=self.id,
@@ -401,18 +424,30 @@ class Order(Aggregate):
                 channel=command.channel,
                 note=command.note,
                 company=known.company,
+                currency_typed=command.currency is not None,
             )
         )
 
     def change(self, command: ChangeOrder, known: Known, context: Context) -> None:
-        """Change a draft; a rejected order becomes a draft again, even if no value changes (ORD-08)."""
+        """Change a draft; a rejected order becomes a draft again, even if no value changes (ORD-08).
+
+        Another customer, other lines or another currency renew the prices that nobody entered (ORD-02).
+        """
         self._require_status(command)
+        if command.order_date not in (KEPT, self.order_date):
+            check_order_date(command.order_date, context.today)
         customer, lines, total = self.customer, self.lines, self.total
         if command.customer_id is not KEPT or command.lines is not KEPT:
             id = self.customer.customer_id if command.customer_id is KEPT else command.customer_id
             customer = known.customer(id, EVERYBODY if id == self.customer.customer_id else context.reach)
-        if command.lines is not KEPT:
-            lines, total = priced(command.lines, customer, self.total.currency, known)
+        currency = self._fixed_currency if command.currency is KEPT else command.currency
+        before = self.customer
+        moved = (customer.customer_id, customer.member) != (before.customer_id, before.member)
+        if command.lines is not KEPT or moved or currency != self._fixed_currency:
+            requests = entered(self.lines) if command.lines is KEPT else command.lines
+            if command.lines is KEPT:
+                self._check_entered_prices(currency)
+            lines, total = self._priced_anew(requests, customer, currency, known, context)
         fact = OrderChanged(
             order_id=self.id,
             customer=customer,
@@ -422,6 +457,7 @@ class Order(Aggregate):
             channel=self.channel,
             note=self.note,
             by=context.user,
+            currency_typed=currency is not None,
         )
         given = changes(command, OrderChanged)
         fact = replace(fact, **{name: given[name] for name in ("order_date", "channel", "note") if name in given})
@@ -432,18 +468,19 @@ class Order(Aggregate):
         """Freeze the order's data and find its route (ORD-03, ORD-05..07, ORD-11, ORD-16)."""
         self._require_status(command)
         customer = known.customer(self.customer.customer_id)
-        products = known.products([line.product_id for line in self.lines])
-        currency = self.total.currency
-        lines = tuple(refreshed(line, product, currency) for line, product in zip(self.lines, products, strict=True))
-        route = process.route_for(self.total)
+        lines, total = self._priced_anew(entered(self.lines), customer, self._fixed_currency, known, context)
+        threshold = process.threshold_in(context.currency)
+        route = process.route_for(total, threshold)
         self.record(
             OrderSubmitted(
                 order_id=self.id,
                 round=self.round + 1,
                 number=self.number,
                 customer=customer,
-                sale=replace(self.sale, customer_id=customer.customer_id, lines=lines, submitted_on=context.today),
-                threshold=process.threshold,
+                sale=replace(
+                    self.sale, customer_id=customer.customer_id, lines=lines, total=total, submitted_on=context.today
+                ),
+                threshold=threshold,
                 route=route,
                 shipping=process.shipping,
                 status="PENDING_APPROVAL" if route else "SUBMITTED",
@@ -452,6 +489,36 @@ class Order(Aggregate):
                 company=known.company,
             )
         )
+
+    @property
+    def _fixed_currency(self) -> str | None:
+        return self.total.currency if self.currency_typed else None
+
+    def _check_entered_prices(self, currency: str | None) -> None:
+        """Raises Refused VALIDATION when another currency would turn an entered price into another amount."""
+        typed = any(line.price_typed for line in self.lines)
+        if typed and currency not in (None, self.total.currency):
+            raise Refused(
+                "VALIDATION",
+                f"The unit price was entered in {self.total.currency}: give the lines with prices in {currency} too.",
+                field="lines",
+            )
+
+    def _priced_anew(
+        self,
+        requests: Sequence[LineRequest],
+        customer: CustomerSnapshot,
+        currency: str | None,
+        known: Known,
+        context: Context,
+    ) -> tuple[tuple[OrderLine, ...], Money]:
+        """These lines with product and customer of today; entered prices stay (ORD-02, ORD-11).
+
+        A currency that nobody named stays where a price was entered in it, else it follows the products.
+        """
+        typed = any(line.unit_price is not None for line in requests)
+        fixed = currency or (self.total.currency if typed else None)
+        return priced(requests, customer, fixed, known, context.currency)
 
     def withdraw(self, command: WithdrawOrder, context: Context) -> None:
         """Take it back to draft; only its submitter may (ORD-08)."""
@@ -539,21 +606,25 @@ class Order(Aggregate):
             self._complete_if_done()
 
     def pay(self, command: RecordPayment, context: Context) -> None:
-        """Money came in, in part or in full, never more than the total (ORD-10)."""
+        """Money came in, in part or in full, never more than the total (ORD-10), on a day since the order was given."""
         self._require_status(command)
         open_amount = self.total.amount - self.paid
         currency = self.total.currency
-        if command.amount <= 0:
+        amount = exactly(command.amount, currency, "amount")
+        if amount <= 0:
             raise Refused("VALIDATION", "A payment must be more than 0.", field="amount")
-        if command.amount > open_amount:
+        if amount > open_amount:
             raise Refused("VALIDATION", f"Only {open_amount:f} {currency} is open on this order.", field="amount")
-        if command.paid_on is not None and command.paid_on > context.today:
-            raise Refused("VALIDATION", "A payment can't be dated in the future.", field="paid_on")
-        paid = self.paid + command.amount
+        earliest = min(self.order_date, self.submitted_on or self.order_date)
+        latest = max(context.today, earliest)
+        if command.paid_on is not None and not earliest <= command.paid_on <= latest:
+            text = f"paid_on: must be not before {earliest}, when the order was given, and not after {latest}."
+            raise Refused("VALIDATION", text, field="paid_on")
+        paid = self.paid + amount
         self.record(
             PaymentRecorded(
                 order_id=self.id,
-                amount=Money(amount=command.amount, currency=currency),
+                amount=Money(amount=amount, currency=currency),
                 paid=Money(amount=paid, currency=currency),
                 paid_state="PAID" if paid == self.total.amount else "PARTLY_PAID",
                 method=command.method,
@@ -603,7 +674,8 @@ class Order(Aggregate):
 
     @staticmethod
     def _values_of(held: "Order | OrderChanged") -> tuple[Any, ...]:
-        return held.customer, held.lines, held.total, held.order_date, held.channel, held.note
+        about = held.order_date, held.channel, held.note
+        return held.customer, held.lines, held.total, held.currency_typed, *about
 
     # -- memory
 
@@ -612,16 +684,18 @@ class Order(Aggregate):
         self.number, self.owner = fact.number, fact.owner
         self.customer, self.lines, self.total = fact.customer, fact.lines, fact.total
         self.order_date, self.channel, self.note = fact.order_date, fact.channel, fact.note
+        self.currency_typed = fact.currency_typed
 
     @applies(OrderChanged)
     def _changed(self, fact: OrderChanged) -> None:
         self._moved(fact)
-        self.customer, self.lines, self.total, self.order_date, self.channel, self.note = self._values_of(fact)
+        self.customer, self.lines, self.total, self.currency_typed, *about = self._values_of(fact)
+        self.order_date, self.channel, self.note = about
 
     @applies(OrderSubmitted)
     def _submitted(self, fact: OrderSubmitted) -> None:
         self.status = fact.status
-        self.customer, self.lines = fact.customer, fact.sale.lines
+        self.customer, self.lines, self.total = fact.customer, fact.sale.lines, fact.sale.total
         self.submitter, self.round, self.attempt = fact.submitter, fact.round, 1
         self.submitted_on = fact.sale.submitted_on
 

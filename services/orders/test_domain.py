@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, get_args
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import msgspec
 import pytest
 
 from chassis.auth import Principal
@@ -53,10 +54,10 @@ from contracts.orders import (
     order_number,
 )
 from contracts.people import Person
-from contracts.schemas import load
+from contracts.schemas import decode, encode, load
 from contracts.types import MAX_LINES, Money
 from services.orders.application import SERVICE
-from services.orders.domain import MOVES, SALES_PROCESS
+from services.orders.domain import MOVES, SALES_PROCESS, entered
 
 
 def named(text: str) -> UUID:
@@ -162,6 +163,7 @@ def test_ord_01_create(kit: InMemoryService) -> None:
                     category="goods",
                     unit_cost=Decimal("60.00"),
                     accessories=("box",),
+                    price_typed=False,
                 ),
                 OrderLine(
                     product_id=CABLE,
@@ -174,6 +176,7 @@ def test_ord_01_create(kit: InMemoryService) -> None:
                     category="goods",
                     unit_cost=Decimal("1.00"),
                     accessories=("box",),
+                    price_typed=False,
                 ),
             ),
             total=cny("209.99"),
@@ -182,6 +185,7 @@ def test_ord_01_create(kit: InMemoryService) -> None:
             owner_superior_id=SUPERVISOR.user_id,
             channel="shop",
             note="soon",
+            currency_typed=False,
         )
     ]
 
@@ -259,7 +263,7 @@ def test_ord_01_as_many_lines_as_allowed(kit: InMemoryService) -> None:
         ({"quantity": 1.5}, "lines.0.quantity"),
         ({"quantity": 1, "unit_price": "-0.01"}, "lines.0.unit_price"),
         ({"quantity": 1, "unit_price": "1e309"}, "lines.0.unit_price"),
-        ({"quantity": 1, "unit_price": "0.001"}, "lines.0.unit_price"),
+        ({"quantity": 1, "unit_price": "0.00001"}, "lines.0.unit_price"),
     ],
 )
 def test_ord_01_quantity_and_price_are_guarded_by_the_contract(more: dict[str, Any], field: str) -> None:
@@ -289,6 +293,12 @@ def test_ord_13_order_date_is_the_day_in_the_company_zone(kit: InMemoryService) 
     assert kit.stream(OTHER)[0].order_date == date(1997, 1, 12)
 
 
+def company(kit: InMemoryService, currency: str) -> None:
+    """The company sets its currency."""
+    data = CompanyData(full_name="Acme Ltd", currency=currency)
+    kit.learn(CompanyDataSet(settings_id="company", data=data, revision=1))
+
+
 # -- currencies -----------------------------------------------------------------------------------------------------
 
 
@@ -299,11 +309,17 @@ def test_currency_is_that_of_the_products(kit: InMemoryService) -> None:
 
 
 def test_currencies_that_differ(kit: InMemoryService) -> None:
-    lines = (line(PHONE), line(IMPORT, price="70.00"))
-    refusal = kit.assert_refused("VALIDATION", CreateOrder(customer_id=ACME, lines=lines), SALES, field="currency")
-    assert "CNY and USD" in refusal.message
-    create(kit, *lines, currency="CNY")
+    """The company's counts then (SET-04), and what is priced in another one needs its price entered."""
+    lines = (line(PHONE), line(IMPORT))
+    refusal = kit.assert_refused(
+        "VALIDATION", CreateOrder(customer_id=ACME, lines=lines), SALES, field="lines.1.unit_price"
+    )
+    assert "priced in USD: enter its unit price in CNY" in refusal.message
+    create(kit, line(PHONE), line(IMPORT, price="70.00"))
     assert created(kit).total == cny("170.00")
+    company(kit, "USD")
+    kit.do(CreateOrder(order_id=OTHER, customer_id=ACME, lines=(line(PHONE, price="15.00"), line(IMPORT))), SALES)
+    assert kit.stream(OTHER)[0].total == usd("25.00")
 
 
 def test_default_price_in_another_currency(kit: InMemoryService) -> None:
@@ -330,6 +346,7 @@ def test_ord_08_change_keeps_what_is_left_out(kit: InMemoryService) -> None:
             channel="shop",
             note="call first",
             by=Person(user_id=SALES.user_id, name="li"),
+            currency_typed=False,
         )
     ]
 
@@ -338,6 +355,7 @@ def test_ord_08_new_lines_are_priced_anew_in_the_order_s_currency(kit: InMemoryS
     create(kit)
     kit.do(ChangeOrder(order_id=ORDER, customer_id=MEMBER, lines=(line(PHONE, 3),)), SALES)
     assert kit.new_facts()[-1].total == cny("270.00")
+    kit.do(ChangeOrder(order_id=ORDER, lines=(line(PHONE, price="90"),), currency="CNY"), SALES)
     kit.assert_refused(
         "VALIDATION", ChangeOrder(order_id=ORDER, lines=(line(IMPORT),)), SALES, field="lines.0.unit_price"
     )
@@ -512,16 +530,18 @@ def test_ord_11_submission_takes_the_data_of_the_day_and_keeps_it(kit: InMemoryS
         OrderLine(
             product_id=PHONE,
             quantity=2,
-            unit_price=Decimal("100.00"),
-            amount=Decimal("200.00"),
+            unit_price=Decimal("500.00"),
+            amount=Decimal("1000.00"),
             name="phone mk2",
             model="P-2",
             brand="Haier",
             category="toys",
             unit_cost=Decimal("70.00"),
             accessories=("bag",),
+            price_typed=False,
         ),
     )
+    assert (fact.sale.total, fact.sale.submitted_on) == (cny("1000.00"), date(2026, 3, 2))
     kit.learn(CustomerEdited(customer_id=ACME, data=CustomerData(name="Renamed")), ProductDeleted(product_id=PHONE))
     kit.do(ShipOrder(order_id=ORDER, round=1), SYSTEM)
     assert kit.stream(ORDER)[-1].sale == fact.sale
@@ -786,7 +806,8 @@ def test_acc_42_ord_10_shipped_paid_in_parts_delivered(kit: InMemoryService) -> 
     reach(kit, "SHIPPED")
     kit.new_facts()
     kit.do(pay("50.00", method="cash", note="deposit"), FINANCE)
-    kit.do(pay("150.00", paid_on=date(2026, 3, 1)), FINANCE)
+    kit.pass_time(days=1)
+    kit.do(pay("150.00", paid_on=date(2026, 3, 2)), FINANCE)
     assert kit.do(deliver(), SYSTEM).body["status"] == "COMPLETED"
     by = Person(user_id=FINANCE.user_id, name="chen")
     assert kit.new_facts() == [
@@ -805,7 +826,7 @@ def test_acc_42_ord_10_shipped_paid_in_parts_delivered(kit: InMemoryService) -> 
             amount=cny("150.00"),
             paid=cny("200.00"),
             paid_state="PAID",
-            paid_on=date(2026, 3, 1),
+            paid_on=date(2026, 3, 2),
             by=by,
         ),
         OrderDelivered(order_id=ORDER, delivered_on=date(2026, 3, 2)),
@@ -896,9 +917,11 @@ def test_apr_15_same_values_record_nothing(kit: InMemoryService) -> None:
 
 def test_apr_15_currency_changes_with_its_figures(kit: InMemoryService) -> None:
     kit.do(SetSalesProcess(rates=(EUR,)))
+    kit.assert_refused("VALIDATION", SetSalesProcess(currency="USD", threshold=Decimal(700)), field="currency")
+    company(kit, "USD")
     kit.assert_refused("VALIDATION", SetSalesProcess(currency="USD"), field="threshold")
     kit.assert_refused("VALIDATION", SetSalesProcess(currency="USD", threshold=Decimal(700)), field="rates")
-    kit.do(SetSalesProcess(currency="USD", threshold=Decimal("700.00"), rates=()))
+    kit.do(SetSalesProcess(threshold=Decimal("700.00"), rates=()))
     create(kit, line(IMPORT, 70))
     assert kit.do(SubmitOrder(order_id=ORDER), SALES).body["status"] == "PENDING_APPROVAL"
     assert submitted(kit).threshold == usd("700.00")
@@ -909,7 +932,7 @@ def test_apr_15_currency_changes_with_its_figures(kit: InMemoryService) -> None:
     [
         ({"rates": (EUR, ExchangeRate(currency="CNY", rate=Decimal(1)))}, "rates.1.currency"),
         ({"rates": (EUR, EUR)}, "rates.1.currency"),
-        ({"rates": (EUR,), "currency": "EUR", "threshold": Decimal(600)}, "rates.0.currency"),
+        ({"threshold": Decimal("600.001")}, "threshold"),
         ({"route": ("FINANCE", "FINANCE")}, "route"),
     ],
 )
@@ -923,6 +946,165 @@ def test_apr_15_stale_version_and_key(kit: InMemoryService) -> None:
     kit.do(SetSalesProcess(threshold=Decimal(6000)), key="s1")
     assert len(kit.facts()) == 1
     kit.assert_refused("KEY_REUSED", SetSalesProcess(threshold=Decimal(1)), key="s1", field="Idempotency-Key")
+
+
+def test_ord_07_a_threshold_nobody_has_set_is_in_the_company_s_currency(kit: InMemoryService) -> None:
+    company(kit, "USD")
+    create(kit, line(IMPORT, 499))
+    assert kit.do(SubmitOrder(order_id=ORDER), SALES).body["status"] == "SUBMITTED"
+    assert submitted(kit).threshold == usd("5000.00")
+
+
+def test_ord_07_a_threshold_that_was_set_keeps_its_currency(kit: InMemoryService) -> None:
+    """The rule in force goes on when the company changes its currency; only a new threshold is in the new one."""
+    kit.do(SetSalesProcess(threshold=Decimal("50.00")))
+    company(kit, "USD")
+    create(kit)
+    assert kit.do(SubmitOrder(order_id=ORDER), SALES).body["status"] == "PENDING_APPROVAL"
+    assert submitted(kit).threshold == cny("50.00")
+
+
+# -- prices that nobody entered
+
+
+def test_ord_02_another_customer_renews_the_prices_that_nobody_entered(kit: InMemoryService) -> None:
+    create(kit, line(PHONE, 2), line(PHONE, 1, "70.00"), customer_id=MEMBER)
+    assert created(kit).total == cny("250.00")
+    kit.do(ChangeOrder(order_id=ORDER, customer_id=ACME), SALES)
+    changed = kit.stream(ORDER)[-1]
+    assert [(one.unit_price, one.price_typed) for one in changed.lines] == [(100, False), (70, True)]
+    assert changed.total == cny("270.00")
+    kit.do(ChangeOrder(order_id=ORDER, customer_id=MEMBER), SALES)
+    assert kit.stream(ORDER)[-1].total == cny("250.00")
+
+
+def test_ord_02_a_customer_who_became_a_member_meanwhile(kit: InMemoryService) -> None:
+    create(kit)
+    kit.learn(MembershipSet(customer_id=ACME, membership=Membership(member=True)))
+    kit.do(ChangeOrder(order_id=ORDER, customer_id=ACME), SALES)
+    assert kit.stream(ORDER)[-1].total == cny("90.00")
+
+
+def test_ord_11_submission_takes_the_price_of_the_day_unless_somebody_entered_one(kit: InMemoryService) -> None:
+    create(kit, line(PHONE), line(PHONE, 1, "100.00"))
+    kit.learn(product(PHONE, "phone", cny("6000.00")))
+    answer = kit.do(SubmitOrder(order_id=ORDER), SALES).body
+    assert (answer["status"], answer["total"]["amount"]) == ("PENDING_APPROVAL", "6100.00"), "the new total decides"
+    assert [one.amount for one in submitted(kit).sale.lines] == [6000, 100]
+    kit.do(ApproveOrder(order_id=ORDER, round=1), SYSTEM)
+    assert kit.do(pay("6100.00"), FINANCE).body["total"]["amount"] == "6100.00"
+
+
+def test_a_rejected_order_is_priced_anew_when_it_is_submitted_again(kit: InMemoryService) -> None:
+    reach(kit, "REJECTED")
+    kit.learn(product(PHONE, "phone", cny("1.00")))
+    kit.do(ChangeOrder(order_id=ORDER), SALES)
+    assert kit.do(SubmitOrder(order_id=ORDER), SALES).body["status"] == "SUBMITTED"
+    assert submitted(kit).sale.total == cny("60.00")
+
+
+def test_lines_of_before_such_prices_were_told_apart_keep_theirs(kit: InMemoryService) -> None:
+    old = OrderLine(
+        product_id=PHONE,
+        quantity=1,
+        unit_price=Decimal("80.00"),
+        amount=Decimal("80.00"),
+        name="p",
+        model="p",
+        brand="p",
+    )
+    stored = msgspec.json.decode(encode(old))
+    del stored["price_typed"]
+    assert decode(OrderLine, msgspec.json.encode(stored)) == old
+    assert entered([old])[0].unit_price == Decimal("80.00")
+
+
+def test_the_currency_follows_the_products_until_somebody_fixes_it(kit: InMemoryService) -> None:
+    create(kit)
+    kit.do(ChangeOrder(order_id=ORDER, lines=(line(IMPORT, 2),)), SALES)
+    assert kit.stream(ORDER)[-1].total == usd("20.00")
+    kit.learn(product(IMPORT, "import", cny("70.00")))
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+    assert submitted(kit).sale.total == cny("140.00")
+
+
+def test_another_currency_leaves_no_entered_price_as_it_was(kit: InMemoryService) -> None:
+    create(kit, line(PHONE, 1, "70.00"))
+    kit.assert_refused("VALIDATION", ChangeOrder(order_id=ORDER, currency="USD"), SALES, field="lines")
+    kit.do(ChangeOrder(order_id=ORDER, currency="USD", lines=(line(PHONE, 1, "10.00"),)), SALES)
+    assert kit.stream(ORDER)[-1].total == usd("10.00")
+    kit.assert_refused("VALIDATION", ChangeOrder(order_id=ORDER, lines=(line(),)), SALES, field="lines.0.unit_price")
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "total"),
+    [
+        ("JPY", "99", "99"),
+        ("JPY", "99.00", "99"),
+        ("KWD", "1.234", "1.234"),
+        ("CNY", "5", "5.00"),
+        ("CLF", "1", "1.0000"),
+    ],
+)
+def test_an_amount_has_the_decimals_of_its_currency(
+    kit: InMemoryService, currency: str, price: str, total: str
+) -> None:
+    answer = create(kit, line(PHONE, 1, price), currency=currency)
+    assert answer["total"] == {"amount": total, "currency": currency}
+
+
+@pytest.mark.parametrize(("currency", "price"), [("JPY", "99.50"), ("CNY", "1.001"), ("KWD", "1.2345")])
+def test_more_decimals_than_the_currency_has_are_refused(kit: InMemoryService, currency: str, price: str) -> None:
+    command = CreateOrder(customer_id=ACME, lines=(line(PHONE, 1, price),), currency=currency)
+    kit.assert_refused("VALIDATION", command, SALES, field="lines.0.unit_price")
+
+
+def test_many_small_amounts_add_up_exactly(kit: InMemoryService) -> None:
+    create(kit, *(line(PHONE, 1, "0.01"),) * MAX_LINES)
+    assert created(kit).total == cny("5.00")
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+    for _ in range(3):
+        kit.do(pay("1.65"), FINANCE)
+    kit.assert_refused("VALIDATION", pay("0.051"), FINANCE, field="amount")
+    kit.assert_refused("VALIDATION", pay("0.06"), FINANCE, field="amount")
+    kit.do(pay("0.05"), FINANCE)
+    kit.assert_refused("VALIDATION", pay("0.01"), FINANCE, field="amount")
+
+
+# -- days: not before the thing could have happened, not in the far past or future
+
+FAR = (date(1, 1, 1), date(1900, 1, 1), date(2100, 1, 1), date(9999, 12, 31))
+
+
+@pytest.mark.parametrize("day", [*FAR, date(1976, 2, 29), date(2027, 3, 4)])
+def test_order_date_has_a_plausible_range(kit: InMemoryService, day: date) -> None:
+    command = CreateOrder(customer_id=ACME, lines=(line(),), order_date=day)
+    kit.assert_refused("VALIDATION", command, SALES, field="order_date")
+    create(kit)
+    kit.assert_refused("VALIDATION", ChangeOrder(order_id=ORDER, order_date=day), SALES, field="order_date")
+
+
+@pytest.mark.parametrize("day", [date(1976, 3, 1), date(1997, 1, 12), date(2027, 3, 3)])
+def test_an_order_may_be_entered_late_or_be_planned(kit: InMemoryService, day: date) -> None:
+    create(kit, order_date=day)
+    assert created(kit).order_date == day
+
+
+@pytest.mark.parametrize("day", [*FAR, date(2026, 2, 28), date(2026, 3, 5)])
+def test_ord_10_no_payment_before_the_order_was_given_or_after_today(kit: InMemoryService, day: date) -> None:
+    create(kit, order_date=date(2026, 3, 1))
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+    kit.pass_time(days=2)
+    kit.assert_refused("VALIDATION", pay("1.00", paid_on=day), FINANCE, field="paid_on")
+    for paid_on in (date(2026, 3, 1), date(2026, 3, 4), None):
+        kit.do(pay("1.00", paid_on=paid_on), FINANCE)
+
+
+def test_ord_10_a_planned_order_may_be_paid_from_its_submission_on(kit: InMemoryService) -> None:
+    create(kit, order_date=date(2026, 6, 1))
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+    kit.assert_refused("VALIDATION", pay("1.00", paid_on=date(2026, 3, 1)), FINANCE, field="paid_on")
+    kit.do(pay("1.00", paid_on=date(2026, 3, 2)), FINANCE)
 
 
 # -- ORD-12: company data on the order

@@ -5,6 +5,7 @@ has become SHIPPED.  What the saga commands twice or late changes nothing.
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
 from chassis.domain import Aggregate, Context, applies
@@ -85,6 +86,7 @@ class Shipment(Aggregate):
     carrier: str = ""
     tracking_number: str = ""
     operator: Person = SALESTREAM
+    left_on: date | None = None
 
     def prepare(self, command: PrepareShipment, _: Context) -> None:
         """Draw up the stock-out document, once a round (FUL-01, FUL-05, FUL-08)."""
@@ -109,10 +111,11 @@ class Shipment(Aggregate):
                 carrier=command.carrier,
                 tracking_number=command.tracking_number,
                 by=context.user,
+                handed_over_on=context.today,
             )
         )
 
-    def dispatch(self, command: DispatchShipment, _: Context) -> None:
+    def dispatch(self, command: DispatchShipment, context: Context) -> None:
         """The order is shipped, so the goods are out; who handed them over is the operator (FUL-05)."""
         if self.status in ("DISPATCHED", "DELIVERED"):
             return
@@ -127,6 +130,7 @@ class Shipment(Aggregate):
                 carrier=command.carrier or (self.carrier if handed_over else ""),
                 tracking_number=command.tracking_number or (self.tracking_number if handed_over else ""),
                 operator=self.operator if handed_over else SALESTREAM,
+                left_on=(self.left_on if handed_over else None) or context.today,
             )
         )
 
@@ -136,13 +140,15 @@ class Shipment(Aggregate):
             self.record(ShipmentCancelled(order_id=self.id, round=self.round))
 
     def deliver(self, command: Deliver, order: OrderSeen | None, context: Context) -> None:
-        """The goods arrived (FUL-07)."""
+        """The goods arrived (FUL-07): not before the day on which they left, and not later than today."""
         self._require("DISPATCHED", order)
-        if command.delivered_on is not None and command.delivered_on > context.today:
-            raise Refused("VALIDATION", "A delivery can't be dated in the future.", field="delivered_on")
-        self.record(
-            ShipmentDelivered(order_id=self.id, delivered_on=command.delivered_on or context.today, by=context.user)
-        )
+        left_on = self.left_on or date.min
+        latest = max(context.today, left_on)  # a zone that was changed meanwhile may have set today back
+        if command.delivered_on is not None and not left_on <= command.delivered_on <= latest:
+            since = f"not before {left_on}, when the goods left, and " if self.left_on else ""
+            text = f"delivered_on: must be {since}not after {latest}."
+            raise Refused("VALIDATION", text, field="delivered_on")
+        self.record(ShipmentDelivered(order_id=self.id, delivered_on=command.delivered_on or latest, by=context.user))
 
     def reply(self) -> dict[str, Any]:
         return {"status": self.status}
@@ -163,12 +169,12 @@ class Shipment(Aggregate):
 
     @applies(ShipmentHandedOver)
     def _handed_over(self, fact: ShipmentHandedOver) -> None:
-        self.status, self.operator = "HANDED_OVER", fact.by
+        self.status, self.operator, self.left_on = "HANDED_OVER", fact.by, fact.handed_over_on
         self.carrier, self.tracking_number = fact.carrier, fact.tracking_number
 
     @applies(ShipmentDispatched)
     def _dispatched(self, fact: ShipmentDispatched) -> None:
-        self.status, self.round, self.operator = "DISPATCHED", fact.round, fact.operator
+        self.status, self.round, self.operator, self.left_on = "DISPATCHED", fact.round, fact.operator, fact.left_on
         self.carrier, self.tracking_number = fact.carrier, fact.tracking_number
 
     @applies(ShipmentDelivered)

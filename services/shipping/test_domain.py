@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 import pytest
 
 from chassis.testing import ADMIN, SYSTEM, WAREHOUSE, InMemoryService
+from contracts.company import CompanyData, CompanyDataSet
 from contracts.orders import (
     CustomerSnapshot,
     OrderApproved,
@@ -153,7 +154,7 @@ def test_ful_06_hand_over(kit: InMemoryService) -> None:
     given(kit, prepare())
     assert kit.do(HAND_OVER, WAREHOUSE).body["status"] == "HANDED_OVER"
     assert kit.new_facts() == [
-        ShipmentHandedOver(order_id=ORDER, round=1, carrier="SF", tracking_number="SF1", by=WANG)
+        ShipmentHandedOver(order_id=ORDER, round=1, carrier="SF", tracking_number="SF1", by=WANG, handed_over_on=DAY)
     ]
 
 
@@ -231,6 +232,7 @@ def test_ful_01_automatic_shipping_has_salestream_as_operator(kit: InMemoryServi
             carrier="SF",
             tracking_number="SF1",
             operator=SALESTREAM,
+            left_on=DAY,
         )
     ]
 
@@ -288,11 +290,33 @@ def test_ord_15_a_cancelled_shipment_tells_what_the_order_waits_for(kit: InMemor
 # -- FUL-07: arrival ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("day", [None, DAY, date(2026, 2, 27)])
+@pytest.mark.parametrize("day", [None, DAY, date(2026, 3, 3)])
 def test_ful_07_delivered(kit: InMemoryService, day: date | None) -> None:
     given(kit, dispatch())
+    kit.pass_time(days=1 if day else 0)
     assert kit.do(Deliver(order_id=ORDER, delivered_on=day), WAREHOUSE).body["status"] == "DELIVERED"
     assert kit.new_facts() == [ShipmentDelivered(order_id=ORDER, delivered_on=day or DAY, by=WANG)]
+
+
+@pytest.mark.parametrize(
+    "day", [date(1, 1, 1), date(1900, 1, 1), date(2026, 3, 1), date(2026, 3, 5), date(9999, 12, 31)]
+)
+def test_ful_07_not_before_the_goods_left_and_not_after_today(kit: InMemoryService, day: date) -> None:
+    given(kit, prepare(), HAND_OVER)
+    kit.pass_time(days=1)
+    given(kit, dispatch())
+    kit.pass_time(days=1)
+    kit.assert_refused("VALIDATION", Deliver(order_id=ORDER, delivered_on=day), WAREHOUSE, field="delivered_on")
+    kit.do(Deliver(order_id=ORDER, delivered_on=DAY), WAREHOUSE)
+
+
+def test_a_zone_that_sets_today_back_leaves_the_arrival_on_the_day_of_departure(kit: InMemoryService) -> None:
+    given(kit, dispatch())
+    data = CompanyData(full_name="Acme", time_zone="Pacific/Honolulu")
+    kit.directory.tell([CompanyDataSet(settings_id="company", data=data, revision=1)])
+    assert kit.today == date(2026, 3, 1)
+    kit.do(DELIVER, WAREHOUSE)
+    assert kit.new_facts()[-1].delivered_on == DAY
 
 
 def test_ful_07_not_tomorrow(kit: InMemoryService) -> None:

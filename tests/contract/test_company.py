@@ -122,7 +122,7 @@ def _days(value: Any) -> Iterator[date]:
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_takes_days_from_the_event_and_never_from_its_moment(view: View) -> None:
     for cls, handler in view.handlers.items():
-        fact = load(cls, sample(cls))
+        fact: Any = load(cls, sample(cls))
 
         def days(at: datetime, day: str, fact: Any = fact, handler: Any = handler) -> list[date]:
             info = EventInfo(f"{fact}/1", "type", at, "orders.events:0", 1, "", day)

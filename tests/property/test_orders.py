@@ -178,6 +178,7 @@ class OrderMachine(RuleBasedStateMachine):
             case OrderSubmitted():
                 assert order["status"] == "DRAFT"
                 assert fact.round == order["round"] + 1
+                order["lines"], order["total"] = fact.sale.lines, fact.sale.total.amount
                 order["round"], order["status"] = fact.round, "PENDING_APPROVAL" if fact.route else "SUBMITTED"
                 order["before_hold"] = "APPROVED" if fact.route else "SUBMITTED"
             case OrderRetried():

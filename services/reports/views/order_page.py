@@ -122,7 +122,8 @@ def changed(fact: OrderChanged, event: EventInfo) -> Iterable[Change]:
 
 
 def submitted(fact: OrderSubmitted, event: EventInfo) -> Iterable[Change]:
-    content = _content(fact.customer, fact.sale.lines)
+    total = fact.sale.total
+    content = {**_content(fact.customer, fact.sale.lines), "amount": total.amount, "currency": total.currency}
     company = {"company": fact.company} if fact.company else {}
     yield from _moved(fact.order_id, fact.status, event, fact.submitter, **content, **company, hold=None)
 

@@ -96,6 +96,8 @@ def submitted(fact: OrderSubmitted, event: EventInfo) -> Iterable[Change]:
         fact.order_id,
         status=fact.status,
         customer_name=fact.customer.name,
+        amount=fact.sale.total.amount,
+        currency=fact.sale.total.currency,
         submitted_at=event.at,
         version=event.version,
     )

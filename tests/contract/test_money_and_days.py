@@ -1,0 +1,254 @@
+"""Every amount, currency and day that any command takes, against values that can't be meant (ORD-02, ORD-10, FUL-07).
+
+The fields are found in the declarations.  Amounts and days whose limits depend on a record need a scene below; a new
+one without a scene fails here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import pytest
+
+from chassis.auth import Principal
+from chassis.documents import sample
+from chassis.testing import ADMIN, FINANCE, SALES, SYSTEM, WAREHOUSE, InMemoryService
+from contracts.company import CompanyData, CompanyDataSet
+from contracts.currencies import DECIMALS
+from contracts.customers import CustomerCreated, CustomerData
+from contracts.declare import REGISTRY, CommandSpec
+from contracts.errors import Refused
+from contracts.inventory import Attributes, Prices, ProductAdded
+from contracts.orders import (
+    ChangeOrder,
+    CreateOrder,
+    ExchangeRate,
+    LineRequest,
+    RecordPayment,
+    SetSalesProcess,
+    SubmitOrder,
+)
+from contracts.people import Person
+from contracts.schemas import load
+from contracts.shipping import Deliver, DispatchShipment
+from contracts.types import AmountField, CurrencyField, DayField, MomentField, Money
+from services.orders import application as orders
+from services.shipping import application as shipping
+
+REGISTRY.load()
+COMMANDS = [spec for _, spec in sorted(REGISTRY.commands.items())]
+
+Path = tuple[str | int, ...]
+
+
+def _hints(cls: type) -> Mapping[str, Any]:
+    return get_type_hints(cls, include_extras=True)
+
+
+def places(hint: Any, wanted: Callable[[Any], bool], path: Path = ()) -> Iterator[Path]:
+    """Where in a contract there is what `wanted` tells, lists at their first item.  Money counts as a whole."""
+    if wanted(hint):
+        yield path
+    elif get_origin(hint) is Annotated or hint is Money:
+        return
+    elif isinstance(hint, type) and is_dataclass(hint):
+        types = _hints(hint)
+        for item in fields(hint):
+            yield from places(types[item.name], wanted, (*path, item.name))
+    else:
+        deeper: Path = (0,) if get_origin(hint) is tuple else ()
+        for argument in get_args(hint):
+            yield from places(argument, wanted, (*path, *deeper))
+
+
+def guarded_by(*kinds: type) -> Callable[[Any], bool]:
+    return lambda hint: get_origin(hint) is Annotated and hint.__metadata__[0] in kinds
+
+
+def every(wanted: Callable[[Any], bool]) -> list[Any]:
+    return [
+        pytest.param(spec, path, id=f"{spec.name}-{'.'.join(map(str, path))}")
+        for spec in COMMANDS
+        for path in dict.fromkeys(places(spec.cls, wanted))
+    ]
+
+
+def with_value(spec: CommandSpec, path: Path, value: Any) -> dict[str, Any]:
+    """A valid command, but for `value` at `path`."""
+    whole: Any = deepcopy(sample(spec.cls))
+    inner = whole
+    for step in path[:-1]:
+        if isinstance(step, int) and not inner:
+            pytest.fail(f"the sample of {spec.name} has no item at {path}")
+        inner = inner[step]
+    inner[path[-1]] = value
+    return dict(whole)
+
+
+def assert_refused_at(spec: CommandSpec, path: Path, value: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        load(spec.cls, with_value(spec, path, value))
+    assert refused.value.code == "VALIDATION"
+    assert str(refused.value.field).startswith(".".join(map(str, path))), refused.value.field
+
+
+# -- what the contract alone refuses
+
+
+@pytest.mark.parametrize(("spec", "path"), every(lambda hint: hint is Money))
+def test_an_amount_fits_its_currency(spec: CommandSpec, path: Path) -> None:
+    hostile = [("99.50", "JPY"), ("1.001", "CNY"), ("1.2345", "KWD"), ("1.23456", "CLF"), ("1", "ZZZ"), ("1", "XXX")]
+    hostile += [("1", "XAU"), ("1", "cny"), ("1", "RMB "), ("NaN", "CNY"), ("-1", "CNY"), ("1e309", "CNY"), ("", "CNY")]
+    hostile += [("1000000000000.01", "CNY"), ("0.1e1", "CNY"), ("１", "CNY")]
+    for amount, currency in hostile:
+        assert_refused_at(spec, path, {"amount": amount, "currency": currency})
+    assert_refused_at(spec, path, {"amount": "1"})
+    for amount, currency in [("99", "JPY"), ("99.00", "JPY"), ("1.234", "KWD"), ("1.2", "CNY"), ("0", "USD")]:
+        load(spec.cls, with_value(spec, path, {"amount": amount, "currency": currency}))
+
+
+@pytest.mark.parametrize(("spec", "path"), every(guarded_by(CurrencyField)))
+def test_a_currency_is_one_of_iso_4217(spec: CommandSpec, path: Path) -> None:
+    for code in ("ZZZ", "XXX", "XTS", "XAU", "cny", "CN", "CNYY", "CNY\n", " CNY", "￥", 156, ""):
+        assert_refused_at(spec, path, code)
+    for code in ("CNY", "JPY", "KWD"):
+        load(spec.cls, with_value(spec, path, code))
+
+
+@pytest.mark.parametrize(("spec", "path"), every(guarded_by(DayField, MomentField)))
+def test_a_day_is_a_day_of_the_calendar(spec: CommandSpec, path: Path) -> None:
+    for day in ("0001-01-01", "1899-12-31", "2026-02-29", "2026-2-1", "10000-01-01", "20260302", 20260302, "", "now"):
+        assert_refused_at(spec, path, day)
+
+
+def test_money_fills_up_the_decimals_of_its_currency_and_rounds_nothing() -> None:
+    for code, decimals in DECIMALS.items():
+        assert -Money(amount=Decimal(5), currency=code).amount.as_tuple().exponent == decimals  # type: ignore[operator]
+    assert Money(amount=Decimal("99.50"), currency="JPY").amount == Decimal("99.50"), "an older event stays readable"
+    assert Money(amount=Decimal(1), currency="ZZZ").amount == 1
+
+
+# -- what depends on the record: a scene tells one that the field belongs to
+
+ORDER, PRODUCT, CUSTOMER = UUID(int=1), UUID(int=2), UUID(int=3)
+TODAY = date(2026, 3, 2)
+NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
+BY = Person(user_id=SALES.user_id, name=SALES.name)
+Scene = Callable[[Any], tuple[InMemoryService, Any, Principal]]
+"""For a value: a service in which the record stands as it should, the command with that value, and who sends it."""
+
+
+def yen_order() -> InMemoryService:
+    kit = InMemoryService(orders.SERVICE)
+    kit.now = NOW
+    price = Money(amount=Decimal(100), currency="JPY")
+    about = Attributes(name="p", model="p", brand="p")
+    kit.learn(
+        CustomerCreated(customer_id=CUSTOMER, data=CustomerData(name="Acme"), owner=BY),
+        ProductAdded(product_id=PRODUCT, attributes=about, prices=Prices(purchase=price, sale=price), alert_quantity=0),
+    )
+    lines = (LineRequest(product_id=PRODUCT, quantity=1),)
+    kit.do(CreateOrder(order_id=ORDER, customer_id=CUSTOMER, lines=lines), SALES)
+    return kit
+
+
+def submitted() -> InMemoryService:
+    kit = yen_order()
+    kit.do(SetSalesProcess(rates=(ExchangeRate(currency="JPY", rate=Decimal("0.05")),)))
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+    return kit
+
+
+def yen_company() -> InMemoryService:
+    kit = yen_order()
+    data = CompanyData(full_name="Acme", currency="JPY")
+    kit.learn(CompanyDataSet(settings_id="company", data=data, revision=1))
+    return kit
+
+
+def dispatched() -> InMemoryService:
+    kit = InMemoryService(shipping.SERVICE)
+    kit.now = NOW
+    kit.do(load(DispatchShipment, {**sample(DispatchShipment), "order_id": str(ORDER)}), SYSTEM)
+    return kit
+
+
+def lines(price: Decimal) -> tuple[LineRequest, ...]:
+    return (LineRequest(product_id=PRODUCT, quantity=1, unit_price=price),)
+
+
+AMOUNTS: Mapping[tuple[type, Path], Scene] = {
+    (CreateOrder, ("lines", 0, "unit_price")): lambda price: (
+        yen_order(),
+        CreateOrder(customer_id=CUSTOMER, lines=lines(price)),
+        SALES,
+    ),
+    (ChangeOrder, ("lines", 0, "unit_price")): lambda price: (
+        yen_order(),
+        ChangeOrder(order_id=ORDER, lines=lines(price), currency="JPY"),
+        SALES,
+    ),
+    (RecordPayment, ("amount",)): lambda amount: (
+        submitted(),
+        RecordPayment(order_id=ORDER, amount=amount),
+        FINANCE,
+    ),
+    (SetSalesProcess, ("threshold",)): lambda amount: (yen_company(), SetSalesProcess(threshold=amount), ADMIN),
+}
+DAYS: Mapping[tuple[type, Path], tuple[Scene, date]] = {
+    (CreateOrder, ("order_date",)): (
+        lambda day: (yen_order(), CreateOrder(customer_id=CUSTOMER, lines=lines(Decimal(1)), order_date=day), SALES),
+        date(1976, 2, 28),
+    ),
+    (ChangeOrder, ("order_date",)): (
+        lambda day: (yen_order(), ChangeOrder(order_id=ORDER, order_date=day), SALES),
+        date(1976, 2, 28),
+    ),
+    (RecordPayment, ("paid_on",)): (
+        lambda day: (submitted(), RecordPayment(order_id=ORDER, amount=Decimal(1), paid_on=day), FINANCE),
+        date(2026, 3, 1),
+    ),
+    (Deliver, ("delivered_on",)): (
+        lambda day: (dispatched(), Deliver(order_id=ORDER, delivered_on=day), WAREHOUSE),
+        date(2026, 3, 1),
+    ),
+}
+"""The scene of a day, and the last day before the thing could have happened."""
+
+
+def found(wanted: Callable[[Any], bool]) -> set[tuple[type, Path]]:
+    """Where public commands take such a value; those of the saga repeat what an event has told."""
+    return {(spec.cls, path) for spec in COMMANDS if spec.is_public for path in places(spec.cls, wanted)}
+
+
+def test_every_amount_without_a_currency_beside_it_has_a_scene() -> None:
+    assert found(guarded_by(AmountField)) == set(AMOUNTS)
+
+
+def test_every_day_has_a_scene() -> None:
+    assert found(guarded_by(DayField, MomentField)) == set(DAYS)
+
+
+@pytest.mark.parametrize(("place", "scene"), AMOUNTS.items(), ids=lambda item: str(item)[:60])
+def test_an_amount_of_the_record_fits_the_record_s_currency(place: tuple[type, Path], scene: Scene) -> None:
+    for amount in (Decimal("99.50"), Decimal("0.01"), Decimal("1.0001")):
+        kit, command, by = scene(amount)
+        kit.assert_refused("VALIDATION", command, by, field=".".join(map(str, place[1])))
+    kit, command, by = scene(Decimal("99.00"))
+    kit.do(command, by)
+
+
+@pytest.mark.parametrize(("place", "scene"), DAYS.items(), ids=lambda item: str(item)[:60])
+def test_a_day_lies_where_the_thing_can_have_happened(place: tuple[type, Path], scene: tuple[Scene, date]) -> None:
+    make, day_before = scene
+    for day in (day_before, date(1900, 1, 1), date(1970, 1, 1), date(2028, 1, 1), date(2126, 3, 2), date.max):
+        kit, command, by = make(day)
+        kit.assert_refused("VALIDATION", command, by, field=str(place[1][0]))
+    left_out = next(item.default for item in fields(place[0]) if item.name == place[1][0])
+    for good in (TODAY, left_out):
+        kit, command, by = make(good)
+        kit.do(command, by)
