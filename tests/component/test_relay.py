@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from chassis import relay
 from chassis.commands import CommandSent
+from chassis.config import Config
 from chassis.kafka import Incoming, event_topics
 from chassis.relay import COMMAND_SENT, POSITION, Relay, StoreBehindKafka
 from chassis.saga import SagaRunner
@@ -75,6 +76,7 @@ def test_every_public_event_arrives_exactly_as_stored(kafka: KafkaBench, kit: In
             "ce_source": "/salestream/inventory",
             "ce_type": event.type,
             "ce_time": event.meta.at.isoformat(),
+            "ce_day": event.meta.at.astimezone(Config().zone).date().isoformat(),
             "ce_subject": event.key,
             "ce_sequence": f"{event.version:020d}",
             "ce_position": str(event.position),
