@@ -13,7 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
@@ -216,11 +216,21 @@ class Api:
         object_id = object_id.encode(errors="replace").decode()  # half a character can't be written down
         return Attempt(writer, self._clock, kind, action, *origin, object_kind, object_id)
 
-    def caller(self, request: HttpRequest, permission: str, attempt: Attempt | None = None) -> Principal:
-        """Who calls, with the rights of this moment.  Raises Refused UNAUTHENTICATED or FORBIDDEN."""
+    def caller(
+        self,
+        request: HttpRequest,
+        permission: str,
+        attempt: Attempt | None = None,
+        heard: Callable[[Principal], None] = lambda _: None,
+    ) -> Principal:
+        """Who calls, with the rights of this moment.  Raises Refused UNAUTHENTICATED or FORBIDDEN.
+
+        `heard` waits for what the caller was answered before: it may be about these very rights (SEC-19).
+        """
         claimed = NOBODY if permission == PUBLIC else self._verifier.verify(request.headers.get("authorization"))
         if attempt is not None:
             attempt.claimed = claimed
+        heard(claimed)
         if permission == PUBLIC:
             return claimed
         if not claimed.needs_directory:
@@ -342,7 +352,7 @@ class Api:
         with self.attempt(self.reads_log, request, "READ", "roles", "role") as attempt:
             self.caller(request, "accounts", attempt)
         items = [
-            {"id": row.role, "title": row.title, "version": row.revision, "rights": dict(sorted(row.scopes.items()))}
+            {"id": row.role, "title": row.title, "version": row.revision, "rights": dict(sorted(row.rights.items()))}
             for row in self.directory.roles()
         ]
         return HttpResponse(200, msgspec.json.encode({"items": items}))
@@ -397,7 +407,9 @@ class _Command:
 
     def _serve(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
         spec, api = self._spec, self._api
-        principal = api.caller(http, spec.permission, attempt)
+        token = api.token(http)
+        waits = partial(api.wait_for_replicas, self._writer, token, http=http)
+        principal = api.caller(http, spec.permission, attempt, waits)
         body = json_body(http)
         count_nodes(body, MAX_COMMAND_NODES)
         for name in http.path:
@@ -407,8 +419,6 @@ class _Command:
         data = {**body, **http.path}
         secret_print = self._secret_print(data) if key is not None and self._around is not None else ""
         attempt.command = command = load_command(spec, data, principal, key, secret_print)
-        token = api.token(http)
-        api.wait_for_replicas(self._writer, token, principal, http)
         answer, told = self._carry_out(command, principal, http, attempt, key=key, secret_print=secret_print)
         headers = {
             "ETag": f'"{answer.body["version"]}"',
@@ -486,12 +496,12 @@ class _Bulk:
 
     def _serve(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
         api = self._api
-        principal = api.caller(http, self._spec.permission, attempt)
+        token = api.token(http)
+        waits = partial(api.wait_for_replicas, self._writer, token, http=http)
+        principal = api.caller(http, self._spec.permission, attempt, waits)
         items = json_body(http).get("items")
         if not isinstance(items, list) or not 1 <= len(items) <= MAX_BULK:
             raise Refused("VALIDATION", f"items: must be a list of 1 to {MAX_BULK} commands.", field="items")
-        token = api.token(http)
-        api.wait_for_replicas(self._writer, token, principal, http)
         prepared = []
         for item in items:
             prepared.append(self._prepare(http, principal, item))

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.config import Config, ConfigError
-from chassis.domain import EVERYBODY, NOBODYS, Context, Reach
+from chassis.domain import ALONE, EVERYBODY, NOBODYS, Context, Organisation, Reach
 from chassis.private_files import make_key, private_folder, read_key
 from contracts.errors import Refused
 from contracts.people import Person
@@ -46,8 +46,9 @@ class Principal:
     """A caller: user id (None for Salestream itself), name, roles and the superior's id.
 
     `session_id` and `epoch` tell whether the sign-in still holds; `limited` callers must change their default password
-    first (SEC-02).  `scopes` are the rights with how far each reaches, `reach_of` says whose records that means; both
-    come from the directory, without it the roles' first rights hold.
+    first (SEC-02).  `scopes` are the rights with how far each reaches, `reach_of` says whose records that means,
+    `organisation` who acts for whom; they come from the directory, without it the roles' first rights hold.
+    `responsible` is the person to whom belongs what a program enters.
     """
 
     user_id: UUID | None
@@ -61,6 +62,8 @@ class Principal:
     device_id: UUID | None = None
     scopes: Mapping[str, frozenset[DataScope]] | None = field(default=None, compare=False, repr=False)
     reach_of: Callable[[frozenset[DataScope]], Reach] | None = field(default=None, compare=False, repr=False)
+    organisation: Organisation = field(default=ALONE, compare=False, repr=False)
+    responsible: Person | None = field(default=None, compare=False, repr=False)
 
     @property
     def needs_directory(self) -> bool:
@@ -103,7 +106,18 @@ class Principal:
         """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
         reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
         person = Person(user_id=self.user_id, name=self.name)
-        return Context(person, self.roles, now, today, self.superior_id, reach, self.reach, currency)
+        return Context(
+            user=person,
+            roles=self.roles,
+            now=now,
+            today=today,
+            superior_id=self.superior_id,
+            reach=reach,
+            reach_of=self.reach,
+            currency=currency,
+            organisation=self.organisation,
+            responsible=self.responsible,
+        )
 
 
 SYSTEM = Principal(None, "Salestream", frozenset({"SYSTEM"}))

@@ -8,7 +8,7 @@ what it commits itself at once.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,21 +21,25 @@ import structlog
 
 from chassis.auth import ACCESS_SECONDS, LEEWAY_SECONDS, Principal
 from chassis.company import COMPANY, CompanySettings
-from chassis.domain import Reach
+from chassis.domain import EVERYBODY, Reach
+from chassis.organisation import Chart, Placed
 from chassis.service import Replica
 from chassis.store import Notification, Unreadable
 from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
 from contracts.company import CompanyDataSet
 from contracts.declare import REGISTRY
-from contracts.devices import WipeRequested
+from contracts.devices import DeviceEnrolled, WipeRequested
 from contracts.errors import Refused
-from contracts.permissions import ROLES, DataScope, first_rights
+from contracts.people import Person
+from contracts.permissions import LEADS, ROLES, DataScope, first_rights, rights_of
 from contracts.schemas import decode
 
 log = structlog.get_logger()
 
 void = partial(Refused, "UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="Authorization")
 RECENT = 2_000  # events: far more than are on their way to Kafka while it can be reached
+DEVICES_STORE = REGISTRY.event_of(DeviceEnrolled).service
+REACH_BELOW: frozenset[DataScope] = frozenset({"SUBORDINATES", "ALL"})  # scopes that reach whom one leads
 TOKENS_LIVE = timedelta(seconds=ACCESS_SECONDS + 2 * LEEWAY_SECONDS)
 
 
@@ -54,22 +58,30 @@ class KnownUser(msgspec.Struct, frozen=True):
 
 
 class KnownRole(msgspec.Struct, frozen=True):
-    """The rights of a role, and how far each reaches."""
+    """What an administrator gave a role, of the rights there were then (`judged`; None: `contracts.permissions`)."""
 
     role: str
     title: str
     revision: int
     scopes: dict[str, DataScope]
+    judged: tuple[str, ...] | None = None
+
+    @property
+    def rights(self) -> dict[str, DataScope]:
+        """What the role holds now: with its part of the rights that are newer than what was given."""
+        return rights_of(self.role, self.scopes, self.judged) if self.revision else first_rights(self.role)
 
 
 class KnownMachine(msgspec.Struct, frozen=True):
-    """A machine account."""
+    """A machine account; `revision` rises with every change of it, `epoch` when its tokens end."""
 
     id: UUID
     name: str
     active: bool
     epoch: int
     scopes: dict[str, DataScope]
+    responsible_id: UUID | None = None
+    revision: int = 0
 
 
 class EndedSessions(msgspec.Struct, frozen=True):
@@ -106,14 +118,22 @@ def role_told(row: KnownRole | None, fact: Any) -> KnownRole:
     if row is not None and row.revision >= fact.state.revision:
         return row
     scopes = {grant.right: grant.scope for grant in fact.state.grants}
-    return KnownRole(fact.role, fact.state.title, fact.state.revision, scopes)
+    judged = tuple(map(intern, fact.state.judged)) or None
+    return KnownRole(fact.role, fact.state.title, fact.state.revision, scopes, judged)
 
 
 def machine_told(row: KnownMachine | None, fact: MachineChanged) -> KnownMachine:
-    if row is not None and row.epoch >= fact.epoch:
+    if row is not None and (row.epoch, row.revision) >= (fact.epoch, fact.revision):
         return row
-    scopes = {grant.right: grant.scope for grant in fact.grants}
-    return KnownMachine(id=fact.machine_id, name=fact.name, active=fact.active, epoch=fact.epoch, scopes=scopes)
+    return KnownMachine(
+        id=fact.machine_id,
+        name=fact.name,
+        active=fact.active,
+        epoch=fact.epoch,
+        scopes={grant.right: grant.scope for grant in fact.grants},
+        responsible_id=fact.responsible_id,
+        revision=fact.revision,
+    )
 
 
 def session_ended(row: EndedSessions | None, fact: SessionEnded) -> EndedSessions:
@@ -123,6 +143,17 @@ def session_ended(row: EndedSessions | None, fact: SessionEnded) -> EndedSession
 
 def department_added(_: KnownDepartment | None, fact: DepartmentAdded) -> KnownDepartment:
     return KnownDepartment(fact.department_id, fact.parent_id)
+
+
+class KnownDevice(msgspec.Struct, frozen=True):
+    """A phone and whose it is."""
+
+    id: UUID
+    owner_id: UUID | None
+
+
+def device_enrolled(_: KnownDevice | None, fact: DeviceEnrolled) -> KnownDevice:
+    return KnownDevice(fact.device_id, fact.owner.user_id)
 
 
 class WipedDevice(msgspec.Struct, frozen=True):
@@ -140,8 +171,9 @@ KNOWN_ROLES = Replica("access-roles", KnownRole, feeds=dict.fromkeys(ROLE_EVENTS
 MACHINES = Replica("access-machines", KnownMachine, feeds={MachineChanged: machine_told})
 ENDED = Replica("access-ended", EndedSessions, feeds={SessionEnded: session_ended}, key=lambda fact: str(fact.user_id))
 DEPARTMENTS = Replica("access-departments", KnownDepartment, feeds={DepartmentAdded: department_added})
+DEVICES = Replica("access-devices", KnownDevice, feeds={DeviceEnrolled: device_enrolled})
 WIPED = Replica("access-wiped-devices", WipedDevice, feeds={WipeRequested: wipe_requested})
-REPLICAS: Sequence[Replica[Any]] = (USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS, WIPED, COMPANY)
+REPLICAS: Sequence[Replica[Any]] = (USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS, DEVICES, WIPED, COMPANY)
 """What every service knows of who may do what (ADR 0015), and of what the company has set."""
 
 TOLD = {REGISTRY.event_of(fact).name: fact for replica in REPLICAS for fact in replica.feeds}
@@ -155,6 +187,8 @@ class Rows(Protocol):
 
 class Log(Protocol):
     """A store with a log of events."""
+
+    name: str
 
     def last_position(self) -> int: ...
 
@@ -187,6 +221,7 @@ class Directory:
         self._machines: dict[UUID, KnownMachine] = {}
         self._ended: dict[UUID, datetime] = {}
         self._departments: dict[UUID, UUID | None] = {}
+        self._devices: dict[UUID, UUID | None] = {}
         self._wiped: set[UUID] = set()
         self._forget()
 
@@ -194,14 +229,19 @@ class Directory:
         """Drop what was worked out from the state before a change."""
         self._scopes: dict[tuple[str, ...], dict[str, frozenset[DataScope]]] = {}
         self._reaches: dict[tuple[UUID, frozenset[DataScope]], Reach] = {}
-        self._led: dict[UUID | None, list[UUID]] | None = None
-        self._left: dict[UUID, list[UUID]] | None = None
+        self._chart: Chart | None = None
 
     # -- hearing of changes
 
     def catch_up(self, store: Log) -> None:
-        """Take in what a service hosted here stored last: its rows follow by way of Kafka, maybe after a restart."""
-        self.hear(store.notifications(max(0, store.last_position() - RECENT), RECENT, _skip))
+        """Take in what a service hosted here stored last: its rows follow by way of Kafka, maybe after a restart.
+
+        Of phones everything: what was enrolled before there were rows of it is in no row.
+        """
+        last = store.last_position()
+        after = 0 if store.name == DEVICES_STORE else max(0, last - RECENT)
+        for start in range(after, last, RECENT):
+            self.hear(store.notifications(start, RECENT, _skip))
 
     def hear(self, events: Iterable[Notification]) -> None:
         """Events as a store holds them."""
@@ -219,6 +259,7 @@ class Directory:
             self._ended.update(row.ended)
         for row in self._stored(store, DEPARTMENTS):
             self._departments[row.id] = row.parent_id
+        self._devices.update({row.id: row.owner_id for row in self._stored(store, DEVICES)})
         self._wiped.update(row.id for row in self._stored(store, WIPED))
         for row in self._stored(store, COMPANY):
             self.company.take(row)
@@ -243,6 +284,8 @@ class Directory:
             elif kind is DepartmentAdded:
                 self._departments[fact.department_id] = fact.parent_id
                 self._forget()
+            elif kind is DeviceEnrolled:
+                self._devices[fact.device_id] = fact.owner.user_id
             elif kind is WipeRequested:
                 self._wiped.add(fact.device_id)
             elif kind is CompanyDataSet:
@@ -263,8 +306,9 @@ class Directory:
 
     def _put_machine(self, row: KnownMachine) -> None:
         held = self._machines.get(row.id)
-        if held is None or held.epoch < row.epoch:
+        if held is None or (held.epoch, held.revision) < (row.epoch, row.revision):
             self._machines[row.id] = row
+            self._forget()
 
     def _end(self, fact: SessionEnded) -> None:
         expired = self._clock() - TOKENS_LIVE
@@ -291,7 +335,13 @@ class Directory:
         scopes = self._scopes_of(user.roles)
         reach = self._reach_of(user)
         return replace(
-            claimed, name=user.name, roles=roles, superior_id=user.superior_id, scopes=scopes, reach_of=reach
+            claimed,
+            name=user.name,
+            roles=roles,
+            superior_id=self.leader_of(user.id, *LEADS),
+            scopes=scopes,
+            reach_of=reach,
+            organisation=self,
         )
 
     def _admit_machine(self, claimed: Principal) -> Principal:
@@ -300,7 +350,55 @@ class Directory:
         if machine is None or not machine.active or machine.epoch != claimed.epoch:
             raise void()
         scopes = {right: frozenset({scope}) for right, scope in machine.scopes.items()}
-        return replace(claimed, name=machine.name, roles=frozenset(), scopes=scopes)
+        person = self._person_behind(machine)
+        acts_for = [person.user_id] if person and person.user_id else []
+        own = Reach(people=frozenset(self._now().with_heritage([machine.id, *acts_for])))
+        return replace(
+            claimed,
+            name=machine.name,
+            roles=frozenset(),
+            superior_id=self.leader_of(person.user_id, *LEADS) if person and person.user_id else None,
+            scopes=scopes,
+            reach_of=lambda wanted: EVERYBODY if "ALL" in wanted else own,
+            organisation=self,
+            responsible=person,
+        )
+
+    def _person_behind(self, machine: KnownMachine) -> Person | None:
+        """Who answers for a program now, and to whom belongs what it enters; None for an older one without anybody."""
+        if machine.responsible_id is None:
+            return None
+        user = self._users.get(self._now().standing_in(machine.responsible_id))
+        return None if user is None else Person(user_id=user.id, name=user.name)
+
+    # -- who acts for whom (`chassis.domain.Organisation`)
+
+    def _now(self) -> Chart:
+        if self._chart is None:
+            responsible = {m.id: m.responsible_id for m in list(self._machines.values()) if m.responsible_id}
+            self._chart = Chart(list(self._users.values()), responsible, self._may)
+        return self._chart
+
+    def _may(self, person: Placed, rights: Sequence[str], for_others: bool) -> bool:
+        held = self._scopes_of(self._users[person.id].roles)
+        return all(right in held and (not for_others or held[right] & REACH_BELOW) for right in rights)
+
+    def standing_in(self, person: UUID) -> UUID:
+        return self._now().standing_in(person)
+
+    def acting_for(self, person: UUID, *rights: str) -> UUID | None:
+        return self._now().acting_for(person, rights)
+
+    def leader_of(self, person: UUID, *rights: str, otherwise: UUID | None = None) -> UUID | None:
+        return self._now().leader_of(person, rights, otherwise)
+
+    def waiting_for(self, leaders: Collection[UUID], *rights: str) -> set[UUID]:
+        """Everybody whose next one above, of those who hold the rights, is one of these."""
+        return self._now().waiting_for(leaders, rights)
+
+    def owner_of_device(self, device_id: UUID | None) -> UUID | None:
+        """Who enrolled a phone; None for one that nobody did."""
+        return self._devices.get(device_id) if device_id else None
 
     def is_wiped(self, device_id: UUID | None) -> bool:
         return device_id in self._wiped
@@ -335,7 +433,7 @@ class Directory:
             merged: dict[str, set[DataScope]] = defaultdict(set)
             for role in roles:
                 if role in self._roles:
-                    for right, scope in self._roles[role].scopes.items():
+                    for right, scope in self._roles[role].rights.items():
                         merged[right].add(scope)
             found = self._scopes[roles] = {right: frozenset(scopes) for right, scopes in merged.items()}
         return found
@@ -355,22 +453,11 @@ class Directory:
             return Reach(everybody=True)
         people = {user.id}
         if "SUBORDINATES" in scopes:
-            self._add_led(user.id, people)
+            people |= self._now().led_by(user.id)
         if "DEPARTMENT" in scopes and user.department_id is not None:
             within = self._part_of(user.department_id)
             people |= {other.id for other in self._users.values() if other.department_id in within}
-        return Reach(people=frozenset(self._with_heritage(people)))
-
-    def _add_led(self, leader: UUID, people: set[UUID]) -> None:
-        if self._led is None:
-            led: dict[UUID | None, list[UUID]] = defaultdict(list)
-            for user in self._users.values():
-                led[user.superior_id].append(user.id)
-            self._led = led
-        for id in self._led.get(leader, ()):
-            if id not in people:
-                people.add(id)
-                self._add_led(id, people)
+        return Reach(people=frozenset(self._now().with_heritage(people)))
 
     def _part_of(self, department: UUID) -> set[UUID]:
         found = {department}
@@ -378,20 +465,7 @@ class Directory:
             found |= more
         return found
 
-    def _with_heritage(self, people: set[UUID]) -> set[UUID]:
-        """These people, and those who are gone and have left their records to one of them."""
-        if self._left is None:
-            left: dict[UUID, list[UUID]] = defaultdict(list)
-            for user in self._users.values():
-                if user.successor_id:
-                    left[user.successor_id].append(user.id)
-            self._left = left
-        found, new = set(people), people
-        while new := {gone for heir in new for gone in self._left.get(heir, ())} - found:
-            found |= new
-        return found
 
-
-def _place(user: KnownUser) -> tuple[UUID | None, UUID | None, UUID | None]:
-    """What of a user decides whose records others reach."""
-    return user.superior_id, user.department_id, user.successor_id
+def _place(user: KnownUser) -> tuple[Any, ...]:
+    """What of a user decides whose records others reach, and who acts for whom."""
+    return user.superior_id, user.department_id, user.successor_id, user.active, user.roles

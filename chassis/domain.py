@@ -16,11 +16,11 @@ A fact is public if and only if it is a contract event; `internal_event` declare
 Aggregates follow the event-sourcing library's protocol (id, version, pending events) without its metaclass: ADR 0003.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from contracts.declare import ContractError, value
@@ -85,6 +85,47 @@ EVERYBODY = Reach(everybody=True)
 NOBODYS = Reach()
 
 
+class Organisation(Protocol):
+    """Who acts in whose place, and who leads whom, at this moment (SEC-14): asked when it is needed, never stored."""
+
+    def standing_in(self, person: UUID) -> UUID:
+        """Who has taken over from this person, along the whole chain; the person, while nobody has."""
+
+    def acting_for(self, person: UUID, *rights: str) -> UUID | None:
+        """Who does what waits for this person: the person, or whoever took over, or the next one above who may.
+
+        None: nobody in particular, so those whose right reaches everybody.
+        """
+
+    def leader_of(self, person: UUID, *rights: str, otherwise: UUID | None = None) -> UUID | None:
+        """The next one above this person who holds these rights; None: nobody.
+
+        `otherwise` is whom to start from when nothing is known of the person yet.
+        """
+
+    def waiting_for(self, leaders: Collection[UUID], *rights: str) -> Collection[UUID]:
+        """Everybody whose next one above, of those who hold these rights, is one of these."""
+
+
+class _Alone:
+    """Nobody is known to have left, and nobody to lead."""
+
+    def standing_in(self, person: UUID) -> UUID:
+        return person
+
+    def acting_for(self, person: UUID, *rights: str) -> UUID | None:
+        return person
+
+    def leader_of(self, person: UUID, *rights: str, otherwise: UUID | None = None) -> UUID | None:
+        return otherwise
+
+    def waiting_for(self, leaders: Collection[UUID], *rights: str) -> Collection[UUID]:
+        return ()
+
+
+ALONE: Organisation = _Alone()
+
+
 @dataclass(frozen=True)
 class Context:
     """Under which circumstances a command is decided: who asks, with which roles, and when.
@@ -92,6 +133,8 @@ class Context:
     `now` is UTC; `today` is the day in the company's time zone (section 2.0).  `reach` says on whose records the
     command's right may be used, `reach_of` the same of any right; one that is not held reaches nobody.
     `currency` is the company's: that of amounts that name none (SET-04).
+    `organisation` tells who acts for whom.  What is entered belongs to `owner`: the user, or for a program the person
+    who is responsible for it.
     """
 
     user: Person
@@ -102,6 +145,12 @@ class Context:
     reach: Reach = EVERYBODY
     reach_of: Callable[[str], Reach] = lambda _: NOBODYS
     currency: str = FIRST_CURRENCY
+    organisation: Organisation = ALONE
+    responsible: Person | None = None
+
+    @property
+    def owner(self) -> Person:
+        return self.responsible or self.user
 
 
 @dataclass
@@ -146,6 +195,10 @@ class Aggregate:
     def owners(self) -> tuple[UUID | None, ...]:
         """Whose record this is; empty: nobody's in particular.  A command on it needs a reach that covers one."""
         return ()
+
+    def is_reached(self, context: Context) -> bool:
+        """Whether the caller's right reaches this record (SEC-18)."""
+        return not self.owners or any(map(context.reach.covers, self.owners))
 
     def reply(self) -> dict[str, Any]:
         """What the answer to a command tells besides id and version."""
@@ -231,12 +284,14 @@ class UniqueIndex(Aggregate):
 
 
 __all__ = [
+    "ALONE",
     "EVERYBODY",
     "INTERNAL_EVENTS",
     "NOBODYS",
     "Aggregate",
     "Context",
     "Named",
+    "Organisation",
     "Reach",
     "RecordId",
     "UniqueIndex",

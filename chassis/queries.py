@@ -181,8 +181,14 @@ class ViewReader:
         scope = self._view.scope
         if scope is None:
             return {}
-        reach = principal.reach(self._view.permission)
-        return {} if reach.everybody else {scope.owner: {"$in": sorted(map(str, reach.people))}}
+        right = scope.right if principal.may(scope.right or self._view.permission) else ""
+        reach = principal.reach(right or self._view.permission)
+        if reach.everybody:
+            return {}
+        people = principal.organisation.waiting_for(reach.people, *scope.led_with) if scope.led_with else reach.people
+        ids = {"$in": sorted(map(str, people))}
+        own = [{name: ids} for name in scope.fields]
+        return own[0] if len(own) == 1 else {"$or": own}
 
     def _sort(self, text: str | None) -> tuple[str, int]:
         text = text or self._view.order

@@ -25,9 +25,9 @@ class LocalStorage(Storage):
 
     STORAGE_SCHEME = ["local"]  # noqa: RUF012 - the library's way to declare it
 
-    def __init__(self, uri: str | None = None, *, clock: Callable[[], float] = time.time, **_: str) -> None:
+    def __init__(self, uri: str | None = None, *, clock: Callable[[], float] = time.monotonic, **_: str) -> None:
         super().__init__(uri)
-        self._clock = clock
+        self.clock = clock  # not the wall clock: one that is set back would keep callers out
         self._windows: dict[str, tuple[int, float]] = {}
         self._tidy_at = 10_000
 
@@ -36,7 +36,7 @@ class LocalStorage(Storage):
         return ValueError
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        now = self._clock()
+        now = self.clock()
         count, ends = self._windows.get(key, (0, 0.0))
         if ends <= now:
             count, ends = 0, now + expiry
@@ -51,10 +51,10 @@ class LocalStorage(Storage):
 
     def get(self, key: str) -> int:
         count, ends = self._windows.get(key, (0, 0.0))
-        return count if ends > self._clock() else 0
+        return count if ends > self.clock() else 0
 
     def get_expiry(self, key: str) -> float:
-        return self._windows.get(key, (0, self._clock()))[1]
+        return self._windows.get(key, (0, self.clock()))[1]
 
     def check(self) -> bool:
         return True
@@ -110,6 +110,7 @@ class RateLimit:
         self._name, self._amount, self._window = name, item.amount, item.get_expiry()
         self._talk_from = item.amount - item.amount // FEW_LEFT
         self._storage = storage
+        self._clock: Callable[[], float] = getattr(storage, "clock", time.time)  # what a shared store goes by
 
     def take(self, key: str) -> Quota | None:
         """Count one request; None while plenty is left."""
@@ -117,5 +118,5 @@ class RateLimit:
         count = self._storage.incr(key, self._window)
         if count <= self._talk_from:
             return None
-        reset = max(1, math.ceil(self._storage.get_expiry(key) - time.time()))
+        reset = min(self._window, max(1, math.ceil(self._storage.get_expiry(key) - self._clock())))
         return Quota(self._name, self._amount, self._window, self._amount - count, reset)

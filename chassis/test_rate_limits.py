@@ -1,5 +1,7 @@
 """Counting requests: what is left, when it starts anew, and that nothing is kept for ever."""
 
+import time
+
 import pytest
 
 from chassis.config import Config, ConfigError
@@ -15,10 +17,8 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr("chassis.rate_limits.time.time", made)
-    return made
+def clock() -> Clock:
+    return Clock()
 
 
 def test_a_limit_is_used_up_and_starts_anew(clock: Clock) -> None:
@@ -52,3 +52,20 @@ def test_settings_that_can_not_be_used_are_named() -> None:
     with pytest.raises(ConfigError, match="RATE_LIMIT_STORAGE='carrier://pigeon' can't be used"):
         open_storage("carrier://pigeon")
     assert isinstance(open_storage(Config().rate_limit_storage), LocalStorage)
+
+
+def test_a_wall_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall, steady = Clock(), Clock()
+    monkeypatch.setattr("chassis.rate_limits.time.time", wall)
+    monkeypatch.setattr("chassis.rate_limits.time.monotonic", steady)
+    limit = RateLimit("user", "1/minute", "RATE_LIMIT_USER", LocalStorage(clock=steady))
+    assert limit.take("li") is None
+    wall.now -= 86_400
+    quota = limit.take("li")
+    assert quota is not None and quota.exceeded and quota.reset == 60
+    steady.now += 60
+    assert limit.take("li") is None
+
+
+def test_the_store_of_one_process_goes_by_a_clock_that_nobody_sets() -> None:
+    assert LocalStorage().clock is time.monotonic

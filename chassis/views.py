@@ -375,9 +375,20 @@ Handler = Callable[[Any, EventInfo], Iterable[Change]]
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose rows a caller sees (SEC-18): the field that holds the owner's id."""
+    """Whose rows a caller sees (SEC-18): the fields that hold the ids of those it belongs to, one of them in reach.
+
+    `led_with`: it belongs to the next one above that person who holds these rights, whoever that is now.
+    `right`: the right whose reach counts, if not the view's own; without it one sees one's own.
+    """
 
     owner: str
+    also: Sequence[str] = ()
+    led_with: Sequence[str] = ()
+    right: str = ""
+
+    @property
+    def fields(self) -> Sequence[str]:
+        return (self.owner, *self.also)
 
 
 @dataclass(frozen=True)

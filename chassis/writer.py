@@ -347,9 +347,7 @@ class UnitOfWork:
 
     def _check_reach(self, aggregate: Aggregate, id: RecordId) -> None:
         """The record a command names must be of somebody whom the caller's right reaches (SEC-18)."""
-        if id != self._named or not (owners := aggregate.owners):
-            return
-        if not any(map(self.context.reach.covers, owners)):
+        if id == self._named and not aggregate.is_reached(self.context):
             raise Refused("FORBIDDEN", "Your rights do not reach the records of this owner.", field=self._key)
 
     def _check_version(self, aggregate: Aggregate, id: RecordId) -> None:

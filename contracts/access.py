@@ -55,11 +55,16 @@ class Grant:
 
 @value
 class RoleState:
-    """All rights of a role after a change; `revision` rises with every one."""
+    """All rights of a role after a change; `revision` rises with every one.
+
+    `judged` names the rights there were at the change: of a right that came later the role has what
+    `contracts.permissions` says.  Empty in older events.
+    """
 
     title: Text
     revision: Whole
     grants: tuple[Grant, ...] = ()
+    judged: tuple[Text, ...] = ()
 
 
 # -- users (SEC-01, SEC-04, SEC-12..14, SEC-20, SET-06) ---------------------------------------------------------------
@@ -532,11 +537,15 @@ class DepartmentRenamed:
 
 @command("POST /machines", permission="accounts", key="machine_id", creates=True, bulk=False)
 class AddMachine:
-    """Issue an account for a program; the answer tells its secret, once."""
+    """Issue an account for a program; the answer tells its secret, once.
+
+    What it enters belongs to `responsible_id`; without one to whoever issues the account.
+    """
 
     machine_id: UUID = field(default_factory=uuid4)
     name: Name
     grants: tuple[Grant, ...]
+    responsible_id: UUID | None = None
 
 
 @command("POST /machines/{machine_id}/secret", permission="accounts", bulk=False)
@@ -544,6 +553,14 @@ class RenewMachineSecret:
     """Give a machine account a new secret; the old one and its tokens are void at once."""
 
     machine_id: UUID
+
+
+@command("PUT /machines/{machine_id}/responsible", permission="accounts")
+class NameResponsible:
+    """Say who answers for a machine account: what it has entered and will enter belongs to that person."""
+
+    machine_id: UUID
+    responsible_id: UUID
 
 
 @command("DELETE /machines/{machine_id}", permission="accounts")
@@ -563,7 +580,10 @@ class GetMachineToken:
 
 @event("salestream.access.machine-changed.v1", key="machine_id")
 class MachineChanged:
-    """A machine account was issued, got a new secret, or ended."""
+    """A machine account was issued, got a new secret or another responsible person, or ended.
+
+    `revision` rises with every change, `epoch` when all its tokens end; 0 in older events.
+    """
 
     machine_id: UUID
     name: Text
@@ -571,6 +591,8 @@ class MachineChanged:
     epoch: Whole
     active: Flag
     by: Person = SALESTREAM
+    responsible_id: UUID | None = None
+    revision: Whole = 0
 
 
 # -- settings ---------------------------------------------------------------------------------------------------------

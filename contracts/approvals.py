@@ -6,8 +6,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from contracts.declare import command, event
 from contracts.ids import beside
 from contracts.orders import ApprovalNode
-from contracts.people import Person
-from contracts.types import Money, Note, Quantity, Reason, Text
+from contracts.people import SALESTREAM, Person
+from contracts.types import Flag, Money, Name, Note, Quantity, Reason, Text
 
 
 def case_id_of(order_id: UUID, round: int) -> UUID:
@@ -50,11 +50,15 @@ class OpenCase:
 
 @command(None, permission="system", key="case_id")
 class CloseCase:
-    """The order was cancelled or withdrawn: no more decisions (APR-11)."""
+    """The order was cancelled or withdrawn: no more decisions (APR-11).
+
+    `undecided`: the order still waited then, so whatever was decided meanwhile came too late.
+    """
 
     case_id: UUID
     order_id: UUID
     reason: Literal["CANCELLED", "WITHDRAWN"]
+    undecided: Flag = False
 
 
 @event("salestream.approvals.case-opened.v1", key="case_id")
@@ -86,11 +90,12 @@ class NodeApproved:
 
 @event("salestream.approvals.case-approved.v1", key="case_id")
 class CaseApproved:
-    """Every node has approved."""
+    """Every node has approved; `by` gave the last approval."""
 
     case_id: UUID
     order_id: UUID
     round: Quantity
+    by: Person = SALESTREAM
 
 
 @event("salestream.approvals.case-rejected.v1", key="case_id")
@@ -112,3 +117,13 @@ class CaseClosed:
     case_id: UUID
     order_id: UUID
     reason: Reason
+
+
+@event("salestream.approvals.decision-voided.v1", key="case_id")
+class DecisionVoided:
+    """The case was decided when its order had been cancelled or withdrawn already: the decision has no effect."""
+
+    case_id: UUID
+    order_id: UUID
+    round: Quantity
+    reason: Name

@@ -189,10 +189,11 @@ class SetSalesProcess:
 
 @command(None, permission="system", key="order_id")
 class ApproveOrder:
-    """Every approval of the round is given."""
+    """Every approval of the round is given; `approved_by` gave the last one."""
 
     order_id: UUID
     round: Quantity
+    approved_by: Person = SALESTREAM
 
 
 @command(None, permission="system", key="order_id")
@@ -217,20 +218,25 @@ class HoldOrder:
 
 @command(None, permission="system", key="order_id")
 class ShipOrder:
-    """The goods are deducted and handed over; the order decides, since it may have been cancelled meanwhile."""
+    """The goods are deducted and handed over; the order decides, since it may have been cancelled meanwhile.
+
+    `handed_over_by` is who gave them to logistics, where a person did.
+    """
 
     order_id: UUID
     round: Quantity
     carrier: Text = ""
     tracking_number: Text = ""
+    handed_over_by: Person = SALESTREAM
 
 
 @command(None, permission="system", key="order_id")
 class CompleteDelivery:
-    """The goods arrived at the customer."""
+    """The goods arrived at the customer; `delivered_by` recorded it."""
 
     order_id: UUID
     delivered_on: Day
+    delivered_by: Person = SALESTREAM
 
 
 # -- events -------------------------------------------------------------------------------------------------------
@@ -299,10 +305,11 @@ class OrderWithdrawn:
 
 @event("salestream.orders.order-approved.v1", key="order_id")
 class OrderApproved:
-    """All approvals are given."""
+    """All approvals are given; `by` gave the last one."""
 
     order_id: UUID
     round: Quantity
+    by: Person = SALESTREAM
 
 
 @event("salestream.orders.order-rejected.v1", key="order_id")
@@ -340,28 +347,31 @@ class OrderRetried:
 
 @event("salestream.orders.order-shipped.v1", key="order_id")
 class OrderShipped:
-    """The order's goods left."""
+    """The order's goods left; `by` handed them over, Salestream where the order ships by itself."""
 
     order_id: UUID
     round: Quantity
     sale: Sale
     carrier: Text = ""
     tracking_number: Text = ""
+    by: Person = SALESTREAM
 
 
 @event("salestream.orders.order-delivered.v1", key="order_id")
 class OrderDelivered:
-    """The order's goods arrived."""
+    """The order's goods arrived; `by` recorded it."""
 
     order_id: UUID
     delivered_on: Day
+    by: Person = SALESTREAM
 
 
 @event("salestream.orders.order-completed.v1", key="order_id")
 class OrderCompleted:
-    """The order is delivered and paid in full."""
+    """The order is delivered and paid in full; `by` recorded what came last, the delivery or the payment."""
 
     order_id: UUID
+    by: Person = SALESTREAM
 
 
 @event("salestream.orders.order-cancelled.v1", key="order_id")

@@ -1,9 +1,12 @@
 """Rights, the roles that hold them at first, and how far each reaches: the matrix of SEC-16, one line a right.
 
 This is where a company starts.  Administrators adjust it (`GrantRight`, `RevokeRight`, `DefineRole` of the access
-service); what holds then is told by the access service's events.
+service); what holds then is told by the access service's events.  A right that comes with a later release is a line
+here too: every role gets what the line says, also one that was adjusted before, for nobody has judged that right yet.
+Administrators hold every right, always.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Literal, get_args
 
 DataScope = Literal["OWN", "SUBORDINATES", "DEPARTMENT", "ALL"]
@@ -64,6 +67,19 @@ RIGHTS: dict[str, frozenset[str]] = {
     }.items()
 }
 
+ADMINISTRATOR = "ADM"
+LEADS = ("orders.approve", "subordinates")
+"""What one must hold to decide for the people one leads (APR-12)."""
+
+JUDGED_FIRST = frozenset({
+    "customers.edit", "customers.view", "leads.claim", "leads.assign", "opportunities", "messages.send",
+    "products.view", "products.edit", "products.cost", "orders.edit", "orders.view", "orders.approve",
+    "contracts.submit", "contracts.approve", "shipping", "payments", "reports.sales", "reports.build", "subordinates",
+    "service.dispatch", "field.feedback", "field.progress", "expenses", "recordings", "campaigns", "settings",
+    "settings.view", "accounts", "platform", "system",
+})  # fmt: skip
+"""The rights there were before the events of roles said which ones they knew of.  Never changes."""
+
 PUBLIC = "public"  # nobody needs to be signed in: signing in itself, registering, recovering a password
 SELF = "self"  # whoever is signed in, for what is their own
 PASSWORD = "password"  # the same, also with a default password that must be changed first (SEC-02)
@@ -86,4 +102,18 @@ def first_scope(role: str, right: str) -> DataScope:
 
 def first_rights(role: str) -> dict[str, DataScope]:
     """The rights of a role, and how far each reaches, as long as nobody has adjusted them."""
-    return {right: first_scope(role, right) for right, roles in RIGHTS.items() if role in roles}
+    held = {right: first_scope(role, right) for right, roles in RIGHTS.items() if role in roles}
+    if role == ADMINISTRATOR:
+        held |= {right: "ALL" for right, roles in RIGHTS.items() if roles != {"SYSTEM"}}
+    return held
+
+
+def rights_of(role: str, given: Mapping[str, DataScope], judged: Collection[str] | None) -> dict[str, DataScope]:
+    """The rights of a role that was adjusted: what it was given, and its part of what nobody has judged yet.
+
+    `judged` names the rights there were at the last adjustment; None stands for those of `JUDGED_FIRST`.
+    """
+    if role == ADMINISTRATOR:
+        return first_rights(role)
+    known = JUDGED_FIRST if judged is None else judged
+    return {**{right: scope for right, scope in first_rights(role).items() if right not in known}, **given}

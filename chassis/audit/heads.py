@@ -14,6 +14,7 @@ from chassis.audit.chain import Chain
 from chassis.auth import ALGORITHM, key_id, key_pair, public_keys, signing_key
 from chassis.config import Config, ConfigError
 
+RETIRED = "retired"  # the folder of public keys that verify old heads and no token
 AUDIENCE = "salestream-audit-heads"  # no token: an api takes other audiences only
 
 
@@ -30,9 +31,12 @@ def sign_heads(config: Config, chains: Mapping[str, Chain], at: datetime) -> str
 
 
 def read_heads(config: Config, text: str) -> dict[str, dict[int, bytes]]:
-    """The hashes by service and number in signed heads, one text a line.  Raises ConfigError for a bad signature."""
+    """The hashes by service and number in signed heads, one text a line.  Raises ConfigError for a bad signature.
+
+    Heads are kept for years: also those count that a key signed which is retired, and signs no token any more.
+    """
     _, public = key_pair(Path(config.token_key_dir))
-    keys = public_keys(public.parent)
+    keys = {**public_keys(public.parent / RETIRED), **public_keys(public.parent)}
     found: dict[str, dict[int, bytes]] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         try:

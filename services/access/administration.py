@@ -13,9 +13,10 @@ from chassis.domain import UniqueIndex
 from chassis.store import EventStore, open_store
 from chassis.writer import Request, Writer
 from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, ResetSecondFactor
+from contracts.permissions import ADMINISTRATOR
 from contracts.schemas import decode
 from services.access.application import SERVICE
-from services.access.domain.users import ADMINISTRATOR, login_index_id
+from services.access.domain.users import login_index_id
 
 
 def make_administrator(config: Config, login: str) -> str:

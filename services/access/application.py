@@ -24,6 +24,7 @@ from contracts.access import (
     GrantRight,
     IssueDefaultPassword,
     IssueUser,
+    NameResponsible,
     ProveIdentity,
     RefreshSession,
     RegisterUser,
@@ -43,9 +44,11 @@ from contracts.access import (
 )
 from contracts.declare import changes
 from contracts.errors import Refused
+from contracts.permissions import ADMINISTRATOR
 from services.access import preparation as prepare
 from services.access.domain.roles import Department, Machine, Role, role_id
 from services.access.domain.sessions import (
+    CODE_LIVES,
     SETTINGS,
     AccessSettings,
     Attempts,
@@ -54,13 +57,13 @@ from services.access.domain.sessions import (
     Session,
     attempts_id,
     ended,
+    is_before,
     needs_challenge,
     wrong,
     wrong_challenge,
     wrong_code,
 )
 from services.access.domain.users import (
-    ADMINISTRATOR,
     ADMINISTRATORS_ID,
     Administrators,
     User,
@@ -91,6 +94,18 @@ def _require_own(work: Work, user_id: UUID) -> User:
     if user_id != work.context.user.user_id:
         raise Refused("FORBIDDEN", "This is for one's own account only.", field="user_id")
     return _user(work, user_id)
+
+
+def _require_can_lead(work: Work, superior_id: UUID, user_id: UUID) -> None:
+    """Raises Refused for a superior who has left, and for one whom the user leads: nobody leads themselves."""
+    superior = _user(work, superior_id, "superior_id")
+    superior.require_there("superior_id")
+    above, seen = superior, set[UUID]()
+    while above.id != user_id and above.id not in seen and (next_id := above.state.superior_id):
+        seen.add(above.id)
+        above = _user(work, next_id, "superior_id")
+    if above.id == user_id:
+        raise Refused("VALIDATION", "superior_id: is led by this user, or is this user.", field="superior_id")
 
 
 def _require_role(work: Work, role: str) -> None:
@@ -129,7 +144,7 @@ def issue_user(command: IssueUser, work: Work) -> User:
     for role in command.roles:
         _require_role(work, role)
     if command.superior_id:
-        _user(work, command.superior_id, "superior_id")
+        _require_can_lead(work, command.superior_id, user.id)
     if command.department_id:
         work.get(Department, command.department_id, what="department", field="department_id")
     user.issue(command, work.prepared.hash, work.context)
@@ -160,8 +175,9 @@ def register_user(command: RegisterUser, work: Work) -> Aggregate:
 def edit_user(command: EditUser, work: Work) -> User:
     user = _user(work, command.user_id)
     given = changes(command, UserState)
-    if given.get("superior_id"):
-        _user(work, given["superior_id"], "superior_id")
+    superior = given.get("superior_id")
+    if superior and superior != user.state.superior_id:
+        _require_can_lead(work, superior, user.id)
     if given.get("department_id"):
         work.get(Department, given["department_id"], what="department", field="department_id")
     return _edit(user, command, work)
@@ -294,6 +310,9 @@ def sign_in(command: SignIn, work: Work) -> Aggregate:
     if not (facts.right and user and facts.user and user.password_hash == facts.user.password_hash):
         attempts.fail(user.id if user else None, "PASSWORD", now)
         return attempts
+    if not facts.has_phone:  # told to nobody but who has the password
+        text = "device_id: you have enrolled no such phone; sign in without it, then enrol it (POST /devices)."
+        raise Refused("UNAUTHENTICATED", text, field="device_id", state="NOT_YOURS")
     session = work.new(Session, command.session_id, what="session", field="session_id")
     if method := settings.proof_of(user):
         if method != "TOTP":
@@ -312,7 +331,7 @@ def prove_identity(command: ProveIdentity, work: Work) -> Session:
     user = _user(work, session.user.user_id)
     attempts = _attempts(work, user.id)
     attempts.require_open(now)
-    in_time = session.code_until is not None and now < session.code_until
+    in_time = is_before(now, session.code_until, CODE_LIVES)
     if session.status != "PROOF" or not in_time or user.state.epoch != session.epoch:
         raise ended()
     if _is_proved(session, user, facts, work):
@@ -339,7 +358,8 @@ def refresh_session(command: RefreshSession, work: Work) -> Session:
     if user.state.epoch != session.epoch:
         session.end("EXPIRED", user.person, work.context.now)
     else:
-        session.rotate(work.prepared.seen, work.prepared.tokens.mark, work.context.now)
+        facts: prepare.RefreshFacts = work.prepared
+        session.rotate(facts.seen, facts.is_ours, facts.tokens.mark, work.context.now)
     return session
 
 
@@ -373,7 +393,7 @@ def confirm_second_factor(command: ConfirmSecondFactor, work: Work) -> Aggregate
     if pending.method == "TOTP":
         right = facts.step > 0 and user.use_step(facts.step)
     else:
-        right = facts.mark == pending.code_mark and pending.code_until is not None and facts.now < pending.code_until
+        right = facts.mark == pending.code_mark and is_before(facts.now, pending.code_until, CODE_LIVES)
     if not right:
         attempts.fail(user.id, "PROOF", work.context.now)
         return attempts
@@ -408,7 +428,16 @@ def add_department(command: AddDepartment, work: Work) -> Department:
 
 def add_machine(command: AddMachine, work: Work) -> Machine:
     machine = work.new(Machine, command.machine_id, what="machine account", field="machine_id")
-    machine.add(command, work.prepared.mark, work.context)
+    if command.responsible_id:
+        _user(work, command.responsible_id, "responsible_id").require_there("responsible_id")
+    machine.add(command, command.responsible_id or work.context.owner.user_id, work.prepared.mark, work.context)
+    return machine
+
+
+def name_responsible(command: NameResponsible, work: Work) -> Machine:
+    machine = work.get(Machine, command.machine_id, what="machine account", field="machine_id")
+    _user(work, command.responsible_id, "responsible_id").require_there("responsible_id")
+    machine.name_responsible(command, work.context)
     return machine
 
 
@@ -458,6 +487,7 @@ SERVICE = Service(
         RenameDepartment: change(Department, Department.rename),
         AddMachine: add_machine,
         RenewMachineSecret: renew_machine_secret,
+        NameResponsible: name_responsible,
         DeleteMachine: change(Machine, Machine.delete, what="machine account"),
         GetMachineToken: get_machine_token,
         SetAccessSettings: upsert(AccessSettings, AccessSettings.change),

@@ -61,6 +61,7 @@ STEP_SECONDS = 30
 STEPS_OFF = 1  # how many time steps an authenticator's clock may be off
 CHALLENGE_CHARACTERS = "2346789"  # nothing that looks like something else
 CHALLENGE_LENGTH = 5
+CLOCKS_APART = 60  # seconds that two processes' clocks may differ
 GONE = ""  # what a secret is replaced by before the command goes on
 wrong_secret = partial(Refused, "UNAUTHENTICATED", "The machine account or its secret is wrong.", field="secret")
 needs_password = partial(
@@ -181,7 +182,7 @@ def answered(challenge: str | None, answer: str, around: Surroundings) -> Answer
         challenge_id, ends = UUID(id), int(until)
     except ValueError as error:
         raise wrong_challenge() from error
-    if around.now.timestamp() > ends:
+    if not ends - CODE_LIVES.total_seconds() - CLOCKS_APART <= around.now.timestamp() <= ends:
         raise Refused("VALIDATION", "challenge: it has expired, draw another one.", field="challenge")
     return Answered(challenge_id, same(_proof(challenge_id, ends, answer, around), proof))
 
@@ -198,7 +199,7 @@ class Tokens:
 
 
 def new_tokens(session_id: UUID, around: Surroundings) -> Tokens:
-    token = vault.new_token()
+    token = Vault.of(around.config).sign(vault.new_token(), "refresh-token", str(session_id))
     return Tokens(token, refresh_mark(session_id, token, around))
 
 
@@ -216,6 +217,7 @@ class SignInFacts:
     tokens: Tokens
     code: str = field(repr=False)
     code_mark: str
+    has_phone: bool
 
 
 def check_sign_in(command: SignIn, around: Surroundings) -> Prepared:
@@ -231,7 +233,9 @@ def check_sign_in(command: SignIn, around: Surroundings) -> Prepared:
     right = looked_at and around.slowly(vault.matches, command.password, user.password_hash if user else "")
     code = vault.new_code()
     mark = Vault.of(around.config).mark("proof", str(command.session_id), code)
-    facts = SignInFacts(user, said, right, new_tokens(command.session_id, around), code, mark)
+    owner = around.directory.owner_of_device(command.device_id)
+    has_phone = command.device_id is None or (user is not None and owner == user.id)
+    facts = SignInFacts(user, said, right, new_tokens(command.session_id, around), code, mark, has_phone)
     person = user.person if user else Person(name=command.name)
     return Prepared(replace(command, password=GONE, challenge=None, challenge_answer=""), facts, person)
 
@@ -305,18 +309,19 @@ def tell_proof(body: dict[str, Any], facts: ProofFacts, around: Surroundings) ->
 
 @dataclass(frozen=True)
 class RefreshFacts:
-    """The mark of the token that was shown, and the tokens it is exchanged for."""
+    """The mark of the token that was shown, whether it is one of ours, and the tokens it is exchanged for."""
 
     seen: str
+    is_ours: bool
     tokens: Tokens
 
 
 def check_refresh(command: RefreshSession, around: Surroundings) -> Prepared:
     session = around.records.load(Session, command.session_id)
     require_not_wiped(session.device_id if session else None, around)
-    facts = RefreshFacts(
-        refresh_mark(command.session_id, command.refresh_token, around), new_tokens(command.session_id, around)
-    )
+    id, token = command.session_id, command.refresh_token
+    is_ours = Vault.of(around.config).has_signed(token, "refresh-token", str(id))
+    facts = RefreshFacts(refresh_mark(id, token, around), is_ours, new_tokens(id, around))
     return Prepared(replace(command, refresh_token=GONE), facts, session.user if session else None)
 
 

@@ -1,6 +1,6 @@
 """The rules of SEC-01..20 and ACC-01, 02, 08..11, 51, 52, by way of the service's commands."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -18,6 +18,7 @@ from chassis.config import Config
 from chassis.directory import Directory
 from chassis.testing import InMemoryService
 from chassis.writer import Writer
+from contracts import permissions
 from contracts.access import (
     AddDepartment,
     AddMachine,
@@ -37,6 +38,8 @@ from contracts.access import (
     GrantRight,
     IssueDefaultPassword,
     IssueUser,
+    MachineChanged,
+    NameResponsible,
     ProveIdentity,
     RefreshSession,
     RegisterUser,
@@ -48,14 +51,17 @@ from contracts.access import (
     ResetSecondFactor,
     ReviewRights,
     RevokeRight,
+    RoleDefined,
+    RoleState,
     SetAccessSettings,
     SignIn,
     SignOut,
 )
 from contracts.declare import REGISTRY
-from contracts.devices import WipeRequested
+from contracts.devices import DeviceEnrolled, WipeRequested
 from contracts.errors import Refused
-from contracts.permissions import RIGHTS, first_rights
+from contracts.people import Person
+from contracts.permissions import RIGHTS, ROLES, DataScope, first_rights
 from services.access import preparation, vault
 from services.access.application import SERVICE
 from services.access.messages import Mailbox
@@ -648,8 +654,9 @@ def test_a_refresh_token_dies_with_the_password(office: Office) -> None:
 
 
 def test_SEC_29_the_tokens_of_a_wiped_phone_are_void_at_once(office: Office) -> None:
-    _, login = office.user()
+    id, login = office.user()
     phone = uuid4()
+    office.kit.directory.tell([enrolled(phone, id)])
     lost, kept = office.sign_in(login, NEW, device_id=phone), office.sign_in(login, NEW)
     office.kit.directory.tell([WipeRequested(device_id=phone)])
     assert office.is_void(office.principal(lost))
@@ -730,8 +737,9 @@ def test_SEC_18_whose_records_each_scope_reaches(office: Office) -> None:
     assert admit(by).reach("orders.edit").people == {boss, lead, seller}
     office.kit.do(GrantRight(role="SUP", right="orders.view", scope="ALL"), office.admin)
     assert admit(by).reach("orders.view").everybody
-    office.kit.do(EditUser(user_id=boss, superior_id=seller), office.admin)
-    assert admit(by).reach("orders.edit").people == {boss, lead, seller}, "a circle of superiors ends"
+    for led in (boss, lead, seller):
+        circle = EditUser(user_id=boss, superior_id=led)
+        office.kit.assert_refused("VALIDATION", circle, office.admin, field="superior_id")
 
 
 # -- machine accounts -------------------------------------------------------------------------------------------------
@@ -826,3 +834,174 @@ def test_what_another_process_stores_is_known_with_the_next_command(office: Offi
     by = office.principal(office.sign_in(login, NEW))
     writer.execute([office.kit.request(ReviewRights(user_id=id), office.admin)])
     neighbour.admit(by).require("orders.edit")
+
+
+# -- rights that come with a release, and those of administrators (SEC-16) ---------------------------------------------
+
+
+@pytest.fixture
+def later_release(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it: there is a right that was not there before, for salespeople and warehouses."""
+    return lambda: monkeypatch.setitem(permissions.RIGHTS, "coupons", frozenset({"SAL", "WHS", "ADM"}))
+
+
+def rights_of(office: Office, role: str) -> dict[str, DataScope]:
+    """What every reader of rights knows of a role: the directory as it is, one made from rows, and the service."""
+    directory = office.kit.directory
+    shown = next(dict(row.rights) for row in directory.roles() if row.role == role)
+    again = Directory()
+    again.tell(fact for fact in office.kit.facts() if REGISTRY.is_public_event(type(fact)))
+    assert next(dict(row.rights) for row in again.roles() if row.role == role) == shown
+    return shown
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "SYSTEM"])
+@pytest.mark.parametrize("adjusted", ["never", "granted", "revoked", "named", "before releases were told"])
+def test_SEC_16_a_new_right_reaches_each_role_by_its_default(
+    office: Office, later_release: Callable[[], None], role: str, adjusted: str
+) -> None:
+    if adjusted == "granted" and role != "ADM":
+        office.kit.do(GrantRight(role=role, right="platform", scope="OWN"), office.admin)
+    if adjusted == "revoked" and role != "ADM":
+        office.kit.do(RevokeRight(role=role, right="orders.view"), office.admin)
+    if adjusted == "named":
+        office.kit.do(DefineRole(role=role, title="Somebody"), office.admin)
+    if adjusted == "before releases were told":
+        state = RoleState(title="x", revision=1, grants=(Grant(right="products.view", scope="OWN"),))
+        office.kit.directory.tell([RoleDefined(role=role, state=state)])
+    before = next(dict(row.rights) for row in office.kit.directory.roles() if row.role == role)
+    later_release()
+    after = next(dict(row.rights) for row in office.kit.directory.roles() if row.role == role)
+    assert after.keys() - before.keys() == ({"coupons"} if role in ("SAL", "WHS", "ADM") else set())
+    assert before.items() <= after.items()
+
+
+def test_SEC_16_what_was_judged_is_kept(office: Office, later_release: Callable[[], None]) -> None:
+    """A new right that was taken away stays away, and one that was given stays."""
+    later_release()
+    office.kit.do(RevokeRight(role="SAL", right="coupons"), office.admin)
+    office.kit.do(GrantRight(role="MKT", right="coupons", scope="OWN"), office.admin)
+    assert "coupons" not in rights_of(office, "SAL")
+    assert rights_of(office, "MKT")["coupons"] == "OWN"
+    office.kit.do(GrantRight(role="SAL", right="coupons", scope="ALL"), office.admin)
+    assert rights_of(office, "SAL")["coupons"] == "ALL"
+
+
+def test_SEC_16_a_role_of_the_company_s_own_gets_no_new_right(
+    office: Office, later_release: Callable[[], None]
+) -> None:
+    office.kit.do(DefineRole(role="CLERK", title="Clerk"), office.admin)
+    later_release()
+    assert rights_of(office, "CLERK") == {}
+
+
+@pytest.mark.parametrize("right", sorted(set(RIGHTS) - {"system"}))
+def test_SEC_16_administrators_hold_every_right_and_lose_none(office: Office, right: str) -> None:
+    for command in (RevokeRight(role="ADM", right=right), GrantRight(role="ADM", right=right, scope="OWN")):
+        assert office.refusal(command, office.admin).state == "ALWAYS_HELD"
+    lost = RoleState(title="x", revision=99, grants=())
+    office.kit.directory.tell([RoleDefined(role="ADM", state=lost)])
+    assert rights_of_admin(office)[right] == "ALL", "what an older version took away is back"
+
+
+def rights_of_admin(office: Office) -> dict[str, DataScope]:
+    return next(dict(row.rights) for row in office.kit.directory.roles() if row.role == "ADM")
+
+
+# -- phones (SEC-29) --------------------------------------------------------------------------------------------------
+
+
+def test_SEC_29_a_sign_in_names_a_phone_of_one_s_own(office: Office) -> None:
+    (id, login), (other, _) = office.user("SAL"), office.user("SAL")
+    mine, theirs = uuid4(), uuid4()
+    for device, owner in ((mine, id), (theirs, other)):
+        office.kit.directory.tell([enrolled(device, owner)])
+    for device in (theirs, uuid4()):
+        refusal = office.refusal(SignIn(name=login, password=NEW, device_id=device))
+        assert (refusal.code, refusal.field, refusal.state) == ("UNAUTHENTICATED", "device_id", "NOT_YOURS")
+        wrong = office.refusal(SignIn(name=login, password="wrong", device_id=device))
+        assert wrong.field == "password", "who has no password is not told whose phone it is"
+    told = office.sign_in(login, NEW, device_id=mine)
+    assert office.principal(told).device_id == mine
+
+
+def enrolled(device_id: UUID, owner_id: UUID) -> DeviceEnrolled:
+    owner = Person(user_id=owner_id, name="x")
+    return DeviceEnrolled(
+        device_id=device_id, name="phone", owner=owner, memory_gb=8, free_storage_gb=64, network="WIFI"
+    )
+
+
+# -- what others know or get wrong -------------------------------------------------------------------------------------
+
+
+def test_who_knows_a_session_s_id_does_not_end_it(office: Office) -> None:
+    _, login = office.user("SAL")
+    told, other = office.sign_in(login, NEW), office.sign_in(login, NEW)
+    session = UUID(told["id"])
+    texts = ("x", "", told["refresh_token"] + "x", told["refresh_token"].partition(".")[0], other["refresh_token"])
+    for text in texts:
+        refusal = office.refusal(RefreshSession(session_id=session, refresh_token=text))
+        assert (refusal.code, refusal.field) == ("UNAUTHENTICATED", "refresh_token")
+    assert not office.is_void(office.principal(told))
+    office.kit.do(RefreshSession(session_id=session, refresh_token=told["refresh_token"]), NOBODY)
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_out(office: Office) -> None:
+    _, login = office.user("SAL")
+    for _ in range(5):
+        office.refusal(SignIn(name=login, password="wrong"))
+    assert office.refusal(SignIn(name=login, password=NEW)).state == "LOCKED"
+    office.kit.pass_time(days=-1)
+    assert office.sign_in(login, NEW)["status"] == "SIGNED_IN"
+
+
+def test_a_code_is_good_for_five_minutes_also_when_the_clock_is_set_back(office: Office) -> None:
+    _, login = office.user("SAL", email="li@example.com")
+    asked = RequestPasswordReset(name=login)
+    office.kit.do(asked, NOBODY)
+    office.kit.pass_time(hours=-1)
+    reset = ResetPassword(reset_id=asked.reset_id, code=office.code(), new_password="Another@2026")
+    assert office.refusal(reset).code == "UNAUTHENTICATED"
+    for _ in range(5):
+        again = RequestPasswordReset(name=login)
+        office.kit.do(again, NOBODY)
+    reset = ResetPassword(reset_id=again.reset_id, code=office.code(), new_password="Another@2026")
+    office.kit.do(reset, NOBODY)
+
+
+# -- programs ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_program_enters_belongs_to_the_person_who_answers_for_it(office: Office) -> None:
+    seller, login = office.user("SAL")
+    heir, heirs = office.user("SAL")
+    grants = (Grant(right="customers.edit", scope="OWN"),)
+    added = AddMachine(name="ERP", grants=grants, responsible_id=seller)
+    secret = office.kit.do(added, office.admin).body["secret"]
+    by = office.principal(office.kit.do(GetMachineToken(machine_id=added.machine_id, secret=secret), NOBODY).body)
+    admit = office.kit.directory.admit
+    context = admit(by).context(office.kit.now, office.kit.today, "customers.edit")
+    assert (context.owner.user_id, context.user.user_id) == (seller, added.machine_id)
+    assert context.reach.people == {seller, added.machine_id}, "it reaches what it enters"
+    assert admit(office.principal(office.sign_in(login, NEW))).reach("customers.view").people == {
+        seller,
+        added.machine_id,
+    }
+
+    office.kit.do(DeleteUser(user_id=seller, successor_id=heir), office.admin)
+    context = admit(by).context(office.kit.now, office.kit.today, "customers.edit")
+    assert context.owner.user_id == heir
+    assert added.machine_id in admit(office.principal(office.sign_in(heirs, NEW))).reach("customers.view").people
+
+    third, _ = office.user("SAL")
+    office.kit.do(NameResponsible(machine_id=added.machine_id, responsible_id=third), office.admin)
+    person = admit(by).responsible
+    assert person is not None and person.user_id == third, "and its token is good still"
+
+
+def test_without_a_name_who_issues_a_program_s_account_answers_for_it(office: Office) -> None:
+    added = AddMachine(name="ERP", grants=())
+    office.kit.do(added, office.admin)
+    changed = next(f for f in office.kit.facts() if isinstance(f, MachineChanged))
+    assert changed.responsible_id == office.admin.user_id

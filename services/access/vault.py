@@ -21,6 +21,7 @@ from chassis.config import Config
 from chassis.private_files import make_key, read_key
 
 KEY_BYTES = 32
+SIGNATURE_CHARACTERS = 32  # 128 bits
 CODE_DIGITS = 6
 RECOVERY_CODES = 10
 RECOVERY_ALPHABET = string.ascii_lowercase + string.digits
@@ -83,6 +84,15 @@ class Vault:
     def mark(self, purpose: str, *parts: str) -> str:
         """What is stored instead of a code or token."""
         return hmac.new(self._marks, "\x1f".join([purpose, *parts]).encode(), sha256).hexdigest()
+
+    def sign(self, text: str, purpose: str, *parts: str) -> str:
+        """A text that shows it is ours: whoever makes one up is told from who holds an old one."""
+        return f"{text}.{self.mark(purpose, *parts, text)[:SIGNATURE_CHARACTERS]}"
+
+    def has_signed(self, signed: str, purpose: str, *parts: str) -> bool:
+        """Whether `sign` made this text, for the same purpose and parts."""
+        text, _, _ = signed.rpartition(".")
+        return hmac.compare_digest(self.sign(text, purpose, *parts).encode(), signed.encode())
 
     def seal(self, secret: str) -> str:
         return self._seal.encrypt(secret.encode()).decode()

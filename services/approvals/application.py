@@ -1,11 +1,52 @@
-"""The approvals service: what it does on each command."""
+"""The approvals service: what it does on each command, and what it knows of orders."""
 
-from chassis.service import Service, change, upsert
+from chassis.service import Replica, Service, Work, upsert
 from contracts.approvals import Approve, CloseCase, OpenCase, Reject
-from services.approvals.domain import Case
+from contracts.orders import OrderCancelled, OrderSubmitted, OrderWithdrawn
+from services.approvals.domain import Case, OrderSeen
 
-approve = change(Case, Case.approve)
-reject = change(Case, Case.reject)
+# -- what it knows of orders: whether a round still waits, so that a decision sees what was answered before it
+
+
+def order_submitted(row: OrderSeen | None, fact: OrderSubmitted) -> OrderSeen:
+    return OrderSeen(round=fact.round)
+
+
+def order_withdrawn(row: OrderSeen | None, fact: OrderWithdrawn) -> OrderSeen:
+    return OrderSeen(round=fact.round, called_off="WITHDRAWN")
+
+
+def order_cancelled(row: OrderSeen | None, fact: OrderCancelled) -> OrderSeen:
+    return OrderSeen(round=fact.round, called_off="CANCELLED")
+
+
+ORDERS = Replica(
+    "orders",
+    OrderSeen,
+    feeds={OrderSubmitted: order_submitted, OrderWithdrawn: order_withdrawn, OrderCancelled: order_cancelled},
+)
+
+
+# -- commands
+
+
+def _case(command: Approve | Reject, work: Work) -> tuple[Case, OrderSeen | None]:
+    case = work.get(Case, command.case_id, what="case", field="case_id")
+    return case, work.lookup(ORDERS, case.order_id)
+
+
+def approve(command: Approve, work: Work) -> Case:
+    case, order = _case(command, work)
+    case.approve(command, order, work.context)
+    return case
+
+
+def reject(command: Reject, work: Work) -> Case:
+    case, order = _case(command, work)
+    case.reject(command, order, work.context)
+    return case
+
+
 open_case = upsert(Case, Case.open)
 close_case = upsert(Case, Case.close)
 
@@ -18,4 +59,5 @@ SERVICE = Service(
         OpenCase: open_case,
         CloseCase: close_case,
     },
+    replicas=[ORDERS],
 )

@@ -3,6 +3,9 @@
 A decision is checked in this order: may the caller decide any node of this case (FORBIDDEN), does the case still take
 decisions (INVALID_STATE), is the node meant the one that is due (ALREADY_DECIDED or INVALID_STATE), may this person
 decide it (FORBIDDEN).
+
+Whose turn it is follows from the submitter at the moment of the decision: who is above, and who has taken over from
+whom, is asked of the organisation and never kept.
 """
 
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from contracts.approvals import (
     CaseOpened,
     CaseRejected,
     CloseCase,
+    DecisionVoided,
     NodeApproved,
     OpenCase,
     Reject,
@@ -24,14 +28,23 @@ from contracts.approvals import (
 from contracts.errors import Refused, invalid_state
 from contracts.orders import ApprovalNode
 from contracts.people import SALESTREAM, Person
+from contracts.permissions import LEADS
 from contracts.types import Text
 
-CaseStatus = Literal["NEW", "OPEN", "APPROVED", "REJECTED", "CLOSED"]
+CaseStatus = Literal["NEW", "OPEN", "APPROVED", "REJECTED", "CLOSED", "VOID"]
 
 RIGHT_OF: dict[ApprovalNode, str] = {"SUPERVISOR": "subordinates", "FINANCE": "payments"}
 """What one must hold, besides `orders.approve`, to decide a node: whose work it is (APR-12)."""
 
 NO_ORDER = UUID(int=0)
+
+
+@dataclass(frozen=True)
+class OrderSeen:
+    """What approvals know of an order: its newest submission round, and how that was called off ("": it was not)."""
+
+    round: int
+    called_off: str = ""
 
 
 @internal_event("approvals.case-barred")
@@ -73,15 +86,19 @@ class Case(Aggregate):
             )
 
     def close(self, command: CloseCase, _: Context) -> None:
-        """The order was cancelled or withdrawn (APR-11).  A decided case stays as it is."""
+        """The order was cancelled or withdrawn (APR-11).  A decision that came too late for it is void."""
         if self.status == "OPEN":
             self.record(CaseClosed(case_id=self.id, order_id=command.order_id, reason=command.reason))
+        elif self.status in ("APPROVED", "REJECTED") and command.undecided:
+            self.record(
+                DecisionVoided(case_id=self.id, order_id=self.order_id, round=self.round, reason=command.reason)
+            )
         elif self.status == "NEW":
             self.record(CaseBarred(reason=command.reason))
 
-    def approve(self, command: Approve, context: Context) -> None:
+    def approve(self, command: Approve, order: OrderSeen | None, context: Context) -> None:
         """Approve the node that is due; after the last one the case is approved (APR-02, APR-08)."""
-        node = self._node_to_decide(command.node, context)
+        node = self._node_to_decide(command.node, order, context)
         position = len(self.decided_by) + 1
         following = self.route[position] if position < len(self.route) else None
         self.record(
@@ -95,11 +112,11 @@ class Case(Aggregate):
             )
         )
         if following is None:
-            self.record(CaseApproved(case_id=self.id, order_id=self.order_id, round=self.round))
+            self.record(CaseApproved(case_id=self.id, order_id=self.order_id, round=self.round, by=context.user))
 
-    def reject(self, command: Reject, context: Context) -> None:
+    def reject(self, command: Reject, order: OrderSeen | None, context: Context) -> None:
         """Turn the order down; the remaining nodes are closed (APR-09)."""
-        node = self._node_to_decide(command.node, context)
+        node = self._node_to_decide(command.node, order, context)
         self.record(
             CaseRejected(
                 case_id=self.id,
@@ -118,15 +135,20 @@ class Case(Aggregate):
         """The node that is to be decided now."""
         return self.route[len(self.decided_by)] if self.status == "OPEN" else None
 
-    @property
-    def owners(self) -> tuple[UUID | None, ...]:
-        """Whose work it is to decide; the inbox shows the same."""
-        return (self.superior_id,)
+    def leader(self, context: Context) -> UUID | None:
+        """Who decides the node SUPERVISOR now; None: whoever leads everybody."""
+        if self.submitter.user_id is None:
+            return self.superior_id
+        return context.organisation.leader_of(self.submitter.user_id, *LEADS, otherwise=self.superior_id)
+
+    def is_reached(self, context: Context) -> bool:
+        """A case belongs to whose work it is to decide; the inbox shows the same."""
+        return context.reach.covers(self.leader(context))
 
     def reply(self) -> dict[str, Any]:
         return {"status": self.status, "due": self.due}
 
-    def _node_to_decide(self, named: ApprovalNode | None, context: Context) -> ApprovalNode:
+    def _node_to_decide(self, named: ApprovalNode | None, order: OrderSeen | None, context: Context) -> ApprovalNode:
         """The due node, if the caller means it and may decide it.  Raises Refused."""
         own = [node for node in self.route if self._may_decide(node, context)]
         if self.route and not own:
@@ -134,6 +156,7 @@ class Case(Aggregate):
         if named is not None and self.route and named not in self.route:
             raise Refused("VALIDATION", f"This case has no node {named}.", field="node")
         due = self._require_due([named] if named else own)
+        self._require_waiting(order)
         if due not in own:
             raise Refused("FORBIDDEN", f"The node {due} is not yours to decide.", field="node")
         self._require_right_person(context)
@@ -151,17 +174,28 @@ class Case(Aggregate):
             raise invalid_state(f"It is too early: the node {due} has to decide first.", due)
         return due
 
+    def _require_waiting(self, order: OrderSeen | None) -> None:
+        """The order may have been called off, and the case not yet have heard of it (APR-11).  Raises Refused."""
+        if order is None or order.round < self.round or (order.round == self.round and not order.called_off):
+            return
+        how = order.called_off if order.round == self.round else "WITHDRAWN"
+        raise invalid_state(f"The order was {how.lower()}: its case takes no more decisions.", how)
+
     def _may_decide(self, node: ApprovalNode, context: Context) -> bool:
-        """Whether a node is the caller's: the submitter's superior, or who leads everybody; finance (APR-12)."""
+        """Whether a node is the caller's: who leads the submitter now, or leads everybody; finance (APR-12)."""
         reach = context.reach_of(RIGHT_OF[node])
         if node == "SUPERVISOR":
-            return reach.everybody or (reach != NOBODYS and self.superior_id == context.user.user_id is not None)
+            return reach.everybody or (reach != NOBODYS and self.leader(context) == context.user.user_id is not None)
         return reach.covers(self.submitter.user_id)
 
     def _require_right_person(self, context: Context) -> None:
-        """Not the submitter, and another person at each node (APR-12).  Raises Refused FORBIDDEN."""
-        if self.submitter.user_id == context.user.user_id:
-            raise Refused("FORBIDDEN", "Nobody decides on an order they submitted.", field="case_id")
+        """Not the submitter nor who has taken over, and another person at each node (APR-12).
+
+        Raises Refused FORBIDDEN.
+        """
+        submitter, caller = self.submitter.user_id, context.user.user_id
+        if submitter is not None and caller in (submitter, context.organisation.standing_in(submitter)):
+            raise Refused("FORBIDDEN", "Nobody decides on an order they submitted or took over.", field="case_id")
         if any(person.user_id == context.user.user_id for person in self.decided_by):
             raise Refused("FORBIDDEN", "You decided on this order already: another person has to.", field="case_id")
 
@@ -183,6 +217,10 @@ class Case(Aggregate):
     @applies(CaseRejected)
     def _rejected(self, fact: CaseRejected) -> None:
         self.status, self.decided_by = "REJECTED", (*self.decided_by, fact.by)
+
+    @applies(DecisionVoided)
+    def _voided(self, _: DecisionVoided) -> None:
+        self.status = "VOID"
 
     @applies(CaseClosed, CaseBarred)
     def _closed(self, _: CaseClosed | CaseBarred) -> None:

@@ -137,7 +137,7 @@ def test_acc_38_apr_08_supervisor_then_finance(kit: InMemoryService) -> None:
             case_id=CASE, order_id=ORDER, node="SUPERVISOR", by=person(SUPERVISOR), next="FINANCE", comment="fine"
         ),
         NodeApproved(case_id=CASE, order_id=ORDER, node="FINANCE", by=person(FINANCE), next=None),
-        CaseApproved(case_id=CASE, order_id=ORDER, round=1),
+        CaseApproved(case_id=CASE, order_id=ORDER, round=1, by=person(FINANCE)),
     ]
 
 

@@ -80,10 +80,13 @@ class Customer(Aggregate):
     membership: Membership = NO_MEMBER
 
     def create(self, command: CreateCustomer, context: Context, settings: CustomerSettings) -> None:
-        """Save the customer; whoever does owns it (CUS-01).  Raises Refused VALIDATION for a missing field."""
+        """Save the customer; whoever does, or answers for the program that does, owns it (CUS-01).
+
+        Raises Refused VALIDATION for a missing field.
+        """
         data = CustomerData(**changes(command, CustomerData))
         settings.check({name: getattr(data, name) for name in FIELDS})
-        self.record(CustomerCreated(customer_id=self.id, data=data, owner=context.user, by=context.user))
+        self.record(CustomerCreated(customer_id=self.id, data=data, owner=context.owner, by=context.user))
 
     def edit(self, command: EditCustomer, context: Context, settings: CustomerSettings) -> None:
         """Change what the command names (CUS-03); nothing happens when that is how it is already.

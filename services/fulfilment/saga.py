@@ -28,6 +28,7 @@ from contracts.orders import (
     RejectOrder,
     ShipOrder,
 )
+from contracts.people import SALESTREAM
 from contracts.shipping import (
     CancelShipment,
     DispatchShipment,
@@ -66,6 +67,8 @@ def close_case(order: OrderSubmitted, stopped: Any) -> CloseCase:
         case_id=case_id_of(order.order_id, order.round),
         order_id=order.order_id,
         reason="WITHDRAWN" if isinstance(stopped, OrderWithdrawn) else "CANCELLED",
+        undecided=isinstance(stopped, OrderWithdrawn)
+        or (isinstance(stopped, OrderCancelled) and stopped.was == "PENDING_APPROVAL"),
     )
 
 
@@ -73,8 +76,10 @@ def reject_order(order: OrderSubmitted, rejected: CaseRejected) -> RejectOrder:
     return RejectOrder(order_id=order.order_id, round=order.round, reason=rejected.reason, rejected_by=rejected.by)
 
 
-def approve_order(order: OrderSubmitted, _turn: Turn) -> ApproveOrder:
-    return ApproveOrder(order_id=order.order_id, round=order.round)
+def approve_order(order: OrderSubmitted, turn: Turn) -> ApproveOrder:
+    approved = turn.kept(CaseApproved)
+    by = approved.by if approved else SALESTREAM  # a case that was approved under the version before
+    return ApproveOrder(order_id=order.order_id, round=order.round, approved_by=by)
 
 
 def deduct_stock(order: OrderSubmitted, turn: Turn) -> DeductStock:
@@ -125,6 +130,7 @@ def ship_order(order: OrderSubmitted, turn: Turn) -> ShipOrder:
         round=order.round,
         carrier=handed_over.carrier if handed_over else "",
         tracking_number=handed_over.tracking_number if handed_over else "",
+        handed_over_by=handed_over.by if handed_over else SALESTREAM,
     )
 
 
@@ -144,7 +150,7 @@ def dispatch_shipment(order: OrderSubmitted, turn: Turn) -> DispatchShipment:
 def complete_delivery(order: OrderSubmitted, turn: Turn) -> CompleteDelivery:
     delivered = turn.kept(ShipmentDelivered)
     assert delivered is not None, "the delivery step keeps the fact that ended it"
-    return CompleteDelivery(order_id=order.order_id, delivered_on=delivered.delivered_on)
+    return CompleteDelivery(order_id=order.order_id, delivered_on=delivered.delivered_on, delivered_by=delivered.by)
 
 
 def report(process: Process, order: OrderSubmitted, changes: Sequence[tuple[str, str, str]]) -> FulfilmentAdvanced:
@@ -185,6 +191,7 @@ SAGA: Saga[OrderSubmitted] = Saga(
             failed={CaseRejected: reject_order},
             undo=close_case,
             people=True,
+            keep=True,
         ),
         Step("approve order", when=needs_approval, send=approve_order, done=OrderApproved),
         Step(

@@ -214,7 +214,7 @@ def test_ord_08_a_withdrawn_order_closes_its_case_and_can_be_submitted_again() -
         SagaScenario(SAGA)
         .on(LARGE)
         .on(WITHDRAWN)
-        .expects(CloseCase(case_id=CASE, order_id=ORDER, reason="WITHDRAWN"))
+        .expects(CloseCase(case_id=CASE, order_id=ORDER, reason="WITHDRAWN", undecided=True))
         .on(again)
         .expects(replace(OPEN, case_id=case_id_of(ORDER, 2), round=2))
         .on(APPROVED)
@@ -266,3 +266,33 @@ def test_any_order_of_facts_replays_to_the_same_state(facts: list[Any]) -> None:
         returned += kinds.count(ReturnStock)
     assert deducted <= 1
     assert returned <= deducted
+
+
+# -- who did it (ORD-09), and what came too late (APR-11)
+
+
+def test_ord_09_each_step_of_people_tells_the_order_who_did_it() -> None:
+    finance, keeper, courier = (Person(user_id=uuid5(ORDER, name), name=name) for name in ("chen", "wang", "zhou"))
+    order = replace(LARGE, shipping="WAREHOUSE")
+    saga = SagaScenario(SAGA).on(order).on(replace(APPROVED, by=finance))
+    saga.expects(ApproveOrder(order_id=ORDER, round=1, approved_by=finance))
+    saga.restarted().on(OrderApproved(order_id=ORDER, round=1)).on(DEDUCTED)
+    saga.on(replace(HANDED_OVER, by=keeper))
+    assert [command.handed_over_by for command in saga.sent] == [keeper]
+    saga.on(SHIPPED).on(DISPATCHED).on(replace(DELIVERED, by=courier))
+    assert [command.delivered_by for command in saga.sent] == [courier]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "undecided"),
+    [
+        (WITHDRAWN, True),
+        (replace(CANCELLED, was="PENDING_APPROVAL"), True),
+        (replace(CANCELLED, was="APPROVED"), False),
+        (replace(CANCELLED, was="ON_HOLD"), False),
+    ],
+    ids=lambda value: getattr(value, "was", "") or type(value).__name__,
+)
+def test_apr_11_the_case_is_told_whether_the_order_still_waited(stopped: Any, undecided: bool) -> None:
+    saga = SagaScenario(SAGA).on(LARGE).on(stopped)
+    assert [command.undecided for command in saga.sent if isinstance(command, CloseCase)] == [undecided]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from chassis.service import Replica, Service, Work, change, upsert
+from contracts.approvals import CaseApproved, CaseRejected
 from contracts.company import CompanyDataSet
 from contracts.customers import CustomerCreated, CustomerEdited, MembershipSet
 from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited
@@ -22,7 +23,17 @@ from contracts.orders import (
     SubmitOrder,
     WithdrawOrder,
 )
-from services.orders.domain import SALES_PROCESS, Customer, Known, Order, Product, SalesProcess
+from contracts.shipping import ShipmentCancelled, ShipmentHandedOver
+from services.orders.domain import (
+    SALES_PROCESS,
+    CaseSeen,
+    Customer,
+    Known,
+    Order,
+    Product,
+    SalesProcess,
+    ShipmentSeen,
+)
 
 # -- what it knows of others
 
@@ -78,6 +89,39 @@ def company_set(_: CompanySnapshot | None, fact: CompanyDataSet) -> CompanySnaps
 COMPANY = Replica("company", CompanySnapshot, feeds={CompanyDataSet: company_set})
 
 
+# What was decided on an order elsewhere, before the saga brings the word: so whoever was answered there, and says so
+# with a consistency token, is not told otherwise here.
+
+
+def case_approved(_: CaseSeen | None, fact: CaseApproved) -> CaseSeen:
+    return CaseSeen(round=fact.round, decided="APPROVED")
+
+
+def case_rejected(_: CaseSeen | None, fact: CaseRejected) -> CaseSeen:
+    return CaseSeen(round=fact.round, decided="REJECTED")
+
+
+CASES = Replica(
+    "cases",
+    CaseSeen,
+    feeds={CaseApproved: case_approved, CaseRejected: case_rejected},
+    key=lambda fact: str(fact.order_id),
+)
+
+
+def handed_over(_: ShipmentSeen | None, fact: ShipmentHandedOver) -> ShipmentSeen:
+    return ShipmentSeen(round=fact.round)
+
+
+def shipment_cancelled(_: ShipmentSeen | None, fact: ShipmentCancelled) -> None:
+    return None
+
+
+SHIPMENTS = Replica(
+    "shipments", ShipmentSeen, feeds={ShipmentHandedOver: handed_over, ShipmentCancelled: shipment_cancelled}
+)
+
+
 def known(work: Work) -> Known:
     company = work.lookup(COMPANY, "company")
     return Known(lambda id: work.lookup(CUSTOMERS, id), lambda id: work.lookup(PRODUCTS, id), company)
@@ -105,10 +149,20 @@ def submit_order(command: SubmitOrder, work: Work) -> Order:
     return order
 
 
+def withdraw_order(command: WithdrawOrder, work: Work) -> Order:
+    order = work.get(Order, command.order_id, what="order", field="order_id")
+    order.withdraw(command, work.lookup(CASES, command.order_id), work.context)
+    return order
+
+
+def cancel_order(command: CancelOrder, work: Work) -> Order:
+    order = work.get(Order, command.order_id, what="order", field="order_id")
+    order.cancel(command, work.lookup(SHIPMENTS, command.order_id), work.context)
+    return order
+
+
 # -- commands that one aggregate decides by itself
 
-withdraw_order = change(Order, Order.withdraw)
-cancel_order = change(Order, Order.cancel)
 retry_order = change(Order, Order.retry)
 record_payment = change(Order, Order.pay)
 approve_order = change(Order, Order.approve)
@@ -136,5 +190,5 @@ SERVICE = Service(
         ShipOrder: ship_order,
         CompleteDelivery: complete_delivery,
     },
-    replicas=[CUSTOMERS, PRODUCTS, COMPANY],
+    replicas=[CUSTOMERS, PRODUCTS, COMPANY, CASES, SHIPMENTS],
 )

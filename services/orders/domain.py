@@ -136,6 +136,21 @@ class Product:
 
 
 @dataclass(frozen=True)
+class CaseSeen:
+    """What an order must know of its approvals: which round was decided, and how."""
+
+    round: int
+    decided: OrderStatus
+
+
+@dataclass(frozen=True)
+class ShipmentSeen:
+    """What an order must know of its shipment: of which round the goods are with logistics."""
+
+    round: int
+
+
+@dataclass(frozen=True)
 class Known:
     """The customers and products that orders know of."""
 
@@ -419,7 +434,7 @@ class Order(Aggregate):
                 lines=lines,
                 total=total,
                 order_date=command.order_date or context.today,
-                owner=context.user,
+                owner=context.owner,
                 owner_superior_id=context.superior_id,
                 channel=command.channel,
                 note=command.note,
@@ -520,16 +535,20 @@ class Order(Aggregate):
         fixed = currency or (self.total.currency if typed else None)
         return priced(requests, customer, fixed, known, context.currency)
 
-    def withdraw(self, command: WithdrawOrder, context: Context) -> None:
-        """Take it back to draft; only its submitter may (ORD-08)."""
-        if self.submitter is not None and not self._submitted_by(context):
+    def withdraw(self, command: WithdrawOrder, case: CaseSeen | None, context: Context) -> None:
+        """Take it back to draft; only its submitter may, or who acts in that person's place (ORD-08, SEC-14)."""
+        if self.submitter is not None and not acts_for(self.submitter, context):
             raise Refused("FORBIDDEN", "Only its submitter may withdraw an order.", field="order_id")
         self._require_status(command)
+        if case is not None and case.round == self.round:
+            raise invalid_state(f"The order was {case.decided.lower()} a moment ago; look at it again.", case.decided)
         self.record(OrderWithdrawn(order_id=self.id, round=self.round, sale=self.sale, by=context.user))
 
-    def cancel(self, command: CancelOrder, context: Context) -> None:
+    def cancel(self, command: CancelOrder, shipment: ShipmentSeen | None, context: Context) -> None:
         """Call it off before it ships (ORD-15)."""
         self._require_status(command)
+        if shipment is not None and shipment.round == self.round:
+            raise invalid_state("The goods were handed over to logistics; the order ships.", "HANDED_OVER")
         self.record(
             OrderCancelled(
                 order_id=self.id,
@@ -545,7 +564,7 @@ class Order(Aggregate):
 
     def approve(self, command: ApproveOrder, _: Context) -> None:
         if self._awaits(command, command.round):
-            self.record(OrderApproved(order_id=self.id, round=self.round))
+            self.record(OrderApproved(order_id=self.id, round=self.round, by=command.approved_by))
 
     def reject(self, command: RejectOrder, _: Context) -> None:
         if self._awaits(command, command.round):
@@ -596,14 +615,16 @@ class Order(Aggregate):
                     sale=self.sale,
                     carrier=command.carrier,
                     tracking_number=command.tracking_number,
+                    by=command.handed_over_by,
                 )
             )
 
     def complete_delivery(self, command: CompleteDelivery, _: Context) -> None:
         """The goods arrived; with full payment the order is complete (FUL-07)."""
         if self._awaits(command, self.round) and not self.delivered:
-            self.record(OrderDelivered(order_id=self.id, delivered_on=command.delivered_on))
-            self._complete_if_done()
+            by = command.delivered_by
+            self.record(OrderDelivered(order_id=self.id, delivered_on=command.delivered_on, by=by))
+            self._complete_if_done(by)
 
     def pay(self, command: RecordPayment, context: Context) -> None:
         """Money came in, in part or in full, never more than the total (ORD-10), on a day since the order was given."""
@@ -633,11 +654,11 @@ class Order(Aggregate):
                 by=context.user,
             )
         )
-        self._complete_if_done()
+        self._complete_if_done(context.user)
 
-    def _complete_if_done(self) -> None:
+    def _complete_if_done(self, by: Person) -> None:
         if self.status == "SHIPPED" and self.delivered and self.paid == self.total.amount:
-            self.record(OrderCompleted(order_id=self.id))
+            self.record(OrderCompleted(order_id=self.id, by=by))
 
     # -- what the rules share
 
@@ -654,9 +675,6 @@ class Order(Aggregate):
 
     def reply(self) -> dict[str, Any]:
         return {"status": self.status, "number": self.number, "total": told(self.total)}
-
-    def _submitted_by(self, context: Context) -> bool:
-        return self.submitter is not None and is_same(self.submitter, context)
 
     @property
     def owners(self) -> tuple[UUID | None, ...]:
@@ -721,6 +739,12 @@ class Order(Aggregate):
         self.paid = fact.paid.amount
 
 
-def is_same(person: Person, context: Context) -> bool:
-    """Whether the caller is this person; Salestream itself, which has no id, is nobody."""
-    return person.user_id is not None and person.user_id == context.user.user_id
+def acts_for(person: Person, context: Context) -> bool:
+    """Whether the caller does what waits for this person: the person, who took over, or the next above who may.
+
+    Where that is nobody, whoever may act for everybody.  Salestream itself, which has no id, is nobody.
+    """
+    if person.user_id is None:
+        return False
+    acting = context.organisation.acting_for(person.user_id, "orders.edit")
+    return context.reach.everybody if acting is None else acting == context.user.user_id

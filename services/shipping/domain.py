@@ -102,8 +102,10 @@ class Shipment(Aggregate):
             )
 
     def hand_over(self, command: HandOver, order: OrderSeen | None, context: Context) -> None:
-        """The warehouse gives the goods to logistics (FUL-05, FUL-06)."""
+        """The warehouse gives the goods to logistics (FUL-05, FUL-06); not those of an order that was called off."""
         self._require("PREPARED", order)
+        if order is not None and order.status == "CANCELLED":
+            raise not_ready(order)
         self.record(
             ShipmentHandedOver(
                 order_id=self.id,

@@ -55,9 +55,9 @@ class Team:
         caller = office.user(role, name=scope, department_id=here)
         owners: dict[Relation, Caller] = {
             "own": caller,
-            "led": office.user("SAL", name="led", superior_id=caller.user_id, department_id=there),
-            "beside": office.user("SAL", name="beside", department_id=here),
-            "stranger": office.user("SAL", name="stranger", department_id=there),
+            "led": office.user("SUP", name="led", superior_id=caller.user_id, department_id=there),
+            "beside": office.user("SUP", name="beside", department_id=here),
+            "stranger": office.user("SUP", name="stranger", department_id=there),
         }
         return cls(office, scope, caller, owners, product_id)
 
@@ -91,6 +91,7 @@ class Team:
         self, superior: Caller, submitter: Caller | None = None, route: tuple[ApprovalNode, ...] = ("SUPERVISOR",)
     ) -> str:
         """An approval case that waits for this superior."""
+        seller = submitter or self.office.user("SAL", name="seller", superior_id=superior.user_id)
         order_id = UUID(new_id())
         case_id = case_id_of(order_id, 1)
         opening = OpenCase(
@@ -101,7 +102,7 @@ class Team:
             customer_name=f"Acme of {superior.name}",
             total=Money(amount=Decimal("6000.00"), currency="CNY"),
             route=route,
-            submitter=Person(user_id=UUID(submitter.user_id if submitter else new_id()), name="seller"),
+            submitter=Person(user_id=UUID(seller.user_id), name="seller"),
             superior_id=UUID(superior.user_id),
         )
         self.office.system(opening)

@@ -37,7 +37,8 @@ ROUTES = {
     OWN: """
         PATCH /users/{user_id}/personal-data; POST /users/{user_id}/second-factor;
         POST /users/{user_id}/second-factor/confirmation; POST /users/{user_id}/second-factor/removal;
-        POST /devices; POST /devices/{device_id}/activation; GET /company; GET /company/{settings_id}
+        POST /devices; POST /devices/{device_id}/activation; GET /devices; GET /devices/{device_id};
+        GET /company; GET /company/{settings_id}
     """,
     COLLEAGUES: "GET /colleagues; GET /colleagues/{user_id}; GET /departments; GET /departments/{department_id}",
     "Accounts, roles, remote wipe, audit log, backup": """
@@ -46,10 +47,11 @@ ROUTES = {
         DELETE /users/{user_id}/sessions; POST /users/{user_id}/default-password; DELETE /users/{user_id}/second-factor;
         PUT /roles/{role}; PUT /roles/{role}/rights/{right}; DELETE /roles/{role}/rights/{right};
         POST /departments; PATCH /departments/{department_id};
-        POST /machines; POST /machines/{machine_id}/secret; DELETE /machines/{machine_id};
+        POST /machines; POST /machines/{machine_id}/secret; PUT /machines/{machine_id}/responsible;
+        DELETE /machines/{machine_id};
         PUT /devices/{device_id}/wipe-switch; POST /devices/{device_id}/wipe;
         POST /devices/{device_id}/wipe/confirmation;
-        GET /devices; GET /devices/{device_id}; GET /users; GET /users/{user_id}; GET /reports/security;
+        GET /users; GET /users/{user_id}; GET /reports/security;
         GET /audit; GET /audit/{entry_id}
     """,
     "System settings, flows, forms, rules, sync": """

@@ -11,7 +11,10 @@ Outcome = Literal["invoked", "ok", "fail", "unknown"]
 
 @dataclass
 class Operation:
-    """A command somebody wanted done.  `answers`: every answer that came, one for each repetition that got one."""
+    """A command somebody wanted done.  `answers`: every answer that came, one for each repetition that got one.
+
+    `is_due`: it is this person's turn.  `is_late`: it came, with its token, after an answer that forbids it.
+    """
 
     command_id: str
     command: Any
@@ -20,6 +23,8 @@ class Operation:
     outcome: Outcome = "invoked"
     answers: list[Answer] = field(default_factory=list)
     refusal: Refused | None = None
+    is_due: bool = False
+    is_late: bool = False
 
     def __str__(self) -> str:
         told = f" {self.refusal.code}" if self.refusal else ""

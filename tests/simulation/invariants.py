@@ -300,6 +300,21 @@ def i10_the_audit_log_tells_of_everything(evidence: Evidence) -> None:
         )
 
 
+def i11_everything_that_waits_has_somebody(evidence: Evidence) -> None:
+    """I11: whoever is in the place of who has left, or was moved, decides what waits."""
+    for operation in evidence.history.operations:
+        refusal = operation.refusal if operation.is_due and operation.outcome == "fail" else None
+        require(refusal is None or refusal.code != "FORBIDDEN", "I11", f"{operation}: {refusal}, though it was due")
+
+
+def i12_what_was_answered_decides(evidence: Evidence) -> None:
+    """I12: a command that comes with the token of an answer that forbids it is not carried out."""
+    for operation in evidence.history.operations:
+        require(
+            not (operation.is_late and operation.outcome == "ok"), "I12", f"{operation} after its order was called off"
+        )
+
+
 def _same(view: View, live: Mapping[Any, Any], again: Mapping[Any, Any], invariant: str, how: str) -> None:
     for id in {**live, **again}:
         one, other = live.get(id), again.get(id)
@@ -334,6 +349,8 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i8_rebuild_gives_the_same,
     i9_all_progress_tells_the_truth,
     i10_the_audit_log_tells_of_everything,
+    i11_everything_that_waits_has_somebody,
+    i12_what_was_answered_decides,
 )
 
 

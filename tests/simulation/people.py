@@ -1,19 +1,24 @@
 """The people of the order journey: they sell, approve, pack, pay, call off, restock and change the rules, at random.
 
-They see what views show them, so they are often too late; they repeat a command with the same Idempotency-Key when no
+They leave, are moved to another superior, and are replaced.  They see what views show them, so they are often too late;
+they repeat a command with the same Idempotency-Key when no
 answer comes; and now and then they do the same thing twice at the same time.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import Any
 from uuid import UUID
 
 from chassis.auth import Principal
+from chassis.consistency import Token
+from chassis.directory import Directory
 from chassis.projector import STATES
 from chassis.writer import Answer, Request
-from contracts.approvals import Approve, Reject
+from contracts.access import UserDeleted, UserEdited, UserState
+from contracts.approvals import Approve, Reject, case_id_of
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
 from contracts.errors import Refused
@@ -41,6 +46,8 @@ from .history import History, Operation
 
 UNCERTAIN = frozenset({"UNAVAILABLE", "OVERLOADED"})
 TRIES = 12
+FORBIDDEN_BY_OTHERS = frozenset({Approve, Reject, CancelOrder, WithdrawOrder, HandOver})
+"""What another service's answer can forbid: about half of these come with a consistency token."""
 
 
 def person(random: Random, name: str, *roles: str, superior: Principal | None = None) -> Principal:
@@ -66,45 +73,92 @@ class People:
         self.customers: list[UUID] = []
         self.orders: list[UUID] = []
         self.admins = [person(self.random, name, "ADM", "SUP", "FIN") for name in ("admin", "deputy", "auditor")]
-        self.boss = person(self.random, "sato", "SUP", "MGT")
+        self.bosses = [person(self.random, name, "SUP", "MGT") for name in ("sato", "ito", "mori")]
         self.finance = person(self.random, "chen", "FIN")
         self.keeper = person(self.random, "wang", "WHS")
-        self.sellers = [person(self.random, name, "SAL", superior=self.boss) for name in ("li", "zhao")]
+        self.sellers = [person(self.random, name, "SAL", superior=self.bosses[0]) for name in ("li", "zhao")]
+        self.directory = Directory()
+        staff = [*self.admins, *self.bosses, self.finance, self.keeper, *self.sellers]
+        self.known = {by.user_id: by for by in staff if by.user_id}
+        for by in staff:
+            self.directory.introduce(by)
+        self.above = {by.user_id: self.bosses[0].user_id for by in self.sellers}  # who leads whom
+        self.successors: dict[UUID | None, UUID | None] = {}  # who has left, and who took over
+        self.called_off: set[UUID] = set()  # cases whose order's cancel or withdrawal was answered
+        self.seen = Token({})
+        self._news = 1
 
     # -- one command
 
     def do(
-        self, command: Any, by: Principal, *, version: int | None = None, keyed: bool | None = None
+        self,
+        command: Any,
+        by: Principal,
+        *,
+        version: int | None = None,
+        keyed: bool | None = None,
+        is_due: bool = False,
     ) -> Answer | None:
-        """Have a command carried out; None when it was refused or nobody knows."""
+        """Have a command carried out; None when it was refused or nobody knows.
+
+        For who has left the heir does it.
+        """
+        by = self.known[self.in_place_of(by.user_id)]
         service = REGISTRY.command_of(type(command)).service
         keyed = self.random.random() < 0.8 if keyed is None else keyed
         operation = self.history.invoke(command, service, keyed=keyed)
+        operation.is_due = is_due
+        token = self.seen if type(command) in FORBIDDEN_BY_OTHERS and self.random.random() < 0.5 else None
+        operation.is_late = token is not None and getattr(command, "case_id", None) in self.called_off
         self.scheduler.note(f"invoke {operation}")
         if keyed and self.random.random() < self.impatience:  # an impatient client: the same command on two connections
-            self._in_background("twin", lambda: self._insist(operation, by, version))
-        self._insist(operation, by, version)
+            self._in_background("twin", lambda: self._insist(operation, by, version, token))
+        self._insist(operation, by, version, token)
+        self._remember(command, operation)
         return operation.answers[0] if operation.answers else None
 
-    def _insist(self, operation: Operation, by: Principal, version: int | None) -> None:
+    def _remember(self, command: Any, operation: Operation) -> None:
+        """Keep what was answered: the next one sends it along, and may be too late because of it."""
+        if not operation.answers:
+            return
+        answer = operation.answers[0]
+        self.seen = Token.of(answer, CONFIG.topic_partitions).with_also(self.seen)
+        if isinstance(command, CancelOrder | WithdrawOrder) and answer.last:
+            at = answer.last[-1]
+            fact = list(self.cluster.store("orders").facts(at.aggregate_id))[at.version - 1]
+            case = case_id_of(command.order_id, fact.round)
+            self.called_off.add(case)
+            if self.random.random() < 0.3:
+                late: Any = self.random.choice((Approve(case_id=case), Reject(case_id=case, reason="too dear")))
+                leader = self.known[self.in_place_of(self.bosses[0].user_id)]
+                self._in_background("late approver", lambda: self._do_late(late, leader))
+
+    def _do_late(self, command: Any, by: Principal) -> None:
+        self.do(command, by)
+
+    def _insist(self, operation: Operation, by: Principal, version: int | None, token: Token | None) -> None:
         for _ in range(TRIES if operation.keyed else 1):
-            if self._attempt(operation, by, version):
-                break
+            if by.user_id in self.successors or self._attempt(operation, by, version, token):
+                break  # who has left asks no more
             self.scheduler.wait(self.random.random() * 3)
         if operation.outcome == "invoked":
             operation.outcome = "unknown"
         self.scheduler.note(f"{operation}")
 
-    def _attempt(self, operation: Operation, by: Principal, version: int | None) -> bool:
+    def _attempt(self, operation: Operation, by: Principal, version: int | None, token: Token | None) -> bool:
         """Send it once; whether there is a clear answer."""
         writers = [w for w in self.cluster.writers[operation.service].values() if w.process.alive]
         if not writers:
             return False
         writer = self.random.choice(writers)
+        if token is not None:
+            wanted = token.about(writer.service.replica_topics())
+            if not wanted.reached_by(lambda source: writer.store.position(f"position:{source}") or 0):
+                return False
         now = writer.process.now()
         request = Request(
             command=operation.command,
-            context=by.context(now, now.astimezone(CONFIG.zone).date()),
+            context=self.directory.admit(by).context(now, now.astimezone(CONFIG.zone).date()),
             command_id=operation.command_id,
             remember=operation.keyed,
             expected_version=version,
@@ -186,13 +240,14 @@ class People:
         for seller in self.sellers:
             orders = self.random.randint(2, 4)
             self._in_background(seller.name, lambda seller=seller, orders=orders: self._sell(seller, orders))  # type: ignore[misc]
-        approvers = [self.boss, self.finance, self.admins[1]]
+        approvers = [*self.bosses, self.finance, self.admins[1]]
         for approver in approvers:
             self._in_background(
                 f"approver {approver.name}",
                 lambda by=approver: self._day(8, [lambda: self.decide(by)]),  # type: ignore[misc]
             )
         self._in_background("keeper", lambda: self._day(12, [self.hand_over, self.deliver, self.hand_over, self.stock]))
+        self._in_background("personnel", lambda: self._day(3, [self.leave, self.move]))
         self._in_background("cashier", lambda: self._day(6, [self.take_money]))
 
     def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
@@ -259,6 +314,48 @@ class People:
             )
         self.do(command, self.random.choice((seller, seller, self.admins[0])), version=version)
 
+    # -- who leaves, and who is moved
+
+    def in_place_of(self, person: UUID | None) -> UUID:
+        while person in self.successors:
+            person = self.successors[person]
+        assert person is not None
+        return person
+
+    def _still_here(self, people: Sequence[Principal]) -> list[Principal]:
+        return [by for by in people if by.user_id not in self.successors]
+
+    def leave(self) -> None:
+        """A boss leaves, or a seller; a colleague takes over."""
+        team = self._still_here(self.random.choice((self.bosses, self.bosses, self.sellers)))
+        if len(team) < 2:
+            return
+        gone, heir = self.random.sample(team, 2)
+        self.successors[gone.user_id] = heir.user_id
+        self.scheduler.note(f"{gone.name} leaves, {heir.name} takes over")
+        self._tell(UserDeleted, gone, status="DELETED", successor_id=heir.user_id)
+
+    def move(self) -> None:
+        seller = self.random.choice(self._still_here(self.sellers))
+        boss = self.random.choice(self._still_here(self.bosses))
+        self.above[seller.user_id] = boss.user_id
+        self.scheduler.note(f"{seller.name} is moved to {boss.name}")
+        self._tell(UserEdited, seller, status="ACTIVE")
+
+    def _tell(self, kind: Any, about: Principal, **changes: Any) -> None:
+        """News of the access service."""
+        assert about.user_id is not None
+        superior = self.above.get(about.user_id)
+        self.known[about.user_id] = replace(about, superior_id=superior)
+        told: dict[str, Any] = {
+            "login": about.name,
+            "name": about.name,
+            "roles": tuple(sorted(about.roles)),
+            "superior_id": superior,
+        }
+        self._news += 1
+        self.directory.tell([kind(user_id=about.user_id, user=UserState(**told, **changes, revision=self._news))])
+
     # -- the others
 
     def decide(self, by: Principal) -> None:
@@ -322,15 +419,27 @@ class People:
 
     def settle(self) -> bool:
         """Do everything that waits for a person; whether there was anything."""
-        found = [*self._open_cases(), *self._open_shipments(), *self._held_orders()]
+        found = [*self._open_shipments(), *self._held_orders()]
         for command in found:
             self.do(command, self.random.choice(self.admins), keyed=True)
-        return bool(found)
+        cases = self._open_cases()
+        for case in cases:
+            leader = self.leader_of(case)
+            due = leader is not None and case.due == "SUPERVISOR"
+            by = leader if leader and due else self.random.choice((self.finance, *self.admins))
+            if self.do(Approve(case_id=case.id), by, keyed=True, is_due=due) is None and due:
+                self.do(Approve(case_id=case.id), self.random.choice(self.admins), keyed=True)  # I11 tells of it
+        return bool(found or cases)
 
-    def _open_cases(self) -> list[Any]:
+    def leader_of(self, case: Case) -> Principal | None:
+        """Whose turn it is: who is above the submitter now, or above who took over, each with those who took over."""
+        above = self.above.get(self.in_place_of(case.submitter.user_id))
+        return None if above is None else self.known[self.in_place_of(above)]
+
+    def _open_cases(self) -> list[Case]:
         cases = [id for id, first in streams(self.cluster, "approvals").items() if first.endswith("case-opened.v1")]
         held = [self.cluster.store("approvals").load(Case, id) for id in cases]
-        return [Approve(case_id=case.id) for case in held if case and case.status == "OPEN"]
+        return [case for case in held if case and case.status == "OPEN"]
 
     def _open_shipments(self) -> list[Any]:
         found: list[Any] = []

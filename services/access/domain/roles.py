@@ -1,7 +1,9 @@
 """Roles with their rights, departments and machine accounts (SEC-15..19, SET-06)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from chassis.domain import Aggregate, Context, Named, applies, internal_event
 from contracts.access import (
@@ -14,6 +16,7 @@ from contracts.access import (
     Grant,
     GrantRight,
     MachineChanged,
+    NameResponsible,
     RenameDepartment,
     RevokeRight,
     RightGranted,
@@ -23,10 +26,9 @@ from contracts.access import (
 )
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.people import Person
-from contracts.permissions import RIGHTS, ROLES, first_rights
+from contracts.permissions import ADMINISTRATOR, RIGHTS, ROLES, DataScope, first_rights, rights_of
 
 NEVER_GIVEN = "SYSTEM"
-ALWAYS_HELD = ("ADM", "accounts")
 
 
 def role_id(role: str) -> Named:
@@ -40,6 +42,16 @@ def check_right(right: str) -> None:
         raise Refused("VALIDATION", f"right: there is no right {right[:60]!r}; there are {there}.", field="right")
 
 
+def require_adjustable(role: str) -> None:
+    """Raises Refused INVALID_STATE for the administrators' rights: without one of them nobody could give it back."""
+    if role == ADMINISTRATOR:
+        raise invalid_state("Administrators hold every right, everywhere and always.", "ALWAYS_HELD")
+
+
+def grants_of(scopes: Mapping[str, DataScope]) -> tuple[Grant, ...]:
+    return tuple(Grant(right=right, scope=scope) for right, scope in sorted(scopes.items()))
+
+
 @dataclass
 class Role(Aggregate):
     """A role: what `contracts.permissions` gives it at first, until an administrator adjusts it."""
@@ -49,11 +61,14 @@ class Role(Aggregate):
     def now(self, code: str) -> RoleState:
         """The role as it is.  Raises Refused NOT_FOUND for one that nobody has defined."""
         if self.state is not None:
-            return self.state
+            given = {grant.right: grant.scope for grant in self.state.grants}
+            return replace(self.state, grants=grants_of(rights_of(code, given, self.state.judged or None)))
         if code not in ROLES or code == NEVER_GIVEN:
             raise not_found("role", "role")
-        grants = tuple(Grant(right=right, scope=scope) for right, scope in sorted(first_rights(code).items()))
-        return RoleState(title=ROLES[code], revision=0, grants=grants)
+        return RoleState(title=ROLES[code], revision=0, grants=grants_of(first_rights(code)))
+
+    def _after(self, title: str, grants: tuple[Grant, ...]) -> RoleState:
+        return RoleState(title=title, revision=self.version + 1, grants=grants, judged=tuple(sorted(RIGHTS)))
 
     def define(self, command: DefineRole, context: Context) -> None:
         """Name it; a new one has no right yet (SEC-15)."""
@@ -61,8 +76,7 @@ class Role(Aggregate):
             raise Refused("VALIDATION", "role: SYSTEM is Salestream itself.", field="role")
         known = self.state is not None or command.role in ROLES
         grants = self.now(command.role).grants if known else ()
-        state = RoleState(title=command.title, revision=self.version + 1, grants=grants)
-        self.record(RoleDefined(role=command.role, state=state, by=context.user))
+        self.record(RoleDefined(role=command.role, state=self._after(command.title, grants), by=context.user))
 
     def grant(self, command: GrantRight, context: Context) -> None:
         """SEC-16, SEC-18.  Nothing happens when the role has it already."""
@@ -71,6 +85,7 @@ class Role(Aggregate):
         given = Grant(right=command.right, scope=command.scope)
         if given in before.grants:
             return
+        require_adjustable(command.role)
         others = [grant for grant in before.grants if grant.right != command.right]
         grants = tuple(sorted([*others, given], key=lambda grant: grant.right))
         self.record(
@@ -78,21 +93,20 @@ class Role(Aggregate):
                 role=command.role,
                 right=command.right,
                 scope=command.scope,
-                state=RoleState(title=before.title, revision=self.version + 1, grants=grants),
+                state=self._after(before.title, grants),
                 by=context.user,
             )
         )
 
     def revoke(self, command: RevokeRight, context: Context) -> None:
-        """SEC-19.  Nothing happens when the role does not have it.  Administrators keep `accounts`."""
+        """SEC-19.  Nothing happens when the role does not have it."""
         check_right(command.right)
-        if (command.role, command.right) == ALWAYS_HELD:
-            raise invalid_state("Administrators keep this right: without it nobody could grant rights.", "ALWAYS_HELD")
+        require_adjustable(command.role)
         before = self.now(command.role)
         grants = tuple(grant for grant in before.grants if grant.right != command.right)
         if grants == before.grants:
             return
-        state = RoleState(title=before.title, revision=self.version + 1, grants=grants)
+        state = self._after(before.title, grants)
         self.record(RightRevoked(role=command.role, right=command.right, state=state, by=context.user))
 
     @applies(*ROLE_EVENTS)
@@ -138,27 +152,41 @@ class Machine(Aggregate):
     mark: str = ""
     epoch: int = 0
     active: bool = False
+    responsible_id: UUID | None = None
 
-    def add(self, command: AddMachine, mark: str, context: Context) -> None:
+    def add(self, command: AddMachine, responsible_id: UUID | None, mark: str, context: Context) -> None:
+        """What it enters belongs to the responsible person (SEC-18)."""
         for grant in command.grants:
             check_right(grant.right)
-        self._change(command.name, command.grants, True, context.user)
+        self._change(context.user, name=command.name, grants=command.grants, responsible_id=responsible_id)
         self.record(MachineSecretSet(mark=mark))
 
     def renew(self, mark: str, context: Context) -> None:
         self._require_active()
-        self._change(self.name, self.grants, True, context.user)
+        self._change(context.user)
         self.record(MachineSecretSet(mark=mark))
+
+    def name_responsible(self, command: NameResponsible, context: Context) -> None:
+        """Another person answers for it; nothing happens when it is that one already."""
+        self._require_active()
+        if command.responsible_id != self.responsible_id:
+            self._change(context.user, epoch=self.epoch, responsible_id=command.responsible_id)
 
     def delete(self, _: Any, context: Context) -> None:
         self._require_active()
-        self._change(self.name, self.grants, False, context.user)
+        self._change(context.user, active=False)
         self.record(MachineSecretSet(mark=""))
 
-    def _change(self, name: str, grants: tuple[Grant, ...], active: bool, by: Person) -> None:
-        self.record(
-            MachineChanged(machine_id=self.id, name=name, grants=grants, epoch=self.epoch + 1, active=active, by=by)
-        )
+    def _change(self, by: Person, **changes: Any) -> None:
+        told = {
+            "name": self.name,
+            "grants": self.grants,
+            "epoch": self.epoch + 1,
+            "active": True,
+            "responsible_id": self.responsible_id,
+            **changes,
+        }
+        self.record(MachineChanged(machine_id=self.id, revision=self.version + 1, by=by, **told))
 
     def _require_active(self) -> None:
         if not self.active:
@@ -170,6 +198,7 @@ class Machine(Aggregate):
     @applies(MachineChanged)
     def _changed(self, fact: MachineChanged) -> None:
         self.name, self.grants, self.epoch, self.active = fact.name, fact.grants, fact.epoch, fact.active
+        self.responsible_id = fact.responsible_id
 
     @applies(MachineSecretSet)
     def _secret_set(self, fact: MachineSecretSet) -> None:

@@ -31,6 +31,7 @@ MOST_CODES_AN_HOUR = 5
 IDLE = timedelta(days=7)
 LONGEST = timedelta(days=30)
 HOUR = timedelta(hours=1)
+CLOCK_STEP = timedelta(minutes=1)  # by which a clock may be set back without anything ending before its time
 
 # Made anew each time: an exception keeps the frames it was raised through, with what they hold.
 wrong = partial(Refused, "UNAUTHENTICATED", "The name or the password is wrong.", field="password")
@@ -99,6 +100,17 @@ class AccessSettings(Aggregate):
         self.challenge, self.second_factor_roles = fact.challenge, fact.second_factor_roles
 
 
+# -- moments
+#
+# A clock may be set back.  What was to end in so many minutes must then neither keep somebody out for a day nor be good
+# for one: a moment counts only as long as the stretch that it ends may be.
+
+
+def is_before(now: datetime, end: datetime | None, longest: timedelta) -> bool:
+    """Whether a stretch that ends then, and is at most so long, has begun and is not over."""
+    return end is not None and end - longest - CLOCK_STEP <= now < end
+
+
 # -- failures
 
 
@@ -130,7 +142,7 @@ class Attempts(Aggregate):
 
     def require_open(self, now: datetime) -> None:
         """Raises Refused UNAUTHENTICATED while locked."""
-        if self.locked_until is not None and now < self.locked_until:
+        if self.locked_until is not None and is_before(now, self.locked_until, LOCKED):
             raise locked(self.locked_until)
 
     def fail(self, user_id: UUID | None, reason: Literal["PASSWORD", "PROOF"], now: datetime) -> None:
@@ -145,7 +157,7 @@ class Attempts(Aggregate):
 
     def ask_code(self, now: datetime) -> bool:
         """Whether a code may be sent: five an hour, so that guessing codes leads nowhere."""
-        if len([at for at in self.asked if at > now - HOUR]) >= MOST_CODES_AN_HOUR:
+        if len([at for at in self.asked if is_before(now, at + HOUR, HOUR)]) >= MOST_CODES_AN_HOUR:
             return False
         self.record(CodeAsked(at=now))
         return True
@@ -278,7 +290,7 @@ class Session(Aggregate):
 
     def code_is(self, mark: str, now: datetime) -> bool:
         """Whether it is the code that was sent, in time."""
-        return bool(self.code_mark) and mark == self.code_mark and self.code_until is not None and now < self.code_until
+        return bool(self.code_mark) and mark == self.code_mark and is_before(now, self.code_until, CODE_LIVES)
 
     def fail_proof(self, now: datetime) -> None:
         """Five wrong proofs end the sign-in (SEC-05)."""
@@ -286,12 +298,17 @@ class Session(Aggregate):
         if self.tries >= MOST_TRIES:
             self.end("PROOF_FAILED", self.user, now)
 
-    def rotate(self, seen: str, fresh: str, now: datetime) -> None:
-        """A new refresh token for the good one; any other ends the session, for one of its two holders stole it."""
+    def rotate(self, seen: str, is_ours: bool, fresh: str, now: datetime) -> None:
+        """A new refresh token for the good one; an earlier one ends the session: one of its two holders stole it.
+
+        Raises Refused UNAUTHENTICATED for a text that never was a token of this session.
+        """
         assert self.until is not None and self.last is not None
+        if seen != self.mark and not is_ours:
+            raise Refused("UNAUTHENTICATED", "This is no refresh token of the session.", field="refresh_token")
         if seen != self.mark:
             self.end("REUSED_TOKEN", self.user, now)
-        elif now >= min(self.until, self.last):
+        elif not (is_before(now, self.until, IDLE) and is_before(now, self.last, LONGEST)):
             self.end("EXPIRED", self.user, now)
         else:
             self.record(
@@ -386,7 +403,7 @@ class PasswordReset(Aggregate):
 
     def attempt(self, mark: str, now: datetime) -> bool:
         """Whether it is the code, in time, not used, and within five tries."""
-        alive = bool(self.mark) and self.tries < MOST_TRIES and self.until is not None and now < self.until
+        alive = bool(self.mark) and self.tries < MOST_TRIES and is_before(now, self.until, CODE_LIVES)
         if not alive:
             raise wrong_code()
         right = mark == self.mark and self.user_id is not None

@@ -34,7 +34,6 @@ REVIEW_DAYS = 90
 SHORTEST_PASSWORD = 8
 CONTACTS = {"MAIL": "email", "SMS": "phone"}  # how codes are sent, and to which of the user's contacts
 NOT_YET = UserState(login="", name="", status="NOT_ACTIVATED", revision=0)
-ADMINISTRATOR = "ADM"
 ADMINISTRATORS_ID = uuid5(NAMESPACE_URL, "salestream:access:administrators")
 
 
@@ -200,12 +199,10 @@ class User(Aggregate):
     def delete(self, successor: "User", context: Context) -> None:
         """Sign-in ends at once, history stays, the successor takes over the records (SEC-14)."""
         self.require_there()
-        successor.require_there()
+        successor.require_there("successor_id")
         if successor.id == self.id:
             raise Refused("VALIDATION", "successor_id: must be somebody else.", field="successor_id")
-        gone = self._changed(
-            status="DELETED", epoch=self.state.epoch + 1, roles=(), successor_id=successor.id, superior_id=None
-        )
+        gone = self._changed(status="DELETED", epoch=self.state.epoch + 1, roles=(), successor_id=successor.id)
         self.record(UserDeleted(user_id=self.id, user=gone, by=context.user))
         self.record(PasswordHashed(hash=""))
 
@@ -311,9 +308,9 @@ class User(Aggregate):
 
     # -- state
 
-    def require_there(self) -> None:
+    def require_there(self, field: str = "user_id") -> None:
         if self.state.status == "DELETED":
-            raise invalid_state("The user was deleted.", "DELETED")
+            raise Refused("INVALID_STATE", f"{field}: this user was deleted.", field=field, state="DELETED")
 
     @property
     def person(self) -> Person:

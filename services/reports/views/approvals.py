@@ -8,12 +8,16 @@ from typing import Any
 from uuid import UUID
 
 from chassis.views import Append, Change, EventInfo, Exact, Range, Scope, Set, View, Words
-from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, NodeApproved
+from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
+from contracts.permissions import LEADS
 
 
 @dataclass
 class CaseRow:
-    """One approval case.  `due` is the node that decides next; `decisions`: node, person, decision, comment, time."""
+    """One approval case.  `due` is the node that decides next; `decisions`: node, person, decision, comment, time.
+
+    VOID: it was decided when its order had been called off already (`closed_because`), so the decision has no effect.
+    """
 
     id: UUID
     order_id: UUID
@@ -28,6 +32,7 @@ class CaseRow:
     submitter_id: UUID
     opened_at: datetime
     decisions: list[dict[str, Any]]
+    closed_because: str | None
     version: int
 
 
@@ -84,6 +89,10 @@ def closed(fact: CaseClosed, event: EventInfo) -> Iterable[Change]:
     yield Set(fact.case_id, status="CLOSED", due=None, closed_because=fact.reason, version=event.version)
 
 
+def voided(fact: DecisionVoided, event: EventInfo) -> Iterable[Change]:
+    yield Set(fact.case_id, status="VOID", due=None, closed_because=fact.reason, version=event.version)
+
+
 VIEW = View(
     name="approval_inbox",
     edition=2,
@@ -99,6 +108,7 @@ VIEW = View(
         CaseApproved: approved,
         CaseRejected: rejected,
         CaseClosed: closed,
+        DecisionVoided: voided,
     },
     filters={
         "status": Exact(),
@@ -109,6 +119,6 @@ VIEW = View(
     },
     sorts=("opened_at", "amount", "number"),
     default_sort="opened_at",
-    indexes=(("status", "due", "opened_at"), ("superior_id", "status"), ("order_id",), ("opened_at", "_id")),
-    scope=Scope("superior_id"),
+    indexes=(("status", "due", "opened_at"), ("submitter_id", "status"), ("order_id",), ("opened_at", "_id")),
+    scope=Scope("submitter_id", led_with=LEADS),
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chassis.audit.labels import label, result_label
 from chassis.views import Exact, Range, View, Words
 
 
@@ -13,6 +14,7 @@ from chassis.views import Exact, Range, View, Words
 class AuditRow:
     """One act: a command, a read of personal data or an export; entries can't be changed (SEC-21).
 
+    People read `action_label`, `object_label` and `result_label`; programs the names beside them.
     `result` is DONE, REPEATED or the code of the refusal, `field` the field or state that one named.  `fields` is what
     was asked for, without secrets.  `changes` names the records that changed with their versions; of one entry also
     with what differs before and after.  `record` and `hash` are the entry's place in the chain of its service's log.
@@ -28,9 +30,12 @@ class AuditRow:
     address: str
     service: str
     action: str
+    action_label: str
     object_kind: str
+    object_label: str
     object_id: str
     result: str
+    result_label: str
     field: str
     detail: str
     command_id: str
@@ -73,6 +78,11 @@ VIEW = View(
     },
     sorts=("at",),
     default_sort="-at",
-    computed={"fields": asked_for},
+    computed={
+        "fields": asked_for,
+        "action_label": lambda document: label(document["action"]),
+        "object_label": lambda document: label(document["object_kind"]),
+        "result_label": lambda document: result_label(document["result"]),
+    },
     indexes=(("at", "_id"), ("user_id", "at"), ("object_id", "at"), ("action", "at")),
 )

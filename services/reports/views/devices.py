@@ -1,4 +1,7 @@
-"""Which phones are in use, what do they break, and which were wiped?  (SEC-23..29)"""
+"""Which phones are in use, what do they break, and which were wiped?  (SEC-23..29)
+
+Everybody sees their own; who keeps the accounts sees all.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.views import Append, Change, EventInfo, Exact, Set, View, Words
+from chassis.views import Append, Change, EventInfo, Exact, Scope, Set, View, Words
 from contracts.devices import (
     AppBreachReported,
     DeviceActivated,
@@ -16,6 +19,7 @@ from contracts.devices import (
     WipeRequested,
     WipeSwitched,
 )
+from contracts.permissions import SELF
 
 
 @dataclass
@@ -90,7 +94,7 @@ VIEW = View(
     route="GET /devices",
     detail="device_id",
     row=DeviceRow,
-    permission="accounts",
+    permission=SELF,
     what="phone",
     handlers={
         DeviceEnrolled: enrolled,
@@ -103,4 +107,5 @@ VIEW = View(
     filters={"status": Exact(), "owner_id": Exact(), "q": Words("name", "owner_name")},
     sorts=("name", "enrolled_at"),
     indexes=(("name", "_id"), ("owner_id",)),
+    scope=Scope("owner_id", right="accounts"),
 )

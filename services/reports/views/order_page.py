@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.views import Append, Change, EventInfo, Scope, Set, View
-from contracts.approvals import CaseClosed, CaseOpened, CaseRejected, NodeApproved
+from contracts.approvals import CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
 from contracts.fulfilment import FulfilmentAdvanced
 from contracts.orders import (
     CustomerSnapshot,
@@ -125,7 +125,16 @@ def submitted(fact: OrderSubmitted, event: EventInfo) -> Iterable[Change]:
     total = fact.sale.total
     content = {**_content(fact.customer, fact.sale.lines), "amount": total.amount, "currency": total.currency}
     company = {"company": fact.company} if fact.company else {}
-    yield from _moved(fact.order_id, fact.status, event, fact.submitter, **content, **company, hold=None)
+    yield from _moved(
+        fact.order_id,
+        fact.status,
+        event,
+        fact.submitter,
+        **content,
+        **company,
+        hold=None,
+        submitter_id=fact.submitter.user_id,
+    )
 
 
 def withdrawn(fact: OrderWithdrawn, event: EventInfo) -> Iterable[Change]:
@@ -133,7 +142,7 @@ def withdrawn(fact: OrderWithdrawn, event: EventInfo) -> Iterable[Change]:
 
 
 def approved(fact: OrderApproved, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, "APPROVED", event)
+    yield from _moved(fact.order_id, "APPROVED", event, fact.by)
 
 
 def rejected(fact: OrderRejected, event: EventInfo) -> Iterable[Change]:
@@ -149,7 +158,7 @@ def retried(fact: OrderRetried, event: EventInfo) -> Iterable[Change]:
 
 
 def shipped(fact: OrderShipped, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, "SHIPPED", event)
+    yield from _moved(fact.order_id, "SHIPPED", event, fact.by)
 
 
 def delivered(fact: OrderDelivered, event: EventInfo) -> Iterable[Change]:
@@ -157,7 +166,7 @@ def delivered(fact: OrderDelivered, event: EventInfo) -> Iterable[Change]:
 
 
 def completed(fact: OrderCompleted, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, "COMPLETED", event)
+    yield from _moved(fact.order_id, "COMPLETED", event, fact.by)
 
 
 def cancelled(fact: OrderCancelled, event: EventInfo) -> Iterable[Change]:
@@ -206,6 +215,10 @@ def case_rejected(fact: CaseRejected, event: EventInfo) -> Iterable[Change]:
 
 def case_closed(fact: CaseClosed, event: EventInfo) -> Iterable[Change]:
     yield _approval(fact.order_id, fact.case_id, event, "CLOSED", text=fact.reason)
+
+
+def case_voided(fact: DecisionVoided, event: EventInfo) -> Iterable[Change]:
+    yield _approval(fact.order_id, fact.case_id, event, "VOIDED", text=fact.reason)
 
 
 def prepared(fact: ShipmentPrepared, event: EventInfo) -> Iterable[Change]:
@@ -262,7 +275,7 @@ def advanced(fact: FulfilmentAdvanced, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="order_pages",
-    edition=2,
+    edition=3,
     personal=("customer",),
     route="GET /orders/{order_id}",
     row=OrderPage,
@@ -287,6 +300,7 @@ VIEW = View(
         NodeApproved: node_approved,
         CaseRejected: case_rejected,
         CaseClosed: case_closed,
+        DecisionVoided: case_voided,
         ShipmentPrepared: prepared,
         ShipmentHandedOver: handed_over,
         ShipmentDispatched: dispatched,
@@ -294,5 +308,5 @@ VIEW = View(
         ShipmentCancelled: shipment_cancelled,
         FulfilmentAdvanced: advanced,
     },
-    scope=Scope("owner_id"),
+    scope=Scope("owner_id", also=("submitter_id",)),
 )

@@ -98,6 +98,7 @@ def submitted(fact: OrderSubmitted, event: EventInfo) -> Iterable[Change]:
         customer_name=fact.customer.name,
         amount=fact.sale.total.amount,
         currency=fact.sale.total.currency,
+        submitter_id=fact.submitter.user_id,
         submitted_at=event.at,
         version=event.version,
     )
@@ -183,11 +184,12 @@ VIEW = View(
         ("status", "-created_at"),
         ("customer_id", "order_date"),
         ("owner_id", "-created_at"),
-        ("owner_superior_id", "-created_at"),
+        ("submitter_id", "-created_at"),
         ("order_date", "_id"),
         ("amount", "_id"),
         ("number",),
         ("customer_name", "_id"),
     ),
-    scope=Scope("owner_id"),
+    edition=2,
+    scope=Scope("owner_id", also=("submitter_id",)),
 )
