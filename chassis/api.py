@@ -365,9 +365,9 @@ class Api:
             if unknown := set(request.query) - {"to"}:
                 name = min(unknown)[:100]
                 raise Refused("VALIDATION", f"{name}: unknown parameter; there is to.", field=name)
-            to = (request.query.get("to") or [None])[-1]
+            named = request.query.get("to")
             kept = importlib.import_module("services.access.messages").Mailbox(Path(self._config.mailbox_dir))
-            found = kept.messages(to)[-NEWEST_MESSAGES:]
+            found = kept.messages(named[-1] if named else None)[-NEWEST_MESSAGES:]
             attempt.note()
         return HttpResponse(200, msgspec.json.encode({"items": found[::-1]}))
 

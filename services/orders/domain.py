@@ -298,7 +298,7 @@ class SalesProcess(Aggregate):
                 field="currency",
             )
         before = self.threshold_in(context.currency)
-        currency = before.currency if command.currency is command.threshold is KEPT else context.currency
+        currency = before.currency if command.currency is KEPT and command.threshold is KEPT else context.currency
         amount = before.amount if command.threshold is KEPT else exactly(command.threshold, currency, "threshold")
         route = self.route if command.route is KEPT else command.route
         rates = self.rates if command.rates is KEPT else command.rates

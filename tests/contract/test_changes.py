@@ -4,115 +4,30 @@ Looked at are the record, the event with its published schema, and every view th
 """
 
 import json
-import re
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from decimal import Decimal
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import NoneType
 from typing import Any, get_args, get_type_hints
-from uuid import UUID, uuid4
 
 import pytest
+from component.records import FILLED, Filled, fields_of
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from chassis.catalogue import Catalogue
 from chassis.domain import Aggregate
-from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService, documents
+from chassis.testing import documents
 from chassis.views import stored
-from contracts.access import AddDepartment, IssueUser
-from contracts.customers import CreateCustomer, CustomerCreated
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
-from contracts.inventory import AddProduct, Prices, ProductAdded, Trait
-from contracts.orders import CreateOrder, LineRequest
 from contracts.schemas import decode, encode, load
-from contracts.types import Money
-from services.access.test_access import NEW, Office
+from services.access.test_access import NEW
 
 REPOSITORY = Path(__file__).parents[2]
-SERVICES = {service.name: service for service in Catalogue.read().services()}
 CHANGES = [spec for spec in REGISTRY.commands.values() if spec.method == "PATCH"]
-PRICES = Prices(purchase=Money(amount=Decimal(1), currency="CNY"), sale=Money(amount=Decimal(2), currency="CNY"))
-
-
-def fields_of(spec: CommandSpec) -> list[str]:
-    """What a change can name: neither its path nor a secret that allows it."""
-    in_path = re.findall(r"{(\w+)}", str(spec.path))
-    return [item.name for item in fields(spec.cls) if item.name not in in_path and item.repr]
-
-
+PARTS = {"purchase_price": "purchase", "sale_price": "sale", "member_price": "member"}
+"""Fields of a change that are part of a value in the record."""
 CASES = [(spec, name) for spec in CHANGES for name in fields_of(spec)]
-
-
-@dataclass
-class Filled:
-    """A service with a record of which every optional value is given."""
-
-    kit: InMemoryService
-    id: UUID
-    by: Any = ADMIN
-
-
-def customer() -> Filled:
-    kit, id = InMemoryService(SERVICES["customers"]), uuid4()
-    names = ("industry", "company", "contact_person", "address", "region", "importance", "customer_type", "need")
-    texts: dict[str, Any] = {name: "something" for name in (*names, "category", "source")}
-    kit.do(CreateCustomer(customer_id=id, name="Li", mobile="13800000001", tags=("big",), **texts), SALES)
-    return Filled(kit, id, SALES)
-
-
-def product() -> Filled:
-    kit, id = InMemoryService(SERVICES["inventory"]), uuid4()
-    trait = Trait(name="colour", value="red")
-    texts: dict[str, Any] = dict.fromkeys(("name", "model", "brand", "category", "description", "specification"), "x")
-    more: dict[str, Any] = {"prices": PRICES, "alert_quantity": 3, "traits": (trait,), "accessories": ("cable",)}
-    kit.do(AddProduct(product_id=id, **texts, **more), WAREHOUSE)
-    return Filled(kit, id, WAREHOUSE)
-
-
-def order() -> Filled:
-    kit, id = InMemoryService(SERVICES["orders"]), uuid4()
-    shop, goods = customer(), product()
-    kit.learn(*(fact for fact in shop.kit.facts() if isinstance(fact, CustomerCreated)))
-    kit.learn(*(fact for fact in goods.kit.facts() if isinstance(fact, ProductAdded)))
-    line = LineRequest(product_id=goods.id, quantity=1)
-    kit.do(CreateOrder(order_id=id, customer_id=shop.id, lines=(line,), channel="shop", note="soon"), SALES)
-    return Filled(kit, id, SALES)
-
-
-def user() -> Filled:
-    kit, boss, department, id = InMemoryService(SERVICES["access"]), uuid4(), uuid4(), uuid4()
-    kit.do(AddDepartment(department_id=department, name="Sales"))
-    kit.do(IssueUser(user_id=boss, login="boss", name="Boss"))
-    contact: dict[str, Any] = {"email": "li@example.com", "phone": "13800000001"}
-    kit.do(IssueUser(user_id=id, login="li", name="Li", superior_id=boss, department_id=department, **contact))
-    return Filled(kit, id)
-
-
-def oneself() -> Filled:
-    with TemporaryDirectory() as folder:
-        office = Office(Path(folder))
-        id, login = office.user("SAL", email="li@example.com", phone="13800000001")
-        return Filled(office.kit, id, office.principal(office.sign_in(login, NEW)))
-
-
-def department() -> Filled:
-    kit, id = InMemoryService(SERVICES["access"]), uuid4()
-    kit.do(AddDepartment(department_id=id, name="Sales"))
-    return Filled(kit, id)
-
-
-FILLED: dict[str, Callable[[], Filled]] = {
-    "EditCustomer": customer,
-    "EditProduct": product,
-    "ChangeOrder": order,
-    "EditUser": user,
-    "EditPersonalData": oneself,
-    "RenameDepartment": department,
-}
 
 
 def test_the_fields_of_every_change_are_kept_when_left_out() -> None:
@@ -137,8 +52,9 @@ def value_in(part: Any, name: str) -> Any:
     """The value of a field in a record or event, wherever in it; ... when there is none."""
     if not is_dataclass(part) or isinstance(part, type):
         return ...
-    if name in {item.name for item in fields(part)}:
-        return getattr(part, name)
+    own = {item.name for item in fields(part)}
+    if found_as := own & {name, PARTS.get(name, name)}:
+        return getattr(part, found_as.pop())
     found = (value_in(getattr(part, item.name), name) for item in fields(part))
     return next((value for value in found if value is not ...), ...)
 

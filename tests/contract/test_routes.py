@@ -76,14 +76,14 @@ def test_every_id_of_every_command_may_be_written_in_any_way(spec: CommandSpec) 
     good = sample(spec.cls)
     for path in leaves(good):
         if is_id(at(good, path)):
-            wanted = load(spec.cls, put(good, path, str(ID)))
+            wanted: Any = load(spec.cls, put(good, path, str(ID)))
             for text in SPELLINGS:
                 assert load(spec.cls, put(good, path, text)) == wanted, f"{path}: {text}"
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    home = {name: str(tmp_path / name) for name in ("token_key_dir", "mailbox_dir", "data_dir")}
+    home: dict[str, Any] = {name: str(tmp_path / name) for name in ("token_key_dir", "mailbox_dir", "data_dir")}
     return replace(Config(), **home, test_tokens=1)
 
 

@@ -7,7 +7,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from contract.test_changes import FILLED, Filled, fields_of
+from component.records import FILLED, Filled, fields_of
 
 from chassis.api import Api, HttpRequest
 from chassis.auth import TokenVerifier, issue
@@ -32,7 +32,7 @@ COMMANDS = {
 NEEDED = {"company": {"full_name": "Yun Ke Ltd"}}
 """What has no default, for there is nothing to start with."""
 CHANGED: dict[str, dict[str, Any]] = {
-    "sales-process": {"threshold": "700.00", "currency": "USD", "route": ["FINANCE"], "shipping": "WAREHOUSE",
+    "sales-process": {"threshold": "700.00", "currency": "CNY", "route": ["FINANCE"], "shipping": "WAREHOUSE",
                       "rates": [{"currency": "EUR", "rate": "1.10"}]},
     "customers": {"required": ["name"]},
     "access": {"self_registration": False, "first_sign_in_code": True, "challenge": "NEVER",
@@ -138,8 +138,10 @@ def send_back(spec: CommandSpec, made: Filled) -> None:
         before = made.kit.facts()
         for field in fields_of(spec):
             if field in row:
-                body = {spec.key: str(made.id), field: json.loads(json.dumps(row[field]))}
-                made.kit.do(load(spec.cls, body), made.by)
+                value = json.loads(json.dumps(row[field]))
+                if field.endswith("_price") and value is not None:  # a list shows one currency for all of a row
+                    value = {"amount": value, "currency": row["currency"]}
+                made.kit.do(load(spec.cls, {spec.key: str(made.id), field: value}), made.by)
                 assert made.kit.facts() == before, f"{field}: {row[field]!r}"
 
 

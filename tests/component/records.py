@@ -1,0 +1,98 @@
+"""Records of which every optional value is given, one for each change (PATCH) that there is."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID, uuid4
+
+from chassis.catalogue import Catalogue
+from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
+from contracts.access import AddDepartment, IssueUser
+from contracts.customers import CreateCustomer, CustomerCreated
+from contracts.declare import CommandSpec
+from contracts.inventory import AddProduct, Prices, ProductAdded, Trait
+from contracts.orders import CreateOrder, LineRequest
+from contracts.types import Money
+from services.access.test_access import NEW, Office
+
+SERVICES = {service.name: service for service in Catalogue.read().services()}
+ONE, TWO = (Money(amount=Decimal(amount), currency="CNY") for amount in (1, 2))
+PRICES = Prices(purchase=ONE, sale=TWO, member=ONE)
+
+
+def fields_of(spec: CommandSpec) -> list[str]:
+    """What a change can name: neither its path nor a secret that allows it."""
+    in_path = re.findall(r"{(\w+)}", str(spec.path))
+    return [item.name for item in fields(spec.cls) if item.name not in in_path and item.repr]
+
+
+@dataclass
+class Filled:
+    """A service with a record of which every optional value is given."""
+
+    kit: InMemoryService
+    id: UUID
+    by: Any = ADMIN
+
+
+def customer() -> Filled:
+    kit, id = InMemoryService(SERVICES["customers"]), uuid4()
+    names = ("industry", "company", "contact_person", "address", "region", "importance", "customer_type", "need")
+    texts: dict[str, Any] = {name: "something" for name in (*names, "category", "source")}
+    kit.do(CreateCustomer(customer_id=id, name="Li", mobile="13800000001", tags=("big",), **texts), SALES)
+    return Filled(kit, id, SALES)
+
+
+def product() -> Filled:
+    kit, id = InMemoryService(SERVICES["inventory"]), uuid4()
+    trait = Trait(name="colour", value="red")
+    texts: dict[str, Any] = dict.fromkeys(("name", "model", "brand", "category", "description", "specification"), "x")
+    more: dict[str, Any] = {"prices": PRICES, "alert_quantity": 3, "traits": (trait,), "accessories": ("cable",)}
+    kit.do(AddProduct(product_id=id, **texts, **more), WAREHOUSE)
+    return Filled(kit, id, WAREHOUSE)
+
+
+def order() -> Filled:
+    kit, id = InMemoryService(SERVICES["orders"]), uuid4()
+    shop, goods = customer(), product()
+    kit.learn(*(fact for fact in shop.kit.facts() if isinstance(fact, CustomerCreated)))
+    kit.learn(*(fact for fact in goods.kit.facts() if isinstance(fact, ProductAdded)))
+    line = LineRequest(product_id=goods.id, quantity=1)
+    kit.do(CreateOrder(order_id=id, customer_id=shop.id, lines=(line,), channel="shop", note="soon"), SALES)
+    return Filled(kit, id, SALES)
+
+
+def user() -> Filled:
+    kit, boss, department, id = InMemoryService(SERVICES["access"]), uuid4(), uuid4(), uuid4()
+    kit.do(AddDepartment(department_id=department, name="Sales"))
+    kit.do(IssueUser(user_id=boss, login="boss", name="Boss"))
+    contact: dict[str, Any] = {"email": "li@example.com", "phone": "13800000001"}
+    kit.do(IssueUser(user_id=id, login="li", name="Li", superior_id=boss, department_id=department, **contact))
+    return Filled(kit, id)
+
+
+def oneself() -> Filled:
+    with TemporaryDirectory() as folder:
+        office = Office(Path(folder))
+        id, login = office.user("SAL", email="li@example.com", phone="13800000001")
+        return Filled(office.kit, id, office.principal(office.sign_in(login, NEW)))
+
+
+def department() -> Filled:
+    kit, id = InMemoryService(SERVICES["access"]), uuid4()
+    kit.do(AddDepartment(department_id=id, name="Sales"))
+    return Filled(kit, id)
+
+
+FILLED: dict[str, Callable[[], Filled]] = {
+    "EditCustomer": customer,
+    "EditProduct": product,
+    "ChangeOrder": order,
+    "EditUser": user,
+    "EditPersonalData": oneself,
+    "RenameDepartment": department,
+}
