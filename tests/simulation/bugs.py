@@ -21,6 +21,7 @@ from chassis.saga import SagaRunner, _Turn
 from chassis.store import EventStore, MemoryRecorder, Transaction
 from chassis.views import operations
 from contracts.inventory import DeductStock, StockDeducted, StockLine
+from services.approvals.domain import Case
 from services.inventory.domain import Deduction
 from services.orders import domain as orders
 
@@ -163,6 +164,11 @@ def entries_apart_from_events() -> AbstractContextManager[Any]:
     return mock.patch.object(EventStore, "commit", apart)
 
 
+def superiors_frozen() -> AbstractContextManager[Any]:
+    """A case goes on waiting for who led the submitter when it was opened."""
+    return mock.patch.object(Case, "leader", lambda case, _: case.superior_id)
+
+
 # Which invariant each breaks, and a seed from which on some soon finds it.
 BUGS: Mapping[Bug, tuple[str, int]] = {
     position_saved_before_the_acknowledgement: ("I7", 0),
@@ -175,4 +181,5 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     lists_in_the_order_of_arrival: ("I8", 70),
     money_that_is_no_sum: ("I5", 0),
     entries_apart_from_events: ("I10", 0),
+    superiors_frozen: ("I11", 0),
 }
