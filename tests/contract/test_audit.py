@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -32,7 +33,7 @@ from services.access.application import SERVICE as ACCESS
 from services.inventory.application import SERVICE
 
 PASSWORD = "Welcome#2026"
-PRICES = Prices(purchase=Money(amount=60, currency="CNY"), sale=Money(amount=100, currency="CNY"))  # type: ignore[arg-type]
+PRICES = Prices(purchase=Money(amount=Decimal(60), currency="CNY"), sale=Money(amount=Decimal(100), currency="CNY"))
 PHONE = AddProduct(product_id=uuid4(), name="iPhone", model="A1", brand="Apple", prices=PRICES, opening_stock=5)
 
 
