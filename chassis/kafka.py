@@ -119,7 +119,7 @@ def create_topics(config: Config, groups: Iterable[str]) -> list[str]:
 def _let_take_long_messages(admin: KafkaAdminClient, topics: Sequence[str]) -> None:
     try:
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, LONGEST_MESSAGE) for name in topics])
-    except KafkaError as error:  # a principal that may not: an operator has to (docs/operations.md)
+    except (KafkaError, ValueError) as error:  # a principal that may not, or may not even see them: an operator has to
         log.warning("topics may not take our longest message", setting=LONGEST_MESSAGE, error=repr(error))
 
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import UserScramCredentialUpsertion
+from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from pymongo.errors import OperationFailure, PyMongoError
 
+from chassis.catalogue import Catalogue
 from chassis.config import Config
-from chassis.connections import postgres_conninfo
+from chassis.connections import kafka_arguments, postgres_conninfo
+from chassis.deadletters import read_whole_topic
+from chassis.grants import apply, grants
+from chassis.kafka import create_topics, producer
 from chassis.projector import connect
 from chassis.store import open_store
-from component.support import environment
+from component.support import environment, eventually
 from component.tls_front import tls_front
 from deploy.devstack import Stack
 from deploy.devstack.security import ADMINISTRATOR, Security
@@ -141,3 +149,79 @@ def test_mongodb_starts_again_with_its_users(secured: Stack, mongo: Config) -> N
     secured.mongo.stop()
     assert secured.mongo.start().fresh
     connect(mongo)["notes"].insert_one({"_id": "again"})
+
+
+# -- Kafka ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kafka_administrator(secured: Stack, security: Security) -> Config:
+    """Kafka with all topics and rules, and a user for each principal whose password is its name."""
+    secured.kafka.start()
+    config = Config(
+        kafka_bootstrap_servers=secured.kafka.address,
+        kafka_security_protocol="SASL_SSL",
+        kafka_username=ADMINISTRATOR,
+        kafka_password=security.password,
+        kafka_ca_file=str(security.ca),
+        topic_partitions=1,
+    )
+    catalogue = Catalogue.read()
+    create_topics(config, catalogue.groups())
+    apply(config, grants(catalogue))
+    admin = KafkaAdminClient(**kafka_arguments(config))
+    try:
+        users: list[Any] = [
+            UserScramCredentialUpsertion(grant.principal, "SCRAM-SHA-512", grant.principal)
+            for grant in grants(catalogue)
+        ]
+        admin.alter_user_scram_credentials(users)
+    finally:
+        admin.close()
+    return config
+
+
+def named(config: Config, principal: str) -> Config:
+    return replace(config, kafka_username=principal, kafka_password=principal)
+
+
+def may_write(config: Config, topic: str) -> bool:
+    """Whether Kafka takes a record of this user for a topic."""
+    sender = producer(config)
+    try:
+        sender.send(topic, key=b"k", value=b"{}").get(timeout=30)
+    except TopicAuthorizationFailedError:
+        return False
+    finally:
+        sender.close(timeout=5)
+    return True
+
+
+def test_each_relay_writes_its_own_topics_and_no_other_service_does(kafka_administrator: Config) -> None:
+    eventually(lambda: _assert(may_write(named(kafka_administrator, "access-relay"), "access.events")))
+    assert may_write(named(kafka_administrator, "fulfilment-relay"), "orders.commands")
+    for principal in ("orders-relay", "orders-api", "reports-projector", "operator"):
+        assert not may_write(named(kafka_administrator, principal), "access.events"), principal
+
+
+def _assert(holds: bool) -> None:
+    assert holds
+
+
+def test_who_starts_finds_its_topics_and_reads_only_those(kafka_administrator: Config) -> None:
+    projector = named(kafka_administrator, "reports-projector")
+    assert create_topics(projector, Catalogue.read().groups()) == []
+    assert list(read_whole_topic(projector, "reports.dlq")) == []
+    with pytest.raises(TopicAuthorizationFailedError):
+        list(read_whole_topic(projector, "orders.commands"))
+
+
+def test_kafka_lets_nobody_in_otherwise(kafka_administrator: Config, another_authority: str) -> None:
+    wrong = replace(kafka_administrator, kafka_password="not-the-password")
+    plain = replace(kafka_administrator, kafka_security_protocol="PLAINTEXT")
+    without = replace(kafka_administrator, kafka_security_protocol="SSL")
+    stranger = replace(kafka_administrator, kafka_ca_file=another_authority)
+    for config in (wrong, plain, without, stranger):
+        with pytest.raises((KafkaError, OSError)) as refused:
+            KafkaAdminClient(**kafka_arguments(config), bootstrap_timeout_ms=3_000, request_timeout_ms=3_000)
+        assert kafka_administrator.kafka_password not in str(refused.value)
