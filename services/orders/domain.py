@@ -671,6 +671,7 @@ class Order(Aggregate):
             total=self.total,
             channel=self.channel,
             owner_id=self.owner.user_id,
+            submitted_on=self.submitted_on,
         )
 
     def reply(self) -> dict[str, Any]:
