@@ -97,6 +97,7 @@ class Replay:
     def prepare(self) -> None:
         """Settings, products and customers."""
         with closing(self._connect("admin", self._stop)) as admin:
+            self._set_currency(admin)
             self._set_process(admin)
         with closing(self._connect("wang", self._stop)) as warehouse:
             for year, product in self._products(warehouse):
@@ -107,6 +108,14 @@ class Replay:
                 seller.seen = self._known
                 self._create_customers(seller)
                 self._known = seller.seen
+
+    def _set_currency(self, admin: Client) -> None:
+        """The purchases are in dollars, so the company's currency is (SET-04); all else of its data stays."""
+        company = admin.get("/company/company")
+        name = company.body.get("full_name") if company.accepted else None
+        wanted = {"full_name": name or "CDNOW", "currency": CURRENCY}
+        answer = admin.command("PUT", "/settings/company", wanted, key=f"{self.run.name}-company")
+        answer.required("The currency of the demo")
 
     def _set_process(self, admin: Client) -> None:
         before = admin.get("/settings/sales-process")
