@@ -17,9 +17,9 @@ from component.histories import FIRST_DAY, history, interleaved, largest_event, 
 from chassis.catalogue import Catalogue
 from chassis.consumer import Progress
 from chassis.kafka import Incoming
+from chassis.limits import MAX_EVENT_BYTES
 from chassis.projector import Projection, ViewState
 from chassis.rebuild import content
-from chassis.store import MAX_EVENT_BYTES
 from chassis.views import (
     LONGEST_LIST,
     STAMPS,
