@@ -37,10 +37,12 @@ from chassis.bodies import MAX_COMMAND_NODES, count_nodes, read_object
 from chassis.config import Config
 from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.directory import Directory
+from chassis.exports import FileBody, Places
 from chassis.private_files import make_key, read_key
 from chassis.queries import FORMATS, Freshness, ViewReader
 from chassis.views import View
 from chassis.writer import Answer, Request, Writer
+from contracts.company import LANGUAGES
 from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused
 from contracts.ids import canonical
@@ -86,13 +88,23 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """An answer; `cookies` are the values of its Set-Cookie headers."""
+    """An answer; `cookies` are the values of its Set-Cookie headers.  A long one comes as a file instead of `body`."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
     cookies: Sequence[str] = ()
+    file: FileBody | None = None
+
+    @property
+    def length(self) -> int:
+        return self.file.size if self.file else len(self.body)
+
+    def close(self) -> None:
+        """Give up what was not sent."""
+        if self.file:
+            self.file.close()
 
 
 Serve = Callable[[HttpRequest], HttpResponse]
@@ -168,8 +180,11 @@ class Api:
         directory: Directory | None = None,
         slowly: Offload = at_once,
         later: Callable[[Callable[[], None]], None] = lambda work: work(),
+        aside: Offload = at_once,
     ) -> None:
         self._config = config
+        self._aside = aside
+        self.exports = Places()
         self.directory = directory or Directory()
         self._slowly = slowly
         self._later = later
@@ -203,7 +218,10 @@ class Api:
                 found += command_routes(spec, serve, _Bulk(self, writer, spec), always=serve.prepares_secrets)
         for view in self._views:
             assert self._database is not None
-            query = _Query(self, view, ViewReader(self._database, view, sleep=self._sleep))
+            reader = ViewReader(
+                self._database, view, sleep=self._sleep, zone=lambda: self.directory.company.zone, aside=self._aside
+            )
+            query = _Query(self, view, reader)
             found += view_routes(view, query, query.one)
         return [guarded(route) for route in found]
 
@@ -565,17 +583,30 @@ class _Query:
             raise Refused("VALIDATION", f"format: must be one of {', '.join(FORMATS)}.", field="format")
         if format != "json":
             with self._api.seat(principal, token, http):
-                content = self._reader.export(principal, http.query, token, format)
-            name = f'attachment; filename="{view.name}.{format}"'
-            return HttpResponse(200, content, {"Content-Disposition": name}, TYPES[format])
+                return self._export(http, principal, token, format)
         with self._api.seat(principal, token, http):
-            page = self._reader.page(principal, http.query, token)
+            page = self._reader.page(principal, http.query, token, self._language(http))
         there = {item["id"] for item in page.items} if view.defaults else set()
         untouched = [self._reader.default(principal, key) for key in view.defaults if key not in there]
         body: dict[str, Any] = {"items": [*page.items, *untouched], "next": page.next}
         if page.total is not None:
             body["total"] = page.total + len(untouched)
         return _fresh(body, page.freshness, {})
+
+    def _language(self, http: HttpRequest) -> str:
+        return language_of(http, self._api.directory.company.known.language)
+
+    def _export(self, http: HttpRequest, principal: Principal, token: Token | None, format: str) -> HttpResponse:
+        give_back = self._api.exports.take(principal.user_id)
+        try:
+            file = self._reader.export(
+                principal, http.query, token, format, language=self._language(http), closed=give_back
+            )
+        except BaseException:
+            give_back()
+            raise
+        name = f'attachment; filename="{self._view.name}.{format}"'
+        return HttpResponse(200, b"", {"Content-Disposition": name, **file.headers}, TYPES[format], file=file)
 
     def one(self, http: HttpRequest) -> HttpResponse:
         """Serve one row, named by the path."""
@@ -618,6 +649,15 @@ def _fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str]) 
     body["freshness"] = {"as_of": as_of}
     token = str(Token({source: position for source, position in freshness.positions.items() if position}))
     return HttpResponse(200, msgspec.json.encode(body), {**headers, HEADER: token})
+
+
+def language_of(http: HttpRequest, company: str) -> str:
+    """In whose order texts are sorted: the first language of Accept-Language that there is, else the company's."""
+    for part in http.headers.get("accept-language", "")[:200].split(","):
+        tag = part.partition(";")[0].partition("-")[0].strip().lower()
+        if tag in LANGUAGES:
+            return tag
+    return company
 
 
 def keyed_print(key: bytes, name: str, data: Mapping[str, Any]) -> str:

@@ -21,11 +21,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
+from unicodedata import normalize
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from contracts.declare import ContractError, value
 from contracts.errors import Refused
 from contracts.people import Person
+from contracts.text import key, normal
 from contracts.types import FIRST_CURRENCY
 
 A = TypeVar("A", bound="Aggregate")
@@ -247,6 +249,10 @@ class IndexReleased:
     """A unique value is free again."""
 
 
+def _index_id(index: str, keys: list[str]) -> UUID:
+    return uuid5(NAMESPACE_URL, "\x1f".join(["salestream:index", index, *keys]))
+
+
 @dataclass
 class UniqueIndex(Aggregate):
     """One unique value (a mobile number, a product's name and model) and the record that holds it.
@@ -258,16 +264,30 @@ class UniqueIndex(Aggregate):
 
     @staticmethod
     def id_of(index: str, *parts: str) -> UUID:
-        """The index aggregate's id of a value; case and surrounding blanks don't make two values different."""
-        return uuid5(NAMESPACE_URL, "\x1f".join(["salestream:index", index, *(p.strip().casefold() for p in parts)]))
+        """The index aggregate's id of a value; what `contracts.text.key` takes for the same is one value."""
+        return _index_id(index, [key(part) for part in parts])
+
+    @classmethod
+    def ids_of(cls, index: str, *parts: str) -> list[UUID]:
+        """The index's id, then those under which former releases may have kept the value.
+
+        Those knew letter case and outer blanks only, and took each Unicode form for another value.
+        """
+        forms: list[list[str]] = [list(parts)]
+        forms += [[normalize(form, normal(part)) for part in parts] for form in ("NFC", "NFD")]
+        found = [_index_id(index, [part.strip().casefold() for part in form]) for form in forms]
+        return list(dict.fromkeys([cls.id_of(index, *parts), *found]))
 
     def claim(self, holder: UUID, *, what: str, field: str) -> None:
         """Take the value for `holder`.  Raises Refused DUPLICATE naming `field` when another record has it."""
-        if self.holder == holder:
-            return
-        if self.holder is not None:
+        self.require_free_for(holder, what=what, field=field)
+        if self.holder != holder:
+            self.record(IndexClaimed(holder=holder))
+
+    def require_free_for(self, holder: UUID, *, what: str, field: str) -> None:
+        """Raises Refused DUPLICATE naming `field` when another record has the value."""
+        if self.holder not in (None, holder):
             raise Refused("DUPLICATE", f"{what} is already used by the record {self.holder}.", field=field)
-        self.record(IndexClaimed(holder=holder))
 
     def release(self, holder: UUID) -> None:
         """Free the value if `holder` has it."""

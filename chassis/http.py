@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from logging import getLogger
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import eventlet
 import structlog
@@ -37,6 +37,9 @@ from chassis.security_headers import security_headers
 from contracts.errors import Refused
 
 log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SOCKET_SECONDS = 60
 WORKERS = 1_000
@@ -150,7 +153,10 @@ class _App(WsgiApp):  # type: ignore[misc]
             log.exception("request failed before its route")
             response = problem(Refused("INTERNAL", "Something went wrong on our side."))
         start_response(*_head(response, self._edge.headers))
-        return () if environ["REQUEST_METHOD"] == "HEAD" else (response.body,)
+        if environ["REQUEST_METHOD"] == "HEAD":
+            response.close()
+            return ()
+        return response.file or (response.body,)
 
     def _answer(self, request: WerkzeugRequest) -> HttpResponse:
         try:
@@ -222,7 +228,7 @@ def _head(response: HttpResponse, headers: Mapping[str, str]) -> tuple[str, list
     """
     fields = {**headers, "Content-Type": response.content_type, **response.headers}
     if response.status != HTTPStatus.NO_CONTENT:
-        fields["Content-Length"] = str(len(response.body))
+        fields["Content-Length"] = str(response.length)
     found = list(fields.items())
     if response.cookies:
         found += [("Set-Cookie", cookie) for cookie in response.cookies]
@@ -301,6 +307,12 @@ class _InWorkers:
 def in_native_thread(wait: Callable[[], None]) -> None:
     """Wait for a disk in a native thread, while other requests go on."""
     tpool.execute(wait)
+
+
+def aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a short piece of long work in a native thread, while other requests go on."""
+    result: T = tpool.execute(function, *args, **kwargs)
+    return result
 
 
 def later(work: Callable[[], None]) -> None:

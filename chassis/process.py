@@ -106,6 +106,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
 
     from chassis.http import (  # noqa: PLC0415 - needs eventlet's patching first
         WORKERS,
+        aside,
         http_service,
         in_native_thread,
         inbox_service,
@@ -132,7 +133,15 @@ def run_api(config: Config, only: Collection[str]) -> int:
     pressure = build_pressure(process, writers, database)
     verifier = TokenVerifier(config)
     api = build_api(
-        process, writers, database, directory, verifier=verifier, watched=watched, slowly=SlowWork(), later=later
+        process,
+        writers,
+        database,
+        directory,
+        verifier=verifier,
+        watched=watched,
+        slowly=SlowWork(),
+        later=later,
+        aside=aside,
     )
     runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
     routes = api.routes()
@@ -221,6 +230,7 @@ def build_api(
     watched: Mapping[str, Watched] | None = None,
     slowly: Offload = at_once,
     later: Callable[[Callable[[], None]], None] = lambda work: work(),
+    aside: Offload = at_once,
 ) -> Api:
     """The edge of a process with these writers."""
     if process.config.test_tokens:
@@ -251,6 +261,7 @@ def build_api(
         ready=problems,
         directory=directory,
         slowly=slowly,
+        aside=aside,
         later=later,
     )
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from pymongo import MongoClient, UpdateOne
+from pymongo import IndexModel, MongoClient, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -27,7 +27,7 @@ from chassis.connections import mongo_arguments
 from chassis.consumer import Aside, Fenced, Progress
 from chassis.deadletters import Origin
 from chassis.kafka import Incoming, PoisonRecord, dead_letter_topic
-from chassis.views import Change, EventInfo, View, operations
+from chassis.views import Change, EventInfo, Index, View, operations
 from contracts.declare import REGISTRY
 
 log = structlog.get_logger()
@@ -35,6 +35,7 @@ log = structlog.get_logger()
 STATES = "_views"
 GROUP = "reports"
 HEARTBEAT_SECONDS = 1.0
+KEYS_AT_ONCE = 1_000
 Document = dict[str, Any]
 
 
@@ -117,7 +118,8 @@ class Projection:
             day_told=record.headers.get("ce_day", ""),
         )
         try:
-            self.changes += [(change, info) for change in handler(record.fact, info)]
+            view = self.state.view
+            self.changes += [(view.keyed(change), info) for change in handler(record.fact, info)]
         except Exception as error:  # a handler is a pure function: what fails once fails always
             raise PoisonRecord(f"view {self.state.view.name}: {type(error).__name__}: {error}") from error
 
@@ -252,12 +254,25 @@ def live_id(view: View) -> str:
 
 
 def open_state(database: "Database[Document]", view: View, id: str, collection: str | None = None) -> Document:
-    """The state document of a view, made with its collection and indexes when it does not exist."""
+    """The state document of a view, made with its collection when it does not exist.
+
+    Indexes and keys of texts that a former release did not have are added.
+    """
     states = database[STATES]
     found = states.find_one({"_id": id})
-    if found is None:
+    if found is not None:
+        prepare_collection(database, view, found["collection"])
+        add_keys(database, view, found)
+    else:
         name = collection or view.name
-        fresh = {"_id": id, "view": view.name, "collection": name, "generation": 1, "edition": view.edition}
+        fresh = {
+            "_id": id,
+            "view": view.name,
+            "collection": name,
+            "generation": 1,
+            "edition": view.edition,
+            "keys": keys_kept(view),
+        }
         prepare_collection(database, view, name)
         states.update_one({"_id": id}, {"$setOnInsert": {**fresh, "revision": 0, "sources": {}}}, upsert=True)
         found = states.find_one({"_id": id})
@@ -269,8 +284,43 @@ def prepare_collection(database: "Database[Document]", view: View, name: str) ->
     """Make a view's collection and its indexes (a transaction can't)."""
     if name not in database.list_collection_names():
         database.create_collection(name)
-    for index in view.indexes:
-        database[name].create_index([(f.lstrip("-"), -1 if f.startswith("-") else 1) for f in index])
+    if models := [index_model(index) for index in view.all_indexes]:
+        database[name].create_indexes(models)
+
+
+def index_model(index: Index) -> IndexModel:
+    keys = [(field.removeprefix("-"), -1 if field.startswith("-") else 1) for field in index.fields]
+    if not index.language:
+        return IndexModel(keys)
+    return IndexModel(keys, name=index.name, collation=collation(index.language))
+
+
+def collation(language: str) -> Document:
+    """How MongoDB compares texts in the order of a language: letter case and accents decide between equals."""
+    return {"locale": language, "strength": 3}
+
+
+def keys_kept(view: View) -> list[str]:
+    """Which keys the documents of a view hold, as its state tells."""
+    return sorted(place for _, place, _ in view.keys)
+
+
+def add_keys(database: "Database[Document]", view: View, state: Document) -> None:
+    """Give documents written by a former release the keys by which texts are found now."""
+    wanted = keys_kept(view)
+    if state.get("keys", []) == wanted:
+        return
+    writes: list[UpdateOne] = []
+    documents = database[state["collection"]]
+    for document in documents.find({}):
+        if found := view.keys_of(document):
+            writes.append(UpdateOne({"_id": document["_id"]}, {"$set": found}))
+        if len(writes) == KEYS_AT_ONCE:
+            documents.bulk_write(writes, ordered=False)
+            writes = []
+    if writes:
+        documents.bulk_write(writes, ordered=False)
+    database[STATES].update_one({"_id": state["_id"]}, {"$set": {"keys": wanted}})
 
 
 def commit(database: "Database[Document]", batch: Sequence[Projection]) -> None:

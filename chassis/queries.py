@@ -1,37 +1,43 @@
 """Queries on views: parameters checked, the caller's scope applied, pages, exports, and how fresh the answer is."""
 
-import base64
-import csv
-import io
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime, tzinfo
 from functools import partial
-from typing import Any, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeVar
 
-import msgspec
-from bson import Decimal128
+from bson import Decimal128, Timestamp
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
+from chassis import cursors
+from chassis.around import Offload, at_once
 from chassis.auth import Principal
 from chassis.consistency import Token
-from chassis.projector import STATES, live_id, mongo_key
-from chassis.views import STAMPS, Exact, Filter, Range, Sums, View, Words
+from chassis.cursors import Cursor, Order
+from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
+from chassis.filters import Filters
+from chassis.projector import STATES, collation, live_id, mongo_key
+from chassis.views import STAMPS, Sums, View
+from contracts.company import LANGUAGES
 from contracts.errors import Refused, not_found
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
-EXPORT_LIMIT = 100_000
+EXPORT_ROWS = 200
+"""Rows of an export that are read, and then written aside, at once."""
 PAGE_MS, EXPORT_MS = 10_000, 60_000
 WAIT_SECONDS = 5.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.003, 0.010
 PAGING = ("limit", "cursor", "sort", "count", "format")
 FORMATS = ("json", "csv", "xlsx")
+NO_SUCH_MOMENT, TOO_OLD, NOT_YET = 72, 239, 246
+"""MongoDB: InvalidOptions, of a moment to come; SnapshotTooOld; SnapshotUnavailable, while an index or so is made."""
 
 
 @dataclass(frozen=True)
@@ -52,64 +58,200 @@ class Page:
     total: int | None = None
 
 
+class Seen(NamedTuple):
+    """A view's state document, and the moment of MongoDB's history that it is of."""
+
+    state: Document
+    at: Timestamp | None
+
+
+class Asked(NamedTuple):
+    """A list as somebody asked for it: the stages that select its rows, their order, and how many a page has."""
+
+    selection: list[Document]
+    order: Order
+    limit: int
+
+
 class ViewReader:
     """Answers queries on one view."""
 
     def __init__(
-        self, database: "Database[Document]", view: View, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        database: "Database[Document]",
+        view: View,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        zone: Callable[[], tzinfo] = lambda: UTC,
+        aside: Offload = at_once,
     ) -> None:
         self._database = database
         self._view = view
         self._sleep = sleep
-        self._seen: Document = {}
+        self._zone = zone
+        self._aside = aside
+        self._seen = Seen({}, None)
         self._looked_at = 0.0
         self._names = [item.name for item in fields(view.row)]
-        self._decimals = {name for name, hint in get_type_hints(view.row).items() if hint is Decimal}
-        self._lists = {name for name, hint in get_type_hints(view.row).items() if get_origin(hint) is list}
+        self._decimals = {name for name, kind in view.types.items() if kind.kind == "amount"}
+        self._lists = {name for name, kind in view.types.items() if kind.kind == "list"}
 
     # -- what callers use
 
     def one(self, principal: Principal, key: str, token: Token | None) -> tuple[Document, Freshness]:
         """The row with this key.  Raises Refused NOT_FOUND, also for a row outside the caller's scope."""
-        state, freshness = self._ready(token)
+        state = self._ready(token).state
         condition = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.where)]}
         found = self._database[state["collection"]].find_one(condition)
         if found is None:
             raise not_found(self._view.what, self._view.detail or self._view.path.rpartition("{")[2].rstrip("}"))
-        return self._row(found, principal), freshness
+        return self._row(found, principal), _freshness(state)
 
-    def page(self, principal: Principal, params: Mapping[str, Sequence[str]], token: Token | None) -> Page:
-        """One page of the list.  Raises Refused VALIDATION naming the parameter at fault."""
-        selection, sort, limit = self._parse(principal, params)
-        after = self._after(_one(params, "cursor"), sort)
-        state, freshness = self._ready(token)
-        collection = self._database[state["collection"]]
-        total = None
-        if _one(params, "count") in ("true", "1"):
-            counted = collection.aggregate([*selection, {"$count": "total"}], maxTimeMS=PAGE_MS)
+    def page(
+        self,
+        principal: Principal,
+        params: Mapping[str, Sequence[str]],
+        token: Token | None,
+        language: str = LANGUAGES[0],
+    ) -> Page:
+        """One page of the list, texts in the order of `language`.
+
+        With a cursor it is of the same moment as the first page, whatever the token says.  Raises Refused VALIDATION
+        naming the parameter at fault.
+        """
+        asked = self._asked(principal, params, language)
+        text = _one(params, "cursor")
+        if text:
+            return self._next_page(principal, params, asked, Cursor.read(text))
+        return self._at_a_moment(token, lambda seen: self._page(principal, params, asked, seen))
+
+    def _next_page(
+        self, principal: Principal, params: Mapping[str, Sequence[str]], asked: Asked, cursor: Cursor
+    ) -> Page:
+        order = cursor.order
+        if (order.field, order.direction) != (asked.order.field, asked.order.direction):
+            raise cursors.refused("it belongs to another sort order")
+        if order.language not in (*LANGUAGES, "") or bool(order.language) != bool(asked.order.language):
+            raise cursors.refused("it belongs to another order of texts")
+        try:
+            state = self._state_at(cursor.at)
+            if state is None or self._look().state["collection"] != cursor.collection != "":
+                raise cursors.refused("the list was made anew since")
+            return self._page(principal, params, asked._replace(order=order), Seen(state, cursor.at), cursor)
+        except OperationFailure as error:
+            if error.code in (NO_SUCH_MOMENT, TOO_OLD, NOT_YET):
+                raise cursors.refused("what its page was taken from is kept for some minutes only") from error
+            raise
+
+    def _page(
+        self,
+        principal: Principal,
+        params: Mapping[str, Sequence[str]],
+        asked: Asked,
+        seen: Seen,
+        cursor: Cursor | None = None,
+    ) -> Page:
+        selection, order, limit = asked
+        collection, total = seen.state["collection"], None
+        if _flag(params, "count"):
+            counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, PAGE_MS)
             total = next((found["total"] for found in counted), 0)
-        if after:
-            selection = [*selection, {"$match": after}]
-        documents = list(collection.aggregate([*selection, *_ordered(sort, limit + 1)], maxTimeMS=PAGE_MS))
+        stages = [*selection, *([{"$match": cursor.after()}] if cursor else []), order.stage(), {"$limit": limit + 1}]
+        documents = list(self._read(collection, stages, order, seen.at, PAGE_MS))
         more = documents[limit - 1] if len(documents) > limit else None
+        at = seen.at or Timestamp(0, 0)
         return Page(
             items=[self._row(document, principal) for document in documents[:limit]],
-            next=_encode_cursor(more, sort) if more else None,
-            freshness=freshness,
+            next=Cursor(order, collection, at, more.get(order.field), more["_id"]).text() if more else None,
+            freshness=_freshness(seen.state),
             total=total,
         )
 
     def export(
-        self, principal: Principal, params: Mapping[str, Sequence[str]], token: Token | None, format: str
-    ) -> bytes:
-        """All rows of a list as CSV or Excel.  Cells that a spreadsheet would take for a formula are made text."""
-        selection, sort, _ = self._parse(principal, params)
-        state, _ = self._ready(token)
-        collection = self._database[state["collection"]]
-        cursor = collection.aggregate([*selection, *_ordered(sort, EXPORT_LIMIT)], maxTimeMS=EXPORT_MS)
+        self,
+        principal: Principal,
+        params: Mapping[str, Sequence[str]],
+        token: Token | None,
+        format: str,
+        *,
+        language: str = LANGUAGES[0],
+        closed: Callable[[], None] = lambda: None,
+    ) -> FileBody:
+        """All rows of a list as CSV or Excel, of one moment, written aside of other requests; `closed` when it is gone.
+
+        Raises Refused TOO_LARGE for more than EXPORT_LIMIT rows: nothing is cut.
+        """
+        asked = self._asked(principal, params, language)
+        return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
+
+    def _export(
+        self, principal: Principal, asked: Asked, seen: Seen, format: str, closed: Callable[[], None]
+    ) -> FileBody:
+        collection, (selection, order, _) = seen.state["collection"], asked
+        counting = [*selection, {"$limit": EXPORT_LIMIT + 1}, {"$count": "total"}]
+        counted = next(self._read(collection, counting, order, seen.at, EXPORT_MS), {"total": 0})
+        if counted["total"] > EXPORT_LIMIT:
+            raise too_large(f"more than {EXPORT_LIMIT} rows")
         names = [name for name in self._names if self._may_see(name, principal)]
-        rows = ([_cell(self._row(document, principal).get(name)) for name in names] for document in cursor)
-        return _csv(names, rows) if format == "csv" else _xlsx(self._view.name, names, rows)
+        columns = [Column(name, self._view.types[name]) for name in names]
+        sheet: Sheet = self._aside(self._sheet, format, columns)
+        try:
+            found = self._read(collection, [*selection, order.stage()], order, seen.at, EXPORT_MS)
+            for documents in _batches(found, EXPORT_ROWS):
+                self._aside(self._add, sheet, names, documents)
+            about = {"List": self._view.path, "As of": stamp(_freshness(seen.state).as_of)}
+            file = self._aside(sheet.finish, about)
+        except BaseException:
+            sheet.abandon()
+            raise
+        return FileBody(file, sheet.told.headers(), closed)
+
+    def _sheet(self, format: str, columns: Sequence[Column]) -> Sheet:
+        if format == "csv":
+            return CsvSheet(columns, plain)
+        return ExcelSheet(self._view.name, columns, plain, self._zone())
+
+    def _add(self, sheet: Sheet, names: Sequence[str], documents: Iterable[Document]) -> None:
+        rows = []
+        for document in documents:
+            shown = self._shown(document)
+            rows.append([shown.get(name) for name in names])
+        sheet.add(rows)
+
+    # -- reading
+
+    def _read(
+        self, collection: str, stages: Sequence[Document], order: Order, at: Timestamp | None, milliseconds: int
+    ) -> Iterator[Document]:
+        """What these stages give, as of a moment."""
+        more: Document = {"collation": self._collation(order.language)} if order.language else {}
+        return iter(
+            self._database.cursor_command(
+                "aggregate",
+                collection,
+                pipeline=list(stages),
+                cursor={"batchSize": EXPORT_ROWS + 1},
+                maxTimeMS=milliseconds,
+                readConcern=_as_of(at),
+                **more,
+            )
+        )
+
+    def _collation(self, language: str) -> Document:
+        """How texts are compared.  Rows that are added up are told apart by code points too."""
+        return {"locale": language, "strength": 5} if self._view.sums else collation(language)
+
+    def _at_a_moment(self, token: Token | None, read: Callable[[Seen], T]) -> T:
+        """What is read at a moment at which the view has what the token promises."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            seen = self._ready(token)
+            try:
+                return read(seen)
+            except OperationFailure as error:
+                if error.code != NOT_YET or time.monotonic() > deadline:
+                    raise
+                self._sleep(LONGEST_PAUSE)  # an index is being made: a moment later than that can be read
 
     def default(self, principal: Principal, key: str) -> Document:
         """The row of a record that nothing has happened to yet."""
@@ -117,37 +259,61 @@ class ViewReader:
 
     # -- freshness
 
-    def _ready(self, token: Token | None) -> tuple[Document, Freshness]:
+    def _ready(self, token: Token | None) -> Seen:
         """The view's state, after waiting (bounded) until it has what the token promises."""
         deadline = time.monotonic() + WAIT_SECONDS
         pause = SHORTEST_PAUSE
         wanted = token.about(self._view.topics) if token else Token({})
-        state = self._look()
-        while not wanted.reached_by(partial(_position, state)):
+        seen = self._look()
+        while not wanted.reached_by(partial(_position, seen.state)):
             if time.monotonic() > deadline:
                 raise Refused("UNAVAILABLE", "The view has not caught up with your change yet; try again in a second.")
             self._sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
-            if time.monotonic() - self._looked_at >= SHORTEST_PAUSE:
-                self._look()
-            state = self._seen  # what another one who waits has just read serves all who wait
-        return state, _freshness(state)
+            # What another one who waits has just read serves all who wait.
+            seen = self._look() if time.monotonic() - self._looked_at >= SHORTEST_PAUSE else self._seen
+        return seen
 
-    def _look(self) -> Document:
+    def _look(self) -> Seen:
         """Read the view's state.  Raises Refused UNAVAILABLE while there is none."""
         self._looked_at = time.monotonic()
-        state = self._database[STATES].find_one({"_id": live_id(self._view)})
-        if state is None:
+        deadline = self._looked_at + WAIT_SECONDS
+        while True:
+            try:
+                answer = self._find_state(None)
+                break
+            except OperationFailure as error:
+                if error.code != NOT_YET or time.monotonic() > deadline:
+                    raise
+                self._sleep(LONGEST_PAUSE)
+        found = answer["cursor"]["firstBatch"]
+        if not found:
             raise Refused("UNAVAILABLE", f"The view {self._view.name} is not built yet: start a projector.")
-        self._seen = state
-        return state
+        self._seen = seen = Seen(found[0], answer["cursor"].get("atClusterTime"))
+        return seen
+
+    def _state_at(self, at: Timestamp) -> Document | None:
+        """The view's state at an earlier moment."""
+        found: list[Document] = self._find_state(at)["cursor"]["firstBatch"]
+        return found[0] if found else None
+
+    def _find_state(self, at: Timestamp | None) -> Document:
+        answer: Document = self._database.command(
+            "find",
+            STATES,
+            filter={"_id": live_id(self._view)},
+            limit=1,
+            readConcern=_as_of(at),
+            maxTimeMS=PAGE_MS,
+            codec_options=self._database.codec_options,
+        )
+        return answer
 
     # -- parameters
 
-    def _parse(
-        self, principal: Principal, params: Mapping[str, Sequence[str]]
-    ) -> tuple[list[Document], tuple[str, int], int]:
-        """The stages that select the rows asked for, how they are sorted, and how many a page has."""
+    def _asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
+        """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
+        filters = Filters(self._view, partial(self._may_see, principal=principal))
         stored: list[Document] = [dict(self._view.where), self._scope(principal)]
         shown: list[Document] = []  # what is asked of rows that were added up
         sums = self._view.sums
@@ -155,8 +321,12 @@ class ViewReader:
         for name, values in params.items():
             if name in PAGING:
                 continue
-            condition = self._condition(name, values)
-            (stored if sums is None or condition.keys() <= of_row else shown).append(condition)
+            asked = filters.condition(name, values)
+            if asked is None:
+                known = ", ".join(sorted({*filters.names, *PAGING}))
+                raise Refused("VALIDATION", f"{name[:100]}: unknown parameter; there are {known}.", field=name[:100])
+            condition, about = asked
+            (stored if sums is None or about <= of_row else shown).append(condition)
         if sums and sums.over and not any(sums.over in condition for condition in stored):
             stored.append({sums.over: None})  # the rows that hold the sums of all
         selection: list[Document] = [{"$match": {"$and": stored}}]
@@ -164,17 +334,7 @@ class ViewReader:
             selection += _added_up(sums, self._decimals)
         if shown:
             selection.append({"$match": {"$and": shown}})
-        return selection, self._sort(_one(params, "sort")), _limit(_one(params, "limit"))
-
-    def _condition(self, name: str, values: Sequence[str]) -> Document:
-        for base, rule in self._view.filters.items():
-            if isinstance(rule, Range) and name in (f"{base}_from", f"{base}_to"):
-                bound = "$gte" if name.endswith("_from") else "$lte"
-                return {rule.field or base: {bound: _bound(name, rule, values[-1])}}
-            if name == base and not isinstance(rule, Range):
-                return _matches(name, rule, values)
-        known = ", ".join(sorted({*parameter_names(self._view.filters), *PAGING}))
-        raise Refused("VALIDATION", f"{name}: unknown parameter; there are {known}.", field=name)
+        return Asked(selection, self._order(principal, _one(params, "sort"), language), _limit(_one(params, "limit")))
 
     def _scope(self, principal: Principal) -> Document:
         """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
@@ -190,26 +350,16 @@ class ViewReader:
         own = [{name: ids} for name in scope.fields]
         return own[0] if len(own) == 1 else {"$or": own}
 
-    def _sort(self, text: str | None) -> tuple[str, int]:
+    def _order(self, principal: Principal, text: str | None, language: str) -> Order:
+        """The order asked for; by a field that the caller may not see there is none."""
         text = text or self._view.order
-        name, direction = text.lstrip("-"), -1 if text.startswith("-") else 1
-        if name not in {s.lstrip("-") for s in (*self._view.sorts, self._view.order)}:
-            allowed = ", ".join(self._view.sorts)
-            raise Refused("VALIDATION", f"sort: must be one of {allowed}, with - before it to turn it.", field="sort")
-        return name, direction
-
-    def _after(self, cursor: str | None, sort: tuple[str, int]) -> Document | None:
-        if not cursor:
-            return None
-        try:
-            value, key = _decode_cursor(cursor)
-        except (ValueError, TypeError, msgspec.DecodeError, InvalidOperation) as error:
-            raise Refused("VALIDATION", "cursor: take it from `next` of the page before.", field="cursor") from error
-        name, direction = sort
-        beyond = "$gt" if direction == 1 else "$lt"
-        if name == "_id":
-            return {"_id": {beyond: key}}
-        return {"$or": [{name: {beyond: value}}, {name: value, "_id": {"$gt": key}}]}
+        name, direction = text.removeprefix("-"), -1 if text.startswith("-") else 1
+        offered = [sort.removeprefix("-") for sort in (*self._view.sorts, self._view.order)]
+        allowed = [sort for sort in dict.fromkeys(offered) if sort == "_id" or self._may_see(sort, principal)]
+        if name not in allowed:
+            known = ", ".join(allowed)
+            raise Refused("VALIDATION", f"sort: must be one of {known}, with - before it to turn it.", field="sort")
+        return Order(name, direction, language if self._view.is_in_words(name) else "")
 
     # -- rows
 
@@ -217,10 +367,15 @@ class ViewReader:
         right = self._view.hidden.get(name)
         return right is None or principal.may(right)
 
-    def _row(self, document: Document, principal: Principal) -> Document:
+    def _shown(self, document: Document) -> Document:
+        """A document with its id and what is worked out from it, once."""
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items():
             shown[name] = compute(document)
+        return shown
+
+    def _row(self, document: Document, principal: Principal) -> Document:
+        shown = self._shown(document)
         return {
             name: plain(shown.get(name, [] if name in self._lists else None))
             for name in self._names
@@ -240,18 +395,19 @@ def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:
     ]
 
 
-def _ordered(sort: tuple[str, int], limit: int) -> list[Document]:
-    name, direction = sort
-    order = {name: direction} if name == "_id" else {name: direction, "_id": 1}
-    return [{"$sort": order}, {"$limit": limit}]
+def _as_of(at: Timestamp | None) -> Document:
+    return {"level": "snapshot", **({"atClusterTime": at} if at else {})}
 
 
-def parameter_names(filters: Mapping[str, Filter]) -> list[str]:
-    """The query parameters that some filters give."""
-    names: list[str] = []
-    for name, rule in filters.items():
-        names += [f"{name}_from", f"{name}_to"] if isinstance(rule, Range) else [name]
-    return names
+def _batches(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:
+    found: list[Document] = []
+    for document in documents:
+        found.append(document)
+        if len(found) == size:
+            yield found
+            found = []
+    if found:
+        yield found
 
 
 def plain(value: Any) -> Any:
@@ -292,89 +448,8 @@ def _limit(text: str | None) -> int:
     return int(text)
 
 
-def _matches(name: str, rule: Exact | Words, values: Sequence[str]) -> Document:
-    if any("\x00" in value or len(value) > 500 for value in values):
-        raise Refused("VALIDATION", f"{name}: too long, or with control characters.", field=name)
-    if isinstance(rule, Exact):
-        if rule.whole and not all(re.fullmatch(r"-?[0-9]{1,15}", value) for value in values):
-            raise Refused("VALIDATION", f"{name}: must be a whole number.", field=name)
-        return {rule.field or name: {"$in": [int(value) if rule.whole else value for value in values]}}
-    words = " ".join(values).split()
-    return {
-        "$and": [
-            {"$or": [{field: {"$regex": re.escape(word), "$options": "i"}} for field in rule.fields]} for word in words
-        ]
-        or [{}]
-    }
-
-
-def _bound(name: str, rule: Range, text: str) -> Any:
-    try:
-        if rule.kind is datetime:
-            moment = datetime.fromisoformat(text)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        if rule.kind is date:
-            return date.fromisoformat(text).isoformat()
-        if rule.kind is Decimal:
-            number = Decimal(text)
-            if not number.is_finite() or abs(number) > Decimal("1e15"):
-                raise ValueError("out of bounds")
-            return Decimal128(number.quantize(Decimal("0.01")))
-        if not re.fullmatch(r"-?[0-9]{1,15}", text):
-            raise ValueError("not a whole number")
-        return int(text)
-    except (ValueError, InvalidOperation) as error:
-        moment_kind = "a moment such as 2026-01-31T08:00:00Z"
-        kind = {
-            datetime: moment_kind,
-            date: "a day such as 2026-01-31",
-            Decimal: "an amount such as 12.50",
-            int: "a whole number",
-        }[rule.kind]
-        raise Refused("VALIDATION", f"{name}: must be {kind}.", field=name) from error
-
-
-def _encode_cursor(document: Document, sort: tuple[str, int]) -> str:
-    value = document.get(sort[0])
-    kind = "n" if isinstance(value, Decimal128) else "t" if isinstance(value, datetime) else "j"
-    text = str(value.to_decimal()) if isinstance(value, Decimal128) else value
-    return base64.urlsafe_b64encode(msgspec.json.encode([kind, text, document["_id"]])).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str) -> tuple[Any, str]:
-    raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    kind, value, key = msgspec.json.decode(raw)
-    if not isinstance(key, str) or isinstance(value, (dict, list)):
-        raise TypeError("cursor")
-    if kind == "n":
-        return Decimal128(Decimal(value)), key
-    return (datetime.fromisoformat(value) if kind == "t" else value), key
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, (dict, list)):
-        value = msgspec.json.encode(value).decode()
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return value if re.fullmatch(r"-?[0-9.]+", value) else f"'{value}"
-    return value
-
-
-def _csv(names: Sequence[str], rows: Iterator[list[Any]]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(names)
-    writer.writerows(rows)
-    return b"\xef\xbb\xbf" + out.getvalue().encode()  # the mark lets Excel read Chinese and Japanese
-
-
-def _xlsx(title: str, names: Sequence[str], rows: Iterator[list[Any]]) -> bytes:
-    from openpyxl import Workbook  # noqa: PLC0415 - a tenth of an api's start, and seldom needed
-
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet(title[:31])
-    sheet.append(list(names))
-    for row in rows:
-        sheet.append(row)
-    out = io.BytesIO()
-    book.save(out)
-    return out.getvalue()
+def _flag(params: Mapping[str, Sequence[str]], name: str) -> bool:
+    text = _one(params, name)
+    if text not in (None, "true", "1", "false", "0"):
+        raise Refused("VALIDATION", f"{name}: must be true or false.", field=name)
+    return text in ("true", "1")

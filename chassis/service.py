@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
-from chassis.domain import Aggregate, Context, RecordId, record_id
+from chassis.domain import Aggregate, Context, RecordId, UniqueIndex, record_id
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 
 if TYPE_CHECKING:
@@ -91,6 +91,24 @@ def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> Handler:
         return aggregate
 
     return handler
+
+
+def claim(work: Work, ids: Sequence[UUID], holder: UUID, *, what: str, field: str) -> None:
+    """Take a unique value for a record: the first of its index's ids; the others are those of former releases.
+
+    Raises Refused DUPLICATE naming `field` when another record has it under any of them.
+    """
+    for former in ids[1:]:
+        if index := work.find(UniqueIndex, former):
+            index.require_free_for(holder, what=what, field=field)
+    work.find_or_new(UniqueIndex, ids[0]).claim(holder, what=what, field=field)
+
+
+def release(work: Work, ids: Sequence[UUID], holder: UUID) -> None:
+    """Free a unique value that a record may have, under whatever id it took it."""
+    for id in ids:
+        if index := work.find(UniqueIndex, id):
+            index.release(holder)
 
 
 @dataclass(frozen=True)

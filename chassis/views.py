@@ -28,7 +28,10 @@ from bson import Decimal128
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
 from chassis.company import first_zone
+from chassis.row_fields import FOUND_BY, FieldType, field_types, key_place
+from contracts.company import LANGUAGES
 from contracts.declare import REGISTRY, ContractError
+from contracts.text import squashed
 
 
 @dataclass(frozen=True)
@@ -345,15 +348,21 @@ def _place(document: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
 
 @dataclass(frozen=True)
 class Exact:
-    """?field=value: equal to one of the values given (repeat the parameter for several)."""
+    """?field=value: equal to one of the values given (repeat the parameter for several).
+
+    The row's type says how values are written and which there are; `among` names them where the type can't.
+    """
 
     field: str | None = None
-    whole: bool = False  # the field is a whole number
+    among: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Words:
-    """?q=text: every word occurs in one of the fields, upper or lower case."""
+    """?q=text: every word occurs in one of the fields, or all of it in one without its blanks and dashes.
+
+    Letter case, width and Unicode form don't count (`contracts.text.squashed`).
+    """
 
     fields: Sequence[str]
 
@@ -407,6 +416,18 @@ class Sums:
 
 
 @dataclass(frozen=True)
+class Index:
+    """An index of a view's collection; `language`: whose order texts are kept in, "" for that of code points."""
+
+    fields: Sequence[str]
+    language: str = ""
+
+    @property
+    def name(self) -> str:
+        return "_".join([*self.fields, *([self.language] if self.language else [])])
+
+
+@dataclass(frozen=True)
 class View:
     """A read model.
 
@@ -419,6 +440,8 @@ class View:
     one row.  `defaults` are the documents, by key, of records that there are before anything happened to them.
     `where` is a fixed condition.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
+
+    Indexes follow from sorts, filters and scope; `indexes` names those that are wanted besides.
     """
 
     name: str
@@ -448,6 +471,10 @@ class View:
         method, _, path = self.route.partition(" ")
         if method != "GET" or not path.startswith("/"):
             raise ContractError(f"view {self.name}: route {self.route!r} must be 'GET /path'")
+        asked = {name.removeprefix("-") for name in (*self.sorts, self.order)} - {"_id"}
+        asked |= {rule.field or name for name, rule in self.filters.items() if isinstance(rule, Exact)}
+        if unknown := asked - set(self.types):
+            raise ContractError(f"view {self.name}: its row lacks what it sorts or filters by: {sorted(unknown)}")
 
     @property
     def path(self) -> str:
@@ -466,3 +493,112 @@ class View:
     @property
     def order(self) -> str:
         return self.default_sort or self.sorts[0]
+
+    # -- what follows from the declaration
+
+    @cached_property
+    def types(self) -> Mapping[str, FieldType]:
+        """The kind of every field of its rows."""
+        return field_types(self.row)
+
+    @cached_property
+    def keys(self) -> Sequence[tuple[str, str, Callable[[str], str]]]:
+        """The texts that are found by a key: the path of each, where its key is kept, and what makes it.
+
+        The audit log has none: it is as large as all else, and searched as it is.
+        """
+        if self.collected:
+            return ()
+        found: dict[tuple[str, str], Callable[[str], str]] = {}
+        for name, rule in self.filters.items():
+            if isinstance(rule, Words):
+                found |= {(field, key_place(FOUND_BY, field)): squashed for field in rule.fields}
+            elif isinstance(rule, Exact) and (make := self.types[rule.field or name].keyed):
+                field = rule.field or name
+                found[field, key_place(self.types[field].keys_in, field)] = make
+        return [(field, place, make) for (field, place), make in found.items()]
+
+    def keyed(self, change: Change) -> Change:
+        """The change with the keys of the texts it sets."""
+        match change:
+            case Put(key=key, document=document) if found := self.keys_of(document):
+                return Put(key, {**document, **found})
+            case Set(key=key, fields=fields) if found := self.keys_of(fields):
+                return Set(key, **fields, **found)
+            case Latest(key=key, fields=fields) if found := self.keys_of(fields):
+                return Latest(key, **fields, **found)
+            case Add(key=key, amounts=amounts, about=about) if found := self.keys_of(about):
+                return Add(key, amounts, {**about, **found})
+        return change
+
+    def keys_of(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The keys of the texts among some fields, by where they are kept."""
+        return {
+            place: key_of(value, make)
+            for field, place, make in self.keys
+            if (value := _value_at(fields, field)) is not _NOT_SET
+        }
+
+    @cached_property
+    def all_indexes(self) -> Sequence[Index]:
+        """The indexes of its collection: for each sort and filter, and for each sort within a scope.
+
+        The last field is `_id`, which decides between equals: read backwards such an index serves the other direction.
+        """
+        if not self.is_list:
+            return ()
+        found = [Index(tuple(index)) for index in self.indexes]
+        owners = list(self.scope.fields) if self.scope else []
+        if self.sums is None:
+            for sort in dict.fromkeys(name.removeprefix("-") for name in (*self.sorts, self.order)):
+                end = [sort] if sort == "_id" else [sort, "_id"]
+                for start in ([], *([owner] for owner in owners)):
+                    found += self._in_languages(sort, [*start, *end])
+        else:
+            found += [Index((owner,)) for owner in owners]
+        default = self.order.removeprefix("-")
+        for name, rule in self.filters.items():
+            if isinstance(rule, Exact):
+                field = self.place_of(rule.field or name)
+                if self.sums is not None:
+                    found.append(Index((field,)))
+                elif field != default:
+                    found += self._in_languages(default, [field, default, "_id"])
+            elif isinstance(rule, Range):
+                found.append(Index((rule.field or name,) if self.sums else (rule.field or name, "_id")))
+        return [index for index in dict.fromkeys(found) if index.fields != ("_id",)]
+
+    def place_of(self, field: str) -> str:
+        """Where a filter finds what it compares a value with: the key of a text, else the field itself."""
+        kept = {path: place for path, place, _ in self.keys if place.startswith(self.types[field].keys_in)}
+        return kept.get(field, field) if self.types[field].keyed else field
+
+    def is_in_words(self, field: str) -> bool:
+        """Whether a field sorts in the order of a language."""
+        return field != "_id" and self.types[field].kind == "text"
+
+    def _in_languages(self, sort: str, fields: Sequence[str]) -> list[Index]:
+        return [Index(tuple(fields), language) for language in (LANGUAGES if self.is_in_words(sort) else ("",))]
+
+
+_NOT_SET = object()
+
+
+def _value_at(fields: Mapping[str, Any], path: str) -> Any:
+    """What is set at a dotted path, by itself or within an object that is set."""
+    if path in fields:
+        return fields[path]
+    outer, _, inner = path.partition(".")
+    if not inner or outer not in fields:
+        return _NOT_SET
+    value = fields[outer]
+    return value.get(inner, _NOT_SET) if isinstance(value, Mapping) else getattr(value, inner, _NOT_SET)
+
+
+def key_of(value: Any, make: Callable[[str], str]) -> Any:
+    """The key of a text, of each text of a list; None for what is no text."""
+    if isinstance(value, str):
+        return make(value)
+    if isinstance(value, list | tuple):
+        return [key_of(item, make) for item in value]
+    return None

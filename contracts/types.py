@@ -14,6 +14,7 @@ from marshmallow import ValidationError, fields, validate
 from contracts.currencies import DECIMALS, MOST_DECIMALS, fitted
 from contracts.declare import value
 from contracts.ids import parse_id
+from contracts.text import has_controls, is_blank, normal, plain_form
 
 MAX_AMOUNT = Decimal("1000000000000")
 MAX_QUANTITY = 1_000_000_000
@@ -28,10 +29,11 @@ PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class TextField(fields.String):
-    """Text without control characters, 0 to `longest` characters."""
+    """Text without control characters, 0 to `longest` characters, in the form of `contracts.text.normal`."""
 
     longest = 200
     shortest = 0
+    as_typed = False
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("validate", validate.Length(min=self.shortest, max=self.longest))
@@ -39,9 +41,11 @@ class TextField(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
-        if any((ch < " " and ch not in "\n\r\t") or "\ud800" <= ch <= "\udfff" for ch in text):
+        if has_controls(text):
             raise ValidationError("Control characters and lone surrogates are not allowed.")
-        if self.shortest and not text.strip():
+        if not self.as_typed:
+            text = normal(text)
+        if self.shortest and is_blank(text):
             raise ValidationError("May not be blank.")
         return text
 
@@ -103,6 +107,9 @@ class PhoneField(fields.String):
         )
         super().__init__(**kwargs)
 
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        return plain_form(super()._deserialize(value, attr, data, **kwargs))
+
 
 class EmailField(fields.String):
     """An e-mail address: something, @, a domain with a dot; at most 254 characters (SET-01)."""
@@ -120,6 +127,9 @@ class EmailField(fields.String):
         )
         super().__init__(**kwargs)
 
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        return plain_form(super()._deserialize(value, attr, data, **kwargs))
+
 
 class MailField(TextField):
     """An e-mail address as events tell it, or nothing."""
@@ -128,8 +138,9 @@ class MailField(TextField):
 
 
 class SecretField(TextField):
-    """A password, code or token: 1 to 500 characters, told to nobody again."""
+    """A password, code or token: 1 to 500 characters, as typed, told to nobody again."""
 
+    as_typed = True
     shortest = 1
     longest = 500
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from chassis.json_schema import JsonSchema, docstring
 from chassis.queries import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
-from chassis.views import Range, View
+from chassis.views import Exact, Range, View
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,8 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
     for name, rule in view.filters.items():
         if isinstance(rule, Range):
             schemas[f"{name}_from"] = schemas[f"{name}_to"] = RANGE_SCHEMAS[rule.kind]
+        elif isinstance(rule, Exact) and (choices := rule.among or view.types[rule.field or name].single.choices):
+            schemas[name] = {"type": "string", "enum": list(choices)}
         else:
             schemas[name] = {"type": "string", "maxLength": 500}
     schemas |= {

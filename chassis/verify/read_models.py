@@ -161,7 +161,7 @@ class Views:
                 continue
             try:
                 for change in handler(fact, info):
-                    self.documents.apply(view.name, change, service, info)
+                    self.documents.apply(view.name, view.keyed(change), service, info)
             except Exception as error:  # the live view would have set such an event aside, it did not
                 ref = EventRef(service, event.position, event.type, info.id)
                 yield Difference(CHECK, view.name, f"the event can't be applied: {error!r}", ref)

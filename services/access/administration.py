@@ -16,7 +16,7 @@ from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, Res
 from contracts.permissions import ADMINISTRATOR
 from contracts.schemas import decode
 from services.access.application import SERVICE
-from services.access.domain.users import login_index_id
+from services.access.domain.users import login_index_ids
 
 
 def make_administrator(config: Config, login: str) -> str:
@@ -27,7 +27,7 @@ def make_administrator(config: Config, login: str) -> str:
     password = f"{secrets.token_urlsafe(12)}-Aa1"
     store = open_store("access", config)
     try:
-        index = store.load(UniqueIndex, login_index_id(login))
+        index = store.load(UniqueIndex, login_index_ids(login)[0])
         if index is None or index.holder is None:
             command = IssueUser(
                 user_id=uuid4(), login=login, name=login, default_password=password, roles=(ADMINISTRATOR,)

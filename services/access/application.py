@@ -5,7 +5,7 @@ from uuid import UUID
 
 from chassis.around import Around
 from chassis.domain import Aggregate, UniqueIndex
-from chassis.service import Service, Work, change, upsert
+from chassis.service import Service, Work, change, claim, release, upsert
 from contracts.access import (
     AddDepartment,
     AddMachine,
@@ -67,7 +67,7 @@ from services.access.domain.users import (
     ADMINISTRATORS_ID,
     Administrators,
     User,
-    login_index_id,
+    login_index_ids,
 )
 
 # -- what several commands need
@@ -120,12 +120,13 @@ def _name_of(state: UserState) -> dict[str, str]:
 
 
 def _claim_names(work: Work, user: User, before: UserState | None = None) -> None:
-    old = {login_index_id(name) for name in _name_of(before).values()} if before else set()
-    new = {login_index_id(name): field for field, name in _name_of(user.state).items()}
-    for id, field in new.items():
-        work.find_or_new(UniqueIndex, id).claim(user.id, what="This name to sign in with", field=field)
-    for id in old - set(new):
-        work.find_or_new(UniqueIndex, id).release(user.id)
+    new: set[UUID] = set()
+    for field, name in _name_of(user.state).items():
+        ids = login_index_ids(name)
+        new |= set(ids)
+        claim(work, ids, user.id, what="This name to sign in with", field=field)
+    for name in _name_of(before).values() if before else ():
+        release(work, [id for id in login_index_ids(name) if id not in new], user.id)
 
 
 def _wrong_challenge(work: Work, answered: prepare.Answered) -> Challenge | None:
@@ -165,7 +166,7 @@ def register_user(command: RegisterUser, work: Work) -> Aggregate:
     user = work.new(User, command.user_id, what="user", field="user_id")
     user.register(command, login, work.prepared.hash)
     for name in _name_of(user.state).values():
-        if work.find_or_new(UniqueIndex, login_index_id(name)).holder is not None:
+        if any((index := work.find(UniqueIndex, id)) and index.holder for id in login_index_ids(name)):
             field = "email" if command.email else "phone"
             raise Refused("DUPLICATE", "There is an account with this name already.", field=field)  # not whose
     _claim_names(work, user)
@@ -205,7 +206,7 @@ def delete_user(command: DeleteUser, work: Work) -> User:
     _administrators(work).remove(user.id)
     user.delete(_user(work, command.successor_id, "successor_id"), work.context)
     for name in names.values():
-        work.find_or_new(UniqueIndex, login_index_id(name)).release(user.id)
+        release(work, login_index_ids(name), user.id)
     return user
 
 

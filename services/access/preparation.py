@@ -53,7 +53,7 @@ from services.access.domain.sessions import (
     wrong,
     wrong_challenge,
 )
-from services.access.domain.users import CONTACTS, Factor, User, check_password, login_index_id
+from services.access.domain.users import CONTACTS, Factor, User, check_password, login_index_ids
 from services.access.messages import Message, messenger
 from services.access.vault import Vault
 
@@ -74,8 +74,11 @@ needs_password = partial(
 
 def user_named(name: str, around: Surroundings) -> User | None:
     """The user who signs in with this name."""
-    index = around.records.load(UniqueIndex, login_index_id(name))
-    return None if index is None or index.holder is None else around.records.load(User, index.holder)
+    for id in login_index_ids(name):
+        index = around.records.load(UniqueIndex, id)
+        if index is not None and index.holder is not None:
+            return around.records.load(User, index.holder)
+    return None
 
 
 def require_own(user_id: UUID, around: Surroundings) -> User:

@@ -22,6 +22,7 @@ from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
 from contracts.settings import DEFAULTS
+from contracts.text import phone_key
 
 SETTINGS = Named("settings_id", "customers")
 FIELDS: tuple[str, ...] = get_args(CustomerField)
@@ -34,10 +35,7 @@ def mobile_index_id(mobile: str) -> UUID:
 
     Spaces and dashes don't count, and +86 before eleven digits is what the national form leaves out.
     """
-    digits = mobile.replace(" ", "").replace("-", "")
-    if digits.startswith("+861") and len(digits) == 14:
-        digits = digits.removeprefix("+86")
-    return UniqueIndex.id_of("customer-mobile", digits)
+    return UniqueIndex.id_of("customer-mobile", phone_key(mobile))
 
 
 @dataclass

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from chassis.domain import UniqueIndex
-from chassis.service import Replica, Service, Work
+from chassis.service import Replica, Service, Work, claim, release
 from contracts.inventory import (
     AddProduct,
     AdjustStock,
@@ -16,7 +15,7 @@ from contracts.inventory import (
     ReturnStock,
 )
 from contracts.orders import OrderCancelled, OrderChanged, OrderCompleted, OrderCreated, OrderShipped
-from services.inventory.domain import Deduction, Product, StockItem, deduction_id, name_index_id, stock_id
+from services.inventory.domain import Deduction, Product, StockItem, deduction_id, name_index_ids, stock_id
 
 BUCKETS = tuple(f"{number:02x}" for number in range(256))
 
@@ -65,12 +64,12 @@ def _in_open_order(product_id: UUID, work: Work) -> bool:
 
 def _claim_name(product: Product, work: Work) -> None:
     taken = product.attributes
-    index = work.find_or_new(UniqueIndex, name_index_id(taken))
-    index.claim(product.id, what=f"The name and model {taken.name} {taken.model}", field="name")
+    what = f"The name and model {taken.name} {taken.model}"
+    claim(work, name_index_ids(taken), product.id, what=what, field="name")
 
 
 def _release_name(attributes: Attributes, product: Product, work: Work) -> None:
-    work.find_or_new(UniqueIndex, name_index_id(attributes)).release(product.id)
+    release(work, name_index_ids(attributes), product.id)
 
 
 def _stock(product_id: UUID, work: Work) -> StockItem:
@@ -90,7 +89,7 @@ def edit_product(command: EditProduct, work: Work) -> Product:
     product = work.get(Product, command.product_id, what="product", field="product_id")
     before = product.attributes
     product.edit(command, work.context)
-    if name_index_id(product.attributes) != name_index_id(before):
+    if name_index_ids(product.attributes)[0] != name_index_ids(before)[0]:
         _claim_name(product, work)
         _release_name(before, product, work)
     _stock(product.id, work).set_alert_quantity(product.alert_quantity)

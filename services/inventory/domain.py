@@ -50,9 +50,9 @@ def deduction_id(order_id: UUID) -> UUID:
     return beside(order_id, uuid5(order_id, "deduction"))
 
 
-def name_index_id(attributes: Attributes) -> UUID:
-    """The id of the unique index of name and model (INV-01)."""
-    return UniqueIndex.id_of("product", attributes.name, attributes.model)
+def name_index_ids(attributes: Attributes) -> list[UUID]:
+    """The ids of the unique index of name and model (INV-01)."""
+    return UniqueIndex.ids_of("product", attributes.name, attributes.model)
 
 
 def _check_prices(prices: Prices) -> None:

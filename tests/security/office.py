@@ -43,21 +43,24 @@ class PromptWriter(Writer):
 class EmptyCollection:
     """A collection nobody has written to; it can't be written to either."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-
     def find_one(self, condition: Mapping[str, Any]) -> dict[str, Any] | None:
-        return {"_id": condition["_id"], "collection": condition["_id"]} if self._name == STATES else None
-
-    def aggregate(self, *_: Any, **__: Any) -> Iterator[dict[str, Any]]:
-        return iter(())
+        return None
 
 
 class EmptyViews:
     """A database in which every read model is built, and empty."""
 
+    codec_options = None
+
     def __getitem__(self, name: str) -> EmptyCollection:
-        return EmptyCollection(name)
+        return EmptyCollection()
+
+    def command(self, _: str, name: str, *, filter: Mapping[str, Any], **__: Any) -> dict[str, Any]:
+        assert name == STATES
+        return {"cursor": {"firstBatch": [{"_id": filter["_id"], "collection": filter["_id"]}]}}
+
+    def cursor_command(self, *_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+        return iter(())
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,8 @@ class Office:
         if by.authorization is not None:
             sent["authorization"] = by.authorization
         response = route.serve(HttpRequest(sent, values, query or {}, lambda: raw))
+        if response.file:
+            response = replace(response, body=b"".join(response.file))
         is_json = response.content_type.endswith("json")
         return Told(response.status, json.loads(response.body) if is_json else None, response)
 

@@ -29,6 +29,7 @@ from contracts.access import (
 from contracts.declare import changes
 from contracts.errors import Refused, invalid_state
 from contracts.people import Person
+from contracts.text import key, phone_key
 
 REVIEW_DAYS = 90
 SHORTEST_PASSWORD = 8
@@ -37,10 +38,9 @@ NOT_YET = UserState(login="", name="", status="NOT_ACTIVATED", revision=0)
 ADMINISTRATORS_ID = uuid5(NAMESPACE_URL, "salestream:access:administrators")
 
 
-def login_index_id(name: str) -> UUID:
+def login_index_ids(name: str) -> list[UUID]:
     """The index of a name somebody signs in with, however it is written: 138 0000 0001 and +8613800000001 are one."""
-    text = "".join(name.split()).replace("-", "") if name.strip().startswith(("+", "1")) else name
-    return UniqueIndex.id_of("login", text.removeprefix("+86") if len(text) == 14 else text)
+    return UniqueIndex.ids_of("login", phone_key(name) if key(name).startswith(("+", "1")) else name)
 
 
 def check_password(password: str, field: str) -> None:

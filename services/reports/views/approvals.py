@@ -4,12 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+from chassis.row_fields import Code
 from chassis.views import Append, Change, EventInfo, Exact, Range, Scope, Set, View, Words
 from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
+from contracts.orders import ApprovalNode
 from contracts.permissions import LEADS
+from contracts.types import Currency
 
 
 @dataclass
@@ -21,12 +24,12 @@ class CaseRow:
 
     id: UUID
     order_id: UUID
-    number: str
+    number: Code
     customer_name: str
     amount: Decimal
-    currency: str
-    status: str
-    due: str | None
+    currency: Currency
+    status: Literal["OPEN", "APPROVED", "REJECTED", "CLOSED"]
+    due: ApprovalNode | None
     route: list[str]
     submitter: str
     submitter_id: UUID
@@ -119,6 +122,6 @@ VIEW = View(
     },
     sorts=("opened_at", "amount", "number"),
     default_sort="opened_at",
-    indexes=(("status", "due", "opened_at"), ("submitter_id", "status"), ("order_id",), ("opened_at", "_id")),
+    indexes=(("status", "due", "opened_at"), ("submitter_id", "status")),
     scope=Scope("submitter_id", led_with=LEADS),
 )

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chassis.audit.entries import DONE, REPEATED, Kind
 from chassis.audit.labels import label, result_label
 from chassis.views import Exact, Range, View, Words
+from contracts.errors import STATUS
 
 
 @dataclass
@@ -22,7 +24,7 @@ class AuditRow:
 
     id: str
     at: datetime
-    kind: str
+    kind: Kind
     user_id: str
     user: str
     session_id: str
@@ -71,7 +73,7 @@ VIEW = View(
         "action": Exact(),
         "object_kind": Exact(),
         "object_id": Exact(),
-        "result": Exact(),
+        "result": Exact(among=(DONE, REPEATED, *STATUS)),
         "command_id": Exact(),
         "correlation_id": Exact(),
         "q": Words("user", "action", "object_id", "detail", "fields"),
@@ -84,5 +86,4 @@ VIEW = View(
         "object_label": lambda document: label(document["object_kind"]),
         "result_label": lambda document: result_label(document["result"]),
     },
-    indexes=(("at", "_id"), ("user_id", "at"), ("object_id", "at"), ("action", "at")),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from chassis.row_fields import Code
 from chassis.views import Change, EventInfo, Exact, Scope, Set, View, Words
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, MembershipSet
 
@@ -15,7 +16,7 @@ class CustomerRow:
 
     id: UUID
     name: str
-    mobile: str
+    mobile: Code
     industry: str
     company: str
     contact_person: str
@@ -91,6 +92,5 @@ VIEW = View(
     },
     sorts=("created_at", "name", "company"),
     default_sort="-created_at",
-    indexes=(("-created_at", "_id"), ("name", "_id"), ("mobile",), ("owner_id", "-created_at"), ("company", "_id")),
     scope=Scope("owner_id"),
 )

@@ -106,6 +106,5 @@ VIEW = View(
     },
     filters={"status": Exact(), "owner_id": Exact(), "q": Words("name", "owner_name")},
     sorts=("name", "enrolled_at"),
-    indexes=(("name", "_id"), ("owner_id",)),
     scope=Scope("owner_id", right="accounts"),
 )

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Literal
 from uuid import UUID
 
+from chassis.row_fields import Code
 from chassis.views import Change, EventInfo, Exact, Range, Scope, Set, View, Words
 from contracts.orders import (
     OrderApproved,
@@ -24,6 +26,7 @@ from contracts.orders import (
     OrderWithdrawn,
     PaymentRecorded,
 )
+from contracts.types import Currency
 
 
 @dataclass
@@ -31,16 +34,16 @@ class OrderRow:
     """One order in the list."""
 
     id: UUID
-    number: str
+    number: Code
     status: OrderStatus
     customer_id: UUID
     customer_name: str
     order_date: date
     quantity: int
     amount: Decimal
-    currency: str
+    currency: Currency
     paid: Decimal
-    paid_state: str
+    paid_state: Literal["UNPAID", "PARTLY_PAID", "PAID"]
     channel: str
     owner_id: UUID
     owner_name: str
@@ -179,17 +182,6 @@ VIEW = View(
     },
     sorts=("created_at", "order_date", "amount", "number", "customer_name"),
     default_sort="-created_at",
-    indexes=(
-        ("-created_at", "_id"),
-        ("status", "-created_at"),
-        ("customer_id", "order_date"),
-        ("owner_id", "-created_at"),
-        ("submitter_id", "-created_at"),
-        ("order_date", "_id"),
-        ("amount", "_id"),
-        ("number",),
-        ("customer_name", "_id"),
-    ),
     edition=2,
     scope=Scope("owner_id", also=("submitter_id",)),
 )

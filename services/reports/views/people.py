@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+from chassis.row_fields import Code
 from chassis.views import Add, Change, EventInfo, Exact, Latest, Range, Set, View, Words
 from contracts.access import (
     USER_EVENTS,
@@ -19,8 +20,10 @@ from contracts.access import (
     SignInsLocked,
     UserIssued,
     UserRegistered,
+    UserStatus,
 )
 from contracts.permissions import COLLEAGUE
+from contracts.types import RoleCode
 
 REVIEW_DAYS = 90
 
@@ -30,16 +33,16 @@ class UserRow:
     """One user with roles, last sign-in and the review of the rights; `next_review` reminds (SEC-20)."""
 
     id: UUID
-    login: str
+    login: Code
     name: str
     email: str
-    phone: str
+    phone: Code
     company: str
     department_id: UUID
     superior_id: UUID
-    roles: list[str]
-    status: str
-    second_factor: str
+    roles: list[RoleCode]
+    status: UserStatus
+    second_factor: Literal["", "TOTP", "MAIL", "SMS"]
     successor_id: UUID
     since: date
     last_sign_in: date
@@ -57,7 +60,7 @@ class ColleagueRow:
     id: UUID
     name: str
     email: str
-    phone: str
+    phone: Code
     department_id: UUID
 
 
@@ -189,7 +192,6 @@ VIEWS = [
         },
         sorts=("name", "login", "next_review", "last_sign_in"),
         default_sort="name",
-        indexes=(("name", "_id"), ("login",), ("next_review", "_id"), ("department_id",)),
     ),
     View(
         name="colleagues",
@@ -203,7 +205,6 @@ VIEWS = [
         handlers=dict.fromkeys(USER_EVENTS, reachable),
         filters={"department_id": Exact(), "q": Words("name", "email", "phone")},
         sorts=("name",),
-        indexes=(("name", "_id"),),
     ),
     View(
         name="departments",
@@ -216,7 +217,6 @@ VIEWS = [
         handlers={DepartmentAdded: department, DepartmentRenamed: department},
         filters={"parent_id": Exact()},
         sorts=("name",),
-        indexes=(("name", "_id"),),
     ),
     View(
         name="security_report",
@@ -235,6 +235,5 @@ VIEWS = [
         filters={"week": Range(date)},
         sorts=("week",),
         default_sort="-week",
-        indexes=(("week",),),
     ),
 ]

@@ -63,7 +63,7 @@ def moved(fact: StockMoved, event: EventInfo) -> Iterable[Change]:
 
 
 def is_low(document: Mapping[str, Any]) -> bool:
-    return int(document.get("on_hand", 0)) < int(document.get("alert_quantity", 0))
+    return int(document.get("on_hand") or 0) < int(document.get("alert_quantity") or 0)
 
 
 VIEW = View(
@@ -87,5 +87,4 @@ VIEW = View(
         "sale_price": Range(Decimal),
     },
     sorts=("name", "model", "brand", "on_hand", "sale_price"),
-    indexes=(("name", "_id"), ("brand", "_id"), ("category", "_id"), ("on_hand", "_id")),
 )

@@ -25,6 +25,7 @@ from contracts.orders import (
     OrderWithdrawn,
     Sale,
 )
+from contracts.types import Currency
 
 NOT_BOOKED = ("DRAFT", "REJECTED")
 RATE = Decimal("0.0001")
@@ -37,7 +38,7 @@ class DayRow:
 
     id: str
     day: date
-    currency: str
+    currency: Currency
     booked_orders: int
     booked_quantity: int
     booked_amount: Decimal
@@ -65,7 +66,7 @@ class ProductSalesRow:
     name: str
     model: str
     brand: str
-    currency: str
+    currency: Currency
     booked_quantity: int
     booked_amount: Decimal
     sold_quantity: int
@@ -85,7 +86,7 @@ class BrandSalesRow:
 
     id: str
     brand: str
-    currency: str
+    currency: Currency
     booked_quantity: int
     booked_amount: Decimal
     sold_quantity: int
@@ -249,7 +250,7 @@ SALES_BY_DAY = View(
     filters={"day": Range(date), "currency": Exact()},
     sorts=("day", "sold_amount"),
     default_sort="-day",
-    indexes=(("day",), ("owner_id", "day")),
+    indexes=(("owner_id", "day"),),
 )
 
 SALES_BY_PRODUCT = View(

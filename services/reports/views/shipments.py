@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+from chassis.row_fields import Code
 from chassis.views import Change, EventInfo, Exact, Set, View, Words
 from contracts.shipping import (
     ShipmentCancelled,
@@ -21,12 +22,12 @@ class ShipmentRow:
     """One shipment, which is the stock-out document too.  `lines` is the packing list with the accessories to check."""
 
     id: UUID
-    number: str
-    status: str
+    number: Code
+    status: Literal["PREPARED", "HANDED_OVER", "DISPATCHED", "DELIVERED", "CANCELLED"]
     customer: dict[str, Any]
     lines: list[dict[str, Any]]
     carrier: str
-    tracking_number: str
+    tracking_number: Code
     operator: str
     prepared_at: datetime | None
     dispatched_at: datetime | None
@@ -98,5 +99,4 @@ VIEW = View(
     filters={"status": Exact(), "carrier": Exact(), "q": Words("number", "tracking_number", "customer.name")},
     sorts=("dispatched_at", "prepared_at", "number"),
     default_sort="-dispatched_at",
-    indexes=(("status", "-dispatched_at"), ("-dispatched_at", "_id"), ("number",)),
 )

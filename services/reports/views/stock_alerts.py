@@ -42,5 +42,4 @@ VIEW = View(
     filters={"product_id": Exact()},
     sorts=("at",),
     default_sort="-at",
-    indexes=(("product_id", "-at"), ("-at", "_id")),
 )

@@ -22,6 +22,7 @@ class LedgerRow:
     order_id: UUID | None
     by: str
     at: datetime
+    entry: int
 
 
 def moved(fact: StockMoved, event: EventInfo) -> Iterable[Change]:
@@ -56,5 +57,5 @@ VIEW = View(
     },
     sorts=("at", "entry"),
     default_sort="-at",
-    indexes=(("product_id", "-entry"), ("order_id",), ("-at", "_id")),
+    indexes=(("product_id", "entry", "_id"),),
 )

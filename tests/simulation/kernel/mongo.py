@@ -193,7 +193,7 @@ class Collection:
 
     # -- writing
 
-    def create_index(self, keys: Any) -> None:
+    def create_indexes(self, models: Any) -> None:
         """Indexes change nothing here."""
 
     def bulk_write(self, operations: Sequence[Any], session: Session | None = None) -> Any:

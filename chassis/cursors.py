@@ -1,0 +1,131 @@
+"""The cursor of a page: where the page before ended, in which order, and as of when.
+
+All pages of a list show it as it was when the first page was read: a row whose sort field changes meanwhile is neither
+lost nor told twice.  MongoDB keeps that state for some minutes (`minSnapshotHistoryWindowInSeconds`, 5 by default).
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, DecimalException
+from typing import Any, NamedTuple
+
+import msgspec
+from bson import Decimal128, Timestamp
+
+from contracts.errors import Refused
+from contracts.text import has_controls
+
+VERSION = 2
+LONGEST = 4_000
+WHOLE_END = 2**63
+MOMENT_END = 2**32
+DIGITS = 34
+Document = dict[str, Any]
+
+
+class Order(NamedTuple):
+    """How a list is sorted: by a field, up (1) or down (-1), texts as people of `language` expect ("": code points).
+
+    `_id` decides between equals and turns with the direction, so that one index serves both.
+    """
+
+    field: str
+    direction: int
+    language: str = ""
+
+    @property
+    def text(self) -> str:
+        return ("-" if self.direction < 0 else "") + self.field
+
+    def stage(self) -> Document:
+        both = {self.field: self.direction, "_id": self.direction}
+        return {"$sort": both}
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """`value` and `key` are those of the last row told; `at` is when all pages are of, `collection` where they are."""
+
+    order: Order
+    collection: str
+    at: Timestamp
+    value: Any
+    key: str
+
+    def text(self) -> str:
+        """As it is sent: opaque to callers."""
+        kind = "n" if isinstance(self.value, Decimal128) else "t" if isinstance(self.value, datetime) else "j"
+        value = str(self.value.to_decimal()) if isinstance(self.value, Decimal128) else self.value
+        order, at = self.order, self.at
+        parts = [VERSION, order.text, order.language, self.collection, at.time, at.inc, kind, value, self.key]
+        return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, text: str) -> "Cursor":
+        """Raises Refused VALIDATION for anything that no page has told."""
+        try:
+            return _read(text)
+        except (ValueError, TypeError, OverflowError, DecimalException, binascii.Error, RecursionError) as error:
+            raise refused("take it from `next` of the page before; those of earlier releases are not taken") from error
+
+    def after(self) -> Document:
+        """The condition for the rows that follow.
+
+        Up, rows without the field (null or missing) come first; down, last.  `$ne` and `$not` find such rows too,
+        which comparisons never do, and each condition keeps a bound that an index can use.
+        """
+        field, down = self.order.field, self.order.direction < 0
+        beyond = {"_id": {"$lt" if down else "$gt": self.key}}
+        if field == "_id":
+            return beyond
+        if self.value is None and down:
+            return {field: None, **beyond}
+        later: Document = {"$or": [{field: {"$ne": self.value}}, beyond]}
+        if self.value is None:
+            return later
+        reached = {"$not": {"$gt": self.value}} if down else {"$gte": self.value}
+        return {"$and": [{field: reached}, later]}
+
+
+def refused(what: str) -> Refused:
+    return Refused("VALIDATION", f"cursor: {what}; start with the first page again.", field="cursor")
+
+
+def _read(text: str) -> Cursor:
+    if len(text) > LONGEST:
+        raise ValueError("too long")
+    raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    version, sort, language, collection, seconds, number, kind, value, key = msgspec.json.decode(raw)
+    if version != VERSION or not all(isinstance(part, str) for part in (sort, language, collection, kind, key)):
+        raise ValueError("another version")
+    if not all(type(part) is int and 0 <= part < MOMENT_END for part in (seconds, number)):
+        raise ValueError("no moment")
+    direction = -1 if sort.startswith("-") else 1
+    order = Order(sort.removeprefix("-"), direction, language)
+    return Cursor(order, collection, Timestamp(seconds, number), _value(kind, value), _plain(key))
+
+
+def _value(kind: str, value: Any) -> Any:
+    if kind == "n":
+        number = Decimal(_plain(value))
+        if not number.is_finite() or len(number.as_tuple().digits) > DIGITS:
+            raise ValueError("no number")
+        return Decimal128(number)
+    if kind == "t":
+        moment = datetime.fromisoformat(_plain(value))
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        if not -WHOLE_END <= value < WHOLE_END:
+            raise ValueError("no number that is stored")
+        return value
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if not isinstance(value, str) or has_controls(value):
+        raise TypeError("no text")
+    return value

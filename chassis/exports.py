@@ -1,0 +1,281 @@
+"""Lists as files: CSV and Excel, written row by row into a temporary file, so that memory does not grow with the list.
+
+In Excel a cell is what its field is: numbers, days and moments (in the company's zone) can be calculated with, text
+stays as it was typed and is never a formula.  In CSV everything is text: what a spreadsheet would take for a formula
+has an apostrophe before it.  What a format can't hold is told, on the sheet "About" and in a header of the answer.
+"""
+
+import csv
+import io
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
+from functools import partial
+from typing import IO, Any, Protocol
+from weakref import finalize
+
+import msgspec
+from bson import Decimal128
+
+from chassis.row_fields import FieldType
+from contracts.errors import Refused
+
+EXPORT_LIMIT = 100_000
+BYTES_LIMIT = 200_000_000
+CELL_LIMIT = 32_767
+"""The longest text of a cell, in UTF-16 units: Excel's own limit."""
+PIECE = 65_536
+AT_ONCE = 2
+REPLACED = "\N{REPLACEMENT CHARACTER}"
+CUT = " ... [cut: too long for a cell]"
+FIRST_DAY = date(1900, 1, 1)
+EXACT_DIGITS = 15
+"""How many digits a cell's number keeps; a longer one is written as text."""
+
+_UNHOLDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_FORMULA = re.compile("[\\s\u200b\ufeff]*[=+\\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
+Document = dict[str, Any]
+
+
+class FileBody:
+    """A file as the body of an answer, in pieces.  It is gone when it was read or closed."""
+
+    def __init__(self, file: IO[bytes], headers: Mapping[str, str], closed: Callable[[], None] = lambda: None) -> None:
+        self.headers = headers
+        self.size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        self._file = file
+        self._end = finalize(self, _end, file, closed)  # also when nobody reads it
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while piece := self._file.read(PIECE):
+                yield piece
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._end()
+
+
+def _end(file: IO[bytes], closed: Callable[[], None]) -> None:
+    try:
+        file.close()
+    finally:
+        closed()
+
+
+class Places:
+    """How many exports there are at once, from the first row to the last byte: one of a caller, few in a process."""
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._at_once = at_once
+        self._taken: set[object] = set()  # without a lock: nothing in `take` waits, and giving back is one step
+
+    def take(self, caller: object) -> Callable[[], None]:
+        """Take a place; what is returned gives it back.  Raises Refused RATE_LIMITED or OVERLOADED."""
+        if caller in self._taken:
+            raise Refused("RATE_LIMITED", "You have an export under way; begin the next when it is there.")
+        if len(self._taken) >= self._at_once:
+            raise Refused("OVERLOADED", f"{self._at_once} exports are under way; try again in a moment.")
+        self._taken.add(caller)
+        return partial(self._taken.discard, caller)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: the field's name and kind."""
+
+    name: str
+    type: FieldType
+
+
+@dataclass
+class Told:
+    """What the file could not hold as it is."""
+
+    rows: int = 0
+    replaced: int = 0
+    cut: int = 0
+
+    def headers(self) -> dict[str, str]:
+        found = {"Rows": self.rows, "Replaced-Cells": self.replaced, "Cut-Cells": self.cut}
+        return {f"Salestream-Export-{name}": str(number) for name, number in found.items() if number or name == "Rows"}
+
+
+class Sheet(Protocol):
+    """A file being written; `told` says what it could not hold."""
+
+    told: Told
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Write some rows: values as MongoDB keeps them, one for each column."""
+
+    def finish(self, about: Mapping[str, str]) -> IO[bytes]:
+        """End the file."""
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+
+
+def holdable(text: str, told: Told) -> str:
+    """The text with a mark in place of each character that neither XML nor UTF-8 can hold."""
+    if not _UNHOLDABLE.search(text):
+        return text
+    told.replaced += 1
+    return _UNHOLDABLE.sub(REPLACED, text)
+
+
+def as_text(value: Any) -> str:
+    """A value of no simple kind as text: parts and lists as JSON."""
+    return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else str(value)
+
+
+class CsvSheet:
+    """CSV in UTF-8 with a mark before it, by which Excel reads Chinese and Japanese.
+
+    Text that starts like a formula, also in full width or after blanks, has an apostrophe before it.
+    """
+
+    def __init__(self, columns: Sequence[Column], plain: Callable[[Any], Any]) -> None:
+        self.told = Told()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives until it is sent
+        self._plain = plain
+        self._free = [column.type.kind in ("text", "code", "list", "object") for column in columns]
+        self._file.write(b"\xef\xbb\xbf")
+        self._write([[column.name for column in columns]])
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        self.told.rows += len(rows)
+        self._write([[self._cell(*pair) for pair in zip(row, self._free, strict=True)] for row in rows])
+        _require_room(self._file)
+
+    def _write(self, rows: Sequence[Sequence[Any]]) -> None:
+        out = io.StringIO()
+        csv.writer(out).writerows(rows)
+        self._file.write(out.getvalue().encode())
+
+    def _cell(self, value: Any, free: bool) -> Any:
+        value = self._plain(value)
+        if isinstance(value, dict | list):
+            value = as_text(value)
+        if not isinstance(value, str):
+            return value
+        text = holdable(value, self.told)
+        return f"'{text}" if free and _FORMULA.match(text) else text
+
+    def finish(self, about: Mapping[str, str]) -> IO[bytes]:
+        return self._file
+
+    def abandon(self) -> None:
+        self._file.close()
+
+
+class ExcelSheet:
+    """An Excel workbook: the rows on its first sheet, what is to be known of them on its second, "About"."""
+
+    def __init__(self, title: str, columns: Sequence[Column], plain: Callable[[Any], Any], zone: tzinfo) -> None:
+        from xlsxwriter import Workbook  # noqa: PLC0415 - a tenth of an api's start, and seldom needed
+
+        self.told = Told()
+        self._columns = columns
+        self._plain = plain
+        self._zone = zone
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives until it is sent
+        self._folder = tempfile.TemporaryDirectory()  # of the rows, until they are packed
+        self._book = Workbook(self._file, {"constant_memory": True, "tmpdir": self._folder.name})
+        self._sheet = self._book.add_worksheet(title[:31])
+        self._about = self._book.add_worksheet("About")
+        self._formats: dict[str, Any] = {}
+        for number, column in enumerate(columns):
+            self._sheet.write_string(0, number, column.name)
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        for row in rows:
+            self.told.rows += 1
+            for number, value in enumerate(row):
+                if value is not None:
+                    self._write(self.told.rows, number, value, self._columns[number].type.kind)
+        _require_room(self._sheet.row_data_fh)
+
+    def _write(self, row: int, column: int, value: Any, kind: str) -> None:
+        sheet = self._sheet
+        if isinstance(value, bool):
+            sheet.write_boolean(row, column, value)
+        elif kind in ("amount", "whole") and (number := _number(value)) is not None:
+            decimals = max(0, -int(number.as_tuple().exponent)) if isinstance(number, Decimal) else 0
+            sheet.write_number(row, column, number, self._format("0." + "0" * decimals if decimals else "0"))
+        elif kind == "day" and (day := _day(value)) is not None:
+            sheet.write_datetime(row, column, day, self._format("yyyy-mm-dd"))
+        elif isinstance(value, datetime):
+            local = value.astimezone(self._zone).replace(tzinfo=None)
+            sheet.write_datetime(row, column, local, self._format("yyyy-mm-dd hh:mm:ss"))
+        else:
+            sheet.write_string(row, column, self._text(value))
+
+    def _text(self, value: Any) -> str:
+        text = holdable(as_text(self._plain(value)), self.told)
+        if len(text.encode("utf-16-le")) // 2 <= CELL_LIMIT:
+            return text
+        self.told.cut += 1
+        kept = text.encode("utf-16-le")[: 2 * (CELL_LIMIT - len(CUT))].decode("utf-16-le", errors="ignore")
+        return kept + CUT
+
+    def _format(self, pattern: str) -> Any:
+        if pattern not in self._formats:
+            self._formats[pattern] = self._book.add_format({"num_format": pattern})
+        return self._formats[pattern]
+
+    def finish(self, about: Mapping[str, str]) -> IO[bytes]:
+        lines = {
+            **about,
+            "Rows": str(self.told.rows),
+            "Zone of moments": str(self._zone),
+            "Cells with characters that a spreadsheet can't hold, replaced by \ufffd": str(self.told.replaced),
+            f"Cells cut at {CELL_LIMIT} characters, Excel's limit": str(self.told.cut),
+        }
+        for row, (name, text) in enumerate(lines.items()):
+            self._about.write_string(row, 0, name)
+            self._about.write_string(row, 1, self._text(text))
+        self._book.close()
+        self._folder.cleanup()
+        return self._file
+
+    def abandon(self) -> None:
+        self._book.fileclosed = True  # else it would be packed when it is forgotten
+        self._folder.cleanup()
+        self._file.close()
+
+
+def _number(value: Any) -> Decimal | int | None:
+    """The number of a cell; None when a cell can't keep all its digits."""
+    number = value.to_decimal() if isinstance(value, Decimal128) else value
+    if isinstance(number, str):
+        number = Decimal(number)
+    if not isinstance(number, Decimal | int):
+        return None
+    digits = len(number.as_tuple().digits) if isinstance(number, Decimal) else len(str(abs(number)))
+    return number if digits <= EXACT_DIGITS else None
+
+
+def _day(value: Any) -> date | None:
+    """The day of a cell; None for one that Excel does not know."""
+    day = date.fromisoformat(value) if isinstance(value, str) else None
+    return day if day is not None and day >= FIRST_DAY else None
+
+
+def _require_room(file: Any) -> None:
+    if file is not None and file.tell() > BYTES_LIMIT:
+        raise too_large(f"more than {BYTES_LIMIT // 1_000_000} MB")
+
+
+def too_large(what: str) -> Refused:
+    """The refusal of a list that is no file any more: nothing is cut silently."""
+    return Refused("TOO_LARGE", f"The export would have {what}; narrow it with filters.", field="format")
+
+
+def stamp(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else ""

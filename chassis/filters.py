@@ -1,0 +1,171 @@
+"""The query parameters by which a list is filtered: each value is checked, and becomes a condition for MongoDB."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from unicodedata import normalize
+from uuid import UUID
+
+from bson import Decimal128
+from marshmallow import ValidationError
+
+from chassis.row_fields import FOUND_BY, FieldType, key_place
+from chassis.views import Exact, Filter, Range, View, Words
+from contracts.errors import Refused
+from contracts.text import has_controls, is_blank, key, normal, squashed
+from contracts.types import PLAIN_DAY
+
+Document = dict[str, Any]
+
+LONGEST = 500
+MOST_WORDS = 20
+MOST_VALUES = 100
+WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
+AMOUNT = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,8})?")
+AN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+HOW = {
+    "moment": "a moment such as 2026-01-31T08:00:00Z",
+    "day": "a day such as 2026-01-31",
+    "amount": "an amount such as 12.50",
+    "whole": "a whole number",
+    "flag": "true or false",
+    "id": "an id such as 3f2b8c1e-0d4a-4c57-9c0e-5a1b2c3d4e5f",
+}
+
+
+def parameter_names(filters: Mapping[str, Filter]) -> list[str]:
+    """The query parameters that some filters give."""
+    names: list[str] = []
+    for name, rule in filters.items():
+        names += [f"{name}_from", f"{name}_to"] if isinstance(rule, Range) else [name]
+    return names
+
+
+class Filters:
+    """The filters of a view, for somebody who sees the fields that `sees` tells: no others can be asked about."""
+
+    def __init__(self, view: View, sees: Callable[[str], bool]) -> None:
+        self._view = view
+        self._sees = sees
+        self._offered = {name: rule for name, rule in view.filters.items() if self._is_offered(name, rule)}
+
+    def _is_offered(self, name: str, rule: Filter) -> bool:
+        return any(map(self._sees, rule.fields)) if isinstance(rule, Words) else self._sees(rule.field or name)
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters there are."""
+        return parameter_names(self._offered)
+
+    def condition(self, name: str, values: Sequence[str]) -> tuple[Document, frozenset[str]] | None:
+        """What a parameter asks for and of which fields; None for a parameter that is no filter.
+
+        Raises Refused VALIDATION that names the parameter and what may stand there.
+        """
+        for base, rule in self._offered.items():
+            if isinstance(rule, Range):
+                if name in (f"{base}_from", f"{base}_to"):
+                    _check(name, values)
+                    bound = "$gte" if name.endswith("_from") else "$lte"
+                    field = rule.field or base
+                    return {field: {bound: parsed(name, rule.kind, values[-1])}}, frozenset({field})
+            elif name == base:
+                _check(name, values)
+                if isinstance(rule, Words):
+                    return self._words(rule, values), frozenset(rule.fields)
+                field = rule.field or name
+                return self._exact(name, field, rule, values), frozenset({field})
+        return None
+
+    def _exact(self, name: str, field: str, rule: Exact, values: Sequence[str]) -> Document:
+        kind = self._view.types[field].single
+        place = self._view.place_of(field)
+        if kind.keyed is not None and not rule.among:
+            if place != field:
+                return {place: {"$in": [kind.keyed(value) for value in values]}}
+            return {field: {"$in": [text for value in values for text in _as_stored(value)]}}
+        return {field: {"$in": [_one_of(name, kind, rule, value) for value in values]}}
+
+    def _words(self, rule: Words, values: Sequence[str]) -> Document:
+        text = " ".join(values)
+        fields = [field for field in rule.fields if self._sees(field)]
+        if self._view.collected:
+            return _all_of([normalize("NFKC", word) for word in normal(text).split()], fields, case="i")
+        words = [word for word in map(squashed, key(text).split()) if word]
+        places = [key_place(FOUND_BY, field) for field in fields]
+        whole = squashed(text)
+        if len(words) < 2 or not whole:
+            return _all_of([whole] if whole else [], places)
+        return {"$or": [_all_of([whole], places), _all_of(words, places)]}
+
+
+def _all_of(words: Sequence[str], places: Sequence[str], case: str = "") -> Document:
+    """Every word occurs in one of these places."""
+    if len(words) > MOST_WORDS:
+        raise Refused("VALIDATION", f"q: at most {MOST_WORDS} words.", field="q")
+    options = {"$options": case} if case else {}
+    found = [{"$or": [{place: {"$regex": re.escape(word), **options}} for place in places]} for word in words]
+    return {"$and": found} if found else {}
+
+
+def _check(name: str, values: Sequence[str]) -> None:
+    if len(values) > MOST_VALUES:
+        raise Refused("VALIDATION", f"{name}: at most {MOST_VALUES} values.", field=name)
+    if any(has_controls(value) or len(value) > LONGEST for value in values):
+        raise Refused("VALIDATION", f"{name}: too long, or with control characters.", field=name)
+
+
+def _as_stored(value: str) -> set[str]:
+    """How a text that has no key may be stored: as typed; an id in small letters."""
+    text = normal(value)
+    return {text, text.lower()} if AN_ID.fullmatch(text.lower()) else {text}
+
+
+def _one_of(name: str, kind: FieldType, rule: Exact, value: str) -> Any:
+    """A value as it is stored.  Raises Refused VALIDATION that says which there are."""
+    text = normalize("NFKC", value).strip()
+    if choices := rule.among or kind.choices:
+        found = next((choice for choice in choices if choice.casefold() == text.casefold()), None)
+        if found is None:
+            raise Refused("VALIDATION", f"{name}: must be one of {', '.join(choices)}.", field=name)
+        return found
+    if kind.guard is not None:
+        try:
+            return kind.guard.deserialize(text.upper())
+        except ValidationError as error:
+            raise Refused("VALIDATION", f"{name}: {error.messages[0]}", field=name) from error
+    if kind.kind == "id":
+        if is_blank(text) or not AN_ID.fullmatch(text.lower()):
+            raise Refused("VALIDATION", f"{name}: must be {HOW['id']}.", field=name)
+        return str(UUID(text))
+    if kind.kind == "flag":
+        if text.casefold() not in ("true", "false"):
+            raise Refused("VALIDATION", f"{name}: must be {HOW['flag']}.", field=name)
+        return text.casefold() == "true"
+    kinds: Mapping[str, type] = {"whole": int, "amount": Decimal, "moment": datetime, "day": date}
+    return parsed(name, kinds[kind.kind], text)
+
+
+def parsed(name: str, kind: type, value: str) -> Any:
+    """A number, day or moment as MongoDB keeps it.  Raises Refused VALIDATION."""
+    text = normalize("NFKC", value).strip()
+    try:
+        if kind is datetime:
+            moment = datetime.fromisoformat(text)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if kind is date:
+            if not PLAIN_DAY.fullmatch(text):
+                raise ValueError("no plain day")
+            return date.fromisoformat(text).isoformat()
+        if kind is Decimal:
+            if not AMOUNT.fullmatch(text):
+                raise ValueError("no plain number")
+            return Decimal128(Decimal(text))
+        if not WHOLE.fullmatch(text):
+            raise ValueError("no whole number")
+        return int(text)
+    except (ValueError, OverflowError) as error:
+        word = {datetime: "moment", date: "day", Decimal: "amount", int: "whole"}[kind]
+        raise Refused("VALIDATION", f"{name}: must be {HOW[word]}.", field=name) from error

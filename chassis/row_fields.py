@@ -1,0 +1,103 @@
+"""What kind of value each field of a view's row holds: by it filters check, lists sort and exports write.
+
+A kind follows from the type that the row declares, so a new field needs no second declaration.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+from marshmallow import fields
+
+from contracts.text import key, squashed
+from contracts.types import CurrencyField, RoleField
+
+Kind = Literal["id", "choice", "flag", "whole", "amount", "moment", "day", "text", "code", "list", "object"]
+
+CODE = "code"
+Code = Annotated[str, CODE]
+"""A text that is no language: a number, a phone, a name to sign in with.  It sorts by code point, and blanks and dashes
+in it don't count when it is looked for."""
+
+_KINDS: Mapping[Any, Kind] = {
+    UUID: "id", bool: "flag", int: "whole", Decimal: "amount", datetime: "moment", date: "day", str: "text",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FieldType:
+    """A field's kind; `choices` of a choice; `guard` checks a code that has a form of its own, such as a currency.
+
+    `of` is the kind of a list's items.
+    """
+
+    kind: Kind
+    choices: tuple[str, ...] = ()
+    guard: fields.String | None = None
+    of: "FieldType | None" = None
+
+    @property
+    def single(self) -> "FieldType":
+        """What a filter compares: of a list, one item of it."""
+        return self.of or self
+
+    @property
+    def keyed(self) -> Callable[[str], str] | None:
+        """What makes the key by which an equal value is found; None: it is compared as it is."""
+        one = self.single
+        if one.kind == "text":
+            return key
+        return squashed if one.kind == "code" and one.guard is None else None
+
+    @property
+    def keys_in(self) -> str:
+        """What the field that holds those keys begins with."""
+        return FOUND_BY if self.single.kind == "code" else SAME_AS
+
+
+SAME_AS, FOUND_BY = "_same_", "_find_"
+"""What the fields begin with in which a document keeps the keys of its texts: by which they are equal, and by which
+they are searched."""
+
+
+def key_place(kept_in: str, field: str) -> str:
+    """The field of a document that holds the key of another one, which may be a dotted path."""
+    return kept_in + field.replace(".", "-")
+
+
+@cache
+def field_types(row: type) -> Mapping[str, FieldType]:
+    """The kind of every field of a row."""
+    return {name: _type_of(hint) for name, hint in get_type_hints(row, include_extras=True).items()}
+
+
+def _type_of(hint: Any) -> FieldType:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return FieldType("choice", choices=tuple(map(str, arguments)))
+    if origin is Annotated:
+        return _annotated(arguments[0], arguments[1])
+    if origin in (list, tuple):
+        return FieldType("list", of=_type_of(arguments[0]))
+    if origin is dict or hint is Any:
+        return FieldType("object")
+    if arguments:  # a value or None
+        return _type_of(next(argument for argument in arguments if argument is not NoneType))
+    return FieldType(_KINDS.get(hint, "object"))
+
+
+def _annotated(base: Any, what: Any) -> FieldType:
+    if what == CODE:
+        return FieldType("code")
+    if what in GUARDED:
+        return FieldType("code", guard=what())
+    return _type_of(base)
+
+
+GUARDED = (CurrencyField, RoleField)
+"""The types of contracts whose form a filter's value must have."""

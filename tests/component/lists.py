@@ -1,0 +1,107 @@
+"""Lists on a real MongoDB: a view with documents made from the types of its rows, asked as the edge asks it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from pymongo.database import Database
+
+from chassis.auth import Principal
+from chassis.catalogue import Catalogue
+from chassis.projector import STATES, live_id, open_state
+from chassis.queries import Page, ViewReader
+from chassis.row_fields import FieldType
+from chassis.views import View, stored
+from contracts.errors import Refused
+
+LISTS = [view for view in Catalogue.read().views() if view.is_list]
+"""Every view that answers a list."""
+BY_NAME = {view.name: view for view in LISTS}
+ROOT = Principal(uuid4(), "Root", frozenset({"ADM"}))
+NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+ABSENT = object()
+Document = dict[str, Any]
+
+
+def value_of(type: FieldType, number: int) -> Any:
+    """The number-th value of a type; the larger the number, the larger the value."""
+    match type.kind:
+        case "id":
+            return f"{number:08x}-0000-4000-8000-000000000000"
+        case "choice":
+            return type.choices[number % len(type.choices)]
+        case "flag":
+            return bool(number % 2)
+        case "whole":
+            return number
+        case "amount":
+            return stored(Decimal(number) / 100)
+        case "moment":
+            return NOW + timedelta(minutes=number)
+        case "day":
+            return (date(2026, 1, 1) + timedelta(days=number)).isoformat()
+        case "list":
+            return [value_of(type.of, number)] if type.of and type.of.kind != "object" else []
+        case "object":
+            return {}
+    return ("USD", "CNY", "JPY")[number % 3] if type.guard else f"text {number:04d}"
+
+
+def document_of(view: View, number: int, /, **more: Any) -> Document:
+    """A document as the projector would have written it; a field given as ABSENT is missing."""
+    found = {name: value_of(type, number) for name, type in view.types.items() if name not in ("id", *view.computed)}
+    found |= {name.partition(".")[0]: value for name, value in view.where.items() if isinstance(value, bool)}
+    if view.scope:
+        found[view.scope.owner] = str(ROOT.user_id)
+    if view.collected:
+        found["fields"] = json.dumps({"asked": "for"})
+    found |= {"_id": f"{number:08x}-0000-4000-8000-00000000000a", "_event": "x/1", "_event_at": NOW, **more}
+    found = {name: value for name, value in found.items() if value is not ABSENT}
+    found |= view.keys_of(found)
+    return found
+
+
+class Shelf:
+    """A view whose documents a test writes by hand."""
+
+    def __init__(self, database: Database[Document], view: View) -> None:
+        self.view = view
+        self.database = database
+        self.collection = database[view.name]
+        database[STATES].delete_one({"_id": live_id(view)})
+        self.collection.delete_many({})  # its indexes stay: making two dozen takes longer than the rest of a test
+        open_state(database, view, live_id(view))
+        self.reader = ViewReader(database, view)
+
+    def fill(self, documents: Sequence[Document]) -> None:
+        if documents:
+            self.collection.insert_many(documents)
+
+    def page(self, principal: Principal = ROOT, /, **params: str | Sequence[str]) -> Page:
+        return self.reader.page(principal, as_query(params), None)
+
+    def pages(self, **params: str) -> Iterator[Page]:
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self.page(**params, **({"cursor": cursor} if cursor else {}))
+            yield page
+            cursor = page.next
+
+    def rows(self, **params: str) -> list[Document]:
+        return [row for page in self.pages(**params) for row in page.items]
+
+    def refusal(self, principal: Principal = ROOT, /, **params: str | Sequence[str]) -> Refused:
+        try:
+            self.page(principal, **params)
+        except Refused as refused:
+            return refused
+        raise AssertionError(f"{self.view.name} {params} was answered")
+
+
+def as_query(params: Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:
+    return {name: [value] if isinstance(value, str) else list(value) for name, value in params.items()}

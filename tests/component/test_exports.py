@@ -1,0 +1,271 @@
+"""Every list as a file, on a real MongoDB: read again with what reads such files, whatever its texts hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from openpyxl import load_workbook
+from pymongo import MongoClient
+from pymongo.database import Database
+from security.office import Office, quick_hashes
+
+from chassis import exports, queries
+from chassis.api import HttpRequest
+from chassis.exports import CELL_LIMIT, CUT, FileBody, Places
+from chassis.queries import ViewReader
+from chassis.views import View
+from component.lists import BY_NAME, LISTS, ROOT, Document, Shelf, document_of
+from contracts.errors import Refused
+
+HOSTILE = [
+    "=1+1", "+1+1", "-Müller", "@SUM(A1)", "＝1+1", "＋81", "－1", "＠x", "\t=1", "\r=1", " =1", "\u200b=1",
+    "+81 90-1234-5678", "\x00", "\x01\x1b\x7f", "\ufffe\uffff", "\ud800", "\udfff", "_x0041_", "<a>&amp;]]>",
+    '"quoted",\n', "'", "123", "1e5", "2026-01-01", "TRUE", "田中商店", "😀", "e\u0301", "x" * 40_000, "😀" * 20_000,
+    " blanks ", "",
+]  # fmt: skip
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
+@pytest.fixture(scope="module")
+def database(mongodb_uri: str) -> Iterator[Database[Document]]:
+    client: MongoClient[Document] = MongoClient(mongodb_uri, tz_aware=True, w="majority")
+    made = client[f"exports-{uuid4().hex[:8]}"]
+    yield made
+    client.drop_database(made.name)
+    client.close()
+
+
+def each() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("view", LISTS, ids=lambda view: view.name)
+
+
+def exported(shelf: Shelf, format: str, **params: str) -> tuple[FileBody, bytes]:
+    reader = ViewReader(shelf.database, shelf.view, zone=lambda: ZONE)
+    file = reader.export(ROOT, {name: [value] for name, value in params.items()}, None, format)
+    return file, b"".join(file)
+
+
+def sheet_of(content: bytes) -> tuple[list[str], list[list[Any]]]:
+    head, *rows = load_workbook(io.BytesIO(content)).worksheets[0].iter_rows()
+    return [str(cell.value) for cell in head], [list(row) for row in rows]
+
+
+def texts_of(view: View) -> list[str]:
+    """The fields that hold what people type.  A sum's keys and what MongoDB itself can't hold are no such."""
+    found = [name for name, type in view.types.items() if type.kind in ("text", "code") and not type.guard]
+    return [name for name in found if name != "id" and not (view.sums and name in view.sums.by)]
+
+
+def stored_text(text: str) -> str:
+    """What MongoDB can hold of it: lone surrogates reach no document."""
+    return text.encode("utf-8", "replace").decode()
+
+
+@each()
+def test_an_excel_file_opens_and_holds_text_as_typed_numbers_as_numbers_and_days_as_days(
+    database: Database[Document], view: View
+) -> None:
+    shelf = Shelf(database, view)
+    texts = texts_of(view)
+    shelf.fill(
+        [document_of(view, number, **dict.fromkeys(texts, stored_text(text))) for number, text in enumerate(HOSTILE)]
+    )
+    by_id = {row["id"]: row for row in shelf.rows()}
+    file, content = exported(shelf, "xlsx")
+    names, rows = sheet_of(content)
+    assert len(rows) == len(by_id) > 1 and file.headers["Salestream-Export-Rows"] == str(len(by_id))
+    for row in rows:
+        cells = dict(zip(names, row, strict=True))
+        shown = by_id[cells["id"].value]
+        for name, type in view.types.items():
+            cell, value = cells[name], shown[name]
+            assert cell.data_type not in ("f", "e"), (name, cell.value)
+            if value is None or value == "":
+                assert cell.value in (None, "")
+            elif type.kind == "amount":
+                assert cell.data_type == "n" and Decimal(str(cell.value)) == Decimal(value), name
+            elif type.kind == "whole":
+                assert cell.data_type == "n" and cell.value == value, name
+            elif type.kind == "day":
+                assert cell.is_date and cell.value.date() == date.fromisoformat(value), name
+            elif type.kind == "moment":
+                local = datetime.fromisoformat(value).astimezone(ZONE).replace(tzinfo=None)
+                assert cell.is_date and abs(cell.value - local) < timedelta(seconds=1), name
+            elif name in texts:
+                assert cell.data_type == "s", name
+                assert text_of(str(cell.value)) == as_held(value), name
+    with zipfile.ZipFile(io.BytesIO(content)) as parts:
+        assert b"<f>" not in parts.read("xl/worksheets/sheet1.xml")
+
+
+def text_of(cell: str) -> str:
+    """What Excel shows for a cell's text: it takes `_x005F_` for an underscore, openpyxl doesn't."""
+    return cell.replace("_x005F_", "_").replace("_x000D_", "\r").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def as_held(text: str) -> str:
+    """The text as a cell holds it: with a mark for what XML can't hold, cut with a word at Excel's limit."""
+    text = exports._UNHOLDABLE.sub("\ufffd", text).replace("\r\n", "\n").replace("\r", "\n")
+    if len(text.encode("utf-16-le")) // 2 <= CELL_LIMIT:
+        return text
+    kept = text.encode("utf-16-le")[: 2 * (CELL_LIMIT - len(CUT))]
+    return kept.decode("utf-16-le", errors="ignore") + CUT
+
+
+@each()
+def test_a_csv_file_holds_every_text_and_no_formula(database: Database[Document], view: View) -> None:
+    shelf = Shelf(database, view)
+    texts = texts_of(view)
+    shelf.fill(
+        [document_of(view, number, **dict.fromkeys(texts, stored_text(text))) for number, text in enumerate(HOSTILE)]
+    )
+    by_id = {row["id"]: row for row in shelf.rows()}
+    _, content = exported(shelf, "csv")
+    assert content.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+    assert len(rows) == len(by_id) > 1
+    for row in rows:
+        shown = by_id[row["id"]]
+        for name, type in view.types.items():
+            if type.kind in ("amount", "whole", "day", "moment"):
+                assert row[name] == str(shown[name])
+            if name in texts:
+                held = exports._UNHOLDABLE.sub("\ufffd", shown[name] or "")
+                assert row[name].removeprefix("'") == held.removeprefix("'"), name
+                assert row[name].strip("\u200b\ufeff \t\r\n")[:1] not in tuple("=+-@＝＋－＠")  # fmt: skip
+
+
+def test_what_a_file_can_not_hold_is_told(database: Database[Document]) -> None:
+    shelf = Shelf(database, BY_NAME["products"])
+    shelf.fill([document_of(shelf.view, 1, name="a\x01b", brand="x" * 40_000), document_of(shelf.view, 2)])
+    file, content = exported(shelf, "xlsx")
+    assert file.headers["Salestream-Export-Replaced-Cells"] == file.headers["Salestream-Export-Cut-Cells"] == "1"
+    about = dict(load_workbook(io.BytesIO(content))["About"].iter_rows(values_only=True))
+    assert about["List"] == "/products" and about["Rows"] == "2" and about["Zone of moments"] == "Asia/Shanghai"
+    assert [text for name, text in about.items() if str(name).startswith("Cells")] == ["1", "1"]
+    assert exported(shelf, "csv")[0].headers == {
+        "Salestream-Export-Rows": "2", "Salestream-Export-Replaced-Cells": "1",
+    }  # fmt: skip
+
+
+def test_a_number_too_long_for_a_cell_stays_whole_as_text(database: Database[Document]) -> None:
+    shelf = Shelf(database, BY_NAME["products"])
+    shelf.fill([document_of(shelf.view, 1, on_hand=2**60)])
+    names, [row] = sheet_of(exported(shelf, "xlsx")[1])
+    assert row[names.index("on_hand")].value == str(2**60)
+
+
+def test_too_many_rows_or_bytes_are_refused_and_nothing_is_cut(
+    database: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(database, BY_NAME["products"])
+    shelf.fill([document_of(shelf.view, number) for number in range(30)])
+    monkeypatch.setattr(queries, "EXPORT_LIMIT", 29)
+    for format in ("csv", "xlsx"):
+        with pytest.raises(Refused, match="more than 29 rows; narrow") as refused:
+            exported(shelf, format)
+        assert refused.value.code == "TOO_LARGE"
+        assert len(exported(shelf, format, brand="text 0003")[1]) > 0
+    monkeypatch.setattr(queries, "EXPORT_LIMIT", 30)
+    monkeypatch.setattr(exports, "BYTES_LIMIT", 1000)
+    for format in ("csv", "xlsx"):
+        with pytest.raises(Refused, match="narrow it with filters"):
+            exported(shelf, format)
+
+
+@each()
+def test_each_row_is_worked_out_once_and_aside_of_other_requests(database: Database[Document], view: View) -> None:
+    """What is read at once is bounded; all else is done by `aside`, in pieces between which others have their turn."""
+    counted: list[str] = []
+    inside = threading.local()
+
+    def compute(document: Any) -> Any:
+        counted.append(document["_id"])
+        assert inside.aside, "a row is worked out while all other requests wait"
+        return None
+
+    pieces: list[str] = []
+
+    def aside(function: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        pieces.append(function.__name__)
+        inside.aside = True
+        try:
+            return function(*args, **more)
+        finally:
+            inside.aside = False
+
+    field = next(name for name in view.types if name != "id")
+    watched = replace(view, computed={field: compute})
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, number) for number in range(450)])
+    rows = len(shelf.page(limit="200", count="true").items)
+    for format in ("csv", "xlsx"):
+        counted.clear()
+        pieces.clear()
+        b"".join(ViewReader(database, watched, aside=aside).export(ROOT, {}, None, format))
+        assert len(counted) == len(set(counted)) >= min(rows, 450)
+        assert pieces.count("_add") == -(-len(counted) // queries.EXPORT_ROWS)
+
+
+def test_a_caller_has_one_export_at_a_time_and_a_process_few() -> None:
+    places = Places(2)
+    first = places.take("li")
+    with pytest.raises(Refused) as refused:
+        places.take("li")
+    assert refused.value.code == "RATE_LIMITED"
+    second = places.take("wang")
+    with pytest.raises(Refused) as refused:
+        places.take("chen")
+    assert refused.value.code == "OVERLOADED"
+    first()
+    places.take("li")
+    second()
+    second()
+    places.take("chen")
+
+
+@pytest.fixture(scope="module")
+def office(database: Database[Document], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    with quick_hashes():
+        yield Office(tmp_path_factory.mktemp("office"), database)
+
+
+def test_a_place_is_free_again_when_the_file_is_sent_given_up_or_refused(
+    office: Office, database: Database[Document]
+) -> None:
+    shelf = Shelf(database, BY_NAME["products"])
+    shelf.fill([document_of(shelf.view, number) for number in range(3)])
+    query = {"format": ["xlsx"]}
+    route = next(route for route in office.routes if route.path == "/products" and route.method == "GET")
+
+    def ask() -> Any:
+        sent = {"authorization": str(office.admin.authorization)}
+        return route.serve(HttpRequest(sent, {}, query, lambda: b""))
+
+    held = ask()
+    assert held.status == 200 and held.length > 1000
+    assert ask().status == 429
+    held.close()
+    assert b"".join(ask().file)[:2] == b"PK"
+    given_up = ask()
+    del given_up
+    assert office.call("GET /products", by=office.admin, query={**query, "brand": [""], "no": ["x"]}).status == 400
+    assert ask().status == 200
+
+
+def test_an_export_is_of_one_moment_and_in_the_order_of_the_list(database: Database[Document]) -> None:
+    shelf = Shelf(database, BY_NAME["products"])
+    shelf.fill([document_of(shelf.view, number, name=text) for number, text in enumerate(("b", "Ä", "上海", "北京"))])
+    names, rows = sheet_of(exported(shelf, "xlsx", sort="name")[1])
+    assert [row[names.index("name")].value for row in rows] == ["北京", "上海", "Ä", "b"]

@@ -1,0 +1,397 @@
+"""Every list x every sort, filter and page on a real MongoDB: generated from the views, whatever they declare."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from chassis.auth import Principal
+from chassis.projector import STATES, add_keys, collation, live_id, open_state
+from chassis.views import Exact, Range, Scope, View, Words
+from component.lists import ABSENT, BY_NAME, LISTS, ROOT, Document, Shelf, document_of, value_of
+from contracts.company import LANGUAGES
+from contracts.errors import Refused
+
+SALESPERSON = Principal(uuid4(), "Li", frozenset({"SAL"}))
+
+
+@pytest.fixture(scope="module")
+def database(mongodb_uri: str) -> Iterator[Database[Document]]:
+    client: MongoClient[Document] = MongoClient(mongodb_uri, tz_aware=True, w="majority")
+    made = client[f"lists-{uuid4().hex[:8]}"]
+    yield made
+    client.drop_database(made.name)
+    client.close()
+
+
+def each(views: list[View] = LISTS) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("view", views, ids=lambda view: view.name)
+
+
+def sorts_of(view: View) -> list[str]:
+    names = dict.fromkeys(name.removeprefix("-") for name in (*view.sorts, view.order))
+    return [direction + name for name in names for direction in ("", "-")]
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+def uneven(view: View, sort: str) -> list[Document]:
+    """Documents of which the sort field is missing, null, equal, and different."""
+    if sort == "_id" or (view.sums and sort in (*view.sums.by, *view.sums.fields)):
+        return [document_of(view, number) for number in range(14)]
+    same = value_of(view.types[sort], 3)
+    values = [ABSENT] * 4 + [None] * 4 + [same] * 4
+    return [document_of(view, number, **{sort: value}) for number, value in enumerate(values)] + [
+        document_of(view, number) for number in range(20, 24)
+    ]
+
+
+@each()
+def test_no_row_is_lost_or_comes_twice_whatever_the_sort_field_holds(database: Database[Document], view: View) -> None:
+    for sort in sorts_of(view):
+        shelf = Shelf(database, view)
+        shelf.fill(uneven(view, sort.removeprefix("-")))
+        everything = [row["id"] for row in shelf.page(sort=sort, limit="200").items]
+        assert len(everything) == len(set(everything)) >= 10, sort
+        for limit in ("1", "3", "7"):
+            assert [row["id"] for row in shelf.rows(sort=sort, limit=limit)] == everything, (sort, limit)
+        turned = sort.removeprefix("-") if sort.startswith("-") else f"-{sort}"
+        assert [row["id"] for row in shelf.page(sort=turned, limit="200").items] == everything[::-1], sort
+
+
+@each()
+def test_rows_that_change_their_place_between_two_pages_are_told_once(database: Database[Document], view: View) -> None:
+    """All pages are of the moment of the first, with its freshness; what is asked anew shows the change."""
+    for sort in sorts_of(view):
+        name = sort.removeprefix("-")
+        shelf = Shelf(database, view)
+        shelf.fill([document_of(view, number) for number in range(12)])
+        pages = shelf.pages(sort=sort, limit="5", count="true")
+        first = next(pages)
+        moved = {} if name in ("_id", *(view.sums.by if view.sums else ())) else {name: value_of(view.types[name], 99)}
+        last, earliest = document_of(view, 11)["_id"], document_of(view, 0)["_id"]
+        shelf.collection.update_one({"_id": last}, {"$set": {**moved, "touched": True}})
+        shelf.collection.update_one({"_id": earliest}, {"$set": moved or {"touched": True}})
+        shelf.collection.delete_one({"_id": document_of(view, 6)["_id"]})
+        shelf.fill([document_of(view, 100)])
+        rest = list(pages)
+        told = [row["id"] for page in (first, *rest) for row in page.items]
+        assert len(told) == len(set(told)) == first.total == rest[-1].total == 12, sort
+        assert all(page.freshness == first.freshness for page in rest)
+        assert len(shelf.rows(sort=sort)) == 12
+
+
+def test_a_cursor_is_taken_only_where_it_comes_from(database: Database[Document]) -> None:
+    shelf = Shelf(database, BY_NAME["products"])
+    shelf.fill([document_of(shelf.view, number) for number in range(5)])
+    cursor = str(shelf.page(sort="name", limit="2").next)
+    for other in ("-name", "brand", "on_hand"):
+        assert "another sort order" in shelf.refusal(sort=other, cursor=cursor).message
+    former = base64.urlsafe_b64encode(json.dumps(["j", "text 0001", "some id"]).encode()).decode()
+    assert "earlier releases" in shelf.refusal(sort="name", cursor=former).message
+    parts = json.loads(base64.urlsafe_b64decode(cursor + "=="))
+    for seconds, what in ((2**32 - 1, "some minutes"), (1, "some minutes")):
+        parts[4] = seconds
+        forged = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+        assert what in shelf.refusal(sort="name", cursor=forged).message
+    database[STATES].update_one({"_id": "products"}, {"$set": {"collection": "products__new"}})
+    assert "made anew" in shelf.refusal(sort="name", cursor=cursor).message
+
+
+# -- indexes ----------------------------------------------------------------------------------------------------------
+
+
+def plan_of(shelf: Shelf, condition: Document, sort: str, language: str) -> set[str]:
+    """The stages of MongoDB's plan."""
+    direction = -1 if sort.startswith("-") else 1
+    name = sort.removeprefix("-")
+    command: Document = {
+        "find": shelf.collection.name,
+        "filter": {"$and": [dict(shelf.view.where), condition]},
+        "sort": {name: direction, "_id": direction},
+    }
+    if language:
+        command["collation"] = collation(language)
+    explained = shelf.database.command("explain", command, verbosity="queryPlanner")
+    found: set[str] = set()
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            found.update([node["stage"]] if "stage" in node else [])
+            for inner in node.values():
+                walk(inner)
+        for inner in node if isinstance(node, list) else ():
+            walk(inner)
+
+    walk(explained["queryPlanner"]["winningPlan"])
+    return found
+
+
+@each([view for view in LISTS if view.sums is None])
+def test_every_sort_in_both_directions_uses_an_index(database: Database[Document], view: View) -> None:
+    """Also within a scope of one or several people, and after a cursor.  Rows that are added up are sorted after it."""
+    shelf = Shelf(database, view)
+    people = [str(uuid4()) for _ in range(9)]
+    owned = {view.scope.owner: people} if view.scope else {}
+    shelf.fill(
+        [document_of(view, number, **{owner: ids[number % 9] for owner, ids in owned.items()}) for number in range(300)]
+    )
+    scopes: list[Document] = [{}, *({owner: {"$in": ids[:n]}} for owner, ids in owned.items() for n in (1, 8))]
+    for sort in sorts_of(view):
+        for language in LANGUAGES if view.is_in_words(sort.removeprefix("-")) else ("",):
+            for scope in scopes:
+                stages = plan_of(shelf, scope, sort, language)
+                assert not {"SORT", "COLLSCAN"} & stages, (sort, language, scope, stages)
+
+
+@each([view for view in LISTS if view.sums is None])
+def test_every_filter_uses_an_index(database: Database[Document], view: View) -> None:
+    """With the sort order that a list has by itself, in each language."""
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, number) for number in range(300)])
+    sort = view.order
+    for name, rule in view.filters.items():
+        if isinstance(rule, Words):
+            continue
+        field = view.place_of(rule.field or name)
+        value = value_of(view.types[rule.field or name].single, 5)
+        condition = {field: {"$gte": value} if isinstance(rule, Range) else {"$in": [value]}}
+        for language in LANGUAGES if view.is_in_words(sort.removeprefix("-")) else ("",):
+            assert "COLLSCAN" not in plan_of(shelf, condition, sort, language), (name, language)
+
+
+# -- filters ----------------------------------------------------------------------------------------------------------
+
+ABSURD = [
+    "", " ", "\u200b", "nonsense", "-", "NaN", "Infinity", "1e7000", "-1e7000", str(2**70), "9" * 400, "1.5",
+    "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0000-00-00", "2026-02-30", "10000-01-01", "true", "{}",
+    '{"$gt": ""}', "$where", "[", "\\", "*", "(((((", "\x00", "\ud800", "\ufffe", "é", "１２", "😀", "x" * 501,
+    base64.urlsafe_b64encode(b"[2,\"at\",\"\",\"x\",1,1,\"j\",1e7000,\"x\"]").decode(),
+    base64.urlsafe_b64encode(b"[" * 3000).decode(), "\u0661", "00000000-0000-0000-0000-000000000000" * 2,
+]  # fmt: skip
+
+
+def forged_cursors(cursor: str) -> list[str]:
+    """A cursor with each of its parts replaced by what no page tells."""
+    parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    absurd: list[Any] = [
+        None,
+        True,
+        -1,
+        2**70,
+        1.5,
+        "",
+        "x",
+        [],
+        {},
+        "1e7000",
+        "0001-01-01T00:00:00+14:00",
+        "NaN",
+        "\ud800",
+    ]
+    kinds = [[*parts[:6], kind, value, *parts[8:]] for kind in "ntj" for value in absurd]
+    changed = [[*parts[:n], value, *parts[n + 1 :]] for n in range(len(parts)) for value in absurd]
+    return [base64.urlsafe_b64encode(json.dumps(made).encode()).decode() for made in (*kinds, *changed, parts[:-1])]
+
+
+@each()
+def test_absurd_parameters_are_refused_by_name_or_find_something_but_never_fail(
+    database: Database[Document], view: View
+) -> None:
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, number) for number in range(3)])
+    names = ["limit", "cursor", "sort", "count", "no_such_parameter"]
+    for name, rule in view.filters.items():
+        names += [f"{name}_from", f"{name}_to"] if isinstance(rule, Range) else [name]
+    for name in names:
+        for value in ABSURD:
+            answered_or_refused(shelf, name, value)
+        answered_or_refused(shelf, name, ["x"] * 2000)
+    for sort in sorts_of(view):
+        cursor = shelf.page(sort=sort, limit="1").next
+        for forged in forged_cursors(cursor) if cursor else ():
+            answered_or_refused(shelf, "cursor", forged, sort=sort)
+
+
+def answered_or_refused(shelf: Shelf, name: str, value: Any, **more: str) -> None:
+    try:
+        shelf.page(**{name: value, **more})
+    except Refused as refused:
+        assert (refused.code, refused.field) == ("VALIDATION", name), (name, value, refused.message)
+
+
+@each()
+def test_a_wrong_value_is_refused_and_what_there_is_is_named(database: Database[Document], view: View) -> None:
+    shelf = Shelf(database, view)
+    for name, rule in view.filters.items():
+        if not isinstance(rule, Exact):
+            continue
+        type = view.types[rule.field or name].single
+        choices = rule.among or type.choices
+        if choices:
+            message = shelf.refusal(**{name: "NO_SUCH_THING"}).message
+            assert all(choice in message for choice in choices), message
+        elif type.kind not in ("text", "code") or type.guard:
+            assert shelf.refusal(**{name: "no such thing"}).field == name
+
+
+@each()
+def test_every_filter_finds_its_value_in_capitals_with_blanks_and_in_full_width(
+    database: Database[Document], view: View
+) -> None:
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, number) for number in range(8)])
+    for name, rule in view.filters.items():
+        if not isinstance(rule, Exact):
+            continue
+        type = view.types[rule.field or name].single
+        if rule.among:
+            shelf.collection.update_many({}, {"$set": {rule.field or name: rule.among[1]}})
+        kept = (shelf.collection.find_one({"_id": document_of(view, 5)["_id"]}) or {})[rule.field or name]
+        value = str(kept[0] if isinstance(kept, list) else kept)
+        right = {row["id"] for row in shelf.page(**{name: value}).items}
+        assert right, name
+        if type.kind in ("id", "choice") or not view.collected:
+            wide = "".join(chr(ord(ch) + 0xFEE0) if "!" <= ch <= "~" else ch for ch in value)
+            for written in (value.upper(), value.lower(), f" {value}\u00a0", wide):
+                assert {row["id"] for row in shelf.page(**{name: written}).items} == right, (name, written)
+
+
+# -- texts ------------------------------------------------------------------------------------------------------------
+
+SAME = [
+    ("+86 139-0000-0041", ["13900000041", "+8613900000041", "139 0000 0041", "１３９００００００４１", "0000-0041"]),
+    ("13900000041", ["+86 139-0000-0041", "139-0000-0041", "(139) 0000 0041"]),
+    ("+81 90-1234-5678", ["+819012345678", "81 90 1234", "９０-1234"]),
+    (
+        "Café Ünïon",
+        ["Cafe\u0301", "CAFÉ", "cafe\u0301 unïon".replace("u", "ü"), "ｃａｆé", "Caf\u200bé", "Café\u00a0Ünïon"],
+    ),
+    ("Cafe\u0301 X", ["Café X", "café x"]),
+    ("東京商店 ﾃﾞﾊﾟｰﾄ", ["東京", "デパート", "商店"]),
+    ("SO-UITB-TXUT", ["so-uitb-txut", "SOUITBTXUT", "so uitb txut", "ＳＯ－ＵＩＴＢ"]),
+    ("Li.Lei@Example.com", ["li.lei@example.com", "LI.LEI@EXAMPLE.COM", "ｌｉ.lei@"]),
+    ("Straße 12", ["STRASSE 12", "strasse"]),
+]
+
+
+@each([view for view in LISTS if any(isinstance(rule, Words) for rule in view.filters.values()) and not view.collected])
+def test_search_finds_what_counts_as_the_same(database: Database[Document], view: View) -> None:
+    words = next(rule for rule in view.filters.values() if isinstance(rule, Words))
+    for field in words.fields:
+        outer, _, inner = field.partition(".")
+        for kept, asked in SAME:
+            shelf = Shelf(database, view)
+            wanted = document_of(view, 1, **{outer: {inner: kept} if inner else kept})
+            shelf.fill([wanted, document_of(view, 2)])
+            for text in (kept, *asked):
+                found = [row["id"] for row in shelf.page(q=text).items]
+                assert len(found) == 1, (field, kept, text)
+            assert shelf.page(q="no such text").items == []
+            assert len(shelf.page(q="").items) == 2
+
+
+def test_documents_of_a_former_release_get_their_keys(database: Database[Document]) -> None:
+    shelf = Shelf(database, BY_NAME["customers"])
+    old = document_of(shelf.view, 1, name="Cafe\u0301", mobile="+86 139-0000-0041")
+    shelf.collection.insert_one(
+        {name: value for name, value in old.items() if not name.startswith(("_same_", "_find_"))}
+    )
+    database[STATES].update_one({"_id": "customers"}, {"$unset": {"keys": ""}})
+    assert shelf.page(q="13900000041").items == []
+    open_state(database, shelf.view, live_id(shelf.view))
+    assert [row["mobile"] for row in shelf.page(q="13900000041").items] == ["+86 139-0000-0041"]
+    assert len(shelf.page(name="CAFÉ").items) == len(shelf.page(mobile="13900000041").items) == 1
+    found = shelf.collection.find_one() or {}
+    assert found == {**old, "_event_at": found["_event_at"]}
+    state = database[STATES].find_one({"_id": "customers"}) or {}
+    shelf.collection.update_one({}, {"$unset": {"_find_name": ""}})
+    add_keys(database, shelf.view, state)
+    assert "_find_name" not in (shelf.collection.find_one() or {}), "it is done once"
+
+
+ORDERS = {
+    "zh": ["北京", "成都", "广州", "上海", "深圳", "Ärzte", "Österreich", "Zebra"],
+    "ja": ["Ärzte", "Österreich", "Zebra", "あさひ", "カメラ", "さくら"],
+    "en": ["Ärzte", "anton", "Berta", "Österreich", "Zebra"],
+}
+
+
+@each([view for view in LISTS if any(view.is_in_words(name.removeprefix("-")) for name in view.sorts)])
+def test_names_sort_as_people_of_the_language_expect(database: Database[Document], view: View) -> None:
+    for name in [name for name in view.sorts if view.is_in_words(name.removeprefix("-"))]:
+        for language in LANGUAGES:
+            shelf, right = Shelf(database, view), ORDERS[language]
+            if language == "en":
+                right = ["anton", "Ärzte", "Berta", "Österreich", "Zebra"]
+            shelf.fill([document_of(view, number, **{name: text}) for number, text in enumerate(right[::-1])])
+            for sort, wanted in ((name, right), (f"-{name}", right[::-1])):
+                found: list[str] = []
+                cursor: str | None = None
+                while cursor is not None or not found:
+                    params = {"sort": [sort], "limit": ["2"], **({"cursor": [cursor]} if cursor else {})}
+                    page = shelf.reader.page(ROOT, params, None, language if not cursor else "en")
+                    found += [row[name] for row in page.items]
+                    cursor = page.next
+                assert found == wanted, (name, language)
+
+
+# -- hidden fields ----------------------------------------------------------------------------------------------------
+
+
+@each()
+def test_a_hidden_field_is_in_no_row_sort_filter_search_export_or_message(
+    database: Database[Document], view: View
+) -> None:
+    """Each field in turn is hidden, whatever the view declares."""
+    for field in view.types:
+        hidden = replace(view, hidden={**view.hidden, field: "accounts"}, scope=None)
+        shelf = Shelf(database, hidden)
+        shelf.fill([document_of(hidden, number) for number in range(3)])
+        assert SALESPERSON.may("accounts") is False and ROOT.may("accounts")
+        if view.order.removeprefix("-") != field:
+            page = shelf.page(SALESPERSON, sort=view.order, count="true")
+            assert page.items and all(field not in row for row in page.items)
+            csv = b"".join(shelf.reader.export(SALESPERSON, {}, None, "csv"))
+            assert field not in csv.decode("utf-8-sig").splitlines()[0].split(",")
+        for sort in (field, f"-{field}"):
+            message = shelf.refusal(SALESPERSON, sort=sort).message
+            assert f" {field}," not in message.removeprefix("sort: ").replace("of ", "of  ")
+        for name, rule in view.filters.items():
+            if isinstance(rule, Words):
+                if set(rule.fields) == {field}:
+                    assert shelf.refusal(SALESPERSON, **{name: "text"}).field == name
+            elif (rule.field or name) == field:
+                asked = f"{name}_from" if isinstance(rule, Range) else name
+                refusal = shelf.refusal(SALESPERSON, **{asked: str(value_of(view.types[field].single, 1))})
+                known = refusal.message.partition("there are ")[2].rstrip(".").split(", ")
+                assert refusal.field == asked and asked not in known
+
+
+def test_search_does_not_look_into_a_hidden_field(database: Database[Document]) -> None:
+    view = replace(BY_NAME["customers"], hidden={"mobile": "accounts"}, scope=None)
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, 1, mobile="13900000041")])
+    assert shelf.page(q="13900000041").items and not shelf.page(SALESPERSON, q="13900000041").items
+
+
+def test_a_scope_holds_on_every_page(database: Database[Document]) -> None:
+    view = replace(BY_NAME["customers"], scope=Scope("owner_id"))
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, n, owner_id=str((ROOT, SALESPERSON)[n % 2].user_id)) for n in range(20)])
+    found: list[Document] = []
+    cursor: str | None = None
+    while cursor or not found:
+        page = shelf.page(SALESPERSON, limit="3", sort="name", count="true", **({"cursor": cursor} if cursor else {}))
+        found, cursor = found + page.items, page.next
+        assert page.total == 10
+    assert len(found) == 10 and {row["owner_id"] for row in found} == {str(SALESPERSON.user_id)}
