@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from unicodedata import normalize
-from uuid import UUID
 
 from bson import Decimal128
 from marshmallow import ValidationError
@@ -14,7 +13,8 @@ from marshmallow import ValidationError
 from chassis.row_fields import FOUND_BY, FieldType, key_place
 from chassis.views import Exact, Filter, Range, View, Words
 from contracts.errors import Refused
-from contracts.text import has_controls, is_blank, key, normal, squashed
+from contracts.ids import canonical, parse_id
+from contracts.text import has_controls, key, normal, squashed
 from contracts.types import PLAIN_DAY
 
 Document = dict[str, Any]
@@ -24,7 +24,6 @@ MOST_WORDS = 20
 MOST_VALUES = 100
 WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
 AMOUNT = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,8})?")
-AN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 HOW = {
     "moment": "a moment such as 2026-01-31T08:00:00Z",
     "day": "a day such as 2026-01-31",
@@ -118,9 +117,9 @@ def _check(name: str, values: Sequence[str]) -> None:
 
 
 def _as_stored(value: str) -> set[str]:
-    """How a text that has no key may be stored: as typed; an id in small letters."""
+    """How a text that has no key may be stored: as typed, or if it is an id as those are."""
     text = normal(value)
-    return {text, text.lower()} if AN_ID.fullmatch(text.lower()) else {text}
+    return {text, canonical(text)}
 
 
 def _one_of(name: str, kind: FieldType, rule: Exact, value: str) -> Any:
@@ -137,9 +136,10 @@ def _one_of(name: str, kind: FieldType, rule: Exact, value: str) -> Any:
         except ValidationError as error:
             raise Refused("VALIDATION", f"{name}: {error.messages[0]}", field=name) from error
     if kind.kind == "id":
-        if is_blank(text) or not AN_ID.fullmatch(text.lower()):
-            raise Refused("VALIDATION", f"{name}: must be {HOW['id']}.", field=name)
-        return str(UUID(text))
+        try:
+            return str(parse_id(text))
+        except ValueError as error:
+            raise Refused("VALIDATION", f"{name}: must be {HOW['id']}.", field=name) from error
     if kind.kind == "flag":
         if text.casefold() not in ("true", "false"):
             raise Refused("VALIDATION", f"{name}: must be {HOW['flag']}.", field=name)

@@ -5,13 +5,15 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chassis.domain import UniqueIndex
 from chassis.testing import ADMIN, SYSTEM, WAREHOUSE, InMemoryService
+from contracts.errors import Refused
 from contracts.inventory import (
     AddProduct,
     AdjustStock,
@@ -620,3 +622,20 @@ def test_INV_10_INV_12_whatever_happens_the_ledger_adds_up_and_stock_is_never_ne
     returned = Counter((f.order_id, f.round) for f in facts if isinstance(f, StockReturned))
     assert all(count == 1 for count in (taken | returned).values())
     assert not any(f.lines for f in facts if isinstance(f, StockReturned) and (f.order_id, f.round) not in taken)
+
+
+@pytest.mark.parametrize("form", ["Café\u00a0X", "Cafe\u0301 X", "Caf\u200bé X", "ＣＡＦÉ X", " café  x "])
+def test_inv_01_a_name_that_reads_the_same_is_taken(kit: InMemoryService, form: str) -> None:
+    kit.do(replace(ADD, product_id=uuid4(), name="Café X"), by=WAREHOUSE)
+    kit.assert_refused("DUPLICATE", replace(ADD, product_id=uuid4(), name=form), field="name")
+
+
+def test_inv_01_indexes_of_a_former_release_are_honoured(kit: InMemoryService) -> None:
+    """Those of plain text have the id they had; another form's is looked up too, and freed with its record."""
+    assert UniqueIndex.ids_of("product", " Desk Lamp", "DL-1") == [UniqueIndex.id_of("product", "desk lamp", "dl-1")]
+    first, *former = UniqueIndex.ids_of("product", "Café X", "A1")
+    index = UniqueIndex(id=former[-1])
+    with pytest.raises(Refused):
+        index.claim(PHONE, what="The name", field="name")
+        index.require_free_for(CASE, what="The name", field="name")
+    assert first == UniqueIndex.id_of("product", "Cafe\u0301 X", "A1")
