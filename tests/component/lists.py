@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,8 +20,8 @@ from chassis.row_fields import FieldType
 from chassis.views import View, stored
 from contracts.errors import Refused
 
-LISTS = [view for view in Catalogue.read().views() if view.is_list]
-"""Every view that answers a list."""
+LISTS = [replace(view, computed={}) if view.defaults else view for view in Catalogue.read().views() if view.is_list]
+"""Every view that answers a list; without what is worked out from the ids that a view's defaults name."""
 BY_NAME = {view.name: view for view in LISTS}
 ROOT = Principal(uuid4(), "Root", frozenset({"ADM"}))
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -54,7 +55,7 @@ def value_of(type: FieldType, number: int) -> Any:
 
 def document_of(view: View, number: int, /, **more: Any) -> Document:
     """A document as the projector would have written it; a field given as ABSENT is missing."""
-    found = {name: value_of(type, number) for name, type in view.types.items() if name not in ("id", *view.computed)}
+    found = {name: value_of(type, number) for name, type in view.types.items() if name != "id"}
     found |= {name.partition(".")[0]: value for name, value in view.where.items() if isinstance(value, bool)}
     if view.scope:
         found[view.scope.owner] = str(ROOT.user_id)
