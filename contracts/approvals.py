@@ -126,4 +126,4 @@ class DecisionVoided:
     case_id: UUID
     order_id: UUID
     round: Quantity
-    reason: Name
+    reason: Note

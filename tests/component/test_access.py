@@ -141,8 +141,9 @@ def test_ACC_50_ACC_54_SEC_30_the_administrator_enters_everything_others_what_th
         menus[role] = frozenset(entry["name"] for entry in me["menu"])
         assert menus[role] < everything
         assert all(entry["system"] == "business" for entry in me["menu"]), "the platform is for administrators"
-        for path in ("/users", "/roles", "/devices", "/reports/security"):
+        for path in ("/users", "/roles", "/reports/security"):
             caller.refused("FORBIDDEN", "GET", path)
+        assert caller.do("GET", "/devices")["items"] == [], "nobody sees another's phones"
     assert len(set(menus.values())) == len(menus), "different posts have different menus"
 
 
@@ -239,11 +240,12 @@ def test_there_is_no_bulk_form_of_guessing(company: Company, path: str) -> None:
     Caller(company).refused("NOT_FOUND", "POST", path, {"items": []})
 
 
-def test_a_sign_in_takes_no_idempotency_key(company: Company) -> None:
-    answer = company.http.post(
-        "/sessions", json={"name": "x", "password": "y"}, headers={"Idempotency-Key": "some-key"}
-    )
-    assert problem_of(answer, "VALIDATION")["field"] == "Idempotency-Key"
+def test_a_sign_in_takes_an_idempotency_key(company: Company) -> None:
+    for _ in range(2):
+        answer = company.http.post(
+            "/sessions", json={"name": "x", "password": "y"}, headers={"Idempotency-Key": "some-key"}
+        )
+        assert problem_of(answer, "UNAUTHENTICATED")["field"] == "password"
 
 
 def test_SEC_31_no_secret_is_on_kafka_or_in_a_log(system: LocalSystem, company: Company, admin: Caller) -> None:
