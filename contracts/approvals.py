@@ -7,7 +7,7 @@ from contracts.declare import command, event
 from contracts.ids import beside
 from contracts.orders import ApprovalNode
 from contracts.people import SALESTREAM, Person
-from contracts.types import Flag, Money, Name, Note, Quantity, Reason, Text
+from contracts.types import Flag, Money, Note, Quantity, Reason, Text
 
 
 def case_id_of(order_id: UUID, round: int) -> UUID:
