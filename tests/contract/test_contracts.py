@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import validate as validate_openapi
@@ -22,6 +22,7 @@ from contracts.errors import Refused
 from contracts.orders import OrderCancelled, OrderHeld
 from contracts.permissions import OPEN, PUBLIC, RIGHTS
 from contracts.schemas import decode, encode, load
+from contracts.text import is_blank
 from contracts.types import MAX_LINES
 
 REGISTRY.load()
@@ -493,6 +494,9 @@ def test_what_the_schema_accepts_is_loaded(spec: CommandSpec, data: st.DataObjec
     path = data.draw(st.sampled_from(list(paths(sample(spec.cls)))))
     pattern = schema_at(schema, path).get("pattern")
     value = data.draw(st.from_regex(pattern) | WHOLE_OR_TEXT if pattern else WHOLE_OR_TEXT)
+    assume(
+        not isinstance(value, str) or not value or not is_blank(value)
+    )  # no pattern can say which signs show nothing
     body = put(sample(spec.cls), path, value)
     if validator(schema).is_valid(body):
         encode(load(spec.cls, body))
