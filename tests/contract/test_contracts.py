@@ -496,7 +496,7 @@ def test_what_the_schema_accepts_is_loaded(spec: CommandSpec, data: st.DataObjec
     value = data.draw(st.from_regex(pattern) | WHOLE_OR_TEXT if pattern else WHOLE_OR_TEXT)
     assume(
         not isinstance(value, str) or not value or not is_blank(value)
-    )  # no pattern can say which signs show nothing
+    )  # no pattern says which signs do
     body = put(sample(spec.cls), path, value)
     if validator(schema).is_valid(body):
         encode(load(spec.cls, body))
