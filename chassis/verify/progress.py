@@ -10,10 +10,10 @@ TELL_EVERY_SECONDS = 3.0
 
 
 class Progress:
-    """Tells of one thing after another on `out`: when it begins, every few seconds, and when it is done."""
+    """Tells of one thing after another on `out` (standard error): its begin, how far it is, its end."""
 
-    def __init__(self, out: TextIO = sys.stderr, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._out = out
+    def __init__(self, out: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out = out or sys.stderr
         self._clock = clock
         self._began = clock()
 

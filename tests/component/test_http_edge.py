@@ -174,9 +174,9 @@ def test_a_number_beyond_all_bounds_is_named(company: Company, number: str) -> N
     ],
 )
 def test_a_wrong_order_line_is_named(company: Company, line: dict[str, Any], field: str) -> None:
-    lines = [{"product_id": str(uuid.uuid4()), "quantity": 1, **line}]
+    lines = [{"product_id": add_product(company.wang), "quantity": 1, **line}]
+    body = {"customer_id": add_customer(company.li), "lines": lines}
     with nothing_stored(company):
-        body = {"customer_id": str(uuid.uuid4()), "lines": lines}
         assert company.li.assert_refused("VALIDATION", "POST", "/orders", body)["field"] == field
 
 

@@ -494,9 +494,7 @@ def test_what_the_schema_accepts_is_loaded(spec: CommandSpec, data: st.DataObjec
     path = data.draw(st.sampled_from(list(paths(sample(spec.cls)))))
     pattern = schema_at(schema, path).get("pattern")
     value = data.draw(st.from_regex(pattern) | WHOLE_OR_TEXT if pattern else WHOLE_OR_TEXT)
-    assume(
-        not isinstance(value, str) or not value or not is_blank(value)
-    )  # no pattern says which signs do
+    assume(not isinstance(value, str) or not value or not is_blank(value))  # no pattern says which signs do
     body = put(sample(spec.cls), path, value)
     if validator(schema).is_valid(body):
         encode(load(spec.cls, body))
