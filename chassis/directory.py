@@ -137,8 +137,11 @@ def machine_told(row: KnownMachine | None, fact: MachineChanged) -> KnownMachine
 
 
 def session_ended(row: EndedSessions | None, fact: SessionEnded) -> EndedSessions:
-    live = {id: at for id, at in (row.ended if row else {}).items() if at > fact.ended_at - TOKENS_LIVE}
-    return EndedSessions({**live, fact.session_id: fact.ended_at})
+    """Whatever order they come in: each session lies in a partition of its own."""
+    ended = dict(row.ended) if row else {}
+    ended[fact.session_id] = max(fact.ended_at, ended.get(fact.session_id, fact.ended_at))
+    newest = max(ended.values())
+    return EndedSessions({id: at for id, at in ended.items() if at > newest - TOKENS_LIVE})
 
 
 def department_added(_: KnownDepartment | None, fact: DepartmentAdded) -> KnownDepartment:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from chassis.service import Replica, Service, Work, change, upsert
-from contracts.approvals import CaseApproved, CaseRejected
+from contracts.approvals import CaseApproved, CaseRejected, case_id_of
 from contracts.company import CompanyDataSet
 from contracts.customers import CustomerCreated, CustomerEdited, MembershipSet
 from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited
@@ -94,19 +94,14 @@ COMPANY = Replica("company", CompanySnapshot, feeds={CompanyDataSet: company_set
 
 
 def case_approved(_: CaseSeen | None, fact: CaseApproved) -> CaseSeen:
-    return CaseSeen(round=fact.round, decided="APPROVED")
+    return CaseSeen("APPROVED")
 
 
 def case_rejected(_: CaseSeen | None, fact: CaseRejected) -> CaseSeen:
-    return CaseSeen(round=fact.round, decided="REJECTED")
+    return CaseSeen("REJECTED")
 
 
-CASES = Replica(
-    "cases",
-    CaseSeen,
-    feeds={CaseApproved: case_approved, CaseRejected: case_rejected},
-    key=lambda fact: str(fact.order_id),
-)
+CASES = Replica("cases", CaseSeen, feeds={CaseApproved: case_approved, CaseRejected: case_rejected})
 
 
 def handed_over(_: ShipmentSeen | None, fact: ShipmentHandedOver) -> ShipmentSeen:
@@ -151,7 +146,7 @@ def submit_order(command: SubmitOrder, work: Work) -> Order:
 
 def withdraw_order(command: WithdrawOrder, work: Work) -> Order:
     order = work.get(Order, command.order_id, what="order", field="order_id")
-    order.withdraw(command, work.lookup(CASES, command.order_id), work.context)
+    order.withdraw(command, work.lookup(CASES, case_id_of(order.id, order.round)), work.context)
     return order
 
 

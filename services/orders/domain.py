@@ -137,9 +137,8 @@ class Product:
 
 @dataclass(frozen=True)
 class CaseSeen:
-    """What an order must know of its approvals: which round was decided, and how."""
+    """What an order must know of its approval: how it was decided."""
 
-    round: int
     decided: OrderStatus
 
 
@@ -540,7 +539,7 @@ class Order(Aggregate):
         if self.submitter is not None and not acts_for(self.submitter, context):
             raise Refused("FORBIDDEN", "Only its submitter may withdraw an order.", field="order_id")
         self._require_status(command)
-        if case is not None and case.round == self.round:
+        if case is not None:
             raise invalid_state(f"The order was {case.decided.lower()} a moment ago; look at it again.", case.decided)
         self.record(OrderWithdrawn(order_id=self.id, round=self.round, sale=self.sale, by=context.user))
 

@@ -138,9 +138,13 @@ def test_the_table_and_the_file_say_what_happened(tmp_path: Path) -> None:
     assert worst([results[1]]) == 0
 
 
+NOT_HERE = {12, 21, 25, 31, 32}  # as README.md tells
+
+
 def test_every_fault_of_the_list_is_declared() -> None:
     load()
-    assert sorted(FAULTS) == [*range(1, 12), *range(13, 21), 22, 23, 24, *range(26, 31), 33, 34]
+    assert set(FAULTS).isdisjoint(NOT_HERE)
+    assert set(FAULTS) | NOT_HERE == set(range(1, max(FAULTS) + 1))
     assert all(fault.invariants and fault.act.__doc__ for fault in FAULTS.values())
 
 

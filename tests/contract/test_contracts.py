@@ -17,6 +17,7 @@ from chassis.api import kebab
 from chassis.catalogue import Catalogue
 from chassis.documents import BreakingChange, FieldMap, QueryDoc, check_compatible, fields_read, sample
 from chassis.json_schema import docstring, json_schema
+from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec, EventSpec
 from contracts.errors import Refused
 from contracts.orders import OrderCancelled, OrderHeld
@@ -26,6 +27,7 @@ from contracts.text import is_blank
 from contracts.types import MAX_LINES
 
 REGISTRY.load()
+SAMPLE_DECIMALS = 2
 HOME = documents.repository() / "contracts"
 EVENTS = [pytest.param(spec, id=name) for name, spec in sorted(REGISTRY.events.items())]
 COMMAND_SPECS = [spec for _, spec in sorted(REGISTRY.commands.items())]
@@ -495,6 +497,8 @@ def test_what_the_schema_accepts_is_loaded(spec: CommandSpec, data: st.DataObjec
     pattern = schema_at(schema, path).get("pattern")
     value = data.draw(st.from_regex(pattern) | WHOLE_OR_TEXT if pattern else WHOLE_OR_TEXT)
     assume(not isinstance(value, str) or not value or not is_blank(value))  # no pattern says which signs do
+    if path[-1:] == ("currency",):
+        assume(DECIMALS.get(value) == SAMPLE_DECIMALS)  # the sample's amount beside it has so many; no schema can say it
     body = put(sample(spec.cls), path, value)
     if validator(schema).is_valid(body):
         encode(load(spec.cls, body))

@@ -116,7 +116,7 @@ def key_used_twice(run: Run) -> None:
         first = shop.client.once(li, "POST", "/orders", bodies[0], f"key-{number}")
         other = shop.client.once(li, "POST", "/orders", bodies[1], f"key-{number}")
         again = shop.client.once(li, "POST", "/orders", bodies[0], f"key-{number}")
-        if (first.kind, other.status, other.code, again.reply) != ("ok", 409, "DUPLICATE", first.reply):
+        if (first.kind, other.status, other.code, again.reply) != ("ok", 409, "KEY_REUSED", first.reply):
             raise Violated(f"I1: answered {first.status}, {other.status} {other.code}, {again.status}")
     with ThreadPoolExecutor(16) as pool:  # and at the same moment
         for number in range(run.rounds or 20):
