@@ -98,7 +98,7 @@ def _json(data: Any) -> str:
 def _yaml(data: Any) -> str:
     import yaml  # noqa: PLC0415 - only developers have it; whoever serves openapi() as JSON needs it not
 
-    class Plain(yaml.SafeDumper):
+    class Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # libyaml's where there is one
         def ignore_aliases(self, data: Any) -> bool:
             return True
 

@@ -44,16 +44,14 @@ def _sources(handler: Callable[..., Any]) -> list[Source]:
     if code is None or not Path(code.co_filename).is_file():
         return []
     wanted = (code.co_firstlineno, code.co_varnames[: code.co_argcount])
-    return [
-        node
-        for node in ast.walk(_parsed(code.co_filename))
-        if isinstance(node, (ast.FunctionDef, ast.Lambda)) and (_first_line(node), _parameters(node)) == wanted
-    ]
+    return [node for node in _functions(code.co_filename) if (_first_line(node), _parameters(node)) == wanted]
 
 
 @functools.cache
-def _parsed(filename: str) -> ast.Module:
-    return ast.parse(Path(filename).read_text(encoding="utf-8"))
+def _functions(filename: str) -> list[Source]:
+    """Every function of a file: for each of its handlers they are looked through."""
+    tree = ast.parse(Path(filename).read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.Lambda))]
 
 
 def _first_line(node: Source) -> int:
