@@ -7,6 +7,7 @@ UV_VERSION := 0.13.9
 READY := .venv/.ready
 RUN := .venv/bin/python
 CODE := contracts chassis services deploy tests
+SIDE_BY_SIDE := -n 2 --dist
 COVERAGE := --cov=contracts --cov=chassis --cov=services --cov=deploy
 
 # uv from the PATH if there is a working one, else the one that `setup` puts into .bootstrap.
@@ -89,20 +90,30 @@ token: $(READY) ## Sign in as a demo user and print the bearer token, good for t
 # -- testing it
 
 .PHONY: test
-test: $(READY) ## Run all tests, with coverage
-	$(RUN) -m pytest $(COVERAGE) $(CODE)
+test: $(READY) ## Run all tests
+	@failed=; for part in unit component e2e faults; do \
+		$(MAKE) --no-print-directory test-$$part || failed="$$failed $$part"; \
+	done; [ -z "$$failed" ] || { echo "tests failed:$$failed" >&2; exit 1; }
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the tests that need no server: domains, saga, views, contracts
-	$(RUN) -m pytest chassis contracts services deploy tests/contract tests/security
+	$(RUN) -m pytest $(SIDE_BY_SIDE) worksteal chassis contracts services deploy tests/contract tests/security tests/property
 
 .PHONY: test-component
 test-component: $(READY) ## Run the tests of single pieces on real servers
-	$(RUN) -m pytest tests/component
+	$(RUN) -m pytest $(SIDE_BY_SIDE) loadfile tests/component
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run the tests of the whole system
-	$(RUN) -m pytest tests/e2e
+	$(RUN) -m pytest $(SIDE_BY_SIDE) loadfile tests/e2e
+
+.PHONY: test-faults
+test-faults: $(READY) ## Run the simulation, some of the faults and a small bench; each has the machine for itself
+	$(RUN) -m pytest tests/simulation tests/chaos tests/load
+
+.PHONY: coverage
+coverage: $(READY) ## Say which lines no test without the whole system reaches
+	$(RUN) -m pytest $(COVERAGE) chassis contracts services deploy tests/contract tests/security tests/property tests/component
 
 .PHONY: fuzz
 fuzz: EXAMPLES := 50

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
+from kafka import KafkaProducer
+from kafka.record.default_records import DefaultRecordBatchBuilder
 from msgspec import json
 
+from chassis.config import Config
+from chassis.connections import kafka_arguments
 from chassis.documents.samples import sample
 from chassis.kafka import command_headers, event_headers, partition_of
-from chassis.limits import MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES
+from chassis.limits import MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_VALUE_BYTES
 from chassis.provenance import DROP, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
 from chassis.store import Meta, Notification
 from component.facts import NOW
@@ -149,3 +154,58 @@ def hostile_records(genuine: Sent, partitions: int, *, is_event: bool) -> Iterat
     for name, change in changes.items():
         own = f"{uuid4()}/1" if is_event else str(uuid4())
         yield name, change(genuine.with_headers(ce_id=own.encode()), partitions)
+
+
+NULL = b"no value"
+"""Stands for a header's missing value until the client library has checked it."""
+
+
+def _append_with_null_headers(self: Any, offset: Any, at: Any, key: Any, value: Any, headers: Any, **more: Any) -> Any:
+    """Kafka knows headers without a value, its Python client sends none: they are put in behind its checks."""
+    given = [(name, None if content is NULL else content) for name, content in headers]
+    return _append(self, offset, at, key, value, given, **more)
+
+
+_append = DefaultRecordBatchBuilder.append
+
+
+class Strangers:
+    """Producers that keep none of our rules; in use inside the block."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._producers: dict[str | None, KafkaProducer] = {}
+        self._patch = mock.patch.object(DefaultRecordBatchBuilder, "append", _append_with_null_headers)
+
+    def __enter__(self) -> Strangers:
+        self._producers = {
+            codec: KafkaProducer(
+                **kafka_arguments(self._config), compression_type=codec, max_request_size=4 * MAX_MESSAGE_BYTES
+            )
+            for codec in (None, "gzip")
+        }
+        self._patch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for producer in self._producers.values():
+            producer.close(timeout=10)
+        self._patch.stop()
+
+    def send(self, topic: str, sent: Sent, partition: int | None = None) -> str:
+        """Put a record onto a topic; returns its place."""
+        found = (
+            self._producers[sent.codec]
+            .send(
+                topic,
+                key=sent.key,
+                value=None if sent.is_null else sent.value,
+                headers=[
+                    *((name, NULL if value is None else value) for name, value in sent.headers.items()),
+                    *sent.more,
+                ],
+                partition=sent.partition if partition is None else partition,
+            )
+            .get(30)
+        )
+        return f"{topic}:{found.partition}@{found.offset}"

@@ -2,64 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from kafka import KafkaProducer
-from kafka.record.default_records import DefaultRecordBatchBuilder
 
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
 from chassis.config import Config
-from chassis.connections import kafka_arguments
 from chassis.consumer import Consumer, Handler
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.inbox import Inbox
 from chassis.kafka import dead_letter_topic
-from chassis.limits import MAX_MESSAGE_BYTES
 from chassis.main import main
 from chassis.process import LANES
 from chassis.projector import Projector, connect
 from chassis.saga import SagaRunner
 from chassis.store import open_store
 from chassis.writer import Writer
-from component.hostile import LETTERS, Sent, genuine_command, genuine_event, hostile_records
+from component.hostile import LETTERS, Sent, Strangers, genuine_command, genuine_event, hostile_records
 from component.support import KafkaBench, until
 from contracts.declare import REGISTRY
 
 CATALOGUE = Catalogue.read()
 PARTITIONS = 2
 GROUPS = CATALOGUE.groups()
-NULL = b"no value"
-"""Stands for a header's missing value until the client library has checked it."""
 
 
 @pytest.fixture
-def strangers(kafka: KafkaBench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapping[str | None, KafkaProducer]]:
-    """Producers that keep none of our rules, by the compression they use."""
-    made = {
-        codec: KafkaProducer(
-            **kafka_arguments(kafka.config), compression_type=codec, max_request_size=4 * MAX_MESSAGE_BYTES
-        )
-        for codec in (None, "gzip")
-    }
-    monkeypatch.setattr(DefaultRecordBatchBuilder, "append", _append_with_null_headers)
-    yield made
-    for producer in made.values():
-        producer.close(timeout=10)
-
-
-_append = DefaultRecordBatchBuilder.append
-
-
-def _append_with_null_headers(self: Any, offset: Any, at: Any, key: Any, value: Any, headers: Any, **more: Any) -> Any:
-    """Kafka knows headers without a value, its Python client sends none: they are put in behind its checks."""
-    given = [(name, None if content is NULL else content) for name, content in headers]
-    return _append(self, offset, at, key, value, given, **more)
+def strangers(kafka: KafkaBench) -> Iterator[Strangers]:
+    with Strangers(kafka.config) as strangers:
+        yield strangers
 
 
 class Bench:
@@ -128,22 +104,6 @@ def bench(request: pytest.FixtureRequest, kafka: KafkaBench, mongodb_uri: str, t
     bench.close()
 
 
-def send(strangers: Mapping[str | None, KafkaProducer], topic: str, sent: Sent, partition: int | None = None) -> str:
-    """Put a record onto a topic; returns its place."""
-    found = (
-        strangers[sent.codec]
-        .send(
-            topic,
-            key=sent.key,
-            value=None if sent.is_null else sent.value,
-            headers=[*((name, NULL if value is None else value) for name, value in sent.headers.items()), *sent.more],
-            partition=sent.partition if partition is None else partition,
-        )
-        .get(30)
-    )
-    return f"{topic}:{found.partition}@{found.offset}"
-
-
 def genuine(handler: Handler, topic: str) -> list[tuple[Sent, bool]]:
     """One genuine record of each type that the consumer handles on a topic, and whether it is an event."""
     senders = {REGISTRY.command_of(cls).name: name for name, saga in CATALOGUE.sagas() for cls in saga.sends()}
@@ -159,7 +119,7 @@ def genuine(handler: Handler, topic: str) -> list[tuple[Sent, bool]]:
 @pytest.mark.parametrize("bench", GROUPS, indirect=True)
 def test_every_consumer_sets_every_foreign_record_aside_and_goes_on(
     bench: Bench,
-    strangers: Mapping[str | None, KafkaProducer],
+    strangers: Strangers,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -169,14 +129,14 @@ def test_every_consumer_sets_every_foreign_record_aside_and_goes_on(
         records = genuine(bench.handler, topic)
         one, is_event = genuine(bench.handler, topic)[0]  # another one: what follows on its key waits
         for name, record in hostile_records(one, PARTITIONS, is_event=is_event):
-            hostile[send(strangers, topic, record)] = f"{topic}: {name}"
+            hostile[strangers.send(topic, record)] = f"{topic}: {name}"
         for one, _ in records:
-            real[send(strangers, topic, one)] = one
+            real[strangers.send(topic, one)] = one
     letters = dead_letter_topic(bench.group)
     any_record = next(iter(real.values()), Sent(b"k", b"{}", {}))
     for name, headers in LETTERS.items():
         own = any_record.with_headers(**headers, ce_id=str(uuid4()).encode())
-        hostile[send(strangers, letters, own, partition=0)] = f"letters: {name}"
+        hostile[strangers.send(letters, own, partition=0)] = f"letters: {name}"
 
     bench.catch_up()
 

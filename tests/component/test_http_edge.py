@@ -45,6 +45,7 @@ from component.support import (
 )
 
 PRICES = {"purchase": yuan("1.00"), "sale": yuan("2.00")}
+NOBODYS = "0b3f2c6e-6d0e-4c0e-9b43-4d1f0a8c7e11"  # the id of nothing there is
 PRODUCT = {"name": "Phone", "model": "A1", "brand": "Acme", "prices": PRICES}
 
 
@@ -390,8 +391,8 @@ def test_no_token_may_claim_to_be_salestream_itself(company: Company) -> None:
         ("chen", "POST", "/products", "products.edit"),
         ("wang", "POST", "/orders", "orders.edit"),
         ("wang", "POST", "/customers", "customers.edit"),
-        ("li", "POST", f"/orders/{uuid.uuid4()}/payments", "payments"),
-        ("li", "POST", f"/shipments/{uuid.uuid4()}/hand-over", "shipping"),
+        ("li", "POST", f"/orders/{NOBODYS}/payments", "payments"),
+        ("li", "POST", f"/shipments/{NOBODYS}/hand-over", "shipping"),
         ("mei", "PUT", "/settings/sales-process", "settings"),
         ("li", "GET", "/reports/sales-by-day", "reports.sales"),
         ("li", "GET", "/approvals", "orders.approve"),
@@ -612,7 +613,7 @@ def test_whoever_waits_leaves_room_for_everybody_else(company: Company) -> None:
         ("/orders", {"order_date_from": "2026-02-30"}, "order_date_from"),
         ("/orders", {"order_date_from": "yesterday"}, "order_date_from"),
         ("/orders", {"amount_to": "--1"}, "amount_to"),
-        (f"/orders/{uuid.uuid4()}", {"limit": "1"}, "limit"),
+        (f"/orders/{NOBODYS}", {"limit": "1"}, "limit"),
     ],
 )
 def test_a_wrong_parameter_is_named(company: Company, path: str, params: dict[str, str], field: str) -> None:

@@ -233,7 +233,15 @@ def test_every_day_has_a_scene() -> None:
     assert found(guarded_by(DayField, MomentField)) == set(DAYS)
 
 
-@pytest.mark.parametrize(("place", "scene"), AMOUNTS.items(), ids=lambda item: str(item)[:60])
+def each(scenes: Mapping[Any, Any]) -> list[Any]:
+    """The scenes, each called by its place."""
+    return [
+        pytest.param(place, scene, id=f"{place[0].__name__} {'.'.join(map(str, place[1]))}")
+        for place, scene in scenes.items()
+    ]
+
+
+@pytest.mark.parametrize(("place", "scene"), each(AMOUNTS))
 def test_an_amount_of_the_record_fits_the_record_s_currency(place: tuple[type, Path], scene: Scene) -> None:
     for amount in (Decimal("99.50"), Decimal("0.01"), Decimal("1.0001")):
         kit, command, by = scene(amount)
@@ -242,7 +250,7 @@ def test_an_amount_of_the_record_fits_the_record_s_currency(place: tuple[type, P
     kit.do(command, by)
 
 
-@pytest.mark.parametrize(("place", "scene"), DAYS.items(), ids=lambda item: str(item)[:60])
+@pytest.mark.parametrize(("place", "scene"), each(DAYS))
 def test_a_day_lies_where_the_thing_can_have_happened(place: tuple[type, Path], scene: tuple[Scene, date]) -> None:
     make, day_before = scene
     for day in (day_before, date(1900, 1, 1), date(1970, 1, 1), date(2028, 1, 1), date(2126, 3, 2), date.max):

@@ -1,4 +1,4 @@
-"""No replica depends on the order in which partitions come: over every one that there is, with events made at random."""
+"""No replica depends on the order in which partitions come: over every one there is, with events made at random."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from chassis.kafka import Incoming
 from chassis.service import Replica
 
 REPLICAS = {
-    f"{service.name} {replica.name}": replica
-    for service in Catalogue.read().services()
-    for replica in service.replicas
+    f"{service.name} {replica.name}": replica for service in Catalogue.read().services() for replica in service.replicas
 }
 
 
