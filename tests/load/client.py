@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 STALLED_SECONDS = 90.0
 CHUNK = 262_144
@@ -145,4 +146,15 @@ def expect(answer: Answer, *statuses: int) -> Answer:
     """The answer, if it has one of these statuses.  Raises LoadError."""
     if answer.status not in statuses:
         raise LoadError(f"answered {answer.status}: {answer.body[:500].decode(errors='replace')}")
+    return answer
+
+
+def served(request: bytes) -> Generator[bytes, Answer, Answer]:
+    """Part of a job: the answer to a request that is sent again while it is refused as too much, as clients do.
+
+    At its full speed a system may shed some; what is measured then includes the time of having waited.
+    """
+    answer = yield request
+    while answer.status == HTTPStatus.SERVICE_UNAVAILABLE and b'"OVERLOADED"' in answer.body:
+        answer = yield request
     return answer

@@ -9,7 +9,7 @@ from chassis.store import open_store
 from contracts.declare import REGISTRY
 from contracts.orders import OrderSubmitted
 
-from .client import Caller, Job, at_once, expect, run
+from .client import Caller, Job, at_once, expect, run, served
 from .data import PRODUCT_COUNT, Data
 from .report import Bar, Broken, Figure, Report, ratios
 from .system import Bench, Cpu
@@ -109,7 +109,7 @@ def _slices(
 
 
 def one_request(request: bytes) -> Job:
-    expect((yield request), 200, 201)
+    expect((yield from served(request)), 200, 201)
 
 
 def create_drafts(address: tuple[str, int], caller: Caller, data: Data, orders: Sequence[UUID], token: str = "") -> str:
@@ -128,9 +128,8 @@ def create_drafts(address: tuple[str, int], caller: Caller, data: Data, orders: 
             for number, order in part
         ]
         body = json.dumps({"items": items}).encode()
-        answer = expect(
-            (yield caller.request("POST", "/bulk/create-order", body, Salestream_Consistency=tokens[-1])), 200
-        )
+        request = caller.request("POST", "/bulk/create-order", body, Salestream_Consistency=tokens[-1])
+        answer = expect((yield from served(request)), 200)
         refused = [result for result in json.loads(answer.body)["results"] if result["status"] != 201]
         if refused:
             raise Broken(f"{len(refused)} drafts were refused: {refused[0]}")
