@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from hashlib import sha256
@@ -39,7 +39,8 @@ from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.directory import Directory
 from chassis.exports import FileBody, Places
 from chassis.private_files import make_key, read_key
-from chassis.queries import FORMATS, Freshness, ViewReader
+from chassis.queries import FORMATS, Freshness, ViewReader, plain
+from chassis.rebuild_requests import RebuildRequests
 from chassis.views import View
 from chassis.writer import Answer, Request, Writer
 from contracts.company import LANGUAGES
@@ -47,6 +48,7 @@ from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused
 from contracts.ids import canonical
 from contracts.menus import MENU
+from contracts.operations import PLATFORM_OPERATIONS, CallOffRebuild, Operation, RebuildRow, RebuildView
 from contracts.permissions import PASSWORD, PUBLIC, RIGHTS
 from contracts.schemas import load
 
@@ -158,6 +160,11 @@ def view_routes(view: View, serve: Serve, one: Serve) -> list[Route]:
     return found
 
 
+def operation_routes(serving: Mapping[str, Serve]) -> list[Route]:
+    """The routes of what is done with read models as such; a process that answers queries has them."""
+    return [Route(one.method, one.path, one.name, serving[one.name], one.permission) for one in PLATFORM_OPERATIONS]
+
+
 def kebab(name: str) -> str:
     """SubmitOrder -> submit-order."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
@@ -223,6 +230,9 @@ class Api:
             )
             query = _Query(self, view, reader)
             found += view_routes(view, query, query.one)
+        if self._views:
+            assert self._database is not None
+            found += operation_routes(_Rebuilds(self, self._views, self._database).serving())
         return [guarded(route) for route in found]
 
     # -- for the routes
@@ -324,6 +334,9 @@ class Api:
     def seat(self, caller: Principal, token: Token | None, http: HttpRequest) -> AbstractContextManager[None]:
         """Where a request may wait for what its token promises; it takes one of the caller's seats."""
         return nullcontext() if token is None else self._waiting_room.seat(str(caller.user_id or http.address))
+
+    def now(self) -> datetime:
+        return self._clock()
 
     def let_others(self) -> None:
         """Give other requests their turn in the midst of long work."""
@@ -637,6 +650,69 @@ class _Query:
             row = self._api.with_history(row)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers)
+
+
+class _Rebuilds:
+    """Serves the rebuilds of views; a worker carries them out."""
+
+    def __init__(self, api: Api, views: Sequence[View], database: "Database[dict[str, Any]]") -> None:
+        self._api = api
+        self._views = [view.name for view in views if not view.collected]
+        self._requests = RebuildRequests(database)
+
+    def serving(self) -> dict[str, Serve]:
+        """What serves each operation, by name."""
+        serve: Mapping[str, Any] = {
+            "rebuild_view": self._ask,
+            "rebuilds": self._newest,
+            "rebuild": self._one,
+            "call_off_rebuild": self._call_off,
+        }
+        return {one.name: partial(self._noted, one, serve[one.name]) for one in PLATFORM_OPERATIONS}
+
+    def _noted(
+        self, operation: Operation, serve: Callable[[Principal, HttpRequest, Any], HttpResponse], http: HttpRequest
+    ) -> HttpResponse:
+        """Serve it for who may; what changes something is in the audit log, and so is who was refused."""
+        api, changes = self._api, operation.method == "POST"
+        what, id = ("view", http.path["view"]) if "view" in http.path else ("rebuild", http.path.get("rebuild_id", ""))
+        kind: Kind = "COMMAND" if changes else "READ"
+        with api.attempt(api.reads_log, http, kind, operation.name, what, id) as attempt:
+            principal = api.caller(http, operation.permission, attempt)
+            if http.query:
+                name = min(http.query)[:100]
+                raise Refused("VALIDATION", f"{name}: this operation takes no parameters.", field=name)
+            asked = load(operation.body, json_body(http)) if operation.body else None
+            attempt.query = {name: [str(value).lower()] for name, value in vars(asked).items()} if asked else {}
+            answer = serve(principal, http, asked)
+            if changes:
+                attempt.note()
+        return answer
+
+    def _ask(self, caller: Principal, http: HttpRequest, asked: RebuildView) -> HttpResponse:
+        view = http.path["view"]
+        if view not in self._views:
+            raise Refused("NOT_FOUND", f"There is no such view; there are {', '.join(self._views)}.", field="view")
+        key = http.headers.get("idempotency-key")
+        id = str(uuid4()) if key is None else command_id_of(caller, key)
+        by = str(caller.user_id or ""), caller.name
+        found = self._requests.ask(id, view, asked, by, self._api.now())
+        return HttpResponse(202, _shown_rebuild(found), {"Location": f"/rebuilds/{id}"})
+
+    def _newest(self, _: Principal, http: HttpRequest, __: None) -> HttpResponse:
+        items = [msgspec.Raw(_shown_rebuild(found)) for found in self._requests.newest()]
+        return HttpResponse(200, msgspec.json.encode({"items": items}))
+
+    def _one(self, _: Principal, http: HttpRequest, __: None) -> HttpResponse:
+        return HttpResponse(200, _shown_rebuild(self._requests.one(key_of(http))))
+
+    def _call_off(self, caller: Principal, http: HttpRequest, _: CallOffRebuild) -> HttpResponse:
+        return HttpResponse(200, _shown_rebuild(self._requests.call_off(key_of(http), caller.name)))
+
+
+def _shown_rebuild(document: Mapping[str, Any]) -> bytes:
+    shown = {**document, "id": document["_id"]}
+    return msgspec.json.encode({item.name: plain(shown.get(item.name)) for item in fields(RebuildRow)})
 
 
 def key_of(http: HttpRequest) -> str:

@@ -16,6 +16,7 @@ from chassis.api import (
     command_routes,
     guarded,
     mailbox_route,
+    operation_routes,
     people_routes,
     view_routes,
 )
@@ -24,6 +25,7 @@ from chassis.config import Config, ConfigError
 from chassis.origins import SESSION_HEADER
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
+from contracts.operations import PLATFORM_OPERATIONS
 from contracts.permissions import PUBLIC
 
 log = structlog.get_logger()
@@ -129,4 +131,5 @@ def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue) -> 
         if name in away:
             for view in views_of(name):
                 found += view_routes(view, forwarder.to(name), forwarder.to(name))
+            found += operation_routes(dict.fromkeys((one.name for one in PLATFORM_OPERATIONS), forwarder.to(name)))
     return [guarded(route) for route in found]

@@ -14,6 +14,7 @@ from chassis.config import Config
 from chassis.connections import kafka_arguments
 from chassis.kafka import command_topics, dead_letter_topic
 from chassis.projector import STATES
+from chassis.rebuild_requests import REBUILDS
 from contracts.declare import REGISTRY
 
 OPERATOR = "operator"
@@ -58,14 +59,16 @@ def grants(catalogue: Catalogue) -> list[Grant]:
                     views = [view for view in catalogue.views("projector")]
                     topics = {topic for view in views for topic in view.topics}
                     found.append(
-                        _consumer(principal, name, topics, collections=frozenset({STATES, *(v.name for v in views)}))
+                        _consumer(
+                            principal, name, topics, collections=frozenset({STATES, REBUILDS, *(v.name for v in views)})
+                        )
                     )
                 case "saga":
                     saga = sagas[name]
                     topics = {REGISTRY.event_of(fact).topic for fact in saga.facts()}
                     found.append(_consumer(principal, saga.group, topics, schema=name))
                 case "queries":
-                    found.append(Grant(principal, reads_views=True))
+                    found.append(Grant(principal, collections=frozenset({REBUILDS}), reads_views=True))
     letters = frozenset(dead_letter_topic(group) for group in catalogue.groups())
     events = {spec.topic for spec in REGISTRY.events.values()}
     found.append(Grant(OPERATOR, frozenset({*events, *command_topics(), *letters}), letters, reads_views=True))
@@ -96,7 +99,7 @@ def table(found: Iterable[Grant]) -> str:
         if {*grant.collections} > {STATES, "audit"}:
             stored = "writes all views"
         elif grant.collections:
-            stored = f"writes {_listed(grant.collections)}"
+            stored = f"{'reads, ' if grant.reads_views else ''}writes {_listed(grant.collections)}"
         else:
             stored = "reads" if grant.reads_views else ""
         schema = f"`{grant.schema}`" if grant.schema else ""

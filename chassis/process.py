@@ -35,6 +35,7 @@ from chassis.kafka import TopicsDamaged, create_topics, producer
 from chassis.pressure import Pressure
 from chassis.projector import Document, Projector, connect, view_positions
 from chassis.rebuild import rebuild_outdated
+from chassis.rebuild_requests import RebuildWorker
 from chassis.relay import Relay
 from chassis.saga import SagaRunner
 from chassis.store import EventStore, Waits, here, open_store
@@ -349,7 +350,10 @@ def projector_loops(process: Process) -> dict[str, Loop]:
     except PyMongoError as error:
         log.warning("views are prepared when MongoDB answers", error=repr(error))
     outdated = partial(rebuild_outdated, process.config, projector.database, projector.views)
-    return {"projector": Prepared(Consumer(process.config, projector, process.producer), outdated)}
+    return {
+        "projector": Prepared(Consumer(process.config, projector, process.producer), outdated),
+        "rebuilds": RebuildWorker(process.config, projector.database, projector.views),
+    }
 
 
 def saga_loops(process: Process) -> dict[str, Loop]:

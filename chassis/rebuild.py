@@ -7,7 +7,7 @@ projector notices (its next write is fenced), loads the new state and goes on fr
 import io
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
@@ -17,7 +17,7 @@ import structlog
 from pymongo.database import Database
 
 from chassis.config import Config
-from chassis.consumer import Progress
+from chassis.consumer import Fenced, Progress
 from chassis.deadletters import origin_of
 from chassis.kafka import Incoming, PartitionReader, PoisonRecord, dead_letter_topic
 from chassis.projector import (
@@ -31,12 +31,18 @@ from chassis.projector import (
 )
 from chassis.views import View
 from contracts.declare import REGISTRY
+from contracts.operations import RebuildPhase
 
 Document = dict[str, Any]
 BATCH = 5_000  # the larger, the more changes of one document are joined
 SHOWN = 20
+LONGEST_DIFFERENCE = 500
 NOTES = {"_event", "_event_at"}
 TELL_EVERY_SECONDS = 3.0
+COMPARED_AT_ONCE = 1_000
+
+Watch = Callable[[RebuildPhase, int, int], None]
+"""Is told how far a rebuild is: records while building, documents while comparing.  Ends it by raising."""
 
 log = structlog.get_logger()
 
@@ -51,17 +57,50 @@ class Figures:
     differences: int | None
 
 
-class Rebuild:
-    """Rebuilds one view."""
+@dataclass(frozen=True)
+class Outcome:
+    """How a rebuild ended: whether the new view has taken over and, if not, why; what differs, of the first some."""
 
-    def __init__(self, config: Config, database: "Database[Document]", view: View, out: TextIO = sys.stderr) -> None:
+    switched: bool
+    reason: str
+    events: int
+    documents: int
+    differences: int | None
+    differing: Sequence[str]
+
+
+def nobody_watches(phase: RebuildPhase, done: int, total: int) -> None:
+    """What is told while a rebuild goes on interests nobody."""
+
+
+def new_names(view: View, suffix: str) -> tuple[str, str]:
+    """The names of the collection and the state document of a view that is built beside the live one."""
+    return f"{view.name}__{suffix}", f"{view.name}#{suffix}"
+
+
+class Rebuild:
+    """Rebuilds one view; `suffix` tells what it makes from what others make."""
+
+    def __init__(
+        self,
+        config: Config,
+        database: "Database[Document]",
+        view: View,
+        out: TextIO = sys.stderr,
+        *,
+        suffix: str = "",
+        watch: Watch = nobody_watches,
+    ) -> None:
         self._config = config
         self._database = database
         self._view = view
         self._out = out
+        self._suffix = suffix or uuid4().hex[:8]
+        self._watch = watch
         self._live_id = live_id(view)
         self._skipped: list[str] = []
         self.figures: Figures | None = None
+        self.outcome: Outcome | None = None
 
     def run(self, *, switch: bool = True, force: bool = False) -> bool:
         """Build, compare and (unless told not to) switch; returns whether old and new were equal.
@@ -71,8 +110,7 @@ class Rebuild:
         """
         live = open_state(self._database, self._view, self._live_id)
         self._live, self._skipped = ViewState.of(self._view, live), []
-        collection = f"{self._view.name}__{uuid4().hex[:8]}"
-        new_id = f"{self._view.name}#{collection[-8:]}"
+        collection, new_id = new_names(self._view, self._suffix)
         open_state(self._database, self._view, new_id, collection)
         reader = PartitionReader(
             self._config,
@@ -97,24 +135,35 @@ class Rebuild:
             f"{self._view.name}: {events} events in {seconds:.1f} s ({rate:.0f}/s), {documents} documents",
             file=self._out,
         )
-        expected = self._tell(differences)
-        if switch and (expected or force):
+        reason = self._tell(differences)
+        switched = switch and (force or not reason)
+        if switched:
+            self._watch("COMPARING", documents, documents)  # the last chance to end it
             self._switch(new_id)
             print(f"switched to {collection}", file=self._out)
         else:
             self._drop(collection, new_id)
             if switch:
                 print("NOT switched, the old view is kept: --force switches all the same", file=self._out)
+        if switched and reason:
+            reason = f"forced, although {reason}"
+        elif not switch and not reason:
+            reason = "only compared, as asked"
+        differing = differences or ()
+        self.outcome = Outcome(
+            switched, reason, events, documents, self.figures.differences, [_cut(told) for told in differing[:SHOWN]]
+        )
         return not differences if differences is not None else not self._live.progress.offsets
 
-    def _tell(self, differences: Sequence[str] | None) -> bool:
-        """Say how the new view compares with the live one; whether that is no reason not to switch."""
+    def _tell(self, differences: Sequence[str] | None) -> str:
+        """Say how the new view compares with the live one; returns the reason not to switch, "" when there is none."""
         if not self._live.progress.offsets:
             print("there was no view to compare with", file=self._out)
-            return True
+            return ""
         if differences is None:
-            print("the live view set records aside, or gave some up, meanwhile: run it again", file=self._out)
-            return False
+            reason = "the live view set records aside, or gave some up, meanwhile: run it again"
+            print(reason, file=self._out)
+            return reason
         print(f"compared with the live view: {len(differences)} documents differ", file=self._out)
         for told in differences[:SHOWN]:
             print(f"  {told}", file=self._out)
@@ -123,8 +172,8 @@ class Rebuild:
         if differences and self._live.edition != self._view.edition:
             now, before = self._view.edition, self._live.edition
             print(f"as expected: edition {before} of the view had built it, this is edition {now}", file=self._out)
-            return True
-        return not differences
+            return ""
+        return f"{len(differences)} documents differ from the live view" if differences else ""
 
     def _build(self, reader: PartitionReader, state: ViewState) -> tuple[ViewState, int]:
         """Take in what the live view has taken in, from where `state` stands; all there is when there is no such."""
@@ -147,6 +196,7 @@ class Rebuild:
                     written.result()
                 written = writing.submit(commit, self._database, [projection])
                 progress = projection.progress
+                self._watch("BUILDING", *_how_far(progress, goals))
                 if time.monotonic() - told_at > TELL_EVERY_SECONDS:
                     told_at = time.monotonic()
                     self._progress_line(progress, goals)
@@ -172,7 +222,14 @@ class Rebuild:
                 self._database[self._live.collection].find(session=session).sort("_id"),
                 self._database[new.collection].find().sort("_id"),
             )
-            return [_difference(one, other) for one, other in pairs if content(one) != content(other)]
+            told: list[str] = []
+            total = self._database[new.collection].estimated_document_count()
+            for number, (one, other) in enumerate(pairs):
+                if number % COMPARED_AT_ONCE == 0:
+                    self._watch("COMPARING", number, max(total, number))
+                if content(one) != content(other):
+                    told.append(_difference(one, other))
+            return told
 
     def _gather(self, reader: PartitionReader, projection: Projection, goals: Mapping[str, int]) -> tuple[int, int]:
         """Read a batch into a projection, up to the goals; returns how many records, and events of the view, it has."""
@@ -204,8 +261,7 @@ class Rebuild:
         return record
 
     def _progress_line(self, progress: Progress, goals: Mapping[str, int]) -> None:
-        done = sum(min(progress.offsets.get(source, 0), goal) for source, goal in goals.items())
-        total = sum(goals.values())
+        done, total = _how_far(progress, goals)
         print(f"{self._view.name}: {done:,} of {total:,} records ({done * 100 // total} %)", file=self._out, flush=True)
 
     def _state(self, id: str) -> ViewState:
@@ -218,7 +274,9 @@ class Rebuild:
         document = self._database[STATES].find_one({"_id": new_id})
         assert live is not None and document is not None
         document = {**document, "_id": self._live_id, "generation": live["generation"] + 1}
-        self._database[STATES].replace_one({"_id": self._live_id}, document)
+        was = {"_id": self._live_id, "generation": live["generation"]}
+        if not self._database[STATES].replace_one(was, document).matched_count:
+            raise Fenced("another rebuild of the view has switched it meanwhile")
         self._drop(live["collection"], new_id)
 
     def _drop(self, collection: str, state_id: str) -> None:
@@ -242,6 +300,15 @@ def _difference(live: Document | None, new: Document | None) -> str:
     names = sorted(name for name in {*live, *new} - NOTES if live.get(name) != new.get(name))
     told = "; ".join(f"{name} is {_short(live.get(name))}, now {_short(new.get(name))}" for name in names)
     return f"{document['_id']}: {told}"
+
+
+def _how_far(progress: Progress, goals: Mapping[str, int]) -> tuple[int, int]:
+    """How many records of how many are taken in."""
+    return sum(min(progress.offsets.get(source, 0), goal) for source, goal in goals.items()), sum(goals.values())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_DIFFERENCE else f"{text[: LONGEST_DIFFERENCE - 3]}..."
 
 
 def _short(value: Any) -> str:

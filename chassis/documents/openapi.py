@@ -8,12 +8,13 @@ from typing import Any
 
 from chassis.api import JSON, MAX_BULK, PROBLEM, TYPES, kebab
 from chassis.consistency import HEADER
-from chassis.documents.query_docs import QueryDoc
+from chassis.documents.query_docs import QueryDoc, row_schema
 from chassis.json_schema import JsonSchema, components, docstring
 from chassis.origins import SESSION_HEADER
 from contracts.access import TOKEN_COMMANDS
 from contracts.declare import CommandSpec, Registry
 from contracts.errors import STATUS
+from contracts.operations import PLATFORM_OPERATIONS, Operation
 from contracts.permissions import DATA_SCOPES, PASSWORD, PUBLIC
 
 API_VERSION = "1.0.0"
@@ -289,6 +290,9 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     paths["/me"] = {"get": ME}
     paths.setdefault("/roles", {})["get"] = ROLE_LIST
     paths["/mailbox"] = {"get": MAILBOX}
+    schemas |= components([one.body for one in PLATFORM_OPERATIONS if one.body], "input")
+    for operation in PLATFORM_OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     services = sorted({spec.service for spec in commands} | {query.service for query in queries})
     return {
         "openapi": "3.1.0",
@@ -413,6 +417,29 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
         "parameters": [*query.params, ref("Consistency", "parameters")],
         "responses": {"200": found, **_problems(NOT_OF_QUERIES)},
     }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    """What is neither a command nor a query (`contracts.operations`)."""
+    schema: JsonSchema = {"description": docstring(operation.answer), **row_schema(operation.answer)}
+    if operation.many:
+        schema = {"type": "object", "properties": {"items": {"type": "array", "items": schema}}, "required": ["items"]}
+    answered: dict[str, Any] = {
+        "description": HTTPStatus(operation.status).phrase,
+        "content": {JSON: {"schema": schema}},
+    }
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
+    found = _about(operation.name, operation.service, operation.text, operation.permission)
+    if operation.body:
+        found["requestBody"] = {"required": False, "content": {JSON: {"schema": ref(operation.body.__name__)}}}
+    if operation.status == HTTPStatus.ACCEPTED:
+        parameters.append(ref("IdempotencyKey", "parameters"))
+        answered["headers"] = {"Location": ref("Location", "headers")}
+    problems = _problems(() if operation.body else NOT_OF_QUERIES)
+    return {**found, "parameters": parameters, "responses": {str(operation.status): answered, **problems}}
 
 
 def _about(operation_id: str, service: str, text: str, permission: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from chassis.config import Config
 from chassis.consistency import HEADER
 from chassis.documents import sample
 from chassis.queries import Freshness, ViewReader
+from chassis.rebuild_requests import RebuildRequests
 from chassis.testing import ADMIN, SALES, InMemoryService
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.ids import canonical, parse_id
@@ -131,7 +132,12 @@ def test_every_query_of_one_row_takes_an_id_in_any_spelling(
         asked.append(key)
         return {"service": "", "changes": []}, Freshness(None, {})
 
+    def rebuild(_requests: RebuildRequests, key: str) -> dict[str, Any]:
+        asked.append(key)
+        return {"_id": key}
+
     monkeypatch.setattr(ViewReader, "one", one)
+    monkeypatch.setattr(RebuildRequests, "one", rebuild)
     routes = [route for route in everything.routes if route.method == "GET" and "{" in route.path]
     for route in routes:
         for text in SPELLINGS:

@@ -46,6 +46,15 @@ class EmptyCollection:
     def find_one(self, condition: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
 
+    def find(self) -> "EmptyCollection":
+        return self
+
+    def sort(self, _: Sequence[tuple[str, int]]) -> "EmptyCollection":
+        return self
+
+    def limit(self, _: int) -> list[dict[str, Any]]:
+        return []
+
 
 class EmptyViews:
     """A database in which every read model is built, and empty."""

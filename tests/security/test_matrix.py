@@ -59,7 +59,10 @@ ROUTES = {
         PUT /settings/devices; PUT /settings/customers; PUT /settings/sales-process;
         GET /parameters; GET /parameters/{name}
     """,
-    "Platform system": "GET /mailbox; GET /metrics",  # from outside the networks of METRICS_NETWORKS
+    "Platform system": """
+        GET /mailbox; GET /metrics; POST /views/{view}/rebuilds; GET /rebuilds; GET /rebuilds/{rebuild_id};
+        POST /rebuilds/{rebuild_id}/cancel
+    """,  # metrics: from outside the networks of METRICS_NETWORKS
     SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}",
     "Products: view": "GET /products; GET /products/{product_id}; GET /stock-alerts; GET /stock-ledger",
     "Products: add, edit, delete": """
@@ -213,15 +216,17 @@ def records(office: Office) -> dict[str, str]:
         "settings_id": "sales-process",
         "name": "greeting",
         "entry_id": "orders-1-0",
+        "view": "products",
+        "rebuild_id": new_id(),
         "case_id": new_id(),  # nobody has a case without an order that waits; tests/component/test_scopes.py has
         "reset_id": new_id(),
     }
 
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
-           "reset_id")  # fmt: skip
+           "reset_id", "rebuild_id")  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
-         "entry_id": "orders-1-0"}  # fmt: skip
+         "entry_id": "orders-1-0", "view": "nobody"}  # fmt: skip
 
 
 # -- the matrix ---------------------------------------------------------------------------------------------------
