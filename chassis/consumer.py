@@ -182,7 +182,7 @@ class Consumer:
         if now - self._lag_at > LAG_EVERY_SECONDS:
             self._lag_at = now
             self._stored = self._handler.offsets(self._reader.sources)
-            metrics.of(metrics.CONSUMER_LAG, self._handler.group).set(self._reader.lag())
+            metrics.of(metrics.CONSUMER_LAG, self._handler.group).set(self._reader.lag(self._stored))
         if now - self._checked_at > CHECK_EVERY_SECONDS:
             self._checked_at = now
             self._reader.require_whole(self._stored)

@@ -413,13 +413,16 @@ class PartitionReader:
         if found := damages(self.begin_offsets(), self.end_offsets(), offsets):
             raise TopicsDamaged(f"{'; '.join(found)}. Run `salestream topics check`")
 
-    def lag(self) -> int:
-        """How many records lie beyond what was read, as far as the last fetch told."""
+    def lag(self, offsets: Mapping[str, int]) -> int:
+        """How many records lie beyond these offsets, as far as the last fetch told.
+
+        A source that has none begins where its oldest record is.  Only then the client is asked: that costs.
+        """
         total = 0
         for tp in self._partitions:
             highest = self._consumer.highwater(tp)
-            if highest is not None:
-                total += max(0, highest - self._consumer.position(tp))
+            if highest:
+                total += max(0, highest - (offsets.get(_source(tp)) or self._consumer.position(tp)))
         return total
 
     def close(self) -> None:
