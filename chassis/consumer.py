@@ -22,6 +22,7 @@ from chassis.config import Config
 from chassis.deadletters import Letters, Origin, origin_of, read_whole_topic, set_aside
 from chassis.health import Pulse
 from chassis.kafka import Incoming, PartitionReader, PoisonRecord, TopicsDamaged, dead_letter_topic
+from chassis.layers import Layered, Queues
 from chassis.provenance import DROP, REASON, RESOLVES
 from chassis.store import EventStore, ReplicaRow
 from chassis.transient import is_transient
@@ -242,9 +243,9 @@ class Consumer:
         if any(one.aside for found in progress.values() for one in found):
             return True
         return any(
-            not one.has_passed(origin)
-            for origin in self._letters.dropped
-            for one in progress.get(origin.source.rpartition(":")[0], ())
+            not one.has_passed(Origin(source, str(place)))
+            for source, place in self._letters.last_dropped.items()
+            for one in progress.get(source.rpartition(":")[0], ())
         )
 
     def _judge(self, record: Incoming, progress: Sequence["Progress"]) -> Incoming:
@@ -304,12 +305,24 @@ class Progress:
         self.offsets = dict(offsets)
         self.positions = dict(positions)
         self.floors = dict(floors or {})
-        self.aside = dict(aside or {})
-        self.dropped = set(dropped)
+        self.aside = Layered(aside or {})
+        self.dropped: Layered[Origin, None] = Layered(dict.fromkeys(dropped))
+        self._waiting = Queues(
+            ((origin.source, waiting.key), waiting.offset) for origin, waiting in self.aside.items() if waiting.key
+        )
 
     def branch(self) -> "Progress":
-        """A copy to take records in; `self` stays as it is."""
-        return Progress(self.offsets, self.positions, self.aside, self.dropped, self.floors)
+        """What takes records in while `self` stays as it is."""
+        made = Progress(self.offsets, self.positions, floors=self.floors)
+        made.aside, made.dropped = self.aside.branch(), self.dropped.branch()
+        made._waiting = self._waiting.branch()
+        return made
+
+    def settle(self) -> None:
+        """It is stored, and what it was branched from is given up."""
+        self.aside.settle()
+        self.dropped.settle()
+        self._waiting.settle()
 
     def is_news(self, record: Incoming) -> bool:
         """Whether a record is neither a repeat nor a note about dead letters: it, or its replay, is to be applied."""
@@ -340,11 +353,9 @@ class Progress:
     def must_wait(self, record: Incoming) -> bool:
         """Whether an earlier record of the same key is set aside."""
         origin = origin_of(record)
+        first = self._waiting.first((origin.source, record.key)) if record.key else None
         own = self.aside.get(origin)
-        return record.key != "" and any(
-            at.source == origin.source and waiting.key == record.key and (own is None or waiting.offset < own.offset)
-            for at, waiting in self.aside.items()
-        )
+        return first is not None and (own is None or first < own.offset)
 
     def accept(self, record: Incoming) -> bool:
         """Take a record in; whether it is new and has something to do.
@@ -373,18 +384,30 @@ class Progress:
         """Take in a record that is set aside, given up, replayed or dropped."""
         origin = origin_of(record)
         if record.fate == "waits":
-            self.aside.setdefault(origin, Aside("" if record.foreign else record.key, record.offset))
+            self._wait(origin, Aside("" if record.foreign else record.key, record.offset))
             return False
-        known = self.aside.pop(origin, None)
+        known = self._wait_no_more(origin)
         if DROP in record.headers and known is None:
             return False
         applies = record.fate == "" and DROP not in record.headers
         if not applies:
-            self.dropped.add(origin)
+            self.dropped[origin] = None
         if applies or origin.place.isdecimal():  # from here on its repeats are told by their position
-            self.aside.pop(Origin(origin.source, str(record.position)), None)
+            self._wait_no_more(Origin(origin.source, str(record.position)))
             self._applied(origin.source, record.position)
         return applies and record.fact is not None
+
+    def _wait(self, origin: Origin, aside: Aside) -> None:
+        if origin not in self.aside:
+            self.aside[origin] = aside
+            if aside.key:
+                self._waiting.add((origin.source, aside.key), aside.offset)
+
+    def _wait_no_more(self, origin: Origin) -> Aside | None:
+        known = self.aside.pop(origin, None)
+        if known is not None and known.key:
+            self._waiting.remove((origin.source, known.key), known.offset)
+        return known
 
 
 def _is_about_letters(record: Incoming) -> bool:
@@ -450,16 +473,15 @@ class StoredProgress:
 
     def skipped(self, after: Progress) -> list[ReplicaRow]:
         """The rows to store for a batch: what it set aside, applied after all, or gave up."""
-        before = self.progress
-        dropped = after.dropped - before.dropped
-        moved = (before.aside.keys() ^ after.aside.keys()) - dropped
+        dropped = after.dropped.changes.keys()
         return [
-            *(_skipped_row(origin, after.aside.get(origin)) for origin in moved),
+            *(_skipped_row(origin, after.aside.get(origin)) for origin in after.aside.changes.keys() - dropped),
             *(_skipped_row(origin, Aside("", 0), dropped=True) for origin in dropped),
         ]
 
     def adopt(self, after: Progress) -> None:
         """What `changes` told has been stored."""
+        after.settle()
         self.progress = after
         self.revision += 1
 

@@ -68,10 +68,14 @@ def unreadable_place(type: str, id: str, key: str, value: bytes) -> str:
 
 @dataclass
 class Letters:
-    """What a group's dead-letter topic says of each origin: the letter that waits, or that it was dropped."""
+    """What a group's dead-letter topic says of each origin: the letter that waits, or that it was dropped.
+
+    `last_dropped` is, by source, the greatest position of a readable record that was dropped.
+    """
 
     waiting: dict[Origin, int] = field(default_factory=dict)
     dropped: set[Origin] = field(default_factory=set)
+    last_dropped: dict[str, int] = field(default_factory=dict)
 
     def observe(self, record: Incoming) -> None:
         """Take note of a record of the topic, in order; a repeated look changes nothing."""
@@ -81,6 +85,10 @@ class Letters:
                 del self.waiting[origin]
                 if DROP in record.headers:
                     self.dropped.add(origin)
+                    if origin.place.isdecimal():
+                        self.last_dropped[origin.source] = max(
+                            int(origin.place), self.last_dropped.get(origin.source, 0)
+                        )
         elif REASON in record.headers:
             self.waiting[origin] = max(record.offset, self.waiting.get(origin, 0))
 

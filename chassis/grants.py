@@ -13,7 +13,7 @@ from chassis.catalogue import Catalogue
 from chassis.config import Config
 from chassis.connections import kafka_arguments
 from chassis.kafka import command_topics, dead_letter_topic
-from chassis.projector import STATES
+from chassis.projector import SKIPPED, STATES
 from chassis.rebuild_requests import REBUILDS
 from contracts.declare import REGISTRY
 
@@ -60,7 +60,10 @@ def grants(catalogue: Catalogue) -> list[Grant]:
                     topics = {topic for view in views for topic in view.topics}
                     found.append(
                         _consumer(
-                            principal, name, topics, collections=frozenset({STATES, REBUILDS, *(v.name for v in views)})
+                            principal,
+                            name,
+                            topics,
+                            collections=frozenset({STATES, SKIPPED, REBUILDS, *(v.name for v in views)}),
                         )
                     )
                 case "saga":

@@ -6,7 +6,7 @@ Each view has a state document: the collection that is live, how far each source
 fences a second projector.  A rebuild fills a collection beside the live one from event one, catches up, and switches.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from pymongo import IndexModel, MongoClient, UpdateOne
+from pymongo import DeleteOne, IndexModel, MongoClient, ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -32,7 +32,7 @@ from contracts.declare import REGISTRY
 
 log = structlog.get_logger()
 
-STATES = "_views"
+STATES, SKIPPED = "_views", "_skipped"
 GROUP = "reports"
 HEARTBEAT_SECONDS = 1.0
 KEYS_AT_ONCE = 1_000
@@ -66,8 +66,10 @@ class ViewState:
     edition: int = 1
 
     @classmethod
-    def of(cls, view: View, document: Document) -> "ViewState":
+    def of(cls, view: View, document: Document, skipped: Iterable[Document] = ()) -> "ViewState":
+        """The state that a state document and the records set aside or dropped (`skipped_of`) tell."""
         sources = document.get("sources", {}).values()
+        known = [*_in_the_document(document), *skipped]
         return cls(
             view=view,
             id=document["_id"],
@@ -77,13 +79,74 @@ class ViewState:
             progress=Progress(
                 {item["source"]: item["offset"] for item in sources},
                 {item["source"]: item["position"] for item in sources},
-                {_origin(item): Aside(item["key"], item["offset"]) for item in document.get("aside", ())},
-                [_origin(item) for item in document.get("dropped", ())],
+                {_origin(item): Aside(item["key"], item["offset"]) for item in known if not item["dropped"]},
+                [_origin(item) for item in known if item["dropped"]],
                 {item["source"]: item["floor"] for item in sources if "floor" in item},
             ),
             last_at=document.get("last_at"),
             edition=document.get("edition", 1),  # state documents from before there were any tell none
         )
+
+
+def skipped_of(
+    database: "Database[Document]", collection: str, session: ClientSession | None = None
+) -> Iterable[Document]:
+    """The records that a view with this collection has set aside or dropped: one document each, however many."""
+    wanted = {"collection": collection}
+    return database[SKIPPED].find(wanted) if session is None else database[SKIPPED].find(wanted, session=session)
+
+
+def state_of(
+    database: "Database[Document]", view: View, document: Document, session: ClientSession | None = None
+) -> ViewState:
+    """How far a view is, with what it has skipped."""
+    return ViewState.of(view, document, skipped_of(database, document["collection"], session))
+
+
+def drop_view(database: "Database[Document]", collection: str) -> None:
+    """Delete a view's collection, and what is known of the records it has skipped."""
+    database.drop_collection(collection)
+    database[SKIPPED].delete_many({"collection": collection})
+
+
+def _in_the_document(state: Document) -> list[Document]:
+    """What a former release kept in the state document itself."""
+    aside = ({**item, "dropped": False} for item in state.get("aside", ()))
+    return [*aside, *({**item, "dropped": True} for item in state.get("dropped", ()))]
+
+
+def _move_skipped(database: "Database[Document]", state: Document) -> None:
+    """Give each record that a former release kept in the state document a document of its own."""
+    if "aside" not in state and "dropped" not in state:
+        return
+    if found := _in_the_document(state):
+        database[SKIPPED].bulk_write([_keep(state["collection"], item) for item in found])
+    database[STATES].update_one({"_id": state["_id"]}, {"$unset": {"aside": "", "dropped": ""}})
+    for name in ("aside", "dropped"):
+        state.pop(name, None)
+
+
+def _keep(collection: str, item: Document) -> ReplaceOne[Document]:
+    return ReplaceOne({"_id": _skipped_id(collection, _origin(item))}, {**item, "collection": collection}, upsert=True)
+
+
+def _skipped_id(collection: str, origin: Origin) -> str:
+    return f"{collection} {origin.source} {origin.place}"
+
+
+def _skips(projection: "Projection") -> list[ReplaceOne[Document] | DeleteOne]:
+    """What to write of the records that a batch sets aside, drops, or applies after all."""
+    collection, progress = projection.state.collection, projection.progress
+    found: list[ReplaceOne[Document] | DeleteOne] = []
+    for origin in {**progress.aside.changes, **progress.dropped.changes}:
+        waiting = progress.aside.get(origin)
+        if waiting is None and origin not in progress.dropped:
+            found.append(DeleteOne({"_id": _skipped_id(collection, origin)}))
+            continue
+        key, offset = (waiting.key, waiting.offset) if waiting else ("", 0)
+        told = {**origin._asdict(), "key": key, "offset": offset, "dropped": waiting is None}
+        found.append(_keep(collection, told))
+    return found
 
 
 def _origin(item: Document) -> Origin:
@@ -168,7 +231,7 @@ class Projector:
         return topic in state.view.topics or topic == self._dead_topic
 
     def _load(self, view: View) -> ViewState:
-        return ViewState.of(view, open_state(self.database, view, live_id(view)))
+        return state_of(self.database, view, open_state(self.database, view, live_id(view)))
 
     def progress(self, topic: str) -> Sequence[Progress]:
         return [state.progress for state in self._states if self._reads(state, topic)]
@@ -262,6 +325,7 @@ def open_state(database: "Database[Document]", view: View, id: str, collection: 
     found = states.find_one({"_id": id})
     if found is not None:
         prepare_collection(database, view, found["collection"])
+        _move_skipped(database, found)
         add_keys(database, view, found)
     else:
         name = collection or view.name
@@ -282,8 +346,11 @@ def open_state(database: "Database[Document]", view: View, id: str, collection: 
 
 def prepare_collection(database: "Database[Document]", view: View, name: str) -> None:
     """Make a view's collection and its indexes (a transaction can't)."""
-    if name not in database.list_collection_names():
-        database.create_collection(name)
+    wanted = {name} if view.collected else {name, SKIPPED}
+    for missing in wanted - set(database.list_collection_names()):
+        database.create_collection(missing)
+    if not view.collected:
+        database[SKIPPED].create_indexes([IndexModel("collection")])
     if models := [index_model(index) for index in view.all_indexes]:
         database[name].create_indexes(models)
 
@@ -334,6 +401,7 @@ def commit(database: "Database[Document]", batch: Sequence[Projection]) -> None:
     for projection in batch:
         state = projection.state
         state.revision += 1
+        projection.progress.settle()
         state.progress = projection.progress
         state.last_at = projection.last_at or state.last_at
 
@@ -342,6 +410,8 @@ def _write(database: "Database[Document]", batch: Sequence[Projection], session:
     for projection in batch:
         if projection.changes:
             _bulk(database, projection, session)
+        if skips := _skips(projection):
+            database[SKIPPED].bulk_write(skips, session=session)
     result = database[STATES].bulk_write([_advance(projection) for projection in batch], session=session)
     if result.matched_count != len(batch):
         raise Fenced("another projector, or a rebuild that switched a view")
@@ -372,13 +442,6 @@ def _advance(projection: Projection) -> UpdateOne:
         or progress.floors.get(source) != state.progress.floors.get(source)
     }
     more: Document = {"last_at": projection.last_at} if projection.last_at else {}
-    if progress.aside != state.progress.aside:
-        more["aside"] = [
-            {**origin._asdict(), "key": waiting.key, "offset": waiting.offset}
-            for origin, waiting in progress.aside.items()
-        ]
-    if progress.dropped != state.progress.dropped:
-        more["dropped"] = [origin._asdict() for origin in sorted(progress.dropped)]
     return UpdateOne(
         {"_id": state.id, "revision": state.revision, "generation": state.generation},
         {"$set": {**changed, **more}, "$inc": {"revision": 1}},

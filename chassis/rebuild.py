@@ -26,8 +26,10 @@ from chassis.projector import (
     Projection,
     ViewState,
     commit,
+    drop_view,
     live_id,
     open_state,
+    state_of,
 )
 from chassis.views import View
 from contracts.declare import REGISTRY
@@ -109,7 +111,7 @@ class Rebuild:
         them: the same events must give the same documents.  `force` switches all the same.
         """
         live = open_state(self._database, self._view, self._live_id)
-        self._live, self._skipped = ViewState.of(self._view, live), []
+        self._live, self._skipped = state_of(self._database, self._view, live), []
         collection, new_id = new_names(self._view, self._suffix)
         open_state(self._database, self._view, new_id, collection)
         reader = PartitionReader(
@@ -211,7 +213,7 @@ class Rebuild:
         with self._database.client.start_session(snapshot=True) as session:
             found = self._database[STATES].find_one({"_id": self._live_id}, session=session)
             assert found is not None
-            self._live = replace(ViewState.of(self._view, found), edition=self._live.edition)
+            self._live = replace(state_of(self._database, self._view, found, session), edition=self._live.edition)
             if not self._live.progress.offsets:
                 return None
             self._build(reader, new)
@@ -267,7 +269,7 @@ class Rebuild:
     def _state(self, id: str) -> ViewState:
         document = self._database[STATES].find_one({"_id": id})
         assert document is not None
-        return ViewState.of(self._view, document)
+        return state_of(self._database, self._view, document)
 
     def _switch(self, new_id: str) -> None:
         live = self._database[STATES].find_one({"_id": self._live_id})
@@ -281,7 +283,7 @@ class Rebuild:
 
     def _drop(self, collection: str, state_id: str) -> None:
         self._database[STATES].delete_one({"_id": state_id})
-        self._database.drop_collection(collection)
+        drop_view(self._database, collection)
 
 
 def content(document: Document | None) -> Document | None:

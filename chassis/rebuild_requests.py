@@ -22,7 +22,7 @@ from pymongo.errors import DuplicateKeyError
 
 from chassis.config import Config
 from chassis.health import Pulse
-from chassis.projector import STATES, live_id
+from chassis.projector import STATES, drop_view, live_id
 from chassis.rebuild import Outcome, Rebuild, new_names
 from chassis.transient import is_transient
 from chassis.views import View
@@ -338,11 +338,11 @@ class RebuildWorker:
         self._database[STATES].delete_many({"_id": {"$regex": f"^{state}"}})
         for name in self._database.list_collection_names(filter={"name": {"$regex": f"^{collection}"}}):
             if name != live:
-                self._database.drop_collection(name)
+                drop_view(self._database, name)
                 continue
             switched = True
             if (before := claim.document.get("replaces")) and before != live:
-                self._database.drop_collection(before)
+                drop_view(self._database, before)
         return switched
 
 

@@ -19,7 +19,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from chassis.deadletters import Origin, unreadable_place
-from chassis.projector import STATES, ViewState, live_id
+from chassis.projector import STATES, ViewState, live_id, state_of
 from chassis.rebuild import content
 from chassis.store import Notification
 from chassis.verify.findings import Difference, EventRef
@@ -181,7 +181,7 @@ class Views:
 
 def _state(database: "Database[Document]", view: View, session: ClientSession) -> ViewState | None:
     document = database[STATES].find_one({"_id": live_id(view)}, session=session)
-    return ViewState.of(view, document) if document else None
+    return state_of(database, view, document, session) if document else None
 
 
 def _how(live: Document | None, made: Document | None) -> str:
