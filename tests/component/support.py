@@ -20,6 +20,7 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, sto
 from chassis.auth import Principal, issue
 from chassis.catalogue import Catalogue
 from chassis.config import Config
+from chassis.conformity import violations
 from chassis.consistency import HEADER, Token
 from chassis.demo_users import demo_user
 from chassis.kafka import Incoming, PartitionReader, create_topics, producer
@@ -55,8 +56,11 @@ OTHER = (
 CACHE = ("DEVSTACK_CACHE", "DEVSTACK_MAVEN_URL", "DEVSTACK_TIMEOUT")
 JSON = "application/json"
 PROBLEM = "application/problem+json"
-SERVICES = ("access", "company", "devices", "inventory", "customers", "orders", "approvals", "shipping", "fulfilment")
-COMMANDED = ("access", "company", "devices", "inventory", "customers", "orders", "approvals", "shipping")
+ALL = 10_000_000  # events of a store
+CATALOGUE = Catalogue.read()
+SERVICES = tuple(CATALOGUE.with_role("relay"))
+"""Everybody who has an event store."""
+COMMANDED = tuple(service.name for service in CATALOGUE.services())
 
 
 # -- systems of their own ---------------------------------------------------------------------------------------------
@@ -104,11 +108,13 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
 
 @contextmanager
 def running(system: LocalSystem, extra: Callable[[], None] = lambda: None) -> Iterator[LocalSystem]:
-    """A system, up inside the block; afterwards none of its processes is left."""
+    """A system, up inside the block; whatever it stored keeps to the published schemas, and no process is left."""
     folder = system.home
     try:
         system.up()
         yield system
+        with stores(config_of(system)) as opened:
+            assert [text for store in opened.values() for text in violations(store.notifications(0, ALL))] == []
     finally:
         extra()
         system.down(wipe=True)

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.audit.chain import check_chain, records_of
+from chassis.conformity import violations
 from chassis.kafka import Incoming, dead_letter_topic, read_record
 from chassis.projector import STATES, ViewState
 from chassis.saga import Process
@@ -315,6 +316,13 @@ def i12_what_was_answered_decides(evidence: Evidence) -> None:
         )
 
 
+def i13_events_keep_to_their_schemas(evidence: Evidence) -> None:
+    """I13: what was stored is what integrators were told to expect."""
+    for name in SERVICES:
+        found = violations(evidence.cluster.store(name).notifications(0, 1_000_000))
+        require(not found, "I13", f"{name}: {found[:3]}")
+
+
 def _same(view: View, live: Mapping[Any, Any], again: Mapping[Any, Any], invariant: str, how: str) -> None:
     for id in {**live, **again}:
         one, other = live.get(id), again.get(id)
@@ -351,6 +359,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i10_the_audit_log_tells_of_everything,
     i11_everything_that_waits_has_somebody,
     i12_what_was_answered_decides,
+    i13_events_keep_to_their_schemas,
 )
 
 
