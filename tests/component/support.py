@@ -371,7 +371,7 @@ class KafkaBench:
             eventually(gone)
         finally:
             admin.close()
-        create_topics(self.config, Catalogue.read().groups())
+        create_topics(self.config, CATALOGUE.groups())
 
     @property
     def producer(self) -> KafkaProducer:
