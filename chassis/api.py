@@ -449,7 +449,9 @@ class _Command:
         key = http.headers.get("idempotency-key")
         data = {**body, **http.path}
         secret_print = self._secret_print(data) if key is not None and self._around is not None else ""
-        attempt.command = command = load_command(spec, data, principal, key, secret_print)
+        attempt.command = command = load_command(
+            spec, data, principal, key, secret_print, currency=api.directory.company.currency
+        )
         answer, told = self._carry_out(command, principal, http, attempt, key=key, secret_print=secret_print)
         headers = {
             "ETag": f'"{answer.body["version"]}"',
@@ -561,7 +563,8 @@ class _Bulk:
             if not isinstance(key, str | None) or not isinstance(match, str | None):
                 raise Refused("VALIDATION", "idempotency_key and if_match are texts.", field="idempotency_key")
             count_nodes(item["command"], MAX_COMMAND_NODES)
-            attempt.command = command = load_command(self._spec, item["command"], principal, key)
+            currency = self._api.directory.company.currency
+            attempt.command = command = load_command(self._spec, item["command"], principal, key, currency=currency)
             return self._api.request(self._spec, command, principal, http, key=key, match=match)
         except Refused as refusal:
             attempt.refused(refusal)
@@ -607,7 +610,7 @@ class _Query:
         return _fresh(body, page.freshness, {})
 
     def _language(self, http: HttpRequest) -> str:
-        return language_of(http, self._api.directory.company.known.language)
+        return language_of(http, self._api.directory.company.language)
 
     def _export(self, http: HttpRequest, principal: Principal, token: Token | None, format: str) -> HttpResponse:
         give_back = self._api.exports.take(principal.user_id)
@@ -756,16 +759,22 @@ def command_id_of(principal: Principal, key: str, secret_print: str = "") -> str
 
 
 def load_command(
-    spec: CommandSpec, data: dict[str, Any], principal: Principal, key: str | None, secret_print: str = ""
+    spec: CommandSpec,
+    data: dict[str, Any],
+    principal: Principal,
+    key: str | None,
+    secret_print: str = "",
+    *,
+    currency: str,
 ) -> Any:
-    """The validated command.
+    """The validated command; money in it that names no currency is in `currency`.
 
     A new record's id must be a random UUID: named ones belong to the service itself.  With an Idempotency-Key the id
     that a caller leaves out follows from the key, so that a repeat is the same command.
     """
     if spec.creates and key is not None and spec.key not in data:
         data = {**data, spec.key: str(UUID(bytes=UUID(command_id_of(principal, key, secret_print)).bytes, version=4))}
-    command: Any = load(spec.cls, data)
+    command: Any = load(spec.cls, data, currency=currency)
     id = getattr(command, spec.key)
     if spec.creates and (not isinstance(id, UUID) or id.version not in RANDOM_UUIDS):
         raise Refused("VALIDATION", f"{spec.key}: must be a random UUID (version 4 or 7).", field=spec.key)

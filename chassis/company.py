@@ -70,6 +70,11 @@ class CompanySettings:
         """That of what names none (SET-04)."""
         return self.known.currency
 
+    @property
+    def language(self) -> str:
+        """In it people are written to, and names are sorted for whom asks for no other (SET-02)."""
+        return self.known.language
+
     def day_of(self, moment: datetime) -> date:
         """The day of a moment for the company."""
         return moment.astimezone(self.zone).date()

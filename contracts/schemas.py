@@ -8,6 +8,7 @@ holds the two to the same result.
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from decimal import Decimal
 from functools import cache, partial
 from itertools import islice
@@ -27,8 +28,11 @@ T = TypeVar("T")
 
 MAX_ERRORS = 20
 """So many wrong fields are told of at once."""
+MONEY = {"amount", "currency"}
+"""The fields of an amount of money."""
 
 _encoder = msgspec.json.Encoder()
+_currency: ContextVar[str] = ContextVar("currency", default="")
 _schema_lock = threading.Lock()
 
 
@@ -48,6 +52,13 @@ class StrictSchema(marshmallow.Schema):
         str: TextField,
         UUID: IdField,
     }
+
+    @marshmallow.pre_load
+    def name_currency(self, data: Any, **_: Any) -> Any:
+        """An amount of money that names no currency is in the company's, where it is known (SET-04)."""
+        if self.fields.keys() == MONEY and _currency.get() and isinstance(data, Mapping) and "currency" not in data:
+            return {**data, "currency": _currency.get()}
+        return data
 
     @marshmallow.validates_schema(skip_on_field_errors=True)
     def check_decimals(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -114,19 +125,23 @@ def schema_of(cls: type) -> marshmallow.Schema:
         return _schema(cls)
 
 
-def load(cls: type[T], data: Any) -> T:
+def load(cls: type[T], data: Any, *, currency: str = "") -> T:
     """Validate `data` (decoded JSON) against the contract `cls` and return the typed object.
 
-    Raises Refused VALIDATION that names the fields at fault, MAX_ERRORS of them at most.
+    `currency` is that of amounts of money that name none; without one they must.  Raises Refused VALIDATION that names
+    the fields at fault, MAX_ERRORS of them at most.
     """
     if not isinstance(data, Mapping):
         raise Refused("VALIDATION", "The body must be a JSON object.", field="body")
+    known = _currency.set(currency)
     try:
         return cast(T, schema_of(cls).load(data))
     except marshmallow.ValidationError as error:
         fields = dict(islice(_flatten("", error.messages), MAX_ERRORS))
         first = min(fields)
         raise Refused("VALIDATION", f"{first}: {' '.join(fields[first])}", field=first, fields=fields) from error
+    finally:
+        _currency.reset(known)
 
 
 def _flatten(prefix: str, messages: Any) -> Iterator[tuple[str, list[str]]]:

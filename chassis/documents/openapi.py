@@ -16,6 +16,7 @@ from contracts.declare import CommandSpec, Registry
 from contracts.errors import STATUS
 from contracts.operations import PLATFORM_OPERATIONS, Operation
 from contracts.permissions import DATA_SCOPES, PASSWORD, PUBLIC
+from contracts.schemas import MONEY
 
 API_VERSION = "1.0.0"
 
@@ -278,6 +279,10 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     commands = [spec for spec in registry.commands.values() if spec.is_public]
     queries = list(queries)
     schemas = components([spec.cls for spec in commands], "input")
+    for schema in schemas.values():
+        if schema.get("properties", {}).keys() == MONEY:
+            schema["required"] = ["amount"]
+            schema["properties"]["currency"] |= {"description": "Left out: the company's currency (SET-04)."}
     paths: dict[str, dict[str, Any]] = {}
     for spec in commands:
         paths.setdefault(str(spec.path), {})[str(spec.method).lower()] = _command_operation(spec, schemas)

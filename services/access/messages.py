@@ -6,12 +6,14 @@ The mailbox is a folder with one file a message; `salestream mailbox` shows it.
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 from chassis.config import Config
 from chassis.private_files import private_folder
+from contracts.company import Language
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,31 @@ class Message:
     how: str
     to: str
     text: str
+
+
+TEXTS: Mapping[Language, Mapping[str, str]] = {
+    "en": {
+        "code": "Your Salestream code is {code}. It is valid for 5 minutes.",
+        "contact": "Your Salestream account has another contact now. If you did not do that, tell an administrator at "
+        "once.",
+    },
+    "zh": {
+        "code": "您的 Salestream 验证码是 {code}，5 分钟内有效。",
+        "contact": "您的 Salestream 账号的联系方式已更改。如非本人操作，请立即告知管理员。",
+    },
+    "ja": {
+        "code": "Salestream の確認コードは {code} です。5 分間有効です。",
+        "contact": "Salestream アカウントの連絡先が変更されました。"
+        "お心当たりがない場合は、すぐに管理者に知らせてください。",
+    },
+}
+"""What is written to people, in each language a company may choose (SET-02)."""
+
+
+def text_of(what: str, language: str, **values: str) -> str:
+    """A text in the company's language."""
+    texts = next(found for known, found in TEXTS.items() if known == language)
+    return texts[what].format(**values)
 
 
 class Messenger(Protocol):

@@ -54,7 +54,7 @@ from services.access.domain.sessions import (
     wrong_challenge,
 )
 from services.access.domain.users import CONTACTS, Factor, User, check_password, login_index_ids
-from services.access.messages import Message, messenger
+from services.access.messages import Message, messenger, text_of
 from services.access.vault import Vault
 
 STEP_SECONDS = 30
@@ -101,7 +101,8 @@ def attempts_of(user_id: UUID | None, name: str, around: Surroundings) -> Attemp
 
 def send_code(code: str, method: str, user: User, around: Surroundings) -> None:
     """Send a code to the user's contact, while the caller is answered."""
-    message = Message(method, user.contact(method), f"Your Salestream code is {code}. It is valid for 5 minutes.")
+    text = text_of("code", around.directory.company.language, code=code)
+    message = Message(method, user.contact(method), text)
     around.later(lambda: messenger(around.config).send(message))
 
 
@@ -416,7 +417,7 @@ def check_personal_data(command: EditPersonalData, around: Surroundings) -> Prep
 
 def tell_old_contact(body: dict[str, Any], facts: ContactChange | None, around: Surroundings) -> dict[str, Any]:
     for how, to in facts.old_contacts if facts else ():
-        text = "Your Salestream account has another contact now. If you did not do that, tell an administrator at once."
+        text = text_of("contact", around.directory.company.language)
         around.later(partial(messenger(around.config).send, Message(how, to, text)))
     return body
 

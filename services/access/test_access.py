@@ -1,5 +1,6 @@
 """The rules of SEC-01..20 and ACC-01, 02, 08..11, 51, 52, by way of the service's commands."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -57,6 +58,7 @@ from contracts.access import (
     SignIn,
     SignOut,
 )
+from contracts.company import LANGUAGES, CompanyData, CompanyDataSet, Language
 from contracts.declare import REGISTRY
 from contracts.devices import DeviceEnrolled, WipeRequested
 from contracts.errors import Refused
@@ -64,7 +66,7 @@ from contracts.people import Person
 from contracts.permissions import RIGHTS, ROLES, DataScope, first_rights
 from services.access import preparation, vault
 from services.access.application import SERVICE
-from services.access.messages import Mailbox
+from services.access.messages import TEXTS, Mailbox
 from services.access.vault import Vault
 
 DEFAULT = "Welcome#2026"
@@ -133,7 +135,18 @@ class Office:
 
     def code(self) -> str:
         """The code that was sent last."""
-        return self.mailbox.messages()[-1].text.split(" is ")[1][:6]
+        return re.findall(r"[0-9]{6}", self.mailbox.messages()[-1].text)[0]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_SET_02_people_are_written_to_in_the_companys_language(office: Office, language: Language) -> None:
+    told = CompanyDataSet(settings_id="company", data=CompanyData(language=language), revision=1)
+    office.kit.directory.company.tell(told)
+    _, login = office.user(email="li@example.com")
+    office.kit.do(RequestPasswordReset(name=login), NOBODY)
+    assert office.mailbox.messages()[-1].text == TEXTS[language]["code"].format(code=office.code())
+    assert set(TEXTS) == set(LANGUAGES)
+    assert len({tuple(texts) for texts in TEXTS.values()}) == 1, "each language has every text"
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import statistics
 import time
 import uuid
@@ -210,7 +211,7 @@ def test_ACC_10_recovery_by_the_code_that_was_sent(system: LocalSystem, company:
     nobody = Caller(company)
     reset = nobody.do("POST", "/password-resets", {"name": login})["id"]
     mailbox = Mailbox(system.home / "mailbox")
-    code = until(lambda: mailbox.messages(email))[-1].text.split(" is ")[1][:6]
+    code = re.findall(r"[0-9]{6}", until(lambda: mailbox.messages(email))[-1].text)[0]
     body = {"code": code, "new_password": "Fresh#2026"}
     nobody.do("POST", f"/password-resets/{reset}/password", body)
     nobody.refused("UNAUTHENTICATED", "POST", f"/password-resets/{reset}/password", body)

@@ -89,6 +89,28 @@ def with_value(spec: CommandSpec, path: Path, value: Any) -> dict[str, Any]:
     return dict(whole)
 
 
+@pytest.mark.parametrize(("spec", "path"), every(lambda hint: hint is Money))
+def test_money_that_names_no_currency_is_in_the_companys(spec: CommandSpec, path: Path) -> None:
+    """SET-04, over every amount of money that any command takes; what is stored names it always."""
+
+    def at(value: Any) -> Any:
+        for name in path:
+            value = value[name] if isinstance(name, int) else getattr(value, name)
+        return value
+
+    unnamed = with_value(spec, path, {"amount": "7"})
+    for currency in ("JPY", "EUR"):
+        assert at(load(spec.cls, unnamed, currency=currency)) == Money(amount=Decimal(7), currency=currency)
+    named = with_value(spec, path, {"amount": "7.00", "currency": "USD"})
+    assert at(load(spec.cls, named, currency="JPY")) == Money(amount=Decimal(7), currency="USD")
+    for wrong in ({"amount": "7", "currency": None}, {"amount": "7", "currency": ""}, {"amount": "7.50"}):
+        with pytest.raises(Refused):
+            load(spec.cls, with_value(spec, path, wrong), currency="JPY")
+    with pytest.raises(Refused) as refused:
+        load(spec.cls, unnamed)
+    assert str(refused.value.field).endswith("currency"), "without a company's, it must be named"
+
+
 def assert_refused_at(spec: CommandSpec, path: Path, value: Any) -> None:
     with pytest.raises(Refused) as refused:
         load(spec.cls, with_value(spec, path, value))

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,9 +20,12 @@ from chassis.documents import sample
 from chassis.queries import Freshness, ViewReader
 from chassis.rebuild_requests import RebuildRequests
 from chassis.testing import ADMIN, SALES, InMemoryService
+from contracts.company import CompanyData, CompanyDataSet
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.ids import canonical, parse_id
+from contracts.inventory import Prices, ProductAdded
 from contracts.schemas import load
+from contracts.types import Money
 from services.access.messages import Mailbox, Message
 
 CATALOGUE = Catalogue.read()
@@ -226,3 +230,24 @@ def test_the_administrator_reads_the_mailbox_and_each_look_is_noted(everything: 
     entries = [entry for record in kit.store.audit_after(0, 100) for entry in record.entries()]
     noted = [(entry.action, entry.result, entry.user) for entry in entries]
     assert noted == [("mailbox", "DONE", "admin"), ("mailbox", "FORBIDDEN", "li"), ("mailbox", "DONE", "admin")]
+
+
+def test_SET_04_a_price_without_a_currency_is_in_the_companys_and_the_event_names_it(everything: Everything) -> None:
+    company = next(route for route in everything.routes if route.name == "SetCompanyData")
+    everything.ask(company, {}, b'{"full_name": "Acme", "currency": "USD"}')
+    told = CompanyDataSet(settings_id="company", data=CompanyData(full_name="Acme", currency="USD"), revision=1)
+    everything.api.directory.company.tell(told)
+    prices = {"purchase": {"amount": "6"}, "sale": {"amount": "9.50"}}
+    product = {"name": "Lamp", "model": "L1", "brand": "Lumen", "prices": prices}
+    single = next(route for route in everything.routes if route.name == "AddProduct")
+    assert everything.ask(single, {}, json.dumps(product).encode()).status == 201
+    bulk = next(route for route in everything.routes if route.name == "BulkAddProduct")
+    body = json.dumps({"items": [{"command": {**product, "model": "L2"}}]}).encode()
+    assert json.loads(everything.ask(bulk, {}, body).body)["results"][0]["status"] == 201
+    added = [fact for fact in everything.kits["inventory"].facts() if isinstance(fact, ProductAdded)]
+    wanted = Prices(
+        purchase=Money(amount=Decimal("6.00"), currency="USD"), sale=Money(amount=Decimal("9.50"), currency="USD")
+    )
+    assert [fact.prices for fact in added] == [wanted, wanted]
+    yen = {**product, "model": "L3", "prices": {**prices, "sale": {"amount": "9.505"}}}
+    assert everything.ask(single, {}, json.dumps(yen).encode()).status == 400

@@ -1,13 +1,16 @@
 """Settings, and whatever else is set as a whole: read before anybody set it, put back as it is read, and restored."""
 
+import ast
 import json
 from contextlib import suppress
 from dataclasses import fields
+from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from component.records import FILLED, Filled, fields_of
+from component.support import REPOSITORY_ROOT
 
 from chassis.api import Api, HttpRequest
 from chassis.auth import TokenVerifier, issue
@@ -105,6 +108,36 @@ def test_what_is_left_out_keeps_its_value(kit: InMemoryService, id: str) -> None
         put(kit, id, {given: value for given, value in CHANGED[id].items() if given != name})
     assert kit.facts() == before
     assert optional or len(CHANGED[id]) == 1
+
+
+SHOWN = {"full_name", "phone", "address", "email"}
+"""What is there to be read by people: `GET /company` shows it (SET-01, ORD-12)."""
+
+
+def attributes_read() -> set[str]:
+    """The attributes that services and chassis read, but for the views, which show settings, and for tests."""
+    found: set[str] = set()
+    for path in [*Path("chassis").rglob("*.py"), *Path("services").rglob("*.py")]:
+        if path.name.startswith("test") or path.is_relative_to("services/reports"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and not is_told(node.value):
+                found.add(node.attr)
+    return found
+
+
+def is_told(node: ast.expr) -> bool:
+    """Whether it is the command or the event by which a setting comes: taking it over is not yet obeying it."""
+    by_name = isinstance(node, ast.Name) and node.id in ("command", "fact")
+    return by_name or (isinstance(node, ast.Attribute) and node.attr == "data")
+
+
+@pytest.mark.parametrize("id", DEFAULTS)
+def test_no_setting_is_stored_and_read_by_nobody(id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY_ROOT)
+    company = next(view for view in VIEWS if view.name == "company")
+    assert {item.name for item in fields(company.row)} >= SHOWN
+    assert DEFAULTS[id].keys() - SHOWN <= attributes_read()
 
 
 # -- records that are changed ------------------------------------------------------------------------------------------

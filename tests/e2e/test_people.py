@@ -5,6 +5,7 @@ The others of ACC-01..11 and ACC-48..54 stand in tests/component/test_access.py,
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +31,7 @@ def admin(system: LocalSystem, company: Company) -> Caller:
 def code_for(system: LocalSystem, address: str) -> str:
     """The code that was sent last to an address."""
     mailbox = Mailbox(system.home / "mailbox")
-    return until(lambda: mailbox.messages(address))[-1].text.split(" is ")[1][:6]
+    return re.findall(r"[0-9]{6}", until(lambda: mailbox.messages(address))[-1].text)[0]
 
 
 def new_address() -> str:

@@ -4,6 +4,7 @@ The read models exist and are empty; whoever needs rows in them asks a real Mong
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -239,7 +240,7 @@ class Office:
 
     def code(self) -> str:
         """The code that was sent last."""
-        return self.mailbox.messages()[-1].text.split(" is ")[1][:6]
+        return re.findall(r"[0-9]{6}", self.mailbox.messages()[-1].text)[0]
 
     # -- what is stored
 
