@@ -31,7 +31,7 @@ def admin(system: LocalSystem, company: Company) -> Caller:
 def code_for(system: LocalSystem, address: str) -> str:
     """The code that was sent last to an address."""
     mailbox = Mailbox(system.home / "mailbox")
-    return re.findall(r"[0-9]{6}", until(lambda: mailbox.messages(address))[-1].text)[0]
+    return str(re.findall(r"[0-9]{6}", until(lambda: mailbox.messages(address))[-1].text)[0])
 
 
 def new_address() -> str:

@@ -240,7 +240,7 @@ class Office:
 
     def code(self) -> str:
         """The code that was sent last."""
-        return re.findall(r"[0-9]{6}", self.mailbox.messages()[-1].text)[0]
+        return str(re.findall(r"[0-9]{6}", self.mailbox.messages()[-1].text)[0])
 
     # -- what is stored
 
