@@ -20,7 +20,7 @@ from chassis.cursors import Cursor, Order
 from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.filters import Filters
 from chassis.projector import STATES, collation, live_id, mongo_key
-from chassis.views import STAMPS, Sums, View
+from chassis.views import LISTS, STAMPS, Sums, View, told_of_lists
 from contracts.company import LANGUAGES
 from contracts.errors import Refused, not_found
 
@@ -376,11 +376,14 @@ class ViewReader:
 
     def _row(self, document: Document, principal: Principal) -> Document:
         shown = self._shown(document)
-        return {
+        row = {
             name: plain(shown.get(name, [] if name in self._lists else None))
             for name in self._names
             if self._may_see(name, principal)
         }
+        if growing := [name for name in self._view.growing_lists if name in row]:
+            row[LISTS] = told_of_lists(document, growing)
+        return row
 
 
 def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:

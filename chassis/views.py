@@ -132,6 +132,8 @@ Operation = UpdateOne | ReplaceOne[Any] | DeleteOne
 
 LONGEST_LIST = 200  # entries: few lists ever get there, and the longest entries together stay below MongoDB's 16 MB
 STAMPS, TOTALS = "_stamps", "_totals"
+LISTS = "lists"
+"""Where the row of an answer tells of its lists how many entries they had, and how many are left out."""
 PLACE = ("_position", "_entry")
 """Where an entry of a list stands: the position of its event in the log, and its number among the event's entries."""
 
@@ -323,6 +325,13 @@ def changed(document: dict[str, Any] | None, change: Change, event: EventInfo) -
     return found
 
 
+def told_of_lists(document: Mapping[str, Any], names: Iterable[str]) -> dict[str, dict[str, int]]:
+    """How many entries each of these lists ever had, and how many of the oldest are left out."""
+    totals = document.get(TOTALS, {})
+    found = {name: (len(document.get(name) or ()), totals.get(name, 0)) for name in names}
+    return {name: {"total": max(held, ever), "left_out": max(0, ever - held)} for name, (held, ever) in found.items()}
+
+
 def left_out(document: Mapping[str, Any]) -> dict[str, int]:
     """How many entries the lists of a document have lost, those that are whole left out."""
     totals = document.get(TOTALS, {}).items()
@@ -466,6 +475,10 @@ class View:
     edition: int = 1
 
     def __post_init__(self) -> None:
+        if LISTS in {item.name for item in fields(self.row)}:
+            raise ContractError(
+                f"view {self.name}: answers tell of its lists under {LISTS!r}: name the field otherwise"
+            )
         if unknown := set(self.personal) - {item.name for item in fields(self.row)}:
             raise ContractError(f"view {self.name}: personal names fields it does not have: {sorted(unknown)}")
         method, _, path = self.route.partition(" ")
@@ -500,6 +513,14 @@ class View:
     def types(self) -> Mapping[str, FieldType]:
         """The kind of every field of its rows."""
         return field_types(self.row)
+
+    @cached_property
+    def growing_lists(self) -> Sequence[str]:
+        """The lists of its rows that may lose their oldest entries: those of a view that appends to some."""
+        code = [getattr(handler, "func", handler) for handler in self.handlers.values()]
+        if not any(Append in getattr(function, "__globals__", {}).values() for function in code):
+            return ()
+        return [name for name, kind in self.types.items() if kind.of is not None and kind.of.kind == "object"]
 
     @cached_property
     def keys(self) -> Sequence[tuple[str, str, Callable[[str], str]]]:

@@ -1,6 +1,7 @@
 """What the documents tell of queries, derived from views."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from chassis.json_schema import JsonSchema, docstring
 from chassis.queries import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
-from chassis.views import Exact, Range, View
+from chassis.views import LISTS, LONGEST_LIST, Exact, Range, View
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class QueryDoc:
 def query_docs(view: View) -> list[QueryDoc]:
     """The operations of a view: its list, one row, or both."""
     row = row_schema(view.row)
+    if view.growing_lists:
+        row["properties"][LISTS] = lists_schema(view.growing_lists)
     summary = docstring(view.row)
     found: list[QueryDoc] = []
     if view.is_list:
@@ -77,6 +80,24 @@ def row_schema(row: type) -> JsonSchema:
     """The schema of a view's row; open, and every field may be null: it may not have happened yet."""
     hints = get_type_hints(row)
     return {"type": "object", "properties": {name: _row_type(hint) for name, hint in hints.items()}}
+
+
+def lists_schema(names: Sequence[str]) -> JsonSchema:
+    """What a row tells of its lists."""
+    return {
+        "type": "object",
+        "description": f"How many entries each list ever had; of more than {LONGEST_LIST} the oldest are left out. "
+        "Who did what when stands in the audit log for ever.",
+        "properties": {name: _told_of_list() for name in names},
+    }
+
+
+def _told_of_list() -> JsonSchema:
+    return {
+        "type": "object",
+        "properties": {name: {"type": "integer", "minimum": 0} for name in ("total", "left_out")},
+        "required": ["total", "left_out"],
+    }
 
 
 def _row_type(hint: Any) -> JsonSchema:

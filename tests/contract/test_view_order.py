@@ -16,12 +16,16 @@ from component.histories import FIRST_DAY, history, interleaved, largest_event, 
 
 from chassis.catalogue import Catalogue
 from chassis.consumer import Progress
+from chassis.documents.query_docs import query_docs
 from chassis.kafka import Incoming
 from chassis.limits import MAX_EVENT_BYTES
 from chassis.projector import Projection, ViewState
+from chassis.queries import ViewReader
 from chassis.rebuild import content
 from chassis.row_fields import FOUND_BY, SAME_AS
+from chassis.testing import ADMIN
 from chassis.views import (
+    LISTS,
     LONGEST_LIST,
     STAMPS,
     TOTALS,
@@ -37,6 +41,7 @@ from chassis.views import (
     changed,
     left_out,
     stored,
+    told_of_lists,
 )
 from contracts.declare import REGISTRY
 
@@ -116,6 +121,10 @@ def writes(change: Change) -> Iterator[tuple[str, str, Any]]:
             yield "", type(change).__name__, None
 
 
+NOWHERE: Any = None
+"""No database: nothing is read."""
+
+
 def event_info(fact: Any, position: int) -> EventInfo:
     spec = REGISTRY.event_of(type(fact))
     return EventInfo(f"{getattr(fact, spec.key)}/{position}", spec.name, FIRST_DAY, f"{spec.topic}:0", position, "")
@@ -154,7 +163,26 @@ def test_a_list_keeps_its_newest_entries_and_tells_of_the_others(view: View) -> 
             assert entries[-1]["_position"] == LONGEST_LIST + 9
             places = [(entry["_position"], entry["_entry"]) for entry in entries]
             assert places == sorted(places)
+        told = told_of_lists(document, view.growing_lists)
+        assert {name: one["left_out"] for name, one in told.items() if one["left_out"]} == left_out(document)
+        assert {name: told[name]["total"] for name in document[TOTALS]} == document[TOTALS]
         assert len(bson.encode(document)) < MOST_BYTES, f"{key}: {len(bson.encode(document)):,} bytes"
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=lambda view: view.name)
+def test_the_reader_of_a_list_is_told_how_many_entries_are_left_out(view: View) -> None:
+    """In every answer of every view that appends to a list, and in the documents."""
+    for doc in query_docs(view):
+        declared = doc.row_schema["properties"].get(LISTS, {}).get("properties", {})
+        assert list(declared) == list(view.growing_lists)
+    assert bool(view.growing_lists) == bool(appending(view))
+    if not view.growing_lists:
+        return
+    reader = ViewReader(NOWHERE, view)
+    long = {name: [{"at": FIRST_DAY}] * LONGEST_LIST for name in view.growing_lists}
+    row = reader._row({"_id": "1", TOTALS: dict.fromkeys(long, LONGEST_LIST + 7), **long}, ADMIN)
+    assert row[LISTS] == {name: {"total": LONGEST_LIST + 7, "left_out": 7} for name in long}
+    assert reader._row({"_id": "1"}, ADMIN)[LISTS] == {name: {"total": 0, "left_out": 0} for name in long}
 
 
 def test_a_later_event_keeps_what_it_said() -> None:
