@@ -226,7 +226,12 @@ class Api:
         for view in self._views:
             assert self._database is not None
             reader = ViewReader(
-                self._database, view, sleep=self._sleep, zone=lambda: self.directory.company.zone, aside=self._aside
+                self._database,
+                view,
+                sleep=self._sleep,
+                zone=lambda: self.directory.company.zone,
+                aside=self._aside,
+                company=self.directory.company,
             )
             query = _Query(self, view, reader)
             found += view_routes(view, query, query.one)

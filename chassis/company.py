@@ -15,7 +15,8 @@ import msgspec
 
 from chassis.config import Config
 from chassis.service import Replica
-from contracts.company import CompanyData, CompanyDataSet
+from contracts.company import CompanyData, CompanyDataSet, ParameterSet
+from contracts.parameters import PARAMETERS
 
 FIRST = CompanyData()
 
@@ -36,7 +37,24 @@ def company_told(row: KnownCompany | None, fact: CompanyDataSet) -> KnownCompany
     return KnownCompany(fact.data.time_zone, fact.data.currency, fact.data.language, fact.revision)
 
 
+class KnownParameter(msgspec.Struct, frozen=True):
+    """A system parameter as it was set (SET-05)."""
+
+    name: str
+    value: str
+    revision: int = 0
+
+
+def parameter_told(row: KnownParameter | None, fact: ParameterSet) -> KnownParameter:
+    """Older news change nothing."""
+    if row is not None and row.revision > fact.revision:
+        return row
+    return KnownParameter(fact.name, fact.value, fact.revision)
+
+
 COMPANY = Replica("company-defaults", KnownCompany, feeds={CompanyDataSet: company_told})
+
+SET_PARAMETERS = Replica("company-parameters", KnownParameter, feeds={ParameterSet: parameter_told})
 
 
 @cache
@@ -50,6 +68,7 @@ class CompanySettings:
 
     def __init__(self, zone: ZoneInfo | None = None) -> None:
         self.known = KnownCompany((zone or first_zone()).key, FIRST.currency, FIRST.language)
+        self._parameters: dict[str, KnownParameter] = {}
 
     def tell(self, fact: CompanyDataSet) -> None:
         """A change was stored here or heard of."""
@@ -59,6 +78,20 @@ class CompanySettings:
         """What a service's store holds."""
         if row.revision >= self.known.revision:
             self.known = row
+
+    def tell_parameter(self, fact: ParameterSet) -> None:
+        self._parameters[fact.name] = parameter_told(self._parameters.get(fact.name), fact)
+
+    def take_parameter(self, row: KnownParameter) -> None:
+        held = self._parameters.get(row.name)
+        if held is None or row.revision >= held.revision:
+            self._parameters[row.name] = row
+
+    def parameter(self, name: str) -> int:
+        """A system parameter that is obeyed; its default while nobody has set it, or set it to what it can't be."""
+        known, held = PARAMETERS[name], self._parameters.get(name)
+        found = None if held is None else known.read(held.value)
+        return known.default if found is None else found
 
     @property
     def zone(self) -> ZoneInfo:

@@ -20,13 +20,13 @@ import msgspec
 import structlog
 
 from chassis.auth import ACCESS_SECONDS, LEEWAY_SECONDS, Principal
-from chassis.company import COMPANY, CompanySettings
+from chassis.company import COMPANY, SET_PARAMETERS, CompanySettings
 from chassis.domain import EVERYBODY, Reach
 from chassis.organisation import Chart, Placed
 from chassis.service import Replica
 from chassis.store import Notification, Unreadable
 from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
-from contracts.company import CompanyDataSet
+from contracts.company import CompanyDataSet, ParameterSet
 from contracts.declare import REGISTRY
 from contracts.devices import DeviceEnrolled, WipeRequested
 from contracts.errors import Refused
@@ -176,7 +176,9 @@ ENDED = Replica("access-ended", EndedSessions, feeds={SessionEnded: session_ende
 DEPARTMENTS = Replica("access-departments", KnownDepartment, feeds={DepartmentAdded: department_added})
 DEVICES = Replica("access-devices", KnownDevice, feeds={DeviceEnrolled: device_enrolled})
 WIPED = Replica("access-wiped-devices", WipedDevice, feeds={WipeRequested: wipe_requested})
-REPLICAS: Sequence[Replica[Any]] = (USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS, DEVICES, WIPED, COMPANY)
+REPLICAS: Sequence[Replica[Any]] = (
+    USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS, DEVICES, WIPED, COMPANY, SET_PARAMETERS,
+)  # fmt: skip
 """What every service knows of who may do what (ADR 0015), and of what the company has set."""
 
 TOLD = {REGISTRY.event_of(fact).name: fact for replica in REPLICAS for fact in replica.feeds}
@@ -266,6 +268,8 @@ class Directory:
         self._wiped.update(row.id for row in self._stored(store, WIPED))
         for row in self._stored(store, COMPANY):
             self.company.take(row)
+        for row in self._stored(store, SET_PARAMETERS):
+            self.company.take_parameter(row)
         self._forget()
 
     @staticmethod
@@ -293,6 +297,8 @@ class Directory:
                 self._wiped.add(fact.device_id)
             elif kind is CompanyDataSet:
                 self.company.tell(fact)
+            elif kind is ParameterSet:
+                self.company.tell_parameter(fact)
 
     def _put_user(self, row: KnownUser) -> None:
         held = self._users.get(row.id)

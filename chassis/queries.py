@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
 from bson import Decimal128, Timestamp
 from pymongo.database import Database
@@ -15,6 +16,7 @@ from pymongo.errors import OperationFailure
 from chassis import cursors
 from chassis.around import Offload, at_once
 from chassis.auth import Principal
+from chassis.company import CompanySettings
 from chassis.consistency import Token
 from chassis.cursors import Cursor, Order
 from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
@@ -23,11 +25,12 @@ from chassis.projector import STATES, collation, live_id, mongo_key
 from chassis.views import LISTS, STAMPS, Sums, View, told_of_lists
 from contracts.company import LANGUAGES
 from contracts.errors import Refused, not_found
+from contracts.parameters import PARAMETERS
 
 Document = dict[str, Any]
 T = TypeVar("T")
 
-DEFAULT_LIMIT = 50
+DEFAULT_LIMIT = PARAMETERS["lists.rows"].default
 MAX_LIMIT = 200
 EXPORT_ROWS = 200
 """Rows of an export that are read, and then written aside, at once."""
@@ -84,12 +87,14 @@ class ViewReader:
         sleep: Callable[[float], None] = time.sleep,
         zone: Callable[[], tzinfo] = lambda: UTC,
         aside: Offload = at_once,
+        company: CompanySettings | None = None,
     ) -> None:
         self._database = database
         self._view = view
         self._sleep = sleep
         self._zone = zone
         self._aside = aside
+        self._company = company or CompanySettings(ZoneInfo("UTC"))
         self._seen = Seen({}, None)
         self._looked_at = 0.0
         self._names = [item.name for item in fields(view.row)]
@@ -179,7 +184,7 @@ class ViewReader:
     ) -> FileBody:
         """All rows of a list as CSV or Excel, of one moment, written aside of other requests; `closed` when it is gone.
 
-        Raises Refused TOO_LARGE for more than EXPORT_LIMIT rows: nothing is cut.
+        Raises Refused TOO_LARGE for more rows than may be (`exports.rows`): nothing is cut.
         """
         asked = self._asked(principal, params, language)
         return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
@@ -188,10 +193,11 @@ class ViewReader:
         self, principal: Principal, asked: Asked, seen: Seen, format: str, closed: Callable[[], None]
     ) -> FileBody:
         collection, (selection, order, _) = seen.state["collection"], asked
-        counting = [*selection, {"$limit": EXPORT_LIMIT + 1}, {"$count": "total"}]
+        most = min(EXPORT_LIMIT, self._company.parameter("exports.rows"))
+        counting = [*selection, {"$limit": most + 1}, {"$count": "total"}]
         counted = next(self._read(collection, counting, order, seen.at, EXPORT_MS), {"total": 0})
-        if counted["total"] > EXPORT_LIMIT:
-            raise too_large(f"more than {EXPORT_LIMIT} rows")
+        if counted["total"] > most:
+            raise too_large(f"more than {most} rows")
         names = [name for name in self._names if self._may_see(name, principal)]
         columns = [Column(name, self._view.types[name]) for name in names]
         sheet: Sheet = self._aside(self._sheet, format, columns)
@@ -334,7 +340,9 @@ class ViewReader:
             selection += _added_up(sums, self._decimals)
         if shown:
             selection.append({"$match": {"$and": shown}})
-        return Asked(selection, self._order(principal, _one(params, "sort"), language), _limit(_one(params, "limit")))
+        return Asked(
+            selection, self._order(principal, _one(params, "sort"), language), self._limit(_one(params, "limit"))
+        )
 
     def _scope(self, principal: Principal) -> Document:
         """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
@@ -349,6 +357,14 @@ class ViewReader:
         ids = {"$in": sorted(map(str, people))}
         own = [{name: ids} for name in scope.fields]
         return own[0] if len(own) == 1 else {"$or": own}
+
+    def _limit(self, text: str | None) -> int:
+        """How many rows a page has."""
+        if text is None:
+            return self._company.parameter("lists.rows")
+        if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
+            raise Refused("VALIDATION", f"limit: must be a whole number from 1 to {MAX_LIMIT}.", field="limit")
+        return int(text)
 
     def _order(self, principal: Principal, text: str | None, language: str) -> Order:
         """The order asked for; by a field that the caller may not see there is none."""
@@ -441,14 +457,6 @@ def _freshness(state: Document) -> Freshness:
 def _one(params: Mapping[str, Sequence[str]], name: str) -> str | None:
     values = params.get(name)
     return values[-1] if values else None
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
-        raise Refused("VALIDATION", f"limit: must be a whole number from 1 to {MAX_LIMIT}.", field="limit")
-    return int(text)
 
 
 def _flag(params: Mapping[str, Sequence[str]], name: str) -> bool:

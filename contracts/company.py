@@ -68,7 +68,7 @@ class SetLogo:
 
 @command("PUT /settings/parameters/{name}", permission="settings")
 class SetParameter:
-    """Change a system parameter; why is kept with it (SET-05)."""
+    """Change a system parameter; why is kept with it (SET-05).  `contracts.parameters` has those that are obeyed."""
 
     name: Name
     value: ParameterValue
@@ -96,13 +96,14 @@ class LogoSet:
 
 @event("salestream.company.parameter-set.v1", key="name")
 class ParameterSet:
-    """A system parameter changed."""
+    """A system parameter changed.  `revision` grows with each change; 0 in older events."""
 
     name: Text
     before: ParameterValue
     value: ParameterValue
     reason: Reason
     by: Person = SALESTREAM
+    revision: Whole = 0
 
 
 SHOWN_TO = SELF

@@ -16,6 +16,7 @@ from contracts.company import (
 )
 from contracts.declare import changes
 from contracts.errors import Refused
+from contracts.parameters import PARAMETERS
 
 
 def check_time_zone(name: str) -> None:
@@ -65,6 +66,11 @@ class Parameter(Aggregate):
     value: str = ""
 
     def set(self, command: SetParameter, context: Context) -> None:
+        """Raises Refused VALIDATION for what a parameter that is obeyed can't be."""
+        known = PARAMETERS.get(command.name)
+        if known is not None and known.read(command.value) is None:
+            text = f"value: {command.name} is a whole number from {known.lowest} to {known.highest}."
+            raise Refused("VALIDATION", text, field="value")
         if command.value != self.value:
             self.record(
                 ParameterSet(
@@ -73,6 +79,7 @@ class Parameter(Aggregate):
                     value=command.value,
                     reason=command.reason,
                     by=context.user,
+                    revision=self.version + 1,
                 )
             )
 

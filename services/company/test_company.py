@@ -10,6 +10,7 @@ from PIL import Image
 from chassis.testing import ADMIN, InMemoryService
 from contracts.company import CompanyData, CompanyDataSet, LogoSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
 from contracts.errors import Refused
+from contracts.parameters import PARAMETERS
 from contracts.people import Person
 from contracts.schemas import load
 from services.company import logo
@@ -87,6 +88,15 @@ def test_SET_05_a_parameter_keeps_what_it_was_and_why_it_changed(kit: InMemorySe
         answer: Any = kit.do(SetParameter(name="session.minutes", value=value, reason="policy"))
     assert answer.body["value"] == "60"
     assert kit.facts() == [
-        ParameterSet(name="session.minutes", before="", value="30", reason="policy", by=BY),
-        ParameterSet(name="session.minutes", before="30", value="60", reason="policy", by=BY),
+        ParameterSet(name="session.minutes", before="", value="30", reason="policy", by=BY, revision=1),
+        ParameterSet(name="session.minutes", before="30", value="60", reason="policy", by=BY, revision=2),
     ]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_SET_05_what_a_parameter_cant_be_is_refused(kit: InMemoryService, name: str) -> None:
+    known = PARAMETERS[name]
+    for wrong in ("", "many", "-1", "1.5", "²", str(known.lowest - 1), str(known.highest + 1), "9" * 900):
+        kit.assert_refused("VALIDATION", SetParameter(name=name, value=wrong, reason="policy"), field="value")
+    for right in (known.lowest, known.highest, known.default):
+        kit.do(SetParameter(name=name, value=str(right), reason="policy"))

@@ -16,11 +16,16 @@ from chassis.api import Api, HttpRequest
 from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
 from chassis.config import Config
+from chassis.directory import Directory
 from chassis.projector import STATES
 from chassis.queries import ViewReader, plain
+from chassis.store import EventStore, MemoryRecorder
 from chassis.testing import ADMIN, InMemoryService, documents
+from chassis.writer import Writer
+from contracts.company import ParameterSet
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused, not_found
+from contracts.parameters import PARAMETERS
 from contracts.schemas import load
 from contracts.settings import DEFAULTS
 
@@ -138,6 +143,46 @@ def test_no_setting_is_stored_and_read_by_nobody(id: str, monkeypatch: pytest.Mo
     company = next(view for view in VIEWS if view.name == "company")
     assert {item.name for item in fields(company.row)} >= SHOWN
     assert DEFAULTS[id].keys() - SHOWN <= attributes_read()
+
+
+def test_SET_05_every_parameter_that_is_declared_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY_ROOT)
+    read = {
+        argument.value
+        for path in [*Path("chassis").rglob("*.py"), *Path("services").rglob("*.py")]
+        if not path.name.startswith("test")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "parameter"
+        for argument in node.args
+        if isinstance(argument, ast.Constant)
+    }
+    assert read == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_SET_05_every_process_obeys_a_parameter_at_once_and_after_a_restart(name: str) -> None:
+    known = PARAMETERS[name]
+    store = EventStore("orders", MemoryRecorder())
+    directory = Directory()
+    writer = Writer(SERVICES["orders"], store, listener=directory)
+    assert directory.company.parameter(name) == known.default
+    for position, (revision, value) in enumerate([(2, "7"), (1, "9"), (3, "8")], start=1):
+        told = ParameterSet(name=name, before="", value=value, reason="policy", revision=revision)
+        writer.learn([told], {"position:company.events:0": position})
+    again = Directory()
+    again.load(store)
+    assert [one.company.parameter(name) for one in (directory, again)] == [8, 8]
+    directory.company.tell_parameter(ParameterSet(name=name, before="", value="junk", reason="old", revision=4))
+    assert directory.company.parameter(name) == known.default, "set before it was checked"
+
+
+def test_SET_05_a_page_has_as_many_rows_as_the_company_wants() -> None:
+    nowhere: Any = None
+    company = Directory().company
+    reader = ViewReader(nowhere, SETTINGS, company=company)
+    assert reader._limit(None) == 50
+    company.tell_parameter(ParameterSet(name="lists.rows", before="", value="5", reason="policy", revision=1))
+    assert (reader._limit(None), reader._limit("9")) == (5, 9)
 
 
 # -- records that are changed ------------------------------------------------------------------------------------------
