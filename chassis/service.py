@@ -65,6 +65,12 @@ class Work(Protocol):
     def has_any(self, replica: Replica[R], prefix: str) -> bool:
         """Whether a replica has a row whose key begins with `prefix`."""
 
+    def next_number(self, series: str) -> int:
+        """The next number of a series that this service counts, from 1 on; no other record ever gets it.
+
+        It is used up with what the command records: a refused command leaves no gap.
+        """
+
 
 Handler = Callable[[Any, Work], Aggregate]
 

@@ -173,6 +173,18 @@ class Transaction:
     positions: dict[str, int] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
     audit: NewRecord | None = None
+    numbers: dict[str, range] = field(default_factory=dict)  # given to records, by series
+
+    def reached(self) -> Iterator[Tracking]:
+        """What has got how far.  Of numbers the first and the last: the first is refused when another process gave it.
+
+        A position is stored only if it is beyond the one that stands there.
+        """
+        for name, position in self.positions.items():
+            yield Tracking(name, position)
+        for name, given in self.numbers.items():
+            for number in sorted({given[0], given[-1]}):
+                yield Tracking(name, number)
 
 
 class ContractMapper(Mapper[UUID]):
@@ -405,8 +417,8 @@ class SQLiteRecorder(SQLiteProcessRecorder):
         ):
             if rows:
                 c.executemany(statement, rows)
-        for name, position in more.positions.items():
-            self._insert_tracking(c, Tracking(name, position))
+        for tracking in more.reached():
+            self._insert_tracking(c, tracking)
         if more.audit is not None:
             self._insert_audit(c, more.audit)
         return positions
@@ -606,8 +618,8 @@ class PostgresRecorder(PostgresProcessRecorder):
         ):
             if rows:
                 curs.execute(self._sql(statement), [list(column) for column in zip(*rows, strict=True)], prepare=True)
-        for name, position in more.positions.items():
-            self._insert_tracking(curs, Tracking(name, position))
+        for tracking in more.reached():
+            self._insert_tracking(curs, tracking)
         if (audit := more.audit) is not None:
             curs.execute(self._sql("LOCK TABLE {s}.audit IN EXCLUSIVE MODE"))
             values = (audit.digest, audit.digest, audit.body, audit.digest)
@@ -730,13 +742,13 @@ class MemoryRecorder(POPOProcessRecorder):
         for result in more.results:
             if result.command_id in self.results:
                 raise IntegrityError(f"command {result.command_id} is already remembered")
-        for name, position in more.positions.items():
-            self._assert_tracking_uniqueness(Tracking(name, position))
+        for tracking in more.reached():
+            self._assert_tracking_uniqueness(tracking)
         last = self.audit[-1] if self.audit else Record(0, b"", START, b"")
         linked = [_unrepeated(more.audit, last.digest).after(last.number, last.hash)] if more.audit else []
         positions = super()._update_table(stored_events)
-        for name, position in more.positions.items():
-            self._insert_tracking(Tracking(name, position))
+        for tracking in more.reached():
+            self._insert_tracking(tracking)
         self.results.update({result.command_id: result for result in more.results})
         for row in more.rows:
             if row.body is None:

@@ -75,6 +75,7 @@ NOTES_PER_COMMIT = 500
 NOTES_WAIT_SECONDS = 0.05
 NOTES_RETRY_SECONDS = 1.0
 LEARNED = "replicas"  # the name under which the store counts changes of replica rows
+NUMBERS = "numbers:"  # before the name of a series: where the store keeps the last number given
 UNREACHABLE = "The event store can't be reached; nothing was changed."
 
 
@@ -284,6 +285,13 @@ class Batch:
             return None
         return cached
 
+    def numbers(self, name: str) -> range:
+        """The numbers of a series that this batch has given; an empty range before the next one while it gave none."""
+        if name in self.transaction.numbers:
+            return self.transaction.numbers[name]
+        first = (self.store.position(name) or 0) + 1
+        return range(first, first)
+
     @property
     def touched(self) -> set[UUID]:
         return set(self.recorded)
@@ -296,6 +304,7 @@ class UnitOfWork:
         self._batch = batch
         self._request = request
         self._used: dict[RecordId, Aggregate] = {}
+        self._numbers: dict[str, range] = {}  # given in this batch, of the series that this command uses
         self._key = REGISTRY.command_of(type(request.command)).key
         self._named = record_id(self._key, getattr(request.command, self._key))
         self._guarded = self._named if request.expected_version is not None else None
@@ -344,6 +353,12 @@ class UnitOfWork:
 
     def has_any(self, replica: Replica[R], prefix: str) -> bool:
         return bool(self._batch.store.rows_with_prefix(replica.name, prefix, 1))
+
+    def next_number(self, series: str) -> int:
+        name = f"{NUMBERS}{series}"
+        given = self._numbers.get(name) or self._batch.numbers(name)
+        self._numbers[name] = range(given.start, given.stop + 1)
+        return given.stop
 
     def _check_reach(self, aggregate: Aggregate, id: RecordId) -> None:
         """The record a command names must be of somebody whom the caller's right reaches (SEC-18)."""
@@ -398,6 +413,7 @@ class UnitOfWork:
             batch.cache.put(used)
         batch.transaction.events += events
         batch.transaction.snapshots += snapshots
+        batch.transaction.numbers |= self._numbers
         if request.remember:
             fingerprint = request.fingerprint()
             batch.by_id[request.command_id] = (fingerprint, answer)

@@ -1,6 +1,5 @@
 """Sales orders and the sales-process settings (features ORD-01..19, APR-15).  Aggregates: order, sales process."""
 
-import base64
 from dataclasses import field
 from decimal import Decimal
 from typing import Literal
@@ -94,10 +93,17 @@ class ExchangeRate:
     rate: Rate
 
 
-def order_number(order_id: UUID) -> str:
-    """The number people use for an order: SO- and eight characters, derived from its id."""
-    text = base64.b32encode(order_id.bytes[-5:]).decode()
-    return f"SO-{text[:4]}-{text[4:]}"
+def order_number(count: int) -> str:
+    """The number people use for an order, from what the orders service has counted: SO-000017, as long as it must be.
+
+    Orders of former releases have two groups of four characters (SO-UITB-TXUT), so none of theirs is given again.
+    """
+    return f"SO-{count:06d}"
+
+
+def is_counted(number: str) -> bool:
+    """Whether a number was counted, not made of the order's id as it once was: those may be of two orders."""
+    return number.removeprefix("SO-").isdecimal()
 
 
 # -- commands -----------------------------------------------------------------------------------------------------

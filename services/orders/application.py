@@ -127,7 +127,7 @@ def known(work: Work) -> Known:
 
 def create_order(command: CreateOrder, work: Work) -> Order:
     order = work.new(Order, command.order_id, what="order", field="order_id")
-    order.create(command, known(work), work.context)
+    order.create(command, work.next_number("orders"), known(work), work.context)
     return order
 
 

@@ -420,15 +420,15 @@ class Order(Aggregate):
 
     # -- writing it
 
-    def create(self, command: CreateOrder, known: Known, context: Context) -> None:
-        """Write the draft (ORD-01, ORD-02)."""
+    def create(self, command: CreateOrder, number: int, known: Known, context: Context) -> None:
+        """Write the draft (ORD-01, ORD-02).  `number` is its place in the series of orders."""
         check_order_date(command.order_date, context.today)
         customer = known.customer(command.customer_id, context.reach)
         lines, total = priced(command.lines, customer, command.currency, known, context.currency)
         self.record(
             OrderCreated(
                 order_id=self.id,
-                number=order_number(self.id),
+                number=order_number(number),
                 customer=customer,
                 lines=lines,
                 total=total,

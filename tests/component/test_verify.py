@@ -331,6 +331,19 @@ def test_a_snapshot_changed_in_the_store_is_named(company: Company) -> None:
         named(found, "stock ledger", f"the entries come to {item.on_hand - 7}, the StockItem has {item.on_hand}")
 
 
+def test_a_number_that_two_orders_have_is_named(company: Company) -> None:
+    with sql(company.config, "orders") as db:
+        first, second = db.execute(
+            "SELECT rowid, state FROM stored_events WHERE topic LIKE '%order-created%' LIMIT 2"
+        ).fetchall()
+        number = json.loads(first[1])["data"]["number"]
+        changed = json.loads(second[1])
+        changed["data"]["number"] = number
+        db.execute("UPDATE stored_events SET state=? WHERE rowid=?", (msgspec.json.encode(changed), second[0]))
+        found = verify(company.config)
+        named(found, "order numbers", number, "have this number", changed["data"]["order_id"])
+
+
 def test_an_event_taken_out_of_a_store_is_named(company: Company) -> None:
     with sql(company.config, "orders") as db:
         id, position = db.execute(

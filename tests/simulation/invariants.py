@@ -321,6 +321,12 @@ def i13_events_keep_to_their_schemas(evidence: Evidence) -> None:
     for name in SERVICES:
         found = violations(evidence.cluster.store(name).notifications(0, 1_000_000))
         require(not found, "I13", f"{name}: {found[:3]}")
+def i14_every_order_has_its_own_number(evidence: Evidence) -> None:
+    """I14: no two orders have one number."""
+    holders: dict[str, UUID] = {}
+    for fact in evidence.of("orders", OrderCreated):
+        first = holders.setdefault(fact.fact.number, fact.fact.order_id)
+        require(first == fact.fact.order_id, "I14", f"{fact} has the number of the order {first}")
 
 
 def _same(view: View, live: Mapping[Any, Any], again: Mapping[Any, Any], invariant: str, how: str) -> None:
@@ -360,6 +366,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i11_everything_that_waits_has_somebody,
     i12_what_was_answered_decides,
     i13_events_keep_to_their_schemas,
+    i14_every_order_has_its_own_number,
 )
 
 
