@@ -28,9 +28,14 @@ def private_folder(path: Path) -> Path:
 
 
 def private_file(path: Path) -> Path:
-    """Make an empty file that only we may read, or tighten the one that is there.  Raises ConfigError."""
+    """Make an empty file that only we may read, or tighten the one that is there.  Raises ConfigError.
+
+    One that is there is not opened: with the closing all locks would end that SQLite holds on it in this process, and
+    the next other process to close it would take the write-ahead log away.
+    """
     with _Explained(path):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE))
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE))
         _tighten(path, FILE)
     return path
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Generic, TypeVar, get_type_hints
 from uuid import UUID
 
@@ -149,12 +150,16 @@ class Saga(Generic[S]):
         """The name of its consumer group."""
         return f"{self.name}-saga"
 
-    def facts(self) -> set[type]:
+    def facts(self) -> frozenset[type]:
         """Every fact it reacts to."""
+        return self._facts
+
+    @cached_property
+    def _facts(self) -> frozenset[type]:
         found = {self.starts, *self.stopped_by}
         for step in self.steps:
             found |= {step.done, *step.failed, *([step.retried_by] if step.retried_by else [])}
-        return found
+        return frozenset(found)
 
     def sends(self) -> frozenset[type]:
         """Every command it may send, as the functions that make them declare it.  Raises ContractError."""

@@ -856,20 +856,27 @@ class EventStore:
             yield fact
 
     def meta_at(self, aggregate_id: UUID, version: int) -> Meta | None:
-        """The metadata of one event, or None."""
+        """The metadata of one event, or None.  Raises Unreadable."""
         for stored in self.recorder.select_events(aggregate_id, gt=version - 1, lte=version):
-            return _meta_decoder.decode(_state_decoder.decode(stored.state).meta)
+            try:
+                return _meta_decoder.decode(_state_decoder.decode(stored.state).meta)
+            except msgspec.DecodeError as error:
+                raise Unreadable(aggregate_id, version, error) from error
         return None
 
     def notifications(
-        self, after: int, limit: int, unreadable: Callable[[Unreadable], None] | None = None
+        self,
+        after: int,
+        limit: int,
+        unreadable: Callable[[Unreadable], None] | None = None,
+        types: Sequence[str] = (),
     ) -> list[Notification]:
-        """The service's events in the order of the log, from position `after` + 1 on.
+        """The service's events in the order of the log, from position `after` + 1 on: those of some types, or all.
 
         Raises Unreadable, or tells `unreadable` of it and leaves the event out.
         """
         found = []
-        for stored in self.recorder.select_notifications(after, limit, inclusive_of_start=False):
+        for stored in self.recorder.select_notifications(after, limit, topics=types, inclusive_of_start=False):
             try:
                 found.append(_notification(stored))
             except msgspec.DecodeError as error:

@@ -237,4 +237,4 @@ def documents(view: View, facts: Iterable[Any], *, at: datetime | None = None) -
             document = changed(found.pop(name, None), change, info)
             if document is not None:
                 found[name] = document
-    return found
+    return {name: stored(document) for name, document in found.items()}

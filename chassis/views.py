@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -140,10 +140,30 @@ PLACE = ("_position", "_entry")
 
 def stored(value: Any) -> Any:
     """A value as MongoDB keeps it: ids as text, amounts as Decimal128, days as YYYY-MM-DD, parts as objects."""
-    kind = type(value)
-    if kind not in _storing:
-        _storing[kind] = _how_to_store(kind)
-    return _storing[kind](value)
+    convert = _storing.get(type(value))
+    if convert is None:
+        convert = _storing[type(value)] = _how_to_store(type(value))
+    return convert(value)
+
+
+def _id(value: UUID) -> str:
+    """An id as text; most come again soon."""
+    found = _ids.get(value.int)
+    if found is None:
+        if len(_ids) >= IDS_KEPT:
+            _ids.clear()
+        found = _ids[value.int] = str(value)
+    return found
+
+
+IDS_KEPT = 20_000
+_ids: dict[int, str] = {}
+
+
+@lru_cache(20_000)
+def _amount(text: str) -> Decimal128:
+    """An amount from its text: 1.0 and 1.00 are equal numbers, but not one amount."""
+    return Decimal128(text)
 
 
 def _how_to_store(kind: type) -> Callable[[Any], Any]:
@@ -158,8 +178,8 @@ def _same(value: Any) -> Any:
 
 
 _KINDS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (Decimal, Decimal128),
-    (UUID, str),
+    (Decimal, lambda value: _amount(str(value))),
+    (UUID, _id),
     (datetime, _same),
     (date, date.isoformat),
     (Mapping, lambda value: {name: stored(inner) for name, inner in value.items()}),
@@ -293,14 +313,16 @@ def _operations(id: Any, write: _Update | Put | Remove, event: EventInfo) -> lis
 
 
 def changed(document: dict[str, Any] | None, change: Change, event: EventInfo) -> dict[str, Any] | None:
-    """What a change makes of a document, as MongoDB would do it; None: there is none.  `document` is used up."""
+    """What a change makes of a document, as MongoDB would do it; None: there is none.  `document` is used up.
+
+    Sums stay Decimal, which is what is added to next; `stored` makes of them what MongoDB keeps.
+    """
+    found = {} if document is None else document
     match change:
         case Put(document=new):
             return {**stored(new)}
         case Remove():
             return None
-    found = {} if document is None else document
-    match change:
         case Set(fields=fields):
             _set_all(found, fields)
         case Latest(fields=fields):
@@ -313,12 +335,14 @@ def changed(document: dict[str, Any] | None, change: Change, event: EventInfo) -
             for path, amount in amounts.items():
                 place, name = _place(found, path)
                 before = place.get(name, 0)
-                place[name] = stored((before.to_decimal() if isinstance(before, Decimal128) else before) + amount)
+                place[name] = (before.to_decimal() if isinstance(before, Decimal128) else before) + amount
         case Append(list_name=name):
             entries = found.setdefault(name, [])
-            number = sum(entry[PLACE[0]] == event.position for entry in entries)
+            is_next = not entries or entries[-1][PLACE[0]] < event.position
+            number = 0 if is_next else sum(entry[PLACE[0]] == event.position for entry in entries)
             entries.append(stored(_placed(change, event, number)))
-            entries.sort(key=itemgetter(*PLACE))
+            if not is_next:
+                entries.sort(key=itemgetter(*PLACE))
             del entries[:-LONGEST_LIST]
             totals = found.setdefault(TOTALS, {})
             totals[name] = totals.get(name, 0) + 1
@@ -340,8 +364,11 @@ def left_out(document: Mapping[str, Any]) -> dict[str, int]:
 
 def _set_all(document: dict[str, Any], fields: Mapping[str, Any]) -> None:
     for path, value in fields.items():
-        place, name = _place(document, path)
-        place[name] = stored(value)
+        if "." in path:
+            place, name = _place(document, path)
+            place[name] = stored(value)
+        else:
+            document[path] = stored(value)
 
 
 def _place(document: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
@@ -541,6 +568,8 @@ class View:
 
     def keyed(self, change: Change) -> Change:
         """The change with the keys of the texts it sets."""
+        if not self.keys:
+            return change
         match change:
             case Put(key=key, document=document) if found := self.keys_of(document):
                 return Put(key, {**document, **found})

@@ -10,7 +10,7 @@ import msgspec
 from chassis.commands import CommandSent
 from chassis.domain import Aggregate
 from chassis.kafka import partition_of
-from chassis.store import EventStore, Notification, schema_fingerprint
+from chassis.store import EventStore, Notification, Unreadable, schema_fingerprint
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.findings import Difference, EventRef
 from chassis.writer import Answer
@@ -60,7 +60,10 @@ def _check_result(store: EventStore, claims: Claims, command_id: str, reply: byt
     for told in answer.last:
         if claims.has(command_id, told.aggregate_id, told.version):
             continue
-        meta = store.meta_at(told.aggregate_id, told.version)  # it may have come since the log was read
+        try:
+            meta = store.meta_at(told.aggregate_id, told.version)  # it may have come since the log was read
+        except Unreadable as damage:
+            return Difference(RESULTS, f"{store.name} {command_id}", f"of the events it tells of: {damage}")
         if meta is None or meta.command_id != command_id:
             what = "is not there" if meta is None else f"was caused by {meta.command_id}"
             message = f"the result tells of event {told.aggregate_id}/{told.version}, which {what}"
@@ -125,11 +128,16 @@ def check_snapshots(store: EventStore) -> Iterator[Difference | None]:
             cls = classes.get(snapshot.schema)
             if cls is None:
                 continue
+            about = f"{store.name} {cls.__name__} {snapshot.aggregate_id}"
             made = cls(id=snapshot.aggregate_id)
-            for fact in store.facts(snapshot.aggregate_id):
-                if made.version == snapshot.version:
-                    break
-                made.apply(fact)
+            try:
+                for fact in store.facts(snapshot.aggregate_id):
+                    if made.version == snapshot.version:
+                        break
+                    made.apply(fact)
+            except Unreadable as damage:
+                yield Difference(SNAPSHOTS, about, str(damage))
+                continue
             kept = msgspec.json.decode(snapshot.state)
             if kept == msgspec.json.decode(msgspec.json.encode(made)):
                 yield None
@@ -139,7 +147,7 @@ def check_snapshots(store: EventStore) -> Iterator[Difference | None]:
             message = "; ".join(f"{name} is {kept.get(name)}, the events say {again[name]}" for name in names)
             position = store.position_of(snapshot.aggregate_id, snapshot.version)
             event = EventRef(store.name, position) if position else None
-            yield Difference(SNAPSHOTS, f"{store.name} {cls.__name__} {snapshot.aggregate_id}", message, event)
+            yield Difference(SNAPSHOTS, about, message, event)
 
 
 def _kinds(cls: type[Aggregate]) -> Sequence[type[Aggregate]]:

@@ -48,6 +48,12 @@ class Findings:
     not_looked: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
+    def add(self, more: "Findings") -> None:
+        """Take over what another part of the verification has found."""
+        self.counts.update(more.counts)
+        for name in ("differences", "attention", "explained", "not_looked"):
+            getattr(self, name).extend(getattr(more, name))
+
     @property
     def exit_code(self) -> int:
         """0: consistent, 1: differences, 2: something could not be looked at (and the rest is consistent)."""

@@ -5,7 +5,7 @@ Of each event three numbers are kept: position, a digest of what it says, and it
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from chassis.config import Config
@@ -36,7 +36,7 @@ class Published:
     """What one service has published."""
 
     def __init__(self, service: str, sources: Collection[str]) -> None:
-        self._service = service
+        self.service = service
         self.topic = f"{service}.events"
         self._sources: dict[str, str] = {}
         self._partitions = {s: Partition() for s in sources if s.rpartition(":")[0] == self.topic}
@@ -49,9 +49,9 @@ class Published:
             self._sources[key] = f"{self.topic}:{partition_of(key, len(self._partitions))}"
         return self._sources[key]
 
-    def expect(self, event: Notification, source: str) -> None:
+    def expect(self, event: Notification) -> None:
         """The store holds this public event."""
-        partition = self._partitions[source]
+        partition = self._partitions[self.source_of(event.key)]
         partition.positions.append(event.position)
         partition.digests.append(_digest(event.type, f"{event.aggregate_id}/{event.version}", event.key, event.data))
         partition.offsets.append(NOT_SEEN)
@@ -66,25 +66,22 @@ class Published:
     def compare(
         self,
         config: Config,
-        ends: dict[str, int],
+        ends: Mapping[str, int],
         published_up_to: int,
         dropped: Collection[tuple[str, int]],
-        count: Callable[[int], object],
     ) -> Iterator[Difference]:
         """Read the topic up to `ends`; events up to the position `published_up_to` must be there.
 
         `dropped` names foreign records, by source and offset, that operators have given up.
-        `count` is told how many more records were read.
         """
         for record in read_topic(config, self.topic, ends):
-            count(1)
             found = self._see(record)
             if found and (record.source, record.offset) not in dropped:
                 yield found
         for partition in self._partitions.values():
             for position, offset in zip(partition.positions, partition.offsets, strict=True):
                 if offset == NOT_SEEN and position <= published_up_to:
-                    event = EventRef(self._service, position)
+                    event = EventRef(self.service, position)
                     yield Difference(CHECK, self.topic, "an event of the store is missing on Kafka", event)
 
     def _see(self, record: Incoming) -> Difference | None:
@@ -94,7 +91,7 @@ class Published:
         if at is None:
             named = f"{record.type or 'unreadable'} {record.id}".strip()
             return Difference(CHECK, place, f"Kafka holds a record that the store lacks: {named}, key {record.key}")
-        event = EventRef(self._service, record.position, record.type, record.id, place)
+        event = EventRef(self.service, record.position, record.type, record.id, place)
         if partition.digests[at] != _digest(record.type, record.id, record.key, record.value):
             return Difference(CHECK, place, "the record differs from the stored event", event)
         if partition.offsets[at] != NOT_SEEN:
@@ -115,7 +112,7 @@ def _digest(kind: str, id: str, key: str, data: bytes) -> int:
     return hash((kind, id, key, data))
 
 
-def read_topic(config: Config, topic: str, ends: dict[str, int]) -> Iterator[Incoming]:
+def read_topic(config: Config, topic: str, ends: Mapping[str, int]) -> Iterator[Incoming]:
     """The records of a topic up to the offsets `ends`."""
     reader = PartitionReader(config, "verify", [topic], {})
     try:
@@ -126,7 +123,7 @@ def read_topic(config: Config, topic: str, ends: dict[str, int]) -> Iterator[Inc
         reader.close()
 
 
-def count_records(findings: Findings, ends: dict[str, int], published: Collection[Published]) -> None:
+def count_records(findings: Findings, ends: Mapping[str, int], published: Collection[Published]) -> None:
     """Count what was compared, and the repeats among it."""
     topics = {one.topic for one in published}
     records = sum(end for source, end in ends.items() if source.rpartition(":")[0] in topics)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from chassis.store import EventStore, Notification
+from chassis.store import EventStore, Notification, Unreadable
 from chassis.verify.declare import Ledger, Rule
 from chassis.verify.findings import Difference, EventRef
 from chassis.verify.read_models import Views
@@ -52,19 +52,25 @@ class LedgerCheck:
     def compare(self, store: EventStore, views: Views | None) -> Iterator[Difference]:
         """The last balances against the aggregates and the documents that show them."""
         for id, account in self.accounts.items():
-            aggregate = store.load(self.ledger.kept_by, self.ledger.id(id))
-            balance = self._balance_at(store, account, aggregate.version) if aggregate else account.balance
-            figure = self.ledger.figure(aggregate) if aggregate else None
-            event = EventRef(self.service, account.position)
-            if figure != balance:
-                message = f"the entries come to {balance}, the {self.ledger.kept_by.__name__} has {figure}"
-                yield Difference(self._name, str(id), message, event)
-            for view, name in self.ledger.shown.items():
-                if views and view in account.shown:
-                    shown = (views.documents.live(view, str(id)) or {}).get(name)
-                    if shown != account.shown[view]:
-                        message = f"the entries come to {account.shown[view]}, {view}.{name} is {shown}"
-                        yield Difference(self._name, str(id), message, event)
+            try:
+                yield from self._compare(id, account, store, views)
+            except Unreadable as damage:
+                yield Difference(self._name, str(id), str(damage), EventRef(self.service, account.position))
+
+    def _compare(self, id: UUID, account: Account, store: EventStore, views: Views | None) -> Iterator[Difference]:
+        aggregate = store.load(self.ledger.kept_by, self.ledger.id(id))
+        balance = self._balance_at(store, account, aggregate.version) if aggregate else account.balance
+        figure = self.ledger.figure(aggregate) if aggregate else None
+        event = EventRef(self.service, account.position)
+        if figure != balance:
+            message = f"the entries come to {balance}, the {self.ledger.kept_by.__name__} has {figure}"
+            yield Difference(self._name, str(id), message, event)
+        for view, name in self.ledger.shown.items():
+            if views and view in account.shown:
+                shown = (views.documents.live(view, str(id)) or {}).get(name)
+                if shown != account.shown[view]:
+                    message = f"the entries come to {account.shown[view]}, {view}.{name} is {shown}"
+                    yield Difference(self._name, str(id), message, event)
 
     def _balance_at(self, store: EventStore, account: Account, version: int) -> int:
         """The balance at a version of the aggregate: entries may have come since the log was read."""

@@ -1,10 +1,9 @@
 """One verification, from start to end.
 
 1. Wait until relays and consumers have caught up with what is stored now (for a bounded time).
-2. Take the read models and how far they are, at one moment.
-3. Read every store once, from event one, and give each event to the checks that want it.
-4. Read Kafka, the remembered results and the snapshots, and compare.
-5. What may just be under way is looked at again until it is right or the time is up.
+2. Services and views are verified each by itself, beside each other (`shares`, `workers`).
+3. Meanwhile, read what is told between services from every store, and give each event to the checks that want it.
+4. What may just be under way is looked at again until it is right or the time is up.
 """
 
 import time
@@ -15,13 +14,9 @@ from functools import cached_property
 from typing import Any, Protocol
 from uuid import UUID
 
-from eventsourcing.persistence import PersistenceError
-from kafka.errors import KafkaError
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from chassis.audit.chain import check_chain
-from chassis.audit.check import check_copy
 from chassis.catalogue import Catalogue
 from chassis.config import Config
 from chassis.connections import shown
@@ -29,25 +24,33 @@ from chassis.consumer import stored_progress
 from chassis.kafka import PartitionReader, command_topics, event_topics
 from chassis.projector import STATES, ViewState, connect, live_id
 from chassis.relay import COMMAND_SENT, POSITION
-from chassis.store import EventStore, Notification, Unreadable, existing_store, fact_class
-from chassis.verify.commands import RESULTS, SNAPSHOTS, Claims, SentCommands, check_results, check_snapshots
+from chassis.store import EventStore, Notification, existing_store
+from chassis.verify.commands import SentCommands
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.declare import Check, Ledger
-from chassis.verify.findings import Difference, EventRef, Findings
+from chassis.verify.findings import Difference, Findings
 from chassis.verify.lags import Lag, await_all, behind_ends
-from chassis.verify.published import Published, count_records
+from chassis.verify.published import Published
 from chassis.verify.read_models import Views, feeding_services
 from chassis.verify.rules import LedgerCheck, RuleCheck
 from chassis.verify.sagas import SagaCheck
+from chassis.verify.shares import (
+    Count,
+    Found,
+    ServiceShare,
+    Share,
+    fact_of,
+    line_of,
+    looked,
+    pages,
+    ref_of,
+    view_shares,
+)
+from chassis.verify.workers import at_work, processes_for
 from chassis.views import View
 from contracts.declare import REGISTRY
-from contracts.schemas import decode
 
-PAGE = 1_000
 LOOK_AGAIN_SECONDS = 0.2
-STREAMS = "streams are whole"
-AUDIT = "audit log"
-READABLE = "events can be read"
 Document = dict[str, Any]
 
 
@@ -65,10 +68,14 @@ class NotReachable(Exception):
 
 
 class Verification:
-    """Verifies the chosen services (all by default); `wait` bounds how long it waits for what is under way."""
+    """Verifies the chosen services (all by default); `wait` bounds how long it waits for what is under way.
 
-    def __init__(self, config: Config, only: Sequence[str], *, wait: float, bars: Bars) -> None:
+    `processes`: how many work side by side; left out, as many as there are cores, once there is work for them.
+    """
+
+    def __init__(self, config: Config, only: Sequence[str], *, wait: float, bars: Bars, processes: int = 0) -> None:
         self._config = config
+        self._processes = processes
         self._wait = wait
         self._bars = bars
         self._chosen = Catalogue.read(only)
@@ -81,16 +88,11 @@ class Verification:
         """Do it.  Whatever can't be reached is named in the findings."""
         started = time.monotonic()
         try:
-            self._open()
-            self._verify()
+            with looked(self._config, self.findings):
+                self._open()
+                self._verify()
         except NotReachable as error:
             self.findings.not_looked += str(error).splitlines()
-        except KafkaError as error:
-            self.findings.not_looked.append(f"Kafka at {self._config.kafka_bootstrap_servers}: {error!r}")
-        except PyMongoError as error:
-            self.findings.not_looked.append(f"MongoDB at {shown(self._config.mongodb_uri)}: {_line(error)}")
-        except PersistenceError as error:
-            self.findings.not_looked.append(f"an event store: {_line(error)}")
         finally:
             self._close()
         self.findings.seconds = time.monotonic() - started
@@ -108,19 +110,19 @@ class Verification:
             try:
                 self._stores[name] = existing_store(name, self._config)
             except Exception as error:  # a driver's error of whatever kind: it can't be reached
-                missing.append(f"the event store of {name}: {_line(error)}")
+                missing.append(f"the event store of {name}: {line_of(error)}")
         try:
             topics = [*event_topics(), *command_topics()]
             self._reader = PartitionReader(self._config, "verify", topics, {})
             self._sources = self._reader.sources
         except Exception as error:
-            missing.append(f"Kafka at {self._config.kafka_bootstrap_servers}: {_line(error)}")
+            missing.append(f"Kafka at {self._config.kafka_bootstrap_servers}: {line_of(error)}")
         if self._views:
             try:
                 self._database: Database[Document] = connect(self._config)
                 self._database.client.admin.command("ping")
             except PyMongoError as error:
-                missing.append(f"MongoDB at {shown(self._config.mongodb_uri)}: {_line(error)}")
+                missing.append(f"MongoDB at {shown(self._config.mongodb_uri)}: {line_of(error)}")
         if missing:
             raise NotReachable("\n".join(missing))
 
@@ -156,16 +158,45 @@ class Verification:
             name: min(goals[name], store.position(POSITION) or 0) for name, store in self._stores.items()
         }
         self._letters = SetAside(self._config)
-        self._take_views()
-        ends = self._reader.end_offsets()
+        processes = self._processes or processes_for(sum(goals.values()))
+        shares = self._shares(self._reader.end_offsets(), published_up_to, processes)
+        passes = sum(goals[service] for share in shares for service in share.services)
         self._start_checks()
-        self._read_stores()
-        self._compare_kafka(ends, published_up_to)
-        self._compare_views()
-        self._compare_stores()
+        with at_work(self._config, shares, processes) as results:
+            self._read_stores()
+            with self._bars(f"events read for {len(shares)} parts", passes) as bar:
+                for found in results(bar.update):
+                    self._take_over(found)
+        self._compare_ledgers()
         self._settle(may_judge=not behind, deadline=max(deadline, time.monotonic() + 1.0))
         self._explain()
-        self.findings.differences = [self._located(found) for found in self.findings.differences]
+        told = dict.fromkeys(self.findings.differences)  # several may have met the same damaged event
+        self.findings.differences = [self._located(found) for found in told]
+
+    def _shares(self, ends: Mapping[str, int], published_up_to: Mapping[str, int], processes: int) -> list[Share]:
+        """What is verified by itself, the longest first; the views in as many shares as keep the processes busy."""
+        dropped = frozenset(place for group in self._all.groups() for place in self._letters.dropped(group))
+        audited = self._chosen.with_role("api")
+        services = [
+            ServiceShare(
+                name,
+                self._sources,
+                ends,
+                published_up_to[name],
+                dropped,
+                audit=name in audited,
+                copied=bool(self._views),
+            )
+            for name in self._chosen.with_role("relay")
+        ]
+        shares: list[Share] = [*view_shares(self._views, self._sources, 2 * processes - 1), *services]
+        return sorted(shares, key=lambda share: -sum(published_up_to[name] for name in share.services))
+
+    def _take_over(self, found: Found) -> None:
+        """Add what a share has found."""
+        self.findings.add(found.findings)
+        if found.published:
+            self._published[found.published.service] = found.published
 
     def _relay_lags(self, goals: Mapping[str, int]) -> Iterator[Lag]:
         def behind(name: str) -> Callable[[], str]:
@@ -202,18 +233,8 @@ class Verification:
 
         return ask
 
-    def _take_views(self) -> None:
-        self._models: Views | None = None
-        if self._views:
-            with self._bars("documents read", 0) as bar:
-                self._models = Views.read(self._database, self._views)
-                bar.update(self._models.compared)
-            self.findings.counts["documents compared"] = self._models.compared
-
     def _start_checks(self) -> None:
         self._published = {name: Published(name, self._sources) for name in self._stores}
-        self._claims = {name: Claims() for name in self._chosen.with_role("relay")}
-        self._versions: dict[UUID, int] = {}
         partitions = sum(1 for source in self._sources if source.startswith(f"{command_topics()[0]}:"))
         receivers = {name: self._stores[name] for name in self._chosen.with_role("api") if name in self._stores}
         self._sent = SentCommands(receivers, partitions, self._letters)
@@ -221,51 +242,38 @@ class Verification:
         self._ledgers = [LedgerCheck(name, check) for name, check in self._declared if isinstance(check, Ledger)]
         self._rules = [RuleCheck(check) for _, check in self._declared if not isinstance(check, Ledger)]
         self._read_up_to = dict.fromkeys(self._stores, 0)
+        shown = {view for ledger in self._ledgers for view in ledger.ledger.shown}
+        views = [view for view in self._views if view.name in shown]
+        self._models = Views.read(self._database, views) if views else None
 
     def _read_stores(self) -> None:
         for name, store in self._stores.items():
-            self._versions.clear()
             with self._bars(f"events of {name}", store.last_position()) as bar:
-                for page in self._pages(name, store):
+                for page in self._pages(name, store, bar.update):
                     for event in page:
                         self._take(name, event)
-                    bar.update(len(page))
         self._note(self._sent.finish())
         self.findings.counts["commands between services compared"] = self._sent.checked
 
-    def _pages(self, name: str, store: EventStore) -> Iterator[list[Notification]]:
-        def unreadable(damage: Unreadable) -> None:
-            self._note([Difference(READABLE, f"{name} {damage.aggregate_id}", str(damage), None)])
-
-        while page := store.notifications(self._read_up_to[name], PAGE, unreadable):
+    def _pages(self, name: str, store: EventStore, count: Count = lambda _: None) -> Iterator[list[Notification]]:
+        """What the checks between services want of a store, beyond what was read; of a saga's store that is all."""
+        has_saga = any(saga.service == name for saga in self._saga_checks)
+        types = () if has_saga else [COMMAND_SENT, *(REGISTRY.event_of(fact).name for fact in self._wanted)]
+        for page in pages(store, self.findings, count, types, self._read_up_to[name]):
             self._read_up_to[name] = page[-1].position
             yield page
 
     def _take(self, service: str, event: Notification) -> None:
         """Give an event to every check that wants it."""
-        self.findings.counts["events read"] += 1
-        if service in self._claims:
-            self._note(self._whole(service, event))
-            self._claims[service].note(event)
         for saga in self._saga_checks:
-            if saga.service == service:
-                saga.process_event(event)
+            if saga.service == service and (own := fact_of(service, event, self.findings)):
+                saga.process_event(event, own)
         if event.type == COMMAND_SENT:
             self._note(self._sent.take(service, event))
-        if not event.key:
+        fact = self._fact(service, event)
+        if fact is None:
             return
         source = self._published[service].source_of(event.key)
-        self._published[service].expect(event, source)
-        try:
-            cls = fact_class(event.type)
-            if cls not in self._wanted:
-                return
-            fact: Any = decode(cls, event.data)
-        except Exception as error:  # whatever is wrong with stored bytes, it is a difference
-            self._note([Difference(READABLE, f"{service} {event.aggregate_id}", _line(error), _ref(service, event))])
-            return
-        if self._models:
-            self._note(self._models.take(service, event, source, fact))
         for saga in self._saga_checks:
             saga.take(service, event, source, fact)
         for ledger in self._ledgers:
@@ -273,73 +281,29 @@ class Verification:
                 self._note(ledger.take(event, source, fact, self._models))
         self._fold(service, event, fact)
 
+    def _fact(self, service: str, event: Notification) -> Any:
+        """What a public event tells, if a check wants it."""
+        spec = REGISTRY.events.get(event.type)
+        return fact_of(service, event, self.findings) if spec and spec.cls in self._wanted else None
+
     @cached_property
     def _wanted(self) -> set[type]:
-        """The facts that checks decode."""
-        of_views = {fact for view in self._views for fact in view.handlers}
+        """The facts that the checks between services want."""
         of_sagas = {fact for _, saga in self._sagas for fact in saga.facts()}
-        return of_views | of_sagas | {fact for _, check in self._declared for fact in _facts(check)}
+        return of_sagas | {fact for _, check in self._declared for fact in _facts(check)}
 
     def _fold(self, service: str, event: Notification, fact: Any) -> None:
         for rule in self._rules:
             if type(fact) in rule.rule.folds:
                 rule.take(service, event, fact)
 
-    def _whole(self, service: str, event: Notification) -> Iterator[Difference]:
-        before = self._versions.get(event.aggregate_id, 0)
-        self._versions[event.aggregate_id] = event.version
-        if event.version != before + 1:
-            message = f"version {event.version} follows version {before}"
-            yield Difference(STREAMS, f"{service} {event.aggregate_id}", message, _ref(service, event))
-
-    # -- comparing
-
-    def _compare_kafka(self, ends: dict[str, int], published_up_to: Mapping[str, int]) -> None:
-        checked = [self._published[name] for name in self._chosen.with_role("relay")]
-        dropped = {place for group in self._all.groups() for place in self._letters.dropped(group)}
-        for name in self._chosen.with_role("relay"):
-            one = self._published[name]
-            total = sum(end for source, end in ends.items() if source.rpartition(":")[0] == one.topic)
-            with self._bars(f"records of {one.topic}", total) as bar:
-                self._note(one.compare(self._config, ends, published_up_to[name], dropped, bar.update))
-        count_records(self.findings, ends, checked)
-
-    def _compare_views(self) -> None:
-        if self._models:
-            with self._bars("documents compared", self._models.compared) as bar:
-                self._note(self._models.compare(bar.update))
-            self.findings.explained += self._models.incomplete
-
-    def _compare_stores(self) -> None:
+    def _compare_ledgers(self) -> None:
         for ledger in self._ledgers:
             self._note(ledger.compare(self._stores[ledger.service], self._models))
             self.findings.counts[f"accounts of the {ledger.ledger.name} ledger compared"] = len(ledger.accounts)
-        for name in self._chosen.with_role("relay"):
-            store = self._stores[name]
-            self._count(RESULTS, name, check_results(store, self._claims[name]))
-            self._count(SNAPSHOTS, name, check_snapshots(store))
-        for name in self._chosen.with_role("api"):
-            self._check_audit(self._stores[name])
         for rule in self._rules:
             self._note(rule.impossible())
             self.findings.counts[f"{rule.rule.name} checked"] = len(rule.kept)
-
-    def _check_audit(self, store: EventStore) -> None:
-        chain = check_chain(store)
-        self.findings.counts["audit entries checked"] += chain.entries
-        wrong = chain.broken
-        if not wrong and self._views:
-            wrong = check_copy(store, self._database, self._all.audit_view())
-        if wrong:
-            self.findings.differences.append(Difference(AUDIT, store.name, wrong))
-
-    def _count(self, name: str, store: str, checked: Iterable[Difference | None]) -> None:
-        with self._bars(f"{name} of {store}", 0) as bar:
-            for found in checked:
-                bar.update()
-                self.findings.counts[f"{name} checked"] += 1
-                if found:
-                    self.findings.differences.append(found)
 
     def _note(self, found: Iterable[Difference]) -> None:
         self.findings.differences += found
@@ -357,8 +321,8 @@ class Verification:
             for name, store in self._stores.items():
                 for page in self._pages(name, store):
                     for event in page:
-                        if event.key and (cls := fact_class(event.type)) in self._wanted:
-                            self._fold(name, event, decode(cls, event.data))
+                        if fact := self._fact(name, event):
+                            self._fold(name, event, fact)
             rules = [(rule, rule.unsettled(left)) for rule, left in rules]
             for saga, left in stuck:
                 for id in list(left):
@@ -394,7 +358,7 @@ class Verification:
             return found
         if not event.type:
             for notification in self._stores[event.service].notifications(event.position - 1, 1):
-                event = replace(_ref(event.service, notification), kafka=event.kafka)
+                event = replace(ref_of(event.service, notification), kafka=event.kafka)
         return replace(
             found, event=replace(event, kafka=event.kafka or self._published[event.service].where(event.position))
         )
@@ -402,12 +366,3 @@ class Verification:
 
 def _facts(check: Check) -> Iterable[type]:
     return [check.entry] if isinstance(check, Ledger) else check.folds
-
-
-def _ref(service: str, event: Notification) -> EventRef:
-    return EventRef(service, event.position, event.type, f"{event.aggregate_id}/{event.version}")
-
-
-def _line(error: Exception) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}"

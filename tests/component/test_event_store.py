@@ -134,6 +134,24 @@ def added(id: UUID, version: int = 1, name: str = "iPhone 15 Pro 手机") -> Rec
     return recorded(id, version, fact, META)
 
 
+def test_a_store_opened_again_here_keeps_what_it_holds_when_another_process_closes_it(tmp_path: Path) -> None:
+    config = Config(data_dir=str(tmp_path))
+    first = open_store("inventory", config)
+    first.commit(Transaction(events=[added(uuid4())]))
+    again = open_store("inventory", config)
+    assert again.last_position() == 1
+    again.close()
+    script = (
+        "from chassis.config import Config; from chassis.store import open_store; import sys\n"
+        "store = open_store('inventory', Config(data_dir=sys.argv[1])); store.last_position(); store.close()"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=REPOSITORY_ROOT, timeout=120)
+    assert (tmp_path / "inventory.sqlite-wal").exists(), "it was taken away from those who have the store open"
+    first.commit(Transaction(events=[added(uuid4())]))
+    assert open_store("inventory", config).last_position() == 2
+    first.close()
+
+
 def test_a_stored_event_rings_the_bell_of_another_process(durable: Bench) -> None:
     wait = durable.open().bell.listen()
     wait(0)  # PostgreSQL's connection is made by the first

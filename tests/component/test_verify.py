@@ -128,8 +128,8 @@ class Company:
         self.process.close()
 
 
-def verify(config: Config, *only: str, wait: float = 20.0) -> Findings:
-    return Verification(config, only, wait=wait, bars=no_bars).run()
+def verify(config: Config, *only: str, wait: float = 20.0, processes: int = 0) -> Findings:
+    return Verification(config, only, wait=wait, bars=no_bars, processes=processes).run()
 
 
 @contextmanager
@@ -329,6 +329,37 @@ def test_a_snapshot_changed_in_the_store_is_named(company: Company) -> None:
         found = verify(company.config, "inventory")
         named(found, "snapshots = events", f"on_hand is {item.on_hand}, the events say {item.on_hand - 7}")
         named(found, "stock ledger", f"the entries come to {item.on_hand - 7}, the StockItem has {item.on_hand}")
+
+
+def test_processes_side_by_side_find_what_one_finds(company: Company, views: Database[dict[str, Any]]) -> None:
+    """A fault of each kind that is looked for in a process of its own: in a view, a stream, a snapshot, on Kafka."""
+    store = company.process.store("inventory")
+    item = store.load(StockItem, stock_id(company.phone))
+    assert item is not None
+    page = views["orders"].find_one({"status": "SHIPPED"})
+    assert page is not None
+    with sql(company.config, "inventory") as db, sql(company.config, "orders") as orders:
+        item.on_hand += 7
+        store.commit(Transaction(snapshots=[snapshot_of(item)]))
+        db.execute(
+            "UPDATE stored_events SET state = replace(state, 'data', 'date') WHERE topic LIKE '%stock-deducted%'"
+        )
+        db.execute("UPDATE stored_events SET topic = 'nobody-knows' WHERE topic LIKE '%product-added%'")
+        orders.execute("DELETE FROM stored_events WHERE topic LIKE '%order-submitted%'")
+        views["orders"].update_one({"_id": page["_id"]}, {"$set": {"status": "CANCELLED"}})
+        try:
+            alone, together = (verify(company.config, processes=number, wait=1.0) for number in (1, 3))
+        finally:
+            views["orders"].replace_one({"_id": page["_id"]}, page)
+    assert set(alone.differences) == set(together.differences)
+    assert len(set(alone.differences)) == len(alone.differences) == len(together.differences)
+    assert alone.counts == together.counts and sorted(alone.not_looked) == sorted(together.not_looked)
+    checks = {found.check for found in alone.differences}
+    assert checks >= {
+        "views = events", "streams are whole", "snapshots = events", "Kafka = stores", "events can be read",
+        "remembered results",
+    }  # fmt: skip
+    assert verify(company.config, processes=3).exit_code == CONSISTENT
 
 
 def test_a_number_that_two_orders_have_is_named(company: Company) -> None:

@@ -321,6 +321,8 @@ def i13_events_keep_to_their_schemas(evidence: Evidence) -> None:
     for name in SERVICES:
         found = violations(evidence.cluster.store(name).notifications(0, 1_000_000))
         require(not found, "I13", f"{name}: {found[:3]}")
+
+
 def i14_every_order_has_its_own_number(evidence: Evidence) -> None:
     """I14: no two orders have one number."""
     holders: dict[str, UUID] = {}
