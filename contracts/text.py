@@ -70,7 +70,7 @@ def key(text: str) -> str:
 
     Of a text in plain form it is what `strip().casefold()` gives, so that keys made by that stay what they were.
     """
-    if text.isascii():
+    if text.isascii() and text.isprintable():
         return " ".join(text.split()).casefold()
     return _key(text)
 

@@ -167,7 +167,7 @@ def test_without_the_news_it_is_decided_on_what_is_known(name: str) -> None:
 
 def test_of_another_round_nothing_is_held_against_a_command() -> None:
     kit = orders()
-    kit.learn(CaseApproved(case_id=CASE, order_id=ORDER, round=2, by=BY))
+    kit.learn(CaseApproved(case_id=case_id_of(ORDER, 2), order_id=ORDER, round=2, by=BY))
     kit.do(WITHDRAW, SALES)
     kit = orders(())
     kit.learn(HANDED_OVER, ShipmentCancelled(order_id=ORDER, round=1))
