@@ -12,6 +12,8 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from eventsourcing.persistence import OperationalError
+
 from chassis.auth import Principal
 from chassis.consistency import Token
 from chassis.directory import Directory
@@ -124,14 +126,23 @@ class People:
         answer = operation.answers[0]
         self.seen = Token.of(answer, CONFIG.topic_partitions).with_also(self.seen)
         if isinstance(command, CancelOrder | WithdrawOrder) and answer.last:
-            at = answer.last[-1]
-            fact = list(self.cluster.store("orders").facts(at.aggregate_id))[at.version - 1]
-            case = case_id_of(command.order_id, fact.round)
+            case = case_id_of(command.order_id, self._round_of(answer))
             self.called_off.add(case)
             if self.random.random() < 0.3:
                 late: Any = self.random.choice((Approve(case_id=case), Reject(case_id=case, reason="too dear")))
                 leader = self.known[self.in_place_of(self.bosses[0].user_id)]
                 self._in_background("late approver", lambda: self._do_late(late, leader))
+
+    def _round_of(self, answer: Answer) -> int:
+        """The round of an order's event that was answered; read again while its store is away."""
+        at = answer.last[-1]
+        while True:
+            try:
+                round: int = list(self.cluster.store("orders").facts(at.aggregate_id))[at.version - 1].round
+            except OperationalError:
+                self.scheduler.wait(0.1)
+            else:
+                return round
 
     def _do_late(self, command: Any, by: Principal) -> None:
         self.do(command, by)
