@@ -28,7 +28,7 @@ def company(system: LocalSystem) -> Iterator[Company]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, one process has the system and all tests that use it; other files go to the rest."""
+    """Where tests run side by side, one process has the system and all tests that use it."""
     for item in items:
         fixtures: list[str] = getattr(item, "fixturenames", [])
         item.add_marker(pytest.mark.xdist_group("system" if "system" in fixtures else item.path.name))
