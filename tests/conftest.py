@@ -25,10 +25,3 @@ def company(system: LocalSystem) -> Iterator[Company]:
     await_views(company)
     yield company
     company.close()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, one process has the system and all tests that use it."""
-    for item in items:
-        fixtures: list[str] = getattr(item, "fixturenames", [])
-        item.add_marker(pytest.mark.xdist_group("system" if "system" in fixtures else item.path.name))
