@@ -123,9 +123,22 @@ def _let_take_long_messages(admin: KafkaAdminClient, topics: Sequence[str]) -> N
         log.warning("topics may not take our longest message", setting=LONGEST_MESSAGE, error=repr(error))
 
 
-def producer(config: Config) -> KafkaProducer:
+class Producer(KafkaProducer):  # type: ignore[misc] - the library has no types
+    """The library's producer, which can also be ended with records under way."""
+
+    def abandon(self) -> None:
+        """End at once: when this returns, nothing that the brokers have not taken will ever be sent.
+
+        Closing it would first try to send all, and give up with an error and the thread still at work.
+        """
+        self._sender.force_close()
+        self._sender.join()
+        self.close()
+
+
+def producer(config: Config) -> Producer:
     """An idempotent producer, acks from all replicas, lz4.  It never gives a record up: see `chassis.relay.Relay`."""
-    return KafkaProducer(
+    return Producer(
         **kafka_arguments(config),
         acks="all",
         enable_idempotence=True,
@@ -134,6 +147,7 @@ def producer(config: Config) -> KafkaProducer:
         batch_size=131_072,
         compression_type="lz4",
         max_request_size=MAX_MESSAGE_BYTES,
+        max_block_ms=10_000,  # so long a send waits for a topic that is not there, before the relay looks what is wrong
         allow_auto_create_topics=False,
         metrics_enabled=False,
         reconnect_backoff_max_ms=1_000,

@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "action", nargs="?", default="create", choices=("create", "check", "republish", "reset"), help=help
     )
     topics.add_argument("topic", nargs="?", help="for republish and reset, e.g. orders.events")
-    topics.add_argument("--force", action="store_true", help="republish a topic that lacks nothing; no relay may run")
+    topics.add_argument("--force", action="store_true", help="republish a topic that lacks nothing")
 
     grants = commands.add_parser("grants", help="who may read and write what on Kafka, MongoDB and PostgreSQL")
     grants.add_argument("--apply", action="store_true", help="make Kafka's access rules of it, as its administrator")

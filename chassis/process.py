@@ -302,7 +302,7 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
 def relay_loops(process: Process) -> dict[str, Loop]:
     loops: dict[str, Loop] = {}
     for name in process.catalogue.with_role("relay"):
-        relay = Relay(process.store(name), process.producer(), config=process.config)
+        relay = Relay(process.store(name), partial(producer, process.config), config=process.config)
         try:
             relay.check_not_behind(process.config)
         except TopicsDamaged as damage:  # it will stand and tell so, the others go on

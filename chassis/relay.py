@@ -2,6 +2,9 @@
 
 In the order of the log, at least once, always under the same ids.  The position is saved after the brokers'
 acknowledgements.  The store's doorbell wakes it; it looks by itself all the same.
+
+While it has records under way it shares the store's publishing lock, so that a topic is not made anew meanwhile
+(`chassis.topics`); it saves its position before it lets go, and then begins at the saved one if that has happened.
 """
 
 import threading
@@ -11,7 +14,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from chassis import metrics
@@ -22,6 +24,7 @@ from chassis.kafka import (
     COMMANDS,
     Incoming,
     PartitionReader,
+    Producer,
     TopicsDamaged,
     command_headers,
     event_headers,
@@ -34,9 +37,13 @@ from contracts.schemas import decode
 log = structlog.get_logger()
 
 POSITION = "relay"
+MADE_ANEW = "topics-made-anew"
+"""How often a topic on which the store publishes was made anew: a relay that finds another number begins again."""
 BATCH = 500
 LONGEST_PAUSE = 1.0  # the bell ends it as soon as something is stored
 SAVE_EVERY_SECONDS = 0.5  # each time the writer in another process waits for SQLite's lock
+TURN_SECONDS = 1.0
+"""So long a relay holds the publishing lock at a stretch."""
 ACK_SECONDS = 5.0
 COMMAND_SENT = "chassis.command-sent"
 CHECK_AGAIN_SECONDS = 5.0
@@ -78,13 +85,14 @@ class Relay:
     """Publishes one service's store.  `step()` does one batch; `run()` goes on until `stop` is set.
 
     Sent records stay pending until Kafka has them, however long that takes: they are never sent anew by the same
-    process, so within a partition a record can't overtake an earlier one (consumers rely on that, ADR 0007).
+    producer, so within a partition a record can't overtake an earlier one (consumers rely on that, ADR 0007).  Where
+    their topic is gone they are given up, with the producer, and come again from the saved position (ADR 0027).
     """
 
     def __init__(
         self,
         store: EventStore,
-        producer: KafkaProducer,
+        make_producer: Callable[[], Producer],
         *,
         config: Config | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -95,12 +103,16 @@ class Relay:
         self._unchecked = config is not None
         self._acked: dict[tuple[str, int], int] = {}
         self._store = store
-        self._producer = producer
+        self._make_producer = make_producer
+        self._producer: Producer | None = None
+        self._made_anew = store.position(MADE_ANEW) or 0
+        self._shares_since: float | None = None
         self._clock = clock
         self._published = store.position(POSITION) or 0
         self._saved = self._published
         self._saved_at = clock()
         self._pending: list[Any] = []
+        self._under_way: set[str] = set()
         self._sent_up_to = self._published
         self._pulse = Pulse(clock=clock)
 
@@ -114,8 +126,9 @@ class Relay:
         Raises KafkaTimeoutError while Kafka is away (call again, nothing is lost), NotAccepted, TopicsDamaged.
         """
         before = self._published
-        if self._sent_up_to == before:
-            for event in self._store.notifications(before, BATCH):
+        if self._sent_up_to == before and (events := self._store.notifications(before, BATCH)):
+            self._share()
+            for event in events:
                 if (future := self._send(event)) is not None:
                     self._pending.append(future)
                 self._sent_up_to = event.position
@@ -123,8 +136,21 @@ class Relay:
             self._note(place)
         metrics.of(metrics.PUBLISHED, self._store.name).inc(len(self._pending))
         self._pending.clear()
+        self._under_way.clear()
         self._published = self._sent_up_to
         return self._published - before
+
+    def _share(self) -> None:
+        """Share the publishing lock.  Raises TopicsDamaged while a topic is made anew, and once after that."""
+        if self._shares_since is not None:
+            return
+        if not self._store.publishing.share():
+            raise TopicsDamaged(f"a topic that {self._store.name} publishes on is being made anew")
+        self._shares_since = self._clock()
+        times = self._store.position(MADE_ANEW) or 0
+        if times != self._made_anew:
+            self._made_anew = times
+            raise TopicsDamaged(f"a topic that {self._store.name} publishes on was made anew")
 
     def _note(self, place: Any) -> None:
         """Raises TopicsDamaged when Kafka has put a record where there was one before: the topic was made anew."""
@@ -149,14 +175,41 @@ class Relay:
         out = record_of(self._store.name, event)
         if out is None:
             return None
+        if self._producer is None:
+            self._producer = self._make_producer()
+        self._under_way.add(out.topic)
         return self._producer.send(out.topic, value=out.value, key=out.key.encode(), headers=out.headers)
 
     def save(self, *, at_once: bool = False) -> None:
-        """Save the position, now and then: what is published twice after a crash has the same ids."""
+        """Save the position, now and then: what is published twice after a crash has the same ids.
+
+        Always before the publishing lock is let go: what was published is what a topic made anew is filled with.
+        """
         now = self._clock()
-        if self._published != self._saved and (at_once or now - self._saved_at > SAVE_EVERY_SECONDS):
+        due = at_once or now - self._saved_at > SAVE_EVERY_SECONDS
+        turn_ends = self._shares_since is not None and (at_once or now - self._shares_since > TURN_SECONDS)
+        turn_ends = turn_ends and not self._under_way
+        if self._published != self._saved and (due or turn_ends):
             self._store.set_position(POSITION, self._published)
             self._saved, self._saved_at = self._published, now
+        if turn_ends:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._store.publishing.release()
+        self._shares_since = None
+
+    def _give_up(self) -> None:
+        """Send nothing any more of what is under way: it comes again from the saved position."""
+        if self._producer is not None:
+            self._producer.abandon()
+            self._producer = None
+        self._pending.clear()
+        self._under_way.clear()
+        self._acked.clear()
+        self._unchecked = True
+        self._published = self._sent_up_to = self._saved = self._store.position(POSITION) or 0
+        self._let_go()
 
     def run(self, stop: threading.Event) -> None:
         wait = self._store.bell.listen()
@@ -182,10 +235,15 @@ class Relay:
                 continue
             metrics.of(metrics.OUTBOX_LAG, self._store.name).set(lag)
         self.save(at_once=True)
+        self._give_up()
 
     def _require_whole(self) -> None:
         """Raises TopicsDamaged while Kafka lacks what was published: what comes now would stand before it."""
-        if not self._unchecked or self._config is None:
+        if self._config is None:
+            return
+        if self._under_way:  # it was tried before, in vain: Kafka is away, or the topics are gone
+            PartitionReader(self._config, f"relay-check-{self._store.name}", sorted(self._under_way), {}).close()
+        if not self._unchecked:
             return
         if lacking := self.lacking(self._store, self._config):
             raise TopicsDamaged(lacking)
@@ -196,11 +254,9 @@ class Relay:
         """Publish nothing more until the topic is whole again, then everything that was not saved as published."""
         if self._damage != str(damage):
             log.error("relay stands", service=self._store.name, damage=str(damage))
-        self._damage, self._unchecked = str(damage), True
+        self._damage = str(damage)
         metrics.of(metrics.RELAY_STANDS, self._store.name).set(1)
-        self._published = self._sent_up_to = self._saved
-        self._pending.clear()
-        self._acked.clear()
+        self._give_up()
 
     @staticmethod
     def lacking(store: EventStore, config: Config) -> str | None:

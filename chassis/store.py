@@ -51,6 +51,7 @@ from chassis.domain import INTERNAL_EVENTS, Aggregate, Named, RecordId, internal
 from chassis.doorbell import Doorbell, NoBell, PostgresBell, local_bell
 from chassis.limits import MAX_EVENT_BYTES
 from chassis.private_files import private_file, private_folder, tighten
+from chassis.publishing_lock import FileLock, NoLock, PostgresLock, PublishingLock
 from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Refused
 from contracts.schemas import decode, encode
@@ -811,10 +812,17 @@ class MemoryRecorder(POPOProcessRecorder):
 class EventStore:
     """The store of one service.  Thread-safe; conflicts show as `Conflict`."""
 
-    def __init__(self, name: str, recorder: ProcessRecorder, bell: Doorbell | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        recorder: ProcessRecorder,
+        bell: Doorbell | None = None,
+        publishing: PublishingLock | None = None,
+    ) -> None:
         self.name = name
         self.recorder = recorder
         self.bell = bell or NoBell()
+        self.publishing = publishing or NoLock()
         self._more: Recorder = recorder  # type: ignore[assignment]
         self._mapper = ContractMapper()
 
@@ -944,6 +952,7 @@ class EventStore:
         return self._more.rows_of(replica)
 
     def close(self) -> None:
+        self.publishing.release()
         datastore = getattr(self.recorder, "datastore", None)
         if datastore is not None:
             datastore.close()
@@ -987,7 +996,7 @@ def open_store(name: str, config: Config, waits: Waits = here) -> EventStore:
             tighten(path.with_name(path.name + beside))
         sqlite = SQLiteRecorder(SQLiteReads(str(path), lock_timeout=30, waits=waits))
         sqlite.create_table()
-        return EventStore(name, sqlite, local_bell(path))
+        return EventStore(name, sqlite, local_bell(path), FileLock(path.with_suffix(".publishing")))
     parameters, conninfo = postgres_parameters(config), postgres_conninfo(config)
     postgres = _PostgresFactory(Environment(name, postgres_env(name, parameters)))
     assert isinstance(postgres.datastore.pool.kwargs, dict)
@@ -997,7 +1006,8 @@ def open_store(name: str, config: Config, waits: Waits = here) -> EventStore:
         if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", [name]).fetchall():
             connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(name)))
         recorder = cast(PostgresRecorder, postgres.process_recorder())
-        return EventStore(name, recorder, PostgresBell(conninfo, recorder.channel_name))
+        bell = PostgresBell(conninfo, recorder.channel_name)
+        return EventStore(name, recorder, bell, PostgresLock(conninfo, name))
 
 
 def existing_store(name: str, config: Config) -> EventStore:

@@ -1,18 +1,18 @@
 """Topics that lack what they held: find it out, publish it again from the stores, let the consumers begin anew.
 
-The stores are the truth; Kafka only carries it.  A topic is made anew and filled in the order of the log, by nobody
-else meanwhile (ADR 0007), and whoever reads it begins at its first record: what a consumer has taken in it knows by
-position.
+The stores are the truth; Kafka only carries it.  A topic is made anew and filled in the order of the log while its
+relays stand aside (ADR 0007, 0027), and whoever reads it begins at its first record: what a consumer has taken in it
+knows by position.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import structlog
 from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import UnknownTopicOrPartitionError
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from chassis.catalogue import Catalogue
 from chassis.config import Config, ConfigError
@@ -29,7 +29,7 @@ from chassis.kafka import (
 )
 from chassis.projector import STATES, ViewState, connect, live_id, mongo_key
 from chassis.provenance import DEAD_LETTERS
-from chassis.relay import BATCH, POSITION, Relay, record_of
+from chassis.relay import BATCH, MADE_ANEW, POSITION, Relay, record_of
 from chassis.store import EventStore, existing_store
 from contracts.declare import REGISTRY
 
@@ -76,23 +76,24 @@ class Topics:
     def republish(self, name: str, *, force: bool = False) -> int:
         """Make a topic anew and publish all of it that the stores hold; returns how many records.
 
-        Raises ConfigError for a topic that lacks nothing, unless forced: its relay must not run then.
+        Its relays stand aside meanwhile.  Raises ConfigError for a topic that lacks nothing, unless forced, and where a
+        relay does not.
         """
         if name not in self._wanted or name.endswith(DEAD_LETTERS):
             raise ConfigError(f"{name!r} is not published from stores; there are {', '.join(self._from_stores())}")
         if not force and not any(name in told for told in self.check()):
-            raise ConfigError(f"{name} lacks nothing.  To make it anew all the same, stop the workers and use --force")
-        self._make_anew(name)
-        self.reset(name)
-        number = 0
-        sender = producer(self._config)
-        try:
-            for service in self._writers(name):
-                with self._store(service) as store:
-                    number += _publish(sender, store, name)
-        finally:
-            sender.close()
-        return number
+            raise ConfigError(f"{name} lacks nothing.  To make it anew all the same use --force")
+        with ExitStack() as held:
+            stores = [held.enter_context(self._store(service)) for service in self._writers(name)]
+            for store in stores:
+                store.set_position(MADE_ANEW, (store.position(MADE_ANEW) or 0) + 1)
+            for store in stores:
+                _take_alone(store)
+            self._make_anew(name)
+            self.reset(name)
+            sender = producer(self._config)
+            held.callback(sender.close)
+            return sum(_publish(sender, store, name) for store in stores)
 
     def reset(self, name: str) -> None:
         """Let everybody who reads a topic begin at its first record.  What was taken in stays: positions tell it."""
@@ -168,6 +169,17 @@ class Topics:
             _await(admin, name, there=True)
         finally:
             admin.close()
+
+
+def _take_alone(store: EventStore) -> None:
+    """Wait until no relay of a store has anything under way, and keep it so until the store is closed."""
+    try:
+        PATIENCE.copy()(store.publishing.take)
+    except RetryError as error:
+        raise ConfigError(
+            f"a relay of {store.name} still has records under way that Kafka does not take: nothing was changed.  "
+            "Look at its log; if Kafka is well, stop the worker and try again"
+        ) from error
 
 
 def _await(admin: KafkaAdminClient, name: str, *, there: bool) -> None:

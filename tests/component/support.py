@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, stop_after_delay, wait_fixed
 
 from chassis.auth import Principal, issue
@@ -23,7 +23,7 @@ from chassis.config import Config
 from chassis.conformity import violations
 from chassis.consistency import HEADER, Token
 from chassis.demo_users import demo_user
-from chassis.kafka import Incoming, PartitionReader, create_topics, producer
+from chassis.kafka import Incoming, PartitionReader, Producer, create_topics, producer
 from chassis.store import EventStore, open_store
 from contracts.declare import REGISTRY
 from deploy.local.system import LocalSystem
@@ -356,7 +356,7 @@ class KafkaBench:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._producer: KafkaProducer | None = None
+        self._producers: list[Producer] = []
 
     def empty(self) -> None:
         """Delete all topics and create those of the contracts."""
@@ -374,10 +374,14 @@ class KafkaBench:
         create_topics(self.config, CATALOGUE.groups())
 
     @property
-    def producer(self) -> KafkaProducer:
-        if self._producer is None:
-            self._producer = producer(self.config)
-        return self._producer
+    def producer(self) -> Producer:
+        """The one for all who share one."""
+        return self._producers[0] if self._producers else self.new_producer()
+
+    def new_producer(self) -> Producer:
+        """One that its user may abandon."""
+        self._producers.append(producer(self.config))
+        return self._producers[-1]
 
     def send(
         self, topic: str, key: str, value: bytes, headers: Sequence[tuple[str, bytes]], partition: int | None = None
@@ -403,5 +407,5 @@ class KafkaBench:
         return found
 
     def close(self) -> None:
-        if self._producer is not None:
-            self._producer.close(timeout=10)
+        for one in self._producers:
+            one.close(timeout=10)

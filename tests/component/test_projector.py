@@ -150,7 +150,7 @@ class Bench:
         return made
 
     def relays(self) -> list[Relay]:
-        return [Relay(store, self.kafka.producer) for store in self.company.stores]
+        return [Relay(store, self.kafka.new_producer) for store in self.company.stores]
 
     def publish(self) -> None:
         for relay in self.relays():

@@ -60,7 +60,7 @@ def test_every_public_event_arrives_exactly_as_stored(kafka: KafkaBench, kit: In
     internal = [event for event in stored if event.type not in REGISTRY.events]
     assert public and internal
 
-    assert drain(Relay(kit.store, kafka.producer)) == len(stored)
+    assert drain(Relay(kit.store, kafka.new_producer)) == len(stored)
 
     records = kafka.records("inventory.events")
     assert len(records) == len(public)
@@ -90,7 +90,7 @@ def test_every_public_event_arrives_exactly_as_stored(kafka: KafkaBench, kit: In
 
 
 def test_positions_grow_in_each_partition_and_a_key_stays_in_one(kafka: KafkaBench, kit: InMemoryService) -> None:
-    drain(Relay(kit.store, kafka.producer))
+    drain(Relay(kit.store, kafka.new_producer))
     records = kafka.records("inventory.events")
     sources: dict[str, list[int]] = defaultdict(list)
     homes: dict[str, set[str]] = defaultdict(set)
@@ -104,7 +104,7 @@ def test_positions_grow_in_each_partition_and_a_key_stays_in_one(kafka: KafkaBen
 
 
 def test_internal_events_never_leave(kafka: KafkaBench, kit: InMemoryService) -> None:
-    drain(Relay(kit.store, kafka.producer))
+    drain(Relay(kit.store, kafka.new_producer))
     types = {record.type for record in kafka.records("inventory.events")}
     assert types <= set(REGISTRY.events)
     internal = [event for event in kit.store.notifications(0, 1_000) if event.type not in REGISTRY.events]
@@ -123,7 +123,7 @@ def test_a_commands_record_goes_to_its_services_topic(kafka: KafkaBench) -> None
     ]
     assert {command.service for _, command in sent} == {"inventory", "approvals"}
 
-    drain(Relay(store, kafka.producer))
+    drain(Relay(store, kafka.new_producer))
 
     for event, command in sent:
         [record] = [each for each in kafka.records(f"{command.service}.commands") if each.id == command.command_id]
@@ -140,14 +140,14 @@ def test_killed_between_publishing_and_saving_it_repeats_under_the_same_ids(
     kafka: KafkaBench, kit: InMemoryService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "BATCH", 7)
-    killed = Relay(kit.store, kafka.producer)
+    killed = Relay(kit.store, kafka.new_producer)
     assert killed.step() == 7
     killed.save(at_once=True)
     assert killed.step() == 7  # published, never saved
     assert kit.store.position(POSITION) == 7
     first = kafka.records("inventory.events")
 
-    successor = Relay(kit.store, kafka.producer)
+    successor = Relay(kit.store, kafka.new_producer)
     drain(successor)
     successor.save(at_once=True)
 
@@ -165,11 +165,11 @@ def test_killed_between_publishing_and_saving_it_repeats_under_the_same_ids(
         assert len({(each.value, each.key, each.source, tuple(each.raw_headers)) for each in same}) == 1
     assert ids(first) <= ids(records)
     assert kit.store.position(POSITION) == kit.store.last_position()
-    assert drain(Relay(kit.store, kafka.producer)) == 0
+    assert drain(Relay(kit.store, kafka.new_producer)) == 0
 
 
 def test_a_failed_save_loses_nothing(kafka: KafkaBench, kit: InMemoryService, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Relay(kit.store, kafka.producer)
+    broken = Relay(kit.store, kafka.new_producer)
     drain(broken)
 
     def fail(name: str, position: int) -> None:
@@ -184,7 +184,7 @@ def test_a_failed_save_loses_nothing(kafka: KafkaBench, kit: InMemoryService, mo
 
 
 def test_events_stored_later_follow(kafka: KafkaBench, kit: InMemoryService) -> None:
-    running = Relay(kit.store, kafka.producer)
+    running = Relay(kit.store, kafka.new_producer)
     drain(running)
     before = len(kafka.records("inventory.events"))
     id = UUID(kit.do(product(opening_stock=1), by=WAREHOUSE).body["id"])
@@ -197,21 +197,21 @@ def test_events_stored_later_follow(kafka: KafkaBench, kit: InMemoryService) -> 
 
 def test_a_store_that_is_behind_kafka_is_noticed(kafka: KafkaBench, kit: InMemoryService) -> None:
     """The store was restored from an old copy: publishing new events under old positions would lose them."""
-    Relay(kit.store, kafka.producer).check_not_behind(kafka.config)  # an empty topic
-    drain(Relay(kit.store, kafka.producer))
-    Relay(kit.store, kafka.producer).check_not_behind(kafka.config)
+    Relay(kit.store, kafka.new_producer).check_not_behind(kafka.config)  # an empty topic
+    drain(Relay(kit.store, kafka.new_producer))
+    Relay(kit.store, kafka.new_producer).check_not_behind(kafka.config)
 
     restored = InMemoryService(SERVICE)
     restored.do(product(), by=WAREHOUSE)
     with pytest.raises(StoreBehindKafka, match=r"inventory\.events holds position \d+, .* ends at \d"):
-        Relay(restored.store, kafka.producer).check_not_behind(kafka.config)
+        Relay(restored.store, kafka.new_producer).check_not_behind(kafka.config)
 
 
 def test_foreign_records_at_the_end_of_a_topic_do_not_stop_the_check(kafka: KafkaBench, kit: InMemoryService) -> None:
-    drain(Relay(kit.store, kafka.producer))
+    drain(Relay(kit.store, kafka.new_producer))
     for partition in range(kafka.config.topic_partitions):
         kafka.send("inventory.events", "x", b"rubbish", [("ce_type", b"\xff")], partition=partition)
-    Relay(kit.store, kafka.producer).check_not_behind(replace(kafka.config))
+    Relay(kit.store, kafka.new_producer).check_not_behind(replace(kafka.config))
 
 
 @pytest.mark.parametrize(
@@ -227,16 +227,16 @@ def test_a_forged_position_does_not_keep_a_relay_from_starting(
     kafka: KafkaBench, kit: InMemoryService, forged: dict[str, bytes]
 ) -> None:
     """A record put there by hand is reported; behind it a store that lacks events is noticed all the same."""
-    drain(Relay(kit.store, kafka.producer))
+    drain(Relay(kit.store, kafka.new_producer))
     ours = kafka.records("inventory.events")[-1]
     headers = {**{n: v or b"" for n, v in ours.raw_headers}, "ce_position": b"999999999", **forged}
     for partition in range(kafka.config.topic_partitions):
         kafka.send("inventory.events", "x", ours.value, list(headers.items()), partition=partition)
     with capture_logs() as logs:
-        Relay(kit.store, kafka.producer).check_not_behind(kafka.config)
+        Relay(kit.store, kafka.new_producer).check_not_behind(kafka.config)
     assert [entry["event"] for entry in logs] == ["foreign record"] * kafka.config.topic_partitions
 
     restored = InMemoryService(SERVICE)
     restored.do(product(), by=WAREHOUSE)
     with pytest.raises(StoreBehindKafka):
-        Relay(restored.store, kafka.producer).check_not_behind(kafka.config)
+        Relay(restored.store, kafka.new_producer).check_not_behind(kafka.config)

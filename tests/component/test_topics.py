@@ -14,10 +14,12 @@ from uuid import uuid4
 import pytest
 from kafka import TopicPartition
 from kafka.admin import NewTopic
+from tenacity import stop_after_delay
 
+from chassis import topics
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
-from chassis.config import Config
+from chassis.config import Config, ConfigError
 from chassis.consumer import Consumer
 from chassis.health import Watched
 from chassis.inbox import Inbox
@@ -33,6 +35,8 @@ from chassis.verify.published import read_topic
 from chassis.writer import Writer
 from component.facts import product
 from component.support import KafkaBench, eventually, until
+from contracts.declare import REGISTRY
+from contracts.inventory import ProductAdded
 from services.inventory.application import SERVICE as INVENTORY
 from services.orders.application import SERVICE as ORDERS
 from services.reports.views.products import VIEW as PRODUCTS
@@ -82,7 +86,7 @@ class System:
         eventually(shown)
 
     def restart_relay(self) -> None:
-        self.relay = Relay(self.inventory.store, self.kafka.producer, config=self.config)
+        self.relay = Relay(self.inventory.store, self.kafka.new_producer, config=self.config)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -170,6 +174,68 @@ def test_a_lost_topic_stops_everybody_and_is_published_again_from_the_store(
     rebuild = Rebuild(system.config, system.database, LEDGER, out=io.StringIO())
     assert rebuild.run(), "each event was taken once"
     assert system.documents() == live
+
+
+def test_what_a_relay_has_under_way_never_comes_before_what_is_published_again(system: System) -> None:
+    with system.at_work():
+        system.add_products(8)
+        system.await_products(8)
+        admin = admin_client(system.config)
+        try:
+            admin.delete_topics([TOPIC])
+        finally:
+            admin.close()
+        system.add_products(4)  # they wait in the relay for a topic that is not there
+        assert Topics(system.config).republish(TOPIC)
+        system.await_products(12)
+        until(lambda: not system.problems())
+    positions: dict[str, list[int]] = {}
+    for record in system.kafka.records(TOPIC):
+        positions.setdefault(record.source, []).append(record.position)
+    for source, found in positions.items():
+        assert list(dict.fromkeys(found)) == sorted(set(found)), f"{source} is out of order (ADR 0007)"
+
+
+def test_a_topic_that_lacks_nothing_is_made_anew_beside_a_relay_at_work(system: System) -> None:
+    with system.at_work():
+        system.add_products(8)
+        system.await_products(8)
+        stop = threading.Event()
+
+        def add_products() -> None:
+            while not stop.is_set():
+                system.add_products(1)
+
+        writer = threading.Thread(target=add_products)
+        writer.start()
+        try:
+            Topics(system.config).republish(TOPIC, force=True)
+        finally:
+            stop.set()
+            writer.join()
+        added = REGISTRY.event_of(ProductAdded).name
+        stored = sum(event.type == added for event in system.inventory.store.notifications(0, 99_999))
+        system.await_products(stored)
+        until(lambda: not system.problems())
+    assert Topics(system.config).check() == []
+    live = system.documents()
+    assert Rebuild(system.config, system.database, LEDGER, out=io.StringIO()).run()
+    assert system.documents() == live
+
+
+def test_a_relay_whose_records_kafka_does_not_take_keeps_a_topic_from_being_made_anew(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "PATIENCE", topics.PATIENCE.copy(stop=stop_after_delay(0.5)))
+    system.add_products(1)
+    system.relay.step()
+    system.relay.save()  # its turn has only begun
+    before = system.kafka.records(TOPIC)
+    with pytest.raises(ConfigError, match="a relay of inventory still has records under way"):
+        Topics(system.config).republish(TOPIC, force=True)
+    assert [record.id for record in system.kafka.records(TOPIC)] == [record.id for record in before]
+    system.relay.save(at_once=True)
+    assert Topics(system.config).republish(TOPIC, force=True) == len(before)
 
 
 def test_a_topic_with_other_partitions_is_not_read(system: System) -> None:

@@ -116,7 +116,8 @@ class Cluster:
 
     def _run_relay(self, name: str, process: Process) -> None:
         store = EventStore(name, self.disks[name], Bell(self.disks[name], process))
-        relay = Relay(store, self.bus.producer(process), config=CONFIG, clock=process.monotonic)
+        producers: Any = partial(self.bus.producer, process)
+        relay = Relay(store, producers, config=CONFIG, clock=process.monotonic)
         relay.check_not_behind(CONFIG)
         self._loop("relay", relay.run, process)
 

@@ -86,6 +86,10 @@ class Producer:
     def close(self, timeout: float | None = None) -> None:
         self.flush(timeout)
 
+    def abandon(self) -> None:
+        """End at once; what the brokers have received may still be taken, the rest never comes."""
+        self.bus.forget(self)
+
 
 class Bus:
     """All topics, and the network between them and their clients."""
@@ -162,11 +166,15 @@ class Bus:
     def _forget(self, process: Process) -> None:
         """A process is dead.  The first records of what it had on the way may still arrive, the rest never will."""
         for producer in [producer for producer in self._producers if producer.process is process]:
-            producer.process = None
-            for records in producer.waiting.values():
-                arrive = self.scheduler.random.randint(0, len(records))
-                while len(records) > arrive:
-                    records.pop()
+            self.forget(producer)
+
+    def forget(self, producer: Producer) -> None:
+        """A producer has ended, however that came."""
+        producer.process = None
+        for records in producer.waiting.values():
+            arrive = self.scheduler.random.randint(0, len(records))
+            while len(records) > arrive:
+                records.pop()
         self._producers = [p for p in self._producers if p.process is not None or p.busy()]
 
 
