@@ -123,7 +123,7 @@ def _let_take_long_messages(admin: KafkaAdminClient, topics: Sequence[str]) -> N
         log.warning("topics may not take our longest message", setting=LONGEST_MESSAGE, error=repr(error))
 
 
-class Producer(KafkaProducer):  # type: ignore[misc] - the library has no types
+class Producer(KafkaProducer):  # type: ignore[misc]  # the library has no types
     """The library's producer, which can also be ended with records under way."""
 
     def abandon(self) -> None:
