@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from component.support import Company, await_views, config_of, environment, running
 
 from deploy.local.system import LocalSystem
+
+# A Kafka of a test lives for some minutes: what Java's optimising compiler costs, half of a start, never comes back.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
 @pytest.fixture(scope="session")
