@@ -41,8 +41,9 @@ from eventsourcing.sqlite import (
     SQLiteTransaction,
 )
 from eventsourcing.utils import Environment
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Identifier, Literal
 from psycopg.types.numeric import Int8
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from chassis.audit.chain import START, NewRecord, Record
 from chassis.config import Config, ConfigError
@@ -62,6 +63,11 @@ Conflict = IntegrityError
 Waits = Callable[[Callable[[], None]], None]
 """Runs something that waits for the disk."""
 RECENT_RECORDS = 1_000
+MAKING_WAITS = "500ms"
+"""So long making tables waits for a lock: PostgreSQL looks for circles later, so it is never a writer that loses."""
+PATIENCE = Retrying(
+    stop=stop_after_delay(30), wait=wait_random(0, 0.5), retry=retry_if_exception_type(OperationalError), reraise=True
+)
 
 
 class Unreadable(Exception):
@@ -395,6 +401,18 @@ class SQLiteRecorder(SQLiteProcessRecorder):
             ),
         ]
 
+    def create_table(self) -> None:
+        """Make or update the tables, unless they are of these statements already: that waits for who writes."""
+        if self._one("PRAGMA user_version")[0] != self._made_of():
+            super().create_table()
+
+    def _create_table(self, c: SQLiteCursor) -> None:
+        super()._create_table(c)
+        c.execute(f"PRAGMA user_version = {self._made_of()}")
+
+    def _made_of(self) -> int:
+        return int.from_bytes(sha256("\n".join(self.create_table_statements).encode()).digest()[:4], signed=True)
+
     def _insert_events(self, c: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         more: Transaction = kwargs["more"]
         positions = self._insert_in_order(c, stored_events)
@@ -568,6 +586,32 @@ class PostgresRecorder(PostgresProcessRecorder):
             "INSERT INTO {s}.{events} (originator_id, originator_version, topic, state) "
             "SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[]) RETURNING notification_id"
         )
+
+    def create_table(self) -> None:
+        """Make or update the tables, unless they are of these statements already.
+
+        To make again what is there takes locks that a writer at work waits for, or that wait for it in a circle.
+        Raises OperationalError when the writers leave no moment for it.
+        """
+        if self._is_made():
+            self.datastore.register_type_adapters()
+        else:
+            PATIENCE.copy()(super().create_table)
+
+    def _create_table(self, curs: Any) -> None:
+        curs.execute(f"SET LOCAL lock_timeout = '{MAKING_WAITS}'")
+        super()._create_table(curs)
+        curs.execute(self._sql("COMMENT ON TABLE {s}.{events} IS ") + Literal(self._made_of()))
+
+    def _made_of(self) -> str:
+        statements = "\n".join(statement.as_string() for statement in self.sql_create_statements)
+        return f"salestream {sha256(statements.encode()).hexdigest()}"
+
+    def _is_made(self) -> bool:
+        table = self._sql("{s}.{events}").as_string()
+        with self.datastore.transaction(commit=False) as curs:
+            row = curs.execute("SELECT obj_description(to_regclass(%s), 'pg_class') AS made", [table]).fetchone()
+        return row is not None and bool(row["made"] == self._made_of())
 
     def _sql(self, statement: str) -> Any:
         schema = Identifier(self.datastore.schema)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -17,6 +19,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError
 
@@ -92,8 +95,6 @@ class Bench:
 def bench_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> Bench:
     config = Config(event_store=kind, data_dir=str(folder))  # type: ignore[arg-type]
     if kind == "postgres":
-        import psycopg
-
         url = request.getfixturevalue("postgres_url")
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP SCHEMA IF EXISTS inventory CASCADE")
@@ -544,8 +545,6 @@ def test_postgres_repeats_a_commit_whose_reply_was_lost(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The connection breaks after COMMIT: the library repeats, PostgreSQL refuses, the writer sees its own events."""
-    import psycopg
-
     bench = bench_of("postgres", tmp_path, request)
     store = bench.open()
     writer = Writer(SERVICE, store)
@@ -566,6 +565,48 @@ def test_postgres_repeats_a_commit_whose_reply_was_lost(
         assert names(store)["stock-moved"] == 2
     finally:
         bench.close()
+
+
+@contextmanager
+def writing(bench: Bench) -> Iterator[None]:
+    """A writer of another process in the midst of its transaction."""
+    if bench.kind == "sqlite":
+        file = sqlite3.connect(Path(bench.config.data_dir) / "inventory.sqlite")
+        file.execute("BEGIN IMMEDIATE")
+        yield
+        file.close()
+        return
+    with psycopg.connect(bench.config.postgres_url) as connection:
+        connection.execute("INSERT INTO inventory.command_results VALUES ('c', '', '')")
+        connection.execute("LOCK TABLE inventory.inventory_events IN EXCLUSIVE MODE")
+        yield
+        connection.rollback()
+
+
+def test_a_store_is_opened_beside_a_writer_and_neither_waits_for_the_other(durable: Bench) -> None:
+    first = durable.open()
+    ids = [added(uuid4()) for _ in range(3)]
+    first.commit(Transaction(events=ids))
+    with writing(durable), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(durable.open).result(timeout=20).last_position() == 3
+
+
+def test_postgres_tables_of_an_earlier_release_are_updated_beside_writers(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """It tries again and again for a moment when nobody writes; no writer is ever the one that is given up."""
+    bench = bench_of("postgres", tmp_path, request)
+    bench.open()
+    with psycopg.connect(bench.config.postgres_url) as connection:
+        connection.execute("DROP TABLE inventory.snapshots")
+        connection.execute("COMMENT ON TABLE inventory.inventory_events IS 'of an earlier release'")
+    with ThreadPoolExecutor(1) as pool:
+        with writing(bench):
+            opening = pool.submit(bench.open)
+            with pytest.raises(TimeoutError):
+                opening.result(timeout=1.5)  # longer than PostgreSQL waits before it looks for a circle
+        assert opening.result(timeout=20).snapshots_after(None, 1) == []
+    bench.close()
 
 
 def test_200_buyers_of_the_last_unit_make_one_deduction(store: EventStore) -> None:
