@@ -181,6 +181,7 @@ REPLICAS: Sequence[Replica[Any]] = (
 )  # fmt: skip
 """What every service knows of who may do what (ADR 0015), and of what the company has set."""
 
+NAMES = frozenset(replica.name for replica in REPLICAS)
 TOLD = {REGISTRY.event_of(fact).name: fact for replica in REPLICAS for fact in replica.feeds}
 
 
@@ -237,6 +238,10 @@ class Directory:
         self._chart: Chart | None = None
 
     # -- hearing of changes
+
+    @property
+    def replicas(self) -> frozenset[str]:
+        return NAMES
 
     def catch_up(self, store: Log) -> None:
         """Take in what a service hosted here stored last: its rows follow by way of Kafka, maybe after a restart.

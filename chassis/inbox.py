@@ -48,7 +48,9 @@ class Inbox:
 
     def offsets(self, sources: Sequence[str]) -> Mapping[str, int]:
         if self._progress is None:
-            self._progress = StoredProgress(self._writer.store, self.group, sources)
+            progress = StoredProgress(self._writer.store, self.group, sources)
+            self._writer.learn_of_others()  # what is learned between the two makes the next batch a Conflict
+            self._progress = progress
         return self._progress.progress.offsets
 
     def progress(self, topic: str) -> Sequence[Progress]:

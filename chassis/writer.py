@@ -9,7 +9,7 @@ command can't harm its neighbours.
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -75,6 +75,7 @@ NOTES_PER_COMMIT = 500
 NOTES_WAIT_SECONDS = 0.05
 NOTES_RETRY_SECONDS = 1.0
 LEARNED = "replicas"  # the name under which the store counts changes of replica rows
+NEWS = "news"  # and changes of those that a listener takes over
 NUMBERS = "numbers:"  # before the name of a series: where the store keeps the last number given
 UNREACHABLE = "The event store can't be reached; nothing was changed."
 
@@ -435,6 +436,12 @@ class Listener(Protocol):
 
     def hear(self, events: Iterable[Notification]) -> None: ...
 
+    @property
+    def replicas(self) -> Collection[str]:
+        """The replicas whose rows it takes over with `load`."""
+
+    def load(self, store: EventStore) -> None: ...
+
 
 def unreadable(damage: Unreadable) -> Refused:
     """The refusal of a command on a record whose history is damaged."""
@@ -472,6 +479,7 @@ class Writer:
         self._cache = AggregateCache()
         self._rows = RowCache(store)
         self._seen, self._learned = store.newest(LEARNED)
+        self._news = store.position(NEWS) or 0
         self._stale_rows: deque[tuple[str, str]] = deque()
         self._max_queue = max_queue
         self._queue: deque[Request] = deque()
@@ -812,13 +820,26 @@ class Writer:
             if positions or skipped:
                 self.store.commit(Transaction(rows=list(skipped), positions=positions))
             return
-        learned = (self.store.position(LEARNED) or 0) + 1
-        new = [*rows.values(), *skipped]
-        self.store.commit(Transaction(rows=new, positions={**positions, LEARNED: learned}))
+        counts = {LEARNED: (self.store.position(LEARNED) or 0) + 1}
+        if self._listener is not None and not {name for name, _ in rows}.isdisjoint(self._listener.replicas):
+            counts[NEWS] = (self.store.position(NEWS) or 0) + 1
+        self.store.commit(Transaction(rows=[*rows.values(), *skipped], positions={**positions, **counts}))
         self._stale_rows.extend(rows)
-        self._learned = learned
+        if counts[LEARNED] == self._learned + 1:  # else another process learned too, and all rows may be stale
+            self._learned += 1
         if self._listener is not None:
             self._listener.tell(facts)
+            if counts.get(NEWS) == self._news + 1:
+                self._news += 1
+
+    def learn_of_others(self) -> None:
+        """Have the listener take over what is stored and it was not told.
+
+        Another process of the service has learned it, or this one has and the reply to its COMMIT was lost.
+        """
+        if self._listener is not None and (news := self.store.position(NEWS) or 0) != self._news:
+            self._listener.load(self.store)
+            self._news = news
 
 
 def _new_ids(requests: Sequence[Request]) -> list[UUID]:

@@ -1,27 +1,31 @@
 """The company's zone is obeyed by every service and every view; what is dated already stays as it was (SET-03)."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
+from eventsourcing.persistence import OperationalError
 
 from chassis.catalogue import Catalogue
-from chassis.company import COMPANY, CompanySettings, company_told
+from chassis.company import COMPANY, SET_PARAMETERS, CompanySettings, company_told
 from chassis.directory import Directory
 from chassis.documents import sample
+from chassis.inbox import Inbox
 from chassis.kafka import event_headers
-from chassis.service import Service
-from chassis.store import EventStore, MemoryRecorder, Meta
+from chassis.service import Service, Work
+from chassis.store import EventStore, MemoryRecorder, Meta, Transaction
 from chassis.testing import InMemoryService
 from chassis.views import EventInfo, View
 from chassis.writer import Writer
-from contracts.company import CompanyData, CompanyDataSet, SetCompanyData, SetParameter
+from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetParameter
 from contracts.declare import REGISTRY
 from contracts.schemas import decode, load
 from services.company.application import SERVICE as COMPANY_SERVICE
+from services.company.domain import Parameter
 
 SERVICES = [pytest.param(service, id=service.name) for service in Catalogue.read().services()]
 VIEWS = [pytest.param(view, id=view.name) for view in Catalogue.read().views("projector")]
@@ -47,6 +51,58 @@ def test_SET_03_every_service_hears_of_the_zone_and_keeps_it(service: Service) -
     for known in (directory, again):
         assert known.company.zone.key == "America/New_York"
         assert known.company.day_of(EVENING) == date(2026, 3, 1)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("by", ["another process", "this one, whose commit got no answer"])
+def test_SET_03_what_was_learned_and_not_told_is_known_when_the_inbox_goes_on(
+    service: Service, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was fenced, or failed, opens anew and goes on behind what is stored already: it never meets those records."""
+    store = EventStore(service.name, MemoryRecorder())
+    directory = Directory(company=CompanySettings(ZoneInfo("Asia/Shanghai")))
+    writer = Writer(service, store, listener=directory)
+    inbox = Inbox(writer, directory.company)
+    inbox.offsets([])
+    learned = [company_set("America/New_York")], {"position:t:0": 1}
+    if by == "another process":
+        Writer(service, store, listener=Directory()).learn(*learned)
+    else:
+        commit = store.commit
+
+        def lossy(transaction: Transaction) -> list[int]:
+            commit(transaction)
+            raise OperationalError("the connection was lost")
+
+        with monkeypatch.context() as patched, pytest.raises(OperationalError):
+            patched.setattr(store, "commit", lossy)
+            writer.learn(*learned)
+    assert directory.company.zone.key == "Asia/Shanghai"
+    inbox.forget()
+    inbox.offsets([])
+    assert directory.company.zone.key == "America/New_York"
+
+
+def test_who_learns_after_another_process_forgets_the_rows_that_one_has_changed() -> None:
+    seen: list[str] = []
+
+    def look(command: SetParameter, work: Work) -> Parameter:
+        row = work.lookup(COMPANY, "company")
+        seen.append(row.time_zone if row else "")
+        return work.find_or_new(Parameter, uuid4())
+
+    commands = {**COMPANY_SERVICE.commands, SetParameter: look}
+    service = replace(COMPANY_SERVICE, commands=commands, replicas=[COMPANY, SET_PARAMETERS])
+    store = EventStore("company", MemoryRecorder())
+    one, other = Writer(service, store), Writer(service, store)
+    one.learn([company_set("Asia/Tokyo")], {})
+    kit = InMemoryService(service)
+    command = SetParameter(name="x", value="1", reason="because")
+    other.execute([kit.request(command)])
+    one.learn([company_set("Europe/Berlin", revision=2)], {})
+    other.learn([ParameterSet(name="x", before="", value="1", reason="because")], {})
+    other.execute([kit.request(command)])
+    assert seen == ["Asia/Tokyo", "Europe/Berlin"]
 
 
 def test_who_sets_the_zone_obeys_it_at_once_and_tells_each_event_its_day() -> None:
