@@ -1,31 +1,8 @@
-"""The one system that end-to-end tests and tests of the HTTP edge use: started once, gone at the end."""
+"""What holds for every test."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-
-import pytest
-from component.support import Company, await_views, config_of, environment, running
-
-from deploy.local.system import LocalSystem
 
 # A Kafka of a test lives for some minutes: what Java's optimising compiler costs, half of a start, never comes back.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
-
-
-@pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
-    """Kafka, MongoDB and all services as processes, in a folder and on ports of their own."""
-    folder = tmp_path_factory.mktemp("system")
-    with running(LocalSystem.from_env(environment(folder))) as system:
-        yield system
-
-
-@pytest.fixture(scope="session")
-def company(system: LocalSystem) -> Iterator[Company]:
-    """The people of the demonstration company at that system."""
-    company = Company(config_of(system), system.api.own_address)
-    await_views(company)
-    yield company
-    company.close()

@@ -519,8 +519,9 @@ def test_records_lost_out_of_order_and_foreign_are_named(company: Company) -> No
     company.start()
     until(lambda: all(DeadLetters(company.config, group).waiting() for group in groups))
     company.stop()
+    attention = verify(company.config).attention
     for group in groups:
-        assert any(line.startswith(f"{group}: ") and "somebody" in line for line in verify(company.config).attention)
+        assert any(line.startswith(f"{group}: ") and "somebody" in line for line in attention)
         letters = DeadLetters(company.config, group)
         letters.drop(bench.producer, letters.waiting())
     company.start()

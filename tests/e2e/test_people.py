@@ -1,6 +1,6 @@
 """People, phones and rights of the specification's acceptance scenarios, over HTTP with everything running.
 
-The others of ACC-01..11 and ACC-48..54 stand in tests/component/test_access.py, ACC-41 in test_acceptance.py.
+The others of ACC-01..11 and ACC-48..54 stand in tests/e2e/test_access.py, ACC-41 in test_acceptance.py.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from component.people import DEFAULT, PASSWORD, Caller, accept, first_administrator, issue
+from component.support import Company, KafkaBench, add_product, eventually, problem_of, unique, until
 from PIL import Image
 
 from chassis.kafka import Incoming
-from component.people import DEFAULT, PASSWORD, Caller, accept, first_administrator, issue
-from component.support import Company, KafkaBench, add_product, eventually, problem_of, unique, until
 from contracts.permissions import RIGHTS
 from deploy.local.system import LocalSystem
 from services.access.messages import Mailbox

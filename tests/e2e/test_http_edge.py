@@ -23,10 +23,6 @@ import httpx
 import jwt
 import openpyxl
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from chassis.auth import Principal, issue, key_id
-from chassis.consistency import HEADER
 from component.support import (
     COMMANDED,
     PROBLEM,
@@ -43,6 +39,10 @@ from component.support import (
     unique,
     yuan,
 )
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from chassis.auth import Principal, issue, key_id
+from chassis.consistency import HEADER
 
 PRICES = {"purchase": yuan("1.00"), "sale": yuan("2.00")}
 NOBODYS = "0b3f2c6e-6d0e-4c0e-9b43-4d1f0a8c7e11"  # the id of nothing there is

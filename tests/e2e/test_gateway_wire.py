@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-
 from component.support import Company
 
 

@@ -21,10 +21,10 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-
 from component.gateway import GatewayProcess, gateway
 from component.people import DEFAULT, PASSWORD, Caller, accept, first_administrator, issue
 from component.support import Company, add_product, eventually, free_ports, problem_of, unique
+
 from deploy.devstack.server import HOST
 from deploy.local.system import LocalSystem
 
