@@ -66,6 +66,9 @@ class Handler(Protocol):
     def forget(self) -> None:
         """Something may have changed what is stored: read it again when `offsets` is asked for."""
 
+    def is_current(self) -> bool:
+        """Whether nobody else has changed what is stored since it was read."""
+
     def idle(self) -> None:
         """A poll brought nothing: all there is has been processed."""
 
@@ -176,7 +179,8 @@ class Consumer:
     def _look_around(self) -> None:
         """Now and then tell the lag, and make sure that the topics still hold what was not read.
 
-        Raises TopicsDamaged.
+        Raises TopicsDamaged, and Fenced where somebody has changed the offsets (`salestream topics reset`): who stores
+        nothing would not be told.
         """
         assert self._reader is not None, "open() first"
         now = self._clock()
@@ -186,6 +190,8 @@ class Consumer:
             metrics.of(metrics.CONSUMER_LAG, self._handler.group).set(self._reader.lag(self._stored))
         if now - self._checked_at > CHECK_EVERY_SECONDS:
             self._checked_at = now
+            if not self._handler.is_current():
+                raise Fenced("somebody who has changed its offsets")
             self._reader.require_whole(self._stored)
 
     def _tell_lag(self, reader: PartitionReader | None) -> None:
@@ -452,9 +458,13 @@ class StoredProgress:
     """
 
     def __init__(self, store: EventStore, group: str, sources: Sequence[str]) -> None:
+        self._store = store
         self._name = f"revision:{group}"
         self.revision = store.position(self._name) or 0
         self.progress = stored_progress(store, sources)
+
+    def is_current(self) -> bool:
+        return (self._store.position(self._name) or 0) == self.revision
 
     def branch(self) -> Progress:
         """A copy to take a batch in; `self` stays as stored until `adopt`."""

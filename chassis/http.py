@@ -300,6 +300,9 @@ class _InWorkers:
     def forget(self) -> None:
         self._inner.forget()
 
+    def is_current(self) -> bool:
+        return self._inner.is_current()
+
     def idle(self) -> None:
         self._inner.idle()
 

@@ -73,6 +73,9 @@ class Inbox:
     def forget(self) -> None:
         self._progress = None
 
+    def is_current(self) -> bool:
+        return self._progress is None or self._progress.is_current()
+
     def idle(self) -> None:
         """Nothing to do."""
 

@@ -7,7 +7,7 @@ a killed process continues at once, and two of them by mistake are told apart by
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -94,8 +94,10 @@ def admin_client(config: Config) -> KafkaAdminClient:
     return KafkaAdminClient(**kafka_arguments(config))
 
 
-def create_topics(config: Config, groups: Iterable[str]) -> list[str]:
-    """Create every topic that does not exist yet, and let those that do take our longest message.
+def create_topics(
+    config: Config, groups: Iterable[str], may_make: Callable[[str], bool] = lambda topic: True
+) -> list[str]:
+    """Create every topic that does not exist yet and may be made, and let those that do take our longest message.
 
     Returns the names created.
     """
@@ -103,7 +105,7 @@ def create_topics(config: Config, groups: Iterable[str]) -> list[str]:
     try:
         wanted = topics_wanted(config, groups)
         there = set(admin.list_topics())
-        missing = [name for name in wanted if name not in there]
+        missing = [name for name in wanted if name not in there and may_make(name)]
         if missing:
             try:
                 admin.create_topics([wanted[name] for name in missing])

@@ -34,11 +34,13 @@ from chassis.inbox import Inbox
 from chassis.kafka import TopicsDamaged, create_topics, producer
 from chassis.pressure import Pressure
 from chassis.projector import Document, Projector, connect, view_positions
+from chassis.provenance import DEAD_LETTERS
 from chassis.rebuild import rebuild_outdated
 from chassis.rebuild_requests import RebuildWorker
-from chassis.relay import Relay
+from chassis.relay import Relay, has_published
 from chassis.saga import SagaRunner
 from chassis.store import EventStore, Waits, here, open_store
+from chassis.topics import writers
 from chassis.writer import Writer
 from contracts.declare import REGISTRY
 
@@ -89,10 +91,20 @@ class Process:
             return self._made_producer
 
     def prepare(self) -> None:
-        """Create the topics that are missing."""
-        created = create_topics(self.config, Catalogue.read().groups())
+        """Create the topics that are missing.
+
+        Those of events and commands only by who has the store that publishes on them, and not where it has done so
+        before: such a topic was lost, and a new one would be taken for it (docs/runbooks/topic-lost.md).
+        """
+        created = create_topics(self.config, Catalogue.read().groups(), self._may_make)
         if created:
             log.info("topics created", topics=created)
+
+    def _may_make(self, topic: str) -> bool:
+        if topic.endswith(DEAD_LETTERS):
+            return True
+        stores = [self.store(name) for name in writers(self.catalogue, topic)]
+        return bool(stores) and not any(has_published(store, topic) for store in stores)
 
     def close(self) -> None:
         if "_made_producer" in self.__dict__:

@@ -277,6 +277,11 @@ class Projector:
     def forget(self) -> None:
         self._states = []
 
+    def is_current(self) -> bool:
+        known = {state.id: state.revision for state in self._states}
+        found = self.database[STATES].find({"_id": {"$in": list(known)}}, {"revision": True})
+        return known == {document["_id"]: document["revision"] for document in found}
+
     def idle(self) -> None:
         """Tell that the views are current although nothing happened."""
         self._beat(self._clock())

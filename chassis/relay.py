@@ -81,6 +81,17 @@ def record_of(service: str, event: Notification) -> Outgoing | None:
     return None
 
 
+def has_published(store: EventStore, topic: str) -> bool:
+    """Whether a store says of any of its records that it was published on a topic."""
+    at, end = 0, store.position(POSITION) or 0
+    while at < end and (events := store.notifications(at, BATCH)):
+        at = events[-1].position
+        records = [record_of(store.name, event) for event in events if event.position <= end]
+        if any(record is not None and record.topic == topic for record in records):
+            return True
+    return False
+
+
 class Relay:
     """Publishes one service's store.  `step()` does one batch; `run()` goes on until `stop` is set.
 

@@ -373,6 +373,9 @@ class SagaRunner:
     def forget(self) -> None:
         self._progress = None
 
+    def is_current(self) -> bool:
+        return self._progress is None or self._progress.is_current()
+
     def idle(self) -> None:
         """Let the time limits that have passed fire."""
         assert self._progress is not None, "offsets() first"

@@ -34,9 +34,18 @@ from chassis.store import EventStore, existing_store
 from contracts.declare import REGISTRY
 
 ACK_SECONDS = 60.0
+FAR = 1_000
+"""More than a consumer can have stored between the reading of its revision and the writing of the next."""
 log = structlog.get_logger()
 
 PATIENCE = Retrying(stop=stop_after_delay(30), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done))
+
+
+def writers(catalogue: Catalogue, topic: str) -> list[str]:
+    """The services that publish on a topic: its own, or those with sagas."""
+    if topic.endswith(COMMANDS):
+        return [service for service, _ in catalogue.sagas()]
+    return [service for service in catalogue.with_role("relay") if f"{service}.events" == topic]
 
 
 class Topics:
@@ -84,7 +93,7 @@ class Topics:
         if not force and not any(name in told for told in self.check()):
             raise ConfigError(f"{name} lacks nothing.  To make it anew all the same use --force")
         with ExitStack() as held:
-            stores = [held.enter_context(self._store(service)) for service in self._writers(name)]
+            stores = [held.enter_context(self._store(service)) for service in writers(self._catalogue, name)]
             for store in stores:
                 store.set_position(MADE_ANEW, (store.position(MADE_ANEW) or 0) + 1)
             for store in stores:
@@ -103,10 +112,11 @@ class Topics:
         for group, service, topics in self._stored_groups():
             if name in topics:
                 with self._store(service) as store:
+                    _fence(store, group)
                     for source in sources:
                         if store.position(f"offset:{source}") is not None:
                             store.set_position(f"offset:{source}", 0)
-                    store.set_position(f"revision:{group}", (store.position(f"revision:{group}") or 0) + 1)
+                    _fence(store, group)
         states = connect(self._config)[STATES]
         for view in self._catalogue.views("projector"):
             for source in sources:
@@ -120,12 +130,6 @@ class Topics:
 
     def _from_stores(self) -> list[str]:
         return [name for name in self._wanted if not name.endswith(DEAD_LETTERS)]
-
-    def _writers(self, name: str) -> list[str]:
-        """The services that publish on a topic: its own, or those with sagas."""
-        if name.endswith(COMMANDS):
-            return [service for service, _ in self._catalogue.sagas()]
-        return [name.rpartition(".")[0]]
 
     def _stored_groups(self) -> Iterator[tuple[str, str, list[str]]]:
         """(group, service of its store, topics) of the consumers that keep their offsets in an event store."""
@@ -169,6 +173,15 @@ class Topics:
             _await(admin, name, there=True)
         finally:
             admin.close()
+
+
+def _fence(store: EventStore, group: str) -> None:
+    """Let no consumer of a group store what it has worked out on the offsets it knows now.
+
+    Before they are changed, so that it stores no old one over the new; and after that, so that it reads them.
+    """
+    revision = f"revision:{group}"
+    store.set_position(revision, (store.position(revision) or 0) + FAR)
 
 
 def _take_alone(store: EventStore) -> None:

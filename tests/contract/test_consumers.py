@@ -275,6 +275,9 @@ class Fails:
     def forget(self) -> None:
         """All of it is kept here."""
 
+    def is_current(self) -> bool:
+        return True
+
     def idle(self) -> None:
         """Nothing to do."""
 

@@ -25,6 +25,8 @@ from services.approvals.domain import Case
 from services.inventory.domain import Deduction
 from services.orders import domain as orders
 
+from . import lost_topics
+
 Bug = Callable[[], AbstractContextManager[Any]]
 
 
@@ -171,6 +173,13 @@ def superiors_frozen() -> AbstractContextManager[Any]:
     return mock.patch.object(Case, "leader", lambda case, _: case.superior_id)
 
 
+@contextmanager
+def relays_beside_a_topic_made_anew() -> Iterator[None]:
+    """A relay goes on while a topic is lost and published again; one is lost in every run."""
+    with mock.patch.object(Relay, "_share", lambda _: None), mock.patch.object(lost_topics, "SHARE_OF_RUNS", 1.0):
+        yield
+
+
 # Which invariant each breaks, and a seed from which on some soon finds it.
 BUGS: Mapping[Bug, tuple[str, int]] = {
     position_saved_before_the_acknowledgement: ("Stuck", 0),
@@ -184,4 +193,5 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     money_that_is_no_sum: ("I5", 0),
     entries_apart_from_events: ("I10", 0),
     superiors_frozen: ("I11", 0),
+    relays_beside_a_topic_made_anew: ("I7", 5),
 }

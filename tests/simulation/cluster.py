@@ -30,7 +30,7 @@ from contracts.errors import Refused
 from .kernel.kafka import Bus, Producer
 from .kernel.mongo import Database
 from .kernel.scheduler import Process, Scheduler, Stop
-from .kernel.store import Bell, Disk
+from .kernel.store import Bell, Disk, Lock
 
 CATALOGUE = Catalogue.read()
 SERVICES = {service.name: service for service in CATALOGUE.services()}
@@ -115,7 +115,8 @@ class Cluster:
             self._consume("inbox", inbox, process)
 
     def _run_relay(self, name: str, process: Process) -> None:
-        store = EventStore(name, self.disks[name], Bell(self.disks[name], process))
+        disk = self.disks[name]
+        store = EventStore(name, disk, Bell(disk, process), Lock(disk, process))
         producers: Any = partial(self.bus.producer, process)
         relay = Relay(store, producers, config=CONFIG, clock=process.monotonic)
         relay.check_not_behind(CONFIG)

@@ -10,6 +10,7 @@ from .invariants import Broken, check_all
 from .kernel.faults import Faults
 from .kernel.scheduler import Scheduler, Stuck
 from .kernel.trace import Trace
+from .lost_topics import Operator
 from .people import People
 
 WORK_SECONDS = 3_000.0
@@ -77,13 +78,16 @@ def _live(cluster: Cluster, people: People, faults: Faults) -> None:
         people.work()
         people.busy -= 1
 
+    operator = Operator(cluster)
+    scheduler.process("operator", operator.run)
+    scheduler.actor("accident", operator.lose_one)
     people.busy += 1
     scheduler.actor("company", day)
     scheduler.run(lambda: people.busy == 0, WORK_SECONDS)
     scheduler.note("faults end")
     faults.off()
     for _ in range(ROUNDS):
-        scheduler.run(cluster.is_at_rest, REST_SECONDS)
+        scheduler.run(lambda: operator.is_done() and cluster.is_at_rest(), REST_SECONDS)
         if not _settled(cluster, people):
             return
     raise Stuck("there is always something to settle")

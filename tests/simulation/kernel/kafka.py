@@ -3,6 +3,7 @@
 A producer's records reach a partition in the order they were sent, once (idempotent producer).  Partitions know
 nothing of each other, so anything may overtake anything else.  What a dead process had on the way may still arrive,
 also after what its successor publishes: that, and what the successor publishes anew, are the repeats consumers see.
+A topic may be deleted; what a living producer has on the way for it comes into the one that is made in its place.
 """
 
 import heapq
@@ -13,7 +14,12 @@ from itertools import count
 from typing import Any
 
 from kafka import TopicPartition
-from kafka.errors import KafkaConnectionError, KafkaTimeoutError
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    OffsetOutOfRangeError,
+    UnknownTopicOrPartitionError,
+)
 
 from chassis.kafka import partition_of
 
@@ -97,9 +103,9 @@ class Bus:
     def __init__(self, scheduler: Scheduler, partitions: Mapping[str, int]) -> None:
         self.scheduler = scheduler
         self.partitions = partitions
-        self.logs: dict[TopicPartition, list[Record]] = {
-            TopicPartition(topic, number): [] for topic, n in partitions.items() for number in range(n)
-        }
+        self.logs: dict[TopicPartition, list[Record]] = {}
+        for topic in partitions:
+            self.make(topic)
         self.away_until = 0.0
         self._producers: list[Producer] = []
         self._acks: list[tuple[float, int, Ack]] = []
@@ -117,6 +123,20 @@ class Bus:
     def consumer(self, **settings: Any) -> "Consumer":
         """Stands for the class `kafka.KafkaConsumer`."""
         return Consumer(self)
+
+    def make(self, topic: str) -> None:
+        """Make a topic, empty."""
+        self.logs |= {TopicPartition(topic, number): [] for number in range(self.partitions[topic])}
+        self.scheduler.note(f"{topic} is made")
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic with all its records."""
+        for number in range(self.partitions[topic]):
+            del self.logs[TopicPartition(topic, number)]
+        self.scheduler.note(f"{topic} is deleted")
+
+    def topics(self) -> set[str]:
+        return {place.topic for place in self.logs}
 
     @property
     def is_away(self) -> bool:
@@ -143,10 +163,13 @@ class Bus:
                 self._append_some()
 
     def _has_work(self) -> bool:
-        return not self.is_away and any(producer.busy() for producer in self._producers)
+        return not self.is_away and bool(self._appendable())
+
+    def _appendable(self) -> list[tuple[Producer, TopicPartition]]:
+        return [(producer, place) for producer in self._producers for place in producer.busy() if place in self.logs]
 
     def _append_some(self) -> None:
-        places = [(producer, place) for producer in self._producers for place in producer.busy()]
+        places = self._appendable()
         if not places:
             return
         random = self.scheduler.random
@@ -171,8 +194,8 @@ class Bus:
     def forget(self, producer: Producer) -> None:
         """A producer has ended, however that came."""
         producer.process = None
-        for records in producer.waiting.values():
-            arrive = self.scheduler.random.randint(0, len(records))
+        for place, records in producer.waiting.items():
+            arrive = self.scheduler.random.randint(0, len(records)) if place in self.logs else 0
             while len(records) > arrive:
                 records.pop()
         self._producers = [p for p in self._producers if p.process is not None or p.busy()]
@@ -187,7 +210,7 @@ class Consumer:
 
     def partitions_for_topic(self, topic: str) -> set[int] | None:
         self._must_answer()
-        return set(range(self._bus.partitions[topic])) if topic in self._bus.partitions else None
+        return set(range(self._bus.partitions[topic])) if topic in self._bus.topics() else None
 
     def assign(self, places: Iterable[TopicPartition]) -> None:
         self._at = {TopicPartition(*place): 0 for place in places}
@@ -204,19 +227,29 @@ class Consumer:
 
     def end_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         self._must_answer()
-        return {place: len(self._bus.logs[place]) for place in places}
+        return {place: len(self._log(place)) for place in places}
 
     def beginning_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         self._must_answer()
-        return dict.fromkeys(places, 0)
+        return {place: 0 for place in places if self._log(place) is not None}
 
-    def highwater(self, place: TopicPartition) -> int | None:
-        return len(self._bus.logs[place])
+    def _log(self, place: TopicPartition) -> list[Record]:
+        try:
+            return self._bus.logs[place]
+        except KeyError:
+            raise UnknownTopicOrPartitionError(str(place)) from None
+
+    def highwater(self, place: TopicPartition) -> int:
+        return len(self._bus.logs.get(place, ()))
 
     def poll(self, timeout_ms: int = 0, max_records: int | None = None) -> dict[TopicPartition, list[Record]]:
         """The next records of some partitions, as many as happen to come; in each partition in order."""
         scheduler = self._bus.scheduler
         scheduler.point("before poll")
+        if beyond := {
+            place: at for place, at in self._at.items() if place in self._bus.logs and at > self.highwater(place)
+        }:
+            raise OffsetOutOfRangeError(beyond)
         lateness = scheduler.random.choice((1, 5, 50))
         if not scheduler.wait(timeout_ms / 1000 * lateness, self._has_news):
             return {}
@@ -226,17 +259,17 @@ class Consumer:
             if polled and scheduler.chance(0.3):
                 continue
             size = limit if not scheduler.current else scheduler.random.choice((1, 3, limit))
-            if found := self._bus.logs[place][self._at[place] : self._at[place] + size]:
+            if found := self._bus.logs.get(place, [])[self._at[place] : self._at[place] + size]:
                 polled[place] = found
                 self._at[place] += len(found)
         scheduler.point("after poll", " ".join(f"{p.topic}:{p.partition}+{len(r)}" for p, r in polled.items()))
         return polled
 
     def _has_news(self) -> bool:
-        return not self._bus.is_away and any(len(self._bus.logs[place]) > at for place, at in self._at.items())
+        return not self._bus.is_away and any(self.highwater(place) > at for place, at in self._at.items())
 
     def _with_news(self) -> list[TopicPartition]:
-        places = [place for place, at in self._at.items() if len(self._bus.logs[place]) > at]
+        places = [place for place, at in self._at.items() if self.highwater(place) > at]
         if self._bus.scheduler.current:
             self._bus.scheduler.random.shuffle(places)
         return places

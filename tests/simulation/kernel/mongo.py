@@ -175,7 +175,8 @@ class Collection:
 
     # -- reading
 
-    def find(self, condition: Mapping[str, Any] | None = None) -> Found:
+    def find(self, condition: Mapping[str, Any] | None = None, projection: Mapping[str, Any] | None = None) -> Found:
+        """The documents, whole whatever the projection says."""
         self._database.scheduler.point("reading views", self._name)
         return Found([copied(document) for document in self._matching(condition or {})])
 
@@ -270,13 +271,20 @@ class UpdateRefused(Exception):
 
 
 def matches(document: Document, condition: Mapping[str, Any]) -> bool:
-    """Equality and $in."""
-    for name, wanted in condition.items():
-        value = document.get(name)
+    """Equality, $in and $exists."""
+    for path, wanted in condition.items():
+        *names, name = path.split(".")
+        parent: Any = document
+        for step in names:
+            parent = parent.get(step, {})
+        value = parent.get(name)
         if isinstance(wanted, dict):
-            if set(wanted) != {"$in"}:
+            if wanted == {"$exists": True}:
+                if name not in parent:
+                    return False
+            elif set(wanted) != {"$in"}:
                 raise NotImplementedError(f"condition {wanted}")
-            if value not in wanted["$in"]:
+            elif value not in wanted["$in"]:
                 return False
         elif value != wanted:
             return False

@@ -18,6 +18,11 @@ class Disk(MemoryRecorder):
         super().__init__()
         self._name = name
         self._scheduler = scheduler
+        self.locks: dict[Lock, str] = {}
+        scheduler.on_death.append(self._unlock)
+
+    def _unlock(self, dead: Process) -> None:
+        self.locks = {lock: how for lock, how in self.locks.items() if lock.process is not dead}
 
     # -- writing
 
@@ -75,6 +80,29 @@ class Disk(MemoryRecorder):
             self._scheduler.point("reading a store", self._name)
             if self._scheduler.chance(self._scheduler.faults.store_error):
                 raise OperationalError("the store is away")
+
+
+class Lock:
+    """The publishing lock of a disk (`chassis.publishing_lock`) as one process holds it; it ends with the process."""
+
+    def __init__(self, disk: Disk, process: Process) -> None:
+        self._disk = disk
+        self.process = process
+
+    def share(self) -> bool:
+        return self._hold("shared", {"shared"})
+
+    def take(self) -> bool:
+        return self._hold("alone", set())
+
+    def _hold(self, how: str, beside: set[str]) -> bool:
+        if {held for lock, held in self._disk.locks.items() if lock is not self} - beside:
+            return False
+        self._disk.locks[self] = how
+        return True
+
+    def release(self) -> None:
+        self._disk.locks.pop(self, None)
 
 
 class Bell:
