@@ -10,6 +10,10 @@ CODE := contracts chassis services deploy tests
 SIDE_BY_SIDE := -n 2 --dist
 COVERAGE := --cov=contracts --cov=chassis --cov=services --cov=deploy
 
+# What Python has compiled is kept, also where the environment forbids it, as images do: pytest rewrites all tests and
+# its plugins, and would do so in each process, for seven seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # uv from the PATH if there is a working one, else the one that `setup` puts into .bootstrap.
 UV = $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
 
