@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,11 +21,12 @@ from chassis import topics
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
 from chassis.config import Config, ConfigError
-from chassis.consumer import Consumer
+from chassis.consumer import CHECK_EVERY_SECONDS, Consumer, Fenced, Handler
 from chassis.health import Watched
 from chassis.inbox import Inbox
 from chassis.kafka import PartitionReader, TopicsDamaged, admin_client, create_topics
 from chassis.main import main
+from chassis.process import Process
 from chassis.projector import GROUP, STATES, Projector, connect
 from chassis.rebuild import Rebuild, content
 from chassis.relay import Relay
@@ -58,10 +60,9 @@ class System:
         self.orders = Writer(ORDERS, open_store("orders", config))
         self.database = connect(config)
         self.restart_relay()
-        handlers = (
-            Projector(self.database, [PRODUCTS, LEDGER], group=GROUP),
-            Inbox(self.orders, CompanySettings(config.zone)),
-        )
+        self.projector = Projector(self.database, [PRODUCTS, LEDGER], group=GROUP)
+        self.inbox = Inbox(self.orders, CompanySettings(config.zone))
+        handlers: list[Handler] = [self.projector, self.inbox]
         self.consumers = [Consumer(config, handler, lambda: kafka.producer) for handler in handlers]
 
     def add_products(self, number: int) -> None:
@@ -236,6 +237,43 @@ def test_a_relay_whose_records_kafka_does_not_take_keeps_a_topic_from_being_made
     assert [record.id for record in system.kafka.records(TOPIC)] == [record.id for record in before]
     system.relay.save(at_once=True)
     assert Topics(system.config).republish(TOPIC, force=True) == len(before)
+
+
+def test_a_start_makes_no_topic_that_a_store_has_published_on(system: System) -> None:
+    system.add_products(1)
+    system.relay.step()
+    system.relay.save(at_once=True)
+    admin = admin_client(system.config)
+    try:
+        admin.delete_topics([TOPIC, "orders.events"])
+        until(lambda: not {TOPIC, "orders.events"} & set(admin.list_topics()))
+        process = Process(system.config, [])
+        process.prepare()
+        until(lambda: "orders.events" in admin.list_topics())
+        assert TOPIC not in admin.list_topics(), "an empty one would pass for the one that was lost"
+        process.close()
+    finally:
+        admin.close()
+
+
+def test_who_reads_a_topic_without_storing_anything_notices_that_its_offsets_were_put_back(system: System) -> None:
+    system.add_products(3)
+    while system.relay.step():
+        pass
+    system.relay.save(at_once=True)
+    published, passed = len(system.kafka.records(TOPIC)), CHECK_EVERY_SECONDS + 1
+    handlers: list[Handler] = [system.projector, system.inbox]
+    for handler in handlers:
+        times = count(0.0, passed)  # at each look at the clock it is time to look around
+        consumer = Consumer(system.config, handler, lambda: system.kafka.producer, clock=times.__next__)
+        consumer.open()
+        missing = published
+        while missing:
+            missing -= consumer.step()
+        Topics(system.config).reset(TOPIC)
+        with pytest.raises(Fenced, match="changed its offsets"):
+            consumer.step()
+        consumer.close()
 
 
 def test_a_topic_with_other_partitions_is_not_read(system: System) -> None:
