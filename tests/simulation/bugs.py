@@ -11,7 +11,7 @@ from unittest import mock
 
 from pymongo import UpdateOne
 
-from chassis import projector, views
+from chassis import projector, topics, views
 from chassis.consumer import Fenced, Progress
 from chassis.inbox import Inbox
 from chassis.kafka import Incoming
@@ -180,6 +180,13 @@ def relays_beside_a_topic_made_anew() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def offsets_put_back_beside_their_consumer() -> Iterator[None]:
+    """Nothing keeps a consumer from storing an old offset while a topic's are put back, or tells it of that."""
+    with mock.patch.object(topics, "_fence", lambda *_: None), mock.patch.object(lost_topics, "SHARE_OF_RUNS", 1.0):
+        yield
+
+
 # Which invariant each breaks, and a seed from which on some soon finds it.
 BUGS: Mapping[Bug, tuple[str, int]] = {
     position_saved_before_the_acknowledgement: ("Stuck", 0),
@@ -194,4 +201,5 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     entries_apart_from_events: ("I10", 0),
     superiors_frozen: ("I11", 0),
     relays_beside_a_topic_made_anew: ("I7", 5),
+    offsets_put_back_beside_their_consumer: ("Stuck", 40),
 }
