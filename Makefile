@@ -108,11 +108,11 @@ test-unit: $(READY) ## Run the tests that need no server: domains, saga, views, 
 
 .PHONY: test-component
 test-component: $(READY) ## Run the tests of single pieces on real servers
-	$(RUN) -m pytest $(SIDE_BY_SIDE) loadfile tests/component
+	$(RUN) -m pytest $(SIDE_BY_SIDE) loadfile --no-loadscope-reorder tests/component
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run the tests of the whole system
-	$(RUN) -m pytest $(SIDE_BY_SIDE) loadfile tests/e2e
+	$(RUN) -m pytest $(SIDE_BY_SIDE) loadfile --no-loadscope-reorder tests/e2e
 
 .PHONY: test-faults
 test-faults: $(READY) ## Run the simulation, some of the faults and a small bench; each has the machine for itself

@@ -9,7 +9,7 @@ import pytest
 
 from chassis.config import Config
 from component.containers import MONGO_IMAGE, POSTGRES_IMAGE, has_image, mongo_container, postgres_container
-from component.support import KafkaBench, environment, processes_below
+from component.support import KafkaBench, environment, longest_files_first, processes_below
 from deploy.devstack import DevstackError, Stack
 
 
@@ -71,3 +71,7 @@ def kafka(kafka_servers: str, request: pytest.FixtureRequest) -> Iterator[KafkaB
     bench.empty()
     yield bench
     bench.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_files_first(items)

@@ -7,6 +7,7 @@ import random
 import socket
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+import pytest
 from kafka import KafkaAdminClient
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, stop_after_delay, wait_fixed
 
@@ -124,6 +126,18 @@ def running(system: LocalSystem, extra: Callable[[], None] = lambda: None) -> It
 def config_of(system: LocalSystem) -> Config:
     """The configuration that the processes of a system read."""
     return Config.from_env(system.settings())
+
+
+# -- the order of tests ------------------------------------------------------------------------------------------------
+
+
+def longest_files_first(items: list[pytest.Item]) -> None:
+    """Order test files for two processes: those with the fewest tests first.
+
+    Their tests take longest, and a long file that comes last keeps one process busy while the other has nothing to do.
+    """
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (tests[item.path], item.path))
 
 
 # -- waiting ----------------------------------------------------------------------------------------------------------

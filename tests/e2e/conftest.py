@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from component.support import Company, await_views, config_of, environment, running
+from component.support import Company, await_views, config_of, environment, longest_files_first, running
 
 from deploy.local.system import LocalSystem
 
@@ -25,3 +25,7 @@ def company(system: LocalSystem) -> Iterator[Company]:
     await_views(company)
     yield company
     company.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_files_first(items)
