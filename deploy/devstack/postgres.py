@@ -35,6 +35,7 @@ class Postgres(Server):
     variable = "POSTGRES_URL"
     port_variable = "DEVSTACK_POSTGRES_PORT"
     stop_signal = signal.SIGINT  # "fast": SIGTERM would wait for every client to go away
+    drop_signal = signal.SIGQUIT  # "immediate": killed outright it would leave shared memory behind
 
     @property
     def own_address(self) -> str:

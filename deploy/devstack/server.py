@@ -77,6 +77,8 @@ class Server(ABC):
     """The environment variable that holds the address of this server."""
     port_variable: ClassVar[str]
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    drop_signal: ClassVar[signal.Signals] = signal.SIGKILL
+    """Ends it where its data is deleted anyway: nothing need be written in good order first."""
 
     def __init__(
         self, home: Path, port: int, given: str | None, timeout: float, security: Security | None = None
@@ -198,12 +200,12 @@ class Server(ABC):
             return self._end(signal.SIGKILL)
 
     def wipe(self) -> bool:
-        """Stop the server and delete its data. True if there was something to delete."""
+        """End the server at once and delete its data. True if there was something to delete."""
         self._require_own("wiped")
         if not self._marker.exists():
             return False
         with self._locked():
-            self._end(self.stop_signal)
+            self._end(self.drop_signal)
             shutil.rmtree(self.home)
         return True
 

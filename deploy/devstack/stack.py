@@ -119,7 +119,7 @@ class Stack:
         def stop(server: Server) -> None:
             if server.external:
                 return
-            stopped = server.stop() if server.pid else False
+            stopped = server.stop() if server.pid and not wipe else False
             wiped = server.wipe() if wipe else False
             if report:
                 report(server, stopped or wiped)
