@@ -1,25 +1,31 @@
 """Mistakes as somebody could make them, planted one at a time: the simulation must find each and name what it breaks.
 
-Two were made: the saga's memory and the order page's list are what the simulation found in this code when it was new.
+Three were made: the saga's memory, the order page's list, another process's news are what it found in this code.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from datetime import UTC
 from typing import Any
 from unittest import mock
+from uuid import UUID
 
 from pymongo import UpdateOne
 
-from chassis import projector, topics, views
-from chassis.consumer import Fenced, Progress
+from chassis import consumer, kafka, projector, service, topics, views, writer
+from chassis.company import CompanySettings
+from chassis.consumer import Consumer, Fenced, Progress
+from chassis.domain import record_id
 from chassis.inbox import Inbox
 from chassis.kafka import Incoming
+from chassis.organisation import Chart
 from chassis.projector import STATES
 from chassis.relay import Relay
 from chassis.saga import SagaRunner, _Turn
 from chassis.store import EventStore, MemoryRecorder, Transaction
 from chassis.views import operations
+from chassis.writer import Writer
 from contracts.inventory import DeductStock, StockDeducted, StockLine
 from services.approvals.domain import Case
 from services.inventory.domain import Deduction
@@ -187,19 +193,119 @@ def offsets_put_back_beside_their_consumer() -> Iterator[None]:
         yield
 
 
+def days_in_utc() -> AbstractContextManager[Any]:
+    """A day is that of the moment in UTC."""
+    return mock.patch.object(CompanySettings, "day_of", lambda _, moment: moment.astimezone(UTC).date())
+
+
+def day_told_to_nobody() -> AbstractContextManager[Any]:
+    """A view works a day out by itself, in UTC, and not from the day that goes along with the event."""
+    return mock.patch.object(views.EventInfo, "day", property(lambda event: event.at.date()))
+
+
+def zone_as_at_the_start() -> AbstractContextManager[Any]:
+    """A process that runs hears nothing of the zone that was set meanwhile."""
+    return mock.patch.object(CompanySettings, "tell", lambda *_: None)
+
+
+def foreign_records_passed_over() -> AbstractContextManager[Any]:
+    """What can't be read is skipped, and nobody hears of it."""
+    judge = Consumer._judge
+
+    def careless(consumer: Consumer, record: Incoming, progress: Sequence[Progress]) -> Incoming:
+        return record if record.poison is not None else judge(consumer, record, progress)
+
+    return mock.patch.object(Consumer, "_judge", careless)
+
+
+def sources_not_checked() -> AbstractContextManager[Any]:
+    """Whoever may write to a topic is taken for the service whose topic it is."""
+    return mock.patch.object(kafka, "check_place", lambda *_: None)
+
+
+def everything_may_pass() -> AbstractContextManager[Any]:
+    """Whatever fails is tried again and again, also what fails each time."""
+    return mock.patch.object(consumer, "is_transient", lambda _: True)
+
+
+def last_partition_wins() -> AbstractContextManager[Any]:
+    """A field that events of several partitions set is as the one that came last has it."""
+
+    def set_all(latest: Mapping[str, tuple[int, Any]]) -> dict[str, Any]:
+        return {name: {"$literal": views.stored(value)} for name, (_, value) in latest.items()}
+
+    return mock.patch.object(views, "_unless_later", set_all)
+
+
+def news_learned_by_another_process_unheard() -> AbstractContextManager[Any]:
+    """Of two processes of a service one does not hear what the other has learned of the company."""
+    return mock.patch.object(Writer, "learn_of_others", lambda _: None)
+
+
+def chains_of_heirs_cut() -> AbstractContextManager[Any]:
+    """Who took over is looked up once: when that one leaves too, nobody follows."""
+
+    def next_one(chart: Chart, person: UUID) -> UUID:
+        return chart._heir(person) or person
+
+    return mock.patch.object(Chart, "standing_in", next_one)
+
+
+def heirs_may_not_change() -> AbstractContextManager[Any]:
+    """The records of who has left are reached by nobody."""
+    return mock.patch.object(Chart, "with_heritage", lambda _, people: set(people))
+
+
+def answers_of_others_unheard() -> AbstractContextManager[Any]:
+    """An approval is given although it was answered before that its order is called off."""
+    return mock.patch.object(Case, "_require_waiting", lambda *_: None)
+
+
+def numbers_from_ids() -> AbstractContextManager[Any]:
+    """An order's number is made of the last bytes of its id."""
+    create = orders.Order.create
+
+    def numbered(order: orders.Order, command: Any, _: int, *more: Any) -> None:
+        create(order, command, int.from_bytes(order.id.bytes[-5:]), *more)
+
+    return mock.patch.object(orders.Order, "create", numbered)
+
+
+@contextmanager
+def names_of_one_kind() -> Iterator[None]:
+    """A parameter and the company's data have the same id when they have the same name."""
+    with ExitStack() as stack:
+        for module in (service, writer):
+            stack.enter_context(mock.patch.object(module, "record_id", lambda _, key: record_id("name", key)))
+        yield
+
+
 # Which invariant each breaks, and a seed from which on some soon finds it.
 BUGS: Mapping[Bug, tuple[str, int]] = {
-    position_saved_before_the_acknowledgement: ("Stuck", 0),
+    position_saved_before_the_acknowledgement: ("Stuck", 35),
     no_position_guard: ("I8", 0),
-    offsets_apart_from_data: ("I9", 0),
+    offsets_apart_from_data: ("I9", 1),
     results_not_remembered: ("I1", 0),
     deductions_not_remembered: ("I6", 0),
     stock_not_checked: ("I3", 0),
-    memory_kept_after_a_failure: ("I6", 0),
-    lists_in_the_order_of_arrival: ("I8", 70),
+    memory_kept_after_a_failure: ("I6", 11),
+    lists_in_the_order_of_arrival: ("I8", 65),
     money_that_is_no_sum: ("I5", 0),
     entries_apart_from_events: ("I10", 0),
-    superiors_frozen: ("I11", 0),
-    relays_beside_a_topic_made_anew: ("I7", 5),
-    offsets_put_back_beside_their_consumer: ("Stuck", 40),
+    relays_beside_a_topic_made_anew: ("Stuck", 4),
+    offsets_put_back_beside_their_consumer: ("Stuck", 48),
+    superiors_frozen: ("I11", 11),
+    days_in_utc: ("I15", 2),
+    day_told_to_nobody: ("I15", 2),
+    zone_as_at_the_start: ("I15", 0),
+    news_learned_by_another_process_unheard: ("I15", 21),
+    foreign_records_passed_over: ("dead letters", 0),
+    sources_not_checked: ("dead letters", 6),
+    everything_may_pass: ("Stuck", 14),
+    last_partition_wins: ("I8", 3),
+    chains_of_heirs_cut: ("I11", 11),
+    heirs_may_not_change: ("I11", 8),
+    answers_of_others_unheard: ("I12", 17),
+    numbers_from_ids: ("I14", 1),
+    names_of_one_kind: ("I11", 0),
 }

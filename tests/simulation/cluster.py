@@ -3,12 +3,13 @@
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
 from unittest import mock
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -16,6 +17,7 @@ from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
 from chassis.config import Config
 from chassis.consumer import Consumer
+from chassis.directory import Directory
 from chassis.inbox import Inbox
 from chassis.kafka import command_topics, dead_letter_topic, event_topics
 from chassis.projector import GROUP, STATES, Projector, live_id
@@ -31,6 +33,7 @@ from .kernel.kafka import Bus, Producer
 from .kernel.mongo import Database
 from .kernel.scheduler import Process, Scheduler, Stop
 from .kernel.store import Bell, Disk, Lock
+from .strangers import Stranger
 
 CATALOGUE = Catalogue.read()
 SERVICES = {service.name: service for service in CATALOGUE.services()}
@@ -44,9 +47,10 @@ ANSWER_SECONDS = 30.0
 class ActorWriter(Writer):
     """A writer whose thread is an actor, so who asks it waits without holding up the simulation."""
 
-    def __init__(self, service: Service, store: EventStore, process: Process) -> None:
-        super().__init__(service, store)
+    def __init__(self, service: Service, store: EventStore, process: Process, directory: Directory) -> None:
+        super().__init__(service, store, listener=directory)
         self.process = process
+        self.company = directory.company
         self.waiting: deque[Request] = deque()
 
     def submit_all(self, requests: Sequence[Request]) -> None:
@@ -74,13 +78,19 @@ class ActorWriter(Writer):
 
 
 class Cluster:
-    """The machines, their stores, Kafka and MongoDB.  `replicas`: of some roles there may be two by mistake."""
+    """The machines, their stores, Kafka and MongoDB.  `replicas`: of some roles there may be two by mistake.
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    `zone` is what TIME_ZONE says.  `at_rest` tells how long each log was when all had settled for the first time.
+    """
+
+    def __init__(self, scheduler: Scheduler, zone: ZoneInfo) -> None:
         self.scheduler = scheduler
+        self.zone = zone
+        self.at_rest: Mapping[str, int] = {}
         groups = [dead_letter_topic(group) for group in CATALOGUE.groups()]
         topics = {topic: CONFIG.topic_partitions for topic in (*event_topics(), *command_topics())}
         self.bus = Bus(scheduler, {**topics, **dict.fromkeys(groups, 1)})
+        self.stranger = Stranger(self.bus)
         self.database = Database(scheduler)
         self.disks = {name: Disk(name, scheduler) for name in CATALOGUE.with_role("relay")}
         self.internal_errors: list[str] = []
@@ -107,9 +117,12 @@ class Cluster:
     # -- what the processes run
 
     def _run_api(self, name: str, process: Process) -> None:
-        writer = ActorWriter(SERVICES[name], self.store(name), process)
+        directory = Directory(clock=process.now, company=CompanySettings(self.zone))
+        writer = ActorWriter(SERVICES[name], self.store(name), process, directory)
+        directory.load(writer.store)
+        directory.catch_up(writer.store)
         self.writers[name][process.name] = writer
-        inbox = Inbox(writer, CompanySettings(CONFIG.zone), clock=process.now)
+        inbox = Inbox(writer, directory.company, clock=process.now)
         self.scheduler.actor(f"{process.name} writer", writer.work, process)
         if inbox.topics():
             self._consume("inbox", inbox, process)
@@ -157,9 +170,13 @@ class Cluster:
             and self._views_are_done()
         )
 
+    def note_rest(self) -> None:
+        """Everything has settled: by now everybody has heard of everything that was told before."""
+        self.at_rest = self.at_rest or {name: disk.max_notification_id() or 0 for name, disk in self.disks.items()}
+
     def _commands_and_replicas_are_done(self) -> bool:
         for name, service in SERVICES.items():
-            topics = [*service.replica_topics(), *([f"{name}.commands"] if f"{name}.commands" in COMMANDS else [])]
+            topics = [*service.consumed_topics(), dead_letter_topic(name)]
             if not self._is_consumed(topics, self.disks[name].max_tracking_id):
                 return False
         return True
@@ -167,7 +184,8 @@ class Cluster:
     def _sagas_are_done(self) -> bool:
         for name, saga in SAGAS:
             disk = self.disks[name]
-            if disk.rows_of(WAITING) or not self._is_consumed(SAGA_TOPICS[saga.name], disk.max_tracking_id):
+            topics = [*SAGA_TOPICS[saga.name], dead_letter_topic(saga.group)]
+            if disk.rows_of(WAITING) or not self._is_consumed(topics, disk.max_tracking_id):
                 return False
         return True
 
@@ -191,7 +209,6 @@ class Cluster:
         )
 
 
-COMMANDS = set(command_topics())
 SAGA_TOPICS = {saga.name: sorted({REGISTRY.event_of(fact).topic for fact in saga.facts()}) for _, saga in SAGAS}
 
 

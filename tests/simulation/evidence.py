@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from random import Random
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from chassis.consumer import Progress
 from chassis.kafka import Incoming, read_record
@@ -17,6 +19,7 @@ from chassis.service import Service
 from chassis.store import EventStore, MemoryRecorder, Meta, fact_class
 from chassis.views import View
 from chassis.writer import Writer
+from contracts.company import CompanyDataSet
 from contracts.declare import REGISTRY
 from contracts.schemas import decode
 
@@ -87,6 +90,19 @@ class Evidence:
             found[fact.stream].append(fact)
         return found
 
+    def days_of(self, fact: Fact) -> set[date]:
+        """The days that a fact may be of: in the zones that were set by the end, in some places heard of late.
+
+        Once everything had settled only the last one counts.
+        """
+        settled = fact.position > self.cluster.at_rest.get(fact.service, fact.position)
+        return {fact.meta.at.astimezone(zone).date() for zone in (self._zones[-1:] if settled else self._zones)}
+
+    @cached_property
+    def _zones(self) -> Sequence[ZoneInfo]:
+        told = self.of("company", CompanyDataSet)
+        return [self.cluster.zone, *(ZoneInfo(fact.fact.data.time_zone) for fact in told)]
+
     def rows(self, view: str) -> Mapping[Any, Document]:
         """The documents of a view as it is."""
         return live_documents(self.cluster, view)
@@ -120,10 +136,12 @@ def decoded_rows(service: Service, recorder: Any) -> dict[tuple[str, str], Any]:
 
 
 def without_repeats(records: Iterable[Incoming]) -> list[Incoming]:
-    """What a consumer makes of a partition."""
+    """What a consumer makes of a partition, when it has set aside what strangers wrote."""
     progress = Progress({}, {})
     found = []
     for record in records:
+        if record.poison is not None:
+            continue
         before = progress.positions.get(record.source, 0)
         progress.accept(record)
         if progress.positions.get(record.source, 0) > before:
@@ -132,12 +150,16 @@ def without_repeats(records: Iterable[Incoming]) -> list[Incoming]:
 
 
 def view_records(cluster: Cluster) -> dict[str, list[Incoming]]:
-    """Per partition, the records that views are made of."""
+    """Per partition, the records that views are made of; those of strangers set aside."""
     return {
-        f"{topic}:{number}": [read_record(record, WANTED) for record in log]
+        f"{topic}:{number}": [_judged(read_record(record, WANTED)) for record in log]
         for topic in TOPICS
         for number, log in cluster.bus.topic(topic).items()
     }
+
+
+def _judged(record: Incoming) -> Incoming:
+    return record if record.poison is None else replace(record, fate="waits")
 
 
 def doubled(records: Sequence[Incoming], random: Random) -> list[Incoming]:

@@ -13,7 +13,8 @@ Outcome = Literal["invoked", "ok", "fail", "unknown"]
 class Operation:
     """A command somebody wanted done.  `answers`: every answer that came, one for each repetition that got one.
 
-    `is_due`: it is this person's turn.  `is_late`: it came, with its token, after an answer that forbids it.
+    `is_due`: it is this person's turn, or theirs to change.  `is_late`: it came, with its token, after an answer
+    that forbids it.  `is_certain`: nothing goes wrong any more, and nothing forbids it.
     """
 
     command_id: str
@@ -25,6 +26,7 @@ class Operation:
     refusal: Refused | None = None
     is_due: bool = False
     is_late: bool = False
+    is_certain: bool = False
 
     def __str__(self) -> str:
         told = f" {self.refusal.code}" if self.refusal else ""

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -10,7 +11,8 @@ from uuid import UUID
 from chassis.audit.chain import check_chain, records_of
 from chassis.conformity import violations
 from chassis.kafka import Incoming, dead_letter_topic, read_record
-from chassis.projector import STATES, ViewState
+from chassis.projector import GROUP, STATES, ViewState
+from chassis.provenance import LETTER, OFFSET, PARTITION, TOPIC
 from chassis.saga import Process
 from chassis.views import View
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
@@ -24,12 +26,14 @@ from contracts.orders import (
     OrderWithdrawn,
     PaymentRecorded,
 )
+from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
 from services.inventory.domain import StockItem, stock_id
 from services.orders.domain import Order
 from services.shipping.domain import Shipment
 
-from .cluster import CATALOGUE, SERVICES, VIEWS, Cluster
+from .cluster import SAGA_TOPICS, SAGAS, SERVICES, VIEWS, Cluster
 from .evidence import (
+    TOPICS,
     Evidence,
     Fact,
     applied,
@@ -43,6 +47,13 @@ from .evidence import (
     without_repeats,
 )
 from .history import History, Operation
+
+GROUPS: Mapping[str, Sequence[str]] = {
+    **{name: service.consumed_topics() for name, service in SERVICES.items()},
+    **{saga.group: SAGA_TOPICS[saga.name] for _, saga in SAGAS},
+    GROUP: TOPICS,
+}
+"""Who consumes what."""
 
 
 class Broken(AssertionError):
@@ -302,8 +313,13 @@ def i10_the_audit_log_tells_of_everything(evidence: Evidence) -> None:
 
 
 def i11_everything_that_waits_has_somebody(evidence: Evidence) -> None:
-    """I11: whoever is in the place of who has left, or was moved, decides what waits."""
+    """I11: whoever is in the place of who has left, or was moved, decides what waits and changes what was theirs.
+
+    At rest, settings can be set, whatever was set before.
+    """
     for operation in evidence.history.operations:
+        done = operation.outcome == "ok" or not operation.is_certain
+        require(done, "I11", f"{operation}: {operation.refusal}, though everything was at rest")
         refusal = operation.refusal if operation.is_due and operation.outcome == "fail" else None
         require(refusal is None or refusal.code != "FORBIDDEN", "I11", f"{operation}: {refusal}, though it was due")
 
@@ -331,6 +347,71 @@ def i14_every_order_has_its_own_number(evidence: Evidence) -> None:
         require(first == fact.fact.order_id, "I14", f"{fact} has the number of the order {first}")
 
 
+def i15_days_are_the_companys(evidence: Evidence) -> None:
+    """I15: each event is of the company's day, and so are the days it tells, unless somebody typed them.
+
+    Reports count what was booked on the day of submission, also when it is taken back, and what was sold on the day of
+    shipping; beside that both on the order's own date.
+    """
+    for name in SERVICES:
+        for fact in evidence.facts[name]:
+            days = evidence.days_of(fact)
+            require(fact.meta.day in days, "I15", f"{fact} of {fact.meta.at} is of {fact.meta.day}, not of {days}")
+    _days_told(evidence)
+    _reports_count_on_the_right_days(evidence)
+
+
+def _days_told(evidence: Evidence) -> None:
+    typed = {operation.command_id: operation.command for operation in evidence.history.operations}
+    handed_over: dict[tuple[UUID, int], date | None] = {}
+    left: dict[UUID, date | None] = {}
+    for fact in evidence.of("orders", OrderCreated, PaymentRecorded):
+        [name] = {"order_date", "paid_on"} & set(fact.fact.__dataclass_fields__)
+        wanted = getattr(typed[fact.meta.command_id], name) or fact.meta.day
+        require(getattr(fact.fact, name) == wanted, "I15", f"{fact} of {wanted}: {name} {getattr(fact.fact, name)}")
+    for fact in evidence.of("shipping", ShipmentHandedOver, ShipmentDispatched, ShipmentDelivered):
+        match fact.fact:
+            case ShipmentHandedOver() as given:
+                handed_over[given.order_id, given.round] = wanted = fact.meta.day
+                told = given.handed_over_on
+            case ShipmentDispatched() as given:
+                wanted = left[given.order_id] = handed_over.get((given.order_id, given.round), fact.meta.day)
+                told = given.left_on
+            case ShipmentDelivered() as given:
+                wanted = max(fact.meta.day or date.min, left[given.order_id] or date.min)
+                told = given.delivered_on
+        require(told == wanted, "I15", f"{fact} of {fact.meta.at}: {told}, not {wanted}")
+
+
+def _reports_count_on_the_right_days(evidence: Evidence) -> None:
+    wanted: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    submitted: dict[UUID, str] = {}
+    dated: dict[UUID, str] = {}
+    called_off = (OrderWithdrawn, OrderRejected, OrderCancelled)
+    for fact in evidence.of("orders", OrderCreated, OrderChanged, OrderSubmitted, *called_off, OrderShipped):
+        order = fact.fact.order_id
+        match fact.fact:
+            case OrderCreated() | OrderChanged():
+                dated[order] = str(fact.fact.order_date)
+                continue
+            case OrderCancelled(was="DRAFT" | "REJECTED") | OrderCancelled(round=0):
+                continue
+            case OrderSubmitted():
+                submitted[order] = str(fact.meta.day)
+        sold = isinstance(fact.fact, OrderShipped)
+        what = "sold_amount" if sold else "booked_amount"
+        amount = fact.fact.sale.total.amount * (1 if isinstance(fact.fact, OrderSubmitted | OrderShipped) else -1)
+        wanted[what, str(fact.meta.day) if sold else submitted[order]] += amount
+        wanted[f"dated_{what}", dated[order]] += amount
+    for view in ("sales_by_day", "sales_by_product", "sales_by_brand"):
+        shown: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        for row in evidence.rows(view).values():
+            for name in {name for name, _ in wanted} if "day" in row else ():
+                shown[name, row["day"]] += _amount(row, name)
+        wrong = {place: (shown[place], wanted[place]) for place in {**wanted, **shown} if shown[place] != wanted[place]}
+        require(not wrong, "I15", f"{view}: (shown, by the orders) {wrong}")
+
+
 def _same(view: View, live: Mapping[Any, Any], again: Mapping[Any, Any], invariant: str, how: str) -> None:
     for id in {**live, **again}:
         one, other = live.get(id), again.get(id)
@@ -340,11 +421,19 @@ def _same(view: View, live: Mapping[Any, Any], again: Mapping[Any, Any], invaria
             raise Broken(f"{invariant}: {view.name} {id} differs when {how}: (field, live, anew) {shown}")
 
 
-def nothing_was_set_aside(evidence: Evidence) -> None:
-    """No record is among the dead letters: nobody has sent one that can't be processed."""
-    for group in CATALOGUE.groups():
-        for letters in evidence.cluster.bus.topic(dead_letter_topic(group)).values():
-            require(not letters, "dead letters", f"{group}: {letters and letters[0]}")
+def only_what_strangers_wrote_is_set_aside(evidence: Evidence) -> None:
+    """Each group has set aside what strangers wrote onto its topics, and nothing else."""
+    strange = evidence.cluster.stranger.sent
+    for group, topics in GROUPS.items():
+        own = dead_letter_topic(group)
+        told = set()
+        for letter in evidence.cluster.bus.topic(own)[0]:
+            if (own, 0, letter.offset) not in strange:
+                about = {name: (value or b"").decode() for name, value in letter.headers if name.startswith(LETTER)}
+                told.add((about[TOPIC], int(about[PARTITION]), int(about[OFFSET])))
+        wanted = {place for place in strange if place[0] in (*topics, own)}
+        wrong = {place: strange.get(place, "ours") for place in told ^ wanted}
+        require(not wrong, "dead letters", f"{group}: {wrong}")
 
 
 def nothing_failed_inside(evidence: Evidence) -> None:
@@ -354,7 +443,7 @@ def nothing_failed_inside(evidence: Evidence) -> None:
 
 CHECKS: Sequence[Callable[[Evidence], None]] = (
     nothing_failed_inside,
-    nothing_was_set_aside,
+    only_what_strangers_wrote_is_set_aside,
     i1_done_exactly_once,
     i2_refused_left_nothing,
     i3_never_oversold,
@@ -369,6 +458,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i12_what_was_answered_decides,
     i13_events_keep_to_their_schemas,
     i14_every_order_has_its_own_number,
+    i15_days_are_the_companys,
 )
 
 

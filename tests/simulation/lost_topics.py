@@ -42,7 +42,9 @@ class Operator:
             return
         topic = random.choice([*event_topics(), *command_topics()])
         cluster.scheduler.wait(random.uniform(0, 60))
-        self._lost = True
+        if cluster.stranger.sent:  # what strangers wrote would be gone too, and nobody could tell who has read it
+            return
+        cluster.stranger.stays_away = self._lost = True
         cluster.bus.delete(topic)
 
     def run(self, process: Process) -> None:

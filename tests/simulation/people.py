@@ -7,12 +7,13 @@ answer comes; and now and then they do the same thing twice at the same time.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
 from uuid import UUID
 
-from eventsourcing.persistence import OperationalError
+from eventsourcing.persistence import OperationalError, PersistenceError
 
 from chassis.auth import Principal
 from chassis.consistency import Token
@@ -21,6 +22,7 @@ from chassis.projector import STATES
 from chassis.writer import Answer, Request
 from contracts.access import UserDeleted, UserEdited, UserState
 from contracts.approvals import Approve, Reject, case_id_of
+from contracts.company import SetCompanyData, SetParameter
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
 from contracts.errors import Refused
@@ -43,6 +45,7 @@ from services.approvals.domain import Case
 from services.orders.domain import Order
 from services.shipping.domain import Shipment
 
+from .calendar import ZONES
 from .cluster import CONFIG, Cluster
 from .history import History, Operation
 
@@ -87,7 +90,9 @@ class People:
         self.above = {by.user_id: self.bosses[0].user_id for by in self.sellers}  # who leads whom
         self.successors: dict[UUID | None, UUID | None] = {}  # who has left, and who took over
         self.called_off: set[UUID] = set()  # cases whose order's cancel or withdrawal was answered
+        self.taken_up: set[UUID] = set()  # orders of sellers that an admin submitted
         self.seen = Token({})
+        self.settings_tried = False
         self._news = 1
 
     # -- one command
@@ -100,17 +105,20 @@ class People:
         version: int | None = None,
         keyed: bool | None = None,
         is_due: bool = False,
+        is_certain: bool = False,
+        told: bool = False,
     ) -> Answer | None:
         """Have a command carried out; None when it was refused or nobody knows.
 
-        For who has left the heir does it.
+        For who has left the heir does it.  `told`: the newest token goes along with it for certain.
         """
         by = self.known[self.in_place_of(by.user_id)]
         service = REGISTRY.command_of(type(command)).service
         keyed = self.random.random() < 0.8 if keyed is None else keyed
         operation = self.history.invoke(command, service, keyed=keyed)
-        operation.is_due = is_due
-        token = self.seen if type(command) in FORBIDDEN_BY_OTHERS and self.random.random() < 0.5 else None
+        operation.is_due, operation.is_certain = is_due, is_certain
+        told = told or (type(command) in FORBIDDEN_BY_OTHERS and self.random.random() < 0.5)
+        token = self.seen if told else None
         operation.is_late = token is not None and getattr(command, "case_id", None) in self.called_off
         self.scheduler.note(f"invoke {operation}")
         if keyed and self.random.random() < self.impatience:  # an impatient client: the same command on two connections
@@ -128,10 +136,8 @@ class People:
         if isinstance(command, CancelOrder | WithdrawOrder) and answer.last:
             case = case_id_of(command.order_id, self._round_of(answer))
             self.called_off.add(case)
-            if self.random.random() < 0.3:
-                late: Any = self.random.choice((Approve(case_id=case), Reject(case_id=case, reason="too dear")))
-                leader = self.known[self.in_place_of(self.bosses[0].user_id)]
-                self._in_background("late approver", lambda: self._do_late(late, leader))
+            late: Any = self.random.choice((Approve(case_id=case), Reject(case_id=case, reason="too dear")))
+            self._in_background("late approver", lambda: self._do_late(late, self.random.choice(self.admins)))
 
     def _round_of(self, answer: Answer) -> int:
         """The round of an order's event that was answered; read again while its store is away."""
@@ -145,7 +151,7 @@ class People:
                 return round
 
     def _do_late(self, command: Any, by: Principal) -> None:
-        self.do(command, by)
+        self.do(command, by, told=True)
 
     def _insist(self, operation: Operation, by: Principal, version: int | None, token: Token | None) -> None:
         for _ in range(TRIES if operation.keyed else 1):
@@ -163,20 +169,23 @@ class People:
             return False
         writer = self.random.choice(writers)
         if token is not None:
-            wanted = token.about(writer.service.replica_topics())
-            if not wanted.reached_by(lambda source: writer.store.position(f"position:{source}") or 0):
+            wanted, store = token.about(writer.service.replica_topics()), writer.store
+            reached = self.scheduler.wait(
+                1.0, lambda: wanted.reached_by(lambda source: store.position(f"position:{source}") or 0)
+            )
+            if not (reached and writer.process.alive):
                 return False
-        now = writer.process.now()
+        now, permission = writer.process.now(), REGISTRY.command_of(type(operation.command)).permission
         request = Request(
             command=operation.command,
-            context=self.directory.admit(by).context(now, now.astimezone(CONFIG.zone).date()),
+            context=self.directory.admit(by).context(now, writer.company.day_of(now), permission),
             command_id=operation.command_id,
             remember=operation.keyed,
             expected_version=version,
         )
         try:
             answer = writer.submit(request).result(timeout=0)
-        except TimeoutError:
+        except (TimeoutError, PersistenceError):  # the latter is answered as an internal error, which says nothing
             return False
         except Refused as refusal:
             if refusal.code in UNCERTAIN:
@@ -236,12 +245,12 @@ class People:
                 keyed=True,
             )  # fmt: skip
             self.products.append(product)
-        for number in range(2):
+        for number, seller in enumerate(self.sellers):  # each has one, and sells to nobody else's
             customer = new_id(self.random)
             data = CreateCustomer(
                 customer_id=customer, name=f"customer {number}", mobile=f"1380000000{number}", industry="retail"
             )
-            self.do(data, admin, keyed=True)
+            self.do(data, seller, keyed=True)
             self.customers.append(customer)
         self.set_process()
 
@@ -260,6 +269,9 @@ class People:
         self._in_background("keeper", lambda: self._day(12, [self.hand_over, self.deliver, self.hand_over, self.stock]))
         self._in_background("personnel", lambda: self._day(3, [self.leave, self.move]))
         self._in_background("cashier", lambda: self._day(6, [self.take_money]))
+        for _ in range(self.random.choice((0, 0, 3))):
+            self._in_background("stranger", self._strange)
+        self._in_background("director", lambda: self._day(2, [self.move_company, self.set_parameter]))
 
     def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
         for _ in range(self.random.randint(1, times)):
@@ -281,18 +293,26 @@ class People:
 
     def _write(self, seller: Principal) -> UUID | None:
         for _ in range(3):  # orders may not have heard of a new product or customer yet
-            order = new_id(self.random)
+            order = self._order_id()
             command = CreateOrder(
                 order_id=order,
-                customer_id=self.random.choice(self.customers),
+                customer_id=self.customers[self.sellers.index(seller)],
                 lines=self._lines(),
                 currency=self.random.choice((None, None, None, "USD")),
+                order_date=self.random.choice((None, None, None, self.scheduler.start.date() - timedelta(days=3))),
             )
             if self.do(command, seller):
                 self.orders.append(order)
                 return order
             self._pause(4)
         return None
+
+    def _order_id(self) -> UUID:
+        """Clients choose ids, and some of them so that they end alike."""
+        made = new_id(self.random)
+        if self.orders and self.random.random() < 0.2:
+            return UUID(bytes=made.bytes[:8] + self.orders[-1].bytes[8:])
+        return made
 
     def _lines(self) -> tuple[LineRequest, ...]:
         return tuple(
@@ -313,7 +333,7 @@ class People:
             command = self.random.choice((RetryOrder(order_id=order), CancelOrder(order_id=order, reason="too long")))
         elif status in ("REJECTED", "DRAFT"):
             lines = self.random.choice((KEPT, self._lines()))
-            self.do(ChangeOrder(order_id=order, lines=lines, note="again"), seller, version=version)
+            self.do(ChangeOrder(order_id=order, lines=lines, note="again"), seller, version=version, is_due=True)
             command = SubmitOrder(order_id=order)
         else:
             command = self.random.choice(
@@ -323,7 +343,15 @@ class People:
                     SubmitOrder(order_id=order),
                 )
             )
-        self.do(command, self.random.choice((seller, seller, self.admins[0])), version=version)
+        by = self.random.choice((seller, seller, self.admins[0]))
+        if by is not seller and isinstance(command, SubmitOrder):
+            self.taken_up.add(order)  # from now on an admin, who submitted it, withdraws it, and not the seller
+        is_due = by is seller and not (isinstance(command, WithdrawOrder) and order in self.taken_up)
+        self.do(command, by, version=version, is_due=is_due)
+
+    def _strange(self) -> None:
+        self._pause(30)
+        self.cluster.stranger.write()
 
     # -- who leaves, and who is moved
 
@@ -342,6 +370,9 @@ class People:
         if len(team) < 2:
             return
         gone, heir = self.random.sample(team, 2)
+        self._succeed(gone, heir)
+
+    def _succeed(self, gone: Principal, heir: Principal) -> None:
         self.successors[gone.user_id] = heir.user_id
         self.scheduler.note(f"{gone.name} leaves, {heir.name} takes over")
         self._tell(UserDeleted, gone, status="DELETED", successor_id=heir.user_id)
@@ -410,6 +441,17 @@ class People:
             self.admins[0],
         )
 
+    def move_company(self) -> None:
+        """The company moves into another zone."""
+        zone = self.random.choice(ZONES).key
+        self.do(SetCompanyData(full_name="Salestream Ltd.", time_zone=zone), self.admins[0])
+
+    def set_parameter(self, *, is_certain: bool = False) -> None:
+        """A parameter may be called as the company's data are."""
+        value = self.random.choice(("1", "2"))
+        command = SetParameter(name="company", value=value, reason="why not")
+        self.do(command, self.admins[0], keyed=is_certain or None, is_certain=is_certain)
+
     def edit_product(self) -> None:
         product = self.random.choice(self.products)
         edit = EditProduct(
@@ -429,18 +471,35 @@ class People:
     # -- the end of the day: what waits for people is settled, by the truth and not by views
 
     def settle(self) -> bool:
-        """Do everything that waits for a person; whether there was anything."""
+        """Do everything that waits for a person; whether there was anything.  Settings are set once more."""
+        if first := not self.settings_tried:
+            self.settings_tried = True
+            known = next(iter(self.cluster.writers["company"].values())).company.known
+            command = SetCompanyData(full_name="Salestream Ltd.", time_zone=known.time_zone)
+            self.do(command, self.admins[0], keyed=True, is_certain=True)
+            self.set_parameter(is_certain=True)
         found = [*self._open_shipments(), *self._held_orders()]
         for command in found:
             self.do(command, self.random.choice(self.admins), keyed=True)
         cases = self._open_cases()
+        if first:
+            self._leave_in_turn(cases)
         for case in cases:
             leader = self.leader_of(case)
             due = leader is not None and case.due == "SUPERVISOR"
             by = leader if leader and due else self.random.choice((self.finance, *self.admins))
             if self.do(Approve(case_id=case.id), by, keyed=True, is_due=due) is None and due:
                 self.do(Approve(case_id=case.id), self.random.choice(self.admins), keyed=True)  # I11 tells of it
-        return bool(found or cases)
+        return bool(found or cases or first)
+
+    def _leave_in_turn(self, cases: Sequence[Case]) -> None:
+        """Who should decide leaves, and so does who took over."""
+        due = [case for case in cases if case.due == "SUPERVISOR"]
+        for _ in range(2):
+            gone = self.leader_of(due[0]) if due else None
+            heirs = [boss for boss in self._still_here(self.bosses) if gone and boss.user_id != gone.user_id]
+            if gone and heirs:
+                self._succeed(gone, self.random.choice(heirs))
 
     def leader_of(self, case: Case) -> Principal | None:
         """Whose turn it is: who is above the submitter now, or above who took over, each with those who took over."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TextIO
 
+from .calendar import Calendar
 from .cluster import Cluster, replaced_edge
 from .history import History
 from .invariants import Broken, check_all
@@ -40,10 +41,11 @@ def simulate(seed: int, out: TextIO | None = None) -> Verdict:
     random = Random(f"salestream:{seed}")
     trace = Trace(out)
     faults = Faults.draw(random)
-    scheduler = Scheduler(random, trace, faults)
+    calendar = Calendar.draw(random)
+    scheduler = Scheduler(random, trace, faults, calendar.start)
     verdict = Verdict(seed)
     try:
-        cluster = Cluster(scheduler)
+        cluster = Cluster(scheduler, calendar.zone)
         history = History()
         people = People(cluster, history)
         with replaced_edge(cluster):
@@ -88,6 +90,7 @@ def _live(cluster: Cluster, people: People, faults: Faults) -> None:
     faults.off()
     for _ in range(ROUNDS):
         scheduler.run(lambda: operator.is_done() and cluster.is_at_rest(), REST_SECONDS)
+        cluster.note_rest()
         if not _settled(cluster, people):
             return
     raise Stuck("there is always something to settle")

@@ -35,11 +35,11 @@ class Record:
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
     @property
     def serialized_header_size(self) -> int:
-        return sum(len(name) + len(value) for name, value in self.headers)
+        return sum(len(name) + len(value or b"") for name, value in self.headers)
 
 
 @dataclass(eq=False)
@@ -178,13 +178,17 @@ class Bus:
             if not producer.waiting[place]:
                 break
             record, ack = producer.waiting[place].popleft()
-            log = self.logs[place]
-            ack.offset = len(log)
-            log.append(replace(record, offset=ack.offset))
+            ack.offset = self.append(place, record)
             self.scheduler.note(f"{place.topic}:{place.partition} has {ack.offset}")
             late = self.scheduler.chance(self.scheduler.faults.late_ack)
             due = self.scheduler.now + random.random() * (10.0 if late else 0.002)
             heapq.heappush(self._acks, (due, next(self._numbers), ack))
+
+    def append(self, place: TopicPartition, record: Record) -> int:
+        """Put a record behind the others; returns its offset."""
+        log = self.logs[place]
+        log.append(replace(record, topic=place.topic, partition=place.partition, offset=len(log)))
+        return len(log) - 1
 
     def _forget(self, process: Process) -> None:
         """A process is dead.  The first records of what it had on the way may still arrive, the rest never will."""

@@ -46,7 +46,7 @@ class Process:
 
     def now(self) -> datetime:
         """The time of day on this machine."""
-        return START + timedelta(seconds=self.scheduler.now + self.skew)
+        return self.scheduler.start + timedelta(seconds=self.scheduler.now + self.skew)
 
     def monotonic(self) -> float:
         return self.scheduler.now
@@ -84,8 +84,9 @@ class Actor:
 class Scheduler:
     """Runs actors in an order drawn from the seed."""
 
-    def __init__(self, random: Random, trace: Trace, faults: Faults) -> None:
+    def __init__(self, random: Random, trace: Trace, faults: Faults, start: datetime = START) -> None:
         self.random = random
+        self.start = start
         self.trace = trace
         self.faults = faults
         self.now = 0.0

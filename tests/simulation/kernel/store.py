@@ -18,6 +18,7 @@ class Disk(MemoryRecorder):
         super().__init__()
         self._name = name
         self._scheduler = scheduler
+        self._wavers = False  # whether it will go away once more when it is asked what the commit has left
         self.locks: dict[Lock, str] = {}
         scheduler.on_death.append(self._unlock)
 
@@ -34,6 +35,7 @@ class Disk(MemoryRecorder):
         self._after("after append", detail)
         if self._scheduler.chance(self._scheduler.faults.store_error / 2):
             self._scheduler.note("the reply to COMMIT is lost, the library repeats it")
+            self._wavers = self._scheduler.chance(0.5)
             raise IntegrityError("already recorded, by this very transaction")
         return positions
 
@@ -56,6 +58,12 @@ class Disk(MemoryRecorder):
     def results_of(self, command_ids: Sequence[str]) -> list[CommandResult]:
         self._read()
         return super().results_of(command_ids)
+
+    def position_of(self, aggregate_id: UUID, version: int) -> int | None:
+        if self._wavers:
+            self._wavers = False
+            raise OperationalError("the store went away again")
+        return super().position_of(aggregate_id, version)
 
     def row(self, replica: str, key: str) -> bytes | None:
         self._read()
