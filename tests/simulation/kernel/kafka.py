@@ -104,6 +104,7 @@ class Bus:
         self.scheduler = scheduler
         self.partitions = partitions
         self.logs: dict[TopicPartition, list[Record]] = {}
+        self.changes = 0  # of the logs: who waits need not look at each of them at every step
         for topic in partitions:
             self.make(topic)
         self.away_until = 0.0
@@ -126,11 +127,13 @@ class Bus:
 
     def make(self, topic: str) -> None:
         """Make a topic, empty."""
+        self.changes += 1
         self.logs |= {TopicPartition(topic, number): [] for number in range(self.partitions[topic])}
         self.scheduler.note(f"{topic} is made")
 
     def delete(self, topic: str) -> None:
         """Delete a topic with all its records."""
+        self.changes += 1
         for number in range(self.partitions[topic]):
             del self.logs[TopicPartition(topic, number)]
         self.scheduler.note(f"{topic} is deleted")
@@ -187,6 +190,7 @@ class Bus:
     def append(self, place: TopicPartition, record: Record) -> int:
         """Put a record behind the others; returns its offset."""
         log = self.logs[place]
+        self.changes += 1
         log.append(replace(record, topic=place.topic, partition=place.partition, offset=len(log)))
         return len(log) - 1
 
@@ -211,6 +215,8 @@ class Consumer:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._at: dict[TopicPartition, int] = {}
+        self._looked_at = -1
+        self._found_news = False
 
     def partitions_for_topic(self, topic: str) -> set[int] | None:
         self._must_answer()
@@ -255,6 +261,7 @@ class Consumer:
         }:
             raise OffsetOutOfRangeError(beyond)
         lateness = scheduler.random.choice((1, 5, 50))
+        self._looked_at = -1
         if not scheduler.wait(timeout_ms / 1000 * lateness, self._has_news):
             return {}
         limit = max_records or 1_000
@@ -270,7 +277,10 @@ class Consumer:
         return polled
 
     def _has_news(self) -> bool:
-        return not self._bus.is_away and any(self.highwater(place) > at for place, at in self._at.items())
+        if self._looked_at != self._bus.changes:
+            self._looked_at = self._bus.changes
+            self._found_news = any(self.highwater(place) > at for place, at in self._at.items())
+        return self._found_news and not self._bus.is_away
 
     def _with_news(self) -> list[TopicPartition]:
         places = [place for place, at in self._at.items() if self.highwater(place) > at]
