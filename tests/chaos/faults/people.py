@@ -413,10 +413,12 @@ def _seconds_to_rest(system: ChaosSystem) -> float:
 def forged_tokens(run: Run) -> None:
     """One salesperson's script asks for positions that do not exist, as often as it can, for lists and with commands.
 
-    It is refused at once, so nobody else waits: all sell as before, and health is answered all the time.
+    It is refused at once, so nobody else waits: all go on selling, and health is answered all the time.  So many
+    commands at once also meet the door that is shut before anything is made of a request (ADR 0016); reads do not.
     """
     system, shop = run.system, run.shop
-    outcomes: Counter[int] = Counter()
+    reads: Counter[int] = Counter()
+    commands: Counter[int] = Counter()
     tanaka = caller(system, "tanaka")
     tokens = [f"{topic}:{partition}={position}" for topic in FORGED_TOPICS for partition, position in FORGED_PLACES]
 
@@ -424,10 +426,11 @@ def forged_tokens(run: Run) -> None:
         token = tokens[number % len(tokens)]
         if number % 4:
             answer = yield tanaka.request("GET", "/orders", Salestream_Consistency=token)
+            reads[answer.status] += 1
         else:
             body = json.dumps({"customer_id": shop.customer, "lines": []}).encode()
             answer = yield tanaka.request("POST", "/orders", body, Salestream_Consistency=token)
-        outcomes[answer.status] += 1
+            commands[answer.status] += 1
 
     address = (HOST, system.api.port)
     slowest = 0.0
@@ -442,9 +445,10 @@ def forged_tokens(run: Run) -> None:
             shop.until_sold(1)
         flood.result()
         harmed = run.history.count("fail") + run.history.count("unknown") - refused
-    run.note(f"{dict(outcomes)}, {harmed} requests of others not served, health answered within {slowest:.2f} s")
-    if not set(outcomes) <= {400, 429}:
-        raise Violated(f"forged tokens were answered {dict(outcomes)}")
+    told = f"reads {dict(reads)}, commands {dict(commands)}"
+    run.note(f"{told}, {harmed} requests of others not served, health answered within {slowest:.2f} s")
+    if not (set(reads) <= {400, 429} and set(commands) <= {400, 429, 503}):
+        raise Violated(f"forged tokens were answered: {told}")
     if slowest > HEALTH_SECONDS:
         raise Violated(f"health was answered after {slowest:.1f} s")
 
