@@ -89,5 +89,9 @@ class PostgresLock:
         return bool(row and row[0])
 
     def release(self) -> None:
-        if self._connection is not None and not self._connection.closed:
+        if self._connection is None or self._connection.closed:
+            return
+        try:
             self._connection.execute("SELECT pg_advisory_unlock_all()")
+        except psycopg.OperationalError:
+            self._connection.close()  # it is lost, and the lock has ended with it

@@ -591,6 +591,37 @@ def test_a_store_is_opened_beside_a_writer_and_neither_waits_for_the_other(durab
         assert pool.submit(durable.open).result(timeout=20).last_position() == 3
 
 
+def test_relays_share_the_publishing_lock_and_one_has_it_alone(durable: Bench) -> None:
+    """ADR 0027: who dies, here by closing its store, leaves it."""
+    first, second, other = (durable.open() for _ in range(3))
+    assert first.publishing.share() and second.publishing.share()
+    assert not other.publishing.take()
+    first.publishing.release()
+    assert not other.publishing.take()
+    second.close()
+    assert other.publishing.take()
+    assert not first.publishing.share()
+    other.publishing.release()
+    assert first.publishing.share()
+
+
+def test_a_lost_connection_ends_the_publishing_lock_and_nothing_else(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    bench = bench_of("postgres", tmp_path, request)
+    first, other = bench.open(), bench.open()
+    assert first.publishing.share()
+    with psycopg.connect(bench.config.postgres_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+        )
+    until(other.publishing.take)
+    first.publishing.release()
+    other.publishing.release()
+    assert first.publishing.share()
+    bench.close()
+
+
 def test_postgres_tables_of_an_earlier_release_are_updated_beside_writers(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
