@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -73,12 +74,11 @@ class LedgerCheck:
                     yield Difference(self._name, str(id), message, event)
 
     def _balance_at(self, store: EventStore, account: Account, version: int) -> int:
-        """The balance at a version of the aggregate: entries may have come since the log was read."""
-        balance = account.balance
-        if version > account.version:
-            later = [f for f in store.facts(account.stream, after=account.version) if isinstance(f, self.ledger.entry)]
-            newest: Any = later[-1] if later else account
-            balance = newest.balance
+        """The balance at a version of the aggregate: entries come while the log and the aggregate are read."""
+        later = islice(store.facts(account.stream, after=account.version), max(0, version - account.version))
+        entries = [fact for fact in later if isinstance(fact, self.ledger.entry)]
+        newest: Any = entries[-1] if entries else account
+        balance: int = newest.balance
         return balance
 
 

@@ -257,11 +257,13 @@ def test_a_living_system_is_consistent_while_orders_pass_through(company: Compan
             found = verify(company.config)
             assert found.exit_code == CONSISTENT, found.text()
             assert len(sent) > before, "nothing happened meanwhile"
+        end.set()
+        seller.join(60)
+        found = verify(company.config)
     finally:
         end.set()
         seller.join(60)
-    found = verify(company.config)
-    company.stop()
+        company.stop()
     assert found.exit_code == CONSISTENT, found.text()
 
 
@@ -426,9 +428,11 @@ def at_dispatch(company: Company) -> Iterator[UUID]:
     company.stop()
     yield order
     company.start()
-    company.await_step(order, "delivery")
-    assert verify(company.config).exit_code == CONSISTENT
-    company.stop()
+    try:
+        company.await_step(order, "delivery")
+        assert verify(company.config).exit_code == CONSISTENT
+    finally:
+        company.stop()
 
 
 def read_nothing_more(config: Config, service: str, *topics: str) -> None:
