@@ -7,7 +7,6 @@ import urllib.request
 from dataclasses import dataclass, replace
 
 import pytest
-from component.support import free_ports
 
 from chassis.config import Config
 from chassis.health import STANDS_SECONDS, Loop, Pulse, Serving, problems_of
@@ -69,11 +68,11 @@ class Stands:
 
 
 def test_a_worker_is_alive_while_its_threads_are_and_ready_while_its_loops_get_on() -> None:
-    port = free_ports(1)[0]
     loop, stop, failures = Stands(), threading.Event(), Failures()
     thread = Serving("saga-order", lambda: loop.run(stop), failures.note)
     loops: dict[str, Loop] = {"saga-order": loop}
-    server = _health_server(replace(Config(), health_address=f"127.0.0.1:{port}"), [thread], loops, failures)
+    server = _health_server(replace(Config(), health_address="127.0.0.1:0"), [thread], loops, failures)
+    port = server.server_address[1]
     thread.start()
 
     def ask(path: str) -> tuple[int, dict[str, object]]:

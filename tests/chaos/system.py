@@ -19,12 +19,13 @@ from pathlib import Path
 import httpx
 import psutil
 from component.split import ProjectorProcess, RelayProcess, SagaProcess
-from component.support import Company, await_views, config_of, environment, free_ports, processes_below
+from component.support import Company, await_views, config_of, environment, processes_below
 
 from chassis.catalogue import Catalogue
 from chassis.config import Config
 from chassis.store import EventStore, open_store
 from deploy.devstack.kafka import Kafka
+from deploy.devstack.ports import free_ports
 from deploy.devstack.server import HOST, Server
 from deploy.local.system import ApiProcess, LocalSystem, RoleProcess
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from component.support import free_ports
+from deploy.devstack.ports import free_ports
 from deploy.devstack.server import HOST
 from deploy.local.system import LocalSystem, RoleProcess
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from component.support import free_ports
+from deploy.devstack.ports import free_ports
 from deploy.devstack.server import HOST
 from deploy.local.system import LocalSystem, RoleProcess
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import threading
 import uuid
 from collections import Counter
@@ -28,6 +26,7 @@ from chassis.demo_users import demo_user
 from chassis.kafka import Incoming, PartitionReader, Producer, create_topics, producer
 from chassis.store import EventStore, open_store
 from contracts.declare import REGISTRY
+from deploy.devstack.ports import free_ports
 from deploy.local.system import LocalSystem
 
 T = TypeVar("T")
@@ -66,16 +65,6 @@ COMMANDED = tuple(service.name for service in CATALOGUE.services())
 
 
 # -- systems of their own ---------------------------------------------------------------------------------------------
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that nobody listens on, below the range from which the kernel takes those of outgoing connections."""
-    return random.sample([port for port in range(20_000, 32_000, 13) if is_free(port)], number)
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -22,6 +21,7 @@ from pymongo import MongoClient
 
 from deploy.devstack import DevstackError, Server, Stack
 from deploy.devstack.errors import MissingPackage, NotOurs, PortBusy, StartFailed
+from deploy.devstack.ports import free_ports
 from deploy.devstack.postgres import PROGRAMS, Postgres
 from deploy.devstack.server import packaged
 
@@ -32,16 +32,9 @@ ADDRESSES = ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "POSTGRES_URL", "EVENT_ST
 def settings(folder: Path) -> dict[str, str]:
     """An environment for a stack of its own: its folder, and ports that are free now."""
     names = ("KAFKA", "KAFKA_CONTROLLER", "MONGO", "POSTGRES")
-    # Below the range from which the kernel takes the ports of outgoing connections.
-    ports = random.sample([port for port in range(20_000, 32_000, 13) if is_free(port)], len(names))
     inherited = {key: value for key, value in os.environ.items() if key not in ADDRESSES}
-    own = {f"DEVSTACK_{name}_PORT": str(port) for name, port in zip(names, ports, strict=True)}
+    own = {f"DEVSTACK_{name}_PORT": str(port) for name, port in zip(names, free_ports(len(names)), strict=True)}
     return inherited | own | {"DEVSTACK_DIR": str(folder)}
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -23,8 +23,9 @@ import pytest
 import yaml
 from component.gateway import GatewayProcess, gateway
 from component.people import DEFAULT, PASSWORD, Caller, accept, first_administrator, issue
-from component.support import Company, add_product, eventually, free_ports, problem_of, unique
+from component.support import Company, add_product, eventually, problem_of, unique
 
+from deploy.devstack.ports import free_ports
 from deploy.devstack.server import HOST
 from deploy.local.system import LocalSystem
 

@@ -1,9 +1,7 @@
 """The system that the benchmark measures: servers and processes of its own, and what CPU and memory they take."""
 
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +17,7 @@ import psutil
 from chassis.auth import issue
 from chassis.config import Config
 from chassis.demo_users import demo_user
+from deploy.devstack.ports import free_ports
 from deploy.devstack.server import HOST, REPOSITORY_ROOT
 from deploy.local.system import LocalSystem
 
@@ -43,11 +42,6 @@ def clean_environment() -> None:
         os.environ.pop(name, None)
 
 
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) != 0
-
-
 class Bench:
     """The bench's own stack in a folder, on ports that are free now."""
 
@@ -55,9 +49,7 @@ class Bench:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         self.home = home
-        # Below the range from which the kernel takes the ports of outgoing connections.
-        ports = random.sample([port for port in range(20_000, 32_000, 13) if is_free(port)], len(PORTS))
-        own = {name: str(port) for name, port in zip(PORTS, ports, strict=True)}
+        own = {name: str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
         self.env = {**os.environ, **own, "DEVSTACK_DIR": str(home), "TEST_TOKENS": "1"}
         self.system = LocalSystem.from_env(self.env)
 
