@@ -7,15 +7,15 @@ or none, and never two.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
+import msgspec
 from component.support import Company, Person
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -62,7 +62,7 @@ class History:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w")
+        self._file = path.open("wb")
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self.entries: list[Entry] = []
@@ -71,7 +71,7 @@ class History:
         with self._lock:
             entry = Entry(round(time.monotonic() - self._started, 4), kind, op, command_id, **more)
             self.entries.append(entry)
-            self._file.write(json.dumps(asdict(entry)) + "\n")
+            self._file.write(msgspec.json.encode(entry) + b"\n")
             self._file.flush()
         return entry
 

@@ -120,16 +120,17 @@ def run_on(all_of_them: Sequence[Connection], jobs: Iterable[Timed]) -> float:
     waiting = next(source, None)
     try:
         while waiting is not None or len(idle) < len(all_of_them):
-            while waiting is not None and idle and waiting[0] <= time.perf_counter():
-                idle.pop().begin(waiting[1])
-                waiting = next(source, None)
             timeout = STALLED_SECONDS
             if waiting is not None and idle:
                 timeout = max(0.0, waiting[0] - time.perf_counter())
             ready = poller.poll(timeout)
             if not ready and timeout == STALLED_SECONDS:
                 raise LoadError(f"no answer for {STALLED_SECONDS:.0f} s")
+            # Answers first: one that waits for us would look like a slow server.
             idle += [by_number[number] for number, _ in ready if by_number[number].receive()]
+            if waiting is not None and idle and waiting[0] <= time.perf_counter():
+                idle.pop().begin(waiting[1])
+                waiting = next(source, None)
         return time.perf_counter() - started
     finally:
         poller.close()

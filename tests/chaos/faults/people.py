@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from uuid import UUID
 
 import httpx
@@ -322,25 +323,25 @@ def overload(run: Run) -> None:
         system.restart(name, **system.past_the_proxies())
     outcomes = _Outcomes(run)
     address = (HOST, system.api.port)
-    started = time.perf_counter()
-    run_jobs(address, at_once(outcomes.create(f"closed-{n}") for n in range(CLOSED)), CONNECTIONS)
-    capacity = CLOSED / (time.perf_counter() - started)
+    orders = [outcomes.order(f"closed-{n}") for n in range(CLOSED)]
+    capacity = CLOSED / run_jobs(address, at_once(outcomes.create(*order) for order in orders), CONNECTIONS)
     usual = outcomes.p99()
     bound = max(ACCEPTED_SECONDS, 2 * usual)  # the latter where others use the machine too
     run.note(f"{capacity:.0f} orders/s in closed loop, p99 {usual:.2f} s")
-    outcomes.clear()
+    outcomes.note()
     rate = 3 * capacity
     count = min(MOST_REQUESTS, int(rate * OVERLOAD_SECONDS))
     connections = connected(address, WAITING_CALLERS)
+    orders = [outcomes.order(f"open-{n}") for n in range(count)]
     begin = time.perf_counter() + 0.1
-    timed = [(begin + n / rate, outcomes.create(f"open-{n}", begin + n / rate)) for n in range(count)]
-    run_on(connections, timed)
+    due = (begin + n / rate for n in range(count))
+    run_on(connections, ((at, outcomes.create(*order, at)) for at, order in zip(due, orders, strict=True)))
     lag = _seconds_to_rest(system)
-    p99 = outcomes.p99()
-    statuses = dict(outcomes.statuses)
+    p99, late = outcomes.p99(), outcomes.late
+    statuses = outcomes.note()
     run.note(
         f"at {rate:.0f}/s for {count / rate:.1f} s: {statuses}, p99 of accepted {p99:.2f} s "
-        f"(of it at most {outcomes.late:.2f} s in the client), views {lag:.1f} s later"
+        f"(of it at most {late:.2f} s in the client), views {lag:.1f} s later"
     )
     if not set(statuses) <= {201, 429, 503}:
         raise Violated(f"I1: answered {statuses}")
@@ -360,46 +361,55 @@ ACCEPTED_SECONDS = 2.0
 
 
 class _Outcomes:
-    """Counts answers; notes each in the history."""
+    """What was answered to orders.
+
+    Requests are made before and answers are noted in the history afterwards: the client is not to be what takes long.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._li = caller(run.system, "li")
         line = {"product_id": run.shop.product, "quantity": 1, "unit_price": "10.00"}
         self._body = json.dumps({"customer_id": run.shop.customer, "lines": [line]}).encode()
-        self.clear()
-
-    def clear(self) -> None:
-        self.statuses: Counter[int] = Counter()
-        self.seconds: list[float] = []
+        self._answered: list[tuple[str, float, Answer]] = []
         self.without_retry_after = 0
         self.late = 0.0
         """By how many seconds at most we ourselves were late to send."""
 
     def p99(self) -> float:
         """Seconds within which 99 of 100 accepted commands were answered."""
-        accepted = sorted(self.seconds)
+        accepted = sorted(seconds for _, seconds, answer in self._answered if answer.status == HTTPStatus.CREATED)
         return accepted[int(len(accepted) * 0.99)] if accepted else 0.0
 
-    def create(self, name: str, due: float = 0.0) -> Job:
-        """An order due at a moment, or at once."""
+    def order(self, name: str) -> tuple[str, bytes]:
+        """The id and the request of an order."""
         key = f"{self._run.shop.run}-{name}"
         id = command_id_of(self._run.shop.company.li.principal, key)
         self._run.history.note("invoke", "POST /orders", id)
+        return id, self._li.request("POST", "/orders", self._body, Idempotency_Key=key)
+
+    def create(self, id: str, request: bytes, due: float = 0.0) -> Job:
+        """Send it at a moment, or at once."""
         due = due or time.perf_counter()
         self.late = max(self.late, time.perf_counter() - due)
-        answer: Answer = yield self._li.request("POST", "/orders", self._body, Idempotency_Key=key)
-        reply = json.loads(answer.body)
-        code = reply.get("code", "")
-        kind: Kind = "ok" if answer.status == 201 else "unknown"
-        if 400 <= answer.status < 500 or code in SURELY_NOT:
-            kind = "fail"
-        self._run.history.note(kind, "POST /orders", id, status=answer.status, code=code, reply=reply)
-        self.statuses[answer.status] += 1
-        if kind == "ok":
-            self.seconds.append(time.perf_counter() - due)
-        elif answer.status in (429, 503) and not answer.header("retry-after"):
-            self.without_retry_after += 1
+        answer: Answer = yield request
+        self._answered.append((id, time.perf_counter() - due, answer))
+
+    def note(self) -> dict[int, int]:
+        """Write down what was answered since, and forget it.  Returns how often each status was."""
+        statuses: Counter[int] = Counter()
+        for id, _, answer in self._answered:
+            reply = json.loads(answer.body)
+            code = reply.get("code", "")
+            kind: Kind = "ok" if answer.status == HTTPStatus.CREATED else "unknown"
+            if 400 <= answer.status < 500 or code in SURELY_NOT:
+                kind = "fail"
+            self._run.history.note(kind, "POST /orders", id, status=answer.status, code=code, reply=reply)
+            statuses[answer.status] += 1
+            if answer.status in (429, 503) and not answer.header("retry-after"):
+                self.without_retry_after += 1
+        self._answered.clear()
+        return dict(statuses)
 
 
 def _seconds_to_rest(system: ChaosSystem) -> float:
