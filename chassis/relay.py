@@ -211,7 +211,10 @@ class Relay:
         self._shares_since = None
 
     def _give_up(self) -> None:
-        """Send nothing any more of what is under way: it comes again from the saved position."""
+        """Send nothing any more of what is under way: it comes again from the saved position.
+
+        It asks neither Kafka nor the store: whatever has ended the work, they may be away too.
+        """
         if self._producer is not None:
             self._producer.abandon()
             self._producer = None
@@ -219,7 +222,7 @@ class Relay:
         self._under_way.clear()
         self._acked.clear()
         self._unchecked = True
-        self._published = self._sent_up_to = self._saved = self._store.position(POSITION) or 0
+        self._published = self._sent_up_to = self._saved
         self._let_go()
 
     def run(self, stop: threading.Event) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from eventsourcing.persistence import OperationalError
 from kafka import TopicPartition
 from kafka.admin import NewTopic
 from tenacity import stop_after_delay
@@ -29,7 +30,7 @@ from chassis.main import main
 from chassis.process import Process
 from chassis.projector import GROUP, STATES, Projector, connect
 from chassis.rebuild import Rebuild, content
-from chassis.relay import Relay
+from chassis.relay import POSITION, Relay
 from chassis.store import open_store
 from chassis.testing import WAREHOUSE, InMemoryService
 from chassis.topics import Topics
@@ -195,6 +196,31 @@ def test_what_a_relay_has_under_way_never_comes_before_what_is_published_again(s
         positions.setdefault(record.source, []).append(record.position)
     for source, found in positions.items():
         assert list(dict.fromkeys(found)) == sorted(set(found)), f"{source} is out of order (ADR 0007)"
+
+
+def test_a_relay_whose_topic_is_lost_while_its_store_is_away_goes_on_when_both_are_back(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    position_of, asked = system.inventory.store.position, threading.Event()
+
+    def away(name: str) -> int | None:
+        if name == POSITION:
+            asked.set()
+            raise OperationalError("the store is away")
+        return position_of(name)
+
+    with system.at_work():
+        system.add_products(8)
+        system.await_products(8)
+        with monkeypatch.context() as patch:
+            patch.setattr(system.inventory.store, "position", away)
+            system.lose_topic()
+            system.add_products(8)  # some to each partition
+            until(system.relay.problem)
+            until(asked.is_set)
+        Topics(system.config).republish(TOPIC)
+        system.await_products(16)
+        until(lambda: not system.problems())
 
 
 def test_a_topic_that_lacks_nothing_is_made_anew_beside_a_relay_at_work(system: System) -> None:
