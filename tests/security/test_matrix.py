@@ -5,7 +5,8 @@ route that asks for another right than the table says fails here, and so does a 
 """
 
 from dataclasses import dataclass
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
@@ -15,7 +16,7 @@ from chassis.queries import FORMATS
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, RIGHTS, ROLES, DataScope, first_rights, first_scope
 from security import spec
-from security.office import DEFAULT, NOBODY, VIEWS, Caller, Office, Told, new_id
+from security.office import DEFAULT, NOBODY, VIEWS, Caller, Office, Told, new_id, quick_hashes
 
 OPERATORS = "operators"  # no account is asked for: health
 ANYBODY = "anybody"  # signing in, registering, recovering a password; a phone with its secret
@@ -192,6 +193,10 @@ def guests(office: Office) -> list[Guest]:
 
 @pytest.fixture(scope="module")
 def records(office: Office) -> dict[str, str]:
+    return records_of(office)
+
+
+def records_of(office: Office) -> dict[str, str]:
     """A record for every field of a path, so that a refused command would have had something to change."""
     seller = office.user("SAL")
     mobile = {"name": "Acme", "mobile": "13800000001", "industry": "IT"}
@@ -259,6 +264,27 @@ def test_SEC_16_who_may_and_who_may_not(
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("place", [place for place, spec in COMMANDS.items() if spec.is_public])
+def test_every_command_takes_a_key_and_is_carried_out_once_under_it(place: str, tmp_path: Path) -> None:
+    """Section 2.0, single form and bulk form.  What carries secrets is looked at closer in test_idempotency.py."""
+    with quick_hashes():
+        office = Office(tmp_path)
+        told_of = records_of(office)
+        for attempt in attempts(office, place):
+            key = new_id()
+            first, before = attempt.make(office, office.admin, told_of, key), office.state()
+            again = attempt.make(office, office.admin, told_of, key)
+            assert first.code != "INTERNAL", first.body
+            assert outcomes(again) == outcomes(first), attempt.name
+            assert office.state() == before, f"{attempt.name} stored something again"
+
+
+def outcomes(told: Told) -> list[tuple[Any, ...]]:
+    """Status, error code, id and version of a command, or of each command in bulk."""
+    items = told.body.get("results") or [{"status": told.status, "body": told.body}]
+    return [(item["status"], *(item["body"].get(name) for name in ("code", "id", "version"))) for item in items]
+
+
 def refused_at_the_door(told: Told) -> bool:
     """Whether the token or a missing right stood in the way, not a rule of the record or a wrong secret."""
     if told.code == "UNAUTHENTICATED":
@@ -282,8 +308,8 @@ class Attempt:
     is_bulk: bool = False
     query: str = ""
 
-    def make(self, office: Office, caller: Caller, records: dict[str, str]) -> Told:
-        """Send a request that would be carried out on these records if the caller might."""
+    def make(self, office: Office, caller: Caller, records: dict[str, str], key: str = "") -> Told:
+        """Send a request that would be carried out on these records if the caller might, under a key."""
         path = self.place.format(**records)
         command = COMMANDS.get(self.place)
         if command is None:
@@ -293,11 +319,10 @@ class Attempt:
         fields = {name for name in records if f"{{{name}}}" in self.place}
         if command.creates:
             del body[command.key]
-        takes_key = command.cls not in office.writers[command.service].service.around
-        key = new_id() if takes_key else None
+        key = key or new_id()
         if not self.is_bulk:
             body = {name: value for name, value in body.items() if name not in fields}
-            return office.call(path, body, caller, headers={"idempotency-key": key} if key else None)
+            return office.call(path, body, caller, headers={"idempotency-key": key})
         item = {"command": {**body, **{name: records[name] for name in fields}}, "idempotency_key": key}
         return office.call(f"POST /bulk/{kebab(command.name)}", {"items": [item]}, caller)
 
