@@ -1,6 +1,8 @@
 """Routes of services in other processes: a request is passed on by HTTP, and the answer comes back as it is."""
 
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack, closing
+from tempfile import SpooledTemporaryFile
 from urllib.parse import urlsplit
 
 import structlog
@@ -22,6 +24,7 @@ from chassis.api import (
 )
 from chassis.catalogue import Catalogue, views_of
 from chassis.config import Config, ConfigError
+from chassis.exports import PIECE, FileBody
 from chassis.origins import SESSION_HEADER
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
@@ -43,6 +46,8 @@ OURS = frozenset({"host", "content-length", "expect", "cookie", SESSION_HEADER.l
 """Headers of a request that are made anew, or are the gateway's own business."""
 SERVERS = frozenset({"content-length", "content-type", "date", "server", "set-cookie"})
 """Headers of an answer that this process makes itself."""
+IN_MEMORY = 1_000_000
+"""Bytes: a longer answer, an export, is passed on by way of a temporary file."""
 ACCESS = "access"  # the service that knows every person and role
 
 
@@ -73,26 +78,35 @@ class Forwarder:
         return serve
 
     def _ask(self, service: str, address: str, http: HttpRequest) -> HttpResponse:
-        try:
-            answer = self._pools.request(
-                "GET" if http.method == "HEAD" else http.method,  # what is sent to the client then is no body anyway
-                address + http.target,
-                body=http.body(),
-                headers=passed_on(http.headers, OURS) | {"X-Forwarded-For": http.address},
-                redirect=False,
-                decode_content=False,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            log.warning("service can't be reached", service=service, error=repr(error))
-            raise _away(service) from error
-        if answer.status in (502, 504):
-            log.warning("service can't be reached", service=service, status=answer.status)
-            raise _away(service)
-        return HttpResponse(
-            answer.status,
-            answer.data,
-            passed_on({name: value for name, value in answer.headers.items()}, SERVERS),
-            answer.headers.get("Content-Type", JSON),
+        with ExitStack() as held:
+            body = held.enter_context(SpooledTemporaryFile(IN_MEMORY))
+            try:
+                answer = held.enter_context(closing(self._send(address, http)))
+                for piece in answer.stream(PIECE, decode_content=False):
+                    body.write(piece)
+            except urllib3.exceptions.HTTPError as error:
+                log.warning("service can't be reached", service=service, error=repr(error))
+                raise _away(service) from error
+            if answer.status in (502, 504):
+                log.warning("service can't be reached", service=service, status=answer.status)
+                raise _away(service)
+            headers = passed_on({name: value for name, value in answer.headers.items()}, SERVERS)
+            content_type = answer.headers.get("Content-Type", JSON)
+            if body.tell() <= IN_MEMORY:
+                body.seek(0)
+                return HttpResponse(answer.status, body.read(), headers, content_type)
+            held.pop_all()  # the file is closed when it has been sent
+            return HttpResponse(answer.status, b"", headers, content_type, file=FileBody(body, headers))
+
+    def _send(self, address: str, http: HttpRequest) -> urllib3.BaseHTTPResponse:
+        return self._pools.request(
+            "GET" if http.method == "HEAD" else http.method,  # what is sent to the client then is no body anyway
+            address + http.target,
+            body=http.body(),
+            headers=passed_on(http.headers, OURS) | {"X-Forwarded-For": http.address},
+            redirect=False,
+            decode_content=False,
+            preload_content=False,
         )
 
 
