@@ -62,6 +62,7 @@ CATALOGUE = Catalogue.read()
 SERVICES = tuple(CATALOGUE.with_role("relay"))
 """Everybody who has an event store."""
 COMMANDED = tuple(service.name for service in CATALOGUE.services())
+CATALOGUE.sagas()  # what a saga reports is applied to its processes once it is known
 
 
 # -- systems of their own ---------------------------------------------------------------------------------------------

@@ -133,11 +133,13 @@ def opposite_wishes(run: Run) -> None:
     shop, company = run.shop, run.shop.company
     rounds = run.rounds or 30
     ended: Counter[str] = Counter()
+    head_start = 0.0  # of the shipping, seconds: as long as neither always wins
     with ThreadPoolExecutor(8) as pool:
         for number in range(rounds):
             order = shop.draft(f"cancel-{number}")
             shop.submit(order, f"cancel-{number}-submit")
             _let_it_go_on(run, order, number)
+            time.sleep(head_start)
             path, body = f"/orders/{order}/cancel", {"reason": "no more"}
             entry = shop.client.sure(company.li, "POST", path, body, f"cancel-{number}-cancel")
             wanted = "CANCELLED" if entry.kind == "ok" else "SHIPPED"
@@ -145,6 +147,9 @@ def opposite_wishes(run: Run) -> None:
             if page["status"] != wanted:
                 raise Violated(f"I6: cancel was answered {entry.status} {entry.code}, the order is {page['status']}")
             ended[wanted] += 1
+            head_start = head_start / 2 if wanted == "SHIPPED" else 1.5 * head_start + 0.005
+        if rounds >= ENOUGH_RACES and len(ended) < 2:
+            raise AssertionError(f"no race: all were {dict(ended)}")
         for number in range(rounds // 2):
             order = shop.draft(f"twice-{number}", price="5001.00")
             shop.submit(order, f"twice-{number}-submit")
@@ -163,6 +168,9 @@ def opposite_wishes(run: Run) -> None:
             assert finance.kind == "ok", finance
             shop.becomes(order, "SHIPPED")
     run.note(f"of {rounds} races {ended['CANCELLED']} were cancelled, {ended['SHIPPED']} shipped")
+
+
+ENOUGH_RACES = 20
 
 
 def _let_it_go_on(run: Run, order: str, number: int) -> None:
