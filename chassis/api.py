@@ -607,11 +607,9 @@ class _Query:
                 return self._export(http, principal, token, format)
         with self._api.seat(principal, token, http):
             page = self._reader.page(principal, http.query, token, self._language(http))
-        there = {item["id"] for item in page.items} if view.defaults else set()
-        untouched = [self._reader.default(principal, key) for key in view.defaults if key not in there]
-        body: dict[str, Any] = {"items": [*page.items, *untouched], "next": page.next}
+        body: dict[str, Any] = {"items": page.items, "next": page.next}
         if page.total is not None:
-            body["total"] = page.total + len(untouched)
+            body["total"] = page.total
         return _fresh(body, page.freshness, {})
 
     def _language(self, http: HttpRequest) -> str:
@@ -637,15 +635,6 @@ class _Query:
                 attempt.note()
             return response
 
-    def _row(self, principal: Principal, key: str, token: Token | None) -> tuple[dict[str, Any], Freshness]:
-        """The row, or what holds while nothing has happened to it."""
-        try:
-            return self._reader.one(principal, key, token)
-        except Refused as refusal:
-            if refusal.code != "NOT_FOUND" or key not in self._view.defaults:
-                raise
-            return self._reader.default(principal, key), Freshness(None, {})
-
     def _one(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
         principal = self._api.caller(http, self._view.permission, attempt)
         token = self._api.token(http)
@@ -653,7 +642,7 @@ class _Query:
             name = min(http.query)
             raise Refused("VALIDATION", f"{name}: this query takes no parameters.", field=name)
         with self._api.seat(principal, token, http):
-            row, freshness = self._row(principal, key_of(http), token)
+            row, freshness = self._reader.one(principal, key_of(http), token)
         if self._view.collected:
             row = self._api.with_history(row)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}

@@ -22,7 +22,7 @@ from chassis.cursors import Cursor, Order
 from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.filters import Filters
 from chassis.projector import STATES, collation, live_id, mongo_key
-from chassis.views import LISTS, STAMPS, Sums, View, told_of_lists
+from chassis.views import LISTS, STAMPS, Sums, View, stored, told_of_lists
 from contracts.company import LANGUAGES
 from contracts.errors import Refused, not_found
 from contracts.parameters import PARAMETERS
@@ -39,6 +39,7 @@ WAIT_SECONDS = 5.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.003, 0.010
 PAGING = ("limit", "cursor", "sort", "count", "format")
 FORMATS = ("json", "csv", "xlsx")
+IN_ANY_ORDER = Order("_id", 1)
 NO_SUCH_MOMENT, TOO_OLD, NOT_YET = 72, 239, 246
 """MongoDB: InvalidOptions, of a moment to come; SnapshotTooOld; SnapshotUnavailable, while an index or so is made."""
 
@@ -104,10 +105,13 @@ class ViewReader:
     # -- what callers use
 
     def one(self, principal: Principal, key: str, token: Token | None) -> tuple[Document, Freshness]:
-        """The row with this key.  Raises Refused NOT_FOUND, also for a row outside the caller's scope."""
+        """The row with this key, or what holds while nothing has happened to it.
+
+        Raises Refused NOT_FOUND, also for a row outside the caller's scope.
+        """
         state = self._ready(token).state
         condition = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.where)]}
-        found = self._database[state["collection"]].find_one(condition)
+        found = self._database[state["collection"]].find_one(condition) or self._default(key)
         if found is None:
             raise not_found(self._view.what, self._view.detail or self._view.path.rpartition("{")[2].rstrip("}"))
         return self._row(found, principal), _freshness(state)
@@ -156,8 +160,9 @@ class ViewReader:
         seen: Seen,
         cursor: Cursor | None = None,
     ) -> Page:
-        selection, order, limit = asked
+        _, order, limit = asked
         collection, total = seen.state["collection"], None
+        selection = self._selected(asked, seen)
         if _flag(params, "count"):
             counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, PAGE_MS)
             total = next((found["total"] for found in counted), 0)
@@ -192,7 +197,7 @@ class ViewReader:
     def _export(
         self, principal: Principal, asked: Asked, seen: Seen, format: str, closed: Callable[[], None]
     ) -> FileBody:
-        collection, (selection, order, _) = seen.state["collection"], asked
+        collection, order, selection = seen.state["collection"], asked.order, self._selected(asked, seen)
         most = min(EXPORT_LIMIT, self._company.parameter("exports.rows"))
         counting = [*selection, {"$limit": most + 1}, {"$count": "total"}]
         counted = next(self._read(collection, counting, order, seen.at, EXPORT_MS), {"total": 0})
@@ -259,9 +264,22 @@ class ViewReader:
                     raise
                 self._sleep(LONGEST_PAUSE)  # an index is being made: a moment later than that can be read
 
-    def default(self, principal: Principal, key: str) -> Document:
-        """The row of a record that nothing has happened to yet."""
-        return self._row({"_id": key, **self._view.defaults[key]}, principal)
+    def _default(self, key: str) -> Document | None:
+        """The document of a record that nothing has happened to yet; None for one that is not there by itself."""
+        fields = self._view.defaults.get(key)
+        return None if fields is None else {"_id": key, **stored(fields), **self._view.keys_of(fields)}
+
+    def _selected(self, asked: Asked, seen: Seen) -> list[Document]:
+        """The stages that select the rows, among them those of records that nothing has happened to yet."""
+        defaults = self._view.defaults
+        if not defaults:
+            return asked.selection
+        collection = seen.state["collection"]
+        named: list[Document] = [{"$match": {"_id": {"$in": list(defaults)}}}, {"$project": {"_id": 1}}]
+        held = {found["_id"] for found in self._read(collection, named, IN_ANY_ORDER, seen.at, PAGE_MS)}
+        untouched = [self._default(key) for key in defaults if key not in held]
+        documents = {"$documents": {"$literal": untouched}}  # a text in them is none of MongoDB's expressions
+        return [{"$unionWith": {"pipeline": [documents]}}, *asked.selection] if untouched else asked.selection
 
     # -- freshness
 
@@ -320,7 +338,7 @@ class ViewReader:
     def _asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
         filters = Filters(self._view, partial(self._may_see, principal=principal))
-        stored: list[Document] = [dict(self._view.where), self._scope(principal)]
+        kept: list[Document] = [dict(self._view.where), self._scope(principal)]
         shown: list[Document] = []  # what is asked of rows that were added up
         sums = self._view.sums
         of_row = {*sums.by, sums.over} if sums else set()
@@ -332,10 +350,10 @@ class ViewReader:
                 known = ", ".join(sorted({*filters.names, *PAGING}))
                 raise Refused("VALIDATION", f"{name[:100]}: unknown parameter; there are {known}.", field=name[:100])
             condition, about = asked
-            (stored if sums is None or about <= of_row else shown).append(condition)
-        if sums and sums.over and not any(sums.over in condition for condition in stored):
-            stored.append({sums.over: None})  # the rows that hold the sums of all
-        selection: list[Document] = [{"$match": {"$and": stored}}]
+            (kept if sums is None or about <= of_row else shown).append(condition)
+        if sums and sums.over and not any(sums.over in condition for condition in kept):
+            kept.append({sums.over: None})  # the rows that hold the sums of all
+        selection: list[Document] = [{"$match": {"$and": kept}}]
         if sums:
             selection += _added_up(sums, self._decimals)
         if shown:

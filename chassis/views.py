@@ -508,6 +508,8 @@ class View:
             )
         if unknown := set(self.personal) - {item.name for item in fields(self.row)}:
             raise ContractError(f"view {self.name}: personal names fields it does not have: {sorted(unknown)}")
+        if self.defaults and (self.scope or self.sums or self.where):
+            raise ContractError(f"view {self.name}: defaults are nobody's, always shown, and not added up")
         method, _, path = self.route.partition(" ")
         if method != "GET" or not path.startswith("/"):
             raise ContractError(f"view {self.name}: route {self.route!r} must be 'GET /path'")

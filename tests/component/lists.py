@@ -20,8 +20,14 @@ from chassis.row_fields import FieldType
 from chassis.views import View, stored
 from contracts.errors import Refused
 
-LISTS = [replace(view, computed={}) if view.defaults else view for view in Catalogue.read().views() if view.is_list]
-"""Every view that answers a list; without what is worked out from the ids that a view's defaults name."""
+WITH_DEFAULTS = [view for view in Catalogue.read().views() if view.defaults]
+"""Every view that shows records to which nothing has happened yet."""
+LISTS = [
+    replace(view, computed={}, defaults={}) if view.defaults else view
+    for view in Catalogue.read().views()
+    if view.is_list
+]
+"""Every view that answers a list; of those with defaults what is stored alone."""
 BY_NAME = {view.name: view for view in LISTS}
 ROOT = Principal(uuid4(), "Root", frozenset({"ADM"}))
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +18,7 @@ from pymongo.database import Database
 from chassis.auth import Principal
 from chassis.projector import STATES, add_keys, collation, live_id, open_state
 from chassis.views import Exact, Range, Scope, View, Words
-from component.lists import ABSENT, BY_NAME, LISTS, ROOT, Document, Shelf, document_of, value_of
+from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
 from contracts.company import LANGUAGES
 from contracts.errors import Refused
 
@@ -105,6 +107,34 @@ def test_a_cursor_is_taken_only_where_it_comes_from(database: Database[Document]
         assert what in shelf.refusal(sort="name", cursor=forged).message
     database[STATES].update_one({"_id": "products"}, {"$set": {"collection": "products__new"}})
     assert "made anew" in shelf.refusal(sort="name", cursor=cursor).message
+
+
+@each(WITH_DEFAULTS)
+def test_what_nothing_has_happened_to_is_in_its_place_on_every_page_in_the_count_and_in_the_file(
+    database: Database[Document], view: View
+) -> None:
+    """Whichever of the records that there are from the beginning have been changed, each is told once, as it is now."""
+    beginning = list(view.defaults)
+    for changed in ([], beginning[:1], beginning[-1:], beginning):
+        shelf = Shelf(database, view)
+        shelf.fill(
+            [{**document_of(view, n), **view.defaults[id], "_id": id, "version": 7} for n, id in enumerate(changed)]
+        )
+        versions = {id: 7 if id in changed else 0 for id in beginning}
+        for sort in sorts_of(view):
+            whole = shelf.page(sort=sort, limit="200", count="true")
+            assert {row["id"]: row["version"] for row in whole.items} == versions
+            assert (len(whole.items), whole.total, whole.next) == (len(beginning), len(beginning), None)
+            for limit in (1, 2):
+                pages = list(shelf.pages(sort=sort, limit=str(limit), count="true"))
+                assert [row for page in pages for row in page.items] == whole.items, (sort, limit)
+                assert all(page.total == len(beginning) and len(page.items) <= limit for page in pages)
+            lines = b"".join(shelf.reader.export(ROOT, {"sort": [sort]}, None, "csv")).decode("utf-8-sig")
+            rows = list(csv.DictReader(io.StringIO(lines)))
+            assert [row["id"] for row in rows] == [row["id"] for row in whole.items]
+        for id in beginning:
+            row, freshness = shelf.reader.one(ROOT, id, None)
+            assert row["version"] == versions[id] and freshness == whole.freshness
 
 
 # -- indexes ----------------------------------------------------------------------------------------------------------
