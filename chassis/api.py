@@ -46,7 +46,7 @@ from chassis.writer import Answer, Request, Writer
 from contracts.company import LANGUAGES
 from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused
-from contracts.ids import canonical
+from contracts.ids import RANDOM_UUIDS, canonical
 from contracts.menus import MENU
 from contracts.operations import PLATFORM_OPERATIONS, CallOffRebuild, Operation, RebuildRow, RebuildView
 from contracts.permissions import PASSWORD, PUBLIC, RIGHTS
@@ -60,7 +60,6 @@ READS_LOG = "access"  # the service in whose log it is noted who read what
 MAX_BULK = 500
 PRINT_KEY_BYTES = 32
 NEWEST_MESSAGES = 200
-RANDOM_UUIDS = (4, 7)
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 TYPES = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}

@@ -837,7 +837,7 @@ class MemoryRecorder(POPOProcessRecorder):
         return self.max_notification_id() or 0, self.max_tracking_id(name) or 0
 
     def absent(self, ids: Sequence[UUID]) -> frozenset[UUID]:
-        return frozenset(id for id in ids if str(id) not in self._stored_events_index)
+        return frozenset(id for id in ids if not self._stored_events_index.get(str(id)))  # looking makes a place
 
     def set_position(self, name: str, position: int) -> None:
         with self._database_lock:

@@ -57,6 +57,7 @@ from chassis.store import (
 )
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, invalid_state, not_found
+from contracts.ids import RANDOM_UUIDS
 from contracts.people import Person
 from contracts.schemas import decode, encode
 
@@ -286,6 +287,12 @@ class Batch:
             return None
         return cached
 
+    def is_taken(self, id: UUID) -> bool:
+        """Whether an id names a record, of whatever kind.  Derived ids name one kind only, and are not looked up."""
+        if id in self.recorded or self.cache.get(id) is not None:
+            return True
+        return id.version in RANDOM_UUIDS and id not in self.absent and not self.store.absent([id])
+
     def numbers(self, name: str) -> range:
         """The numbers of a series that this batch has given; an empty range before the next one while it gave none."""
         if name in self.transaction.numbers:
@@ -336,12 +343,19 @@ class UnitOfWork:
         return aggregate
 
     def new(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
-        if id in self._used or self._batch.aggregate(cls, id) is not None:
-            raise Refused("DUPLICATE", f"A {what} with this id exists already.", field=field)
+        if self._is_taken(id) or self._batch.aggregate(cls, id) is not None:
+            raise Refused("DUPLICATE", f"This id is taken; choose another one for the new {what}.", field=field)
         return self._start(cls, id)
 
     def find_or_new(self, cls: type[A], id: RecordId) -> A:
-        return self.find(cls, id) or self._start(cls, id)
+        found = self.find(cls, id)
+        if found is None and self._is_taken(stream_id(id)):
+            field = self._key if id == self._named else None
+            raise Refused("DUPLICATE", "This id is taken by a record of another kind.", field=field)
+        return found or self._start(cls, id)
+
+    def _is_taken(self, id: UUID) -> bool:
+        return id in self._used or self._batch.is_taken(id)
 
     def _start(self, cls: type[A], id: RecordId) -> A:
         aggregate = cls(id=stream_id(id))

@@ -10,6 +10,8 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 TIME_ORDERED = 7
+RANDOM_UUIDS = (4, TIME_ORDERED)
+"""The versions of the ids that callers may choose; those of all others are derived, and name one kind of record."""
 _TIME = ((1 << 48) - 1) << 80
 _VERSION = 0xF << 76
 _HEX = "[0-9a-f]"

@@ -1,0 +1,87 @@
+"""An id names one record of a service, of whatever kind: who creates another under it is told so at once."""
+
+from collections.abc import Callable
+from typing import cast
+from uuid import UUID
+
+import pytest
+
+from chassis import metrics
+from chassis.store import MemoryRecorder
+from contracts.declare import REGISTRY
+from contracts.ids import RANDOM_UUIDS
+from security.office import Office, new_id
+from security.test_idempotency import ASKED, Asked
+
+PRICES = {kind: {"amount": "1.00", "currency": "CNY"} for kind in ("purchase", "sale")}
+CREATING = {spec.name: spec for spec in REGISTRY.load().commands.values() if spec.creates}
+
+
+def department(office: Office) -> Asked:
+    return Asked("POST /departments", {"name": new_id()}, office.admin, {})
+
+
+def customer(office: Office) -> Asked:
+    body = {"name": "Acme", "mobile": f"139{int(new_id()[:6], 16):08d}", "industry": "IT"}
+    return Asked("POST /customers", body, office.admin, {})
+
+
+def product(office: Office) -> Asked:
+    body = {"name": new_id(), "model": "A1", "brand": "Acme", "prices": PRICES, "opening_stock": 1}
+    return Asked("POST /products", body, office.admin, {})
+
+
+def order(office: Office) -> Asked:
+    bought, buyer = (office.call(asked.request, asked.body, asked.by).done()["id"]
+                     for asked in (product(office), customer(office)))  # fmt: skip
+    office.tell_all()
+    body = {"customer_id": buyer, "lines": [{"product_id": bought, "quantity": 1}]}
+    return Asked("POST /orders", body, office.admin, {})
+
+
+ASKS: dict[str, Callable[[Office], Asked]] = {
+    **{name: ask for name, ask in ASKED.items() if name in CREATING},
+    "AddDepartment": department,
+    "CreateCustomer": customer,
+    "AddProduct": product,
+    "CreateOrder": order,
+}
+
+
+def conflicts() -> float:
+    return sum(sample.value for metric in metrics.CONFLICTS.collect() for sample in metric.samples)
+
+
+def ids_by_kind(office: Office, service: str) -> dict[type, UUID]:
+    """The id of one stored record of each kind whose ids callers choose, by the fact that its stream begins with."""
+    found: dict[type, UUID] = {}
+    recorder = cast(MemoryRecorder, office.stores[service].recorder)
+    for event in recorder.select_notifications(1, 1_000_000):
+        id = event.originator_id
+        if isinstance(id, UUID) and id.version in RANDOM_UUIDS and event.originator_version == 1:
+            found.setdefault(type(next(iter(office.stores[service].facts(id)))), id)
+    return found
+
+
+def test_every_creating_command_is_asked_here() -> None:
+    assert set(ASKS) == set(CREATING)
+
+
+@pytest.mark.parametrize("name", CREATING)
+def test_an_id_that_names_any_record_of_the_service_is_refused_at_once(office: Office, name: str) -> None:
+    spec = CREATING[name]
+    for other in (one for one in CREATING.values() if one.service == spec.service):  # a record of each kind
+        asked = ASKS[other.name](office)
+        office.call(asked.request, asked.body, asked.by).done()
+    taken = ids_by_kind(office, spec.service)
+    assert len(taken) >= {"access": 5}.get(spec.service, 1), taken
+    for kind, id in taken.items():
+        for cold in (False, True):
+            if cold:
+                office.writers[spec.service]._cache.clear()
+            asked, before, tried = ASKS[name](office), office.state(), conflicts()
+            told = office.call(asked.request, {**asked.body, spec.key: str(id)}, asked.by)
+            assert (told.code, told.body.get("field")) == ("DUPLICATE", spec.key), (kind, told.body)
+            assert office.state() == before and conflicts() == tried, "nothing was tried in vain"
+    asked = ASKS[name](office)
+    office.call(asked.request, {**asked.body, spec.key: new_id()}, asked.by).done()
