@@ -410,6 +410,10 @@ class Directory:
         """Everybody whose next one above, of those who hold the rights, is one of these."""
         return self._now().waiting_for(leaders, rights)
 
+    def people(self) -> list[KnownUser]:
+        """Everybody whose account is in use."""
+        return [user for user in self._users.values() if user.active]
+
     def owner_of_device(self, device_id: UUID | None) -> UUID | None:
         """Who enrolled a phone; None for one that nobody did."""
         return self._devices.get(device_id) if device_id else None

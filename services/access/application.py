@@ -5,7 +5,7 @@ from uuid import UUID
 
 from chassis.around import Around
 from chassis.domain import Aggregate, UniqueIndex
-from chassis.service import Service, Work, change, claim, release, upsert
+from chassis.service import Handler, Service, Work, change, claim, release, upsert
 from contracts.access import (
     AddDepartment,
     AddMachine,
@@ -42,7 +42,7 @@ from contracts.access import (
     SignOut,
     UserState,
 )
-from contracts.declare import changes
+from contracts.declare import KEPT, changes
 from contracts.errors import Refused
 from contracts.permissions import ADMINISTRATOR
 from services.access import preparation as prepare
@@ -65,6 +65,7 @@ from services.access.domain.sessions import (
 )
 from services.access.domain.users import (
     ADMINISTRATORS_ID,
+    CONTACTS,
     Administrators,
     User,
     login_index_ids,
@@ -106,6 +107,40 @@ def _require_can_lead(work: Work, superior_id: UUID, user_id: UUID) -> None:
         above = _user(work, next_id, "superior_id")
     if above.id == user_id:
         raise Refused("VALIDATION", "superior_id: is led by this user, or is this user.", field="superior_id")
+
+
+def _can_sign_in(work: Work, user_id: UUID) -> bool:
+    user = work.find(User, user_id)
+    return user is not None and _settings(work).admits(user)
+
+
+def _stop_being_administrator(work: Work, user: User) -> None:
+    _administrators(work).remove(user.id, lambda other: _can_sign_in(work, other))
+
+
+def keeps_way_in(handler: Handler, field: str) -> Handler:
+    """A handler that is refused where it would leave somebody with no way to sign in (SEC-05, SEC-06).
+
+    Raises Refused VALIDATION naming the contact that the command takes away or does not give, else `field`.  Whoever
+    had no way in before is not looked at: there is nothing to lose.
+    """
+
+    def guarded(command: Any, work: Work) -> Aggregate:
+        user = work.find(User, command.user_id)
+        settings = _settings(work)
+        had_none = user is not None and settings.locks_out(user)
+        changed = handler(command, work)
+        if isinstance(changed, User) and settings.locks_out(changed) and not had_none:
+            missing = [name for name in CONTACTS.values() if getattr(command, name, KEPT) in (None, "")]
+            at_fault = missing[0] if missing else field
+            text = (
+                f"{at_fault}: the settings ask this person for a code at sign-in, and there is neither an e-mail "
+                "address nor a phone number to send it to: give one first (PATCH /users/{user_id})."
+            )
+            raise Refused("VALIDATION", text, field=at_fault, state="NO_CONTACT")
+        return changed
+
+    return guarded
 
 
 def _require_role(work: Work, role: str) -> None:
@@ -203,7 +238,7 @@ def _edit(user: User, command: EditUser | EditPersonalData, work: Work) -> User:
 def delete_user(command: DeleteUser, work: Work) -> User:
     user = _user(work, command.user_id)
     names = _name_of(user.state)
-    _administrators(work).remove(user.id)
+    _stop_being_administrator(work, user)
     user.delete(_user(work, command.successor_id, "successor_id"), work.context)
     for name in names.values():
         release(work, login_index_ids(name), user.id)
@@ -222,7 +257,7 @@ def add_role_member(command: AddRoleMember, work: Work) -> User:
 def remove_role_member(command: RemoveRoleMember, work: Work) -> User:
     user = _user(work, command.user_id)
     if command.role == ADMINISTRATOR:
-        _administrators(work).remove(user.id)
+        _stop_being_administrator(work, user)
     user.take_role(command.role, work.context)
     return user
 
@@ -416,6 +451,23 @@ def reset_second_factor(command: ResetSecondFactor, work: Work) -> User:
     return user
 
 
+# -- settings
+
+
+def set_access_settings(command: SetAccessSettings, work: Work) -> AccessSettings:
+    """Refused where it would lock somebody out: of administrators nobody, of others those there were a moment ago."""
+    settings = _settings(work)
+    after = settings.after(command)
+    for role in after.second_factor_roles:
+        if role not in settings.second_factor_roles and not work.find_or_new(Role, role_id(role)).exists(role):
+            text = f"second_factor_roles: there is no role {role}; define it first (PUT /roles/{role})."
+            raise Refused("VALIDATION", text, field="second_factor_roles")
+    members = (work.find(User, id) for id in _administrators(work).members)
+    after.require_way_in([user for user in members if user is not None], settings)
+    settings.change(command, work.context)
+    return settings
+
+
 # -- roles, departments, machines
 
 
@@ -459,16 +511,16 @@ WRONG_CODE = prepare.refuses_on("WRONG", wrong_code)
 SERVICE = Service(
     "access",
     commands={
-        IssueUser: issue_user,
+        IssueUser: keeps_way_in(issue_user, "email"),
         RegisterUser: register_user,
-        EditUser: edit_user,
-        EditPersonalData: edit_personal_data,
+        EditUser: keeps_way_in(edit_user, "email"),
+        EditPersonalData: keeps_way_in(edit_personal_data, "email"),
         DeleteUser: delete_user,
-        AddRoleMember: add_role_member,
+        AddRoleMember: keeps_way_in(add_role_member, "role"),
         RemoveRoleMember: remove_role_member,
         ReviewRights: review_rights,
         EndSignIns: end_sign_ins,
-        IssueDefaultPassword: issue_default_password,
+        IssueDefaultPassword: keeps_way_in(issue_default_password, "user_id"),
         ChangePassword: change_password,
         RequestPasswordReset: request_password_reset,
         ResetPassword: reset_password,
@@ -479,8 +531,8 @@ SERVICE = Service(
         SignOut: sign_out,
         EnrolSecondFactor: enrol_second_factor,
         ConfirmSecondFactor: confirm_second_factor,
-        RemoveSecondFactor: remove_second_factor,
-        ResetSecondFactor: reset_second_factor,
+        RemoveSecondFactor: keeps_way_in(remove_second_factor, "user_id"),
+        ResetSecondFactor: keeps_way_in(reset_second_factor, "user_id"),
         DefineRole: upsert(Role, Role.define),
         GrantRight: upsert(Role, Role.grant),
         RevokeRight: upsert(Role, Role.revoke),
@@ -491,7 +543,7 @@ SERVICE = Service(
         NameResponsible: name_responsible,
         DeleteMachine: change(Machine, Machine.delete, what="machine account"),
         GetMachineToken: get_machine_token,
-        SetAccessSettings: upsert(AccessSettings, AccessSettings.change),
+        SetAccessSettings: set_access_settings,
     },
     around={
         IssueUser: Around(prepare.hash_default),
@@ -508,6 +560,7 @@ SERVICE = Service(
         EnrolSecondFactor: Around(prepare.check_enrolment, prepare.tell_enrolment, WRONG_PASSWORD),
         ConfirmSecondFactor: Around(prepare.check_confirmation, prepare.tell_confirmation, WRONG_CODE),
         RemoveSecondFactor: Around(prepare.check_removal, refuses=WRONG_PASSWORD),
+        SetAccessSettings: Around(prepare.check_settings),
         AddMachine: Around(prepare.new_machine_secret, prepare.tell_machine_secret),
         RenewMachineSecret: Around(prepare.new_machine_secret, prepare.tell_machine_secret),
         GetMachineToken: Around(prepare.check_machine, prepare.hand_out_machine_token),

@@ -17,6 +17,7 @@ import pytest
 from chassis.auth import Principal, TokenVerifier
 from chassis.config import Config
 from chassis.directory import Directory
+from chassis.store import Transaction, recorded
 from chassis.testing import InMemoryService
 from chassis.writer import Writer
 from contracts import permissions
@@ -64,8 +65,9 @@ from contracts.devices import DeviceEnrolled, WipeRequested
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import RIGHTS, ROLES, DataScope, first_rights
-from services.access import preparation, vault
+from services.access import administration, preparation, vault
 from services.access.application import SERVICE
+from services.access.domain.sessions import SETTINGS, AccessSettings
 from services.access.messages import TEXTS, Mailbox
 from services.access.vault import Vault
 
@@ -1018,3 +1020,201 @@ def test_without_a_name_who_issues_a_program_s_account_answers_for_it(office: Of
     office.kit.do(added, office.admin)
     changed = next(f for f in office.kit.facts() if isinstance(f, MachineChanged))
     assert changed.responsible_id == office.admin.user_id
+
+
+# -- ways in that stay open (SEC-05, SEC-06, SEC-14) -------------------------------------------------------------------
+
+
+def settings_asking(roles: tuple[str, ...] = (), **more: Any) -> SetAccessSettings:
+    values: dict[str, Any] = {"self_registration": True, "first_sign_in_code": False, "challenge": "NEVER", **more}
+    return SetAccessSettings(second_factor_roles=roles, **values)
+
+
+def test_SEC_06_a_setting_that_locks_the_administrators_out_is_refused(office: Office) -> None:
+    refusal = office.kit.assert_refused(
+        "VALIDATION", settings_asking(("ADM",)), office.admin, field="second_factor_roles"
+    )
+    assert "1 person" in refusal.message and "root" in refusal.message and "PATCH /users/" in refusal.message
+    office.kit.assert_refused(
+        "VALIDATION", settings_asking(first_sign_in_code=True), office.admin, field="first_sign_in_code"
+    )
+    assert office.sign_in("root", NEW)["status"] == "SIGNED_IN"
+    assert office.admin.user_id
+    office.kit.do(EditUser(user_id=office.admin.user_id, email="root@example.com"), office.admin)
+    office.kit.do(settings_asking(("ADM",)), office.admin)
+    told = office.sign_in("root", NEW)
+    assert office.kit.do(ProveIdentity(session_id=UUID(told["id"]), code=office.code()), NOBODY).body["access_token"]
+
+
+def test_SEC_06_a_setting_tells_how_many_people_it_would_lock_out(office: Office) -> None:
+    for _ in range(4):
+        office.user("SAL")
+    office.user("SAL", email="li@example.com")
+    with_app(office)
+    office.issue("SAL", default_password=None)
+    office.user("FIN")
+    refusal = office.kit.assert_refused("VALIDATION", settings_asking(("SAL",)), office.admin)
+    assert "4 people" in refusal.message
+
+
+def test_SEC_06_administrators_are_looked_at_whatever_the_process_knows(office: Office) -> None:
+    """The directory may not have heard of somebody yet; of administrators the service itself knows."""
+    office.kit.directory.people = lambda: []  # type: ignore[method-assign]
+    office.kit.assert_refused("VALIDATION", settings_asking(("ADM",)), office.admin, field="second_factor_roles")
+
+
+def test_SEC_06_a_role_that_does_not_exist_needs_no_second_proof(office: Office) -> None:
+    for role in ("NOPE", "SYSTEM"):
+        refusal = office.kit.assert_refused(
+            "VALIDATION", settings_asking((role,)), office.admin, field="second_factor_roles"
+        )
+        assert role in refusal.message
+    office.kit.do(DefineRole(role="NOPE", title="No longer"), office.admin)
+    office.kit.do(settings_asking(("NOPE",)), office.admin)
+
+
+TAKES_THE_WAY_IN: dict[type, str] = {
+    IssueUser: "email",
+    EditUser: "email",
+    EditPersonalData: "email",
+    AddRoleMember: "role",
+    IssueDefaultPassword: "user_id",
+    RemoveSecondFactor: "user_id",
+    ResetSecondFactor: "user_id",
+}
+KEEPS_THE_WAY_IN = {
+    RegisterUser,  # has a contact, or is refused
+    DeleteUser,  # there is no way in, on purpose
+    RemoveRoleMember, ReviewRights, EndSignIns, ChangePassword,  # ask for no code that was not asked for
+    EnrolSecondFactor, ConfirmSecondFactor,  # give a proof
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "asked"),
+    [
+        (command, asked)
+        for command in TAKES_THE_WAY_IN
+        for asked in ("second_factor_roles", "first_sign_in_code")
+        if (command, asked) != (AddRoleMember, "first_sign_in_code")  # which does not depend on roles
+    ],
+)
+def test_SEC_06_no_command_leaves_somebody_without_a_way_in(office: Office, command: type, asked: str) -> None:
+    assert office.admin.user_id
+    office.kit.do(EditUser(user_id=office.admin.user_id, email="root@example.com"), office.admin)
+    roles = () if command is AddRoleMember else ("SAL",)
+    contact = {"email": "li@example.com"} if command in (IssueUser, EditUser, EditPersonalData) else {}
+    by: Principal = office.admin
+    if command in (RemoveSecondFactor, ResetSecondFactor):
+        id, login, app, _ = with_app(office)
+        office.kit.pass_time(seconds=30)
+        session = UUID(office.sign_in(login, NEW)["id"])
+        own = office.principal(
+            office.kit.do(ProveIdentity(session_id=session, code=app.at(office.kit.now)), NOBODY).body
+        )
+    elif command is IssueDefaultPassword:
+        id, login = office.issue(*roles, default_password=None)
+    else:
+        id, login = office.user(*roles, **contact)
+        own = office.principal(office.sign_in(login, NEW))
+    if asked == "second_factor_roles":
+        office.kit.do(settings_asking(("SAL",)), office.admin)
+    else:
+        office.kit.do(settings_asking(first_sign_in_code=True), office.admin)
+    given: dict[type, dict[str, Any]] = {
+        IssueUser: {"user_id": uuid4(), "login": "9", "name": "Nine", "default_password": DEFAULT, "roles": ("SAL",)},
+        EditUser: {"email": None},
+        EditPersonalData: {"email": None, "password": NEW},
+        AddRoleMember: {"role": "SAL"},
+        IssueDefaultPassword: {"default_password": DEFAULT},
+        RemoveSecondFactor: {"password": NEW},
+    }
+    if command in (EditPersonalData, RemoveSecondFactor):
+        by = own
+    asks = command(**{"user_id": id, **given.get(command, {})})
+    refusal = office.kit.assert_refused("VALIDATION", asks, by, field=TAKES_THE_WAY_IN[command])
+    assert (refusal.state, "PATCH /users/" in refusal.message) == ("NO_CONTACT", True)
+    if command is not IssueUser:
+        office.kit.do(EditUser(user_id=id, phone="13800000009"), office.admin)
+        office.kit.do(asks, by)
+
+
+def test_every_command_on_a_user_is_known_to_keep_or_to_take_the_way_in() -> None:
+    """A new command must be judged: may it leave somebody with nowhere to send the code to?"""
+    about_users = {spec.cls for spec in REGISTRY.commands_of("access") if spec.key == "user_id"}
+    assert about_users == set(TAKES_THE_WAY_IN) | KEEPS_THE_WAY_IN
+
+
+def test_who_has_no_way_in_already_can_be_edited(office: Office) -> None:
+    """Settings of former releases locked people out: what else is changed of them needs no contact first."""
+    id, _ = office.user("SAL")
+    office.kit.directory.people = lambda: []  # type: ignore[method-assign]
+    office.kit.do(settings_asking(("SAL",)), office.admin)
+    office.kit.do(EditUser(user_id=id, name="Li Na"), office.admin)
+    office.kit.do(RemoveRoleMember(role="SAL", user_id=id), office.admin)
+
+
+@pytest.mark.parametrize("other", ["without a password", "without a contact for the code"])
+@pytest.mark.parametrize("command", [DeleteUser, RemoveRoleMember])
+def test_SEC_14_the_last_administrator_who_can_sign_in_stays(office: Office, command: type, other: str) -> None:
+    assert office.admin.user_id
+    if other == "without a password":
+        second, login = office.issue("ADM", default_password=None)
+    else:
+        second, login = office.user("ADM")
+        office.kit.do(EditUser(user_id=office.admin.user_id, email="root@example.com"), office.admin)
+        locking(office, ("ADM",))
+    more = {"successor_id": second} if command is DeleteUser else {"role": "ADM"}
+    leaves = command(user_id=office.admin.user_id, **more)
+    refusal = office.kit.assert_refused("INVALID_STATE", leaves, office.admin)
+    assert refusal.state == "LAST_ADMINISTRATOR"
+    office.kit.do(EditUser(user_id=second, email="two@example.com"), office.admin)
+    if other == "without a password":
+        office.kit.assert_refused("INVALID_STATE", leaves, office.admin)
+        office.kit.do(IssueDefaultPassword(user_id=second, default_password=DEFAULT), office.admin)
+    office.kit.do(leaves, office.admin)
+    assert office.sign_in(login, DEFAULT if other == "without a password" else NEW)["status"] in (
+        "PASSWORD_CHANGE_REQUIRED",
+        "PROOF_REQUIRED",
+    )
+
+
+def locking(office: Office, roles: tuple[str, ...] = (), **more: Any) -> None:
+    """Settings as a former release took them: nobody was asked whether people could still sign in."""
+    now = office.kit.store.load(AccessSettings, SETTINGS)
+    assert now is not None
+    now.change(settings_asking(roles, **more), office.admin.context(office.kit.now, office.kit.today))
+    store_of(office, now)
+
+
+def store_of(office: Office, changed: AccessSettings) -> None:
+    version = changed.version - len(changed.pending)
+    meta = office.kit.request(settings_asking(), office.admin).meta()
+    events = [recorded(changed.id, version + n, fact, meta) for n, fact in enumerate(changed.pending, start=1)]
+    office.kit.store.commit(Transaction(events=events))
+
+
+@pytest.mark.parametrize("asks", [{"roles": ("ADM",)}, {"first_sign_in_code": True}, {"challenge": "ALWAYS"}])
+@pytest.mark.parametrize("login", ["root", "rescue"])
+def test_the_command_line_always_lets_an_administrator_in(
+    office: Office, monkeypatch: pytest.MonkeyPatch, login: str, asks: dict[str, Any]
+) -> None:
+    locking(office, **asks)
+    monkeypatch.setattr(administration, "open_store", lambda name, config: office.kit.store)
+    monkeypatch.setattr(office.kit.store, "close", lambda: None)
+    default = administration.make_administrator(office.config, login)
+
+    def sign_in(password: str) -> dict[str, Any]:
+        if "challenge" not in asks:
+            return office.sign_in(login, password)
+        challenge, answer = drawn(office, monkeypatch)
+        return office.sign_in(login, password, challenge=challenge, challenge_answer=answer)
+
+    told = sign_in(default)
+    id = UUID(told["user_id"])
+    office.kit.do(ChangePassword(user_id=id, old_password=default, new_password="Other#2026"), office.principal(told))
+    by = office.principal(sign_in("Other#2026"))
+    office.kit.directory.admit(by).require("settings")
+    office.kit.do(EditUser(user_id=id, email="root@example.com"), by)
+    expected = "SIGNED_IN" if "challenge" in asks else "PROOF_REQUIRED"
+    assert sign_in("Other#2026")["status"] == expected, "the rule holds again as soon as it can be kept"

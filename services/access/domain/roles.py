@@ -63,9 +63,13 @@ class Role(Aggregate):
         if self.state is not None:
             given = {grant.right: grant.scope for grant in self.state.grants}
             return replace(self.state, grants=grants_of(rights_of(code, given, self.state.judged or None)))
-        if code not in ROLES or code == NEVER_GIVEN:
+        if not self.exists(code):
             raise not_found("role", "role")
         return RoleState(title=ROLES[code], revision=0, grants=grants_of(first_rights(code)))
+
+    def exists(self, code: str) -> bool:
+        """Whether people can have it: one of the first roles, or one that somebody has defined."""
+        return self.state is not None or (code in ROLES and code != NEVER_GIVEN)
 
     def _after(self, title: str, grants: tuple[Grant, ...]) -> RoleState:
         return RoleState(title=title, revision=self.version + 1, grants=grants, judged=tuple(sorted(RIGHTS)))

@@ -1,5 +1,6 @@
 """Signing in: failures and locks, sessions and their tokens, codes to set a password, verification images."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +21,7 @@ from contracts.declare import KEPT
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.settings import DEFAULTS
-from services.access.domain.users import User
+from services.access.domain.users import CONTACTS, User
 
 SETTINGS = Named("settings_id", "access")
 MOST_FAILURES = 5
@@ -69,17 +70,7 @@ class AccessSettings(Aggregate):
 
     def change(self, command: SetAccessSettings, context: Context) -> None:
         """Change what the command names."""
-        roles = self.second_factor_roles
-        if command.second_factor_roles is not KEPT:
-            roles = tuple(sorted(set(command.second_factor_roles)))
-        fact = AccessSettingsSet(
-            settings_id=command.settings_id,
-            self_registration=command.self_registration,
-            first_sign_in_code=command.first_sign_in_code,
-            challenge=command.challenge,
-            second_factor_roles=roles,
-            by=context.user,
-        )
+        fact = AccessSettingsSet(settings_id=command.settings_id, **self._after(command), by=context.user)
         if any(getattr(self, name) != getattr(fact, name) for name in DEFAULTS["access"]):
             self.record(fact)
 
@@ -90,9 +81,53 @@ class AccessSettings(Aggregate):
         """The second proof a sign-in needs (SEC-05, SEC-06): the user's own method, else a code; "" for none."""
         if user.factor.method:
             return user.factor.method
+        if user.proof_waived and not user.has_contact:
+            return ""
         by_role = not set(user.state.roles).isdisjoint(self.second_factor_roles)
         first = not user.contact_proved and (user.self_registered or self.first_sign_in_code)
         return user.contact_method() if by_role or first else ""
+
+    def locks_out(self, user: User) -> bool:
+        """Whether somebody with a password can't sign in: a code is asked for, and there is nowhere to send it."""
+        return user.has_password and self.proof_of(user) in CONTACTS and not user.has_contact
+
+    def admits(self, user: User) -> bool:
+        """Whether somebody can sign in, by what is known beforehand."""
+        return user.has_password and not self.locks_out(user)
+
+    def concerns_more(self, roles: Iterable[str], before: "AccessSettings") -> bool:
+        """Whether these settings ask somebody with these roles for a code and the ones before perhaps did not."""
+        more = set(self.second_factor_roles) - set(before.second_factor_roles)
+        return (self.first_sign_in_code and not before.first_sign_in_code) or not more.isdisjoint(roles)
+
+    def require_way_in(self, users: Iterable[User], before: "AccessSettings") -> None:
+        """Raises Refused VALIDATION when these settings lock somebody out who can sign in with the ones before."""
+        shut_out = [user for user in users if self.locks_out(user) and not before.locks_out(user)]
+        if shut_out:
+            by_role = not set(shut_out[0].state.roles).isdisjoint(self.second_factor_roles)
+            field = "second_factor_roles" if by_role else "first_sign_in_code"
+            some = ", ".join(user.state.login for user in shut_out[:3]) + (", ..." if len(shut_out) > 3 else "")
+            people = "1 person" if len(shut_out) == 1 else f"{len(shut_out)} people"
+            text = (
+                f"{field}: {people} could not sign in any more ({some}): they have neither an e-mail address nor a "
+                "phone number for the code. Give them one first (PATCH /users/{user_id})."
+            )
+            raise Refused("VALIDATION", text, field=field, state="NO_CONTACT")
+
+    def after(self, command: SetAccessSettings) -> "AccessSettings":
+        """The settings as the command would leave them; these stay what they are."""
+        return AccessSettings(id=self.id, **self._after(command))
+
+    def _after(self, command: SetAccessSettings) -> dict[str, Any]:
+        roles = self.second_factor_roles
+        if command.second_factor_roles is not KEPT:
+            roles = tuple(sorted(set(command.second_factor_roles)))
+        return {
+            "self_registration": command.self_registration,
+            "first_sign_in_code": command.first_sign_in_code,
+            "challenge": command.challenge,
+            "second_factor_roles": roles,
+        }
 
     @applies(AccessSettingsSet)
     def _set(self, fact: AccessSettingsSet) -> None:

@@ -1,6 +1,6 @@
 """Users: accounts from issue to deletion, their passwords, second proofs and roles (SEC-01..06, SEC-09..14, SEC-20)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -98,6 +98,11 @@ class ProofUsed:
     step: int = 0
 
 
+@internal_event("access.proof-waived")
+class ProofWaived:
+    """The command line let the user in: no code is asked for until there is a contact to send it to."""
+
+
 @internal_event("access.contact-proved")
 class ContactProved:
     """The user has shown to receive what is sent to the contact (SEC-05)."""
@@ -126,6 +131,7 @@ class User(Aggregate):
     self_registered: bool = False
     password_hash: str = ""
     contact_proved: bool = False
+    proof_waived: bool = False
     factor: Factor = NONE
     unconfirmed: Factor = NONE
     recovery_marks: tuple[str, ...] = ()
@@ -294,6 +300,11 @@ class User(Aggregate):
         if not self.contact_proved:
             self.record(ContactProved())
 
+    def waive_proof(self) -> None:
+        """The command line lets the user in: without a contact no code is asked for, whatever the settings say."""
+        if not self.has_contact and not self.proof_waived:
+            self.record(ProofWaived())
+
     def contact(self, method: str) -> str:
         """Where a code is sent.  Raises Refused INVALID_STATE when the user has no such contact."""
         found = self.state.phone if method == "SMS" else self.state.email
@@ -307,6 +318,15 @@ class User(Aggregate):
         return "MAIL" if self.state.email else "SMS"
 
     # -- state
+
+    @property
+    def has_contact(self) -> bool:
+        """Whether there is an e-mail address or a phone number that a code could be sent to."""
+        return bool(self.state.email or self.state.phone)
+
+    @property
+    def has_password(self) -> bool:
+        return bool(self.password_hash)
 
     def require_there(self, field: str = "user_id") -> None:
         if self.state.status == "DELETED":
@@ -326,6 +346,7 @@ class User(Aggregate):
     def _told(self, fact: Any) -> None:
         self.state = fact.user
         self.self_registered = self.self_registered or isinstance(fact, UserRegistered)
+        self.proof_waived = self.proof_waived and not self.has_contact
 
     @applies(PasswordHashed)
     def _hashed(self, fact: PasswordHashed) -> None:
@@ -348,6 +369,10 @@ class User(Aggregate):
     def _used(self, fact: ProofUsed) -> None:
         self.last_step = max(self.last_step, fact.step)
         self.recovery_marks = tuple(mark for mark in self.recovery_marks if mark != fact.recovery_mark)
+
+    @applies(ProofWaived)
+    def _waived(self, _: ProofWaived) -> None:
+        self.proof_waived = True
 
     @applies(ContactProved)
     def _proved(self, _: ContactProved) -> None:
@@ -374,7 +399,7 @@ class AdministratorRemoved:
 
 @dataclass
 class Administrators(Aggregate):
-    """Who are the administrators: the last one stays."""
+    """Who are the administrators: the last one who can sign in stays."""
 
     members: tuple[UUID, ...] = ()
 
@@ -382,12 +407,16 @@ class Administrators(Aggregate):
         if user_id not in self.members:
             self.record(AdministratorAdded(user_id=user_id))
 
-    def remove(self, user_id: UUID) -> None:
-        """Raises Refused INVALID_STATE for the last one."""
+    def remove(self, user_id: UUID, can_sign_in: Callable[[UUID], bool]) -> None:
+        """Raises Refused INVALID_STATE when none would be left who can sign in."""
         if user_id not in self.members:
             return
-        if len(self.members) == 1:
-            raise invalid_state("This is the last administrator: make somebody else one first.", "LAST_ADMINISTRATOR")
+        if not any(can_sign_in(other) for other in self.members if other != user_id):
+            text = (
+                "No administrator who can sign in would be left: make somebody else one first, "
+                "with a password and what the settings ask of a sign-in."
+            )
+            raise invalid_state(text, "LAST_ADMINISTRATOR")
         self.record(AdministratorRemoved(user_id=user_id))
 
     @applies(AdministratorAdded)
