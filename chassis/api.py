@@ -201,7 +201,7 @@ class Api:
         self._clock = clock
         self._ready = ready
         self._sleep = sleep
-        self._logs = Logs(
+        self.logs = Logs(
             {name: writer.store.last_position for name, writer in writers.items()}, config.topic_partitions
         )
         self._waiting_room = WaitingRoom()
@@ -311,7 +311,7 @@ class Api:
 
     def token(self, http: HttpRequest) -> Token | None:
         """The consistency token that a request sends back.  Raises Refused VALIDATION for one that is made up."""
-        return self._logs.token(http.headers.get(HEADER.lower()))
+        return self.logs.token(http.headers.get(HEADER.lower()))
 
     def wait_for_replicas(self, writer: Writer, token: Token | None, caller: Principal, http: HttpRequest) -> None:
         """Wait (bounded) until the service knows what the token promises, without taking up room at the door.
@@ -609,7 +609,7 @@ class _Query:
         body: dict[str, Any] = {"items": page.items, "next": page.next}
         if page.total is not None:
             body["total"] = page.total
-        return _fresh(body, page.freshness, {})
+        return _fresh(body, page.freshness, {}, self._api.logs)
 
     def _language(self, http: HttpRequest) -> str:
         return language_of(http, self._api.directory.company.language)
@@ -645,7 +645,7 @@ class _Query:
         if self._view.collected:
             row = self._api.with_history(row)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
-        return _fresh(row, freshness, headers)
+        return _fresh(row, freshness, headers, self._api.logs)
 
 
 class _Rebuilds:
@@ -716,11 +716,10 @@ def key_of(http: HttpRequest) -> str:
     return canonical(next(iter(http.path.values())))
 
 
-def _fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str]) -> HttpResponse:
+def _fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str], logs: Logs) -> HttpResponse:
     as_of = freshness.as_of.astimezone(UTC).isoformat().replace("+00:00", "Z") if freshness.as_of else None
     body["freshness"] = {"as_of": as_of}
-    token = str(Token({source: position for source, position in freshness.positions.items() if position}))
-    return HttpResponse(200, msgspec.json.encode(body), {**headers, HEADER: token})
+    return HttpResponse(200, msgspec.json.encode(body), {**headers, HEADER: str(logs.told(freshness.positions))})
 
 
 def language_of(http: HttpRequest, company: str) -> str:

@@ -22,6 +22,10 @@ def _secret(default: str = "") -> Any:
     return field(default=default, repr=False, metadata={"secret": True})
 
 
+MOST_PARTITIONS = 20
+"""Of a topic: a consistency token names a position of each, and must fit into a header."""
+
+
 class ConfigError(Exception):
     """A setting has a value that can't be used; the message names the variable and the values it takes."""
 
@@ -112,6 +116,8 @@ class Config:
                 f"KAFKA_SECURITY_PROTOCOL={config.kafka_security_protocol} needs KAFKA_USERNAME, and KAFKA_PASSWORD "
                 "or KAFKA_PASSWORD_FILE"
             )
+        if not 1 <= config.topic_partitions <= MOST_PARTITIONS:
+            raise ConfigError(f"TOPIC_PARTITIONS={config.topic_partitions} must be from 1 to {MOST_PARTITIONS}")
         try:
             cast(object, config.zone)
         except Exception as error:

@@ -18,7 +18,6 @@ from contracts.declare import REGISTRY
 from contracts.errors import Refused
 
 HEADER = "Salestream-Consistency"
-MAX_PARTS = 100
 _PART = re.compile(r"^([a-z]{1,40}\.events:[0-9]{1,4})=([0-9]{1,18})$")
 
 
@@ -34,7 +33,7 @@ class Token:
         if not text:
             return None
         parts = [_PART.match(part.strip()) for part in text.split(",")]
-        if len(parts) > MAX_PARTS or not all(parts):
+        if not all(parts):  # how long a head may be bounds how many there are
             raise Refused("VALIDATION", f"{HEADER}: send back what an answer carried.", field=HEADER)
         return cls({part[1]: int(part[2]) for part in parts if part})
 
@@ -89,6 +88,16 @@ class Logs:
             if position > self._length(topic.removesuffix(".events"), position):
                 raise self._made_up(f"{source}={position}")
         return token
+
+    def told(self, positions: Mapping[str, int]) -> Token:
+        """The token of what was read.  A position beyond the end was forged, and is promised to nobody."""
+        return Token(
+            {
+                source: position
+                for source, position in positions.items()
+                if 0 < position <= self._length(source.partition(":")[0].removesuffix(".events"), position)
+            }
+        )
 
     def _length(self, service: str, wanted: int) -> int:
         length_of = self._lengths.get(service)

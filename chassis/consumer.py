@@ -296,8 +296,8 @@ class Progress:
     Positions are the producer's log positions: within one source they only grow, so one that is not above the
     newest is a repeat (the relay publishes at least once).  `floors` are the positions applied before the newest: what
     comes between the two proves that the newest was forged, since firsts come in the order of their positions (ADR
-    0007), and is applied all the same.  `aside` are the records set aside and not applied, by origin: a replay counts
-    if and only if its origin is among them.  `dropped` were given up by an operator.
+    0007); it is applied, and is the newest from then on.  `aside` are the records set aside and not applied, by
+    origin: a replay counts if and only if its origin is among them.  `dropped` were given up by an operator.
     """
 
     def __init__(
@@ -345,10 +345,17 @@ class Progress:
         newest = self.positions.get(record.source, 0)
         return record.position > newest or self.floors.get(record.source, newest) < record.position < newest
 
-    def _applied(self, source: str, position: int) -> None:
+    def _came_first(self, source: str, position: int) -> None:
         newest = self.positions.get(source, 0)
         if position > newest:
-            self.floors[source], self.positions[source] = newest, position
+            self.floors[source] = newest
+        self.positions[source] = position  # below the newest: that was forged
+
+    def _came_later(self, source: str, position: int) -> None:
+        """One that had been set aside is applied, or given up: from here on its repeats are told by their position."""
+        newest = self.positions.get(source, 0)
+        if position > newest:
+            self._came_first(source, position)
         else:
             self.floors[source] = max(position, self.floors.get(source, newest))
 
@@ -376,7 +383,7 @@ class Progress:
         if not news:
             return False
         if record.fate == "" and RESOLVES not in record.headers:
-            self._applied(record.source, record.position)
+            self._came_first(record.source, record.position)
             return record.fact is not None
         return self._settle(record)
 
@@ -398,9 +405,9 @@ class Progress:
         applies = record.fate == "" and DROP not in record.headers
         if not applies:
             self.dropped[origin] = None
-        if applies or origin.place.isdecimal():  # from here on its repeats are told by their position
+        if applies or origin.place.isdecimal():
             self._wait_no_more(Origin(origin.source, str(record.position)))
-            self._applied(origin.source, record.position)
+            self._came_later(origin.source, record.position)
         return applies and record.fact is not None
 
     def _wait(self, origin: Origin, aside: Aside) -> None:
@@ -444,10 +451,9 @@ def stored_progress(store: EventStore, sources: Sequence[str]) -> Progress:
     return Progress(offsets, positions, aside, [Origin(row.source, row.place) for row in rows if row.dropped], floors)
 
 
-def newest_position(store: EventStore, topic: str, partitions: int) -> int:
-    """The newest position of a topic that a consumer with its progress in this store has processed."""
-    found = (store.position(f"position:{topic}:{number}") for number in range(partitions))
-    return max((position or 0 for position in found), default=0)
+def processed_positions(store: EventStore, topic: str, partitions: int) -> list[int]:
+    """The newest position of each partition of a topic that the consumer with its progress in a store has processed."""
+    return [store.position(f"position:{topic}:{number}") or 0 for number in range(partitions)]
 
 
 class StoredProgress:

@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,13 +25,13 @@ from chassis.auth import TokenVerifier
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
 from chassis.config import Config
-from chassis.consumer import Consumer, newest_position
+from chassis.consumer import Consumer, processed_positions
 from chassis.demo_users import demo_names, demo_user
 from chassis.directory import Directory
 from chassis.forwarding import forwarded_routes
 from chassis.health import Loop, Serving, Watched, problems_of
 from chassis.inbox import Inbox
-from chassis.kafka import TopicsDamaged, create_topics, producer
+from chassis.kafka import create_topics, producer
 from chassis.pressure import Pressure
 from chassis.projector import Document, Projector, connect, view_positions
 from chassis.provenance import DEAD_LETTERS
@@ -214,20 +214,26 @@ def build_pressure(process: Process, writers: dict[str, Writer], database: "Data
     logs = {name: writer.store.last_position for name, writer in writers.items()}
     logs |= {store.name: store.last_position for _, store in sagas}
 
-    def fronts() -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = {name: {} for name in logs}
+    def processed() -> Iterator[tuple[str, str, Iterable[int]]]:
+        """Log, consumer, and the newest position of each partition that this has processed."""
         for view, positions in view_positions(database, views) if database is not None else ():
             for topic in view.topics:
-                if (log_name := topic.removesuffix(".events")) in found:
-                    newest = (at for source, at in positions.items() if source.rpartition(":")[0] == topic)
-                    found[log_name][f"view {view.name}"] = max(newest, default=0)
+                own = [at for source, at in positions.items() if source.rpartition(":")[0] == topic]
+                yield topic.removesuffix(".events"), f"view {view.name}", own
         for saga, store in sagas:
             for topic in {REGISTRY.event_of(fact).topic for fact in saga.facts()}:
-                if (log_name := topic.removesuffix(".events")) in found:
-                    found[log_name][f"saga {saga.name}"] = newest_position(store, topic, config.topic_partitions)
+                own = processed_positions(store, topic, config.topic_partitions)
+                yield topic.removesuffix(".events"), f"saga {saga.name}", own
             for name, writer in writers.items():
-                at = newest_position(writer.store, f"{name}.commands", config.topic_partitions)
-                found[store.name][f"inbox {name}"] = at
+                own = processed_positions(writer.store, f"{name}.commands", config.topic_partitions)
+                yield store.name, f"inbox {name}", own
+
+    def fronts() -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {name: {} for name in logs}
+        known = [(name, who, list(own)) for name, who, own in processed() if name in logs]
+        ends = {name: length_of() for name, length_of in logs.items()}  # asked last: nothing can be beyond them
+        for name, who, own in known:
+            found[name][who] = max((at for at in own if at <= ends[name]), default=0)  # one beyond was forged
         return found
 
     return Pressure(config.max_lag_seconds, logs, fronts)
@@ -314,12 +320,7 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
 def relay_loops(process: Process) -> dict[str, Loop]:
     loops: dict[str, Loop] = {}
     for name in process.catalogue.with_role("relay"):
-        relay = Relay(process.store(name), partial(producer, process.config), config=process.config)
-        try:
-            relay.check_not_behind(process.config)
-        except TopicsDamaged as damage:  # it will stand and tell so, the others go on
-            log.error("topic damaged", service=name, damage=str(damage))
-        loops[f"relay-{name}"] = relay
+        loops[f"relay-{name}"] = Relay(process.store(name), partial(producer, process.config), config=process.config)
     return loops
 
 

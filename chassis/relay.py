@@ -54,7 +54,7 @@ NEWEST = 20
 
 
 class StoreBehindKafka(Exception):
-    """Kafka holds events that the store does not: the store was restored from an old copy (fault 31)."""
+    """Kafka holds events that the store does not: it was restored from an old copy (fault 31), or they are forged."""
 
 
 class NotAccepted(Exception):
@@ -242,6 +242,10 @@ class Relay:
                 self._stand(damage)
                 stop.wait(CHECK_AGAIN_SECONDS)
                 continue
+            except StoreBehindKafka as behind:  # once the store has grown beyond that position nobody would see it
+                self._stand(behind)
+                stop.wait()
+                continue
             except Exception as error:  # Kafka or the store is away: nothing is lost, try again
                 self._pulse.fails(error)
                 log.warning("relay waits", service=self._store.name, error=repr(error))
@@ -252,19 +256,23 @@ class Relay:
         self._give_up()
 
     def _require_whole(self) -> None:
-        """Raises TopicsDamaged while Kafka lacks what was published: what comes now would stand before it."""
+        """Raises TopicsDamaged while Kafka lacks what was published: what comes now would stand before it.
+
+        Raises StoreBehindKafka while the store lacks what was published.
+        """
         if self._config is None:
             return
         if self._under_way:  # it was tried before, in vain: Kafka is away, or the topics are gone
             PartitionReader(self._config, f"relay-check-{self._store.name}", sorted(self._under_way), {}).close()
         if not self._unchecked:
             return
+        self.check_not_behind(self._config)
         if lacking := self.lacking(self._store, self._config):
             raise TopicsDamaged(lacking)
         self._unchecked, self._damage = False, None
         metrics.of(metrics.RELAY_STANDS, self._store.name).set(0)
 
-    def _stand(self, damage: TopicsDamaged) -> None:
+    def _stand(self, damage: TopicsDamaged | StoreBehindKafka) -> None:
         """Publish nothing more until the topic is whole again, then everything that was not saved as published."""
         if self._damage != str(damage):
             log.error("relay stands", service=self._store.name, damage=str(damage))
@@ -327,7 +335,7 @@ class Relay:
         if newest > last:
             raise StoreBehindKafka(
                 f"{topic} holds position {newest}, the store of {self._store.name} ends at {last}: "
-                "it was restored from an old copy. See docs/runbooks/store-behind-kafka.md"
+                "it was restored from an old copy, or the record is not ours. See docs/runbooks/store-behind-kafka.md"
             )
 
     def _is_ours(self, record: Incoming) -> bool:

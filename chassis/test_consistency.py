@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route
-from chassis.consistency import HEADER, Logs, WaitingRoom
+from chassis.config import MOST_PARTITIONS
+from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.http import RouteEntrypoint
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 
 REGISTRY.load()
+LONGEST_HEADER = 8_000
+"""Bytes of one header line that web servers take, ours among them."""
 TOPICS = sorted({spec.topic for spec in REGISTRY.events.values()})
 
 
@@ -52,6 +55,24 @@ def test_a_token_just_given_is_taken_and_the_length_is_asked_for_only_beyond_wha
     log.length = 6  # a command was committed and answered
     assert logs.token("orders.events:0=6")
     assert log.asked == 2
+
+
+def test_what_was_read_promises_nothing_beyond_the_end_and_is_taken_when_it_comes_back() -> None:
+    """A view may have taken a forged record, of any position."""
+    logs = Logs({"orders": Log(7)}, 4)
+    read = {"orders.events:0": 5, "orders.events:1": 10**9, "orders.events:2": 0, "inventory.events:0": 10**9}
+    told = str(logs.told(read))
+    assert told == "inventory.events:0=1000000000,orders.events:0=5"
+    assert str(logs.token(told)) == told
+
+
+@pytest.mark.parametrize("partitions", [4, 12, MOST_PARTITIONS])
+def test_a_token_of_all_there_is_is_taken(partitions: int) -> None:
+    positions = {f"{topic}:{number}": 10**9 for topic in TOPICS for number in range(partitions)}
+    logs = Logs({}, partitions)
+    told = str(logs.told(positions))
+    assert len(told) < LONGEST_HEADER, "a client can send it back"
+    assert logs.token(told) == Token(positions)
 
 
 def test_of_a_log_that_is_not_here_any_position_may_be() -> None:

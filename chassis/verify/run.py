@@ -7,7 +7,7 @@
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -51,6 +51,7 @@ from chassis.views import View
 from contracts.declare import REGISTRY
 
 LOOK_AGAIN_SECONDS = 0.2
+POSITIONS = "positions taken"
 Document = dict[str, Any]
 
 
@@ -168,6 +169,7 @@ class Verification:
                 for found in results(bar.update):
                     self._take_over(found)
         self._compare_ledgers()
+        self._note(self._beyond_the_logs())
         self._settle(may_judge=not behind, deadline=max(deadline, time.monotonic() + 1.0))
         self._explain()
         told = dict.fromkeys(self.findings.differences)  # several may have met the same damaged event
@@ -213,14 +215,32 @@ class Verification:
         def stored(store: EventStore, topics: Iterable[str]) -> Callable[[], str]:
             return lambda: behind_ends(stored_progress(store, self._sources).offsets, ends, topics)
 
-        for service in self._chosen.services():
-            if topics := service.consumed_topics():
-                yield Lag(f"the inbox of {service.name}", stored(self._stores[service.name], topics))
-        for name, saga in self._sagas:
-            heard = {REGISTRY.event_of(fact).topic for fact in saga.facts()}
-            yield Lag(f"the saga {saga.name}", stored(self._stores[name], heard))
+        for who, store, topics in self._store_consumers():
+            yield Lag(who, stored(store, topics))
         for view in self._views:
             yield Lag(f"the view {view.name}", self._view_behind(view, ends))
+
+    def _store_consumers(self) -> Iterator[tuple[str, EventStore, Collection[str]]]:
+        """The consumers that keep their progress in an event store, and what they read."""
+        for service in self._chosen.services():
+            if topics := service.consumed_topics():
+                yield f"the inbox of {service.name}", self._stores[service.name], topics
+        for name, saga in self._sagas:
+            yield f"the saga {saga.name}", self._stores[name], {REGISTRY.event_of(fact).topic for fact in saga.facts()}
+
+    def _beyond_the_logs(self) -> Iterator[Difference]:
+        """Consumers that have taken a position which the log does not reach: the record that had it was forged."""
+        taken = [(who, stored_progress(store, self._sources)) for who, store, _ in self._store_consumers()]
+        for view in self._views:
+            if document := self._database[STATES].find_one({"_id": live_id(view)}):
+                taken.append((f"the view {view.name}", ViewState.of(view, document).progress))
+        ends = {f"{name}.events": store.last_position() for name, store in self._stores.items()}
+        for who, progress in taken:
+            for source, position in progress.positions.items():
+                end = ends.get(source.partition(":")[0], position)
+                if position > end:
+                    message = f"has taken position {position}, the log ends at {end}: the next event there corrects it"
+                    yield Difference(POSITIONS, f"{who}, {source}", message)
 
     def _view_behind(self, view: View, ends: Mapping[str, int]) -> Callable[[], str]:
         topics = {REGISTRY.event_of(fact).topic for fact in view.handlers}

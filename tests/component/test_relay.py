@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
@@ -21,7 +22,7 @@ from chassis.saga import SagaRunner
 from chassis.store import EventStore, MemoryRecorder, fact_class
 from chassis.testing import SALES, WAREHOUSE, InMemoryService
 from component.facts import NOW, incoming, product, submitted
-from component.support import KafkaBench
+from component.support import KafkaBench, until
 from contracts.declare import REGISTRY
 from contracts.inventory import AdjustStock, ReceiveStock
 from contracts.schemas import decode, encode
@@ -205,6 +206,26 @@ def test_a_store_that_is_behind_kafka_is_noticed(kafka: KafkaBench, kit: InMemor
     restored.do(product(), by=WAREHOUSE)
     with pytest.raises(StoreBehindKafka, match=r"inventory\.events holds position \d+, .* ends at \d"):
         Relay(restored.store, kafka.new_producer).check_not_behind(kafka.config)
+
+
+def test_a_relay_behind_kafka_stands_for_good_and_says_so(kafka: KafkaBench, kit: InMemoryService) -> None:
+    """However far its store grows meanwhile: its events would have positions that others had."""
+    drain(Relay(kit.store, kafka.new_producer))
+    published = ids(kafka.records("inventory.events"))
+    restored = InMemoryService(SERVICE)
+    behind, stop = Relay(restored.store, kafka.new_producer, config=kafka.config), threading.Event()
+    thread = threading.Thread(target=behind.run, args=(stop,))
+    thread.start()
+    try:
+        until(behind.problem)
+        assert "store-behind-kafka.md" in (behind.problem() or "")
+        while restored.store.last_position() <= kit.store.last_position():
+            restored.do(product(), by=WAREHOUSE)
+        restored.store.bell.ring()
+    finally:
+        stop.set()
+        thread.join()
+    assert ids(kafka.records("inventory.events")) == published
 
 
 def test_foreign_records_at_the_end_of_a_topic_do_not_stop_the_check(kafka: KafkaBench, kit: InMemoryService) -> None:

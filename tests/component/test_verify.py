@@ -533,8 +533,19 @@ def test_records_lost_out_of_order_and_foreign_are_named(company: Company) -> No
     company.stop()
     assert set(lost) < set(found.differences) and not found.attention, found.text()
     assert not any("that the store lacks" in str(difference) for difference in found.differences)
-    # the later one of the two proves the earlier one's position forged: both are taken, and the view shows the last
-    named(found, "views = events", "products", "on_hand is", f"{second.aggregate_id}/{second.version}")
+    # the later one of the two proves the earlier one's position forged: both were taken, and one is too many
+    about = f"stock_ledger {second.aggregate_id}/{second.version}: the document should not be there"
+    named(found, "views = events", about)
+
+    never = {**dict(event_headers(spec, second, second.key)), "ce_id": b"%s/77" % str(second.aggregate_id).encode()}
+    never |= {"ce_sequence": b"77", "ce_position": b"1000000000"}
+    bench.send(spec.topic, second.key, second.data, list(never.items()))
+    company.start()
+    found = verify(company.config)
+    company.stop()
+    end = store.last_position()
+    for who in ("the view products", "the inbox of orders"):
+        named(found, "positions taken", f"{who}, inventory.events:", f"position 1000000000, the log ends at {end}")
     bench.close()
 
 

@@ -138,7 +138,16 @@ def test_a_forged_far_position_silences_nobody() -> None:
     for offset, position in enumerate([5, 7, limits.MAX_POSITION, 9, 12, 9, 12, limits.MAX_POSITION, 7, 13]):
         if progress.accept(record(position, offset)):
             taken.append(position)
-    assert taken == [5, 7, limits.MAX_POSITION, 9, 12, 13]
+    assert taken == [5, 7, limits.MAX_POSITION, 9, 12, limits.MAX_POSITION, 13]
+
+
+def test_a_forged_far_position_is_forgotten_with_the_next_true_one() -> None:
+    """What is told of the newest position (to who waits for it, to who measures the lag) is the truth again."""
+    progress = Progress({}, {})
+    for offset, position in enumerate([5, 7, limits.MAX_POSITION, 9]):
+        progress.accept(record(position, offset))
+    assert progress.positions == {"orders.events:0": 9}
+    assert not progress.is_news(record(7, 4)), "a repeat"
 
 
 @pytest.mark.parametrize("seed", range(200))

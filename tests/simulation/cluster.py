@@ -132,7 +132,6 @@ class Cluster:
         store = EventStore(name, disk, Bell(disk, process), Lock(disk, process))
         producers: Any = partial(self.bus.producer, process)
         relay = Relay(store, producers, config=CONFIG, clock=process.monotonic)
-        relay.check_not_behind(CONFIG)
         self._loop("relay", relay.run, process)
 
     def _run_saga(self, name: str, saga: Any, process: Process) -> None:
