@@ -38,6 +38,7 @@ from chassis.config import Config
 from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.directory import Directory
 from chassis.exports import FileBody, Places
+from chassis.filters import single
 from chassis.private_files import make_key, read_key
 from chassis.queries import FORMATS, Freshness, ViewReader, plain
 from chassis.rebuild_requests import RebuildRequests
@@ -371,6 +372,7 @@ class Api:
     def _me(self, request: HttpRequest) -> HttpResponse:
         """Who the caller is, what they may do, and the menu entries that shows (SEC-17)."""
         caller = self.caller(request, PASSWORD)
+        require_only(request)
         rights = {right: sorted(caller.scopes_of(right)) for right in sorted(RIGHTS) if caller.may(right)}
         body = {
             "id": caller.user_id,
@@ -386,6 +388,7 @@ class Api:
         """Every role with its rights and how far each reaches (SEC-15, SEC-16)."""
         with self.attempt(self.reads_log, request, "READ", "roles", "role") as attempt:
             self.caller(request, "accounts", attempt)
+            require_only(request)
         items = [
             {"id": row.role, "title": row.title, "version": row.revision, "rights": dict(sorted(row.rights.items()))}
             for row in self.directory.roles()
@@ -397,12 +400,10 @@ class Api:
         with self.attempt(self.reads_log, request, "READ", "mailbox", "message") as attempt:
             attempt.query = request.query
             self.caller(request, "platform", attempt)
-            if unknown := set(request.query) - {"to"}:
-                name = min(unknown)[:100]
-                raise Refused("VALIDATION", f"{name}: unknown parameter; there is to.", field=name)
-            named = request.query.get("to")
+            require_only(request, "to")
+            to = single("to", request.query["to"]) if "to" in request.query else None
             kept = importlib.import_module("services.access.messages").Mailbox(Path(self._config.mailbox_dir))
-            found = kept.messages(named[-1] if named else None)[-NEWEST_MESSAGES:]
+            found = kept.messages(to)[-NEWEST_MESSAGES:]
             attempt.note()
         return HttpResponse(200, msgspec.json.encode({"items": found[::-1]}))
 
@@ -445,6 +446,7 @@ class _Command:
         token = api.token(http)
         waits = partial(api.wait_for_replicas, self._writer, token, http=http)
         principal = api.caller(http, spec.permission, attempt, waits)
+        require_only(http)
         body = json_body(http)
         count_nodes(body, MAX_COMMAND_NODES)
         for name in http.path:
@@ -536,7 +538,17 @@ class _Bulk:
         token = api.token(http)
         waits = partial(api.wait_for_replicas, self._writer, token, http=http)
         principal = api.caller(http, self._spec.permission, attempt, waits)
-        items = json_body(http).get("items")
+        require_only(http)
+        for name, member in (("Idempotency-Key", "idempotency_key"), ("If-Match", "if_match")):
+            if name.lower() in http.headers:
+                raise Refused(
+                    "VALIDATION", f"{name}: of many commands each has its own: {member} in its item.", field=name
+                )
+        body = json_body(http)
+        if unknown := set(body) - {"items"}:
+            name = min(unknown)
+            raise Refused("VALIDATION", f"{name}: Unknown field; there is items.", field=name)
+        items = body.get("items")
         if not isinstance(items, list) or not 1 <= len(items) <= MAX_BULK:
             raise Refused("VALIDATION", f"items: must be a list of 1 to {MAX_BULK} commands.", field="items")
         prepared = []
@@ -599,6 +611,7 @@ class _Query:
         view = self._view
         principal = self._api.caller(http, view.permission, attempt)
         token = self._api.token(http)
+        single("format", http.query.get("format", ["json"]))
         if format not in FORMATS:
             raise Refused("VALIDATION", f"format: must be one of {', '.join(FORMATS)}.", field="format")
         if format != "json":
@@ -637,9 +650,7 @@ class _Query:
     def _one(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
         principal = self._api.caller(http, self._view.permission, attempt)
         token = self._api.token(http)
-        if http.query:
-            name = min(http.query)
-            raise Refused("VALIDATION", f"{name}: this query takes no parameters.", field=name)
+        require_only(http)
         with self._api.seat(principal, token, http):
             row, freshness = self._reader.one(principal, key_of(http), token)
         if self._view.collected:
@@ -675,9 +686,7 @@ class _Rebuilds:
         kind: Kind = "COMMAND" if changes else "READ"
         with api.attempt(api.reads_log, http, kind, operation.name, what, id) as attempt:
             principal = api.caller(http, operation.permission, attempt)
-            if http.query:
-                name = min(http.query)[:100]
-                raise Refused("VALIDATION", f"{name}: this operation takes no parameters.", field=name)
+            require_only(http)
             asked = load(operation.body, json_body(http)) if operation.body else None
             attempt.query = {name: [str(value).lower()] for name, value in vars(asked).items()} if asked else {}
             answer = serve(principal, http, asked)
@@ -709,6 +718,14 @@ class _Rebuilds:
 def _shown_rebuild(document: Mapping[str, Any]) -> bytes:
     shown = {**document, "id": document["_id"]}
     return msgspec.json.encode({item.name: plain(shown.get(item.name)) for item in fields(RebuildRow)})
+
+
+def require_only(http: HttpRequest, *known: str) -> None:
+    """Raises Refused VALIDATION for a query parameter other than the known ones: nothing sent is ignored."""
+    if unknown := set(http.query) - set(known):
+        name = min(unknown)[:100]
+        there = f"there is {', '.join(known)}" if known else "there are none here"
+        raise Refused("VALIDATION", f"{name}: unknown parameter; {there}.", field=name)
 
 
 def key_of(http: HttpRequest) -> str:

@@ -67,9 +67,10 @@ class Filters:
             if isinstance(rule, Range):
                 if name in (f"{base}_from", f"{base}_to"):
                     _check(name, values)
+                    value = single(name, values)
                     bound = "$gte" if name.endswith("_from") else "$lte"
                     field = rule.field or base
-                    return {field: {bound: parsed(name, rule.kind, values[-1])}}, frozenset({field})
+                    return {field: {bound: parsed(name, rule.kind, value)}}, frozenset({field})
             elif name == base:
                 _check(name, values)
                 if isinstance(rule, Words):
@@ -82,12 +83,16 @@ class Filters:
         kind = self._view.types[field].single
         place = self._view.place_of(field)
         if kind.keyed is not None and not rule.among:
+            for value in values if place != field else ():
+                _require_some(name, value, kind.keyed(value))
             if place != field:
                 return {place: {"$in": [kind.keyed(value) for value in values]}}
             return {field: {"$in": [text for value in values for text in _as_stored(value)]}}
         return {field: {"$in": [_one_of(name, kind, rule, value) for value in values]}}
 
     def _words(self, rule: Words, values: Sequence[str]) -> Document:
+        for value in values:
+            _require_some("q", value, normal(value) if self._view.collected else squashed(value))
         text = " ".join(values)
         fields = [field for field in rule.fields if self._sees(field)]
         if self._view.collected:
@@ -107,6 +112,21 @@ def _all_of(words: Sequence[str], places: Sequence[str], case: str = "") -> Docu
     options = {"$options": case} if case else {}
     found = [{"$or": [{place: {"$regex": re.escape(word), **options}} for place in places]} for word in words]
     return {"$and": found} if found else {}
+
+
+def _require_some(name: str, value: str, key: str) -> None:
+    """Raises Refused VALIDATION for a text of which nothing is left to compare: it would be taken for none at all."""
+    if value.strip() and not key:
+        raise Refused(
+            "VALIDATION", f"{name}: has nothing in it that can be looked for; take letters or digits.", field=name
+        )
+
+
+def single(name: str, values: Sequence[str]) -> str:
+    """The value of a parameter that has one.  Raises Refused VALIDATION for several: which is meant?"""
+    if len(values) > 1:
+        raise Refused("VALIDATION", f"{name}: must be given once.", field=name)
+    return values[0]
 
 
 def _check(name: str, values: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from chassis.company import CompanySettings
 from chassis.consistency import Token
 from chassis.cursors import Cursor, Order
 from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
-from chassis.filters import Filters
+from chassis.filters import Filters, single
 from chassis.projector import STATES, collation, live_id, mongo_key
 from chassis.views import LISTS, STAMPS, Sums, View, stored, told_of_lists
 from contracts.company import LANGUAGES
@@ -473,8 +473,9 @@ def _freshness(state: Document) -> Freshness:
 
 
 def _one(params: Mapping[str, Sequence[str]], name: str) -> str | None:
+    """The value of a parameter that has one, None without it.  Raises Refused VALIDATION when it is given twice."""
     values = params.get(name)
-    return values[-1] if values else None
+    return single(name, values) if values else None
 
 
 def _flag(params: Mapping[str, Sequence[str]], name: str) -> bool:

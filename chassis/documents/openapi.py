@@ -377,8 +377,11 @@ def _bulk_operation(spec: CommandSpec) -> dict[str, Any]:
         "additionalProperties": False,
     }
     items = {"type": "array", "minItems": 1, "maxItems": MAX_BULK, "items": item}
-    body = {"type": "object", "properties": {"items": items}, "required": ["items"]}
-    text = f"{spec.name} for up to {MAX_BULK} records.  Each item is carried out or refused by itself."
+    body = {"type": "object", "properties": {"items": items}, "required": ["items"], "additionalProperties": False}
+    text = (
+        f"{spec.name} for up to {MAX_BULK} records.  Each item is carried out or refused by itself, and has its own "
+        "key and version; as headers they are refused."
+    )
     return {
         **_about(f"Bulk{spec.name}", spec.service, text, spec.permission),
         "parameters": [ref("Consistency", "parameters")],

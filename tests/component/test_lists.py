@@ -21,6 +21,7 @@ from chassis.views import Exact, Range, Scope, View, Words
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
 from contracts.company import LANGUAGES
 from contracts.errors import Refused
+from contracts.text import normal
 
 SALESPERSON = Principal(uuid4(), "Li", frozenset({"SAL"}))
 
@@ -331,6 +332,24 @@ def test_search_finds_what_counts_as_the_same(database: Database[Document], view
                 assert len(found) == 1, (field, kept, text)
             assert shelf.page(q="no such text").items == []
             assert len(shelf.page(q="").items) == 2
+
+
+@each()
+def test_what_nothing_can_be_found_by_is_refused_and_finds_not_everything(
+    database: Database[Document], view: View
+) -> None:
+    """A dash or an unseen blank has no key; an empty parameter asks for nothing."""
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, number) for number in range(2)])
+    for name, rule in view.filters.items():
+        keyed = None if isinstance(rule, Range | Words) or rule.among else view.types[rule.field or name].keyed
+        for text in ("\u200b", "\u2060\u200d", " \ufeff ", "-", "--", "()", "/ ."):
+            searched = isinstance(rule, Words) and (not view.collected or not normal(text))
+            if searched or (keyed and not keyed(text) and not view.collected):
+                assert shelf.refusal(**{name: text}).field == name, text
+                assert shelf.refusal(**{name: [text, "text 0001"]}).field == name, text
+        if isinstance(rule, Words):
+            assert len(shelf.page(**{name: ""}).items) == len(shelf.page(**{name: " "}).items) == 2
 
 
 def test_documents_of_a_former_release_get_their_keys(database: Database[Document]) -> None:
