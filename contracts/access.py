@@ -431,6 +431,14 @@ class SignInsLocked:
     until: datetime
 
 
+@event("salestream.access.failures-forgotten.v1", key="attempts_id")
+class FailuresForgotten:
+    """The sign-ins that failed before don't count any more, and a lock is gone: the person has shown who it is."""
+
+    attempts_id: UUID
+    user_id: UUID | None
+
+
 # -- roles and rights (SEC-15..19) ------------------------------------------------------------------------------------
 
 

@@ -280,7 +280,7 @@ def end_sign_ins(command: EndSignIns, work: Work) -> User:
 def issue_default_password(command: IssueDefaultPassword, work: Work) -> User:
     user = _user(work, command.user_id)
     user.set_password(work.prepared.hash, "DEFAULT", work.context.user)
-    _attempts(work, user.id).forget()
+    _attempts(work, user.id).forget(user.id)
     return user
 
 
@@ -289,7 +289,7 @@ def _wrong_password(work: Work, user: User, check: Any) -> Attempts | None:
     attempts = _attempts(work, user.id)
     attempts.require_open(work.context.now)
     if check.right and check.seen == user.password_hash:
-        attempts.forget()
+        attempts.forget(user.id)
         return None
     attempts.fail(user.id, "PASSWORD", work.context.now)
     return attempts
@@ -321,7 +321,7 @@ def reset_password(command: ResetPassword, work: Work) -> PasswordReset:
         user = _user(work, reset.user_id)
         user.set_password(work.prepared.hash, "RECOVERED", user.person)
         user.prove_contact()
-        _attempts(work, user.id).forget()
+        _attempts(work, user.id).forget(user.id)
     return reset
 
 
@@ -355,7 +355,7 @@ def sign_in(command: SignIn, work: Work) -> Aggregate:
             user.contact(method)
         session.ask_proof(user, method, facts.code_mark, command.device_id, now)
     else:
-        attempts.forget()
+        attempts.forget(user.id)
         session.open(user, facts.tokens.mark, command.device_id, now)
     return session
 
@@ -371,7 +371,7 @@ def prove_identity(command: ProveIdentity, work: Work) -> Session:
     if session.status != "PROOF" or not in_time or user.state.epoch != session.epoch:
         raise ended()
     if _is_proved(session, user, facts, work):
-        attempts.forget()
+        attempts.forget(user.id)
         session.open(user, facts.tokens.mark, session.device_id, now)
     else:
         session.fail_proof(now)

@@ -11,6 +11,7 @@ from chassis.domain import Aggregate, Context, Named, applies, internal_event
 from contracts.access import (
     AccessSettingsSet,
     ChallengePolicy,
+    FailuresForgotten,
     SessionEnded,
     SetAccessSettings,
     SignedIn,
@@ -157,7 +158,7 @@ def attempts_id(user_id: UUID | None, name: str) -> UUID:
 
 @internal_event("access.attempts-forgotten")
 class AttemptsForgotten:
-    """A sign-in succeeded: the failures before it don't count any more."""
+    """What former releases stored for FailuresForgotten."""
 
 
 @internal_event("access.code-asked")
@@ -186,9 +187,9 @@ class Attempts(Aggregate):
         if failures >= MOST_FAILURES:
             self.record(SignInsLocked(attempts_id=self.id, user_id=user_id, until=now + LOCKED))
 
-    def forget(self) -> None:
+    def forget(self, user_id: UUID) -> None:
         if self.failures or self.locked_until:
-            self.record(AttemptsForgotten())
+            self.record(FailuresForgotten(attempts_id=self.id, user_id=user_id))
 
     def ask_code(self, now: datetime) -> bool:
         """Whether a code may be sent: five an hour, so that guessing codes leads nowhere."""
@@ -208,8 +209,8 @@ class Attempts(Aggregate):
     def _locked(self, fact: SignInsLocked) -> None:
         self.locked_until, self.failures = fact.until, 0
 
-    @applies(AttemptsForgotten)
-    def _forgotten(self, _: AttemptsForgotten) -> None:
+    @applies(FailuresForgotten, AttemptsForgotten)
+    def _forgotten(self, _: FailuresForgotten | AttemptsForgotten) -> None:
         self.locked_until, self.failures = None, 0
 
     @applies(CodeAsked)

@@ -12,6 +12,8 @@ from contracts.access import (
     USER_EVENTS,
     DepartmentAdded,
     DepartmentRenamed,
+    FailuresForgotten,
+    PasswordSet,
     RightsReviewed,
     SecondFactorSet,
     SessionEnded,
@@ -114,6 +116,17 @@ def locked(fact: SignInsLocked, event: EventInfo) -> Iterable[Change]:
         yield Latest(fact.user_id, locked_until=fact.until)
 
 
+def forgotten(fact: FailuresForgotten, event: EventInfo) -> Iterable[Change]:
+    if fact.user_id is not None:
+        yield Latest(fact.user_id, failures=0, locked_until=None)
+
+
+def password_set(fact: PasswordSet, event: EventInfo) -> Iterable[Change]:
+    """Failures are forgotten with it; former releases told it by this alone."""
+    yield from told(fact, event)
+    yield Latest(fact.user_id, failures=0, locked_until=None)
+
+
 def reviewed(fact: RightsReviewed, event: EventInfo) -> Iterable[Change]:
     yield Set(fact.user_id, reviewed_on=fact.reviewed_on, next_review=fact.next_on, version=event.version)
 
@@ -164,7 +177,7 @@ def week_factor(fact: SecondFactorSet, event: EventInfo) -> Iterable[Change]:
 VIEWS = [
     View(
         name="users",
-        edition=2,
+        edition=3,
         personal=("name", "email", "phone"),
         route="GET /users",
         detail="user_id",
@@ -174,9 +187,11 @@ VIEWS = [
         where={"login": {"$exists": True}},
         handlers={
             **dict.fromkeys(USER_EVENTS, told),
+            PasswordSet: password_set,
             SignedIn: signed_in,
             SignInFailed: failed,
             SignInsLocked: locked,
+            FailuresForgotten: forgotten,
             RightsReviewed: reviewed,
         },
         filters={
