@@ -264,6 +264,7 @@ def build_api(
                 writer.store.last_position()
             except Exception as error:  # the answer to "are you ready" is the reason why not
                 found[f"store {name}"] = repr(error)
+                break  # each that is away takes its time, and one is enough
         if database is not None:
             try:
                 database.command("ping")

@@ -1072,6 +1072,13 @@ def alone(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+CONNECT_SECONDS = 1
+"""How long anybody waits for a connection to PostgreSQL, ten times: the library tries again where there is none.
+
+So soon a command is answered 503 while PostgreSQL is away.
+"""
+
+
 def postgres_env(name: str, parameters: Mapping[str, Any]) -> dict[str, str]:
     """The library's settings for a service's schema.  Refuses the setting that loses events (ADR 0004)."""
     if os.environ.get("POSTGRES_ENABLE_DB_FUNCTIONS"):
@@ -1085,4 +1092,5 @@ def postgres_env(name: str, parameters: Mapping[str, Any]) -> dict[str, str]:
         "POSTGRES_SCHEMA": name,
         "POSTGRES_POOL_SIZE": "2",
         "POSTGRES_MAX_OVERFLOW": "8",
+        "POSTGRES_CONNECT_TIMEOUT": str(CONNECT_SECONDS),
     }

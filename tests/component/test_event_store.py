@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +31,7 @@ from chassis.domain import Aggregate
 from chassis.health import STANDS_SECONDS
 from chassis.service import Work
 from chassis.store import (
+    CONNECT_SECONDS,
     CommandResult,
     Conflict,
     EventStore,
@@ -43,8 +45,9 @@ from chassis.store import (
     recorded,
 )
 from chassis.testing import WAREHOUSE
+from chassis.transient import is_transient
 from chassis.writer import ATTEMPTS, Answer, Request, Writer
-from component.support import REPOSITORY_ROOT, until
+from component.support import REPOSITORY_ROOT, eventually, until
 from contracts.errors import Refused
 from contracts.inventory import (
     AddProduct,
@@ -63,6 +66,7 @@ from contracts.orders import CustomerSnapshot, OrderCreated, OrderLine
 from contracts.people import SALESTREAM
 from contracts.schemas import encode
 from contracts.types import Money
+from deploy.devstack import Stack
 from services.inventory.application import OPEN_ORDERS, SERVICE, add_product
 from services.inventory.domain import Product, StockItem, stock_id
 
@@ -620,6 +624,25 @@ def test_a_lost_connection_ends_the_publishing_lock_and_nothing_else(
     other.publishing.release()
     assert first.publishing.share()
     bench.close()
+
+
+def test_who_asks_a_postgresql_that_is_away_is_told_soon_and_it_is_asked_again_when_it_is_back(stack: Stack) -> None:
+    server = stack.postgres
+    server.start()
+    store = open_store("inventory", Config(event_store="postgres", postgres_url=server.address))
+    try:
+        before = store.last_position()
+        server.kill()
+        asked = time.monotonic()
+        with pytest.raises(OperationalError) as away:
+            store.last_position()
+        assert is_transient(away.value)
+        assert time.monotonic() - asked < 10 * CONNECT_SECONDS + 10, "not 30 s for each of ten attempts"
+        server.start()
+        assert eventually(store.last_position) == before
+    finally:
+        server.start()
+        store.close()
 
 
 def test_postgres_tables_of_an_earlier_release_are_updated_beside_writers(
