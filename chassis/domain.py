@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
 from unicodedata import normalize
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from contracts.declare import ContractError, value
+from contracts.declare import REGISTRY, ContractError, value
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.text import key, normal
@@ -191,7 +191,16 @@ class Aggregate:
         except KeyError:
             raise ContractError(f"{type(self).__name__} has no @applies({type(fact).__name__})") from None
         applier(self, fact)
+        if REGISTRY.is_public_event(type(fact)):
+            self.__dict__["_shown"] = self.version + 1
+        else:
+            self.__dict__.setdefault("_shown", self.version)  # of a snapshot, or nothing was shown yet
         self.version += 1
+
+    def is_as_seen(self, version: int) -> bool:
+        """Whether nothing has happened since a version that anybody could have seen: its public facts are published."""
+        shown: int = self.__dict__.get("_shown", self.version)
+        return shown <= version <= self.version
 
     @property
     def owners(self) -> tuple[UUID | None, ...]:

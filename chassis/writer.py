@@ -385,7 +385,7 @@ class UnitOfWork:
             return
         self._guarded = None
         expected = self._request.expected_version
-        if aggregate.version != expected:
+        if expected is not None and not aggregate.is_as_seen(expected):
             raise Refused(
                 "VERSION_CONFLICT",
                 f"The record is at version {aggregate.version}, you changed version {expected}: read it again.",

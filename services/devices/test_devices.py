@@ -96,6 +96,19 @@ def test_ACC_05_SEC_25_SEC_26_activation_and_what_a_refused_permission_switches_
     field.kit.assert_refused("VALIDATION", wrong, SALES, field="time_zone")
 
 
+def test_who_sends_the_version_that_is_published_changes_a_phone_whose_secret_was_stored_after_it(field: Field) -> None:
+    """Readers see the newest public event's version; what nobody is shown is no change that they did not see."""
+    id = field.enrolled()
+    shown = max(event.version for event in field.kit.store.notifications(0, 99) if event.key == str(id))
+    stored = len(field.kit.stream(id))
+    assert shown < stored, "something internal came last"
+    command = ActivateDevice(device_id=id, language="ja", time_zone="Asia/Tokyo", permissions=())
+    field.kit.assert_refused("VERSION_CONFLICT", command, SALES, version=shown - 1)
+    field.kit.assert_refused("VERSION_CONFLICT", command, SALES, version=stored + 1)
+    field.kit.do(command, SALES, version=shown)
+    field.kit.assert_refused("VERSION_CONFLICT", command, SALES, version=stored)
+
+
 def test_ACC_06_SEC_27_a_phone_locks_after_a_minute_without_use(field: Field) -> None:
     field.enrolled()
     field.kit.pass_time(seconds=59)
