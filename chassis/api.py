@@ -6,18 +6,19 @@ with a code of the specification (section 2.0).  `chassis.http` serves these rou
 
 import hmac
 import importlib
+import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import msgspec
@@ -43,7 +44,7 @@ from chassis.private_files import make_key, read_key
 from chassis.queries import FORMATS, Freshness, ViewReader, plain
 from chassis.rebuild_requests import RebuildRequests
 from chassis.views import View
-from chassis.writer import Answer, Request, Writer
+from chassis.writer import Answer, Request, Writer, print_of
 from contracts.company import LANGUAGES
 from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused
@@ -67,6 +68,7 @@ TYPES = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlforma
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 _CORRELATION = re.compile(r"^[A-Za-z0-9._:-]{1,100}$")
 _ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
+_IN_PATH = re.compile(r"{(\w+)}")
 _KEY = re.compile(r"^[\x21-\x7e]{1,200}$")
 
 
@@ -292,6 +294,7 @@ class Api:
         *,
         key: str | None,
         match: str | None,
+        sent_print: str,
         secret_print: str = "",
     ) -> Request:
         """A writer request from an HTTP one."""
@@ -302,6 +305,7 @@ class Api:
             command=command,
             context=principal.context(now, company.day_of(now), spec.permission, company.currency),
             command_id=command_id,
+            sent_print=sent_print,
             secret_print=secret_print,
             remember=key is not None,
             expected_version=_expected_version(match),
@@ -455,10 +459,17 @@ class _Command:
         key = http.headers.get("idempotency-key")
         data = {**body, **http.path}
         secret_print = self._secret_print(data) if key is not None and self._around is not None else ""
-        attempt.command = command = load_command(
-            spec, data, principal, key, secret_print, currency=api.directory.company.currency
-        )
-        answer, told = self._carry_out(command, principal, http, attempt, key=key, secret_print=secret_print)
+        sent = Sent(key, sent_print(spec, data) if key is not None else "", secret_print)
+        try:
+            attempt.command = command = load_command(
+                spec, data, principal, key, secret_print, currency=api.directory.company.currency
+            )
+        except Refused:
+            if (earlier := done_before(self._writer, principal, sent)) is None:
+                raise
+            answer, told = earlier, self._outcome_again(earlier, attempt)
+        else:
+            answer, told = self._carry_out(command, principal, http, attempt, sent)
         headers = {
             "ETag": f'"{answer.body["version"]}"',
             HEADER: str(api.token_of(answer).with_also(token)),
@@ -472,19 +483,12 @@ class _Command:
         return keyed_print(self._api.print_key, self._spec.name, data)
 
     def _carry_out(
-        self,
-        command: Any,
-        principal: Principal,
-        http: HttpRequest,
-        attempt: Attempt,
-        *,
-        key: str | None,
-        secret_print: str,
+        self, command: Any, principal: Principal, http: HttpRequest, attempt: Attempt, sent: "Sent"
     ) -> tuple[Answer, dict[str, Any]]:
         """The writer's answer, and what the caller is told."""
-        api, match = self._api, http.headers.get("if-match")
+        api, match, (key, mark, secret_print) = self._api, http.headers.get("if-match"), sent
         if self._around is None:
-            request = api.request(self._spec, command, principal, http, key=key, match=match)
+            request = api.request(self._spec, command, principal, http, key=key, match=match, sent_print=mark)
             future = self._writer.submit(request)
             attempt.told = True  # from here on the writer tells of it
             answer = _result(future)
@@ -496,7 +500,14 @@ class _Command:
         surroundings = api.surroundings(principal, self._writer)
         prepared = self._around.before(command, surroundings)
         request = api.request(
-            self._spec, prepared.command, principal, http, key=key, match=match, secret_print=secret_print
+            self._spec,
+            prepared.command,
+            principal,
+            http,
+            key=key,
+            match=match,
+            sent_print=mark,
+            secret_print=secret_print,
         )
         request.prepared, request.person = prepared.facts, prepared.person
         future = self._writer.submit(request)
@@ -509,11 +520,13 @@ class _Command:
         return answer, self._around.after(dict(answer.body), prepared.facts, surroundings)
 
     def _outcome_again(self, answer: Answer, attempt: Attempt) -> dict[str, Any]:
-        """What a repeat is told of a command whose answer held secrets: how it ended, and that they are told once.
+        """What a repeat is told: the answer, or how it ended where the answer held secrets: those are told once.
 
         Raises the refusal that the first was told.
         """
-        assert self._around is not None
+        if self._around is None:
+            attempt.note(REPEATED)
+            return answer.body
         if refusal := self._around.refuses(answer.body):
             raise refusal
         attempt.note(REPEATED)
@@ -557,7 +570,7 @@ class _Bulk:
             api.let_others()
         self._writer.submit_all([request for request in prepared if isinstance(request, Request)])
         attempt.told = True
-        outcomes = [request if isinstance(request, Refused) else _outcome(request) for request in prepared]
+        outcomes = [_outcome(item) if isinstance(item, Request) else item for item in prepared]
         results, reached = [], token or Token({})
         for outcome in outcomes:
             if isinstance(outcome, Refused):
@@ -567,7 +580,8 @@ class _Bulk:
                 reached = reached.with_also(api.token_of(outcome))
         return HttpResponse(200, msgspec.json.encode({"results": results}), {HEADER: str(reached)})
 
-    def _prepare(self, http: HttpRequest, principal: Principal, item: Any) -> Request | Refused:
+    def _prepare(self, http: HttpRequest, principal: Principal, item: Any) -> Request | Answer | Refused:
+        """A request for the writer, or how the item has ended already."""
         attempt = self._attempt(http)
         attempt.claimed = principal
         try:
@@ -579,9 +593,17 @@ class _Bulk:
             if not isinstance(key, str | None) or not isinstance(match, str | None):
                 raise Refused("VALIDATION", "idempotency_key and if_match are texts.", field="idempotency_key")
             count_nodes(item["command"], MAX_COMMAND_NODES)
-            currency = self._api.directory.company.currency
-            attempt.command = command = load_command(self._spec, item["command"], principal, key, currency=currency)
-            return self._api.request(self._spec, command, principal, http, key=key, match=match)
+            api, spec, data = self._api, self._spec, item["command"]
+            sent = Sent(key, sent_print(spec, data) if key is not None else "")
+            try:
+                command = load_command(spec, data, principal, key, currency=api.directory.company.currency)
+            except Refused:
+                if (earlier := done_before(self._writer, principal, sent)) is None:
+                    raise
+                attempt.note(REPEATED)
+                return earlier
+            attempt.command = command
+            return api.request(spec, command, principal, http, key=key, match=match, sent_print=sent.mark)
         except Refused as refusal:
             attempt.refused(refusal)
             return refusal
@@ -752,6 +774,41 @@ def keyed_print(key: bytes, name: str, data: Mapping[str, Any]) -> str:
     """A mark of a command with secrets: without the key nobody finds a password by trying."""
     body = msgspec.json.encode(data, order="deterministic")
     return hmac.new(key, name.encode() + b"\n" + body, sha256).hexdigest()
+
+
+class Sent(NamedTuple):
+    """What is known of a command as it was sent: its Idempotency-Key, and with one its marks (`writer.Request`)."""
+
+    key: str | None
+    mark: str
+    secret_mark: str = ""
+
+
+def sent_print(spec: CommandSpec, data: Mapping[str, Any]) -> str:
+    """The mark of a command as a caller has written it.
+
+    The order of members and blanks don't count, nor how an id in the path is written; what is filled in (the company's
+    currency, defaults, those of a later release too) is no part of it.
+    """
+    named = {
+        name: canonical(data[name])
+        for name in data.keys() & set(_IN_PATH.findall(str(spec.path)))
+        if isinstance(data[name], str)
+    }
+    return print_of(spec.name, json.dumps({**data, **named}, sort_keys=True, default=str).encode())
+
+
+def done_before(writer: Writer, principal: Principal, sent: Sent) -> Answer | None:
+    """The answer to a command that was carried out under its key already.
+
+    It is asked for before a command is refused for what it holds: that may have been right when it was sent first, in
+    the company's former currency or by the rules of the release before.
+    """
+    if sent.key is None or not _KEY.match(sent.key):
+        return None
+    with suppress(Refused):  # another command: what is wrong with this one tells more
+        return writer.remembered(command_id_of(principal, sent.key, sent.secret_mark), sent.secret_mark or sent.mark)
+    return None
 
 
 def command_id_of(principal: Principal, key: str, secret_print: str = "") -> str:

@@ -10,7 +10,7 @@ from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.store import Conflict
 from chassis.transient import is_transient
-from chassis.writer import Request, Writer
+from chassis.writer import Request, Writer, print_of
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.people import Person
@@ -101,6 +101,7 @@ class Inbox:
             context=SYSTEM.context(now, self._company.day_of(now), currency=self._company.currency),
             command_id=record.id,
             remember=True,
+            sent_print=print_of(record.type, record.value),
             correlation_id=record.correlation_id,
             causation_id=record.id,
             traceparent=record.headers.get("ce_traceparent", ""),

@@ -102,12 +102,18 @@ class Answer(msgspec.Struct, frozen=True):
     positions: tuple[int, ...] = ()
 
 
+def print_of(name: str, content: bytes) -> str:
+    """A mark of a command: its name and content."""
+    return sha256(name.encode() + content).hexdigest()
+
+
 @dataclass
 class Request:
     """A command on its way through the writer.
 
     `command_id` identifies it for ever; `remember` keeps its result under that id (an Idempotency-Key, or a command
     of the saga).  `expected_version` is the caller's If-Match.  `prepared` is what was worked out before;
+    `sent_print` is of what was sent: by it a repeat is known, whatever was filled in since (`print_of`).
     `secret_print` tells commands apart that differ in what ended before the writer (a password).  `is_repeat` is known
     with the answer: it was done before, and nothing has happened now.  `origin`
     and `person` are for the audit log: where it came from, and who it is about while nobody has signed in.
@@ -122,6 +128,7 @@ class Request:
     causation_id: str = ""
     traceparent: str = ""
     prepared: Any = None
+    sent_print: str = ""
     secret_print: str = ""
     origin: Origin = NOWHERE
     person: Person | None = None
@@ -138,7 +145,15 @@ class Request:
         return encode(self.command)
 
     def fingerprint(self) -> str:
-        return self.secret_print or sha256(self.name.encode() + self.encoded).hexdigest()
+        """What is remembered of the command, to tell a repeat from another one."""
+        return self.secret_print or self.sent_print or self._whole_print()
+
+    def is_remembered_as(self, fingerprint: str) -> bool:
+        """Whether this is that command.  Former releases remembered the command as it was carried out."""
+        return fingerprint == self.fingerprint() or (not self.secret_print and fingerprint == self._whole_print())
+
+    def _whole_print(self) -> str:
+        return print_of(self.name, self.encoded)
 
     def entry(self, result: str, refusal: Refused | None = None, changes: Iterable[Change] = ()) -> bytes:
         """The audit entry of this command, encoded."""
@@ -706,7 +721,7 @@ class Writer:
                 return False
             earlier = self._told(result)
         fingerprint, answer = earlier
-        if fingerprint != request.fingerprint():
+        if not request.is_remembered_as(fingerprint):
             raise key_reused()
         request.is_repeat = True
         batch.answers.append((request, answer))
