@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             case "status":
                 return _status(system)
             case "env":
-                own = ("DATA_DIR", "TOKEN_KEY_DIR", "MAILBOX_DIR", "HTTP_ADDRESS")
+                own = ("EVENT_STORE", "DATA_DIR", "TOKEN_KEY_DIR", "MAILBOX_DIR", "HTTP_ADDRESS")
                 for name in (*own, *system.stack.addresses.as_environment()):
                     print(f"{name}={shlex.quote(system.settings()[name])}")
     except DevstackError as error:

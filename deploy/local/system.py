@@ -16,6 +16,9 @@ from deploy.devstack import Stack
 from deploy.devstack.errors import DevstackError, NotReady
 from deploy.devstack.server import HOST, Server, Started
 
+EVENT_STORE = "event-store"
+"""The file that tells with which kind of store the data of a folder was made."""
+
 
 class RoleProcess(Server):
     """One Salestream process; `check` asks its /readyz."""
@@ -80,10 +83,12 @@ class LocalSystem:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> LocalSystem:
-        """The system that the environment describes."""
-        env = os.environ if environ is None else environ
-        stack = Stack.from_env(env)
-        return cls(stack, stack.kafka.home.parent, env)
+        """The system that the environment describes; with the kind of store its data was made with, unless told."""
+        env = dict(os.environ if environ is None else environ)
+        home = Stack.from_env(env).kafka.home.parent
+        if not env.get("EVENT_STORE") and (made_with := home / EVENT_STORE).exists():
+            env["EVENT_STORE"] = made_with.read_text()
+        return cls(Stack.from_env(env), home, env)
 
     @property
     def processes(self) -> list[RoleProcess]:
@@ -92,6 +97,7 @@ class LocalSystem:
     def settings(self) -> dict[str, str]:
         """The environment of a Salestream process of this system; what the caller's environment sets goes first."""
         defaults = {
+            "EVENT_STORE": "sqlite",
             "DATA_DIR": str(self.home / "stores"),
             "TOKEN_KEY_DIR": str(self.home / "keys"),
             "MAILBOX_DIR": str(self.home / "mailbox"),
@@ -118,11 +124,12 @@ class LocalSystem:
     def _require_same_event_store(self) -> None:
         """Topics and views belong to the stores they came from: another kind of store needs empty ones."""
         kind = self._env.get("EVENT_STORE") or "sqlite"
-        marker = self.home / "event-store"
+        marker = self.home / EVENT_STORE
         if marker.exists() and (before := marker.read_text()) != kind:
             raise DevstackError(
                 f"The data in {self.home} was made with EVENT_STORE={before}, you asked for {kind}.\n"
-                f"Run `make wipe` to start anew, or set DEVSTACK_DIR to another folder."
+                f"Leave EVENT_STORE out to go on with it.  To begin with {kind} set DEVSTACK_DIR to another folder, or "
+                "run `make wipe`, which deletes the data."
             )
         self.home.mkdir(parents=True, exist_ok=True)
         marker.write_text(kind)
@@ -137,5 +144,5 @@ class LocalSystem:
         if wipe:
             for folder in ("stores", "keys", "mailbox", "api", "worker"):
                 shutil.rmtree(self.home / folder, ignore_errors=True)
-            for name in ("event-store", "people.json"):
+            for name in (EVENT_STORE, "people.json"):
                 (self.home / name).unlink(missing_ok=True)
