@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 from uuid import UUID, uuid4
 
 import argon2
@@ -455,6 +456,21 @@ def test_SEC_07_an_unknown_name_and_a_wrong_password_are_told_alike(office: Offi
     assert problems[0] == problems[1], "also while locked"
     assert problems[0][4]["detail"] == "The name or the password is wrong."
     assert problems[0][5]["state"] == "LOCKED"
+
+
+@pytest.mark.parametrize("set_as", ["NFC", "NFD"])
+@pytest.mark.parametrize("sent_as", ["NFC", "NFD"])
+def test_a_password_is_the_same_from_every_keyboard(
+    set_as: Literal["NFC", "NFD"], sent_as: Literal["NFC", "NFD"]
+) -> None:
+    password = "Pässwörd が 2024"
+    assert vault.matches(normalize(sent_as, password), vault.hash_password(normalize(set_as, password)))
+    assert not vault.matches(normalize(sent_as, password).lower(), vault.hash_password(password))
+
+
+def test_a_password_of_a_former_release_is_still_the_one_that_was_sent() -> None:
+    decomposed = normalize("NFD", "Pässwörd 2024")
+    assert vault.matches(decomposed, vault.new_hasher().hash(decomposed))
 
 
 def test_SEC_07_an_unknown_name_costs_a_hash_and_a_commit_like_a_known_one(

@@ -11,6 +11,8 @@ from base64 import urlsafe_b64encode
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import argon2
 from cryptography.fernet import Fernet
@@ -22,6 +24,7 @@ from chassis.private_files import make_key, read_key
 
 KEY_BYTES = 32
 SIGNATURE_CHARACTERS = 32  # 128 bits
+COMPOSED: Literal["NFC"] = "NFC"  # one keyboard sends an umlaut as one character, another as two
 CODE_DIGITS = 6
 RECOVERY_CODES = 10
 RECOVERY_ALPHABET = string.ascii_lowercase + string.digits
@@ -42,12 +45,19 @@ def nobodys_hash() -> str:
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash of a password.  Slow on purpose."""
-    return _hasher.hash(password)
+    """The argon2id hash of a password, however its letters were composed.  Slow on purpose."""
+    return _hasher.hash(normalize(COMPOSED, password))
 
 
 def matches(password: str, stored_hash: str) -> bool:
-    """Whether it is the password; takes as long when there is no hash to compare with.  Slow on purpose."""
+    """Whether it is the password; takes as long when there is no hash to compare with.  Slow on purpose.
+
+    Former releases hashed it as it was sent.
+    """
+    return any(_verifies(one, stored_hash) for one in dict.fromkeys((normalize(COMPOSED, password), password)))
+
+
+def _verifies(password: str, stored_hash: str) -> bool:
     try:
         return _hasher.verify(stored_hash or nobodys_hash(), password) and bool(stored_hash)
     except (argon2.exceptions.VerifyMismatchError, argon2.exceptions.InvalidHashError):
