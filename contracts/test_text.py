@@ -51,6 +51,31 @@ def test_what_nobody_can_see_is_no_name(text: str) -> None:
         NameField().deserialize(text)
 
 
+UNSEEN = [
+    "\u200e",
+    "\u3164",
+    "\u2800",
+    "\u200d",
+    "\ufe0f",
+    "\u034f",
+    "\u115f",
+    " \u200b\u00a0\u200f ",
+    "\u3000",
+    "\x7f",
+]
+
+
+@pytest.mark.parametrize("cls", TEXT_FIELDS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("text", UNSEEN, ids=ascii)
+def test_what_nobody_can_see_is_stored_as_nothing_or_refused(cls: Any, text: str) -> None:
+    """So whoever asks later whether there is a text asks rightly."""
+    if cls.shortest:
+        with pytest.raises(ValidationError):
+            cls().deserialize(text)
+    else:
+        assert cls().deserialize(text) == ""
+
+
 @pytest.mark.parametrize("cls", TEXT_FIELDS, ids=lambda cls: cls.__name__)
 def test_every_text_is_stored_composed_without_odd_blanks(cls: Any) -> None:
     assert cls().deserialize("\u200b Cafe\u0301\u00a0X\u3000") == "Café X"

@@ -37,7 +37,8 @@ def is_blank(text: str) -> bool:
 def normal(text: str) -> str:
     """A text as it is stored: in composed form (NFC), no-break and other odd blanks plain, nothing unseen around it.
 
-    Marks that change how a script reads (joiners, directions) stay within it.
+    Marks that change how a script reads (joiners, directions) stay within it; of a text that shows nothing else nothing
+    is left.
     """
     if not text.isascii():
         text = _BLANKS.sub(lambda found: _WIDE_BLANK if found[0] == _WIDE_BLANK else " ", text)
@@ -47,7 +48,8 @@ def normal(text: str) -> str:
         start += 1
     while end > start and _is_edge(text[end - 1]):
         end -= 1
-    return text[start:end]
+    found = text[start:end]
+    return "" if is_blank(found) else found
 
 
 def plain_form(text: str) -> str:

@@ -22,7 +22,7 @@ from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
 from contracts.settings import DEFAULTS
-from contracts.text import phone_key
+from contracts.text import is_blank, phone_key
 
 SETTINGS = Named("settings_id", "customers")
 FIELDS: tuple[str, ...] = get_args(CustomerField)
@@ -52,7 +52,7 @@ class CustomerSettings(Aggregate):
 
     def check(self, given: dict[str, Any]) -> None:
         """Raises Refused VALIDATION naming every required field that is given blank."""
-        missing = [name for name in self.required if name in given and not given[name].strip()]
+        missing = [name for name in self.required if name in given and is_blank(given[name])]
         if missing:
             raise Refused(
                 "VALIDATION",

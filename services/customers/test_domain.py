@@ -22,7 +22,7 @@ from contracts.customers import (
 )
 from contracts.people import Person
 from services.customers.application import SERVICE
-from services.customers.domain import SETTINGS, Customer, CustomerSettings, mobile_index_id
+from services.customers.domain import FIELDS, SETTINGS, Customer, CustomerSettings, mobile_index_id
 
 NAMES = UUID("0d3b6f0e-3f0f-4a43-8a7e-4f6a0f2c9d55")
 LI, WU = uuid5(NAMES, "li"), uuid5(NAMES, "wu")
@@ -243,3 +243,17 @@ def test_CUS_01_of_two_customers_with_one_number_in_one_commit_one_is_saved() ->
     assert requests[0].future.exception(timeout=0) is None
     assert getattr(requests[1].future.exception(timeout=0), "code", None) == "DUPLICATE"
     assert kit.store.load(Customer, WU) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "\u200e", "\u3164", "\u2800", "\u200d", "\ufe0f", "\u034f", "\u115f"], ids=ascii
+)
+@pytest.mark.parametrize("name", FIELDS)
+def test_CUS_02_what_nobody_can_see_fills_in_no_required_field(name: str, text: str) -> None:
+    kit = InMemoryService(SERVICE)
+    kit.do(SetCustomerSettings(required=FIELDS))
+    kit.do(CREATE)
+    kit.assert_refused(
+        "VALIDATION", replace(CREATE, **{"customer_id": WU, "mobile": "13800000002", name: text}), field=name
+    )
+    kit.assert_refused("VALIDATION", EditCustomer(customer_id=LI, **{name: text}), field=name)
