@@ -410,9 +410,9 @@ class Directory:
         """Everybody whose next one above, of those who hold the rights, is one of these."""
         return self._now().waiting_for(leaders, rights)
 
-    def people(self) -> list[KnownUser]:
-        """Everybody whose account is in use."""
-        return [user for user in self._users.values() if user.active]
+    def people(self, roles: Collection[str] | None = None) -> list[UUID]:
+        known = (user for user in self._users.values() if user.active)
+        return [user.id for user in known if roles is None or not set(roles).isdisjoint(user.roles)]
 
     def owner_of_device(self, device_id: UUID | None) -> UUID | None:
         """Who enrolled a phone; None for one that nobody did."""

@@ -108,6 +108,9 @@ class Organisation(Protocol):
     def waiting_for(self, leaders: Collection[UUID], *rights: str) -> Collection[UUID]:
         """Everybody whose next one above, of those who hold these rights, is one of these."""
 
+    def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
+        """Everybody whose account is in use, or of them who has one of these roles."""
+
 
 class _Alone:
     """Nobody is known to have left, and nobody to lead."""
@@ -122,6 +125,9 @@ class _Alone:
         return otherwise
 
     def waiting_for(self, leaders: Collection[UUID], *rights: str) -> Collection[UUID]:
+        return ()
+
+    def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
         return ()
 
 

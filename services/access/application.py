@@ -455,15 +455,16 @@ def reset_second_factor(command: ResetSecondFactor, work: Work) -> User:
 
 
 def set_access_settings(command: SetAccessSettings, work: Work) -> AccessSettings:
-    """Refused where it would lock somebody out: of administrators nobody, of others those there were a moment ago."""
+    """Refused where it would lock somebody out: an administrator, or anybody else this process has heard of."""
     settings = _settings(work)
     after = settings.after(command)
+    concerned = [*_administrators(work).members, *after.concerned_by(work.context.organisation, settings)]
     for role in after.second_factor_roles:
         if role not in settings.second_factor_roles and not work.find_or_new(Role, role_id(role)).exists(role):
             text = f"second_factor_roles: there is no role {role}; define it first (PUT /roles/{role})."
             raise Refused("VALIDATION", text, field="second_factor_roles")
-    members = (work.find(User, id) for id in _administrators(work).members)
-    after.require_way_in([user for user in members if user is not None], settings)
+    people = (work.find(User, id) for id in dict.fromkeys(concerned))
+    after.require_way_in([user for user in people if user is not None], settings)
     settings.change(command, work.context)
     return settings
 
@@ -560,7 +561,6 @@ SERVICE = Service(
         EnrolSecondFactor: Around(prepare.check_enrolment, prepare.tell_enrolment, WRONG_PASSWORD),
         ConfirmSecondFactor: Around(prepare.check_confirmation, prepare.tell_confirmation, WRONG_CODE),
         RemoveSecondFactor: Around(prepare.check_removal, refuses=WRONG_PASSWORD),
-        SetAccessSettings: Around(prepare.check_settings),
         AddMachine: Around(prepare.new_machine_secret, prepare.tell_machine_secret),
         RenewMachineSecret: Around(prepare.new_machine_secret, prepare.tell_machine_secret),
         GetMachineToken: Around(prepare.check_machine, prepare.hand_out_machine_token),

@@ -5,8 +5,7 @@ No secret passes the writer: its handlers see hashes and marks, and whether a pr
 
 import base64
 import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -36,7 +35,6 @@ from contracts.access import (
     RenewMachineSecret,
     RequestPasswordReset,
     ResetPassword,
-    SetAccessSettings,
     SignIn,
 )
 from contracts.errors import Refused
@@ -64,7 +62,6 @@ STEPS_OFF = 1  # how many time steps an authenticator's clock may be off
 CHALLENGE_CHARACTERS = "2346789"  # nothing that looks like something else
 CHALLENGE_LENGTH = 5
 CLOCKS_APART = 60  # seconds that two processes' clocks may differ
-READ_AT_ONCE = 50  # users between two turns of others
 GONE = ""  # what a secret is replaced by before the command goes on
 wrong_secret = partial(Refused, "UNAUTHENTICATED", "The machine account or its secret is wrong.", field="secret")
 needs_password = partial(
@@ -543,27 +540,6 @@ def check_removal(command: RemoveSecondFactor, around: Surroundings) -> Prepared
     attempts_of(user.id, "", around).require_open(around.now)
     right = around.slowly(vault.matches, command.password, user.password_hash)
     return Prepared(replace(command, password=GONE), PasswordCheck(right, user.password_hash))
-
-
-# -- settings
-
-
-def check_settings(command: SetAccessSettings, around: Surroundings) -> Prepared:
-    """Raises Refused VALIDATION when people could not sign in any more: they may be many, so not in the writer."""
-    before = settings_of(around)
-    after = before.after(command)
-    concerned = [known.id for known in around.directory.people() if after.concerns_more(known.roles, before)]
-    after.require_way_in(_in_turns(concerned, around), before)
-    return Prepared(command)
-
-
-def _in_turns(ids: Sequence[UUID], around: Surroundings) -> Iterator[User]:
-    """These users, read so that others get their turn."""
-    for number, id in enumerate(ids):
-        if user := around.records.load(User, id):
-            yield user
-        if number % READ_AT_ONCE == READ_AT_ONCE - 1:
-            time.sleep(0)
 
 
 # -- machine accounts

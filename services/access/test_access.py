@@ -1075,7 +1075,7 @@ def test_SEC_06_a_setting_tells_how_many_people_it_would_lock_out(office: Office
 
 def test_SEC_06_administrators_are_looked_at_whatever_the_process_knows(office: Office) -> None:
     """The directory may not have heard of somebody yet; of administrators the service itself knows."""
-    office.kit.directory.people = lambda: []  # type: ignore[method-assign]
+    office.kit.directory.people = lambda roles=None: []  # type: ignore[method-assign]
     office.kit.assert_refused("VALIDATION", settings_asking(("ADM",)), office.admin, field="second_factor_roles")
 
 
@@ -1164,7 +1164,7 @@ def test_every_command_on_a_user_is_known_to_keep_or_to_take_the_way_in() -> Non
 def test_who_has_no_way_in_already_can_be_edited(office: Office) -> None:
     """Settings of former releases locked people out: what else is changed of them needs no contact first."""
     id, _ = office.user("SAL")
-    office.kit.directory.people = lambda: []  # type: ignore[method-assign]
+    office.kit.directory.people = lambda roles=None: []  # type: ignore[method-assign]
     office.kit.do(settings_asking(("SAL",)), office.admin)
     office.kit.do(EditUser(user_id=id, name="Li Na"), office.admin)
     office.kit.do(RemoveRoleMember(role="SAL", user_id=id), office.admin)

@@ -1,13 +1,13 @@
 """Signing in: failures and locks, sessions and their tokens, codes to set a password, verification images."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from chassis.domain import Aggregate, Context, Named, applies, internal_event
+from chassis.domain import Aggregate, Context, Named, Organisation, applies, internal_event
 from contracts.access import (
     AccessSettingsSet,
     ChallengePolicy,
@@ -96,10 +96,12 @@ class AccessSettings(Aggregate):
         """Whether somebody can sign in, by what is known beforehand."""
         return user.has_password and not self.locks_out(user)
 
-    def concerns_more(self, roles: Iterable[str], before: "AccessSettings") -> bool:
-        """Whether these settings ask somebody with these roles for a code and the ones before perhaps did not."""
+    def concerned_by(self, organisation: Organisation, before: "AccessSettings") -> Collection[UUID]:
+        """Whom these settings perhaps ask for a code when the ones before did not."""
+        if self.first_sign_in_code and not before.first_sign_in_code:
+            return organisation.people()
         more = set(self.second_factor_roles) - set(before.second_factor_roles)
-        return (self.first_sign_in_code and not before.first_sign_in_code) or not more.isdisjoint(roles)
+        return organisation.people(more) if more else ()
 
     def require_way_in(self, users: Iterable[User], before: "AccessSettings") -> None:
         """Raises Refused VALIDATION when these settings lock somebody out who can sign in with the ones before."""
