@@ -239,6 +239,8 @@ class Server(ABC):
 
     def _launch(self) -> None:
         command = self.command()
+        if self.data.exists():
+            self.data.chmod(0o700)
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("wb") as log:
@@ -250,6 +252,7 @@ class Server(ABC):
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o077,  # events lie there too: names, numbers, prices
             )
         fresh = self._pid_file.with_suffix(".new")
         fresh.write_text(json.dumps({"pid": self._child.pid, "command": command}))

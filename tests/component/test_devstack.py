@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,6 +105,11 @@ def test_up_is_idempotent_and_status_and_env_tell_the_truth(stack: Stack, env: d
     assert printed["KAFKA_BOOTSTRAP_SERVERS"] == stack.addresses.kafka_bootstrap
     assert printed["MONGODB_URI"].strip("'") == stack.addresses.mongodb_uri
     assert printed["POSTGRES_URL"] == stack.addresses.postgres_url
+
+
+def test_what_the_servers_store_is_for_their_user_alone(stack: Stack) -> None:
+    for server in (stack.kafka, stack.mongo, stack.postgres):
+        assert stat.S_IMODE(server.data.stat().st_mode) == 0o700, server.title
 
 
 def test_our_own_exported_addresses_are_still_ours(stack: Stack, env: dict[str, str]) -> None:
