@@ -1234,3 +1234,40 @@ def test_the_command_line_always_lets_an_administrator_in(
     office.kit.do(EditUser(user_id=id, email="root@example.com"), by)
     expected = "SIGNED_IN" if "challenge" in asks else "PROOF_REQUIRED"
     assert sign_in("Other#2026")["status"] == expected, "the rule holds again as soon as it can be kept"
+
+
+# -- names written in other ways (SEC-07) -----------------------------------------------------------------------------
+
+SAME_NAMES = {
+    "letter case": ("tanaka", "TANAKA"),
+    "width": ("tanaka", "\uff54\uff41\uff4e\uff41\uff4b\uff41"),
+    "blanks": ("ta naka", " ta  naka "),
+    "form": ("caf\u00e9", "cafe\u0301"),
+    "unseen": ("tanaka", "ta\u200bna\u00adka"),
+    "phone": ("13900000041", "+86 139-0000-0041"),
+    "foreign phone": ("+81312345678", "+81 3-1234-5678"),
+    "wide phone": ("13900000041", "\uff11\uff13\uff19\uff10\uff10\uff10\uff10\uff10\uff10\uff14\uff11"),
+}
+
+
+@pytest.mark.parametrize("policy", ["AFTER_FAILURE", "NEVER"])
+@pytest.mark.parametrize("names", SAME_NAMES.values(), ids=list(SAME_NAMES))
+def test_SEC_07_another_way_to_write_a_name_does_not_tell_whether_it_exists(
+    tmp_path: Path, names: tuple[str, str], policy: str
+) -> None:
+    """What one takes for the same name, the other does: failures and codes of a name that belongs to nobody too."""
+    told: list[list[Any]] = []
+    for is_there in (True, False):
+        office = Office(tmp_path / str(is_there))
+        office.settings(policy)
+        if is_there and names[0][0] in "+1":
+            office.issue(phone=names[0])
+        elif is_there:
+            office.issue(login=names[0])
+        tries = [SignIn(name=names[n % 2], password="Wrong#2026") for n in range(7)]
+        answers = [office.refusal(command).problem() for command in tries]
+        before = office.kit.store.last_position()
+        for n in range(7):
+            office.kit.do(RequestPasswordReset(name=names[n % 2]), NOBODY)
+        told.append([*answers, *(type(fact).__name__ for fact in office.kit.facts()[before:])])
+    assert told[0] == told[1]

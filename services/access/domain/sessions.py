@@ -22,7 +22,7 @@ from contracts.declare import KEPT
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.settings import DEFAULTS
-from services.access.domain.users import CONTACTS, User
+from services.access.domain.users import CONTACTS, User, login_key
 
 SETTINGS = Named("settings_id", "access")
 MOST_FAILURES = 5
@@ -154,7 +154,7 @@ def is_before(now: datetime, end: datetime | None, longest: timedelta) -> bool:
 
 def attempts_id(user_id: UUID | None, name: str) -> UUID:
     """Where the failures of a user are counted, or those of a name that belongs to nobody."""
-    whose = user_id or f"nobody:{name.strip().casefold()}"  # a name that looks like an id is not that user
+    whose = user_id or f"nobody:{login_key(name)}"  # a name that looks like an id is not that user
     return uuid5(NAMESPACE_URL, f"salestream:attempts:{whose}")
 
 

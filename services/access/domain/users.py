@@ -38,9 +38,19 @@ NOT_YET = UserState(login="", name="", status="NOT_ACTIVATED", revision=0)
 ADMINISTRATORS_ID = uuid5(NAMESPACE_URL, "salestream:access:administrators")
 
 
+def is_phone(name: str) -> bool:
+    """Whether what somebody signs in with is compared as a phone number: 138 0000 0001 and +8613800000001 are one."""
+    return key(name).startswith(("+", "1"))
+
+
+def login_key(name: str) -> str:
+    """What a name somebody signs in with is compared by, whether it belongs to anybody or not."""
+    return phone_key(name) if is_phone(name) else key(name)
+
+
 def login_index_ids(name: str) -> list[UUID]:
-    """The index of a name somebody signs in with, however it is written: 138 0000 0001 and +8613800000001 are one."""
-    return UniqueIndex.ids_of("login", phone_key(name) if key(name).startswith(("+", "1")) else name)
+    """The index of a name somebody signs in with, and those under which former releases may have kept it."""
+    return UniqueIndex.ids_of("login", phone_key(name) if is_phone(name) else name)
 
 
 def check_password(password: str, field: str) -> None:
