@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, get_type_hints
 
 import bson
 import pytest
@@ -193,3 +194,15 @@ def test_a_later_event_keeps_what_it_said() -> None:
         found = changed(dict(found), Latest("k", name=name), event) or {}
         found = changed(dict(found), Add("k", {"sum": 1}), event) or {}
     assert content(dict(found)) == {"name": "newest", "sum": 4, STAMPS: {"name": 9}}
+
+
+@each_view
+def test_what_was_counted_once_has_all_its_counts(view: View) -> None:
+    """A row that is made by counting tells nothing as 0, not as unknown.  (Those with sums are added up when read.)"""
+    counts = {name for name, kind in get_type_hints(view.row).items() if kind in (int, Decimal)}
+    for fact in view.handlers if view.sums is None else ():
+        for seed in range(20):
+            [[record]] = history([fact], 1, Random(seed)).values()
+            changes = changes_of(view, [record])
+            made = [change.amounts.keys() for change, _ in changes if isinstance(change, Add)]
+            assert all(counts <= amounts for amounts in made), f"{fact.__name__}: {counts} are not all in {made}"

@@ -1,7 +1,7 @@
 """Who works here, who may do what, and since when?  (SEC-12, SEC-14, SEC-20, SEC-22, SET-06)"""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -93,6 +93,9 @@ class SecurityWeek:
     second_proofs_changed: int
 
 
+NOTHING_IN_WEEK = {item.name: 0 for item in fields(SecurityWeek) if item.type in ("int", int)}
+
+
 def told(fact: Any, event: EventInfo) -> Iterable[Change]:
     state = fact.user
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__ if name not in ("revision", "epoch")}
@@ -150,7 +153,7 @@ def department(fact: DepartmentAdded | DepartmentRenamed, event: EventInfo) -> I
 
 def _in_week(event: EventInfo, **amounts: int) -> Add:
     monday = event.day - timedelta(days=event.day.weekday())
-    return Add(monday.isoformat(), amounts, about={"week": monday})
+    return Add(monday.isoformat(), {**NOTHING_IN_WEEK, **amounts}, about={"week": monday})
 
 
 def week_signed_in(fact: SignedIn, event: EventInfo) -> Iterable[Change]:
@@ -235,7 +238,7 @@ VIEWS = [
     ),
     View(
         name="security_report",
-        edition=2,
+        edition=3,
         route="GET /reports/security",
         row=SecurityWeek,
         permission="accounts",
