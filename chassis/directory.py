@@ -7,6 +7,7 @@ Every service keeps the rows in its own store (`REPLICAS`); the process holds th
 what it commits itself at once.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from chassis.auth import ACCESS_SECONDS, LEEWAY_SECONDS, Principal
+from chassis.auth import TOKENS_LIVE, Principal
 from chassis.company import COMPANY, SET_PARAMETERS, CompanySettings
 from chassis.domain import EVERYBODY, Reach
 from chassis.organisation import Chart, Placed
@@ -40,7 +41,9 @@ void = partial(Refused, "UNAUTHENTICATED", "The sign-in has ended: sign in again
 RECENT = 2_000  # events: far more than are on their way to Kafka while it can be reached
 DEVICES_STORE = REGISTRY.event_of(DeviceEnrolled).service
 REACH_BELOW: frozenset[DataScope] = frozenset({"SUBORDINATES", "ALL"})  # scopes that reach whom one leads
-TOKENS_LIVE = timedelta(seconds=ACCESS_SECONDS + 2 * LEEWAY_SECONDS)
+REMEMBERED_ENDS = 50  # of a user, whatever their time: so many may have been stamped while a clock was ahead
+CLOCKS_OFF = timedelta(days=1)  # by which the clock of a process that starts may be wrong
+FORGET_EVERY = 60.0  # seconds between two looks for ends that need not be remembered any more
 
 
 class KnownUser(msgspec.Struct, frozen=True):
@@ -85,7 +88,7 @@ class KnownMachine(msgspec.Struct, frozen=True):
 
 
 class EndedSessions(msgspec.Struct, frozen=True):
-    """The sessions of a user that ended a short time ago: their access tokens have not expired yet."""
+    """The sessions of a user that ended last: all whose access tokens may not have expired yet."""
 
     ended: dict[UUID, datetime]
 
@@ -137,11 +140,18 @@ def machine_told(row: KnownMachine | None, fact: MachineChanged) -> KnownMachine
 
 
 def session_ended(row: EndedSessions | None, fact: SessionEnded) -> EndedSessions:
-    """Whatever order they come in: each session lies in a partition of its own."""
+    """Whatever order they come in: each session lies in a partition of its own.
+
+    One may have been stamped by a clock that was wrong, so the time alone makes none forgotten.
+    """
     ended = dict(row.ended) if row else {}
     ended[fact.session_id] = max(fact.ended_at, ended.get(fact.session_id, fact.ended_at))
-    newest = max(ended.values())
-    return EndedSessions({id: at for id, at in ended.items() if at > newest - TOKENS_LIVE})
+    if len(ended) <= REMEMBERED_ENDS:
+        return EndedSessions(ended)
+    by_age = sorted(ended.items(), key=lambda item: (item[1], item[0]), reverse=True)
+    newest = by_age[0][1]
+    kept = by_age[:REMEMBERED_ENDS] + [item for item in by_age[REMEMBERED_ENDS:] if item[1] > newest - TOKENS_LIVE]
+    return EndedSessions(dict(kept))
 
 
 def department_added(_: KnownDepartment | None, fact: DepartmentAdded) -> KnownDepartment:
@@ -218,14 +228,17 @@ class Directory:
         self,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ticks: Callable[[], float] = time.monotonic,
         company: CompanySettings | None = None,
     ) -> None:
         self.company = company or CompanySettings()
         self._clock = clock
+        self._ticks = ticks
         self._users: dict[UUID, KnownUser] = {}
         self._roles = {role: KnownRole(role, title, 0, first_rights(role)) for role, title in ROLES.items()}
         self._machines: dict[UUID, KnownMachine] = {}
-        self._ended: dict[UUID, datetime] = {}
+        self._ended: dict[UUID, tuple[datetime, float]] = {}  # when it says that it ended, and when that was heard of
+        self._forgot_at = ticks()
         self._departments: dict[UUID, UUID | None] = {}
         self._devices: dict[UUID, UUID | None] = {}
         self._wiped: set[UUID] = set()
@@ -266,7 +279,9 @@ class Directory:
         for row in self._stored(store, MACHINES):
             self._put_machine(row)
         for row in self._stored(store, ENDED):
-            self._ended.update(row.ended)
+            for session_id, at in row.ended.items():
+                if at > self._clock() - CLOCKS_OFF:
+                    self._end(session_id, at)
         for row in self._stored(store, DEPARTMENTS):
             self._departments[row.id] = row.parent_id
         self._devices.update({row.id: row.owner_id for row in self._stored(store, DEVICES)})
@@ -292,7 +307,7 @@ class Directory:
             elif kind is MachineChanged:
                 self._put_machine(machine_told(self._machines.get(fact.machine_id), fact))
             elif kind is SessionEnded:
-                self._end(fact)
+                self._end(fact.session_id, fact.ended_at)
             elif kind is DepartmentAdded:
                 self._departments[fact.department_id] = fact.parent_id
                 self._forget()
@@ -324,10 +339,17 @@ class Directory:
             self._machines[row.id] = row
             self._forget()
 
-    def _end(self, fact: SessionEnded) -> None:
-        expired = self._clock() - TOKENS_LIVE
-        self._ended = {id: at for id, at in self._ended.items() if at > expired}
-        self._ended[fact.session_id] = fact.ended_at
+    def _end(self, session_id: UUID, at: datetime) -> None:
+        """Remember an end until its tokens have expired by the clock, and by one that nobody sets.
+
+        A clock that is ahead makes tokens expire too early, and good again when it is set right.
+        """
+        now = self._ticks()
+        if now - self._forgot_at >= FORGET_EVERY:
+            self._forgot_at = now
+            expired, heard = self._clock() - TOKENS_LIVE, now - TOKENS_LIVE.total_seconds()
+            self._ended = {id: end for id, end in self._ended.items() if end[0] > expired or end[1] > heard}
+        self._ended.setdefault(session_id, (at, now))
 
     # -- deciding
 

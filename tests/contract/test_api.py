@@ -196,7 +196,7 @@ def test_a_remembered_token_still_expires(config: Config) -> None:
     verifier = TokenVerifier(config)
     header = f"Bearer {issue(config, WAREHOUSE, seconds=-4)}"
     assert verifier.verify(header) == WAREHOUSE, "within the leeway"
-    verifier._remembered[header.partition(" ")[2]] = (0.0, WAREHOUSE)
+    verifier._remembered[header.partition(" ")[2]] = (0.0, float("inf"), WAREHOUSE)
     assert verifier.verify(header) == WAREHOUSE, "checked again, still within"
     with pytest.raises(Refused, match="expired"):
         verifier.verify(f"Bearer {issue(config, WAREHOUSE, seconds=-60)}")
