@@ -28,7 +28,7 @@ class CaseRow:
     customer_name: str
     amount: Decimal
     currency: Currency
-    status: Literal["OPEN", "APPROVED", "REJECTED", "CLOSED"]
+    status: Literal["OPEN", "APPROVED", "REJECTED", "CLOSED", "VOID"]
     due: ApprovalNode | None
     route: list[str]
     submitter: str
@@ -52,7 +52,6 @@ def opened(fact: CaseOpened, event: EventInfo) -> Iterable[Change]:
         route=fact.route,
         submitter=fact.submitter.name,
         submitter_id=fact.submitter.user_id,
-        superior_id=fact.superior_id,
         opened_at=event.at,
         version=event.version,
     )
@@ -98,7 +97,7 @@ def voided(fact: DecisionVoided, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="approval_inbox",
-    edition=2,
+    edition=3,
     route="GET /approvals",
     detail="case_id",
     row=CaseRow,

@@ -59,6 +59,8 @@ class OrderPage:
     paid_state: str
     payments: list[dict[str, Any]]
     shipment: dict[str, Any] | None
+    delivered_on: date | None
+    cancel_reason: str | None
     approvals: list[dict[str, Any]]
     history: list[dict[str, Any]]
     steps: list[dict[str, Any]]
@@ -94,7 +96,6 @@ def created(fact: OrderCreated, event: EventInfo) -> Iterable[Change]:
         note=fact.note,
         owner=fact.owner,
         owner_id=fact.owner.user_id,
-        owner_superior_id=fact.owner_superior_id,
         paid=Decimal("0.00"),
         paid_state="UNPAID",
         created_at=event.at,
@@ -275,7 +276,7 @@ def advanced(fact: FulfilmentAdvanced, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="order_pages",
-    edition=3,
+    edition=4,
     personal=("customer",),
     route="GET /orders/{order_id}",
     row=OrderPage,

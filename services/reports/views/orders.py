@@ -73,7 +73,6 @@ def created(fact: OrderCreated, event: EventInfo) -> Iterable[Change]:
         channel=fact.channel,
         owner_id=fact.owner.user_id,
         owner_name=fact.owner.name,
-        owner_superior_id=fact.owner_superior_id,
         created_at=event.at,
         version=event.version,
     )
@@ -182,6 +181,6 @@ VIEW = View(
     },
     sorts=("created_at", "order_date", "amount", "number", "customer_name"),
     default_sort="-created_at",
-    edition=2,
+    edition=3,
     scope=Scope("owner_id", also=("submitter_id",)),
 )

@@ -1,0 +1,111 @@
+"""What handlers write is what rows declare: every view, every event it reads, every value of every choice.
+
+A field that is written and not declared is shown to nobody; a choice that is written and not declared can't be asked
+for, and is none to the documents.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from chassis.catalogue import Catalogue
+from chassis.documents.samples import sample
+from chassis.json_schema import JsonSchema, json_schema
+from chassis.testing import documents
+from chassis.views import View, Words
+from contracts.schemas import load
+
+VIEWS = [view for view in Catalogue.read().views() if not view.collected]
+
+
+def facts_of(cls: type) -> Iterator[Any]:
+    """An event with every field filled, once with each value that a choice anywhere in it may have."""
+    schema = json_schema(cls, "output")
+    parts = schema.get("$defs", {})
+    whole = sample(cls)
+    yield load(cls, whole)
+    for path, choice in choices_in(schema, parts):
+        yield load(cls, with_value(whole, path, choice))
+
+
+def choices_in(schema: JsonSchema, parts: Mapping[str, JsonSchema]) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Where an enum stands, and each of its values."""
+    if "anyOf" in schema:
+        yield from choices_in(schema["anyOf"][0], parts)
+    elif "$ref" in schema:
+        yield from choices_in(parts[schema["$ref"].rpartition("/")[2]], parts)
+    elif "enum" in schema:
+        yield from (((), choice) for choice in schema["enum"] if choice is not None)
+    elif "properties" in schema:
+        for name, inner in schema["properties"].items():
+            yield from (((name, *path), choice) for path, choice in choices_in(inner, parts))
+    elif "items" in schema:
+        yield from (((0, *path), choice) for path, choice in choices_in(schema["items"], parts))
+
+
+def with_value(whole: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    first, *rest = path
+    inner = with_value(whole[first], tuple(rest), value)
+    return {**whole, first: inner} if isinstance(whole, dict) else [inner, *whole[1:]]
+
+
+class Read(dict[str, Any]):
+    """A document that remembers which of its fields were asked for."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        super().__init__(document)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def used_besides(view: View, document: Mapping[str, Any]) -> set[str]:
+    """The fields that are not shown and serve to find, limit, add up or work out what is."""
+    found = {*view.where, *(name for index in view.indexes for name in index)}
+    found |= set(view.scope.fields) if view.scope else set()
+    found |= {*view.sums.by, view.sums.over} if view.sums else set()
+    for name, rule in view.filters.items():
+        found |= set(rule.fields) if isinstance(rule, Words) else {rule.field or name}
+    for id, default in list(view.defaults.items())[:1]:  # what is worked out may go by the id
+        document = {**document, **default, "_id": id}
+    read = Read(document)
+    for compute in view.computed.values():
+        compute(read)
+    return {name.partition(".")[0] for name in found | read.asked}
+
+
+def written(view: View) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The documents that each event of the view makes by itself."""
+    for cls in view.handlers:
+        for fact in facts_of(cls):
+            for key, document in documents(view, [fact]).items():
+                yield cls.__name__, {"_id": key, **document}
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_every_field_that_is_written_is_shown_or_used(view: View) -> None:
+    known: set[str] = set(view.types)
+    names: dict[str, str] = {}
+    for event, document in written(view):
+        known |= used_besides(view, {**dict.fromkeys(view.types), **document})
+        names |= {name: event for name in document if not name.startswith("_")}
+    assert not {name: event for name, event in names.items() if name not in known}
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_every_choice_that_is_written_is_declared(view: View) -> None:
+    for event, document in written(view):
+        for name, type in view.types.items():
+            value = document.get(name)
+            told_freely = isinstance(value, str) and value.startswith("some ")  # the event declares no choice
+            if type.kind == "choice" and value is not None and not told_freely:
+                assert value in type.choices, (event, name)
