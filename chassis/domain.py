@@ -18,7 +18,7 @@ Aggregates follow the event-sourcing library's protocol (id, version, pending ev
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
 from unicodedata import normalize
@@ -159,6 +159,18 @@ class Context:
     @property
     def owner(self) -> Person:
         return self.responsible or self.user
+
+
+CLOCK_STEP = timedelta(minutes=1)  # by which a clock may be set back without anything ending before its time
+
+
+def is_before(now: datetime, end: datetime | None, longest: timedelta) -> bool:
+    """Whether a stretch that ends then, and is at most so long, has begun and is not over.
+
+    A clock may be set back.  What was to end in so many minutes must then neither keep somebody out for a day nor be
+    good for one: a moment counts only as long as the stretch that it ends may be.
+    """
+    return end is not None and end - longest - CLOCK_STEP <= now < end
 
 
 @dataclass
@@ -333,6 +345,7 @@ __all__ = [
     "applies",
     "internal_event",
     "internal_name",
+    "is_before",
     "record_id",
     "stream_id",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ Each view has a state document: the collection that is live, how far each source
 fences a second projector.  A rebuild fills a collection beside the live one from event one, catches up, and switches.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -197,6 +198,7 @@ class Projector:
         *,
         group: str = GROUP,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ticks: Callable[[], float] = time.monotonic,
         lanes: int = 1,
     ) -> None:
         self.group = group
@@ -204,10 +206,11 @@ class Projector:
         self._threads = ThreadPoolExecutor(lanes, f"{group}-lane") if lanes > 1 else None
         self._dead_topic = dead_letter_topic(group)
         self._clock = clock
+        self._ticks = ticks
         self.database = database
         self.views = views
         self._states: list[ViewState] = []
-        self._beat_at = datetime.min.replace(tzinfo=UTC)
+        self._beat_at = -HEARTBEAT_SECONDS  # by a clock that nobody sets
 
     def topics(self) -> Sequence[str]:
         return sorted({topic for view in self.views for topic in view.topics})
@@ -257,7 +260,7 @@ class Projector:
 
         moments = [record.at for record in records if record.at]
         if moments:
-            self._beat(max(moments))
+            self._beat({"$max": {"idle_at": max(moments)}})
 
     def _commit(self, batch: Sequence[Projection]) -> None:
         """Write a batch: each lane its views in one transaction, all lanes side by side.
@@ -283,15 +286,19 @@ class Projector:
         return known == {document["_id"]: document["revision"] for document in found}
 
     def idle(self) -> None:
-        """Tell that the views are current although nothing happened."""
-        self._beat(self._clock())
+        """Tell that the views are current although nothing happened.
 
-    def _beat(self, at: datetime) -> None:
-        """Note now and then that all views know what happened until then, also those it did not concern."""
+        Until now by the clock as it is: what was stamped while it was ahead claims no more than that.
+        """
         now = self._clock()
-        if (now - self._beat_at).total_seconds() >= HEARTBEAT_SECONDS and self._states:
+        self._beat({"$set": {"idle_at": now}, "$min": {"last_at": now}})
+
+    def _beat(self, update: Document) -> None:
+        """Note now and then until when all views know what happened, also those it did not concern."""
+        now = self._ticks()
+        if now - self._beat_at >= HEARTBEAT_SECONDS and self._states:
             self._beat_at = now
-            self.database[STATES].update_many({"_id": {"$in": [s.id for s in self._states]}}, {"$max": {"idle_at": at}})
+            self.database[STATES].update_many({"_id": {"$in": [s.id for s in self._states]}}, update)
 
 
 def _urgency(failure: BaseException) -> int:

@@ -6,6 +6,7 @@ ids and never change, so bringing one twice, or all of them anew, gives the same
 """
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -77,12 +78,14 @@ class Collector:
         view: View,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._database = database
         self._view = view
         self._clock = clock
-        self._beat_at = datetime.min.replace(tzinfo=UTC)
+        self._ticks = ticks
+        self._beat_at = -HEARTBEAT_SECONDS  # by a clock that nobody sets
         self._collected: int | None = None
         self._pulse = Pulse()
 
@@ -103,9 +106,12 @@ class Collector:
         if records:
             self._collected = records[-1].number
         is_all = len(records) < RECORDS
-        if records or (looked_at - self._beat_at).total_seconds() >= HEARTBEAT_SECONDS:
-            self._beat_at = looked_at
-            self._save(looked_at if is_all else records[-1].entries()[-1].at)
+        if records or self._ticks() - self._beat_at >= HEARTBEAT_SECONDS:
+            self._beat_at = self._ticks()
+            if is_all:
+                self._save("$set", looked_at)
+            else:
+                self._save("$max", records[-1].entries()[-1].at)
         return len(found)
 
     def _insert(self, found: list[Document]) -> None:
@@ -116,11 +122,12 @@ class Collector:
             if codes != {DUPLICATE_KEY}:
                 raise
 
-    def _save(self, as_of: datetime) -> None:
+    def _save(self, operator: str, as_of: datetime) -> None:
+        """Everything until `as_of` is there.  Where that is all there is, it holds by the clock as it is ($set)."""
         place = f"collected.{self._store.name}"
-        self._database[STATES].update_one(
-            {"_id": live_id(self._view)}, {"$max": {f"{place}.number": self._collected, f"{place}.as_of": as_of}}
-        )
+        update: dict[str, Document] = {"$max": {f"{place}.number": self._collected}}
+        update.setdefault(operator, {})[f"{place}.as_of"] = as_of
+        self._database[STATES].update_one({"_id": live_id(self._view)}, update)
 
     def run(self, stop: threading.Event) -> None:
         pause = PAUSE_SECONDS

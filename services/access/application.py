@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.around import Around
-from chassis.domain import Aggregate, UniqueIndex
+from chassis.domain import Aggregate, UniqueIndex, is_before
 from chassis.service import Handler, Service, Work, change, claim, release, upsert
 from contracts.access import (
     AddDepartment,
@@ -57,7 +57,6 @@ from services.access.domain.sessions import (
     Session,
     attempts_id,
     ended,
-    is_before,
     needs_challenge,
     wrong,
     wrong_challenge,

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chassis.domain import Aggregate, Context, Named, applies, internal_event
+from chassis.domain import Aggregate, Context, Named, applies, internal_event, is_before
 from contracts.declare import KEPT
 from contracts.devices import (
     ActivateDevice,
@@ -156,7 +156,8 @@ class Device(Aggregate):
         """The second confirmation: the same person, within 5 minutes, writes the phone's name."""
         self._require("ENROLLED", "ACTIVE")
         self._require_switched_on()
-        in_time = self.asked_at is not None and context.now <= self.asked_at + CONFIRM_WITHIN
+        until = self.asked_at + CONFIRM_WITHIN if self.asked_at else None
+        in_time = is_before(context.now, until, CONFIRM_WITHIN)
         if not in_time or self.asked_by.user_id != context.user.user_id:
             raise invalid_state("Confirm once with POST /devices/{device_id}/wipe, then again.", "NOT_CONFIRMED")
         if command.name.strip() != self.name.strip():

@@ -187,6 +187,18 @@ def test_SEC_29_the_second_confirmation_comes_within_five_minutes(field: Field) 
     field.kit.assert_refused("INVALID_STATE", ConfirmWipe(device_id=id, name="Li's phone"), ADMIN)
 
 
+def test_SEC_29_a_clock_that_is_set_back_makes_no_confirmation_good_for_a_day(field: Field) -> None:
+    id = field.enrolled()
+    field.kit.do(SwitchWipe(device_id=id, on=True), ADMIN)
+    field.kit.do(AskWipe(device_id=id), ADMIN)
+    confirm = ConfirmWipe(device_id=id, name="Li's phone")
+    field.kit.pass_time(hours=-20)
+    assert field.kit.assert_refused("INVALID_STATE", confirm, ADMIN).state == "NOT_CONFIRMED"
+    field.kit.do(AskWipe(device_id=id), ADMIN)
+    field.kit.pass_time(seconds=-30)
+    assert field.kit.do(confirm, ADMIN).body["status"] == "WIPE_REQUESTED"
+
+
 def test_a_phone_shows_its_secret(field: Field) -> None:
     id = field.enrolled()
     stranger = field.kit.assert_refused("UNAUTHENTICATED", ContactFromDevice(device_id=id, secret="x"), NOBODY)

@@ -140,7 +140,7 @@ class Cluster:
 
     def _run_projector(self, process: Process) -> None:
         database: Any = self.database
-        self._consume("views", Projector(database, VIEWS, clock=process.now), process)
+        self._consume("views", Projector(database, VIEWS, clock=process.now, ticks=process.monotonic), process)
 
     def _consume(self, what: str, handler: Any, process: Process) -> None:
         producers: list[Producer] = []

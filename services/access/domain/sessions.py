@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from chassis.domain import Aggregate, Context, Named, Organisation, applies, internal_event
+from chassis.domain import Aggregate, Context, Named, Organisation, applies, internal_event, is_before
 from contracts.access import (
     AccessSettingsSet,
     ChallengePolicy,
@@ -33,7 +33,6 @@ MOST_CODES_AN_HOUR = 5
 IDLE = timedelta(days=7)
 LONGEST = timedelta(days=30)
 HOUR = timedelta(hours=1)
-CLOCK_STEP = timedelta(minutes=1)  # by which a clock may be set back without anything ending before its time
 
 # Made anew each time: an exception keeps the frames it was raised through, with what they hold.
 wrong = partial(Refused, "UNAUTHENTICATED", "The name or the password is wrong.", field="password")
@@ -136,17 +135,6 @@ class AccessSettings(Aggregate):
     def _set(self, fact: AccessSettingsSet) -> None:
         self.self_registration, self.first_sign_in_code = fact.self_registration, fact.first_sign_in_code
         self.challenge, self.second_factor_roles = fact.challenge, fact.second_factor_roles
-
-
-# -- moments
-#
-# A clock may be set back.  What was to end in so many minutes must then neither keep somebody out for a day nor be good
-# for one: a moment counts only as long as the stretch that it ends may be.
-
-
-def is_before(now: datetime, end: datetime | None, longest: timedelta) -> bool:
-    """Whether a stretch that ends then, and is at most so long, has begun and is not over."""
-    return end is not None and end - longest - CLOCK_STEP <= now < end
 
 
 # -- failures

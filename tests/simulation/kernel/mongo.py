@@ -292,7 +292,7 @@ def matches(document: Document, condition: Mapping[str, Any]) -> bool:
 
 
 def updated(held: Document | None, id: Any, update: Any) -> Document:
-    """A document after $set, $setOnInsert, $inc and $push.  Raises UpdateRefused for what MongoDB refuses."""
+    """A document after its operators ($set, $inc, ...).  Raises UpdateRefused for what MongoDB refuses."""
     if isinstance(update, list):
         return _piped(copied(held) if held is not None else {"_id": id}, update)
     paths = [path for part in update.values() for path in part]
@@ -371,6 +371,8 @@ def _changed(operator: str, old: Any, value: Any) -> Any:
             return _sum(0 if old is None else old, value)
         case "$max":
             return value if old is None else max(old, value)
+        case "$min":
+            return value if old is None else min(old, value)
         case "$push":
             if not isinstance(old, list | None):
                 raise UpdateRefused(2, "The field must be an array")
