@@ -422,6 +422,9 @@ class Directory:
     def standing_in(self, person: UUID) -> UUID:
         return self._now().standing_in(person)
 
+    def person_behind(self, caller: UUID) -> UUID:
+        return self._now().person_behind(caller)
+
     def acting_for(self, person: UUID, *rights: str) -> UUID | None:
         return self._now().acting_for(person, rights)
 

@@ -93,6 +93,9 @@ class Organisation(Protocol):
     def standing_in(self, person: UUID) -> UUID:
         """Who has taken over from this person, along the whole chain; the person, while nobody has."""
 
+    def person_behind(self, caller: UUID) -> UUID:
+        """Who answers for a program now; a person answers for themselves."""
+
     def acting_for(self, person: UUID, *rights: str) -> UUID | None:
         """Who does what waits for this person: the person, or whoever took over, or the next one above who may.
 
@@ -117,6 +120,9 @@ class _Alone:
 
     def standing_in(self, person: UUID) -> UUID:
         return person
+
+    def person_behind(self, caller: UUID) -> UUID:
+        return caller
 
     def acting_for(self, person: UUID, *rights: str) -> UUID | None:
         return person

@@ -52,26 +52,55 @@ class Chart:
                 self._left[person.successor_id].append(person.id)
         for program, person_id in self._responsible.items():
             self._left[person_id].append(program)
-        self._above = {
-            person.id: self._superior_of(person.id) for person in self._people.values() if person.successor_id is None
-        }
+        self._above: dict[UUID, UUID | None] = {}
+        for id in sorted(person.id for person in self._people.values() if person.successor_id is None):
+            self._above[id] = self._superior_of(id)
         for id, above in self._above.items():
             if above is not None:
                 self._led[above].append(id)
 
     def _superior_of(self, person: UUID) -> UUID | None:
-        """Who is above: one's own superior, or, for who took that place over or has none, that of whom one replaced."""
-        places, seen = deque([person]), set[UUID]()
-        while places:
-            place = places.popleft()
-            known = self._people.get(place)
-            if place in seen or known is None:
+        """Who is above: one's own superior, or, for who took that place over or has none, that of whom one replaced.
+
+        Who took over from somebody higher up stands there: who was above before, and is led from that place, is below
+        now.  Nobody is above themselves, by whatever circle of replacements.
+        """
+        places = self._places_of(person)
+        for place in places:
+            superior = self._superior_on_paper(place)
+            if superior is None or not places.keys().isdisjoint(self._chain(superior, self._superior_on_paper)):
                 continue
-            seen.add(place)
-            if known.superior_id is not None and (above := self.standing_in(known.superior_id)) != person:
+            above = self.standing_in(superior)
+            if person not in self._chain(above, self._above.get):
                 return above
-            places.extend(self._left.get(place, ()))
         return None
+
+    def _places_of(self, person: UUID) -> "dict[UUID, None]":
+        """The places somebody has: their own, then those taken over, the nearest first."""
+        found, new = {person: None}, deque([person])
+        while new:
+            taken_over = [place for place in self._left.get(new.popleft(), ()) if place not in found]
+            found |= dict.fromkeys(taken_over)
+            new.extend(taken_over)
+        return found
+
+    def _superior_on_paper(self, place: UUID) -> UUID | None:
+        return self._people[place].superior_id if place in self._people else None
+
+    @staticmethod
+    def _chain(first: UUID, following: Callable[[UUID], UUID | None]) -> list[UUID]:
+        """The first, who follows, who follows that one, and so on; circles end."""
+        found: dict[UUID, None] = {}
+        place: UUID | None = first
+        while place is not None and place not in found:
+            found[place] = None
+            place = following(place)
+        return list(found)
+
+    def person_behind(self, caller: UUID) -> UUID:
+        """Who answers for a program now; a person answers for themselves."""
+        responsible = self._responsible.get(caller)
+        return caller if responsible is None else self.standing_in(responsible)
 
     def standing_in(self, person: UUID) -> UUID:
         """Who has taken over from this person, along the whole chain; the person, while nobody has."""

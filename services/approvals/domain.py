@@ -191,12 +191,17 @@ class Case(Aggregate):
     def _require_right_person(self, context: Context) -> None:
         """Not the submitter nor who has taken over, and another person at each node (APR-12).
 
-        Raises Refused FORBIDDEN.
+        A program counts as the person who answers for it.  Raises Refused FORBIDDEN.
         """
-        submitter, caller = self.submitter.user_id, context.user.user_id
-        if submitter is not None and caller in (submitter, context.organisation.standing_in(submitter)):
+        caller, submitter = context.user.user_id, self.submitter.user_id
+        if caller is None:
+            return
+        organisation = context.organisation
+        callers = {caller, organisation.person_behind(caller)}
+        if submitter is not None and not callers.isdisjoint({submitter, organisation.standing_in(submitter)}):
             raise Refused("FORBIDDEN", "Nobody decides on an order they submitted or took over.", field="case_id")
-        if any(person.user_id == context.user.user_id for person in self.decided_by):
+        decided = {person.user_id for person in self.decided_by if person.user_id is not None}
+        if not callers.isdisjoint(decided | {organisation.person_behind(id) for id in decided}):
             raise Refused("FORBIDDEN", "You decided on this order already: another person has to.", field="case_id")
 
     # -- memory

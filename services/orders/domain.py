@@ -742,9 +742,12 @@ class Order(Aggregate):
 def acts_for(person: Person, context: Context) -> bool:
     """Whether the caller does what waits for this person: the person, who took over, or the next above who may.
 
-    Where that is nobody, whoever may act for everybody.  Salestream itself, which has no id, is nobody.
+    A program does what waits for itself, and so does who answers for it.  Where that is nobody, whoever may act for
+    everybody.  Salestream itself, which has no id, is nobody.
     """
     if person.user_id is None:
         return False
+    if person.user_id == context.user.user_id:
+        return True
     acting = context.organisation.acting_for(person.user_id, "orders.edit")
     return context.reach.everybody if acting is None else acting == context.user.user_id

@@ -7,6 +7,7 @@ and compared with what the lists would show them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
@@ -21,12 +22,12 @@ from chassis.queries import ViewReader
 from chassis.testing import InMemoryService
 from chassis.views import View
 from chassis.writer import AggregateCache, Batch, RowCache, UnitOfWork
-from contracts.access import AddMachine, AddRoleMember, DeleteUser, EditUser, IssueUser, RemoveRoleMember
+from contracts.access import AddMachine, AddRoleMember, DeleteUser, EditUser, Grant, IssueUser, RemoveRoleMember
 from contracts.approvals import Approve, CaseOpened, OpenCase, case_id_of
 from contracts.customers import CreateCustomer
 from contracts.errors import Refused
 from contracts.inventory import AddProduct, Prices
-from contracts.orders import CancelOrder, CreateOrder, LineRequest, SubmitOrder, WithdrawOrder
+from contracts.orders import ApprovalNode, CancelOrder, CreateOrder, LineRequest, SubmitOrder, WithdrawOrder
 from contracts.types import Money
 from services.access.application import SERVICE as ACCESS
 from services.access.domain.users import User
@@ -45,6 +46,7 @@ class Firm:
     """People, what they have submitted, and what they are asked to do."""
 
     people: list[UUID] = field(default_factory=list)
+    programs: set[UUID] = field(default_factory=set)
     cases: dict[UUID, UUID] = field(default_factory=dict)  # an order -> its case
 
     def __post_init__(self) -> None:
@@ -66,9 +68,18 @@ class Firm:
         self.people.append(id)
         return id
 
-    @staticmethod
-    def signed_in(person: UUID) -> Principal:
-        return Principal(person, "", frozenset(), session_id=uuid4())
+    def program(self, responsible: UUID, *rights: str) -> UUID:
+        """A program's account, with rights on everybody's records."""
+        id = uuid4()
+        grants = tuple(Grant(right=right, scope="ALL") for right in rights)
+        self.access.do(AddMachine(machine_id=id, name="ERP", grants=grants, responsible_id=responsible), SYSTEM)
+        self.programs.add(id)
+        return id
+
+    def signed_in(self, caller: UUID) -> Principal:
+        if caller in self.programs:
+            return Principal(caller, "", frozenset(), machine=True, epoch=1)
+        return Principal(caller, "", frozenset(), session_id=uuid4())
 
     def known(self, person: UUID) -> Principal | None:
         """The caller with the rights of this moment; None for who can't sign in."""
@@ -83,7 +94,7 @@ class Firm:
     def do(self, service: str, command: Any, by: UUID) -> Any:
         return self.services[service].do(command, self.signed_in(by)).body
 
-    def order(self, by: UUID) -> UUID:
+    def order(self, by: UUID, route: tuple[ApprovalNode, ...] = ("SUPERVISOR",)) -> UUID:
         """Somebody submits an order that waits for the supervisor."""
         if "customers" not in self.__dict__.setdefault("_stocked", set()):
             self._stocked.add("customers")  # type: ignore[attr-defined]
@@ -108,7 +119,7 @@ class Firm:
             number="SO-1",
             customer_name="C",
             total=DEAR,
-            route=("SUPERVISOR",),
+            route=route,
             submitter=submitted.submitter,
             superior_id=submitted.superior_id,
         )
@@ -263,6 +274,36 @@ def test_nobody_decides_on_an_order_they_took_over(firm: Firm) -> None:
     assert firm.withdrawers(waiting) == {boss}
 
 
+APPROVES = ("orders.approve", "subordinates", "payments", "orders.view")
+SELLS = ("orders.edit", "orders.view", "customers.edit", "customers.view", "products.view")
+
+
+def test_a_program_is_no_second_pair_of_eyes_of_who_answers_for_it(firm: Firm) -> None:
+    """APR-12: not for the order that person submitted, nor beside what that person decided, nor after they left."""
+    boss, other = firm.person("SUP", "FIN"), firm.person("SUP", "FIN")
+    seller = firm.person("SAL", under=boss)
+    waiting, own = firm.order(seller), firm.program(seller, *APPROVES)
+    assert firm.refusal("approvals", Approve(case_id=firm.cases[waiting]), own) == "FORBIDDEN"
+    assert not firm.refusal("approvals", Approve(case_id=firm.cases[waiting]), firm.program(other, *APPROVES))
+    leave(firm, seller, other)
+    assert firm.refusal("approvals", Approve(case_id=firm.cases[waiting]), own) == "FORBIDDEN"
+
+    both = firm.order(firm.person("SAL", under=boss), route=("SUPERVISOR", "FINANCE"))
+    firm.do("approvals", Approve(case_id=firm.cases[both]), boss)
+    assert firm.refusal("approvals", Approve(case_id=firm.cases[both]), firm.program(boss, *APPROVES)) == "FORBIDDEN"
+    assert not firm.refusal("approvals", Approve(case_id=firm.cases[both]), other)
+
+
+def test_a_program_withdraws_what_it_submitted_and_so_does_who_answers_for_it(firm: Firm) -> None:
+    boss = firm.person("SUP")
+    seller = firm.person("SAL", under=boss)
+    firm.order(seller)
+    waiting = firm.order(program := firm.program(seller, *SELLS))
+    for caller in (program, seller):
+        assert not firm.refusal("orders", WithdrawOrder(order_id=waiting), caller)
+    assert firm.refusal("orders", WithdrawOrder(order_id=waiting), firm.program(boss, *SELLS)) == "FORBIDDEN"
+
+
 def test_a_seller_without_the_role_is_replaced_by_the_superior(firm: Firm) -> None:
     boss = firm.person("SUP")
     seller = firm.person("SAL", under=boss)
@@ -358,7 +399,10 @@ def shake(firm: Firm, random: Random) -> None:
 
 
 def above_somebody(firm: Firm, order: UUID) -> bool:
-    """Whether somebody above the one in charge of an order may decide, told by walking up the accounts as stored."""
+    """Whether somebody above the one in charge of an order may decide, told by walking up the accounts as stored.
+
+    Who took over a place higher up than their own stands there.  Circles of replacements tell nothing.
+    """
     stored = {person: firm.access.store.load(User, person) for person in firm.people}
 
     def in_place_of(person: UUID) -> UUID:
@@ -366,11 +410,48 @@ def above_somebody(firm: Firm, order: UUID) -> bool:
             person = state.successor_id
         return person
 
-    owner = in_place_of(UUID(firm.case_row(order)["submitter_id"]))
-    person, steps = owner, 0
-    while (above := stored[person].state.superior_id) and steps < len(stored):  # type: ignore[union-attr]
-        person, steps = in_place_of(above), steps + 1
-        known = firm.known(person)
-        if person not in (owner, firm.admin) and known and known.may("orders.approve") and known.may("subordinates"):
-            return True
-    return False
+    def up(place: UUID) -> Iterator[UUID]:
+        seen: set[UUID] = set()
+        while (above := stored[place].state.superior_id) and above not in seen:  # type: ignore[union-attr]
+            seen.add(above)
+            yield (place := above)
+
+    def superior_of(person: UUID) -> UUID | None:
+        places = [person, *(place for place in firm.people if place != person and in_place_of(place) == person)]
+        for place in places:
+            above = next(up(place), None)
+            if above and not {above, *up(above)} & set(places):
+                return in_place_of(above)
+        return None
+
+    owner = person = in_place_of(UUID(firm.case_row(order)["submitter_id"]))
+    chain: list[UUID] = []
+    while (above := superior_of(person)) and above not in (owner, *chain):
+        chain.append(person := above)
+    if above:
+        return False
+    able = [known for one in chain if one != firm.admin and (known := firm.known(one))]
+    return any(known.may("orders.approve") and known.may("subordinates") for known in able)
+
+
+def test_who_takes_over_the_place_above_leads_who_led_them_and_is_led_from_there(firm: Firm) -> None:
+    top = firm.person("SUP")
+    gone = firm.person("SUP", under=top)
+    between = firm.person("SUP", "SAL", under=gone)
+    heir = firm.person("SUP", "SAL", under=between)
+    leave(firm, gone, heir)
+    assert firm.chief(firm.deciders(firm.order(heir))) == {top}
+    assert firm.chief(firm.deciders(firm.order(between))) == {heir}
+    with suppress(Refused):  # it may be refused; done or not, nobody is led by those they lead
+        firm.access.do(EditUser(user_id=heir, superior_id=between), SYSTEM)
+    assert firm.chief(firm.deciders(firm.order(heir))) == {top}
+
+
+def test_two_who_took_over_from_each_others_superiors_are_no_circle(firm: Firm) -> None:
+    first_boss, second_boss = firm.person("SUP"), firm.person("SUP")
+    first = firm.person("SUP", "SAL", under=first_boss)
+    second = firm.person("SUP", "SAL", under=second_boss)
+    leave(firm, first_boss, second)
+    leave(firm, second_boss, first)
+    deciding = [firm.chief(firm.deciders(firm.order(person))) for person in (first, second)]
+    assert sorted(map(len, deciding)) == [0, 1], "one of them leads the other"
