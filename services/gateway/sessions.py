@@ -23,6 +23,7 @@ from chassis.config import Config
 from chassis.origins import SESSION_HEADER
 from contracts.access import ProveIdentity, RefreshSession, SignIn, SignOut
 from contracts.errors import Refused
+from contracts.ids import canonical
 
 COOKIE = "cookie"  # what SESSION_HEADER says
 AHEAD_SECONDS = 60.0  # a token that ends within this time is renewed
@@ -125,7 +126,7 @@ class CookieSessions:
             if not _asks_for_cookies(http):
                 return route.serve(http)
             held = cookies_of(http).get(self._refresh, "")
-            if held.partition(".")[0] != http.path["session_id"]:
+            if held.partition(".")[0] != canonical(http.path["session_id"]):
                 raise Refused("UNAUTHENTICATED", "There is no cookie of this session: sign in.", field="session_id")
             renewed = self._renew(held, http)
             return HttpResponse(200, msgspec.json.encode(renewed.told), cookies=self._cookies(renewed))

@@ -243,6 +243,14 @@ def test_a_client_may_refresh_by_itself(desk: Desk) -> None:
     assert code_of(other) == "UNAUTHENTICATED"
 
 
+@pytest.mark.parametrize("written", [str(SESSION).upper(), f"{{{SESSION}}}", SESSION.hex, f"urn:uuid:{SESSION}"])
+def test_a_client_may_write_its_session_as_any_id_is_written(desk: Desk, written: str) -> None:
+    at, path = "POST /sessions/{session_id}/refresh", {"session_id": written}
+    headers: dict[str, Any] = {"Salestream_Session": "cookie", "X_Requested_With": "test"}
+    response = desk.call(at, {}, path=path, Cookie=held(desk), **headers)
+    assert cookies_in(response)["__Host-refresh"] == f"{SESSION}.fresh-1"
+
+
 def test_signing_out_takes_the_cookies_away(desk: Desk) -> None:
     path = {"session_id": str(SESSION)}
     response = desk.call("DELETE /sessions/{session_id}", path=path, Cookie=held(desk), X_Requested_With="test")
