@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 from unicodedata import normalize
@@ -24,8 +24,12 @@ MOST_WORDS = 20
 MOST_VALUES = 100
 WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
 AMOUNT = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,8})?")
+MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
 HOW = {
-    "moment": "a moment such as 2026-01-31T08:00:00Z",
+    "moment": "a day such as 2026-01-31, or a moment such as 2026-01-31T08:00:00Z; without Z or an offset such as "
+    "+08:00 it is in the company's time zone",
     "day": "a day such as 2026-01-31",
     "amount": "an amount such as 12.50",
     "whole": "a whole number",
@@ -43,11 +47,15 @@ def parameter_names(filters: Mapping[str, Filter]) -> list[str]:
 
 
 class Filters:
-    """The filters of a view, for somebody who sees the fields that `sees` tells: no others can be asked about."""
+    """The filters of a view, for somebody who sees the fields that `sees` tells: no others can be asked about.
 
-    def __init__(self, view: View, sees: Callable[[str], bool]) -> None:
+    `zone` is the company's: days begin and end in it, and moments that tell no offset are in it.
+    """
+
+    def __init__(self, view: View, sees: Callable[[str], bool], zone: tzinfo = UTC) -> None:
         self._view = view
         self._sees = sees
+        self._zone = zone
         self._offered = {name: rule for name, rule in view.filters.items() if self._is_offered(name, rule)}
 
     def _is_offered(self, name: str, rule: Filter) -> bool:
@@ -68,9 +76,8 @@ class Filters:
                 if name in (f"{base}_from", f"{base}_to"):
                     _check(name, values)
                     value = single(name, values)
-                    bound = "$gte" if name.endswith("_from") else "$lte"
                     field = rule.field or base
-                    return {field: {bound: parsed(name, rule.kind, value)}}, frozenset({field})
+                    return {field: self._bound(name, rule.kind, value)}, frozenset({field})
             elif name == base:
                 _check(name, values)
                 if isinstance(rule, Words):
@@ -78,6 +85,17 @@ class Filters:
                 field = rule.field or name
                 return self._exact(name, field, rule, values), frozenset({field})
         return None
+
+    def _bound(self, name: str, kind: type, text: str) -> Document:
+        """What "from" or "to" a value means; a day is the whole of it, where moments are asked for too."""
+        is_from = name.endswith("_from")
+        if kind is datetime and PLAIN_DAY.fullmatch(day := normalize("NFKC", text).strip()):
+            try:
+                begin = datetime.fromisoformat(day) + timedelta(days=0 if is_from else 1)
+                return {"$gte" if is_from else "$lt": begin.replace(tzinfo=self._zone).astimezone(UTC)}
+            except (ValueError, OverflowError) as error:
+                raise _malformed(name, kind) from error
+        return {"$gte" if is_from else "$lte": parsed(name, kind, text, self._zone)}
 
     def _exact(self, name: str, field: str, rule: Exact, values: Sequence[str]) -> Document:
         kind = self._view.types[field].single
@@ -88,7 +106,7 @@ class Filters:
             if place != field:
                 return {place: {"$in": [kind.keyed(value) for value in values]}}
             return {field: {"$in": [text for value in values for text in _as_stored(value)]}}
-        return {field: {"$in": [_one_of(name, kind, rule, value) for value in values]}}
+        return {field: {"$in": [_one_of(name, kind, rule, value, self._zone) for value in values]}}
 
     def _words(self, rule: Words, values: Sequence[str]) -> Document:
         for value in values:
@@ -142,7 +160,7 @@ def _as_stored(value: str) -> set[str]:
     return {text, canonical(text)}
 
 
-def _one_of(name: str, kind: FieldType, rule: Exact, value: str) -> Any:
+def _one_of(name: str, kind: FieldType, rule: Exact, value: str, zone: tzinfo) -> Any:
     """A value as it is stored.  Raises Refused VALIDATION that says which there are."""
     text = normalize("NFKC", value).strip()
     if choices := rule.among or kind.choices:
@@ -165,16 +183,21 @@ def _one_of(name: str, kind: FieldType, rule: Exact, value: str) -> Any:
             raise Refused("VALIDATION", f"{name}: must be {HOW['flag']}.", field=name)
         return text.casefold() == "true"
     kinds: Mapping[str, type] = {"whole": int, "amount": Decimal, "moment": datetime, "day": date}
-    return parsed(name, kinds[kind.kind], text)
+    return parsed(name, kinds[kind.kind], text, zone)
 
 
-def parsed(name: str, kind: type, value: str) -> Any:
-    """A number, day or moment as MongoDB keeps it.  Raises Refused VALIDATION."""
+def parsed(name: str, kind: type, value: str, zone: tzinfo) -> Any:
+    """A number, day or moment as MongoDB keeps it; a moment without an offset is in `zone`.
+
+    Raises Refused VALIDATION.
+    """
     text = normalize("NFKC", value).strip()
     try:
         if kind is datetime:
-            moment = datetime.fromisoformat(text)
-            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            if not MOMENT.fullmatch(text.upper()):
+                raise ValueError("no plain moment")
+            moment = datetime.fromisoformat(text.upper())
+            return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
         if kind is date:
             if not PLAIN_DAY.fullmatch(text):
                 raise ValueError("no plain day")
@@ -187,5 +210,9 @@ def parsed(name: str, kind: type, value: str) -> Any:
             raise ValueError("no whole number")
         return int(text)
     except (ValueError, OverflowError) as error:
-        word = {datetime: "moment", date: "day", Decimal: "amount", int: "whole"}[kind]
-        raise Refused("VALIDATION", f"{name}: must be {HOW[word]}.", field=name) from error
+        raise _malformed(name, kind) from error
+
+
+def _malformed(name: str, kind: type) -> Refused:
+    word = {datetime: "moment", date: "day", Decimal: "amount", int: "whole"}[kind]
+    return Refused("VALIDATION", f"{name}: must be {HOW[word]}.", field=name)

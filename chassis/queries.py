@@ -337,7 +337,7 @@ class ViewReader:
 
     def _asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
-        filters = Filters(self._view, partial(self._may_see, principal=principal))
+        filters = Filters(self._view, partial(self._may_see, principal=principal), self._zone())
         kept: list[Document] = [dict(self._view.where), self._scope(principal)]
         shown: list[Document] = []  # what is asked of rows that were added up
         sums = self._view.sums

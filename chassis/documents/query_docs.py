@@ -116,7 +116,11 @@ def _row_type(hint: Any) -> JsonSchema:
 
 
 RANGE_SCHEMAS: dict[type, JsonSchema] = {
-    datetime: {"type": "string", "format": "date-time"},
+    datetime: {
+        "type": "string",
+        "anyOf": [{"format": "date-time"}, {"format": "date"}],
+        "description": "A moment, in the company's time zone unless it tells an offset; or a day, the whole of it.",
+    },
     date: {"type": "string", "format": "date"},
     Decimal: {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,2})?$"},
     int: {"type": "string", "pattern": "^-?[0-9]{1,15}$"},
