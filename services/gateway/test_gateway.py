@@ -243,7 +243,11 @@ def test_a_client_may_refresh_by_itself(desk: Desk) -> None:
     assert code_of(other) == "UNAUTHENTICATED"
 
 
-@pytest.mark.parametrize("written", [str(SESSION).upper(), f"{{{SESSION}}}", SESSION.hex, f"urn:uuid:{SESSION}"])
+@pytest.mark.parametrize(
+    "written",
+    [str(SESSION).upper(), f"{{{SESSION}}}", SESSION.hex, f"urn:uuid:{SESSION}"],
+    ids=["capitals", "braces", "no dashes", "URN"],
+)
 def test_a_client_may_write_its_session_as_any_id_is_written(desk: Desk, written: str) -> None:
     at, path = "POST /sessions/{session_id}/refresh", {"session_id": written}
     headers: dict[str, Any] = {"Salestream_Session": "cookie", "X_Requested_With": "test"}
