@@ -1,9 +1,9 @@
 """Work phones (SEC-23..29): what may be enrolled, what they must keep to, and how a lost one is wiped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from chassis.domain import Aggregate, Context, Named, applies, internal_event, is_before
@@ -33,6 +33,7 @@ POLICY = Named("settings_id", "devices")
 LEAST_MEMORY_GB = 4
 LEAST_STORAGE_GB = 32
 CONFIRM_WITHIN = timedelta(minutes=5)
+MOST_BREACHES = 500  # of one phone: more than it has apps, so that what it says can't grow without end
 GUARDED = frozenset({"CONTACTS", "CALL_LOG"})
 USED_FOR = {
     "CONTACTS": "customer data is not synchronised with the phone's contacts",
@@ -94,8 +95,10 @@ class Device(Aggregate):
     wipe_on: bool = False
     asked_at: datetime | None = None
     asked_by: Person = SALESTREAM
-    breaches: tuple[str, ...] = ()
+    breaches: dict[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    snapshot_every: ClassVar[int] = 200
 
     def enrol(self, command: EnrolDevice, mark: str, context: Context) -> None:
         """Too little storage refuses; little memory and mobile data are told (SEC-23, SEC-24)."""
@@ -133,10 +136,12 @@ class Device(Aggregate):
         )
 
     def contact(self, command: ContactFromDevice, policy: DevicePolicy) -> None:
-        """Apps that read what they may not are reported, each once (SEC-28)."""
+        """Apps that read what they may not are reported, each once, and no more than `MOST_BREACHES` (SEC-28)."""
+        allowed = set(policy.allowed_apps)
         for app in command.apps:
             reads = tuple(sorted(GUARDED.intersection(app.reads)))
-            if reads and app.name not in policy.allowed_apps and app.name not in self.breaches:
+            is_new = app.name not in allowed and app.name not in self.breaches
+            if reads and is_new and len(self.breaches) < MOST_BREACHES:
                 self.record(AppBreachReported(device_id=self.id, app=app.name, reads=reads))  # type: ignore[arg-type]
 
     # -- remote wipe (SEC-29)
@@ -205,7 +210,7 @@ class Device(Aggregate):
 
     @applies(AppBreachReported)
     def _breached(self, fact: AppBreachReported) -> None:
-        self.breaches = (*self.breaches, fact.app)
+        self.breaches[fact.app] = fact.reads
 
     @applies(WipeSwitched)
     def _switched(self, fact: WipeSwitched) -> None:

@@ -17,6 +17,7 @@ from contracts.devices import (
     ContactFromDevice,
     DeviceWiped,
     EnrolDevice,
+    InstalledApp,
     SetDevicePolicy,
     SwitchWipe,
     WipeRequested,
@@ -24,7 +25,7 @@ from contracts.devices import (
 from contracts.permissions import PUBLIC
 from contracts.schemas import load
 from services.devices.application import SERVICE
-from services.devices.domain import Device
+from services.devices.domain import MOST_BREACHES, Device
 from services.devices.reference_client import PhoneClient
 
 
@@ -205,3 +206,27 @@ def test_a_phone_shows_its_secret(field: Field) -> None:
     unknown = field.kit.assert_refused("UNAUTHENTICATED", ContactFromDevice(device_id=uuid4(), secret="x"), NOBODY)
     assert stranger.problem() == unknown.problem()
     assert field.phone._secret not in str(field.kit.facts())
+
+
+def test_SEC_28_what_a_phone_reports_does_not_grow_without_end(field: Field) -> None:
+    id = field.enrolled()
+    for contact in range(3):
+        apps = tuple(InstalledApp(name=f"App {contact}-{n}", reads=("CONTACTS",)) for n in range(400))
+        field.kit.do(ContactFromDevice(device_id=id, secret=field.phone._secret, apps=apps), NOBODY)
+    breaches = [fact for fact in field.kit.facts() if isinstance(fact, AppBreachReported)]
+    assert len(breaches) == MOST_BREACHES
+    before = field.kit.store.last_position()
+    assert field.phone.contact()["wipe"] is False, "it is answered as ever"
+    assert field.kit.store.last_position() == before
+
+
+def test_a_phone_with_a_long_history_is_read_from_a_snapshot(field: Field) -> None:
+    id = field.enrolled()
+    for n in range(Device.snapshot_every):
+        field.kit.do(SwitchWipe(device_id=id, on=n % 2 == 0), ADMIN)
+    snapshot = field.kit.store._more.snapshot(id)
+    assert snapshot is not None and snapshot.version >= Device.snapshot_every
+    replayed = Device(id=id)
+    for fact in field.kit.store.facts(id):
+        replayed.apply(fact)
+    assert field.kit.store.load(Device, id) == replayed

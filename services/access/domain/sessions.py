@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.domain import Aggregate, Context, Named, Organisation, applies, internal_event, is_before
@@ -166,6 +166,8 @@ class Attempts(Aggregate):
     locked_until: datetime | None = None
     asked: tuple[datetime, ...] = ()
 
+    snapshot_every: ClassVar[int] = 200
+
     def require_open(self, now: datetime) -> None:
         """Raises Refused UNAUTHENTICATED while locked."""
         if self.locked_until is not None and is_before(now, self.locked_until, LOCKED):
@@ -284,6 +286,8 @@ class Session(Aggregate):
     mark: str = ""
     until: datetime | None = None
     last: datetime | None = None
+
+    snapshot_every: ClassVar[int] = 200
 
     def ask_proof(self, user: User, method: str, code_mark: str, device_id: UUID | None, now: datetime) -> None:
         self.record(

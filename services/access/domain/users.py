@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.domain import Aggregate, Context, UniqueIndex, applies, internal_event
@@ -146,6 +146,8 @@ class User(Aggregate):
     unconfirmed: Factor = NONE
     recovery_marks: tuple[str, ...] = ()
     last_step: int = 0
+
+    snapshot_every: ClassVar[int] = 200
 
     # -- the account
 

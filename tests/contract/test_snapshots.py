@@ -1,0 +1,60 @@
+"""A snapshot of an aggregate is the aggregate: over every one that keeps snapshots, with events made at random."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from component.histories import IDS, event_of, random_event
+
+from chassis.catalogue import Catalogue
+from chassis.domain import Aggregate
+from chassis.store import snapshot_of
+from contracts.declare import REGISTRY
+
+Catalogue.read().services()  # every service's aggregates are known
+
+
+def kinds(cls: type[Aggregate] = Aggregate) -> list[type[Aggregate]]:
+    return [kind for own in cls.__subclasses__() for kind in (own, *kinds(own))]
+
+
+KEPT = [kind for kind in kinds() if kind.snapshot_every and kind.__module__.startswith("services.")]
+READ_AROUND = {"User", "Attempts", "Session", "Device"}
+"""What is read from the store at each sign-in, refresh or contact, and grows with every one."""
+
+
+def some_event(kind: type, random: Random) -> Any:
+    if REGISTRY.is_public_event(kind):
+        return random_event(kind, random)
+    return event_of(kind, lambda part: random_value(part, random), lambda _: random.randint(1, 2))
+
+
+def random_value(part: Any, random: Random) -> Any:
+    match part.get("format", part["type"]):
+        case "uuid":
+            return str(random.choice(IDS))
+        case "date-time":
+            return "2026-03-02T01:00:00Z"
+        case "integer":
+            return random.randint(0, 9)
+        case "boolean":
+            return random.random() < 0.5
+    return random.choice(part.get("enum", ("a", "b")))
+
+
+def test_what_every_sign_in_or_contact_reads_and_makes_longer_keeps_snapshots() -> None:
+    assert {kind.__name__ for kind in KEPT} >= READ_AROUND
+
+
+@pytest.mark.parametrize("kind", KEPT, ids=lambda kind: kind.__name__)
+def test_an_aggregate_is_what_its_snapshot_says(kind: type[Aggregate]) -> None:
+    random = Random(7)
+    for _ in range(20):
+        aggregate = kind(id=UUID(int=1))
+        for fact in random.choices(list(kind.appliers), k=30):
+            aggregate.apply(some_event(fact, random))
+        assert msgspec.json.decode(snapshot_of(aggregate).state, type=kind) == aggregate
