@@ -68,7 +68,10 @@ class SetLogo:
 
 @command("PUT /settings/parameters/{name}", permission="settings")
 class SetParameter:
-    """Change a system parameter; why is kept with it (SET-05).  `contracts.parameters` has those that are obeyed."""
+    """Change a system parameter; why is kept with it (SET-05).  `GET /parameters` lists those that are obeyed.
+
+    An empty value puts such a one back to its default.
+    """
 
     name: Name
     value: ParameterValue

@@ -1,6 +1,7 @@
 """The system parameters that Salestream obeys (SET-05): what each is for, its default and its limits.
 
-`PUT /settings/parameters/{name}` sets one.  Others may be kept under other names, for people; nothing reads them.
+`PUT /settings/parameters/{name}` sets one; empty, it is at its default again.  Others may be kept under other names,
+for people; nothing reads them.
 """
 
 from collections.abc import Mapping

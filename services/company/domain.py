@@ -17,6 +17,7 @@ from contracts.company import (
 from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.parameters import PARAMETERS
+from contracts.text import squashed
 
 
 def check_time_zone(name: str) -> None:
@@ -66,10 +67,18 @@ class Parameter(Aggregate):
     value: str = ""
 
     def set(self, command: SetParameter, context: Context) -> None:
-        """Raises Refused VALIDATION for what a parameter that is obeyed can't be."""
+        """Set it; an empty value puts one that is obeyed back to its default.
+
+        Raises Refused VALIDATION for what such a one can't be, and for a new one whose name looks like one.
+        """
         known = PARAMETERS.get(command.name)
-        if known is not None and known.read(command.value) is None:
-            text = f"value: {command.name} is a whole number from {known.lowest} to {known.highest}."
+        like = next((name for name in PARAMETERS if squashed(name) == squashed(command.name)), None)
+        if known is None and like is not None and not self.version:
+            raise Refused("VALIDATION", f"name: nothing would obey {command.name}; there is {like}.", field="name")
+        if known is not None and command.value and known.read(command.value) is None:
+            text = (
+                f"value: {command.name} is a whole number from {known.lowest} to {known.highest}; empty: its default."
+            )
             raise Refused("VALIDATION", text, field="value")
         if command.value != self.value:
             self.record(

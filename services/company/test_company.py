@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from chassis.company import CompanySettings
 from chassis.testing import ADMIN, InMemoryService
 from contracts.company import CompanyData, CompanyDataSet, LogoSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
 from contracts.errors import Refused
@@ -94,9 +95,37 @@ def test_SET_05_a_parameter_keeps_what_it_was_and_why_it_changed(kit: InMemorySe
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
+def test_SET_05_a_parameter_goes_back_to_its_default_with_an_empty_value(kit: InMemoryService, name: str) -> None:
+    known, company = PARAMETERS[name], CompanySettings()
+    kit.do(SetParameter(name=name, value="", reason="it never was set"))
+    assert kit.facts() == []
+    for value in (str(known.lowest), ""):
+        kit.do(SetParameter(name=name, value=value, reason="policy"))
+    last: Any = kit.facts()[-1]
+    assert (last.before, last.value) == (str(known.lowest), "")
+    for fact in kit.facts():
+        company.tell_parameter(fact)
+    assert company.parameter(name) == known.default
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_SET_05_a_name_that_looks_like_one_that_is_obeyed_is_refused(kit: InMemoryService, name: str) -> None:
+    for like in (
+        name.upper(),
+        name.title(),
+        name.replace(".", "-"),
+        name.replace(".", ""),
+        name.replace(".", "\uff0e"),
+    ):
+        refused = kit.assert_refused("VALIDATION", SetParameter(name=like, value="7", reason="policy"), field="name")
+        assert name in refused.message
+    kit.do(SetParameter(name=f"{name}.own", value="anything", reason="for people"))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_SET_05_what_a_parameter_cant_be_is_refused(kit: InMemoryService, name: str) -> None:
     known = PARAMETERS[name]
-    for wrong in ("", "many", "-1", "1.5", "²", str(known.lowest - 1), str(known.highest + 1), "9" * 900):
+    for wrong in (" ", "many", "-1", "1.5", "²", str(known.lowest - 1), str(known.highest + 1), "9" * 900):
         kit.assert_refused("VALIDATION", SetParameter(name=name, value=wrong, reason="policy"), field="value")
     for right in (known.lowest, known.highest, known.default):
         kit.do(SetParameter(name=name, value=str(right), reason="policy"))

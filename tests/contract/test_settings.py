@@ -11,20 +11,21 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from component.records import FILLED, Filled, fields_of
 from component.support import REPOSITORY_ROOT
+from security.office import EmptyViews
 
 from chassis.api import Api, HttpRequest
 from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
 from chassis.config import Config
 from chassis.directory import Directory
-from chassis.projector import STATES
 from chassis.queries import ViewReader, plain
 from chassis.store import EventStore, MemoryRecorder
 from chassis.testing import ADMIN, InMemoryService, documents
+from chassis.views import View
 from chassis.writer import Writer
 from contracts.company import ParameterSet
 from contracts.declare import KEPT, REGISTRY, CommandSpec
-from contracts.errors import Refused, not_found
+from contracts.errors import Refused
 from contracts.parameters import PARAMETERS
 from contracts.schemas import load
 from contracts.settings import DEFAULTS
@@ -32,6 +33,7 @@ from contracts.settings import DEFAULTS
 SERVICES = {service.name: service for service in Catalogue.read().services()}
 VIEWS = Catalogue.read().views()
 SETTINGS = next(view for view in VIEWS if view.name == "settings")
+PARAMETERS_VIEW = next(view for view in VIEWS if view.name == "parameters")
 COMMANDS = {
     str(spec.path).removeprefix("/settings/"): spec
     for spec in REGISTRY.commands.values()
@@ -176,6 +178,24 @@ def test_SET_05_every_process_obeys_a_parameter_at_once_and_after_a_restart(name
     assert directory.company.parameter(name) == known.default, "set before it was checked"
 
 
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_SET_05_a_parameter_is_shown_as_it_is_obeyed(name: str) -> None:
+    """Never set, set, set back, and set before it was checked; one that nothing obeys is shown as it was set."""
+    known, view = PARAMETERS[name], PARAMETERS_VIEW
+    assert set(view.defaults) == set(PARAMETERS)
+
+    def value(*values: str, of: str = name) -> tuple[str, str | None]:
+        facts = [ParameterSet(name=of, before="", value=value, reason="policy") for value in values]
+        document = documents(view, facts).get(of) or {"_id": of, **view.defaults[of]}
+        row = {"_id": of, **document}
+        return view.computed["value"](row), view.computed["default"](row)
+
+    default = str(known.default)
+    assert value() == value("7", "") == value("junk") == (default, default)
+    assert value("7") == ("7", default)
+    assert value("junk", of="greeting") == ("junk", None)
+
+
 def test_SET_05_a_page_has_as_many_rows_as_the_company_wants() -> None:
     nowhere: Any = None
     company = Directory().company
@@ -226,30 +246,16 @@ def send_back(spec: CommandSpec, made: Filled) -> None:
 # -- over HTTP ---------------------------------------------------------------------------------------------------------
 
 
-class NoRows:
-    """A database whose views are built and empty."""
-
-    def __getitem__(self, name: str) -> Any:
-        return self
-
-    def find_one(self, *_: Any) -> dict[str, Any]:
-        return {"collection": STATES}
-
-
-def test_a_row_with_defaults_is_answered_before_anything_happened(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    def one(*_: Any) -> Any:
-        raise not_found("settings", "settings_id")
-
-    monkeypatch.setattr(ViewReader, "one", one)
+@pytest.mark.parametrize("view", [view for view in VIEWS if view.defaults], ids=lambda view: view.name)
+def test_a_row_with_defaults_is_answered_before_anything_happened(view: View, tmp_path: Path) -> None:
     config = Config(token_key_dir=str(tmp_path), test_tokens=1)
-    database: Any = NoRows()
+    database: Any = EmptyViews()
     routes = Api(config, {}, VIEWS, database, TokenVerifier(config)).routes()
-    route = next(route for route in routes if route.path == "/settings/{settings_id}")
+    route = next(route for route in routes if route.path == f"{view.path}/{{{view.detail}}}")
     headers = {"authorization": f"Bearer {issue(config, ADMIN)}"}
-    for id in DEFAULTS:
-        answer = route.serve(HttpRequest(headers, {"settings_id": id}, {}, bytes))
+    for id in view.defaults:
+        answer = route.serve(HttpRequest(headers, {view.detail: id}, {}, bytes))
         assert (answer.status, answer.headers["ETag"]) == (200, '"0"')
-        assert json.loads(answer.body)["values"] == shown([], id)["values"]
-    assert route.serve(HttpRequest(headers, {"settings_id": "nobody"}, {}, bytes)).status == 404
+        if view is SETTINGS:
+            assert json.loads(answer.body)["values"] == shown([], id)["values"]
+    assert route.serve(HttpRequest(headers, {view.detail: "nobody"}, {}, bytes)).status == 404

@@ -1,11 +1,13 @@
 """Who are we?  The company's data and logo (SET-01, ORD-12), and its system parameters (SET-05)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from chassis.views import Append, Change, EventInfo, Set, View
 from contracts.company import SHOWN_TO, CompanyDataSet, LogoSet, ParameterSet
+from contracts.parameters import PARAMETERS
 from contracts.settings import DEFAULTS
 
 
@@ -27,10 +29,11 @@ class CompanyRow:
 
 @dataclass
 class ParameterRow:
-    """A system parameter and every change of it."""
+    """A system parameter and every change of it.  `default` is that of one that is obeyed, `value` what is in force."""
 
     id: str
     value: str
+    default: str | None
     changes: list[dict[str, object]]
     changed_at: datetime
     version: int
@@ -58,6 +61,17 @@ def parameter_set(fact: ParameterSet, event: EventInfo) -> Iterable[Change]:
     )
 
 
+def in_force(document: Mapping[str, Any]) -> str:
+    """What is obeyed, whatever was set; of a parameter that is for people what they have set."""
+    known, value = PARAMETERS.get(document["_id"]), str(document["value"])
+    return value if known is None or known.read(value) is not None else str(known.default)
+
+
+def default(document: Mapping[str, Any]) -> str | None:
+    known = PARAMETERS.get(document["_id"])
+    return None if known is None else str(known.default)
+
+
 VIEWS = [
     View(
         name="company",
@@ -79,6 +93,8 @@ VIEWS = [
         permission="settings",
         what="parameter",
         handlers={ParameterSet: parameter_set},
+        computed={"value": in_force, "default": default},
+        defaults={name: {"value": "", "changes": [], "version": 0} for name in PARAMETERS},
         sorts=("changed_at",),
     ),
 ]
