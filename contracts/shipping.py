@@ -117,7 +117,8 @@ class ShipmentDelivered:
 
 @event("salestream.shipping.shipment-cancelled.v1", key="order_id")
 class ShipmentCancelled:
-    """The shipment will not leave."""
+    """The shipment will not leave.  If it `was_handed_over`, the carrier has the goods: they must be called back."""
 
     order_id: UUID
     round: Quantity
+    was_handed_over: bool = False

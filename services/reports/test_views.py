@@ -40,7 +40,7 @@ from contracts.orders import (
 )
 from contracts.people import Person
 from contracts.permissions import OPEN, RIGHTS
-from contracts.shipping import ShipmentDispatched, ShipmentHandedOver, ShipmentPrepared
+from contracts.shipping import ShipmentCancelled, ShipmentDispatched, ShipmentHandedOver, ShipmentPrepared
 from contracts.types import Money
 from services.reports.views import (
     approvals,
@@ -413,3 +413,13 @@ def test_each_view_is_sound(view: View) -> None:
 def test_routes_of_views_are_unique() -> None:
     routes = [view.path for view in VIEWS.values()] + [f"{v.path}/{{}}" for v in VIEWS.values() if v.detail]
     assert len(set(routes)) == len(routes)
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_ord_15_goods_that_the_carrier_has_of_a_cancelled_order_are_to_be_called_back(handed_over: bool) -> None:
+    prepared = ShipmentPrepared(order_id=ORDER, round=1, number="SO-1", customer=ACME, lines=())
+    facts = [CREATED, prepared, ShipmentCancelled(order_id=ORDER, round=1, was_handed_over=handed_over)]
+    row = documents(shipments.VIEW, facts)[str(ORDER)]
+    assert (row["status"], row["call_back"]) == ("CANCELLED", handed_over)
+    assert documents(order_page.VIEW, facts)[str(ORDER)]["shipment"]["call_back"] == handed_over
+    assert not documents(shipments.VIEW, [*facts, replace(prepared, round=2)])[str(ORDER)]["call_back"]

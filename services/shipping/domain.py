@@ -139,7 +139,8 @@ class Shipment(Aggregate):
     def cancel(self, command: CancelShipment, _: Context) -> None:
         """The order was called off before the goods left."""
         if self.status in ("PREPARED", "HANDED_OVER") and command.round == self.round:
-            self.record(ShipmentCancelled(order_id=self.id, round=self.round))
+            handed_over = self.status == "HANDED_OVER"
+            self.record(ShipmentCancelled(order_id=self.id, round=self.round, was_handed_over=handed_over))
 
     def deliver(self, command: Deliver, order: OrderSeen | None, context: Context) -> None:
         """The goods arrived (FUL-07): not before the day on which they left, and not later than today."""

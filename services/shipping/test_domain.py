@@ -267,7 +267,7 @@ def test_ord_15_cancelled_before_it_left(kit: InMemoryService, before: list[Any]
     given(kit, *before)
     assert kit.do(cancel(), SYSTEM).body["status"] == "CANCELLED"
     kit.do(cancel(), SYSTEM)
-    assert kit.new_facts() == [ShipmentCancelled(order_id=ORDER, round=1)]
+    assert kit.new_facts() == [ShipmentCancelled(order_id=ORDER, round=1, was_handed_over=HAND_OVER in before)]
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def arrived(fact: ShipmentDelivered, event: EventInfo) -> Iterable[Change]:
 
 
 def shipment_cancelled(fact: ShipmentCancelled, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, **{"shipment.status": "CANCELLED"})
+    yield Set(fact.order_id, **{"shipment.status": "CANCELLED", "shipment.call_back": fact.was_handed_over})
 
 
 def advanced(fact: FulfilmentAdvanced, event: EventInfo) -> Iterable[Change]:
@@ -276,7 +276,7 @@ def advanced(fact: FulfilmentAdvanced, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="order_pages",
-    edition=4,
+    edition=5,
     personal=("customer",),
     route="GET /orders/{order_id}",
     row=OrderPage,

@@ -19,7 +19,10 @@ from contracts.shipping import (
 
 @dataclass
 class ShipmentRow:
-    """One shipment, which is the stock-out document too.  `lines` is the packing list with the accessories to check."""
+    """One shipment, which is the stock-out document too.  `lines` is the packing list with the accessories to check.
+
+    `call_back`: the order was cancelled when the carrier had the goods already; they are stock again, and not there.
+    """
 
     id: UUID
     number: Code
@@ -29,6 +32,7 @@ class ShipmentRow:
     carrier: str
     tracking_number: Code
     operator: str
+    call_back: bool
     prepared_at: datetime | None
     dispatched_at: datetime | None
     delivered_on: date | None
@@ -42,6 +46,7 @@ def prepared(fact: ShipmentPrepared, event: EventInfo) -> Iterable[Change]:
         status="PREPARED",
         customer=fact.customer,
         lines=fact.lines,
+        call_back=False,
         prepared_at=event.at,
         version=event.version,
     )
@@ -78,11 +83,12 @@ def delivered(fact: ShipmentDelivered, event: EventInfo) -> Iterable[Change]:
 
 
 def cancelled(fact: ShipmentCancelled, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status="CANCELLED", version=event.version)
+    yield Set(fact.order_id, status="CANCELLED", call_back=fact.was_handed_over, version=event.version)
 
 
 VIEW = View(
     name="shipments",
+    edition=2,
     personal=("customer",),
     route="GET /shipments",
     detail="order_id",
@@ -96,7 +102,12 @@ VIEW = View(
         ShipmentDelivered: delivered,
         ShipmentCancelled: cancelled,
     },
-    filters={"status": Exact(), "carrier": Exact(), "q": Words("number", "tracking_number", "customer.name")},
+    filters={
+        "status": Exact(),
+        "carrier": Exact(),
+        "call_back": Exact(),
+        "q": Words("number", "tracking_number", "customer.name"),
+    },
     sorts=("dispatched_at", "prepared_at", "number"),
     default_sort="-dispatched_at",
 )
