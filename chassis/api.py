@@ -874,6 +874,8 @@ def problem(refusal: Refused, http: HttpRequest | None = None) -> HttpResponse:
         headers["Retry-After"] = "1"
     if refusal.code == "UNAUTHENTICATED":
         headers["WWW-Authenticate"] = "Bearer"
+    if refusal.code == "METHOD_NOT_ALLOWED":
+        headers["Allow"] = str(refusal.state)
     return HttpResponse(int(STATUS[refusal.code]), msgspec.json.encode(body), headers, PROBLEM)
 
 
@@ -943,7 +945,8 @@ def unknown_route(known: Sequence[Route]) -> Route:
         path = http.target.partition("?")[0]
         others = sorted({route.method for route in known if re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path), path)})
         if others:
-            raise Refused("METHOD_NOT_ALLOWED", f"{path} takes {', '.join(others)}, not {http.method}.")
+            allowed = ", ".join(others)
+            raise Refused("METHOD_NOT_ALLOWED", f"{path} takes {allowed}, not {http.method}.", state=allowed)
         raise Refused("NOT_FOUND", "There is no such address.", field="path")
 
     return guarded(Route("", "", "unknown", serve))

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
 
-from chassis.api import Api, HttpRequest, HttpResponse, Route
+from chassis.api import Api, HttpRequest, HttpResponse, Route, unknown_route
 from chassis.auth import ALGORITHM, Principal, TokenVerifier, issue, key_id, key_pair
 from chassis.config import Config, ConfigError
 from chassis.consistency import HEADER, Token
@@ -447,3 +447,10 @@ def test_a_bulk_gives_others_their_turn_after_each_item(config: Config) -> None:
     assert {result["status"] for result in json.loads(response.body)["results"]} == {400}
     assert len(turns) >= 500
     assert len(response.body) < 500_000
+
+
+def test_a_method_that_an_address_does_not_take_is_refused_with_those_it_takes() -> None:
+    routes = [Route(method, "/orders/{order_id}", "one", lambda _: HttpResponse(200)) for method in ("PATCH", "GET")]
+    request = HttpRequest({}, {}, {}, bytes, method="DELETE", target="/orders/7?x=1")
+    answer = unknown_route(routes).serve(request)
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, PATCH")
