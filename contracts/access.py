@@ -608,7 +608,10 @@ class MachineChanged:
 
 @command("PUT /settings/access", permission="settings", key="settings_id")
 class SetAccessSettings:
-    """Say who may register, when the verification image is asked for, and which roles need a second proof."""
+    """Say who may register, when the verification image is asked for, and which roles need a second proof.
+
+    Refused where somebody could not sign in any more: a code would be asked for, and could be sent nowhere.
+    """
 
     self_registration: Flag
     first_sign_in_code: Flag

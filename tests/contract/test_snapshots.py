@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,12 @@ from component.histories import IDS, event_of, random_event
 from chassis.catalogue import Catalogue
 from chassis.domain import Aggregate
 from chassis.store import snapshot_of
+from chassis.verify.commands import check_snapshots
+from contracts.access import RefreshSession, SignIn
 from contracts.declare import REGISTRY
+from services.access.domain.sessions import Attempts, Session
+from services.access.domain.users import User
+from services.access.test_access import NEW, NOBODY, Office, quick_hashes  # noqa: F401 - a fixture
 
 Catalogue.read().services()  # every service's aggregates are known
 
@@ -58,3 +64,18 @@ def test_an_aggregate_is_what_its_snapshot_says(kind: type[Aggregate]) -> None:
         for fact in random.choices(list(kind.appliers), k=30):
             aggregate.apply(some_event(fact, random))
         assert msgspec.json.decode(snapshot_of(aggregate).state, type=kind) == aggregate
+
+
+def test_verify_finds_the_snapshots_of_sign_ins_as_their_events_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in (User, Attempts, Session):
+        monkeypatch.setattr(kind, "snapshot_every", 2)
+    office = Office(tmp_path)
+    _, login = office.user("SAL", email="li@example.com")
+    for _ in range(4):
+        office.refusal(SignIn(name=login, password="Wrong#2026"))
+        told = office.sign_in(login, NEW)
+        office.kit.do(RefreshSession(session_id=UUID(told["id"]), refresh_token=told["refresh_token"]), NOBODY)
+    found = list(check_snapshots(office.kit.store))
+    assert len(found) >= 6 and set(found) == {None}
