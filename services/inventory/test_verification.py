@@ -35,7 +35,7 @@ def read(store: EventStore) -> LedgerCheck:
     """The ledger's entries so far, as a verification reads them."""
     check = LedgerCheck(SERVICE.name, STOCK)
     for event in store.notifications(0, 1_000):
-        fact = decode(fact_class(event.type), event.data)
+        fact: Any = decode(fact_class(event.type), event.data)
         if type(fact) is STOCK.entry:
             assert not list(check.take(event, "inventory.events:0", fact, None))
     return check
