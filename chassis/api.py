@@ -470,10 +470,9 @@ class _Command:
             answer, told = earlier, self._outcome_again(earlier, attempt)
         else:
             answer, told = self._carry_out(command, principal, http, attempt, sent)
-        headers = {
-            "ETag": f'"{answer.body["version"]}"',
-            HEADER: str(api.token_of(answer).with_also(token)),
-        }
+        headers = {HEADER: str(api.token_of(answer).with_also(token))}
+        if spec.versioned:
+            headers["ETag"] = f'"{answer.body["version"]}"'
         if spec.creates:
             headers["Location"] = f"{spec.path}/{answer.body['id']}"
         return HttpResponse(201 if spec.creates else 200, msgspec.json.encode(told), headers)

@@ -65,6 +65,7 @@ class CommandSpec:
     creates: bool
     summary: str
     bulk: bool = True
+    versioned: bool = True
 
     @property
     def topic(self) -> str:
@@ -153,7 +154,13 @@ def event(name: str, *, key: str) -> Callable[[type[T]], type[T]]:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def command(
-    route: str | None, *, permission: str, key: str | None = None, creates: bool = False, bulk: bool = True
+    route: str | None,
+    *,
+    permission: str,
+    key: str | None = None,
+    creates: bool = False,
+    bulk: bool = True,
+    versioned: bool = True,
 ) -> Callable[[type[T]], type[T]]:
     """Declare a command.
 
@@ -161,6 +168,7 @@ def command(
     `key` is the field that names the aggregate: the first field of the path unless given.
     `creates` makes the HTTP answer 201 and the key field optional.
     `bulk` is False for a command without a bulk form: what is slow on purpose, or answers with a secret.
+    `versioned` is False for one that changes another record than the one it names: no ETag, and no If-Match.
     """
     parsed = ROUTE.match(route) if route else None
     if route and not parsed:
@@ -182,6 +190,7 @@ def command(
                 permission=permission,
                 key=key_field,
                 creates=creates,
+                versioned=versioned,
                 summary=_summary(cls),
                 bulk=bulk,
             )

@@ -111,7 +111,7 @@ class DeleteProduct:
     product_id: UUID
 
 
-@command("POST /products/{product_id}/receipts", permission="products.edit")
+@command("POST /products/{product_id}/receipts", permission="products.edit", versioned=False)
 class ReceiveStock:
     """Book goods that arrived (INV-10)."""
 
@@ -120,7 +120,7 @@ class ReceiveStock:
     reason: Reason
 
 
-@command("POST /products/{product_id}/adjustments", permission="products.edit")
+@command("POST /products/{product_id}/adjustments", permission="products.edit", versioned=False)
 class AdjustStock:
     """Correct the stock by hand, up or down, with a reason (INV-10)."""
 

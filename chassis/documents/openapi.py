@@ -329,7 +329,7 @@ def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dic
     """One command.  Adds a schema for its body where the path carries some of its fields."""
     whole = schemas[spec.name]
     in_path = re.findall(r"{(\w+)}", str(spec.path))
-    headers = ["IdempotencyKey", *([] if spec.creates else ["IfMatch"]), "Consistency"]
+    headers = ["IdempotencyKey", *(["IfMatch"] if spec.versioned and not spec.creates else []), "Consistency"]
     if spec.cls in TOKEN_COMMANDS:
         headers.append("Session")
     operation: dict[str, Any] = {
@@ -353,7 +353,7 @@ def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dic
             "content": {JSON: {"schema": ref(body)}},
         }
     status, what = ("201", "Created.") if spec.creates else ("200", "Done.")
-    told = ["ETag", HEADER, *(["Location"] if spec.creates else [])]
+    told = [*(["ETag"] if spec.versioned else []), HEADER, *(["Location"] if spec.creates else [])]
     operation["responses"] = {
         status: {
             "description": what,
@@ -371,7 +371,7 @@ def _bulk_operation(spec: CommandSpec) -> dict[str, Any]:
         "properties": {
             "command": ref(spec.name),
             "idempotency_key": {**KEY_SCHEMA, "type": ["string", "null"]},
-            "if_match": {**ETAG_SCHEMA, "type": ["string", "null"]},
+            **({"if_match": {**ETAG_SCHEMA, "type": ["string", "null"]}} if spec.versioned else {}),
         },
         "required": ["command"],
         "additionalProperties": False,

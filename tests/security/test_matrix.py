@@ -279,6 +279,23 @@ def test_every_command_takes_a_key_and_is_carried_out_once_under_it(place: str, 
             assert office.state() == before, f"{attempt.name} stored something again"
 
 
+@pytest.mark.parametrize("place", [place for place, spec in COMMANDS.items() if spec.is_public and not spec.creates])
+def test_a_command_takes_the_version_of_the_record_it_names_or_says_that_it_does_not(
+    place: str, tmp_path: Path
+) -> None:
+    """What changes another record (goods, not the product) tells no ETag: it would be that of the other."""
+    command = COMMANDS[place]
+    with quick_hashes():
+        office = Office(tmp_path)
+        path, body = place.format(**(told_of := records_of(office))), sample(command.cls)
+        body = {name: value for name, value in body.items() if f"{{{name}}}" not in place}
+        told = office.call(path, body, office.admin, headers={"if-match": '"1"'})
+        takes_none = told.status == 400 and told.body.get("field") == "If-Match"
+        assert takes_none == (not command.versioned), told.body
+        done = office.call(path, body, office.admin)
+        assert ("ETag" in done.response.headers) == (command.versioned and done.status == 200), told_of
+
+
 def outcomes(told: Told) -> list[tuple[Any, ...]]:
     """Status, error code, id and version of a command, or of each command in bulk."""
     items = told.body.get("results") or [{"status": told.status, "body": told.body}]
