@@ -86,12 +86,17 @@ class Registry:
     _command_of: dict[type, CommandSpec] = field(default_factory=dict)
 
     def load(self) -> "Registry":
-        """Import every module of the package but its tests, so that the registry is complete; returns itself."""
+        """Import every module of the package but its tests, so that the registry is complete; returns itself.
+
+        What it holds is in the same order then, whatever was imported before: by service, as declared.
+        """
         import contracts  # noqa: PLC0415 - the package itself, not before its modules can be imported
 
         for module in pkgutil.iter_modules(contracts.__path__):
             if not module.name.startswith("test_"):
                 importlib.import_module(f"contracts.{module.name}")
+        self.events = dict(sorted(self.events.items(), key=lambda item: item[1].service))
+        self.commands = dict(sorted(self.commands.items(), key=lambda item: item[1].service))
         return self
 
     def add_event(self, spec: EventSpec) -> None:
