@@ -65,7 +65,8 @@ def random_event(cls: type, random: Random) -> Any:
             case "boolean":
                 return random.random() < 0.5
             case "decimal":
-                return random.choice(("1", "2.5", "7.25", "30.00"))
+                # With the decimals of their currency, as money is.  Of others MongoDB makes 0.00 - 1 = -1, we -1.00.
+                return random.choice(("1.00", "2.50", "7.25", "30.00"))
         return random.choice(part.get("examples", ()) or ("a", "b", "c"))
 
     fact = event_of(cls, value, lambda _: random.randint(1, 2))
