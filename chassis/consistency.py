@@ -33,9 +33,12 @@ class Token:
         if not text:
             return None
         parts = [_PART.match(part.strip()) for part in text.split(",")]
-        if not all(parts):  # how long a head may be bounds how many there are
+        positions = {part[1]: int(part[2]) for part in parts if part}
+        if len(positions) < len(
+            parts
+        ):  # something else, or a source twice; the head's length bounds how many there are
             raise Refused("VALIDATION", f"{HEADER}: send back what an answer carried.", field=HEADER)
-        return cls({part[1]: int(part[2]) for part in parts if part})
+        return cls(positions)
 
     @classmethod
     def of(cls, answer: Answer, partitions: int) -> "Token":

@@ -75,6 +75,12 @@ def test_a_token_of_all_there_is_is_taken(partitions: int) -> None:
     assert logs.token(told) == Token(positions)
 
 
+@pytest.mark.parametrize("text", ["orders.events:0=1,orders.events:0=1", "orders.events:0=1,x", ","])
+def test_a_token_that_nobody_writes_is_refused(text: str) -> None:
+    with pytest.raises(Refused):
+        Logs({}, 4).token(text)
+
+
 def test_of_a_log_that_is_not_here_any_position_may_be() -> None:
     assert Logs({}, 4).token(f"orders.events:0={10**17}")
 
