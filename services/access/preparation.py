@@ -161,7 +161,8 @@ def draw_challenge(command: DrawChallenge, around: Surroundings) -> Prepared:
 
 def show_challenge(body: dict[str, Any], facts: Drawn, _: Surroundings) -> dict[str, Any]:
     image = f"data:image/png;base64,{base64.b64encode(facts.image).decode()}"
-    return {**body, "challenge": facts.challenge, "image": image}
+    shown = {name: value for name, value in body.items() if name != "outcome"}  # that is of a wrong answer to it
+    return {**shown, "challenge": facts.challenge, "image": image}
 
 
 def _proof(challenge_id: UUID, until: int, text: str, around: Surroundings) -> str:

@@ -531,6 +531,7 @@ def drawn(office: Office, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
         patch.setattr(preparation, "_proof", noted)
         body = office.kit.do(DrawChallenge(), NOBODY).body
     assert body["image"].startswith("data:image/png;base64,iVBOR")
+    assert "outcome" not in body
     assert answers[0] not in re.split(r"\W", body["challenge"]), "its digits may stand in an id by chance"
     return body["challenge"], answers[0]
 
