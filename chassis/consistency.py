@@ -34,9 +34,7 @@ class Token:
             return None
         parts = [_PART.match(part.strip()) for part in text.split(",")]
         positions = {part[1]: int(part[2]) for part in parts if part}
-        if len(positions) < len(
-            parts
-        ):  # something else, or a source twice; the head's length bounds how many there are
+        if len(positions) < len(parts):  # some part is none, or names a source again
             raise Refused("VALIDATION", f"{HEADER}: send back what an answer carried.", field=HEADER)
         return cls(positions)
 

@@ -75,7 +75,7 @@ class Chart:
                 return above
         return None
 
-    def _places_of(self, person: UUID) -> "dict[UUID, None]":
+    def _places_of(self, person: UUID) -> dict[UUID, None]:
         """The places somebody has: their own, then those taken over, the nearest first."""
         found, new = {person: None}, deque([person])
         while new:

@@ -423,3 +423,8 @@ def test_ord_15_goods_that_the_carrier_has_of_a_cancelled_order_are_to_be_called
     assert (row["status"], row["call_back"]) == ("CANCELLED", handed_over)
     assert documents(order_page.VIEW, facts)[str(ORDER)]["shipment"]["call_back"] == handed_over
     assert not documents(shipments.VIEW, [*facts, replace(prepared, round=2)])[str(ORDER)]["call_back"]
+
+
+def test_a_shipment_that_left_by_itself_has_nothing_to_call_back() -> None:
+    left = ShipmentDispatched(order_id=ORDER, round=1, number="SO-1", customer=ACME, lines=(), carrier="", operator=LI)
+    assert documents(shipments.VIEW, [left])[str(ORDER)]["call_back"] is False

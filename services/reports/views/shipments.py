@@ -73,6 +73,7 @@ def dispatched(fact: ShipmentDispatched, event: EventInfo) -> Iterable[Change]:
         carrier=fact.carrier,
         tracking_number=fact.tracking_number,
         operator=fact.operator.name,
+        call_back=False,
         dispatched_at=event.at,
         version=event.version,
     )
