@@ -26,6 +26,7 @@ from chassis.layers import Layered, Queues
 from chassis.provenance import DROP, REASON, RESOLVES
 from chassis.store import EventStore, ReplicaRow
 from chassis.transient import is_transient
+from contracts.schemas import decode
 
 log = structlog.get_logger()
 
@@ -446,7 +447,7 @@ def stored_progress(store: EventStore, sources: Sequence[str]) -> Progress:
         for s, newest in positions.items()
         if store.position(f"floored:{s}") == newest and (found := store.position(f"floor:{s}")) is not None
     }
-    rows = [msgspec.json.decode(body, type=_Skipped) for body in store.rows(SKIPPED)]
+    rows = [decode(_Skipped, body) for body in store.rows(SKIPPED)]
     aside = {Origin(row.source, row.place): Aside(row.key, row.offset) for row in rows if not row.dropped}
     return Progress(offsets, positions, aside, [Origin(row.source, row.place) for row in rows if row.dropped], floors)
 

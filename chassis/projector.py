@@ -18,7 +18,7 @@ import structlog
 from pymongo import DeleteOne, IndexModel, MongoClient, ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -37,6 +37,8 @@ STATES, SKIPPED = "_views", "_skipped"
 GROUP = "reports"
 HEARTBEAT_SECONDS = 1.0
 KEYS_AT_ONCE = 1_000
+NAMESPACE_EXISTS = 48
+"""What MongoDB calls a collection that is there already."""
 Document = dict[str, Any]
 
 
@@ -360,7 +362,11 @@ def prepare_collection(database: "Database[Document]", view: View, name: str) ->
     """Make a view's collection and its indexes (a transaction can't)."""
     wanted = {name} if view.collected else {name, SKIPPED}
     for missing in wanted - set(database.list_collection_names()):
-        database.create_collection(missing)
+        try:
+            database.create_collection(missing, check_exists=False)
+        except OperationFailure as error:
+            if error.code != NAMESPACE_EXISTS:  # else another loop or process was first
+                raise
     if not view.collected:
         database[SKIPPED].create_indexes([IndexModel("collection")])
     if models := [index_model(index) for index in view.all_indexes]:

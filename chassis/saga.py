@@ -472,7 +472,7 @@ class SagaRunner:
     def _load_limits(self) -> None:
         self._limits, self._due = {}, []
         for body in self._store.rows(WAITING):
-            row = msgspec.json.decode(body, type=WaitingRow)
+            row = decode(WaitingRow, body)
             self._limit(row.process_id, row.until)
 
 

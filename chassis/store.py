@@ -55,7 +55,7 @@ from chassis.private_files import private_file, private_folder, tighten
 from chassis.publishing_lock import FileLock, NoLock, PostgresLock, PublishingLock
 from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Refused
-from contracts.schemas import decode, encode
+from contracts.schemas import decode, decoder_of, encode
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -101,8 +101,8 @@ class _State(msgspec.Struct):
     key: str = ""
 
 
-_state_decoder = msgspec.json.Decoder(_State)
-_meta_decoder = msgspec.json.Decoder(Meta)
+_state_decoder = decoder_of(_State)
+_meta_decoder = decoder_of(Meta)
 
 
 @dataclass(frozen=True)
@@ -889,7 +889,7 @@ class EventStore:
         if cls.snapshot_every:
             snapshot = self._more.snapshot(aggregate_id)
             if snapshot and snapshot.schema == schema_fingerprint(cls):
-                aggregate = msgspec.json.decode(snapshot.state, type=cls)
+                aggregate = decode(cls, snapshot.state)
         for fact in self.facts(aggregate_id, after=aggregate.version if aggregate else 0):
             if aggregate is None:
                 if type(fact) not in cls.appliers:

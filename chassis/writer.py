@@ -738,7 +738,7 @@ class Writer:
 
     def _told(self, result: CommandResult) -> tuple[str, Answer]:
         """Fingerprint and answer of a remembered command, with the positions of its events."""
-        answer = msgspec.json.decode(result.reply, type=Answer)
+        answer = decode(Answer, result.reply)
         where = (self.store.position_of(at.aggregate_id, at.version) or 0 for at in answer.last)
         return result.fingerprint, msgspec.structs.replace(answer, positions=tuple(where))
 

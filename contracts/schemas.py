@@ -34,6 +34,8 @@ MONEY = {"amount", "currency"}
 _encoder = msgspec.json.Encoder()
 _currency: ContextVar[str] = ContextVar("currency", default="")
 _schema_lock = threading.Lock()
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_decoders_lock = threading.Lock()
 
 
 class StrictSchema(marshmallow.Schema):
@@ -157,11 +159,19 @@ def encode(contract: Any) -> bytes:
     return _encoder.encode(contract)
 
 
-@cache
-def _decoder(cls: type[Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(cls)
+def decoder_of(type_: type[T]) -> msgspec.json.Decoder[T]:
+    """What reads JSON as a type.  Every typed decoder is made here, one at a time.
+
+    The library fills in what it knows of a class while other threads may use it already: two threads that met a class
+    for the first time together ended the process with a segmentation fault.
+    """
+    made = _decoders.get(type_)
+    if made is None:
+        with _decoders_lock:
+            made = _decoders.setdefault(type_, msgspec.json.Decoder(type_))
+    return made
 
 
-def decode(cls: type[T], data: bytes | msgspec.Raw) -> T:
-    """Read a contract from its JSON, dropping unknown fields.  Raises msgspec.ValidationError or DecodeError."""
-    return cast(T, _decoder(cast(Any, cls)).decode(data))
+def decode(type_: type[T], data: bytes | msgspec.Raw) -> T:
+    """Read JSON as a type, dropping unknown fields.  Raises msgspec.ValidationError or DecodeError."""
+    return decoder_of(type_).decode(data)

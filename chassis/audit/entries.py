@@ -10,7 +10,7 @@ import msgspec
 
 from contracts.declare import KEPT, REGISTRY
 from contracts.errors import Refused
-from contracts.schemas import encode
+from contracts.schemas import decode, encode
 from contracts.types import SecretField
 
 DONE = "DONE"
@@ -75,12 +75,11 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _encoder = msgspec.json.Encoder()
-_entries = msgspec.json.Decoder(list[Entry])
 
 
 def decode_entries(body: bytes) -> list[Entry]:
     """Raises msgspec.DecodeError or ValidationError."""
-    return _entries.decode(body)
+    return decode(list[Entry], body)
 
 
 @cache

@@ -52,7 +52,7 @@ def check_results(store: EventStore, claims: Claims) -> Iterator[Difference | No
 
 def _check_result(store: EventStore, claims: Claims, command_id: str, reply: bytes) -> Difference | None:
     try:
-        answer = msgspec.json.decode(reply, type=Answer)
+        answer = decode(Answer, reply)
     except msgspec.MsgspecError as error:
         return Difference(RESULTS, f"{store.name} {command_id}", f"the result can't be read: {error}")
     if answer.service != store.name:

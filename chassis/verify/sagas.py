@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from chassis.consumer import stored_progress
 from chassis.saga import WAITING, Process, ProcessStarted, Saga, Step, WaitingRow
 from chassis.store import EventStore, Notification
 from chassis.verify.findings import Difference, EventRef, Findings
 from contracts.declare import REGISTRY
+from contracts.schemas import decode
 
 CHECK = "sagas ended or explained"
 
@@ -94,7 +93,7 @@ class SagaCheck:
     def limit(self, id: UUID) -> datetime | None:
         """Until when a process waits before it sends its command again; None: it has no time limit."""
         body = self.store.row(WAITING, str(id))
-        return None if body is None else msgspec.json.decode(body, type=WaitingRow).until
+        return None if body is None else decode(WaitingRow, body).until
 
     def stuck(self, id: UUID) -> list[Difference]:
         """Why a process will never go on; nothing when it will."""

@@ -69,7 +69,7 @@ class Watch(threading.Thread):
                     hint_at[process.name] = time.monotonic() + HINT_AGAIN_SECONDS
                     self._bars.note(
                         f"The {process.title} process does not run.  `python -m deploy.local up` starts it; the demo "
-                        f"waits and goes on.  Its log: {process.log}"
+                        f"waits and goes on.  Its log {process.log} ends with:\n{process.log_tail()}"
                     )
 
     def _measure(self, name: str, pid: int) -> None:

@@ -302,7 +302,7 @@ class Server(ABC):
 
     def _settle_alive(self) -> None:
         if self.pid is None:
-            tail = self._log_tail()
+            tail = self.log_tail()
             raise Vanished(f"{self.title} ended during its start. Its log {self.log} ends with:\n{tail}")
         self.settle()
 
@@ -325,10 +325,11 @@ class Server(ABC):
                 f"Start it, or unset {self.variable} to let the development stack run its own."
             )
         text = f"{self.title} on port {self.port} was not healthy within {self.timeout:.0f} s: {error}."
-        tail = self._log_tail()
+        tail = self.log_tail()
         return f"{text} Its log {self.log} ends with:\n{tail}" if tail else f"{text} It has not been started."
 
-    def _log_tail(self) -> str:
+    def log_tail(self) -> str:
+        """The last lines of its log, indented and cut; "" where there is none."""
         if not self.log.exists():
             return ""
         lines = self.log.read_text(errors="replace").splitlines()

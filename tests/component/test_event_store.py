@@ -64,7 +64,7 @@ from contracts.inventory import (
 )
 from contracts.orders import CustomerSnapshot, OrderCreated, OrderLine
 from contracts.people import SALESTREAM
-from contracts.schemas import encode
+from contracts.schemas import decode, encode
 from contracts.types import Money
 from deploy.devstack import Stack
 from services.inventory.application import OPEN_ORDERS, SERVICE, add_product
@@ -199,7 +199,7 @@ def test_what_is_committed_is_loaded_and_told_in_order(bench: Bench) -> None:
         assert [(n.position, n.aggregate_id, n.version) for n in told] == [(1, one, 1), (2, other, 1), (3, one, 2)]
         assert told[0].type == "salestream.inventory.product-added.v1"
         assert (told[0].key, told[0].data) == (str(one), added(one).data)  # the contract's very bytes
-        assert told[0].meta == msgspec.json.decode(META, type=Meta)
+        assert told[0].meta == decode(Meta, META)
         assert [n.position for n in reader.notifications(1, 1)] == [2]
         assert reader.last_position() == 3
         assert reader.position_of(one, 2) == 3

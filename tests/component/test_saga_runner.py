@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
 
 from chassis.commands import CommandSent
@@ -305,7 +304,7 @@ def test_time_limits_survive_a_restart(bench: Bench) -> None:
         bench.runner.process([incoming(order, position)])
     done = StockDeducted(order_id=orders[0].order_id, round=1, lines=lines(orders[0]))
     bench.runner.process([incoming(done, 9)])
-    rows = [msgspec.json.decode(row, type=WaitingRow).process_id for row in bench.store.rows("waiting")]
+    rows = [decode(WaitingRow, row).process_id for row in bench.store.rows("waiting")]
     assert sorted(rows) == sorted(order.order_id for order in orders)
     bench.restart()
     bench.pass_time(seconds=31)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -17,7 +19,7 @@ from chassis.catalogue import Catalogue
 from chassis.config import Config
 from chassis.consumer import Progress
 from chassis.kafka import Incoming
-from chassis.projector import STATES, Projection, Projector, ViewState, connect
+from chassis.projector import STATES, Projection, Projector, ViewState, connect, live_id, open_state
 from chassis.queries import ViewReader
 from chassis.rebuild import content
 from chassis.testing import ADMIN
@@ -103,3 +105,19 @@ def test_rpt_02_a_report_of_a_period_adds_up_its_days(databases: list[Database[D
     assert asked() == added
     assert asked(day_from=min(stored_days), day_to=max(stored_days)) == added
     assert asked(day_from=(date.fromisoformat(max(stored_days))).replace(year=2030).isoformat()) == {}
+
+
+def test_loops_that_start_together_make_the_collections_once(databases: list[Database[Document]]) -> None:
+    together = threading.Barrier(8)
+    views = Catalogue.read().views()
+
+    def start() -> None:
+        together.wait()
+        for view in views:
+            open_state(databases[0], view, live_id(view))
+
+    with ThreadPoolExecutor(8) as loops:
+        for begun in [loops.submit(start) for _ in range(8)]:
+            begun.result()
+    states = {state["_id"]: state["collection"] for state in databases[0][STATES].find()}
+    assert states == {live_id(view): view.name for view in views}

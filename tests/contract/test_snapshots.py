@@ -7,7 +7,6 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
 from component.histories import IDS, event_of, random_event
 
@@ -17,6 +16,7 @@ from chassis.store import snapshot_of
 from chassis.verify.commands import check_snapshots
 from contracts.access import RefreshSession, SignIn
 from contracts.declare import REGISTRY
+from contracts.schemas import decode
 from services.access.domain.sessions import Attempts, Session
 from services.access.domain.users import User
 from services.access.test_access import NEW, NOBODY, Office, quick_hashes  # noqa: F401 - a fixture
@@ -63,7 +63,7 @@ def test_an_aggregate_is_what_its_snapshot_says(kind: type[Aggregate]) -> None:
         aggregate = kind(id=UUID(int=1))
         for fact in random.choices(list(kind.appliers), k=30):
             aggregate.apply(some_event(fact, random))
-        assert msgspec.json.decode(snapshot_of(aggregate).state, type=kind) == aggregate
+        assert decode(kind, snapshot_of(aggregate).state) == aggregate
 
 
 def test_verify_finds_the_snapshots_of_sign_ins_as_their_events_say(
