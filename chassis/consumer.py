@@ -155,9 +155,12 @@ class Consumer:
         self.close()
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        reader, self._reader = self._reader, None
+        try:
+            if reader is not None:
+                reader.close()
+        except Exception as error:  # it holds nothing that would be lost
+            log.warning("reader can't be closed", group=self._handler.group, error=repr(error))
 
     # -- what others see of it
 

@@ -128,12 +128,16 @@ def _let_take_long_messages(admin: KafkaAdminClient, topics: Sequence[str]) -> N
 class Producer(KafkaProducer):  # type: ignore[misc]  # the library has no types
     """The library's producer, which can also be ended with records under way."""
 
+    def send_no_more(self) -> None:
+        """Let its thread send nothing that it is not sending already.  Only `abandon` may follow."""
+        self._sender.force_close()
+
     def abandon(self) -> None:
         """End at once: when this returns, nothing that the brokers have not taken will ever be sent.
 
         Closing it would first try to send all, and give up with an error and the thread still at work.
         """
-        self._sender.force_close()
+        self.send_no_more()
         self._sender.join()
         self.close()
 

@@ -10,6 +10,7 @@ While it has records under way it shares the store's publishing lock, so that a 
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -58,7 +59,7 @@ class StoreBehindKafka(Exception):
 
 
 class NotAccepted(Exception):
-    """Kafka refused a record for good.  The process must end: going on would put later records before this one."""
+    """Kafka refused a record for good.  Its producer must end: going on would put later records before this one."""
 
 
 class Outgoing(NamedTuple):
@@ -123,6 +124,7 @@ class Relay:
         self._saved = self._published
         self._saved_at = clock()
         self._pending: list[Any] = []
+        self._refusal: Exception | None = None
         self._under_way: set[str] = set()
         self._sent_up_to = self._published
         self._pulse = Pulse(clock=clock)
@@ -173,13 +175,12 @@ class Relay:
             raise TopicsDamaged(f"{place.topic}:{place.partition} was made anew: offset {before} was taken before")
         self._acked[source] = place.offset
 
-    @staticmethod
-    def _wait(future: Any) -> Any:
+    def _wait(self, future: Any) -> Any:
         try:
             return future.get(timeout=ACK_SECONDS)
         except KafkaError as error:
             if future.is_done:
-                raise NotAccepted(repr(error)) from error
+                raise NotAccepted(f"Kafka refuses a record: {self._refusal or error!r}") from error
             raise
 
     def _send(self, event: Notification) -> Any:
@@ -189,7 +190,14 @@ class Relay:
         if self._producer is None:
             self._producer = self._make_producer()
         self._under_way.add(out.topic)
-        return self._producer.send(out.topic, value=out.value, key=out.key.encode(), headers=out.headers)
+        future = self._producer.send(out.topic, value=out.value, key=out.key.encode(), headers=out.headers)
+        future.add_errback(partial(self._refused, self._producer))
+        return future
+
+    def _refused(self, producer: Producer, error: Exception) -> None:
+        """In the producer's thread, before it sends anything more: none may come before the refused one."""
+        producer.send_no_more()
+        self._refusal = self._refusal or error
 
     def save(self, *, at_once: bool = False) -> None:
         """Save the position, now and then: what is published twice after a crash has the same ids.
@@ -219,6 +227,7 @@ class Relay:
             self._producer.abandon()
             self._producer = None
         self._pending.clear()
+        self._refusal = None
         self._under_way.clear()
         self._acked.clear()
         self._unchecked = True
@@ -233,12 +242,10 @@ class Relay:
                 found = self.step()
                 self.save()
                 lag = self._store.last_position() - self._published if found else 0
-                self._pulse.beat()
+                self._gets_on()
                 if not found:
                     wait(LONGEST_PAUSE)
-            except NotAccepted:
-                raise
-            except TopicsDamaged as damage:
+            except (NotAccepted, TopicsDamaged) as damage:
                 self._stand(damage)
                 stop.wait(CHECK_AGAIN_SECONDS)
                 continue
@@ -269,11 +276,15 @@ class Relay:
         self.check_not_behind(self._config)
         if lacking := self.lacking(self._store, self._config):
             raise TopicsDamaged(lacking)
-        self._unchecked, self._damage = False, None
+        self._unchecked = False
+
+    def _gets_on(self) -> None:
+        self._damage = None
+        self._pulse.beat()
         metrics.of(metrics.RELAY_STANDS, self._store.name).set(0)
 
-    def _stand(self, damage: TopicsDamaged | StoreBehindKafka) -> None:
-        """Publish nothing more until the topic is whole again, then everything that was not saved as published."""
+    def _stand(self, damage: NotAccepted | TopicsDamaged | StoreBehindKafka) -> None:
+        """Publish nothing more until the cause is gone, then everything that was not saved as published."""
         if self._damage != str(damage):
             log.error("relay stands", service=self._store.name, damage=str(damage))
         self._damage = str(damage)

@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, stop_after_delay, wait_fixed
 
 from chassis.auth import Principal, issue
@@ -376,6 +377,13 @@ class KafkaBench:
         finally:
             admin.close()
         create_topics(self.config, CATALOGUE.groups())
+
+    def set_topic(self, topic: str, settings: dict[str, str]) -> None:
+        admin = KafkaAdminClient(bootstrap_servers=self.config.kafka_bootstrap_servers)
+        try:
+            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, settings)])
+        finally:
+            admin.close()
 
     @property
     def producer(self) -> Producer:

@@ -7,8 +7,9 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
+from string import ascii_letters
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,6 +18,7 @@ from chassis import relay
 from chassis.commands import CommandSent
 from chassis.config import Config
 from chassis.kafka import Incoming, event_topics
+from chassis.limits import MAX_MESSAGE_BYTES
 from chassis.relay import COMMAND_SENT, POSITION, Relay, StoreBehindKafka
 from chassis.saga import SagaRunner
 from chassis.store import EventStore, MemoryRecorder, fact_class
@@ -226,6 +228,38 @@ def test_a_relay_behind_kafka_stands_for_good_and_says_so(kafka: KafkaBench, kit
         stop.set()
         thread.join()
     assert ids(kafka.records("inventory.events")) == published
+
+
+def test_a_relay_whose_record_is_refused_stands_until_it_is_taken(
+    kafka: KafkaBench, kit: InMemoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands alone, and no later one comes before the refused one: consumers would then take that for a repeat."""
+    monkeypatch.setattr(relay, "CHECK_AGAIN_SECONDS", 0.1)
+    product_id = uuid4()
+    kit.do(product(product_id=product_id, opening_stock=90, alert_quantity=89), by=WAREHOUSE)
+    for number in range(30):
+        reason = "".join(Random(number).choices(ascii_letters, k=400 if number == 5 else 10))
+        kit.do(AdjustStock(product_id=product_id, change=-1, reason=reason), by=WAREHOUSE)
+    kafka.set_topic("inventory.events", {"max.message.bytes": "1000"})
+    refused, stop = Relay(kit.store, kafka.new_producer, config=kafka.config), threading.Event()
+    thread = threading.Thread(target=refused.run, args=(stop,))
+    thread.start()
+    try:
+        until(refused.problem)
+        assert "MessageSizeTooLarge" in (refused.problem() or "")
+        kafka.set_topic("inventory.events", {"max.message.bytes": str(MAX_MESSAGE_BYTES)})
+        until(lambda: refused.problem() is None)
+    finally:
+        stop.set()
+        thread.join()
+    newest: dict[str, int] = defaultdict(int)
+    firsts = set()
+    for record in kafka.records("inventory.events"):
+        if record.position > newest[record.source]:
+            newest[record.source] = record.position
+            firsts.add(record.id)
+    public = [event for event in kit.store.notifications(0, 1_000) if event.type in REGISTRY.events]
+    assert firsts == {f"{event.aggregate_id}/{event.version}" for event in public}
 
 
 def test_foreign_records_at_the_end_of_a_topic_do_not_stop_the_check(kafka: KafkaBench, kit: InMemoryService) -> None:

@@ -1,5 +1,6 @@
 """One run of the simulation: a seed in, a verdict out."""
 
+import traceback
 from dataclasses import dataclass, field
 from random import Random
 from typing import TextIO
@@ -56,6 +57,8 @@ def simulate(seed: int, out: TextIO | None = None) -> Verdict:
         verdict.broken = str(broken)
     except Stuck as stuck:
         verdict.broken = f"Stuck: {stuck}"
+    except Exception:  # told with its seed: in a pool of processes it could even be one that can't be sent
+        verdict.broken = traceback.format_exc()
     finally:
         scheduler.close()
     verdict.digest, verdict.steps = trace.digest, trace.steps

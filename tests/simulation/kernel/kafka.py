@@ -8,7 +8,7 @@ A topic may be deleted; what a living producer has on the way for it comes into 
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -51,6 +51,9 @@ class Ack:
     partition: int
     offset: int = -1
     is_done: bool = False
+
+    def add_errback(self, told: Callable[[Exception], None]) -> None:
+        """These brokers refuse nothing."""
 
     def get(self, timeout: float | None = None) -> "Ack":
         """Wait for it.  Raises KafkaTimeoutError; the record stays on its way."""

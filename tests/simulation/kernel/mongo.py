@@ -112,8 +112,11 @@ class Database:
     def list_collection_names(self) -> list[str]:
         return list(self._collections)
 
-    def create_collection(self, name: str) -> None:
-        self._collections.setdefault(name, {})
+    def create_collection(self, name: str, *, check_exists: bool) -> None:
+        assert not check_exists
+        if name in self._collections:
+            raise OperationFailure(f"Collection {name} already exists.", 48)
+        self._collections[name] = {}
 
     def drop_collection(self, name: str) -> None:
         self.commits += 1
