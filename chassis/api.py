@@ -44,7 +44,7 @@ from chassis.private_files import make_key, read_key
 from chassis.queries import FORMATS, Freshness, ViewReader, plain
 from chassis.rebuild_requests import RebuildRequests
 from chassis.views import View
-from chassis.writer import Answer, Request, Writer, print_of
+from chassis.writer import Answer, Request, Writer, made_id, print_of
 from contracts.company import LANGUAGES
 from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused
@@ -838,7 +838,7 @@ def load_command(
     that a caller leaves out follows from the key, so that a repeat is the same command.
     """
     if spec.creates and key is not None and spec.key not in data:
-        data = {**data, spec.key: str(UUID(bytes=UUID(command_id_of(principal, key, secret_print)).bytes, version=4))}
+        data = {**data, spec.key: str(made_id(spec, command_id_of(principal, key, secret_print)))}
     command: Any = load(spec.cls, data, currency=currency)
     id = getattr(command, spec.key)
     if spec.creates and (not isinstance(id, UUID) or id.version not in RANDOM_UUIDS):

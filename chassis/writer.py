@@ -12,11 +12,11 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar, cast
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 import structlog
@@ -55,7 +55,7 @@ from chassis.store import (
     recorded,
     snapshot_of,
 )
-from contracts.declare import REGISTRY
+from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.ids import RANDOM_UUIDS
 from contracts.people import Person
@@ -107,6 +107,15 @@ def print_of(name: str, content: bytes) -> str:
     return sha256(name.encode() + content).hexdigest()
 
 
+def made_id(spec: CommandSpec, command_id: str) -> UUID:
+    """The id of the record that a command with an Idempotency-Key creates, where its caller names none.
+
+    A key tells the commands of its sender apart within a service.  Ids tell records apart everywhere.
+    """
+    named = uuid5(UUID(command_id), f"salestream:{spec.service}:{spec.name}")
+    return UUID(bytes=named.bytes, version=4)
+
+
 @dataclass
 class Request:
     """A command on its way through the writer.
@@ -150,10 +159,20 @@ class Request:
 
     def is_remembered_as(self, fingerprint: str) -> bool:
         """Whether this is that command.  Former releases remembered the command as it was carried out."""
-        return fingerprint == self.fingerprint() or (not self.secret_print and fingerprint == self._whole_print())
+        if fingerprint == self.fingerprint():
+            return True
+        return not self.secret_print and fingerprint in (self._whole_print(), self._former_print())
 
     def _whole_print(self) -> str:
         return print_of(self.name, self.encoded)
+
+    def _former_print(self) -> str | None:
+        """The mark of the command as those releases carried it out that made the record's id of the key alone."""
+        spec = REGISTRY.command_of(type(self.command))
+        if not (spec.creates and self.remember and getattr(self.command, spec.key) == made_id(spec, self.command_id)):
+            return None
+        id = UUID(bytes=UUID(self.command_id).bytes, version=4)
+        return print_of(self.name, encode(replace(self.command, **{spec.key: id})))
 
     def entry(self, result: str, refusal: Refused | None = None, changes: Iterable[Change] = ()) -> bytes:
         """The audit entry of this command, encoded."""

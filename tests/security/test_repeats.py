@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -168,3 +169,20 @@ def test_what_the_release_before_remembered_is_known(tmp_path: Path, monkeypatch
             first = office.call("POST /departments", body, office.admin, headers=key).done()
         assert office.call("POST /departments", body, office.admin, headers=key).done() == first
         assert office.call("POST /departments", {"name": "Other"}, office.admin, headers=key).code == "KEY_REUSED"
+
+
+def test_a_repeat_of_what_was_created_under_an_id_of_the_key_alone_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids that former releases made of a key did not tell services and kinds apart."""
+    with quick_hashes():
+        office = Office(tmp_path)
+        body, key = {"name": "Sales"}, {"idempotency-key": new_id()}
+        with monkeypatch.context() as before:
+            before.setattr(Request, "fingerprint", Request._whole_print)
+            before.setattr(edge, "made_id", lambda _, command_id: UUID(bytes=UUID(command_id).bytes, version=4))
+            first = office.call("POST /departments", body, office.admin, headers=key).done()
+        assert office.call("POST /departments", body, office.admin, headers=key).done() == first
+        assert office.call("POST /departments", {"name": "Other"}, office.admin, headers=key).code == "KEY_REUSED"
+        named = {**body, "department_id": new_id()}
+        assert office.call("POST /departments", named, office.admin, headers=key).code == "KEY_REUSED"

@@ -8,6 +8,7 @@ import pytest
 
 from chassis import metrics
 from chassis.store import MemoryRecorder
+from chassis.writer import made_id
 from contracts.declare import REGISTRY
 from contracts.ids import RANDOM_UUIDS
 from security.office import Office, new_id
@@ -85,3 +86,18 @@ def test_an_id_that_names_any_record_of_the_service_is_refused_at_once(office: O
             assert office.state() == before and conflicts() == tried, "nothing was tried in vain"
     asked = ASKS[name](office)
     office.call(asked.request, {**asked.body, spec.key: new_id()}, asked.by).done()
+
+
+def test_one_key_at_two_services_or_for_two_kinds_names_two_records(office: Office) -> None:
+    """Each of its services takes it for a command of its own, so each has to make an id of its own."""
+    key, made = {"idempotency-key": new_id()}, dict[str, str]()
+    for service in sorted({spec.service for spec in CREATING.values()}):
+        spec = next(one for one in CREATING.values() if one.service == service)
+        asked = ASKS[spec.name](office)._replace(by=office.admin)
+        made[spec.name] = office.call(asked.request, asked.body, asked.by, headers=key).done()["id"]
+        again = office.call(asked.request, asked.body, asked.by, headers=key).done()
+        assert again["id"] == made[spec.name]
+    assert len(set(made.values())) == len(made) > 3, made
+    command_id = new_id()
+    assert len({made_id(spec, command_id) for spec in CREATING.values()}) == len(CREATING)
+    assert {made_id(spec, command_id).version for spec in CREATING.values()} <= set(RANDOM_UUIDS)
