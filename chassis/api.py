@@ -234,6 +234,7 @@ class Api:
                 zone=lambda: self.directory.company.zone,
                 aside=self._aside,
                 company=self.directory.company,
+                records={name: writer.store.last_audit for name, writer in self._writers.items()},
             )
             query = _Query(self, view, reader)
             found += view_routes(view, query, query.one)

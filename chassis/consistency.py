@@ -40,8 +40,12 @@ class Token:
 
     @classmethod
     def of(cls, answer: Answer, partitions: int) -> "Token":
-        """The token of a command's answer."""
-        positions: dict[str, int] = {}
+        """The token of a command's answer.
+
+        One whose events nobody hears of, or that changed nothing, promises position 0 of its service's log: so the
+        audit log knows whose entries are waited for.
+        """
+        positions: dict[str, int] = {} if answer.last else {f"{answer.service}.events:0": 0}
         for at, position in zip(answer.last, answer.positions, strict=True):
             source = f"{answer.service}.events:{partition_of(at.key, partitions)}"
             positions[source] = max(position, positions.get(source, 0))

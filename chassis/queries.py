@@ -15,6 +15,7 @@ from pymongo.errors import OperationFailure
 
 from chassis import cursors
 from chassis.around import Offload, at_once
+from chassis.audit.collector import tells_of
 from chassis.auth import Principal
 from chassis.company import CompanySettings
 from chassis.consistency import Token
@@ -89,7 +90,11 @@ class ViewReader:
         zone: Callable[[], tzinfo] = lambda: UTC,
         aside: Offload = at_once,
         company: CompanySettings | None = None,
+        records: Mapping[str, Callable[[], int]] | None = None,
     ) -> None:
+        """`records` tells the newest audit record of each service that is hosted here: of its commands without events,
+        which no position tells, the audit log has an entry too."""
+        self._records = records or {}
         self._database = database
         self._view = view
         self._sleep = sleep
@@ -287,9 +292,9 @@ class ViewReader:
         """The view's state, after waiting (bounded) until it has what the token promises."""
         deadline = time.monotonic() + WAIT_SECONDS
         pause = SHORTEST_PAUSE
-        wanted = token.about(self._view.topics) if token else Token({})
+        is_there = self._promised(token)
         seen = self._look()
-        while not wanted.reached_by(partial(_position, seen.state)):
+        while not is_there(seen.state):
             if time.monotonic() > deadline:
                 raise Refused("UNAVAILABLE", "The view has not caught up with your change yet; try again in a second.")
             self._sleep(pause)
@@ -297,6 +302,17 @@ class ViewReader:
             # What another one who waits has just read serves all who wait.
             seen = self._look() if time.monotonic() - self._looked_at >= SHORTEST_PAUSE else self._seen
         return seen
+
+    def _promised(self, token: Token | None) -> Callable[[Document], bool]:
+        """Whether a state of the view has what the token promises."""
+        if token is None:
+            return lambda _: True
+        if not self._view.collected:
+            wanted = token.about(self._view.topics)
+            return lambda state: wanted.reached_by(partial(_position, state))
+        services = {source.partition(":")[0].removesuffix(".events") for source in token.positions}
+        records = {service: last() for service, last in self._records.items() if service in services}
+        return partial(tells_of, token.positions, records)
 
     def _look(self) -> Seen:
         """Read the view's state.  Raises Refused UNAVAILABLE while there is none."""

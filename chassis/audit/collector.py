@@ -7,9 +7,9 @@ ids and never change, so bringing one twice, or all of them anew, gives the same
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from pymongo.database import Database
@@ -21,6 +21,7 @@ from chassis.health import Pulse
 from chassis.projector import STATES, live_id, open_state
 from chassis.store import EventStore
 from chassis.views import View
+from contracts.declare import REGISTRY
 
 log = structlog.get_logger()
 
@@ -68,6 +69,13 @@ def documents(service: str, record: Record) -> list[Document]:
     ]
 
 
+class Milestone(NamedTuple):
+    """Where a store was: with this audit record all is told of the events up to this position of its log."""
+
+    record: int
+    position: int
+
+
 class Collector:
     """Brings one service's entries.  `step()` brings the next records'; `run()` goes on until `stop` is set."""
 
@@ -87,6 +95,7 @@ class Collector:
         self._ticks = ticks
         self._beat_at = -HEARTBEAT_SECONDS  # by a clock that nobody sets
         self._collected: int | None = None
+        self._next: Milestone | None = None
         self._pulse = Pulse()
 
     def problem(self) -> str | None:
@@ -97,7 +106,10 @@ class Collector:
         """Bring the next records' entries; returns how many that were.  Raises PyMongoError, PersistenceError."""
         if self._collected is None:
             state = open_state(self._database, self._view, live_id(self._view))
-            self._collected = collected(state, self._store.name)
+            self._collected, self._next = collected(state, self._store.name), None
+        if self._next is None:
+            position = self._store.last_position()  # asked first: an event and its audit record come together
+            self._next = Milestone(self._store.last_audit(), position)
         looked_at = self._clock()
         records = self._store.audit_after(self._collected, RECORDS)
         found = [document for record in records for document in documents(self._store.name, record)]
@@ -127,7 +139,16 @@ class Collector:
         place = f"collected.{self._store.name}"
         update: dict[str, Document] = {"$max": {f"{place}.number": self._collected}}
         update.setdefault(operator, {})[f"{place}.as_of"] = as_of
+        if passed := self._passed():
+            update["$max"][f"{place}.position"] = passed.position
         self._database[STATES].update_one({"_id": live_id(self._view)}, update)
+        if passed:
+            self._next = None
+
+    def _passed(self) -> Milestone | None:
+        """The milestone that is reached now.  One is set before it is known how much there is to bring up to it, so
+        that it is reached also while ever more is written down."""
+        return self._next if self._next and self._next.record <= (self._collected or 0) else None
 
     def run(self, stop: threading.Event) -> None:
         pause = PAUSE_SECONDS
@@ -150,4 +171,23 @@ class Collector:
 
 def collected(state: Document, service: str) -> int:
     """The number of the newest record of a service whose entries are all in MongoDB."""
-    return int(state.get("collected", {}).get(service, {}).get("number", 0))
+    return _told(state, service, "number")
+
+
+def tells_of(positions: Mapping[str, int], records: Mapping[str, int], state: Document) -> bool:
+    """Whether the entries are there of all that happened up to these positions of the services' logs (by source).
+
+    `records` are the numbers of audit records that must be there as well.  Who takes no commands has no entries.
+    """
+    wanted: dict[str, int] = {}
+    for source, position in positions.items():
+        service = source.partition(":")[0].removesuffix(".events")
+        wanted[service] = max(position, wanted.get(service, 0))
+    takers = {spec.service for spec in REGISTRY.commands.values()}
+    return all(_told(state, service, "position") >= at for service, at in wanted.items() if service in takers) and all(
+        collected(state, service) >= number for service, number in records.items()
+    )
+
+
+def _told(state: Document, service: str, what: str) -> int:
+    return int(state.get("collected", {}).get(service, {}).get(what, 0))

@@ -18,15 +18,17 @@ import pytest
 
 from chassis.audit.chain import check_chain
 from chassis.audit.check import check_copy
-from chassis.audit.collector import Collector
+from chassis.audit.collector import RECORDS, Collector
 from chassis.catalogue import Catalogue
 from chassis.config import Config
-from chassis.projector import connect
+from chassis.consistency import Token
+from chassis.projector import connect, live_id, open_state
+from chassis.queries import ViewReader
 from chassis.store import EventStore, open_store
-from chassis.testing import WAREHOUSE
-from chassis.writer import Request, Writer
+from chassis.testing import ADMIN, WAREHOUSE
+from chassis.writer import Answer, Request, Writer
 from component.support import unique
-from contracts.inventory import AddProduct, AdjustStock, Prices
+from contracts.inventory import AddProduct, AdjustStock, EditProduct, Prices
 from contracts.types import Money
 from services.inventory.application import SERVICE
 
@@ -165,3 +167,55 @@ def test_collecting_twice_or_anew_gives_the_same_documents(mongodb_uri: str, tmp
     database.client.drop_database(config.mongodb_database)
     database.client.close()
     store.close()
+
+
+def carried_out(writer: Writer, command: Any) -> Answer:
+    asked = request(command)
+    writer.execute([asked])
+    return asked.future.result(timeout=0)
+
+
+@pytest.mark.parametrize("hosted", [True, False], ids=["beside its store", "in another process"])
+def test_who_sends_a_token_back_sees_the_entry_of_that_command(
+    config: Config, store: EventStore, mongodb_uri: str, hosted: bool
+) -> None:
+    """However much is still to be brought, and however much comes meanwhile."""
+    config = replace(config, mongodb_uri=mongodb_uri, mongodb_database=unique("a").replace(" ", ""))
+    database, view, writer = connect(config), Catalogue.read().audit_view(), Writer(SERVICE, store)
+    collector = Collector(store, database, view)
+    collector.step()
+    for _ in range(2 * RECORDS + 5):
+        add(writer)
+
+    def step(_: float) -> None:
+        """While somebody waits the collector brings some, and people go on."""
+        collector.step()
+        for _ in range(RECORDS):
+            writer.execute([request(AdjustStock(product_id=uuid.uuid4(), change=-1, reason="sold"))])
+
+    records = {"inventory": store.last_audit} if hosted else {}
+    reader = ViewReader(database, view, sleep=step, records=records)
+    product = add(writer)
+    said = [
+        AdjustStock(product_id=product, change=-1, reason="sold"),
+        AdjustStock(product_id=product, change=-2, reason="sold"),
+        *([EditProduct(product_id=product, brand="Apple")] if hosted else []),  # changes nothing: no event tells of it
+    ]
+    for number, command in enumerate(said, start=2):
+        token = Token.of(carried_out(writer, command), config.topic_partitions)
+        page = reader.page(ADMIN, {"object_id": [str(product)], "count": ["true"]}, token)
+        assert page.total == number
+        assert page.items[0]["action"] == type(command).__name__
+    database.client.drop_database(config.mongodb_database)
+    database.client.close()
+
+
+def test_a_token_of_a_service_that_takes_no_commands_keeps_nobody_waiting(config: Config, mongodb_uri: str) -> None:
+    config = replace(config, mongodb_uri=mongodb_uri, mongodb_database=unique("a").replace(" ", ""))
+    database, view = connect(config), Catalogue.read().audit_view()
+    open_state(database, view, live_id(view))
+    reader = ViewReader(database, view, sleep=lambda _: pytest.fail("it waits"))
+    page = reader.page(ADMIN, {}, Token({"fulfilment.events:0": 7}))
+    assert page.items == []
+    database.client.drop_database(config.mongodb_database)
+    database.client.close()

@@ -31,6 +31,7 @@ from component.support import (
     until,
 )
 
+from chassis.consistency import HEADER
 from chassis.store import open_store
 from deploy.devstack.server import REPOSITORY_ROOT
 from deploy.local.system import LocalSystem
@@ -90,6 +91,17 @@ def test_SEC_21_a_command_done_is_found_with_all_that_is_known_of_it(company: Co
     [change] = [change for change in opened["changes"] if change["id"] == customer]
     assert change["before_version"] + 1 == change["after_version"]
     assert "North" in str(change["after"]) and "North" not in str(change["before"])
+
+
+def test_SEC_21_who_sends_back_the_token_of_a_command_sees_its_entry_at_once(company: Company, admin: Caller) -> None:
+    customer = add_customer(company.li)
+    for number in range(5):
+        token = company.li.send("PATCH", f"/customers/{customer}", {"region": f"North {number % 2}"}).headers[HEADER]
+        headers = {"Authorization": f"Bearer {admin.token}", HEADER: token}
+        answer = company.http.get(f"/audit?object_id={customer}&count=true", headers=headers)
+        assert answer.json()["total"] == number + 2, answer.text
+        newest = answer.json()["items"][0]
+        assert (newest["action"], newest["fields"]["region"]) == ("EditCustomer", f"North {number % 2}")
 
 
 def test_SEC_21_every_kind_of_refusal_is_found_by_its_code(company: Company, admin: Caller) -> None:
