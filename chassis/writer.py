@@ -169,9 +169,13 @@ class Request:
     def _former_print(self) -> str | None:
         """The mark of the command as those releases carried it out that made the record's id of the key alone."""
         spec = REGISTRY.command_of(type(self.command))
+        try:
+            key = UUID(self.command_id)
+        except ValueError:  # the command came from a service, not with a key
+            return None
         if not (spec.creates and self.remember and getattr(self.command, spec.key) == made_id(spec, self.command_id)):
             return None
-        id = UUID(bytes=UUID(self.command_id).bytes, version=4)
+        id = UUID(bytes=key.bytes, version=4)
         return print_of(self.name, encode(replace(self.command, **{spec.key: id})))
 
     def entry(self, result: str, refusal: Refused | None = None, changes: Iterable[Change] = ()) -> bytes:
