@@ -16,10 +16,11 @@ A fact is public if and only if it is a contract event; `internal_event` declare
 Aggregates follow the event-sourcing library's protocol (id, version, pending events) without its metaclass: ADR 0003.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from itertools import product
 from typing import Any, ClassVar, Protocol, TypeVar, dataclass_transform
 from unicodedata import normalize
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -27,7 +28,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from contracts.declare import REGISTRY, ContractError, value
 from contracts.errors import Refused
 from contracts.people import Person
-from contracts.text import key, normal
+from contracts.text import key, keys, normal, phone_keys
 from contracts.types import FIRST_CURRENCY
 
 A = TypeVar("A", bound="Aggregate")
@@ -282,8 +283,23 @@ class IndexReleased:
     """A unique value is free again."""
 
 
-def _index_id(index: str, keys: list[str]) -> UUID:
+def _index_id(index: str, keys: Iterable[str]) -> UUID:
     return uuid5(NAMESPACE_URL, "\x1f".join(["salestream:index", index, *keys]))
+
+
+@dataclass(frozen=True)
+class UniqueValue:
+    """A value that one record may hold, as ids of its index.
+
+    Who has it holds all of `taken`; under `former` ones earlier releases may have kept it, in the forms they knew.
+    """
+
+    taken: tuple[UUID, ...]
+    former: tuple[UUID, ...] = ()
+
+    @property
+    def ids(self) -> tuple[UUID, ...]:
+        return (*self.taken, *self.former)
 
 
 @dataclass
@@ -300,16 +316,24 @@ class UniqueIndex(Aggregate):
         """The index aggregate's id of a value; what `contracts.text.key` takes for the same is one value."""
         return _index_id(index, [key(part) for part in parts])
 
-    @classmethod
-    def ids_of(cls, index: str, *parts: str) -> list[UUID]:
-        """The index's id, then those under which former releases may have kept the value.
+    @staticmethod
+    def of_text(index: str, *parts: str) -> UniqueValue:
+        """A value of texts: the same as every other that reads the same (`contracts.text.keys`).
 
-        Those knew letter case and outer blanks only, and took each Unicode form for another value.
+        Former releases knew letter case and outer blanks only, and took each Unicode form for another value.
         """
+        taken = [_index_id(index, reading) for reading in product(*map(keys, parts))]
         forms: list[list[str]] = [list(parts)]
         forms += [[normalize(form, normal(part)) for part in parts] for form in ("NFC", "NFD")]
-        found = [_index_id(index, [part.strip().casefold() for part in form]) for form in forms]
-        return list(dict.fromkeys([cls.id_of(index, *parts), *found]))
+        former = [_index_id(index, [part.strip().casefold() for part in form]) for form in forms]
+        return UniqueValue(tuple(dict.fromkeys(taken)), tuple(dict.fromkeys(id for id in former if id not in taken)))
+
+    @classmethod
+    def of_phone(cls, index: str, number: str) -> UniqueValue:
+        """A phone number: the same however it is written (`contracts.text.phone_keys`)."""
+        now, *before = (cls.of_text(index, form) for form in phone_keys(number))
+        former = dict.fromkeys((*now.former, *(id for value in before for id in value.ids)))
+        return UniqueValue(now.taken, tuple(id for id in former if id not in now.taken))
 
     def claim(self, holder: UUID, *, what: str, field: str) -> None:
         """Take the value for `holder`.  Raises Refused DUPLICATE naming `field` when another record has it."""
@@ -348,6 +372,7 @@ __all__ = [
     "Reach",
     "RecordId",
     "UniqueIndex",
+    "UniqueValue",
     "applies",
     "internal_event",
     "internal_name",

@@ -14,7 +14,7 @@ from chassis.row_fields import FOUND_BY, FieldType, key_place
 from chassis.views import Exact, Filter, Range, View, Words
 from contracts.errors import Refused
 from contracts.ids import canonical, parse_id
-from contracts.text import has_controls, key, normal, squashed
+from contracts.text import has_controls, key, normal, squashed, squashed_forms
 from contracts.types import PLAIN_DAY
 
 Document = dict[str, Any]
@@ -102,9 +102,9 @@ class Filters:
         place = self._view.place_of(field)
         if kind.keyed is not None and not rule.among:
             for value in values if place != field else ():
-                _require_some(name, value, kind.keyed(value))
+                _require_some(name, value, kind.keyed(value)[0])
             if place != field:
-                return {place: {"$in": [kind.keyed(value) for value in values]}}
+                return {place: {"$in": [key for value in values for key in kind.keyed(value)]}}
             return {field: {"$in": [text for value in values for text in _as_stored(value)]}}
         return {field: {"$in": [_one_of(name, kind, rule, value, self._zone) for value in values]}}
 
@@ -117,10 +117,11 @@ class Filters:
             return _all_of([normalize("NFKC", word) for word in normal(text).split()], fields, case="i")
         words = [word for word in map(squashed, key(text).split()) if word]
         places = [key_place(FOUND_BY, field) for field in fields]
-        whole = squashed(text)
-        if len(words) < 2 or not whole:
-            return _all_of([whole] if whole else [], places)
-        return {"$or": [_all_of([whole], places), _all_of(words, places)]}
+        wholes = [[whole] for whole in squashed_forms(text) if whole]
+        if len(words) > 1:
+            wholes.append(words)
+        conditions = [_all_of(found, places) for found in wholes]
+        return conditions[0] if len(conditions) == 1 else {"$or": conditions} if conditions else {}
 
 
 def _all_of(words: Sequence[str], places: Sequence[str], case: str = "") -> Document:

@@ -30,6 +30,7 @@ from chassis.deadletters import Origin
 from chassis.kafka import Incoming, PoisonRecord, dead_letter_topic
 from chassis.views import Change, EventInfo, Index, View, operations
 from contracts.declare import REGISTRY
+from contracts.text import KEYS_EDITION
 
 log = structlog.get_logger()
 
@@ -386,8 +387,9 @@ def collation(language: str) -> Document:
 
 
 def keys_kept(view: View) -> list[str]:
-    """Which keys the documents of a view hold, as its state tells."""
-    return sorted(place for _, place, _ in view.keys)
+    """Which keys the documents of a view hold, as its state tells, and by which edition of the rules."""
+    kept = sorted(place for _, place, _ in view.keys)
+    return [*kept, f"edition {KEYS_EDITION}"] if kept else []
 
 
 def add_keys(database: "Database[Document]", view: View, state: Document) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from marshmallow import fields
 
-from contracts.text import key, squashed
+from contracts.text import keys, squashed_forms
 from contracts.types import CurrencyField, RoleField
 
 Kind = Literal["id", "choice", "flag", "whole", "amount", "moment", "day", "text", "code", "list", "object"]
@@ -27,6 +27,10 @@ in it don't count when it is looked for."""
 _KINDS: Mapping[Any, Kind] = {
     UUID: "id", bool: "flag", int: "whole", Decimal: "amount", datetime: "moment", date: "day", str: "text",
 }  # fmt: skip
+
+
+Keys = Callable[[str], list[str]]
+"""What makes the keys of a text; two texts that have one in common are the same."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,12 @@ class FieldType:
         return self.of or self
 
     @property
-    def keyed(self) -> Callable[[str], str] | None:
-        """What makes the key by which an equal value is found; None: it is compared as it is."""
+    def keyed(self) -> Keys | None:
+        """What makes the keys by which an equal value is found; None: it is compared as it is."""
         one = self.single
         if one.kind == "text":
-            return key
-        return squashed if one.kind == "code" and one.guard is None else None
+            return keys
+        return squashed_forms if one.kind == "code" and one.guard is None else None
 
     @property
     def keys_in(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
-from chassis.domain import Aggregate, Context, RecordId, UniqueIndex, record_id
+from chassis.domain import Aggregate, Context, RecordId, UniqueIndex, UniqueValue, record_id
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 
 if TYPE_CHECKING:
@@ -99,20 +99,32 @@ def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> Handler:
     return handler
 
 
-def claim(work: Work, ids: Sequence[UUID], holder: UUID, *, what: str, field: str) -> None:
-    """Take a unique value for a record: the first of its index's ids; the others are those of former releases.
+@dataclass(frozen=True)
+class Claim:
+    """A unique value that a record is to hold; `what` it is and the `field` that a refusal names."""
 
-    Raises Refused DUPLICATE naming `field` when another record has it under any of them.
+    value: UniqueValue
+    what: str
+    field: str
+
+
+def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[UniqueValue] = ()) -> None:
+    """Let a record hold these unique values, and no others of those that it held before.
+
+    What it gives up is free under whatever id it, or an earlier release for it, has taken it.  What it keeps is not
+    claimed again: two records may hold values that earlier releases told apart.
+    Raises Refused DUPLICATE naming the field when another record has a new one under any of its ids.
     """
-    for former in ids[1:]:
-        if index := work.find(UniqueIndex, former):
-            index.require_free_for(holder, what=what, field=field)
-    work.find_or_new(UniqueIndex, ids[0]).claim(holder, what=what, field=field)
-
-
-def release(work: Work, ids: Sequence[UUID], holder: UUID) -> None:
-    """Free a unique value that a record may have, under whatever id it took it."""
-    for id in ids:
+    new = [one for one in claims if one.value not in before]
+    for one in new:
+        for id in one.value.former:
+            if index := work.find(UniqueIndex, id):
+                index.require_free_for(holder, what=one.what, field=one.field)
+        for id in one.value.taken:
+            work.find_or_new(UniqueIndex, id).claim(holder, what=one.what, field=one.field)
+    kept = {id for one in claims for id in (one.value.taken if one in new else one.value.ids)}
+    given_up = [id for value in (*before, *(one.value for one in new)) for id in value.ids if id not in kept]
+    for id in dict.fromkeys(given_up):
         if index := work.find(UniqueIndex, id):
             index.release(holder)
 

@@ -28,10 +28,10 @@ from bson import Decimal128
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
 from chassis.company import first_zone
-from chassis.row_fields import FOUND_BY, FieldType, field_types, key_place
+from chassis.row_fields import FOUND_BY, FieldType, Keys, field_types, key_place
 from contracts.company import LANGUAGES
 from contracts.declare import REGISTRY, ContractError
-from contracts.text import squashed
+from contracts.text import squashed_forms
 
 
 @dataclass(frozen=True)
@@ -552,17 +552,17 @@ class View:
         return [name for name, kind in self.types.items() if kind.of is not None and kind.of.kind == "object"]
 
     @cached_property
-    def keys(self) -> Sequence[tuple[str, str, Callable[[str], str]]]:
-        """The texts that are found by a key: the path of each, where its key is kept, and what makes it.
+    def keys(self) -> Sequence[tuple[str, str, Keys]]:
+        """The texts that are found by a key: the path of each, where its keys are kept, and what makes them.
 
         The audit log has none: it is as large as all else, and searched as it is.
         """
         if self.collected:
             return ()
-        found: dict[tuple[str, str], Callable[[str], str]] = {}
+        found: dict[tuple[str, str], Keys] = {}
         for name, rule in self.filters.items():
             if isinstance(rule, Words):
-                found |= {(field, key_place(FOUND_BY, field)): squashed for field in rule.fields}
+                found |= {(field, key_place(FOUND_BY, field)): squashed_forms for field in rule.fields}
             elif isinstance(rule, Exact) and (make := self.types[rule.field or name].keyed):
                 field = rule.field or name
                 found[field, key_place(self.types[field].keys_in, field)] = make
@@ -647,10 +647,11 @@ def _value_at(fields: Mapping[str, Any], path: str) -> Any:
     return value.get(inner, _NOT_SET) if isinstance(value, Mapping) else getattr(value, inner, _NOT_SET)
 
 
-def key_of(value: Any, make: Callable[[str], str]) -> Any:
-    """The key of a text, of each text of a list; None for what is no text."""
+def key_of(value: Any, make: Keys) -> Any:
+    """The key of a text, or all of them where it has several, and of each text of a list; None for what is no text."""
     if isinstance(value, str):
-        return make(value)
+        found = make(value)
+        return found[0] if len(found) == 1 else found
     if isinstance(value, list | tuple):
-        return [key_of(item, make) for item in value]
+        return [key for item in value for key in (make(item) if isinstance(item, str) else [None])]
     return None

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from contracts import types
-from contracts.text import is_blank, key, normal, phone_key, squashed
+from contracts.declare import REGISTRY
+from contracts.schemas import schema_of
+from contracts.text import is_blank, key, keys, normal, phone_key, phone_keys, squashed, squashed_forms
 from contracts.types import EmailField, NameField, PhoneField, SecretField, TextField
 
 TEXT_FIELDS = [
@@ -39,7 +41,18 @@ def test_keys_and_forms_are_their_own(text: str) -> None:
         assert key(unicodedata.normalize(form, text)) == key(text)
 
 
-@pytest.mark.parametrize("text", ["13900000041", "+86 139-0000-0041", "+8613900000041", "１３９００００００４１"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "13900000041",
+        "+86 139-0000-0041",
+        "+8613900000041",
+        "１３９００００００４１",
+        "139 0000 0041",
+        "0086 139.0000.0041",
+        "+86 (0)139 0000 0041",
+    ],
+)
 def test_a_phone_number_is_one_however_it_is_written(text: str) -> None:
     assert phone_key(text) == squashed(text) == "13900000041"
 
@@ -91,3 +104,44 @@ def test_phones_and_mail_addresses_are_taken_in_full_width() -> None:
     assert PhoneField().deserialize("１３９００００００４１") == "13900000041"
     assert PhoneField().deserialize("＋８１ 90\u20111234") == "+81 90-1234"
     assert EmailField().deserialize("ｌｉ＠example.com ") == "li@example.com"
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("+81 90-1234-5678", "+819012345678"), ("+81 090-1234-5678", "+819012345678"), ("+44 (0)20 7946", "+44207946"),
+    ("+39 06 1234567", "+39061234567"), ("+225 01 02 03 04 05", "+2250102030405"), ("+1 380 000 0001", "+13800000001"),
+    ("+819 0 1234567", "+81901234567"),
+])  # fmt: skip
+def test_the_zero_dialled_within_a_country_does_not_count(text: str, found: str) -> None:
+    """But in Italy it belongs to the number, and +819... is Japan, not a country 819."""
+    assert phone_key(text) == squashed(text) == found
+    assert phone_key(text) == phone_keys(text)[0] and squashed(text) == squashed_forms(text)[0]
+
+
+PHONES = [
+    (spec.cls, name)
+    for spec in REGISTRY.load().commands.values()
+    for name, field in schema_of(spec.cls).fields.items()
+    if isinstance(field, PhoneField)
+]
+FORMS = ["139 0000 0041", "+81 90-1234-5678", "+81 (0)90-1234-5678", "0081 90 1234 5678", "+81\u200b90\u00a01234 5678"]
+
+
+@pytest.mark.parametrize(("cls", "name"), PHONES, ids=[f"{cls.__name__}.{name}" for cls, name in PHONES])
+@pytest.mark.parametrize("text", FORMS, ids=ascii)
+def test_every_phone_number_is_taken_in_every_form_and_stored_in_the_published_one(
+    cls: Any, name: str, text: str
+) -> None:
+    stored = schema_of(cls).fields[name].deserialize(text)
+    assert phone_key(stored) == phone_key(text)
+    assert schema_of(cls).fields[name].deserialize(stored) == stored
+
+
+@given(st.text())
+def test_the_first_of_all_keys_is_the_key(text: str) -> None:
+    assert keys(text)[0] == key(text) and squashed_forms(text)[0] == squashed(text)
+    assert len(keys(text)) <= 2
+
+
+def test_what_is_not_seen_is_nothing_or_a_blank() -> None:
+    assert keys("Desk\u200bLamp") == ["desklamp", "desk lamp"]
+    assert keys("Desk Lamp") == ["desk lamp"] and keys("台灯") == ["台灯"]

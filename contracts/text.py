@@ -2,9 +2,11 @@
 
     normal("Cafe\\u0301\\u00a0X")        what is stored: composed, with plain blanks, as it was typed otherwise
     key("ＣＡＦÉ  X")                    "café x": what may stand in a unique index, and what a filter compares
+    keys("Café\u200bX")                ["caféx", "café x"]: nobody sees whether that is one word or two
     squashed("+86 139-0000-0041")      "13900000041": what is searched
 
-What one function takes for the same, all users of it do: duplicates, filters and search can't disagree.
+What one function takes for the same, all users of it do: duplicates, filters and search can't disagree.  Stores and
+read models keep what they give: raise KEYS_EDITION when they give something else, and views make their keys anew.
 """
 
 import re
@@ -17,6 +19,13 @@ _WIDE_BLANK = "\u3000"  # as wide as a Chinese character, and typed between Japa
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # not format characters, but not seen either
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212.()/_]+")
 _CHINESE_MOBILE = re.compile(r"(?:\+|00)861[0-9]{10}")
+_NATIONAL_MOBILE = re.compile("1[0-9]{10}")
+_INTERNATIONAL = re.compile(r"(?:\+|00)([1-9][0-9]{6,})")
+_COUNTRY_CODE = re.compile("1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[2-9][0-9]{2}")
+_ZERO_BELONGS = frozenset({"39", "225", "229", "241", "242", "378", "379"})
+"""The country codes behind which a number may begin with 0 (ITU-T E.164); behind others it is what one dials within
+the country, and people write it or not."""
+KEYS_EDITION = 2
 
 
 def has_controls(text: str) -> bool:
@@ -59,6 +68,21 @@ def plain_form(text: str) -> str:
     return _DASHES.sub("-", unicodedata.normalize("NFKC", normal(text)))
 
 
+def phone_form(text: str) -> str:
+    """A phone number as it is stored: a Chinese mobile number without blanks and dashes, another as it was typed.
+
+    00 before a country is +, and of brackets, dots and slashes blanks are left.
+    """
+    plain = plain_form(text)
+    if any(ch in plain for ch in "\n\r\t"):
+        return plain
+    plain = "".join(" " if ch in "()./" or is_invisible(ch) else ch for ch in plain)
+    plain = " ".join(plain.split())
+    if _NATIONAL_MOBILE.fullmatch(digits := _SEPARATORS.sub("", plain)):
+        return digits
+    return "+" + plain[2:].lstrip() if _INTERNATIONAL.fullmatch(digits) and digits.startswith("00") else plain
+
+
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _UNSEEN_ALONE = frozenset("\u200b\u2060\ufeff\u00ad")  # the others belong to what stands beside them
 
@@ -77,22 +101,75 @@ def key(text: str) -> str:
     return _key(text)
 
 
+def keys(text: str) -> list[str]:
+    """Every key a text may have, that of `key` first.
+
+    What can't be seen may be nothing between two letters, or stand for a blank: such a text is the same as either.
+    """
+    if text.isascii() and text.isprintable():
+        return [key(text)]
+    return list(dict.fromkeys((_key(text), _key(text, " "))))
+
+
 @lru_cache(20_000)
-def _key(text: str) -> str:
+def _key(text: str, unseen: str = "") -> str:
     composed = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join("".join(ch for ch in composed if ch.isspace() or not is_invisible(ch)).split())
+    return " ".join("".join(ch if ch.isspace() or not is_invisible(ch) else unseen for ch in composed).split())
 
 
 def squashed(text: str) -> str:
     """What a text is searched by: its key without blanks, dashes, dots, slashes and brackets.
 
-    A Chinese mobile number has no +86: 13900000041 and +86 139-0000-0041 are one number.
+    A phone number is one however it is written: 13900000041 and +86 139-0000-0041, +81 90-1234-5678 and
+    +81 (0)90-1234-5678.
     """
+    return _number(_SEPARATORS.sub("", key(text)))
+
+
+def squashed_forms(text: str) -> list[str]:
+    """Every form in which a text may be searched, that of `squashed` first: a part of any of them finds it."""
     plain = _SEPARATORS.sub("", key(text))
-    return plain[-11:] if _CHINESE_MOBILE.fullmatch(plain) else plain
+    return list(dict.fromkeys((_number(plain), plain, *_with_zero(plain))))
 
 
 def phone_key(text: str) -> str:
     """What a phone number is compared by, however it is written."""
-    plain = key(text).replace(" ", "").replace("-", "")
-    return plain[-11:] if _CHINESE_MOBILE.fullmatch(plain) else plain
+    return _number(_joined(text))
+
+
+def phone_keys(text: str) -> list[str]:
+    """Every key a phone number may have had: that of `phone_key`, and those of former releases."""
+    plain = _joined(text)
+    return list(dict.fromkeys((_number(plain), plain, *_with_zero(plain))))
+
+
+def _joined(text: str) -> str:
+    bare = _SEPARATORS.sub("", key(text))
+    if _INTERNATIONAL.fullmatch(bare) or _NATIONAL_MOBILE.fullmatch(bare):
+        return bare
+    return _DASHES.sub("", key(text)).replace(" ", "").replace("-", "")
+
+
+def _number(plain: str) -> str:
+    """The one form of a phone number without blanks; any other text is what it is."""
+    if (parts := _international(plain)) is None:
+        return plain
+    country, number = parts
+    if country not in _ZERO_BELONGS:
+        number = number.removeprefix("0")
+    found = f"+{country}{number}"
+    return found[-11:] if _CHINESE_MOBILE.fullmatch(found) else found
+
+
+def _with_zero(plain: str) -> list[str]:
+    """The form of an international number in which the 0 is written that is dialled within the country."""
+    if (parts := _international(plain)) is None or parts[0] in _ZERO_BELONGS:
+        return []
+    return [f"+{parts[0]}0{parts[1].removeprefix('0')}"]
+
+
+def _international(plain: str) -> tuple[str, str] | None:
+    """Country and number of an international phone number."""
+    if not (found := _INTERNATIONAL.fullmatch(plain)) or not (country := _COUNTRY_CODE.match(found[1])):
+        return None
+    return country[0], found[1][country.end() :]

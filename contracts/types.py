@@ -14,7 +14,7 @@ from marshmallow import ValidationError, fields, validate
 from contracts.currencies import DECIMALS, MOST_DECIMALS, fitted
 from contracts.declare import value
 from contracts.ids import parse_id
-from contracts.text import has_controls, is_blank, normal, plain_form
+from contracts.text import has_controls, is_blank, normal, phone_form, plain_form
 
 MAX_AMOUNT = Decimal("1000000000000")
 MAX_QUANTITY = 1_000_000_000
@@ -95,7 +95,10 @@ class CurrencyField(fields.String):
 
 
 class PhoneField(fields.String):
-    """11 digits starting with 1, or the international form +<country><number> (CUS-02)."""
+    """11 digits starting with 1, or the international form +<country> <number> (CUS-02).
+
+    Blanks and dashes are as one likes; it is stored as `contracts.text.phone_form` makes it.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault(
@@ -108,7 +111,7 @@ class PhoneField(fields.String):
         super().__init__(**kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        return plain_form(super()._deserialize(value, attr, data, **kwargs))
+        return phone_form(super()._deserialize(value, attr, data, **kwargs))
 
 
 class EmailField(fields.String):

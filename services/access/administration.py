@@ -19,7 +19,7 @@ from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, Res
 from contracts.permissions import ADMINISTRATOR
 from contracts.schemas import decode
 from services.access.application import SERVICE, add_role_member, issue_user
-from services.access.domain.users import User, login_index_ids
+from services.access.domain.users import User, login_value
 
 
 def make_administrator(config: Config, login: str) -> str:
@@ -52,7 +52,7 @@ def make_administrator(config: Config, login: str) -> str:
 
 def _holder(store: EventStore, login: str) -> UUID | None:
     """Whose name it is, also where a former release claimed it."""
-    indexes = (store.load(UniqueIndex, id) for id in login_index_ids(login))
+    indexes = (store.load(UniqueIndex, id) for id in login_value(login).ids)
     return next((index.holder for index in indexes if index is not None and index.holder is not None), None)
 
 

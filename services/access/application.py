@@ -5,7 +5,7 @@ from uuid import UUID
 
 from chassis.around import Around
 from chassis.domain import Aggregate, UniqueIndex, is_before
-from chassis.service import Handler, Service, Work, change, claim, release, upsert
+from chassis.service import Claim, Handler, Service, Work, change, hold, upsert
 from contracts.access import (
     AddDepartment,
     AddMachine,
@@ -67,7 +67,7 @@ from services.access.domain.users import (
     CONTACTS,
     Administrators,
     User,
-    login_index_ids,
+    login_value,
 )
 
 # -- what several commands need
@@ -154,13 +154,9 @@ def _name_of(state: UserState) -> dict[str, str]:
 
 
 def _claim_names(work: Work, user: User, before: UserState | None = None) -> None:
-    new: set[UUID] = set()
-    for field, name in _name_of(user.state).items():
-        ids = login_index_ids(name)
-        new |= set(ids)
-        claim(work, ids, user.id, what="This name to sign in with", field=field)
-    for name in _name_of(before).values() if before else ():
-        release(work, [id for id in login_index_ids(name) if id not in new], user.id)
+    names = _name_of(user.state)
+    claims = [Claim(login_value(name), "This name to sign in with", field) for field, name in names.items()]
+    hold(work, user.id, claims, [login_value(name) for name in _name_of(before).values()] if before else [])
 
 
 def _wrong_challenge(work: Work, answered: prepare.Answered) -> Challenge | None:
@@ -200,7 +196,7 @@ def register_user(command: RegisterUser, work: Work) -> Aggregate:
     user = work.new(User, command.user_id, what="user", field="user_id")
     user.register(command, login, work.prepared.hash)
     for name in _name_of(user.state).values():
-        if any((index := work.find(UniqueIndex, id)) and index.holder for id in login_index_ids(name)):
+        if any((index := work.find(UniqueIndex, id)) and index.holder for id in login_value(name).ids):
             field = "email" if command.email else "phone"
             raise Refused("DUPLICATE", "There is an account with this name already.", field=field)  # not whose
     _claim_names(work, user)
@@ -239,8 +235,7 @@ def delete_user(command: DeleteUser, work: Work) -> User:
     names = _name_of(user.state)
     _stop_being_administrator(work, user)
     user.delete(_user(work, command.successor_id, "successor_id"), work.context)
-    for name in names.values():
-        release(work, login_index_ids(name), user.id)
+    hold(work, user.id, [], [login_value(name) for name in names.values()])
     return user
 
 

@@ -53,7 +53,7 @@ from services.access.domain.sessions import (
     wrong,
     wrong_challenge,
 )
-from services.access.domain.users import CONTACTS, Factor, User, check_password, login_index_ids
+from services.access.domain.users import CONTACTS, Factor, User, check_password, login_value
 from services.access.messages import Message, messenger, text_of
 from services.access.vault import Vault
 
@@ -74,7 +74,7 @@ needs_password = partial(
 
 def user_named(name: str, around: Surroundings) -> User | None:
     """The user who signs in with this name."""
-    for id in login_index_ids(name):
+    for id in login_value(name).ids:
         index = around.records.load(UniqueIndex, id)
         if index is not None and index.holder is not None:
             return around.records.load(User, index.holder)

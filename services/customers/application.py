@@ -1,25 +1,24 @@
 """The customers service: its commands, one line each."""
 
-from chassis.domain import UniqueIndex
-from chassis.service import Service, Work, change, upsert
+from chassis.service import Claim, Service, Work, change, hold, upsert
 from contracts.customers import CreateCustomer, EditCustomer, SetCustomerSettings, SetMembership
-from services.customers.domain import SETTINGS, Customer, CustomerSettings, mobile_index_id
+from services.customers.domain import SETTINGS, Customer, CustomerSettings, mobile_value
 
 
 def _settings(work: Work) -> CustomerSettings:
     return work.find_or_new(CustomerSettings, SETTINGS)
 
 
-def _claim_mobile(customer: Customer, work: Work) -> None:
-    if mobile := customer.data.mobile:
-        index = work.find_or_new(UniqueIndex, mobile_index_id(mobile))
-        index.claim(customer.id, what=f"The mobile number {mobile}", field="mobile")
+def _hold_mobile(customer: Customer, work: Work, before: str = "") -> None:
+    mobile = customer.data.mobile
+    claims = [Claim(mobile_value(mobile), f"The mobile number {mobile}", "mobile")] if mobile else []
+    hold(work, customer.id, claims, [mobile_value(before)] if before else [])
 
 
 def create_customer(command: CreateCustomer, work: Work) -> Customer:
     customer = work.new(Customer, command.customer_id, what="customer", field="customer_id")
     customer.create(command, work.context, _settings(work))
-    _claim_mobile(customer, work)
+    _hold_mobile(customer, work)
     return customer
 
 
@@ -27,9 +26,7 @@ def edit_customer(command: EditCustomer, work: Work) -> Customer:
     customer = work.get(Customer, command.customer_id, what="customer", field="customer_id")
     before = customer.data.mobile
     customer.edit(command, work.context, _settings(work))
-    if mobile_index_id(customer.data.mobile) != mobile_index_id(before):
-        _claim_mobile(customer, work)
-        work.find_or_new(UniqueIndex, mobile_index_id(before)).release(customer.id)
+    _hold_mobile(customer, work, before)
     return customer
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 from uuid import UUID
 
-from chassis.domain import Aggregate, Context, Named, UniqueIndex, applies
+from chassis.domain import Aggregate, Context, Named, UniqueIndex, UniqueValue, applies
 from contracts.customers import (
     CreateCustomer,
     CustomerCreated,
@@ -22,7 +22,7 @@ from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
 from contracts.settings import DEFAULTS
-from contracts.text import is_blank, phone_key
+from contracts.text import is_blank
 
 SETTINGS = Named("settings_id", "customers")
 FIELDS: tuple[str, ...] = get_args(CustomerField)
@@ -30,12 +30,9 @@ NOTHING_KNOWN = CustomerData()
 NO_MEMBER = Membership()
 
 
-def mobile_index_id(mobile: str) -> UUID:
-    """The id of the unique index of a mobile number, however it is written.
-
-    Spaces and dashes don't count, and +86 before eleven digits is what the national form leaves out.
-    """
-    return UniqueIndex.id_of("customer-mobile", phone_key(mobile))
+def mobile_value(mobile: str) -> UniqueValue:
+    """A mobile number, which one customer may have, however it is written (CUS-01)."""
+    return UniqueIndex.of_phone("customer-mobile", mobile)
 
 
 @dataclass

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from typing import Any, get_args
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 
-from chassis.domain import UniqueIndex
+from chassis.domain import IndexClaimed, UniqueIndex
+from chassis.store import Transaction, recorded
 from chassis.testing import ADMIN, SALES, SUPERVISOR, InMemoryService, user
 from contracts.customers import (
     CreateCustomer,
@@ -22,8 +23,9 @@ from contracts.customers import (
     SetMembership,
 )
 from contracts.people import Person
+from contracts.schemas import load
 from services.customers.application import SERVICE
-from services.customers.domain import FIELDS, SETTINGS, Customer, CustomerSettings, mobile_index_id
+from services.customers.domain import FIELDS, SETTINGS, Customer, CustomerSettings, mobile_value
 
 NAMES = UUID("0d3b6f0e-3f0f-4a43-8a7e-4f6a0f2c9d55")
 LI, WU = uuid5(NAMES, "li"), uuid5(NAMES, "wu")
@@ -136,8 +138,8 @@ def test_CUS_01_a_mobile_number_belongs_to_one_customer_however_it_is_written(
 
 
 def test_CUS_01_foreign_numbers_are_told_apart() -> None:
-    assert mobile_index_id("+1 380 000 0001") == mobile_index_id("+1-380-0000001")
-    assert mobile_index_id("+8113800000001") != mobile_index_id("13800000001")
+    assert mobile_value("+1 380 000 0001") == mobile_value("+1-380-0000001")
+    assert not {*mobile_value("+8113800000001").ids} & {*mobile_value("13800000001").ids}
 
 
 def test_CUS_03_an_edit_changes_what_it_names(kit: InMemoryService) -> None:
@@ -159,7 +161,7 @@ def test_CUS_03_an_edit_takes_the_new_mobile_number_and_frees_the_old(kit: InMem
     kit.do(EditCustomer(customer_id=LI, mobile="13800000003"), by=SALES)
     kit.do(EditCustomer(customer_id=WU, mobile="13800000001"), by=SALES)
     kit.assert_refused("DUPLICATE", EditCustomer(customer_id=LI, mobile="13800000001"), by=SALES, field="mobile")
-    index = kit.store.load(UniqueIndex, mobile_index_id("13800000002"))
+    index = kit.store.load(UniqueIndex, mobile_value("13800000002").taken[0])
     assert index is not None and index.holder is None
 
 
@@ -259,3 +261,40 @@ def test_CUS_02_what_nobody_can_see_fills_in_no_required_field(name: str, text: 
         "VALIDATION", replace(CREATE, **{"customer_id": WU, "mobile": "13800000002", **blank}), field=name
     )
     kit.assert_refused("VALIDATION", EditCustomer(customer_id=LI, **blank), field=name)
+
+
+@pytest.mark.parametrize("form", ["+81 90-1234-5678", "+81 (0)90 1234 5678", "0081 90.1234.5678", "＋81 090‐1234‐5678"])
+def test_CUS_01_the_zero_dialled_within_a_country_makes_no_other_number(kit: InMemoryService, form: str) -> None:
+    first = load(CreateCustomer, {"name": "Wu", "mobile": "+81 090-1234-5678"})
+    kit.do(replace(CREATE, customer_id=WU, mobile=first.mobile), by=SALES)
+    again = replace(CREATE, customer_id=uuid4(), mobile=load(CreateCustomer, {"mobile": form}).mobile)
+    kit.assert_refused("DUPLICATE", again, by=SALES, field="mobile")
+    kit.do(EditCustomer(customer_id=WU, mobile="13800000009"), by=SALES)
+    kit.do(again, by=SALES)
+
+
+@pytest.mark.parametrize("form", ["139 0000 0041", "139-0000-0041", "(139) 0000.0041", "139\u200b0000\u00a00041"])
+def test_CUS_02_a_chinese_mobile_number_is_taken_with_blanks_and_dashes(form: str) -> None:
+    assert load(CreateCustomer, {"mobile": form}).mobile == "13900000041"
+
+
+def test_CUS_03_a_number_is_free_whatever_form_a_former_release_claimed(kit: InMemoryService) -> None:
+    """It took the number with the 0 and that without for two."""
+    kit.do(replace(CREATE, customer_id=WU, mobile="13800000002"), by=SALES)
+    claimed = UniqueIndex.id_of("customer-mobile", "+8109012345678")
+    meta = kit.request(CREATE).meta()
+    data = replace(DATA, mobile="+81 090-1234-5678")
+    kit.store.commit(
+        Transaction(
+            events=[
+                recorded(claimed, 1, IndexClaimed(holder=WU), meta),
+                recorded(WU, 2, CustomerEdited(customer_id=WU, data=data, by=OWNER), meta),
+            ]
+        )
+    )
+    new = replace(CREATE, customer_id=uuid4(), mobile="+81 90-1234-5678")
+    kit.assert_refused("DUPLICATE", new, by=SALES, field="mobile")
+    kit.do(EditCustomer(customer_id=WU, mobile="+81 90-1234-5678", need="a lamp"), by=SALES)
+    kit.assert_refused("DUPLICATE", new, by=SALES, field="mobile")
+    kit.do(EditCustomer(customer_id=WU, mobile="13800000009"), by=SALES)
+    kit.do(new, by=SALES)

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from chassis.service import Replica, Service, Work, claim, release
+from chassis.service import Claim, Replica, Service, Work, hold
 from contracts.inventory import (
     AddProduct,
     AdjustStock,
-    Attributes,
     DeductStock,
     DeleteProduct,
     EditProduct,
@@ -15,7 +14,7 @@ from contracts.inventory import (
     ReturnStock,
 )
 from contracts.orders import OrderCancelled, OrderChanged, OrderCompleted, OrderCreated, OrderShipped
-from services.inventory.domain import Deduction, Product, StockItem, deduction_id, name_index_ids, stock_id
+from services.inventory.domain import Deduction, Product, StockItem, deduction_id, name_value, stock_id
 
 BUCKETS = tuple(f"{number:02x}" for number in range(256))
 
@@ -62,14 +61,9 @@ def _in_open_order(product_id: UUID, work: Work) -> bool:
     return any(product_id in products for row in rows if row for products in row.orders.values())
 
 
-def _claim_name(product: Product, work: Work) -> None:
+def _name(product: Product) -> Claim:
     taken = product.attributes
-    what = f"The name and model {taken.name} {taken.model}"
-    claim(work, name_index_ids(taken), product.id, what=what, field="name")
-
-
-def _release_name(attributes: Attributes, product: Product, work: Work) -> None:
-    release(work, name_index_ids(attributes), product.id)
+    return Claim(name_value(taken), f"The name and model {taken.name} {taken.model}", "name")
 
 
 def _stock(product_id: UUID, work: Work) -> StockItem:
@@ -79,7 +73,7 @@ def _stock(product_id: UUID, work: Work) -> StockItem:
 def add_product(command: AddProduct, work: Work) -> Product:
     product = work.new(Product, command.product_id, what="product", field="product_id")
     product.add(command, work.context)
-    _claim_name(product, work)
+    hold(work, product.id, [_name(product)])
     stock = work.new(StockItem, stock_id(product.id), what="product", field="product_id")
     stock.open(command, work.context)
     return product
@@ -89,9 +83,7 @@ def edit_product(command: EditProduct, work: Work) -> Product:
     product = work.get(Product, command.product_id, what="product", field="product_id")
     before = product.attributes
     product.edit(command, work.context)
-    if name_index_ids(product.attributes)[0] != name_index_ids(before)[0]:
-        _claim_name(product, work)
-        _release_name(before, product, work)
+    hold(work, product.id, [_name(product)], [name_value(before)])
     _stock(product.id, work).set_alert_quantity(product.alert_quantity)
     return product
 
@@ -99,7 +91,7 @@ def edit_product(command: EditProduct, work: Work) -> Product:
 def delete_product(command: DeleteProduct, work: Work) -> Product:
     product = work.get(Product, command.product_id, what="product", field="product_id")
     product.delete(work.context, in_open_order=_in_open_order(product.id, work))
-    _release_name(product.attributes, product, work)
+    hold(work, product.id, [], [name_value(product.attributes)])
     _stock(product.id, work).close(work.context)
     return product
 

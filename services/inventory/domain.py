@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
-from chassis.domain import Aggregate, Context, UniqueIndex, applies, internal_event
+from chassis.domain import Aggregate, Context, UniqueIndex, UniqueValue, applies, internal_event
 from contracts.declare import KEPT, changes
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.ids import beside
@@ -50,9 +50,9 @@ def deduction_id(order_id: UUID) -> UUID:
     return beside(order_id, uuid5(order_id, "deduction"))
 
 
-def name_index_ids(attributes: Attributes) -> list[UUID]:
-    """The ids of the unique index of name and model (INV-01)."""
-    return UniqueIndex.ids_of("product", attributes.name, attributes.model)
+def name_value(attributes: Attributes) -> UniqueValue:
+    """What is unique of a product: its name with its model (INV-01)."""
+    return UniqueIndex.of_text("product", attributes.name, attributes.model)
 
 
 def _check_prices(prices: Prices) -> None:

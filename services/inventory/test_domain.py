@@ -5,15 +5,15 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.domain import UniqueIndex
+from chassis.domain import IndexClaimed, UniqueIndex
+from chassis.store import Transaction, recorded
 from chassis.testing import ADMIN, SYSTEM, WAREHOUSE, InMemoryService
-from contracts.errors import Refused
 from contracts.inventory import (
     AddProduct,
     AdjustStock,
@@ -630,12 +630,48 @@ def test_inv_01_a_name_that_reads_the_same_is_taken(kit: InMemoryService, form: 
     kit.assert_refused("DUPLICATE", replace(ADD, product_id=uuid4(), name=form), field="name")
 
 
-def test_inv_01_indexes_of_a_former_release_are_honoured(kit: InMemoryService) -> None:
-    """Those of plain text have the id they had; another form's is looked up too, and freed with its record."""
-    assert UniqueIndex.ids_of("product", " Desk Lamp", "DL-1") == [UniqueIndex.id_of("product", "desk lamp", "dl-1")]
-    first, *former = UniqueIndex.ids_of("product", "Café X", "A1")
-    index = UniqueIndex(id=former[-1])
-    with pytest.raises(Refused):
-        index.claim(PHONE, what="The name", field="name")
-        index.require_free_for(CASE, what="The name", field="name")
-    assert first == UniqueIndex.id_of("product", "Cafe\u0301 X", "A1")
+@pytest.mark.parametrize("unseen", ["\u200b", "\u2060", "\ufeff", "\u00ad", "\u200d", "\u3164", "\u180e"])
+def test_inv_01_what_is_not_seen_may_stand_for_a_blank(kit: InMemoryService, unseen: str) -> None:
+    name = f"Desk{unseen}Lamp"
+    kit.do(replace(ADD, product_id=uuid4(), name="Desk Lamp"), by=WAREHOUSE)
+    kit.assert_refused("DUPLICATE", replace(ADD, product_id=uuid4(), name=name), field="name")
+    other = replace(ADD, product_id=uuid4(), name=name, model=f"B{unseen}1")
+    kit.do(other, by=WAREHOUSE)
+    for taken in ("Desk Lamp", "desklamp"):
+        for model in ("B 1", "b1"):
+            again = replace(ADD, product_id=uuid4(), name=taken, model=model)
+            kit.assert_refused("DUPLICATE", again, field="name")
+    kit.do(replace(ADD, product_id=uuid4(), name="DeskLamp"), by=WAREHOUSE)  # two words and one are two names
+    kit.do(EditProduct(product_id=other.product_id, name="Another"), by=WAREHOUSE)
+    kit.do(replace(ADD, product_id=uuid4(), name="Desk Lamp", model="B1"), by=WAREHOUSE)
+
+
+def test_inv_01_indexes_of_a_former_release_are_honoured() -> None:
+    """Those of plain text have the id they had; another form's is looked up too."""
+    plain = UniqueIndex.of_text("product", " Desk Lamp", "DL-1")
+    assert plain.ids == (UniqueIndex.id_of("product", "desk lamp", "dl-1"),)
+    found = UniqueIndex.of_text("product", "Café X", "A1")
+    assert found.taken == (UniqueIndex.id_of("product", "Cafe\u0301 X", "A1"),) and found.former
+
+
+@pytest.mark.parametrize("stored", ["Cafe\u0301 X", "Caf\u00e9\u00a0X", "ＣＡＦÉ X", "Caf\u200bé X"])
+@pytest.mark.parametrize("new", ["Café X", "Another"])
+def test_inv_07_a_former_name_is_free_whatever_form_a_former_release_claimed(stored: str, new: str) -> None:
+    """It stored names as they were typed, and claimed them in small letters."""
+    kit, id = InMemoryService(SERVICE), uuid4()
+    kit.do(replace(ADD, product_id=id, name="Plain"))
+    claimed = uuid5(
+        NAMESPACE_URL, "\x1f".join(["salestream:index", "product", stored.casefold(), ADD.model.casefold()])
+    )
+    meta, added = kit.request(ADD).meta(), kit.new_facts()[0]
+    attributes = replace(added.attributes, name=stored)
+    edited = ProductEdited(product_id=id, attributes=attributes, prices=added.prices, alert_quantity=1)
+    claim = recorded(claimed, 1, IndexClaimed(holder=id), meta)
+    kit.store.commit(Transaction(events=[claim, recorded(id, 2, edited, meta)]))
+    kit.assert_refused("DUPLICATE", replace(ADD, product_id=uuid4(), name=stored), field="name")
+    kit.do(EditProduct(product_id=id, name=new), by=WAREHOUSE)
+    kit.assert_refused("DUPLICATE", replace(ADD, product_id=uuid4(), name=new), field="name")
+    kit.do(EditProduct(product_id=id, name="A third"), by=WAREHOUSE)
+    index = kit.store.load(UniqueIndex, claimed)
+    assert index is not None and index.holder is None
+    kit.do(replace(ADD, product_id=uuid4(), name=stored), by=WAREHOUSE)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from chassis.domain import Aggregate, Context, UniqueIndex, applies, internal_event
+from chassis.domain import Aggregate, Context, UniqueIndex, UniqueValue, applies, internal_event
 from contracts.access import (
     USER_EVENTS,
     EditPersonalData,
@@ -48,9 +48,9 @@ def login_key(name: str) -> str:
     return phone_key(name) if is_phone(name) else key(name)
 
 
-def login_index_ids(name: str) -> list[UUID]:
-    """The index of a name somebody signs in with, and those under which former releases may have kept it."""
-    return UniqueIndex.ids_of("login", phone_key(name) if is_phone(name) else name)
+def login_value(name: str) -> UniqueValue:
+    """A name somebody signs in with, which one user may have."""
+    return UniqueIndex.of_phone("login", name) if is_phone(name) else UniqueIndex.of_text("login", name)
 
 
 def check_password(password: str, field: str) -> None:
