@@ -3,7 +3,8 @@
     json_schema(SubmitOrder, "input")               # a document of its own, parts under $defs
     components([SubmitOrder, CancelOrder], "input") # parts for "#/components/schemas" of OpenAPI and AsyncAPI
 
-Two forms: what is taken *in* (commands: closed, an amount may be a JSON number) and what is given *out* (events:
+Three forms: what is taken *in* over HTTP (commands: closed, an amount may be a JSON number, null and an empty text say
+that there is no value), the *message* in which one service commands another (closed), and what is given *out* (events:
 open, since readers drop what they don't know; an amount is always a string).  What a schema accepts, `load` accepts.
 """
 
@@ -18,7 +19,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
 from contracts.currencies import DECIMALS
-from contracts.schemas import schema_of, takes_empty
+from contracts.schemas import schema_of, takes_nothing
 from contracts.types import (
     AmountField,
     ChangeField,
@@ -32,7 +33,7 @@ from contracts.types import (
     TextField,
 )
 
-Form = Literal["input", "output"]
+Form = Literal["input", "message", "output"]
 JsonSchema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -69,7 +70,7 @@ def components(classes: Iterable[type], form: Form) -> dict[str, JsonSchema]:
     converter: Any = plugin.converter
     for function in (_text, _pattern, _decimal, _change, _day, _choice, _example):
         converter.add_attribute_function(function)
-    if form == "input":
+    if form != "output":
         converter.add_attribute_function(_number_too)
         converter.add_attribute_function(_currency)
     for name, cls in wanted.items():
@@ -95,7 +96,7 @@ def _classes(hint: Any) -> Iterator[type]:
 
 
 def _component(cls: type, *, is_part: bool, form: Form) -> str:
-    return cls.__name__ + ("Input" if is_part and form == "input" else "")
+    return cls.__name__ + ("Input" if is_part and form != "output" else "")
 
 
 def _part_name(schema: Schema | type[Schema], *, form: Form) -> str:
@@ -107,7 +108,23 @@ def _part_name(schema: Schema | type[Schema], *, form: Form) -> str:
 def _finished(cls: type, schema: JsonSchema, form: Form) -> JsonSchema:
     """Add what apispec can't know: the docstring, and that readers of events tolerate unknown fields."""
     described = {"description": summary} if (summary := docstring(cls)) else {}
+    if form == "input":
+        own = schema_of(cls).fields
+        taken = {name: _nothing_too(own[name], part) for name, part in schema.get("properties", {}).items()}
+        schema = {**schema, **({"properties": taken} if taken else {})}
     return {**described, **schema, "additionalProperties": form == "output"}
+
+
+def _nothing_too(field: fields.Field[Any], schema: JsonSchema) -> JsonSchema:
+    """What is taken in where there may be no value: null and an empty text as well."""
+    if not takes_nothing(field):
+        return schema
+    if isinstance(field, TextField) and not field.shortest:
+        return {**schema, **_typed(field, "string", *([] if field.allow_none else ["null"]))}
+    empty: list[JsonSchema] = [{"const": ""}] if field.allow_none else [{"type": "null"}, {"const": ""}]
+    value = {name: part for name, part in schema.items() if name not in ("default", "anyOf")}
+    default = {"default": schema["default"]} if "default" in schema else {}
+    return {"anyOf": [*schema.get("anyOf", [value]), *empty], **default}
 
 
 def docstring(cls: type) -> str:
@@ -145,8 +162,7 @@ def _pattern(_: Any, field: fields.Field[Any], *, ret: JsonSchema) -> JsonSchema
     pattern = ret.get("pattern", "")
     if not pattern.endswith(r"\Z"):
         return {}
-    pattern = pattern.removesuffix(r"\Z") + TEXT_END
-    return {"pattern": f"^{TEXT_END}|{pattern}" if takes_empty(field) else pattern}
+    return {"pattern": pattern.removesuffix(r"\Z") + TEXT_END}
 
 
 def _decimal(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:

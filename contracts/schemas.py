@@ -76,20 +76,31 @@ class StrictSchema(marshmallow.Schema):
                 **field_obj.error_messages,
                 "null": "Can't be taken away; leave it out to keep it.",
             }
-            if field_obj.allow_none and isinstance(field_obj, marshmallow.fields.String):
-                field_obj.deserialize = partial(_or_nothing, field_obj)  # type: ignore[method-assign]
+            if field_obj.allow_none:
+                field_obj.deserialize = partial(_or_null, field_obj)  # type: ignore[method-assign]
+        elif not field_obj.required:
+            field_obj.deserialize = partial(_or_absent, field_obj)  # type: ignore[method-assign]
         if isinstance(field_obj, marshmallow.fields.List):
             field_obj.validators = [*field_obj.validators, marshmallow.validate.Length(max=MAX_LINES)]
             field_obj._deserialize = partial(_deserialize_list, field_obj)  # type: ignore[assignment,method-assign]
 
 
-def _or_nothing(field: marshmallow.fields.String, value: Any, *args: Any, **kwargs: Any) -> Any:
+def _or_null(field: marshmallow.fields.Field[Any], value: Any, *args: Any, **kwargs: Any) -> Any:
     """The value, or None for an empty text: so a query shows an optional value that there is not."""
-    return type(field).deserialize(field, None if value == "" else value, *args, **kwargs)
+    return type(field).deserialize(field, None if _is_nothing(value) else value, *args, **kwargs)
 
 
-def takes_empty(field: marshmallow.fields.Field[Any]) -> bool:
-    """Whether an empty text is taken for null."""
+def _or_absent(field: marshmallow.fields.Field[Any], value: Any, *args: Any, **kwargs: Any) -> Any:
+    """The value; null and an empty text say what leaving it out says."""
+    return type(field).deserialize(field, marshmallow.missing if _is_nothing(value) else value, *args, **kwargs)
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value)
+
+
+def takes_nothing(field: marshmallow.fields.Field[Any]) -> bool:
+    """Whether null and an empty text are taken alike: for no value, or for one that is left out."""
     return "deserialize" in vars(field)
 
 

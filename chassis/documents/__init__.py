@@ -58,7 +58,7 @@ def documents(root: Path, registry: Registry, queries: Iterable[QueryDoc], consu
             is_old = number <= published
             made[path] = (home / path).read_text(encoding="utf-8") if is_old else _json(sample(spec.cls))
     for name, command in sorted(registry.commands.items()):
-        made[f"schemas/{name}.json"] = _json(json_schema(command.cls, "input"))
+        made[f"schemas/{name}.json"] = _json(json_schema(command.cls, "input" if command.is_public else "message"))
     return made
 
 

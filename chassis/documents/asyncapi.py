@@ -62,7 +62,7 @@ def asyncapi(registry: Registry) -> dict[str, Any]:
         by_topic.setdefault(spec.topic, []).append(spec)
     schemas = {
         **components([spec.cls for spec in events], "output"),
-        **components([spec.cls for spec in commands], "input"),
+        **components([spec.cls for spec in commands], "message"),
     }
     return {
         "asyncapi": "3.0.0",

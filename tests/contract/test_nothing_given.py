@@ -1,0 +1,87 @@
+"""Null and an empty text say the same wherever there may be no value, in every command and every value within one.
+
+In what enters or replaces a record they say what leaving the field out says; in a change (PATCH) they take the value
+away (test_changes.py).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from marshmallow import Schema, fields, missing
+
+from chassis.api import load_command, made_id
+from chassis.auth import SYSTEM
+from chassis.documents.samples import sample
+from contracts.declare import KEPT, REGISTRY, CommandSpec
+from contracts.errors import Refused
+from contracts.schemas import load, schema_of
+
+COMMANDS = [spec for spec in REGISTRY.load().commands.values() if spec.is_public]
+Path = tuple[str | int, ...]
+
+
+def optional(schema: Schema, body: dict[str, Any], prefix: Path = ()) -> Iterator[tuple[Path, fields.Field[Any]]]:
+    """Every field of a command that may be left out, at any depth."""
+    for name, field in schema.fields.items():
+        if not field.required:
+            yield (*prefix, name), field
+        if isinstance(field, fields.Nested):
+            yield from optional(field.schema, body[name], (*prefix, name))
+        elif isinstance(field, fields.List) and isinstance(field.inner, fields.Nested):
+            yield from optional(field.inner.schema, body[name][0], (*prefix, name, 0))
+
+
+CASES = [
+    pytest.param(spec, path, field, id=f"{spec.name}-{'.'.join(map(str, path))}")
+    for spec in COMMANDS
+    for path, field in optional(schema_of(spec.cls), sample(spec.cls))
+]
+
+
+def with_value(spec: CommandSpec, path: Path, value: Any) -> dict[str, Any]:
+    """The sample with another value somewhere, or without one."""
+    body = sample(spec.cls)
+    part: Any = body
+    for step in path[:-1]:
+        part = part[step]
+    if value is missing:
+        del part[path[-1]]
+    else:
+        part[path[-1]] = value
+    return body
+
+
+def outcome(spec: CommandSpec, path: Path, value: Any) -> Any:
+    """What a command becomes, field by field; without the new id, which is another one each time."""
+    try:
+        command = load(spec.cls, with_value(spec, path, value))
+    except Refused as refused:
+        return refused.code, refused.field
+    known = vars(command)
+    return {name: held for name, held in known.items() if (name,) != path or not (spec.creates and name == spec.key)}
+
+
+def test_there_are_such_fields_at_every_depth() -> None:
+    depths = {len(case.values[1]) for case in CASES}
+    assert {1, 2} <= depths and len(CASES) > 100
+
+
+@pytest.mark.parametrize(("spec", "path", "field"), CASES)
+def test_null_and_empty_are_one(spec: CommandSpec, path: Path, field: fields.Field[Any]) -> None:
+    absent, null, empty = (outcome(spec, path, value) for value in (missing, None, ""))
+    assert isinstance(absent, dict)
+    if field.load_default is not missing:  # it has a default: there may be no value
+        assert null == empty == absent
+    elif field.allow_none:  # of a change: the value is taken away
+        assert null == empty and null[path[0]] is not KEPT
+    else:
+        assert null == ("VALIDATION", ".".join(map(str, path))), "there must be a value"
+
+
+@pytest.mark.parametrize("spec", [spec for spec in COMMANDS if spec.creates], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("given", [missing, None, ""], ids=["left out", "null", "empty"])
+def test_a_new_record_without_an_id_gets_the_one_of_its_key(spec: CommandSpec, given: Any) -> None:
+    body = with_value(spec, (spec.key,), given)
+    found = [getattr(load_command(spec, body, SYSTEM, "a-key", currency="CNY"), spec.key) for _ in range(2)]
+    assert found[0] == found[1] and found[0].version == made_id(spec, "0" * 32).version
