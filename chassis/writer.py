@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar, cast
-from uuid import UUID, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 import structlog
@@ -112,7 +112,7 @@ def made_id(spec: CommandSpec, command_id: str) -> UUID:
 
     A key tells the commands of its sender apart within a service.  Ids tell records apart everywhere.
     """
-    named = uuid5(UUID(command_id), f"salestream:{spec.service}:{spec.name}")
+    named = uuid5(NAMESPACE_URL, f"salestream:made:{command_id}:{spec.service}:{spec.name}")
     return UUID(bytes=named.bytes, version=4)
 
 

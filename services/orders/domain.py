@@ -636,7 +636,7 @@ class Order(Aggregate):
         if amount > open_amount:
             raise Refused("VALIDATION", f"Only {open_amount:f} {currency} is open on this order.", field="amount")
         earliest = min(self.order_date, self.submitted_on or self.order_date)
-        latest = max(context.today, earliest)
+        latest = max(context.today, earliest)  # a zone that was changed meanwhile may have set today back
         if command.paid_on is not None and not earliest <= command.paid_on <= latest:
             text = f"paid_on: must be not before {earliest}, when the order was given, and not after {latest}."
             raise Refused("VALIDATION", text, field="paid_on")
@@ -648,7 +648,7 @@ class Order(Aggregate):
                 paid=Money(amount=paid, currency=currency),
                 paid_state="PAID" if paid == self.total.amount else "PARTLY_PAID",
                 method=command.method,
-                paid_on=command.paid_on or context.today,
+                paid_on=command.paid_on or latest,
                 note=command.note,
                 by=context.user,
             )

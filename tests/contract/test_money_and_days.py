@@ -7,7 +7,7 @@ one without a scene fails here.
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import fields, is_dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -20,7 +20,7 @@ from chassis.testing import ADMIN, FINANCE, SALES, SYSTEM, WAREHOUSE, InMemorySe
 from contracts.company import CompanyData, CompanyDataSet
 from contracts.currencies import DECIMALS
 from contracts.customers import CustomerCreated, CustomerData
-from contracts.declare import REGISTRY, CommandSpec
+from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.inventory import Attributes, Prices, ProductAdded
 from contracts.orders import (
@@ -278,7 +278,29 @@ def test_a_day_lies_where_the_thing_can_have_happened(place: tuple[type, Path], 
     for day in (day_before, date(1900, 1, 1), date(1970, 1, 1), date(2028, 1, 1), date(2126, 3, 2), date.max):
         kit, command, by = make(day)
         kit.assert_refused("VALIDATION", command, by, field=str(place[1][0]))
-    left_out = next(item.default for item in fields(place[0]) if item.name == place[1][0])
-    for good in (TODAY, left_out):
+    for good in (TODAY, left_out(place)):
         kit, command, by = make(good)
         kit.do(command, by)
+
+
+def left_out(place: tuple[type, Path]) -> Any:
+    return next(item.default for item in fields(place[0]) if item.name == place[1][0])
+
+
+@pytest.mark.parametrize(("place", "scene"), each(DAYS))
+@pytest.mark.parametrize("hours", [-48, -24, 0, 24])
+def test_the_day_taken_for_one_left_out_could_have_been_given(
+    place: tuple[type, Path], scene: tuple[Scene, date], hours: int
+) -> None:
+    """Also when the company's zone, or the clock, has set today back since the thing happened that it belongs to."""
+    make, name = scene[0], str(place[1][0])
+    kit, command, by = make(left_out(place))
+    kit.now += timedelta(hours=hours)
+    kit.new_facts()
+    kit.do(command, by)
+    taken = [getattr(fact, name) for fact in kit.new_facts() if hasattr(fact, name)]
+    for day in taken:
+        kit, command, by = make(day)
+        kit.now += timedelta(hours=hours)
+        kit.do(command, by)
+    assert taken or left_out(place) is KEPT
