@@ -110,7 +110,7 @@ class Logs:
             return wanted
         if wanted > self._seen.get(service, 0):
             self._seen[service] = length_of()
-        return self._seen[service]
+        return self._seen.get(service, 0)
 
     @staticmethod
     def _made_up(what: str) -> Refused:

@@ -9,6 +9,7 @@ from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route
 from chassis.config import MOST_PARTITIONS
 from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.http import RouteEntrypoint
+from chassis.writer import Answer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 
@@ -108,3 +109,12 @@ def test_how_a_process_is_watched_needs_no_worker(name: str) -> None:
     answer = HttpResponse(200, name.encode())
     entrypoint: Any = RouteEntrypoint(Route("GET", f"/{name}", name, lambda _: answer))
     assert entrypoint.answer(HttpRequest({}, {}, {}, bytes)) is answer
+
+
+def test_the_token_of_a_command_without_events_is_taken_at_once() -> None:
+    """Also by a process that has not yet asked how long the log is."""
+    log = Log(7)
+    token = Token.of(Answer("orders", {}), 4)
+    assert str(token) == "orders.events:0=0"
+    assert Logs({"orders": log}, 4).token(str(token)) == token
+    assert log.asked == 0
