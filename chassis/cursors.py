@@ -26,7 +26,7 @@ Document = dict[str, Any]
 
 
 class Order(NamedTuple):
-    """How a list is sorted: by a field, up (1) or down (-1), texts as people of `language` expect ("": code points).
+    """How a list is sorted: by a field, up (1) or down (-1), texts as people of `language` expect (`View.orders_of`).
 
     `_id` decides between equals and turns with the direction, so that one index serves both.
     """

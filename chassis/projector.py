@@ -28,6 +28,7 @@ from chassis.connections import mongo_arguments
 from chassis.consumer import Aside, Fenced, Progress
 from chassis.deadletters import Origin
 from chassis.kafka import Incoming, PoisonRecord, dead_letter_topic
+from chassis.row_fields import BY_NUMBER
 from chassis.views import Change, EventInfo, Index, View, operations
 from contracts.declare import REGISTRY
 from contracts.text import KEYS_EDITION
@@ -382,7 +383,12 @@ def index_model(index: Index) -> IndexModel:
 
 
 def collation(language: str) -> Document:
-    """How MongoDB compares texts in the order of a language: letter case and accents decide between equals."""
+    """How MongoDB compares texts in the order of a language: letter case and accents decide between equals.
+
+    Of codes that differ in zeros before a number alone, code points decide.
+    """
+    if language == BY_NUMBER:
+        return {"locale": "en", "numericOrdering": True, "strength": 5}
     return {"locale": language, "strength": 3}
 
 

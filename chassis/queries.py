@@ -145,7 +145,7 @@ class ViewReader:
         order = cursor.order
         if (order.field, order.direction) != (asked.order.field, asked.order.direction):
             raise cursors.refused("it belongs to another sort order")
-        if order.language not in (*LANGUAGES, "") or bool(order.language) != bool(asked.order.language):
+        if order.language not in self._view.orders_of(order.field):
             raise cursors.refused("it belongs to another order of texts")
         try:
             state = self._state_at(cursor.at)
@@ -255,7 +255,7 @@ class ViewReader:
 
     def _collation(self, language: str) -> Document:
         """How texts are compared.  Rows that are added up are told apart by code points too."""
-        return {"locale": language, "strength": 5} if self._view.sums else collation(language)
+        return {**collation(language), "strength": 5} if self._view.sums else collation(language)
 
     def _at_a_moment(self, token: Token | None, read: Callable[[Seen], T]) -> T:
         """What is read at a moment at which the view has what the token promises."""
@@ -409,7 +409,8 @@ class ViewReader:
         if name not in allowed:
             known = ", ".join(allowed)
             raise Refused("VALIDATION", f"sort: must be one of {known}, with - before it to turn it.", field="sort")
-        return Order(name, direction, language if self._view.is_in_words(name) else "")
+        orders = self._view.orders_of(name)
+        return Order(name, direction, language if language in orders else orders[0])
 
     # -- rows
 

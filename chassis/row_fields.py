@@ -21,8 +21,8 @@ Kind = Literal["id", "choice", "flag", "whole", "amount", "moment", "day", "text
 
 CODE = "code"
 Code = Annotated[str, CODE]
-"""A text that is no language: a number, a phone, a name to sign in with.  It sorts by code point, and blanks and dashes
-in it don't count when it is looked for."""
+"""A text that is no language: a number, a phone, a name to sign in with.  It sorts by the numbers in it (SO-999999
+comes before SO-1000000), and blanks and dashes in it don't count when it is looked for."""
 
 _KINDS: Mapping[Any, Kind] = {
     UUID: "id", bool: "flag", int: "whole", Decimal: "amount", datetime: "moment", date: "day", str: "text",
@@ -63,6 +63,9 @@ class FieldType:
         """What the field that holds those keys begins with."""
         return FOUND_BY if self.single.kind == "code" else SAME_AS
 
+
+BY_NUMBER = "number"
+"""In place of a language: the order of codes, in which digits count as the numbers they write."""
 
 SAME_AS, FOUND_BY = "_same_", "_find_"
 """What the fields begin with in which a document keeps the keys of its texts: by which they are equal, and by which

@@ -28,7 +28,7 @@ from bson import Decimal128
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
 from chassis.company import first_zone
-from chassis.row_fields import FOUND_BY, FieldType, Keys, field_types, key_place
+from chassis.row_fields import BY_NUMBER, FOUND_BY, FieldType, Keys, field_types, key_place
 from contracts.company import LANGUAGES
 from contracts.declare import REGISTRY, ContractError
 from contracts.text import squashed_forms
@@ -453,7 +453,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class Index:
-    """An index of a view's collection; `language`: whose order texts are kept in, "" for that of code points."""
+    """An index of a view's collection; `language`: whose order texts are kept in (`View.orders_of`)."""
 
     fields: Sequence[str]
     language: str = ""
@@ -629,8 +629,15 @@ class View:
         """Whether a field sorts in the order of a language."""
         return field != "_id" and self.types[field].kind == "text"
 
+    def orders_of(self, field: str) -> Sequence[str]:
+        """The orders in which a field may be sorted: languages, BY_NUMBER, or "" for that of values as they are."""
+        if self.is_in_words(field):
+            return LANGUAGES
+        is_code = field != "_id" and self.types[field].kind == "code" and self.types[field].guard is None
+        return (BY_NUMBER if is_code else "",)
+
     def _in_languages(self, sort: str, fields: Sequence[str]) -> list[Index]:
-        return [Index(tuple(fields), language) for language in (LANGUAGES if self.is_in_words(sort) else ("",))]
+        return [Index(tuple(fields), language) for language in self.orders_of(sort)]
 
 
 _NOT_SET = object()

@@ -17,6 +17,7 @@ from pymongo.database import Database
 
 from chassis.auth import Principal
 from chassis.projector import STATES, add_keys, collation, keys_kept, live_id, open_state
+from chassis.row_fields import BY_NUMBER
 from chassis.views import Exact, Range, Scope, View, Words
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
 from contracts.company import LANGUAGES
@@ -181,7 +182,7 @@ def test_every_sort_in_both_directions_uses_an_index(database: Database[Document
         own: list[Document] = [{owner: {"$in": ids[:n]}} for owner, ids in owned.items()]
         scopes.append(own[0] if len(own) == 1 else {"$or": own})
     for sort in sorts_of(view):
-        for language in LANGUAGES if view.is_in_words(sort.removeprefix("-")) else ("",):
+        for language in view.orders_of(sort.removeprefix("-")):
             for scope in scopes:
                 stages = plan_of(shelf, scope, sort, language)
                 assert not {"SORT", "COLLSCAN"} & stages, (sort, language, scope, stages)
@@ -199,7 +200,7 @@ def test_every_filter_uses_an_index(database: Database[Document], view: View) ->
         field = view.place_of(rule.field or name)
         value = value_of(view.types[rule.field or name].single, 5)
         condition = {field: {"$gte": value} if isinstance(rule, Range) else {"$in": [value]}}
-        for language in LANGUAGES if view.is_in_words(sort.removeprefix("-")) else ("",):
+        for language in view.orders_of(sort.removeprefix("-")):
             assert "COLLSCAN" not in plan_of(shelf, condition, sort, language), (name, language)
 
 
@@ -427,6 +428,25 @@ def test_names_sort_as_people_of_the_language_expect(database: Database[Document
                     found += [row[name] for row in page.items]
                     cursor = page.next
                 assert found == wanted, (name, language)
+
+
+NUMBERED = ["SO-UITB-TXUT", "SO-000001", "SO-000010", "SO-999999", "SO-1000000", "SO-9999999", "SO-10000000"]
+
+
+@each([view for view in LISTS if any(view.orders_of(name.removeprefix("-")) == (BY_NUMBER,) for name in view.sorts)])
+def test_codes_sort_by_the_numbers_in_them(database: Database[Document], view: View) -> None:
+    """Also from the first number on that has more digits than the others; zeros before it still tell two apart."""
+    right = [*NUMBERED[1:], NUMBERED[0]]
+    for name in [name for name in view.sorts if view.orders_of(name) == (BY_NUMBER,)]:
+        shelf = Shelf(database, view)
+        shelf.fill([document_of(view, number, **{name: text}) for number, text in enumerate(NUMBERED)])
+        for sort, wanted in ((name, right), (f"-{name}", right[::-1])):
+            assert [row[name] for row in shelf.rows(sort=sort, limit="2")] == wanted
+            file = b"".join(shelf.reader.export(ROOT, {"sort": [sort]}, None, "csv")).decode("utf-8-sig")
+            assert [row[name] for row in csv.DictReader(io.StringIO(file))] == wanted
+        if isinstance(view.filters.get(name), Exact):
+            assert [row[name] for row in shelf.page(**{name: "SO-1000000", "sort": name}).items] == ["SO-1000000"]
+            assert not shelf.page(**{name: "SO-01000000", "sort": name}).items
 
 
 # -- hidden fields ----------------------------------------------------------------------------------------------------
