@@ -9,9 +9,12 @@ import gc
 import os
 import sys
 
+from chassis.command_line import command_line
+
 ROLES = ("api", "relay", "projector", "saga", "worker")
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     options = _parser().parse_args(arguments)

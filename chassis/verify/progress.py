@@ -23,7 +23,7 @@ class Progress:
         counter = Counter(self, name, total)
         counter.tell()
         yield counter
-        counter.tell()
+        counter.finish()
 
     def now(self) -> float:
         return self._clock()
@@ -48,7 +48,13 @@ class Counter:
         if self._progress.now() - self._told_at >= TELL_EVERY_SECONDS:
             self.tell()
 
+    def finish(self) -> None:
+        """All of it is done, also what was passed over: of events that nobody has to look at none is counted."""
+        self._done = max(self._done, self._total)
+        self.tell()
+
     def tell(self) -> None:
         self._told_at = self._progress.now()
-        of = f" of {self._total:,} ({self._done * 100 // self._total} %)" if self._total else ""
+        total = max(self._total, self._done) if self._total else 0  # a log may have grown since it was counted
+        of = f" of {total:,} ({self._done * 100 // total} %)" if total else ""
         self._progress.line(f"{self._name}: {self._done:,}{of}")

@@ -21,6 +21,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from rich.console import Console
 
+from chassis.command_line import command_line
 from chassis.config import Config, ConfigError
 from deploy.demo import cdnow, report
 from deploy.demo.check import Views, check, found_total, total
@@ -150,6 +151,7 @@ class Demo:
         return "\n".join(lines)
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the health check reports what matters

@@ -5,6 +5,7 @@ given an account first, as `deploy/demo_users.toml` says.  Passwords are drawn f
 folder.
 """
 
+import argparse
 import json
 import secrets
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from chassis.command_line import command_line
 from chassis.config import Config, ConfigError
 from chassis.consistency import HEADER
 from chassis.demo_users import USERS_FILE
@@ -132,10 +134,12 @@ class DemoCompany:
         return self._enter(name, password)
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> int:
-    names = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m deploy.demo.company", description="Print a token of a demo user.")
+    parser.add_argument("user", nargs="?", default="li", help="who signs in (default li)")
     try:
-        print(DemoCompany(LocalSystem.from_env()).sign_in(names[0] if names else "li").token())
+        print(DemoCompany(LocalSystem.from_env()).sign_in(parser.parse_args(arguments).user).token())
     except (DemoError, DevstackError, ConfigError) as error:
         print(f"salestream: {error}", file=sys.stderr)
         return 1

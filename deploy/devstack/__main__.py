@@ -7,11 +7,13 @@ import logging
 import shlex
 import sys
 
+from chassis.command_line import command_line
 from deploy.devstack.errors import DevstackError
 from deploy.devstack.server import Server, Started
 from deploy.devstack.stack import Stack
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # its health check reports what matters

@@ -9,11 +9,13 @@ import sys
 
 import psutil
 
+from chassis.command_line import command_line
 from deploy.devstack.__main__ import print_started, print_stopped
 from deploy.devstack.errors import DevstackError
 from deploy.local.system import LocalSystem
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)

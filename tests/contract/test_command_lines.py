@@ -1,0 +1,65 @@
+"""Every command line ends without a word when its reader has gone, whatever it was about to print."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+MODULES = sorted(
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__main__")
+    for folder in ("contracts", "chassis", "services", "deploy")
+    for path in (REPOSITORY / folder).rglob("*.py")
+    if re.search(r'^if __name__ == "__main__":', path.read_text(encoding="utf-8"), re.MULTILINE)
+)
+TELLING = {
+    "chassis.main": ["dlq", "groups"],
+    "deploy.local": ["env"],
+    "deploy.devstack": ["env"],
+}
+
+
+def unread(module: str, *arguments: str, errors_too: bool = False, at_once: str = "") -> tuple[int, str]:
+    """Exit code and standard error of a command line whose output nobody reads.
+
+    `at_once`: each line is written as it comes (PYTHONUNBUFFERED), not all of them at the end.
+    """
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            stdout=write,
+            stderr=write if errors_too else subprocess.PIPE,
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONUNBUFFERED": at_once},
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(write)
+    return done.returncode, (done.stderr or b"").decode()
+
+
+def test_there_are_such_command_lines() -> None:
+    assert set(TELLING) < set(MODULES) and "deploy.demo" in MODULES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_help_that_nobody_reads(module: str) -> None:
+    assert unread(module, "--help") == (141, "")
+    assert unread(module, "--help", errors_too=True) == (141, "")
+
+
+@pytest.mark.parametrize("at_once", ["", "1"])
+@pytest.mark.parametrize("module", TELLING)
+def test_an_answer_that_nobody_reads(module: str, at_once: str) -> None:
+    assert unread(module, *TELLING[module], at_once=at_once) == (141, "")
+
+
+def test_a_mistake_is_told_where_somebody_reads_of_it() -> None:
+    code, told = unread("chassis.main", "no-such-command")
+    assert code in (2, 141) and (told == "" or "no-such-command" in told)
