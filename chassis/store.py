@@ -54,7 +54,7 @@ from chassis.limits import MAX_EVENT_BYTES
 from chassis.private_files import private_file, private_folder, tighten
 from chassis.publishing_lock import FileLock, NoLock, PostgresLock, PublishingLock
 from contracts.declare import REGISTRY, ContractError
-from contracts.errors import Refused
+from contracts.errors import Portable, Refused
 from contracts.schemas import decode, decoder_of, encode
 
 A = TypeVar("A", bound=Aggregate)
@@ -70,7 +70,7 @@ PATIENCE = Retrying(
 )
 
 
-class Unreadable(Exception):
+class Unreadable(Portable):
     """A stored event is damaged: its row was changed by hand, or by a disk."""
 
     def __init__(self, aggregate_id: UUID, version: int, cause: Exception) -> None:

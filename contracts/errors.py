@@ -1,6 +1,7 @@
 """The errors of the specification (section 2.0) and the HTTP status of each."""
 
 from http import HTTPStatus
+from typing import Any
 
 STATUS: dict[str, HTTPStatus] = {
     "VALIDATION": HTTPStatus.BAD_REQUEST,
@@ -27,7 +28,22 @@ STATUS: dict[str, HTTPStatus] = {
 }
 
 
-class Refused(Exception):
+class Portable(Exception):
+    """An error that says more than its text, and comes whole out of another process.
+
+    Python would make it anew by its `__init__` with the text alone.  Where that takes something else it fails, and with
+    it whatever waits for that process.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _as_it_was, (type(self), self.args), self.__dict__
+
+
+def _as_it_was(cls: type[Portable], args: tuple[Any, ...]) -> Portable:
+    return cls.__new__(cls, *args)
+
+
+class Refused(Portable):
     """A command or query is refused; it changed nothing.
 
     `code` is one of `STATUS`; `message` tells a person what is wrong and the way out; `field` names the field at

@@ -21,7 +21,7 @@ from contracts.access import (
     ResetPassword,
     SignIn,
 )
-from contracts.errors import Refused
+from contracts.errors import Portable, Refused
 from contracts.permissions import PUBLIC
 from services.gateway.pages import page_routes
 from services.gateway.sessions import CookieSessions
@@ -44,7 +44,7 @@ def enter(config: Config, routes: Sequence[Route], verifier: TokenVerifier) -> t
     return [gateway.before(route) for route in routes], gateway.before(unknown_route(routes))
 
 
-class _Exceeded(Exception):
+class _Exceeded(Portable):
     """A limit is used up."""
 
     def __init__(self, quota: Quota) -> None:
