@@ -155,15 +155,15 @@ class People:
 
     def _insist(self, operation: Operation, by: Principal, version: int | None, token: Token | None) -> None:
         for _ in range(TRIES if operation.keyed else 1):
-            if by.user_id in self.successors or self._attempt(operation, by, version, token):
-                break  # who has left asks no more
+            if self._attempt(operation, by, version, token):
+                break
             self.scheduler.wait(self.random.random() * 3)
         if operation.outcome == "invoked":
             operation.outcome = "unknown"
         self.scheduler.note(f"{operation}")
 
     def _attempt(self, operation: Operation, by: Principal, version: int | None, token: Token | None) -> bool:
-        """Send it once; whether there is a clear answer."""
+        """Send it once; whether that was the last time: there is a clear answer, or its sender has left meanwhile."""
         writers = [w for w in self.cluster.writers[operation.service].values() if w.process.alive]
         if not writers:
             return False
@@ -175,6 +175,8 @@ class People:
             )
             if not (reached and writer.process.alive):
                 return False
+        if by.user_id in self.successors:
+            return True
         now, permission = writer.process.now(), REGISTRY.command_of(type(operation.command)).permission
         request = Request(
             command=operation.command,
