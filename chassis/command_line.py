@@ -5,22 +5,22 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from select import POLLERR, poll  # eventlet takes it away later
-from typing import TextIO
+from typing import ParamSpec, TextIO
 
 READER_GONE = 141
 """The exit code then: that of a program which the signal SIGPIPE (13) ends."""
 
-Main = Callable[[list[str] | None], int]
+P = ParamSpec("P")
 
 
-def command_line(main: Callable[..., int]) -> Main:
+def command_line(main: Callable[P, int]) -> Callable[P, int]:
     """The function of a command line, which returns its exit code."""
 
     @wraps(main)
-    def run(arguments: list[str] | None = None) -> int:
+    def run(*arguments: P.args, **named: P.kwargs) -> int:
         try:
             try:
-                return main(arguments)
+                return main(*arguments, **named)
             finally:
                 if sys.stdout is not None:
                     sys.stdout.flush()  # Python would tell of it after the end, where nobody can catch it

@@ -382,7 +382,10 @@ class OrderCompleted:
 
 @event("salestream.orders.order-cancelled.v1", key="order_id")
 class OrderCancelled:
-    """The order was called off.  `round` is 0 when it was never submitted; `was` is the status before."""
+    """The order was called off.  `round` is 0 when it was never submitted; `was` is the status before.
+
+    `refund` is what was paid, which is owed back, perhaps nothing; None in events from before it was told.
+    """
 
     order_id: UUID
     round: Whole
@@ -390,6 +393,7 @@ class OrderCancelled:
     reason: Note
     sale: Sale
     by: Person = SALESTREAM
+    refund: Money | None = None
 
 
 @event("salestream.orders.payment-recorded.v1", key="order_id")

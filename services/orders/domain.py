@@ -544,7 +544,7 @@ class Order(Aggregate):
         self.record(OrderWithdrawn(order_id=self.id, round=self.round, sale=self.sale, by=context.user))
 
     def cancel(self, command: CancelOrder, shipment: ShipmentSeen | None, context: Context) -> None:
-        """Call it off before it ships (ORD-15)."""
+        """Call it off before it ships (ORD-15); what was paid by then is owed back (ORD-10)."""
         self._require_status(command)
         if shipment is not None and shipment.round == self.round:
             raise invalid_state("The goods were handed over to logistics; the order ships.", "HANDED_OVER")
@@ -556,6 +556,7 @@ class Order(Aggregate):
                 reason=command.reason,
                 sale=self.sale,
                 by=context.user,
+                refund=Money(amount=self.paid, currency=self.total.currency),
             )
         )
 

@@ -783,6 +783,20 @@ def test_ord_15_cancel(kit: InMemoryService, at: OrderStatus) -> None:
     assert kit.new_facts() == [], "the order decides: a late shipment changes nothing"
 
 
+@pytest.mark.parametrize("at", [status for status in MOVES[CancelOrder] if status in MOVES[RecordPayment]])
+@pytest.mark.parametrize("paid", ["0.00", "0.01", "100.00", "all"])
+def test_ord_15_what_was_paid_is_owed_back(kit: InMemoryService, at: OrderStatus, paid: str) -> None:
+    reach(kit, at)
+    total = submitted(kit).sale.total
+    amount = total.amount if paid == "all" else Decimal(paid)
+    for part in [amount / 2] * 2 if amount > 1 else [amount] if amount else []:
+        kit.do(pay(str(part)), FINANCE)
+    kit.do(CancelOrder(order_id=ORDER, reason="no longer wanted"), SALES)
+    fact = kit.stream(ORDER)[-1]
+    assert isinstance(fact, OrderCancelled)
+    assert fact.refund == Money(amount=amount, currency=total.currency)
+
+
 @pytest.mark.parametrize("reason", [None, "", "  "])
 def test_ord_15_reason_is_required(reason: str | None) -> None:
     with pytest.raises(Refused) as refusal:

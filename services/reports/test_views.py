@@ -140,6 +140,17 @@ def test_ord_19_the_order_list_follows_the_order() -> None:
     assert row["status"] == "CANCELLED"
 
 
+@pytest.mark.parametrize("view", [orders.VIEW, order_page.VIEW], ids=lambda view: view.name)
+def test_ord_15_a_cancelled_order_shows_what_is_owed_back(view: View) -> None:
+    """An event from before it was told tells nothing: neither that something is owed nor that nothing is."""
+    refund = Money(amount=Decimal("2.50"), currency="CNY")
+    row = documents(view, [CREATED, SUBMITTED])[str(ORDER)]
+    assert shown(row, "refund_due") == {"refund_due": Decimal("0.00")}
+    for told, due in ((refund, Decimal("2.50")), (replace(refund, amount=Decimal(0)), Decimal("0.00")), (None, None)):
+        row = documents(view, [CREATED, SUBMITTED, replace(CANCELLED, refund=told)])[str(ORDER)]
+        assert shown(row, "refund_due") == {"refund_due": due}
+
+
 def test_ord_08_a_changed_order_shows_its_new_content() -> None:
     changed = OrderChanged(
         order_id=ORDER, customer=ACME, lines=LINES[:1], total=replace(TOTAL, amount=Decimal("6.66")), order_date=DAY

@@ -40,7 +40,11 @@ from contracts.shipping import (
 
 @dataclass
 class OrderPage:
-    """All there is to know about one order.  `history`: statuses with time and author; `steps`: the saga's timeline."""
+    """All there is to know about one order.  `history`: statuses with time and author; `steps`: the saga's timeline.
+
+    `refund_due`: it was cancelled when so much was paid already, which is owed back; null where that was not told then:
+    what was paid tells it.
+    """
 
     id: UUID
     number: str
@@ -57,6 +61,7 @@ class OrderPage:
     hold: dict[str, Any] | None
     paid: Decimal
     paid_state: str
+    refund_due: Decimal | None
     payments: list[dict[str, Any]]
     shipment: dict[str, Any] | None
     delivered_on: date | None
@@ -98,6 +103,7 @@ def created(fact: OrderCreated, event: EventInfo) -> Iterable[Change]:
         owner_id=fact.owner.user_id,
         paid=Decimal("0.00"),
         paid_state="UNPAID",
+        refund_due=Decimal("0.00"),
         created_at=event.at,
         company=fact.company,
     )
@@ -171,7 +177,8 @@ def completed(fact: OrderCompleted, event: EventInfo) -> Iterable[Change]:
 
 
 def cancelled(fact: OrderCancelled, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, "CANCELLED", event, fact.by, cancel_reason=fact.reason)
+    refund = fact.refund.amount if fact.refund else None
+    yield from _moved(fact.order_id, "CANCELLED", event, fact.by, cancel_reason=fact.reason, refund_due=refund)
 
 
 def paid(fact: PaymentRecorded, event: EventInfo) -> Iterable[Change]:
@@ -276,7 +283,7 @@ def advanced(fact: FulfilmentAdvanced, event: EventInfo) -> Iterable[Change]:
 
 VIEW = View(
     name="order_pages",
-    edition=5,
+    edition=6,
     personal=("customer",),
     route="GET /orders/{order_id}",
     row=OrderPage,

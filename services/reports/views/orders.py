@@ -31,7 +31,11 @@ from contracts.types import Currency
 
 @dataclass
 class OrderRow:
-    """One order in the list."""
+    """One order in the list.
+
+    `refund_due`: it was cancelled when so much was paid already, which is owed back; null where that was not told then:
+    what was paid tells it.
+    """
 
     id: UUID
     number: Code
@@ -44,6 +48,7 @@ class OrderRow:
     currency: Currency
     paid: Decimal
     paid_state: Literal["UNPAID", "PARTLY_PAID", "PAID"]
+    refund_due: Decimal | None
     channel: str
     owner_id: UUID
     owner_name: str
@@ -70,6 +75,7 @@ def created(fact: OrderCreated, event: EventInfo) -> Iterable[Change]:
         currency=fact.total.currency,
         paid=Decimal("0.00"),
         paid_state="UNPAID",
+        refund_due=Decimal("0.00"),
         channel=fact.channel,
         owner_id=fact.owner.user_id,
         owner_name=fact.owner.name,
@@ -139,7 +145,8 @@ def completed(fact: OrderCompleted, event: EventInfo) -> Iterable[Change]:
 
 
 def cancelled(fact: OrderCancelled, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status="CANCELLED", version=event.version)
+    refund = fact.refund.amount if fact.refund else None
+    yield Set(fact.order_id, status="CANCELLED", refund_due=refund, version=event.version)
 
 
 def paid(fact: PaymentRecorded, event: EventInfo) -> Iterable[Change]:
@@ -178,9 +185,10 @@ VIEW = View(
         "q": Words("number", "customer_name"),
         "order_date": Range(date),
         "amount": Range(Decimal),
+        "refund_due": Range(Decimal),
     },
     sorts=("created_at", "order_date", "amount", "number", "customer_name"),
     default_sort="-created_at",
-    edition=3,
+    edition=4,
     scope=Scope("owner_id", also=("submitter_id",)),
 )
