@@ -14,6 +14,7 @@ from typing import Protocol
 from chassis.config import Config
 from chassis.private_files import private_folder
 from contracts.company import Language
+from services.access.domain.users import login_key
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ class Mailbox:
         os.rename(name, name.removesuffix(".part") + ".json")
 
     def messages(self, to: str | None = None) -> list[Message]:
-        """Every message, oldest first; those for one receiver when one is named."""
+        """Every message, oldest first; those for one receiver when one is named, however it is written."""
         files = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
         found = [Message(**json.loads(path.read_text(encoding="utf-8"))) for path in files]
-        return [message for message in found if to in (None, message.to)]
+        return [message for message in found if to is None or login_key(message.to) == login_key(to)]
 
 
 def messenger(config: Config) -> Messenger:

@@ -18,6 +18,7 @@ import pytest
 from chassis.auth import Principal, TokenVerifier
 from chassis.config import Config
 from chassis.directory import Directory
+from chassis.domain import IndexClaimed, IndexReleased, UniqueIndex
 from chassis.store import Transaction, recorded
 from chassis.testing import InMemoryService
 from chassis.writer import Writer
@@ -69,7 +70,8 @@ from contracts.permissions import RIGHTS, ROLES, DataScope, first_rights
 from services.access import administration, preparation, vault
 from services.access.application import SERVICE
 from services.access.domain.sessions import SETTINGS, AccessSettings
-from services.access.messages import TEXTS, Mailbox
+from services.access.domain.users import login_value
+from services.access.messages import TEXTS, Mailbox, Message
 from services.access.vault import Vault
 
 DEFAULT = "Welcome#2026"
@@ -1247,6 +1249,9 @@ SAME_NAMES = {
     "unseen": ("tanaka", "ta\u200bna\u00adka"),
     "phone": ("13900000041", "+86 139-0000-0041"),
     "foreign phone": ("+81312345678", "+81 3-1234-5678"),
+    "unseen for a blank": ("ta naka", "ta\u200bnaka"),
+    "a 0 within the country": ("+81312345678", "+81 (0)3-1234-5678"),
+    "no 0 within the country": ("+81 03-1234-5678", "+81312345678"),
     "wide phone": ("13900000041", "\uff11\uff13\uff19\uff10\uff10\uff10\uff10\uff10\uff10\uff14\uff11"),
 }
 
@@ -1272,3 +1277,30 @@ def test_SEC_07_another_way_to_write_a_name_does_not_tell_whether_it_exists(
             office.kit.do(RequestPasswordReset(name=names[n % 2]), NOBODY)
         told.append([*answers, *(type(fact).__name__ for fact in office.kit.facts()[before:])])
     assert told[0] == told[1]
+
+
+def test_SEC_07_a_number_is_free_whatever_form_a_former_release_claimed(office: Office) -> None:
+    """It took a number with the 0 dialled within the country for another one."""
+    id, _ = office.user(phone="+81 3-1234-5678")
+    twin, _ = office.user(phone="13800000077")
+    now, *former = login_value("+81 3-1234-5678").ids
+    meta = office.kit.request(DeleteUser(user_id=id, successor_id=twin)).meta()
+    [claimed] = [one for one in former if one == UniqueIndex.id_of("login", "+810312345678")]
+    released = recorded(now, 2, IndexReleased(), meta)
+    office.kit.store.commit(Transaction(events=[released, recorded(claimed, 1, IndexClaimed(holder=id), meta)]))
+    assert office.sign_in("+81 (0)3-1234-5678", NEW)["user_id"] == str(id)
+    for number in ("+81 03-1234-5678", "+81312345678"):
+        other = IssueUser(login="77", name="Twin", default_password=DEFAULT, phone=number)
+        assert office.refusal(other, office.admin).code == "DUPLICATE"
+    office.kit.do(EditUser(user_id=id, phone=None), office.admin)
+    office.kit.do(EditUser(user_id=twin, phone="+81 03-1234-5678"), office.admin)
+    index = office.kit.store.load(UniqueIndex, claimed)
+    assert index is not None and index.holder is None
+
+
+def test_the_mailbox_finds_a_number_however_it_is_written(office: Office) -> None:
+    office.mailbox.send(Message("SMS", "+81 3-1234-5678", "a code"))
+    office.mailbox.send(Message("MAIL", "Li@example.com", "a code"))
+    for to in ("+81 3-1234-5678", "+81 03-1234-5678", "+81312345678", "li@example.com"):
+        assert len(office.mailbox.messages(to)) == 1, to
+    assert not office.mailbox.messages("+81 3-1234-5679")

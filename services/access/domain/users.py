@@ -49,8 +49,15 @@ def login_key(name: str) -> str:
 
 
 def login_value(name: str) -> UniqueValue:
-    """A name somebody signs in with, which one user may have."""
-    return UniqueIndex.of_phone("login", name) if is_phone(name) else UniqueIndex.of_text("login", name)
+    """A name somebody signs in with, which one user may have.
+
+    It has one key, that of `login_key`.  If another way to write it led to the account, but were counted elsewhere
+    while there is none, it would tell whether there is one.
+    """
+    if is_phone(name):
+        return UniqueIndex.of_phone("login", name)
+    value = UniqueIndex.of_text("login", name)
+    return UniqueValue(value.taken[:1], value.former)
 
 
 def check_password(password: str, field: str) -> None:
