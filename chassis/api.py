@@ -31,7 +31,7 @@ from chassis import metrics
 from chassis.addresses import networks, within
 from chassis.around import Offload, Surroundings, at_once
 from chassis.audit import history
-from chassis.audit.edge import Attempt, origin_of
+from chassis.audit.edge import ACTIONS, OBJECT_KINDS, Attempt, origin_of
 from chassis.audit.entries import REPEATED, Kind, object_kind
 from chassis.auth import NOBODY, Principal, TokenVerifier
 from chassis.bodies import MAX_COMMAND_NODES, count_nodes, read_object
@@ -39,14 +39,15 @@ from chassis.config import Config
 from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.directory import Directory
 from chassis.exports import FileBody, Places
-from chassis.filters import single
+from chassis.filters import Known, single
 from chassis.private_files import make_key, read_key
 from chassis.queries import FORMATS, Freshness, ViewReader, plain
 from chassis.rebuild_requests import RebuildRequests
+from chassis.row_fields import ROLES
 from chassis.views import View
 from chassis.writer import Answer, Request, Writer, made_id, print_of
 from contracts.company import LANGUAGES
-from contracts.declare import CommandSpec
+from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import STATUS, Refused
 from contracts.ids import RANDOM_UUIDS, canonical
 from contracts.menus import MENU
@@ -112,6 +113,18 @@ class HttpResponse:
 
 
 Serve = Callable[[HttpRequest], HttpResponse]
+
+
+class Noted(NamedTuple):
+    """What an entry of the audit log tells of a request that is neither a command nor a query of a view."""
+
+    action: str
+    object_kind: str
+
+
+ROLES_READ, MAILBOX_READ = Noted("roles", "role"), Noted("mailbox", "message")
+OPERATED_ON = ("view", "rebuild")
+"""The kinds of object of the platform's operations."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +248,7 @@ class Api:
                 aside=self._aside,
                 company=self.directory.company,
                 records={name: writer.store.last_audit for name, writer in self._writers.items()},
+                known=self._known(),
             )
             query = _Query(self, view, reader)
             found += view_routes(view, query, query.one)
@@ -242,6 +256,16 @@ class Api:
             assert self._database is not None
             found += operation_routes(_Rebuilds(self, self._views, self._database).serving())
         return [guarded(route) for route in found]
+
+    def _known(self) -> Known:
+        """The closed sets that filters take values of, and that no view can name: what is data, or what is there."""
+        actions = {*REGISTRY.commands, *(view.name for view in self._views), *(one.name for one in PLATFORM_OPERATIONS)}
+        kinds = {object_kind(spec.cls) for spec in REGISTRY.commands.values()} | {view.what for view in self._views}
+        return {
+            ROLES: lambda: [row.role for row in self.directory.roles()],
+            ACTIONS: lambda: sorted({*actions, ROLES_READ.action, MAILBOX_READ.action}),
+            OBJECT_KINDS: lambda: sorted({*kinds, *OPERATED_ON, ROLES_READ.object_kind, MAILBOX_READ.object_kind}),
+        }
 
     # -- for the routes
 
@@ -391,7 +415,7 @@ class Api:
 
     def _roles(self, request: HttpRequest) -> HttpResponse:
         """Every role with its rights and how far each reaches (SEC-15, SEC-16)."""
-        with self.attempt(self.reads_log, request, "READ", "roles", "role") as attempt:
+        with self.attempt(self.reads_log, request, "READ", *ROLES_READ) as attempt:
             self.caller(request, "accounts", attempt)
             require_only(request)
         items = [
@@ -402,7 +426,7 @@ class Api:
 
     def _mailbox(self, request: HttpRequest) -> HttpResponse:
         """The newest messages, newest first, and those to one address or number with `to`; each look is noted."""
-        with self.attempt(self.reads_log, request, "READ", "mailbox", "message") as attempt:
+        with self.attempt(self.reads_log, request, "READ", *MAILBOX_READ) as attempt:
             attempt.query = request.query
             self.caller(request, "platform", attempt)
             require_only(request, "to")
@@ -704,7 +728,10 @@ class _Rebuilds:
     ) -> HttpResponse:
         """Serve it for who may; what changes something is in the audit log, and so is who was refused."""
         api, changes = self._api, operation.method == "POST"
-        what, id = ("view", http.path["view"]) if "view" in http.path else ("rebuild", http.path.get("rebuild_id", ""))
+        of_view, of_rebuild = OPERATED_ON
+        what, id = (
+            (of_view, http.path["view"]) if "view" in http.path else (of_rebuild, http.path.get("rebuild_id", ""))
+        )
         kind: Kind = "COMMAND" if changes else "READ"
         with api.attempt(api.reads_log, http, kind, operation.name, what, id) as attempt:
             principal = api.caller(http, operation.permission, attempt)

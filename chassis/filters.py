@@ -18,6 +18,8 @@ from contracts.text import has_controls, key, normal, squashed, squashed_forms
 from contracts.types import PLAIN_DAY
 
 Document = dict[str, Any]
+Known = Mapping[str, Callable[[], Sequence[str]]]
+"""What is known when a request is answered, by its name: the roles there are, for example."""
 
 LONGEST = 500
 MOST_WORDS = 20
@@ -49,10 +51,12 @@ def parameter_names(filters: Mapping[str, Filter]) -> list[str]:
 class Filters:
     """The filters of a view, for somebody who sees the fields that `sees` tells: no others can be asked about.
 
-    `zone` is the company's: days begin and end in it, and moments that tell no offset are in it.
+    `zone` is the company's: days begin and end in it, and moments that tell no offset are in it.  A value that is none
+    of a closed set is refused with those there are: `known` tells the sets that are not declared.
     """
 
-    def __init__(self, view: View, sees: Callable[[str], bool], zone: tzinfo = UTC) -> None:
+    def __init__(self, view: View, sees: Callable[[str], bool], zone: tzinfo = UTC, known: Known | None = None) -> None:
+        self._known = known or {}
         self._view = view
         self._sees = sees
         self._zone = zone
@@ -100,13 +104,19 @@ class Filters:
     def _exact(self, name: str, field: str, rule: Exact, values: Sequence[str]) -> Document:
         kind = self._view.types[field].single
         place = self._view.place_of(field)
-        if kind.keyed is not None and not rule.among:
+        if kind.keyed is not None and not self._choices(kind, rule):
             for value in values if place != field else ():
                 _require_some(name, value, kind.keyed(value)[0])
             if place != field:
                 return {place: {"$in": [key for value in values for key in kind.keyed(value)]}}
             return {field: {"$in": [text for value in values for text in _as_stored(value)]}}
-        return {field: {"$in": [_one_of(name, kind, rule, value, self._zone) for value in values]}}
+        choices = self._choices(kind, rule)
+        return {field: {"$in": [_one_of(name, kind, choices, value, self._zone) for value in values]}}
+
+    def _choices(self, kind: FieldType, rule: Exact) -> Sequence[str]:
+        """The closed set that a value is one of; nothing where there is none."""
+        known = self._known.get(rule.known or kind.known)
+        return rule.among or kind.choices or (known() if known else ())
 
     def _words(self, rule: Words, values: Sequence[str]) -> Document:
         for value in values:
@@ -161,10 +171,10 @@ def _as_stored(value: str) -> set[str]:
     return {text, canonical(text)}
 
 
-def _one_of(name: str, kind: FieldType, rule: Exact, value: str, zone: tzinfo) -> Any:
+def _one_of(name: str, kind: FieldType, choices: Sequence[str], value: str, zone: tzinfo) -> Any:
     """A value as it is stored.  Raises Refused VALIDATION that says which there are."""
     text = normalize("NFKC", value).strip()
-    if choices := rule.among or kind.choices:
+    if choices:
         found = next((choice for choice in choices if choice.casefold() == text.casefold()), None)
         if found is None:
             raise Refused("VALIDATION", f"{name}: must be one of {', '.join(choices)}.", field=name)

@@ -21,9 +21,9 @@ from chassis.company import CompanySettings
 from chassis.consistency import Token
 from chassis.cursors import Cursor, Order
 from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
-from chassis.filters import Filters, single
+from chassis.filters import Filters, Known, single
 from chassis.projector import STATES, collation, live_id, mongo_key
-from chassis.views import LISTS, STAMPS, Sums, View, stored, told_of_lists
+from chassis.views import COMPANY_CURRENCY, LISTS, STAMPS, Sums, View, stored, told_of_lists
 from contracts.company import LANGUAGES
 from contracts.errors import Refused, not_found
 from contracts.parameters import PARAMETERS
@@ -91,9 +91,12 @@ class ViewReader:
         aside: Offload = at_once,
         company: CompanySettings | None = None,
         records: Mapping[str, Callable[[], int]] | None = None,
+        known: Known | None = None,
     ) -> None:
         """`records` tells the newest audit record of each service that is hosted here: of its commands without events,
-        which no position tells, the audit log has an entry too."""
+        which no position tells, the audit log has an entry too.  `known` tells what filters take besides what is
+        declared."""
+        self._known = known
         self._records = records or {}
         self._database = database
         self._view = view
@@ -353,7 +356,7 @@ class ViewReader:
 
     def _asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
-        filters = Filters(self._view, partial(self._may_see, principal=principal), self._zone())
+        filters = Filters(self._view, partial(self._may_see, principal=principal), self._zone(), self._known)
         kept: list[Document] = [dict(self._view.where), self._scope(principal)]
         shown: list[Document] = []  # what is asked of rows that were added up
         sums = self._view.sums
@@ -420,9 +423,10 @@ class ViewReader:
 
     def _shown(self, document: Document) -> Document:
         """A document with its id and what is worked out from it, once."""
+        known = {**document, COMPANY_CURRENCY: self._company.currency}
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items():
-            shown[name] = compute(document)
+            shown[name] = compute(known)
         return shown
 
     def _row(self, document: Document, principal: Principal) -> Document:

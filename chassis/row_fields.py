@@ -37,11 +37,12 @@ Keys = Callable[[str], list[str]]
 class FieldType:
     """A field's kind; `choices` of a choice; `guard` checks a code that has a form of its own, such as a currency.
 
-    `of` is the kind of a list's items.
+    `of` is the kind of a list's items.  `known` is what it is one of where that is data: ROLES.
     """
 
     kind: Kind
     choices: tuple[str, ...] = ()
+    known: str = ""
     guard: fields.String | None = None
     of: "FieldType | None" = None
 
@@ -67,6 +68,7 @@ class FieldType:
 BY_NUMBER = "number"
 """In place of a language: the order of codes, in which digits count as the numbers they write."""
 
+ROLES = "roles"
 SAME_AS, FOUND_BY = "_same_", "_find_"
 """What the fields begin with in which a document keeps the keys of its texts: by which they are equal, and by which
 they are searched."""
@@ -102,7 +104,7 @@ def _annotated(base: Any, what: Any) -> FieldType:
     if what == CODE:
         return FieldType("code")
     if what in GUARDED:
-        return FieldType("code", guard=what())
+        return FieldType("code", guard=what(), known=ROLES if what is RoleField else "")
     return _type_of(base)
 
 

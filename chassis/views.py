@@ -134,6 +134,8 @@ LONGEST_LIST = 200  # entries: few lists ever get there, and the longest entries
 STAMPS, TOTALS = "_stamps", "_totals"
 LISTS = "lists"
 """Where the row of an answer tells of its lists how many entries they had, and how many are left out."""
+COMPANY_CURRENCY = "_company_currency"
+"""Where a document that is read tells what is worked out from it the currency that the company has now."""
 PLACE = ("_position", "_entry")
 """Where an entry of a list stands: the position of its event in the log, and its number among the event's entries."""
 
@@ -386,11 +388,13 @@ def _place(document: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
 class Exact:
     """?field=value: equal to one of the values given (repeat the parameter for several).
 
-    The row's type says how values are written and which there are; `among` names them where the type can't.
+    The row's type says how values are written and which there are; `among` names them where the type can't, and
+    `known` what they are where only whoever answers knows them (`chassis.filters.Known`).
     """
 
     field: str | None = None
     among: Sequence[str] = ()
+    known: str = ""
 
 
 @dataclass(frozen=True)
@@ -472,8 +476,9 @@ class View:
     `collected` is for the view of that log itself, which collectors fill and no events (ADR 0018).
 
     `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right,
-    `computed` those worked out from the others when read.  `detail` names a path field: GET <route>/{detail} answers
-    one row.  `defaults` are the documents, by key, of records that there are before anything happened to them.
+    `computed` those worked out when read: from the others, and from the company's currency (COMPANY_CURRENCY).
+    `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
+    that there are before anything happened to them.
     `where` is a fixed condition.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
 

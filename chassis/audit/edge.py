@@ -30,6 +30,8 @@ from chassis.auth import Principal
 from chassis.writer import Writer
 from contracts.errors import Refused
 
+ACTIONS, OBJECT_KINDS = "actions", "kinds of object"
+"""What entries tell of, by which they are found: names that the edge knows (`chassis.api`)."""
 NOT_NOTED = frozenset({"OVERLOADED", "UNAVAILABLE"})
 Parameters = Mapping[str, Sequence[str]]
 

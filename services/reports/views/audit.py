@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chassis.audit.edge import ACTIONS, OBJECT_KINDS
 from chassis.audit.entries import DONE, REPEATED, Kind
 from chassis.audit.labels import label, result_label
 from chassis.views import Exact, Range, View, Words
+from contracts.declare import REGISTRY
 from contracts.errors import STATUS
 
 
@@ -69,9 +71,9 @@ VIEW = View(
         "session_id": Exact(),
         "address": Exact(),
         "kind": Exact(),
-        "service": Exact(),
-        "action": Exact(),
-        "object_kind": Exact(),
+        "service": Exact(among=tuple(sorted({spec.service for spec in REGISTRY.load().commands.values()}))),
+        "action": Exact(known=ACTIONS),
+        "object_kind": Exact(known=OBJECT_KINDS),
         "object_id": Exact(),
         "result": Exact(among=(DONE, REPEATED, *STATUS)),
         "command_id": Exact(),
