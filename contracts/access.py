@@ -611,11 +611,12 @@ class SetAccessSettings:
     """Say who may register, when the verification image is asked for, and which roles need a second proof.
 
     Refused where somebody could not sign in any more: a code would be asked for, and could be sent nowhere.
+    A field left out keeps its value.
     """
 
-    self_registration: Flag
-    first_sign_in_code: Flag
-    challenge: ChallengePolicy
+    self_registration: Flag = KEPT
+    first_sign_in_code: Flag = KEPT
+    challenge: ChallengePolicy = KEPT
     second_factor_roles: tuple[RoleCode, ...] = KEPT
     settings_id: Literal["access"] = "access"
 

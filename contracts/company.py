@@ -18,6 +18,12 @@ class ImageField(TextField):
     longest = 900_000
 
 
+class LogoField(ImageField):
+    """A logo as a query shows it: empty where there is none."""
+
+    shortest = 0
+
+
 class ParameterField(TextField):
     """What a parameter is set to: up to 1,000 characters."""
 
@@ -25,6 +31,7 @@ class ParameterField(TextField):
 
 
 Image = Annotated[str, ImageField]
+Logo = Annotated[str, LogoField]
 ParameterValue = Annotated[str, ParameterField]
 
 
@@ -45,10 +52,10 @@ class CompanyData:
 class SetCompanyData:
     """Say who the company is; the full name as in the business register (SET-01..04).
 
-    A field left out keeps its value.
+    A field left out keeps its value.  `logo` may only repeat the one there is: `PUT /settings/company/logo` sets it.
     """
 
-    full_name: Name
+    full_name: Text = KEPT
     phone: Phone | None = KEPT
     address: Text = KEPT
     email: Email | None = KEPT
@@ -56,13 +63,14 @@ class SetCompanyData:
     language: Language = KEPT
     time_zone: Name = KEPT
     settings_id: Literal["company"] = "company"
+    logo: Logo = KEPT
 
 
 @command("PUT /settings/company/logo", permission="settings", key="settings_id", bulk=False)
 class SetLogo:
     """Set the logo, a PNG or JPG in base64; another size than 200 x 200 is scaled, with a warning (SET-01)."""
 
-    image: Image
+    image: Logo
     settings_id: Literal["company"] = "company"
 
 
@@ -70,12 +78,12 @@ class SetLogo:
 class SetParameter:
     """Change a system parameter; why is kept with it (SET-05).  `GET /parameters` lists those that are obeyed.
 
-    An empty value puts such a one back to its default.
+    An empty value puts such a one back to its default.  A field left out keeps its value; a change needs a reason.
     """
 
     name: Name
-    value: ParameterValue
-    reason: Reason
+    value: ParameterValue = KEPT
+    reason: Reason = KEPT
 
 
 @event("salestream.company.company-data-set.v1", key="settings_id")

@@ -95,9 +95,12 @@ class SetMembership:
 
 @command("PUT /settings/customers", permission="settings", key="settings_id")
 class SetCustomerSettings:
-    """Say which fields must be filled on every customer (CUS-02)."""
+    """Say which fields must be filled on every customer (CUS-02).
 
-    required: tuple[CustomerField, ...]
+    A field left out keeps its value.
+    """
+
+    required: tuple[CustomerField, ...] = KEPT
     settings_id: Literal["customers"] = "customers"
 
 

@@ -182,7 +182,8 @@ class RecordPayment:
 class SetSalesProcess:
     """Set threshold, route, shipping flow and rates; a field left out keeps its value (APR-15).
 
-    The threshold is in the company's currency, which the company data say (SET-04): `currency` may only repeat it.
+    The threshold is in the company's currency, which the company data say (SET-04): `currency` may only repeat it, or
+    that of a threshold set before the company changed it.
     """
 
     settings_id: Literal["sales-process"] = "sales-process"

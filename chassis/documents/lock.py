@@ -52,8 +52,9 @@ def check_compatible(previous_versions: Mapping[str, Sequence[FieldMap]], curren
     """Check every contract against all of its published versions (FULL_TRANSITIVE).
 
     Fields with a default may be added or removed, an enum may grow; all else breaks somebody.  Commands refuse
-    unknown fields, so no field of a command may be removed; one that could be null to say what leaving it out says
-    may cease to take null (ADR 0020).  Raises BreakingChange naming every contract and field.
+    unknown fields, so no field of a command may be removed; a required one may get a default, for whoever sends it
+    goes on doing so; one that could be null to say what leaving it out says may cease to take null (ADR 0020).
+    Raises BreakingChange naming every contract and field.
     """
     problems: list[str] = []
     for name, versions in previous_versions.items():
@@ -88,7 +89,7 @@ def _breaks(old: FieldMap, new: FieldMap, prefix: str, *, removable: bool) -> It
             if new[name]["required"]:
                 yield f"{where} is new and has no default"
         else:
-            if old[name]["required"] != new[name]["required"]:
+            if old[name]["required"] != new[name]["required"] and (removable or new[name]["required"]):
                 yield f"{where} {'lost' if new[name]['required'] else 'got'} its default"
             before = old[name]
             if (

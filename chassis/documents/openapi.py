@@ -400,7 +400,7 @@ def _bulk_operation(spec: CommandSpec) -> dict[str, Any]:
 def _query_operation(query: QueryDoc) -> dict[str, Any]:
     fresh: JsonSchema = {
         "type": "object",
-        "properties": {"freshness": ref("Freshness")},
+        "properties": {"freshness": {**ref("Freshness"), "readOnly": True}},
         "required": ["freshness"],
     }
     if query.is_list:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType
@@ -12,6 +12,7 @@ from uuid import UUID
 from chassis.json_schema import JsonSchema, docstring
 from chassis.queries import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from chassis.views import LISTS, LONGEST_LIST, Exact, Range, View
+from contracts.declare import REGISTRY, CommandSpec
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ def query_docs(view: View) -> list[QueryDoc]:
     row = row_schema(view.row)
     if view.growing_lists:
         row["properties"][LISTS] = lists_schema(view.growing_lists)
+    taken = {field.name for spec in setters(view) for field in fields(spec.cls)}
+    if taken & row["properties"].keys():
+        for name in row["properties"].keys() - taken:
+            row["properties"][name]["readOnly"] = True
     summary = docstring(view.row)
     found: list[QueryDoc] = []
     if view.is_list:
@@ -56,6 +61,23 @@ def query_docs(view: View) -> list[QueryDoc]:
         }
         found.append(QueryDoc(path, name, "reports", summary, view.permission, row, [parameter], is_list=False))
     return found
+
+
+def setters(view: View) -> list[CommandSpec]:
+    """The commands that change the very record that a row shows: they take back what a query gave, but for what the
+    documents call read-only."""
+    path = f"{view.path}/{{{view.detail}}}"
+    return [
+        spec
+        for spec in REGISTRY.commands.values()
+        if spec.method in ("PUT", "PATCH")
+        and spec.key == view.detail
+        and (default_of(spec.cls, spec.key) in view.defaults or str(spec.path).endswith(path))
+    ]
+
+
+def default_of(cls: Any, name: str) -> Any:
+    return next(item.default for item in fields(cls) if item.name == name)
 
 
 def plural(what: str) -> str:

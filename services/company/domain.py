@@ -14,10 +14,10 @@ from contracts.company import (
     SetLogo,
     SetParameter,
 )
-from contracts.declare import changes
+from contracts.declare import KEPT, changes
 from contracts.errors import Refused
 from contracts.parameters import PARAMETERS
-from contracts.text import squashed
+from contracts.text import is_blank, squashed
 
 
 def check_time_zone(name: str) -> None:
@@ -37,7 +37,18 @@ class Company(Aggregate):
     logo: str = ""
 
     def set(self, command: SetCompanyData, context: Context) -> None:
+        """Change what the command names.
+
+        Raises Refused VALIDATION for a zone there is not, another logo, and for taking the name away.
+        """
         given = changes(command, CompanyData)
+        if command.logo not in (KEPT, self.logo):
+            text = (
+                "logo: is set with PUT /settings/company/logo, not here; leave it out, or send back the one there is."
+            )
+            raise Refused("VALIDATION", text, field="logo")
+        if self.data.full_name and is_blank(given.get("full_name", self.data.full_name)):
+            raise Refused("VALIDATION", "full_name: the company has a name; it can be another one.", field="full_name")
         if "time_zone" in given:
             check_time_zone(given["time_zone"])
         data = replace(self.data, **given)
@@ -48,6 +59,8 @@ class Company(Aggregate):
 
     def set_logo(self, command: SetLogo, context: Context) -> None:
         """The picture comes scaled (see `services.company.logo`)."""
+        if not command.image and self.logo:
+            raise Refused("VALIDATION", "image: a logo can be replaced, not taken away.", field="image")
         if command.image != self.logo:
             self.record(LogoSet(settings_id=command.settings_id, png=command.image, by=context.user))
 
@@ -69,23 +82,29 @@ class Parameter(Aggregate):
     def set(self, command: SetParameter, context: Context) -> None:
         """Set it; an empty value puts one that is obeyed back to its default.
 
-        Raises Refused VALIDATION for what such a one can't be, and for a new one whose name looks like one.
+        Raises Refused VALIDATION for what such a one can't be, for a new one whose name looks like one, and for a
+        change without a reason.
         """
         known = PARAMETERS.get(command.name)
         like = next((name for name in PARAMETERS if squashed(name) == squashed(command.name)), None)
         if known is None and like is not None and not self.version:
             raise Refused("VALIDATION", f"name: nothing would obey {command.name}; there is {like}.", field="name")
-        if known is not None and command.value and known.read(command.value) is None:
+        value = self.value if command.value is KEPT else command.value
+        if known is not None and not self.value and value == str(known.default):
+            value = ""  # it is at its default already: what is shown can be sent back
+        if known is not None and value and known.read(value) is None:
             text = (
                 f"value: {command.name} is a whole number from {known.lowest} to {known.highest}; empty: its default."
             )
             raise Refused("VALIDATION", text, field="value")
-        if command.value != self.value:
+        if value != self.value:
+            if command.reason is KEPT:
+                raise Refused("VALIDATION", "reason: say why it changes.", field="reason")
             self.record(
                 ParameterSet(
                     name=command.name,
                     before=self.value,
-                    value=command.value,
+                    value=value,
                     reason=command.reason,
                     by=context.user,
                     revision=self.version + 1,

@@ -40,6 +40,8 @@ def scale(data: bytes) -> tuple[bytes, tuple[int, int]]:
 
 
 def prepare_logo(command: SetLogo, around: Surroundings) -> Prepared:
+    if not command.image:
+        return Prepared(command, SIZE)
     try:
         data = base64.b64decode(command.image, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -18,7 +18,7 @@ from contracts.customers import (
     SetCustomerSettings,
     SetMembership,
 )
-from contracts.declare import changes
+from contracts.declare import KEPT, changes
 from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
 from contracts.settings import DEFAULTS
@@ -43,6 +43,8 @@ class CustomerSettings(Aggregate):
 
     def change(self, command: SetCustomerSettings, context: Context) -> None:
         """Set the fields; nothing happens when these are the ones already."""
+        if command.required is KEPT:
+            return
         required = tuple(name for name in FIELDS if name in command.required)
         if required != self.required:
             self.record(CustomerSettingsSet(settings_id=command.settings_id, required=required, by=context.user))

@@ -288,17 +288,24 @@ class SalesProcess(Aggregate):
         return self.threshold if self.version else Money(amount=self.threshold.amount, currency=company_s)
 
     def set(self, command: SetSalesProcess, context: Context) -> None:
-        """Change the settings; what is left out keeps its value.  A threshold is in the company's currency (SET-04)."""
-        if command.currency not in (KEPT, context.currency):
+        """Change the settings; what is left out keeps its value.
+
+        A threshold is in the company's currency (SET-04); the one in force can be sent back in its own.
+        """
+        before = self.threshold_in(context.currency)
+        is_left_out = command.threshold is KEPT and command.currency is KEPT
+        is_sent_back = command.currency == before.currency and command.threshold in (KEPT, before.amount)
+        if not is_sent_back and command.currency not in (KEPT, context.currency):
             raise Refused(
                 "VALIDATION",
                 f"currency: the company's is {context.currency}; it is changed with the company data, "
                 "PUT /settings/company.",
                 field="currency",
             )
-        before = self.threshold_in(context.currency)
-        currency = before.currency if command.currency is KEPT and command.threshold is KEPT else context.currency
-        amount = before.amount if command.threshold is KEPT else exactly(command.threshold, currency, "threshold")
+        currency = before.currency if is_left_out or is_sent_back else context.currency
+        amount = before.amount
+        if command.threshold is not KEPT and not is_sent_back:
+            amount = exactly(command.threshold, currency, "threshold")
         route = self.route if command.route is KEPT else command.route
         rates = self.rates if command.rates is KEPT else command.rates
         if currency != before.currency and command.threshold is KEPT:
@@ -324,7 +331,7 @@ class SalesProcess(Aggregate):
             rates=rates,
             by=context.user,
         )
-        if self._values_of(fact) != self._values_of(self):
+        if self._values_of(fact) != (before, self.route, self.shipping, self.rates):
             self.record(fact)
 
     def route_for(self, total: Money, threshold: Money) -> tuple[ApprovalNode, ...]:

@@ -222,7 +222,6 @@ BREAKING = {
     "required field added": (changed("extra", type="string", required=True), "extra"),
     "type changed": (changed("note", type="integer"), "note"),
     "default lost": (changed("note", required=True), "note"),
-    "default got": (changed("id", required=False), "id"),
     "enum narrowed": (changed("state", enum=["NEW"]), "state"),
     "text narrowed to an enum": (changed("note", enum=["A"]), "note"),
     "null allowed": (changed("note", nullable=True), "note"),
@@ -259,6 +258,14 @@ def test_optional_field_may_leave_an_event_but_not_a_command() -> None:
     check_compatible({EVENT: [BEFORE]}, {EVENT: without("note")})
     with pytest.raises(BreakingChange, match="note is gone, and a command refuses unknown fields"):
         check_compatible({COMMAND: [BEFORE]}, {COMMAND: without("note")})
+
+
+def test_a_command_may_cease_to_ask_for_a_field_but_never_begin_again() -> None:
+    check_compatible({COMMAND: [BEFORE]}, {COMMAND: changed("id", required=False)})
+    with pytest.raises(BreakingChange, match="field id lost its default"):
+        check_compatible({COMMAND: [BEFORE, changed("id", required=False)]}, {COMMAND: BEFORE})
+    with pytest.raises(BreakingChange, match="field id got its default"):
+        check_compatible({EVENT: [BEFORE]}, {EVENT: changed("id", required=False)})
 
 
 def test_name_is_never_used_again_with_another_type() -> None:

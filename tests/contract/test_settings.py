@@ -1,9 +1,13 @@
 """Settings, and whatever else is set as a whole: read before anybody set it, put back as it is read, and restored."""
 
 import ast
+import base64
+import io
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import fields
+from decimal import Decimal
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -11,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from component.records import FILLED, Filled, fields_of
 from component.support import REPOSITORY_ROOT
+from PIL import Image
 from security.office import EmptyViews
 
 from chassis.api import Api, HttpRequest
@@ -18,17 +23,19 @@ from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
 from chassis.config import Config
 from chassis.directory import Directory
+from chassis.documents.query_docs import query_docs, setters
 from chassis.queries import ViewReader, plain
 from chassis.store import EventStore, MemoryRecorder
 from chassis.testing import ADMIN, InMemoryService, documents
-from chassis.views import View
+from chassis.views import COMPANY_CURRENCY, View
 from chassis.writer import Writer
-from contracts.company import ParameterSet
+from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.parameters import PARAMETERS
 from contracts.schemas import load
 from contracts.settings import DEFAULTS
+from contracts.types import Money
 
 SERVICES = {service.name: service for service in Catalogue.read().services()}
 VIEWS = Catalogue.read().views()
@@ -39,8 +46,17 @@ COMMANDS = {
     for spec in REGISTRY.commands.values()
     if spec.method == "PUT" and str(spec.path).startswith("/settings/") and str(spec.path).count("/") == 2
 }
-NEEDED = {"company": {"full_name": "Yun Ke Ltd"}}
-"""What has no default, for there is nothing to start with."""
+NEVER_TAKEN_AWAY = {"full_name"}
+"""What has no default to go back to: a company that has a name keeps one."""
+
+
+def _red() -> str:
+    out = io.BytesIO()
+    Image.new("RGB", (200, 200), "red").save(out, format="PNG")
+    return base64.b64encode(out.getvalue()).decode()
+
+
+RED_DOT = _red()
 CHANGED: dict[str, dict[str, Any]] = {
     "sales-process": {"threshold": "700.00", "currency": "CNY", "route": ["FINANCE"], "shipping": "WAREHOUSE",
                       "rates": [{"currency": "EUR", "rate": "1.10"}]},
@@ -56,7 +72,7 @@ CHANGED: dict[str, dict[str, Any]] = {
 def shown(facts: list[Any], id: str) -> dict[str, Any]:
     """The row of the settings view, as JSON shows it."""
     document = documents(SETTINGS, [fact for fact in facts if type(fact) in SETTINGS.handlers]).get(id)
-    document = {"_id": id, **(SETTINGS.defaults[id] if document is None else document)}
+    document = {"_id": id, **(SETTINGS.defaults[id] if document is None else document), COMPANY_CURRENCY: "CNY"}
     found: dict[str, Any] = {name: plain(SETTINGS.computed[name](document)) for name in ("values", "defaults")}
     return json.loads(json.dumps({**found, "version": document["version"]}))  # type: ignore[no-any-return]
 
@@ -74,7 +90,9 @@ def test_every_group_of_settings_has_defaults_and_is_shown() -> None:
     assert set(COMMANDS) == set(DEFAULTS) == set(SETTINGS.defaults) == set(CHANGED)
     for id, spec in COMMANDS.items():
         names = {item.name for item in fields(spec.cls)} - {"settings_id"}
-        assert names == set(DEFAULTS[id]) == set(CHANGED[id]), f"{id}: every field of the command can be read"
+        assert names - {"logo"} == set(DEFAULTS[id]) == set(CHANGED[id]), (
+            f"{id}: every field of the command can be read"
+        )
 
 
 @pytest.mark.parametrize("id", COMMANDS)
@@ -82,9 +100,8 @@ def test_what_was_never_set_is_shown_with_its_defaults_which_can_be_put(kit: InM
     row = shown([], id)
     assert row["version"] == 0
     assert row["values"] == row["defaults"]
-    put(kit, id, row["values"] | NEEDED.get(id, {}))
-    facts = kit.facts()
-    assert not facts or id in NEEDED, "these were in force already"
+    put(kit, id, row["values"])
+    assert kit.facts() == [], "these were in force already"
 
 
 @pytest.mark.parametrize("id", COMMANDS)
@@ -101,20 +118,117 @@ def test_what_is_shown_can_be_put_back_and_changes_nothing(kit: InMemoryService,
 @pytest.mark.parametrize("id", COMMANDS)
 def test_the_defaults_restore_what_was_set(kit: InMemoryService, id: str) -> None:
     put(kit, id, CHANGED[id])
-    put(kit, id, shown(kit.facts(), id)["defaults"] | NEEDED.get(id, {}))
+    kept = {name: CHANGED[id][name] for name in NEVER_TAKEN_AWAY & CHANGED[id].keys()}
+    put(kit, id, shown(kit.facts(), id)["defaults"] | kept)
     row = shown(kit.facts(), id)
-    assert row["values"] == {**row["defaults"], **NEEDED.get(id, {})}
+    assert row["values"] == row["defaults"] | kept
 
 
 @pytest.mark.parametrize("id", COMMANDS)
 def test_what_is_left_out_keeps_its_value(kit: InMemoryService, id: str) -> None:
     put(kit, id, CHANGED[id])
     before = kit.facts()
-    optional = [item.name for item in fields(COMMANDS[id].cls) if item.default is KEPT]
-    for name in optional:
+    for name in CHANGED[id]:
         put(kit, id, {given: value for given, value in CHANGED[id].items() if given != name})
+    put(kit, id, {})
     assert kit.facts() == before
-    assert optional or len(CHANGED[id]) == 1
+    given = {item.name: item.default for item in fields(COMMANDS[id].cls)}
+    assert {default is KEPT for name, default in given.items() if name != "settings_id"} == {True}
+
+
+PUTS = {
+    spec.name: spec
+    for spec in REGISTRY.commands.values()
+    if spec.method == "PUT" and str(spec.path).startswith("/settings/")
+}
+"""Every command that sets something, the logo and the parameters too."""
+STATES: dict[str, list[tuple[type, dict[str, Any]]]] = {
+    "never set": [],
+    "set": [
+        *((spec.cls, CHANGED[id]) for id, spec in COMMANDS.items()),
+        (SetLogo, {"image": RED_DOT}),
+        (SetParameter, {"name": "lists.rows", "value": "7", "reason": "policy"}),
+        (SetParameter, {"name": "greeting", "value": "hello", "reason": "for people"}),
+    ],
+}
+IN_YEN = CompanyDataSet(settings_id="company", data=CompanyData(currency="JPY"), revision=9)
+
+
+def bodies(kit: InMemoryService, spec: CommandSpec) -> Iterator[dict[str, Any]]:
+    """What queries show of the records that a command sets, as far as it is not read-only."""
+    nowhere: Any = None
+    for view in VIEWS:
+        if spec not in setters(view):
+            continue
+        reader = ViewReader(nowhere, view, company=kit.directory.company)
+        found = documents(view, [fact for fact in kit.facts() if type(fact) in view.handlers])
+        schema = next(doc for doc in query_docs(view) if not doc.is_list).row_schema["properties"]
+        of = next(item.default for item in fields(spec.cls) if item.name == spec.key)
+        for key in {*found, *view.defaults} & ({of} if isinstance(of, str) else {*found, *view.defaults}):
+            document = {"_id": key, **found[key]} if key in found else reader._default(key)
+            assert document is not None
+            row = json.loads(json.dumps(reader._row(document, ADMIN)))
+            if spec.cls is SetLogo:
+                yield from [{"image": row["logo"]}] if "logo" in row else []
+            elif view is SETTINGS:
+                yield row["values"]
+                yield row["defaults"] if not document["version"] else row["values"]
+            else:
+                named = {} if isinstance(of, str) else {spec.key: key}
+                yield named | {name: value for name, value in row.items() if not schema[name].get("readOnly")}
+
+
+@pytest.mark.parametrize("then", ["", "the company's currency changes"])
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", PUTS)
+def test_whatever_a_query_shows_of_a_setting_is_accepted_back_and_changes_nothing(
+    name: str, state: str, then: str
+) -> None:
+    """The whole body, and each of its fields alone: what is left out is kept."""
+    spec = PUTS[name]
+    kit = InMemoryService(SERVICES[spec.service])
+    for cls, values in STATES[state]:
+        if REGISTRY.command_of(cls).service == spec.service:
+            kit.do(load(cls, values))
+    if then:
+        kit.learn(IN_YEN)
+    before, sent = kit.facts(), list(bodies(kit, spec))
+    assert sent
+    for body in sent:
+        if spec.cls is SetCompanyData and "logo" not in body:
+            assert body.keys() == DEFAULTS["company"].keys(), "the settings view"
+        kit.do(load(spec.cls, body))
+        key = {spec.key: body[spec.key]} if spec.key in body else {}
+        for field, value in body.items():
+            if "threshold" not in body or field not in ("threshold", "currency"):  # these say it together
+                kit.do(load(spec.cls, key | {field: value}))
+    assert kit.facts() == before
+
+
+def test_a_change_of_a_setting_that_is_no_change_of_its_own_is_refused() -> None:
+    kit = InMemoryService(SERVICES["company"])
+    for cls, values in STATES["set"]:
+        if REGISTRY.command_of(cls).service == "company":
+            kit.do(load(cls, values))
+    kit.assert_refused("VALIDATION", SetCompanyData(logo="AAAA"), field="logo")
+    kit.assert_refused("VALIDATION", SetCompanyData(logo=""), field="logo")
+    kit.assert_refused("VALIDATION", SetCompanyData(full_name=" "), field="full_name")
+    kit.assert_refused("VALIDATION", SetLogo(image=""), field="image")
+    kit.assert_refused("VALIDATION", SetParameter(name="lists.rows", value="8"), field="reason")
+
+
+def test_SET_04_a_threshold_in_a_former_currency_is_sent_back_as_it_is_and_changed_in_the_new_one() -> None:
+    kit = InMemoryService(SERVICES["orders"])
+    put(kit, "sales-process", {"threshold": "700.00"})
+    kit.learn(IN_YEN)
+    put(kit, "sales-process", {"threshold": "700.00", "currency": "CNY"})
+    put(kit, "sales-process", {"threshold": "700.00", "currency": "CNY", "shipping": "WAREHOUSE"})
+    other: Any = load(COMMANDS["sales-process"].cls, {"threshold": "800.00", "currency": "CNY"})
+    kit.assert_refused("VALIDATION", other, field="currency")
+    put(kit, "sales-process", {"threshold": "700.00"})
+    told = [(fact.threshold, fact.shipping) for fact in kit.facts()]
+    yuan, yen = (Money(amount=Decimal(700), currency=one) for one in ("CNY", "JPY"))
+    assert told == [(yuan, "AUTOMATIC"), (yuan, "WAREHOUSE"), (yen, "WAREHOUSE")]
 
 
 SHOWN = {"full_name", "phone", "address", "email"}

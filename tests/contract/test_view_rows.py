@@ -13,7 +13,7 @@ from chassis.catalogue import Catalogue
 from chassis.documents.samples import sample
 from chassis.json_schema import JsonSchema, json_schema
 from chassis.testing import documents
-from chassis.views import View, Words
+from chassis.views import COMPANY_CURRENCY, View, Words
 from contracts.schemas import load
 
 VIEWS = [view for view in Catalogue.read().views() if not view.collected]
@@ -77,7 +77,7 @@ def used_besides(view: View, document: Mapping[str, Any]) -> set[str]:
         found |= set(rule.fields) if isinstance(rule, Words) else {rule.field or name}
     for id, default in list(view.defaults.items())[:1]:  # what is worked out may go by the id
         document = {**document, **default, "_id": id}
-    read = Read(document)
+    read = Read({**document, COMPANY_CURRENCY: "CNY"})
     for compute in view.computed.values():
         compute(read)
     return {name.partition(".")[0] for name in found | read.asked}

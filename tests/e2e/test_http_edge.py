@@ -15,6 +15,7 @@ from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,11 @@ from component.support import (
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.auth import Principal, issue, key_id
+from chassis.catalogue import Catalogue
 from chassis.consistency import HEADER
+from chassis.documents.query_docs import query_docs, setters
+from contracts.parameters import PARAMETERS
+from contracts.settings import DEFAULTS
 
 PRICES = {"purchase": yuan("1.00"), "sale": yuan("2.00")}
 NOBODYS = "0b3f2c6e-6d0e-4c0e-9b43-4d1f0a8c7e11"  # the id of nothing there is
@@ -404,6 +409,24 @@ def test_a_right_one_does_not_hold_is_named(company: Company, name: str, method:
     with nothing_stored(company):
         problem = getattr(company, name).assert_refused("FORBIDDEN", method, path, None if method == "GET" else {})
     assert problem["state"] == right
+
+
+def test_what_a_query_shows_of_a_setting_is_taken_back_and_changes_nothing(company: Company) -> None:
+    admin, sent = company.admin, 0
+    for view in Catalogue.read().views():
+        one = query_docs(view)[-1]
+        for spec in setters(view):
+            if spec.method != "PUT" or spec.name == "SetLogo":
+                continue
+            of = next(item.default for item in fields(spec.cls) if item.name == spec.key)
+            for id in [of] if isinstance(of, str) else view.defaults:
+                row = admin.get(f"{view.path}/{id}")
+                shown = row.keys() & one.row_schema["properties"].keys()
+                body = {name: row[name] for name in shown if not one.row_schema["properties"][name].get("readOnly")}
+                with nothing_stored(company):
+                    admin.do("PUT", str(spec.path).format(name=id), row["values"] if view.name == "settings" else body)
+                sent += 1
+    assert sent >= len(DEFAULTS) + len(PARAMETERS)
 
 
 def test_salespeople_see_their_own_orders_only(company: Company) -> None:

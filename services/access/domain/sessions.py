@@ -18,7 +18,7 @@ from contracts.access import (
     SignInFailed,
     SignInsLocked,
 )
-from contracts.declare import KEPT
+from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.settings import DEFAULTS
@@ -121,15 +121,9 @@ class AccessSettings(Aggregate):
         return AccessSettings(id=self.id, **self._after(command))
 
     def _after(self, command: SetAccessSettings) -> dict[str, Any]:
-        roles = self.second_factor_roles
-        if command.second_factor_roles is not KEPT:
-            roles = tuple(sorted(set(command.second_factor_roles)))
-        return {
-            "self_registration": command.self_registration,
-            "first_sign_in_code": command.first_sign_in_code,
-            "challenge": command.challenge,
-            "second_factor_roles": roles,
-        }
+        values = {name: getattr(self, name) for name in DEFAULTS["access"]} | changes(command, AccessSettingsSet)
+        values["second_factor_roles"] = tuple(sorted(set(values["second_factor_roles"])))
+        return {name: values[name] for name in DEFAULTS["access"]}
 
     @applies(AccessSettingsSet)
     def _set(self, fact: AccessSettingsSet) -> None:

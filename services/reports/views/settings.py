@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chassis.views import Change, EventInfo, Set, View, stored
+from chassis.views import COMPANY_CURRENCY, Change, EventInfo, Set, View, stored
 from contracts.access import AccessSettingsSet
 from contracts.company import CompanyDataSet
 from contracts.customers import CustomerSettingsSet
@@ -69,12 +69,17 @@ def values(document: Mapping[str, Any]) -> dict[str, Any]:
     """The values as the command takes them: amount and currency of the threshold stand beside each other there."""
     found = dict(document["values"])
     if isinstance(threshold := found.get("threshold"), dict):
-        found |= {"threshold": threshold["amount"], "currency": threshold["currency"]}
-    return found
+        return found | {"threshold": threshold["amount"], "currency": threshold["currency"]}
+    return in_company_currency(document, found) if document["version"] == 0 else found
 
 
 def defaults(document: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(stored(DEFAULTS[document["_id"]]))
+    return in_company_currency(document, dict(stored(DEFAULTS[document["_id"]])))
+
+
+def in_company_currency(document: Mapping[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """The threshold that nobody has set is in the company's currency, whichever that is now (SET-04)."""
+    return found | {"currency": document[COMPANY_CURRENCY]} if "threshold" in found else found
 
 
 VIEW = View(
