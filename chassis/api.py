@@ -41,7 +41,7 @@ from chassis.directory import Directory
 from chassis.exports import FileBody, Places
 from chassis.filters import Known, single
 from chassis.private_files import make_key, read_key
-from chassis.queries import FORMATS, Freshness, ViewReader, plain
+from chassis.queries import FORMATS, Freshness, ViewReader, plain, unseen_by
 from chassis.rebuild_requests import RebuildRequests
 from chassis.row_fields import ROLES
 from chassis.views import View
@@ -388,12 +388,15 @@ class Api:
         """The writer into whose log reads go; None in a process without services, which admits nobody anyway."""
         return self._writers.get(READS_LOG) or next(iter(self._writers.values()), None)
 
-    def with_history(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """An audit entry with before and after of what it changed, where its service is hosted in this process."""
+    def with_history(self, entry: dict[str, Any], principal: Principal) -> dict[str, Any]:
+        """An audit entry with before and after of what it changed, where its service is hosted in this process.
+
+        Fields that the caller may not see are not in it.
+        """
         writer = self._writers.get(entry["service"])
         if writer is None or not entry["changes"]:
             return entry
-        return {**entry, "changes": history.told(writer.store, entry["changes"])}
+        return {**entry, "changes": plain(history.told(writer.store, entry["changes"]), unseen_by(principal))}
 
     def token_of(self, answer: Answer) -> Token:
         return Token.of(answer, self._config.topic_partitions)
@@ -700,7 +703,7 @@ class _Query:
         with self._api.seat(principal, token, http):
             row, freshness = self._reader.one(principal, key_of(http), token)
         if self._view.collected:
-            row = self._api.with_history(row)
+            row = self._api.with_history(row, principal)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers, self._api.logs)
 

@@ -50,12 +50,21 @@ def parameter_names(filters: Mapping[str, Filter]) -> list[str]:
 
 class Filters:
     """The filters of a view, for somebody who sees the fields that `sees` tells: no others can be asked about.
+    Words are looked for in those that `searches` tells.
 
     `zone` is the company's: days begin and end in it, and moments that tell no offset are in it.  A value that is none
     of a closed set is refused with those there are: `known` tells the sets that are not declared.
     """
 
-    def __init__(self, view: View, sees: Callable[[str], bool], zone: tzinfo = UTC, known: Known | None = None) -> None:
+    def __init__(
+        self,
+        view: View,
+        sees: Callable[[str], bool],
+        zone: tzinfo = UTC,
+        known: Known | None = None,
+        searches: Callable[[str], bool] | None = None,
+    ) -> None:
+        self._searches = searches or sees
         self._known = known or {}
         self._view = view
         self._sees = sees
@@ -63,7 +72,7 @@ class Filters:
         self._offered = {name: rule for name, rule in view.filters.items() if self._is_offered(name, rule)}
 
     def _is_offered(self, name: str, rule: Filter) -> bool:
-        return any(map(self._sees, rule.fields)) if isinstance(rule, Words) else self._sees(rule.field or name)
+        return any(map(self._searches, rule.fields)) if isinstance(rule, Words) else self._sees(rule.field or name)
 
     @property
     def names(self) -> list[str]:
@@ -122,7 +131,7 @@ class Filters:
         for value in values:
             _require_some("q", value, normal(value) if self._view.collected else squashed(value))
         text = " ".join(values)
-        fields = [field for field in rule.fields if self._sees(field)]
+        fields = [field for field in rule.fields if self._searches(field)]
         if self._view.collected:
             return _all_of([normalize("NFKC", word) for word in normal(text).split()], fields, case="i")
         words = [word for word in map(squashed, key(text).split()) if word]

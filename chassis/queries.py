@@ -27,6 +27,7 @@ from chassis.views import COMPANY_CURRENCY, LISTS, STAMPS, Sums, View, stored, t
 from contracts.company import LANGUAGES
 from contracts.errors import Refused, not_found
 from contracts.parameters import PARAMETERS
+from contracts.permissions import FIELD_RIGHTS
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -213,7 +214,8 @@ class ViewReader:
             raise too_large(f"more than {most} rows")
         names = [name for name in self._names if self._may_see(name, principal)]
         columns = [Column(name, self._view.types[name]) for name in names]
-        sheet: Sheet = self._aside(self._sheet, format, columns)
+        show = partial(plain, unseen=unseen_by(principal))
+        sheet: Sheet = self._aside(self._sheet, format, columns, show)
         try:
             found = self._read(collection, [*selection, order.stage()], order, seen.at, EXPORT_MS)
             for documents in _batches(found, EXPORT_ROWS):
@@ -225,10 +227,10 @@ class ViewReader:
             raise
         return FileBody(file, sheet.told.headers(), closed)
 
-    def _sheet(self, format: str, columns: Sequence[Column]) -> Sheet:
+    def _sheet(self, format: str, columns: Sequence[Column], show: Callable[[Any], Any]) -> Sheet:
         if format == "csv":
-            return CsvSheet(columns, plain)
-        return ExcelSheet(self._view.name, columns, plain, self._zone())
+            return CsvSheet(columns, show)
+        return ExcelSheet(self._view.name, columns, show, self._zone())
 
     def _add(self, sheet: Sheet, names: Sequence[str], documents: Iterable[Document]) -> None:
         rows = []
@@ -356,7 +358,8 @@ class ViewReader:
 
     def _asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
-        filters = Filters(self._view, partial(self._may_see, principal=principal), self._zone(), self._known)
+        sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
+        filters = Filters(self._view, sees, self._zone(), self._known, searches)
         kept: list[Document] = [dict(self._view.where), self._scope(principal)]
         shown: list[Document] = []  # what is asked of rows that were added up
         sums = self._view.sums
@@ -421,6 +424,11 @@ class ViewReader:
         right = self._view.hidden.get(name)
         return right is None or principal.may(right)
 
+    def _may_search(self, name: str, principal: Principal) -> bool:
+        """Whether words are looked for in a field: not in what holds things of any kind, some of them unseen."""
+        kind = self._view.types.get(name)
+        return self._may_see(name, principal) and not (kind and kind.kind == "object" and unseen_by(principal))
+
     def _shown(self, document: Document) -> Document:
         """A document with its id and what is worked out from it, once."""
         known = {**document, COMPANY_CURRENCY: self._company.currency}
@@ -430,9 +438,9 @@ class ViewReader:
         return shown
 
     def _row(self, document: Document, principal: Principal) -> Document:
-        shown = self._shown(document)
+        shown, unseen = self._shown(document), unseen_by(principal)
         row = {
-            name: plain(shown.get(name, [] if name in self._lists else None))
+            name: plain(shown.get(name, [] if name in self._lists else None), unseen)
             for name in self._names
             if self._may_see(name, principal)
         }
@@ -468,16 +476,22 @@ def _batches(documents: Iterable[Document], size: int) -> Iterator[list[Document
         yield found
 
 
-def plain(value: Any) -> Any:
-    """A stored value as JSON shows it: amounts as text, moments in RFC 3339."""
+def unseen_by(principal: Principal) -> Set[str]:
+    """The names of the fields that somebody may not see, wherever they stand."""
+    return {name for name, right in FIELD_RIGHTS.items() if not principal.may(right)}
+
+
+def plain(value: Any, unseen: Set[str] = frozenset()) -> Any:
+    """A stored value as JSON shows it: amounts as text, moments in RFC 3339, and of its parts none that is `unseen`."""
     if isinstance(value, Decimal128):
         return str(value.to_decimal())
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, dict):
-        return {name: plain(inner) for name, inner in value.items() if not name.startswith("_")}
+        seen = {name: inner for name, inner in value.items() if not name.startswith("_") and name not in unseen}
+        return {name: plain(inner, unseen) for name, inner in seen.items()}
     if isinstance(value, list):
-        return [plain(inner) for inner in value]
+        return [plain(inner, unseen) for inner in value]
     return value
 
 

@@ -31,6 +31,7 @@ from chassis.company import first_zone
 from chassis.row_fields import BY_NUMBER, FOUND_BY, FieldType, Keys, field_types, key_place
 from contracts.company import LANGUAGES
 from contracts.declare import REGISTRY, ContractError
+from contracts.permissions import FIELD_RIGHTS
 from contracts.text import squashed_forms
 
 
@@ -475,7 +476,8 @@ class View:
     `personal` names the fields that tell of people: whoever reads them is noted in the audit log (SEC-21).
     `collected` is for the view of that log itself, which collectors fill and no events (ADR 0018).
 
-    `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right,
+    `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right
+    besides those that need one wherever they stand (`contracts.permissions.FIELD_RIGHTS`),
     `computed` those worked out when read: from the others, and from the company's currency (COMPANY_CURRENCY).
     `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
     that there are before anything happened to them.
@@ -511,6 +513,8 @@ class View:
             raise ContractError(
                 f"view {self.name}: answers tell of its lists under {LISTS!r}: name the field otherwise"
             )
+        further = {name: right for name, right in FIELD_RIGHTS.items() if name in self.types}
+        object.__setattr__(self, "hidden", {**further, **self.hidden})
         if unknown := set(self.personal) - {item.name for item in fields(self.row)}:
             raise ContractError(f"view {self.name}: personal names fields it does not have: {sorted(unknown)}")
         if self.defaults and (self.scope or self.sums or self.where):

@@ -67,6 +67,12 @@ RIGHTS: dict[str, frozenset[str]] = {
     }.items()
 }
 
+FIELD_RIGHTS: dict[str, str] = dict.fromkeys(
+    ("purchase", "purchase_price", "unit_cost", "sold_cost", "cost_incomplete", "profit_rate"), "products.cost"
+)
+"""The fields that one sees only with a further right, by their names, wherever they stand: in a row of a view, in what
+a command asked for, in the state of a record before and after (INV-02)."""
+
 ADMINISTRATOR = "ADM"
 LEADS = ("orders.approve", "subordinates")
 """What one must hold to decide for the people one leads (APR-12)."""

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from component.people import DEFAULT, PASSWORD, Caller, accept, issue
 from component.support import (
@@ -280,6 +281,31 @@ def test_SEC_21_who_has_not_the_right_cannot_read_the_log_and_nobody_can_write_i
         for path in ("/audit", f"/audit/{entry['id']}"):
             admin.refused("METHOD_NOT_ALLOWED", method, path, {})
     assert rows(admin, object_id=customer)[0] == entry
+
+
+def test_INV_02_who_may_not_see_purchase_prices_sees_none_in_the_log(company: Company, admin: Caller) -> None:
+    role = unique("R").replace(" ", "").upper()[:12]
+    admin.do("PUT", f"/roles/{role}", {"title": "Accounts only"})
+    admin.do("PUT", f"/roles/{role}/rights/accounts", {"scope": "ALL"})
+    keeper = accept(company, issue(admin, role), DEFAULT)
+    cost = f"{uuid.uuid4().int % 10**7}.31"
+    product = add_product(company.wang)
+    prices = {"purchase_price": {"amount": cost}, "sale_price": {"amount": "8.88"}}
+    company.admin.do("PATCH", f"/products/{product}", prices)
+    for by, sees in ((admin, True), (keeper, False)):
+        listed = until(lambda by=by: rows(by, object_id=product, action="EditProduct"))
+        assert ("purchase_price" in listed[0]["fields"]) is sees
+        assert listed[0]["fields"]["sale_price"]["amount"] == "8.88"
+        opened = by.send("GET", f"/audit/{listed[0]['id']}")
+        assert "8.88" in opened.text
+        assert opened.json()["changes"][0]["after"]["prices"].keys() >= {"sale"}
+        sheet = by.send("GET", f"/audit?object_id={product}&format=csv")
+        book = openpyxl.load_workbook(io.BytesIO(by.send("GET", f"/audit?object_id={product}&format=xlsx").content))
+        cells = str([[cell.value for cell in line] for line in book.worksheets[0].iter_rows()])
+        for text in (str(listed), opened.text, sheet.text, cells):
+            assert (cost in text) is sees
+            assert "8.88" in text
+        assert bool(rows(by, q=cost)) is sees, "nor is it found by it"
 
 
 def test_SEC_21_no_secret_is_in_the_log(system: LocalSystem, company: Company, admin: Caller) -> None:

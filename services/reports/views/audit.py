@@ -21,7 +21,8 @@ class AuditRow:
     People read `action_label`, `object_label` and `result_label`; programs the names beside them.
     `result` is DONE, REPEATED or the code of the refusal, `field` the field or state that one named.  `fields` is what
     was asked for, without secrets.  `changes` names the records that changed with their versions; of one entry also
-    with what differs before and after.  `record` and `hash` are the entry's place in the chain of its service's log.
+    with what differs before and after.  Neither has what the reader may not see (INV-02).  `record` and `hash` are the
+    entry's place in the chain of its service's log.
     """
 
     id: str

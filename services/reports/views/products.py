@@ -74,7 +74,6 @@ VIEW = View(
     permission="products.view",
     what="product",
     where={"deleted": {"$ne": True}, "name": {"$exists": True}},
-    hidden={"purchase_price": "products.cost"},
     computed={"low": is_low},
     handlers={ProductAdded: described, ProductEdited: described, ProductDeleted: deleted, StockMoved: moved},
     filters={

@@ -1,0 +1,65 @@
+"""Fields that one sees only with a further right: hidden wherever they stand (INV-02)."""
+
+import re
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, get_args, get_type_hints
+from uuid import uuid4
+
+import pytest
+
+from chassis.auth import Principal
+from chassis.catalogue import Catalogue
+from chassis.queries import ViewReader
+from chassis.testing import ADMIN
+from chassis.views import View, Words
+from contracts.declare import REGISTRY
+from contracts.permissions import FIELD_RIGHTS, RIGHTS
+
+VIEWS = Catalogue.read().views()
+KEEPER = Principal(uuid4(), "Keeper", frozenset({"SAL"}))
+TELLS_COST = re.compile("cost|purchase|profit|margin")
+
+
+def parts(hint: Any) -> set[type]:
+    """The dataclasses in a type, and those in their fields."""
+    found: set[type] = set()
+    for inner in (hint, *get_args(hint)):
+        if isinstance(inner, type) and is_dataclass(inner):
+            found |= {inner, *(part for one in get_type_hints(inner).values() for part in parts(one))}
+        elif inner is not hint:
+            found |= parts(inner)
+    return found
+
+
+def test_every_field_that_tells_a_cost_needs_its_right() -> None:
+    assert set(FIELD_RIGHTS.values()) <= set(RIGHTS)
+    contracts = [spec.cls for spec in REGISTRY.commands.values()] + [spec.cls for spec in REGISTRY.events.values()]
+    everywhere = {part for cls in (*contracts, *(view.row for view in VIEWS)) for part in parts(cls)}
+    named = {item.name for cls in everywhere for item in fields(cls)}
+    assert {name for name in named if TELLS_COST.search(name)} == set(FIELD_RIGHTS)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_it_is_in_no_row_of_who_has_not_the_right(view: View) -> None:
+    nowhere: Any = None
+    reader = ViewReader(nowhere, replace(view, computed={}))
+    for name, right in FIELD_RIGHTS.items():
+        assert ADMIN.may(right) and not KEEPER.may(right)
+        assert (name in view.hidden) is (name in view.types)
+        for field in [field for field, kind in view.types.items() if kind.kind in ("object", "list")]:
+            part = {"kept": 1, "inner": [{name: "31.00", "kept": 2}], name: "31.00"}
+            document = {"_id": "1", **dict.fromkeys(view.types), field: [part]}
+            assert str(reader._row(document, ADMIN)).count("31.00") == 2
+            row = reader._row(document, KEEPER)
+            assert "31.00" not in str(row) and row[field] == [{"kept": 1, "inner": [{"kept": 2}]}]
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_words_are_not_looked_for_where_it_may_stand(view: View) -> None:
+    nowhere: Any = None
+    reader = ViewReader(nowhere, view)
+    for rule in view.filters.values():
+        for field in rule.fields if isinstance(rule, Words) else ():
+            whatever = field in view.types and view.types[field].kind == "object"
+            assert reader._may_search(field, ADMIN)
+            assert reader._may_search(field, KEEPER) is not whatever
