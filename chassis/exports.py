@@ -1,8 +1,9 @@
 """Lists as files: CSV and Excel, written row by row into a temporary file, so that memory does not grow with the list.
 
-In Excel a cell is what its field is: numbers, days and moments (in the company's zone) can be calculated with, text
-stays as it was typed and is never a formula.  In CSV everything is text: what a spreadsheet would take for a formula
-has an apostrophe before it.  What a format can't hold is told, on the sheet "About" and in a header of the answer.
+In Excel a cell is what its field is: numbers, days and moments (in the company's zone, which the heading names) can be
+calculated with, text stays as it was typed and is never a formula.  In CSV everything is text, moments in UTC by RFC
+3339: what a spreadsheet would take for a formula has an apostrophe before it.  What a format can't hold is told, on the
+sheet "About" and in a header of the answer.
 """
 
 import csv
@@ -191,7 +192,11 @@ class ExcelSheet:
         self._about = self._book.add_worksheet("About")
         self._formats: dict[str, Any] = {}
         for number, column in enumerate(columns):
-            self._sheet.write_string(0, number, column.name)
+            self._sheet.write_string(0, number, self._heading(column))
+
+    def _heading(self, column: Column) -> str:
+        """A cell of a moment can't tell its zone, so the heading does."""
+        return f"{column.name} ({self._zone})" if column.type.kind == "moment" else column.name
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
         for row in rows:

@@ -83,7 +83,10 @@ def test_an_excel_file_opens_and_holds_text_as_typed_numbers_as_numbers_and_days
     )
     by_id = {row["id"]: row for row in shelf.rows()}
     file, content = exported(shelf, "xlsx")
-    names, rows = sheet_of(content)
+    headings, rows = sheet_of(content)
+    names = list(view.types)
+    zoned = {name: f"{name} (Asia/Shanghai)" for name, type in view.types.items() if type.kind == "moment"}
+    assert headings == [zoned.get(name, name) for name in names], "a moment's cell can't tell its zone"
     assert len(rows) == len(by_id) > 1 and file.headers["Salestream-Export-Rows"] == str(len(by_id))
     for row in rows:
         cells = dict(zip(names, row, strict=True))
@@ -140,6 +143,7 @@ def test_a_csv_file_holds_every_text_and_no_formula(database: Database[Document]
         for name, type in view.types.items():
             if type.kind in ("amount", "whole", "day", "moment"):
                 assert row[name] == ("" if shown[name] is None else str(shown[name]))
+                assert type.kind != "moment" or not row[name] or row[name].endswith("Z"), "in UTC"
             if name in texts:
                 held = exports._UNHOLDABLE.sub("\ufffd", shown[name] or "")
                 assert row[name].removeprefix("'") == held.removeprefix("'"), name
