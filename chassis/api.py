@@ -764,7 +764,9 @@ class _Rebuilds:
         return HttpResponse(200, _shown_rebuild(self._requests.one(key_of(http))))
 
     def _call_off(self, caller: Principal, http: HttpRequest, _: CallOffRebuild) -> HttpResponse:
-        return HttpResponse(200, _shown_rebuild(self._requests.call_off(key_of(http), caller.name)))
+        key = http.headers.get("idempotency-key")
+        request = None if key is None else command_id_of(caller, key)
+        return HttpResponse(200, _shown_rebuild(self._requests.call_off(key_of(http), caller.name, request)))
 
 
 def _shown_rebuild(document: Mapping[str, Any]) -> bytes:

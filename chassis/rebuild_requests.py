@@ -26,6 +26,7 @@ from chassis.projector import STATES, drop_view, live_id
 from chassis.rebuild import Outcome, Rebuild, new_names
 from chassis.transient import is_transient
 from chassis.views import View
+from chassis.writer import key_reused
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.operations import RebuildPhase, RebuildView
 
@@ -96,6 +97,8 @@ class RebuildRequests:
         Raises Refused INVALID_STATE while one of the same view is under way, KEY_REUSED for an id used otherwise.
         """
         self._index()
+        if self._all.find_one({"called_off_as": id}):
+            raise key_reused()
         fresh: Document = {
             "_id": id,
             "view": view,
@@ -116,8 +119,7 @@ class RebuildRequests:
             if same is None:
                 raise self._busy(view) from None
             if any(same[name] != fresh[name] for name in ("view", "force", "compare_only", "by_id")):
-                text = "This Idempotency-Key was used for another request."
-                raise Refused("KEY_REUSED", text, field="Idempotency-Key") from None
+                raise key_reused() from None
             return same
         return self.one(id)
 
@@ -128,18 +130,26 @@ class RebuildRequests:
         text = f"A rebuild of {view} is under way: {other['_id']}, asked for by {other['by']}."
         return invalid_state(f"{text} Wait for it, or call it off.", str(other["status"]))
 
-    def call_off(self, id: str, by: str) -> Document:
-        """Call a rebuild off.  Raises Refused NOT_FOUND, or INVALID_STATE for one that has ended."""
+    def call_off(self, id: str, by: str, request: str | None = None) -> Document:
+        """Call a rebuild off; the same again, under the same id of the request, is answered with what came of it.
+
+        Raises Refused NOT_FOUND, INVALID_STATE for one that has ended, KEY_REUSED for an id used otherwise.
+        """
         self.one(id)
         told = {"called_off_by": by}
+        noted: Document = {} if request is None else {"$addToSet": {"called_off_as": request}}
+        elsewhere = {"_id": {"$ne": id}, "$or": [{"_id": request}, {"called_off_as": request}]}
+        if request is not None and self._all.find_one(elsewhere):
+            raise key_reused()
         ended = {"status": "CALLED_OFF", "active": False, "reason": f"{by} called it off before it began."}
         waiting = {"_id": id, "active": True, "status": "WAITING", "attempts": 0}
-        if self._all.update_one(waiting, {"$set": told | ended, "$currentDate": {"ended_at": True}}).matched_count:
+        ends: Document = {"$set": told | ended, "$currentDate": {"ended_at": True}, **noted}
+        if self._all.update_one(waiting, ends).matched_count:
             return self.one(id)
-        if self._all.update_one({"_id": id, "active": True}, {"$set": told}).matched_count:
+        if self._all.update_one({"_id": id, "active": True}, {"$set": told, **noted}).matched_count:
             return self.one(id)
         found = self.one(id)
-        if found["status"] == "CALLED_OFF":
+        if found["status"] == "CALLED_OFF" or request in found.get("called_off_as", ()):
             return found
         raise invalid_state("The rebuild has ended already.", str(found["status"]))
 

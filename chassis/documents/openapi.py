@@ -10,7 +10,7 @@ from chassis.api import JSON, MAX_BULK, PROBLEM, TYPES, kebab
 from chassis.consistency import HEADER
 from chassis.documents.query_docs import QueryDoc, row_schema
 from chassis.json_schema import JsonSchema, components, docstring
-from chassis.origins import SESSION_HEADER
+from chassis.origins import REQUESTED_WITH, SAFE, SESSION_HEADER
 from contracts.access import TOKEN_COMMANDS
 from contracts.declare import CommandSpec, Registry
 from contracts.errors import STATUS
@@ -53,6 +53,14 @@ PARAMETERS: dict[str, Any] = {
         "in": "header",
         "description": "The token of an earlier answer: what it tells of is waited for.",
         "schema": TOKEN_SCHEMA,
+    },
+    "RequestedWith": {
+        "name": REQUESTED_WITH,
+        "in": "header",
+        "description": "Any value, when the request comes with cookies and neither `Origin` nor `Sec-Fetch-Site` tells "
+        "that a page of ours made it: without it such a request is refused with FORBIDDEN (CROSS_SITE).  With a bearer "
+        "token it is not needed.",
+        "schema": {"type": "string"},
     },
     "Session": {
         "name": SESSION_HEADER,
@@ -298,6 +306,10 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     schemas |= components([one.body for one in PLATFORM_OPERATIONS if one.body], "input")
     for operation in PLATFORM_OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    for path in paths.values():
+        for method, described in path.items():
+            if method.upper() not in SAFE:  # `Origins.require_ours` asks it of them
+                described["parameters"].append(ref("RequestedWith", "parameters"))
     services = sorted({spec.service for spec in commands} | {query.service for query in queries})
     return {
         "openapi": "3.1.0",
@@ -443,8 +455,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
     found = _about(operation.name, operation.service, operation.text, operation.permission)
     if operation.body:
         found["requestBody"] = {"required": False, "content": {JSON: {"schema": ref(operation.body.__name__)}}}
-    if operation.status == HTTPStatus.ACCEPTED:
+    if operation.body:
         parameters.append(ref("IdempotencyKey", "parameters"))
+    if operation.status == HTTPStatus.ACCEPTED:
         answered["headers"] = {"Location": ref("Location", "headers")}
     problems = _problems(() if operation.body else NOT_OF_QUERIES)
     return {**found, "parameters": parameters, "responses": {str(operation.status): answered, **problems}}

@@ -9,10 +9,13 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
+from chassis.filters import LONGEST, MOST_VALUES, MOST_WORDS
 from chassis.json_schema import JsonSchema, docstring
 from chassis.queries import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from chassis.views import LISTS, LONGEST_LIST, Exact, Range, View
+from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
+from contracts.types import CurrencyField
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,11 @@ def _row_type(hint: Any) -> JsonSchema:
     return {**found, "type": [found["type"], "null"]}
 
 
+WORDS: JsonSchema = {
+    "type": "string",
+    "maxLength": LONGEST,
+    "description": f"At most {MOST_WORDS} words, each of which must occur.",
+}
 RANGE_SCHEMAS: dict[type, JsonSchema] = {
     datetime: {
         "type": "string",
@@ -156,15 +164,42 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
     for name, rule in view.filters.items():
         if isinstance(rule, Range):
             schemas[f"{name}_from"] = schemas[f"{name}_to"] = RANGE_SCHEMAS[rule.kind]
-        elif isinstance(rule, Exact) and (choices := rule.among or view.types[rule.field or name].single.choices):
-            schemas[name] = {"type": "string", "enum": list(choices)}
         else:
-            schemas[name] = {"type": "string", "maxLength": 500}
+            one = _value_schema(view, name, rule) if isinstance(rule, Exact) else WORDS
+            schemas[name] = {"type": "array", "items": one, "maxItems": MOST_VALUES}
     schemas |= {
         "sort": {"type": "string", "enum": [*sorts, *(f"-{name}" for name in sorts)]},
         "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
         "cursor": {"type": "string", "description": "`next` of the page before"},
         "count": {"type": "string", "enum": ["true", "false"], "description": "true: tell the total too"},
-        "format": {"type": "string", "enum": list(FORMATS)},
+        "format": {
+            "type": "string",
+            "enum": list(FORMATS),
+            "description": "csv, xlsx: all rows as a file.  Moments are in UTC (RFC 3339) in csv, and in xlsx in the "
+            "company's time zone, which the heading of their column names.",
+        },
     }
-    return [{"name": name, "in": "query", "schema": schema} for name, schema in schemas.items()]
+    return [_parameter(name, schema) for name, schema in schemas.items()]
+
+
+def _parameter(name: str, schema: JsonSchema) -> dict[str, Any]:
+    """A list parameter; one that may be repeated is an array, of which each value is a parameter of its own."""
+    repeated = {"style": "form", "explode": True} if schema["type"] == "array" else {}
+    return {"name": name, "in": "query", **repeated, "schema": schema}
+
+
+def _value_schema(view: View, name: str, rule: Exact) -> JsonSchema:
+    """One value of an exact filter, by what `chassis.filters` takes."""
+    kind = view.types[rule.field or name].single
+    if choices := rule.among or kind.choices:
+        return {"type": "string", "enum": list(choices)}
+    if kind.kind == "flag":
+        return {"type": "string", "enum": ["true", "false"]}
+    if known := rule.known or kind.known:
+        text = f"One of the {known} there are; another one is refused with those."
+        return {"type": "string", "maxLength": LONGEST, "description": text}
+    if isinstance(kind.guard, CurrencyField):
+        return {"type": "string", "enum": sorted(DECIMALS)}
+    if kind.kind == "id":
+        return {"type": "string", "format": "uuid", "description": "The id of a record; what is no UUID is refused."}
+    return {"type": "string", "maxLength": LONGEST}

@@ -266,6 +266,28 @@ def test_it_is_called_off_before_and_while_it_runs_but_not_afterwards(shop: Shop
     assert (late.status, late.code, late.body["state"]) == (409, "INVALID_STATE", "SWITCHED")
 
 
+def test_it_is_called_off_once_under_its_key(shop: Shop) -> None:
+    office, admin = shop.office, shop.office.admin
+    waits = office.call(START, {}, admin, headers={"idempotency-key": "start"}).body
+    cancel, key = f"POST /rebuilds/{waits['id']}/cancel", {"idempotency-key": "cancel"}
+    first = office.call(cancel, by=admin, headers=key).done()
+    assert office.call(cancel, by=admin, headers=key).done() == first
+    other = office.call(START, {}, admin).body
+    for used in ("start", "cancel"):
+        again = office.call(f"POST /rebuilds/{other['id']}/cancel", by=admin, headers={"idempotency-key": used})
+        assert again.code == "KEY_REUSED"
+    assert office.call(START, {}, admin, headers=key).code == "KEY_REUSED"
+    bad = office.call(f"POST /rebuilds/{other['id']}/cancel", by=admin, headers={"idempotency-key": "not a key"})
+    assert (bad.code, bad.body["field"]) == ("VALIDATION", "Idempotency-Key")
+
+    def call_off(*_: Any) -> None:
+        office.call(f"POST /rebuilds/{other['id']}/cancel", by=admin, headers={"idempotency-key": "too-late"}).done()
+
+    assert shop.worker(call_off).step(shop.stop)
+    ended = office.call(f"POST /rebuilds/{other['id']}/cancel", by=admin, headers={"idempotency-key": "too-late"})
+    assert ended.done()["status"] == "CALLED_OFF"
+
+
 def test_who_may_not_and_what_is_not_there_is_refused_and_noted(shop: Shop) -> None:
     seller = shop.office.user("SAL", "WHS", "MGT")
     assert shop.ask(seller).status == 403
