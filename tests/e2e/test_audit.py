@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -293,7 +294,7 @@ def test_INV_02_who_may_not_see_purchase_prices_sees_none_in_the_log(company: Co
     prices = {"purchase_price": {"amount": cost}, "sale_price": {"amount": "8.88"}}
     company.admin.do("PATCH", f"/products/{product}", prices)
     for by, sees in ((admin, True), (keeper, False)):
-        listed = until(lambda by=by: rows(by, object_id=product, action="EditProduct"))
+        listed = until(partial(rows, by, object_id=product, action="EditProduct"))
         assert ("purchase_price" in listed[0]["fields"]) is sees
         assert listed[0]["fields"]["sale_price"]["amount"] == "8.88"
         opened = by.send("GET", f"/audit/{listed[0]['id']}")
