@@ -30,7 +30,7 @@ from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route, problem, u
 from chassis.config import Config
 from chassis.consumer import Consumer, Handler, Progress
 from chassis.health import Watched
-from chassis.http_protocol import Times, cut_slow, protocol
+from chassis.http_protocol import Protocol, Times, cut_slow, protocol
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.pressure import Door
 from chassis.security_headers import security_headers
@@ -75,9 +75,10 @@ class _Server(WebServer):  # type: ignore[misc]
         super().__init__()
         self.edge = edge
         self._states: list[list[Any]] = []
+        self._protocol: type[Protocol] | None = None
 
     def get_wsgi_server(self, sock: Any, wsgi_app: Any, **_: Any) -> Any:
-        served = protocol(Times.of(self.edge.config), self.edge.headers, self.edge.door)
+        served = self._protocol = protocol(Times.of(self.edge.config), self.edge.headers, self.edge.door)
         self.container.spawn_managed_thread(partial(cut_slow, served.open))
         return wsgi.Server(
             sock,
@@ -112,6 +113,8 @@ class _Server(WebServer):  # type: ignore[misc]
         self._gt.kill()
         self._take_waiting_connections()
         self._sock.close()
+        if self._protocol is not None:
+            self._protocol.end_with_answers()
         deadline = time.monotonic() + ANSWER_SECONDS
         quiet = 0
         while quiet < QUIET_LOOKS and time.monotonic() < deadline:

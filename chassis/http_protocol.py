@@ -152,6 +152,8 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
     security_headers: Mapping[str, str]
     door: Door
     open: "set[Protocol]"
+    ends: bool = False
+    """The server ends: each connection does with its next answer, so that its client goes elsewhere."""
 
     def setup(self) -> None:
         super().setup()
@@ -196,7 +198,7 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
             self.refuse(refusal)
             return False
         self.requestline = self.raw_requestline.decode("latin-1").rstrip()
-        self.close_connection = not stays_open
+        self.close_connection = self.ends or not stays_open
         return self._admitted()
 
     def _admitted(self) -> bool:
@@ -273,6 +275,13 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
     def body_is_read(self) -> None:
         """The body is there: from now on the time of the answer counts."""
         self._within(self.times.answer)
+
+    @classmethod
+    def end_with_answers(cls) -> None:
+        """Say with each answer from now on that its connection ends: busy clients would keep it for ever."""
+        cls.ends = True
+        for connection in cls.open:
+            connection.close_connection = True
 
     def cut(self) -> None:
         """End the connection; whoever reads or writes it wakes up."""

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -360,3 +361,34 @@ def test_plt_01_documents_and_pages_are_served_without_scripts(entry: str) -> No
         assert (page.loads, page.inline) == (["/docs/style.css"], [])
         assert wanted <= page.ids and page.anchors <= page.ids
     assert httpx.get(f"{entry}/docs/style.css").headers["content-type"].startswith("text/css")
+
+
+def test_a_gateway_that_ends_answers_busy_clients_and_sends_them_away(system: LocalSystem, tmp_path: Path) -> None:
+    """Each of them has one connection, on which it never stops asking: the next answer says that it ends."""
+    told: list[int] = []
+
+    def ask_on(port: int) -> None:
+        connection = HTTPConnection(HOST, port)
+        number = 0
+        while True:
+            number += 1
+            try:
+                connection.request("GET", "/products")
+                answer = connection.getresponse()
+            except ConnectionError:  # it asked nothing for a moment, in which the gateway ended
+                return
+            answer.read()
+            asked.set()
+            if answer.getheader("Connection") == "close":
+                told.append(number)
+                return
+
+    with gateway(f"http://{HOST}:{free_ports(1)[0]}", system, tmp_path) as process, ThreadPoolExecutor(4) as clients:
+        asked = threading.Event()
+        busy = [clients.submit(ask_on, process.port) for _ in range(4)]
+        asked.wait()
+        process.stop()
+        for one in busy:
+            one.result()
+        assert '"api stopped"' in process.log.read_text()
+    assert told, "nobody was sent away"
