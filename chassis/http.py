@@ -75,7 +75,8 @@ class _Server(WebServer):  # type: ignore[misc]
         super().__init__()
         self.edge = edge
         self._states: list[list[Any]] = []
-        self._protocol: type[Protocol] | None = None
+        self._protocol: type[Protocol]
+        self._drains = False
 
     def get_wsgi_server(self, sock: Any, wsgi_app: Any, **_: Any) -> Any:
         served = self._protocol = protocol(Times.of(self.edge.config), self.edge.headers, self.edge.door)
@@ -107,20 +108,23 @@ class _Server(WebServer):  # type: ignore[misc]
         finally:
             self._states.remove(state)
 
-    def stop(self) -> None:
-        """Take no new connections, and answer what has been asked on those there are (bounded)."""
-        self._is_accepting = False
+    def drain(self) -> None:
+        """Take no new connections, and answer what has been asked on those there are (bounded).
+
+        Before the container waits for its workers: clients that never pause would keep them busy for ever.
+        """
+        if self._drains:
+            return  # another route has begun it
+        self._drains, self._is_accepting = True, False
         self._gt.kill()
         self._take_waiting_connections()
         self._sock.close()
-        if self._protocol is not None:
-            self._protocol.end_with_answers()
+        self._protocol.end_with_answers()
         deadline = time.monotonic() + ANSWER_SECONDS
         quiet = 0
         while quiet < QUIET_LOOKS and time.monotonic() < deadline:
             quiet = 0 if any(state[2] == wsgi.STATE_REQUEST for state in self._states) else quiet + 1
             eventlet.sleep(0.01)
-        super().stop()
 
     def _take_waiting_connections(self) -> None:
         """Those whom the kernel has connected already would be reset when the socket closes."""
@@ -176,6 +180,10 @@ class RouteEntrypoint(HttpRequestHandler):  # type: ignore[misc]
     def __init__(self, route: Route, **kwargs: Any) -> None:
         self.route = route
         super().__init__(route.method, _werkzeug_path(route.path), **kwargs)
+
+    def stop(self) -> None:
+        self.server.drain()
+        super().stop()
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """How the process is watched does not depend on whether a worker is free."""
