@@ -379,9 +379,16 @@ class KafkaBench:
         create_topics(self.config, CATALOGUE.groups())
 
     def set_topic(self, topic: str, settings: dict[str, str]) -> None:
+        """Change settings of a topic; the broker obeys them when this returns."""
         admin = KafkaAdminClient(bootstrap_servers=self.config.kafka_bootstrap_servers)
         try:
             admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, settings)])
+
+            def obeyed() -> None:
+                [told] = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]).values()
+                assert {name: told[topic][name]["value"] for name in settings} == settings
+
+            eventually(obeyed)
         finally:
             admin.close()
 

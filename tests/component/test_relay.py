@@ -7,7 +7,6 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from string import ascii_letters
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,6 +29,8 @@ from contracts.inventory import AdjustStock, ReceiveStock
 from contracts.schemas import decode, encode
 from services.fulfilment.saga import SAGA
 from services.inventory.application import SERVICE
+
+HAN = [chr(code) for code in range(0x4E00, 0x9FA6)]
 
 
 @pytest.fixture
@@ -238,9 +239,9 @@ def test_a_relay_whose_record_is_refused_stands_until_it_is_taken(
     product_id = uuid4()
     kit.do(product(product_id=product_id, opening_stock=90, alert_quantity=89), by=WAREHOUSE)
     for number in range(30):
-        reason = "".join(Random(number).choices(ascii_letters, k=400 if number == 5 else 10))
+        reason = "".join(Random(number).choices(HAN, k=400 if number == 5 else 10))
         kit.do(AdjustStock(product_id=product_id, change=-1, reason=reason), by=WAREHOUSE)
-    kafka.set_topic("inventory.events", {"max.message.bytes": "1000"})
+    kafka.set_topic("inventory.events", {"max.message.bytes": "1400"})
     refused, stop = Relay(kit.store, kafka.new_producer, config=kafka.config), threading.Event()
     thread = threading.Thread(target=refused.run, args=(stop,))
     thread.start()

@@ -98,7 +98,6 @@ def priced(amount: Any, currency: Any = "CNY") -> dict[str, Any]:
         (product(opening_stock=1.5), "opening_stock"),
         (product(opening_stock="3"), "opening_stock"),
         (product(opening_stock=True), "opening_stock"),
-        (product(opening_stock=None), "opening_stock"),
         (product(prices="cheap"), "prices"),
         (product(prices={"purchase": yuan("1.00")}), "prices.sale"),
         (product(prices=priced("-0.01")), "prices.sale.amount"),
