@@ -362,13 +362,37 @@ def i15_days_are_the_companys(evidence: Evidence) -> None:
 
 
 def _days_told(evidence: Evidence) -> None:
+    _days_of_orders(evidence)
+    _days_of_shipments(evidence)
+
+
+def _days_of_orders(evidence: Evidence) -> None:
     typed = {operation.command_id: operation.command for operation in evidence.history.operations}
+    dated: dict[UUID, date] = {}
+    submitted: dict[UUID, date] = {}
+    for fact in evidence.of("orders", OrderCreated, OrderChanged, OrderSubmitted, PaymentRecorded):
+        given, today = fact.fact, fact.meta.day or date.min
+        match given:
+            case OrderCreated():
+                dated[given.order_id] = told = given.order_date
+                wanted = typed[fact.meta.command_id].order_date or today
+            case PaymentRecorded():
+                earliest = min(
+                    dated[given.order_id], submitted[given.order_id]
+                )  # the zone may have been set back since
+                told, wanted = given.paid_on, typed[fact.meta.command_id].paid_on or max(today, earliest)
+            case OrderChanged():
+                dated[given.order_id] = given.order_date
+                continue
+            case OrderSubmitted():
+                submitted[given.order_id] = today
+                continue
+        require(told == wanted, "I15", f"{fact} of {fact.meta.at}: {told}, not {wanted}")
+
+
+def _days_of_shipments(evidence: Evidence) -> None:
     handed_over: dict[tuple[UUID, int], date | None] = {}
     left: dict[UUID, date | None] = {}
-    for fact in evidence.of("orders", OrderCreated, PaymentRecorded):
-        [name] = {"order_date", "paid_on"} & set(fact.fact.__dataclass_fields__)
-        wanted = getattr(typed[fact.meta.command_id], name) or fact.meta.day
-        require(getattr(fact.fact, name) == wanted, "I15", f"{fact} of {wanted}: {name} {getattr(fact.fact, name)}")
     for fact in evidence.of("shipping", ShipmentHandedOver, ShipmentDispatched, ShipmentDelivered):
         match fact.fact:
             case ShipmentHandedOver() as given:
