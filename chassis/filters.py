@@ -112,14 +112,13 @@ class Filters:
 
     def _exact(self, name: str, field: str, rule: Exact, values: Sequence[str]) -> Document:
         kind = self._view.types[field].single
-        place = self._view.place_of(field)
-        if kind.keyed is not None and not self._choices(kind, rule):
+        place, choices = self._view.place_of(field), self._choices(kind, rule)
+        if kind.keyed is not None and not choices:
             for value in values if place != field else ():
                 _require_some(name, value, kind.keyed(value)[0])
             if place != field:
                 return {place: {"$in": [key for value in values for key in kind.keyed(value)]}}
             return {field: {"$in": [text for value in values for text in _as_stored(value)]}}
-        choices = self._choices(kind, rule)
         return {field: {"$in": [_one_of(name, kind, choices, value, self._zone) for value in values]}}
 
     def _choices(self, kind: FieldType, rule: Exact) -> Sequence[str]:

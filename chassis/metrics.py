@@ -26,7 +26,9 @@ TURNED_AWAY = Counter("salestream_http_turned_away_total", "Commands refused as 
 QUEUE = Gauge("salestream_writer_queue", "Commands waiting for the writer", ["service"])
 OUTBOX_LAG = Gauge("salestream_outbox_lag_events", "Stored events not yet on Kafka", ["service"])
 RELAY_STANDS = Gauge(
-    "salestream_relay_stands", "1 while a relay publishes nothing, because its topic lacks what it held", ["service"]
+    "salestream_relay_stands",
+    "1 while a relay publishes nothing: its topic lacks what it held, or refuses a record",
+    ["service"],
 )
 PUBLISHED = Counter("salestream_published_total", "Records put onto Kafka", ["service"])
 CONSUMED = Counter("salestream_consumed_total", "Records taken from Kafka", ["group"])

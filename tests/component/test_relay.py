@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -52,6 +54,19 @@ def drain(relay: Relay) -> int:
     while found := relay.step():
         total += found
     return total
+
+
+@contextmanager
+def at_work(relay: Relay) -> Iterator[None]:
+    """The relay in a thread, as in its process."""
+    stop = threading.Event()
+    thread = threading.Thread(target=relay.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def ids(records: list[Incoming]) -> set[str]:
@@ -216,18 +231,13 @@ def test_a_relay_behind_kafka_stands_for_good_and_says_so(kafka: KafkaBench, kit
     drain(Relay(kit.store, kafka.new_producer))
     published = ids(kafka.records("inventory.events"))
     restored = InMemoryService(SERVICE)
-    behind, stop = Relay(restored.store, kafka.new_producer, config=kafka.config), threading.Event()
-    thread = threading.Thread(target=behind.run, args=(stop,))
-    thread.start()
-    try:
+    behind = Relay(restored.store, kafka.new_producer, config=kafka.config)
+    with at_work(behind):
         until(behind.problem)
         assert "store-behind-kafka.md" in (behind.problem() or "")
         while restored.store.last_position() <= kit.store.last_position():
             restored.do(product(), by=WAREHOUSE)
         restored.store.bell.ring()
-    finally:
-        stop.set()
-        thread.join()
     assert ids(kafka.records("inventory.events")) == published
 
 
@@ -242,17 +252,12 @@ def test_a_relay_whose_record_is_refused_stands_until_it_is_taken(
         reason = "".join(Random(number).choices(HAN, k=400 if number == 5 else 10))
         kit.do(AdjustStock(product_id=product_id, change=-1, reason=reason), by=WAREHOUSE)
     kafka.set_topic("inventory.events", {"max.message.bytes": "1400"})
-    refused, stop = Relay(kit.store, kafka.new_producer, config=kafka.config), threading.Event()
-    thread = threading.Thread(target=refused.run, args=(stop,))
-    thread.start()
-    try:
+    refused = Relay(kit.store, kafka.new_producer, config=kafka.config)
+    with at_work(refused):
         until(refused.problem)
         assert "MessageSizeTooLarge" in (refused.problem() or "")
         kafka.set_topic("inventory.events", {"max.message.bytes": str(MAX_MESSAGE_BYTES)})
         until(lambda: refused.problem() is None)
-    finally:
-        stop.set()
-        thread.join()
     newest: dict[str, int] = defaultdict(int)
     firsts = set()
     for record in kafka.records("inventory.events"):
