@@ -21,6 +21,11 @@ HEADER = "Salestream-Consistency"
 _PART = re.compile(r"^([a-z]{1,40}\.events:[0-9]{1,4})=([0-9]{1,18})$")
 
 
+def service_of(source: str) -> str:
+    """Whose log a source of events, such as "orders.events:3", is a part of."""
+    return source.partition(":")[0].removesuffix(".events")
+
+
 @dataclass(frozen=True)
 class Token:
     """Positions by source."""
@@ -90,7 +95,7 @@ class Logs:
             topic, _, partition = source.partition(":")
             if topic not in self._topics or int(partition) >= self._partitions:
                 raise self._made_up(source)
-            if position > self._length(topic.removesuffix(".events"), position):
+            if position > self._length(service_of(source), position):
                 raise self._made_up(f"{source}={position}")
         return token
 
@@ -100,7 +105,7 @@ class Logs:
             {
                 source: position
                 for source, position in positions.items()
-                if 0 < position <= self._length(source.partition(":")[0].removesuffix(".events"), position)
+                if 0 < position <= self._length(service_of(source), position)
             }
         )
 

@@ -18,7 +18,7 @@ from chassis.around import Offload, at_once
 from chassis.audit.collector import tells_of
 from chassis.auth import Principal
 from chassis.company import CompanySettings
-from chassis.consistency import Token
+from chassis.consistency import Token, service_of
 from chassis.cursors import Cursor, Order
 from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.filters import Filters, Known, single
@@ -123,7 +123,8 @@ class ViewReader:
         found = self._database[state["collection"]].find_one(condition) or self._default(key)
         if found is None:
             raise not_found(self._view.what, self._view.detail or self._view.path.rpartition("{")[2].rstrip("}"))
-        return self._row(found, principal), _freshness(state)
+        [row] = self._rows([found], principal)
+        return row, _freshness(state)
 
     def page(
         self,
@@ -180,7 +181,7 @@ class ViewReader:
         more = documents[limit - 1] if len(documents) > limit else None
         at = seen.at or Timestamp(0, 0)
         return Page(
-            items=[self._row(document, principal) for document in documents[:limit]],
+            items=self._rows(documents[:limit], principal),
             next=Cursor(order, collection, at, more.get(order.field), more["_id"]).text() if more else None,
             freshness=_freshness(seen.state),
             total=total,
@@ -315,7 +316,7 @@ class ViewReader:
         if not self._view.collected:
             wanted = token.about(self._view.topics)
             return lambda state: wanted.reached_by(partial(_position, state))
-        services = {source.partition(":")[0].removesuffix(".events") for source in token.positions}
+        services = set(map(service_of, token.positions))
         records = {service: last() for service, last in self._records.items() if service in services}
         return partial(tells_of, token.positions, records)
 
@@ -437,13 +438,14 @@ class ViewReader:
             shown[name] = compute(known)
         return shown
 
-    def _row(self, document: Document, principal: Principal) -> Document:
-        shown, unseen = self._shown(document), unseen_by(principal)
-        row = {
-            name: plain(shown.get(name, [] if name in self._lists else None), unseen)
-            for name in self._names
-            if self._may_see(name, principal)
-        }
+    def _rows(self, documents: Iterable[Document], principal: Principal) -> list[Document]:
+        """What somebody sees of documents."""
+        names, unseen = [name for name in self._names if self._may_see(name, principal)], unseen_by(principal)
+        return [self._row(document, names, unseen) for document in documents]
+
+    def _row(self, document: Document, names: Sequence[str], unseen: Set[str]) -> Document:
+        shown = self._shown(document)
+        row = {name: plain(shown.get(name, [] if name in self._lists else None), unseen) for name in names}
         if growing := [name for name in self._view.growing_lists if name in row]:
             row[LISTS] = told_of_lists(document, growing)
         return row

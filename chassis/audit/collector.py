@@ -17,6 +17,7 @@ from pymongo.errors import BulkWriteError
 
 from chassis import metrics
 from chassis.audit.chain import Record, entry_id
+from chassis.consistency import service_of
 from chassis.health import Pulse
 from chassis.projector import STATES, live_id, open_state
 from chassis.store import EventStore
@@ -181,7 +182,7 @@ def tells_of(positions: Mapping[str, int], records: Mapping[str, int], state: Do
     """
     wanted: dict[str, int] = {}
     for source, position in positions.items():
-        service = source.partition(":")[0].removesuffix(".events")
+        service = service_of(source)
         wanted[service] = max(position, wanted.get(service, 0))
     takers = {spec.service for spec in REGISTRY.commands.values()}
     return all(_told(state, service, "position") >= at for service, at in wanted.items() if service in takers) and all(

@@ -49,8 +49,8 @@ def test_it_is_in_no_row_of_who_has_not_the_right(view: View) -> None:
         for field in [field for field, kind in view.types.items() if kind.kind in ("object", "list")]:
             part = {"kept": 1, "inner": [{name: "31.00", "kept": 2}], name: "31.00"}
             document = {"_id": "1", **dict.fromkeys(view.types), field: [part]}
-            assert str(reader._row(document, ADMIN)).count("31.00") == 2
-            row = reader._row(document, KEEPER)
+            assert str(reader._rows([document], ADMIN)[0]).count("31.00") == 2
+            row = reader._rows([document], KEEPER)[0]
             assert "31.00" not in str(row) and row[field] == [{"kept": 1, "inner": [{"kept": 2}]}]
 
 
