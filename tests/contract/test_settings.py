@@ -167,7 +167,7 @@ def bodies(kit: InMemoryService, spec: CommandSpec) -> Iterator[dict[str, Any]]:
         for key in {*found, *view.defaults} & ({of} if isinstance(of, str) else {*found, *view.defaults}):
             document = {"_id": key, **found[key]} if key in found else reader._default(key)
             assert document is not None
-            row = json.loads(json.dumps(reader._row(document, ADMIN)))
+            row = json.loads(json.dumps(reader._rows([document], ADMIN)[0]))
             if spec.cls is SetLogo:
                 yield from [{"image": row["logo"]}] if "logo" in row else []
             elif view is SETTINGS:
