@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from chassis.auth import Principal
-from chassis.config import Config
 from chassis.directory import Directory
 from chassis.domain import Aggregate, RecordId
+from chassis.foundation.config import Config
 from contracts.errors import Refused
 from contracts.people import Person
 

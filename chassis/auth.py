@@ -20,9 +20,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chassis.config import Config, ConfigError
 from chassis.domain import ALONE, EVERYBODY, NOBODYS, Context, Organisation, Reach
-from chassis.private_files import make_key, private_folder, read_key
+from chassis.foundation.config import Config, ConfigError
+from chassis.foundation.private_files import make_key, private_folder, read_key
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, ROLES, DataScope, first_rights, first_scope

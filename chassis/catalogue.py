@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chassis.config import ConfigError
 from chassis.directory import REPLICAS
+from chassis.foundation.config import ConfigError
 from chassis.saga import Saga
 from chassis.service import Service
 from chassis.verify.declare import Check

@@ -12,12 +12,12 @@ from chassis.audit.check import check_chains
 from chassis.audit.heads import read_heads, sign_heads
 from chassis.auth import Principal, issue
 from chassis.catalogue import Catalogue
-from chassis.config import Config, ConfigError
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.demo_users import demo_user, user_id
+from chassis.foundation.config import Config, ConfigError
+from chassis.foundation.logs import configure_logging
 from chassis.grants import apply, grants, table
 from chassis.kafka import create_topics, producer
-from chassis.logs import configure_logging
 from chassis.process import run_api, run_worker, settle_memory
 from chassis.projector import connect
 from chassis.rebuild import Rebuild, view_states

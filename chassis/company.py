@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.service import Replica
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet
 from contracts.parameters import PARAMETERS

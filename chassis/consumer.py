@@ -1,9 +1,9 @@
 """What every consumer of Kafka does alike: read from stored positions, skip repeats, set poison aside, go on.
 
 A consumer (projector, saga, replicas, commands) supplies `process`, which stores what it derives together with the
-positions in one transaction.  What is known to pass (`chassis.transient`) is retried in place with a growing pause, so
-nothing is skipped; whatever else fails is tried once more alone, then goes to the dead-letter topic, and what follows
-on its key waits there too.  Topics that lack what was not yet read stop it: see `TopicsDamaged`.
+positions in one transaction.  What is known to pass (`chassis.foundation.transient`) is retried in place with a growing
+pause, so nothing is skipped; whatever else fails is tried once more alone, then goes to the dead-letter topic, and what
+follows on its key waits there too.  Topics that lack what was not yet read stop it: see `TopicsDamaged`.
 """
 
 import math
@@ -17,15 +17,15 @@ import msgspec
 import structlog
 from kafka import KafkaProducer
 
-from chassis import metrics
-from chassis.config import Config
 from chassis.deadletters import Letters, Origin, origin_of, read_whole_topic, set_aside
-from chassis.health import Pulse
+from chassis.foundation import metrics
+from chassis.foundation.config import Config
+from chassis.foundation.health import Pulse
+from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, PartitionReader, PoisonRecord, TopicsDamaged, dead_letter_topic
 from chassis.layers import Layered, Queues
 from chassis.provenance import DROP, REASON, RESOLVES
 from chassis.store import EventStore, ReplicaRow
-from chassis.transient import is_transient
 from contracts.schemas import decode
 
 log = structlog.get_logger()
@@ -60,8 +60,8 @@ class Handler(Protocol):
     def process(self, records: Sequence[Incoming]) -> None:
         """Store what these records mean, and the positions after them, in one transaction.
 
-        Raises Fenced, what is known to pass (`chassis.transient`), or anything else when one of the records is at
-        fault: it is then called again with each of them alone.
+        Raises Fenced, what is known to pass (`chassis.foundation.transient`), or anything else when one of the records
+        is at fault: it is then called again with each of them alone.
         """
 
     def forget(self) -> None:
@@ -99,7 +99,7 @@ class Consumer:
         self._pulse = Pulse(clock=clock)
 
     def problem(self) -> str | None:
-        """Why it stands (`chassis.health`)."""
+        """Why it stands (`chassis.foundation.health`)."""
         return self._damage or self._pulse.problem()
 
     def open(self) -> None:

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import structlog
 from kafka import KafkaProducer
 
-from chassis import metrics
-from chassis.config import Config
+from chassis.foundation import metrics
+from chassis.foundation.config import Config
+from chassis.foundation.limits import CUT_BYTES, MAX_HEADER_BYTES, MAX_VALUE_BYTES, REASON_BYTES
+from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, PartitionReader, dead_letter_topic
-from chassis.limits import CUT_BYTES, MAX_HEADER_BYTES, MAX_VALUE_BYTES, REASON_BYTES
 from chassis.provenance import CUT, DROP, LETTER, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
-from chassis.transient import is_transient
 
 log = structlog.get_logger()
 

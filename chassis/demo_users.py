@@ -5,7 +5,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.auth import Principal
 from chassis.catalogue import SERVICES_FILE
-from chassis.config import ConfigError
+from chassis.foundation.config import ConfigError
 
 USERS_FILE = SERVICES_FILE.parent / "demo_users.toml"
 

@@ -23,8 +23,8 @@ from chassis.api import (
     view_routes,
 )
 from chassis.catalogue import Catalogue, views_of
-from chassis.config import Config, ConfigError
 from chassis.exports import PIECE, FileBody
+from chassis.foundation.config import Config, ConfigError
 from chassis.origins import SESSION_HEADER
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

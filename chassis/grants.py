@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
 
 from chassis.catalogue import Catalogue
-from chassis.config import Config
-from chassis.connections import kafka_arguments
+from chassis.foundation.config import Config
+from chassis.foundation.connections import kafka_arguments
 from chassis.kafka import command_topics, dead_letter_topic
 from chassis.projector import SKIPPED, STATES
 from chassis.rebuild_requests import REBUILDS

@@ -25,11 +25,11 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request as WerkzeugRequest
 
-from chassis.addresses import Proxies, networks
 from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route, problem, unknown_route
-from chassis.config import Config
 from chassis.consumer import Consumer, Handler, Progress
-from chassis.health import Watched
+from chassis.foundation.addresses import Proxies, networks
+from chassis.foundation.config import Config
+from chassis.foundation.health import Watched
 from chassis.http_protocol import Protocol, Times, cut_slow, protocol
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.pressure import Door

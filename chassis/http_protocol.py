@@ -21,7 +21,7 @@ from eventlet import wsgi
 from nameko.web.server import HttpOnlyProtocol
 
 from chassis.api import HttpRequest, HttpResponse, problem
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.pressure import Door
 from contracts.errors import Refused
 

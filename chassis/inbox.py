@@ -7,9 +7,9 @@ from typing import Any
 from chassis.auth import SYSTEM
 from chassis.company import CompanySettings
 from chassis.consumer import Fenced, Progress, StoredProgress
+from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.store import Conflict
-from chassis.transient import is_transient
 from chassis.writer import Request, Writer, print_of
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

@@ -17,9 +17,10 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
-from chassis.config import Config
-from chassis.connections import kafka_arguments
-from chassis.limits import MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_NAME_BYTES
+from chassis.foundation.config import Config
+from chassis.foundation.connections import kafka_arguments
+from chassis.foundation.limits import MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_NAME_BYTES
+from chassis.foundation.transient import is_transient
 from chassis.provenance import (
     CUT,
     DEAD_LETTERS,
@@ -39,7 +40,6 @@ from chassis.provenance import (
     time_of,
 )
 from chassis.store import Meta, Notification
-from chassis.transient import is_transient
 from contracts.declare import REGISTRY, EventSpec
 from contracts.schemas import decode
 

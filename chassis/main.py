@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 
-from chassis.command_line import command_line
+from chassis.foundation.command_line import command_line
 
 ROLES = ("api", "relay", "projector", "saga", "worker")
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from chassis import metrics
-from chassis.health import Pulse
+from chassis.foundation import metrics
+from chassis.foundation.health import Pulse
 from contracts.errors import Refused
 
 log = structlog.get_logger()
@@ -90,7 +90,7 @@ class Pressure:
         self._pulse = Pulse(clock=clock)
 
     def problem(self) -> str | None:
-        """Why nobody looks (`chassis.health`)."""
+        """Why nobody looks (`chassis.foundation.health`)."""
         return self._pulse.problem()
 
     def require_room(self) -> None:

@@ -24,12 +24,12 @@ from chassis.audit.collector import Collector
 from chassis.auth import TokenVerifier
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
-from chassis.config import Config
 from chassis.consumer import Consumer, processed_positions
 from chassis.demo_users import demo_names, demo_user
 from chassis.directory import Directory
 from chassis.forwarding import forwarded_routes
-from chassis.health import Loop, Serving, Watched, problems_of
+from chassis.foundation.config import Config
+from chassis.foundation.health import Loop, Serving, Watched, problems_of
 from chassis.inbox import Inbox
 from chassis.kafka import create_topics, producer
 from chassis.pressure import Pressure
@@ -117,6 +117,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     """The api role: HTTP and the inboxes of the hosted services, under nameko."""
     from nameko.runners import ServiceRunner  # noqa: PLC0415
 
+    from chassis.foundation.slow_work import SlowWork  # noqa: PLC0415 - as above
     from chassis.http import (  # noqa: PLC0415 - needs eventlet's patching first
         WORKERS,
         aside,
@@ -125,7 +126,6 @@ def run_api(config: Config, only: Collection[str]) -> int:
         inbox_service,
         later,
     )
-    from chassis.slow_work import SlowWork  # noqa: PLC0415 - as above
 
     process = Process(config, only, waits=in_native_thread)
     failures = Failures()

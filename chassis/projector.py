@@ -22,11 +22,11 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from chassis import metrics
-from chassis.config import Config
-from chassis.connections import mongo_arguments
 from chassis.consumer import Aside, Fenced, Progress
 from chassis.deadletters import Origin
+from chassis.foundation import metrics
+from chassis.foundation.config import Config
+from chassis.foundation.connections import mongo_arguments
 from chassis.kafka import Incoming, PoisonRecord, dead_letter_topic
 from chassis.row_fields import BY_NUMBER
 from chassis.views import Change, EventInfo, Index, View, operations

@@ -15,7 +15,7 @@ from typing import Any
 
 from kafka.partitioner.default import murmur2
 
-from chassis.limits import MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_POSITION, MAX_VALUE_BYTES
+from chassis.foundation.limits import MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_POSITION, MAX_VALUE_BYTES
 from contracts.declare import REGISTRY
 
 RawHeaders = Mapping[str, bytes | None]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import psycopg
 
-from chassis.private_files import private_file
+from chassis.foundation.private_files import private_file
 
 
 class PublishingLock(Protocol):

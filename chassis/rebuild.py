@@ -16,9 +16,9 @@ from uuid import uuid4
 import structlog
 from pymongo.database import Database
 
-from chassis.config import Config
 from chassis.consumer import Fenced, Progress
 from chassis.deadletters import origin_of
+from chassis.foundation.config import Config
 from chassis.kafka import Incoming, PartitionReader, PoisonRecord, dead_letter_topic
 from chassis.projector import (
     GROUP,

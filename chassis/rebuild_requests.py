@@ -20,11 +20,11 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from chassis.config import Config
-from chassis.health import Pulse
+from chassis.foundation.config import Config
+from chassis.foundation.health import Pulse
+from chassis.foundation.transient import is_transient
 from chassis.projector import STATES, drop_view, live_id
 from chassis.rebuild import Outcome, Rebuild, new_names
-from chassis.transient import is_transient
 from chassis.views import View
 from chassis.writer import key_reused
 from contracts.errors import Refused, invalid_state, not_found
@@ -235,7 +235,7 @@ _CLAIM = {"claim": "", "lease_until": ""}
 
 
 class RebuildWorker:
-    """Carries out what was asked for (a `chassis.health.Loop`)."""
+    """Carries out what was asked for (a `chassis.foundation.health.Loop`)."""
 
     def __init__(
         self,

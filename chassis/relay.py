@@ -17,10 +17,10 @@ from uuid import UUID
 import structlog
 from kafka.errors import KafkaError
 
-from chassis import metrics
 from chassis.commands import CommandSent
-from chassis.config import Config
-from chassis.health import Pulse
+from chassis.foundation import metrics
+from chassis.foundation.config import Config
+from chassis.foundation.health import Pulse
 from chassis.kafka import (
     COMMANDS,
     Incoming,
@@ -130,7 +130,7 @@ class Relay:
         self._pulse = Pulse(clock=clock)
 
     def problem(self) -> str | None:
-        """Why nothing is published (`chassis.health`)."""
+        """Why nothing is published (`chassis.foundation.health`)."""
         return self._damage or self._pulse.problem()
 
     def step(self) -> int:

@@ -18,14 +18,14 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from chassis import metrics
 from chassis.commands import CommandSent, command_sent
 from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.domain import Aggregate, applies, internal_event
+from chassis.foundation import metrics
+from chassis.foundation.limits import MAX_FOLLOWING_BYTES
+from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, PoisonRecord
-from chassis.limits import MAX_FOLLOWING_BYTES
 from chassis.store import Conflict, EventStore, Meta, Recorded, ReplicaRow, Transaction, recorded
-from chassis.transient import is_transient
 from chassis.writer import AggregateCache
 from contracts.declare import REGISTRY, ContractError
 from contracts.schemas import decode, encode

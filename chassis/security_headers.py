@@ -1,6 +1,6 @@
 """What every answer tells browsers: keep nothing, guess nothing, run nothing, show it in no frame (OWASP API8)."""
 
-from chassis.config import Config
+from chassis.foundation.config import Config
 
 ONE_YEAR = 31_536_000
 

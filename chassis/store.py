@@ -46,12 +46,12 @@ from psycopg.types.numeric import Int8
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from chassis.audit.chain import START, NewRecord, Record
-from chassis.config import Config, ConfigError
-from chassis.connections import postgres_conninfo, postgres_parameters
 from chassis.domain import INTERNAL_EVENTS, Aggregate, Named, RecordId, internal_name
 from chassis.doorbell import Doorbell, NoBell, PostgresBell, local_bell
-from chassis.limits import MAX_EVENT_BYTES
-from chassis.private_files import private_file, private_folder, tighten
+from chassis.foundation.config import Config, ConfigError
+from chassis.foundation.connections import postgres_conninfo, postgres_parameters
+from chassis.foundation.limits import MAX_EVENT_BYTES
+from chassis.foundation.private_files import private_file, private_folder, tighten
 from chassis.publishing_lock import FileLock, NoLock, PostgresLock, PublishingLock
 from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Portable, Refused
@@ -118,7 +118,10 @@ class Recorded:
 
 
 def recorded(aggregate_id: UUID, version: int, fact: Any, meta: bytes, longest: int = MAX_EVENT_BYTES) -> Recorded:
-    """Encode a fact for the store.  Raises Refused TOO_LARGE for one longer than `longest` (`chassis.limits`)."""
+    """Encode a fact for the store.
+
+    Raises Refused TOO_LARGE for one longer than `longest` (`chassis.foundation.limits`).
+    """
     name, key = internal_name(type(fact)), ""
     if name is None:
         spec = REGISTRY.event_of(type(fact))

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route
-from chassis.config import MOST_PARTITIONS
 from chassis.consistency import HEADER, Logs, Token, WaitingRoom
+from chassis.foundation.config import MOST_PARTITIONS
 from chassis.http import RouteEntrypoint
 from chassis.writer import Answer
 from contracts.declare import REGISTRY

@@ -21,9 +21,9 @@ from chassis.around import Prepared, Surroundings
 from chassis.auth import Principal
 from chassis.commands import CommandSent
 from chassis.company import CompanySettings
-from chassis.config import Config
 from chassis.conformity import violations
 from chassis.directory import Directory
+from chassis.foundation.config import Config
 from chassis.saga import Process, Saga
 from chassis.service import Service
 from chassis.store import EventStore, MemoryRecorder, fact_class

@@ -15,8 +15,8 @@ from kafka.errors import UnknownTopicOrPartitionError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from chassis.catalogue import Catalogue
-from chassis.config import Config, ConfigError
 from chassis.consumer import stored_progress
+from chassis.foundation.config import Config, ConfigError
 from chassis.kafka import (
     COMMANDS,
     PartitionReader,

@@ -22,7 +22,6 @@ import msgspec
 import structlog
 from eventsourcing.persistence import PersistenceError
 
-from chassis import metrics
 from chassis.audit.chain import NewRecord
 from chassis.audit.entries import (
     DONE,
@@ -39,8 +38,9 @@ from chassis.audit.entries import (
     object_kind,
 )
 from chassis.domain import Aggregate, Context, Named, RecordId, record_id, stream_id
-from chassis.health import Pulse, Serving
-from chassis.limits import MAX_EVENT_BYTES, MAX_FOLLOWING_BYTES
+from chassis.foundation import metrics
+from chassis.foundation.health import Pulse, Serving
+from chassis.foundation.limits import MAX_EVENT_BYTES, MAX_FOLLOWING_BYTES
 from chassis.service import Replica, Service
 from chassis.store import (
     CommandResult,
@@ -545,7 +545,7 @@ class Writer:
         self._works = False
 
     def problem(self) -> str | None:
-        """Why commands are not carried out (`chassis.health`)."""
+        """Why commands are not carried out (`chassis.foundation.health`)."""
         if self._thread is not None and not self._stopping and (ended := self._thread.problem()):
             return ended
         return self._pulse.problem() if self._works or self._queue else None

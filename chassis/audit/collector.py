@@ -15,10 +15,10 @@ import structlog
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
-from chassis import metrics
 from chassis.audit.chain import Record, entry_id
 from chassis.consistency import service_of
-from chassis.health import Pulse
+from chassis.foundation import metrics
+from chassis.foundation.health import Pulse
 from chassis.projector import STATES, live_id, open_state
 from chassis.store import EventStore
 from chassis.views import View
@@ -100,7 +100,7 @@ class Collector:
         self._pulse = Pulse()
 
     def problem(self) -> str | None:
-        """Why nothing is brought (`chassis.health`)."""
+        """Why nothing is brought (`chassis.foundation.health`)."""
         return self._pulse.problem()
 
     def step(self) -> int:

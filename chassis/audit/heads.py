@@ -12,7 +12,7 @@ import jwt
 
 from chassis.audit.chain import Chain
 from chassis.auth import ALGORITHM, key_id, key_pair, public_keys, signing_key
-from chassis.config import Config, ConfigError
+from chassis.foundation.config import Config, ConfigError
 
 RETIRED = "retired"  # the folder of public keys that verify old heads and no token
 AUDIENCE = "salestream-audit-heads"  # no token: an api takes other audiences only

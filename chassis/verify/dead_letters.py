@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from chassis.config import Config
 from chassis.deadletters import read_whole_topic
+from chassis.foundation.config import Config
 from chassis.kafka import Incoming, dead_letter_topic
 from chassis.provenance import DROP, REASON, RESOLVES
 

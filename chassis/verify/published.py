@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.kafka import Incoming, PartitionReader, partition_of
 from chassis.store import Notification
 from chassis.verify.findings import Difference, EventRef, Findings

@@ -18,9 +18,9 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from chassis.catalogue import Catalogue
-from chassis.config import Config
-from chassis.connections import shown
 from chassis.consumer import stored_progress
+from chassis.foundation.config import Config
+from chassis.foundation.connections import shown
 from chassis.kafka import PartitionReader, command_topics, event_topics
 from chassis.projector import STATES, ViewState, connect, live_id
 from chassis.relay import COMMAND_SENT, POSITION

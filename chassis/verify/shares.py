@@ -16,8 +16,8 @@ from pymongo.errors import PyMongoError
 from chassis.audit.chain import check_chain
 from chassis.audit.check import check_copy
 from chassis.catalogue import Catalogue
-from chassis.config import Config
-from chassis.connections import shown
+from chassis.foundation.config import Config
+from chassis.foundation.connections import shown
 from chassis.projector import connect
 from chassis.store import EventStore, Notification, Unreadable, existing_store, fact_class
 from chassis.verify.commands import RESULTS, SNAPSHOTS, Claims, check_results, check_snapshots

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from chassis.catalogue import Catalogue
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.verify.shares import Count, Found, Share
 
 WORTH_PROCESSES = 20_000  # events: a process takes a second or two to start

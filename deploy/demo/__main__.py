@@ -21,8 +21,8 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from rich.console import Console
 
-from chassis.command_line import command_line
-from chassis.config import Config, ConfigError
+from chassis.foundation.command_line import command_line
+from chassis.foundation.config import Config, ConfigError
 from deploy.demo import cdnow, report
 from deploy.demo.check import Views, check, found_total, total
 from deploy.demo.client import Client

@@ -7,7 +7,7 @@ import logging
 import shlex
 import sys
 
-from chassis.command_line import command_line
+from chassis.foundation.command_line import command_line
 from deploy.devstack.errors import DevstackError
 from deploy.devstack.server import Server, Started
 from deploy.devstack.stack import Stack

@@ -9,7 +9,7 @@ import sys
 
 import psutil
 
-from chassis.command_line import command_line
+from chassis.foundation.command_line import command_line
 from deploy.devstack.__main__ import print_started, print_stopped
 from deploy.devstack.errors import DevstackError
 from deploy.local.system import LocalSystem

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 from chassis.around import Prepared, Surroundings
 from chassis.auth import SYSTEM
 from chassis.company import COMPANY, CompanySettings
-from chassis.config import Config
 from chassis.directory import Directory
 from chassis.domain import Aggregate, UniqueIndex
+from chassis.foundation.config import Config
 from chassis.service import Handler, Work
 from chassis.store import EventStore, open_store
 from chassis.writer import Request, Writer

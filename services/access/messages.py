@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from chassis.config import Config
-from chassis.private_files import private_folder
+from chassis.foundation.config import Config
+from chassis.foundation.private_files import private_folder
 from contracts.company import Language
 from services.access.domain.users import login_key
 

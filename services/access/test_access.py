@@ -16,9 +16,9 @@ import pyotp
 import pytest
 
 from chassis.auth import Principal, TokenVerifier
-from chassis.config import Config
 from chassis.directory import Directory
 from chassis.domain import IndexClaimed, IndexReleased, UniqueIndex
+from chassis.foundation.config import Config
 from chassis.store import Transaction, recorded
 from chassis.testing import InMemoryService
 from chassis.writer import Writer

@@ -19,8 +19,8 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from chassis.config import Config
-from chassis.private_files import make_key, read_key
+from chassis.foundation.config import Config
+from chassis.foundation.private_files import make_key, read_key
 
 KEY_BYTES = 32
 SIGNATURE_CHARACTERS = 32  # 128 bits

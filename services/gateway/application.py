@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import structlog
 
-from chassis import metrics
-from chassis.addresses import household
 from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route, problem, unknown_route
 from chassis.auth import TokenVerifier
-from chassis.config import Config
+from chassis.foundation import metrics
+from chassis.foundation.addresses import household
+from chassis.foundation.config import Config
+from chassis.foundation.rate_limits import Quota, RateLimit, open_storage
 from chassis.origins import Origins
-from chassis.rate_limits import Quota, RateLimit, open_storage
 from contracts.access import (
     DrawChallenge,
     GetMachineToken,

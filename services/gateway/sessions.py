@@ -19,7 +19,7 @@ import msgspec
 
 from chassis.api import ANSWER_SECONDS, JSON, HttpRequest, HttpResponse, Route, Serve, json_body
 from chassis.auth import TokenVerifier
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.origins import SESSION_HEADER
 from contracts.access import ProveIdentity, RefreshSession, SignIn, SignOut
 from contracts.errors import Refused

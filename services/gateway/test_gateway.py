@@ -13,7 +13,7 @@ import pytest
 
 from chassis.api import HttpRequest, HttpResponse, Route, guarded
 from chassis.auth import Principal, TokenVerifier, issue
-from chassis.config import Config, ConfigError
+from chassis.foundation.config import Config, ConfigError
 from contracts import permissions
 from contracts.access import TOKEN_COMMANDS
 from contracts.declare import REGISTRY

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from chassis.logs import configure_logging
+from chassis.foundation.logs import configure_logging
 from deploy.devstack.server import REPOSITORY_ROOT
 
 from . import faults

@@ -22,7 +22,7 @@ from component.split import ProjectorProcess, RelayProcess, SagaProcess
 from component.support import Company, await_views, config_of, environment, processes_below
 
 from chassis.catalogue import Catalogue
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.store import EventStore, open_store
 from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import free_ports

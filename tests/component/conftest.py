@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chassis.config import Config
+from chassis.foundation.config import Config
 from component.containers import MONGO_IMAGE, POSTGRES_IMAGE, has_image, mongo_container, postgres_container
 from component.support import KafkaBench, environment, longest_files_first, processes_below
 from deploy.devstack import DevstackError, Stack

@@ -12,11 +12,11 @@ from kafka import KafkaProducer
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from msgspec import json
 
-from chassis.config import Config
-from chassis.connections import kafka_arguments
 from chassis.documents.samples import sample
+from chassis.foundation.config import Config
+from chassis.foundation.connections import kafka_arguments
+from chassis.foundation.limits import MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_VALUE_BYTES
 from chassis.kafka import command_headers, event_headers, partition_of
-from chassis.limits import MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_VALUE_BYTES
 from chassis.provenance import DROP, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
 from chassis.store import Meta, Notification
 from component.facts import NOW

@@ -20,10 +20,10 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, sto
 
 from chassis.auth import Principal, issue
 from chassis.catalogue import Catalogue
-from chassis.config import Config
 from chassis.conformity import violations
 from chassis.consistency import HEADER, Token
 from chassis.demo_users import demo_user
+from chassis.foundation.config import Config
 from chassis.kafka import Incoming, PartitionReader, Producer, create_topics, producer
 from chassis.store import EventStore, open_store
 from contracts.declare import REGISTRY

@@ -20,8 +20,8 @@ from chassis.audit.chain import check_chain
 from chassis.audit.check import check_copy
 from chassis.audit.collector import RECORDS, Collector
 from chassis.catalogue import Catalogue
-from chassis.config import Config
 from chassis.consistency import Token
+from chassis.foundation.config import Config
 from chassis.projector import connect, live_id, open_state
 from chassis.queries import ViewReader
 from chassis.store import EventStore, open_store

@@ -12,7 +12,7 @@ import pytest
 
 from chassis.audit.collector import Collector
 from chassis.catalogue import Catalogue
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.projector import HEARTBEAT_SECONDS, STATES, Projector, connect
 from chassis.queries import _freshness
 from chassis.store import open_store

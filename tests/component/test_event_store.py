@@ -26,9 +26,10 @@ from eventsourcing.persistence import OperationalError
 
 from chassis.audit.chain import check_chain
 from chassis.auth import SYSTEM
-from chassis.config import Config, ConfigError
 from chassis.domain import Aggregate
-from chassis.health import STANDS_SECONDS
+from chassis.foundation.config import Config, ConfigError
+from chassis.foundation.health import STANDS_SECONDS
+from chassis.foundation.transient import is_transient
 from chassis.service import Work
 from chassis.store import (
     CONNECT_SECONDS,
@@ -45,7 +46,6 @@ from chassis.store import (
     recorded,
 )
 from chassis.testing import WAREHOUSE
-from chassis.transient import is_transient
 from chassis.writer import ATTEMPTS, Answer, Request, Writer
 from component.support import REPOSITORY_ROOT, eventually, until
 from contracts.errors import Refused
@@ -147,7 +147,7 @@ def test_a_store_opened_again_here_keeps_what_it_holds_when_another_process_clos
     assert again.last_position() == 1
     again.close()
     script = (
-        "from chassis.config import Config; from chassis.store import open_store; import sys\n"
+        "from chassis.foundation.config import Config; from chassis.store import open_store; import sys\n"
         "store = open_store('inventory', Config(data_dir=sys.argv[1])); store.last_position(); store.close()"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=REPOSITORY_ROOT, timeout=120)

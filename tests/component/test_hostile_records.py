@@ -12,9 +12,9 @@ import pytest
 
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
-from chassis.config import Config
 from chassis.consumer import Consumer, Handler
 from chassis.deadletters import DeadLetter, DeadLetters
+from chassis.foundation.config import Config
 from chassis.inbox import Inbox
 from chassis.kafka import dead_letter_topic
 from chassis.main import main

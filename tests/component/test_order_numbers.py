@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from load.data import Data
 
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.store import EventStore, MemoryRecorder, open_store
 from chassis.writer import Request, Writer
 from contracts.orders import OrderCreated, is_counted, order_number

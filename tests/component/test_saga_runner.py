@@ -13,8 +13,8 @@ from uuid import UUID
 import pytest
 
 from chassis.commands import CommandSent
-from chassis.config import Config
 from chassis.consumer import Fenced
+from chassis.foundation.config import Config
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.relay import COMMAND_SENT
 from chassis.saga import MAX_RESENDS, Process, SagaRunner, WaitingRow

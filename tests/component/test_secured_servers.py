@@ -15,9 +15,9 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from pymongo.errors import OperationFailure, PyMongoError
 
 from chassis.catalogue import Catalogue
-from chassis.config import Config
-from chassis.connections import kafka_arguments, postgres_conninfo
 from chassis.deadletters import read_whole_topic
+from chassis.foundation.config import Config
+from chassis.foundation.connections import kafka_arguments, postgres_conninfo
 from chassis.grants import apply, grants
 from chassis.kafka import create_topics, producer
 from chassis.projector import connect

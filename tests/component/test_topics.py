@@ -21,9 +21,9 @@ from tenacity import stop_after_delay
 from chassis import topics
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
-from chassis.config import Config, ConfigError
 from chassis.consumer import CHECK_EVERY_SECONDS, Consumer, Fenced, Handler
-from chassis.health import Watched
+from chassis.foundation.config import Config, ConfigError
+from chassis.foundation.health import Watched
 from chassis.inbox import Inbox
 from chassis.kafka import PartitionReader, TopicsDamaged, admin_client, create_topics
 from chassis.main import main

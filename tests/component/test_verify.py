@@ -22,9 +22,9 @@ from pymongo.database import Database
 from chassis.auth import Principal
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
-from chassis.config import Config
 from chassis.consumer import Consumer
 from chassis.deadletters import DeadLetters
+from chassis.foundation.config import Config
 from chassis.inbox import Inbox
 from chassis.kafka import event_headers
 from chassis.main import main

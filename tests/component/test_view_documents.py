@@ -16,8 +16,8 @@ import pytest
 from pymongo.database import Database
 
 from chassis.catalogue import Catalogue
-from chassis.config import Config
 from chassis.consumer import Progress
+from chassis.foundation.config import Config
 from chassis.kafka import Incoming
 from chassis.projector import STATES, Projection, Projector, ViewState, connect, live_id, open_state
 from chassis.queries import ViewReader

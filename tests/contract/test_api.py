@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 
 from chassis.api import Api, HttpRequest, HttpResponse, Route, unknown_route
 from chassis.auth import ALGORITHM, Principal, TokenVerifier, issue, key_id, key_pair
-from chassis.config import Config, ConfigError
 from chassis.consistency import HEADER, Token
 from chassis.directory import Directory
+from chassis.foundation.config import Config, ConfigError
 from chassis.store import Unreadable
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
 from contracts.errors import Refused

@@ -19,8 +19,8 @@ from chassis.audit.heads import read_heads, sign_heads
 from chassis.audit.history import aggregates
 from chassis.auth import Principal, TokenVerifier, issue
 from chassis.catalogue import Catalogue
-from chassis.config import Config, ConfigError
 from chassis.domain import Aggregate
+from chassis.foundation.config import Config, ConfigError
 from chassis.store import MemoryRecorder
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
 from chassis.writer import MAX_NOTES
@@ -174,7 +174,7 @@ def note(number: int) -> Entry:
 
 
 def test_a_flood_of_notes_is_bounded_counted_and_takes_few_commits(kit: InMemoryService) -> None:
-    from chassis import metrics
+    from chassis.foundation import metrics
 
     dropped = metrics.of(metrics.AUDIT_DROPPED, "inventory")
     before: float = dropped._value.get()

@@ -10,8 +10,8 @@ from security.office import EmptyViews
 from chassis.api import Api, HttpRequest, HttpResponse
 from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
-from chassis.config import Config
 from chassis.directory import Directory
+from chassis.foundation.config import Config
 from chassis.testing import ADMIN
 from chassis.views import Exact, View
 from contracts.access import RoleDefined, RoleState

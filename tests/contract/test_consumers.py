@@ -14,20 +14,20 @@ from component.facts import NOW, incoming, submitted
 from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, NotLeaderForPartitionError
 from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure
 
-from chassis import limits, metrics
 from chassis.catalogue import Catalogue
 from chassis.commands import CommandSent
-from chassis.config import Config
 from chassis.consumer import Aside, Consumer, Progress
 from chassis.deadletters import _letter
-from chassis.health import Pulse
+from chassis.foundation import limits, metrics
+from chassis.foundation.config import Config
+from chassis.foundation.health import Pulse
+from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, damages
 from chassis.provenance import rule_of
 from chassis.relay import COMMAND_SENT, record_of
 from chassis.saga import SagaRunner
 from chassis.store import EventStore, MemoryRecorder
 from chassis.testing import SALES
-from chassis.transient import is_transient
 from contracts.approvals import CaseApproved, case_id_of
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

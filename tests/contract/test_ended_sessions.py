@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.auth import TOKENS_LIVE, Principal, TokenVerifier, issue
-from chassis.config import Config
 from chassis.directory import ENDED, REMEMBERED_ENDS, Directory, EndedSessions, session_ended
+from chassis.foundation.config import Config
 from contracts.access import SessionEnded, UserIssued, UserState
 from contracts.errors import Refused
 from contracts.schemas import encode

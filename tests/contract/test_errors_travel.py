@@ -14,7 +14,7 @@ import chassis
 import contracts
 import deploy
 import services
-from chassis.rate_limits import Quota
+from chassis.foundation.rate_limits import Quota
 from chassis.store import Unreadable
 from contracts.errors import Portable, Refused
 

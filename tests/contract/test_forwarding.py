@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from chassis.api import HttpRequest
-from chassis.config import Config
 from chassis.forwarding import IN_MEMORY, Forwarder
+from chassis.foundation.config import Config
 from contracts.errors import Refused
 
 PIECE = bytes(range(256)) * 256

@@ -12,7 +12,7 @@ import pytest
 
 from chassis.audit.heads import sign_heads
 from chassis.auth import Principal, TokenVerifier, issue
-from chassis.config import Config, ConfigError
+from chassis.foundation.config import Config, ConfigError
 from chassis.store import ReplicaRow, Transaction, open_store
 from services.access.messages import Mailbox, Message
 from services.access.vault import Vault, _vault

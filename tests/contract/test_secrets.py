@@ -7,8 +7,8 @@ import pytest
 from component.support import REPOSITORY_ROOT
 
 from chassis.catalogue import Catalogue
-from chassis.config import Config, ConfigError
-from chassis.connections import kafka_arguments, mongo_arguments, postgres_parameters, shown
+from chassis.foundation.config import Config, ConfigError
+from chassis.foundation.connections import kafka_arguments, mongo_arguments, postgres_parameters, shown
 from chassis.grants import Grant, access_rules, grants, table
 
 SECRETS = [item.name for item in fields(Config) if item.metadata.get("secret")]

@@ -21,9 +21,9 @@ from security.office import EmptyViews
 from chassis.api import Api, HttpRequest
 from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
-from chassis.config import Config
 from chassis.directory import Directory
 from chassis.documents.query_docs import query_docs, setters
+from chassis.foundation.config import Config
 from chassis.queries import ViewReader, plain
 from chassis.store import EventStore, MemoryRecorder
 from chassis.testing import ADMIN, InMemoryService, documents

@@ -6,7 +6,7 @@ from typing import Any
 import eventlet
 import pytest
 
-from chassis.slow_work import SlowWork, native_threading
+from chassis.foundation.slow_work import SlowWork, native_threading
 from contracts.errors import Refused
 
 

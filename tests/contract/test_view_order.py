@@ -19,8 +19,8 @@ from component.histories import FIRST_DAY, history, interleaved, largest_event, 
 from chassis.catalogue import Catalogue
 from chassis.consumer import Progress
 from chassis.documents.query_docs import query_docs
+from chassis.foundation.limits import MAX_EVENT_BYTES
 from chassis.kafka import Incoming
-from chassis.limits import MAX_EVENT_BYTES
 from chassis.projector import Projection, ViewState
 from chassis.queries import ViewReader
 from chassis.rebuild import content

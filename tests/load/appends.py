@@ -18,7 +18,7 @@ from uuid import UUID
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.service import Service
 from chassis.store import EventStore, Transaction, open_store
 from chassis.writer import Request, Writer

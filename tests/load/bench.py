@@ -21,8 +21,8 @@ from types import FrameType
 import psutil
 from tqdm import tqdm
 
-from chassis.config import Config
-from chassis.logs import configure_logging
+from chassis.foundation.config import Config
+from chassis.foundation.logs import configure_logging
 from chassis.process import settle_memory
 from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError

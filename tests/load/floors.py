@@ -14,7 +14,7 @@ from pymongo import UpdateOne
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.kafka import producer
 from chassis.projector import connect
 from deploy.devstack.server import packaged

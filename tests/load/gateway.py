@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from chassis.api import HttpRequest, HttpResponse, Route
 from chassis.auth import Principal, TokenVerifier, issue
-from chassis.config import Config
+from chassis.foundation.config import Config
 from services.gateway.application import Gateway
 
 from .report import Bar, Figure, Report

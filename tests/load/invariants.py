@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tqdm import tqdm
 
-from chassis.config import Config
+from chassis.foundation.config import Config
 from chassis.projector import connect
 from chassis.store import open_store
 from chassis.verify.run import Verification

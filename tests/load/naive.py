@@ -19,7 +19,7 @@ from nameko.runners import ServiceRunner
 from nameko.web.handlers import http
 from werkzeug.wrappers import Request, Response
 
-from chassis.config import Config
+from chassis.foundation.config import Config
 
 from .appends import PlainOrder
 

@@ -16,8 +16,8 @@ import msgspec
 
 from chassis.api import Api, HttpRequest, HttpResponse, Route, guarded, json_body
 from chassis.auth import TokenVerifier
-from chassis.config import Config
-from chassis.logs import configure_logging
+from chassis.foundation.config import Config
+from chassis.foundation.logs import configure_logging
 from chassis.process import run_api
 from contracts.declare import value
 from contracts.schemas import load

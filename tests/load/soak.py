@@ -16,7 +16,7 @@ from statistics import median
 import psutil
 from tqdm import tqdm
 
-from chassis.logs import configure_logging
+from chassis.foundation.logs import configure_logging
 from deploy.devstack import DevstackError
 
 from . import invariants

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from simulation.bugs import Bug, results_not_remembered, stock_not_checked
 
 from chassis.auth import Principal
-from chassis.config import Config, Store
+from chassis.foundation.config import Config, Store
 from chassis.store import open_store
 from chassis.testing import user
 from chassis.writer import Answer

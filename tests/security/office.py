@@ -17,8 +17,8 @@ import argon2
 from chassis.api import Api, HttpRequest, HttpResponse, Route
 from chassis.auth import SYSTEM, Principal, TokenVerifier
 from chassis.catalogue import Catalogue
-from chassis.config import Config
 from chassis.directory import Directory
+from chassis.foundation.config import Config
 from chassis.projector import STATES
 from chassis.store import EventStore, MemoryRecorder, fact_class
 from chassis.writer import Answer, Request, Writer

@@ -9,8 +9,8 @@ import yaml
 from component.support import REPOSITORY_ROOT
 
 from chassis.api import HttpRequest
-from chassis.config import Config
 from chassis.documents.samples import sample
+from chassis.foundation.config import Config
 from chassis.origins import REQUESTED_WITH, SAFE, Origins
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

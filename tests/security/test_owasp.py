@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from chassis.api import MAX_BULK, kebab
-from chassis.config import Config
 from chassis.documents import repository
 from chassis.documents.samples import sample
+from chassis.foundation.config import Config
 from chassis.kafka import read_record
 from chassis.queries import MAX_LIMIT
 from contracts.declare import REGISTRY, CommandSpec

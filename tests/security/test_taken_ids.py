@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from chassis import metrics
+from chassis.foundation import metrics
 from chassis.store import MemoryRecorder
 from chassis.writer import made_id
 from contracts.declare import REGISTRY

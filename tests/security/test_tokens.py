@@ -234,7 +234,7 @@ def test_API2_tokens_of_one_kind_are_none_of_another(office: Office) -> None:
 
 def test_API2_test_tokens_are_off_unless_somebody_switches_them_on(office: Office) -> None:
     """A token that tells its own roles is for tests; the default is off."""
-    from chassis.config import Config
+    from chassis.foundation.config import Config
 
     assert Config().test_tokens == 0
     assert Config.from_env({}).test_tokens == 0

@@ -15,9 +15,9 @@ import structlog
 
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
-from chassis.config import Config
 from chassis.consumer import Consumer
 from chassis.directory import Directory
+from chassis.foundation.config import Config
 from chassis.inbox import Inbox
 from chassis.kafka import command_topics, dead_letter_topic, event_topics
 from chassis.projector import GROUP, STATES, Projector, live_id

@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_fixed
 
 from chassis import topics
-from chassis.config import Config, ConfigError
+from chassis.foundation.config import Config, ConfigError
 from chassis.kafka import command_topics, event_topics
 from chassis.store import EventStore
 

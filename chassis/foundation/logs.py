@@ -16,7 +16,7 @@ from typing import Any, TextIO, cast
 import msgspec
 import structlog
 
-from chassis import metrics
+from chassis.foundation import metrics
 
 CALLS = ("debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "msg", "log")
 _SHARED: list[structlog.typing.Processor] = [

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from chassis.config import Config, ConfigError
-from chassis.rate_limits import LocalStorage, RateLimit, open_storage
+from chassis.foundation.config import Config, ConfigError
+from chassis.foundation.rate_limits import LocalStorage, RateLimit, open_storage
 
 
 class Clock:
@@ -56,8 +56,8 @@ def test_settings_that_can_not_be_used_are_named() -> None:
 
 def test_a_wall_clock_that_is_set_back_locks_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     wall, steady = Clock(), Clock()
-    monkeypatch.setattr("chassis.rate_limits.time.time", wall)
-    monkeypatch.setattr("chassis.rate_limits.time.monotonic", steady)
+    monkeypatch.setattr("chassis.foundation.rate_limits.time.time", wall)
+    monkeypatch.setattr("chassis.foundation.rate_limits.time.monotonic", steady)
     limit = RateLimit("user", "1/minute", "RATE_LIMIT_USER", LocalStorage(clock=steady))
     assert limit.take("li") is None
     wall.now -= 86_400

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from chassis.config import Config
-from chassis.health import STANDS_SECONDS, Loop, Pulse, Serving, problems_of
+from chassis.foundation.config import Config
+from chassis.foundation.health import STANDS_SECONDS, Loop, Pulse, Serving, problems_of
 from chassis.process import Failures, _health_server
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from chassis.config import ConfigError
+from chassis.foundation.config import ConfigError
 
 FOLDER = 0o700
 FILE = 0o600

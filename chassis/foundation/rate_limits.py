@@ -15,7 +15,7 @@ from limits import parse
 from limits.errors import ConfigurationError
 from limits.storage import Storage, storage_from_string
 
-from chassis.config import ConfigError
+from chassis.foundation.config import ConfigError
 
 FEW_LEFT = 5  # answers tell of the limit once only a fifth of it is left
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
-from chassis import metrics
-from chassis.logs import CALLS, SurvivingStream, never_failing
+from chassis.foundation import metrics
+from chassis.foundation.logs import CALLS, SurvivingStream, never_failing
 
 FULL = Path("/dev/full")  # every write to it fails with ENOSPC
 

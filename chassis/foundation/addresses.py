@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from chassis.config import ConfigError
+from chassis.foundation.config import ConfigError
 
 Network = IPv4Network | IPv6Network
 

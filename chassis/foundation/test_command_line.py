@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.command_line import command_line
+from chassis.foundation.command_line import command_line
 
 
 def test_a_broken_connection_is_told() -> None:

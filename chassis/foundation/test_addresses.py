@@ -2,8 +2,8 @@
 
 import pytest
 
-from chassis.addresses import Proxies, networks
-from chassis.config import ConfigError
+from chassis.foundation.addresses import Proxies, networks
+from chassis.foundation.config import ConfigError
 
 PROXIES = Proxies(networks("10.0.0.0/8, ::1", "TRUSTED_PROXIES"))
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from chassis.config import Config, ConfigError
+from chassis.foundation.config import Config, ConfigError
 
 
 def kafka_arguments(config: Config) -> dict[str, Any]:

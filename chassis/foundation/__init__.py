@@ -1,0 +1,1 @@
+"""What every other room stands on: settings, limits, logs, metrics, health, private files, slow work."""
