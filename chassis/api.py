@@ -27,11 +27,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pymongo.database import Database
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
-from chassis.around import Offload, Surroundings, at_once
 from chassis.audit import history
 from chassis.audit.edge import ACTIONS, OBJECT_KINDS, Attempt, origin_of
 from chassis.audit.entries import REPEATED, Kind, object_kind
-from chassis.auth import NOBODY, Principal, TokenVerifier
+from chassis.auth import TokenVerifier
 from chassis.bodies import MAX_COMMAND_NODES, count_nodes, read_object
 from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.directory import Directory
@@ -41,10 +40,12 @@ from chassis.foundation import metrics
 from chassis.foundation.addresses import networks, within
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import make_key, read_key
+from chassis.model.around import Offload, Surroundings, at_once
+from chassis.model.principal import NOBODY, Principal
+from chassis.model.row_fields import ROLES
+from chassis.model.views import View
 from chassis.queries import FORMATS, Freshness, ViewReader, plain, unseen_by
 from chassis.rebuild_requests import RebuildRequests
-from chassis.row_fields import ROLES
-from chassis.views import View
 from chassis.writer import Answer, Request, Writer, made_id, print_of
 from contracts.company import LANGUAGES
 from contracts.declare import REGISTRY, CommandSpec

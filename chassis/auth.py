@@ -8,8 +8,7 @@ calls: what they may do is asked of `chassis.directory`.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chassis.domain import ALONE, EVERYBODY, NOBODYS, Context, Organisation, Reach
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.private_files import make_key, private_folder, read_key
+from chassis.model.principal import Principal
 from contracts.errors import Refused
-from contracts.people import Person
-from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, ROLES, DataScope, first_rights, first_scope
-from contracts.types import FIRST_CURRENCY
+from contracts.permissions import ROLES
 
 ALGORITHM = "EdDSA"
 ACCESS_SECONDS = 600
@@ -34,95 +31,6 @@ LEEWAY_SECONDS = 5
 TOKENS_LIVE = timedelta(seconds=ACCESS_SECONDS + 2 * LEEWAY_SECONDS)
 SHORTEST_PEM = 100
 REMEMBERED = 10_000
-
-
-def own_reach(user_id: UUID | None) -> Callable[[frozenset[DataScope]], Reach]:
-    """The reach of somebody who leads nobody."""
-    own = Reach(people=frozenset({user_id} if user_id else ()))
-    return lambda scopes: EVERYBODY if "ALL" in scopes else own
-
-
-@dataclass(frozen=True)
-class Principal:
-    """A caller: user id (None for Salestream itself), name, roles and the superior's id.
-
-    `session_id` and `epoch` tell whether the sign-in still holds; `limited` callers must change their default password
-    first (SEC-02).  `scopes` are the rights with how far each reaches, `reach_of` says whose records that means,
-    `organisation` who acts for whom; they come from the directory, without it the roles' first rights hold.
-    `responsible` is the person to whom belongs what a program enters.
-    """
-
-    user_id: UUID | None
-    name: str
-    roles: frozenset[str]
-    superior_id: UUID | None = None
-    session_id: UUID | None = None
-    epoch: int = 0
-    limited: bool = False
-    machine: bool = False
-    device_id: UUID | None = None
-    scopes: Mapping[str, frozenset[DataScope]] | None = field(default=None, compare=False, repr=False)
-    reach_of: Callable[[frozenset[DataScope]], Reach] | None = field(default=None, compare=False, repr=False)
-    organisation: Organisation = field(default=ALONE, compare=False, repr=False)
-    responsible: Person | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def needs_directory(self) -> bool:
-        """Whether the token only names a sign-in; a test token tells roles and superior itself."""
-        return self.session_id is not None or self.machine
-
-    def may(self, right: str) -> bool:
-        """Whether the caller holds a right.  An unknown right is an error, not a refusal."""
-        if right in OPEN:
-            if right == PUBLIC:
-                return True
-            own = self.user_id is not None and not self.machine
-            return own and (right == PASSWORD or not self.limited) and (right != COLLEAGUE or bool(self.roles))
-        return bool(self.scopes_of(right)) and not self.limited
-
-    def scopes_of(self, right: str) -> frozenset[DataScope]:
-        if self.scopes is not None:
-            return self.scopes.get(right, frozenset())
-        return frozenset(first_scope(role, right) for role in self.roles if right in first_rights(role))
-
-    def require(self, right: str) -> None:
-        """Raises Refused FORBIDDEN unless the caller holds the right (SEC-02, SEC-16)."""
-        if not self.may(right):
-            if self.limited:
-                raise Refused(
-                    "FORBIDDEN", "Change your default password first, then sign in again.", state="DEFAULT_PASSWORD"
-                )
-            if right == COLLEAGUE:
-                text = "You have no role yet: an administrator gives you one."
-                raise Refused("FORBIDDEN", text, state=right)
-            raise Refused("FORBIDDEN", f"Your roles do not hold the right {right}.", state=right)
-
-    def reach(self, right: str) -> Reach:
-        """Whose records the caller may see or change by a right (SEC-18); nobody's by one that is not held."""
-        if not self.may(right):
-            return NOBODYS
-        return (self.reach_of or own_reach(self.user_id))(self.scopes_of(right))
-
-    def context(self, now: datetime, today: date, right: str | None = None, currency: str = FIRST_CURRENCY) -> Context:
-        """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
-        reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
-        person = Person(user_id=self.user_id, name=self.name)
-        return Context(
-            user=person,
-            roles=self.roles,
-            now=now,
-            today=today,
-            superior_id=self.superior_id,
-            reach=reach,
-            reach_of=self.reach,
-            currency=currency,
-            organisation=self.organisation,
-            responsible=self.responsible,
-        )
-
-
-SYSTEM = Principal(None, "Salestream", frozenset({"SYSTEM"}))
-NOBODY = Principal(None, "Nobody", frozenset())
 
 
 def key_pair(folder: Path) -> tuple[Path, Path]:

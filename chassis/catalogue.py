@@ -11,10 +11,10 @@ from typing import Any
 
 from chassis.directory import REPLICAS
 from chassis.foundation.config import ConfigError
-from chassis.saga import Saga
-from chassis.service import Service
-from chassis.verify.declare import Check
-from chassis.views import View
+from chassis.model.checks import Check
+from chassis.model.saga import Saga
+from chassis.model.service import Service
+from chassis.model.views import View
 from contracts.declare import REGISTRY
 
 SERVICES_FILE = Path(__file__).parent.parent / "deploy" / "services.toml"

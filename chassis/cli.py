@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chassis.audit.check import check_chains
 from chassis.audit.heads import read_heads, sign_heads
-from chassis.auth import Principal, issue
+from chassis.auth import issue
 from chassis.catalogue import Catalogue
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.demo_users import demo_user, user_id
@@ -18,6 +18,7 @@ from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.logs import configure_logging
 from chassis.grants import apply, grants, table
 from chassis.kafka import create_topics, producer
+from chassis.model.principal import Principal
 from chassis.process import run_api, run_worker, settle_memory
 from chassis.projector import connect
 from chassis.rebuild import Rebuild, view_states

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from chassis.foundation.config import Config
-from chassis.service import Replica
+from chassis.model.service import Replica
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet
 from contracts.parameters import PARAMETERS
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from chassis.commands import CommandSent
-from chassis.domain import internal_name
+from chassis.model.aggregates import internal_name
+from chassis.model.commands import CommandSent
 from contracts.declare import REGISTRY
 from contracts.schemas import decode
 

@@ -3,9 +3,9 @@
 import tomllib
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from chassis.auth import Principal
 from chassis.catalogue import SERVICES_FILE
 from chassis.foundation.config import ConfigError
+from chassis.model.principal import Principal
 
 USERS_FILE = SERVICES_FILE.parent / "demo_users.toml"
 

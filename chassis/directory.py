@@ -20,11 +20,12 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from chassis.auth import TOKENS_LIVE, Principal
+from chassis.auth import TOKENS_LIVE
 from chassis.company import COMPANY, SET_PARAMETERS, CompanySettings
-from chassis.domain import EVERYBODY, Reach
+from chassis.model.context import EVERYBODY, Reach
+from chassis.model.principal import Principal
+from chassis.model.service import Replica
 from chassis.organisation import Chart, Placed
-from chassis.service import Replica
 from chassis.store import Notification, Unreadable
 from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
 from contracts.company import CompanyDataSet, ParameterSet
@@ -407,7 +408,7 @@ class Directory:
         user = self._users.get(self._now().standing_in(machine.responsible_id))
         return None if user is None else Person(user_id=user.id, name=user.name)
 
-    # -- who acts for whom (`chassis.domain.Organisation`)
+    # -- who acts for whom (`chassis.model.context.Organisation`)
 
     def _now(self) -> Chart:
         if self._chart is None:

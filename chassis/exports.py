@@ -21,7 +21,7 @@ from weakref import finalize
 import msgspec
 from bson import Decimal128
 
-from chassis.row_fields import FieldType
+from chassis.model.row_fields import FieldType
 from contracts.errors import Refused
 
 EXPORT_LIMIT = 100_000

@@ -10,8 +10,8 @@ from unicodedata import normalize
 from bson import Decimal128
 from marshmallow import ValidationError
 
-from chassis.row_fields import FOUND_BY, FieldType, key_place
-from chassis.views import Exact, Filter, Range, View, Words
+from chassis.model.row_fields import FOUND_BY, FieldType, key_place
+from chassis.model.views import Exact, Filter, Range, View, Words
 from contracts.errors import Refused
 from contracts.ids import canonical, parse_id
 from contracts.text import has_controls, key, normal, squashed, squashed_forms

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from chassis.auth import SYSTEM
 from chassis.company import CompanySettings
 from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, PoisonRecord
+from chassis.model.principal import SYSTEM
 from chassis.store import Conflict
 from chassis.writer import Request, Writer, print_of
 from contracts.declare import REGISTRY

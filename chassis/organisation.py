@@ -121,12 +121,12 @@ class Chart:
         return known.active and self._may(known, rights, for_others)
 
     def acting_for(self, person: UUID, rights: Sequence[str]) -> UUID | None:
-        """Who does what waits for this person (see `chassis.domain.Organisation`)."""
+        """Who does what waits for this person (see `chassis.model.context.Organisation`)."""
         here = self.standing_in(person)
         return here if self._is_able(here, rights) else self._next_above(here, rights, for_others=True)
 
     def leader_of(self, person: UUID, rights: Sequence[str], otherwise: UUID | None = None) -> UUID | None:
-        """The next one above who holds the rights (see `chassis.domain.Organisation`)."""
+        """The next one above who holds the rights (see `chassis.model.context.Organisation`)."""
         here = self.standing_in(person)
         if here in self._people:
             return self._next_above(here, rights, for_others=False)

@@ -19,7 +19,6 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from chassis.api import Api, unknown_route
-from chassis.around import Offload, at_once
 from chassis.audit.collector import Collector
 from chassis.auth import TokenVerifier
 from chassis.catalogue import Catalogue
@@ -32,6 +31,7 @@ from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving, Watched, problems_of
 from chassis.inbox import Inbox
 from chassis.kafka import create_topics, producer
+from chassis.model.around import Offload, at_once
 from chassis.pressure import Pressure
 from chassis.projector import Document, Projector, connect, view_positions
 from chassis.provenance import DEAD_LETTERS

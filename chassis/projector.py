@@ -28,8 +28,10 @@ from chassis.foundation import metrics
 from chassis.foundation.config import Config
 from chassis.foundation.connections import mongo_arguments
 from chassis.kafka import Incoming, PoisonRecord, dead_letter_topic
-from chassis.row_fields import BY_NUMBER
-from chassis.views import Change, EventInfo, Index, View, operations
+from chassis.model.changes import Change, EventInfo
+from chassis.model.row_fields import BY_NUMBER
+from chassis.model.views import Index, View
+from chassis.projections.documents import operations
 from contracts.declare import REGISTRY
 from contracts.text import KEYS_EDITION
 

@@ -14,16 +14,17 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from chassis import cursors
-from chassis.around import Offload, at_once
 from chassis.audit.collector import tells_of
-from chassis.auth import Principal
 from chassis.company import CompanySettings
 from chassis.consistency import Token, service_of
 from chassis.cursors import Cursor, Order
 from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.filters import Filters, Known, single
+from chassis.model.around import Offload, at_once
+from chassis.model.principal import Principal
+from chassis.model.views import COMPANY_CURRENCY, LISTS, Sums, View
+from chassis.projections.documents import STAMPS, stored, told_of_lists
 from chassis.projector import STATES, collation, live_id, mongo_key
-from chassis.views import COMPANY_CURRENCY, LISTS, STAMPS, Sums, View, stored, told_of_lists
 from contracts.company import LANGUAGES
 from contracts.errors import Refused, not_found
 from contracts.parameters import PARAMETERS

@@ -20,6 +20,7 @@ from chassis.consumer import Fenced, Progress
 from chassis.deadletters import origin_of
 from chassis.foundation.config import Config
 from chassis.kafka import Incoming, PartitionReader, PoisonRecord, dead_letter_topic
+from chassis.model.views import View
 from chassis.projector import (
     GROUP,
     STATES,
@@ -31,7 +32,6 @@ from chassis.projector import (
     open_state,
     state_of,
 )
-from chassis.views import View
 from contracts.declare import REGISTRY
 from contracts.operations import RebuildPhase
 

@@ -23,9 +23,9 @@ from pymongo.errors import DuplicateKeyError
 from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
+from chassis.model.views import View
 from chassis.projector import STATES, drop_view, live_id
 from chassis.rebuild import Outcome, Rebuild, new_names
-from chassis.views import View
 from chassis.writer import key_reused
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.operations import RebuildPhase, RebuildView

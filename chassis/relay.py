@@ -17,7 +17,6 @@ from uuid import UUID
 import structlog
 from kafka.errors import KafkaError
 
-from chassis.commands import CommandSent
 from chassis.foundation import metrics
 from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
@@ -31,6 +30,7 @@ from chassis.kafka import (
     event_headers,
     partition_of,
 )
+from chassis.model.commands import CommandSent
 from chassis.store import EventStore, Notification
 from contracts.declare import REGISTRY
 from contracts.schemas import decode

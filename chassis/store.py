@@ -46,12 +46,13 @@ from psycopg.types.numeric import Int8
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from chassis.audit.chain import START, NewRecord, Record
-from chassis.domain import INTERNAL_EVENTS, Aggregate, Named, RecordId, internal_name
 from chassis.doorbell import Doorbell, NoBell, PostgresBell, local_bell
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.connections import postgres_conninfo, postgres_parameters
 from chassis.foundation.limits import MAX_EVENT_BYTES
 from chassis.foundation.private_files import private_file, private_folder, tighten
+from chassis.model.aggregates import INTERNAL_EVENTS, Aggregate, internal_name
+from chassis.model.identity import Named, RecordId
 from chassis.publishing_lock import FileLock, NoLock, PostgresLock, PublishingLock
 from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Portable, Refused

@@ -8,7 +8,7 @@ import pytest
 
 from chassis.catalogue import Catalogue
 from chassis.filters import Filters
-from chassis.views import Range, View
+from chassis.model.views import Range, View
 from contracts.errors import Refused
 
 MOMENTS = [

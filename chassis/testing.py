@@ -17,17 +17,19 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from chassis.around import Prepared, Surroundings
-from chassis.auth import Principal
-from chassis.commands import CommandSent
 from chassis.company import CompanySettings
 from chassis.conformity import violations
 from chassis.directory import Directory
 from chassis.foundation.config import Config
-from chassis.saga import Process, Saga
-from chassis.service import Service
+from chassis.model.around import Prepared, Surroundings
+from chassis.model.changes import EventInfo
+from chassis.model.commands import CommandSent
+from chassis.model.principal import Principal
+from chassis.model.saga import Process, Saga
+from chassis.model.service import Service
+from chassis.model.views import View
+from chassis.projections.documents import changed, stored
 from chassis.store import EventStore, MemoryRecorder, fact_class
-from chassis.views import EventInfo, View, changed, stored
 from chassis.writer import Answer, Request, Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

@@ -37,11 +37,13 @@ from chassis.audit.entries import (
     object_id,
     object_kind,
 )
-from chassis.domain import Aggregate, Context, Named, RecordId, record_id, stream_id
 from chassis.foundation import metrics
 from chassis.foundation.health import Pulse, Serving
 from chassis.foundation.limits import MAX_EVENT_BYTES, MAX_FOLLOWING_BYTES
-from chassis.service import Replica, Service
+from chassis.model.aggregates import Aggregate
+from chassis.model.context import Context
+from chassis.model.identity import Named, RecordId, record_id, stream_id
+from chassis.model.service import Replica, Service
 from chassis.store import (
     CommandResult,
     Conflict,
@@ -344,7 +346,7 @@ class Batch:
 
 
 class UnitOfWork:
-    """One command's view of the batch (see `chassis.service.Work`)."""
+    """One command's view of the batch (see `chassis.model.service.Work`)."""
 
     def __init__(self, batch: Batch, request: Request) -> None:
         self._batch = batch

@@ -8,8 +8,8 @@ from pymongo.database import Database
 
 from chassis.audit.chain import AuditStore, Chain, Record, check_chain, records_of
 from chassis.audit.collector import collected, documents
+from chassis.model.views import View
 from chassis.projector import STATES, live_id
-from chassis.views import View
 
 Document = dict[str, Any]
 ABOUT = 1_000

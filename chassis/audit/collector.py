@@ -19,9 +19,9 @@ from chassis.audit.chain import Record, entry_id
 from chassis.consistency import service_of
 from chassis.foundation import metrics
 from chassis.foundation.health import Pulse
+from chassis.model.views import View
 from chassis.projector import STATES, live_id, open_state
 from chassis.store import EventStore
-from chassis.views import View
 from contracts.declare import REGISTRY
 
 log = structlog.get_logger()

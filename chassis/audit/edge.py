@@ -26,7 +26,7 @@ from chassis.audit.entries import (
     fields_of,
     object_id,
 )
-from chassis.auth import Principal
+from chassis.model.principal import Principal
 from chassis.writer import Writer
 from contracts.errors import Refused
 

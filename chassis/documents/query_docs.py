@@ -11,8 +11,9 @@ from uuid import UUID
 
 from chassis.filters import LONGEST, MOST_VALUES, MOST_WORDS
 from chassis.json_schema import JsonSchema, docstring
+from chassis.model.changes import LONGEST_LIST
+from chassis.model.views import LISTS, Exact, Range, View
 from chassis.queries import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
-from chassis.views import LISTS, LONGEST_LIST, Exact, Range, View
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.types import CurrencyField

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.commands import CommandSent
-from chassis.domain import Aggregate
 from chassis.kafka import partition_of
+from chassis.model.aggregates import Aggregate
+from chassis.model.commands import CommandSent
 from chassis.store import EventStore, Notification, Unreadable, schema_fingerprint
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.findings import Difference, EventRef

@@ -19,11 +19,13 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from chassis.deadletters import Origin, unreadable_place
+from chassis.model.changes import Add, Change, EventInfo, Put, Remove
+from chassis.model.views import View
+from chassis.projections.documents import changed, left_out, stored
 from chassis.projector import STATES, ViewState, live_id, state_of
 from chassis.rebuild import content
 from chassis.store import Notification
 from chassis.verify.findings import Difference, EventRef
-from chassis.views import Add, Change, EventInfo, Put, Remove, View, changed, left_out, stored
 from contracts.declare import REGISTRY
 
 CHECK = "views = events"

@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from chassis.model.checks import Ledger, Rule
 from chassis.store import EventStore, Notification, Unreadable
-from chassis.verify.declare import Ledger, Rule
 from chassis.verify.findings import Difference, EventRef
 from chassis.verify.read_models import Views
 

@@ -22,12 +22,13 @@ from chassis.consumer import stored_progress
 from chassis.foundation.config import Config
 from chassis.foundation.connections import shown
 from chassis.kafka import PartitionReader, command_topics, event_topics
+from chassis.model.checks import Check, Ledger
+from chassis.model.views import View
 from chassis.projector import STATES, ViewState, connect, live_id
 from chassis.relay import COMMAND_SENT, POSITION
 from chassis.store import EventStore, Notification, existing_store
 from chassis.verify.commands import SentCommands
 from chassis.verify.dead_letters import SetAside
-from chassis.verify.declare import Check, Ledger
 from chassis.verify.findings import Difference, Findings
 from chassis.verify.lags import Lag, await_all, behind_ends
 from chassis.verify.published import Published
@@ -47,7 +48,6 @@ from chassis.verify.shares import (
     view_shares,
 )
 from chassis.verify.workers import at_work, processes_for
-from chassis.views import View
 from contracts.declare import REGISTRY
 
 LOOK_AGAIN_SECONDS = 0.2

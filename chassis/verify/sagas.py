@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from chassis.consumer import stored_progress
-from chassis.saga import WAITING, Process, ProcessStarted, Saga, Step, WaitingRow
+from chassis.model.saga import Process, ProcessStarted, Saga, Step
+from chassis.saga import WAITING, WaitingRow
 from chassis.store import EventStore, Notification
 from chassis.verify.findings import Difference, EventRef, Findings
 from contracts.declare import REGISTRY

@@ -18,13 +18,13 @@ from chassis.audit.check import check_copy
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.connections import shown
+from chassis.model.views import View
 from chassis.projector import connect
 from chassis.store import EventStore, Notification, Unreadable, existing_store, fact_class
 from chassis.verify.commands import RESULTS, SNAPSHOTS, Claims, check_results, check_snapshots
 from chassis.verify.findings import Difference, EventRef, Findings
 from chassis.verify.published import Published, count_records
 from chassis.verify.read_models import Views, feeding_services
-from chassis.views import View
 from contracts.declare import REGISTRY
 from contracts.schemas import decode
 

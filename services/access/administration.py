@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from chassis.around import Prepared, Surroundings
-from chassis.auth import SYSTEM
 from chassis.company import COMPANY, CompanySettings
 from chassis.directory import Directory
-from chassis.domain import Aggregate, UniqueIndex
 from chassis.foundation.config import Config
-from chassis.service import Handler, Work
+from chassis.model.aggregates import Aggregate
+from chassis.model.around import Prepared, Surroundings
+from chassis.model.principal import SYSTEM
+from chassis.model.service import Handler, Work
+from chassis.model.unique import UniqueIndex
 from chassis.store import EventStore, open_store
 from chassis.writer import Request, Writer
 from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, ResetSecondFactor

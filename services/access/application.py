@@ -3,9 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from chassis.around import Around
-from chassis.domain import Aggregate, UniqueIndex, is_before
-from chassis.service import Claim, Handler, Service, Work, change, hold, upsert
+from chassis.model.aggregates import Aggregate
+from chassis.model.around import Around
+from chassis.model.context import is_before
+from chassis.model.service import Claim, Handler, Service, Work, change, hold, upsert
+from chassis.model.unique import UniqueIndex
 from contracts.access import (
     AddDepartment,
     AddMachine,

@@ -15,9 +15,10 @@ from uuid import UUID
 import pyotp
 from captcha.image import ImageCaptcha
 
-from chassis.around import Prepared, Surroundings
-from chassis.auth import ACCESS_SECONDS, Principal, issue
-from chassis.domain import UniqueIndex
+from chassis.auth import ACCESS_SECONDS, issue
+from chassis.model.around import Prepared, Surroundings
+from chassis.model.principal import Principal
+from chassis.model.unique import UniqueIndex
 from contracts.access import (
     AddMachine,
     ChangePassword,

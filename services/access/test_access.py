@@ -15,10 +15,11 @@ import msgspec
 import pyotp
 import pytest
 
-from chassis.auth import Principal, TokenVerifier
+from chassis.auth import TokenVerifier
 from chassis.directory import Directory
-from chassis.domain import IndexClaimed, IndexReleased, UniqueIndex
 from chassis.foundation.config import Config
+from chassis.model.principal import Principal
+from chassis.model.unique import IndexClaimed, IndexReleased, UniqueIndex
 from chassis.store import Transaction, recorded
 from chassis.testing import InMemoryService
 from chassis.writer import Writer

@@ -1,6 +1,6 @@
 """The approvals service: what it does on each command, and what it knows of orders."""
 
-from chassis.service import Replica, Service, Work, upsert
+from chassis.model.service import Replica, Service, Work, upsert
 from contracts.approvals import Approve, CloseCase, OpenCase, Reject
 from contracts.orders import OrderCancelled, OrderSubmitted, OrderWithdrawn
 from services.approvals.domain import Case, OrderSeen

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from chassis.domain import NOBODYS, Aggregate, Context, applies, internal_event
+from chassis.model.aggregates import Aggregate, applies, internal_event
+from chassis.model.context import NOBODYS, Context
 from contracts.approvals import (
     Approve,
     CaseApproved,

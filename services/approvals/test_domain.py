@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
-from chassis.auth import Principal
+from chassis.model.principal import Principal
 from chassis.testing import (
     ADMIN,
     FINANCE,

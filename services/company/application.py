@@ -1,7 +1,7 @@
 """The company service: its commands, one line each."""
 
-from chassis.around import Around
-from chassis.service import Service, upsert
+from chassis.model.around import Around
+from chassis.model.service import Service, upsert
 from contracts.company import SetCompanyData, SetLogo, SetParameter
 from services.company.domain import Company, Parameter
 from services.company.logo import prepare_logo, tell_logo

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from chassis.domain import Aggregate, Context, applies
+from chassis.model.aggregates import Aggregate, applies
+from chassis.model.context import Context
 from contracts.company import (
     CompanyData,
     CompanyDataSet,

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from chassis.around import Prepared, Surroundings
+from chassis.model.around import Prepared, Surroundings
 from contracts.company import SetLogo
 from contracts.errors import Refused
 

@@ -1,6 +1,6 @@
 """The customers service: its commands, one line each."""
 
-from chassis.service import Claim, Service, Work, change, hold, upsert
+from chassis.model.service import Claim, Service, Work, change, hold, upsert
 from contracts.customers import CreateCustomer, EditCustomer, SetCustomerSettings, SetMembership
 from services.customers.domain import SETTINGS, Customer, CustomerSettings, mobile_value
 

@@ -4,7 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 from uuid import UUID
 
-from chassis.domain import Aggregate, Context, Named, UniqueIndex, UniqueValue, applies
+from chassis.model.aggregates import Aggregate, applies
+from chassis.model.context import Context
+from chassis.model.identity import Named
+from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.customers import (
     CreateCustomer,
     CustomerCreated,

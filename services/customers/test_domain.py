@@ -6,7 +6,7 @@ from uuid import UUID, uuid4, uuid5
 
 import pytest
 
-from chassis.domain import IndexClaimed, UniqueIndex
+from chassis.model.unique import IndexClaimed, UniqueIndex
 from chassis.store import Transaction, recorded
 from chassis.testing import ADMIN, SALES, SUPERVISOR, InMemoryService, user
 from contracts.customers import (

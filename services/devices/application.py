@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from chassis.around import Around, Prepared, Surroundings
-from chassis.service import Service, Work, change, upsert
+from chassis.model.around import Around, Prepared, Surroundings
+from chassis.model.service import Service, Work, change, upsert
 from contracts.devices import (
     AcknowledgeWipe,
     ActivateDevice,

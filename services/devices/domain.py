@@ -6,7 +6,9 @@ from functools import partial
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from chassis.domain import Aggregate, Context, Named, applies, internal_event, is_before
+from chassis.model.aggregates import Aggregate, applies, internal_event
+from chassis.model.context import Context, is_before
+from chassis.model.identity import Named
 from contracts.declare import KEPT
 from contracts.devices import (
     ActivateDevice,

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chassis.auth import NOBODY
+from chassis.model.principal import NOBODY
 from chassis.testing import ADMIN, SALES, InMemoryService, user
 from contracts.declare import REGISTRY
 from contracts.devices import (

@@ -9,7 +9,7 @@ the word.  Called off - cancelled, withdrawn or rejected - it undoes what it beg
 from collections.abc import Sequence
 from typing import Any
 
-from chassis.saga import Process, Saga, Step, Turn
+from chassis.model.saga import Process, Saga, Step, Turn
 from contracts.approvals import CaseApproved, CaseRejected, CloseCase, OpenCase, case_id_of
 from contracts.fulfilment import FulfilmentAdvanced, FulfilmentStatus, StepChange
 from contracts.inventory import DeductStock, ReturnStock, StockDeducted, StockLine, StockShort

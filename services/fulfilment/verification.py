@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from chassis.verify.declare import Rule
+from chassis.model.checks import Rule
 from contracts.inventory import StockDeducted, StockReturned
 from contracts.orders import OrderCancelled, OrderRejected, OrderShipped, OrderSubmitted, OrderWithdrawn
 

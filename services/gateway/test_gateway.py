@@ -12,8 +12,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.api import HttpRequest, HttpResponse, Route, guarded
-from chassis.auth import Principal, TokenVerifier, issue
+from chassis.auth import TokenVerifier, issue
 from chassis.foundation.config import Config, ConfigError
+from chassis.model.principal import Principal
 from contracts import permissions
 from contracts.access import TOKEN_COMMANDS
 from contracts.declare import REGISTRY

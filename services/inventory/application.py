@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from chassis.service import Claim, Replica, Service, Work, hold
+from chassis.model.service import Claim, Replica, Service, Work, hold
 from contracts.inventory import (
     AddProduct,
     AdjustStock,

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
-from chassis.domain import Aggregate, Context, UniqueIndex, UniqueValue, applies, internal_event
+from chassis.model.aggregates import Aggregate, applies, internal_event
+from chassis.model.context import Context
+from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import KEPT, changes
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.ids import beside

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.domain import IndexClaimed, UniqueIndex
+from chassis.model.unique import IndexClaimed, UniqueIndex
 from chassis.store import Transaction, recorded
 from chassis.testing import ADMIN, SYSTEM, WAREHOUSE, InMemoryService
 from contracts.inventory import (

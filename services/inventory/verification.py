@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from chassis.verify.declare import Ledger, Rule
+from chassis.model.checks import Ledger, Rule
 from contracts.inventory import StockDeducted, StockMoved, StockReturned
 from services.inventory.domain import StockItem, stock_id
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chassis.service import Replica, Service, Work, change, upsert
+from chassis.model.service import Replica, Service, Work, change, upsert
 from contracts.approvals import CaseApproved, CaseRejected, case_id_of
 from contracts.company import CompanyDataSet
 from contracts.customers import CustomerCreated, CustomerEdited, MembershipSet

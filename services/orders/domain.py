@@ -11,7 +11,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from chassis.domain import EVERYBODY, Aggregate, Context, Named, Reach, applies
+from chassis.model.aggregates import Aggregate, applies
+from chassis.model.context import EVERYBODY, Context, Reach
+from chassis.model.identity import Named
 from contracts.currencies import exactly
 from contracts.declare import KEPT, changes
 from contracts.errors import Refused, invalid_state, not_found

@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import msgspec
 import pytest
 
-from chassis.auth import Principal
+from chassis.model.principal import Principal
 from chassis.testing import ADMIN, FINANCE, SALES, SUPERVISOR, SYSTEM, InMemoryService, user
 from chassis.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet

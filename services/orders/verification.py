@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from chassis.verify.declare import Rule
+from chassis.model.checks import Rule
 from contracts.orders import OrderCreated, is_counted
 
 

@@ -11,8 +11,9 @@ import pytest
 from bson import Decimal128
 
 from chassis.catalogue import Catalogue
+from chassis.model.changes import PLACE
+from chassis.model.views import Range, View
 from chassis.testing import SALES, documents
-from chassis.views import PLACE, Range, View
 from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, NodeApproved
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet
 from contracts.fulfilment import FulfilmentAdvanced, StepChange

@@ -5,7 +5,7 @@ The order saga lives in this service too; it is driven by events, not by command
 
 from uuid import UUID
 
-from chassis.service import Replica, Service, Work, upsert
+from chassis.model.service import Replica, Service, Work, upsert
 from contracts.orders import (
     OrderApproved,
     OrderCancelled,

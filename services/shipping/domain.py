@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from chassis.domain import Aggregate, Context, applies
+from chassis.model.aggregates import Aggregate, applies
+from chassis.model.context import Context
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.orders import (
     OrderApproved,

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from chassis.auth import Principal
 from chassis.kafka import Incoming, partition_of
+from chassis.model.principal import Principal
 from contracts.declare import REGISTRY
 from contracts.inventory import AddProduct, Prices
 from contracts.orders import CustomerSnapshot, OrderLine, OrderSubmitted, Sale

@@ -12,12 +12,13 @@ from uuid import uuid4
 
 from pymongo.database import Database
 
-from chassis.auth import Principal
 from chassis.catalogue import Catalogue
+from chassis.model.principal import Principal
+from chassis.model.row_fields import FieldType
+from chassis.model.views import View
+from chassis.projections.documents import stored
 from chassis.projector import STATES, live_id, open_state
 from chassis.queries import Page, ViewReader
-from chassis.row_fields import FieldType
-from chassis.views import View, stored
 from contracts.errors import Refused
 
 WITH_DEFAULTS = [view for view in Catalogue.read().views() if view.defaults]

@@ -18,13 +18,14 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, stop_after_delay, wait_fixed
 
-from chassis.auth import Principal, issue
+from chassis.auth import issue
 from chassis.catalogue import Catalogue
 from chassis.conformity import violations
 from chassis.consistency import HEADER, Token
 from chassis.demo_users import demo_user
 from chassis.foundation.config import Config
 from chassis.kafka import Incoming, PartitionReader, Producer, create_topics, producer
+from chassis.model.principal import Principal
 from chassis.store import EventStore, open_store
 from contracts.declare import REGISTRY
 from deploy.devstack.ports import free_ports

@@ -25,12 +25,12 @@ import pytest
 from eventsourcing.persistence import OperationalError
 
 from chassis.audit.chain import check_chain
-from chassis.auth import SYSTEM
-from chassis.domain import Aggregate
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.health import STANDS_SECONDS
 from chassis.foundation.transient import is_transient
-from chassis.service import Work
+from chassis.model.aggregates import Aggregate
+from chassis.model.principal import SYSTEM
+from chassis.model.service import Work
 from chassis.store import (
     CONNECT_SECONDS,
     CommandResult,

@@ -23,8 +23,8 @@ from security.office import Office, quick_hashes
 from chassis import exports, queries
 from chassis.api import HttpRequest
 from chassis.exports import CELL_LIMIT, CUT, FileBody, Places
+from chassis.model.views import View
 from chassis.queries import ViewReader
-from chassis.views import View
 from component.lists import BY_NAME, LISTS, ROOT, Document, Shelf, document_of
 from contracts.errors import Refused
 

@@ -15,10 +15,10 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from chassis.auth import Principal
+from chassis.model.principal import Principal
+from chassis.model.row_fields import BY_NUMBER
+from chassis.model.views import Exact, Range, Scope, View, Words
 from chassis.projector import STATES, add_keys, collation, keys_kept, live_id, open_state
-from chassis.row_fields import BY_NUMBER
-from chassis.views import Exact, Range, Scope, View, Words
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
 from contracts.company import LANGUAGES
 from contracts.errors import Refused

@@ -21,6 +21,8 @@ from chassis.catalogue import Catalogue
 from chassis.consumer import Consumer, Fenced, Progress
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.kafka import Incoming, PartitionReader, event_headers
+from chassis.model.changes import Change, EventInfo
+from chassis.model.views import View
 from chassis.process import LANES
 from chassis.projector import GROUP, STATES, Projection, Projector, connect
 from chassis.rebuild import Rebuild, content
@@ -28,7 +30,6 @@ from chassis.relay import Relay
 from chassis.store import EventStore, Notification
 from chassis.testing import FINANCE, SALES, SUPERVISOR, WAREHOUSE, InMemoryService
 from chassis.testing import SYSTEM as ITSELF
-from chassis.views import Change, EventInfo, View
 from component.facts import product
 from component.support import KafkaBench, eventually, until
 from contracts.approvals import Approve, OpenCase, Reject, case_id_of

@@ -16,10 +16,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from chassis import relay
-from chassis.commands import CommandSent
 from chassis.foundation.config import Config
 from chassis.foundation.limits import MAX_MESSAGE_BYTES
 from chassis.kafka import Incoming, event_topics
+from chassis.model.commands import CommandSent
 from chassis.relay import COMMAND_SENT, POSITION, Relay, StoreBehindKafka
 from chassis.saga import SagaRunner
 from chassis.store import EventStore, MemoryRecorder, fact_class

@@ -12,12 +12,13 @@ from uuid import UUID
 
 import pytest
 
-from chassis.commands import CommandSent
 from chassis.consumer import Fenced
 from chassis.foundation.config import Config
 from chassis.kafka import Incoming, PoisonRecord
+from chassis.model.commands import CommandSent
+from chassis.model.saga import MAX_RESENDS, Process
 from chassis.relay import COMMAND_SENT
-from chassis.saga import MAX_RESENDS, Process, SagaRunner, WaitingRow
+from chassis.saga import SagaRunner, WaitingRow
 from chassis.store import EventStore, MemoryRecorder, Transaction, fact_class, open_store
 from chassis.testing import FINANCE, SALES
 from component.facts import NOW, TODAY, incoming, submitted

@@ -19,7 +19,6 @@ import psycopg
 import pytest
 from pymongo.database import Database
 
-from chassis.auth import Principal
 from chassis.catalogue import Catalogue
 from chassis.company import CompanySettings
 from chassis.consumer import Consumer
@@ -28,9 +27,10 @@ from chassis.foundation.config import Config
 from chassis.inbox import Inbox
 from chassis.kafka import event_headers
 from chassis.main import main
+from chassis.model.principal import Principal
+from chassis.model.saga import Process as SagaProcess
 from chassis.process import Process, projector_loops, relay_loops, saga_loops
 from chassis.projector import connect
-from chassis.saga import Process as SagaProcess
 from chassis.saga import WaitingRow
 from chassis.store import Transaction, open_store, recorded, snapshot_of
 from chassis.testing import ADMIN, SALES, WAREHOUSE

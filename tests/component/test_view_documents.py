@@ -19,11 +19,13 @@ from chassis.catalogue import Catalogue
 from chassis.consumer import Progress
 from chassis.foundation.config import Config
 from chassis.kafka import Incoming
+from chassis.model.changes import Change, EventInfo
+from chassis.model.views import View
+from chassis.projections.documents import changed, stored
 from chassis.projector import STATES, Projection, Projector, ViewState, connect, live_id, open_state
 from chassis.queries import ViewReader
 from chassis.rebuild import content
 from chassis.testing import ADMIN
-from chassis.views import Change, EventInfo, View, changed, stored
 from component.histories import history, interleaved
 from services.reports.views.sales import SALES_BY_DAY, SALES_BY_PRODUCT
 

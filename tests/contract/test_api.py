@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
 
 from chassis.api import Api, HttpRequest, HttpResponse, Route, unknown_route
-from chassis.auth import ALGORITHM, Principal, TokenVerifier, issue, key_id, key_pair
+from chassis.auth import ALGORITHM, TokenVerifier, issue, key_id, key_pair
 from chassis.consistency import HEADER, Token
 from chassis.directory import Directory
 from chassis.foundation.config import Config, ConfigError
+from chassis.model.principal import Principal
 from chassis.store import Unreadable
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
 from contracts.errors import Refused

@@ -17,10 +17,11 @@ from chassis.audit.chain import Record, check_chain, entry_id, link
 from chassis.audit.entries import Entry, secret_fields
 from chassis.audit.heads import read_heads, sign_heads
 from chassis.audit.history import aggregates
-from chassis.auth import Principal, TokenVerifier, issue
+from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
-from chassis.domain import Aggregate
 from chassis.foundation.config import Config, ConfigError
+from chassis.model.aggregates import Aggregate
+from chassis.model.principal import Principal
 from chassis.store import MemoryRecorder
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
 from chassis.writer import MAX_NOTES

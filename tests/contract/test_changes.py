@@ -15,9 +15,9 @@ from component.records import FILLED, Filled, fields_of
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from chassis.catalogue import Catalogue
-from chassis.domain import Aggregate
+from chassis.model.aggregates import Aggregate
+from chassis.projections.documents import stored
 from chassis.testing import documents
-from chassis.views import stored
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.schemas import decode, encode, load

@@ -12,8 +12,8 @@ from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
 from chassis.directory import Directory
 from chassis.foundation.config import Config
+from chassis.model.views import Exact, View
 from chassis.testing import ADMIN
-from chassis.views import Exact, View
 from contracts.access import RoleDefined, RoleState
 from contracts.declare import REGISTRY
 from contracts.types import CurrencyField

@@ -16,10 +16,11 @@ from chassis.directory import Directory
 from chassis.documents import sample
 from chassis.inbox import Inbox
 from chassis.kafka import event_headers
-from chassis.service import Service, Work
+from chassis.model.changes import EventInfo
+from chassis.model.service import Service, Work
+from chassis.model.views import View
 from chassis.store import EventStore, MemoryRecorder, Meta, Transaction
 from chassis.testing import InMemoryService
-from chassis.views import EventInfo, View
 from chassis.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetParameter
 from contracts.declare import REGISTRY

@@ -15,7 +15,6 @@ from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, NotLeaderF
 from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure
 
 from chassis.catalogue import Catalogue
-from chassis.commands import CommandSent
 from chassis.consumer import Aside, Consumer, Progress
 from chassis.deadletters import _letter
 from chassis.foundation import limits, metrics
@@ -23,6 +22,7 @@ from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, damages
+from chassis.model.commands import CommandSent
 from chassis.provenance import rule_of
 from chassis.relay import COMMAND_SENT, record_of
 from chassis.saga import SagaRunner

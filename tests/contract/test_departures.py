@@ -17,10 +17,10 @@ from uuid import UUID, uuid4
 import pytest
 from security.office import quick_hashes
 
-from chassis.auth import SYSTEM, Principal
+from chassis.model.principal import SYSTEM, Principal
+from chassis.model.views import View
 from chassis.queries import ViewReader
 from chassis.testing import InMemoryService
-from chassis.views import View
 from chassis.writer import AggregateCache, Batch, RowCache, UnitOfWork
 from contracts.access import AddMachine, AddRoleMember, DeleteUser, EditUser, Grant, IssueUser, RemoveRoleMember
 from contracts.approvals import Approve, CaseOpened, OpenCase, case_id_of

@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chassis.auth import TOKENS_LIVE, Principal, TokenVerifier, issue
+from chassis.auth import TOKENS_LIVE, TokenVerifier, issue
 from chassis.directory import ENDED, REMEMBERED_ENDS, Directory, EndedSessions, session_ended
 from chassis.foundation.config import Config
+from chassis.model.principal import Principal
 from contracts.access import SessionEnded, UserIssued, UserState
 from contracts.errors import Refused
 from contracts.schemas import encode

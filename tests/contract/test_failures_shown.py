@@ -10,8 +10,9 @@ from uuid import UUID
 
 import pytest
 
+from chassis.model.changes import EventInfo
+from chassis.projections.documents import changed
 from chassis.store import fact_class
-from chassis.views import EventInfo, changed
 from contracts.access import (
     ChangePassword,
     EditPersonalData,

@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.auth import Principal
 from chassis.catalogue import Catalogue
+from chassis.model.principal import Principal
+from chassis.model.views import View, Words
 from chassis.queries import ViewReader
 from chassis.testing import ADMIN
-from chassis.views import View, Words
 from contracts.declare import REGISTRY
 from contracts.permissions import FIELD_RIGHTS, RIGHTS
 

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import pytest
 
-from chassis.auth import Principal
 from chassis.documents import sample
+from chassis.model.principal import Principal
 from chassis.testing import ADMIN, FINANCE, SALES, SYSTEM, WAREHOUSE, InMemoryService
 from contracts.company import CompanyData, CompanyDataSet
 from contracts.currencies import DECIMALS

@@ -6,8 +6,9 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 import pytest
 
 from chassis.catalogue import Catalogue
-from chassis.domain import Named, UniqueIndex, record_id, stream_id
-from chassis.service import Service
+from chassis.model.identity import Named, record_id, stream_id
+from chassis.model.service import Service
+from chassis.model.unique import UniqueIndex
 from chassis.store import Transaction, recorded
 from chassis.testing import InMemoryService
 from contracts.company import CompanyDataSet, ParameterSet, SetCompanyData, SetParameter

@@ -11,8 +11,8 @@ import pytest
 from marshmallow import Schema, fields, missing
 
 from chassis.api import load_command
-from chassis.auth import SYSTEM
 from chassis.documents.samples import sample
+from chassis.model.principal import SYSTEM
 from chassis.writer import made_id
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused

@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 
 from chassis.audit.heads import sign_heads
-from chassis.auth import Principal, TokenVerifier, issue
+from chassis.auth import TokenVerifier, issue
 from chassis.foundation.config import Config, ConfigError
+from chassis.model.principal import Principal
 from chassis.store import ReplicaRow, Transaction, open_store
 from services.access.messages import Mailbox, Message
 from services.access.vault import Vault, _vault

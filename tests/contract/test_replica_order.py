@@ -10,7 +10,7 @@ from component.histories import history, interleaved
 
 from chassis.catalogue import Catalogue
 from chassis.kafka import Incoming
-from chassis.service import Replica
+from chassis.model.service import Replica
 
 REPLICAS = {
     f"{service.name} {replica.name}": replica for service in Catalogue.read().services() for replica in service.replicas

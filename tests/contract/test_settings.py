@@ -24,10 +24,10 @@ from chassis.catalogue import Catalogue
 from chassis.directory import Directory
 from chassis.documents.query_docs import query_docs, setters
 from chassis.foundation.config import Config
+from chassis.model.views import COMPANY_CURRENCY, View
 from chassis.queries import ViewReader, plain
 from chassis.store import EventStore, MemoryRecorder
 from chassis.testing import ADMIN, InMemoryService, documents
-from chassis.views import COMPANY_CURRENCY, View
 from chassis.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
 from contracts.declare import KEPT, REGISTRY, CommandSpec

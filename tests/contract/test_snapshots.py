@@ -11,7 +11,7 @@ import pytest
 from component.histories import IDS, event_of, random_event
 
 from chassis.catalogue import Catalogue
-from chassis.domain import Aggregate
+from chassis.model.aggregates import Aggregate
 from chassis.store import snapshot_of
 from chassis.verify.commands import check_snapshots
 from contracts.access import RefreshSession, SignIn

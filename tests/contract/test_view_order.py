@@ -21,30 +21,14 @@ from chassis.consumer import Progress
 from chassis.documents.query_docs import query_docs
 from chassis.foundation.limits import MAX_EVENT_BYTES
 from chassis.kafka import Incoming
+from chassis.model.changes import LONGEST_LIST, Add, Append, Change, EventInfo, Latest, Put, Remove, Set
+from chassis.model.row_fields import FOUND_BY, SAME_AS
+from chassis.model.views import LISTS, View
+from chassis.projections.documents import STAMPS, TOTALS, changed, left_out, stored, told_of_lists
 from chassis.projector import Projection, ViewState
 from chassis.queries import ViewReader
 from chassis.rebuild import content
-from chassis.row_fields import FOUND_BY, SAME_AS
 from chassis.testing import ADMIN
-from chassis.views import (
-    LISTS,
-    LONGEST_LIST,
-    STAMPS,
-    TOTALS,
-    Add,
-    Append,
-    Change,
-    EventInfo,
-    Latest,
-    Put,
-    Remove,
-    Set,
-    View,
-    changed,
-    left_out,
-    stored,
-    told_of_lists,
-)
 from contracts.declare import REGISTRY
 
 VIEWS = {view.name: view for view in Catalogue.read().views() if view.handlers}

@@ -12,8 +12,8 @@ import pytest
 from chassis.catalogue import Catalogue
 from chassis.documents.samples import sample
 from chassis.json_schema import JsonSchema, json_schema
+from chassis.model.views import COMPANY_CURRENCY, View, Words
 from chassis.testing import documents
-from chassis.views import COMPANY_CURRENCY, View, Words
 from contracts.schemas import load
 
 VIEWS = [view for view in Catalogue.read().views() if not view.collected]

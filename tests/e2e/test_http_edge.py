@@ -42,10 +42,11 @@ from component.support import (
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chassis.auth import Principal, issue, key_id
+from chassis.auth import issue, key_id
 from chassis.catalogue import Catalogue
 from chassis.consistency import HEADER
 from chassis.documents.query_docs import query_docs, setters
+from chassis.model.principal import Principal
 from contracts.parameters import PARAMETERS
 from contracts.settings import DEFAULTS
 

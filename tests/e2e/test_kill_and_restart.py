@@ -33,9 +33,9 @@ from component.support import (
 )
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from chassis.commands import CommandSent
 from chassis.consistency import HEADER
 from chassis.foundation.config import Config
+from chassis.model.commands import CommandSent
 from chassis.relay import COMMAND_SENT
 from chassis.store import EventStore
 from contracts.approvals import case_id_of

@@ -19,7 +19,7 @@ from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 
 from chassis.foundation.config import Config
-from chassis.service import Service
+from chassis.model.service import Service
 from chassis.store import EventStore, Transaction, open_store
 from chassis.writer import Request, Writer
 from contracts.declare import REGISTRY

@@ -8,8 +8,8 @@ from itertools import count
 from random import Random
 from uuid import UUID
 
-from chassis.auth import SYSTEM, Principal
 from chassis.demo_users import demo_user
+from chassis.model.principal import SYSTEM, Principal
 from chassis.store import EventStore, ReplicaRow, Transaction
 from chassis.writer import Request
 from contracts.inventory import AddProduct, DeductStock, Prices, StockLine

@@ -7,8 +7,9 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from chassis.api import HttpRequest, HttpResponse, Route
-from chassis.auth import Principal, TokenVerifier, issue
+from chassis.auth import TokenVerifier, issue
 from chassis.foundation.config import Config
+from chassis.model.principal import Principal
 from services.gateway.application import Gateway
 
 from .report import Bar, Figure, Report

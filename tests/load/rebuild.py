@@ -5,9 +5,9 @@ import time
 
 from chassis.catalogue import Catalogue
 from chassis.kafka import PartitionReader
+from chassis.model.views import View
 from chassis.projector import connect
 from chassis.rebuild import BATCH, Rebuild
-from chassis.views import View
 from contracts.declare import REGISTRY
 
 from .report import Bar, Broken, Figure, Report, Stopwatch, ratios

@@ -4,8 +4,8 @@ import time
 import tracemalloc
 from uuid import UUID, uuid4
 
-from chassis.auth import Principal
 from chassis.directory import Directory
+from chassis.model.principal import Principal
 from contracts.access import UserIssued, UserState
 
 from .report import Bar, Figure, Report

@@ -9,10 +9,10 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from chassis.auth import Principal
 from chassis.catalogue import Catalogue
-from chassis.commands import CommandSent
-from chassis.saga import Process
+from chassis.model.commands import CommandSent
+from chassis.model.principal import Principal
+from chassis.model.saga import Process
 from chassis.store import EventStore, fact_class
 from chassis.testing import SYSTEM
 from chassis.writer import Answer, Request, Writer

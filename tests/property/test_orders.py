@@ -21,8 +21,8 @@ from hypothesis.stateful import (
 )
 from simulation.bugs import Bug, results_not_remembered, stock_not_checked
 
-from chassis.auth import Principal
 from chassis.foundation.config import Config, Store
+from chassis.model.principal import Principal
 from chassis.store import open_store
 from chassis.testing import user
 from chassis.writer import Answer

@@ -15,10 +15,11 @@ from uuid import uuid4
 import argon2
 
 from chassis.api import Api, HttpRequest, HttpResponse, Route
-from chassis.auth import SYSTEM, Principal, TokenVerifier
+from chassis.auth import TokenVerifier
 from chassis.catalogue import Catalogue
 from chassis.directory import Directory
 from chassis.foundation.config import Config
+from chassis.model.principal import SYSTEM, Principal
 from chassis.projector import STATES
 from chassis.store import EventStore, MemoryRecorder, fact_class
 from chassis.writer import Answer, Request, Writer

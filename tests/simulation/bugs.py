@@ -13,18 +13,19 @@ from uuid import UUID
 
 from pymongo import UpdateOne
 
-from chassis import consumer, kafka, projector, service, topics, views, writer
+from chassis import consumer, kafka, projector, topics, writer
 from chassis.company import CompanySettings
 from chassis.consumer import Consumer, Fenced, Progress
-from chassis.domain import record_id
 from chassis.inbox import Inbox
 from chassis.kafka import Incoming
+from chassis.model import service, views
+from chassis.model.identity import record_id
 from chassis.organisation import Chart
+from chassis.projections.documents import operations
 from chassis.projector import STATES
 from chassis.relay import Relay
 from chassis.saga import SagaRunner, _Turn
 from chassis.store import EventStore, MemoryRecorder, Transaction
-from chassis.views import operations
 from chassis.writer import Writer
 from contracts.inventory import DeductStock, StockDeducted, StockLine
 from services.approvals.domain import Case

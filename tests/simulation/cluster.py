@@ -20,10 +20,10 @@ from chassis.directory import Directory
 from chassis.foundation.config import Config
 from chassis.inbox import Inbox
 from chassis.kafka import command_topics, dead_letter_topic, event_topics
+from chassis.model.service import Service
 from chassis.projector import GROUP, STATES, Projector, live_id
 from chassis.relay import POSITION, Relay
 from chassis.saga import WAITING, SagaRunner
-from chassis.service import Service
 from chassis.store import EventStore
 from chassis.writer import Request, Writer
 from contracts.declare import REGISTRY

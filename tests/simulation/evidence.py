@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 from chassis.consumer import Progress
 from chassis.kafka import Incoming, read_record
+from chassis.model.service import Service
+from chassis.model.views import View
 from chassis.projector import STATES, Projector
 from chassis.rebuild import content
-from chassis.service import Service
 from chassis.store import EventStore, MemoryRecorder, Meta, fact_class
-from chassis.views import View
 from chassis.writer import Writer
 from contracts.company import CompanyDataSet
 from contracts.declare import REGISTRY

@@ -15,9 +15,9 @@ from uuid import UUID
 
 from eventsourcing.persistence import OperationalError, PersistenceError
 
-from chassis.auth import Principal
 from chassis.consistency import Token
 from chassis.directory import Directory
+from chassis.model.principal import Principal
 from chassis.projector import STATES
 from chassis.writer import Answer, Request
 from contracts.access import UserDeleted, UserEdited, UserState

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from chassis.domain import Aggregate, Context, Named, applies, internal_event
+from chassis.model.aggregates import Aggregate, applies, internal_event
+from chassis.model.context import Context
+from chassis.model.identity import Named
 from contracts.access import (
     ROLE_EVENTS,
     AddDepartment,

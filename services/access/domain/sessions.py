@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from chassis.domain import Aggregate, Context, Named, Organisation, applies, internal_event, is_before
+from chassis.model.aggregates import Aggregate, applies, internal_event
+from chassis.model.context import Context, Organisation, is_before
+from chassis.model.identity import Named
 from contracts.access import (
     AccessSettingsSet,
     ChallengePolicy,

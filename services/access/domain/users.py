@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from chassis.domain import Aggregate, Context, UniqueIndex, UniqueValue, applies, internal_event
+from chassis.model.aggregates import Aggregate, applies, internal_event
+from chassis.model.context import Context
+from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.access import (
     USER_EVENTS,
     EditPersonalData,

@@ -1,1 +1,1 @@
-"""One module for each question people ask; each declares VIEW (see `chassis.views`)."""
+"""One module for each question people ask; each declares VIEW (see `chassis.model.views`)."""

@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from chassis.row_fields import Code
-from chassis.views import Append, Change, EventInfo, Exact, Range, Scope, Set, View, Words
+from chassis.model.changes import Append, Change, EventInfo, Set
+from chassis.model.row_fields import Code
+from chassis.model.views import Exact, Range, Scope, View, Words
 from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
 from contracts.orders import ApprovalNode
 from contracts.permissions import LEADS

@@ -9,7 +9,7 @@ from typing import Any
 from chassis.audit.edge import ACTIONS, OBJECT_KINDS
 from chassis.audit.entries import DONE, REPEATED, Kind
 from chassis.audit.labels import label, result_label
-from chassis.views import Exact, Range, View, Words
+from chassis.model.views import Exact, Range, View, Words
 from contracts.declare import REGISTRY
 from contracts.errors import STATUS
 

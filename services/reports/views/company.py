@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chassis.views import Append, Change, EventInfo, Set, View
+from chassis.model.changes import Append, Change, EventInfo, Set
+from chassis.model.views import View
 from contracts.company import SHOWN_TO, CompanyDataSet, LogoSet, ParameterSet
 from contracts.parameters import PARAMETERS
 from contracts.settings import DEFAULTS

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chassis.row_fields import Code
-from chassis.views import Change, EventInfo, Exact, Scope, Set, View, Words
+from chassis.model.changes import Change, EventInfo, Set
+from chassis.model.row_fields import Code
+from chassis.model.views import Exact, Scope, View, Words
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, MembershipSet
 
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.views import Append, Change, EventInfo, Exact, Scope, Set, View, Words
+from chassis.model.changes import Append, Change, EventInfo, Set
+from chassis.model.views import Exact, Scope, View, Words
 from contracts.devices import (
     AppBreachReported,
     DeviceActivated,

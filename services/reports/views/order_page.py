@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from chassis.views import Append, Change, EventInfo, Scope, Set, View
+from chassis.model.changes import Append, Change, EventInfo, Set
+from chassis.model.views import Scope, View
 from contracts.approvals import CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
 from contracts.fulfilment import FulfilmentAdvanced
 from contracts.orders import (

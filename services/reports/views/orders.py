@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from chassis.row_fields import Code
-from chassis.views import Change, EventInfo, Exact, Range, Scope, Set, View, Words
+from chassis.model.changes import Change, EventInfo, Set
+from chassis.model.row_fields import Code
+from chassis.model.views import Exact, Range, Scope, View, Words
 from contracts.orders import (
     OrderApproved,
     OrderCancelled,

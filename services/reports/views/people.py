@@ -6,8 +6,9 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from chassis.row_fields import Code
-from chassis.views import Add, Change, EventInfo, Exact, Latest, Range, Set, View, Words
+from chassis.model.changes import Add, Change, EventInfo, Latest, Set
+from chassis.model.row_fields import Code
+from chassis.model.views import Exact, Range, View, Words
 from contracts.access import (
     USER_EVENTS,
     DepartmentAdded,

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from chassis.views import Change, EventInfo, Exact, Range, Set, View, Words
+from chassis.model.changes import Change, EventInfo, Set
+from chassis.model.views import Exact, Range, View, Words
 from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, StockMoved
 
 

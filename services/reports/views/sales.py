@@ -15,7 +15,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from chassis.views import Add, Change, EventInfo, Exact, Latest, Range, Scope, Sums, View, Words
+from chassis.model.changes import Add, Change, EventInfo, Latest
+from chassis.model.views import Exact, Range, Scope, Sums, View, Words
 from contracts.orders import (
     OrderCancelled,
     OrderLine,

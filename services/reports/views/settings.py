@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chassis.views import COMPANY_CURRENCY, Change, EventInfo, Set, View, stored
+from chassis.model.changes import Change, EventInfo, Set
+from chassis.model.views import COMPANY_CURRENCY, View
+from chassis.projections.documents import stored
 from contracts.access import AccessSettingsSet
 from contracts.company import CompanyDataSet
 from contracts.customers import CustomerSettingsSet

@@ -6,8 +6,9 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from chassis.row_fields import Code
-from chassis.views import Change, EventInfo, Exact, Set, View, Words
+from chassis.model.changes import Change, EventInfo, Set
+from chassis.model.row_fields import Code
+from chassis.model.views import Exact, View, Words
 from contracts.shipping import (
     ShipmentCancelled,
     ShipmentDelivered,

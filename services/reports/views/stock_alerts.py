@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chassis.views import Change, EventInfo, Exact, Put, View
+from chassis.model.changes import Change, EventInfo, Put
+from chassis.model.views import Exact, View
 from contracts.inventory import StockFellLow
 
 

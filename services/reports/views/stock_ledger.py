@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chassis.views import Change, EventInfo, Exact, Put, Range, View
+from chassis.model.changes import Change, EventInfo, Put
+from chassis.model.views import Exact, Range, View
 from contracts.inventory import MovementKind, StockMoved
 
 

@@ -20,7 +20,7 @@ from load.client import run as run_jobs
 from chassis.api import command_id_of
 from chassis.auth import issue
 from chassis.demo_users import demo_user
-from chassis.saga import Process
+from chassis.model.saga import Process
 from contracts.approvals import case_id_of
 from deploy.devstack.server import HOST
 from services.inventory.domain import Deduction, StockItem, deduction_id, stock_id

@@ -14,8 +14,8 @@ from uuid import UUID
 from component.support import eventually
 
 from chassis.catalogue import Catalogue
+from chassis.model.saga import Process
 from chassis.projector import STATES, connect
-from chassis.saga import Process
 
 from ..check import await_rest, read_topic
 from ..history import Entry

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from component.support import add_product, until
 
-from chassis.saga import Process
+from chassis.model.saga import Process
 from services.inventory.domain import StockItem, stock_id
 
 from ..check import await_rest, verified

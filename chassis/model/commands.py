@@ -5,7 +5,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from chassis.domain import internal_event
+from chassis.model.aggregates import internal_event
 from contracts.declare import REGISTRY
 from contracts.schemas import encode
 from contracts.types import Text

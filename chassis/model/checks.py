@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from chassis.domain import Aggregate
+from chassis.model.aggregates import Aggregate
 
 A = TypeVar("A", bound=Aggregate)
 S = TypeVar("S")

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
-from chassis.domain import Aggregate, Context, RecordId, UniqueIndex, UniqueValue, record_id
+from chassis.model.aggregates import Aggregate
+from chassis.model.context import Context
+from chassis.model.identity import RecordId, record_id
+from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 
 if TYPE_CHECKING:
-    from chassis.around import Around
+    from chassis.model.around import Around
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")
@@ -45,7 +48,7 @@ class Work(Protocol):
 
     @property
     def prepared(self) -> Any:
-        """What was worked out before the command came to the writer (`chassis.around`); None when nothing was."""
+        """What was worked out before the command came to the writer (`chassis.model.around`); None when nothing was."""
 
     def get(self, cls: type[A], id: RecordId, *, what: str, field: str) -> A:
         """The aggregate; raises Refused NOT_FOUND ("There is no such <what>.", naming `field`)."""
@@ -133,7 +136,7 @@ def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[Uni
 class Service:
     """One service: what it does on each command it owns, and what it knows of other services.
 
-    `around` holds, for some commands, what is done outside the writer (`chassis.around.Around`).
+    `around` holds, for some commands, what is done outside the writer (`chassis.model.around.Around`).
     """
 
     name: str

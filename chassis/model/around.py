@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from chassis.auth import Principal
 from chassis.directory import Directory
-from chassis.domain import Aggregate, RecordId
 from chassis.foundation.config import Config
+from chassis.model.aggregates import Aggregate
+from chassis.model.identity import RecordId
+from chassis.model.principal import Principal
 from contracts.errors import Refused
 from contracts.people import Person
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 from bson import Decimal128
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
-from chassis.views import Add, Append, EventInfo, Operation, Put, Remove, Set, operations
+from chassis.model.changes import Add, Append, EventInfo, Put, Remove, Set
+from chassis.projections.documents import Operation, operations
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 LAST = {"_event": "a/1", "_event_at": AT}

@@ -1,0 +1,117 @@
+"""Under which circumstances a command is decided: who asks, whose records they reach, who acts for whom, and when."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from contracts.people import Person
+from contracts.types import FIRST_CURRENCY
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Whose records somebody may see or change by a right (SEC-18): everybody's, or those of some people."""
+
+    everybody: bool = False
+    people: frozenset[UUID] = frozenset()
+
+    def covers(self, owner_id: UUID | None) -> bool:
+        return self.everybody or owner_id in self.people
+
+
+EVERYBODY = Reach(everybody=True)
+NOBODYS = Reach()
+
+
+class Organisation(Protocol):
+    """Who acts in whose place, and who leads whom, at this moment (SEC-14): asked when it is needed, never stored."""
+
+    def standing_in(self, person: UUID) -> UUID:
+        """Who has taken over from this person, along the whole chain; the person, while nobody has."""
+
+    def person_behind(self, caller: UUID) -> UUID:
+        """Who answers for a program now; a person answers for themselves."""
+
+    def acting_for(self, person: UUID, *rights: str) -> UUID | None:
+        """Who does what waits for this person: the person, or whoever took over, or the next one above who may.
+
+        None: nobody in particular, so those whose right reaches everybody.
+        """
+
+    def leader_of(self, person: UUID, *rights: str, otherwise: UUID | None = None) -> UUID | None:
+        """The next one above this person who holds these rights; None: nobody.
+
+        `otherwise` is whom to start from when nothing is known of the person yet.
+        """
+
+    def waiting_for(self, leaders: Collection[UUID], *rights: str) -> Collection[UUID]:
+        """Everybody whose next one above, of those who hold these rights, is one of these."""
+
+    def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
+        """Everybody whose account is in use, or of them who has one of these roles."""
+
+
+class _Alone:
+    """Nobody is known to have left, and nobody to lead."""
+
+    def standing_in(self, person: UUID) -> UUID:
+        return person
+
+    def person_behind(self, caller: UUID) -> UUID:
+        return caller
+
+    def acting_for(self, person: UUID, *rights: str) -> UUID | None:
+        return person
+
+    def leader_of(self, person: UUID, *rights: str, otherwise: UUID | None = None) -> UUID | None:
+        return otherwise
+
+    def waiting_for(self, leaders: Collection[UUID], *rights: str) -> Collection[UUID]:
+        return ()
+
+    def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
+        return ()
+
+
+ALONE: Organisation = _Alone()
+
+
+@dataclass(frozen=True)
+class Context:
+    """Under which circumstances a command is decided: who asks, with which roles, and when.
+
+    `now` is UTC; `today` is the day in the company's time zone (section 2.0).  `reach` says on whose records the
+    command's right may be used, `reach_of` the same of any right; one that is not held reaches nobody.
+    `currency` is the company's: that of amounts that name none (SET-04).
+    `organisation` tells who acts for whom.  What is entered belongs to `owner`: the user, or for a program the person
+    who is responsible for it.
+    """
+
+    user: Person
+    roles: frozenset[str]
+    now: datetime
+    today: date
+    superior_id: UUID | None = None
+    reach: Reach = EVERYBODY
+    reach_of: Callable[[str], Reach] = lambda _: NOBODYS
+    currency: str = FIRST_CURRENCY
+    organisation: Organisation = ALONE
+    responsible: Person | None = None
+
+    @property
+    def owner(self) -> Person:
+        return self.responsible or self.user
+
+
+CLOCK_STEP = timedelta(minutes=1)  # by which a clock may be set back without anything ending before its time
+
+
+def is_before(now: datetime, end: datetime | None, longest: timedelta) -> bool:
+    """Whether a stretch that ends then, and is at most so long, has begun and is not over.
+
+    A clock may be set back.  What was to end in so many minutes must then neither keep somebody out for a day nor be
+    good for one: a moment counts only as long as the stretch that it ends may be.
+    """
+    return end is not None and end - longest - CLOCK_STEP <= now < end

@@ -1,0 +1,325 @@
+"""What a view module declares: a read model in MongoDB, the events it is made of and the query that serves it.
+
+    VIEW = View(
+        name="stock", route="GET /products", row=StockRow, permission="products.view",
+        handlers={ProductAdded: added, StockMoved: moved},
+        filters={"brand": Exact(), "q": Words("name", "model")}, sorts=("name", "on_hand"),
+    )
+
+    def moved(fact: StockMoved, event: EventInfo) -> Iterable[Change]:
+        yield Set(fact.product_id, on_hand=fact.balance)
+
+Handlers build updates and never read: the same events give the same documents, whenever they are replayed, and in
+whatever order the partitions come.  Kafka keeps the order of one key only, so a field that events of several keys
+write must not be `Set`: `Latest` and `Append` go by the order of the service's log, `Add` by none (ADR 0021).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+from chassis.model.changes import Add, Append, Change, EventInfo, Latest, Put, Set
+from chassis.model.row_fields import BY_NUMBER, FOUND_BY, FieldType, Keys, field_types, key_place
+from contracts.company import LANGUAGES
+from contracts.declare import REGISTRY, ContractError
+from contracts.permissions import FIELD_RIGHTS
+from contracts.text import squashed_forms
+
+LISTS = "lists"
+"""Where the row of an answer tells of its lists how many entries they had, and how many are left out."""
+COMPANY_CURRENCY = "_company_currency"
+"""Where a document that is read tells what is worked out from it the currency that the company has now."""
+
+
+# -- queries ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Exact:
+    """?field=value: equal to one of the values given (repeat the parameter for several).
+
+    The row's type says how values are written and which there are; `among` names them where the type can't, and
+    `known` what they are where only whoever answers knows them (`chassis.filters.Known`).
+    """
+
+    field: str | None = None
+    among: Sequence[str] = ()
+    known: str = ""
+
+
+@dataclass(frozen=True)
+class Words:
+    """?q=text: every word occurs in one of the fields, or all of it in one without its blanks and dashes.
+
+    Letter case, width and Unicode form don't count (`contracts.text.squashed`).
+    """
+
+    fields: Sequence[str]
+
+    def __init__(self, *fields: str) -> None:
+        object.__setattr__(self, "fields", fields)
+
+
+@dataclass(frozen=True)
+class Range:
+    """?field_from=..&field_to=..: within bounds, both included.  `kind` says how the bounds are written."""
+
+    kind: type[date] | type[datetime] | type[Decimal] | type[int] = date
+    field: str | None = None
+
+
+Filter = Exact | Words | Range
+Handler = Callable[[Any, EventInfo], Iterable[Change]]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose rows a caller sees (SEC-18): the fields that hold the ids of those it belongs to, one of them in reach.
+
+    `led_with`: it belongs to the next one above that person who holds these rights, whoever that is now.
+    `right`: the right whose reach counts, if not the view's own; without it one sees one's own.
+    """
+
+    owner: str
+    also: Sequence[str] = ()
+    led_with: Sequence[str] = ()
+    right: str = ""
+
+    @property
+    def fields(self) -> Sequence[str]:
+        return (self.owner, *self.also)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Rows shown as one: those alike in the fields `by` (texts), their `fields` added up over the owners in reach.
+
+    `over` names a field, a day for example, that tells the stored rows apart and may be asked for; the rows without
+    it hold the sums of all the others, and are what is shown when nobody asks for it.  What the rows tell besides is
+    told by the one in which the field `newest` is the latest (`Latest`).
+    """
+
+    by: Sequence[str]
+    fields: Sequence[str]
+    over: str = ""
+    newest: str = ""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index of a view's collection; `language`: whose order texts are kept in (`View.orders_of`)."""
+
+    fields: Sequence[str]
+    language: str = ""
+
+    @property
+    def name(self) -> str:
+        return "_".join([*self.fields, *([self.language] if self.language else [])])
+
+
+@dataclass(frozen=True)
+class View:
+    """A read model.
+
+    `edition` grows with each change of what the handlers write: views of another one are rebuilt when a worker starts.
+    `personal` names the fields that tell of people: whoever reads them is noted in the audit log (SEC-21).
+    `collected` is for the view of that log itself, which collectors fill and no events (ADR 0018).
+
+    `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right
+    besides those that need one wherever they stand (`contracts.permissions.FIELD_RIGHTS`),
+    `computed` those worked out when read: from the others, and from the company's currency (COMPANY_CURRENCY).
+    `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
+    that there are before anything happened to them.
+    `where` is a fixed condition.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
+    over those.
+
+    Indexes follow from sorts, filters and scope; `indexes` names those that are wanted besides.
+    """
+
+    name: str
+    route: str
+    row: type
+    permission: str
+    handlers: Mapping[type, Handler]
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    sorts: Sequence[str] = ("_id",)
+    default_sort: str = ""
+    indexes: Sequence[Sequence[str]] = ()
+    scope: Scope | None = None
+    sums: Sums | None = None
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[str, Any] = field(default_factory=dict)
+    computed: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
+    detail: str = ""
+    what: str = "record"
+    personal: Sequence[str] = ()
+    collected: bool = False
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    edition: int = 1
+
+    def __post_init__(self) -> None:
+        if LISTS in {item.name for item in fields(self.row)}:
+            raise ContractError(
+                f"view {self.name}: answers tell of its lists under {LISTS!r}: name the field otherwise"
+            )
+        further = {name: right for name, right in FIELD_RIGHTS.items() if name in self.types}
+        object.__setattr__(self, "hidden", {**further, **self.hidden})
+        if unknown := set(self.personal) - {item.name for item in fields(self.row)}:
+            raise ContractError(f"view {self.name}: personal names fields it does not have: {sorted(unknown)}")
+        if self.defaults and (self.scope or self.sums or self.where):
+            raise ContractError(f"view {self.name}: defaults are nobody's, always shown, and not added up")
+        method, _, path = self.route.partition(" ")
+        if method != "GET" or not path.startswith("/"):
+            raise ContractError(f"view {self.name}: route {self.route!r} must be 'GET /path'")
+        asked = {name.removeprefix("-") for name in (*self.sorts, self.order)} - {"_id"}
+        asked |= {rule.field or name for name, rule in self.filters.items() if isinstance(rule, Exact)}
+        if unknown := asked - set(self.types):
+            raise ContractError(f"view {self.name}: its row lacks what it sorts or filters by: {sorted(unknown)}")
+
+    @property
+    def path(self) -> str:
+        return self.route.removeprefix("GET ")
+
+    @cached_property
+    def topics(self) -> frozenset[str]:
+        """The topics whose events it reads."""
+        return frozenset(REGISTRY.event_of(fact).topic for fact in self.handlers)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the route itself answers a list (else it ends with the key of one row)."""
+        return "{" not in self.path
+
+    @property
+    def order(self) -> str:
+        return self.default_sort or self.sorts[0]
+
+    # -- what follows from the declaration
+
+    @cached_property
+    def types(self) -> Mapping[str, FieldType]:
+        """The kind of every field of its rows."""
+        return field_types(self.row)
+
+    @cached_property
+    def growing_lists(self) -> Sequence[str]:
+        """The lists of its rows that may lose their oldest entries: those of a view that appends to some."""
+        code = [getattr(handler, "func", handler) for handler in self.handlers.values()]
+        if not any(Append in getattr(function, "__globals__", {}).values() for function in code):
+            return ()
+        return [name for name, kind in self.types.items() if kind.of is not None and kind.of.kind == "object"]
+
+    @cached_property
+    def keys(self) -> Sequence[tuple[str, str, Keys]]:
+        """The texts that are found by a key: the path of each, where its keys are kept, and what makes them.
+
+        The audit log has none: it is as large as all else, and searched as it is.
+        """
+        if self.collected:
+            return ()
+        found: dict[tuple[str, str], Keys] = {}
+        for name, rule in self.filters.items():
+            if isinstance(rule, Words):
+                found |= {(field, key_place(FOUND_BY, field)): squashed_forms for field in rule.fields}
+            elif isinstance(rule, Exact) and (make := self.types[rule.field or name].keyed):
+                field = rule.field or name
+                found[field, key_place(self.types[field].keys_in, field)] = make
+        return [(field, place, make) for (field, place), make in found.items()]
+
+    def keyed(self, change: Change) -> Change:
+        """The change with the keys of the texts it sets."""
+        if not self.keys:
+            return change
+        match change:
+            case Put(key=key, document=document) if found := self.keys_of(document):
+                return Put(key, {**document, **found})
+            case Set(key=key, fields=fields) if found := self.keys_of(fields):
+                return Set(key, **fields, **found)
+            case Latest(key=key, fields=fields) if found := self.keys_of(fields):
+                return Latest(key, **fields, **found)
+            case Add(key=key, amounts=amounts, about=about) if found := self.keys_of(about):
+                return Add(key, amounts, {**about, **found})
+        return change
+
+    def keys_of(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The keys of the texts among some fields, by where they are kept."""
+        return {
+            place: key_of(value, make)
+            for field, place, make in self.keys
+            if (value := _value_at(fields, field)) is not _NOT_SET
+        }
+
+    @cached_property
+    def all_indexes(self) -> Sequence[Index]:
+        """The indexes of its collection: for each sort and filter, and for each sort within a scope.
+
+        The last field is `_id`, which decides between equals: read backwards such an index serves the other direction.
+        """
+        if not self.is_list:
+            return ()
+        found = [Index(tuple(index)) for index in self.indexes]
+        owners = list(self.scope.fields) if self.scope else []
+        if self.sums is None:
+            for sort in dict.fromkeys(name.removeprefix("-") for name in (*self.sorts, self.order)):
+                end = [sort] if sort == "_id" else [sort, "_id"]
+                for start in ([], *([owner] for owner in owners)):
+                    found += self._in_languages(sort, [*start, *end])
+        else:
+            found += [Index((owner,)) for owner in owners]
+        default = self.order.removeprefix("-")
+        for name, rule in self.filters.items():
+            if isinstance(rule, Exact):
+                field = self.place_of(rule.field or name)
+                if self.sums is not None:
+                    found.append(Index((field,)))
+                elif field != default:
+                    found += self._in_languages(default, [field, default, "_id"])
+            elif isinstance(rule, Range):
+                found.append(Index((rule.field or name,) if self.sums else (rule.field or name, "_id")))
+        return [index for index in dict.fromkeys(found) if index.fields != ("_id",)]
+
+    def place_of(self, field: str) -> str:
+        """Where a filter finds what it compares a value with: the key of a text, else the field itself."""
+        kept = {path: place for path, place, _ in self.keys if place.startswith(self.types[field].keys_in)}
+        return kept.get(field, field) if self.types[field].keyed else field
+
+    def is_in_words(self, field: str) -> bool:
+        """Whether a field sorts in the order of a language."""
+        return field != "_id" and self.types[field].kind == "text"
+
+    def orders_of(self, field: str) -> Sequence[str]:
+        """The orders in which a field may be sorted: languages, BY_NUMBER, or "" for that of values as they are."""
+        if self.is_in_words(field):
+            return LANGUAGES
+        is_code = field != "_id" and self.types[field].kind == "code" and self.types[field].guard is None
+        return (BY_NUMBER if is_code else "",)
+
+    def _in_languages(self, sort: str, fields: Sequence[str]) -> list[Index]:
+        return [Index(tuple(fields), language) for language in self.orders_of(sort)]
+
+
+_NOT_SET = object()
+
+
+def _value_at(fields: Mapping[str, Any], path: str) -> Any:
+    """What is set at a dotted path, by itself or within an object that is set."""
+    if path in fields:
+        return fields[path]
+    outer, _, inner = path.partition(".")
+    if not inner or outer not in fields:
+        return _NOT_SET
+    value = fields[outer]
+    return value.get(inner, _NOT_SET) if isinstance(value, Mapping) else getattr(value, inner, _NOT_SET)
+
+
+def key_of(value: Any, make: Keys) -> Any:
+    """The key of a text, or all of them where it has several, and of each text of a list; None for what is no text."""
+    if isinstance(value, str):
+        found = make(value)
+        return found[0] if len(found) == 1 else found
+    if isinstance(value, list | tuple):
+        return [key for item in value for key in (make(item) if isinstance(item, str) else [None])]
+    return None
