@@ -22,7 +22,7 @@ from chassis.model.principal import Principal
 from chassis.process import run_api, run_worker, settle_memory
 from chassis.projector import connect
 from chassis.rebuild import Rebuild, view_states
-from chassis.store import existing_store
+from chassis.store.opening import existing_store
 from chassis.topics import Topics
 from chassis.verify.progress import Progress
 from chassis.verify.run import Verification

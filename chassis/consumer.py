@@ -25,7 +25,8 @@ from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, PartitionReader, PoisonRecord, TopicsDamaged, dead_letter_topic
 from chassis.layers import Layered, Queues
 from chassis.provenance import DROP, REASON, RESOLVES
-from chassis.store import EventStore, ReplicaRow
+from chassis.store.event_store import EventStore
+from chassis.store.transaction import ReplicaRow
 from contracts.schemas import decode
 
 log = structlog.get_logger()

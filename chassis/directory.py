@@ -26,7 +26,7 @@ from chassis.model.context import EVERYBODY, Reach
 from chassis.model.principal import Principal
 from chassis.model.service import Replica
 from chassis.organisation import Chart, Placed
-from chassis.store import Notification, Unreadable
+from chassis.store.events import Notification, Unreadable
 from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
 from contracts.company import CompanyDataSet, ParameterSet
 from contracts.declare import REGISTRY

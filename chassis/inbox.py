@@ -9,7 +9,7 @@ from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.model.principal import SYSTEM
-from chassis.store import Conflict
+from chassis.store.event_store import Conflict
 from chassis.writer import Request, Writer, print_of
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

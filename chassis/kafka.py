@@ -39,7 +39,7 @@ from chassis.provenance import (
     rule_of,
     time_of,
 )
-from chassis.store import Meta, Notification
+from chassis.store.events import Meta, Notification
 from contracts.declare import REGISTRY, EventSpec
 from contracts.schemas import decode
 

@@ -39,7 +39,9 @@ from chassis.rebuild import rebuild_outdated
 from chassis.rebuild_requests import RebuildWorker
 from chassis.relay import Relay, has_published
 from chassis.saga import SagaRunner
-from chassis.store import EventStore, Waits, here, open_store
+from chassis.store.event_store import EventStore
+from chassis.store.opening import open_store
+from chassis.store.sqlite import Waits, here
 from chassis.topics import writers
 from chassis.writer import Writer
 from contracts.declare import REGISTRY

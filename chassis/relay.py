@@ -31,7 +31,8 @@ from chassis.kafka import (
     partition_of,
 )
 from chassis.model.commands import CommandSent
-from chassis.store import EventStore, Notification
+from chassis.store.event_store import EventStore
+from chassis.store.events import Notification
 from contracts.declare import REGISTRY
 from contracts.schemas import decode
 

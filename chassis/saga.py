@@ -23,7 +23,9 @@ from chassis.foundation.limits import MAX_FOLLOWING_BYTES
 from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.model.saga import Process, Saga
-from chassis.store import Conflict, EventStore, Meta, Recorded, ReplicaRow, Transaction, recorded
+from chassis.store.event_store import Conflict, EventStore
+from chassis.store.events import Meta, Recorded, recorded
+from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.writer import AggregateCache
 from contracts.declare import REGISTRY
 from contracts.schemas import decode

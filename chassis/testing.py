@@ -29,7 +29,9 @@ from chassis.model.saga import Process, Saga
 from chassis.model.service import Service
 from chassis.model.views import View
 from chassis.projections.documents import changed, stored
-from chassis.store import EventStore, MemoryRecorder, fact_class
+from chassis.store.event_store import EventStore
+from chassis.store.events import fact_class
+from chassis.store.memory import MemoryRecorder
 from chassis.writer import Answer, Request, Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

@@ -30,7 +30,8 @@ from chassis.kafka import (
 from chassis.projector import STATES, ViewState, connect, live_id, mongo_key
 from chassis.provenance import DEAD_LETTERS
 from chassis.relay import BATCH, MADE_ANEW, POSITION, Relay, record_of
-from chassis.store import EventStore, existing_store
+from chassis.store.event_store import EventStore
+from chassis.store.opening import existing_store
 from contracts.declare import REGISTRY
 
 ACK_SECONDS = 60.0

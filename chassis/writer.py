@@ -44,19 +44,9 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.identity import Named, RecordId, record_id, stream_id
 from chassis.model.service import Replica, Service
-from chassis.store import (
-    CommandResult,
-    Conflict,
-    EventStore,
-    Meta,
-    Notification,
-    Recorded,
-    ReplicaRow,
-    Transaction,
-    Unreadable,
-    recorded,
-    snapshot_of,
-)
+from chassis.store.event_store import Conflict, EventStore
+from chassis.store.events import Meta, Notification, Recorded, Unreadable, recorded
+from chassis.store.transaction import CommandResult, ReplicaRow, Transaction, snapshot_of
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.ids import RANDOM_UUIDS

@@ -21,7 +21,7 @@ from chassis.foundation import metrics
 from chassis.foundation.health import Pulse
 from chassis.model.views import View
 from chassis.projector import STATES, live_id, open_state
-from chassis.store import EventStore
+from chassis.store.event_store import EventStore
 from contracts.declare import REGISTRY
 
 log = structlog.get_logger()

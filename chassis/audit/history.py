@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from chassis.model.aggregates import Aggregate
-from chassis.store import EventStore
+from chassis.store.event_store import EventStore
 
 MOST_EVENTS = 5_000  # of one record that are read for one entry; of a longer one only the versions are told
 Document = dict[str, Any]

@@ -10,7 +10,9 @@ import msgspec
 from chassis.kafka import partition_of
 from chassis.model.aggregates import Aggregate
 from chassis.model.commands import CommandSent
-from chassis.store import EventStore, Notification, Unreadable, schema_fingerprint
+from chassis.store.event_store import EventStore
+from chassis.store.events import Notification, Unreadable
+from chassis.store.transaction import schema_fingerprint
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.findings import Difference, EventRef
 from chassis.writer import Answer

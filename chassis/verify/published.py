@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from chassis.foundation.config import Config
 from chassis.kafka import Incoming, PartitionReader, partition_of
-from chassis.store import Notification
+from chassis.store.events import Notification
 from chassis.verify.findings import Difference, EventRef, Findings
 
 CHECK = "Kafka = stores"

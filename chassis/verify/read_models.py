@@ -24,7 +24,7 @@ from chassis.model.views import View
 from chassis.projections.documents import changed, left_out, stored
 from chassis.projector import STATES, ViewState, live_id, state_of
 from chassis.rebuild import content
-from chassis.store import Notification
+from chassis.store.events import Notification
 from chassis.verify.findings import Difference, EventRef
 from contracts.declare import REGISTRY
 

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from chassis.model.checks import Ledger, Rule
-from chassis.store import EventStore, Notification, Unreadable
+from chassis.store.event_store import EventStore
+from chassis.store.events import Notification, Unreadable
 from chassis.verify.findings import Difference, EventRef
 from chassis.verify.read_models import Views
 

@@ -26,7 +26,9 @@ from chassis.model.checks import Check, Ledger
 from chassis.model.views import View
 from chassis.projector import STATES, ViewState, connect, live_id
 from chassis.relay import COMMAND_SENT, POSITION
-from chassis.store import EventStore, Notification, existing_store
+from chassis.store.event_store import EventStore
+from chassis.store.events import Notification
+from chassis.store.opening import existing_store
 from chassis.verify.commands import SentCommands
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.findings import Difference, Findings

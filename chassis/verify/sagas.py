@@ -9,7 +9,8 @@ from uuid import UUID
 from chassis.consumer import stored_progress
 from chassis.model.saga import Process, ProcessStarted, Saga, Step
 from chassis.saga import WAITING, WaitingRow
-from chassis.store import EventStore, Notification
+from chassis.store.event_store import EventStore
+from chassis.store.events import Notification
 from chassis.verify.findings import Difference, EventRef, Findings
 from contracts.declare import REGISTRY
 from contracts.schemas import decode

@@ -20,7 +20,9 @@ from chassis.foundation.config import Config
 from chassis.foundation.connections import shown
 from chassis.model.views import View
 from chassis.projector import connect
-from chassis.store import EventStore, Notification, Unreadable, existing_store, fact_class
+from chassis.store.event_store import EventStore
+from chassis.store.events import Notification, Unreadable, fact_class
+from chassis.store.opening import existing_store
 from chassis.verify.commands import RESULTS, SNAPSHOTS, Claims, check_results, check_snapshots
 from chassis.verify.findings import Difference, EventRef, Findings
 from chassis.verify.published import Published, count_records

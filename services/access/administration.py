@@ -14,7 +14,8 @@ from chassis.model.around import Prepared, Surroundings
 from chassis.model.principal import SYSTEM
 from chassis.model.service import Handler, Work
 from chassis.model.unique import UniqueIndex
-from chassis.store import EventStore, open_store
+from chassis.store.event_store import EventStore
+from chassis.store.opening import open_store
 from chassis.writer import Request, Writer
 from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, ResetSecondFactor
 from contracts.permissions import ADMINISTRATOR

@@ -20,7 +20,8 @@ from chassis.directory import Directory
 from chassis.foundation.config import Config
 from chassis.model.principal import Principal
 from chassis.model.unique import IndexClaimed, IndexReleased, UniqueIndex
-from chassis.store import Transaction, recorded
+from chassis.store.events import recorded
+from chassis.store.transaction import Transaction
 from chassis.testing import InMemoryService
 from chassis.writer import Writer
 from contracts import permissions

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4, uuid5
 import pytest
 
 from chassis.model.unique import IndexClaimed, UniqueIndex
-from chassis.store import Transaction, recorded
+from chassis.store.events import recorded
+from chassis.store.transaction import Transaction
 from chassis.testing import ADMIN, SALES, SUPERVISOR, InMemoryService, user
 from contracts.customers import (
     CreateCustomer,

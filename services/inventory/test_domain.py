@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.model.unique import IndexClaimed, UniqueIndex
-from chassis.store import Transaction, recorded
+from chassis.store.events import recorded
+from chassis.store.transaction import Transaction
 from chassis.testing import ADMIN, SYSTEM, WAREHOUSE, InMemoryService
 from contracts.inventory import (
     AddProduct,

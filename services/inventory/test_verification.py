@@ -6,7 +6,8 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from chassis.store import EventStore, fact_class
+from chassis.store.event_store import EventStore
+from chassis.store.events import fact_class
 from chassis.testing import WAREHOUSE, InMemoryService
 from chassis.verify.rules import LedgerCheck
 from contracts.inventory import AddProduct, Prices, ReceiveStock

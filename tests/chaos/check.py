@@ -22,7 +22,7 @@ from component.support import eventually
 from chassis.catalogue import Catalogue
 from chassis.kafka import Incoming, PartitionReader
 from chassis.projector import STATES, connect
-from chassis.store import Notification
+from chassis.store.events import Notification
 from chassis.verify.run import Verification
 from contracts.declare import REGISTRY
 from contracts.orders import OrderCreated, OrderSubmitted

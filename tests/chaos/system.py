@@ -23,7 +23,8 @@ from component.support import Company, await_views, config_of, environment, proc
 
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
-from chassis.store import EventStore, open_store
+from chassis.store.event_store import EventStore
+from chassis.store.opening import open_store
 from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import free_ports
 from deploy.devstack.server import HOST, Server

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from component.facts import NOW, submitted, yuan
 
-from chassis.store import Meta, Notification
+from chassis.store.events import Meta, Notification
 from chassis.testing import SALES
 from contracts.declare import REGISTRY
 from contracts.orders import OrderShipped

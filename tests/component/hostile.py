@@ -18,7 +18,7 @@ from chassis.foundation.connections import kafka_arguments
 from chassis.foundation.limits import MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_VALUE_BYTES
 from chassis.kafka import command_headers, event_headers, partition_of
 from chassis.provenance import DROP, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
-from chassis.store import Meta, Notification
+from chassis.store.events import Meta, Notification
 from component.facts import NOW
 from contracts.declare import CommandSpec, EventSpec
 

@@ -26,7 +26,8 @@ from chassis.demo_users import demo_user
 from chassis.foundation.config import Config
 from chassis.kafka import Incoming, PartitionReader, Producer, create_topics, producer
 from chassis.model.principal import Principal
-from chassis.store import EventStore, open_store
+from chassis.store.event_store import EventStore
+from chassis.store.opening import open_store
 from contracts.declare import REGISTRY
 from deploy.devstack.ports import free_ports
 from deploy.local.system import LocalSystem

@@ -24,7 +24,8 @@ from chassis.consistency import Token
 from chassis.foundation.config import Config
 from chassis.projector import connect, live_id, open_state
 from chassis.queries import ViewReader
-from chassis.store import EventStore, open_store
+from chassis.store.event_store import EventStore
+from chassis.store.opening import open_store
 from chassis.testing import ADMIN, WAREHOUSE
 from chassis.writer import Answer, Request, Writer
 from component.support import unique

@@ -15,7 +15,7 @@ from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.projector import HEARTBEAT_SECONDS, STATES, Projector, connect
 from chassis.queries import _freshness
-from chassis.store import open_store
+from chassis.store.opening import open_store
 from component.support import unique
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

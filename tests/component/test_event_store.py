@@ -31,20 +31,12 @@ from chassis.foundation.transient import is_transient
 from chassis.model.aggregates import Aggregate
 from chassis.model.principal import SYSTEM
 from chassis.model.service import Work
-from chassis.store import (
-    CONNECT_SECONDS,
-    CommandResult,
-    Conflict,
-    EventStore,
-    MemoryRecorder,
-    Meta,
-    Notification,
-    Recorded,
-    ReplicaRow,
-    Transaction,
-    open_store,
-    recorded,
-)
+from chassis.store.event_store import Conflict, EventStore
+from chassis.store.events import Meta, Notification, Recorded, recorded
+from chassis.store.memory import MemoryRecorder
+from chassis.store.opening import open_store
+from chassis.store.postgres import CONNECT_SECONDS
+from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.testing import WAREHOUSE
 from chassis.writer import ATTEMPTS, Answer, Request, Writer
 from component.support import REPOSITORY_ROOT, eventually, until
@@ -147,7 +139,7 @@ def test_a_store_opened_again_here_keeps_what_it_holds_when_another_process_clos
     assert again.last_position() == 1
     again.close()
     script = (
-        "from chassis.foundation.config import Config; from chassis.store import open_store; import sys\n"
+        "from chassis.foundation.config import Config; from chassis.store.event_store import open_store; import sys\n"
         "store = open_store('inventory', Config(data_dir=sys.argv[1])); store.last_position(); store.close()"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=REPOSITORY_ROOT, timeout=120)
@@ -966,7 +958,7 @@ def test_a_snapshot_of_another_shape_is_not_read(bench: Bench, monkeypatch: pyte
     for number in range(10):
         do(writer, AdjustStock(product_id=product, change=-1, reason=str(number)))
     expected = stock_of(store, product)
-    monkeypatch.setattr("chassis.store.schema_fingerprint", lambda cls: "newer code")
+    monkeypatch.setattr("chassis.store.event_store.schema_fingerprint", lambda cls: "newer code")
     assert stock_of(bench.open(), product) == expected
 
 

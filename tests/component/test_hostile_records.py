@@ -21,7 +21,7 @@ from chassis.main import main
 from chassis.process import LANES
 from chassis.projector import Projector, connect
 from chassis.saga import SagaRunner
-from chassis.store import open_store
+from chassis.store.opening import open_store
 from chassis.writer import Writer
 from component.hostile import LETTERS, Sent, Strangers, genuine_command, genuine_event, hostile_records
 from component.support import KafkaBench, until

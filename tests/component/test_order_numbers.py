@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from load.data import Data
 
 from chassis.foundation.config import Config
-from chassis.store import EventStore, MemoryRecorder, open_store
+from chassis.store.event_store import EventStore
+from chassis.store.memory import MemoryRecorder
+from chassis.store.opening import open_store
 from chassis.writer import Request, Writer
 from contracts.orders import OrderCreated, is_counted, order_number
 from contracts.schemas import decode

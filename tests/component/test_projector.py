@@ -27,7 +27,8 @@ from chassis.process import LANES
 from chassis.projector import GROUP, STATES, Projection, Projector, connect
 from chassis.rebuild import Rebuild, content
 from chassis.relay import Relay
-from chassis.store import EventStore, Notification
+from chassis.store.event_store import EventStore
+from chassis.store.events import Notification
 from chassis.testing import FINANCE, SALES, SUPERVISOR, WAREHOUSE, InMemoryService
 from chassis.testing import SYSTEM as ITSELF
 from component.facts import product

@@ -22,7 +22,9 @@ from chassis.kafka import Incoming, event_topics
 from chassis.model.commands import CommandSent
 from chassis.relay import COMMAND_SENT, POSITION, Relay, StoreBehindKafka
 from chassis.saga import SagaRunner
-from chassis.store import EventStore, MemoryRecorder, fact_class
+from chassis.store.event_store import EventStore
+from chassis.store.events import fact_class
+from chassis.store.memory import MemoryRecorder
 from chassis.testing import SALES, WAREHOUSE, InMemoryService
 from component.facts import NOW, incoming, product, submitted
 from component.support import KafkaBench, until

@@ -19,7 +19,11 @@ from chassis.model.commands import CommandSent
 from chassis.model.saga import MAX_RESENDS, Process
 from chassis.relay import COMMAND_SENT
 from chassis.saga import SagaRunner, WaitingRow
-from chassis.store import EventStore, MemoryRecorder, Transaction, fact_class, open_store
+from chassis.store.event_store import EventStore
+from chassis.store.events import fact_class
+from chassis.store.memory import MemoryRecorder
+from chassis.store.opening import open_store
+from chassis.store.transaction import Transaction
 from chassis.testing import FINANCE, SALES
 from component.facts import NOW, TODAY, incoming, submitted
 from contracts.approvals import CaseApproved, CaseRejected, OpenCase, case_id_of

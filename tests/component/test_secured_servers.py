@@ -21,7 +21,7 @@ from chassis.foundation.connections import kafka_arguments, postgres_conninfo
 from chassis.grants import apply, grants
 from chassis.kafka import create_topics, producer
 from chassis.projector import connect
-from chassis.store import open_store
+from chassis.store.opening import open_store
 from component.support import environment, eventually
 from component.tls_front import tls_front
 from deploy.devstack import Stack

@@ -31,7 +31,7 @@ from chassis.process import Process
 from chassis.projector import GROUP, STATES, Projector, connect
 from chassis.rebuild import Rebuild, content
 from chassis.relay import POSITION, Relay
-from chassis.store import open_store
+from chassis.store.opening import open_store
 from chassis.testing import WAREHOUSE, InMemoryService
 from chassis.topics import Topics
 from chassis.verify.published import read_topic

@@ -32,7 +32,9 @@ from chassis.model.saga import Process as SagaProcess
 from chassis.process import Process, projector_loops, relay_loops, saga_loops
 from chassis.projector import connect
 from chassis.saga import WaitingRow
-from chassis.store import Transaction, open_store, recorded, snapshot_of
+from chassis.store.events import recorded
+from chassis.store.opening import open_store
+from chassis.store.transaction import Transaction, snapshot_of
 from chassis.testing import ADMIN, SALES, WAREHOUSE
 from chassis.verify.findings import CONSISTENT, DIFFERENT, NOT_LOOKED, Findings
 from chassis.verify.run import Verification

@@ -22,7 +22,7 @@ from chassis.consistency import HEADER, Token
 from chassis.directory import Directory
 from chassis.foundation.config import Config, ConfigError
 from chassis.model.principal import Principal
-from chassis.store import Unreadable
+from chassis.store.events import Unreadable
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
 from contracts.errors import Refused
 from services.inventory.application import SERVICE

@@ -22,7 +22,7 @@ from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.model.aggregates import Aggregate
 from chassis.model.principal import Principal
-from chassis.store import MemoryRecorder
+from chassis.store.memory import MemoryRecorder
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
 from chassis.writer import MAX_NOTES
 from contracts.access import IssueUser, SignIn

@@ -19,7 +19,10 @@ from chassis.kafka import event_headers
 from chassis.model.changes import EventInfo
 from chassis.model.service import Service, Work
 from chassis.model.views import View
-from chassis.store import EventStore, MemoryRecorder, Meta, Transaction
+from chassis.store.event_store import EventStore
+from chassis.store.events import Meta
+from chassis.store.memory import MemoryRecorder
+from chassis.store.transaction import Transaction
 from chassis.testing import InMemoryService
 from chassis.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetParameter

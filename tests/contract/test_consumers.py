@@ -26,7 +26,8 @@ from chassis.model.commands import CommandSent
 from chassis.provenance import rule_of
 from chassis.relay import COMMAND_SENT, record_of
 from chassis.saga import SagaRunner
-from chassis.store import EventStore, MemoryRecorder
+from chassis.store.event_store import EventStore
+from chassis.store.memory import MemoryRecorder
 from chassis.testing import SALES
 from contracts.approvals import CaseApproved, case_id_of
 from contracts.declare import REGISTRY

@@ -15,7 +15,7 @@ import contracts
 import deploy
 import services
 from chassis.foundation.rate_limits import Quota
-from chassis.store import Unreadable
+from chassis.store.events import Unreadable
 from contracts.errors import Portable, Refused
 
 

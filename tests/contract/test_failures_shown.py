@@ -12,7 +12,7 @@ import pytest
 
 from chassis.model.changes import EventInfo
 from chassis.projections.documents import changed
-from chassis.store import fact_class
+from chassis.store.events import fact_class
 from contracts.access import (
     ChangePassword,
     EditPersonalData,

@@ -9,7 +9,8 @@ from chassis.catalogue import Catalogue
 from chassis.model.identity import Named, record_id, stream_id
 from chassis.model.service import Service
 from chassis.model.unique import UniqueIndex
-from chassis.store import Transaction, recorded
+from chassis.store.events import recorded
+from chassis.store.transaction import Transaction
 from chassis.testing import InMemoryService
 from contracts.company import CompanyDataSet, ParameterSet, SetCompanyData, SetParameter
 from contracts.declare import REGISTRY

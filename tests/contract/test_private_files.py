@@ -14,7 +14,8 @@ from chassis.audit.heads import sign_heads
 from chassis.auth import TokenVerifier, issue
 from chassis.foundation.config import Config, ConfigError
 from chassis.model.principal import Principal
-from chassis.store import ReplicaRow, Transaction, open_store
+from chassis.store.opening import open_store
+from chassis.store.transaction import ReplicaRow, Transaction
 from services.access.messages import Mailbox, Message
 from services.access.vault import Vault, _vault
 

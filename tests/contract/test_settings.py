@@ -26,7 +26,8 @@ from chassis.documents.query_docs import query_docs, setters
 from chassis.foundation.config import Config
 from chassis.model.views import COMPANY_CURRENCY, View
 from chassis.queries import ViewReader, plain
-from chassis.store import EventStore, MemoryRecorder
+from chassis.store.event_store import EventStore
+from chassis.store.memory import MemoryRecorder
 from chassis.testing import ADMIN, InMemoryService, documents
 from chassis.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetLogo, SetParameter

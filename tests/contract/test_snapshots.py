@@ -12,7 +12,7 @@ from component.histories import IDS, event_of, random_event
 
 from chassis.catalogue import Catalogue
 from chassis.model.aggregates import Aggregate
-from chassis.store import snapshot_of
+from chassis.store.transaction import snapshot_of
 from chassis.verify.commands import check_snapshots
 from contracts.access import RefreshSession, SignIn
 from contracts.declare import REGISTRY

@@ -34,7 +34,7 @@ from component.support import (
 )
 
 from chassis.consistency import HEADER
-from chassis.store import open_store
+from chassis.store.opening import open_store
 from deploy.devstack.server import REPOSITORY_ROOT
 from deploy.local.system import LocalSystem
 from services.access.administration import make_administrator

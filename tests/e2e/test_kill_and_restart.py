@@ -37,7 +37,7 @@ from chassis.consistency import HEADER
 from chassis.foundation.config import Config
 from chassis.model.commands import CommandSent
 from chassis.relay import COMMAND_SENT
-from chassis.store import EventStore
+from chassis.store.event_store import EventStore
 from contracts.approvals import case_id_of
 from contracts.declare import REGISTRY
 from contracts.inventory import StockDeducted

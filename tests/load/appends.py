@@ -20,7 +20,9 @@ from eventsourcing.domain import Aggregate, event
 
 from chassis.foundation.config import Config
 from chassis.model.service import Service
-from chassis.store import EventStore, Transaction, open_store
+from chassis.store.event_store import EventStore
+from chassis.store.opening import open_store
+from chassis.store.transaction import Transaction
 from chassis.writer import Request, Writer
 from contracts.declare import REGISTRY
 from deploy.devstack.server import REPOSITORY_ROOT

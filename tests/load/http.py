@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from chassis.store import open_store
+from chassis.store.opening import open_store
 from contracts.declare import REGISTRY
 from contracts.orders import OrderSubmitted
 

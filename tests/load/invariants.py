@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from chassis.foundation.config import Config
 from chassis.projector import connect
-from chassis.store import open_store
+from chassis.store.opening import open_store
 from chassis.verify.run import Verification
 from services.inventory.domain import StockItem, stock_id
 

@@ -13,7 +13,8 @@ from chassis.catalogue import Catalogue
 from chassis.model.commands import CommandSent
 from chassis.model.principal import Principal
 from chassis.model.saga import Process
-from chassis.store import EventStore, fact_class
+from chassis.store.event_store import EventStore
+from chassis.store.events import fact_class
 from chassis.testing import SYSTEM
 from chassis.writer import Answer, Request, Writer
 from contracts.declare import REGISTRY

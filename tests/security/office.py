@@ -21,7 +21,9 @@ from chassis.directory import Directory
 from chassis.foundation.config import Config
 from chassis.model.principal import SYSTEM, Principal
 from chassis.projector import STATES
-from chassis.store import EventStore, MemoryRecorder, fact_class
+from chassis.store.event_store import EventStore
+from chassis.store.events import fact_class
+from chassis.store.memory import MemoryRecorder
 from chassis.writer import Answer, Request, Writer
 from contracts.access import IssueUser
 from contracts.declare import REGISTRY

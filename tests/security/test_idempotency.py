@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from chassis.api import Api
-from chassis.store import MemoryRecorder
+from chassis.store.memory import MemoryRecorder
 from contracts.declare import REGISTRY
 from security.office import CATALOGUE, DEFAULT, NOBODY, PASSWORD, VIEWS, Caller, Office, Told, new_id
 

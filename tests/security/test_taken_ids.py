@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from chassis.foundation import metrics
-from chassis.store import MemoryRecorder
+from chassis.store.memory import MemoryRecorder
 from chassis.writer import made_id
 from contracts.declare import REGISTRY
 from contracts.ids import RANDOM_UUIDS

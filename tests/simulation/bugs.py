@@ -25,7 +25,9 @@ from chassis.projections.documents import operations
 from chassis.projector import STATES
 from chassis.relay import Relay
 from chassis.saga import SagaRunner, _Turn
-from chassis.store import EventStore, MemoryRecorder, Transaction
+from chassis.store.event_store import EventStore
+from chassis.store.memory import MemoryRecorder
+from chassis.store.transaction import Transaction
 from chassis.writer import Writer
 from contracts.inventory import DeductStock, StockDeducted, StockLine
 from services.approvals.domain import Case

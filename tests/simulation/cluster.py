@@ -24,7 +24,7 @@ from chassis.model.service import Service
 from chassis.projector import GROUP, STATES, Projector, live_id
 from chassis.relay import POSITION, Relay
 from chassis.saga import WAITING, SagaRunner
-from chassis.store import EventStore
+from chassis.store.event_store import EventStore
 from chassis.writer import Request, Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

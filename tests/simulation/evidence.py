@@ -17,7 +17,9 @@ from chassis.model.service import Service
 from chassis.model.views import View
 from chassis.projector import STATES, Projector
 from chassis.rebuild import content
-from chassis.store import EventStore, MemoryRecorder, Meta, fact_class
+from chassis.store.event_store import EventStore
+from chassis.store.events import Meta, fact_class
+from chassis.store.memory import MemoryRecorder
 from chassis.writer import Writer
 from contracts.company import CompanyDataSet
 from contracts.declare import REGISTRY

@@ -17,7 +17,7 @@ from component.support import until
 
 from chassis.demo_users import demo_user
 from chassis.relay import POSITION
-from chassis.store import open_store
+from chassis.store.opening import open_store
 from chassis.writer import Request, Writer
 from contracts.orders import CreateOrder, LineRequest
 from services.orders.application import SERVICE as ORDERS

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, Notification, OperationalError, StoredEvent
 
-from chassis.store import CommandResult, MemoryRecorder
+from chassis.store.memory import MemoryRecorder
+from chassis.store.transaction import CommandResult
 
 from .scheduler import Process, Scheduler
 
@@ -91,7 +92,7 @@ class Disk(MemoryRecorder):
 
 
 class Lock:
-    """The publishing lock of a disk (`chassis.publishing_lock`) as one process holds it; it ends with the process."""
+    """The publishing lock of a disk (`chassis.store.publishing_lock`) as a process holds it; it ends with that."""
 
     def __init__(self, disk: Disk, process: Process) -> None:
         self._disk = disk
@@ -114,7 +115,7 @@ class Lock:
 
 
 class Bell:
-    """The bell of a disk (`chassis.doorbell`): whoever waits for it wakes when something is stored, or late."""
+    """The bell of a disk (`chassis.store.doorbell`): whoever waits for it wakes when something is stored, or late."""
 
     def __init__(self, disk: Disk, process: Process) -> None:
         self._disk = disk

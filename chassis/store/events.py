@@ -1,0 +1,144 @@
+"""An event as it is stored: `{"data": <contract JSON>, "meta": {...}}` under its contract type."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import (
+    Mapper,
+    StoredEvent,
+    Transcoder,
+)
+
+from chassis.foundation.limits import MAX_EVENT_BYTES
+from chassis.model.aggregates import INTERNAL_EVENTS, internal_name
+from contracts.declare import REGISTRY, ContractError
+from contracts.errors import Portable, Refused
+from contracts.schemas import decode, decoder_of, encode
+
+
+class Unreadable(Portable):
+    """A stored event is damaged: its row was changed by hand, or by a disk."""
+
+    def __init__(self, aggregate_id: UUID, version: int, cause: Exception) -> None:
+        super().__init__(f"event {version} of {aggregate_id} can't be read: {cause}")
+        self.aggregate_id = aggregate_id
+        self.version = version
+
+
+class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of every event besides its data: who, when, by which command, in which conversation.
+
+    `day` is the day of `at` for the company, in the zone that was set then; older events have none.
+    """
+
+    at: datetime
+    command_id: str
+    correlation_id: str
+    causation_id: str = ""
+    user_id: str = ""
+    user: str = ""
+    traceparent: str = ""
+    day: date | None = None
+
+
+class _State(msgspec.Struct):
+    data: msgspec.Raw
+    meta: msgspec.Raw
+    key: str = ""
+
+
+_state_decoder = decoder_of(_State)
+_meta_decoder = decoder_of(Meta)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A fact at its place in its stream, encoded: its stored type, Kafka key ("" for an internal one) and JSON."""
+
+    originator_id: UUID
+    originator_version: int
+    type: str
+    key: str
+    data: bytes
+    meta: bytes
+
+
+def recorded(aggregate_id: UUID, version: int, fact: Any, meta: bytes, longest: int = MAX_EVENT_BYTES) -> Recorded:
+    """Encode a fact for the store.
+
+    Raises Refused TOO_LARGE for one longer than `longest` (`chassis.foundation.limits`).
+    """
+    name, key = internal_name(type(fact)), ""
+    if name is None:
+        spec = REGISTRY.event_of(type(fact))
+        name, key = spec.name, str(getattr(fact, spec.key))
+    data = encode(fact)
+    if len(data) > longest:
+        raise Refused("TOO_LARGE", f"The record would grow to {len(data)} bytes; {longest} are allowed.")
+    return Recorded(aggregate_id, version, name, key, data, meta)
+
+
+@dataclass(frozen=True)
+class Notification:
+    """An event as the relay sees it: its position in the service's log and its JSON, not decoded."""
+
+    position: int
+    aggregate_id: UUID
+    version: int
+    type: str
+    key: str
+    data: bytes
+    meta: Meta
+
+
+class ContractMapper(Mapper[UUID]):
+    """Stores facts under their contract type (or internal name), never under a Python path."""
+
+    def __init__(self) -> None:
+        super().__init__(_NoTranscoder())
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        event: Recorded = domain_event
+        key = b'"key":"' + event.key.encode() + b'",' if event.key else b""
+        state = b"{" + key + b'"data":' + event.data + b',"meta":' + event.meta + b"}"
+        return StoredEvent(event.originator_id, event.originator_version, event.type, state)
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        state = _state_decoder.decode(stored_event.state)
+        return decode(fact_class(stored_event.topic), state.data)
+
+
+class _NoTranscoder(Transcoder):
+    """The mapper encodes contracts itself; nothing may reach the library's transcoder."""
+
+    def encode(self, obj: Any) -> bytes:
+        raise ContractError(f"{type(obj).__name__} is not a fact")
+
+    def decode(self, data: bytes) -> Any:
+        raise ContractError("stored state is read by ContractMapper only")
+
+
+def fact_class(name: str) -> type:
+    """The class of a stored type."""
+    if name in REGISTRY.events:
+        return REGISTRY.events[name].cls
+    try:
+        return INTERNAL_EVENTS[name]
+    except KeyError:
+        raise ContractError(f"stored event type {name} is unknown to this version of the code") from None
+
+
+def notification_of(stored: Any) -> Notification:
+    state = _state_decoder.decode(stored.state)
+    return Notification(
+        position=stored.id,
+        aggregate_id=stored.originator_id,
+        version=stored.originator_version,
+        type=stored.topic,
+        key=state.key,
+        data=bytes(state.data),
+        meta=_meta_decoder.decode(state.meta),
+    )

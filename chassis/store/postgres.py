@@ -1,0 +1,284 @@
+"""The store in PostgreSQL: for several processes of a service."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import (
+    OperationalError,
+    StoredEvent,
+)
+from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
+from psycopg.sql import SQL, Identifier, Literal
+from psycopg.types.numeric import Int8
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
+
+from chassis.audit.chain import Record
+from chassis.foundation.config import ConfigError
+from chassis.store.recorder import octets, prefix_end
+from chassis.store.transaction import CommandResult, Snapshot, Transaction
+
+MAKING_WAITS = "500ms"
+"""So long making tables waits for a lock: PostgreSQL looks for circles later, so it is never a writer that loses."""
+PATIENCE = Retrying(
+    stop=stop_after_delay(30), wait=wait_random(0, 0.5), retry=retry_if_exception_type(OperationalError), reraise=True
+)
+
+
+APPEND_ONLY = (
+    "CREATE OR REPLACE FUNCTION {s}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$",
+    "CREATE OR REPLACE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {s}.audit "
+    "FOR EACH STATEMENT EXECUTE FUNCTION {s}.refuse_change()",
+)
+INSERT_AUDIT = (
+    "INSERT INTO {s}.audit SELECT n, %b, sha256(before || int8send(n) || %b), %b FROM ("
+    "SELECT CASE WHEN last.digest = %b THEN last.number ELSE coalesce(last.number, 0) + 1 END AS n, "
+    "coalesce(last.hash, decode(repeat('00', 32), 'hex')) AS before FROM (SELECT 1) AS one "
+    "LEFT JOIN (SELECT * FROM {s}.audit ORDER BY number DESC LIMIT 1) AS last ON true) AS following"
+)
+"""Links a record inside the database, with no answer awaited on the way; one repeated gets a number that is taken."""
+
+
+class PostgresRecorder(PostgresProcessRecorder):
+    """PostgreSQL: for production.  Each service has a schema of its own."""
+
+    def __init__(self, datastore: Any, **kwargs: Any) -> None:
+        super().__init__(datastore, **kwargs)
+        for name, columns in {
+            "command_results": "command_id text PRIMARY KEY, fingerprint text, reply bytea",
+            "replica_rows": 'replica text, key text COLLATE "C", body bytea, PRIMARY KEY (replica, key)',
+            "snapshots": "aggregate_id uuid PRIMARY KEY, version bigint, schema text, state bytea",
+            "audit": "number bigint PRIMARY KEY, digest bytea, hash bytea, body bytea",
+        }.items():
+            self.sql_create_statements.append(
+                SQL("CREATE TABLE IF NOT EXISTS {}.{} (" + columns + ")").format(
+                    Identifier(self.datastore.schema), Identifier(name)
+                )
+            )
+
+        self.sql_create_statements += [self._sql(statement) for statement in APPEND_ONLY]
+        self.insert_events_statement = self._sql(
+            "INSERT INTO {s}.{events} (originator_id, originator_version, topic, state) "
+            "SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[]) RETURNING notification_id"
+        )
+
+    def create_table(self) -> None:
+        """Make or update the tables, unless they are of these statements already.
+
+        To make again what is there takes locks that a writer at work waits for, or that wait for it in a circle.
+        Raises OperationalError when the writers leave no moment for it.
+        """
+        if self._is_made():
+            self.datastore.register_type_adapters()
+        else:
+            PATIENCE.copy()(super().create_table)
+
+    def _create_table(self, curs: Any) -> None:
+        curs.execute(f"SET LOCAL lock_timeout = '{MAKING_WAITS}'")
+        super()._create_table(curs)
+        curs.execute(self._sql("COMMENT ON TABLE {s}.{events} IS ") + Literal(self._made_of()))
+
+    def _made_of(self) -> str:
+        statements = "\n".join(statement.as_string() for statement in self.sql_create_statements)
+        return f"salestream {sha256(statements.encode()).hexdigest()}"
+
+    def _is_made(self) -> bool:
+        table = self._sql("{s}.{events}").as_string()
+        with self.datastore.transaction(commit=False) as curs:
+            row = curs.execute("SELECT obj_description(to_regclass(%s), 'pg_class') AS made", [table]).fetchone()
+        return row is not None and bool(row["made"] == self._made_of())
+
+    def _sql(self, statement: str) -> Any:
+        schema = Identifier(self.datastore.schema)
+        return SQL(statement).format(
+            s=schema, events=Identifier(self.events_table_name), tracking=Identifier(self.tracking_table_name)
+        )
+
+    def _insert_stored_events(self, curs: Any, stored_events: Sequence[StoredEvent], **_: Any) -> None:
+        """Four binary arrays instead of the library's array of composites, which is written and parsed as text."""
+        self._lock_table(curs)
+        self._notify_channel(curs)
+        curs.execute(
+            self.insert_events_statement,
+            (
+                [s.originator_id for s in stored_events],
+                [Int8(s.originator_version) for s in stored_events],
+                [s.topic for s in stored_events],
+                [s.state for s in stored_events],
+            ),
+            prepare=True,
+        )
+
+    def _insert_events(self, curs: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
+        """One statement for all rows of a table: a row by itself is a round trip, and a turn of the api's hub."""
+        more: Transaction = kwargs["more"]
+        changed = {(r.replica, r.key): r for r in more.rows}.values()  # a statement may touch each but once
+        latest = {s.aggregate_id: s for s in more.snapshots}.values()
+        for statement, rows in (
+            (
+                "INSERT INTO {s}.command_results SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[])",
+                [(r.command_id, r.fingerprint, r.reply) for r in more.results],
+            ),
+            (
+                "INSERT INTO {s}.replica_rows SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[]) "
+                "ON CONFLICT (replica, key) DO UPDATE SET body = excluded.body",
+                [(r.replica, r.key, r.body) for r in changed if r.body is not None],
+            ),
+            (
+                "DELETE FROM {s}.replica_rows USING unnest(%b::text[], %b::text[]) AS gone(replica, key) "
+                "WHERE replica_rows.replica = gone.replica AND replica_rows.key = gone.key",
+                [(r.replica, r.key) for r in changed if r.body is None],
+            ),
+            (
+                "INSERT INTO {s}.snapshots SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[]) "
+                "ON CONFLICT (aggregate_id) DO UPDATE "
+                "SET version = excluded.version, schema = excluded.schema, state = excluded.state",
+                [(s.aggregate_id, Int8(s.version), s.schema, s.state) for s in latest],
+            ),
+        ):
+            if rows:
+                curs.execute(self._sql(statement), [list(column) for column in zip(*rows, strict=True)], prepare=True)
+        for tracking in more.reached():
+            self._insert_tracking(curs, tracking)
+        if (audit := more.audit) is not None:
+            curs.execute(self._sql("LOCK TABLE {s}.audit IN EXCLUSIVE MODE"))
+            values = (audit.digest, audit.digest, audit.body, audit.digest)
+            curs.execute(self._sql(INSERT_AUDIT), values, prepare=True)
+
+    def _all(self, statement: str, *params: object) -> list[Any]:
+        with self.datastore.get_connection() as conn, conn.cursor() as curs:
+            curs.execute(self._sql(statement), params, prepare=True)
+            return [tuple(row.values()) for row in curs.fetchall()]
+
+    def _one(self, statement: str, *params: object) -> Any:
+        rows = self._all(statement, *params)
+        return rows[0] if rows else None
+
+    def results_of(self, command_ids: Sequence[str]) -> list[CommandResult]:
+        rows = self._all(
+            "SELECT command_id, fingerprint, reply FROM {s}.command_results WHERE command_id = ANY(%s)",
+            list(command_ids),
+        )
+        return [CommandResult(row[0], row[1], bytes(row[2])) for row in rows]
+
+    def row(self, replica: str, key: str) -> bytes | None:
+        row = self._one("SELECT body FROM {s}.replica_rows WHERE replica=%s AND key=%s", replica, key)
+        return row and bytes(row[0])
+
+    def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]:
+        return [
+            bytes(row[0])
+            for row in self._all(
+                "SELECT body FROM {s}.replica_rows WHERE replica=%s AND key>=%s AND key<%s LIMIT %s",
+                replica,
+                prefix,
+                prefix_end(prefix),
+                limit,
+            )
+        ]
+
+    def rows_of(self, replica: str) -> list[bytes]:
+        return [bytes(row[0]) for row in self._all("SELECT body FROM {s}.replica_rows WHERE replica=%s", replica)]
+
+    def snapshot(self, aggregate_id: UUID) -> Snapshot | None:
+        row = self._one("SELECT version, schema, state FROM {s}.snapshots WHERE aggregate_id=%s", aggregate_id)
+        return row and Snapshot(aggregate_id, row[0], row[1], bytes(row[2]))
+
+    def position_of(self, aggregate_id: UUID, version: int) -> int | None:
+        row = self._one(
+            "SELECT notification_id FROM {s}.{events} WHERE originator_id=%s AND originator_version=%s",
+            aggregate_id,
+            version,
+        )
+        return row and int(row[0])
+
+    def newest(self, name: str) -> tuple[int, int]:
+        row = self._one(
+            "SELECT (SELECT MAX(notification_id) FROM {s}.{events}) AS newest, "
+            "(SELECT notification_id FROM {s}.{tracking} WHERE application_name=%s) AS position",
+            name,
+        )
+        return row[0] or 0, row[1] or 0
+
+    def absent(self, ids: Sequence[UUID]) -> frozenset[UUID]:
+        rows = self._all("SELECT DISTINCT originator_id FROM {s}.{events} WHERE originator_id = ANY(%s)", list(ids))
+        return frozenset(ids) - {row[0] for row in rows}
+
+    def set_position(self, name: str, position: int) -> None:
+        with self.datastore.transaction(commit=True) as curs:
+            curs.execute(
+                SQL(
+                    "INSERT INTO {}.{} VALUES (%s,%s) ON CONFLICT (application_name) "
+                    "DO UPDATE SET notification_id = excluded.notification_id"
+                ).format(Identifier(self.datastore.schema), Identifier(self.tracking_table_name)),
+                (name, position),
+            )
+
+    def results_after(self, command_id: str, limit: int) -> list[CommandResult]:
+        rows = self._all(
+            "SELECT command_id, fingerprint, reply FROM {s}.command_results WHERE command_id>%s "
+            "ORDER BY command_id LIMIT %s",
+            command_id,
+            limit,
+        )
+        return [CommandResult(row[0], row[1], bytes(row[2])) for row in rows]
+
+    def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
+        rows = self._all(
+            "SELECT aggregate_id, version, schema, state FROM {s}.snapshots WHERE aggregate_id>%s "
+            "ORDER BY aggregate_id LIMIT %s",
+            aggregate_id,
+            limit,
+        )
+        return [Snapshot(row[0], row[1], row[2], bytes(row[3])) for row in rows]
+
+    def audit_after(self, number: int, limit: int) -> list[Record]:
+        rows = self._all("SELECT * FROM {s}.audit WHERE number>%s ORDER BY number LIMIT %s", number, limit)
+        return [Record(row[0], octets(row[1]), octets(row[2]), octets(row[3])) for row in rows]
+
+    def last_audit(self) -> int:
+        return self._one("SELECT MAX(number) FROM {s}.audit")[0] or 0
+
+    def has_audit(self, digest: bytes, after: int) -> bool:
+        return self._one("SELECT 1 FROM {s}.audit WHERE number>%s AND digest=%s", after, digest) is not None
+
+
+class Postgres(PostgresFactory):
+    process_recorder_class = PostgresRecorder
+
+
+@contextmanager
+def alone(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
+    """Make schemas and tables while no other process does: `IF NOT EXISTS` alone loses that race."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtext('salestream.create'))")
+        yield connection
+
+
+CONNECT_SECONDS = 1
+"""How long anybody waits for a connection to PostgreSQL, ten times: the library tries again where there is none.
+
+So soon a command is answered 503 while PostgreSQL is away.
+"""
+
+
+def postgres_env(name: str, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The library's settings for a service's schema.  Refuses the setting that loses events (ADR 0004)."""
+    if os.environ.get("POSTGRES_ENABLE_DB_FUNCTIONS"):
+        raise ConfigError("POSTGRES_ENABLE_DB_FUNCTIONS must not be set: a tailing reader loses events (ADR 0004).")
+    return {
+        "POSTGRES_DBNAME": parameters.get("dbname", "postgres"),
+        "POSTGRES_HOST": parameters["host"],
+        "POSTGRES_PORT": str(parameters.get("port", 5432)),
+        "POSTGRES_USER": parameters.get("user", "postgres"),
+        "POSTGRES_PASSWORD": parameters.get("password", "none"),
+        "POSTGRES_SCHEMA": name,
+        "POSTGRES_POOL_SIZE": "2",
+        "POSTGRES_MAX_OVERFLOW": "8",
+        "POSTGRES_CONNECT_TIMEOUT": str(CONNECT_SECONDS),
+    }

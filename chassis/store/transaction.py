@@ -1,0 +1,79 @@
+"""What a service stores in one transaction: events, and what else commands and consumers leave behind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import (
+    Tracking,
+)
+
+from chassis.audit.chain import NewRecord
+from chassis.model.aggregates import Aggregate
+from chassis.store.events import Recorded
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """The remembered outcome of a command.  `fingerprint` tells a repeat from another command with the same key."""
+
+    command_id: str
+    fingerprint: str
+    reply: bytes
+
+
+@dataclass(frozen=True)
+class ReplicaRow:
+    """A row to write (or, with body None, to delete) in a replica."""
+
+    replica: str
+    key: str
+    body: bytes | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An aggregate's state at a version; `schema` identifies the class's fields, another one makes it worthless."""
+
+    aggregate_id: UUID
+    version: int
+    schema: str
+    state: bytes
+
+
+@dataclass
+class Transaction:
+    """All that is stored together."""
+
+    events: list[Recorded] = field(default_factory=list)
+    results: list[CommandResult] = field(default_factory=list)
+    rows: list[ReplicaRow] = field(default_factory=list)
+    positions: dict[str, int] = field(default_factory=dict)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    audit: NewRecord | None = None
+    numbers: dict[str, range] = field(default_factory=dict)  # given to records, by series
+
+    def reached(self) -> Iterator[Tracking]:
+        """What has got how far.  Of numbers the first and the last: the first is refused when another process gave it.
+
+        A position is stored only if it is beyond the one that stands there.
+        """
+        for name, position in self.positions.items():
+            yield Tracking(name, position)
+        for name, given in self.numbers.items():
+            for number in sorted({given[0], given[-1]}):
+                yield Tracking(name, number)
+
+
+def schema_fingerprint(cls: type[Aggregate]) -> str:
+    """Identifies the fields of an aggregate class: a snapshot of another shape is not read."""
+    text = ";".join(f"{item.name}:{item.type}" for item in fields(cls))
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def snapshot_of(aggregate: Aggregate) -> Snapshot:
+    return Snapshot(
+        aggregate.id, aggregate.version, schema_fingerprint(type(aggregate)), msgspec.json.encode(aggregate)
+    )
