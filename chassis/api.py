@@ -46,7 +46,8 @@ from chassis.model.row_fields import ROLES
 from chassis.model.views import View
 from chassis.queries import FORMATS, Freshness, ViewReader, plain, unseen_by
 from chassis.rebuild_requests import RebuildRequests
-from chassis.writer import Answer, Request, Writer, made_id, print_of
+from chassis.writer.request import Answer, Request, made_id, print_of
+from chassis.writer.writer import Writer
 from contracts.company import LANGUAGES
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import STATUS, Refused

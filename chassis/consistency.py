@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from chassis.kafka import partition_of
-from chassis.writer import Answer
+from chassis.writer.request import Answer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 

@@ -10,7 +10,8 @@ from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, PoisonRecord
 from chassis.model.principal import SYSTEM
 from chassis.store.event_store import Conflict
-from chassis.writer import Request, Writer, print_of
+from chassis.writer.request import Request, print_of
+from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.people import Person

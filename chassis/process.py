@@ -43,7 +43,7 @@ from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from chassis.store.sqlite import Waits, here
 from chassis.topics import writers
-from chassis.writer import Writer
+from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 
 log = structlog.get_logger()

@@ -26,7 +26,7 @@ from chassis.foundation.transient import is_transient
 from chassis.model.views import View
 from chassis.projector import STATES, drop_view, live_id
 from chassis.rebuild import Outcome, Rebuild, new_names
-from chassis.writer import key_reused
+from chassis.writer.writer import key_reused
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.operations import RebuildPhase, RebuildView
 

@@ -26,7 +26,7 @@ from chassis.model.saga import Process, Saga
 from chassis.store.event_store import Conflict, EventStore
 from chassis.store.events import Meta, Recorded, recorded
 from chassis.store.transaction import ReplicaRow, Transaction
-from chassis.writer import AggregateCache
+from chassis.writer.caches import AggregateCache
 from contracts.declare import REGISTRY
 from contracts.schemas import decode
 

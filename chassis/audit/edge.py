@@ -27,7 +27,7 @@ from chassis.audit.entries import (
     object_id,
 )
 from chassis.model.principal import Principal
-from chassis.writer import Writer
+from chassis.writer.writer import Writer
 from contracts.errors import Refused
 
 ACTIONS, OBJECT_KINDS = "actions", "kinds of object"

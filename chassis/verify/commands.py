@@ -15,7 +15,7 @@ from chassis.store.events import Notification, Unreadable
 from chassis.store.transaction import schema_fingerprint
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.findings import Difference, EventRef
-from chassis.writer import Answer
+from chassis.writer.request import Answer
 from contracts.schemas import decode
 
 RESULTS = "remembered results"

@@ -16,7 +16,8 @@ from chassis.model.service import Handler, Work
 from chassis.model.unique import UniqueIndex
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
-from chassis.writer import Request, Writer
+from chassis.writer.request import Request
+from chassis.writer.writer import Writer
 from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, ResetSecondFactor
 from contracts.permissions import ADMINISTRATOR
 from contracts.schemas import decode

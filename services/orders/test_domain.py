@@ -12,7 +12,7 @@ import pytest
 
 from chassis.model.principal import Principal
 from chassis.testing import ADMIN, FINANCE, SALES, SUPERVISOR, SYSTEM, InMemoryService, user
-from chassis.writer import Writer
+from chassis.writer.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet
 from contracts.errors import Refused

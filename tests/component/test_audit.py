@@ -27,7 +27,8 @@ from chassis.queries import ViewReader
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from chassis.testing import ADMIN, WAREHOUSE
-from chassis.writer import Answer, Request, Writer
+from chassis.writer.request import Answer, Request
+from chassis.writer.writer import Writer
 from component.support import unique
 from contracts.inventory import AddProduct, AdjustStock, EditProduct, Prices
 from contracts.types import Money

@@ -38,7 +38,8 @@ from chassis.store.opening import open_store
 from chassis.store.postgres import CONNECT_SECONDS
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.testing import WAREHOUSE
-from chassis.writer import ATTEMPTS, Answer, Request, Writer
+from chassis.writer.request import Answer, Request
+from chassis.writer.writer import ATTEMPTS, Writer
 from component.support import REPOSITORY_ROOT, eventually, until
 from contracts.errors import Refused
 from contracts.inventory import (

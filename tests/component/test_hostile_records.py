@@ -22,7 +22,7 @@ from chassis.process import LANES
 from chassis.projector import Projector, connect
 from chassis.saga import SagaRunner
 from chassis.store.opening import open_store
-from chassis.writer import Writer
+from chassis.writer.writer import Writer
 from component.hostile import LETTERS, Sent, Strangers, genuine_command, genuine_event, hostile_records
 from component.support import KafkaBench, until
 from contracts.declare import REGISTRY

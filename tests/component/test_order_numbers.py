@@ -17,7 +17,8 @@ from chassis.foundation.config import Config
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
 from chassis.store.opening import open_store
-from chassis.writer import Request, Writer
+from chassis.writer.request import Request
+from chassis.writer.writer import Writer
 from contracts.orders import OrderCreated, is_counted, order_number
 from contracts.schemas import decode
 from services.orders.application import SERVICE

@@ -35,7 +35,7 @@ from chassis.store.opening import open_store
 from chassis.testing import WAREHOUSE, InMemoryService
 from chassis.topics import Topics
 from chassis.verify.published import read_topic
-from chassis.writer import Writer
+from chassis.writer.writer import Writer
 from component.facts import product
 from component.support import KafkaBench, eventually, until
 from contracts.declare import REGISTRY

@@ -38,7 +38,8 @@ from chassis.store.transaction import Transaction, snapshot_of
 from chassis.testing import ADMIN, SALES, WAREHOUSE
 from chassis.verify.findings import CONSISTENT, DIFFERENT, NOT_LOOKED, Findings
 from chassis.verify.run import Verification
-from chassis.writer import Request, Writer
+from chassis.writer.request import Request
+from chassis.writer.writer import Writer
 from component.facts import product
 from component.support import SERVICES, KafkaBench, eventually, until
 from contracts.customers import CreateCustomer

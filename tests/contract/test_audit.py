@@ -24,7 +24,7 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.principal import Principal
 from chassis.store.memory import MemoryRecorder
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
-from chassis.writer import MAX_NOTES
+from chassis.writer.writer import MAX_NOTES
 from contracts.access import IssueUser, SignIn
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

@@ -24,7 +24,7 @@ from chassis.store.events import Meta
 from chassis.store.memory import MemoryRecorder
 from chassis.store.transaction import Transaction
 from chassis.testing import InMemoryService
-from chassis.writer import Writer
+from chassis.writer.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetParameter
 from contracts.declare import REGISTRY
 from contracts.schemas import decode, load

@@ -21,7 +21,8 @@ from chassis.model.principal import SYSTEM, Principal
 from chassis.model.views import View
 from chassis.queries import ViewReader
 from chassis.testing import InMemoryService
-from chassis.writer import AggregateCache, Batch, RowCache, UnitOfWork
+from chassis.writer.caches import AggregateCache, RowCache
+from chassis.writer.unit_of_work import Batch, UnitOfWork
 from contracts.access import AddMachine, AddRoleMember, DeleteUser, EditUser, Grant, IssueUser, RemoveRoleMember
 from contracts.approvals import Approve, CaseOpened, OpenCase, case_id_of
 from contracts.customers import CreateCustomer

@@ -13,7 +13,7 @@ from marshmallow import Schema, fields, missing
 from chassis.api import load_command
 from chassis.documents.samples import sample
 from chassis.model.principal import SYSTEM
-from chassis.writer import made_id
+from chassis.writer.request import made_id
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.schemas import load, schema_of

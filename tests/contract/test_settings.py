@@ -29,7 +29,7 @@ from chassis.queries import ViewReader, plain
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
 from chassis.testing import ADMIN, InMemoryService, documents
-from chassis.writer import Writer
+from chassis.writer.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused

@@ -23,7 +23,8 @@ from chassis.model.service import Service
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from chassis.store.transaction import Transaction
-from chassis.writer import Request, Writer
+from chassis.writer.request import Request
+from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 from deploy.devstack.server import REPOSITORY_ROOT
 from services.inventory.application import SERVICE as INVENTORY

@@ -12,7 +12,7 @@ from chassis.demo_users import demo_user
 from chassis.model.principal import SYSTEM, Principal
 from chassis.store.event_store import EventStore
 from chassis.store.transaction import ReplicaRow, Transaction
-from chassis.writer import Request
+from chassis.writer.request import Request
 from contracts.inventory import AddProduct, DeductStock, Prices, StockLine
 from contracts.orders import CreateOrder, LineRequest
 from contracts.schemas import encode

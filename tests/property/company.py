@@ -16,7 +16,8 @@ from chassis.model.saga import Process
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
 from chassis.testing import SYSTEM
-from chassis.writer import Answer, Request, Writer
+from chassis.writer.request import Answer, Request
+from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 from contracts.schemas import decode
 from services.fulfilment.saga import SAGA

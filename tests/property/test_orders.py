@@ -25,7 +25,7 @@ from chassis.foundation.config import Config, Store
 from chassis.model.principal import Principal
 from chassis.store.opening import open_store
 from chassis.testing import user
-from chassis.writer import Answer
+from chassis.writer.request import Answer
 from contracts.approvals import Approve, CaseApproved, CaseClosed, CaseOpened, CaseRejected, NodeApproved, Reject
 from contracts.customers import CreateCustomer
 from contracts.errors import Refused

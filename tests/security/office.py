@@ -24,7 +24,8 @@ from chassis.projector import STATES
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
 from chassis.store.memory import MemoryRecorder
-from chassis.writer import Answer, Request, Writer
+from chassis.writer.request import Answer, Request
+from chassis.writer.writer import Writer
 from contracts.access import IssueUser
 from contracts.declare import REGISTRY
 from contracts.schemas import decode

@@ -16,7 +16,7 @@ import pytest
 from chassis import api as edge
 from chassis.api import kebab
 from chassis.documents.samples import sample
-from chassis.writer import Request
+from chassis.writer.request import Request
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.schemas import encode

@@ -8,7 +8,7 @@ import pytest
 
 from chassis.foundation import metrics
 from chassis.store.memory import MemoryRecorder
-from chassis.writer import made_id
+from chassis.writer.request import made_id
 from contracts.declare import REGISTRY
 from contracts.ids import RANDOM_UUIDS
 from security.office import Office, new_id

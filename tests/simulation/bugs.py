@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pymongo import UpdateOne
 
-from chassis import consumer, kafka, projector, topics, writer
+from chassis import consumer, kafka, projector, topics
 from chassis.company import CompanySettings
 from chassis.consumer import Consumer, Fenced, Progress
 from chassis.inbox import Inbox
@@ -28,7 +28,8 @@ from chassis.saga import SagaRunner, _Turn
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
 from chassis.store.transaction import Transaction
-from chassis.writer import Writer
+from chassis.writer import writer
+from chassis.writer.writer import Writer
 from contracts.inventory import DeductStock, StockDeducted, StockLine
 from services.approvals.domain import Case
 from services.inventory.domain import Deduction

@@ -25,7 +25,8 @@ from chassis.projector import GROUP, STATES, Projector, live_id
 from chassis.relay import POSITION, Relay
 from chassis.saga import WAITING, SagaRunner
 from chassis.store.event_store import EventStore
-from chassis.writer import Request, Writer
+from chassis.writer.request import Request
+from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 

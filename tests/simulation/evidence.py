@@ -20,7 +20,7 @@ from chassis.rebuild import content
 from chassis.store.event_store import EventStore
 from chassis.store.events import Meta, fact_class
 from chassis.store.memory import MemoryRecorder
-from chassis.writer import Writer
+from chassis.writer.writer import Writer
 from contracts.company import CompanyDataSet
 from contracts.declare import REGISTRY
 from contracts.schemas import decode

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from chassis.writer import Answer
+from chassis.writer.request import Answer
 from contracts.errors import Refused
 
 Outcome = Literal["invoked", "ok", "fail", "unknown"]

@@ -19,7 +19,7 @@ from chassis.consistency import Token
 from chassis.directory import Directory
 from chassis.model.principal import Principal
 from chassis.projector import STATES
-from chassis.writer import Answer, Request
+from chassis.writer.request import Answer, Request
 from contracts.access import UserDeleted, UserEdited, UserState
 from contracts.approvals import Approve, Reject, case_id_of
 from contracts.company import SetCompanyData, SetParameter

@@ -18,7 +18,8 @@ from component.support import until
 from chassis.demo_users import demo_user
 from chassis.relay import POSITION
 from chassis.store.opening import open_store
-from chassis.writer import Request, Writer
+from chassis.writer.request import Request
+from chassis.writer.writer import Writer
 from contracts.orders import CreateOrder, LineRequest
 from services.orders.application import SERVICE as ORDERS
 

@@ -1,0 +1,227 @@
+"""What commands have recorded until their commit."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from chassis.audit.entries import (
+    Change,
+)
+from chassis.foundation.limits import MAX_EVENT_BYTES, MAX_FOLLOWING_BYTES
+from chassis.model.aggregates import Aggregate
+from chassis.model.context import Context
+from chassis.model.identity import Named, RecordId, record_id, stream_id
+from chassis.model.service import Replica
+from chassis.store.event_store import EventStore
+from chassis.store.events import Recorded, recorded
+from chassis.store.transaction import CommandResult, Transaction, snapshot_of
+from chassis.writer.caches import AggregateCache, RowCache
+from chassis.writer.request import Answer, EventAt, Request
+from contracts.declare import REGISTRY
+from contracts.errors import Refused, not_found
+from contracts.ids import RANDOM_UUIDS
+
+A = TypeVar("A", bound=Aggregate)
+R = TypeVar("R")
+
+NUMBERS = "numbers:"  # before the name of a series: where the store keeps the last number given
+
+
+class Batch:
+    """The commands of one commit: what they recorded so far, on aggregates they share."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        cache: AggregateCache,
+        rows: RowCache,
+        remembered: Mapping[str, CommandResult],
+    ) -> None:
+        self.store = store
+        self.cache = cache
+        self.rows = rows
+        self.remembered = remembered
+        self.absent: frozenset[UUID] = frozenset()  # ids for new records that the store does not hold
+        self.transaction = Transaction()
+        self.answers: list[tuple[Request, Answer]] = []
+        self.refusals: list[tuple[Request, Exception]] = []  # told after the commit: a neighbour may be their reason
+        self.by_id: dict[str, tuple[str, Answer]] = {}
+        self.recorded: dict[UUID, list[Any]] = {}
+        self.entries: list[bytes] = []  # of the audit log
+
+    def aggregate(self, cls: type[A], id: RecordId) -> A | None:
+        if isinstance(id, Named):
+            return self._aggregate(cls, id.id) or self._aggregate(cls, id.earlier)
+        return self._aggregate(cls, id)
+
+    def _aggregate(self, cls: type[A], id: UUID) -> A | None:
+        cached = self.cache.get(id)
+        if cached is None and not self.cache.is_absent(cls, id):
+            cached = None if id in self.absent else self.store.load(cls, id)
+            for fact in self.recorded.get(id, ()):
+                cached = cached or cls(id=id)
+                cached.apply(fact)
+            if cached is not None:
+                self.cache.put(cached)
+            else:
+                self.cache.note_absent(cls, id)
+        if cached is not None and not isinstance(cached, cls):
+            return None
+        return cached
+
+    def is_taken(self, id: UUID) -> bool:
+        """Whether an id names a record, of whatever kind.  Derived ids name one kind only, and are not looked up."""
+        if id in self.recorded or self.cache.get(id) is not None:
+            return True
+        return id.version in RANDOM_UUIDS and id not in self.absent and not self.store.absent([id])
+
+    def numbers(self, name: str) -> range:
+        """The numbers of a series that this batch has given; an empty range before the next one while it gave none."""
+        if name in self.transaction.numbers:
+            return self.transaction.numbers[name]
+        first = (self.store.position(name) or 0) + 1
+        return range(first, first)
+
+    @property
+    def touched(self) -> set[UUID]:
+        return set(self.recorded)
+
+
+class UnitOfWork:
+    """One command's view of the batch (see `chassis.model.service.Work`)."""
+
+    def __init__(self, batch: Batch, request: Request) -> None:
+        self._batch = batch
+        self._request = request
+        self._used: dict[RecordId, Aggregate] = {}
+        self._numbers: dict[str, range] = {}  # given in this batch, of the series that this command uses
+        self._key = REGISTRY.command_of(type(request.command)).key
+        self._named = record_id(self._key, getattr(request.command, self._key))
+        self._guarded = self._named if request.expected_version is not None else None
+
+    @property
+    def context(self) -> Context:
+        return self._request.context
+
+    @property
+    def prepared(self) -> Any:
+        return self._request.prepared
+
+    def find(self, cls: type[A], id: RecordId) -> A | None:
+        used = self._used.get(id)
+        if isinstance(used, cls):
+            return used
+        aggregate = self._batch.aggregate(cls, id)
+        if aggregate is not None:
+            self._used[id] = aggregate
+            self._check_reach(aggregate, id)
+            self._check_version(aggregate, id)
+        return aggregate
+
+    def get(self, cls: type[A], id: RecordId, *, what: str, field: str) -> A:
+        aggregate = self.find(cls, id)
+        if aggregate is None:
+            raise not_found(what, field)
+        return aggregate
+
+    def new(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
+        if self._is_taken(id) or self._batch.aggregate(cls, id) is not None:
+            raise Refused("DUPLICATE", f"This id is taken; choose another one for the new {what}.", field=field)
+        return self._start(cls, id)
+
+    def find_or_new(self, cls: type[A], id: RecordId) -> A:
+        found = self.find(cls, id)
+        if found is None and self._is_taken(stream_id(id)):
+            field = self._key if id == self._named else None
+            raise Refused("DUPLICATE", "This id is taken by a record of another kind.", field=field)
+        return found or self._start(cls, id)
+
+    def _is_taken(self, id: UUID) -> bool:
+        return id in self._used or self._batch.is_taken(id)
+
+    def _start(self, cls: type[A], id: RecordId) -> A:
+        aggregate = cls(id=stream_id(id))
+        self._used[id] = aggregate
+        self._check_version(aggregate, id)
+        return aggregate
+
+    def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
+        return self._batch.rows.get(replica, str(key))
+
+    def has_any(self, replica: Replica[R], prefix: str) -> bool:
+        return bool(self._batch.store.rows_with_prefix(replica.name, prefix, 1))
+
+    def next_number(self, series: str) -> int:
+        name = f"{NUMBERS}{series}"
+        given = self._numbers.get(name) or self._batch.numbers(name)
+        self._numbers[name] = range(given.start, given.stop + 1)
+        return given.stop
+
+    def _check_reach(self, aggregate: Aggregate, id: RecordId) -> None:
+        """The record a command names must be of somebody whom the caller's right reaches (SEC-18)."""
+        if id == self._named and not aggregate.is_reached(self.context):
+            raise Refused("FORBIDDEN", "Your rights do not reach the records of this owner.", field=self._key)
+
+    def _check_version(self, aggregate: Aggregate, id: RecordId) -> None:
+        if id != self._guarded:
+            return
+        self._guarded = None
+        expected = self._request.expected_version
+        if expected is not None and not aggregate.is_as_seen(expected):
+            raise Refused(
+                "VERSION_CONFLICT",
+                f"The record is at version {aggregate.version}, you changed version {expected}: read it again.",
+                field="If-Match",
+                state=str(aggregate.version),
+            )
+
+    def roll_back(self) -> None:
+        """Forget what this command recorded: a half-changed aggregate leaves the cache and is read again."""
+        self._batch.cache.evict(used.id for used in self._used.values() if used.pending)
+
+    def finish(self, aggregate: Aggregate) -> tuple[Answer, list[Change]]:
+        """Add what the command recorded to the batch's transaction; returns the answer and what changed."""
+        batch, request = self._batch, self._request
+        if self._guarded is not None:
+            raise Refused("VALIDATION", "This command takes no If-Match.", field="If-Match")
+        last: list[EventAt] = []
+        changes: list[Change] = []
+        events: list[Recorded] = []
+        changed = [used for used in self._used.values() if used.pending]
+        meta = request.meta() if changed else b""
+        from_outside = REGISTRY.command_of(type(request.command)).is_public
+        longest = MAX_EVENT_BYTES if from_outside else MAX_FOLLOWING_BYTES
+        for used in changed:
+            first = used.version - len(used.pending) + 1
+            own = [recorded(used.id, first + n, fact, meta, longest) for n, fact in enumerate(used.pending)]
+            events += own
+            changes.append(Change(used.id, first - 1, used.version))
+            if public := [event for event in own if event.key]:
+                newest = public[-1]
+                last.append(EventAt(newest.key, used.id, newest.originator_version))
+        key_value = getattr(request.command, REGISTRY.command_of(type(request.command)).key)
+        body = {"id": str(key_value), "version": aggregate.version, **aggregate.reply()}
+        answer = Answer(service=batch.store.name, body=body, last=tuple(last))
+        reply = msgspec.json.encode(answer) if request.remember else b""
+        snapshots = [snapshot_of(used) for used in changed if _wants_snapshot(used)]
+        for used in changed:  # nothing is refused, and nothing fails, from here on
+            batch.recorded.setdefault(used.id, []).extend(used.pending)
+            used.pending.clear()
+            batch.cache.put(used)
+        batch.transaction.events += events
+        batch.transaction.snapshots += snapshots
+        batch.transaction.numbers |= self._numbers
+        if request.remember:
+            fingerprint = request.fingerprint()
+            batch.by_id[request.command_id] = (fingerprint, answer)
+            batch.transaction.results.append(CommandResult(request.command_id, fingerprint, reply))
+        batch.answers.append((request, answer))
+        return answer, changes
+
+
+def _wants_snapshot(aggregate: Aggregate) -> bool:
+    """Whether what is pending brings the aggregate past a multiple of its snapshot interval."""
+    every = aggregate.snapshot_every
+    return every > 0 and aggregate.version // every > (aggregate.version - len(aggregate.pending)) // every
