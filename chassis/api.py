@@ -27,13 +27,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pymongo.database import Database
 from pymongo.errors import ExecutionTimeout, PyMongoError
 
+from chassis.access.directory import Directory
+from chassis.access.tokens import TokenVerifier
 from chassis.audit import history
 from chassis.audit.edge import ACTIONS, OBJECT_KINDS, Attempt, origin_of
 from chassis.audit.entries import REPEATED, Kind, object_kind
-from chassis.auth import TokenVerifier
 from chassis.bodies import MAX_COMMAND_NODES, count_nodes, read_object
 from chassis.consistency import HEADER, Logs, Token, WaitingRoom
-from chassis.directory import Directory
 from chassis.exports import FileBody, Places
 from chassis.filters import Known, single
 from chassis.foundation import metrics

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chassis.directory import REPLICAS
+from chassis.access.known import REPLICAS
 from chassis.foundation.config import ConfigError
 from chassis.model.checks import Check
 from chassis.model.saga import Saga

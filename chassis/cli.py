@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from chassis.access.tokens import issue
 from chassis.audit.check import check_chains
 from chassis.audit.heads import read_heads, sign_heads
-from chassis.auth import issue
 from chassis.catalogue import Catalogue
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.demo_users import demo_user, user_id

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from chassis.company import CompanySettings
+from chassis.access.company import CompanySettings
 from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.foundation.transient import is_transient
 from chassis.kafka import Incoming, PoisonRecord

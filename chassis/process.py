@@ -18,14 +18,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from chassis.access.company import CompanySettings
+from chassis.access.directory import Directory
+from chassis.access.tokens import TokenVerifier
 from chassis.api import Api, unknown_route
 from chassis.audit.collector import Collector
-from chassis.auth import TokenVerifier
 from chassis.catalogue import Catalogue
-from chassis.company import CompanySettings
 from chassis.consumer import Consumer, processed_positions
 from chassis.demo_users import demo_names, demo_user
-from chassis.directory import Directory
 from chassis.forwarding import forwarded_routes
 from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving, Watched, problems_of

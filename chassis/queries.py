@@ -14,8 +14,8 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from chassis import cursors
+from chassis.access.company import CompanySettings
 from chassis.audit.collector import tells_of
-from chassis.company import CompanySettings
 from chassis.consistency import Token, service_of
 from chassis.cursors import Cursor, Order
 from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large

@@ -21,17 +21,7 @@ from chassis.deadletters import origin_of
 from chassis.foundation.config import Config
 from chassis.kafka import Incoming, PartitionReader, PoisonRecord, dead_letter_topic
 from chassis.model.views import View
-from chassis.projector import (
-    GROUP,
-    STATES,
-    Projection,
-    ViewState,
-    commit,
-    drop_view,
-    live_id,
-    open_state,
-    state_of,
-)
+from chassis.projector import GROUP, STATES, Projection, ViewState, commit, drop_view, live_id, open_state, state_of
 from contracts.declare import REGISTRY
 from contracts.operations import RebuildPhase
 

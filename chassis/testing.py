@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from chassis.company import CompanySettings
+from chassis.access.company import CompanySettings
+from chassis.access.directory import Directory
 from chassis.conformity import violations
-from chassis.directory import Directory
 from chassis.foundation.config import Config
 from chassis.model.around import Prepared, Surroundings
 from chassis.model.changes import EventInfo

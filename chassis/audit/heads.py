@@ -10,8 +10,8 @@ from typing import Any
 
 import jwt
 
+from chassis.access.tokens import ALGORITHM, key_id, key_pair, public_keys, signing_key
 from chassis.audit.chain import Chain
-from chassis.auth import ALGORITHM, key_id, key_pair, public_keys, signing_key
 from chassis.foundation.config import Config, ConfigError
 
 RETIRED = "retired"  # the folder of public keys that verify old heads and no token

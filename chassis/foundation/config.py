@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo
@@ -86,7 +87,7 @@ class Config:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The company's time zone before one was set (`chassis.company`)."""
+        """The company's time zone before one was set (`chassis.access.company`)."""
         return ZoneInfo(self.time_zone)
 
     @property
@@ -140,3 +141,9 @@ def _from_file(item: Field[Any], source: Mapping[str, str]) -> str:
     if not content:
         raise ConfigError(f"{variable}={path!r} is empty")
     return content
+
+
+@cache
+def first_zone() -> ZoneInfo:
+    """The company's zone before any was set, and of events that do not tell their day: TIME_ZONE."""
+    return Config.from_env().zone

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
+from uuid import UUID
 
-from chassis.directory import Directory
 from chassis.foundation.config import Config
 from chassis.model.aggregates import Aggregate
 from chassis.model.identity import RecordId
@@ -29,6 +29,24 @@ class Records(Protocol):
     """Where aggregates can be read as they are stored."""
 
     def load(self, cls: type[A], id: RecordId) -> A | None: ...
+
+
+class Language(Protocol):
+    """The company's settings, of which this needs the language in which people are written to (SET-02)."""
+
+    @property
+    def language(self) -> str: ...
+
+
+class Known(Protocol):
+    """What the process knows of the company and of phones (`chassis.access.directory.Directory`)."""
+
+    @property
+    def company(self) -> Language: ...
+
+    def owner_of_device(self, device_id: UUID | None) -> UUID | None: ...
+
+    def is_wiped(self, device_id: UUID | None) -> bool: ...
 
 
 class Offload(Protocol):
@@ -53,7 +71,7 @@ class Surroundings:
     caller: Principal
     now: datetime
     records: Records
-    directory: Directory
+    directory: Known
     slowly: Offload = at_once
     later: Callable[[Callable[[], None]], None] = lambda work: work()
 

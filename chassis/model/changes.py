@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from chassis.company import first_zone
+from chassis.foundation.config import first_zone
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
+from chassis.model.around import Around
 from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import REGISTRY, CommandSpec, ContractError
-
-if TYPE_CHECKING:
-    from chassis.model.around import Around
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")
@@ -142,7 +140,7 @@ class Service:
     name: str
     commands: Mapping[type, Handler]
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
-    around: Mapping[type, "Around"] = field(default_factory=dict)
+    around: Mapping[type, Around] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         declared = {spec.cls for spec in REGISTRY.commands_of(self.name)}

@@ -12,10 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from eventsourcing.persistence import (
-    IntegrityError,
-    ProcessRecorder,
-)
+from eventsourcing.persistence import IntegrityError, ProcessRecorder
 
 from chassis.audit.chain import Record
 from chassis.model.aggregates import Aggregate

@@ -6,11 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from eventsourcing.persistence import (
-    Mapper,
-    StoredEvent,
-    Transcoder,
-)
+from eventsourcing.persistence import Mapper, StoredEvent, Transcoder
 
 from chassis.foundation.limits import MAX_EVENT_BYTES
 from chassis.model.aggregates import INTERNAL_EVENTS, internal_name

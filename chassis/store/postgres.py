@@ -8,10 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from eventsourcing.persistence import (
-    OperationalError,
-    StoredEvent,
-)
+from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
 from psycopg.sql import SQL, Identifier, Literal
 from psycopg.types.numeric import Int8

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from eventsourcing.persistence import (
-    IntegrityError,
-)
+from eventsourcing.persistence import IntegrityError
 
 from chassis.audit.chain import NewRecord, Record
 from chassis.store.transaction import CommandResult, Snapshot

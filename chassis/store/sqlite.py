@@ -8,10 +8,7 @@ from hashlib import sha256
 from typing import Any, cast
 from uuid import UUID
 
-from eventsourcing.persistence import (
-    OperationalError,
-    StoredEvent,
-)
+from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.sqlite import (
     SQLiteConnection,
     SQLiteConnectionPool,

@@ -6,9 +6,7 @@ from hashlib import sha256
 from uuid import UUID
 
 import msgspec
-from eventsourcing.persistence import (
-    Tracking,
-)
+from eventsourcing.persistence import Tracking
 
 from chassis.audit.chain import NewRecord
 from chassis.model.aggregates import Aggregate

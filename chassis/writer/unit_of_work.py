@@ -6,9 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.audit.entries import (
-    Change,
-)
+from chassis.audit.entries import Change
 from chassis.foundation.limits import MAX_EVENT_BYTES, MAX_FOLLOWING_BYTES
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context

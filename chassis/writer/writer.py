@@ -20,12 +20,7 @@ import structlog
 from eventsourcing.persistence import PersistenceError
 
 from chassis.audit.chain import NewRecord
-from chassis.audit.entries import (
-    DONE,
-    INTERNAL,
-    REPEATED,
-    Entry,
-)
+from chassis.audit.entries import DONE, INTERNAL, REPEATED, Entry
 from chassis.foundation import metrics
 from chassis.foundation.health import Pulse, Serving
 from chassis.model.identity import record_id, stream_id

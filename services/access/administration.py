@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from chassis.company import COMPANY, CompanySettings
-from chassis.directory import Directory
+from chassis.access.company import COMPANY, CompanySettings
+from chassis.access.directory import Directory
 from chassis.foundation.config import Config
 from chassis.model.aggregates import Aggregate
 from chassis.model.around import Prepared, Surroundings

@@ -15,7 +15,7 @@ from uuid import UUID
 import pyotp
 from captcha.image import ImageCaptcha
 
-from chassis.auth import ACCESS_SECONDS, issue
+from chassis.access.tokens import ACCESS_SECONDS, issue
 from chassis.model.around import Prepared, Surroundings
 from chassis.model.principal import Principal
 from chassis.model.unique import UniqueIndex

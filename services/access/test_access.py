@@ -15,8 +15,8 @@ import msgspec
 import pyotp
 import pytest
 
-from chassis.auth import TokenVerifier
-from chassis.directory import Directory
+from chassis.access.directory import Directory
+from chassis.access.tokens import TokenVerifier
 from chassis.foundation.config import Config
 from chassis.model.principal import Principal
 from chassis.model.unique import IndexClaimed, IndexReleased, UniqueIndex

@@ -9,17 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 import pytest
 
 from chassis.model.principal import Principal
-from chassis.testing import (
-    ADMIN,
-    FINANCE,
-    MANAGER,
-    SALES,
-    SUPERVISOR,
-    SYSTEM,
-    WAREHOUSE,
-    InMemoryService,
-    user,
-)
+from chassis.testing import ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, SYSTEM, WAREHOUSE, InMemoryService, user
 from contracts.approvals import (
     Approve,
     CaseApproved,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from chassis.company import CompanySettings
+from chassis.access.company import CompanySettings
 from chassis.testing import ADMIN, InMemoryService
 from contracts.company import CompanyData, CompanyDataSet, LogoSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
 from contracts.errors import Refused

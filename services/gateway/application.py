@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import structlog
 
+from chassis.access.tokens import TokenVerifier
 from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route, problem, unknown_route
-from chassis.auth import TokenVerifier
 from chassis.foundation import metrics
 from chassis.foundation.addresses import household
 from chassis.foundation.config import Config

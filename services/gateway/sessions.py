@@ -17,8 +17,8 @@ from uuid import UUID
 
 import msgspec
 
+from chassis.access.tokens import TokenVerifier
 from chassis.api import ANSWER_SECONDS, JSON, HttpRequest, HttpResponse, Route, Serve, json_body
-from chassis.auth import TokenVerifier
 from chassis.foundation.config import Config
 from chassis.origins import SESSION_HEADER
 from contracts.access import ProveIdentity, RefreshSession, SignIn, SignOut

@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chassis.access.tokens import TokenVerifier, issue
 from chassis.api import HttpRequest, HttpResponse, Route, guarded
-from chassis.auth import TokenVerifier, issue
 from chassis.foundation.config import Config, ConfigError
 from chassis.model.principal import Principal
 from contracts import permissions

@@ -18,7 +18,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, stop_after_delay, wait_fixed
 
-from chassis.auth import issue
+from chassis.access.tokens import issue
 from chassis.catalogue import Catalogue
 from chassis.conformity import violations
 from chassis.consistency import HEADER, Token

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
-from chassis.company import CompanySettings
 from chassis.consumer import Consumer, Handler
 from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.foundation.config import Config

@@ -19,8 +19,8 @@ from kafka.admin import NewTopic
 from tenacity import stop_after_delay
 
 from chassis import topics
+from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
-from chassis.company import CompanySettings
 from chassis.consumer import CHECK_EVERY_SECONDS, Consumer, Fenced, Handler
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.health import Watched

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 from pymongo.database import Database
 
+from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
-from chassis.company import CompanySettings
 from chassis.consumer import Consumer
 from chassis.deadletters import DeadLetters
 from chassis.foundation.config import Config

@@ -15,9 +15,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chassis.access.known import REPLICAS
 from chassis.catalogue import Catalogue
 from chassis.consistency import Token
-from chassis.directory import REPLICAS
 from chassis.testing import ADMIN, SALES, SUPERVISOR, SYSTEM, WAREHOUSE, InMemoryService
 from contracts.approvals import (
     Approve,

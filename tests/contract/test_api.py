@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import capture_logs
 
+from chassis.access.directory import Directory
+from chassis.access.tokens import ALGORITHM, TokenVerifier, issue, key_id, key_pair
 from chassis.api import Api, HttpRequest, HttpResponse, Route, unknown_route
-from chassis.auth import ALGORITHM, TokenVerifier, issue, key_id, key_pair
 from chassis.consistency import HEADER, Token
-from chassis.directory import Directory
 from chassis.foundation.config import Config, ConfigError
 from chassis.model.principal import Principal
 from chassis.store.events import Unreadable

@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chassis.access.tokens import TokenVerifier, issue
 from chassis.api import Api, HttpRequest, HttpResponse
 from chassis.audit.chain import Record, check_chain, entry_id, link
 from chassis.audit.entries import Entry, secret_fields
 from chassis.audit.heads import read_heads, sign_heads
 from chassis.audit.history import aggregates
-from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.model.aggregates import Aggregate

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from security.office import EmptyViews
 
+from chassis.access.directory import Directory
+from chassis.access.tokens import TokenVerifier, issue
 from chassis.api import Api, HttpRequest, HttpResponse
-from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
-from chassis.directory import Directory
 from chassis.foundation.config import Config
 from chassis.model.views import Exact, View
 from chassis.testing import ADMIN

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from eventsourcing.persistence import OperationalError
 
+from chassis.access.company import COMPANY, SET_PARAMETERS, CompanySettings, company_told
+from chassis.access.directory import Directory
 from chassis.catalogue import Catalogue
-from chassis.company import COMPANY, SET_PARAMETERS, CompanySettings, company_told
-from chassis.directory import Directory
 from chassis.documents import sample
 from chassis.inbox import Inbox
 from chassis.kafka import event_headers

@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chassis.auth import TOKENS_LIVE, TokenVerifier, issue
-from chassis.directory import ENDED, REMEMBERED_ENDS, Directory, EndedSessions, session_ended
+from chassis.access.directory import Directory
+from chassis.access.known import ENDED, REMEMBERED_ENDS, EndedSessions, session_ended
+from chassis.access.tokens import TOKENS_LIVE, TokenVerifier, issue
 from chassis.foundation.config import Config
 from chassis.model.principal import Principal
 from contracts.access import SessionEnded, UserIssued, UserState

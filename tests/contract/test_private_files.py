@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.access.tokens import TokenVerifier, issue
 from chassis.audit.heads import sign_heads
-from chassis.auth import TokenVerifier, issue
 from chassis.foundation.config import Config, ConfigError
 from chassis.model.principal import Principal
 from chassis.store.opening import open_store

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import pytest
 
+from chassis.access.tokens import TokenVerifier, issue
 from chassis.api import Api, HttpRequest, HttpResponse, Route
-from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
 from chassis.consistency import HEADER
 from chassis.documents import sample

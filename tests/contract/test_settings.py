@@ -18,10 +18,10 @@ from component.support import REPOSITORY_ROOT
 from PIL import Image
 from security.office import EmptyViews
 
+from chassis.access.directory import Directory
+from chassis.access.tokens import TokenVerifier, issue
 from chassis.api import Api, HttpRequest
-from chassis.auth import TokenVerifier, issue
 from chassis.catalogue import Catalogue
-from chassis.directory import Directory
 from chassis.documents.query_docs import query_docs, setters
 from chassis.foundation.config import Config
 from chassis.model.views import COMPANY_CURRENCY, View

@@ -42,7 +42,7 @@ from component.support import (
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chassis.auth import issue, key_id
+from chassis.access.tokens import issue, key_id
 from chassis.catalogue import Catalogue
 from chassis.consistency import HEADER
 from chassis.documents.query_docs import query_docs, setters

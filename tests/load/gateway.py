@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
+from chassis.access.tokens import TokenVerifier, issue
 from chassis.api import HttpRequest, HttpResponse, Route
-from chassis.auth import TokenVerifier, issue
 from chassis.foundation.config import Config
 from chassis.model.principal import Principal
 from services.gateway.application import Gateway

@@ -4,7 +4,7 @@ import time
 import tracemalloc
 from uuid import UUID, uuid4
 
-from chassis.directory import Directory
+from chassis.access.directory import Directory
 from chassis.model.principal import Principal
 from contracts.access import UserIssued, UserState
 

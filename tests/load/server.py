@@ -14,8 +14,8 @@ from uuid import UUID
 
 import msgspec
 
+from chassis.access.tokens import TokenVerifier
 from chassis.api import Api, HttpRequest, HttpResponse, Route, guarded, json_body
-from chassis.auth import TokenVerifier
 from chassis.foundation.config import Config
 from chassis.foundation.logs import configure_logging
 from chassis.process import run_api

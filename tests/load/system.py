@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from chassis.auth import issue
+from chassis.access.tokens import issue
 from chassis.demo_users import demo_user
 from chassis.foundation.config import Config
 from deploy.devstack.ports import free_ports

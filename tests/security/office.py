@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import argon2
 
+from chassis.access.directory import Directory
+from chassis.access.tokens import TokenVerifier
 from chassis.api import Api, HttpRequest, HttpResponse, Route
-from chassis.auth import TokenVerifier
 from chassis.catalogue import Catalogue
-from chassis.directory import Directory
 from chassis.foundation.config import Config
 from chassis.model.principal import SYSTEM, Principal
 from chassis.projector import STATES

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chassis.auth import ALGORITHM, key_id, key_pair
+from chassis.access.tokens import ALGORITHM, key_id, key_pair
 from security.office import DEFAULT, PASSWORD, Caller, Office, new_id
 
 Claims = dict[str, Any]

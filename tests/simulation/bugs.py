@@ -14,13 +14,13 @@ from uuid import UUID
 from pymongo import UpdateOne
 
 from chassis import consumer, kafka, projector, topics
-from chassis.company import CompanySettings
+from chassis.access.company import CompanySettings
+from chassis.access.organisation import Chart
 from chassis.consumer import Consumer, Fenced, Progress
 from chassis.inbox import Inbox
 from chassis.kafka import Incoming
 from chassis.model import service, views
 from chassis.model.identity import record_id
-from chassis.organisation import Chart
 from chassis.projections.documents import operations
 from chassis.projector import STATES
 from chassis.relay import Relay

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from chassis.access.company import CompanySettings
+from chassis.access.directory import Directory
 from chassis.catalogue import Catalogue
-from chassis.company import CompanySettings
 from chassis.consumer import Consumer
-from chassis.directory import Directory
 from chassis.foundation.config import Config
 from chassis.inbox import Inbox
 from chassis.kafka import command_topics, dead_letter_topic, event_topics

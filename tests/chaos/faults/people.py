@@ -17,8 +17,8 @@ from component.support import Person, add_product, eventually, until
 from load.client import Answer, Caller, Job, at_once, connected, run_on
 from load.client import run as run_jobs
 
+from chassis.access.tokens import issue
 from chassis.api import command_id_of
-from chassis.auth import issue
 from chassis.demo_users import demo_user
 from chassis.model.saga import Process
 from contracts.approvals import case_id_of

@@ -8,12 +8,11 @@ of the zone leaves alone what is dated already, and a view that is built again g
 """
 
 from datetime import date, datetime
-from functools import cache
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from chassis.foundation.config import Config
+from chassis.foundation.config import first_zone
 from chassis.model.service import Replica
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet
 from contracts.parameters import PARAMETERS
@@ -55,12 +54,6 @@ def parameter_told(row: KnownParameter | None, fact: ParameterSet) -> KnownParam
 COMPANY = Replica("company-defaults", KnownCompany, feeds={CompanyDataSet: company_told})
 
 SET_PARAMETERS = Replica("company-parameters", KnownParameter, feeds={ParameterSet: parameter_told})
-
-
-@cache
-def first_zone() -> ZoneInfo:
-    """The zone before any was set, and of events that do not tell their day: TIME_ZONE."""
-    return Config.from_env().zone
 
 
 class CompanySettings:

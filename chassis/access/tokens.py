@@ -2,7 +2,7 @@
 
 The access service issues tokens; every process verifies them itself with the public key the token's `kid` names.  A
 verified token is remembered until it expires, so a busy caller costs one signature check.  A token only says who
-calls: what they may do is asked of `chassis.directory`.
+calls: what they may do is asked of `chassis.access.directory`.
 """
 
 import time
