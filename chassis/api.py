@@ -33,13 +33,13 @@ from chassis.audit import history
 from chassis.audit.edge import ACTIONS, OBJECT_KINDS, Attempt, origin_of
 from chassis.audit.entries import REPEATED, Kind, object_kind
 from chassis.bodies import MAX_COMMAND_NODES, count_nodes, read_object
-from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.exports import FileBody, Places
 from chassis.filters import Known, single
 from chassis.foundation import metrics
 from chassis.foundation.addresses import networks, within
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import make_key, read_key
+from chassis.messaging.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.model.around import Offload, Surroundings, at_once
 from chassis.model.principal import NOBODY, Principal
 from chassis.model.row_fields import ROLES

@@ -12,12 +12,12 @@ from chassis.access.tokens import issue
 from chassis.audit.check import check_chains
 from chassis.audit.heads import read_heads, sign_heads
 from chassis.catalogue import Catalogue
-from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.demo_users import demo_user, user_id
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.logs import configure_logging
 from chassis.grants import apply, grants, table
-from chassis.kafka import create_topics, producer
+from chassis.messaging.dead_letters import DeadLetter, DeadLetters
+from chassis.messaging.kafka import create_topics, producer
 from chassis.model.principal import Principal
 from chassis.process import run_api, run_worker, settle_memory
 from chassis.projector import connect

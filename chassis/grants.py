@@ -12,7 +12,7 @@ from kafka.admin import ACL, ACLOperation, ACLPermissionType, KafkaAdminClient, 
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.connections import kafka_arguments
-from chassis.kafka import command_topics, dead_letter_topic
+from chassis.messaging.kafka import command_topics, dead_letter_topic
 from chassis.projector import SKIPPED, STATES
 from chassis.rebuild_requests import REBUILDS
 from contracts.declare import REGISTRY

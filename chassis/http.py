@@ -26,12 +26,13 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request as WerkzeugRequest
 
 from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route, problem, unknown_route
-from chassis.consumer import Consumer, Handler, Progress
 from chassis.foundation.addresses import Proxies, networks
 from chassis.foundation.config import Config
 from chassis.foundation.health import Watched
 from chassis.http_protocol import Protocol, Times, cut_slow, protocol
-from chassis.kafka import Incoming, PoisonRecord
+from chassis.messaging.consumer import Consumer, Handler
+from chassis.messaging.progress import Progress
+from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.pressure import Door
 from chassis.security_headers import security_headers
 from contracts.errors import Refused

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 
 from chassis.api import HttpRequest, HttpResponse
-from chassis.consistency import HEADER
 from chassis.foundation.config import Config, ConfigError
+from chassis.messaging.consistency import HEADER
 from contracts.errors import Refused
 
 SESSION_HEADER = "Salestream-Session"

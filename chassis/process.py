@@ -24,20 +24,21 @@ from chassis.access.tokens import TokenVerifier
 from chassis.api import Api, unknown_route
 from chassis.audit.collector import Collector
 from chassis.catalogue import Catalogue
-from chassis.consumer import Consumer, processed_positions
 from chassis.demo_users import demo_names, demo_user
 from chassis.forwarding import forwarded_routes
 from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving, Watched, problems_of
-from chassis.inbox import Inbox
-from chassis.kafka import create_topics, producer
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.inbox import Inbox
+from chassis.messaging.kafka import create_topics, producer
+from chassis.messaging.progress import processed_positions
+from chassis.messaging.provenance import DEAD_LETTERS
+from chassis.messaging.relay import Relay, has_published
 from chassis.model.around import Offload, at_once
 from chassis.pressure import Pressure
 from chassis.projector import Document, Projector, connect, view_positions
-from chassis.provenance import DEAD_LETTERS
 from chassis.rebuild import rebuild_outdated
 from chassis.rebuild_requests import RebuildWorker
-from chassis.relay import Relay, has_published
 from chassis.saga import SagaRunner
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store

@@ -22,12 +22,14 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from chassis.consumer import Aside, Fenced, Progress
-from chassis.deadletters import Origin
 from chassis.foundation import metrics
 from chassis.foundation.config import Config
 from chassis.foundation.connections import mongo_arguments
-from chassis.kafka import Incoming, PoisonRecord, dead_letter_topic
+from chassis.messaging.consumer import Fenced
+from chassis.messaging.dead_letters import Origin
+from chassis.messaging.kafka import dead_letter_topic
+from chassis.messaging.progress import Aside, Progress
+from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.changes import Change, EventInfo
 from chassis.model.row_fields import BY_NUMBER
 from chassis.model.views import Index, View
@@ -195,7 +197,7 @@ class Projection:
 
 
 class Projector:
-    """Keeps a set of views up to date (a `chassis.consumer.Handler`)."""
+    """Keeps a set of views up to date (a `chassis.messaging.consumer.Handler`)."""
 
     def __init__(
         self,

@@ -16,10 +16,10 @@ from pymongo.errors import OperationFailure
 from chassis import cursors
 from chassis.access.company import CompanySettings
 from chassis.audit.collector import tells_of
-from chassis.consistency import Token, service_of
 from chassis.cursors import Cursor, Order
 from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.filters import Filters, Known, single
+from chassis.messaging.consistency import Token, service_of
 from chassis.model.around import Offload, at_once
 from chassis.model.principal import Principal
 from chassis.model.views import COMPANY_CURRENCY, LISTS, Sums, View

@@ -16,10 +16,13 @@ from uuid import uuid4
 import structlog
 from pymongo.database import Database
 
-from chassis.consumer import Fenced, Progress
-from chassis.deadletters import origin_of
 from chassis.foundation.config import Config
-from chassis.kafka import Incoming, PartitionReader, PoisonRecord, dead_letter_topic
+from chassis.messaging.consumer import Fenced
+from chassis.messaging.dead_letters import origin_of
+from chassis.messaging.kafka import dead_letter_topic
+from chassis.messaging.partitions import PartitionReader
+from chassis.messaging.progress import Progress
+from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.views import View
 from chassis.projector import GROUP, STATES, Projection, ViewState, commit, drop_view, live_id, open_state, state_of
 from contracts.declare import REGISTRY

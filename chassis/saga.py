@@ -17,11 +17,12 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.foundation import metrics
 from chassis.foundation.limits import MAX_FOLLOWING_BYTES
 from chassis.foundation.transient import is_transient
-from chassis.kafka import Incoming, PoisonRecord
+from chassis.messaging.consumer import Fenced
+from chassis.messaging.progress import Progress, StoredProgress
+from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.saga import Process, Saga
 from chassis.store.event_store import Conflict, EventStore
 from chassis.store.events import Meta, Recorded, recorded
@@ -43,7 +44,7 @@ class WaitingRow(msgspec.Struct, frozen=True):
 
 
 class SagaRunner:
-    """Runs a saga on its own event store (a `chassis.consumer.Handler`)."""
+    """Runs a saga on its own event store (a `chassis.messaging.consumer.Handler`)."""
 
     def __init__(
         self,

@@ -15,21 +15,13 @@ from kafka.errors import UnknownTopicOrPartitionError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from chassis.catalogue import Catalogue
-from chassis.consumer import stored_progress
 from chassis.foundation.config import Config, ConfigError
-from chassis.kafka import (
-    COMMANDS,
-    PartitionReader,
-    TopicsDamaged,
-    admin_client,
-    damages,
-    dead_letter_topic,
-    producer,
-    topics_wanted,
-)
+from chassis.messaging.kafka import COMMANDS, admin_client, dead_letter_topic, producer, topics_wanted
+from chassis.messaging.partitions import PartitionReader, TopicsDamaged, damages
+from chassis.messaging.progress import stored_progress
+from chassis.messaging.provenance import DEAD_LETTERS
+from chassis.messaging.relay import BATCH, MADE_ANEW, POSITION, Relay, record_of
 from chassis.projector import STATES, ViewState, connect, live_id, mongo_key
-from chassis.provenance import DEAD_LETTERS
-from chassis.relay import BATCH, MADE_ANEW, POSITION, Relay, record_of
 from chassis.store.event_store import EventStore
 from chassis.store.opening import existing_store
 from contracts.declare import REGISTRY

@@ -16,9 +16,9 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from chassis.audit.chain import Record, entry_id
-from chassis.consistency import service_of
 from chassis.foundation import metrics
 from chassis.foundation.health import Pulse
+from chassis.messaging.consistency import service_of
 from chassis.model.views import View
 from chassis.projector import STATES, live_id, open_state
 from chassis.store.event_store import EventStore

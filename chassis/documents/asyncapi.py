@@ -7,7 +7,7 @@ from chassis.api import JSON
 from chassis.documents.openapi import API_VERSION, first_sentence, ref
 from chassis.foundation.config import Config
 from chassis.json_schema import JsonSchema, components, docstring
-from chassis.kafka import COMMANDS_RETENTION, RETAIN_FOR_EVER
+from chassis.messaging.kafka import COMMANDS_RETENTION, RETAIN_FOR_EVER
 from contracts.declare import CommandSpec, EventSpec, Registry
 
 CLOUD_EVENT: dict[str, Any] = {

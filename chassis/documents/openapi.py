@@ -7,9 +7,9 @@ from http import HTTPStatus
 from typing import Any
 
 from chassis.api import JSON, MAX_BULK, PROBLEM, TYPES, kebab
-from chassis.consistency import HEADER
 from chassis.documents.query_docs import QueryDoc, row_schema
 from chassis.json_schema import JsonSchema, components, docstring
+from chassis.messaging.consistency import HEADER
 from chassis.origins import REQUESTED_WITH, SAFE, SESSION_HEADER
 from contracts.access import TOKEN_COMMANDS
 from contracts.declare import CommandSpec, Registry

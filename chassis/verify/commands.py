@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.kafka import partition_of
+from chassis.messaging.kafka import partition_of
 from chassis.model.aggregates import Aggregate
 from chassis.model.commands import CommandSent
 from chassis.store.event_store import EventStore

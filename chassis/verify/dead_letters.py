@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from chassis.deadletters import read_whole_topic
 from chassis.foundation.config import Config
-from chassis.kafka import Incoming, dead_letter_topic
-from chassis.provenance import DROP, REASON, RESOLVES
+from chassis.messaging.dead_letters import read_whole_topic
+from chassis.messaging.kafka import dead_letter_topic
+from chassis.messaging.provenance import DROP, REASON, RESOLVES
+from chassis.messaging.records import Incoming
 
 
 @dataclass

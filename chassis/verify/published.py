@@ -9,7 +9,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from chassis.foundation.config import Config
-from chassis.kafka import Incoming, PartitionReader, partition_of
+from chassis.messaging.kafka import partition_of
+from chassis.messaging.partitions import PartitionReader
+from chassis.messaging.records import Incoming
 from chassis.store.events import Notification
 from chassis.verify.findings import Difference, EventRef, Findings
 

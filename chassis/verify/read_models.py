@@ -18,7 +18,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from chassis.deadletters import Origin, unreadable_place
+from chassis.messaging.dead_letters import Origin, unreadable_place
 from chassis.model.changes import Add, Change, EventInfo, Put, Remove
 from chassis.model.views import View
 from chassis.projections.documents import changed, left_out, stored

@@ -18,14 +18,15 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from chassis.catalogue import Catalogue
-from chassis.consumer import stored_progress
 from chassis.foundation.config import Config
 from chassis.foundation.connections import shown
-from chassis.kafka import PartitionReader, command_topics, event_topics
+from chassis.messaging.kafka import command_topics, event_topics
+from chassis.messaging.partitions import PartitionReader
+from chassis.messaging.progress import stored_progress
+from chassis.messaging.relay import COMMAND_SENT, POSITION
 from chassis.model.checks import Check, Ledger
 from chassis.model.views import View
 from chassis.projector import STATES, ViewState, connect, live_id
-from chassis.relay import COMMAND_SENT, POSITION
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification
 from chassis.store.opening import existing_store

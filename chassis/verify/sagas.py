@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.consumer import stored_progress
+from chassis.messaging.progress import stored_progress
 from chassis.model.saga import Process, ProcessStarted, Saga, Step
 from chassis.saga import WAITING, WaitingRow
 from chassis.store.event_store import EventStore

@@ -21,7 +21,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from chassis.consistency import HEADER
+from chassis.messaging.consistency import HEADER
 from deploy.demo.errors import DemoError
 
 T = TypeVar("T")

@@ -20,7 +20,8 @@ from uuid import UUID
 from component.support import eventually
 
 from chassis.catalogue import Catalogue
-from chassis.kafka import Incoming, PartitionReader
+from chassis.messaging.partitions import PartitionReader
+from chassis.messaging.records import Incoming
 from chassis.projector import STATES, connect
 from chassis.store.events import Notification
 from chassis.verify.run import Verification

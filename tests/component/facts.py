@@ -7,7 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from chassis.kafka import Incoming, partition_of
+from chassis.messaging.kafka import partition_of
+from chassis.messaging.records import Incoming
 from chassis.model.principal import Principal
 from contracts.declare import REGISTRY
 from contracts.inventory import AddProduct, Prices

@@ -12,7 +12,8 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from chassis.json_schema import JsonSchema, json_schema
-from chassis.kafka import Incoming, partition_of
+from chassis.messaging.kafka import partition_of
+from chassis.messaging.records import Incoming
 from contracts.declare import REGISTRY
 from contracts.schemas import decode, encode
 

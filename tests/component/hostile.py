@@ -16,8 +16,9 @@ from chassis.documents.samples import sample
 from chassis.foundation.config import Config
 from chassis.foundation.connections import kafka_arguments
 from chassis.foundation.limits import MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_MESSAGE_BYTES, MAX_VALUE_BYTES
-from chassis.kafka import command_headers, event_headers, partition_of
-from chassis.provenance import DROP, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
+from chassis.messaging.kafka import partition_of
+from chassis.messaging.provenance import DROP, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
+from chassis.messaging.records import command_headers, event_headers
 from chassis.store.events import Meta, Notification
 from component.facts import NOW
 from contracts.declare import CommandSpec, EventSpec

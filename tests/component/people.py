@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from chassis.consistency import HEADER
+from chassis.messaging.consistency import HEADER
 from component.support import Company, config_of, problem_of, unique
 from deploy.local.system import LocalSystem
 from services.access.administration import make_administrator

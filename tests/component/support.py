@@ -21,10 +21,12 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, sto
 from chassis.access.tokens import issue
 from chassis.catalogue import Catalogue
 from chassis.conformity import violations
-from chassis.consistency import HEADER, Token
 from chassis.demo_users import demo_user
 from chassis.foundation.config import Config
-from chassis.kafka import Incoming, PartitionReader, Producer, create_topics, producer
+from chassis.messaging.consistency import HEADER, Token
+from chassis.messaging.kafka import Producer, create_topics, producer
+from chassis.messaging.partitions import PartitionReader
+from chassis.messaging.records import Incoming
 from chassis.model.principal import Principal
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store

@@ -20,8 +20,8 @@ from chassis.audit.chain import check_chain
 from chassis.audit.check import check_copy
 from chassis.audit.collector import RECORDS, Collector
 from chassis.catalogue import Catalogue
-from chassis.consistency import Token
 from chassis.foundation.config import Config
+from chassis.messaging.consistency import Token
 from chassis.projector import connect, live_id, open_state
 from chassis.queries import ViewReader
 from chassis.store.event_store import EventStore

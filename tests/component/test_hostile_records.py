@@ -12,12 +12,12 @@ import pytest
 
 from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
-from chassis.consumer import Consumer, Handler
-from chassis.deadletters import DeadLetter, DeadLetters
 from chassis.foundation.config import Config
-from chassis.inbox import Inbox
-from chassis.kafka import dead_letter_topic
 from chassis.main import main
+from chassis.messaging.consumer import Consumer, Handler
+from chassis.messaging.dead_letters import DeadLetter, DeadLetters
+from chassis.messaging.inbox import Inbox
+from chassis.messaging.kafka import dead_letter_topic
 from chassis.process import LANES
 from chassis.projector import Projector, connect
 from chassis.saga import SagaRunner

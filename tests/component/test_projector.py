@@ -16,17 +16,19 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from chassis import projector as projector_module
-from chassis import relay as relay_module
 from chassis.catalogue import Catalogue
-from chassis.consumer import Consumer, Fenced, Progress
-from chassis.deadletters import DeadLetter, DeadLetters
-from chassis.kafka import Incoming, PartitionReader, event_headers
+from chassis.messaging import relay as relay_module
+from chassis.messaging.consumer import Consumer, Fenced
+from chassis.messaging.dead_letters import DeadLetter, DeadLetters
+from chassis.messaging.partitions import PartitionReader
+from chassis.messaging.progress import Progress
+from chassis.messaging.records import Incoming, event_headers
+from chassis.messaging.relay import Relay
 from chassis.model.changes import Change, EventInfo
 from chassis.model.views import View
 from chassis.process import LANES
 from chassis.projector import GROUP, STATES, Projection, Projector, connect
 from chassis.rebuild import Rebuild, content
-from chassis.relay import Relay
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification
 from chassis.testing import FINANCE, SALES, SUPERVISOR, WAREHOUSE, InMemoryService

@@ -15,12 +15,13 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from chassis import relay
 from chassis.foundation.config import Config
 from chassis.foundation.limits import MAX_MESSAGE_BYTES
-from chassis.kafka import Incoming, event_topics
+from chassis.messaging import relay
+from chassis.messaging.kafka import event_topics
+from chassis.messaging.records import Incoming
+from chassis.messaging.relay import COMMAND_SENT, POSITION, Relay, StoreBehindKafka
 from chassis.model.commands import CommandSent
-from chassis.relay import COMMAND_SENT, POSITION, Relay, StoreBehindKafka
 from chassis.saga import SagaRunner
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class

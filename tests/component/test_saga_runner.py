@@ -12,12 +12,12 @@ from uuid import UUID
 
 import pytest
 
-from chassis.consumer import Fenced
 from chassis.foundation.config import Config
-from chassis.kafka import Incoming, PoisonRecord
+from chassis.messaging.consumer import Fenced
+from chassis.messaging.records import Incoming, PoisonRecord
+from chassis.messaging.relay import COMMAND_SENT
 from chassis.model.commands import CommandSent
 from chassis.model.saga import MAX_RESENDS, Process
-from chassis.relay import COMMAND_SENT
 from chassis.saga import SagaRunner, WaitingRow
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class

@@ -15,11 +15,11 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from pymongo.errors import OperationFailure, PyMongoError
 
 from chassis.catalogue import Catalogue
-from chassis.deadletters import read_whole_topic
 from chassis.foundation.config import Config
 from chassis.foundation.connections import kafka_arguments, postgres_conninfo
 from chassis.grants import apply, grants
-from chassis.kafka import create_topics, producer
+from chassis.messaging.dead_letters import read_whole_topic
+from chassis.messaging.kafka import create_topics, producer
 from chassis.projector import connect
 from chassis.store.opening import open_store
 from component.support import environment, eventually

@@ -11,8 +11,8 @@ import bson
 import pytest
 from pymongo.database import Database
 
-from chassis.deadletters import Origin
 from chassis.foundation.config import Config
+from chassis.messaging.dead_letters import Origin
 from chassis.projector import SKIPPED, STATES, Projector, connect, live_id, open_state, state_of
 from chassis.testing import SALES
 from component.facts import incoming, submitted

@@ -21,16 +21,17 @@ from tenacity import stop_after_delay
 from chassis import topics
 from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
-from chassis.consumer import CHECK_EVERY_SECONDS, Consumer, Fenced, Handler
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.health import Watched
-from chassis.inbox import Inbox
-from chassis.kafka import PartitionReader, TopicsDamaged, admin_client, create_topics
 from chassis.main import main
+from chassis.messaging.consumer import CHECK_EVERY_SECONDS, Consumer, Fenced, Handler
+from chassis.messaging.inbox import Inbox
+from chassis.messaging.kafka import admin_client, create_topics
+from chassis.messaging.partitions import PartitionReader, TopicsDamaged
+from chassis.messaging.relay import POSITION, Relay
 from chassis.process import Process
 from chassis.projector import GROUP, STATES, Projector, connect
 from chassis.rebuild import Rebuild, content
-from chassis.relay import POSITION, Relay
 from chassis.store.opening import open_store
 from chassis.testing import WAREHOUSE, InMemoryService
 from chassis.topics import Topics

@@ -21,12 +21,12 @@ from pymongo.database import Database
 
 from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
-from chassis.consumer import Consumer
-from chassis.deadletters import DeadLetters
 from chassis.foundation.config import Config
-from chassis.inbox import Inbox
-from chassis.kafka import event_headers
 from chassis.main import main
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.dead_letters import DeadLetters
+from chassis.messaging.inbox import Inbox
+from chassis.messaging.records import event_headers
 from chassis.model.principal import Principal
 from chassis.model.saga import Process as SagaProcess
 from chassis.process import Process, projector_loops, relay_loops, saga_loops

@@ -16,9 +16,9 @@ import pytest
 from pymongo.database import Database
 
 from chassis.catalogue import Catalogue
-from chassis.consumer import Progress
 from chassis.foundation.config import Config
-from chassis.kafka import Incoming
+from chassis.messaging.progress import Progress
+from chassis.messaging.records import Incoming
 from chassis.model.changes import Change, EventInfo
 from chassis.model.views import View
 from chassis.projections.documents import changed, stored

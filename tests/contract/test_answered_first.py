@@ -17,7 +17,7 @@ import pytest
 
 from chassis.access.known import REPLICAS
 from chassis.catalogue import Catalogue
-from chassis.consistency import Token
+from chassis.messaging.consistency import Token
 from chassis.testing import ADMIN, SALES, SUPERVISOR, SYSTEM, WAREHOUSE, InMemoryService
 from contracts.approvals import (
     Approve,

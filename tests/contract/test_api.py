@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 from chassis.access.directory import Directory
 from chassis.access.tokens import ALGORITHM, TokenVerifier, issue, key_id, key_pair
 from chassis.api import Api, HttpRequest, HttpResponse, Route, unknown_route
-from chassis.consistency import HEADER, Token
 from chassis.foundation.config import Config, ConfigError
+from chassis.messaging.consistency import HEADER, Token
 from chassis.model.principal import Principal
 from chassis.store.events import Unreadable
 from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService

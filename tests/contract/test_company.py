@@ -14,8 +14,8 @@ from chassis.access.company import COMPANY, SET_PARAMETERS, CompanySettings, com
 from chassis.access.directory import Directory
 from chassis.catalogue import Catalogue
 from chassis.documents import sample
-from chassis.inbox import Inbox
-from chassis.kafka import event_headers
+from chassis.messaging.inbox import Inbox
+from chassis.messaging.records import event_headers
 from chassis.model.changes import EventInfo
 from chassis.model.service import Service, Work
 from chassis.model.views import View

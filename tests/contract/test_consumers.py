@@ -15,16 +15,18 @@ from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, NotLeaderF
 from pymongo.errors import AutoReconnect, BulkWriteError, DocumentTooLarge, OperationFailure
 
 from chassis.catalogue import Catalogue
-from chassis.consumer import Aside, Consumer, Progress
-from chassis.deadletters import _letter
 from chassis.foundation import limits, metrics
 from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
-from chassis.kafka import Incoming, damages
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.dead_letters import _letter
+from chassis.messaging.partitions import damages
+from chassis.messaging.progress import Aside, Progress
+from chassis.messaging.provenance import rule_of
+from chassis.messaging.records import Incoming
+from chassis.messaging.relay import COMMAND_SENT, record_of
 from chassis.model.commands import CommandSent
-from chassis.provenance import rule_of
-from chassis.relay import COMMAND_SENT, record_of
 from chassis.saga import SagaRunner
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder

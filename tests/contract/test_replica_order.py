@@ -9,7 +9,7 @@ import pytest
 from component.histories import history, interleaved
 
 from chassis.catalogue import Catalogue
-from chassis.kafka import Incoming
+from chassis.messaging.records import Incoming
 from chassis.model.service import Replica
 
 REPLICAS = {

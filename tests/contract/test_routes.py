@@ -14,9 +14,9 @@ import pytest
 from chassis.access.tokens import TokenVerifier, issue
 from chassis.api import Api, HttpRequest, HttpResponse, Route
 from chassis.catalogue import Catalogue
-from chassis.consistency import HEADER
 from chassis.documents import sample
 from chassis.foundation.config import Config
+from chassis.messaging.consistency import HEADER
 from chassis.queries import Freshness, ViewReader
 from chassis.rebuild_requests import RebuildRequests
 from chassis.testing import ADMIN, SALES, InMemoryService

@@ -17,10 +17,10 @@ import pytest
 from component.histories import FIRST_DAY, history, interleaved, largest_event, random_event
 
 from chassis.catalogue import Catalogue
-from chassis.consumer import Progress
 from chassis.documents.query_docs import query_docs
 from chassis.foundation.limits import MAX_EVENT_BYTES
-from chassis.kafka import Incoming
+from chassis.messaging.progress import Progress
+from chassis.messaging.records import Incoming
 from chassis.model.changes import LONGEST_LIST, Add, Append, Change, EventInfo, Latest, Put, Remove, Set
 from chassis.model.row_fields import FOUND_BY, SAME_AS
 from chassis.model.views import LISTS, View

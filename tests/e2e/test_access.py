@@ -16,7 +16,7 @@ from component.people import DEFAULT, PASSWORD, Caller, accept, first_administra
 from component.support import Company, KafkaBench, add_product, eventually, problem_of, unique, until
 from PIL import Image
 
-from chassis.kafka import Incoming
+from chassis.messaging.records import Incoming
 from contracts.permissions import RIGHTS
 from deploy.local.system import LocalSystem
 from services.access.messages import Mailbox

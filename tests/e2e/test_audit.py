@@ -33,7 +33,7 @@ from component.support import (
     until,
 )
 
-from chassis.consistency import HEADER
+from chassis.messaging.consistency import HEADER
 from chassis.store.opening import open_store
 from deploy.devstack.server import REPOSITORY_ROOT
 from deploy.local.system import LocalSystem

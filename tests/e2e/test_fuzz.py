@@ -21,7 +21,7 @@ from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from chassis.consistency import HEADER
+from chassis.messaging.consistency import HEADER
 from deploy.local.system import LocalSystem
 
 EXAMPLES = int(os.environ.get("EXAMPLES") or 2)

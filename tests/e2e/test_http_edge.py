@@ -44,8 +44,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.access.tokens import issue, key_id
 from chassis.catalogue import Catalogue
-from chassis.consistency import HEADER
 from chassis.documents.query_docs import query_docs, setters
+from chassis.messaging.consistency import HEADER
 from chassis.model.principal import Principal
 from contracts.parameters import PARAMETERS
 from contracts.settings import DEFAULTS

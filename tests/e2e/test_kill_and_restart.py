@@ -33,10 +33,10 @@ from component.support import (
 )
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from chassis.consistency import HEADER
 from chassis.foundation.config import Config
+from chassis.messaging.consistency import HEADER
+from chassis.messaging.relay import COMMAND_SENT
 from chassis.model.commands import CommandSent
-from chassis.relay import COMMAND_SENT
 from chassis.store.event_store import EventStore
 from contracts.approvals import case_id_of
 from contracts.declare import REGISTRY

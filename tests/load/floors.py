@@ -15,7 +15,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from chassis.foundation.config import Config
-from chassis.kafka import producer
+from chassis.messaging.kafka import producer
 from chassis.projector import connect
 from deploy.devstack.server import packaged
 

@@ -4,7 +4,7 @@ import io
 import time
 
 from chassis.catalogue import Catalogue
-from chassis.kafka import PartitionReader
+from chassis.messaging.partitions import PartitionReader
 from chassis.model.views import View
 from chassis.projector import connect
 from chassis.rebuild import BATCH, Rebuild

@@ -13,7 +13,7 @@ from chassis.api import MAX_BULK, kebab
 from chassis.documents import repository
 from chassis.documents.samples import sample
 from chassis.foundation.config import Config
-from chassis.kafka import read_record
+from chassis.messaging.records import read_record
 from chassis.queries import MAX_LIMIT
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.orders import OrderCancelled

@@ -13,22 +13,26 @@ from uuid import UUID
 
 from pymongo import UpdateOne
 
-from chassis import consumer, kafka, projector, topics
+from chassis import projector, topics
 from chassis.access.company import CompanySettings
 from chassis.access.organisation import Chart
-from chassis.consumer import Consumer, Fenced, Progress
-from chassis.inbox import Inbox
-from chassis.kafka import Incoming
-from chassis.model import service, views
+from chassis.messaging import consumer, records
+from chassis.messaging.consumer import Consumer, Fenced
+from chassis.messaging.inbox import Inbox
+from chassis.messaging.progress import Progress
+from chassis.messaging.records import Incoming
+from chassis.messaging.relay import Relay
+from chassis.model import service
+from chassis.model.changes import EventInfo
 from chassis.model.identity import record_id
+from chassis.projections import documents
 from chassis.projections.documents import operations
 from chassis.projector import STATES
-from chassis.relay import Relay
 from chassis.saga import SagaRunner, _Turn
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
 from chassis.store.transaction import Transaction
-from chassis.writer import writer
+from chassis.writer import unit_of_work, writer
 from chassis.writer.writer import Writer
 from contracts.inventory import DeductStock, StockDeducted, StockLine
 from services.approvals.domain import Case
@@ -151,8 +155,8 @@ def lists_in_the_order_of_arrival() -> AbstractContextManager[Any]:
                     del push["$sort"]
         return made
 
-    written = views._Update.operations
-    return mock.patch.object(views._Update, "operations", operations)
+    written = documents._Update.operations
+    return mock.patch.object(documents._Update, "operations", operations)
 
 
 def money_that_is_no_sum() -> AbstractContextManager[Any]:
@@ -204,7 +208,7 @@ def days_in_utc() -> AbstractContextManager[Any]:
 
 def day_told_to_nobody() -> AbstractContextManager[Any]:
     """A view works a day out by itself, in UTC, and not from the day that goes along with the event."""
-    return mock.patch.object(views.EventInfo, "day", property(lambda event: event.at.date()))
+    return mock.patch.object(EventInfo, "day", property(lambda event: event.at.date()))
 
 
 def zone_as_at_the_start() -> AbstractContextManager[Any]:
@@ -224,7 +228,7 @@ def foreign_records_passed_over() -> AbstractContextManager[Any]:
 
 def sources_not_checked() -> AbstractContextManager[Any]:
     """Whoever may write to a topic is taken for the service whose topic it is."""
-    return mock.patch.object(kafka, "check_place", lambda *_: None)
+    return mock.patch.object(records, "check_place", lambda *_: None)
 
 
 def everything_may_pass() -> AbstractContextManager[Any]:
@@ -236,9 +240,9 @@ def last_partition_wins() -> AbstractContextManager[Any]:
     """A field that events of several partitions set is as the one that came last has it."""
 
     def set_all(latest: Mapping[str, tuple[int, Any]]) -> dict[str, Any]:
-        return {name: {"$literal": views.stored(value)} for name, (_, value) in latest.items()}
+        return {name: {"$literal": documents.stored(value)} for name, (_, value) in latest.items()}
 
-    return mock.patch.object(views, "_unless_later", set_all)
+    return mock.patch.object(documents, "_unless_later", set_all)
 
 
 def news_learned_by_another_process_unheard() -> AbstractContextManager[Any]:
@@ -279,7 +283,7 @@ def numbers_from_ids() -> AbstractContextManager[Any]:
 def names_of_one_kind() -> Iterator[None]:
     """A parameter and the company's data have the same id when they have the same name."""
     with ExitStack() as stack:
-        for module in (service, writer):
+        for module in (service, unit_of_work, writer):
             stack.enter_context(mock.patch.object(module, "record_id", lambda _, key: record_id("name", key)))
         yield
 

@@ -16,13 +16,13 @@ import structlog
 from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
 from chassis.catalogue import Catalogue
-from chassis.consumer import Consumer
 from chassis.foundation.config import Config
-from chassis.inbox import Inbox
-from chassis.kafka import command_topics, dead_letter_topic, event_topics
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.inbox import Inbox
+from chassis.messaging.kafka import command_topics, dead_letter_topic, event_topics
+from chassis.messaging.relay import POSITION, Relay
 from chassis.model.service import Service
 from chassis.projector import GROUP, STATES, Projector, live_id
-from chassis.relay import POSITION, Relay
 from chassis.saga import WAITING, SagaRunner
 from chassis.store.event_store import EventStore
 from chassis.writer.request import Request

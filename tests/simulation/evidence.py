@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from chassis.consumer import Progress
-from chassis.kafka import Incoming, read_record
+from chassis.messaging.progress import Progress
+from chassis.messaging.records import Incoming, read_record
 from chassis.model.service import Service
 from chassis.model.views import View
 from chassis.projector import STATES, Projector

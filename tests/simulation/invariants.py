@@ -10,11 +10,12 @@ from uuid import UUID
 
 from chassis.audit.chain import check_chain, records_of
 from chassis.conformity import violations
-from chassis.kafka import Incoming, dead_letter_topic, read_record
+from chassis.messaging.kafka import dead_letter_topic
+from chassis.messaging.provenance import LETTER, OFFSET, PARTITION, TOPIC
+from chassis.messaging.records import Incoming, read_record
 from chassis.model.saga import Process
 from chassis.model.views import View
 from chassis.projector import GROUP, STATES, ViewState
-from chassis.provenance import LETTER, OFFSET, PARTITION, TOPIC
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
 from contracts.orders import (
     OrderCancelled,

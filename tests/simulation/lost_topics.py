@@ -13,7 +13,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, 
 
 from chassis import topics
 from chassis.foundation.config import Config, ConfigError
-from chassis.kafka import command_topics, event_topics
+from chassis.messaging.kafka import command_topics, event_topics
 from chassis.store.event_store import EventStore
 
 from .cluster import CONFIG, Cluster

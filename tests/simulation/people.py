@@ -16,7 +16,7 @@ from uuid import UUID
 from eventsourcing.persistence import OperationalError, PersistenceError
 
 from chassis.access.directory import Directory
-from chassis.consistency import Token
+from chassis.messaging.consistency import Token
 from chassis.model.principal import Principal
 from chassis.projector import STATES
 from chassis.writer.request import Answer, Request

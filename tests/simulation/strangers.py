@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from chassis.kafka import partition_of
-from chassis.provenance import DEAD_LETTERS, PLACE, REASON
+from chassis.messaging.kafka import partition_of
+from chassis.messaging.provenance import DEAD_LETTERS, PLACE, REASON
 
 from .kernel.kafka import Bus, Record
 

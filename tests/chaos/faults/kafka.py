@@ -15,10 +15,10 @@ from component.support import until
 from kafka.errors import KafkaError
 
 from chassis.catalogue import Catalogue
-from chassis.consumer import WAITS
-from chassis.deadletters import DeadLetter, DeadLetters
-from chassis.kafka import admin_client, dead_letter_topic, producer
-from chassis.relay import POSITION
+from chassis.messaging.consumer import WAITS
+from chassis.messaging.dead_letters import DeadLetter, DeadLetters
+from chassis.messaging.kafka import admin_client, dead_letter_topic, producer
+from chassis.messaging.relay import POSITION
 from contracts.declare import REGISTRY
 from contracts.orders import OrderSubmitted
 

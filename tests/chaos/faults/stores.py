@@ -16,7 +16,7 @@ import psycopg
 from component.support import until
 
 from chassis.demo_users import demo_user
-from chassis.relay import POSITION
+from chassis.messaging.relay import POSITION
 from chassis.store.opening import open_store
 from chassis.writer.request import Request
 from chassis.writer.writer import Writer

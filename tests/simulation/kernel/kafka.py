@@ -21,7 +21,7 @@ from kafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from chassis.kafka import partition_of
+from chassis.messaging.kafka import partition_of
 
 from .scheduler import FOR_EVER, Process, Scheduler
 

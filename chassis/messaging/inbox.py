@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chassis.access.company import CompanySettings
-from chassis.consumer import Fenced, Progress, StoredProgress
 from chassis.foundation.transient import is_transient
-from chassis.kafka import Incoming, PoisonRecord
+from chassis.messaging.consumer import Fenced
+from chassis.messaging.progress import Progress, StoredProgress
+from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.principal import SYSTEM
 from chassis.store.event_store import Conflict
 from chassis.writer.request import Request, print_of
@@ -20,7 +21,7 @@ ANSWER_SECONDS = 60.0
 
 
 class Inbox:
-    """A `chassis.consumer.Handler` for one service.
+    """A `chassis.messaging.consumer.Handler` for one service.
 
     Commands go through the writer like all others; their ids are remembered, so a repeat does nothing.  A command
     that a rule refuses is poison: the saga sends only what must succeed.  So is one at which the service fails.

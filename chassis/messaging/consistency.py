@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from chassis.kafka import partition_of
+from chassis.messaging.kafka import partition_of
 from chassis.writer.request import Answer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route
-from chassis.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.foundation.config import MOST_PARTITIONS
 from chassis.http import RouteEntrypoint
+from chassis.messaging.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.writer.request import Answer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

@@ -2,7 +2,7 @@
 
 The topic is the history of what was set aside and what became of it: a record with `dlq-reason` is a letter, one with
 `dlq-resolves` is either a replay - processed like any other - or a drop.  What a consumer has set aside and not yet
-applied it knows from its own progress (`chassis.consumer.Progress`), so that a replay counts exactly once.
+applied it knows from its own progress (`chassis.messaging.progress.Progress`), so that a replay counts exactly once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,8 +17,10 @@ from chassis.foundation import metrics
 from chassis.foundation.config import Config
 from chassis.foundation.limits import CUT_BYTES, MAX_HEADER_BYTES, MAX_VALUE_BYTES, REASON_BYTES
 from chassis.foundation.transient import is_transient
-from chassis.kafka import Incoming, PartitionReader, dead_letter_topic
-from chassis.provenance import CUT, DROP, LETTER, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
+from chassis.messaging.kafka import dead_letter_topic
+from chassis.messaging.partitions import PartitionReader
+from chassis.messaging.provenance import CUT, DROP, LETTER, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
+from chassis.messaging.records import Incoming
 
 log = structlog.get_logger()
 

@@ -25,8 +25,8 @@ RESOLVES = "dlq-resolves"
 DROP = "dlq-drop"
 TOPIC, PARTITION, OFFSET, PLACE = "dlq-topic", "dlq-partition", "dlq-offset", "dlq-place"
 CUT = "dlq-cut"
-"""The headers of a letter (`chassis.deadletters`): the cause, what resolves it, where its record first came, and how
-long its record was if the letter could not hold it."""
+"""The headers of a letter (`chassis.messaging.dead_letters`): the cause, what resolves it, where its record first came,
+and how long its record was if the letter could not hold it."""
 
 LETTER = "dlq-"
 LETTER_HEADERS = frozenset({REASON, RESOLVES, DROP, TOPIC, PARTITION, OFFSET, PLACE, CUT})

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from chassis.consumer import Aside, Progress
-from chassis.deadletters import Origin
-from chassis.layers import Layered, Queues
+from chassis.messaging.dead_letters import Origin
+from chassis.messaging.layers import Layered, Queues
+from chassis.messaging.progress import Aside, Progress
 
 MANY = 200_000
 

@@ -20,16 +20,9 @@ from kafka.errors import KafkaError
 from chassis.foundation import metrics
 from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
-from chassis.kafka import (
-    COMMANDS,
-    Incoming,
-    PartitionReader,
-    Producer,
-    TopicsDamaged,
-    command_headers,
-    event_headers,
-    partition_of,
-)
+from chassis.messaging.kafka import COMMANDS, Producer, partition_of
+from chassis.messaging.partitions import PartitionReader, TopicsDamaged
+from chassis.messaging.records import Incoming, command_headers, event_headers
 from chassis.model.commands import CommandSent
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification

@@ -1,0 +1,166 @@
+"""Reading partitions from the offsets that a consumer has stored, and noticing topics that lack something."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from kafka import TopicPartition
+from kafka.errors import KafkaTimeoutError
+
+from chassis.foundation.config import Config
+from chassis.foundation.transient import is_transient
+from chassis.messaging.kafka import COMMANDS, consumer_client
+from chassis.messaging.provenance import (
+    DEAD_LETTERS,
+)
+from chassis.messaging.records import Incoming, read_record, unreadable_record
+
+log = structlog.get_logger()
+PROBE_SECONDS = 30.0
+
+
+class TopicsDamaged(Exception):
+    """Topics are missing, have other partitions than before, or lack records.  Nobody may go on as if nothing was.
+
+    docs/runbooks/topic-lost.md
+    """
+
+
+class PartitionReader:
+    """Reads all partitions of some topics, each from the offset its consumer has stored."""
+
+    def __init__(self, config: Config, client_id: str, topics: Sequence[str], wanted: Mapping[str, type]) -> None:
+        """Raises TopicsDamaged when a topic does not exist, or not with its partitions."""
+        self._config = config
+        self._wanted = wanted
+        self._consumer = consumer_client(config, client_id)
+        try:
+            self._partitions = self._found(topics)
+        except Exception:
+            self._consumer.close()
+            raise
+        self._numbers = Counter(tp.topic for tp in self._partitions)
+        self._consumer.assign(self._partitions)
+
+    def _found(self, topics: Sequence[str]) -> list[TopicPartition]:
+        found = {topic: sorted(self._consumer.partitions_for_topic(topic) or ()) for topic in topics}
+        if missing := sorted(topic for topic, numbers in found.items() if not numbers):
+            raise TopicsDamaged(f"topics {', '.join(missing)} do not exist: run `salestream topics check`")
+        for topic, numbers in found.items():
+            wanted = 1 if topic.endswith(DEAD_LETTERS) else self._config.topic_partitions
+            if len(numbers) != wanted:
+                raise TopicsDamaged(
+                    f"{topic} has {len(numbers)} partitions, it was to have {wanted} (TOPIC_PARTITIONS): "
+                    "the order of its keys would be lost; run `salestream topics check`"
+                )
+        return [TopicPartition(topic, number) for topic, numbers in found.items() for number in numbers]
+
+    @property
+    def sources(self) -> list[str]:
+        return [_source(tp) for tp in self._partitions]
+
+    def seek(self, offsets: Mapping[str, int]) -> None:
+        """Continue each source at its offset; sources not named start at the beginning."""
+        for tp in self._partitions:
+            if offset := offsets.get(_source(tp), 0):
+                self._consumer.seek(tp, offset)
+            else:
+                self._consumer.seek_to_beginning(tp)
+
+    def poll(self, timeout_ms: int, max_records: int | None = None) -> list[Incoming]:
+        """The next records, each source's in order.  One that the client library can't read is poison."""
+        try:
+            polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            return self._step_over()
+        return [read_record(record, self._wanted, self._numbers) for found in polled.values() for record in found]
+
+    def _step_over(self) -> list[Incoming]:
+        """Find the record that the client library fails on, by reading each partition alone, and go on behind it."""
+        probe = consumer_client(self._config, "probe")
+        try:
+            for tp, end in self._consumer.end_offsets(self._partitions).items():
+                at = self._consumer.position(tp)
+                cause = _failure_at(probe, tp, at) if at < end else None
+                self._consumer.seek(tp, at if cause is None else at + 1)  # also forgets what was fetched
+                if cause is not None:
+                    return [unreadable_record(tp, at, cause)]
+        finally:
+            probe.close()
+        return []
+
+    def is_behind(self, ends: Mapping[str, int]) -> bool:
+        """Whether there may be records before these offsets that were not read yet.
+
+        It asks how far the reading has come, not for the last records: they may have been deleted.
+        """
+        return any(self._consumer.position(tp) < ends.get(_source(tp), 0) for tp in self._partitions)
+
+    def end_offsets(self) -> dict[str, int]:
+        """The offset after the newest record of each source."""
+        return {_source(tp): offset for tp, offset in self._consumer.end_offsets(self._partitions).items()}
+
+    def begin_offsets(self) -> dict[str, int]:
+        """The offset of the oldest record of each source that is still there."""
+        return {_source(tp): offset for tp, offset in self._consumer.beginning_offsets(self._partitions).items()}
+
+    def require_whole(self, offsets: Mapping[str, int]) -> None:
+        """Raises TopicsDamaged unless all that a consumer with these offsets has still to read can be there."""
+        if found := damages(self.begin_offsets(), self.end_offsets(), offsets):
+            raise TopicsDamaged(f"{'; '.join(found)}. Run `salestream topics check`")
+
+    def lag(self, offsets: Mapping[str, int]) -> int:
+        """How many records lie beyond these offsets, as far as the last fetch told.
+
+        A source that has none begins where its oldest record is.  Only then the client is asked: that costs.
+        """
+        total = 0
+        for tp in self._partitions:
+            highest = self._consumer.highwater(tp)
+            if highest:
+                total += max(0, highest - (offsets.get(_source(tp)) or self._consumer.position(tp)))
+        return total
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def damages(begins: Mapping[str, int], ends: Mapping[str, int], offsets: Mapping[str, int]) -> list[str]:
+    """What Kafka lacks for a consumer with these offsets, a line for each source.
+
+    Old commands are deleted after a time, so one that never read any may begin where they do.
+    """
+    found = []
+    for source, end in ends.items():
+        begin, stored = begins[source], offsets.get(source)
+        starts_anywhere = stored is None and source.rpartition(":")[0].endswith(COMMANDS)
+        if stored is not None and stored > end:
+            found.append(f"{source} ends at {end}, but {stored} records of it were read before")
+        elif begin > (stored or 0) and not starts_anywhere:
+            found.append(f"{source} begins at {begin}: the records from {stored or 0} on are gone unread")
+    return found
+
+
+def _source(place: TopicPartition) -> str:
+    return f"{place.topic}:{place.partition}"
+
+
+def _failure_at(probe: Any, place: TopicPartition, offset: int) -> Exception | None:
+    """What the client library has against the record at an offset, or None.  Raises KafkaTimeoutError."""
+    probe.assign([place])
+    probe.seek(place, offset)
+    deadline = time.monotonic() + PROBE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            polled = probe.poll(timeout_ms=500, max_records=1)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            return error
+        if polled or probe.position(place) != offset:
+            return None
+    raise KafkaTimeoutError(f"{_source(place)}@{offset} was not read in time")

@@ -1,0 +1,244 @@
+"""How far a consumer is in each partition, and what it has set aside."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from chassis.messaging.dead_letters import Origin, origin_of
+from chassis.messaging.layers import Layered, Queues
+from chassis.messaging.provenance import DROP, REASON, RESOLVES
+from chassis.messaging.records import Incoming
+from chassis.store.event_store import EventStore
+from chassis.store.transaction import ReplicaRow
+from contracts.schemas import decode
+
+SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A record set aside and not yet applied: its key ("" if nothing waits for it), and the offset at which it came."""
+
+    key: str
+    offset: int
+
+
+class Progress:
+    """How far a consumer has got in each source: the next offset, the newest position applied, and what it skipped.
+
+    Positions are the producer's log positions: within one source they only grow, so one that is not above the
+    newest is a repeat (the relay publishes at least once).  `floors` are the positions applied before the newest: what
+    comes between the two proves that the newest was forged, since firsts come in the order of their positions (ADR
+    0007); it is applied, and is the newest from then on.  `aside` are the records set aside and not applied, by
+    origin: a replay counts if and only if its origin is among them.  `dropped` were given up by an operator.
+    """
+
+    def __init__(
+        self,
+        offsets: Mapping[str, int],
+        positions: Mapping[str, int],
+        aside: Mapping[Origin, Aside] | None = None,
+        dropped: Iterable[Origin] = (),
+        floors: Mapping[str, int] | None = None,
+    ) -> None:
+        self.offsets = dict(offsets)
+        self.positions = dict(positions)
+        self.floors = dict(floors or {})
+        self.aside = Layered(aside or {})
+        self.dropped: Layered[Origin, None] = Layered(dict.fromkeys(dropped))
+        self._waiting = Queues(
+            ((origin.source, waiting.key), waiting.offset) for origin, waiting in self.aside.items() if waiting.key
+        )
+
+    def branch(self) -> "Progress":
+        """What takes records in while `self` stays as it is."""
+        made = Progress(self.offsets, self.positions, floors=self.floors)
+        made.aside, made.dropped = self.aside.branch(), self.dropped.branch()
+        made._waiting = self._waiting.branch()
+        return made
+
+    def settle(self) -> None:
+        """It is stored, and what it was branched from is given up."""
+        self.aside.settle()
+        self.dropped.settle()
+        self._waiting.settle()
+
+    def is_news(self, record: Incoming) -> bool:
+        """Whether a record is neither a repeat nor a note about dead letters: it, or its replay, is to be applied."""
+        if record.offset < self.offsets.get(record.source, 0) or REASON in record.headers or DROP in record.headers:
+            return False
+        origin = origin_of(record)
+        if RESOLVES in record.headers:
+            return origin in self.aside
+        if record.poison is not None:
+            return origin not in self.aside and origin not in self.dropped
+        return origin not in self.aside and self._comes_first(record)
+
+    def _comes_first(self, record: Incoming) -> bool:
+        newest = self.positions.get(record.source, 0)
+        return record.position > newest or self.floors.get(record.source, newest) < record.position < newest
+
+    def _came_first(self, source: str, position: int) -> None:
+        newest = self.positions.get(source, 0)
+        if position > newest:
+            self.floors[source] = newest
+        self.positions[source] = position  # below the newest: that was forged
+
+    def _came_later(self, source: str, position: int) -> None:
+        """One that had been set aside is applied, or given up: from here on its repeats are told by their position."""
+        newest = self.positions.get(source, 0)
+        if position > newest:
+            self._came_first(source, position)
+        else:
+            self.floors[source] = max(position, self.floors.get(source, newest))
+
+    def has_passed(self, origin: Origin) -> bool:
+        """Whether the readable record of this origin was met, whatever became of it."""
+        return not origin.place.isdecimal() or int(origin.place) <= self.positions.get(origin.source, 0)
+
+    def must_wait(self, record: Incoming) -> bool:
+        """Whether an earlier record of the same key is set aside."""
+        origin = origin_of(record)
+        first = self._waiting.first((origin.source, record.key)) if record.key else None
+        own = self.aside.get(origin)
+        return first is not None and (own is None or first < own.offset)
+
+    def accept(self, record: Incoming) -> bool:
+        """Take a record in; whether it is new and has something to do.
+
+        A record of a type the consumer does not handle moves the position all the same: tokens count on it.  One
+        that is set aside does not: who waits for it must go on waiting.
+        """
+        if record.offset < self.offsets.get(record.source, 0):
+            return False
+        news = self._is_new(record)
+        self.offsets[record.source] = record.offset + 1
+        if not news:
+            return False
+        if record.fate == "" and RESOLVES not in record.headers:
+            self._came_first(record.source, record.position)
+            return record.fact is not None
+        return self._settle(record)
+
+    def _is_new(self, record: Incoming) -> bool:
+        """`is_news`, without asking for origins where nothing waits (almost always)."""
+        if self.aside or record.fate or record.poison or _is_about_letters(record):
+            return DROP in record.headers or self.is_news(record)
+        return self._comes_first(record)
+
+    def _settle(self, record: Incoming) -> bool:
+        """Take in a record that is set aside, given up, replayed or dropped."""
+        origin = origin_of(record)
+        if record.fate == "waits":
+            self._wait(origin, Aside("" if record.foreign else record.key, record.offset))
+            return False
+        known = self._wait_no_more(origin)
+        if DROP in record.headers and known is None:
+            return False
+        applies = record.fate == "" and DROP not in record.headers
+        if not applies:
+            self.dropped[origin] = None
+        if applies or origin.place.isdecimal():
+            self._wait_no_more(Origin(origin.source, str(record.position)))
+            self._came_later(origin.source, record.position)
+        return applies and record.fact is not None
+
+    def _wait(self, origin: Origin, aside: Aside) -> None:
+        if origin not in self.aside:
+            self.aside[origin] = aside
+            if aside.key:
+                self._waiting.add((origin.source, aside.key), aside.offset)
+
+    def _wait_no_more(self, origin: Origin) -> Aside | None:
+        known = self.aside.pop(origin, None)
+        if known is not None and known.key:
+            self._waiting.remove((origin.source, known.key), known.offset)
+        return known
+
+
+def _is_about_letters(record: Incoming) -> bool:
+    return REASON in record.headers or RESOLVES in record.headers or DROP in record.headers
+
+
+class _Skipped(msgspec.Struct, frozen=True):
+    """A row of the event store: a record set aside, or dropped."""
+
+    source: str
+    place: str
+    key: str
+    offset: int
+    dropped: bool = False
+
+
+def stored_progress(store: EventStore, sources: Sequence[str]) -> Progress:
+    """How far the consumer that keeps its progress in an event store has got."""
+    offsets = {s: found for s in sources if (found := store.position(f"offset:{s}")) is not None}
+    positions = {s: found for s in sources if (found := store.position(f"position:{s}")) is not None}
+    floors = {
+        s: found
+        for s, newest in positions.items()
+        if store.position(f"floored:{s}") == newest and (found := store.position(f"floor:{s}")) is not None
+    }
+    rows = [decode(_Skipped, body) for body in store.rows(SKIPPED)]
+    aside = {Origin(row.source, row.place): Aside(row.key, row.offset) for row in rows if not row.dropped}
+    return Progress(offsets, positions, aside, [Origin(row.source, row.place) for row in rows if row.dropped], floors)
+
+
+def processed_positions(store: EventStore, topic: str, partitions: int) -> list[int]:
+    """The newest position of each partition of a topic that the consumer with its progress in a store has processed."""
+    return [store.position(f"position:{topic}:{number}") or 0 for number in range(partitions)]
+
+
+class StoredProgress:
+    """Progress kept in an event store: offsets and positions as positions of the store, what was skipped as rows.
+
+    The revision counts what the group has stored.  It is read first and stored with every batch, so a batch that was
+    worked out on what another process of the group has changed meanwhile is a Conflict, whichever sources it is from.
+    """
+
+    def __init__(self, store: EventStore, group: str, sources: Sequence[str]) -> None:
+        self._store = store
+        self._name = f"revision:{group}"
+        self.revision = store.position(self._name) or 0
+        self.progress = stored_progress(store, sources)
+
+    def is_current(self) -> bool:
+        return (self._store.position(self._name) or 0) == self.revision
+
+    def branch(self) -> Progress:
+        """A copy to take a batch in; `self` stays as stored until `adopt`."""
+        return self.progress.branch()
+
+    def changes(self, after: Progress) -> dict[str, int]:
+        """What to store for a batch, under the names of the store's positions."""
+        return {
+            self._name: self.revision + 1,
+            **{f"offset:{s}": n for s, n in after.offsets.items() if n != self.progress.offsets.get(s)},
+            **{f"position:{s}": n for s, n in after.positions.items() if n != self.progress.positions.get(s)},
+            **{f"floor:{s}": n for s, n in after.floors.items() if n != self.progress.floors.get(s)},
+            # An older version moves positions and knows no floors: they count only beside the position they came with.
+            **{f"floored:{s}": n for s, n in after.positions.items() if n != self.progress.positions.get(s)},
+        }
+
+    def skipped(self, after: Progress) -> list[ReplicaRow]:
+        """The rows to store for a batch: what it set aside, applied after all, or gave up."""
+        dropped = after.dropped.changes.keys()
+        return [
+            *(_skipped_row(origin, after.aside.get(origin)) for origin in after.aside.changes.keys() - dropped),
+            *(_skipped_row(origin, Aside("", 0), dropped=True) for origin in dropped),
+        ]
+
+    def adopt(self, after: Progress) -> None:
+        """What `changes` told has been stored."""
+        after.settle()
+        self.progress = after
+        self.revision += 1
+
+
+def _skipped_row(origin: Origin, aside: Aside | None, *, dropped: bool = False) -> ReplicaRow:
+    key = f"{origin.source} {origin.place}"
+    if aside is None:
+        return ReplicaRow(SKIPPED, key, None)
+    row = _Skipped(origin.source, origin.place, aside.key, aside.offset, dropped)
+    return ReplicaRow(SKIPPED, key, msgspec.json.encode(row))
