@@ -33,8 +33,6 @@ from chassis.audit import history
 from chassis.audit.edge import ACTIONS, OBJECT_KINDS, Attempt, origin_of
 from chassis.audit.entries import REPEATED, Kind, object_kind
 from chassis.bodies import MAX_COMMAND_NODES, count_nodes, read_object
-from chassis.exports import FileBody, Places
-from chassis.filters import Known, single
 from chassis.foundation import metrics
 from chassis.foundation.addresses import networks, within
 from chassis.foundation.config import Config
@@ -44,8 +42,10 @@ from chassis.model.around import Offload, Surroundings, at_once
 from chassis.model.principal import NOBODY, Principal
 from chassis.model.row_fields import ROLES
 from chassis.model.views import View
-from chassis.queries import FORMATS, Freshness, ViewReader, plain, unseen_by
-from chassis.rebuild_requests import RebuildRequests
+from chassis.projections.rebuild_requests import RebuildRequests
+from chassis.queries.exports import FileBody, Places
+from chassis.queries.filters import Known, single
+from chassis.queries.reader import FORMATS, Freshness, ViewReader, plain, unseen_by
 from chassis.writer.request import Answer, Request, made_id, print_of
 from chassis.writer.writer import Writer
 from contracts.company import LANGUAGES

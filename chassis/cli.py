@@ -20,8 +20,8 @@ from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.kafka import create_topics, producer
 from chassis.model.principal import Principal
 from chassis.process import run_api, run_worker, settle_memory
-from chassis.projector import connect
-from chassis.rebuild import Rebuild, view_states
+from chassis.projections.collections import connect
+from chassis.projections.rebuild import Rebuild, view_states
 from chassis.store.opening import existing_store
 from chassis.topics import Topics
 from chassis.verify.progress import Progress

@@ -23,9 +23,9 @@ from chassis.api import (
     view_routes,
 )
 from chassis.catalogue import Catalogue, views_of
-from chassis.exports import PIECE, FileBody
 from chassis.foundation.config import Config, ConfigError
 from chassis.origins import SESSION_HEADER
+from chassis.queries.exports import PIECE, FileBody
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.operations import PLATFORM_OPERATIONS

@@ -13,8 +13,8 @@ from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.connections import kafka_arguments
 from chassis.messaging.kafka import command_topics, dead_letter_topic
-from chassis.projector import SKIPPED, STATES
-from chassis.rebuild_requests import REBUILDS
+from chassis.projections.collections import SKIPPED, STATES
+from chassis.projections.rebuild_requests import REBUILDS
 from contracts.declare import REGISTRY
 
 OPERATOR = "operator"

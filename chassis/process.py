@@ -22,7 +22,6 @@ from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
 from chassis.api import Api, unknown_route
-from chassis.audit.collector import Collector
 from chassis.catalogue import Catalogue
 from chassis.demo_users import demo_names, demo_user
 from chassis.forwarding import forwarded_routes
@@ -36,10 +35,13 @@ from chassis.messaging.provenance import DEAD_LETTERS
 from chassis.messaging.relay import Relay, has_published
 from chassis.model.around import Offload, at_once
 from chassis.pressure import Pressure
-from chassis.projector import Document, Projector, connect, view_positions
-from chassis.rebuild import rebuild_outdated
-from chassis.rebuild_requests import RebuildWorker
-from chassis.saga import SagaRunner
+from chassis.projections.audit_collector import Collector
+from chassis.projections.collections import Document, connect
+from chassis.projections.projector import Projector
+from chassis.projections.rebuild import rebuild_outdated
+from chassis.projections.rebuild_requests import RebuildWorker
+from chassis.projections.state import view_positions
+from chassis.sagas.runner import SagaRunner
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from chassis.store.sqlite import Waits, here

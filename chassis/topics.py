@@ -21,7 +21,8 @@ from chassis.messaging.partitions import PartitionReader, TopicsDamaged, damages
 from chassis.messaging.progress import stored_progress
 from chassis.messaging.provenance import DEAD_LETTERS
 from chassis.messaging.relay import BATCH, MADE_ANEW, POSITION, Relay, record_of
-from chassis.projector import STATES, ViewState, connect, live_id, mongo_key
+from chassis.projections.collections import STATES, connect, mongo_key
+from chassis.projections.state import ViewState, live_id
 from chassis.store.event_store import EventStore
 from chassis.store.opening import existing_store
 from contracts.declare import REGISTRY

@@ -7,9 +7,10 @@ from typing import Any
 from pymongo.database import Database
 
 from chassis.audit.chain import AuditStore, Chain, Record, check_chain, records_of
-from chassis.audit.collector import collected, documents
 from chassis.model.views import View
-from chassis.projector import STATES, live_id
+from chassis.projections.audit_collector import collected, documents
+from chassis.projections.collections import STATES
+from chassis.projections.state import live_id
 
 Document = dict[str, Any]
 ABOUT = 1_000

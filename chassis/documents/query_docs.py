@@ -9,11 +9,11 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from chassis.filters import LONGEST, MOST_VALUES, MOST_WORDS
 from chassis.json_schema import JsonSchema, docstring
 from chassis.model.changes import LONGEST_LIST
 from chassis.model.views import LISTS, Exact, Range, View
-from chassis.queries import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
+from chassis.queries.filters import LONGEST, MOST_VALUES, MOST_WORDS
+from chassis.queries.reader import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.types import CurrencyField
@@ -190,7 +190,7 @@ def _parameter(name: str, schema: JsonSchema) -> dict[str, Any]:
 
 
 def _value_schema(view: View, name: str, rule: Exact) -> JsonSchema:
-    """One value of an exact filter, by what `chassis.filters` takes."""
+    """One value of an exact filter, by what `chassis.queries.filters` takes."""
     kind = view.types[rule.field or name].single
     if choices := rule.among or kind.choices:
         return {"type": "string", "enum": list(choices)}

@@ -12,9 +12,7 @@ from kafka.errors import KafkaTimeoutError
 from chassis.foundation.config import Config
 from chassis.foundation.transient import is_transient
 from chassis.messaging.kafka import COMMANDS, consumer_client
-from chassis.messaging.provenance import (
-    DEAD_LETTERS,
-)
+from chassis.messaging.provenance import DEAD_LETTERS
 from chassis.messaging.records import Incoming, read_record, unreadable_record
 
 log = structlog.get_logger()

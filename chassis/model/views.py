@@ -42,7 +42,7 @@ class Exact:
     """?field=value: equal to one of the values given (repeat the parameter for several).
 
     The row's type says how values are written and which there are; `among` names them where the type can't, and
-    `known` what they are where only whoever answers knows them (`chassis.filters.Known`).
+    `known` what they are where only whoever answers knows them (`chassis.queries.filters.Known`).
     """
 
     field: str | None = None

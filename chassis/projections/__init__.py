@@ -1,0 +1,1 @@
+"""Read models in MongoDB: how events become documents, how far each is, and how one is built anew."""

@@ -21,9 +21,10 @@ from pymongo.database import Database
 from chassis.messaging.dead_letters import Origin, unreadable_place
 from chassis.model.changes import Add, Change, EventInfo, Put, Remove
 from chassis.model.views import View
+from chassis.projections.collections import STATES
 from chassis.projections.documents import changed, left_out, stored
-from chassis.projector import STATES, ViewState, live_id, state_of
-from chassis.rebuild import content
+from chassis.projections.rebuild import content
+from chassis.projections.state import ViewState, live_id, state_of
 from chassis.store.events import Notification
 from chassis.verify.findings import Difference, EventRef
 from contracts.declare import REGISTRY

@@ -26,7 +26,8 @@ from chassis.messaging.progress import stored_progress
 from chassis.messaging.relay import COMMAND_SENT, POSITION
 from chassis.model.checks import Check, Ledger
 from chassis.model.views import View
-from chassis.projector import STATES, ViewState, connect, live_id
+from chassis.projections.collections import STATES, connect
+from chassis.projections.state import ViewState, live_id
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification
 from chassis.store.opening import existing_store

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chassis.messaging.progress import stored_progress
 from chassis.model.saga import Process, ProcessStarted, Saga, Step
-from chassis.saga import WAITING, WaitingRow
+from chassis.sagas.runner import WAITING, WaitingRow
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification
 from chassis.verify.findings import Difference, EventRef, Findings

@@ -19,7 +19,7 @@ from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.connections import shown
 from chassis.model.views import View
-from chassis.projector import connect
+from chassis.projections.collections import connect
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification, Unreadable, fact_class
 from chassis.store.opening import existing_store

@@ -22,7 +22,7 @@ from component.support import eventually
 from chassis.catalogue import Catalogue
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.records import Incoming
-from chassis.projector import STATES, connect
+from chassis.projections.collections import STATES, connect
 from chassis.store.events import Notification
 from chassis.verify.run import Verification
 from contracts.declare import REGISTRY

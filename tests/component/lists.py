@@ -16,9 +16,10 @@ from chassis.catalogue import Catalogue
 from chassis.model.principal import Principal
 from chassis.model.row_fields import FieldType
 from chassis.model.views import View
+from chassis.projections.collections import STATES
 from chassis.projections.documents import stored
-from chassis.projector import STATES, live_id, open_state
-from chassis.queries import Page, ViewReader
+from chassis.projections.state import live_id, open_state
+from chassis.queries.reader import Page, ViewReader
 from contracts.errors import Refused
 
 WITH_DEFAULTS = [view for view in Catalogue.read().views() if view.defaults]

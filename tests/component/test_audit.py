@@ -18,12 +18,13 @@ import pytest
 
 from chassis.audit.chain import check_chain
 from chassis.audit.check import check_copy
-from chassis.audit.collector import RECORDS, Collector
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.messaging.consistency import Token
-from chassis.projector import connect, live_id, open_state
-from chassis.queries import ViewReader
+from chassis.projections.audit_collector import RECORDS, Collector
+from chassis.projections.collections import connect
+from chassis.projections.state import live_id, open_state
+from chassis.queries.reader import ViewReader
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from chassis.testing import ADMIN, WAREHOUSE

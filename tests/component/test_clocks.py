@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from chassis.audit.collector import Collector
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
-from chassis.projector import HEARTBEAT_SECONDS, STATES, Projector, connect
-from chassis.queries import _freshness
+from chassis.projections.audit_collector import Collector
+from chassis.projections.collections import STATES, connect
+from chassis.projections.projector import HEARTBEAT_SECONDS, Projector
+from chassis.queries.reader import _freshness
 from chassis.store.opening import open_store
 from component.support import unique
 

@@ -20,11 +20,12 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from security.office import Office, quick_hashes
 
-from chassis import exports, queries
 from chassis.api import HttpRequest
-from chassis.exports import CELL_LIMIT, CUT, FileBody, Places
 from chassis.model.views import View
-from chassis.queries import ViewReader
+from chassis.queries import exports
+from chassis.queries import reader as queries
+from chassis.queries.exports import CELL_LIMIT, CUT, FileBody, Places
+from chassis.queries.reader import ViewReader
 from component.lists import BY_NAME, LISTS, ROOT, Document, Shelf, document_of
 from contracts.errors import Refused
 

@@ -19,8 +19,9 @@ from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.process import LANES
-from chassis.projector import Projector, connect
-from chassis.saga import SagaRunner
+from chassis.projections.collections import connect
+from chassis.projections.projector import Projector
+from chassis.sagas.runner import SagaRunner
 from chassis.store.opening import open_store
 from chassis.writer.writer import Writer
 from component.hostile import LETTERS, Sent, Strangers, genuine_command, genuine_event, hostile_records

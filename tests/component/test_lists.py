@@ -18,7 +18,8 @@ from pymongo.database import Database
 from chassis.model.principal import Principal
 from chassis.model.row_fields import BY_NUMBER
 from chassis.model.views import Exact, Range, Scope, View, Words
-from chassis.projector import STATES, add_keys, collation, keys_kept, live_id, open_state
+from chassis.projections.collections import STATES, add_keys, collation, keys_kept
+from chassis.projections.state import live_id, open_state
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
 from contracts.company import LANGUAGES
 from contracts.errors import Refused

@@ -15,7 +15,6 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from chassis import projector as projector_module
 from chassis.catalogue import Catalogue
 from chassis.messaging import relay as relay_module
 from chassis.messaging.consumer import Consumer, Fenced
@@ -27,8 +26,10 @@ from chassis.messaging.relay import Relay
 from chassis.model.changes import Change, EventInfo
 from chassis.model.views import View
 from chassis.process import LANES
-from chassis.projector import GROUP, STATES, Projection, Projector, connect
-from chassis.rebuild import Rebuild, content
+from chassis.projections import projector as projector_module
+from chassis.projections.collections import STATES, connect
+from chassis.projections.projector import GROUP, Projection, Projector
+from chassis.projections.rebuild import Rebuild, content
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification
 from chassis.testing import FINANCE, SALES, SUPERVISOR, WAREHOUSE, InMemoryService

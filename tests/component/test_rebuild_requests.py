@@ -12,11 +12,11 @@ import pytest
 from pymongo.database import Database
 from security.office import Caller, Office, Told, quick_hashes
 
-from chassis import rebuild as rebuild_module
 from chassis.model.views import View
-from chassis.projector import STATES
-from chassis.rebuild import Rebuild
-from chassis.rebuild_requests import MOST_BROKEN_OFF, REBUILDS, RebuildWorker
+from chassis.projections import rebuild as rebuild_module
+from chassis.projections.collections import STATES
+from chassis.projections.rebuild import Rebuild
+from chassis.projections.rebuild_requests import MOST_BROKEN_OFF, REBUILDS, RebuildWorker
 from component.support import until
 from component.test_projector import Bench, Documents, all_views, bench, documents
 from services.reports.views.products import VIEW as PRODUCTS_VIEW

@@ -22,7 +22,7 @@ from chassis.messaging.kafka import event_topics
 from chassis.messaging.records import Incoming
 from chassis.messaging.relay import COMMAND_SENT, POSITION, Relay, StoreBehindKafka
 from chassis.model.commands import CommandSent
-from chassis.saga import SagaRunner
+from chassis.sagas.runner import SagaRunner
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
 from chassis.store.memory import MemoryRecorder

@@ -18,7 +18,7 @@ from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.messaging.relay import COMMAND_SENT
 from chassis.model.commands import CommandSent
 from chassis.model.saga import MAX_RESENDS, Process
-from chassis.saga import SagaRunner, WaitingRow
+from chassis.sagas.runner import SagaRunner, WaitingRow
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
 from chassis.store.memory import MemoryRecorder

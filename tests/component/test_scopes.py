@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from security.office import VIEWS, Caller, Office, Told, new_id, quick_hashes
 from security.teams import Team, add_product
 
-from chassis.projector import Projector
+from chassis.projections.projector import Projector
 from component.facts import incoming
 from contracts.permissions import DATA_SCOPES
 

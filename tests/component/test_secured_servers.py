@@ -20,7 +20,7 @@ from chassis.foundation.connections import kafka_arguments, postgres_conninfo
 from chassis.grants import apply, grants
 from chassis.messaging.dead_letters import read_whole_topic
 from chassis.messaging.kafka import create_topics, producer
-from chassis.projector import connect
+from chassis.projections.collections import connect
 from chassis.store.opening import open_store
 from component.support import environment, eventually
 from component.tls_front import tls_front

@@ -13,7 +13,9 @@ from pymongo.database import Database
 
 from chassis.foundation.config import Config
 from chassis.messaging.dead_letters import Origin
-from chassis.projector import SKIPPED, STATES, Projector, connect, live_id, open_state, state_of
+from chassis.projections.collections import SKIPPED, STATES, connect
+from chassis.projections.projector import Projector
+from chassis.projections.state import live_id, open_state, state_of
 from chassis.testing import SALES
 from component.facts import incoming, submitted
 from services.reports.views.orders import VIEW

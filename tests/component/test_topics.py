@@ -30,8 +30,9 @@ from chassis.messaging.kafka import admin_client, create_topics
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
 from chassis.messaging.relay import POSITION, Relay
 from chassis.process import Process
-from chassis.projector import GROUP, STATES, Projector, connect
-from chassis.rebuild import Rebuild, content
+from chassis.projections.collections import STATES, connect
+from chassis.projections.projector import GROUP, Projector
+from chassis.projections.rebuild import Rebuild, content
 from chassis.store.opening import open_store
 from chassis.testing import WAREHOUSE, InMemoryService
 from chassis.topics import Topics

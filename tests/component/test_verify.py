@@ -30,8 +30,8 @@ from chassis.messaging.records import event_headers
 from chassis.model.principal import Principal
 from chassis.model.saga import Process as SagaProcess
 from chassis.process import Process, projector_loops, relay_loops, saga_loops
-from chassis.projector import connect
-from chassis.saga import WaitingRow
+from chassis.projections.collections import connect
+from chassis.sagas.runner import WaitingRow
 from chassis.store.events import recorded
 from chassis.store.opening import open_store
 from chassis.store.transaction import Transaction, snapshot_of

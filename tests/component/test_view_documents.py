@@ -21,10 +21,12 @@ from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming
 from chassis.model.changes import Change, EventInfo
 from chassis.model.views import View
+from chassis.projections.collections import STATES, connect
 from chassis.projections.documents import changed, stored
-from chassis.projector import STATES, Projection, Projector, ViewState, connect, live_id, open_state
-from chassis.queries import ViewReader
-from chassis.rebuild import content
+from chassis.projections.projector import Projection, Projector
+from chassis.projections.rebuild import content
+from chassis.projections.state import ViewState, live_id, open_state
+from chassis.queries.reader import ViewReader
 from chassis.testing import ADMIN
 from component.histories import history, interleaved
 from services.reports.views.sales import SALES_BY_DAY, SALES_BY_PRODUCT

@@ -27,7 +27,7 @@ from chassis.messaging.provenance import rule_of
 from chassis.messaging.records import Incoming
 from chassis.messaging.relay import COMMAND_SENT, record_of
 from chassis.model.commands import CommandSent
-from chassis.saga import SagaRunner
+from chassis.sagas.runner import SagaRunner
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
 from chassis.testing import SALES

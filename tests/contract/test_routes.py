@@ -17,8 +17,8 @@ from chassis.catalogue import Catalogue
 from chassis.documents import sample
 from chassis.foundation.config import Config
 from chassis.messaging.consistency import HEADER
-from chassis.queries import Freshness, ViewReader
-from chassis.rebuild_requests import RebuildRequests
+from chassis.projections.rebuild_requests import RebuildRequests
+from chassis.queries.reader import Freshness, ViewReader
 from chassis.testing import ADMIN, SALES, InMemoryService
 from contracts.company import CompanyData, CompanyDataSet
 from contracts.declare import REGISTRY, CommandSpec

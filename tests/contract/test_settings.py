@@ -25,7 +25,7 @@ from chassis.catalogue import Catalogue
 from chassis.documents.query_docs import query_docs, setters
 from chassis.foundation.config import Config
 from chassis.model.views import COMPANY_CURRENCY, View
-from chassis.queries import ViewReader, plain
+from chassis.queries.reader import ViewReader, plain
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
 from chassis.testing import ADMIN, InMemoryService, documents

@@ -25,9 +25,10 @@ from chassis.model.changes import LONGEST_LIST, Add, Append, Change, EventInfo, 
 from chassis.model.row_fields import FOUND_BY, SAME_AS
 from chassis.model.views import LISTS, View
 from chassis.projections.documents import STAMPS, TOTALS, changed, left_out, stored, told_of_lists
-from chassis.projector import Projection, ViewState
-from chassis.queries import ViewReader
-from chassis.rebuild import content
+from chassis.projections.projector import Projection
+from chassis.projections.rebuild import content
+from chassis.projections.state import ViewState
+from chassis.queries.reader import ViewReader
 from chassis.testing import ADMIN
 from contracts.declare import REGISTRY
 

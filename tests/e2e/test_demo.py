@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from component.support import Company, until
 
-from chassis.projector import connect
+from chassis.projections.collections import connect
 from deploy.demo import check
 from deploy.demo.check import Views, compare, settle
 from deploy.demo.errors import DemoError

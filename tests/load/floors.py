@@ -16,7 +16,7 @@ from pymongo.write_concern import WriteConcern
 
 from chassis.foundation.config import Config
 from chassis.messaging.kafka import producer
-from chassis.projector import connect
+from chassis.projections.collections import connect
 from deploy.devstack.server import packaged
 
 from .report import Broken, Figure, Pace, Report, Stopwatch

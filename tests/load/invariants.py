@@ -8,7 +8,7 @@ from uuid import UUID
 from tqdm import tqdm
 
 from chassis.foundation.config import Config
-from chassis.projector import connect
+from chassis.projections.collections import connect
 from chassis.store.opening import open_store
 from chassis.verify.run import Verification
 from services.inventory.domain import StockItem, stock_id

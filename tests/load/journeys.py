@@ -9,7 +9,7 @@ from http import HTTPStatus
 from statistics import quantiles
 from uuid import UUID
 
-from chassis.projector import STATES, connect
+from chassis.projections.collections import STATES, connect
 from contracts.types import Money
 
 from .client import Caller, Job, Timed, at_once, connected, expect, run, run_on, served

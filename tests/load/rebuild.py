@@ -6,8 +6,8 @@ import time
 from chassis.catalogue import Catalogue
 from chassis.messaging.partitions import PartitionReader
 from chassis.model.views import View
-from chassis.projector import connect
-from chassis.rebuild import BATCH, Rebuild
+from chassis.projections.collections import connect
+from chassis.projections.rebuild import BATCH, Rebuild
 from contracts.declare import REGISTRY
 
 from .report import Bar, Broken, Figure, Report, Stopwatch, ratios

@@ -20,7 +20,7 @@ from chassis.api import Api, HttpRequest, HttpResponse, Route
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.model.principal import SYSTEM, Principal
-from chassis.projector import STATES
+from chassis.projections.collections import STATES
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
 from chassis.store.memory import MemoryRecorder

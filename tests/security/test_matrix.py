@@ -12,7 +12,7 @@ import pytest
 
 from chassis.api import kebab
 from chassis.documents.samples import sample
-from chassis.queries import FORMATS
+from chassis.queries.reader import FORMATS
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, RIGHTS, ROLES, DataScope, first_rights, first_scope
 from security import spec

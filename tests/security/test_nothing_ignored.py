@@ -9,9 +9,9 @@ import pytest
 
 from chassis.api import OPERATIONS, Route, kebab
 from chassis.documents.samples import sample
-from chassis.filters import parameter_names
 from chassis.model.views import Exact, Words
-from chassis.queries import PAGING
+from chassis.queries.filters import parameter_names
+from chassis.queries.reader import PAGING
 from contracts.declare import REGISTRY, CommandSpec
 from security.office import VIEWS, Office, Told, new_id
 

@@ -14,7 +14,7 @@ from chassis.documents import repository
 from chassis.documents.samples import sample
 from chassis.foundation.config import Config
 from chassis.messaging.records import read_record
-from chassis.queries import MAX_LIMIT
+from chassis.queries.reader import MAX_LIMIT
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.orders import OrderCancelled
 from security.office import DEFAULT, PASSWORD, Office, new_id

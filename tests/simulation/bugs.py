@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pymongo import UpdateOne
 
-from chassis import projector, topics
+from chassis import topics
 from chassis.access.company import CompanySettings
 from chassis.access.organisation import Chart
 from chassis.messaging import consumer, records
@@ -25,10 +25,10 @@ from chassis.messaging.relay import Relay
 from chassis.model import service
 from chassis.model.changes import EventInfo
 from chassis.model.identity import record_id
-from chassis.projections import documents
+from chassis.projections import documents, projector
+from chassis.projections.collections import STATES
 from chassis.projections.documents import operations
-from chassis.projector import STATES
-from chassis.saga import SagaRunner, _Turn
+from chassis.sagas.runner import SagaRunner, _Turn
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
 from chassis.store.transaction import Transaction

@@ -22,8 +22,10 @@ from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import command_topics, dead_letter_topic, event_topics
 from chassis.messaging.relay import POSITION, Relay
 from chassis.model.service import Service
-from chassis.projector import GROUP, STATES, Projector, live_id
-from chassis.saga import WAITING, SagaRunner
+from chassis.projections.collections import STATES
+from chassis.projections.projector import GROUP, Projector
+from chassis.projections.state import live_id
+from chassis.sagas.runner import WAITING, SagaRunner
 from chassis.store.event_store import EventStore
 from chassis.writer.request import Request
 from chassis.writer.writer import Writer

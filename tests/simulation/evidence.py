@@ -15,8 +15,9 @@ from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming, read_record
 from chassis.model.service import Service
 from chassis.model.views import View
-from chassis.projector import STATES, Projector
-from chassis.rebuild import content
+from chassis.projections.collections import STATES
+from chassis.projections.projector import Projector
+from chassis.projections.rebuild import content
 from chassis.store.event_store import EventStore
 from chassis.store.events import Meta, fact_class
 from chassis.store.memory import MemoryRecorder

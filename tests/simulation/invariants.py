@@ -15,7 +15,9 @@ from chassis.messaging.provenance import LETTER, OFFSET, PARTITION, TOPIC
 from chassis.messaging.records import Incoming, read_record
 from chassis.model.saga import Process
 from chassis.model.views import View
-from chassis.projector import GROUP, STATES, ViewState
+from chassis.projections.collections import STATES
+from chassis.projections.projector import GROUP
+from chassis.projections.state import ViewState
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
 from contracts.orders import (
     OrderCancelled,

@@ -18,7 +18,7 @@ from eventsourcing.persistence import OperationalError, PersistenceError
 from chassis.access.directory import Directory
 from chassis.messaging.consistency import Token
 from chassis.model.principal import Principal
-from chassis.projector import STATES
+from chassis.projections.collections import STATES
 from chassis.writer.request import Answer, Request
 from contracts.access import UserDeleted, UserEdited, UserState
 from contracts.approvals import Approve, Reject, case_id_of

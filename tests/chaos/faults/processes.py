@@ -15,7 +15,7 @@ from component.support import eventually
 
 from chassis.catalogue import Catalogue
 from chassis.model.saga import Process
-from chassis.projector import STATES, connect
+from chassis.projections.collections import STATES, connect
 
 from ..check import await_rest, read_topic
 from ..history import Entry

@@ -12,7 +12,7 @@ from typing import Any
 from component.support import until
 from pymongo.errors import PyMongoError
 
-from chassis.projector import STATES, connect
+from chassis.projections.collections import STATES, connect
 from deploy.devstack.server import REPOSITORY_ROOT
 
 from ..check import await_rest

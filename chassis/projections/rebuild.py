@@ -24,7 +24,9 @@ from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.views import View
-from chassis.projector import GROUP, STATES, Projection, ViewState, commit, drop_view, live_id, open_state, state_of
+from chassis.projections.collections import STATES
+from chassis.projections.projector import GROUP, Projection, commit
+from chassis.projections.state import ViewState, drop_view, live_id, open_state, state_of
 from contracts.declare import REGISTRY
 from contracts.operations import RebuildPhase
 

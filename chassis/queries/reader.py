@@ -13,18 +13,19 @@ from bson import Decimal128, Timestamp
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
-from chassis import cursors
 from chassis.access.company import CompanySettings
-from chassis.audit.collector import tells_of
-from chassis.cursors import Cursor, Order
-from chassis.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
-from chassis.filters import Filters, Known, single
 from chassis.messaging.consistency import Token, service_of
 from chassis.model.around import Offload, at_once
 from chassis.model.principal import Principal
 from chassis.model.views import COMPANY_CURRENCY, LISTS, Sums, View
+from chassis.projections.audit_collector import tells_of
+from chassis.projections.collections import STATES, collation, mongo_key
 from chassis.projections.documents import STAMPS, stored, told_of_lists
-from chassis.projector import STATES, collation, live_id, mongo_key
+from chassis.projections.state import live_id
+from chassis.queries import cursors
+from chassis.queries.cursors import Cursor, Order
+from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
+from chassis.queries.filters import Filters, Known, single
 from contracts.company import LANGUAGES
 from contracts.errors import Refused, not_found
 from contracts.parameters import PARAMETERS

@@ -24,8 +24,9 @@ from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
 from chassis.model.views import View
-from chassis.projector import STATES, drop_view, live_id
-from chassis.rebuild import Outcome, Rebuild, new_names
+from chassis.projections.collections import STATES
+from chassis.projections.rebuild import Outcome, Rebuild, new_names
+from chassis.projections.state import drop_view, live_id
 from chassis.writer.writer import key_reused
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.operations import RebuildPhase, RebuildView

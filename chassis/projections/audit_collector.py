@@ -20,7 +20,8 @@ from chassis.foundation import metrics
 from chassis.foundation.health import Pulse
 from chassis.messaging.consistency import service_of
 from chassis.model.views import View
-from chassis.projector import STATES, live_id, open_state
+from chassis.projections.collections import STATES
+from chassis.projections.state import live_id, open_state
 from chassis.store.event_store import EventStore
 from contracts.declare import REGISTRY
 

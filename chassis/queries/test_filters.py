@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from chassis.catalogue import Catalogue
-from chassis.filters import Filters
 from chassis.model.views import Range, View
+from chassis.queries.filters import Filters
 from contracts.errors import Refused
 
 MOMENTS = [

@@ -7,159 +7,41 @@ fences a second projector.  A rebuild fills a collection beside the live one fro
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import structlog
-from pymongo import DeleteOne, IndexModel, MongoClient, ReplaceOne, UpdateOne
+from pymongo import DeleteOne, ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from chassis.foundation import metrics
-from chassis.foundation.config import Config
-from chassis.foundation.connections import mongo_arguments
 from chassis.messaging.consumer import Fenced
-from chassis.messaging.dead_letters import Origin
 from chassis.messaging.kafka import dead_letter_topic
-from chassis.messaging.progress import Aside, Progress
+from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.changes import Change, EventInfo
-from chassis.model.row_fields import BY_NUMBER
-from chassis.model.views import Index, View
+from chassis.model.views import View
+from chassis.projections.collections import (
+    SKIPPED,
+    STATES,
+    Document,
+    mongo_key,
+)
 from chassis.projections.documents import operations
+from chassis.projections.state import ViewState, keep_aside, live_id, open_state, skipped_id, state_of
 from contracts.declare import REGISTRY
-from contracts.text import KEYS_EDITION
 
 log = structlog.get_logger()
 
-STATES, SKIPPED = "_views", "_skipped"
 GROUP = "reports"
 HEARTBEAT_SECONDS = 1.0
-KEYS_AT_ONCE = 1_000
-NAMESPACE_EXISTS = 48
-"""What MongoDB calls a collection that is there already."""
-Document = dict[str, Any]
-
-
-def connect(config: Config) -> "Database[Document]":
-    """The database of read models; majority writes."""
-    client: MongoClient[Document] = MongoClient(
-        **mongo_arguments(config), tz_aware=True, w="majority", serverSelectionTimeoutMS=10_000, appname="salestream"
-    )
-    return client[config.mongodb_database]
-
-
-def mongo_key(source: str) -> str:
-    """A source ("orders.events:3") as a field name: without dots."""
-    return source.replace(".", "-")
-
-
-@dataclass
-class ViewState:
-    """How far one view is: its collection, generation, revision and progress."""
-
-    view: View
-    id: str
-    collection: str
-    generation: int
-    revision: int
-    progress: Progress
-    last_at: datetime | None = None
-    edition: int = 1
-
-    @classmethod
-    def of(cls, view: View, document: Document, skipped: Iterable[Document] = ()) -> "ViewState":
-        """The state that a state document and the records set aside or dropped (`skipped_of`) tell."""
-        sources = document.get("sources", {}).values()
-        known = [*_in_the_document(document), *skipped]
-        return cls(
-            view=view,
-            id=document["_id"],
-            collection=document["collection"],
-            generation=document["generation"],
-            revision=document["revision"],
-            progress=Progress(
-                {item["source"]: item["offset"] for item in sources},
-                {item["source"]: item["position"] for item in sources},
-                {_origin(item): Aside(item["key"], item["offset"]) for item in known if not item["dropped"]},
-                [_origin(item) for item in known if item["dropped"]],
-                {item["source"]: item["floor"] for item in sources if "floor" in item},
-            ),
-            last_at=document.get("last_at"),
-            edition=document.get("edition", 1),  # state documents from before there were any tell none
-        )
-
-
-def skipped_of(
-    database: "Database[Document]", collection: str, session: ClientSession | None = None
-) -> Iterable[Document]:
-    """The records that a view with this collection has set aside or dropped: one document each, however many."""
-    wanted = {"collection": collection}
-    return database[SKIPPED].find(wanted) if session is None else database[SKIPPED].find(wanted, session=session)
-
-
-def state_of(
-    database: "Database[Document]", view: View, document: Document, session: ClientSession | None = None
-) -> ViewState:
-    """How far a view is, with what it has skipped."""
-    return ViewState.of(view, document, skipped_of(database, document["collection"], session))
-
-
-def drop_view(database: "Database[Document]", collection: str) -> None:
-    """Delete a view's collection, and what is known of the records it has skipped."""
-    database.drop_collection(collection)
-    database[SKIPPED].delete_many({"collection": collection})
-
-
-def _in_the_document(state: Document) -> list[Document]:
-    """What a former release kept in the state document itself."""
-    aside = ({**item, "dropped": False} for item in state.get("aside", ()))
-    return [*aside, *({**item, "dropped": True} for item in state.get("dropped", ()))]
-
-
-def _move_skipped(database: "Database[Document]", state: Document) -> None:
-    """Give each record that a former release kept in the state document a document of its own."""
-    if "aside" not in state and "dropped" not in state:
-        return
-    if found := _in_the_document(state):
-        database[SKIPPED].bulk_write([_keep(state["collection"], item) for item in found])
-    database[STATES].update_one({"_id": state["_id"]}, {"$unset": {"aside": "", "dropped": ""}})
-    for name in ("aside", "dropped"):
-        state.pop(name, None)
-
-
-def _keep(collection: str, item: Document) -> ReplaceOne[Document]:
-    return ReplaceOne({"_id": _skipped_id(collection, _origin(item))}, {**item, "collection": collection}, upsert=True)
-
-
-def _skipped_id(collection: str, origin: Origin) -> str:
-    return f"{collection} {origin.source} {origin.place}"
-
-
-def _skips(projection: "Projection") -> list[ReplaceOne[Document] | DeleteOne]:
-    """What to write of the records that a batch sets aside, drops, or applies after all."""
-    collection, progress = projection.state.collection, projection.progress
-    found: list[ReplaceOne[Document] | DeleteOne] = []
-    for origin in {**progress.aside.changes, **progress.dropped.changes}:
-        waiting = progress.aside.get(origin)
-        if waiting is None and origin not in progress.dropped:
-            found.append(DeleteOne({"_id": _skipped_id(collection, origin)}))
-            continue
-        key, offset = (waiting.key, waiting.offset) if waiting else ("", 0)
-        told = {**origin._asdict(), "key": key, "offset": offset, "dropped": waiting is None}
-        found.append(_keep(collection, told))
-    return found
-
-
-def _origin(item: Document) -> Origin:
-    return Origin(item["source"], item["place"])
 
 
 @dataclass
@@ -325,101 +207,6 @@ def split(batch: Sequence[Projection], lanes: int) -> list[list[Projection]]:
     return [lane for lane in found if lane]
 
 
-def view_positions(database: "Database[Document]", views: Sequence[View]) -> Iterator[tuple[View, Mapping[str, int]]]:
-    """The positions that these views have stored, by source; views not yet built are left out."""
-    by_id = {live_id(view): view for view in views}
-    for document in database[STATES].find({"_id": {"$in": list(by_id)}}):
-        yield by_id[document["_id"]], {item["source"]: int(item["position"]) for item in document["sources"].values()}
-
-
-def live_id(view: View) -> str:
-    return view.name
-
-
-def open_state(database: "Database[Document]", view: View, id: str, collection: str | None = None) -> Document:
-    """The state document of a view, made with its collection when it does not exist.
-
-    Indexes and keys of texts that a former release did not have are added.
-    """
-    states = database[STATES]
-    found = states.find_one({"_id": id})
-    if found is not None:
-        prepare_collection(database, view, found["collection"])
-        _move_skipped(database, found)
-        add_keys(database, view, found)
-    else:
-        name = collection or view.name
-        fresh = {
-            "_id": id,
-            "view": view.name,
-            "collection": name,
-            "generation": 1,
-            "edition": view.edition,
-            "keys": keys_kept(view),
-        }
-        prepare_collection(database, view, name)
-        states.update_one({"_id": id}, {"$setOnInsert": {**fresh, "revision": 0, "sources": {}}}, upsert=True)
-        found = states.find_one({"_id": id})
-        assert found is not None
-    return found
-
-
-def prepare_collection(database: "Database[Document]", view: View, name: str) -> None:
-    """Make a view's collection and its indexes (a transaction can't)."""
-    wanted = {name} if view.collected else {name, SKIPPED}
-    for missing in wanted - set(database.list_collection_names()):
-        try:
-            database.create_collection(missing, check_exists=False)
-        except OperationFailure as error:
-            if error.code != NAMESPACE_EXISTS:  # else another loop or process was first
-                raise
-    if not view.collected:
-        database[SKIPPED].create_indexes([IndexModel("collection")])
-    if models := [index_model(index) for index in view.all_indexes]:
-        database[name].create_indexes(models)
-
-
-def index_model(index: Index) -> IndexModel:
-    keys = [(field.removeprefix("-"), -1 if field.startswith("-") else 1) for field in index.fields]
-    if not index.language:
-        return IndexModel(keys)
-    return IndexModel(keys, name=index.name, collation=collation(index.language))
-
-
-def collation(language: str) -> Document:
-    """How MongoDB compares texts in the order of a language: letter case and accents decide between equals.
-
-    Of codes that differ in zeros before a number alone, code points decide.
-    """
-    if language == BY_NUMBER:
-        return {"locale": "en", "numericOrdering": True, "strength": 5}
-    return {"locale": language, "strength": 3}
-
-
-def keys_kept(view: View) -> list[str]:
-    """Which keys the documents of a view hold, as its state tells, and by which edition of the rules."""
-    kept = sorted(place for _, place, _ in view.keys)
-    return [*kept, f"edition {KEYS_EDITION}"] if kept else []
-
-
-def add_keys(database: "Database[Document]", view: View, state: Document) -> None:
-    """Give documents written by a former release the keys by which texts are found now."""
-    wanted = keys_kept(view)
-    if state.get("keys", []) == wanted:
-        return
-    writes: list[UpdateOne] = []
-    documents = database[state["collection"]]
-    for document in documents.find({}):
-        if found := view.keys_of(document):
-            writes.append(UpdateOne({"_id": document["_id"]}, {"$set": found}))
-        if len(writes) == KEYS_AT_ONCE:
-            documents.bulk_write(writes, ordered=False)
-            writes = []
-    if writes:
-        documents.bulk_write(writes, ordered=False)
-    database[STATES].update_one({"_id": state["_id"]}, {"$set": {"keys": wanted}})
-
-
 def commit(database: "Database[Document]", batch: Sequence[Projection]) -> None:
     """Write what a batch means for some views and their new offsets, all or nothing.  Raises Fenced."""
     with database.client.start_session() as session:
@@ -476,3 +263,18 @@ def _advance(projection: Projection) -> UpdateOne:
         {"_id": state.id, "revision": state.revision, "generation": state.generation},
         {"$set": {**changed, **more}, "$inc": {"revision": 1}},
     )
+
+
+def _skips(projection: "Projection") -> list[ReplaceOne[Document] | DeleteOne]:
+    """What to write of the records that a batch sets aside, drops, or applies after all."""
+    collection, progress = projection.state.collection, projection.progress
+    found: list[ReplaceOne[Document] | DeleteOne] = []
+    for origin in {**progress.aside.changes, **progress.dropped.changes}:
+        waiting = progress.aside.get(origin)
+        if waiting is None and origin not in progress.dropped:
+            found.append(DeleteOne({"_id": skipped_id(collection, origin)}))
+            continue
+        key, offset = (waiting.key, waiting.offset) if waiting else ("", 0)
+        told = {**origin._asdict(), "key": key, "offset": offset, "dropped": waiting is None}
+        found.append(keep_aside(collection, told))
+    return found

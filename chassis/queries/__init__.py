@@ -1,0 +1,1 @@
+"""Asking read models: filters, pages, cursors, exports."""
