@@ -1,10 +1,11 @@
 """What counts as the same text: keys for duplicates, filters and search, and the form in which text is stored."""
 
+import re
 import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
@@ -12,7 +13,7 @@ from contracts import types
 from contracts.declare import REGISTRY
 from contracts.schemas import schema_of
 from contracts.text import is_blank, key, keys, normal, phone_key, phone_keys, squashed, squashed_forms
-from contracts.types import EmailField, NameField, PhoneField, SecretField, TextField
+from contracts.types import PHONE, EmailField, NameField, PhoneField, SecretField, TextField
 
 TEXT_FIELDS = [
     cls for cls in vars(types).values() if isinstance(cls, type) and issubclass(cls, TextField) and not cls.as_typed
@@ -134,6 +135,19 @@ def test_every_phone_number_is_taken_in_every_form_and_stored_in_the_published_o
     stored = schema_of(cls).fields[name].deserialize(text)
     assert phone_key(stored) == phone_key(text)
     assert schema_of(cls).fields[name].deserialize(stored) == stored
+
+
+@given(text=st.from_regex(PHONE))
+@example(text="+1000  0")
+@example(text="+1" + "---0" * 18)
+def test_a_phone_number_of_the_published_form_is_taken(text: str) -> None:
+    """Blanks that are not stored don't count: a text with too few digits is refused by the published form too."""
+    field = PhoneField()
+    if re.search(PHONE, text):
+        assert field.deserialize(text)
+    else:
+        with pytest.raises(ValidationError):
+            field.deserialize(text)
 
 
 @given(st.text())

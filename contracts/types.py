@@ -94,18 +94,22 @@ class CurrencyField(fields.String):
         return code
 
 
+PHONE = r"^(1[0-9]{10}|\+[1-9]([ -]{0,3}[0-9]){6,18})\Z"
+
+
 class PhoneField(fields.String):
     """11 digits starting with 1, or the international form +<country> <number> (CUS-02).
 
-    Blanks and dashes are as one likes; it is stored as `contracts.text.phone_form` makes it.
+    Blanks and dashes are as one likes, and so only digits are counted: 7 to 19 of an international number.  It is
+    stored as `contracts.text.phone_form` makes it.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault(
             "validate",
             validate.Regexp(
-                r"^(1[0-9]{10}|\+[1-9][0-9 -]{5,18}[0-9])\Z",
-                error="Must be 11 digits starting with 1, or the international form +<country> <number>.",
+                PHONE,
+                error="Must be 11 digits starting with 1, or the international form +<country> <number>, 7-19 digits.",
             ),
         )
         super().__init__(**kwargs)
