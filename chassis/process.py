@@ -21,12 +21,15 @@ from pymongo.errors import PyMongoError
 from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
-from chassis.api import Api, unknown_route
 from chassis.catalogue import Catalogue
 from chassis.demo_users import demo_names, demo_user
-from chassis.forwarding import forwarded_routes
 from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving, Watched, problems_of
+from chassis.http.edge import Api
+from chassis.http.forwarding import forwarded_routes
+from chassis.http.pressure import Pressure
+from chassis.http.problems import unknown_route
+from chassis.http.serving import routes_of
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import create_topics, producer
@@ -34,7 +37,6 @@ from chassis.messaging.progress import processed_positions
 from chassis.messaging.provenance import DEAD_LETTERS
 from chassis.messaging.relay import Relay, has_published
 from chassis.model.around import Offload, at_once
-from chassis.pressure import Pressure
 from chassis.projections.audit_collector import Collector
 from chassis.projections.collections import Document, connect
 from chassis.projections.projector import Projector
@@ -123,7 +125,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     from nameko.runners import ServiceRunner  # noqa: PLC0415
 
     from chassis.foundation.slow_work import SlowWork  # noqa: PLC0415 - as above
-    from chassis.http import (  # noqa: PLC0415 - needs eventlet's patching first
+    from chassis.http.nameko import (  # noqa: PLC0415 - as above
         WORKERS,
         aside,
         http_service,
@@ -162,7 +164,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
         aside=aside,
     )
     runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
-    routes = api.routes()
+    routes = routes_of(api)
     unknown = unknown_route(routes)
     if gateway := process.catalogue.gateway():
         routes += forwarded_routes(config, process.catalogue, Catalogue.read())

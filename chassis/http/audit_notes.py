@@ -31,7 +31,7 @@ from chassis.writer.writer import Writer
 from contracts.errors import Refused
 
 ACTIONS, OBJECT_KINDS = "actions", "kinds of object"
-"""What entries tell of, by which they are found: names that the edge knows (`chassis.api`)."""
+"""What entries tell of, by which they are found: names that the edge knows (`chassis.http.edge`)."""
 NOT_NOTED = frozenset({"OVERLOADED", "UNAVAILABLE"})
 Parameters = Mapping[str, Sequence[str]]
 

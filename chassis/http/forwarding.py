@@ -8,23 +8,12 @@ from urllib.parse import urlsplit
 import structlog
 import urllib3
 
-from chassis.api import (
-    ANSWER_SECONDS,
-    JSON,
-    HttpRequest,
-    HttpResponse,
-    Route,
-    Serve,
-    command_routes,
-    guarded,
-    mailbox_route,
-    operation_routes,
-    people_routes,
-    view_routes,
-)
 from chassis.catalogue import Catalogue, views_of
 from chassis.foundation.config import Config, ConfigError
-from chassis.origins import SESSION_HEADER
+from chassis.http.messages import ANSWER_SECONDS, JSON, HttpRequest, HttpResponse, Route, Serve
+from chassis.http.origins import SESSION_HEADER
+from chassis.http.problems import guarded
+from chassis.http.routes import command_routes, mailbox_route, operation_routes, people_routes, view_routes
 from chassis.queries.exports import PIECE, FileBody
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

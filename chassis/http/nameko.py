@@ -1,6 +1,6 @@
-"""nameko's side of the edge: serves `chassis.api` routes over HTTP and runs inboxes as nameko entrypoints.
+"""nameko's side of the edge: serves `chassis.http.edge` routes over HTTP and runs inboxes as nameko entrypoints.
 
-Only this module and `chassis.http_protocol` import nameko and eventlet.  One HTTP service class a process mounts the
+Only this module and `chassis.http.protocol` import nameko and eventlet.  One HTTP service class a process mounts the
 routes of all services in it: two would share the port and answer each other's requests with 404 (design, section 6).
 """
 
@@ -25,16 +25,17 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request as WerkzeugRequest
 
-from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route, problem, unknown_route
 from chassis.foundation.addresses import Proxies, networks
 from chassis.foundation.config import Config
 from chassis.foundation.health import Watched
-from chassis.http_protocol import Protocol, Times, cut_slow, protocol
+from chassis.http.messages import OPERATIONS, HttpRequest, HttpResponse, Route
+from chassis.http.pressure import Door
+from chassis.http.problems import problem, unknown_route
+from chassis.http.protocol import Protocol, Times, cut_slow, protocol
+from chassis.http.security_headers import security_headers
 from chassis.messaging.consumer import Consumer, Handler
 from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming, PoisonRecord
-from chassis.pressure import Door
-from chassis.security_headers import security_headers
 from contracts.errors import Refused
 
 log = structlog.get_logger()

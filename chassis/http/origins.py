@@ -8,8 +8,8 @@ foreign page can set.
 import re
 from collections.abc import Mapping
 
-from chassis.api import HttpRequest, HttpResponse
 from chassis.foundation.config import Config, ConfigError
+from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.messaging.consistency import HEADER
 from contracts.errors import Refused
 

@@ -20,9 +20,10 @@ import structlog
 from eventlet import wsgi
 from nameko.web.server import HttpOnlyProtocol
 
-from chassis.api import HttpRequest, HttpResponse, problem
 from chassis.foundation.config import Config
-from chassis.pressure import Door
+from chassis.http.messages import HttpRequest, HttpResponse
+from chassis.http.pressure import Door
+from chassis.http.problems import problem
 from contracts.errors import Refused
 
 log = structlog.get_logger()

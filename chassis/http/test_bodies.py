@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chassis.bodies import MAX_COMMAND_NODES, MAX_DEPTH, MAX_KEYS, MAX_NODES, count_nodes, read_object
+from chassis.http.bodies import MAX_COMMAND_NODES, MAX_DEPTH, MAX_KEYS, MAX_NODES, count_nodes, read_object
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.schemas import MAX_ERRORS, load

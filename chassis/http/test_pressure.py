@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.pressure import LEAST, QUIET_SECONDS, Door, LogGauge, Pressure
+from chassis.http.pressure import LEAST, QUIET_SECONDS, Door, LogGauge, Pressure
 from contracts.errors import Refused
 
 

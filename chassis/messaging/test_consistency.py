@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route
 from chassis.foundation.config import MOST_PARTITIONS
-from chassis.http import RouteEntrypoint
+from chassis.http.messages import OPERATIONS, HttpRequest, HttpResponse, Route
+from chassis.http.nameko import RouteEntrypoint
 from chassis.messaging.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.writer.request import Answer
 from contracts.declare import REGISTRY

@@ -28,12 +28,7 @@ from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.changes import Change, EventInfo
 from chassis.model.views import View
-from chassis.projections.collections import (
-    SKIPPED,
-    STATES,
-    Document,
-    mongo_key,
-)
+from chassis.projections.collections import SKIPPED, STATES, Document, mongo_key
 from chassis.projections.documents import operations
 from chassis.projections.state import ViewState, keep_aside, live_id, open_state, skipped_id, state_of
 from contracts.declare import REGISTRY

@@ -6,12 +6,13 @@ from dataclasses import replace
 import structlog
 
 from chassis.access.tokens import TokenVerifier
-from chassis.api import OPERATIONS, HttpRequest, HttpResponse, Route, problem, unknown_route
 from chassis.foundation import metrics
 from chassis.foundation.addresses import household
 from chassis.foundation.config import Config
 from chassis.foundation.rate_limits import Quota, RateLimit, open_storage
-from chassis.origins import Origins
+from chassis.http.messages import OPERATIONS, HttpRequest, HttpResponse, Route
+from chassis.http.origins import Origins
+from chassis.http.problems import problem, unknown_route
 from contracts.access import (
     DrawChallenge,
     GetMachineToken,

@@ -13,8 +13,8 @@ import msgspec
 import yaml
 from jinja2 import Environment, FileSystemLoader
 
-from chassis.api import JSON, HttpRequest, HttpResponse, Route
 from chassis.documents import asyncapi, collect, openapi
+from chassis.http.messages import JSON, HttpRequest, HttpResponse, Route
 from contracts.declare import REGISTRY
 
 HTML = "text/html; charset=utf-8"

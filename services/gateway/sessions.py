@@ -18,9 +18,10 @@ from uuid import UUID
 import msgspec
 
 from chassis.access.tokens import TokenVerifier
-from chassis.api import ANSWER_SECONDS, JSON, HttpRequest, HttpResponse, Route, Serve, json_body
 from chassis.foundation.config import Config
-from chassis.origins import SESSION_HEADER
+from chassis.http.messages import ANSWER_SECONDS, JSON, HttpRequest, HttpResponse, Route, Serve
+from chassis.http.origins import SESSION_HEADER
+from chassis.http.requests import json_body
 from contracts.access import ProveIdentity, RefreshSession, SignIn, SignOut
 from contracts.errors import Refused
 from contracts.ids import canonical
@@ -147,7 +148,7 @@ class CookieSessions:
         held = cookies_of(http)
         access, session_id = held.get(self._access, ""), held.get(self._refresh, "").partition(".")[0]
         if access and session_id:
-            request = _internal(http, "DELETE", f"/sessions/{session_id}", {"session_id": session_id}, {})
+            request = internal(http, "DELETE", f"/sessions/{session_id}", {"session_id": session_id}, {})
             self._routes[SignOut.__name__].serve(_as_bearer(request, access))
 
     # -- renewing
@@ -181,7 +182,7 @@ class CookieSessions:
         except ValueError as error:
             raise Refused("UNAUTHENTICATED", "The cookie is none of ours: sign in.", field="Cookie") from error
         body = {"refresh_token": token}
-        request = _internal(http, "POST", f"/sessions/{session_id}/refresh", {"session_id": session_id}, body)
+        request = internal(http, "POST", f"/sessions/{session_id}/refresh", {"session_id": session_id}, body)
         response = self._routes[RefreshSession.__name__].serve(request)
         if response.status >= 500:
             raise Refused(
@@ -230,7 +231,7 @@ def _as_bearer(http: HttpRequest, token: str) -> HttpRequest:
     return replace(http, headers={**http.headers, "authorization": f"Bearer {token}"})
 
 
-def _internal(http: HttpRequest, method: str, target: str, path: dict[str, str], body: dict[str, Any]) -> HttpRequest:
+def internal(http: HttpRequest, method: str, target: str, path: dict[str, str], body: dict[str, Any]) -> HttpRequest:
     """A request of our own on behalf of a client's."""
     kept = {name: http.headers[name] for name in ("x-correlation-id", "traceparent") if name in http.headers}
     headers = {**kept, "content-type": JSON}

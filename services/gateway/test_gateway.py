@@ -12,8 +12,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.access.tokens import TokenVerifier, issue
-from chassis.api import HttpRequest, HttpResponse, Route, guarded
 from chassis.foundation.config import Config, ConfigError
+from chassis.http.messages import HttpRequest, HttpResponse, Route
+from chassis.http.problems import guarded
 from chassis.model.principal import Principal
 from contracts import permissions
 from contracts.access import TOKEN_COMMANDS

@@ -20,7 +20,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from security.office import Office, quick_hashes
 
-from chassis.api import HttpRequest
+from chassis.http.messages import HttpRequest
 from chassis.model.views import View
 from chassis.queries import exports
 from chassis.queries import reader as queries

@@ -18,8 +18,11 @@ from structlog.testing import capture_logs
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import ALGORITHM, TokenVerifier, issue, key_id, key_pair
-from chassis.api import Api, HttpRequest, HttpResponse, Route, unknown_route
 from chassis.foundation.config import Config, ConfigError
+from chassis.http.edge import Api
+from chassis.http.messages import HttpRequest, HttpResponse, Route
+from chassis.http.problems import unknown_route
+from chassis.http.serving import routes_of
 from chassis.messaging.consistency import HEADER, Token
 from chassis.model.principal import Principal
 from chassis.store.events import Unreadable
@@ -47,7 +50,7 @@ class Edge:
         self.kit.writer.start()
         self.config = config
         api = Api(config, {"inventory": self.kit.writer}, [], None, TokenVerifier(config))
-        self.routes = {(route.method, route.path): route for route in api.routes()}
+        self.routes = {(route.method, route.path): route for route in routes_of(api)}
 
     def call(
         self, route: str, body: Any = None, by: Principal | str | None = WAREHOUSE, **headers: str
@@ -440,7 +443,7 @@ def test_a_bulk_gives_others_their_turn_after_each_item(config: Config) -> None:
     kit.writer.start()
     turns: list[float] = []
     api = Api(config, {"inventory": kit.writer}, [], None, TokenVerifier(config), sleep=turns.append)
-    route = next(route for route in api.routes() if route.name == "BulkAddProduct")
+    route = next(route for route in routes_of(api) if route.name == "BulkAddProduct")
     body = json.dumps({"items": [{"command": {"lines": [0] * 50}}] * 500}).encode()
     headers = {"authorization": f"Bearer {issue(config, WAREHOUSE)}"}
     response = route.serve(HttpRequest(headers, {}, {}, lambda: body))

@@ -13,13 +13,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.access.tokens import TokenVerifier, issue
-from chassis.api import Api, HttpRequest, HttpResponse
 from chassis.audit.chain import Record, check_chain, entry_id, link
 from chassis.audit.entries import Entry, secret_fields
 from chassis.audit.heads import read_heads, sign_heads
-from chassis.audit.history import aggregates
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
+from chassis.http.audit_history import aggregates
+from chassis.http.edge import Api
+from chassis.http.messages import HttpRequest, HttpResponse
+from chassis.http.serving import routes_of
 from chassis.model.aggregates import Aggregate
 from chassis.model.principal import Principal
 from chassis.store.memory import MemoryRecorder
@@ -134,7 +136,7 @@ class Edge:
         self.config = replace(Config(), token_key_dir=str(folder / "keys"), test_tokens=1)
         self.kit = InMemoryService(SERVICE)
         api = Api(self.config, {"inventory": self.kit.writer}, [], None, TokenVerifier(self.config))
-        self.routes = {(route.method, route.path): route for route in api.routes()}
+        self.routes = {(route.method, route.path): route for route in routes_of(api)}
 
     def call(self, method: str, path: str, body: bytes = b"{}", by: Principal | None = SALES) -> HttpResponse:
         headers = {"authorization": f"Bearer {issue(self.config, by)}"} if by else {}

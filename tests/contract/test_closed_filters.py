@@ -9,9 +9,11 @@ from security.office import EmptyViews
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier, issue
-from chassis.api import Api, HttpRequest, HttpResponse
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
+from chassis.http.edge import Api
+from chassis.http.messages import HttpRequest, HttpResponse
+from chassis.http.serving import routes_of
 from chassis.model.views import Exact, View
 from chassis.testing import ADMIN
 from contracts.access import RoleDefined, RoleState
@@ -40,7 +42,7 @@ def directory() -> Directory:
 def ask(tmp_path: Path, directory: Directory) -> Any:
     config = Config(token_key_dir=str(tmp_path), test_tokens=1)
     database: Any = EmptyViews()
-    routes = Api(config, {}, VIEWS, database, TokenVerifier(config), directory=directory).routes()
+    routes = routes_of(Api(config, {}, VIEWS, database, TokenVerifier(config), directory=directory))
     headers = {"authorization": f"Bearer {issue(config, ADMIN)}"}
 
     def send(view: View, name: str, *values: str) -> HttpResponse:

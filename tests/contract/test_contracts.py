@@ -14,9 +14,9 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import validate as validate_openapi
 
 from chassis import documents
-from chassis.api import kebab
 from chassis.catalogue import Catalogue
 from chassis.documents import BreakingChange, FieldMap, QueryDoc, check_compatible, fields_read, sample
+from chassis.http.routes import kebab
 from chassis.json_schema import docstring, json_schema
 from contracts.currencies import fitted
 from contracts.declare import REGISTRY, CommandSpec, EventSpec

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from eventlet import wsgi
 
-from chassis.http_protocol import UNREAD_BODY, Times, protocol
-from chassis.pressure import Door
+from chassis.http.pressure import Door
+from chassis.http.protocol import UNREAD_BODY, Times, protocol
 from contracts.errors import Refused
 
 LENGTH_5 = b"Content-Length: 5\r\n\r\nhello"

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from chassis.api import HttpRequest
-from chassis.forwarding import IN_MEMORY, Forwarder
 from chassis.foundation.config import Config
+from chassis.http.forwarding import IN_MEMORY, Forwarder
+from chassis.http.messages import HttpRequest
 from contracts.errors import Refused
 
 PIECE = bytes(range(256)) * 256

@@ -12,10 +12,12 @@ from uuid import UUID
 import pytest
 
 from chassis.access.tokens import TokenVerifier, issue
-from chassis.api import Api, HttpRequest, HttpResponse, Route
 from chassis.catalogue import Catalogue
 from chassis.documents import sample
 from chassis.foundation.config import Config
+from chassis.http.edge import Api
+from chassis.http.messages import HttpRequest, HttpResponse, Route
+from chassis.http.serving import routes_of
 from chassis.messaging.consistency import HEADER
 from chassis.projections.rebuild_requests import RebuildRequests
 from chassis.queries.reader import Freshness, ViewReader
@@ -102,7 +104,7 @@ class Everything:
         writers = {name: kit.writer for name, kit in self.kits.items()}
         nowhere: Any = object()
         self.api = Api(config, writers, CATALOGUE.views(), nowhere, TokenVerifier(config))
-        self.routes = self.api.routes()
+        self.routes = routes_of(self.api)
         self.bearer = f"Bearer {issue(config, ADMIN)}"
 
     def ask(

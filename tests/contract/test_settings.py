@@ -20,10 +20,12 @@ from security.office import EmptyViews
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier, issue
-from chassis.api import Api, HttpRequest
 from chassis.catalogue import Catalogue
 from chassis.documents.query_docs import query_docs, setters
 from chassis.foundation.config import Config
+from chassis.http.edge import Api
+from chassis.http.messages import HttpRequest
+from chassis.http.serving import routes_of
 from chassis.model.views import COMPANY_CURRENCY, View
 from chassis.queries.reader import ViewReader, plain
 from chassis.store.event_store import EventStore
@@ -365,7 +367,7 @@ def send_back(spec: CommandSpec, made: Filled) -> None:
 def test_a_row_with_defaults_is_answered_before_anything_happened(view: View, tmp_path: Path) -> None:
     config = Config(token_key_dir=str(tmp_path), test_tokens=1)
     database: Any = EmptyViews()
-    routes = Api(config, {}, VIEWS, database, TokenVerifier(config)).routes()
+    routes = routes_of(Api(config, {}, VIEWS, database, TokenVerifier(config)))
     route = next(route for route in routes if route.path == f"{view.path}/{{{view.detail}}}")
     headers = {"authorization": f"Bearer {issue(config, ADMIN)}"}
     for id in view.defaults:

@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 from chassis.access.tokens import TokenVerifier, issue
-from chassis.api import HttpRequest, HttpResponse, Route
 from chassis.foundation.config import Config
+from chassis.http.messages import HttpRequest, HttpResponse, Route
 from chassis.model.principal import Principal
 from services.gateway.application import Gateway
 

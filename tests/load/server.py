@@ -10,15 +10,20 @@ import eventlet
 eventlet.monkey_patch()
 
 import sys
+from unittest import mock
 from uuid import UUID
 
 import msgspec
 
+from chassis import process
 from chassis.access.tokens import TokenVerifier
-from chassis.api import Api, HttpRequest, HttpResponse, Route, guarded, json_body
 from chassis.foundation.config import Config
 from chassis.foundation.logs import configure_logging
-from chassis.process import run_api
+from chassis.http.edge import Api
+from chassis.http.messages import HttpRequest, HttpResponse, Route
+from chassis.http.problems import guarded
+from chassis.http.requests import json_body
+from chassis.http.serving import routes_of
 from contracts.declare import value
 from contracts.schemas import load
 
@@ -47,13 +52,12 @@ def empty_route(config: Config) -> Route:
 def main() -> int:
     config = Config.from_env()
     configure_logging(config.log_level)
-    routes = Api.routes
 
-    def with_empty_route(self: Api) -> list[Route]:
-        return [*routes(self), empty_route(config)]
+    def with_empty_route(api: Api) -> list[Route]:
+        return [*routes_of(api), empty_route(config)]
 
-    Api.routes = with_empty_route  # type: ignore[method-assign]
-    return run_api(config, ())
+    with mock.patch.object(process, "routes_of", with_empty_route):
+        return process.run_api(config, ())
 
 
 if __name__ == "__main__":

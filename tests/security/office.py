@@ -16,9 +16,11 @@ import argon2
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
-from chassis.api import Api, HttpRequest, HttpResponse, Route
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
+from chassis.http.edge import Api
+from chassis.http.messages import HttpRequest, HttpResponse, Route
+from chassis.http.serving import routes_of
 from chassis.model.principal import SYSTEM, Principal
 from chassis.projections.collections import STATES
 from chassis.store.event_store import EventStore
@@ -133,7 +135,7 @@ class Office:
             self.verifier,
             directory=self.directory,
         )
-        self.routes = self.api.routes()
+        self.routes = routes_of(self.api)
         self._by_place = {(route.method, route.path): route for route in self.routes}
         self._numbers = count(1001)
         self._told = dict.fromkeys(self.stores, 0)
@@ -202,7 +204,7 @@ class Office:
         spec = REGISTRY.command_of(type(command))
         writer = self.writers[spec.service]
         around = writer.service.around.get(type(command))
-        now = self.api._clock()
+        now = self.api.clock()
         facts = None
         if around is not None:
             prepared = around.before(command, self.api.surroundings(SYSTEM, writer))

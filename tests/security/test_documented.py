@@ -8,10 +8,10 @@ import pytest
 import yaml
 from component.support import REPOSITORY_ROOT
 
-from chassis.api import HttpRequest
 from chassis.documents.samples import sample
 from chassis.foundation.config import Config
-from chassis.origins import REQUESTED_WITH, SAFE, Origins
+from chassis.http.messages import HttpRequest
+from chassis.http.origins import REQUESTED_WITH, SAFE, Origins
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.operations import PLATFORM_OPERATIONS

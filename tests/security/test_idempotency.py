@@ -9,7 +9,8 @@ import pyotp
 import pytest
 from PIL import Image
 
-from chassis.api import Api
+from chassis.http.edge import Api
+from chassis.http.serving import routes_of
 from chassis.store.memory import MemoryRecorder
 from contracts.declare import REGISTRY
 from security.office import CATALOGUE, DEFAULT, NOBODY, PASSWORD, VIEWS, Caller, Office, Told, new_id
@@ -254,7 +255,7 @@ def test_a_repeat_has_the_same_outcome_and_does_and_tells_nothing_again(office: 
     restarted = Api(
         office.config, office.writers, VIEWS, office.database, office.verifier, directory=office.directory
     )  # what is remembered is in the store and in the key folder
-    office._by_place = {(route.method, route.path): route for route in restarted.routes()}
+    office._by_place = {(route.method, route.path): route for route in routes_of(restarted)}
     same_outcome(first, office.call(asked.request, asked.body, asked.by, headers=headers))
     assert events(office) == stored
     assert len(office.mailbox.messages()) == mails, "no code is sent again"

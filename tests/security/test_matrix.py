@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import pytest
 
-from chassis.api import kebab
 from chassis.documents.samples import sample
+from chassis.http.routes import kebab
 from chassis.queries.reader import FORMATS
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, RIGHTS, ROLES, DataScope, first_rights, first_scope

@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from chassis.api import OPERATIONS, Route, kebab
 from chassis.documents.samples import sample
+from chassis.http.messages import OPERATIONS, Route
+from chassis.http.routes import kebab
 from chassis.model.views import Exact, Words
 from chassis.queries.filters import parameter_names
 from chassis.queries.reader import PAGING

@@ -9,10 +9,11 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import yaml
 
-from chassis.api import MAX_BULK, kebab
 from chassis.documents import repository
 from chassis.documents.samples import sample
 from chassis.foundation.config import Config
+from chassis.http.commands import MAX_BULK
+from chassis.http.routes import kebab
 from chassis.messaging.records import read_record
 from chassis.queries.reader import MAX_LIMIT
 from contracts.declare import REGISTRY, CommandSpec

@@ -13,9 +13,9 @@ from uuid import UUID
 
 import pytest
 
-from chassis import api as edge
-from chassis.api import kebab
 from chassis.documents.samples import sample
+from chassis.http import commands as edge
+from chassis.http.routes import kebab
 from chassis.writer.request import Request
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused

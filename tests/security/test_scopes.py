@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chassis.api import kebab
+from chassis.http.routes import kebab
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, DataScope
 from security.office import Caller, Office, new_id

@@ -18,8 +18,8 @@ from load.client import Answer, Caller, Job, at_once, connected, run_on
 from load.client import run as run_jobs
 
 from chassis.access.tokens import issue
-from chassis.api import command_id_of
 from chassis.demo_users import demo_user
+from chassis.http.idempotency import command_id_of
 from chassis.model.saga import Process
 from contracts.approvals import case_id_of
 from deploy.devstack.server import HOST

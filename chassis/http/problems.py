@@ -1,0 +1,82 @@
+"""Whatever is raised becomes an answer: problem+json with a code of the specification (section 2.0)."""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+import structlog
+from pymongo.errors import ExecutionTimeout, PyMongoError
+
+from chassis.foundation import metrics
+from chassis.http.messages import PROBLEM, HttpRequest, HttpResponse, Route
+from contracts.errors import STATUS, Refused
+
+log = structlog.get_logger()
+_CORRELATION = re.compile(r"^[A-Za-z0-9._:-]{1,100}$")
+
+
+def correlation_of(http: HttpRequest) -> str:
+    """The caller's correlation id, if it sent a usable one."""
+    text = http.headers.get("x-correlation-id", "")
+    return text if _CORRELATION.match(text) else ""
+
+
+def problem(refusal: Refused, http: HttpRequest | None = None) -> HttpResponse:
+    """The answer that tells of a refusal."""
+    body = refusal.problem()
+    headers: dict[str, str] = {}
+    if http is not None and (correlation := correlation_of(http)):
+        body["correlation_id"] = correlation
+    if refusal.code in ("OVERLOADED", "UNAVAILABLE", "RATE_LIMITED"):
+        headers["Retry-After"] = "1"
+    if refusal.code == "UNAUTHENTICATED":
+        headers["WWW-Authenticate"] = "Bearer"
+    if refusal.code == "METHOD_NOT_ALLOWED":
+        headers["Allow"] = str(refusal.state)
+    return HttpResponse(int(STATUS[refusal.code]), msgspec.json.encode(body), headers, PROBLEM)
+
+
+def internal() -> Refused:
+    return Refused("INTERNAL", "Something went wrong on our side; it is in the log under the correlation id.")
+
+
+def guarded(route: Route) -> Route:
+    """Time the route and turn whatever is raised into a problem."""
+
+    def serve(http: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        try:
+            response = route.serve(http)
+        except Refused as refusal:
+            response = problem(refusal, http)
+        except ExecutionTimeout:
+            response = problem(Refused("UNAVAILABLE", "The query took too long; narrow it with filters."), http)
+        except PyMongoError as error:
+            log.warning("read models unreachable", route=route.name, error=repr(error))
+            response = problem(Refused("UNAVAILABLE", "The read models can't be reached; try again."), http)
+        except Exception:
+            log.exception("request failed", route=route.name, correlation_id=correlation_of(http))
+            response = problem(internal(), http)
+        seconds = time.perf_counter() - started
+        metrics.of(metrics.HTTP_SECONDS, route.name, str(response.status)).observe(seconds)
+        if response.status >= 500:
+            log.warning("http", route=route.name, status=response.status, seconds=round(seconds, 4))
+        return response
+
+    return replace(route, serve=serve)
+
+
+def unknown_route(known: Sequence[Route]) -> Route:
+    """What serves the addresses and methods that nobody serves: a problem that says what there is."""
+
+    def serve(http: HttpRequest) -> HttpResponse:
+        path = http.target.partition("?")[0]
+        others = sorted({route.method for route in known if re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path), path)})
+        if others:
+            allowed = ", ".join(others)
+            raise Refused("METHOD_NOT_ALLOWED", f"{path} takes {allowed}, not {http.method}.", state=allowed)
+        raise Refused("NOT_FOUND", "There is no such address.", field="path")
+
+    return guarded(Route("", "", "unknown", serve))

@@ -1,0 +1,54 @@
+"""Reading a request: its body, parameters and headers."""
+
+import re
+from typing import Any
+
+from chassis.http.bodies import read_object
+from chassis.http.messages import JSON, HttpRequest
+from contracts.company import LANGUAGES
+from contracts.errors import Refused
+from contracts.ids import canonical
+
+_ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
+
+
+def require_only(http: HttpRequest, *known: str) -> None:
+    """Raises Refused VALIDATION for a query parameter other than the known ones: nothing sent is ignored."""
+    if unknown := set(http.query) - set(known):
+        name = min(unknown)[:100]
+        there = f"there is {', '.join(known)}" if known else "there are none here"
+        raise Refused("VALIDATION", f"{name}: unknown parameter; {there}.", field=name)
+
+
+def key_of(http: HttpRequest) -> str:
+    """The key of the one row that a path names."""
+    return canonical(next(iter(http.path.values())))
+
+
+def language_of(http: HttpRequest, company: str) -> str:
+    """In whose order texts are sorted: the first language of Accept-Language that there is, else the company's."""
+    for part in http.headers.get("accept-language", "")[:200].split(","):
+        tag = part.partition(";")[0].partition("-")[0].strip().lower()
+        if tag in LANGUAGES:
+            return tag
+    return company
+
+
+def json_body(http: HttpRequest) -> dict[str, Any]:
+    """The body as a JSON object ({} when there is none).  Raises Refused."""
+    raw = http.body()
+    if not raw:
+        return {}
+    kind = http.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if kind != JSON:
+        raise Refused("FILE_TYPE", f"Send {JSON}, not {kind[:80]}.", field="Content-Type")
+    return read_object(raw)
+
+
+def expected_version(match: str | None) -> int | None:
+    if match is None or match == "*":
+        return None
+    found = _ETAG.match(match.strip())
+    if not found:
+        raise Refused("VALIDATION", 'If-Match: must be one ETag such as "3".', field="If-Match")
+    return int(found[1])

@@ -1,0 +1,73 @@
+"""Which routes there are: made from contracts, views and operations."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from chassis.http.messages import Route, Serve
+from chassis.model.views import View
+from contracts.declare import CommandSpec
+from contracts.operations import PLATFORM_OPERATIONS
+from contracts.permissions import PASSWORD
+
+READS_LOG = "access"  # the service in whose log it is noted who read what
+
+
+class Noted(NamedTuple):
+    """What an entry of the audit log tells of a request that is neither a command nor a query of a view."""
+
+    action: str
+    object_kind: str
+
+
+ROLES_READ, MAILBOX_READ = Noted("roles", "role"), Noted("mailbox", "message")
+OPERATED_ON = ("view", "rebuild")
+"""The kinds of object of the platform's operations."""
+
+
+def process_routes(livez: Serve, readyz: Serve, metrics: Serve) -> list[Route]:
+    """The routes by which a process is watched (OPERATIONS)."""
+    return [
+        Route("GET", "/livez", "livez", livez),
+        Route("GET", "/readyz", "readyz", readyz),
+        Route("GET", "/metrics", "metrics", metrics),
+    ]
+
+
+def people_routes(me: Serve, roles: Serve) -> list[Route]:
+    """The routes that every process with commands can serve, for it knows people and rights."""
+    return [Route("GET", "/me", "me", me, PASSWORD), Route("GET", "/roles", "roles", roles, "accounts")]
+
+
+def mailbox_route(serve: Serve) -> Route:
+    """The messages of an installation without a provider of mail and SMS; the access service has them."""
+    return Route("GET", "/mailbox", "mailbox", serve, "platform")
+
+
+def command_routes(spec: CommandSpec, serve: Serve, bulk: Serve, *, always: bool) -> list[Route]:
+    """The routes of a command and of its bulk form; none when it is not for callers."""
+    if not spec.is_public:
+        return []
+    assert spec.method and spec.path
+    found = [Route(spec.method, spec.path, spec.name, serve, spec.permission, always)]
+    if spec.bulk:
+        found.append(Route("POST", f"/bulk/{kebab(spec.name)}", f"Bulk{spec.name}", bulk, spec.permission))
+    return found
+
+
+def view_routes(view: View, serve: Serve, one: Serve) -> list[Route]:
+    """The routes of a view: its list, and one row of it."""
+    found = [Route("GET", view.path, view.name, serve if view.is_list else one, view.permission)]
+    if view.detail:
+        found.append(Route("GET", f"{view.path}/{{{view.detail}}}", f"{view.name}_one", one, view.permission))
+    return found
+
+
+def operation_routes(serving: Mapping[str, Serve]) -> list[Route]:
+    """The routes of what is done with read models as such; a process that answers queries has them."""
+    return [Route(one.method, one.path, one.name, serving[one.name], one.permission) for one in PLATFORM_OPERATIONS]
+
+
+def kebab(name: str) -> str:
+    """SubmitOrder -> submit-order."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()

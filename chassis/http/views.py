@@ -1,0 +1,96 @@
+"""Serving views: one row, a page, or a file."""
+
+from datetime import UTC
+from typing import Any
+
+import msgspec
+
+from chassis.audit.entries import Kind
+from chassis.http.audit_notes import Attempt
+from chassis.http.edge import Api
+from chassis.http.messages import TYPES, HttpRequest, HttpResponse
+from chassis.http.requests import key_of, language_of, require_only
+from chassis.messaging.consistency import HEADER, Logs, Token
+from chassis.model.principal import Principal
+from chassis.model.views import View
+from chassis.queries.filters import single
+from chassis.queries.reader import FORMATS, Freshness, ViewReader
+from contracts.errors import Refused
+
+
+class ViewHandler:
+    """Serves a view: one row when its path names one, else a page or an export."""
+
+    def __init__(self, api: Api, view: View, reader: ViewReader) -> None:
+        self._api, self._view, self._reader = api, view, reader
+
+    def __call__(self, http: HttpRequest) -> HttpResponse:
+        format = (http.query.get("format") or ["json"])[-1]
+        kind: Kind = "READ" if format == "json" else "EXPORT"
+        with self._attempt(http, kind) as attempt:
+            response = self._list(http, attempt, format)
+            if kind == "EXPORT" or self._view.personal:
+                attempt.note()
+            return response
+
+    def _attempt(self, http: HttpRequest, kind: Kind, id: str = "") -> Attempt:
+        attempt = self._api.attempt(self._api.reads_log, http, kind, self._view.name, self._view.what, id)
+        attempt.query = http.query
+        return attempt
+
+    def _list(self, http: HttpRequest, attempt: Attempt, format: str) -> HttpResponse:
+        view = self._view
+        principal = self._api.caller(http, view.permission, attempt)
+        token = self._api.token(http)
+        single("format", http.query.get("format", ["json"]))
+        if format not in FORMATS:
+            raise Refused("VALIDATION", f"format: must be one of {', '.join(FORMATS)}.", field="format")
+        if format != "json":
+            with self._api.seat(principal, token, http):
+                return self._export(http, principal, token, format)
+        with self._api.seat(principal, token, http):
+            page = self._reader.page(principal, http.query, token, self._language(http))
+        body: dict[str, Any] = {"items": page.items, "next": page.next}
+        if page.total is not None:
+            body["total"] = page.total
+        return _fresh(body, page.freshness, {}, self._api.logs)
+
+    def _language(self, http: HttpRequest) -> str:
+        return language_of(http, self._api.directory.company.language)
+
+    def _export(self, http: HttpRequest, principal: Principal, token: Token | None, format: str) -> HttpResponse:
+        give_back = self._api.exports.take(principal.user_id)
+        try:
+            file = self._reader.export(
+                principal, http.query, token, format, language=self._language(http), closed=give_back
+            )
+        except BaseException:
+            give_back()
+            raise
+        name = f'attachment; filename="{self._view.name}.{format}"'
+        return HttpResponse(200, b"", {"Content-Disposition": name, **file.headers}, TYPES[format], file=file)
+
+    def one(self, http: HttpRequest) -> HttpResponse:
+        """Serve one row, named by the path."""
+        with self._attempt(http, "READ", key_of(http)) as attempt:
+            response = self._one(http, attempt)
+            if self._view.personal:
+                attempt.note()
+            return response
+
+    def _one(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
+        principal = self._api.caller(http, self._view.permission, attempt)
+        token = self._api.token(http)
+        require_only(http)
+        with self._api.seat(principal, token, http):
+            row, freshness = self._reader.one(principal, key_of(http), token)
+        if self._view.collected:
+            row = self._api.with_history(row, principal)
+        headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
+        return _fresh(row, freshness, headers, self._api.logs)
+
+
+def _fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str], logs: Logs) -> HttpResponse:
+    as_of = freshness.as_of.astimezone(UTC).isoformat().replace("+00:00", "Z") if freshness.as_of else None
+    body["freshness"] = {"as_of": as_of}
+    return HttpResponse(200, msgspec.json.encode(body), {**headers, HEADER: str(logs.told(freshness.positions))})
