@@ -13,12 +13,12 @@ from typing import Any
 import contracts
 from chassis.catalogue import Catalogue
 from chassis.documents.asyncapi import asyncapi
+from chassis.documents.json_schema import json_schema
 from chassis.documents.lock import Consumers, FieldMap, check_compatible, field_map, next_lock
 from chassis.documents.openapi import openapi
 from chassis.documents.query_docs import QueryDoc, query_docs
 from chassis.documents.reads import BreakingChange, fields_read
 from chassis.documents.samples import sample
-from chassis.json_schema import json_schema
 from contracts.declare import REGISTRY, Registry
 
 __all__ = [

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chassis.documents.json_schema import JsonSchema, components, docstring
 from chassis.documents.openapi import API_VERSION, first_sentence, ref
 from chassis.foundation.config import Config
 from chassis.http.messages import JSON
-from chassis.json_schema import JsonSchema, components, docstring
 from chassis.messaging.kafka import COMMANDS_RETENTION, RETAIN_FOR_EVER
 from contracts.declare import CommandSpec, EventSpec, Registry
 

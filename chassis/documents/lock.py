@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from chassis.documents.json_schema import JsonSchema, json_schema
 from chassis.documents.reads import BreakingChange, fields_read
-from chassis.json_schema import JsonSchema, json_schema
 from contracts.declare import Registry
 
 FieldMap = dict[str, dict[str, Any]]

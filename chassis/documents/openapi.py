@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
+from chassis.documents.json_schema import JsonSchema, components, docstring
 from chassis.documents.query_docs import QueryDoc, row_schema
 from chassis.http.commands import MAX_BULK
 from chassis.http.messages import JSON, PROBLEM, TYPES
 from chassis.http.origins import REQUESTED_WITH, SAFE, SESSION_HEADER
 from chassis.http.routes import kebab
-from chassis.json_schema import JsonSchema, components, docstring
 from chassis.messaging.consistency import HEADER
 from contracts.access import TOKEN_COMMANDS
 from contracts.declare import CommandSpec, Registry

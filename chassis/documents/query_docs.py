@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from chassis.json_schema import JsonSchema, docstring
+from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.changes import LONGEST_LIST
 from chassis.model.views import LISTS, Exact, Range, View
 from chassis.queries.filters import LONGEST, MOST_VALUES, MOST_WORDS

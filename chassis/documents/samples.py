@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from chassis.json_schema import JsonSchema, json_schema
+from chassis.documents.json_schema import JsonSchema, json_schema
 
 
 def sample(cls: type) -> dict[str, Any]:

@@ -25,9 +25,7 @@ from chassis.http.idempotency import PRINT_KEY_BYTES, command_id_of
 from chassis.http.messages import HttpRequest
 from chassis.http.problems import correlation_of
 from chassis.http.requests import expected_version
-from chassis.http.routes import (
-    READS_LOG,
-)
+from chassis.http.routes import READS_LOG
 from chassis.messaging.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.model.around import Offload, Surroundings, at_once
 from chassis.model.principal import NOBODY, Principal

@@ -4,7 +4,7 @@ In the order of the log, at least once, always under the same ids.  The position
 acknowledgements.  The store's doorbell wakes it; it looks by itself all the same.
 
 While it has records under way it shares the store's publishing lock, so that a topic is not made anew meanwhile
-(`chassis.topics`); it saves its position before it lets go, and then begins at the saved one if that has happened.
+(`chassis.run.topics`); it saves its position before it lets go, and then begins at the saved one if that has happened.
 """
 
 import threading

@@ -14,7 +14,6 @@ from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 
 from chassis.audit.chain import check_chain
-from chassis.audit.check import check_copy
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.connections import shown
@@ -23,6 +22,7 @@ from chassis.projections.collections import connect
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification, Unreadable, fact_class
 from chassis.store.opening import existing_store
+from chassis.verify.audit import check_copy
 from chassis.verify.commands import RESULTS, SNAPSHOTS, Claims, check_results, check_snapshots
 from chassis.verify.findings import Difference, EventRef, Findings
 from chassis.verify.published import Published, count_records

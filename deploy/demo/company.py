@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from chassis.demo_users import USERS_FILE
 from chassis.foundation.command_line import command_line
 from chassis.foundation.config import Config, ConfigError
 from chassis.messaging.consistency import HEADER
+from chassis.run.demo_users import USERS_FILE
 from deploy.demo.errors import DemoError
 from deploy.devstack.errors import DevstackError
 from deploy.local import LocalSystem

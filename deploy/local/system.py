@@ -37,7 +37,7 @@ class RoleProcess(Server):
         """The process makes what it needs itself."""
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "chassis.main", "run", self.role]
+        return [sys.executable, "-m", "chassis.run.main", "run", self.role]
 
     def environment(self) -> dict[str, str]:
         return {**super().environment(), "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", **self._settings()}

@@ -22,7 +22,7 @@ from chassis.model.principal import Principal
 from chassis.model.unique import IndexClaimed, IndexReleased, UniqueIndex
 from chassis.store.events import recorded
 from chassis.store.transaction import Transaction
-from chassis.testing import InMemoryService
+from chassis.testing.services import InMemoryService
 from chassis.writer.writer import Writer
 from contracts import permissions
 from contracts.access import (

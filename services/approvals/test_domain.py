@@ -9,7 +9,8 @@ from uuid import NAMESPACE_URL, uuid5
 import pytest
 
 from chassis.model.principal import Principal
-from chassis.testing import ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, SYSTEM, WAREHOUSE, InMemoryService, user
+from chassis.testing.people import ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, SYSTEM, WAREHOUSE, user
+from chassis.testing.services import InMemoryService
 from contracts.approvals import (
     Approve,
     CaseApproved,

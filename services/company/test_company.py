@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from chassis.access.company import CompanySettings
-from chassis.testing import ADMIN, InMemoryService
+from chassis.testing.people import ADMIN
+from chassis.testing.services import InMemoryService
 from contracts.company import CompanyData, CompanyDataSet, LogoSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
 from contracts.errors import Refused
 from contracts.parameters import PARAMETERS

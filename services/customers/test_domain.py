@@ -9,7 +9,8 @@ import pytest
 from chassis.model.unique import IndexClaimed, UniqueIndex
 from chassis.store.events import recorded
 from chassis.store.transaction import Transaction
-from chassis.testing import ADMIN, SALES, SUPERVISOR, InMemoryService, user
+from chassis.testing.people import ADMIN, SALES, SUPERVISOR, user
+from chassis.testing.services import InMemoryService
 from contracts.customers import (
     CreateCustomer,
     CustomerCreated,

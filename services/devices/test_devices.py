@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.model.principal import NOBODY
-from chassis.testing import ADMIN, SALES, InMemoryService, user
+from chassis.testing.people import ADMIN, SALES, user
+from chassis.testing.services import InMemoryService
 from contracts.declare import REGISTRY
 from contracts.devices import (
     ActivateDevice,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.testing import SALES, SUPERVISOR, SagaScenario
+from chassis.testing.people import SALES, SUPERVISOR
+from chassis.testing.sagas import SagaScenario
 from contracts.approvals import CaseApproved, CaseRejected, CloseCase, OpenCase, case_id_of
 from contracts.inventory import DeductStock, ReturnStock, Shortage, StockDeducted, StockLine, StockShort
 from contracts.orders import (

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from chassis.model.unique import IndexClaimed, UniqueIndex
 from chassis.store.events import recorded
 from chassis.store.transaction import Transaction
-from chassis.testing import ADMIN, SYSTEM, WAREHOUSE, InMemoryService
+from chassis.testing.people import ADMIN, SYSTEM, WAREHOUSE
+from chassis.testing.services import InMemoryService
 from contracts.inventory import (
     AddProduct,
     AdjustStock,

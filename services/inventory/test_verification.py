@@ -8,7 +8,8 @@ import pytest
 
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
-from chassis.testing import WAREHOUSE, InMemoryService
+from chassis.testing.people import WAREHOUSE
+from chassis.testing.services import InMemoryService
 from chassis.verify.rules import LedgerCheck
 from contracts.inventory import AddProduct, Prices, ReceiveStock
 from contracts.schemas import decode

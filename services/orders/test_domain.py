@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from chassis.model.principal import Principal
-from chassis.testing import ADMIN, FINANCE, SALES, SUPERVISOR, SYSTEM, InMemoryService, user
+from chassis.testing.people import ADMIN, FINANCE, SALES, SUPERVISOR, SYSTEM, user
+from chassis.testing.services import InMemoryService
 from chassis.writer.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet

@@ -13,7 +13,8 @@ from bson import Decimal128
 from chassis.catalogue import Catalogue
 from chassis.model.changes import PLACE
 from chassis.model.views import Range, View
-from chassis.testing import SALES, documents
+from chassis.testing.people import SALES
+from chassis.testing.views import documents
 from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, NodeApproved
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet
 from contracts.fulfilment import FulfilmentAdvanced, StepChange

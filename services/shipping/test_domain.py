@@ -8,7 +8,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
-from chassis.testing import ADMIN, SYSTEM, WAREHOUSE, InMemoryService
+from chassis.testing.people import ADMIN, SYSTEM, WAREHOUSE
+from chassis.testing.services import InMemoryService
 from contracts.company import CompanyData, CompanyDataSet
 from contracts.orders import (
     CustomerSnapshot,

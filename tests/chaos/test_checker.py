@@ -15,7 +15,7 @@ import pytest
 from component.facts import NOW, submitted, yuan
 
 from chassis.store.events import Meta, Notification
-from chassis.testing import SALES
+from chassis.testing.people import SALES
 from contracts.declare import REGISTRY
 from contracts.orders import OrderShipped
 from contracts.schemas import encode

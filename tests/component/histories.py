@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from chassis.json_schema import JsonSchema, json_schema
+from chassis.documents.json_schema import JsonSchema, json_schema
 from chassis.messaging.kafka import partition_of
 from chassis.messaging.records import Incoming
 from contracts.declare import REGISTRY

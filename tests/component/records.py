@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from chassis.catalogue import Catalogue
-from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
+from chassis.testing.people import ADMIN, SALES, WAREHOUSE
+from chassis.testing.services import InMemoryService
 from contracts.access import AddDepartment, IssueUser
 from contracts.customers import CreateCustomer, CustomerCreated
 from contracts.declare import CommandSpec

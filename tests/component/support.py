@@ -20,16 +20,16 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, sto
 
 from chassis.access.tokens import issue
 from chassis.catalogue import Catalogue
-from chassis.conformity import violations
-from chassis.demo_users import demo_user
 from chassis.foundation.config import Config
 from chassis.messaging.consistency import HEADER, Token
 from chassis.messaging.kafka import Producer, create_topics, producer
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.records import Incoming
 from chassis.model.principal import Principal
+from chassis.run.demo_users import demo_user
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
+from chassis.testing.conformity import violations
 from contracts.declare import REGISTRY
 from deploy.devstack.ports import free_ports
 from deploy.local.system import LocalSystem

@@ -17,7 +17,6 @@ import psycopg
 import pytest
 
 from chassis.audit.chain import check_chain
-from chassis.audit.check import check_copy
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.messaging.consistency import Token
@@ -27,7 +26,8 @@ from chassis.projections.state import live_id, open_state
 from chassis.queries.reader import ViewReader
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
-from chassis.testing import ADMIN, WAREHOUSE
+from chassis.testing.people import ADMIN, WAREHOUSE
+from chassis.verify.audit import check_copy
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import Writer
 from component.support import unique

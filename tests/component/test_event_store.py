@@ -37,7 +37,7 @@ from chassis.store.memory import MemoryRecorder
 from chassis.store.opening import open_store
 from chassis.store.postgres import CONNECT_SECONDS
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
-from chassis.testing import WAREHOUSE
+from chassis.testing.people import WAREHOUSE
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import ATTEMPTS, Writer
 from component.support import REPOSITORY_ROOT, eventually, until

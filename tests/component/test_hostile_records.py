@@ -13,14 +13,14 @@ import pytest
 from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
-from chassis.main import main
 from chassis.messaging.consumer import Consumer, Handler
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import dead_letter_topic
-from chassis.process import LANES
 from chassis.projections.collections import connect
 from chassis.projections.projector import Projector
+from chassis.run.main import main
+from chassis.run.worker_process import LANES
 from chassis.sagas.runner import SagaRunner
 from chassis.store.opening import open_store
 from chassis.writer.writer import Writer

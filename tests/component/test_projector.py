@@ -25,15 +25,16 @@ from chassis.messaging.records import Incoming, event_headers
 from chassis.messaging.relay import Relay
 from chassis.model.changes import Change, EventInfo
 from chassis.model.views import View
-from chassis.process import LANES
 from chassis.projections import projector as projector_module
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import GROUP, Projection, Projector
 from chassis.projections.rebuild import Rebuild, content
+from chassis.run.worker_process import LANES
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification
-from chassis.testing import FINANCE, SALES, SUPERVISOR, WAREHOUSE, InMemoryService
-from chassis.testing import SYSTEM as ITSELF
+from chassis.testing.people import FINANCE, SALES, SUPERVISOR, WAREHOUSE
+from chassis.testing.people import SYSTEM as ITSELF
+from chassis.testing.services import InMemoryService
 from component.facts import product
 from component.support import KafkaBench, eventually, until
 from contracts.approvals import Approve, OpenCase, Reject, case_id_of

@@ -26,7 +26,8 @@ from chassis.sagas.runner import SagaRunner
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
 from chassis.store.memory import MemoryRecorder
-from chassis.testing import SALES, WAREHOUSE, InMemoryService
+from chassis.testing.people import SALES, WAREHOUSE
+from chassis.testing.services import InMemoryService
 from component.facts import NOW, incoming, product, submitted
 from component.support import KafkaBench, until
 from contracts.declare import REGISTRY

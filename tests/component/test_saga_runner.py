@@ -24,7 +24,7 @@ from chassis.store.events import fact_class
 from chassis.store.memory import MemoryRecorder
 from chassis.store.opening import open_store
 from chassis.store.transaction import Transaction
-from chassis.testing import FINANCE, SALES
+from chassis.testing.people import FINANCE, SALES
 from component.facts import NOW, TODAY, incoming, submitted
 from contracts.approvals import CaseApproved, CaseRejected, OpenCase, case_id_of
 from contracts.fulfilment import FulfilmentAdvanced

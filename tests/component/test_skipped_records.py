@@ -16,7 +16,7 @@ from chassis.messaging.dead_letters import Origin
 from chassis.projections.collections import SKIPPED, STATES, connect
 from chassis.projections.projector import Projector
 from chassis.projections.state import live_id, open_state, state_of
-from chassis.testing import SALES
+from chassis.testing.people import SALES
 from component.facts import incoming, submitted
 from services.reports.views.orders import VIEW
 

@@ -18,24 +18,25 @@ from kafka import TopicPartition
 from kafka.admin import NewTopic
 from tenacity import stop_after_delay
 
-from chassis import topics
 from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.health import Watched
-from chassis.main import main
 from chassis.messaging.consumer import CHECK_EVERY_SECONDS, Consumer, Fenced, Handler
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import admin_client, create_topics
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
 from chassis.messaging.relay import POSITION, Relay
-from chassis.process import Process
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import GROUP, Projector
 from chassis.projections.rebuild import Rebuild, content
+from chassis.run import topics
+from chassis.run.main import main
+from chassis.run.process import Process
+from chassis.run.topics import Topics
 from chassis.store.opening import open_store
-from chassis.testing import WAREHOUSE, InMemoryService
-from chassis.topics import Topics
+from chassis.testing.people import WAREHOUSE
+from chassis.testing.services import InMemoryService
 from chassis.verify.published import read_topic
 from chassis.writer.writer import Writer
 from component.facts import product

@@ -22,20 +22,21 @@ from pymongo.database import Database
 from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
-from chassis.main import main
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.records import event_headers
 from chassis.model.principal import Principal
 from chassis.model.saga import Process as SagaProcess
-from chassis.process import Process, projector_loops, relay_loops, saga_loops
 from chassis.projections.collections import connect
+from chassis.run.main import main
+from chassis.run.process import Process
+from chassis.run.worker_process import projector_loops, relay_loops, saga_loops
 from chassis.sagas.runner import WaitingRow
 from chassis.store.events import recorded
 from chassis.store.opening import open_store
 from chassis.store.transaction import Transaction, snapshot_of
-from chassis.testing import ADMIN, SALES, WAREHOUSE
+from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.verify.findings import CONSISTENT, DIFFERENT, NOT_LOOKED, Findings
 from chassis.verify.run import Verification
 from chassis.writer.request import Request

@@ -27,7 +27,7 @@ from chassis.projections.projector import Projection, Projector
 from chassis.projections.rebuild import content
 from chassis.projections.state import ViewState, live_id, open_state
 from chassis.queries.reader import ViewReader
-from chassis.testing import ADMIN
+from chassis.testing.people import ADMIN
 from component.histories import history, interleaved
 from services.reports.views.sales import SALES_BY_DAY, SALES_BY_PRODUCT
 

@@ -18,7 +18,8 @@ import pytest
 from chassis.access.known import REPLICAS
 from chassis.catalogue import Catalogue
 from chassis.messaging.consistency import Token
-from chassis.testing import ADMIN, SALES, SUPERVISOR, SYSTEM, WAREHOUSE, InMemoryService
+from chassis.testing.people import ADMIN, SALES, SUPERVISOR, SYSTEM, WAREHOUSE
+from chassis.testing.services import InMemoryService
 from contracts.approvals import (
     Approve,
     CaseApproved,

@@ -26,7 +26,8 @@ from chassis.http.serving import routes_of
 from chassis.messaging.consistency import HEADER, Token
 from chassis.model.principal import Principal
 from chassis.store.events import Unreadable
-from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
+from chassis.testing.people import ADMIN, SALES, WAREHOUSE
+from chassis.testing.services import InMemoryService
 from contracts.errors import Refused
 from services.inventory.application import SERVICE
 

@@ -15,7 +15,6 @@ import pytest
 from chassis.access.tokens import TokenVerifier, issue
 from chassis.audit.chain import Record, check_chain, entry_id, link
 from chassis.audit.entries import Entry, secret_fields
-from chassis.audit.heads import read_heads, sign_heads
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.http.audit_history import aggregates
@@ -25,7 +24,9 @@ from chassis.http.serving import routes_of
 from chassis.model.aggregates import Aggregate
 from chassis.model.principal import Principal
 from chassis.store.memory import MemoryRecorder
-from chassis.testing import ADMIN, SALES, WAREHOUSE, InMemoryService
+from chassis.testing.people import ADMIN, SALES, WAREHOUSE
+from chassis.testing.services import InMemoryService
+from chassis.verify.heads import read_heads, sign_heads
 from chassis.writer.writer import MAX_NOTES
 from contracts.access import IssueUser, SignIn
 from contracts.declare import REGISTRY

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from chassis.catalogue import Catalogue
 from chassis.model.aggregates import Aggregate
 from chassis.projections.documents import stored
-from chassis.testing import documents
+from chassis.testing.views import documents
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.schemas import decode, encode, load

@@ -15,7 +15,7 @@ from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.serving import routes_of
 from chassis.model.views import Exact, View
-from chassis.testing import ADMIN
+from chassis.testing.people import ADMIN
 from contracts.access import RoleDefined, RoleState
 from contracts.declare import REGISTRY
 from contracts.types import CurrencyField

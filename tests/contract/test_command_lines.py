@@ -16,7 +16,7 @@ MODULES = sorted(
     if re.search(r'^if __name__ == "__main__":', path.read_text(encoding="utf-8"), re.MULTILINE)
 )
 TELLING = {
-    "chassis.main": ["dlq", "groups"],
+    "chassis.run.main": ["dlq", "groups"],
     "deploy.local": ["env"],
     "deploy.devstack": ["env"],
 }
@@ -61,5 +61,5 @@ def test_an_answer_that_nobody_reads(module: str, at_once: str) -> None:
 
 
 def test_a_mistake_is_told_where_somebody_reads_of_it() -> None:
-    code, told = unread("chassis.main", "no-such-command")
+    code, told = unread("chassis.run.main", "no-such-command")
     assert code in (2, 141) and (told == "" or "no-such-command" in told)

@@ -23,7 +23,7 @@ from chassis.store.event_store import EventStore
 from chassis.store.events import Meta
 from chassis.store.memory import MemoryRecorder
 from chassis.store.transaction import Transaction
-from chassis.testing import InMemoryService
+from chassis.testing.services import InMemoryService
 from chassis.writer.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetParameter
 from contracts.declare import REGISTRY

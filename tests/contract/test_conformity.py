@@ -1,6 +1,6 @@
 """What a command accepts, every event that repeats it holds: limits of commands and events, compared field by field.
 
-The test kit checks each event of each test against the committed schemas besides (`chassis.conformity`).
+The test kit checks each event of each test against the committed schemas besides (`chassis.testing.conformity`).
 """
 
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from chassis.conformity import violations
-from chassis.json_schema import json_schema
+from chassis.documents.json_schema import json_schema
+from chassis.testing.conformity import violations
 from contracts.declare import REGISTRY, CommandSpec
 
 REGISTRY.load()

@@ -30,7 +30,7 @@ from chassis.model.commands import CommandSent
 from chassis.sagas.runner import SagaRunner
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
-from chassis.testing import SALES
+from chassis.testing.people import SALES
 from contracts.approvals import CaseApproved, case_id_of
 from contracts.declare import REGISTRY
 from contracts.errors import Refused

@@ -16,8 +16,8 @@ from openapi_spec_validator import validate as validate_openapi
 from chassis import documents
 from chassis.catalogue import Catalogue
 from chassis.documents import BreakingChange, FieldMap, QueryDoc, check_compatible, fields_read, sample
+from chassis.documents.json_schema import docstring, json_schema
 from chassis.http.routes import kebab
-from chassis.json_schema import docstring, json_schema
 from contracts.currencies import fitted
 from contracts.declare import REGISTRY, CommandSpec, EventSpec
 from contracts.errors import Refused

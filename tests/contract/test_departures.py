@@ -20,7 +20,7 @@ from security.office import quick_hashes
 from chassis.model.principal import SYSTEM, Principal
 from chassis.model.views import View
 from chassis.queries.reader import ViewReader
-from chassis.testing import InMemoryService
+from chassis.testing.services import InMemoryService
 from chassis.writer.caches import AggregateCache, RowCache
 from chassis.writer.unit_of_work import Batch, UnitOfWork
 from contracts.access import AddMachine, AddRoleMember, DeleteUser, EditUser, Grant, IssueUser, RemoveRoleMember

@@ -11,7 +11,7 @@ from chassis.catalogue import Catalogue
 from chassis.model.principal import Principal
 from chassis.model.views import View, Words
 from chassis.queries.reader import ViewReader
-from chassis.testing import ADMIN
+from chassis.testing.people import ADMIN
 from contracts.declare import REGISTRY
 from contracts.permissions import FIELD_RIGHTS, RIGHTS
 

@@ -16,7 +16,8 @@ import pytest
 
 from chassis.documents import sample
 from chassis.model.principal import Principal
-from chassis.testing import ADMIN, FINANCE, SALES, SYSTEM, WAREHOUSE, InMemoryService
+from chassis.testing.people import ADMIN, FINANCE, SALES, SYSTEM, WAREHOUSE
+from chassis.testing.services import InMemoryService
 from contracts.company import CompanyData, CompanyDataSet
 from contracts.currencies import DECIMALS
 from contracts.customers import CustomerCreated, CustomerData

@@ -11,7 +11,7 @@ from chassis.model.service import Service
 from chassis.model.unique import UniqueIndex
 from chassis.store.events import recorded
 from chassis.store.transaction import Transaction
-from chassis.testing import InMemoryService
+from chassis.testing.services import InMemoryService
 from contracts.company import CompanyDataSet, ParameterSet, SetCompanyData, SetParameter
 from contracts.declare import REGISTRY
 from services.company.application import SERVICE as COMPANY

@@ -11,11 +11,11 @@ from uuid import uuid4
 import pytest
 
 from chassis.access.tokens import TokenVerifier, issue
-from chassis.audit.heads import sign_heads
 from chassis.foundation.config import Config, ConfigError
 from chassis.model.principal import Principal
 from chassis.store.opening import open_store
 from chassis.store.transaction import ReplicaRow, Transaction
+from chassis.verify.heads import sign_heads
 from services.access.messages import Mailbox, Message
 from services.access.vault import Vault, _vault
 

@@ -21,7 +21,8 @@ from chassis.http.serving import routes_of
 from chassis.messaging.consistency import HEADER
 from chassis.projections.rebuild_requests import RebuildRequests
 from chassis.queries.reader import Freshness, ViewReader
-from chassis.testing import ADMIN, SALES, InMemoryService
+from chassis.testing.people import ADMIN, SALES
+from chassis.testing.services import InMemoryService
 from contracts.company import CompanyData, CompanyDataSet
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.ids import canonical, parse_id

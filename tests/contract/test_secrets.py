@@ -9,7 +9,7 @@ from component.support import REPOSITORY_ROOT
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.connections import kafka_arguments, mongo_arguments, postgres_parameters, shown
-from chassis.grants import Grant, access_rules, grants, table
+from chassis.run.grants import Grant, access_rules, grants, table
 
 SECRETS = [item.name for item in fields(Config) if item.metadata.get("secret")]
 

@@ -30,7 +30,9 @@ from chassis.model.views import COMPANY_CURRENCY, View
 from chassis.queries.reader import ViewReader, plain
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
-from chassis.testing import ADMIN, InMemoryService, documents
+from chassis.testing.people import ADMIN
+from chassis.testing.services import InMemoryService
+from chassis.testing.views import documents
 from chassis.writer.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
 from contracts.declare import KEPT, REGISTRY, CommandSpec

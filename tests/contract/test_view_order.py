@@ -29,7 +29,7 @@ from chassis.projections.projector import Projection
 from chassis.projections.rebuild import content
 from chassis.projections.state import ViewState
 from chassis.queries.reader import ViewReader
-from chassis.testing import ADMIN
+from chassis.testing.people import ADMIN
 from contracts.declare import REGISTRY
 
 VIEWS = {view.name: view for view in Catalogue.read().views() if view.handlers}

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from chassis.catalogue import Catalogue
+from chassis.documents.json_schema import JsonSchema, json_schema
 from chassis.documents.samples import sample
-from chassis.json_schema import JsonSchema, json_schema
 from chassis.model.views import COMPANY_CURRENCY, View, Words
-from chassis.testing import documents
+from chassis.testing.views import documents
 from contracts.schemas import load
 
 VIEWS = [view for view in Catalogue.read().views() if not view.collected]

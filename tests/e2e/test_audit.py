@@ -344,7 +344,7 @@ def test_SEC_21_no_secret_is_in_the_log(system: LocalSystem, company: Company, a
 
 def salestream(system: LocalSystem, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "chassis.main", *words],
+        [sys.executable, "-m", "chassis.run.main", *words],
         env={**system.settings(), **env},
         cwd=REPOSITORY_ROOT,
         capture_output=True,

@@ -8,8 +8,8 @@ from itertools import count
 from random import Random
 from uuid import UUID
 
-from chassis.demo_users import demo_user
 from chassis.model.principal import SYSTEM, Principal
+from chassis.run.demo_users import demo_user
 from chassis.store.event_store import EventStore
 from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.writer.request import Request

@@ -15,7 +15,6 @@ from uuid import UUID
 
 import msgspec
 
-from chassis import process
 from chassis.access.tokens import TokenVerifier
 from chassis.foundation.config import Config
 from chassis.foundation.logs import configure_logging
@@ -24,6 +23,7 @@ from chassis.http.messages import HttpRequest, HttpResponse, Route
 from chassis.http.problems import guarded
 from chassis.http.requests import json_body
 from chassis.http.serving import routes_of
+from chassis.run import api_process
 from contracts.declare import value
 from contracts.schemas import load
 
@@ -56,8 +56,8 @@ def main() -> int:
     def with_empty_route(api: Api) -> list[Route]:
         return [*routes_of(api), empty_route(config)]
 
-    with mock.patch.object(process, "routes_of", with_empty_route):
-        return process.run_api(config, ())
+    with mock.patch.object(api_process, "routes_of", with_empty_route):
+        return api_process.run_api(config, ())
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 
 from chassis.access.tokens import issue
-from chassis.demo_users import demo_user
 from chassis.foundation.config import Config
+from chassis.run.demo_users import demo_user
 from deploy.devstack.ports import free_ports
 from deploy.devstack.server import HOST, REPOSITORY_ROOT
 from deploy.local.system import LocalSystem

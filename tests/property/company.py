@@ -15,7 +15,7 @@ from chassis.model.principal import Principal
 from chassis.model.saga import Process
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
-from chassis.testing import SYSTEM
+from chassis.testing.people import SYSTEM
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY

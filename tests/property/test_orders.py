@@ -24,7 +24,7 @@ from simulation.bugs import Bug, results_not_remembered, stock_not_checked
 from chassis.foundation.config import Config, Store
 from chassis.model.principal import Principal
 from chassis.store.opening import open_store
-from chassis.testing import user
+from chassis.testing.people import user
 from chassis.writer.request import Answer
 from contracts.approvals import Approve, CaseApproved, CaseClosed, CaseOpened, CaseRejected, NodeApproved, Reject
 from contracts.customers import CreateCustomer

@@ -13,7 +13,6 @@ from uuid import UUID
 
 from pymongo import UpdateOne
 
-from chassis import topics
 from chassis.access.company import CompanySettings
 from chassis.access.organisation import Chart
 from chassis.messaging import consumer, records
@@ -28,6 +27,7 @@ from chassis.model.identity import record_id
 from chassis.projections import documents, projector
 from chassis.projections.collections import STATES
 from chassis.projections.documents import operations
+from chassis.run import topics
 from chassis.sagas.runner import SagaRunner, _Turn
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from chassis.audit.chain import check_chain, records_of
-from chassis.conformity import violations
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.provenance import LETTER, OFFSET, PARTITION, TOPIC
 from chassis.messaging.records import Incoming, read_record
@@ -18,6 +17,7 @@ from chassis.model.views import View
 from chassis.projections.collections import STATES
 from chassis.projections.projector import GROUP
 from chassis.projections.state import ViewState
+from chassis.testing.conformity import violations
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
 from contracts.orders import (
     OrderCancelled,

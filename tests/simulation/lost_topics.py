@@ -11,9 +11,9 @@ from kafka.errors import KafkaError
 from pymongo.errors import PyMongoError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_fixed
 
-from chassis import topics
 from chassis.foundation.config import Config, ConfigError
 from chassis.messaging.kafka import command_topics, event_topics
+from chassis.run import topics
 from chassis.store.event_store import EventStore
 
 from .cluster import CONFIG, Cluster

@@ -150,7 +150,7 @@ def replayed_twice(run: Run) -> None:
 def _operator(system: ChaosSystem, *arguments: str) -> None:
     """A command of `salestream`."""
     done = subprocess.run(
-        [sys.executable, "-m", "chassis.main", *arguments],
+        [sys.executable, "-m", "chassis.run.main", *arguments],
         env={**os.environ, **system.local.settings()},
         capture_output=True,
         text=True,

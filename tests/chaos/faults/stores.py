@@ -15,8 +15,8 @@ from uuid import UUID, uuid4
 import psycopg
 from component.support import until
 
-from chassis.demo_users import demo_user
 from chassis.messaging.relay import POSITION
+from chassis.run.demo_users import demo_user
 from chassis.store.opening import open_store
 from chassis.writer.request import Request
 from chassis.writer.writer import Writer

@@ -191,7 +191,7 @@ def _process(system: ChaosSystem, order: str) -> Process:
 def _token_of(system: ChaosSystem, user: str, offset: str) -> str:
     """A token issued by a machine whose clock is off."""
     done = subprocess.run(
-        [sys.executable, "-m", "chassis.main", "token", user],
+        [sys.executable, "-m", "chassis.run.main", "token", user],
         env={**os.environ, **system.local.settings(), **clock(offset)},
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""What each `salestream` command does; `chassis.main` declares them."""
+"""What each `salestream` command does; `chassis.run.main` declares them."""
 
 import argparse
 import importlib
@@ -9,21 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chassis.access.tokens import issue
-from chassis.audit.check import check_chains
-from chassis.audit.heads import read_heads, sign_heads
 from chassis.catalogue import Catalogue
-from chassis.demo_users import demo_user, user_id
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.logs import configure_logging
-from chassis.grants import apply, grants, table
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.kafka import create_topics, producer
 from chassis.model.principal import Principal
-from chassis.process import run_api, run_worker, settle_memory
 from chassis.projections.collections import connect
 from chassis.projections.rebuild import Rebuild, view_states
+from chassis.run.api_process import run_api
+from chassis.run.demo_users import demo_user, user_id
+from chassis.run.grants import apply, grants, table
+from chassis.run.process import settle_memory
+from chassis.run.topics import Topics
+from chassis.run.worker_process import run_worker
 from chassis.store.opening import existing_store
-from chassis.topics import Topics
+from chassis.verify.audit import check_chains
+from chassis.verify.heads import read_heads, sign_heads
 from chassis.verify.progress import Progress
 from chassis.verify.run import Verification
 

@@ -6,54 +6,30 @@ kit.assert_refused("DUPLICATE", AddProduct(...), by=WAREHOUSE, field="name")
 assert kit.new_facts() == [ProductAdded(...)]
 """
 
-from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from itertools import count
-from typing import Any, Generic, TypeVar
-from uuid import NAMESPACE_URL, UUID, uuid5
+from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
-from chassis.conformity import violations
 from chassis.foundation.config import Config
 from chassis.model.around import Prepared, Surroundings
-from chassis.model.changes import EventInfo
-from chassis.model.commands import CommandSent
 from chassis.model.principal import Principal
-from chassis.model.saga import Process, Saga
 from chassis.model.service import Service
-from chassis.model.views import View
-from chassis.projections.documents import changed, stored
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
 from chassis.store.memory import MemoryRecorder
+from chassis.testing.conformity import violations
+from chassis.testing.people import ADMIN
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.schemas import decode
-
-S = TypeVar("S")
-
-
-def user(name: str, *roles: str, superior: Principal | None = None) -> Principal:
-    """A user of a test, with an id derived from the name."""
-    id = uuid5(NAMESPACE_URL, f"test-user:{name}")
-    return Principal(id, name, frozenset(roles), superior.user_id if superior else None)
-
-
-MANAGER = user("mei", "MGT")
-SUPERVISOR = user("sato", "SUP")
-SALES = user("li", "SAL", superior=SUPERVISOR)
-FINANCE = user("chen", "FIN")
-WAREHOUSE = user("wang", "WHS")
-ADMIN = user("admin", "ADM")
-SYSTEM = Principal(None, "Salestream", frozenset({"SYSTEM"}), None)
 
 
 class InMemoryService:
@@ -152,94 +128,3 @@ class InMemoryService:
     def learn(self, *facts: Any) -> None:
         """Tell the service's replicas what happened elsewhere."""
         self.writer.learn(facts, {"position:test:0": next(self._learned)})
-
-
-class SagaScenario(Generic[S]):
-    """A saga told fact by fact, reading like the specification:
-
-    SagaScenario(SAGA).on(SUBMITTED).expects(DeductStock(...)).on(StockDeducted(...)).expects(ShipOrder(...))
-    """
-
-    def __init__(self, saga: Saga[S]) -> None:
-        self._saga = saga
-        self.process: Process | None = None
-        self._sent: list[CommandSent] = []
-
-    def on(self, fact: Any) -> "SagaScenario[S]":
-        """A fact reaches the saga."""
-        if self.process is None:
-            self.process = Process(id=self._saga.key_of(fact))
-        self._saga.react(self.process, fact)
-        return self._take(self.process)
-
-    def times_out(self) -> "SagaScenario[S]":
-        """The step it is at has waited too long."""
-        assert self.process is not None, "nothing has started"
-        self._saga.timed_out(self.process)
-        return self._take(self.process)
-
-    def restarted(self) -> "SagaScenario[S]":
-        """The process is read again from its stream, as after a crash."""
-        assert self.process is not None, "nothing has started"
-        again = Process(id=self.process.id)
-        for fact in self._stream:
-            again.apply(fact)
-        assert again == self.process, "replay gives another state"
-        self.process = again
-        return self
-
-    def expects(self, *commands: Any) -> "SagaScenario[S]":
-        """Exactly these commands were sent because of the last fact."""
-        assert self.sent == list(commands), f"sent {self.sent}, expected {list(commands)}"
-        return self
-
-    @property
-    def sent(self) -> list[Any]:
-        """The commands sent because of the last fact."""
-        return [decode(REGISTRY.commands[item.command].cls, item.body) for item in self._sent]
-
-    def expects_nothing(self) -> "SagaScenario[S]":
-        return self.expects()
-
-    def is_at(self, step: str, status: str) -> "SagaScenario[S]":
-        assert self.process is not None, "nothing has started"
-        assert (self.process.step, self.process.statuses.get(step)) == (step, status), self.process
-        return self
-
-    def has_ended(self) -> "SagaScenario[S]":
-        assert self.process is not None and self.process.step == "", self.process
-        return self
-
-    @property
-    def command_ids(self) -> list[str]:
-        """The ids of the commands sent because of the last fact."""
-        return [item.command_id for item in self._sent]
-
-    def _take(self, process: Process) -> "SagaScenario[S]":
-        self._stream += process.pending
-        self._sent = [fact for fact in process.pending if isinstance(fact, CommandSent)]
-        process.pending.clear()
-        return self
-
-    @cached_property
-    def _stream(self) -> list[Any]:
-        return []
-
-
-def documents(view: View, facts: Iterable[Any], *, at: datetime | None = None) -> dict[str, dict[str, Any]]:
-    """The documents a list of facts gives in a view, by key; each fact is version n of its own record."""
-    moment = at or datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-    found: dict[str, dict[str, Any]] = {}
-    versions: Counter[str] = Counter()
-    for position, fact in enumerate(facts, start=1):
-        spec = REGISTRY.event_of(type(fact))
-        key = str(getattr(fact, spec.key))
-        versions[key] += 1
-        info = EventInfo(f"{key}/{versions[key]}", spec.name, moment, f"{spec.topic}:0", position, "")
-        handler = view.handlers.get(type(fact))
-        for change in handler(fact, info) if handler else ():
-            name = str(stored(change.key))
-            document = changed(found.pop(name, None), change, info)
-            if document is not None:
-                found[name] = document
-    return {name: stored(document) for name, document in found.items()}

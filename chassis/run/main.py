@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         import eventlet
 
         eventlet.monkey_patch()
-    from chassis.cli import run_command
+    from chassis.run.cli import run_command
 
     gc.freeze()
     gc.enable()

@@ -1,0 +1,193 @@
+"""The api process: HTTP and the inboxes of the services it hosts, under nameko."""
+
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import structlog
+from pymongo.database import Database
+
+from chassis.access.company import CompanySettings
+from chassis.access.directory import Directory
+from chassis.access.tokens import TokenVerifier
+from chassis.catalogue import Catalogue
+from chassis.foundation.config import Config
+from chassis.foundation.health import Serving, Watched, problems_of
+from chassis.http.edge import Api
+from chassis.http.forwarding import forwarded_routes
+from chassis.http.pressure import Pressure
+from chassis.http.problems import unknown_route
+from chassis.http.serving import routes_of
+from chassis.messaging.inbox import Inbox
+from chassis.messaging.progress import processed_positions
+from chassis.model.around import Offload, at_once
+from chassis.projections.collections import Document, connect
+from chassis.projections.state import view_positions
+from chassis.run.demo_users import demo_names, demo_user
+from chassis.run.process import SWITCH_SECONDS, Failures, Process, on_signal, settle_memory
+from chassis.writer.writer import Writer
+from contracts.declare import REGISTRY
+
+log = structlog.get_logger()
+
+
+def run_api(config: Config, only: Collection[str]) -> int:
+    """The api role: HTTP and the inboxes of the hosted services, under nameko."""
+    from nameko.runners import ServiceRunner  # noqa: PLC0415
+
+    from chassis.foundation.slow_work import SlowWork  # noqa: PLC0415 - as above
+    from chassis.http.nameko import (  # noqa: PLC0415 - as above
+        WORKERS,
+        aside,
+        http_service,
+        in_native_thread,
+        inbox_service,
+        later,
+    )
+
+    process = Process(config, only, waits=in_native_thread)
+    failures = Failures()
+    watched: dict[str, Watched] = {}
+    if process.catalogue.with_role("api"):
+        process.prepare()
+    directory = Directory(company=CompanySettings(config.zone))
+    writers = {
+        s.name: Writer(s, process.store(s.name), max_queue=config.max_queue, listener=directory, failed=failures.note)
+        for s in process.catalogue.services()
+    }
+    watched |= {f"writer {name}": writer for name, writer in writers.items()}
+    for writer in writers.values():
+        directory.load(writer.store)
+    for writer in writers.values():
+        directory.catch_up(writer.store)
+    database = connect(config) if process.catalogue.views() else None
+    pressure = build_pressure(process, writers, database)
+    verifier = TokenVerifier(config)
+    api = build_api(
+        process,
+        writers,
+        database,
+        directory,
+        verifier=verifier,
+        watched=watched,
+        slowly=SlowWork(),
+        later=later,
+        aside=aside,
+    )
+    runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
+    routes = routes_of(api)
+    unknown = unknown_route(routes)
+    if gateway := process.catalogue.gateway():
+        routes += forwarded_routes(config, process.catalogue, Catalogue.read())
+        routes, unknown = gateway.enter(config, routes, verifier)
+    runner.add_service(http_service(routes, config, unknown, pressure.require_room))
+    for writer in writers.values():
+        writer.start()
+        inbox = Inbox(writer, directory.company)
+        if inbox.topics():
+            runner.add_service(inbox_service(config, inbox, process.producer, watched))
+    stop_looking = threading.Event()
+    looking = Serving("pressure", lambda: pressure.run(stop_looking), failures.note)
+    watched |= {"pressure": pressure, "thread pressure": looking}
+    looking.start()
+    stopping = on_signal(lambda: _stop_runner(runner))
+    failures.end = lambda: _stop_runner(runner)
+    runner.start()
+    settle_memory()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    log.info("api ready", address=config.http_address, services=sorted(writers))
+    try:
+        runner.wait()
+    finally:
+        stop_looking.set()
+        for writer in writers.values():
+            writer.stop()
+        process.close()
+    log.info("api stopped", by_signal=stopping.is_set(), failed=failures.names)
+    return 1 if failures.names else 0
+
+
+def _stop_runner(runner: Any) -> None:
+    import eventlet  # noqa: PLC0415
+
+    eventlet.spawn(runner.stop)
+
+
+def build_pressure(process: Process, writers: dict[str, Writer], database: "Database[Document] | None") -> Pressure:
+    """What watches the logs of these writers and of the sagas beside them, and who reads them how far."""
+    config, views = process.config, process.catalogue.views() if database is not None else []
+    sagas = [(saga, process.store(name)) for name, saga in process.catalogue.sagas()]
+    logs = {name: writer.store.last_position for name, writer in writers.items()}
+    logs |= {store.name: store.last_position for _, store in sagas}
+
+    def processed() -> Iterator[tuple[str, str, Iterable[int]]]:
+        """Log, consumer, and the newest position of each partition that this has processed."""
+        for view, positions in view_positions(database, views) if database is not None else ():
+            for topic in view.topics:
+                own = [at for source, at in positions.items() if source.rpartition(":")[0] == topic]
+                yield topic.removesuffix(".events"), f"view {view.name}", own
+        for saga, store in sagas:
+            for topic in {REGISTRY.event_of(fact).topic for fact in saga.facts()}:
+                own = processed_positions(store, topic, config.topic_partitions)
+                yield topic.removesuffix(".events"), f"saga {saga.name}", own
+            for name, writer in writers.items():
+                own = processed_positions(writer.store, f"{name}.commands", config.topic_partitions)
+                yield store.name, f"inbox {name}", own
+
+    def fronts() -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {name: {} for name in logs}
+        known = [(name, who, list(own)) for name, who, own in processed() if name in logs]
+        ends = {name: length_of() for name, length_of in logs.items()}  # asked last: nothing can be beyond them
+        for name, who, own in known:
+            found[name][who] = max((at for at in own if at <= ends[name]), default=0)  # one beyond was forged
+        return found
+
+    return Pressure(config.max_lag_seconds, logs, fronts)
+
+
+def build_api(
+    process: Process,
+    writers: dict[str, Writer],
+    database: "Database[Document] | None",
+    directory: Directory,
+    *,
+    verifier: TokenVerifier,
+    watched: Mapping[str, Watched] | None = None,
+    slowly: Offload = at_once,
+    later: Callable[[Callable[[], None]], None] = lambda work: work(),
+    aside: Offload = at_once,
+) -> Api:
+    """The edge of a process with these writers."""
+    if process.config.test_tokens:
+        for name in demo_names():
+            directory.introduce(demo_user(name))
+    views = process.catalogue.views()
+
+    def problems() -> dict[str, str]:
+        found = problems_of(watched or {})
+        for name, writer in writers.items():
+            try:
+                writer.store.last_position()
+            except Exception as error:  # the answer to "are you ready" is the reason why not
+                found[f"store {name}"] = repr(error)
+                break  # each that is away takes its time, and one is enough
+        if database is not None:
+            try:
+                database.command("ping")
+            except Exception as error:  # as above
+                found["mongodb"] = repr(error)
+        return found
+
+    return Api(
+        process.config,
+        writers,
+        views,
+        database,
+        verifier,
+        ready=problems,
+        directory=directory,
+        slowly=slowly,
+        aside=aside,
+        later=later,
+    )

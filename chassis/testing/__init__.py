@@ -1,0 +1,1 @@
+"""The test kit: whole services and sagas in memory, without Kafka, HTTP or a clock."""
