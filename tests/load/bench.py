@@ -52,12 +52,12 @@ class Size:
 
 
 FULL = Size("full", 5, 1.0, 40, 320, 1_000_000, journeys.Plan(20_000, rounds=3, per_round=1_000, seconds=18.0))
-QUICK = Size("quick", 3, 0.2, 10, 160, 20_000, journeys.Plan(5_000, rounds=3, per_round=150, seconds=4.5))
+QUICK = Size("quick", 1, 0.1, 4, 64, 5_000, journeys.Plan(1_500, rounds=1, per_round=100, seconds=2.0))
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.load.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a smoke run: every figure, but from few repetitions")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: every figure, each from one repetition")
     parser.add_argument("--seed", type=int, default=20260301, help="of ids and order of commands (default %(default)s)")
     parser.add_argument("--folder", type=Path, default=BUILD / "bench", help="where servers and stores live meanwhile")
     parser.add_argument("--out", type=Path, default=BUILD / "bench.json", help="the file written")
