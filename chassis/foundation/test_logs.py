@@ -98,8 +98,8 @@ def test_no_call_of_a_logger_raises(name: str, written: list[str]) -> None:
 PROGRAM = """
 import logging, sys, warnings
 import structlog
-from chassis import metrics
-from chassis.logs import configure_logging
+from chassis.foundation import metrics
+from chassis.foundation.logs import configure_logging
 configure_logging("INFO")
 structlog.get_logger().info("structlog")
 logging.getLogger("library").warning("standard %s", "library")

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+import contracts
 from chassis.model.aggregates import internal_name
 from chassis.model.commands import CommandSent
 from contracts.declare import REGISTRY
 from contracts.schemas import decode
 
-SCHEMAS = Path(__file__).parent.parent / "contracts" / "schemas"
+SCHEMAS = Path(str(contracts.__file__)).parent / "schemas"
 COMMAND_SENT = internal_name(CommandSent)
 
 

@@ -140,7 +140,7 @@ def test_a_store_opened_again_here_keeps_what_it_holds_when_another_process_clos
     assert again.last_position() == 1
     again.close()
     script = (
-        "from chassis.foundation.config import Config; from chassis.store.event_store import open_store; import sys\n"
+        "from chassis.foundation.config import Config; from chassis.store.opening import open_store; import sys\n"
         "store = open_store('inventory', Config(data_dir=sys.argv[1])); store.last_position(); store.close()"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=REPOSITORY_ROOT, timeout=120)
@@ -282,8 +282,10 @@ COMMITS = 150
 OTHER_PROCESS = """
 import sys
 from uuid import UUID
-from chassis.config import Config
-from chassis.store import open_store, Transaction, recorded
+from chassis.foundation.config import Config
+from chassis.store.events import recorded
+from chassis.store.opening import open_store
+from chassis.store.transaction import Transaction
 from component.test_event_store import added, COMMITS
 from uuid import uuid4
 store = open_store("inventory", Config(event_store=sys.argv[1], data_dir=sys.argv[2], postgres_url=sys.argv[3]))

@@ -14,11 +14,11 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import structlog
-from chassis import metrics
-from chassis.config import Config
-from chassis.logs import configure_logging
-from chassis.store import open_store
-from chassis.writer import Writer
+from chassis.foundation import metrics
+from chassis.foundation.config import Config
+from chassis.foundation.logs import configure_logging
+from chassis.store.opening import open_store
+from chassis.writer.writer import Writer
 from component.test_event_store import new_product, outcome, request, SERVICE
 configure_logging("INFO")
 disk, result = Path(sys.argv[1]), Path(sys.argv[2])
