@@ -61,10 +61,28 @@ class Catalogue:
         """The view of the audit log."""
         return next(view for view in self.views() if view.collected)
 
+    @property
+    def people(self) -> str:
+        """The service that knows people: it notes who read what, and its `administration` makes the first of them."""
+        return self.with_role("people")[0]
+
+    def of_people(self, module: str) -> Any:
+        """A module of that service, for the command line."""
+        return importlib.import_module(f"services.{self.people}.{module}")
+
+    def routes(self) -> list[tuple[str, Any]]:
+        """(service, route) of those that are neither commands nor views, from each `services/<name>/routes.py`."""
+        return [
+            (name, route)
+            for name in self.roles
+            if importlib.util.find_spec(f"services.{name}.routes")
+            for route in importlib.import_module(f"services.{name}.routes").ROUTES
+        ]
+
     def gateway(self) -> Any:
         """The module of the service that is the one entry, if it runs in this process (ADR 0017)."""
         found = self.with_role("gateway")
-        return importlib.import_module(f"services.{found[0]}.application") if found else None
+        return importlib.import_module(f"services.{found[0]}.gateway") if found else None
 
     def checks(self) -> list[tuple[str, Check]]:
         """(service, what must hold of its facts), from each `services/<name>/verification.py` there is."""

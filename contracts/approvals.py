@@ -5,8 +5,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from contracts.declare import command, event
 from contracts.ids import beside
-from contracts.orders import ApprovalNode
 from contracts.people import SALESTREAM, Person
+from contracts.sales import ApprovalNode
 from contracts.types import Flag, Money, Note, Quantity, Reason, Text
 
 

@@ -1,14 +1,12 @@
 """The company's own data and parameters (features SET-01..05, ORD-12).  Aggregates: company data, one per parameter."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from contracts.declare import KEPT, command, event, value
+from contracts.languages import Language
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import SELF
 from contracts.types import FIRST_CURRENCY, Currency, Email, Mail, Name, Phone, Reason, Text, TextField, Whole
-
-Language = Literal["zh", "ja", "en"]
-LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 class ImageField(TextField):

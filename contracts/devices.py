@@ -4,8 +4,8 @@ from dataclasses import field
 from typing import Literal
 from uuid import UUID, uuid4
 
-from contracts.company import Language
 from contracts.declare import KEPT, command, event, value
+from contracts.languages import Language
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import PUBLIC, SELF
 from contracts.types import Flag, Name, Quantity, Secret, Text, Whole

@@ -7,6 +7,7 @@ from uuid import UUID
 from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
+from contracts.sales import Shortage
 from contracts.types import Change, Money, Movement, Name, Note, Quantity, Reason, Sum, Text, Total, Whole
 
 MovementKind = Literal["OPENING", "RECEIPT", "ADJUSTMENT", "ORDER_DEDUCTION", "RETURN", "CLOSING"]
@@ -49,15 +50,6 @@ class StockLine:
 
     product_id: UUID
     quantity: Total
-
-
-@value
-class Shortage:
-    """A line that stock can't cover (ORD-14)."""
-
-    product_id: UUID
-    wanted: Total
-    on_hand: Sum
 
 
 # -- commands -----------------------------------------------------------------------------------------------------

@@ -7,14 +7,13 @@ from uuid import UUID
 
 from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
-from contracts.inventory import Shortage
 from contracts.people import SALESTREAM, Person
+from contracts.sales import ApprovalNode, CustomerSnapshot, Shortage
 from contracts.types import Amount, Currency, Day, Flag, Mail, Money, Note, Quantity, Rate, Reason, Text, Whole
 
 OrderStatus = Literal[
     "DRAFT", "SUBMITTED", "PENDING_APPROVAL", "APPROVED", "REJECTED", "ON_HOLD", "SHIPPED", "COMPLETED", "CANCELLED"
 ]
-ApprovalNode = Literal["SUPERVISOR", "FINANCE"]
 ShippingMode = Literal["AUTOMATIC", "WAREHOUSE"]
 
 
@@ -26,17 +25,6 @@ class CompanySnapshot:
     phone: Text = ""
     address: Text = ""
     email: Mail = ""
-
-
-@value
-class CustomerSnapshot:
-    """The customer as it was when the order was written or submitted (ORD-11)."""
-
-    customer_id: UUID
-    name: Text
-    phone: Text = ""
-    address: Text = ""
-    member: bool = False
 
 
 @value

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from contracts.declare import command, event, value
-from contracts.orders import CustomerSnapshot
 from contracts.people import SALESTREAM, Person
+from contracts.sales import CustomerSnapshot
 from contracts.types import Day, Quantity, Text
 
 

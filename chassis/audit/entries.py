@@ -23,6 +23,9 @@ Id = Any
 """A UUID or text.  It is read back as text; writing a UUID as it is saves making text of it first."""
 Kind = Literal["COMMAND", "READ", "EXPORT"]
 
+ACTIONS, OBJECT_KINDS = "actions", "kinds of object"
+"""What entries tell of, by which they are found: names that the edge knows (`chassis.http.serving`)."""
+
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where an act came from: the client's address, the sign-in, and whether a machine account acted."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
+from chassis.catalogue import Catalogue
 from chassis.documents.json_schema import JsonSchema, components, docstring
 from chassis.documents.query_docs import QueryDoc, row_schema
 from chassis.http.commands import MAX_BULK
@@ -17,7 +18,7 @@ from contracts.access import TOKEN_COMMANDS
 from contracts.declare import CommandSpec, Registry
 from contracts.errors import STATUS
 from contracts.operations import PLATFORM_OPERATIONS, Operation
-from contracts.permissions import DATA_SCOPES, PASSWORD, PUBLIC
+from contracts.permissions import PUBLIC
 from contracts.schemas import MONEY
 
 API_VERSION = "1.0.0"
@@ -159,131 +160,6 @@ ANSWERS: dict[str, JsonSchema] = {
 }
 
 
-ME: dict[str, Any] = {
-    "operationId": "me",
-    "tags": ["access"],
-    "summary": "Who one is, what one may do, and the menu of it",
-    "description": "The caller's rights with how far each reaches, and the menu entries they show (SEC-17).",
-    "x-permission": PASSWORD,
-    "responses": {
-        "200": {
-            "description": "Found.",
-            "content": {
-                JSON: {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "id": {"type": ["string", "null"], "format": "uuid"},
-                            "name": {"type": "string"},
-                            "roles": {"type": "array", "items": {"type": "string"}},
-                            "must_change_password": {"type": "boolean"},
-                            "rights": {
-                                "type": "object",
-                                "additionalProperties": {
-                                    "type": "array",
-                                    "items": {"type": "string", "enum": list(DATA_SCOPES)},
-                                },
-                            },
-                            "menu": {
-                                "type": "array",
-                                "items": {
-                                    "type": "object",
-                                    "properties": {
-                                        "name": {"type": "string"},
-                                        "path": {"type": "string"},
-                                        "right": {"type": "string"},
-                                        "system": {"type": "string"},
-                                    },
-                                },
-                            },
-                        },
-                    }
-                }
-            },
-        },
-        "401": {"$ref": "#/components/responses/Unauthenticated"},
-    },
-}
-
-
-ROLE_LIST: dict[str, Any] = {
-    "operationId": "roles",
-    "tags": ["access"],
-    "summary": "Every role with its rights and how far each reaches",
-    "description": "Every role with its rights and how far each reaches (SEC-15, SEC-16).",
-    "x-permission": "accounts",
-    "responses": {
-        "200": {
-            "description": "Found.",
-            "content": {
-                JSON: {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "items": {
-                                "type": "array",
-                                "items": {
-                                    "type": "object",
-                                    "properties": {
-                                        "id": {"type": "string"},
-                                        "title": {"type": "string"},
-                                        "version": {"type": "integer"},
-                                        "rights": {
-                                            "type": "object",
-                                            "additionalProperties": {"type": "string", "enum": list(DATA_SCOPES)},
-                                        },
-                                    },
-                                },
-                            }
-                        },
-                    }
-                }
-            },
-        },
-        "401": {"$ref": "#/components/responses/Unauthenticated"},
-        "403": {"$ref": "#/components/responses/Forbidden"},
-    },
-}
-
-
-MAILBOX: dict[str, Any] = {
-    "operationId": "mailbox",
-    "tags": ["access"],
-    "summary": "The newest messages of an installation that has no provider of mail and SMS",
-    "description": "Codes and notices as they would have been sent, newest first.  Each look is in the audit log.",
-    "x-permission": "platform",
-    "parameters": [{"name": "to", "in": "query", "schema": {"type": "string"}, "description": "one address or number"}],
-    "responses": {
-        "200": {
-            "description": "Found.",
-            "content": {
-                JSON: {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "items": {
-                                "type": "array",
-                                "items": {
-                                    "type": "object",
-                                    "properties": {
-                                        "how": {"type": "string", "enum": ["MAIL", "SMS"]},
-                                        "to": {"type": "string"},
-                                        "text": {"type": "string"},
-                                    },
-                                },
-                            }
-                        },
-                    }
-                }
-            },
-        },
-        "400": {"$ref": "#/components/responses/Invalid"},
-        "401": {"$ref": "#/components/responses/Unauthenticated"},
-        "403": {"$ref": "#/components/responses/Forbidden"},
-    },
-}
-
-
 def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     """The OpenAPI 3.1 document: every public command, its bulk form, and every query."""
     commands = [spec for spec in registry.commands.values() if spec.is_public]
@@ -302,9 +178,8 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
         paths[f"/bulk/{kebab(spec.name)}"] = {"post": _bulk_operation(spec)}
     for query in queries:
         paths.setdefault(query.path, {})[query.method.lower()] = _query_operation(query)
-    paths["/me"] = {"get": ME}
-    paths.setdefault("/roles", {})["get"] = ROLE_LIST
-    paths["/mailbox"] = {"get": MAILBOX}
+    for _, own in Catalogue.read().routes():
+        paths.setdefault(own.path, {})[own.method.lower()] = dict(own.operation)
     schemas |= components([one.body for one in PLATFORM_OPERATIONS if one.body], "input")
     for operation in PLATFORM_OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)

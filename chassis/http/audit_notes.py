@@ -30,8 +30,6 @@ from chassis.model.principal import Principal
 from chassis.writer.writer import Writer
 from contracts.errors import Refused
 
-ACTIONS, OBJECT_KINDS = "actions", "kinds of object"
-"""What entries tell of, by which they are found: names that the edge knows (`chassis.http.edge`)."""
 NOT_NOTED = frozenset({"OVERLOADED", "UNAVAILABLE"})
 Parameters = Mapping[str, Sequence[str]]
 

@@ -17,6 +17,7 @@ from pymongo.database import Database
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
 from chassis.audit.entries import Kind
+from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import make_key, read_key
 from chassis.http import audit_history as history
@@ -25,7 +26,6 @@ from chassis.http.idempotency import PRINT_KEY_BYTES, command_id_of
 from chassis.http.messages import HttpRequest
 from chassis.http.problems import correlation_of
 from chassis.http.requests import expected_version
-from chassis.http.routes import READS_LOG
 from chassis.messaging.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.model.around import Offload, Surroundings, at_once
 from chassis.model.principal import NOBODY, Principal
@@ -80,6 +80,7 @@ class Api:
             {name: writer.store.last_position for name, writer in writers.items()}, config.topic_partitions
         )
         self._waiting_room = WaitingRoom()
+        self._people = Catalogue.read().people
 
     def attempt(self, writer: Writer | None, http: HttpRequest, kind: Kind, *about: str) -> Attempt:
         """A request about to be served, for the audit log: action, kind of record, its id."""
@@ -195,7 +196,7 @@ class Api:
     @property
     def reads_log(self) -> Writer | None:
         """The writer into whose log reads go; None in a process without services, which admits nobody anyway."""
-        return self.writers.get(READS_LOG) or next(iter(self.writers.values()), None)
+        return self.writers.get(self._people) or next(iter(self.writers.values()), None)
 
     def with_history(self, entry: dict[str, Any], principal: Principal) -> dict[str, Any]:
         """An audit entry with before and after of what it changed, where its service is hosted in this process.

@@ -13,7 +13,7 @@ from chassis.foundation.config import Config, ConfigError
 from chassis.http.messages import ANSWER_SECONDS, JSON, HttpRequest, HttpResponse, Route, Serve
 from chassis.http.origins import SESSION_HEADER
 from chassis.http.problems import guarded
-from chassis.http.routes import command_routes, mailbox_route, operation_routes, people_routes, view_routes
+from chassis.http.routes import command_routes, operation_routes, view_routes
 from chassis.queries.exports import PIECE, FileBody
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
@@ -37,7 +37,6 @@ SERVERS = frozenset({"content-length", "content-type", "date", "server", "set-co
 """Headers of an answer that this process makes itself."""
 IN_MEMORY = 1_000_000
 """Bytes: a longer answer, an export, is passed on by way of a temporary file."""
-ACCESS = "access"  # the service that knows every person and role
 
 
 class Forwarder:
@@ -122,10 +121,9 @@ def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue) -> 
         return []
     forwarder = Forwarder(config)
     found: list[Route] = []
-    if not here.with_role("api"):
-        found += people_routes(forwarder.to(ACCESS), forwarder.to(ACCESS))
-    if ACCESS in away:
-        found.append(mailbox_route(forwarder.to(ACCESS)))
+    for service, own in everywhere.routes():
+        if service in away and not (own.everywhere and here.with_role("api")):
+            found.append(own.served_by(forwarder.to(service)))
     for spec in REGISTRY.commands.values():
         if spec.service in away:
             serve = forwarder.to(spec.service)

@@ -5,9 +5,9 @@ from typing import Any
 
 from chassis.http.bodies import read_object
 from chassis.http.messages import JSON, HttpRequest
-from contracts.company import LANGUAGES
 from contracts.errors import Refused
 from contracts.ids import canonical
+from contracts.languages import LANGUAGES
 
 _ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
 

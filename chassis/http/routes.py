@@ -2,25 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from chassis.http.messages import Route, Serve
 from chassis.model.views import View
 from contracts.declare import CommandSpec
 from contracts.operations import PLATFORM_OPERATIONS
-from contracts.permissions import PASSWORD
 
-READS_LOG = "access"  # the service in whose log it is noted who read what
-
-
-class Noted(NamedTuple):
-    """What an entry of the audit log tells of a request that is neither a command nor a query of a view."""
-
-    action: str
-    object_kind: str
-
-
-ROLES_READ, MAILBOX_READ = Noted("roles", "role"), Noted("mailbox", "message")
 OPERATED_ON = ("view", "rebuild")
 """The kinds of object of the platform's operations."""
 
@@ -32,16 +19,6 @@ def process_routes(livez: Serve, readyz: Serve, metrics: Serve) -> list[Route]:
         Route("GET", "/readyz", "readyz", readyz),
         Route("GET", "/metrics", "metrics", metrics),
     ]
-
-
-def people_routes(me: Serve, roles: Serve) -> list[Route]:
-    """The routes that every process with commands can serve, for it knows people and rights."""
-    return [Route("GET", "/me", "me", me, PASSWORD), Route("GET", "/roles", "roles", roles, "accounts")]
-
-
-def mailbox_route(serve: Serve) -> Route:
-    """The messages of an installation without a provider of mail and SMS; the access service has them."""
-    return Route("GET", "/mailbox", "mailbox", serve, "platform")
 
 
 def command_routes(spec: CommandSpec, serve: Serve, bulk: Serve, *, always: bool) -> list[Route]:

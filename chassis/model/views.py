@@ -23,8 +23,8 @@ from typing import Any
 
 from chassis.model.changes import Add, Append, Change, EventInfo, Latest, Put, Set
 from chassis.model.row_fields import BY_NUMBER, FOUND_BY, FieldType, Keys, field_types, key_place
-from contracts.company import LANGUAGES
 from contracts.declare import REGISTRY, ContractError
+from contracts.languages import LANGUAGES
 from contracts.permissions import FIELD_RIGHTS
 from contracts.text import squashed_forms
 

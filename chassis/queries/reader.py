@@ -26,8 +26,8 @@ from chassis.queries import cursors
 from chassis.queries.cursors import Cursor, Order
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.queries.filters import Filters, Known, single
-from contracts.company import LANGUAGES
 from contracts.errors import Refused, not_found
+from contracts.languages import LANGUAGES
 from contracts.parameters import PARAMETERS
 from contracts.permissions import FIELD_RIGHTS
 
@@ -437,7 +437,7 @@ class ViewReader:
         known = {**document, COMPANY_CURRENCY: self._company.currency}
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items():
-            shown[name] = compute(known)
+            shown[name] = stored(compute(known))
         return shown
 
     def _rows(self, documents: Iterable[Document], principal: Principal) -> list[Document]:

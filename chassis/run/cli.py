@@ -1,7 +1,6 @@
 """What each `salestream` command does; `chassis.run.main` declares them."""
 
 import argparse
-import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -72,14 +71,14 @@ def _token(options: argparse.Namespace, config: Config) -> int:
 
 
 def _administrator(options: argparse.Namespace, config: Config) -> int:
-    administration = importlib.import_module("services.access.administration")
+    administration = Catalogue.read().of_people("administration")
     password = administration.make_administrator(config, options.login)
     print(f"{options.login} is administrator.  Default password, to be changed at the first sign-in: {password}")
     return 0
 
 
 def _mailbox(options: argparse.Namespace, config: Config) -> int:
-    messages = importlib.import_module("services.access.messages")
+    messages = Catalogue.read().of_people("messages")
     for message in messages.Mailbox(Path(config.mailbox_dir)).messages(options.to):
         print(f"{message.how}  {message.to}  {message.text}")
     return 0

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import private_folder
-from contracts.company import Language
+from contracts.languages import Language
 from services.access.domain.users import login_key
 
 

@@ -63,10 +63,11 @@ from contracts.access import (
     SignIn,
     SignOut,
 )
-from contracts.company import LANGUAGES, CompanyData, CompanyDataSet, Language
+from contracts.company import CompanyData, CompanyDataSet
 from contracts.declare import REGISTRY
 from contracts.devices import DeviceEnrolled, WipeRequested
 from contracts.errors import Refused
+from contracts.languages import LANGUAGES, Language
 from contracts.people import Person
 from contracts.permissions import RIGHTS, ROLES, DataScope, first_rights
 from services.access import administration, preparation, vault

@@ -27,9 +27,9 @@ from contracts.approvals import (
     Reject,
 )
 from contracts.errors import Refused, invalid_state
-from contracts.orders import ApprovalNode
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import LEADS
+from contracts.sales import ApprovalNode
 from contracts.types import Text
 
 CaseStatus = Literal["NEW", "OPEN", "APPROVED", "REJECTED", "CLOSED", "VOID"]

@@ -24,8 +24,8 @@ from contracts.approvals import (
     case_id_of,
 )
 from contracts.errors import Refused
-from contracts.orders import ApprovalNode
 from contracts.people import Person
+from contracts.sales import ApprovalNode
 from contracts.schemas import load
 from contracts.types import Money
 from services.approvals.application import SERVICE

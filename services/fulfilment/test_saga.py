@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from chassis.testing.people import SALES, SUPERVISOR
 from chassis.testing.sagas import SagaScenario
 from contracts.approvals import CaseApproved, CaseRejected, CloseCase, OpenCase, case_id_of
-from contracts.inventory import DeductStock, ReturnStock, Shortage, StockDeducted, StockLine, StockShort
+from contracts.inventory import DeductStock, ReturnStock, StockDeducted, StockLine, StockShort
 from contracts.orders import (
     ApproveOrder,
     CompleteDelivery,
-    CustomerSnapshot,
     HoldOrder,
     OrderApproved,
     OrderCancelled,
@@ -33,6 +32,7 @@ from contracts.orders import (
     ShipOrder,
 )
 from contracts.people import Person
+from contracts.sales import CustomerSnapshot, Shortage
 from contracts.shipping import (
     CancelShipment,
     DispatchShipment,

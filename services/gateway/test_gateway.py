@@ -20,7 +20,7 @@ from contracts import permissions
 from contracts.access import TOKEN_COMMANDS
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
-from services.gateway.application import BEFORE_SIGN_IN, enter
+from services.gateway.gateway import BEFORE_SIGN_IN, enter
 
 ORIGIN = "https://crm.example"
 LI, SESSION = uuid4(), uuid4()

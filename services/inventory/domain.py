@@ -28,7 +28,6 @@ from contracts.inventory import (
     ProductEdited,
     ReceiveStock,
     ReturnStock,
-    Shortage,
     StockDeducted,
     StockFellLow,
     StockLine,
@@ -36,6 +35,7 @@ from contracts.inventory import (
     StockReturned,
     StockShort,
 )
+from contracts.sales import Shortage
 from contracts.types import MAX_QUANTITY
 
 NO_PRODUCT = UUID(int=0)

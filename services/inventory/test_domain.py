@@ -29,7 +29,6 @@ from contracts.inventory import (
     ProductEdited,
     ReceiveStock,
     ReturnStock,
-    Shortage,
     StockDeducted,
     StockFellLow,
     StockLine,
@@ -38,17 +37,9 @@ from contracts.inventory import (
     StockShort,
     Trait,
 )
-from contracts.orders import (
-    CustomerSnapshot,
-    OrderCancelled,
-    OrderChanged,
-    OrderCompleted,
-    OrderCreated,
-    OrderLine,
-    OrderShipped,
-    Sale,
-)
+from contracts.orders import OrderCancelled, OrderChanged, OrderCompleted, OrderCreated, OrderLine, OrderShipped, Sale
 from contracts.people import SALESTREAM, Person
+from contracts.sales import CustomerSnapshot, Shortage
 from contracts.types import MAX_QUANTITY, Money
 from services.inventory.application import OPEN_ORDERS, SERVICE
 from services.inventory.domain import AlertQuantitySet, Deduction, Product, StockItem, deduction_id, stock_id

@@ -19,14 +19,12 @@ from contracts.declare import KEPT, changes
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.inventory import Prices
 from contracts.orders import (
-    ApprovalNode,
     ApproveOrder,
     CancelOrder,
     ChangeOrder,
     CompanySnapshot,
     CompleteDelivery,
     CreateOrder,
-    CustomerSnapshot,
     ExchangeRate,
     HoldOrder,
     LineRequest,
@@ -58,6 +56,7 @@ from contracts.orders import (
     order_number,
 )
 from contracts.people import SALESTREAM, Person
+from contracts.sales import ApprovalNode, CustomerSnapshot
 from contracts.settings import DEFAULTS
 from contracts.types import MAX_AMOUNT, MAX_LINES, Money
 

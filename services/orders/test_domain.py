@@ -17,7 +17,7 @@ from chassis.writer.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet
 from contracts.errors import Refused
-from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, ProductEdited, Shortage
+from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, ProductEdited
 from contracts.orders import (
     ApproveOrder,
     CancelOrder,
@@ -25,7 +25,6 @@ from contracts.orders import (
     CompanySnapshot,
     CompleteDelivery,
     CreateOrder,
-    CustomerSnapshot,
     ExchangeRate,
     HoldOrder,
     LineRequest,
@@ -54,6 +53,7 @@ from contracts.orders import (
     WithdrawOrder,
 )
 from contracts.people import Person
+from contracts.sales import CustomerSnapshot, Shortage
 from contracts.schemas import decode, encode, load
 from contracts.types import MAX_LINES, Money
 from services.orders.application import SERVICE

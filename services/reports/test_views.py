@@ -28,7 +28,6 @@ from contracts.inventory import (
     StockMoved,
 )
 from contracts.orders import (
-    CustomerSnapshot,
     OrderCancelled,
     OrderChanged,
     OrderCreated,
@@ -42,6 +41,7 @@ from contracts.orders import (
 )
 from contracts.people import Person
 from contracts.permissions import OPEN, RIGHTS
+from contracts.sales import CustomerSnapshot
 from contracts.shipping import ShipmentCancelled, ShipmentDispatched, ShipmentHandedOver, ShipmentPrepared
 from contracts.types import Money
 from services.reports.views import (

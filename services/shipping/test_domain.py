@@ -12,7 +12,6 @@ from chassis.testing.people import ADMIN, SYSTEM, WAREHOUSE
 from chassis.testing.services import InMemoryService
 from contracts.company import CompanyData, CompanyDataSet
 from contracts.orders import (
-    CustomerSnapshot,
     OrderApproved,
     OrderCancelled,
     OrderChanged,
@@ -28,6 +27,7 @@ from contracts.orders import (
     Sale,
 )
 from contracts.people import SALESTREAM, Person
+from contracts.sales import CustomerSnapshot
 from contracts.shipping import (
     CancelShipment,
     Deliver,

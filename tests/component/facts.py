@@ -12,8 +12,9 @@ from chassis.messaging.records import Incoming
 from chassis.model.principal import Principal
 from contracts.declare import REGISTRY
 from contracts.inventory import AddProduct, Prices
-from contracts.orders import CustomerSnapshot, OrderLine, OrderSubmitted, Sale
+from contracts.orders import OrderLine, OrderSubmitted, Sale
 from contracts.people import Person
+from contracts.sales import CustomerSnapshot
 from contracts.schemas import encode
 from contracts.types import Money
 

@@ -55,8 +55,9 @@ from contracts.inventory import (
     StockLine,
     StockShort,
 )
-from contracts.orders import CustomerSnapshot, OrderCreated, OrderLine
+from contracts.orders import OrderCreated, OrderLine
 from contracts.people import SALESTREAM
+from contracts.sales import CustomerSnapshot
 from contracts.schemas import decode, encode
 from contracts.types import Money
 from deploy.devstack import Stack

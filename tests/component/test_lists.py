@@ -21,8 +21,8 @@ from chassis.model.views import Exact, Range, Scope, View, Words
 from chassis.projections.collections import STATES, add_keys, collation, keys_kept
 from chassis.projections.state import live_id, open_state
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
-from contracts.company import LANGUAGES
 from contracts.errors import Refused
+from contracts.languages import LANGUAGES
 from contracts.text import normal
 
 SALESPERSON = Principal(uuid4(), "Li", frozenset({"SAL"}))

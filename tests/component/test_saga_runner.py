@@ -28,7 +28,7 @@ from chassis.testing.people import FINANCE, SALES
 from component.facts import NOW, TODAY, incoming, submitted
 from contracts.approvals import CaseApproved, CaseRejected, OpenCase, case_id_of
 from contracts.fulfilment import FulfilmentAdvanced
-from contracts.inventory import DeductStock, ReturnStock, Shortage, StockDeducted, StockLine, StockShort
+from contracts.inventory import DeductStock, ReturnStock, StockDeducted, StockLine, StockShort
 from contracts.orders import (
     HoldOrder,
     OrderApproved,
@@ -41,6 +41,7 @@ from contracts.orders import (
     RejectOrder,
 )
 from contracts.people import SALESTREAM, Person
+from contracts.sales import Shortage
 from contracts.schemas import decode
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
 from services.fulfilment.saga import SAGA

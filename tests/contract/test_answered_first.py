@@ -33,16 +33,9 @@ from contracts.approvals import (
 from contracts.customers import CreateCustomer, CustomerCreated
 from contracts.declare import REGISTRY
 from contracts.inventory import AddProduct, DeleteProduct, Prices
-from contracts.orders import (
-    CancelOrder,
-    CreateOrder,
-    CustomerSnapshot,
-    LineRequest,
-    SetSalesProcess,
-    SubmitOrder,
-    WithdrawOrder,
-)
+from contracts.orders import CancelOrder, CreateOrder, LineRequest, SetSalesProcess, SubmitOrder, WithdrawOrder
 from contracts.people import Person
+from contracts.sales import CustomerSnapshot
 from contracts.shipping import HandOver, PrepareShipment, ShipmentCancelled, ShipmentHandedOver
 from contracts.types import Money
 

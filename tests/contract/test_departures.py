@@ -28,7 +28,8 @@ from contracts.approvals import Approve, CaseOpened, OpenCase, case_id_of
 from contracts.customers import CreateCustomer
 from contracts.errors import Refused
 from contracts.inventory import AddProduct, Prices
-from contracts.orders import ApprovalNode, CancelOrder, CreateOrder, LineRequest, SubmitOrder, WithdrawOrder
+from contracts.orders import CancelOrder, CreateOrder, LineRequest, SubmitOrder, WithdrawOrder
+from contracts.sales import ApprovalNode
 from contracts.types import Money
 from services.access.application import SERVICE as ACCESS
 from services.access.domain.users import User

@@ -10,7 +10,7 @@ from chassis.access.tokens import TokenVerifier, issue
 from chassis.foundation.config import Config
 from chassis.http.messages import HttpRequest, HttpResponse, Route
 from chassis.model.principal import Principal
-from services.gateway.application import Gateway
+from services.gateway.gateway import Gateway
 
 from .report import Bar, Figure, Report
 

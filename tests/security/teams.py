@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 from uuid import UUID
 
 from contracts.approvals import OpenCase, case_id_of
-from contracts.orders import ApprovalNode
 from contracts.people import Person
 from contracts.permissions import DataScope
+from contracts.sales import ApprovalNode
 from contracts.types import Money
 from security.office import Caller, Office, new_id
 

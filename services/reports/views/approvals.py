@@ -11,8 +11,8 @@ from chassis.model.changes import Append, Change, EventInfo, Set
 from chassis.model.row_fields import Code
 from chassis.model.views import Exact, Range, Scope, View, Words
 from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
-from contracts.orders import ApprovalNode
 from contracts.permissions import LEADS
+from contracts.sales import ApprovalNode
 from contracts.types import Currency
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chassis.audit.entries import DONE, REPEATED, Kind
+from chassis.audit.entries import ACTIONS, DONE, OBJECT_KINDS, REPEATED, Kind
 from chassis.audit.labels import label, result_label
-from chassis.http.audit_notes import ACTIONS, OBJECT_KINDS
 from chassis.model.views import Exact, Range, View, Words
 from contracts.declare import REGISTRY
 from contracts.errors import STATUS

@@ -12,7 +12,6 @@ from chassis.model.views import Scope, View
 from contracts.approvals import CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
 from contracts.fulfilment import FulfilmentAdvanced
 from contracts.orders import (
-    CustomerSnapshot,
     OrderApproved,
     OrderCancelled,
     OrderChanged,
@@ -30,6 +29,7 @@ from contracts.orders import (
     PaymentRecorded,
 )
 from contracts.people import SALESTREAM, Person
+from contracts.sales import CustomerSnapshot
 from contracts.shipping import (
     ShipmentCancelled,
     ShipmentDelivered,

@@ -10,7 +10,6 @@ from typing import Any
 
 from chassis.model.changes import Change, EventInfo, Set
 from chassis.model.views import COMPANY_CURRENCY, View
-from chassis.projections.documents import stored
 from contracts.access import AccessSettingsSet
 from contracts.company import CompanyDataSet
 from contracts.customers import CustomerSettingsSet
@@ -76,7 +75,7 @@ def values(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def defaults(document: Mapping[str, Any]) -> dict[str, Any]:
-    return in_company_currency(document, dict(stored(DEFAULTS[document["_id"]])))
+    return in_company_currency(document, dict(DEFAULTS[document["_id"]]))
 
 
 def in_company_currency(document: Mapping[str, Any], found: dict[str, Any]) -> dict[str, Any]:
@@ -99,6 +98,6 @@ VIEW = View(
         CompanyDataSet: company,
     },
     computed={"values": values, "defaults": defaults},
-    defaults={id: {"values": stored(found), "by": "", "version": 0} for id, found in DEFAULTS.items()},
+    defaults={id: {"values": found, "by": "", "version": 0} for id, found in DEFAULTS.items()},
     sorts=("at",),
 )
