@@ -4,12 +4,13 @@ import importlib
 import importlib.util
 import pkgutil
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from chassis.access.known import REPLICAS
+from chassis.access.known import Known
 from chassis.foundation.config import ConfigError
 from chassis.model.checks import Check
 from chassis.model.saga import Saga
@@ -43,7 +44,8 @@ class Catalogue:
         found: list[Service] = [
             importlib.import_module(f"services.{name}.application").SERVICE for name in self.with_role("api")
         ]
-        return [replace(service, replicas=[*service.replicas, *REPLICAS]) for service in found]
+        everywhere = [replica for of_service in known_everywhere().values() for replica in of_service.replicas]
+        return [replace(service, replicas=[*service.replicas, *everywhere]) for service in found]
 
     def sagas(self) -> list[tuple[str, Saga[Any]]]:
         """(service, saga) of the services that run one."""
@@ -108,3 +110,14 @@ def views_of(service: str) -> list[View]:
         views: Sequence[View] = getattr(declared, "VIEWS", None) or [declared.VIEW]
         found += views
     return found
+
+
+@cache
+def known_everywhere() -> Mapping[str, Known]:
+    """What services let every other one know, from each `services/<name>/known.py` there is (ADR 0015)."""
+    REGISTRY.load()
+    return {
+        name: importlib.import_module(f"services.{name}.known").KNOWN
+        for name in tomllib.loads(SERVICES_FILE.read_text())["services"]
+        if importlib.util.find_spec(f"services.{name}.known")
+    }

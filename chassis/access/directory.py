@@ -1,41 +1,36 @@
-"""Who may do what, as this process knows it: users, roles, rights and ended sessions, fed from the access service.
+"""Who may do what, as this process knows it: users, roles, rights and ended sessions, fed by what services let
+each other know (`services/<name>/known.py`).
 
 A token only says who calls.  Whether the session still holds, which roles the user has, what they may do and whose
 records they reach is asked here, at every request: so what an administrator takes away is gone at the next one.
 
-Every service keeps the rows in its own store (`REPLICAS`); the process holds them in memory (`Directory`), and hears of
+Every service keeps the rows in its own store; the process holds them in memory (`Directory`), and hears of
 what it commits itself at once.
 """
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
 
-from chassis.access.company import COMPANY, SET_PARAMETERS, CompanySettings
+from chassis.access.company import CompanySettings
 from chassis.access.known import (
-    CLOCKS_OFF,
-    DEPARTMENTS,
-    DEVICES,
-    ENDED,
-    KNOWN_ROLES,
-    MACHINES,
-    NAMES,
-    TOLD,
-    USERS,
-    WIPED,
+    EndedSessions,
+    Known,
+    KnownCompany,
+    KnownDepartment,
+    KnownDevice,
     KnownMachine,
+    KnownParameter,
     KnownRole,
     KnownUser,
-    machine_told,
-    role_told,
-    user_told,
+    RevokedDevice,
 )
 from chassis.access.organisation import Chart, Placed
 from chassis.access.tokens import TOKENS_LIVE
@@ -43,10 +38,7 @@ from chassis.model.context import EVERYBODY, Reach
 from chassis.model.principal import Principal
 from chassis.model.service import Replica
 from chassis.store.events import Notification, Unreadable
-from contracts.access import DepartmentAdded, MachineChanged, SessionEnded
-from contracts.company import CompanyDataSet, ParameterSet
 from contracts.declare import REGISTRY
-from contracts.devices import DeviceEnrolled, WipeRequested
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import LEADS, ROLES, DataScope, first_rights
@@ -56,7 +48,7 @@ log = structlog.get_logger()
 
 void = partial(Refused, "UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="Authorization")
 RECENT = 2_000  # events: far more than are on their way to Kafka while it can be reached
-DEVICES_STORE = REGISTRY.event_of(DeviceEnrolled).service
+CLOCKS_OFF = timedelta(days=1)  # by which the clock of a process that starts may be wrong
 REACH_BELOW: frozenset[DataScope] = frozenset({"SUBORDINATES", "ALL"})  # scopes that reach whom one leads
 FORGET_EVERY = 60.0  # seconds between two looks for ends that need not be remembered any more
 
@@ -87,17 +79,26 @@ def _skip(damage: Unreadable) -> None:
 class Directory:
     """The people, roles and machine accounts a process knows.  Newer news replace older ones in whatever order.
 
-    `company` is what the company has set for everybody; it is heard of in the same way.
+    `known` is what services let every other one know.  `company` is what the company has set for everybody; it is
+    heard of in the same way.
     """
 
     def __init__(
         self,
+        known: Mapping[str, Known],
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         ticks: Callable[[], float] = time.monotonic,
         company: CompanySettings | None = None,
     ) -> None:
         self.company = company or CompanySettings()
+        self._replicas = [replica for of_service in known.values() for replica in of_service.replicas]
+        self._from_start = {service for service, of_service in known.items() if of_service.from_start}
+        self._fed_by: dict[type, list[Replica[Any]]] = defaultdict(list)
+        for replica in self._replicas:
+            for fact in replica.feeds:
+                self._fed_by[fact].append(replica)
+        self._told = {REGISTRY.event_of(fact).name: fact for fact in self._fed_by}
         self._clock = clock
         self._ticks = ticks
         self._users: dict[UUID, KnownUser] = {}
@@ -107,7 +108,7 @@ class Directory:
         self._forgot_at = ticks()
         self._departments: dict[UUID, UUID | None] = {}
         self._devices: dict[UUID, UUID | None] = {}
-        self._wiped: set[UUID] = set()
+        self._revoked: set[UUID] = set()
         self._forget()
 
     def _forget(self) -> None:
@@ -120,71 +121,74 @@ class Directory:
 
     @property
     def replicas(self) -> frozenset[str]:
-        return NAMES
+        """The replicas whose rows it takes over."""
+        return frozenset(replica.name for replica in self._replicas)
 
     def catch_up(self, store: Log) -> None:
-        """Take in what a service hosted here stored last: its rows follow by way of Kafka, maybe after a restart.
-
-        Of phones everything: what was enrolled before there were rows of it is in no row.
-        """
+        """Take in what a service hosted here stored last: its rows follow by way of Kafka, maybe after a restart."""
         last = store.last_position()
-        after = 0 if store.name == DEVICES_STORE else max(0, last - RECENT)
+        after = 0 if store.name in self._from_start else max(0, last - RECENT)
         for start in range(after, last, RECENT):
             self.hear(store.notifications(start, RECENT, _skip))
 
     def hear(self, events: Iterable[Notification]) -> None:
         """Events as a store holds them."""
-        self.tell([decode(TOLD[event.type], event.data) for event in events if event.type in TOLD])
+        told = self._told
+        self.tell([decode(told[event.type], event.data) for event in events if event.type in told])
 
     def load(self, store: Rows) -> None:
         """Take over what a service's store holds."""
-        for row in self._stored(store, USERS):
-            self._put_user(row)
-        for row in self._stored(store, KNOWN_ROLES):
-            self._put_role(row)
-        for row in self._stored(store, MACHINES):
-            self._put_machine(row)
-        for row in self._stored(store, ENDED):
-            for session_id, at in row.ended.items():
-                if at > self._clock() - CLOCKS_OFF:
-                    self._end(session_id, at)
-        for row in self._stored(store, DEPARTMENTS):
-            self._departments[row.id] = row.parent_id
-        self._devices.update({row.id: row.owner_id for row in self._stored(store, DEVICES)})
-        self._wiped.update(row.id for row in self._stored(store, WIPED))
-        for row in self._stored(store, COMPANY):
-            self.company.take(row)
-        for row in self._stored(store, SET_PARAMETERS):
-            self.company.take_parameter(row)
+        for replica in self._replicas:
+            for body in store.rows(replica.name):
+                row = decode(replica.row, body)
+                self._take(self._lately(row) if isinstance(row, EndedSessions) else row)
         self._forget()
 
-    @staticmethod
-    def _stored(store: Rows, replica: Replica[Any]) -> list[Any]:
-        return [decode(replica.row, body) for body in store.rows(replica.name)]
+    def _lately(self, row: EndedSessions) -> EndedSessions:
+        since = self._clock() - CLOCKS_OFF
+        return EndedSessions({id: at for id, at in row.ended.items() if at > since})
 
     def tell(self, facts: Iterable[Any]) -> None:
-        """Facts of any service; those of the access service are taken in."""
+        """Facts of any service; those that feed what is known everywhere are taken in."""
         for fact in facts:
-            kind = type(fact)
-            if kind in USERS.feeds:
-                self._put_user(user_told(self._users.get(fact.user_id), fact))
-            elif kind in KNOWN_ROLES.feeds:
-                self._put_role(role_told(self._roles.get(fact.role), fact))
-            elif kind is MachineChanged:
-                self._put_machine(machine_told(self._machines.get(fact.machine_id), fact))
-            elif kind is SessionEnded:
-                self._end(fact.session_id, fact.ended_at)
-            elif kind is DepartmentAdded:
-                self._departments[fact.department_id] = fact.parent_id
+            for replica in self._fed_by.get(type(fact), ()):
+                for key in replica.keys_of(fact):
+                    self._take(replica.feeds[type(fact)](self._held(replica.row, key), fact))
+
+    def _held(self, kind: type, key: str) -> Any:
+        """The row that is held now, of those kinds whose news are compared with it."""
+        if kind is KnownUser:
+            return self._users.get(UUID(key))
+        if kind is KnownRole:
+            return self._roles.get(key)
+        if kind is KnownMachine:
+            return self._machines.get(UUID(key))
+        if kind is KnownCompany:
+            return self.company.known
+        return self.company.parameter_known(key) if kind is KnownParameter else None
+
+    def _take(self, row: Any) -> None:
+        match row:
+            case KnownUser():
+                self._put_user(row)
+            case KnownRole():
+                self._put_role(row)
+            case KnownMachine():
+                self._put_machine(row)
+            case EndedSessions():
+                for session_id, at in row.ended.items():
+                    self._end(session_id, at)
+            case KnownDepartment():
+                self._departments[row.id] = row.parent_id
                 self._forget()
-            elif kind is DeviceEnrolled:
-                self._devices[fact.device_id] = fact.owner.user_id
-            elif kind is WipeRequested:
-                self._wiped.add(fact.device_id)
-            elif kind is CompanyDataSet:
-                self.company.tell(fact)
-            elif kind is ParameterSet:
-                self.company.tell_parameter(fact)
+            case KnownDevice():
+                self._devices[row.id] = row.owner_id
+            case RevokedDevice():
+                self._revoked.add(row.id)
+            case KnownCompany():
+                self.company.take(row)
+            case KnownParameter():
+                self.company.take_parameter(row)
 
     def _put_user(self, row: KnownUser) -> None:
         held = self._users.get(row.id)
@@ -226,7 +230,7 @@ class Directory:
         """
         if claimed.user_id is None:
             return claimed
-        if claimed.session_id in self._ended or claimed.device_id in self._wiped:
+        if claimed.session_id in self._ended or claimed.device_id in self._revoked:
             raise void()
         if claimed.machine:
             return self._admit_machine(claimed)
@@ -306,11 +310,11 @@ class Directory:
         return [user.id for user in known if roles is None or not set(roles).isdisjoint(user.roles)]
 
     def owner_of_device(self, device_id: UUID | None) -> UUID | None:
-        """Who enrolled a phone; None for one that nobody did."""
+        """Who enrolled a device; None for one that nobody did."""
         return self._devices.get(device_id) if device_id else None
 
-    def is_wiped(self, device_id: UUID | None) -> bool:
-        return device_id in self._wiped
+    def is_revoked(self, device_id: UUID | None) -> bool:
+        return device_id in self._revoked
 
     def roles(self) -> list[KnownRole]:
         """Every role people can have, with its rights."""

@@ -17,7 +17,7 @@ from pymongo.database import Database
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
 from chassis.audit.entries import Kind
-from chassis.catalogue import Catalogue
+from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import make_key, read_key
 from chassis.http import audit_history as history
@@ -66,7 +66,7 @@ class Api:
         self.config = config
         self.aside = aside
         self.exports = Places()
-        self.directory = directory or Directory()
+        self.directory = directory or Directory(known_everywhere())
         self._slowly = slowly
         self._later = later
         self.writers = writers

@@ -11,7 +11,7 @@ from pymongo.database import Database
 from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
-from chassis.catalogue import Catalogue
+from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config
 from chassis.foundation.health import Serving, Watched, problems_of
 from chassis.http.edge import Api
@@ -51,7 +51,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     watched: dict[str, Watched] = {}
     if process.catalogue.with_role("api"):
         process.prepare()
-    directory = Directory(company=CompanySettings(config.zone))
+    directory = Directory(known_everywhere(), company=CompanySettings(config.zone))
     writers = {
         s.name: Writer(s, process.store(s.name), max_queue=config.max_queue, listener=directory, failed=failures.note)
         for s in process.catalogue.services()

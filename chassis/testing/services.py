@@ -16,6 +16,7 @@ import msgspec
 
 from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
+from chassis.catalogue import known_everywhere
 from chassis.foundation.config import Config
 from chassis.model.around import Prepared, Surroundings
 from chassis.model.principal import Principal
@@ -37,7 +38,7 @@ class InMemoryService:
 
     def __init__(self, service: Service, *, zone: str = "Asia/Shanghai", config: Config | None = None) -> None:
         self.config = config or Config()
-        self.directory = Directory(clock=lambda: self.now, company=CompanySettings(ZoneInfo(zone)))
+        self.directory = Directory(known_everywhere(), clock=lambda: self.now, company=CompanySettings(ZoneInfo(zone)))
         self.store = EventStore(service.name, MemoryRecorder())
         self.writer = Writer(service, self.store, listener=self.directory)
         self.now = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)

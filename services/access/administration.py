@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from chassis.access.company import COMPANY, CompanySettings
+from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
+from chassis.catalogue import known_everywhere
 from chassis.foundation.config import Config
 from chassis.model.aggregates import Aggregate
 from chassis.model.around import Prepared, Surroundings
@@ -20,7 +21,6 @@ from chassis.writer.request import Request
 from chassis.writer.writer import Writer
 from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, ResetSecondFactor
 from contracts.permissions import ADMINISTRATOR
-from contracts.schemas import decode
 from services.access.application import SERVICE, add_role_member, issue_user
 from services.access.domain.users import User, login_value
 
@@ -80,16 +80,15 @@ RESCUE = replace(
 def _carry_out(config: Config, store: EventStore, command: object) -> None:
     """Through the service's own writer: another process's writer notices, as it does with any second one (ADR 0005)."""
     now = datetime.now(UTC)
-    company = CompanySettings(config.zone)
-    for body in store.rows(COMPANY.name):
-        company.take(decode(COMPANY.row, body))
+    directory = Directory(known_everywhere(), company=CompanySettings(config.zone))
+    directory.load(store)
     around = RESCUE.around.get(type(command))
     prepared = Prepared(command)
     if around is not None:
-        prepared = around.before(command, Surroundings(config, SYSTEM, now, store, Directory()))
+        prepared = around.before(command, Surroundings(config, SYSTEM, now, store, directory))
     request = Request(
         command=prepared.command,
-        context=SYSTEM.context(now, company.day_of(now)),
+        context=SYSTEM.context(now, directory.company.day_of(now)),
         command_id=str(uuid4()),
         prepared=prepared.facts,
     )

@@ -248,7 +248,7 @@ def check_sign_in(command: SignIn, around: Surroundings) -> Prepared:
 
 def require_not_wiped(device_id: UUID | None, around: Surroundings) -> None:
     """Raises Refused UNAUTHENTICATED for a phone that must wipe itself (SEC-29)."""
-    if around.directory.is_wiped(device_id):
+    if around.directory.is_revoked(device_id):
         raise Refused("UNAUTHENTICATED", "This phone was wiped: enrol it anew.", field="device_id", state="WIPED")
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
+from chassis.catalogue import known_everywhere
 from chassis.foundation.config import Config
 from chassis.model.principal import Principal
 from chassis.model.unique import IndexClaimed, IndexReleased, UniqueIndex
@@ -149,7 +150,7 @@ class Office:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_SET_02_people_are_written_to_in_the_companys_language(office: Office, language: Language) -> None:
     told = CompanyDataSet(settings_id="company", data=CompanyData(language=language), revision=1)
-    office.kit.directory.company.tell(told)
+    office.kit.directory.tell([told])
     _, login = office.user(email="li@example.com")
     office.kit.do(RequestPasswordReset(name=login), NOBODY)
     assert office.mailbox.messages()[-1].text == TEXTS[language]["code"].format(code=office.code())
@@ -846,7 +847,7 @@ def test_a_process_that_starts_again_knows_what_was_stored_last(office: Office) 
     mine = office.principal(office.sign_in(login, NEW))
     assert mine.session_id
     office.kit.do(SignOut(session_id=mine.session_id), mine)
-    again = Directory(clock=lambda: office.kit.now)
+    again = Directory(known_everywhere(), clock=lambda: office.kit.now)
     again.load(office.kit.store)
     again.catch_up(office.kit.store)
     with pytest.raises(Refused):
@@ -865,7 +866,7 @@ def test_older_news_never_replace_newer_ones(office: Office) -> None:
 
 def test_what_another_process_stores_is_known_with_the_next_command(office: Office) -> None:
     """Two processes on one store, such as the command line beside the api: nobody waits for Kafka."""
-    neighbour = Directory(clock=lambda: office.kit.now)
+    neighbour = Directory(known_everywhere(), clock=lambda: office.kit.now)
     writer = Writer(SERVICE, office.kit.store, listener=neighbour)
     id, login = office.user("SAL")
     by = office.principal(office.sign_in(login, NEW))
@@ -886,7 +887,7 @@ def rights_of(office: Office, role: str) -> dict[str, DataScope]:
     """What every reader of rights knows of a role: the directory as it is, one made from rows, and the service."""
     directory = office.kit.directory
     shown = next(dict(row.rights) for row in directory.roles() if row.role == role)
-    again = Directory()
+    again = Directory(known_everywhere())
     again.tell(fact for fact in office.kit.facts() if REGISTRY.is_public_event(type(fact)))
     assert next(dict(row.rights) for row in again.roles() if row.role == role) == shown
     return shown

@@ -17,6 +17,7 @@ from contracts.people import Person
 from contracts.schemas import load
 from services.company import logo
 from services.company.application import SERVICE
+from services.company.known import parameter_told
 
 BY = Person(user_id=ADMIN.user_id, name=ADMIN.name)
 
@@ -105,7 +106,7 @@ def test_SET_05_a_parameter_goes_back_to_its_default_with_an_empty_value(kit: In
     last: Any = kit.facts()[-1]
     assert (last.before, last.value) == (str(known.lowest), "")
     for fact in kit.facts():
-        company.tell_parameter(fact)
+        company.take_parameter(parameter_told(company.parameter_known(name), fact))
     assert company.parameter(name) == known.default
 
 

@@ -143,7 +143,7 @@ def test_SEC_28_an_app_that_reads_what_it_may_not_is_reported_once(field: Field)
     assert breaches == [AppBreachReported(device_id=id, app="Game", reads=("CONTACTS",))]
 
 
-def test_ACC_07_SEC_29_a_lost_phone_is_wiped_at_its_next_contact_and_nothing_else(field: Field) -> None:
+def test_ACC_07_SEC_29_a_lost_phone_is_revoked_at_its_next_contact_and_nothing_else(field: Field) -> None:
     id = field.enrolled()
     field.kit.assert_refused("INVALID_STATE", AskWipe(device_id=id), ADMIN)
     field.kit.do(SwitchWipe(device_id=id, on=True), ADMIN)

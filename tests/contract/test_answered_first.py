@@ -15,8 +15,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chassis.access.known import REPLICAS
-from chassis.catalogue import Catalogue
+from chassis.catalogue import Catalogue, known_everywhere
 from chassis.messaging.consistency import Token
 from chassis.testing.people import ADMIN, SALES, SUPERVISOR, SYSTEM, WAREHOUSE
 from chassis.testing.services import InMemoryService
@@ -169,7 +168,8 @@ def test_of_another_round_nothing_is_held_against_a_command() -> None:
 
 
 def test_every_service_waits_for_what_the_access_service_answered() -> None:
-    wanted = {REGISTRY.event_of(fact).topic for replica in REPLICAS for fact in replica.feeds}
+    everywhere = [replica for known in known_everywhere().values() for replica in known.replicas]
+    wanted = {REGISTRY.event_of(fact).topic for replica in everywhere for fact in replica.feeds}
     for service in Catalogue.read().services():
         assert wanted <= set(service.replica_topics()), service.name
 

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import ALGORITHM, TokenVerifier, issue, key_id, key_pair
+from chassis.catalogue import known_everywhere
 from chassis.foundation.config import Config, ConfigError
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse, Route
@@ -340,7 +341,7 @@ def test_a_record_whose_history_is_damaged_is_refused_and_all_others_work(edge: 
     assert edge.call(f"POST /products/{whole}/adjustments", adjusted)[0].status == 200
 
     with capture_logs() as logs:
-        Directory().catch_up(edge.kit.store)
+        Directory(known_everywhere()).catch_up(edge.kit.store)
     assert {entry["event"] for entry in logs} == {"stored event unreadable"}
     with pytest.raises(Unreadable):
         edge.kit.store.notifications(0, 10)

@@ -9,7 +9,7 @@ from security.office import EmptyViews
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier, issue
-from chassis.catalogue import Catalogue
+from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse
@@ -35,7 +35,7 @@ CLOSED = [pytest.param(*one, id=f"{one[0].name}-{one[1]}") for one in FILTERS if
 
 @pytest.fixture
 def directory() -> Directory:
-    return Directory()
+    return Directory(known_everywhere())
 
 
 @pytest.fixture

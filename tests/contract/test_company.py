@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from eventsourcing.persistence import OperationalError
 
-from chassis.access.company import COMPANY, SET_PARAMETERS, CompanySettings, company_told
+from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
-from chassis.catalogue import Catalogue
+from chassis.catalogue import Catalogue, known_everywhere
 from chassis.documents import sample
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.records import event_headers
@@ -30,6 +30,7 @@ from contracts.declare import REGISTRY
 from contracts.schemas import decode, load
 from services.company.application import SERVICE as COMPANY_SERVICE
 from services.company.domain import Parameter
+from services.company.known import COMPANY, SET_PARAMETERS, company_told
 
 SERVICES = [pytest.param(service, id=service.name) for service in Catalogue.read().services()]
 VIEWS = [pytest.param(view, id=view.name) for view in Catalogue.read().views("projector")]
@@ -48,9 +49,9 @@ def company_set(zone: str, *, revision: int = 1, currency: str = "CNY") -> Compa
 def test_SET_03_every_service_hears_of_the_zone_and_keeps_it(service: Service) -> None:
     """By way of its replicas, and again after a restart from its store."""
     store = EventStore(service.name, MemoryRecorder())
-    directory = Directory(company=CompanySettings(ZoneInfo("Asia/Shanghai")))
+    directory = Directory(known_everywhere(), company=CompanySettings(ZoneInfo("Asia/Shanghai")))
     Writer(service, store, listener=directory).learn([company_set("America/New_York")], {"position:t:0": 1})
-    again = Directory(company=CompanySettings(ZoneInfo("Asia/Shanghai")))
+    again = Directory(known_everywhere(), company=CompanySettings(ZoneInfo("Asia/Shanghai")))
     again.load(store)
     for known in (directory, again):
         assert known.company.zone.key == "America/New_York"
@@ -64,13 +65,13 @@ def test_SET_03_what_was_learned_and_not_told_is_known_when_the_inbox_goes_on(
 ) -> None:
     """Who was fenced, or failed, opens anew and goes on behind what is stored already: it never meets those records."""
     store = EventStore(service.name, MemoryRecorder())
-    directory = Directory(company=CompanySettings(ZoneInfo("Asia/Shanghai")))
+    directory = Directory(known_everywhere(), company=CompanySettings(ZoneInfo("Asia/Shanghai")))
     writer = Writer(service, store, listener=directory)
     inbox = Inbox(writer, directory.company)
     inbox.offsets([])
     learned = [company_set("America/New_York")], {"position:t:0": 1}
     if by == "another process":
-        Writer(service, store, listener=Directory()).learn(*learned)
+        Writer(service, store, listener=Directory(known_everywhere())).learn(*learned)
     else:
         commit = store.commit
 
@@ -122,9 +123,10 @@ def test_who_sets_the_zone_obeys_it_at_once_and_tells_each_event_its_day() -> No
 
 def test_news_may_come_late_or_twice() -> None:
     newer, older = company_set("Europe/Berlin", revision=7), company_set("Asia/Tokyo", revision=3)
-    settings = CompanySettings(ZoneInfo("Asia/Shanghai"))
+    directory = Directory(known_everywhere(), company=CompanySettings(ZoneInfo("Asia/Shanghai")))
+    settings = directory.company
     for fact in (older, newer, older, newer, older):
-        settings.tell(fact)
+        directory.tell([fact])
     assert settings.zone.key == "Europe/Berlin"
     row = company_told(company_told(None, newer), older)
     assert row.time_zone == "Europe/Berlin"
@@ -133,10 +135,10 @@ def test_news_may_come_late_or_twice() -> None:
 
 
 def test_events_of_before_revisions_come_in_order() -> None:
-    settings = CompanySettings(ZoneInfo("Asia/Shanghai"))
+    directory = Directory(known_everywhere(), company=CompanySettings(ZoneInfo("Asia/Shanghai")))
     for zone in ("Asia/Tokyo", "Europe/Berlin"):
-        settings.tell(company_set(zone, revision=0))
-    assert settings.zone.key == "Europe/Berlin"
+        directory.tell([company_set(zone, revision=0)])
+    assert directory.company.zone.key == "Europe/Berlin"
     assert decode(COMPANY.row, b'{"time_zone":"Asia/Tokyo","currency":"CNY","language":"zh"}').revision == 0
 
 

@@ -10,13 +10,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.access.directory import Directory
-from chassis.access.known import ENDED, REMEMBERED_ENDS, EndedSessions, session_ended
+from chassis.access.known import EndedSessions
 from chassis.access.tokens import TOKENS_LIVE, TokenVerifier, issue
+from chassis.catalogue import known_everywhere
 from chassis.foundation.config import Config
 from chassis.model.principal import Principal
 from contracts.access import SessionEnded, UserIssued, UserState
 from contracts.errors import Refused
 from contracts.schemas import encode
+from services.access.known import ENDED, REMEMBERED_ENDS, session_ended
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 LI = UUID(int=7)
@@ -62,7 +64,7 @@ class Office:
         self.directory = self.started()
 
     def started(self) -> Directory:
-        directory = Directory(clock=lambda: self.wall, ticks=lambda: self.real)
+        directory = Directory(known_everywhere(), clock=lambda: self.wall, ticks=lambda: self.real)
         state = UserState(login="li", name="Li", status="ACTIVE", revision=1)
         directory.tell([UserIssued(user_id=LI, user=state)])
         return directory

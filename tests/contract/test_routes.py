@@ -239,7 +239,7 @@ def test_SET_04_a_price_without_a_currency_is_in_the_companys_and_the_event_name
     company = next(route for route in everything.routes if route.name == "SetCompanyData")
     everything.ask(company, {}, b'{"full_name": "Acme", "currency": "USD"}')
     told = CompanyDataSet(settings_id="company", data=CompanyData(full_name="Acme", currency="USD"), revision=1)
-    everything.api.directory.company.tell(told)
+    everything.api.directory.tell([told])
     prices = {"purchase": {"amount": "6"}, "sale": {"amount": "9.50"}}
     product = {"name": "Lamp", "model": "L1", "brand": "Lumen", "prices": prices}
     single = next(route for route in everything.routes if route.name == "AddProduct")

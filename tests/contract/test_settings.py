@@ -20,13 +20,14 @@ from security.office import EmptyViews
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier, issue
-from chassis.catalogue import Catalogue
+from chassis.catalogue import Catalogue, known_everywhere
 from chassis.documents.query_docs import query_docs, setters
 from chassis.foundation.config import Config
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest
 from chassis.http.serving import routes_of
 from chassis.model.views import COMPANY_CURRENCY, View
+from chassis.projections.documents import stored
 from chassis.queries.reader import ViewReader, plain
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
@@ -78,7 +79,7 @@ def shown(facts: list[Any], id: str) -> dict[str, Any]:
     """The row of the settings view, as JSON shows it."""
     document = documents(SETTINGS, [fact for fact in facts if type(fact) in SETTINGS.handlers]).get(id)
     document = {"_id": id, **(SETTINGS.defaults[id] if document is None else document), COMPANY_CURRENCY: "CNY"}
-    found: dict[str, Any] = {name: plain(SETTINGS.computed[name](document)) for name in ("values", "defaults")}
+    found: dict[str, Any] = {name: plain(stored(SETTINGS.computed[name](document))) for name in ("values", "defaults")}
     return json.loads(json.dumps({**found, "version": document["version"]}))  # type: ignore[no-any-return]
 
 
@@ -284,16 +285,16 @@ def test_SET_05_every_parameter_that_is_declared_is_read(monkeypatch: pytest.Mon
 def test_SET_05_every_process_obeys_a_parameter_at_once_and_after_a_restart(name: str) -> None:
     known = PARAMETERS[name]
     store = EventStore("orders", MemoryRecorder())
-    directory = Directory()
+    directory = Directory(known_everywhere())
     writer = Writer(SERVICES["orders"], store, listener=directory)
     assert directory.company.parameter(name) == known.default
     for position, (revision, value) in enumerate([(2, "7"), (1, "9"), (3, "8")], start=1):
         told = ParameterSet(name=name, before="", value=value, reason="policy", revision=revision)
         writer.learn([told], {"position:company.events:0": position})
-    again = Directory()
+    again = Directory(known_everywhere())
     again.load(store)
     assert [one.company.parameter(name) for one in (directory, again)] == [8, 8]
-    directory.company.tell_parameter(ParameterSet(name=name, before="", value="junk", reason="old", revision=4))
+    directory.tell([ParameterSet(name=name, before="", value="junk", reason="old", revision=4)])
     assert directory.company.parameter(name) == known.default, "set before it was checked"
 
 
@@ -317,10 +318,10 @@ def test_SET_05_a_parameter_is_shown_as_it_is_obeyed(name: str) -> None:
 
 def test_SET_05_a_page_has_as_many_rows_as_the_company_wants() -> None:
     nowhere: Any = None
-    company = Directory().company
-    reader = ViewReader(nowhere, SETTINGS, company=company)
+    directory = Directory(known_everywhere())
+    reader = ViewReader(nowhere, SETTINGS, company=directory.company)
     assert reader._limit(None) == 50
-    company.tell_parameter(ParameterSet(name="lists.rows", before="", value="5", reason="policy", revision=1))
+    directory.tell([ParameterSet(name="lists.rows", before="", value="5", reason="policy", revision=1)])
     assert (reader._limit(None), reader._limit("9")) == (5, 9)
 
 

@@ -5,6 +5,7 @@ import tracemalloc
 from uuid import UUID, uuid4
 
 from chassis.access.directory import Directory
+from chassis.catalogue import known_everywhere
 from chassis.model.principal import Principal
 from contracts.access import UserIssued, UserState
 
@@ -35,7 +36,7 @@ def _filled() -> tuple[Directory, list[UUID], float]:
     """A company of teams of twenty, each led by its first."""
     ids = [uuid4() for _ in range(USERS)]
     tracemalloc.start()  # what the process holds would not grow where earlier measurements have left room
-    directory = Directory()
+    directory = Directory(known_everywhere())
     for number, id in enumerate(ids):
         leads = number % TEAM == 0
         state = UserState(

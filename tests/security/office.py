@@ -16,7 +16,7 @@ import argon2
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
-from chassis.catalogue import Catalogue
+from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse, Route
@@ -118,7 +118,7 @@ class Office:
         keys, mailbox = str(folder / "keys"), str(folder / "mailbox")
         self.config = replace(Config(), token_key_dir=keys, mailbox_dir=mailbox, **settings)
         self.mailbox = Mailbox(folder / "mailbox")
-        self.directory = Directory()
+        self.directory = Directory(known_everywhere())
         services = CATALOGUE.services()
         self.stores = {service.name: EventStore(service.name, MemoryRecorder()) for service in services}
         self.writers = {

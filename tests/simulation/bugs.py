@@ -3,7 +3,7 @@
 Three were made: the saga's memory, the order page's list, another process's news are what it found in this code.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC
@@ -14,6 +14,7 @@ from uuid import UUID
 from pymongo import UpdateOne
 
 from chassis.access.company import CompanySettings
+from chassis.access.directory import Directory
 from chassis.access.organisation import Chart
 from chassis.messaging import consumer, records
 from chassis.messaging.consumer import Consumer, Fenced
@@ -34,6 +35,7 @@ from chassis.store.memory import MemoryRecorder
 from chassis.store.transaction import Transaction
 from chassis.writer import unit_of_work, writer
 from chassis.writer.writer import Writer
+from contracts.company import CompanyDataSet
 from contracts.inventory import DeductStock, StockDeducted, StockLine
 from services.approvals.domain import Case
 from services.inventory.domain import Deduction
@@ -213,7 +215,12 @@ def day_told_to_nobody() -> AbstractContextManager[Any]:
 
 def zone_as_at_the_start() -> AbstractContextManager[Any]:
     """A process that runs hears nothing of the zone that was set meanwhile."""
-    return mock.patch.object(CompanySettings, "tell", lambda *_: None)
+    tell = Directory.tell
+
+    def deaf(directory: Directory, facts: Iterable[Any]) -> None:
+        tell(directory, [fact for fact in facts if not isinstance(fact, CompanyDataSet)])
+
+    return mock.patch.object(Directory, "tell", deaf)
 
 
 def foreign_records_passed_over() -> AbstractContextManager[Any]:

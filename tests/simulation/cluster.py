@@ -15,7 +15,7 @@ import structlog
 
 from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
-from chassis.catalogue import Catalogue
+from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.inbox import Inbox
@@ -120,7 +120,7 @@ class Cluster:
     # -- what the processes run
 
     def _run_api(self, name: str, process: Process) -> None:
-        directory = Directory(clock=process.now, company=CompanySettings(self.zone))
+        directory = Directory(known_everywhere(), clock=process.now, company=CompanySettings(self.zone))
         writer = ActorWriter(SERVICES[name], self.store(name), process, directory)
         directory.load(writer.store)
         directory.catch_up(writer.store)

@@ -16,6 +16,7 @@ from uuid import UUID
 from eventsourcing.persistence import OperationalError, PersistenceError
 
 from chassis.access.directory import Directory
+from chassis.catalogue import known_everywhere
 from chassis.messaging.consistency import Token
 from chassis.model.principal import Principal
 from chassis.projections.collections import STATES
@@ -82,7 +83,7 @@ class People:
         self.finance = person(self.random, "chen", "FIN")
         self.keeper = person(self.random, "wang", "WHS")
         self.sellers = [person(self.random, name, "SAL", superior=self.bosses[0]) for name in ("li", "zhao")]
-        self.directory = Directory()
+        self.directory = Directory(known_everywhere())
         staff = [*self.admins, *self.bosses, self.finance, self.keeper, *self.sellers]
         self.known = {by.user_id: by for by in staff if by.user_id}
         for by in staff:
