@@ -309,7 +309,7 @@ class DrawChallenge:
     challenge_id: UUID = field(default_factory=uuid4)
 
 
-@command("POST /sessions", permission=PUBLIC, key="session_id", creates=True, bulk=False)
+@command("POST /sessions", permission=PUBLIC, key="session_id", creates=True, bulk=False, signs_in=True)
 class SignIn:
     """Sign in with a name and a password (SEC-07).
 
@@ -324,7 +324,7 @@ class SignIn:
     device_id: UUID | None = None
 
 
-@command("POST /sessions/{session_id}/proof", permission=PUBLIC, bulk=False)
+@command("POST /sessions/{session_id}/proof", permission=PUBLIC, bulk=False, signs_in=True)
 class ProveIdentity:
     """Give the second proof: a code of the authenticator app, the code that was sent, or a recovery code (SEC-06)."""
 
@@ -332,16 +332,12 @@ class ProveIdentity:
     code: Secret = field(repr=False)
 
 
-@command("POST /sessions/{session_id}/refresh", permission=PUBLIC, bulk=False)
+@command("POST /sessions/{session_id}/refresh", permission=PUBLIC, bulk=False, signs_in=True)
 class RefreshSession:
     """Exchange a refresh token for new tokens; one that was used before ends the session."""
 
     session_id: UUID
     refresh_token: Secret = field(repr=False)
-
-
-TOKEN_COMMANDS: tuple[type, ...] = (SignIn, ProveIdentity, RefreshSession)
-"""The commands whose answers hold the tokens of a session, or ask for a second proof first."""
 
 
 @command("DELETE /sessions/{session_id}", permission=PASSWORD)

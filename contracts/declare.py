@@ -66,6 +66,7 @@ class CommandSpec:
     summary: str
     bulk: bool = True
     versioned: bool = True
+    signs_in: bool = False
 
     @property
     def topic(self) -> str:
@@ -166,6 +167,7 @@ def command(
     creates: bool = False,
     bulk: bool = True,
     versioned: bool = True,
+    signs_in: bool = False,
 ) -> Callable[[type[T]], type[T]]:
     """Declare a command.
 
@@ -174,6 +176,7 @@ def command(
     `creates` makes the HTTP answer 201 and the key field optional.
     `bulk` is False for a command without a bulk form: what is slow on purpose, or answers with a secret.
     `versioned` is False for one that changes another record than the one it names: no ETag, and no If-Match.
+    `signs_in`: its answer holds the tokens of a session, or asks for a second proof first.
     """
     parsed = ROUTE.match(route) if route else None
     if route and not parsed:
@@ -198,6 +201,7 @@ def command(
                 versioned=versioned,
                 summary=_summary(cls),
                 bulk=bulk,
+                signs_in=signs_in,
             )
         )
         return made

@@ -14,7 +14,6 @@ from chassis.http.messages import JSON, PROBLEM, TYPES
 from chassis.http.origins import REQUESTED_WITH, SAFE, SESSION_HEADER
 from chassis.http.routes import kebab
 from chassis.messaging.consistency import HEADER
-from contracts.access import TOKEN_COMMANDS
 from contracts.declare import CommandSpec, Registry
 from contracts.errors import STATUS
 from contracts.operations import PLATFORM_OPERATIONS, Operation
@@ -219,7 +218,7 @@ def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dic
     whole = schemas[spec.name]
     in_path = re.findall(r"{(\w+)}", str(spec.path))
     headers = ["IdempotencyKey", *(["IfMatch"] if spec.versioned and not spec.creates else []), "Consistency"]
-    if spec.cls in TOKEN_COMMANDS:
+    if spec.signs_in:
         headers.append("Session")
     operation: dict[str, Any] = {
         **_about(spec.name, spec.service, docstring(spec.cls), spec.permission),

@@ -108,6 +108,7 @@ class Consumer:
         try:
             self._stored = handler.offsets(reader.sources)
             reader.require_whole(self._stored)
+            self._require_the_same(reader)
             self._letters = Letters()
             for record in read_whole_topic(self._config, self._dead_topic):
                 self._letters.observe(record)
@@ -118,6 +119,14 @@ class Consumer:
             raise
         self._reader = reader
         self._checked_at = self._clock()
+
+    def _require_the_same(self, reader: PartitionReader) -> None:
+        """Raises TopicsDamaged when a partition is another one than was read, and has grown beyond the offset again."""
+        missed: set[str] = set()
+        for record in reader.just_before(self._stored):
+            missed.update(*(one.told_of_missed([record]) for one in self._handler.progress(record.topic)))
+        if missed:
+            raise TopicsDamaged(f"{'; '.join(sorted(missed))}. Run `salestream topics check`")
 
     def step(self, timeout_ms: int = 100) -> int:
         """Process one poll's records; returns how many there were."""

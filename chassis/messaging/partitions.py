@@ -111,6 +111,31 @@ class PartitionReader:
         if found := damages(self.begin_offsets(), self.end_offsets(), offsets):
             raise TopicsDamaged(f"{'; '.join(found)}. Run `salestream topics check`")
 
+    def just_before(self, offsets: Mapping[str, int]) -> list[Incoming]:
+        """The record just before each of these offsets, where there is one.  Ends at no particular place: seek again.
+
+        Raises KafkaTimeoutError where Kafka does not give one in time.
+        """
+        begins, ends = self.begin_offsets(), self.end_offsets()
+        wanted = {s: at - 1 for s, at in offsets.items() if s in begins and begins[s] < at <= ends[s]}
+        found: list[Incoming] = []
+        deadline = time.monotonic() + PROBE_SECONDS
+        self.seek({source: wanted.get(source, end) for source, end in ends.items()})
+        while wanted:
+            if time.monotonic() > deadline:
+                raise KafkaTimeoutError(f"the records before {wanted} were not read in time")
+            for record in self.poll(500):
+                if wanted.get(record.source) == record.offset:
+                    found.append(record)
+                    del wanted[record.source]
+                    self.skip_to(record.source, ends[record.source])
+        return found
+
+    def skip_to(self, source: str, offset: int) -> None:
+        """Read on from an offset, in one source."""
+        topic, _, number = source.rpartition(":")
+        self._consumer.seek(TopicPartition(topic, int(number)), offset)
+
     def lag(self, offsets: Mapping[str, int]) -> int:
         """How many records lie beyond these offsets, as far as the last fetch told.
 

@@ -75,6 +75,24 @@ class Progress:
             return origin not in self.aside and origin not in self.dropped
         return origin not in self.aside and self._comes_first(record)
 
+    def told_of_missed(self, before: Iterable[Incoming]) -> list[str]:
+        """What is wrong with the records that stand just before its offsets, a line for each that was never met.
+
+        Positions grow in a partition, so none there is newer than what was taken in, unless the partition was made anew
+        and has grown beyond the offset again.
+        """
+        return [
+            f"{record.source} holds position {record.position} at offset {record.offset}, which was passed unread"
+            for record in before
+            if self._has_missed(record)
+        ]
+
+    def _has_missed(self, record: Incoming) -> bool:
+        origin = origin_of(record)
+        if record.poison is not None or _is_about_letters(record) or origin in self.aside or origin in self.dropped:
+            return False
+        return self._comes_first(record)
+
     def _comes_first(self, record: Incoming) -> bool:
         newest = self.positions.get(record.source, 0)
         return record.position > newest or self.floors.get(record.source, newest) < record.position < newest

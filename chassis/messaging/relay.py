@@ -9,7 +9,7 @@ While it has records under way it shares the store's publishing lock, so that a 
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -290,14 +290,12 @@ class Relay:
         """What Kafka lacks of the events that were published, in words.  Raises TopicsDamaged.
 
         The newest of each partition must be there, whatever stands behind it: a topic that was deleted, made anew or
-        cut off at its end lacks them.
+        cut off at its end lacks them.  So must the first: one that was made anew may hold the newest again.
         """
         topic, saved = f"{store.name}.events", store.position(POSITION) or 0
-        expected: dict[str, int] = {}
-        for event in store.notifications(max(0, saved - LOOK_BACK), LOOK_BACK):
-            if event.position <= saved and event.type in REGISTRY.events:
-                source = f"{topic}:{partition_of(event.key, config.topic_partitions)}"
-                expected[source] = event.position
+        published = partial(_published, store, topic, config.topic_partitions, saved)
+        expected = dict(published(max(0, saved - LOOK_BACK)))
+        first = dict(reversed(list(published(0))))
         reader = PartitionReader(config, f"relay-check-{store.name}", [topic], {})
         try:
             begins, ends, back = reader.begin_offsets(), reader.end_offsets(), NEWEST
@@ -311,6 +309,7 @@ class Relay:
                 if all(starts[source] <= begins[source] for source in expected):
                     break
                 back *= 10
+            expected |= _not_at_the_beginning(reader, first)
         finally:
             reader.close()
         return "; ".join(f"{s} lacks position {at}, which was published" for s, at in sorted(expected.items())) or None
@@ -361,3 +360,26 @@ class Relay:
 
     def _place(self, record: Incoming) -> dict[str, Any]:
         return {"service": self._store.name, "source": record.source, "offset": record.offset}
+
+
+def _published(store: EventStore, topic: str, partitions: int, saved: int, after: int) -> Iterator[tuple[str, int]]:
+    """(source, position) of the next events that were published, in the order of the log."""
+    for event in store.notifications(after, LOOK_BACK):
+        if event.position <= saved and event.type in REGISTRY.events:
+            yield f"{topic}:{partition_of(event.key, partitions)}", event.position
+
+
+def _not_at_the_beginning(reader: PartitionReader, first: Mapping[str, int]) -> dict[str, int]:
+    """Of these first positions those before which, or in whose place, a partition begins with a later one."""
+    begins, ends = reader.begin_offsets(), reader.end_offsets()
+    lacking = dict(first)
+    open_ = {source for source in first if begins[source] < ends[source]}
+    reader.seek({source: begins[source] if source in open_ else end for source, end in ends.items()})
+    while open_ and reader.is_behind(ends):
+        for record in reader.poll(500):
+            if record.source in open_ and record.poison is None:
+                open_.discard(record.source)
+                reader.skip_to(record.source, ends[record.source])
+                if record.position <= first[record.source]:
+                    del lacking[record.source]
+    return lacking

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.foundation import metrics
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.commands import CommandSent, command_sent
 from contracts.declare import REGISTRY, ContractError
@@ -261,7 +260,6 @@ class Saga(Generic[S]):
         if step.people or status != "STARTED":
             return
         if process.resends >= MAX_RESENDS:
-            metrics.of(metrics.SAGA_ATTENTION, self.name).inc()
             detail = f"no answer after {MAX_RESENDS} repetitions"
             self._change(
                 process, subject, [(step.name, "NEEDS_ATTENTION", detail)], step=step.name, attempt=process.attempt
@@ -283,6 +281,10 @@ class Saga(Generic[S]):
         statuses = tuple((name, status) for name, status, _ in changes)
         process.record(ProcessChanged(changes=statuses, step=step, attempt=attempt, kept=kept))
         process.record(self.report(process, subject, changes))
+
+    def needs_attention(self, process: Process) -> bool:
+        """Whether the step it is at has been given up: nobody answers, and people must see to it."""
+        return bool(process.step) and process.statuses.get(process.step) == "NEEDS_ATTENTION"
 
     def waits_for_service(self, process: Process) -> bool:
         """Whether the process waits for a service, so that a time limit applies."""

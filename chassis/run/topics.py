@@ -5,7 +5,7 @@ relays stand aside (ADR 0007, 0027), and whoever reads it begins at its first re
 knows by position.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import structlog
@@ -18,8 +18,9 @@ from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.messaging.kafka import COMMANDS, admin_client, dead_letter_topic, producer, topics_wanted
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged, damages
-from chassis.messaging.progress import stored_progress
+from chassis.messaging.progress import Progress, stored_progress
 from chassis.messaging.provenance import DEAD_LETTERS
+from chassis.messaging.records import Incoming
 from chassis.messaging.relay import BATCH, MADE_ANEW, POSITION, Relay, record_of
 from chassis.projections.collections import STATES, connect, mongo_key
 from chassis.projections.state import ViewState, live_id
@@ -69,11 +70,17 @@ class Topics:
         reader = PartitionReader(self._config, "topics", sound, {})
         try:
             begins, ends = reader.begin_offsets(), reader.end_offsets()
+            before: dict[tuple[str, int], Incoming] = {}
+            for who, topics, progress in self._readers():
+                own = {source: end for source, end in ends.items() if source.rpartition(":")[0] in topics}
+                found += [f"{who}: {told}" for told in damages(begins, own, progress.offsets)]
+                places = {source: at for source, at in progress.offsets.items() if source in own}
+                unread = {source: at for source, at in places.items() if (source, at) not in before}
+                before |= {(record.source, record.offset + 1): record for record in reader.just_before(unread)}
+                missed = [before[place] for place in places.items() if place in before]
+                found += [f"{who}: {told}" for told in progress.told_of_missed(missed)]
         finally:
             reader.close()
-        for who, topics, offsets in self._readers():
-            own = {source: end for source, end in ends.items() if source.rpartition(":")[0] in topics}
-            found += [f"{who}: {told}" for told in damages(begins, own, offsets)]
         return found
 
     def republish(self, name: str, *, force: bool = False) -> int:
@@ -134,16 +141,16 @@ class Topics:
             heard = sorted({REGISTRY.event_of(fact).topic for fact in saga.facts()})
             yield saga.group, name, [*heard, dead_letter_topic(saga.group)]
 
-    def _readers(self) -> Iterator[tuple[str, list[str], Mapping[str, int]]]:
-        """(name, topics, stored offsets) of every consumer."""
+    def _readers(self) -> Iterator[tuple[str, list[str], Progress]]:
+        """(name, topics, how far it is) of every consumer."""
         sources = [f"{name}:{n}" for name, topic in self._wanted.items() for n in range(topic.num_partitions)]
         for group, service, topics in self._stored_groups():
             with self._store(service) as store:
-                yield f"consumer {group}", topics, stored_progress(store, sources).offsets
+                yield f"consumer {group}", topics, stored_progress(store, sources)
         states = connect(self._config)[STATES]
         for view in self._catalogue.views("projector"):
             if document := states.find_one({"_id": live_id(view)}):
-                yield f"view {view.name}", sorted(view.topics), ViewState.of(view, document).progress.offsets
+                yield f"view {view.name}", sorted(view.topics), ViewState.of(view, document).progress
 
     @contextmanager
     def _store(self, service: str) -> Iterator[EventStore]:

@@ -127,7 +127,10 @@ class SagaRunner:
         """The time limit of one process has passed.  One that can't even be told so is left to people."""
         try:
             process = self._process(id, turn)
+            waited = self._saga.waits_for_service(process)
             self._saga.timed_out(process)
+            if waited and self._saga.needs_attention(process):
+                metrics.of(metrics.SAGA_ATTENTION, self._saga.name).inc()
             self._collect(turn, process, None)
         except Exception as error:
             if is_transient(error):

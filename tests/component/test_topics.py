@@ -226,6 +226,30 @@ def test_a_relay_whose_topic_is_lost_while_its_store_is_away_goes_on_when_both_a
         until(lambda: not system.problems())
 
 
+def test_a_topic_that_was_lost_and_has_grown_beyond_what_was_read_is_noticed(system: System) -> None:
+    """Its ends tell nothing then: who goes on at the stored offset would miss what comes before it."""
+    with system.at_work():
+        system.add_products(8)
+        system.await_products(8)
+    system.lose_topic()
+    system.add_products(24)
+    careless = Relay(system.inventory.store, system.kafka.new_producer)
+    while careless.step():
+        pass
+    careless.save(at_once=True)
+    told = "\n".join(Topics(system.config).check())
+    assert "view stock_ledger: " in told and "consumer orders: " in told and "passed unread" in told, told
+    assert "lacks position" in str(Relay.lacking(system.inventory.store, system.config))
+    system.restart_relay()
+    with system.at_work():
+        until(lambda: len(system.problems()) == len(system.consumers) + 1)
+        assert system.products() == 8
+        Topics(system.config).republish(TOPIC)
+        system.await_products(32)
+        until(lambda: not system.problems())
+    assert Topics(system.config).check() == []
+
+
 def test_a_topic_that_lacks_nothing_is_made_anew_beside_a_relay_at_work(system: System) -> None:
     with system.at_work():
         system.add_products(8)

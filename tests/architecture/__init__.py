@@ -1,0 +1,1 @@
+"""Who may import whom: the kind of rule that import-linter lacks, and forbidden imports that are planted."""
