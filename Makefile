@@ -104,7 +104,7 @@ test: $(READY) ## Run all tests
 
 .PHONY: test-unit
 test-unit: $(READY) ## Run the tests that need no server: domains, saga, views, contracts
-	$(RUN) -m pytest $(SIDE_BY_SIDE) worksteal chassis contracts services deploy tests/contract tests/security tests/property
+	$(RUN) -m pytest $(SIDE_BY_SIDE) worksteal chassis contracts services deploy tests/architecture tests/contract tests/security tests/property
 
 .PHONY: test-component
 test-component: $(READY) ## Run the tests of single pieces on real servers
@@ -120,7 +120,7 @@ test-faults: $(READY) ## Run the simulation, some of the faults and a small benc
 
 .PHONY: coverage
 coverage: $(READY) ## Say which lines no test without the whole system reaches
-	$(RUN) -m pytest $(COVERAGE) chassis contracts services deploy tests/contract tests/security tests/property tests/component
+	$(RUN) -m pytest $(COVERAGE) chassis contracts services deploy tests/architecture tests/contract tests/security tests/property tests/component
 
 .PHONY: fuzz
 fuzz: EXAMPLES := 50
