@@ -8,7 +8,7 @@ from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.sales import Shortage
-from contracts.types import Change, Money, Movement, Name, Note, Quantity, Reason, Sum, Text, Total, Whole
+from contracts.types import Money, Movement, Name, Note, Quantity, Reason, StockChange, Sum, Text, Total, Whole
 
 MovementKind = Literal["OPENING", "RECEIPT", "ADJUSTMENT", "ORDER_DEDUCTION", "RETURN", "CLOSING"]
 
@@ -117,7 +117,7 @@ class AdjustStock:
     """Correct the stock by hand, up or down, with a reason (INV-10)."""
 
     product_id: UUID
-    change: Change
+    change: StockChange
     reason: Reason
 
 

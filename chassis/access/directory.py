@@ -34,7 +34,7 @@ from chassis.access.known import (
 )
 from chassis.access.organisation import Chart, Placed
 from chassis.access.tokens import TOKENS_LIVE
-from chassis.model.context import EVERYBODY, Reach
+from chassis.model.context import EVERYBODY, AccessScope
 from chassis.model.principal import Principal
 from chassis.model.service import Replica
 from chassis.store.events import Notification, Unreadable
@@ -114,7 +114,7 @@ class Directory:
     def _forget(self) -> None:
         """Drop what was worked out from the state before a change."""
         self._scopes: dict[tuple[str, ...], dict[str, frozenset[DataScope]]] = {}
-        self._reaches: dict[tuple[UUID, frozenset[DataScope]], Reach] = {}
+        self._reaches: dict[tuple[UUID, frozenset[DataScope]], AccessScope] = {}
         self._chart: Chart | None = None
 
     # -- hearing of changes
@@ -258,7 +258,7 @@ class Directory:
         scopes = {right: frozenset({scope}) for right, scope in machine.scopes.items()}
         person = self._person_behind(machine)
         acts_for = [person.user_id] if person and person.user_id else []
-        own = Reach(people=frozenset(self._now().with_heritage([machine.id, *acts_for])))
+        own = AccessScope(people=frozenset(self._now().with_heritage([machine.id, *acts_for])))
         return replace(
             claimed,
             name=machine.name,
@@ -351,8 +351,8 @@ class Directory:
             found = self._scopes[roles] = {right: frozenset(scopes) for right, scopes in merged.items()}
         return found
 
-    def _reach_of(self, user: KnownUser) -> Callable[[frozenset[DataScope]], Reach]:
-        def reach(scopes: frozenset[DataScope]) -> Reach:
+    def _reach_of(self, user: KnownUser) -> Callable[[frozenset[DataScope]], AccessScope]:
+        def reach(scopes: frozenset[DataScope]) -> AccessScope:
             found = self._reaches.get((user.id, scopes))
             if found is None:
                 found = self._reaches[user.id, scopes] = self._work_out(user, scopes)
@@ -360,17 +360,17 @@ class Directory:
 
         return reach
 
-    def _work_out(self, user: KnownUser, scopes: frozenset[DataScope]) -> Reach:
+    def _work_out(self, user: KnownUser, scopes: frozenset[DataScope]) -> AccessScope:
         """Whose records these scopes reach, with those that people who are gone have left to them (SEC-14, SEC-18)."""
         if "ALL" in scopes:
-            return Reach(everybody=True)
+            return AccessScope(everybody=True)
         people = {user.id}
         if "SUBORDINATES" in scopes:
             people |= self._now().led_by(user.id)
         if "DEPARTMENT" in scopes and user.department_id is not None:
             within = self._part_of(user.department_id)
             people |= {other.id for other in self._users.values() if other.department_id in within}
-        return Reach(people=frozenset(self._now().with_heritage(people)))
+        return AccessScope(people=frozenset(self._now().with_heritage(people)))
 
     def _part_of(self, department: UUID) -> set[UUID]:
         found = {department}

@@ -21,13 +21,13 @@ TEXT_LIMIT = 500
 
 Id = Any
 """A UUID or text.  It is read back as text; writing a UUID as it is saves making text of it first."""
-Kind = Literal["COMMAND", "READ", "EXPORT"]
+EntryKind = Literal["COMMAND", "READ", "EXPORT"]
 
 ACTIONS, OBJECT_KINDS = "actions", "kinds of object"
 """What entries tell of, by which they are found: names that the edge knows (`chassis.http.serving`)."""
 
 
-class Origin(msgspec.Struct, frozen=True, gc=False):
+class CallOrigin(msgspec.Struct, frozen=True, gc=False):
     """Where an act came from: the client's address, the sign-in, and whether a machine account acted."""
 
     address: str = ""
@@ -35,10 +35,10 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     machine: bool = False
 
 
-NOWHERE = Origin()
+NOWHERE = CallOrigin()
 
 
-class Change(NamedTuple):
+class AuditedChange(NamedTuple):
     """A record that an act changed: its versions before and after."""
 
     aggregate_id: UUID
@@ -55,7 +55,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
 
     at: datetime
-    kind: Kind
+    kind: EntryKind
     action: str
     result: str
     user_id: Id = ""
@@ -70,7 +70,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     field: str = ""
     detail: str = ""
     fields: msgspec.Raw = msgspec.Raw(b"{}")
-    changes: tuple[Change, ...] = ()
+    changes: tuple[AuditedChange, ...] = ()
 
     def encode(self) -> bytes:
         """Its canonical form: what is stored and hashed."""

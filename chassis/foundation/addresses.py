@@ -6,10 +6,10 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 
 from chassis.foundation.config import ConfigError
 
-Network = IPv4Network | IPv6Network
+IpNetwork = IPv4Network | IPv6Network
 
 
-def networks(setting: str, name: str) -> tuple[Network, ...]:
+def networks(setting: str, name: str) -> tuple[IpNetwork, ...]:
     """The networks of a setting such as "10.0.0.0/8, ::1".  Raises ConfigError naming the variable."""
     try:
         return tuple(ip_network(text.strip()) for text in setting.split(",") if text.strip())
@@ -28,7 +28,7 @@ def canonical(text: str) -> str | None:
     return str(mapped or address)
 
 
-def within(address: str, listed: Sequence[Network]) -> bool:
+def within(address: str, listed: Sequence[IpNetwork]) -> bool:
     """Whether an address is in one of these networks; no address is in none."""
     return bool(address) and any(ip_address(address) in network for network in listed)
 
@@ -42,7 +42,7 @@ def household(address: str) -> str:
 class Proxies:
     """The proxies whose word about a client's address is taken: `TRUSTED_PROXIES`."""
 
-    def __init__(self, trusted: Sequence[Network]) -> None:
+    def __init__(self, trusted: Sequence[IpNetwork]) -> None:
         self._trusted = trusted
         self._is_trusted = lru_cache(maxsize=1_000)(self._look_up)
 

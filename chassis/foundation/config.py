@@ -9,11 +9,11 @@ from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo
 
 Store = Literal["sqlite", "postgres", "memory"]
-Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "event_store": get_args(Store),
-    "kafka_security_protocol": get_args(Protocol),
+    "kafka_security_protocol": get_args(SecurityProtocol),
     "kafka_sasl_mechanism": get_args(Mechanism),
 }
 
@@ -41,7 +41,7 @@ class Config:
     postgres_password: str = _secret()  # goes before one in the URL
     postgres_ca_file: str = ""  # the server's certificate must be signed by it, and name the host
     kafka_bootstrap_servers: str = "127.0.0.1:29092"
-    kafka_security_protocol: Protocol = "PLAINTEXT"
+    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
     kafka_sasl_mechanism: Mechanism = "SCRAM-SHA-512"
     kafka_username: str = ""
     kafka_password: str = _secret()

@@ -19,9 +19,9 @@ from chassis.audit.entries import (
     INTERNAL,
     NOWHERE,
     TEXT_LIMIT,
+    CallOrigin,
     Entry,
-    Kind,
-    Origin,
+    EntryKind,
     at_fault,
     fields_of,
     object_id,
@@ -34,11 +34,11 @@ NOT_NOTED = frozenset({"OVERLOADED", "UNAVAILABLE"})
 Parameters = Mapping[str, Sequence[str]]
 
 
-def origin_of(principal: Principal, address: str) -> Origin:
+def origin_of(principal: Principal, address: str) -> CallOrigin:
     """Where a caller's act comes from."""
     if principal.session_id is None and not principal.machine and not address:
         return NOWHERE
-    return Origin(address, str(principal.session_id or ""), principal.machine)
+    return CallOrigin(address, str(principal.session_id or ""), principal.machine)
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Attempt:
 
     writer: Writer | None
     clock: Callable[[], datetime]
-    kind: Kind
+    kind: EntryKind
     action: str
     address: str = ""
     correlation_id: str = ""

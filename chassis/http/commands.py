@@ -33,12 +33,12 @@ class CommandHandler:
 
     def __init__(self, api: Api, writer: Writer, spec: CommandSpec) -> None:
         self._api, self._writer, self._spec = api, writer, spec
-        self._around = writer.service.around.get(spec.cls)
+        self._middleware = writer.service.middleware.get(spec.cls)
 
     @property
     def prepares_secrets(self) -> bool:
         """Whether it is sign-in or the like, which has a limit of its own."""
-        return self._around is not None
+        return self._middleware is not None
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
         about, id = object_kind(self._spec.cls), canonical(http.path.get(self._spec.key, ""))
@@ -58,7 +58,7 @@ class CommandHandler:
                 raise Refused("VALIDATION", f"{name}: stands in the path already.", field=name)
         key = http.headers.get("idempotency-key")
         data = {**body, **http.path}
-        secret_print = self._secret_print(data) if key is not None and self._around is not None else ""
+        secret_print = self._secret_print(data) if key is not None and self._middleware is not None else ""
         sent = Sent(key, sent_print(spec, data) if key is not None else "", secret_print)
         try:
             attempt.command = command = load_command(
@@ -86,7 +86,7 @@ class CommandHandler:
     ) -> tuple[Answer, dict[str, Any]]:
         """The writer's answer, and what the caller is told."""
         api, match, (key, mark, secret_print) = self._api, http.headers.get("if-match"), sent
-        if self._around is None:
+        if self._middleware is None:
             request = api.request(self._spec, command, principal, http, key=key, match=match, sent_print=mark)
             future = self._writer.submit(request)
             attempt.told = True  # from here on the writer tells of it
@@ -97,7 +97,7 @@ class CommandHandler:
             if (earlier := self._writer.remembered(command_id, secret_print)) is not None:
                 return earlier, self._outcome_again(earlier, attempt)
         surroundings = api.surroundings(principal, self._writer)
-        prepared = self._around.before(command, surroundings)
+        prepared = self._middleware.before(command, surroundings)
         request = api.request(
             self._spec,
             prepared.command,
@@ -114,19 +114,19 @@ class CommandHandler:
         answer = _result(future)
         if request.is_repeat:  # both came at once
             return answer, self._outcome_again(answer, attempt)
-        if refusal := self._around.refuses(answer.body):
+        if refusal := self._middleware.refuses(answer.body):
             raise refusal
-        return answer, self._around.after(dict(answer.body), prepared.facts, surroundings)
+        return answer, self._middleware.after(dict(answer.body), prepared.facts, surroundings)
 
     def _outcome_again(self, answer: Answer, attempt: Attempt) -> dict[str, Any]:
         """What a repeat is told: the answer, or how it ended where the answer held secrets: those are told once.
 
         Raises the refusal that the first was told.
         """
-        if self._around is None:
+        if self._middleware is None:
             attempt.note(REPEATED)
             return answer.body
-        if refusal := self._around.refuses(answer.body):
+        if refusal := self._middleware.refuses(answer.body):
             raise refusal
         attempt.note(REPEATED)
         return {"id": answer.body["id"], "version": answer.body["version"], "repeated": True}

@@ -16,7 +16,7 @@ from pymongo.database import Database
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
-from chassis.audit.entries import Kind
+from chassis.audit.entries import EntryKind
 from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import make_key, read_key
@@ -27,7 +27,7 @@ from chassis.http.messages import HttpRequest
 from chassis.http.problems import correlation_of
 from chassis.http.requests import expected_version
 from chassis.messaging.consistency import HEADER, Logs, Token, WaitingRoom
-from chassis.model.around import Offload, Surroundings, at_once
+from chassis.model.middleware import Offload, Surroundings, at_once
 from chassis.model.principal import NOBODY, Principal
 from chassis.model.views import View
 from chassis.queries.exports import Places
@@ -82,7 +82,7 @@ class Api:
         self._waiting_room = WaitingRoom()
         self._people = Catalogue.read().people
 
-    def attempt(self, writer: Writer | None, http: HttpRequest, kind: Kind, *about: str) -> Attempt:
+    def attempt(self, writer: Writer | None, http: HttpRequest, kind: EntryKind, *about: str) -> Attempt:
         """A request about to be served, for the audit log: action, kind of record, its id."""
         action, object_kind, object_id = (*about, "", "")[:3]
         origin = http.address, correlation_of(http)

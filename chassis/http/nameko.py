@@ -28,12 +28,12 @@ from werkzeug.wrappers import Request as WerkzeugRequest
 from chassis.foundation.addresses import Proxies, networks
 from chassis.foundation.config import Config
 from chassis.foundation.health import Watched
+from chassis.http.concurrency_limit import ConcurrencyLimit
 from chassis.http.messages import OPERATIONS, HttpRequest, HttpResponse, Route
-from chassis.http.pressure import Door
 from chassis.http.problems import problem, unknown_route
 from chassis.http.protocol import Protocol, Times, cut_slow, protocol
 from chassis.http.security_headers import security_headers
-from chassis.messaging.consumer import Consumer, Handler
+from chassis.messaging.consumer import Consumer, RecordHandler
 from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming, PoisonRecord
 from contracts.errors import Refused
@@ -61,10 +61,10 @@ class Edge:
     unknown: Route
     proxies: Proxies
     headers: Mapping[str, str]
-    door: Door
+    door: ConcurrencyLimit
 
     @classmethod
-    def of(cls, config: Config, unknown: Route, door: Door) -> "Edge":
+    def of(cls, config: Config, unknown: Route, door: ConcurrencyLimit) -> "Edge":
         """Raises ConfigError."""
         proxies = Proxies(networks(config.trusted_proxies, "TRUSTED_PROXIES"))
         return cls(config, unknown, proxies, security_headers(config), door)
@@ -257,7 +257,7 @@ class InboxEntrypoint(Entrypoint):  # type: ignore[misc]
     def __init__(
         self,
         config: Config,
-        handler: Handler,
+        handler: RecordHandler,
         producer: Callable[[], Any],
         watched: dict[str, Watched],
         **kwargs: Any,
@@ -291,7 +291,7 @@ class InboxEntrypoint(Entrypoint):  # type: ignore[misc]
 class _InWorkers:
     """A handler whose `process` runs in a nameko worker."""
 
-    def __init__(self, inner: Handler, entrypoint: InboxEntrypoint) -> None:
+    def __init__(self, inner: RecordHandler, entrypoint: InboxEntrypoint) -> None:
         self._inner, self._entrypoint = inner, entrypoint
         self.group = inner.group
 
@@ -351,7 +351,7 @@ def http_service(
 ) -> type:
     """The nameko service class that mounts these routes.  Raises ConfigError."""
     always = {route.path for route in routes if route.always}
-    door = Door(config.max_in_progress, config.max_wait_seconds, always, require_room)
+    door = ConcurrencyLimit(config.max_in_progress, config.max_wait_seconds, always, require_room)
     server = _Server(Edge.of(config, unknown or unknown_route(routes), door))
     entrypoint = type("RouteEntrypoint", (RouteEntrypoint,), {"server": server})
     methods: dict[str, Any] = {"name": "api"}
@@ -367,7 +367,9 @@ def _mounted(route: Route, entrypoint: type[RouteEntrypoint]) -> Any:
     return entrypoint.decorator(route)(serve)
 
 
-def inbox_service(config: Config, handler: Handler, producer: Callable[[], Any], watched: dict[str, Watched]) -> type:
+def inbox_service(
+    config: Config, handler: RecordHandler, producer: Callable[[], Any], watched: dict[str, Watched]
+) -> type:
     """The nameko service class that runs an inbox, and puts its consumer among what is watched."""
 
     def consume(_self: Any, records: Sequence[Incoming]) -> None:

@@ -21,8 +21,8 @@ from eventlet import wsgi
 from nameko.web.server import HttpOnlyProtocol
 
 from chassis.foundation.config import Config
+from chassis.http.concurrency_limit import ConcurrencyLimit
 from chassis.http.messages import HttpRequest, HttpResponse
-from chassis.http.pressure import Door
 from chassis.http.problems import problem
 from contracts.errors import Refused
 
@@ -151,7 +151,7 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
     minimum_chunk_size = 8192
     times: Times
     security_headers: Mapping[str, str]
-    door: Door
+    door: ConcurrencyLimit
     open: "set[Protocol]"
     ends: bool = False
     """The server ends: each connection does with its next answer, so that its client goes elsewhere."""
@@ -300,7 +300,7 @@ def _raw(response: HttpResponse, headers: Mapping[str, str]) -> bytes:
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + response.body
 
 
-def protocol(times: Times, security_headers: Mapping[str, str], door: Door) -> type[Protocol]:
+def protocol(times: Times, security_headers: Mapping[str, str], door: ConcurrencyLimit) -> type[Protocol]:
     """The protocol of one server: its own open connections."""
     own = {"times": times, "security_headers": security_headers, "door": door, "open": set()}
     return type("Protocol", (Protocol,), own)

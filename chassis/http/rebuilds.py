@@ -9,7 +9,7 @@ from uuid import uuid4
 import msgspec
 from pymongo.database import Database
 
-from chassis.audit.entries import Kind
+from chassis.audit.entries import EntryKind
 from chassis.http.edge import Api
 from chassis.http.idempotency import command_id_of
 from chassis.http.messages import HttpRequest, HttpResponse, Serve
@@ -51,7 +51,7 @@ class Rebuilds:
         what, id = (
             (of_view, http.path["view"]) if "view" in http.path else (of_rebuild, http.path.get("rebuild_id", ""))
         )
-        kind: Kind = "COMMAND" if changes else "READ"
+        kind: EntryKind = "COMMAND" if changes else "READ"
         with api.attempt(api.reads_log, http, kind, operation.name, what, id) as attempt:
             principal = api.caller(http, operation.permission, attempt)
             require_only(http)

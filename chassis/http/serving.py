@@ -10,17 +10,11 @@ from chassis.http.messages import Route
 from chassis.http.operations import Operations
 from chassis.http.problems import guarded
 from chassis.http.rebuilds import Rebuilds
-from chassis.http.routes import (
-    OPERATED_ON,
-    command_routes,
-    operation_routes,
-    process_routes,
-    view_routes,
-)
+from chassis.http.routes import OPERATED_ON, command_routes, operation_routes, process_routes, view_routes
 from chassis.http.views import ViewHandler
 from chassis.model.row_fields import ROLES
 from chassis.model.views import View
-from chassis.queries.filters import Known
+from chassis.queries.filters import ClosedSets
 from chassis.queries.reader import ViewReader
 from contracts.declare import REGISTRY
 from contracts.operations import PLATFORM_OPERATIONS
@@ -47,7 +41,7 @@ def routes_of(api: Api) -> list[Route]:
     return [guarded(route) for route in found]
 
 
-def reader_of(api: Api, view: View, closed: Known) -> ViewReader:
+def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:
     """What reads a view for this process."""
     assert api.database is not None
     company = api.directory.company
@@ -63,7 +57,7 @@ def reader_of(api: Api, view: View, closed: Known) -> ViewReader:
     )
 
 
-def known(api: Api) -> Known:
+def known(api: Api) -> ClosedSets:
     """The closed sets that filters take values of, and that no view can name: what is data, or what is there."""
     noted = [own for _, own in Catalogue.read().routes() if own.object_kind]
     named = (*api.views, *PLATFORM_OPERATIONS, *noted)

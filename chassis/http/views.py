@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from chassis.audit.entries import Kind
+from chassis.audit.entries import EntryKind
 from chassis.http.audit_notes import Attempt
 from chassis.http.edge import Api
 from chassis.http.messages import TYPES, HttpRequest, HttpResponse
@@ -26,14 +26,14 @@ class ViewHandler:
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
         format = (http.query.get("format") or ["json"])[-1]
-        kind: Kind = "READ" if format == "json" else "EXPORT"
+        kind: EntryKind = "READ" if format == "json" else "EXPORT"
         with self._attempt(http, kind) as attempt:
             response = self._list(http, attempt, format)
             if kind == "EXPORT" or self._view.personal:
                 attempt.note()
             return response
 
-    def _attempt(self, http: HttpRequest, kind: Kind, id: str = "") -> Attempt:
+    def _attempt(self, http: HttpRequest, kind: EntryKind, id: str = "") -> Attempt:
         attempt = self._api.attempt(self._api.reads_log, http, kind, self._view.name, self._view.what, id)
         attempt.query = http.query
         return attempt

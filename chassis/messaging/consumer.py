@@ -39,7 +39,7 @@ class Fenced(Exception):
     """Another process of the same consumer was first: read the stored positions again and go on from there."""
 
 
-class Handler(Protocol):
+class RecordHandler(Protocol):
     """What a consumer does with records."""
 
     group: str
@@ -78,7 +78,7 @@ class Consumer:
     def __init__(
         self,
         config: Config,
-        handler: Handler,
+        handler: RecordHandler,
         producer: Callable[[], KafkaProducer],
         *,
         clock: Callable[[], float] = time.monotonic,

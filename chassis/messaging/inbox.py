@@ -21,7 +21,7 @@ ANSWER_SECONDS = 60.0
 
 
 class Inbox:
-    """A `chassis.messaging.consumer.Handler` for one service.
+    """A `chassis.messaging.consumer.RecordHandler` for one service.
 
     Commands go through the writer like all others; their ids are remembered, so a repeat does nothing.  A command
     that a rule refuses is poison: the saga sends only what must succeed.  So is one at which the service fails.

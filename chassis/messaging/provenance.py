@@ -43,7 +43,7 @@ class Foreign(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ProvenanceRule:
     """What records of a type have in common: topic, who sends them, and the field that is their key."""
 
     topic: str
@@ -52,10 +52,10 @@ class Rule:
     is_event: bool
 
 
-_rules: dict[bytes, Rule] = {}
+_rules: dict[bytes, ProvenanceRule] = {}
 
 
-def rule_of(kind: bytes) -> Rule:
+def rule_of(kind: bytes) -> ProvenanceRule:
     """The rule for a type, worked out once.  Raises LookupError for a type that no service publishes."""
     rule = _rules.get(kind)
     if rule is None:
@@ -63,14 +63,14 @@ def rule_of(kind: bytes) -> Rule:
     return rule
 
 
-def _made(name: str) -> Rule:
+def _made(name: str) -> ProvenanceRule:
     if event := REGISTRY.events.get(name):
-        return Rule(event.topic, frozenset({_source(event.service)}), event.key, is_event=True)
+        return ProvenanceRule(event.topic, frozenset({_source(event.service)}), event.key, is_event=True)
     command = REGISTRY.commands.get(name)
     if command is None or command.is_public:  # perhaps of a newer version: what follows on its key must wait
         raise LookupError(f"unknown type {name[:MAX_NAME_BYTES]!r}")
     senders = frozenset(_source(service) for service, sent in _sagas_send().items() if command.cls in sent)
-    return Rule(command.topic, senders, command.key, is_event=False)
+    return ProvenanceRule(command.topic, senders, command.key, is_event=False)
 
 
 @cache
@@ -106,7 +106,9 @@ def check_size(record: Any) -> None:
         raise Foreign(f"its headers have {record.serialized_header_size} bytes, ours {MAX_HEADER_BYTES} at most")
 
 
-def check_place(raw: RawHeaders, key: bytes | None, rule: Rule, place: tuple[str, int], partitions: int) -> None:
+def check_place(
+    raw: RawHeaders, key: bytes | None, rule: ProvenanceRule, place: tuple[str, int], partitions: int
+) -> None:
     """Raises Foreign unless such a record may stand where this one first came, by topic and partition.
 
     `partitions` are those of the topic, 0 when they are not known.

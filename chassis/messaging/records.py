@@ -25,7 +25,7 @@ from chassis.messaging.provenance import (
     rule_of,
     time_of,
 )
-from chassis.store.events import Meta, Notification
+from chassis.store.events import Metadata, Notification
 from contracts.declare import EventSpec
 from contracts.schemas import decode
 
@@ -62,7 +62,7 @@ def event_headers(spec: EventSpec, event: Notification, subject: str) -> list[tu
     return [(name, value.encode()) for name, value in headers.items() if value]
 
 
-def command_headers(sender: str, name: str, command_id: str, position: int, meta: Meta) -> list[tuple[str, bytes]]:
+def command_headers(sender: str, name: str, command_id: str, position: int, meta: Metadata) -> list[tuple[str, bytes]]:
     """The headers of a command that one service sends to another."""
     headers = {
         "ce_specversion": "1.0",

@@ -10,7 +10,7 @@ from chassis.foundation.config import first_zone
 
 
 @dataclass(frozen=True)
-class EventInfo:
+class EventMetadata:
     """What is known of an event besides its data."""
 
     id: str

@@ -11,7 +11,7 @@ from contracts.types import FIRST_CURRENCY
 
 
 @dataclass(frozen=True)
-class Reach:
+class AccessScope:
     """Whose records somebody may see or change by a right (SEC-18): everybody's, or those of some people."""
 
     everybody: bool = False
@@ -21,8 +21,8 @@ class Reach:
         return self.everybody or owner_id in self.people
 
 
-EVERYBODY = Reach(everybody=True)
-NOBODYS = Reach()
+EVERYBODY = AccessScope(everybody=True)
+NOBODYS = AccessScope()
 
 
 class Organisation(Protocol):
@@ -94,8 +94,8 @@ class Context:
     now: datetime
     today: date
     superior_id: UUID | None = None
-    reach: Reach = EVERYBODY
-    reach_of: Callable[[str], Reach] = lambda _: NOBODYS
+    reach: AccessScope = EVERYBODY
+    reach_of: Callable[[str], AccessScope] = lambda _: NOBODYS
     currency: str = FIRST_CURRENCY
     organisation: Organisation = ALONE
     responsible: Person | None = None

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
-from chassis.model.context import ALONE, EVERYBODY, NOBODYS, Context, Organisation, Reach
+from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, Organisation
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, DataScope, first_rights, first_scope
 from contracts.types import FIRST_CURRENCY
 
 
-def own_reach(user_id: UUID | None) -> Callable[[frozenset[DataScope]], Reach]:
+def own_reach(user_id: UUID | None) -> Callable[[frozenset[DataScope]], AccessScope]:
     """The reach of somebody who leads nobody."""
-    own = Reach(people=frozenset({user_id} if user_id else ()))
+    own = AccessScope(people=frozenset({user_id} if user_id else ()))
     return lambda scopes: EVERYBODY if "ALL" in scopes else own
 
 
@@ -38,7 +38,7 @@ class Principal:
     machine: bool = False
     device_id: UUID | None = None
     scopes: Mapping[str, frozenset[DataScope]] | None = field(default=None, compare=False, repr=False)
-    reach_of: Callable[[frozenset[DataScope]], Reach] | None = field(default=None, compare=False, repr=False)
+    reach_of: Callable[[frozenset[DataScope]], AccessScope] | None = field(default=None, compare=False, repr=False)
     organisation: Organisation = field(default=ALONE, compare=False, repr=False)
     responsible: Person | None = field(default=None, compare=False, repr=False)
 
@@ -73,7 +73,7 @@ class Principal:
                 raise Refused("FORBIDDEN", text, state=right)
             raise Refused("FORBIDDEN", f"Your roles do not hold the right {right}.", state=right)
 
-    def reach(self, right: str) -> Reach:
+    def reach(self, right: str) -> AccessScope:
         """Whose records the caller may see or change by a right (SEC-18); nobody's by one that is not held."""
         if not self.may(right):
             return NOBODYS

@@ -17,14 +17,14 @@ from marshmallow import fields
 from contracts.text import keys, squashed_forms
 from contracts.types import CurrencyField, RoleField
 
-Kind = Literal["id", "choice", "flag", "whole", "amount", "moment", "day", "text", "code", "list", "object"]
+FieldKind = Literal["id", "choice", "flag", "whole", "amount", "moment", "day", "text", "code", "list", "object"]
 
 CODE = "code"
 Code = Annotated[str, CODE]
 """A text that is no language: a number, a phone, a name to sign in with.  It sorts by the numbers in it (SO-999999
 comes before SO-1000000), and blanks and dashes in it don't count when it is looked for."""
 
-_KINDS: Mapping[Any, Kind] = {
+_KINDS: Mapping[Any, FieldKind] = {
     UUID: "id", bool: "flag", int: "whole", Decimal: "amount", datetime: "moment", date: "day", str: "text",
 }  # fmt: skip
 
@@ -40,7 +40,7 @@ class FieldType:
     `of` is the kind of a list's items.  `known` is what it is one of where that is data: ROLES.
     """
 
-    kind: Kind
+    kind: FieldKind
     choices: tuple[str, ...] = ()
     known: str = ""
     guard: fields.String | None = None

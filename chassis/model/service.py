@@ -6,9 +6,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
-from chassis.model.around import Around
 from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
+from chassis.model.middleware import Middleware
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 
@@ -46,7 +46,7 @@ class Work(Protocol):
 
     @property
     def prepared(self) -> Any:
-        """What was worked out before the command came to the writer (`chassis.model.around`); None when nothing was."""
+        """What was worked out before the command came to the writer (`chassis.model.middleware`); else None."""
 
     def get(self, cls: type[A], id: RecordId, *, what: str, field: str) -> A:
         """The aggregate; raises Refused NOT_FOUND ("There is no such <what>.", naming `field`)."""
@@ -73,10 +73,10 @@ class Work(Protocol):
         """
 
 
-Handler = Callable[[Any, Work], Aggregate]
+CommandFunction = Callable[[Any, Work], Aggregate]
 
 
-def change(cls: type[A], act: Callable[[A, Any, Context], None], *, what: str | None = None) -> Handler:
+def change(cls: type[A], act: Callable[[A, Any, Context], None], *, what: str | None = None) -> CommandFunction:
     """The handler that loads the aggregate named by the command's key and lets it decide."""
 
     def handler(command: Any, work: Work) -> A:
@@ -88,7 +88,7 @@ def change(cls: type[A], act: Callable[[A, Any, Context], None], *, what: str | 
     return handler
 
 
-def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> Handler:
+def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> CommandFunction:
     """Like `change`, but an aggregate that does not exist yet starts empty."""
 
     def handler(command: Any, work: Work) -> A:
@@ -134,13 +134,13 @@ def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[Uni
 class Service:
     """One service: what it does on each command it owns, and what it knows of other services.
 
-    `around` holds, for some commands, what is done outside the writer (`chassis.model.around.Around`).
+    `around` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
     """
 
     name: str
-    commands: Mapping[type, Handler]
+    commands: Mapping[type, CommandFunction]
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
-    around: Mapping[type, Around] = field(default_factory=dict)
+    middleware: Mapping[type, Middleware] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         declared = {spec.cls for spec in REGISTRY.commands_of(self.name)}

@@ -6,8 +6,8 @@
         filters={"brand": Exact(), "q": Words("name", "model")}, sorts=("name", "on_hand"),
     )
 
-    def moved(fact: StockMoved, event: EventInfo) -> Iterable[Change]:
-        yield Set(fact.product_id, on_hand=fact.balance)
+    def moved(event: StockMoved, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(event.product_id, on_hand=event.balance)
 
 Handlers build updates and never read: the same events give the same documents, whenever they are replayed, and in
 whatever order the partitions come.  Kafka keeps the order of one key only, so a field that events of several keys
@@ -21,7 +21,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from chassis.model.changes import Add, Append, Change, EventInfo, Latest, Put, Set
+from chassis.model.changes import Add, Append, Change, EventMetadata, Latest, Put, Set
 from chassis.model.row_fields import BY_NUMBER, FOUND_BY, FieldType, Keys, field_types, key_place
 from contracts.declare import REGISTRY, ContractError
 from contracts.languages import LANGUAGES
@@ -42,7 +42,7 @@ class Exact:
     """?field=value: equal to one of the values given (repeat the parameter for several).
 
     The row's type says how values are written and which there are; `among` names them where the type can't, and
-    `known` what they are where only whoever answers knows them (`chassis.queries.filters.Known`).
+    `known` what they are where only whoever answers knows them (`chassis.queries.filters.ClosedSets`).
     """
 
     field: str | None = None
@@ -72,7 +72,7 @@ class Range:
 
 
 Filter = Exact | Words | Range
-Handler = Callable[[Any, EventInfo], Iterable[Change]]
+EventFunction = Callable[[Any, EventMetadata], Iterable[Change]]
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class View:
     route: str
     row: type
     permission: str
-    handlers: Mapping[type, Handler]
+    handlers: Mapping[type, EventFunction]
     filters: Mapping[str, Filter] = field(default_factory=dict)
     sorts: Sequence[str] = ("_id",)
     default_sort: str = ""

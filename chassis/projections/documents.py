@@ -13,9 +13,9 @@ from uuid import UUID
 from bson import Decimal128
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
-from chassis.model.changes import LONGEST_LIST, PLACE, Add, Append, Change, EventInfo, Latest, Put, Remove, Set
+from chassis.model.changes import LONGEST_LIST, PLACE, Add, Append, Change, EventMetadata, Latest, Put, Remove, Set
 
-Operation = UpdateOne | ReplaceOne[Any] | DeleteOne
+Write = UpdateOne | ReplaceOne[Any] | DeleteOne
 STAMPS, TOTALS = "_stamps", "_totals"
 
 
@@ -96,7 +96,7 @@ class _Update:
         names = {*self.sets, *fields}
         return not any(name[:at] in names for name in names for at, ch in enumerate(name) if ch == ".")
 
-    def join(self, change: Set | Latest | Add | Append, event: EventInfo, number: int) -> None:
+    def join(self, change: Set | Latest | Add | Append, event: EventMetadata, number: int) -> None:
         """Take a change in; `number` is that of an entry among its event's entries of the same list."""
         match change:
             case Set(fields=fields):
@@ -112,8 +112,8 @@ class _Update:
             case Append(list_name=name):
                 self.pushes.setdefault(name, []).append(_placed(change, event, number))
 
-    def operations(self, key: Mapping[str, Any], last: Mapping[str, Any]) -> list[Operation]:
-        found: list[Operation] = []
+    def operations(self, key: Mapping[str, Any], last: Mapping[str, Any]) -> list[Write]:
+        found: list[Write] = []
         if self.sets or self.adds or self.pushes:
             update: dict[str, Any] = {"$set": {**stored(self.sets), **last}}
             if self.pushes:
@@ -130,7 +130,7 @@ class _Update:
         return found
 
 
-def _placed(change: Append, event: EventInfo, number: int) -> dict[str, Any]:
+def _placed(change: Append, event: EventMetadata, number: int) -> dict[str, Any]:
     """The entry with its place in the list."""
     return {**change.entry, **dict(zip(PLACE, (event.position, number), strict=True))}
 
@@ -155,12 +155,12 @@ def _overlaps(name: str, *others: Iterable[str]) -> bool:
     return False
 
 
-def operations(changes: Iterable[tuple[Change, EventInfo]]) -> list[Operation]:
+def operations(changes: Iterable[tuple[Change, EventMetadata]]) -> list[Write]:
     """The MongoDB writes of some changes, those of one document joined into as few as possible.
 
     All changes of an event come together.  Every document tells the last event it knows of (RPT-27).
     """
-    writes: dict[Any, list[tuple[_Update | Put | Remove, EventInfo]]] = {}
+    writes: dict[Any, list[tuple[_Update | Put | Remove, EventMetadata]]] = {}
     entries: Counter[tuple[Any, str, str]] = Counter()
     for change, event in changes:
         key = stored(change.key)
@@ -181,7 +181,7 @@ def operations(changes: Iterable[tuple[Change, EventInfo]]) -> list[Operation]:
     return [made for key, found in writes.items() for write, event in found for made in _operations(key, write, event)]
 
 
-def _operations(id: Any, write: _Update | Put | Remove, event: EventInfo) -> list[Operation]:
+def _operations(id: Any, write: _Update | Put | Remove, event: EventMetadata) -> list[Write]:
     key = {"_id": id}
     last = {"_event": event.id, "_event_at": event.at}
     match write:
@@ -193,7 +193,7 @@ def _operations(id: Any, write: _Update | Put | Remove, event: EventInfo) -> lis
             return write.operations(key, last)
 
 
-def changed(document: dict[str, Any] | None, change: Change, event: EventInfo) -> dict[str, Any] | None:
+def changed(document: dict[str, Any] | None, change: Change, event: EventMetadata) -> dict[str, Any] | None:
     """What a change makes of a document, as MongoDB would do it; None: there is none.  `document` is used up.
 
     Sums stay Decimal, which is what is added to next; `stored` makes of them what MongoDB keeps.

@@ -26,7 +26,7 @@ from chassis.messaging.consumer import Fenced
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming, PoisonRecord
-from chassis.model.changes import Change, EventInfo
+from chassis.model.changes import Change, EventMetadata
 from chassis.model.views import View
 from chassis.projections.collections import SKIPPED, STATES, Document, mongo_key
 from chassis.projections.documents import operations
@@ -45,7 +45,7 @@ class Projection:
 
     state: ViewState
     progress: Progress
-    changes: list[tuple[Change, EventInfo]] = field(default_factory=list)
+    changes: list[tuple[Change, EventMetadata]] = field(default_factory=list)
     last_at: datetime | None = None
 
     def apply(self, record: Incoming) -> None:
@@ -57,7 +57,7 @@ class Projection:
         handler = self.state.view.handlers.get(type(record.fact))
         if handler is None:
             return
-        info = EventInfo(
+        info = EventMetadata(
             id=record.id,
             type=record.type,
             at=record.at,
@@ -74,7 +74,7 @@ class Projection:
 
 
 class Projector:
-    """Keeps a set of views up to date (a `chassis.messaging.consumer.Handler`)."""
+    """Keeps a set of views up to date (a `chassis.messaging.consumer.RecordHandler`)."""
 
     def __init__(
         self,

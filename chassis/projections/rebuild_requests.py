@@ -57,7 +57,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class Claim:
+class Lease:
     """A rebuild that a worker has taken: its document, and the mark by which the claim is known."""
 
     document: Document
@@ -166,7 +166,7 @@ class RebuildRequests:
 
     # -- for the worker
 
-    def claim(self, views: Sequence[str]) -> Claim | None:
+    def claim(self, views: Sequence[str]) -> Lease | None:
         """Take the oldest rebuild of these views that nobody works on."""
         mark = uuid4().hex
         idle = {"$or": [{"status": "WAITING"}, {"$expr": {"$lt": ["$lease_until", "$$NOW"]}}]}
@@ -184,9 +184,9 @@ class RebuildRequests:
             sort=[("asked_at", ASCENDING)],
             return_document=True,
         )
-        return None if found is None else Claim(found, mark)
+        return None if found is None else Lease(found, mark)
 
-    def note(self, claim: Claim, **told: Any) -> None:
+    def note(self, claim: Lease, **told: Any) -> None:
         """Hold the claim and tell something.  Raises CalledOff, or Lost when another worker has taken it over."""
         literal = {name: {"$literal": value} for name, value in told.items()}
         found = self._all.find_one_and_update(
@@ -199,13 +199,13 @@ class RebuildRequests:
         if "called_off_by" in found:
             raise CalledOff(found["called_off_by"])
 
-    def release(self, claim: Claim, reason: str) -> None:
+    def release(self, claim: Lease, reason: str) -> None:
         """Give the claim up; the rebuild waits for the next attempt."""
         self._all.update_one(
             {"_id": claim.id, "claim": claim.mark}, {"$set": {"status": "WAITING", "reason": reason}, "$unset": _CLAIM}
         )
 
-    def end(self, claim: Claim, status: str, **told: Any) -> None:
+    def end(self, claim: Lease, status: str, **told: Any) -> None:
         """Say how it ended, unless another worker has taken it over."""
         self._all.update_one(
             {"_id": claim.id, "claim": claim.mark},
@@ -297,7 +297,7 @@ class RebuildWorker:
             self._end(claim, "FAILED", reason=f"{type(error).__name__}: {error}"[:LONGEST_REASON])
         return True
 
-    def _finish(self, view: View, claim: Claim, stop: threading.Event) -> None:
+    def _finish(self, view: View, claim: Lease, stop: threading.Event) -> None:
         """Bring it to an end, unless an earlier attempt has, or has failed too often."""
         if self._sweep(view, claim):
             self._end(claim, "SWITCHED", reason="Its worker was stopped just after the switch.")
@@ -316,11 +316,11 @@ class RebuildWorker:
                 differing=list(outcome.differing),
             )
 
-    def _end(self, claim: Claim, status: str, **told: Any) -> None:
+    def _end(self, claim: Lease, status: str, **told: Any) -> None:
         self._requests.end(claim, status, **told)
         log.info("rebuild ended", view=claim.document["view"], rebuild=claim.id, status=status, **told)
 
-    def _carry_out(self, view: View, claim: Claim, stop: threading.Event) -> Outcome:
+    def _carry_out(self, view: View, claim: Lease, stop: threading.Event) -> Outcome:
         pace = _Pace(self._tell_every)
 
         def watch(phase: RebuildPhase, done: int, total: int) -> None:
@@ -342,7 +342,7 @@ class RebuildWorker:
         state = self._database[STATES].find_one({"_id": live_id(view)})
         return str(state["collection"]) if state else ""
 
-    def _sweep(self, view: View, claim: Claim) -> bool:
+    def _sweep(self, view: View, claim: Lease) -> bool:
         """Delete what attempts at this rebuild have left; whether one of them is the live view by now."""
         live, switched = self._live_collection(view), False
         collection, state = (re.escape(name) for name in new_names(view, claim.begin))

@@ -6,15 +6,15 @@ from decimal import Decimal
 from bson import Decimal128
 from pymongo import DeleteOne, ReplaceOne, UpdateOne
 
-from chassis.model.changes import Add, Append, EventInfo, Put, Remove, Set
-from chassis.projections.documents import Operation, operations
+from chassis.model.changes import Add, Append, EventMetadata, Put, Remove, Set
+from chassis.projections.documents import Write, operations
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 LAST = {"_event": "a/1", "_event_at": AT}
-EVENT = EventInfo("a/1", "type", AT, "orders.events:0", 1, "")
+EVENT = EventMetadata("a/1", "type", AT, "orders.events:0", 1, "")
 
 
-def writes(*changes: Put | Set | Add | Append | Remove) -> list[Operation]:
+def writes(*changes: Put | Set | Add | Append | Remove) -> list[Write]:
     return operations((change, EVENT) for change in changes)
 
 

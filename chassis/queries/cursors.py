@@ -25,7 +25,7 @@ DIGITS = 34
 Document = dict[str, Any]
 
 
-class Order(NamedTuple):
+class SortOrder(NamedTuple):
     """How a list is sorted: by a field, up (1) or down (-1), texts as people of `language` expect (`View.orders_of`).
 
     `_id` decides between equals and turns with the direction, so that one index serves both.
@@ -48,7 +48,7 @@ class Order(NamedTuple):
 class Cursor:
     """`value` and `key` are those of the last row told; `at` is when all pages are of, `collection` where they are."""
 
-    order: Order
+    order: SortOrder
     collection: str
     at: Timestamp
     value: Any
@@ -103,7 +103,7 @@ def _read(text: str) -> Cursor:
     if not all(type(part) is int and 0 <= part < MOMENT_END for part in (seconds, number)):
         raise ValueError("no moment")
     direction = -1 if sort.startswith("-") else 1
-    order = Order(sort.removeprefix("-"), direction, language)
+    order = SortOrder(sort.removeprefix("-"), direction, language)
     return Cursor(order, collection, Timestamp(seconds, number), _value(kind, value), _plain(key))
 
 

@@ -18,7 +18,7 @@ from contracts.text import has_controls, key, normal, squashed, squashed_forms
 from contracts.types import PLAIN_DAY
 
 Document = dict[str, Any]
-Known = Mapping[str, Callable[[], Sequence[str]]]
+ClosedSets = Mapping[str, Callable[[], Sequence[str]]]
 """What is known when a request is answered, by its name: the roles there are, for example."""
 
 LONGEST = 500
@@ -61,7 +61,7 @@ class Filters:
         view: View,
         sees: Callable[[str], bool],
         zone: tzinfo = UTC,
-        known: Known | None = None,
+        known: ClosedSets | None = None,
         searches: Callable[[str], bool] | None = None,
     ) -> None:
         self._searches = searches or sees

@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 
 from chassis.access.company import CompanySettings
 from chassis.messaging.consistency import Token, service_of
-from chassis.model.around import Offload, at_once
+from chassis.model.middleware import Offload, at_once
 from chassis.model.principal import Principal
 from chassis.model.views import COMPANY_CURRENCY, LISTS, Sums, View
 from chassis.projections.audit_collector import tells_of
@@ -23,9 +23,9 @@ from chassis.projections.collections import STATES, collation, mongo_key
 from chassis.projections.documents import STAMPS, stored, told_of_lists
 from chassis.projections.state import live_id
 from chassis.queries import cursors
-from chassis.queries.cursors import Cursor, Order
+from chassis.queries.cursors import Cursor, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
-from chassis.queries.filters import Filters, Known, single
+from chassis.queries.filters import ClosedSets, Filters, single
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
 from contracts.parameters import PARAMETERS
@@ -43,7 +43,7 @@ WAIT_SECONDS = 5.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.003, 0.010
 PAGING = ("limit", "cursor", "sort", "count", "format")
 FORMATS = ("json", "csv", "xlsx")
-IN_ANY_ORDER = Order("_id", 1)
+IN_ANY_ORDER = SortOrder("_id", 1)
 NO_SUCH_MOMENT, TOO_OLD, NOT_YET = 72, 239, 246
 """MongoDB: InvalidOptions, of a moment to come; SnapshotTooOld; SnapshotUnavailable, while an index or so is made."""
 
@@ -77,7 +77,7 @@ class Asked(NamedTuple):
     """A list as somebody asked for it: the stages that select its rows, their order, and how many a page has."""
 
     selection: list[Document]
-    order: Order
+    order: SortOrder
     limit: int
 
 
@@ -94,7 +94,7 @@ class ViewReader:
         aside: Offload = at_once,
         company: CompanySettings | None = None,
         records: Mapping[str, Callable[[], int]] | None = None,
-        known: Known | None = None,
+        known: ClosedSets | None = None,
     ) -> None:
         """`records` tells the newest audit record of each service that is hosted here: of its commands without events,
         which no position tells, the audit log has an entry too.  `known` tells what filters take besides what is
@@ -245,7 +245,7 @@ class ViewReader:
     # -- reading
 
     def _read(
-        self, collection: str, stages: Sequence[Document], order: Order, at: Timestamp | None, milliseconds: int
+        self, collection: str, stages: Sequence[Document], order: SortOrder, at: Timestamp | None, milliseconds: int
     ) -> Iterator[Document]:
         """What these stages give, as of a moment."""
         more: Document = {"collation": self._collation(order.language)} if order.language else {}
@@ -409,7 +409,7 @@ class ViewReader:
             raise Refused("VALIDATION", f"limit: must be a whole number from 1 to {MAX_LIMIT}.", field="limit")
         return int(text)
 
-    def _order(self, principal: Principal, text: str | None, language: str) -> Order:
+    def _order(self, principal: Principal, text: str | None, language: str) -> SortOrder:
         """The order asked for; by a field that the caller may not see there is none."""
         text = text or self._view.order
         name, direction = text.removeprefix("-"), -1 if text.startswith("-") else 1
@@ -419,7 +419,7 @@ class ViewReader:
             known = ", ".join(allowed)
             raise Refused("VALIDATION", f"sort: must be one of {known}, with - before it to turn it.", field="sort")
         orders = self._view.orders_of(name)
-        return Order(name, direction, language if language in orders else orders[0])
+        return SortOrder(name, direction, language if language in orders else orders[0])
 
     # -- rows
 

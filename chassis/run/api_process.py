@@ -21,11 +21,11 @@ from chassis.http.problems import unknown_route
 from chassis.http.serving import routes_of
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.progress import processed_positions
-from chassis.model.around import Offload, at_once
+from chassis.model.middleware import Offload, at_once
 from chassis.projections.collections import Document, connect
 from chassis.projections.state import view_positions
 from chassis.run.demo_users import demo_names, demo_user
-from chassis.run.process import SWITCH_SECONDS, Failures, Process, on_signal, settle_memory
+from chassis.run.process import SWITCH_SECONDS, Failures, Host, on_signal, settle_memory
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 
@@ -46,7 +46,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
         later,
     )
 
-    process = Process(config, only, waits=in_native_thread)
+    process = Host(config, only, waits=in_native_thread)
     failures = Failures()
     watched: dict[str, Watched] = {}
     if process.catalogue.with_role("api"):
@@ -114,7 +114,7 @@ def _stop_runner(runner: Any) -> None:
     eventlet.spawn(runner.stop)
 
 
-def build_pressure(process: Process, writers: dict[str, Writer], database: "Database[Document] | None") -> Pressure:
+def build_pressure(process: Host, writers: dict[str, Writer], database: "Database[Document] | None") -> Pressure:
     """What watches the logs of these writers and of the sagas beside them, and who reads them how far."""
     config, views = process.config, process.catalogue.views() if database is not None else []
     sagas = [(saga, process.store(name)) for name, saga in process.catalogue.sagas()]
@@ -147,7 +147,7 @@ def build_pressure(process: Process, writers: dict[str, Writer], database: "Data
 
 
 def build_api(
-    process: Process,
+    process: Host,
     writers: dict[str, Writer],
     database: "Database[Document] | None",
     directory: Directory,

@@ -25,7 +25,7 @@ from chassis.run.worker_process import run_worker
 from chassis.store.opening import existing_store
 from chassis.verify.audit import check_chains
 from chassis.verify.heads import read_heads, sign_heads
-from chassis.verify.progress import Progress
+from chassis.verify.progress import ProgressBar
 from chassis.verify.run import Verification
 
 WORKER_ROLES = {"worker": ("relay", "projector", "saga")}
@@ -132,7 +132,7 @@ def _views(options: argparse.Namespace, config: Config) -> int:
 
 def _verify(options: argparse.Namespace, config: Config) -> int:
     settle_memory()
-    findings = Verification(config, options.service, wait=options.wait, bars=Progress().bar).run()
+    findings = Verification(config, options.service, wait=options.wait, bars=ProgressBar().bar).run()
     print(json.dumps(findings.document(), indent=2) if options.json else findings.text())
     return findings.exit_code
 

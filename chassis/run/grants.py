@@ -22,7 +22,7 @@ OPERATOR = "operator"
 
 
 @dataclass(frozen=True)
-class Grant:
+class KafkaGrant:
     """What one principal may do: topics to read and to write, MongoDB collections to write, the schema it owns."""
 
     principal: str
@@ -33,12 +33,12 @@ class Grant:
     schema: str = ""
 
 
-def grants(catalogue: Catalogue) -> list[Grant]:
+def grants(catalogue: Catalogue) -> list[KafkaGrant]:
     """The grants of an installation, in the order of services.toml."""
     services = {service.name: service for service in catalogue.services()}
     sagas = dict(catalogue.sagas())
     topics: Iterable[str]
-    found: list[Grant] = []
+    found: list[KafkaGrant] = []
     for name, roles in catalogue.roles.items():
         for role in roles:
             principal = f"{name}-{role}"
@@ -51,7 +51,7 @@ def grants(catalogue: Catalogue) -> list[Grant]:
                     events = {spec.topic for spec in REGISTRY.events.values() if spec.service == name}
                     collected = {catalogue.audit_view().name, STATES} if name in services else set[str]()
                     found.append(
-                        Grant(
+                        KafkaGrant(
                             principal, frozenset(events), frozenset({*events, *sent}), frozenset(collected), schema=name
                         )
                     )
@@ -71,10 +71,10 @@ def grants(catalogue: Catalogue) -> list[Grant]:
                     topics = {REGISTRY.event_of(fact).topic for fact in saga.facts()}
                     found.append(_consumer(principal, saga.group, topics, schema=name))
                 case "queries":
-                    found.append(Grant(principal, collections=frozenset({REBUILDS}), reads_views=True))
+                    found.append(KafkaGrant(principal, collections=frozenset({REBUILDS}), reads_views=True))
     letters = frozenset(dead_letter_topic(group) for group in catalogue.groups())
     events = {spec.topic for spec in REGISTRY.events.values()}
-    found.append(Grant(OPERATOR, frozenset({*events, *command_topics(), *letters}), letters, reads_views=True))
+    found.append(KafkaGrant(OPERATOR, frozenset({*events, *command_topics(), *letters}), letters, reads_views=True))
     return found
 
 
@@ -86,13 +86,13 @@ def _consumer(
     collections: frozenset[str] = frozenset(),
     schema: str = "",
     reads_views: bool = False,
-) -> Grant:
+) -> KafkaGrant:
     """A principal that reads topics and sets aside what cannot be processed."""
     letters = dead_letter_topic(group)
-    return Grant(principal, frozenset({*topics, letters}), frozenset({letters}), collections, reads_views, schema)
+    return KafkaGrant(principal, frozenset({*topics, letters}), frozenset({letters}), collections, reads_views, schema)
 
 
-def table(found: Iterable[Grant]) -> str:
+def table(found: Iterable[KafkaGrant]) -> str:
     """The grants as Markdown, for docs/operations.md."""
     lines = [
         "| Principal | Kafka: reads | Kafka: writes | MongoDB | PostgreSQL schema |",
@@ -116,7 +116,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names))
 
 
-def access_rules(found: Iterable[Grant]) -> list[ACL]:
+def access_rules(found: Iterable[KafkaGrant]) -> list[ACL]:
     """Kafka's ACLs of these grants.  Everybody may see which topics there are: who starts looks whether his exist."""
     rules = []
     for grant in found:
@@ -132,7 +132,7 @@ def access_rules(found: Iterable[Grant]) -> list[ACL]:
     return rules
 
 
-def apply(config: Config, found: Iterable[Grant]) -> int:
+def apply(config: Config, found: Iterable[KafkaGrant]) -> int:
     """Make the ACLs at Kafka, as its administrator; returns how many.  Those that exist stay.  Raises KafkaError."""
     rules = access_rules(found)
     admin = KafkaAdminClient(**kafka_arguments(config))

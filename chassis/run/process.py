@@ -43,7 +43,7 @@ def settle_memory() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-class Process:
+class Host:
     """What one process shares: configuration, catalogue, stores and one Kafka producer, each made when first needed."""
 
     def __init__(self, config: Config, only: Collection[str] = (), *, waits: Waits = here) -> None:

@@ -20,7 +20,7 @@ from chassis.projections.collections import connect
 from chassis.projections.projector import Projector
 from chassis.projections.rebuild import rebuild_outdated
 from chassis.projections.rebuild_requests import RebuildWorker
-from chassis.run.process import SWITCH_SECONDS, Failures, Process, health_server, on_signal, settle_memory
+from chassis.run.process import SWITCH_SECONDS, Failures, Host, health_server, on_signal, settle_memory
 from chassis.sagas.runner import SagaRunner
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ LANES = 3
 
 def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> int:
     """The roles without eventlet: relays, projector and saga, each in a thread of one plain process."""
-    process = Process(config, only)
+    process = Host(config, only)
     process.prepare()
     loops: dict[str, Loop] = {}
     if "relay" in roles:
@@ -63,21 +63,21 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
     return 1 if failures.names else 0
 
 
-def relay_loops(process: Process) -> dict[str, Loop]:
+def relay_loops(process: Host) -> dict[str, Loop]:
     loops: dict[str, Loop] = {}
     for name in process.catalogue.with_role("relay"):
         loops[f"relay-{name}"] = Relay(process.store(name), partial(producer, process.config), config=process.config)
     return loops
 
 
-def collector_loops(process: Process) -> dict[str, Loop]:
+def collector_loops(process: Host) -> dict[str, Loop]:
     """What brings the audit entries of each service with commands to where they are queried."""
     names = process.catalogue.with_role("api")
     database, view = connect(process.config), Catalogue.read().audit_view()
     return {f"audit-{name}": Collector(process.store(name), database, view) for name in names}
 
 
-class Prepared:
+class PreparedViews:
     """A consumer that does something before it consumes, again and again until that worked."""
 
     def __init__(self, consumer: Consumer, prepare: Callable[[], None]) -> None:
@@ -100,7 +100,7 @@ class Prepared:
         self._consumer.run(stop)
 
 
-def projector_loops(process: Process) -> dict[str, Loop]:
+def projector_loops(process: Host) -> dict[str, Loop]:
     if not process.catalogue.with_role("projector"):
         return {}
     projector = Projector(connect(process.config), process.catalogue.views("projector"), lanes=LANES)
@@ -110,12 +110,12 @@ def projector_loops(process: Process) -> dict[str, Loop]:
         log.warning("views are prepared when MongoDB answers", error=repr(error))
     outdated = partial(rebuild_outdated, process.config, projector.database, projector.views)
     return {
-        "projector": Prepared(Consumer(process.config, projector, process.producer), outdated),
+        "projector": PreparedViews(Consumer(process.config, projector, process.producer), outdated),
         "rebuilds": RebuildWorker(process.config, projector.database, projector.views),
     }
 
 
-def saga_loops(process: Process) -> dict[str, Loop]:
+def saga_loops(process: Host) -> dict[str, Loop]:
     timeout = timedelta(seconds=process.config.saga_timeout_seconds)
     loops: dict[str, Loop] = {}
     for name, saga in process.catalogue.sagas():

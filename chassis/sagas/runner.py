@@ -25,7 +25,7 @@ from chassis.messaging.progress import Progress, StoredProgress
 from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.saga import Process, Saga
 from chassis.store.event_store import Conflict, EventStore
-from chassis.store.events import Meta, Recorded, recorded
+from chassis.store.events import Metadata, Recorded, recorded
 from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.writer.caches import AggregateCache
 from contracts.declare import REGISTRY
@@ -44,7 +44,7 @@ class WaitingRow(msgspec.Struct, frozen=True):
 
 
 class SagaRunner:
-    """Runs a saga on its own event store (a `chassis.messaging.consumer.Handler`)."""
+    """Runs a saga on its own event store (a `chassis.messaging.consumer.RecordHandler`)."""
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class SagaRunner:
         if not process.pending:
             return
         meta = msgspec.json.encode(
-            Meta(
+            Metadata(
                 at=self._clock(),
                 command_id=cause.id if cause else f"timeout/{process.id}/{process.version}",
                 correlation_id=cause.correlation_id if cause else str(process.id),

@@ -20,7 +20,7 @@ from chassis.model.identity import Named, RecordId
 from chassis.store.doorbell import Doorbell, NoBell
 from chassis.store.events import (
     ContractMapper,
-    Meta,
+    Metadata,
     Notification,
     Unreadable,
     _meta_decoder,
@@ -95,7 +95,7 @@ class EventStore:
                 raise Unreadable(aggregate_id, stored.originator_version, error) from error
             yield fact
 
-    def meta_at(self, aggregate_id: UUID, version: int) -> Meta | None:
+    def meta_at(self, aggregate_id: UUID, version: int) -> Metadata | None:
         """The metadata of one event, or None.  Raises Unreadable."""
         for stored in self.recorder.select_events(aggregate_id, gt=version - 1, lte=version):
             try:

@@ -24,7 +24,7 @@ class Unreadable(Portable):
         self.version = version
 
 
-class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
+class Metadata(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is known of every event besides its data: who, when, by which command, in which conversation.
 
     `day` is the day of `at` for the company, in the zone that was set then; older events have none.
@@ -47,7 +47,7 @@ class _State(msgspec.Struct):
 
 
 _state_decoder = decoder_of(_State)
-_meta_decoder = decoder_of(Meta)
+_meta_decoder = decoder_of(Metadata)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Notification:
     type: str
     key: str
     data: bytes
-    meta: Meta
+    meta: Metadata
 
 
 class ContractMapper(Mapper[UUID]):

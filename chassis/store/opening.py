@@ -12,7 +12,7 @@ from chassis.foundation.private_files import private_file, private_folder, tight
 from chassis.store.doorbell import PostgresBell, local_bell
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
-from chassis.store.postgres import Postgres, PostgresRecorder, alone, postgres_env
+from chassis.store.postgres import PostgresRecorder, PostgresStores, alone, postgres_env
 from chassis.store.publishing_lock import FileLock, PostgresLock
 from chassis.store.sqlite import SQLiteReads, SQLiteRecorder, Waits, here
 
@@ -32,7 +32,7 @@ def open_store(name: str, config: Config, waits: Waits = here) -> EventStore:
         sqlite.create_table()
         return EventStore(name, sqlite, local_bell(path), FileLock(path.with_suffix(".publishing")))
     parameters, conninfo = postgres_parameters(config), postgres_conninfo(config)
-    postgres = Postgres(Environment(name, postgres_env(name, parameters)))
+    postgres = PostgresStores(Environment(name, postgres_env(name, parameters)))
     assert isinstance(postgres.datastore.pool.kwargs, dict)
     postgres.datastore.pool.kwargs |= parameters  # TLS and all that the library has no setting for
     with alone(conninfo) as connection:

@@ -245,7 +245,7 @@ class PostgresRecorder(PostgresProcessRecorder):
         return self._one("SELECT 1 FROM {s}.audit WHERE number>%s AND digest=%s", after, digest) is not None
 
 
-class Postgres(PostgresFactory):
+class PostgresStores(PostgresFactory):
     process_recorder_class = PostgresRecorder
 
 

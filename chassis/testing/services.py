@@ -18,7 +18,7 @@ from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
 from chassis.catalogue import known_everywhere
 from chassis.foundation.config import Config
-from chassis.model.around import Prepared, Surroundings
+from chassis.model.middleware import Prepared, Surroundings
 from chassis.model.principal import Principal
 from chassis.model.service import Service
 from chassis.store.event_store import EventStore
@@ -76,19 +76,19 @@ class InMemoryService:
 
     def do(self, command: Any, by: Principal = ADMIN, *, key: str | None = None, version: int | None = None) -> Answer:
         """Carry out a command, with what is done around it; raises Refused."""
-        around = self.writer.service.around.get(type(command))
+        middleware = self.writer.service.middleware.get(type(command))
         surroundings = self.surroundings(by)
-        prepared = around.before(command, surroundings) if around else Prepared(command)
+        prepared = middleware.before(command, surroundings) if middleware else Prepared(command)
         request = self.request(prepared.command, by, key=key, version=version)
         request.prepared = prepared.facts
         self.writer.execute([request])
         self.check_published()
         answer = request.future.result(timeout=0)
-        if around is None:
+        if middleware is None:
             return answer
-        if refusal := around.refuses(answer.body):
+        if refusal := middleware.refuses(answer.body):
             raise refusal
-        return msgspec.structs.replace(answer, body=around.after(dict(answer.body), prepared.facts, surroundings))
+        return msgspec.structs.replace(answer, body=middleware.after(dict(answer.body), prepared.facts, surroundings))
 
     def check_published(self) -> None:
         """Every event stored, and every command sent, keeps to the schema that is published for it."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from chassis.model.changes import EventInfo
+from chassis.model.changes import EventMetadata
 from chassis.model.views import View
 from chassis.projections.documents import changed, stored
 from contracts.declare import REGISTRY
@@ -20,7 +20,7 @@ def documents(view: View, facts: Iterable[Any], *, at: datetime | None = None) -
         spec = REGISTRY.event_of(type(fact))
         key = str(getattr(fact, spec.key))
         versions[key] += 1
-        info = EventInfo(f"{key}/{versions[key]}", spec.name, moment, f"{spec.topic}:0", position, "")
+        info = EventMetadata(f"{key}/{versions[key]}", spec.name, moment, f"{spec.topic}:0", position, "")
         handler = view.handlers.get(type(fact))
         for change in handler(fact, info) if handler else ():
             name = str(stored(change.key))

@@ -9,7 +9,7 @@ from typing import TextIO
 TELL_EVERY_SECONDS = 3.0
 
 
-class Progress:
+class ProgressBar:
     """Tells of one thing after another on `out` (standard error): its begin, how far it is, its end."""
 
     def __init__(self, out: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class Progress:
 class Counter:
     """How many of something are done."""
 
-    def __init__(self, progress: Progress, name: str, total: int) -> None:
+    def __init__(self, progress: ProgressBar, name: str, total: int) -> None:
         self._progress = progress
         self._name = name
         self._total = total

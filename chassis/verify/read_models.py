@@ -19,7 +19,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from chassis.messaging.dead_letters import Origin, unreadable_place
-from chassis.model.changes import Add, Change, EventInfo, Put, Remove
+from chassis.model.changes import Add, Change, EventMetadata, Put, Remove
 from chassis.model.views import View
 from chassis.projections.collections import STATES
 from chassis.projections.documents import changed, left_out, stored
@@ -69,7 +69,7 @@ class Documents:
         self._db.execute("COMMIT")
         return max(number, 0)
 
-    def apply(self, view: View, change: Change, service: str, event: EventInfo) -> None:
+    def apply(self, view: View, change: Change, service: str, event: EventMetadata) -> None:
         """Change a recomputed document."""
         id = (view.name, str(stored(change.key)))
         found = self._page.pop(id, None)
@@ -167,7 +167,7 @@ class Views:
 
     def take(self, service: str, event: Notification, source: str, fact: Any) -> Iterator[Difference]:
         """Apply an event to the views that had taken it in."""
-        info = EventInfo(
+        info = EventMetadata(
             id=f"{event.aggregate_id}/{event.version}",
             type=event.type,
             at=event.meta.at,

@@ -13,16 +13,16 @@ import msgspec
 from chassis.audit.entries import (
     NOWHERE,
     TEXT_LIMIT,
-    Change,
+    AuditedChange,
+    CallOrigin,
     Entry,
-    Origin,
     at_fault,
     fields_of,
     object_id,
     object_kind,
 )
 from chassis.model.context import Context
-from chassis.store.events import Meta
+from chassis.store.events import Metadata
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.people import Person
@@ -87,7 +87,7 @@ class Request:
     prepared: Any = None
     sent_print: str = ""
     secret_print: str = ""
-    origin: Origin = NOWHERE
+    origin: CallOrigin = NOWHERE
     person: Person | None = None
     attempts: int = 0
     is_repeat: bool = False
@@ -126,7 +126,7 @@ class Request:
         id = UUID(bytes=key.bytes, version=4)
         return print_of(self.name, encode(replace(self.command, **{spec.key: id})))
 
-    def entry(self, result: str, refusal: Refused | None = None, changes: Iterable[Change] = ()) -> bytes:
+    def entry(self, result: str, refusal: Refused | None = None, changes: Iterable[AuditedChange] = ()) -> bytes:
         """The audit entry of this command, encoded."""
         kind: Any = type(self.command)
         user, origin = self.person or self.context.user, self.origin
@@ -152,7 +152,7 @@ class Request:
 
     def meta(self) -> bytes:
         return msgspec.json.encode(
-            Meta(
+            Metadata(
                 at=self.context.now,
                 command_id=self.command_id,
                 correlation_id=self.correlation_id or self.command_id,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.audit.entries import Change
+from chassis.audit.entries import AuditedChange
 from chassis.foundation.limits import MAX_EVENT_BYTES, MAX_FOLLOWING_BYTES
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
@@ -179,13 +179,13 @@ class UnitOfWork:
         """Forget what this command recorded: a half-changed aggregate leaves the cache and is read again."""
         self._batch.cache.evict(used.id for used in self._used.values() if used.pending)
 
-    def finish(self, aggregate: Aggregate) -> tuple[Answer, list[Change]]:
+    def finish(self, aggregate: Aggregate) -> tuple[Answer, list[AuditedChange]]:
         """Add what the command recorded to the batch's transaction; returns the answer and what changed."""
         batch, request = self._batch, self._request
         if self._guarded is not None:
             raise Refused("VALIDATION", "This command takes no If-Match.", field="If-Match")
         last: list[EventAt] = []
-        changes: list[Change] = []
+        changes: list[AuditedChange] = []
         events: list[Recorded] = []
         changed = [used for used in self._used.values() if used.pending]
         meta = request.meta() if changed else b""
@@ -195,7 +195,7 @@ class UnitOfWork:
             first = used.version - len(used.pending) + 1
             own = [recorded(used.id, first + n, fact, meta, longest) for n, fact in enumerate(used.pending)]
             events += own
-            changes.append(Change(used.id, first - 1, used.version))
+            changes.append(AuditedChange(used.id, first - 1, used.version))
             if public := [event for event in own if event.key]:
                 newest = public[-1]
                 last.append(EventAt(newest.key, used.id, newest.originator_version))

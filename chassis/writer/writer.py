@@ -297,8 +297,8 @@ class Writer:
             batch.refusals.append((request, error))
             batch.entries.append(request.entry(INTERNAL))
         else:
-            around = self.service.around.get(type(request.command))
-            refusal_told = around.refuses(answer.body) if around else None
+            middleware = self.service.middleware.get(type(request.command))
+            refusal_told = middleware.refuses(answer.body) if middleware else None
             batch.entries.append(request.entry(refusal_told.code if refusal_told else DONE, refusal_told, changes))
 
     def _damaged(self, damage: Unreadable) -> None:

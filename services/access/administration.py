@@ -11,9 +11,9 @@ from chassis.access.directory import Directory
 from chassis.catalogue import known_everywhere
 from chassis.foundation.config import Config
 from chassis.model.aggregates import Aggregate
-from chassis.model.around import Prepared, Surroundings
+from chassis.model.middleware import Prepared, Surroundings
 from chassis.model.principal import SYSTEM
-from chassis.model.service import Handler, Work
+from chassis.model.service import CommandFunction, Work
 from chassis.model.unique import UniqueIndex
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
@@ -59,7 +59,7 @@ def _holder(store: EventStore, login: str) -> UUID | None:
     return next((index.holder for index in indexes if index is not None and index.holder is not None), None)
 
 
-def _lets_in(handler: Handler) -> Handler:
+def _lets_in(handler: CommandFunction) -> CommandFunction:
     """The handler without what keeps others from having no way in: here it is opened."""
 
     def handled(command: Any, work: Work) -> Aggregate:
@@ -82,10 +82,10 @@ def _carry_out(config: Config, store: EventStore, command: object) -> None:
     now = datetime.now(UTC)
     directory = Directory(known_everywhere(), company=CompanySettings(config.zone))
     directory.load(store)
-    around = RESCUE.around.get(type(command))
+    middleware = RESCUE.middleware.get(type(command))
     prepared = Prepared(command)
-    if around is not None:
-        prepared = around.before(command, Surroundings(config, SYSTEM, now, store, directory))
+    if middleware is not None:
+        prepared = middleware.before(command, Surroundings(config, SYSTEM, now, store, directory))
     request = Request(
         command=prepared.command,
         context=SYSTEM.context(now, directory.company.day_of(now)),

@@ -4,9 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
-from chassis.model.around import Around
 from chassis.model.context import is_before
-from chassis.model.service import Claim, Handler, Service, Work, change, hold, upsert
+from chassis.model.middleware import Middleware
+from chassis.model.service import Claim, CommandFunction, Service, Work, change, hold, upsert
 from chassis.model.unique import UniqueIndex
 from contracts.access import (
     AddDepartment,
@@ -119,7 +119,7 @@ def _stop_being_administrator(work: Work, user: User) -> None:
     _administrators(work).remove(user.id, lambda other: _can_sign_in(work, other))
 
 
-def keeps_way_in(handler: Handler, field: str) -> Handler:
+def keeps_way_in(handler: CommandFunction, field: str) -> CommandFunction:
     """A handler that is refused where it would leave somebody with no way to sign in (SEC-05, SEC-06).
 
     Raises Refused VALIDATION naming the contact that the command takes away or does not give, else `field`.  Whoever
@@ -542,23 +542,23 @@ SERVICE = Service(
         GetMachineToken: get_machine_token,
         SetAccessSettings: set_access_settings,
     },
-    around={
-        IssueUser: Around(prepare.hash_default),
-        IssueDefaultPassword: Around(prepare.hash_default),
-        RegisterUser: Around(prepare.check_registration, refuses=WRONG_IMAGE),
-        EditPersonalData: Around(prepare.check_personal_data, prepare.tell_old_contact, WRONG_PASSWORD),
-        ChangePassword: Around(prepare.check_change, refuses=WRONG_PASSWORD),
-        RequestPasswordReset: Around(prepare.check_reset_request, prepare.send_reset, WRONG_IMAGE),
-        ResetPassword: Around(prepare.check_reset, prepare.tell_reset, prepare.refuses_unless("RIGHT", wrong_code)),
-        DrawChallenge: Around(prepare.draw_challenge, prepare.show_challenge),
-        SignIn: Around(prepare.check_sign_in, prepare.tell_sign_in, prepare.refuses_sign_in),
-        ProveIdentity: Around(prepare.check_proof, prepare.tell_proof, prepare.refuses_unless("OPEN", wrong_code)),
-        RefreshSession: Around(prepare.check_refresh, prepare.tell_refresh, prepare.refuses_unless("OPEN", ended)),
-        EnrolSecondFactor: Around(prepare.check_enrolment, prepare.tell_enrolment, WRONG_PASSWORD),
-        ConfirmSecondFactor: Around(prepare.check_confirmation, prepare.tell_confirmation, WRONG_CODE),
-        RemoveSecondFactor: Around(prepare.check_removal, refuses=WRONG_PASSWORD),
-        AddMachine: Around(prepare.new_machine_secret, prepare.tell_machine_secret),
-        RenewMachineSecret: Around(prepare.new_machine_secret, prepare.tell_machine_secret),
-        GetMachineToken: Around(prepare.check_machine, prepare.hand_out_machine_token),
+    middleware={
+        IssueUser: Middleware(prepare.hash_default),
+        IssueDefaultPassword: Middleware(prepare.hash_default),
+        RegisterUser: Middleware(prepare.check_registration, refuses=WRONG_IMAGE),
+        EditPersonalData: Middleware(prepare.check_personal_data, prepare.tell_old_contact, WRONG_PASSWORD),
+        ChangePassword: Middleware(prepare.check_change, refuses=WRONG_PASSWORD),
+        RequestPasswordReset: Middleware(prepare.check_reset_request, prepare.send_reset, WRONG_IMAGE),
+        ResetPassword: Middleware(prepare.check_reset, prepare.tell_reset, prepare.refuses_unless("RIGHT", wrong_code)),
+        DrawChallenge: Middleware(prepare.draw_challenge, prepare.show_challenge),
+        SignIn: Middleware(prepare.check_sign_in, prepare.tell_sign_in, prepare.refuses_sign_in),
+        ProveIdentity: Middleware(prepare.check_proof, prepare.tell_proof, prepare.refuses_unless("OPEN", wrong_code)),
+        RefreshSession: Middleware(prepare.check_refresh, prepare.tell_refresh, prepare.refuses_unless("OPEN", ended)),
+        EnrolSecondFactor: Middleware(prepare.check_enrolment, prepare.tell_enrolment, WRONG_PASSWORD),
+        ConfirmSecondFactor: Middleware(prepare.check_confirmation, prepare.tell_confirmation, WRONG_CODE),
+        RemoveSecondFactor: Middleware(prepare.check_removal, refuses=WRONG_PASSWORD),
+        AddMachine: Middleware(prepare.new_machine_secret, prepare.tell_machine_secret),
+        RenewMachineSecret: Middleware(prepare.new_machine_secret, prepare.tell_machine_secret),
+        GetMachineToken: Middleware(prepare.check_machine, prepare.hand_out_machine_token),
     },
 )

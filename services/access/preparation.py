@@ -16,7 +16,7 @@ import pyotp
 from captcha.image import ImageCaptcha
 
 from chassis.access.tokens import ACCESS_SECONDS, issue
-from chassis.model.around import Prepared, Surroundings
+from chassis.model.middleware import Prepared, Surroundings
 from chassis.model.principal import Principal
 from chassis.model.unique import UniqueIndex
 from contracts.access import (
@@ -73,44 +73,44 @@ needs_password = partial(
 # -- what several commands need
 
 
-def user_named(name: str, around: Surroundings) -> User | None:
+def user_named(name: str, surroundings: Surroundings) -> User | None:
     """The user who signs in with this name."""
     for id in login_value(name).ids:
-        index = around.records.load(UniqueIndex, id)
+        index = surroundings.records.load(UniqueIndex, id)
         if index is not None and index.holder is not None:
-            return around.records.load(User, index.holder)
+            return surroundings.records.load(User, index.holder)
     return None
 
 
-def require_own(user_id: UUID, around: Surroundings) -> User:
+def require_own(user_id: UUID, surroundings: Surroundings) -> User:
     """The caller's own account.  Raises Refused FORBIDDEN for another one."""
-    if user_id != around.caller.user_id:
+    if user_id != surroundings.caller.user_id:
         raise Refused("FORBIDDEN", "This is for one's own account only.", field="user_id")
-    user = around.records.load(User, user_id)
+    user = surroundings.records.load(User, user_id)
     assert user is not None, "the directory knows the caller"
     return user
 
 
-def settings_of(around: Surroundings) -> AccessSettings:
-    return around.records.load(AccessSettings, SETTINGS) or AccessSettings(id=SETTINGS.id)
+def settings_of(surroundings: Surroundings) -> AccessSettings:
+    return surroundings.records.load(AccessSettings, SETTINGS) or AccessSettings(id=SETTINGS.id)
 
 
-def attempts_of(user_id: UUID | None, name: str, around: Surroundings) -> Attempts:
+def attempts_of(user_id: UUID | None, name: str, surroundings: Surroundings) -> Attempts:
     id = attempts_id(user_id, name)
-    return around.records.load(Attempts, id) or Attempts(id=id)
+    return surroundings.records.load(Attempts, id) or Attempts(id=id)
 
 
-def send_code(code: str, method: str, user: User, around: Surroundings) -> None:
+def send_code(code: str, method: str, user: User, surroundings: Surroundings) -> None:
     """Send a code to the user's contact, while the caller is answered."""
-    text = text_of("code", around.directory.company.language, code=code)
+    text = text_of("code", surroundings.directory.company.language, code=code)
     message = Message(method, user.contact(method), text)
-    around.later(lambda: messenger(around.config).send(message))
+    surroundings.later(lambda: messenger(surroundings.config).send(message))
 
 
-def step_of(code: str, sealed_key: str, around: Surroundings) -> int:
+def step_of(code: str, sealed_key: str, surroundings: Surroundings) -> int:
     """The time step in which an authenticator app shows this code; 0 when it is none of now."""
-    totp = pyotp.TOTP(Vault.of(around.config).unseal(sealed_key))
-    now = int(around.now.timestamp()) // STEP_SECONDS
+    totp = pyotp.TOTP(Vault.of(surroundings.config).unseal(sealed_key))
+    now = int(surroundings.now.timestamp()) // STEP_SECONDS
     steps = range(now - STEPS_OFF, now + STEPS_OFF + 1)
     return max((step for step in steps if same(totp.generate_otp(step), code)), default=0)
 
@@ -152,11 +152,11 @@ class Drawn:
     challenge: str
 
 
-def draw_challenge(command: DrawChallenge, around: Surroundings) -> Prepared:
+def draw_challenge(command: DrawChallenge, surroundings: Surroundings) -> Prepared:
     text = "".join(secrets.choice(CHALLENGE_CHARACTERS) for _ in range(CHALLENGE_LENGTH))
-    until = int((around.now + CODE_LIVES).timestamp())
-    image = around.slowly(lambda: ImageCaptcha().generate(text).getvalue())
-    proof = _proof(command.challenge_id, until, text, around)
+    until = int((surroundings.now + CODE_LIVES).timestamp())
+    image = surroundings.slowly(lambda: ImageCaptcha().generate(text).getvalue())
+    proof = _proof(command.challenge_id, until, text, surroundings)
     return Prepared(command, Drawn(image, f"{command.challenge_id}.{until}.{proof}"))
 
 
@@ -166,8 +166,8 @@ def show_challenge(body: dict[str, Any], facts: Drawn, _: Surroundings) -> dict[
     return {**shown, "challenge": facts.challenge, "image": image}
 
 
-def _proof(challenge_id: UUID, until: int, text: str, around: Surroundings) -> str:
-    return Vault.of(around.config).mark("challenge", str(challenge_id), str(until), text.strip().casefold())
+def _proof(challenge_id: UUID, until: int, text: str, surroundings: Surroundings) -> str:
+    return Vault.of(surroundings.config).mark("challenge", str(challenge_id), str(until), text.strip().casefold())
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class Answered:
     right: bool = False
 
 
-def answered(challenge: str | None, answer: str, around: Surroundings) -> Answered:
+def answered(challenge: str | None, answer: str, surroundings: Surroundings) -> Answered:
     """Raises Refused VALIDATION for what is no challenge, or an expired one."""
     if challenge is None:
         return Answered()
@@ -188,9 +188,9 @@ def answered(challenge: str | None, answer: str, around: Surroundings) -> Answer
         challenge_id, ends = UUID(id), int(until)
     except ValueError as error:
         raise wrong_challenge() from error
-    if not ends - CODE_LIVES.total_seconds() - CLOCKS_APART <= around.now.timestamp() <= ends:
+    if not ends - CODE_LIVES.total_seconds() - CLOCKS_APART <= surroundings.now.timestamp() <= ends:
         raise Refused("VALIDATION", "challenge: it has expired, draw another one.", field="challenge")
-    return Answered(challenge_id, same(_proof(challenge_id, ends, answer, around), proof))
+    return Answered(challenge_id, same(_proof(challenge_id, ends, answer, surroundings), proof))
 
 
 # -- signing in (SEC-05..08)
@@ -204,13 +204,13 @@ class Tokens:
     mark: str
 
 
-def new_tokens(session_id: UUID, around: Surroundings) -> Tokens:
-    token = Vault.of(around.config).sign(vault.new_token(), "refresh-token", str(session_id))
-    return Tokens(token, refresh_mark(session_id, token, around))
+def new_tokens(session_id: UUID, surroundings: Surroundings) -> Tokens:
+    token = Vault.of(surroundings.config).sign(vault.new_token(), "refresh-token", str(session_id))
+    return Tokens(token, refresh_mark(session_id, token, surroundings))
 
 
-def refresh_mark(session_id: UUID, token: str, around: Surroundings) -> str:
-    return Vault.of(around.config).mark("refresh", str(session_id), token)
+def refresh_mark(session_id: UUID, token: str, surroundings: Surroundings) -> str:
+    return Vault.of(surroundings.config).mark("refresh", str(session_id), token)
 
 
 @dataclass(frozen=True)
@@ -226,42 +226,42 @@ class SignInFacts:
     has_phone: bool
 
 
-def check_sign_in(command: SignIn, around: Surroundings) -> Prepared:
+def check_sign_in(command: SignIn, surroundings: Surroundings) -> Prepared:
     """A wrong image is refused before the password is looked at; a name that belongs to nobody takes as long."""
-    require_not_wiped(command.device_id, around)
-    user = user_named(command.name, around)
-    said = answered(command.challenge, command.challenge_answer, around)
-    attempts = attempts_of(user.id if user else None, command.name, around)
-    attempts.require_open(around.now)
-    if said.challenge_id is None and settings_of(around).needs_challenge(attempts.failures):
+    require_not_wiped(command.device_id, surroundings)
+    user = user_named(command.name, surroundings)
+    said = answered(command.challenge, command.challenge_answer, surroundings)
+    attempts = attempts_of(user.id if user else None, command.name, surroundings)
+    attempts.require_open(surroundings.now)
+    if said.challenge_id is None and settings_of(surroundings).needs_challenge(attempts.failures):
         raise needs_challenge()
     looked_at = said.challenge_id is None or said.right
-    right = looked_at and around.slowly(vault.matches, command.password, user.password_hash if user else "")
+    right = looked_at and surroundings.slowly(vault.matches, command.password, user.password_hash if user else "")
     code = vault.new_code()
-    mark = Vault.of(around.config).mark("proof", str(command.session_id), code)
-    owner = around.directory.owner_of_device(command.device_id)
+    mark = Vault.of(surroundings.config).mark("proof", str(command.session_id), code)
+    owner = surroundings.directory.owner_of_device(command.device_id)
     has_phone = command.device_id is None or (user is not None and owner == user.id)
-    facts = SignInFacts(user, said, right, new_tokens(command.session_id, around), code, mark, has_phone)
+    facts = SignInFacts(user, said, right, new_tokens(command.session_id, surroundings), code, mark, has_phone)
     person = user.person if user else Person(name=command.name)
     return Prepared(replace(command, password=GONE, challenge=None, challenge_answer=""), facts, person)
 
 
-def require_not_wiped(device_id: UUID | None, around: Surroundings) -> None:
+def require_not_wiped(device_id: UUID | None, surroundings: Surroundings) -> None:
     """Raises Refused UNAUTHENTICATED for a phone that must wipe itself (SEC-29)."""
-    if around.directory.is_revoked(device_id):
+    if surroundings.directory.is_revoked(device_id):
         raise Refused("UNAUTHENTICATED", "This phone was wiped: enrol it anew.", field="device_id", state="WIPED")
 
 
-def tell_sign_in(body: dict[str, Any], facts: SignInFacts, around: Surroundings) -> dict[str, Any]:
+def tell_sign_in(body: dict[str, Any], facts: SignInFacts, surroundings: Surroundings) -> dict[str, Any]:
     if body["outcome"] == "OPEN":
-        return hand_out(body, facts.tokens, around)
+        return hand_out(body, facts.tokens, surroundings)
     assert facts.user is not None
     if body["method"] != "TOTP":
-        send_code(facts.code, body["method"], facts.user, around)
+        send_code(facts.code, body["method"], facts.user, surroundings)
     return {"id": body["id"], "version": body["version"], "status": "PROOF_REQUIRED", "method": body["method"]}
 
 
-def hand_out(body: dict[str, Any], tokens: Tokens, around: Surroundings) -> dict[str, Any]:
+def hand_out(body: dict[str, Any], tokens: Tokens, surroundings: Surroundings) -> dict[str, Any]:
     """The tokens of an open session."""
     principal = Principal(
         UUID(body["user_id"]),
@@ -277,7 +277,7 @@ def hand_out(body: dict[str, Any], tokens: Tokens, around: Surroundings) -> dict
         "version": body["version"],
         "status": "PASSWORD_CHANGE_REQUIRED" if body["limited"] else "SIGNED_IN",
         "user_id": body["user_id"],
-        "access_token": issue(around.config, principal),
+        "access_token": issue(surroundings.config, principal),
         "token_type": "Bearer",
         "expires_in": ACCESS_SECONDS,
         "refresh_token": tokens.token,
@@ -294,23 +294,23 @@ class ProofFacts:
     tokens: Tokens
 
 
-def check_proof(command: ProveIdentity, around: Surroundings) -> Prepared:
-    session = around.records.load(Session, command.session_id)
-    user = session and session.user.user_id and around.records.load(User, session.user.user_id)
+def check_proof(command: ProveIdentity, surroundings: Surroundings) -> Prepared:
+    session = surroundings.records.load(Session, command.session_id)
+    user = session and session.user.user_id and surroundings.records.load(User, session.user.user_id)
     if not session or not user:
         raise ended()
-    keys = Vault.of(around.config)
+    keys = Vault.of(surroundings.config)
     facts = ProofFacts(
         code_mark=keys.mark("proof", str(session.id), command.code),
         recovery_mark=keys.mark("recovery", str(user.id), command.code.strip().lower()),
-        step=step_of(command.code, user.factor.sealed_key, around) if session.method == "TOTP" else 0,
-        tokens=new_tokens(session.id, around),
+        step=step_of(command.code, user.factor.sealed_key, surroundings) if session.method == "TOTP" else 0,
+        tokens=new_tokens(session.id, surroundings),
     )
     return Prepared(replace(command, code=GONE), facts, session.user)
 
 
-def tell_proof(body: dict[str, Any], facts: ProofFacts, around: Surroundings) -> dict[str, Any]:
-    return hand_out(body, facts.tokens, around)
+def tell_proof(body: dict[str, Any], facts: ProofFacts, surroundings: Surroundings) -> dict[str, Any]:
+    return hand_out(body, facts.tokens, surroundings)
 
 
 @dataclass(frozen=True)
@@ -322,17 +322,17 @@ class RefreshFacts:
     tokens: Tokens
 
 
-def check_refresh(command: RefreshSession, around: Surroundings) -> Prepared:
-    session = around.records.load(Session, command.session_id)
-    require_not_wiped(session.device_id if session else None, around)
+def check_refresh(command: RefreshSession, surroundings: Surroundings) -> Prepared:
+    session = surroundings.records.load(Session, command.session_id)
+    require_not_wiped(session.device_id if session else None, surroundings)
     id, token = command.session_id, command.refresh_token
-    is_ours = Vault.of(around.config).has_signed(token, "refresh-token", str(id))
-    facts = RefreshFacts(refresh_mark(id, token, around), is_ours, new_tokens(id, around))
+    is_ours = Vault.of(surroundings.config).has_signed(token, "refresh-token", str(id))
+    facts = RefreshFacts(refresh_mark(id, token, surroundings), is_ours, new_tokens(id, surroundings))
     return Prepared(replace(command, refresh_token=GONE), facts, session.user if session else None)
 
 
-def tell_refresh(body: dict[str, Any], facts: RefreshFacts, around: Surroundings) -> dict[str, Any]:
-    return hand_out(body, facts.tokens, around)
+def tell_refresh(body: dict[str, Any], facts: RefreshFacts, surroundings: Surroundings) -> dict[str, Any]:
+    return hand_out(body, facts.tokens, surroundings)
 
 
 # -- accounts and passwords (SEC-01..04, SEC-09, SEC-10, SEC-13)
@@ -345,11 +345,11 @@ class NewPassword:
     hash: str = field(repr=False)
 
 
-def hash_default(command: IssueUser | IssueDefaultPassword, around: Surroundings) -> Prepared:
+def hash_default(command: IssueUser | IssueDefaultPassword, surroundings: Surroundings) -> Prepared:
     if command.default_password is None:
         return Prepared(command, NewPassword(""))
     check_password(command.default_password, "default_password")
-    made = around.slowly(vault.hash_password, command.default_password)
+    made = surroundings.slowly(vault.hash_password, command.default_password)
     return Prepared(replace(command, default_password=GONE), NewPassword(made))
 
 
@@ -361,12 +361,12 @@ class Registration:
     answered: Answered
 
 
-def check_registration(command: RegisterUser, around: Surroundings) -> Prepared:
-    said = answered(command.challenge, command.challenge_answer, around)
-    if said.challenge_id is None and settings_of(around).challenge != "NEVER":
+def check_registration(command: RegisterUser, surroundings: Surroundings) -> Prepared:
+    said = answered(command.challenge, command.challenge_answer, surroundings)
+    if said.challenge_id is None and settings_of(surroundings).challenge != "NEVER":
         raise needs_challenge()
     check_password(command.password, "password")
-    made = around.slowly(vault.hash_password, command.password)
+    made = surroundings.slowly(vault.hash_password, command.password)
     command = replace(command, password=GONE, challenge=None, challenge_answer="")
     return Prepared(command, Registration(made, said))
 
@@ -380,15 +380,15 @@ class PasswordCheck:
     hash: str = field(default="", repr=False)
 
 
-def check_change(command: ChangePassword, around: Surroundings) -> Prepared:
+def check_change(command: ChangePassword, surroundings: Surroundings) -> Prepared:
     """Raises Refused VALIDATION for a new password that is weak or the old one (SEC-02, SEC-03)."""
-    user = require_own(command.user_id, around)
-    attempts_of(user.id, "", around).require_open(around.now)
+    user = require_own(command.user_id, surroundings)
+    attempts_of(user.id, "", surroundings).require_open(surroundings.now)
     check_password(command.new_password, "new_password")
     if command.new_password == command.old_password:
         raise Refused("VALIDATION", "new_password: must differ from the old one.", field="new_password")
-    right = around.slowly(vault.matches, command.old_password, user.password_hash)
-    made = around.slowly(vault.hash_password, command.new_password) if right else ""
+    right = surroundings.slowly(vault.matches, command.old_password, user.password_hash)
+    made = surroundings.slowly(vault.hash_password, command.new_password) if right else ""
     return Prepared(
         replace(command, old_password=GONE, new_password=GONE), PasswordCheck(right, user.password_hash, made)
     )
@@ -401,26 +401,26 @@ class ContactChange(PasswordCheck):
     old_contacts: tuple[tuple[str, str], ...] = ()
 
 
-def check_personal_data(command: EditPersonalData, around: Surroundings) -> Prepared:
+def check_personal_data(command: EditPersonalData, surroundings: Surroundings) -> Prepared:
     """Raises Refused VALIDATION for another contact without the password."""
-    user = require_own(command.user_id, around)
+    user = require_own(command.user_id, surroundings)
     without = replace(command, password=None)
     if not user.changes_contact(command):
         return Prepared(without)
     if command.password is None:
         raise needs_password()
-    attempts_of(user.id, "", around).require_open(around.now)
-    right = around.slowly(vault.matches, command.password, user.password_hash)
+    attempts_of(user.id, "", surroundings).require_open(surroundings.now)
+    right = surroundings.slowly(vault.matches, command.password, user.password_hash)
     state = user.state
     changed = user.changed_contacts(command)
     old = tuple((how, to) for how, name in CONTACTS.items() if name in changed and (to := getattr(state, name)))
     return Prepared(without, ContactChange(right, user.password_hash, old_contacts=old))
 
 
-def tell_old_contact(body: dict[str, Any], facts: ContactChange | None, around: Surroundings) -> dict[str, Any]:
+def tell_old_contact(body: dict[str, Any], facts: ContactChange | None, surroundings: Surroundings) -> dict[str, Any]:
     for how, to in facts.old_contacts if facts else ():
-        text = text_of("contact", around.directory.company.language)
-        around.later(partial(messenger(around.config).send, Message(how, to, text)))
+        text = text_of("contact", surroundings.directory.company.language)
+        surroundings.later(partial(messenger(surroundings.config).send, Message(how, to, text)))
     return body
 
 
@@ -434,21 +434,21 @@ class ResetFacts:
     mark: str
 
 
-def check_reset_request(command: RequestPasswordReset, around: Surroundings) -> Prepared:
-    said = answered(command.challenge, command.challenge_answer, around)
-    if said.challenge_id is None and settings_of(around).challenge == "ALWAYS":
+def check_reset_request(command: RequestPasswordReset, surroundings: Surroundings) -> Prepared:
+    said = answered(command.challenge, command.challenge_answer, surroundings)
+    if said.challenge_id is None and settings_of(surroundings).challenge == "ALWAYS":
         raise needs_challenge()
     code = vault.new_code()
-    mark = Vault.of(around.config).mark("reset", str(command.reset_id), code)
-    facts = ResetFacts(user_named(command.name, around), said, code, mark)
+    mark = Vault.of(surroundings.config).mark("reset", str(command.reset_id), code)
+    facts = ResetFacts(user_named(command.name, surroundings), said, code, mark)
     return Prepared(replace(command, challenge=None, challenge_answer=""), facts)
 
 
-def send_reset(body: dict[str, Any], facts: ResetFacts, around: Surroundings) -> dict[str, Any]:
+def send_reset(body: dict[str, Any], facts: ResetFacts, surroundings: Surroundings) -> dict[str, Any]:
     """The answer is the same whether there is such an account, and whether a code was sent."""
     user = facts.user
     if body.get("sent") and user is not None and (user.state.email or user.state.phone):
-        send_code(facts.code, user.contact_method(), user, around)
+        send_code(facts.code, user.contact_method(), user, surroundings)
     return {"id": body["id"], "version": 1}
 
 
@@ -460,10 +460,10 @@ class ResetCheck:
     hash: str = field(repr=False)
 
 
-def check_reset(command: ResetPassword, around: Surroundings) -> Prepared:
+def check_reset(command: ResetPassword, surroundings: Surroundings) -> Prepared:
     check_password(command.new_password, "new_password")
-    mark = Vault.of(around.config).mark("reset", str(command.reset_id), command.code)
-    made = around.slowly(vault.hash_password, command.new_password)
+    mark = Vault.of(surroundings.config).mark("reset", str(command.reset_id), command.code)
+    made = surroundings.slowly(vault.hash_password, command.new_password)
     return Prepared(replace(command, code=GONE, new_password=GONE), ResetCheck(mark, made))
 
 
@@ -486,26 +486,26 @@ class FactorFacts:
     user: User
 
 
-def check_enrolment(command: EnrolSecondFactor, around: Surroundings) -> Prepared:
-    user = require_own(command.user_id, around)
-    attempts_of(user.id, "", around).require_open(around.now)
-    right = around.slowly(vault.matches, command.password, user.password_hash)
-    keys, key, code = Vault.of(around.config), pyotp.random_base32(), vault.new_code()
+def check_enrolment(command: EnrolSecondFactor, surroundings: Surroundings) -> Prepared:
+    user = require_own(command.user_id, surroundings)
+    attempts_of(user.id, "", surroundings).require_open(surroundings.now)
+    right = surroundings.slowly(vault.matches, command.password, user.password_hash)
+    keys, key, code = Vault.of(surroundings.config), pyotp.random_base32(), vault.new_code()
     if command.method == "TOTP":
         factor = Factor("TOTP", sealed_key=keys.seal(key))
     else:
         mark = keys.mark("factor", str(user.id), code)
-        factor = Factor(command.method, code_mark=mark, code_until=around.now + CODE_LIVES)
+        factor = Factor(command.method, code_mark=mark, code_until=surroundings.now + CODE_LIVES)
     facts = FactorFacts(right, user.password_hash, factor, key, code, user)
     return Prepared(replace(command, password=GONE), facts)
 
 
-def tell_enrolment(body: dict[str, Any], facts: FactorFacts, around: Surroundings) -> dict[str, Any]:
+def tell_enrolment(body: dict[str, Any], facts: FactorFacts, surroundings: Surroundings) -> dict[str, Any]:
     """For an authenticator app its key, told once; else a code is sent."""
     if facts.factor.method == "TOTP":
         uri = pyotp.TOTP(facts.key).provisioning_uri(name=facts.user.state.login, issuer_name="Salestream")
         return {**body, "key": facts.key, "uri": uri}
-    send_code(facts.code, facts.factor.method, facts.user, around)
+    send_code(facts.code, facts.factor.method, facts.user, surroundings)
     return body
 
 
@@ -520,13 +520,13 @@ class Confirmation:
     recovery_marks: tuple[str, ...] = ()
 
 
-def check_confirmation(command: ConfirmSecondFactor, around: Surroundings) -> Prepared:
-    user = require_own(command.user_id, around)
-    keys, codes = Vault.of(around.config), vault.new_recovery_codes()
+def check_confirmation(command: ConfirmSecondFactor, surroundings: Surroundings) -> Prepared:
+    user = require_own(command.user_id, surroundings)
+    keys, codes = Vault.of(surroundings.config), vault.new_recovery_codes()
     facts = Confirmation(
-        step=step_of(command.code, user.unconfirmed.sealed_key, around) if user.unconfirmed.sealed_key else 0,
+        step=step_of(command.code, user.unconfirmed.sealed_key, surroundings) if user.unconfirmed.sealed_key else 0,
         mark=keys.mark("factor", str(user.id), command.code),
-        now=around.now,
+        now=surroundings.now,
         recovery_codes=tuple(codes),
         recovery_marks=tuple(keys.mark("recovery", str(user.id), code) for code in codes),
     )
@@ -537,10 +537,10 @@ def tell_confirmation(body: dict[str, Any], facts: Confirmation, _: Surroundings
     return {**body, "recovery_codes": list(facts.recovery_codes)}
 
 
-def check_removal(command: RemoveSecondFactor, around: Surroundings) -> Prepared:
-    user = require_own(command.user_id, around)
-    attempts_of(user.id, "", around).require_open(around.now)
-    right = around.slowly(vault.matches, command.password, user.password_hash)
+def check_removal(command: RemoveSecondFactor, surroundings: Surroundings) -> Prepared:
+    user = require_own(command.user_id, surroundings)
+    attempts_of(user.id, "", surroundings).require_open(surroundings.now)
+    right = surroundings.slowly(vault.matches, command.password, user.password_hash)
     return Prepared(replace(command, password=GONE), PasswordCheck(right, user.password_hash))
 
 
@@ -555,33 +555,33 @@ class MachineSecret:
     mark: str
 
 
-def new_machine_secret(command: AddMachine | RenewMachineSecret, around: Surroundings) -> Prepared:
+def new_machine_secret(command: AddMachine | RenewMachineSecret, surroundings: Surroundings) -> Prepared:
     secret = vault.new_token()
-    return Prepared(command, MachineSecret(secret, _machine_mark(command.machine_id, secret, around)))
+    return Prepared(command, MachineSecret(secret, _machine_mark(command.machine_id, secret, surroundings)))
 
 
 def tell_machine_secret(body: dict[str, Any], facts: MachineSecret, _: Surroundings) -> dict[str, Any]:
     return {"id": body["id"], "version": body["version"], "name": body["name"], "secret": facts.secret}
 
 
-def check_machine(command: GetMachineToken, around: Surroundings) -> Prepared:
-    machine = around.records.load(Machine, command.machine_id)
-    mark = _machine_mark(command.machine_id, command.secret, around)
+def check_machine(command: GetMachineToken, surroundings: Surroundings) -> Prepared:
+    machine = surroundings.records.load(Machine, command.machine_id)
+    mark = _machine_mark(command.machine_id, command.secret, surroundings)
     if machine is None or not same(mark, machine.mark):
         raise wrong_secret()
     return Prepared(replace(command, secret=GONE), person=Person(user_id=machine.id, name=machine.name))
 
 
-def hand_out_machine_token(body: dict[str, Any], _: None, around: Surroundings) -> dict[str, Any]:
+def hand_out_machine_token(body: dict[str, Any], _: None, surroundings: Surroundings) -> dict[str, Any]:
     principal = Principal(UUID(body["id"]), body["name"], frozenset(), epoch=body["epoch"], machine=True)
     return {
         "id": body["id"],
         "version": body["version"],
-        "access_token": issue(around.config, principal),
+        "access_token": issue(surroundings.config, principal),
         "token_type": "Bearer",
         "expires_in": ACCESS_SECONDS,
     }
 
 
-def _machine_mark(machine_id: UUID, secret: str, around: Surroundings) -> str:
-    return Vault.of(around.config).mark("machine", str(machine_id), secret)
+def _machine_mark(machine_id: UUID, secret: str, surroundings: Surroundings) -> str:
+    return Vault.of(surroundings.config).mark("machine", str(machine_id), secret)

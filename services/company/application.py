@@ -1,6 +1,6 @@
 """The company service: its commands, one line each."""
 
-from chassis.model.around import Around
+from chassis.model.middleware import Middleware
 from chassis.model.service import Service, upsert
 from contracts.company import SetCompanyData, SetLogo, SetParameter
 from services.company.domain import Company, Parameter
@@ -13,5 +13,5 @@ SERVICE = Service(
         SetLogo: upsert(Company, Company.set_logo),
         SetParameter: upsert(Parameter, Parameter.set),
     },
-    around={SetLogo: Around(prepare_logo, tell_logo)},
+    middleware={SetLogo: Middleware(prepare_logo, tell_logo)},
 )

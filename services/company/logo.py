@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from chassis.model.around import Prepared, Surroundings
+from chassis.model.middleware import Prepared, Surroundings
 from contracts.company import SetLogo
 from contracts.errors import Refused
 
@@ -39,14 +39,14 @@ def scale(data: bytes) -> tuple[bytes, tuple[int, int]]:
     return out.getvalue(), size
 
 
-def prepare_logo(command: SetLogo, around: Surroundings) -> Prepared:
+def prepare_logo(command: SetLogo, surroundings: Surroundings) -> Prepared:
     if not command.image:
         return Prepared(command, SIZE)
     try:
         data = base64.b64decode(command.image, validate=True)
     except (binascii.Error, ValueError) as error:
         raise no_picture() from error
-    png, size = around.slowly(scale, data)
+    png, size = surroundings.slowly(scale, data)
     return Prepared(replace(command, image=base64.b64encode(png).decode()), size)
 
 

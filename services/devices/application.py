@@ -1,6 +1,6 @@
 """The devices service: its commands, one line each, and how a phone shows who it is."""
 
-from chassis.model.around import Around
+from chassis.model.middleware import Middleware
 from chassis.model.service import Service, Work, change, upsert
 from contracts.devices import (
     AcknowledgeWipe,
@@ -48,9 +48,9 @@ SERVICE = Service(
         ConfirmWipe: change(Device, Device.confirm_wipe, what="phone"),
         AcknowledgeWipe: acknowledge_wipe,
     },
-    around={
-        EnrolDevice: Around(new_secret, tell_secret),
-        ContactFromDevice: Around(check_secret, tell_orders),
-        AcknowledgeWipe: Around(check_secret),
+    middleware={
+        EnrolDevice: Middleware(new_secret, tell_secret),
+        ContactFromDevice: Middleware(check_secret, tell_orders),
+        AcknowledgeWipe: Middleware(check_secret),
     },
 )

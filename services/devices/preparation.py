@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from chassis.model.around import Prepared, Surroundings
+from chassis.model.middleware import Prepared, Surroundings
 from contracts.devices import (
     AcknowledgeWipe,
     ContactFromDevice,
@@ -37,16 +37,16 @@ def tell_secret(body: dict[str, Any], facts: DeviceSecret, _: Surroundings) -> d
     return {**body, "secret": facts.secret}
 
 
-def check_secret(command: ContactFromDevice | AcknowledgeWipe, around: Surroundings) -> Prepared:
-    device = around.records.load(Device, command.device_id)
+def check_secret(command: ContactFromDevice | AcknowledgeWipe, surroundings: Surroundings) -> Prepared:
+    device = surroundings.records.load(Device, command.device_id)
     if device is None or not secrets.compare_digest(mark_of(command.secret), device.mark):
         raise stranger()
     return Prepared(replace(command, secret=""))
 
 
-def tell_orders(body: dict[str, Any], _: None, around: Surroundings) -> dict[str, Any]:
+def tell_orders(body: dict[str, Any], _: None, surroundings: Surroundings) -> dict[str, Any]:
     """What the phone must do: keep to the policy, or wipe itself."""
-    policy = around.records.load(DevicePolicy, POLICY) or DevicePolicy(id=POLICY.id)
+    policy = surroundings.records.load(DevicePolicy, POLICY) or DevicePolicy(id=POLICY.id)
     return {
         "id": body["id"],
         "version": body["version"],

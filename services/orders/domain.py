@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate, applies
-from chassis.model.context import EVERYBODY, Context, Reach
+from chassis.model.context import EVERYBODY, AccessScope, Context
 from chassis.model.identity import Named
 from contracts.currencies import exactly
 from contracts.declare import KEPT, changes
@@ -158,7 +158,7 @@ class Known:
     find_product: Callable[[UUID], Product | None]
     company: CompanySnapshot | None = None
 
-    def customer(self, id: UUID, reach: Reach = EVERYBODY) -> CustomerSnapshot:
+    def customer(self, id: UUID, reach: AccessScope = EVERYBODY) -> CustomerSnapshot:
         """The customer as it is now.  Raises Refused NOT_FOUND, also for one of somebody the caller does not reach.
 
         An order shows its customer's phone and address, so who may not see the customer may not name it (SEC-18).

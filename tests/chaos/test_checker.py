@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from component.facts import NOW, submitted, yuan
 
-from chassis.store.events import Meta, Notification
+from chassis.store.events import Metadata, Notification
 from chassis.testing.people import SALES
 from contracts.declare import REGISTRY
 from contracts.orders import OrderShipped
@@ -32,7 +32,7 @@ ORDER = submitted(SALES, "10.00")
 def event(fact: Any, version: int, position: int, command_id: str) -> Notification:
     spec = REGISTRY.event_of(type(fact))
     key = str(getattr(fact, spec.key))
-    meta = Meta(at=NOW, command_id=command_id, correlation_id=command_id)
+    meta = Metadata(at=NOW, command_id=command_id, correlation_id=command_id)
     return Notification(position, UUID(key), version, spec.name, key, encode(fact), meta)
 
 

@@ -19,7 +19,7 @@ from chassis.foundation.limits import MAX_HEADER_BYTES, MAX_KEY_BYTES, MAX_MESSA
 from chassis.messaging.kafka import partition_of
 from chassis.messaging.provenance import DROP, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
 from chassis.messaging.records import command_headers, event_headers
-from chassis.store.events import Meta, Notification
+from chassis.store.events import Metadata, Notification
 from component.facts import NOW
 from contracts.declare import CommandSpec, EventSpec
 
@@ -57,7 +57,7 @@ class Sent:
 def genuine_event(spec: EventSpec, position: int, partitions: int) -> Sent:
     """An event as its service would publish it, of a stream of its own."""
     fact, key = _sample(spec)
-    meta = Meta(at=NOW, command_id=str(uuid4()), correlation_id="call")
+    meta = Metadata(at=NOW, command_id=str(uuid4()), correlation_id="call")
     event = Notification(position, uuid4(), 1, spec.name, key, json.encode(fact), meta)
     return Sent(key.encode(), event.data, dict(event_headers(spec, event, key)), partition_of(key, partitions))
 
@@ -71,7 +71,7 @@ def _sample(spec: EventSpec | CommandSpec) -> tuple[dict[str, Any], str]:
 def genuine_command(spec: CommandSpec, sender: str, position: int, partitions: int) -> Sent:
     """A command as a saga would send it."""
     command, key = _sample(spec)
-    meta = Meta(at=NOW, command_id="", correlation_id="call")
+    meta = Metadata(at=NOW, command_id="", correlation_id="call")
     headers = command_headers(sender, spec.name, str(uuid4()), position, meta)
     return Sent(key.encode(), json.encode(command), dict(headers), partition_of(key, partitions))
 

@@ -32,7 +32,7 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.principal import SYSTEM
 from chassis.model.service import Work
 from chassis.store.event_store import Conflict, EventStore
-from chassis.store.events import Meta, Notification, Recorded, recorded
+from chassis.store.events import Metadata, Notification, Recorded, recorded
 from chassis.store.memory import MemoryRecorder
 from chassis.store.opening import open_store
 from chassis.store.postgres import CONNECT_SECONDS
@@ -66,7 +66,7 @@ from services.inventory.domain import Product, StockItem, stock_id
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 TODAY = date(2026, 3, 2)
-META = msgspec.json.encode(Meta(at=NOW, command_id="c", correlation_id="c"))
+META = msgspec.json.encode(Metadata(at=NOW, command_id="c", correlation_id="c"))
 
 
 @dataclass
@@ -193,7 +193,7 @@ def test_what_is_committed_is_loaded_and_told_in_order(bench: Bench) -> None:
         assert [(n.position, n.aggregate_id, n.version) for n in told] == [(1, one, 1), (2, other, 1), (3, one, 2)]
         assert told[0].type == "salestream.inventory.product-added.v1"
         assert (told[0].key, told[0].data) == (str(one), added(one).data)  # the contract's very bytes
-        assert told[0].meta == decode(Meta, META)
+        assert told[0].meta == decode(Metadata, META)
         assert [n.position for n in reader.notifications(1, 1)] == [2]
         assert reader.last_position() == 3
         assert reader.position_of(one, 2) == 3

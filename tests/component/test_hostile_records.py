@@ -13,7 +13,7 @@ import pytest
 from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
-from chassis.messaging.consumer import Consumer, Handler
+from chassis.messaging.consumer import Consumer, RecordHandler
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import dead_letter_topic
@@ -49,7 +49,7 @@ class Bench:
         self.handler = self._handler()
         self.consumer = Consumer(config, self.handler, lambda: kafka.producer)
 
-    def _handler(self) -> Handler:
+    def _handler(self) -> RecordHandler:
         for service in CATALOGUE.services():
             if service.name == self.group:
                 writer = Writer(service, open_store(service.name, self.config))
@@ -105,7 +105,7 @@ def bench(request: pytest.FixtureRequest, kafka: KafkaBench, mongodb_uri: str, t
     bench.close()
 
 
-def genuine(handler: Handler, topic: str) -> list[tuple[Sent, bool]]:
+def genuine(handler: RecordHandler, topic: str) -> list[tuple[Sent, bool]]:
     """One genuine record of each type that the consumer handles on a topic, and whether it is an event."""
     senders = {REGISTRY.command_of(cls).name: name for name, saga in CATALOGUE.sagas() for cls in saga.sends()}
     found = []

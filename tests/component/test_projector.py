@@ -23,7 +23,7 @@ from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming, event_headers
 from chassis.messaging.relay import Relay
-from chassis.model.changes import Change, EventInfo
+from chassis.model.changes import Change, EventMetadata
 from chassis.model.views import View
 from chassis.projections import projector as projector_module
 from chassis.projections.collections import STATES, connect
@@ -514,12 +514,12 @@ FAULTY_VERSION = 4
 def failing(view: View, *, on: UUID = FAULTY, version: int = FAULTY_VERSION) -> View:
     """The view with a bug: its handler of stock movements fails on one event of one product."""
 
-    def handler(fact: StockMoved, event: EventInfo) -> Any:
+    def handler(fact: StockMoved, event: EventMetadata) -> Any:
         if fact.product_id == on and event.version == version:
             raise KeyError("a bug")
         return view.handlers[StockMoved](fact, event)
 
-    handlers: Mapping[type, Callable[[Any, EventInfo], Any]] = {**view.handlers, StockMoved: handler}
+    handlers: Mapping[type, Callable[[Any, EventMetadata], Any]] = {**view.handlers, StockMoved: handler}
     return replace(view, handlers=handlers)
 
 
@@ -570,7 +570,7 @@ def test_a_key_waits_behind_its_poison_and_a_replay_makes_it_whole(bench: Bench)
 def test_a_second_replay_changes_nothing(bench: Bench) -> None:
     """Also with figures that are added up, and by an operator who looks at an old list."""
 
-    def fails_once(fact: OrderSubmitted, event: EventInfo) -> Iterator[Change]:
+    def fails_once(fact: OrderSubmitted, event: EventMetadata) -> Iterator[Change]:
         raise KeyError("a bug")
 
     bench.publish()
@@ -628,7 +628,7 @@ def test_read_models_made_anew_do_not_count_replays_twice(bench: Bench) -> None:
     whole = bench.clean_run([LEDGER_VIEW, PRODUCTS_VIEW, SALES_BY_PRODUCT])
     database, letters = bench.database(), DeadLetters(bench.kafka.config, GROUP)
 
-    def fails(fact: OrderSubmitted, event: EventInfo) -> Iterator[Change]:
+    def fails(fact: OrderSubmitted, event: EventMetadata) -> Iterator[Change]:
         raise KeyError("a bug")
 
     handlers = {**SALES_BY_PRODUCT.handlers, OrderSubmitted: fails}

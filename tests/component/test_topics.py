@@ -22,7 +22,7 @@ from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.health import Watched
-from chassis.messaging.consumer import CHECK_EVERY_SECONDS, Consumer, Fenced, Handler
+from chassis.messaging.consumer import CHECK_EVERY_SECONDS, Consumer, Fenced, RecordHandler
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import admin_client, create_topics
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
@@ -32,7 +32,7 @@ from chassis.projections.projector import GROUP, Projector
 from chassis.projections.rebuild import Rebuild, content
 from chassis.run import topics
 from chassis.run.main import main
-from chassis.run.process import Process
+from chassis.run.process import Host
 from chassis.run.topics import Topics
 from chassis.store.opening import open_store
 from chassis.testing.people import WAREHOUSE
@@ -66,7 +66,7 @@ class System:
         self.restart_relay()
         self.projector = Projector(self.database, [PRODUCTS, LEDGER], group=GROUP)
         self.inbox = Inbox(self.orders, CompanySettings(config.zone))
-        handlers: list[Handler] = [self.projector, self.inbox]
+        handlers: list[RecordHandler] = [self.projector, self.inbox]
         self.consumers = [Consumer(config, handler, lambda: kafka.producer) for handler in handlers]
 
     def add_products(self, number: int) -> None:
@@ -300,7 +300,7 @@ def test_a_start_makes_no_topic_that_a_store_has_published_on(system: System) ->
     try:
         admin.delete_topics([TOPIC, "orders.events"])
         until(lambda: not {TOPIC, "orders.events"} & set(admin.list_topics()))
-        process = Process(system.config, [])
+        process = Host(system.config, [])
         process.prepare()
         until(lambda: "orders.events" in admin.list_topics())
         assert TOPIC not in admin.list_topics(), "an empty one would pass for the one that was lost"
@@ -315,7 +315,7 @@ def test_who_reads_a_topic_without_storing_anything_notices_that_its_offsets_wer
         pass
     system.relay.save(at_once=True)
     published, passed = len(system.kafka.records(TOPIC)), CHECK_EVERY_SECONDS + 1
-    handlers: list[Handler] = [system.projector, system.inbox]
+    handlers: list[RecordHandler] = [system.projector, system.inbox]
     for handler in handlers:
         times = count(0.0, passed)  # at each look at the clock it is time to look around
         consumer = Consumer(system.config, handler, lambda: system.kafka.producer, clock=times.__next__)

@@ -30,7 +30,7 @@ from chassis.model.principal import Principal
 from chassis.model.saga import Process as SagaProcess
 from chassis.projections.collections import connect
 from chassis.run.main import main
-from chassis.run.process import Process
+from chassis.run.process import Host
 from chassis.run.worker_process import projector_loops, relay_loops, saga_loops
 from chassis.sagas.runner import WaitingRow
 from chassis.store.events import recorded
@@ -59,7 +59,7 @@ class Company:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.process = Process(config)
+        self.process = Host(config)
         self.process.prepare()
         self.writers = {s.name: Writer(s, self.process.store(s.name)) for s in self.process.catalogue.services()}
         for writer in self.writers.values():

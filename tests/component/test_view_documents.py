@@ -19,7 +19,7 @@ from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming
-from chassis.model.changes import Change, EventInfo
+from chassis.model.changes import Change, EventMetadata
 from chassis.model.views import View
 from chassis.projections.collections import STATES, connect
 from chassis.projections.documents import changed, stored
@@ -77,7 +77,7 @@ def test_mongodb_makes_of_any_history_in_any_order_what_is_recomputed(databases:
         assert wanted, f"nothing happened in {view.name}"
 
 
-def changes_of(view: View, record: Incoming) -> list[tuple[Change, EventInfo]]:
+def changes_of(view: View, record: Incoming) -> list[tuple[Change, EventMetadata]]:
     projection = Projection(ViewState(view, view.name, view.name, 1, 0, Progress({}, {})), Progress({}, {}))
     projection.apply(replace(record, offset=0))
     return projection.changes

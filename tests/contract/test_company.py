@@ -16,11 +16,11 @@ from chassis.catalogue import Catalogue, known_everywhere
 from chassis.documents import sample
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.records import event_headers
-from chassis.model.changes import EventInfo
+from chassis.model.changes import EventMetadata
 from chassis.model.service import Service, Work
 from chassis.model.views import View
 from chassis.store.event_store import EventStore
-from chassis.store.events import Meta
+from chassis.store.events import Metadata
 from chassis.store.memory import MemoryRecorder
 from chassis.store.transaction import Transaction
 from chassis.testing.services import InMemoryService
@@ -187,7 +187,7 @@ def test_a_view_takes_days_from_the_event_and_never_from_its_moment(view: View) 
         fact: Any = load(cls, sample(cls))
 
         def days(at: datetime, day: str, fact: Any = fact, handler: Any = handler) -> list[date]:
-            info = EventInfo(f"{fact}/1", "type", at, "orders.events:0", 1, "", day)
+            info = EventMetadata(f"{fact}/1", "type", at, "orders.events:0", 1, "", day)
             return sorted(_days(list(handler(fact, info))))
 
         before, after = EVENING, EVENING + timedelta(hours=1)
@@ -195,8 +195,8 @@ def test_a_view_takes_days_from_the_event_and_never_from_its_moment(view: View) 
 
 
 def test_an_event_that_tells_no_day_has_that_of_the_first_zone() -> None:
-    assert EventInfo("a/1", "type", EVENING, "orders.events:0", 1, "").day == date(2026, 3, 2)
-    assert EventInfo("a/1", "type", EVENING, "orders.events:0", 1, "", "2026-03-01").day == date(2026, 3, 1)
+    assert EventMetadata("a/1", "type", EVENING, "orders.events:0", 1, "").day == date(2026, 3, 2)
+    assert EventMetadata("a/1", "type", EVENING, "orders.events:0", 1, "", "2026-03-01").day == date(2026, 3, 1)
 
 
 def test_the_day_goes_to_kafka_with_the_event() -> None:
@@ -206,4 +206,4 @@ def test_the_day_goes_to_kafka_with_the_event() -> None:
     [event] = kit.store.notifications(0, 1)
     headers = dict(event_headers(REGISTRY.events[event.type], event, "company"))
     assert headers["ce_day"] == b"2026-03-02"
-    assert Meta(at=EVENING, command_id="c", correlation_id="c").day is None, "an event stored before has none"
+    assert Metadata(at=EVENING, command_id="c", correlation_id="c").day is None, "an event stored before has none"

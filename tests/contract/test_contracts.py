@@ -78,7 +78,7 @@ def test_every_public_command_is_an_operation(spec: CommandSpec) -> None:
 def test_what_deals_with_secrets_has_no_bulk_form() -> None:
     """Five hundred guesses in one request would be cheap, and an answer with a secret is not kept."""
     for service in Catalogue.read().services():
-        assert {spec.name for spec in service.specs() if not spec.bulk} == {cls.__name__ for cls in service.around}
+        assert {spec.name for spec in service.specs() if not spec.bulk} == {cls.__name__ for cls in service.middleware}
         assert not [spec.name for spec in service.specs() if spec.permission == PUBLIC and spec.bulk]
 
 

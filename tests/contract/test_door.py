@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from eventlet import wsgi
 
-from chassis.http.pressure import Door
+from chassis.http.concurrency_limit import ConcurrencyLimit
 from chassis.http.protocol import UNREAD_BODY, Times, protocol
 from contracts.errors import Refused
 
@@ -18,7 +18,7 @@ def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [environ["wsgi.input"].read()]
 
 
-def served(door: Door, sent: bytes, application: Any = app) -> bytes:
+def served(door: ConcurrencyLimit, sent: bytes, application: Any = app) -> bytes:
     """What a connection on which this was sent answers until it ends."""
     client, server = socket.socketpair()
     with client, server:
@@ -35,7 +35,7 @@ def post(rest: bytes, line: bytes = b"POST /orders HTTP/1.1") -> bytes:
     return line + b"\r\nHost: x\r\nX-Correlation-ID: Abc-1\r\n" + rest
 
 
-CLOSED = Door(0, 1.0)
+CLOSED = ConcurrencyLimit(0, 1.0)
 
 
 def test_a_refusal_is_a_problem_and_keeps_the_connection() -> None:
@@ -64,14 +64,14 @@ def test_what_a_refused_request_would_still_send_is_not_waited_for(sent: bytes) 
 
 
 def test_who_has_been_answered_or_gone_takes_up_no_room() -> None:
-    door = Door(2, 1.0)
+    door = ConcurrencyLimit(2, 1.0)
     for _ in range(3):
         assert served(door, post(LENGTH_5)).startswith(b"HTTP/1.1 200")
         assert served(door, post(b"Content-Length: -5\r\n\r\n")).startswith(b"HTTP/1.1 400")
 
 
 def test_who_sends_a_body_slowly_takes_up_no_room_meanwhile() -> None:
-    door = Door(1, 1.0)
+    door = ConcurrencyLimit(1, 1.0)
     found = []
 
     def slow(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -86,7 +86,7 @@ def test_who_sends_a_body_slowly_takes_up_no_room_meanwhile() -> None:
     assert has_room(door)
 
 
-def has_room(door: Door) -> bool:
+def has_room(door: ConcurrencyLimit) -> bool:
     try:
         return door.counts("POST", "/orders")
     except Refused:

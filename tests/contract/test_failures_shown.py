@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from chassis.model.changes import EventInfo
+from chassis.model.changes import EventMetadata
 from chassis.projections.documents import changed
 from chassis.store.events import fact_class
 from contracts.access import (
@@ -52,7 +52,7 @@ def row_of(office: Office, user_id: UUID) -> dict[str, Any]:
         if handler is None:
             continue
         id = f"{event.aggregate_id}/{event.version}"
-        info = EventInfo(id, event.type, office.kit.now, "access.events:0", event.position, "")
+        info = EventMetadata(id, event.type, office.kit.now, "access.events:0", event.position, "")
         for change in handler(decode(fact_class(event.type), event.data), info):
             if change.key == user_id:
                 document = changed(document, change, info)

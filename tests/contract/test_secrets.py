@@ -9,7 +9,7 @@ from component.support import REPOSITORY_ROOT
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.connections import kafka_arguments, mongo_arguments, postgres_parameters, shown
-from chassis.run.grants import Grant, access_rules, grants, table
+from chassis.run.grants import KafkaGrant, access_rules, grants, table
 
 SECRETS = [item.name for item in fields(Config) if item.metadata.get("secret")]
 
@@ -79,7 +79,7 @@ def test_a_wrong_url_is_told_without_its_password() -> None:
 # -- who may do what --------------------------------------------------------------------------------------------------
 
 
-def writers_of(topic: str, found: list[Grant]) -> set[str]:
+def writers_of(topic: str, found: list[KafkaGrant]) -> set[str]:
     return {grant.principal for grant in found if topic in grant.writes}
 
 
@@ -100,7 +100,7 @@ def test_only_the_sagas_relay_may_send_commands() -> None:
 
 
 def test_a_rule_allows_no_more_than_a_grant() -> None:
-    rules = access_rules([Grant("x-relay", frozenset({"x.events"}), frozenset({"x.events"}))])
+    rules = access_rules([KafkaGrant("x-relay", frozenset({"x.events"}), frozenset({"x.events"}))])
     assert [(rule.operation.name, rule.resource_pattern.resource_name) for rule in rules] == [
         ("DESCRIBE", "*"),
         ("READ", "x.events"),

@@ -21,7 +21,7 @@ from chassis.documents.query_docs import query_docs
 from chassis.foundation.limits import MAX_EVENT_BYTES
 from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming
-from chassis.model.changes import LONGEST_LIST, Add, Append, Change, EventInfo, Latest, Put, Remove, Set
+from chassis.model.changes import LONGEST_LIST, Add, Append, Change, EventMetadata, Latest, Put, Remove, Set
 from chassis.model.row_fields import FOUND_BY, SAME_AS
 from chassis.model.views import LISTS, View
 from chassis.projections.documents import STAMPS, TOTALS, changed, left_out, stored, told_of_lists
@@ -39,7 +39,7 @@ Documents = dict[str, dict[str, Any]]
 each_view = pytest.mark.parametrize("view", VIEWS.values(), ids=list(VIEWS))
 
 
-def changes_of(view: View, records: list[Incoming]) -> list[tuple[Change, EventInfo]]:
+def changes_of(view: View, records: list[Incoming]) -> list[tuple[Change, EventMetadata]]:
     """What a view's handlers make of some records."""
     projection = Projection(ViewState(view, view.name, view.name, 1, 0, Progress({}, {})), Progress({}, {}))
     for record in records:
@@ -112,9 +112,9 @@ NOWHERE: Any = None
 """No database: nothing is read."""
 
 
-def event_info(fact: Any, position: int) -> EventInfo:
+def event_info(fact: Any, position: int) -> EventMetadata:
     spec = REGISTRY.event_of(type(fact))
-    return EventInfo(f"{getattr(fact, spec.key)}/{position}", spec.name, FIRST_DAY, f"{spec.topic}:0", position, "")
+    return EventMetadata(f"{getattr(fact, spec.key)}/{position}", spec.name, FIRST_DAY, f"{spec.topic}:0", position, "")
 
 
 def appending(view: View) -> list[type]:
@@ -176,7 +176,7 @@ def test_a_later_event_keeps_what_it_said() -> None:
     """`Latest` goes by positions, not by who comes last; what is written beside it is not touched."""
     found: Mapping[str, Any] = {}
     for position, name in ((7, "new"), (3, "old"), (9, "newest"), (8, "newer")):
-        event = EventInfo(f"x/{position}", "t", FIRST_DAY, "orders.events:0", position, "")
+        event = EventMetadata(f"x/{position}", "t", FIRST_DAY, "orders.events:0", position, "")
         found = changed(dict(found), Latest("k", name=name), event) or {}
         found = changed(dict(found), Add("k", {"sum": 1}), event) or {}
     assert content(dict(found)) == {"name": "newest", "sum": 4, STAMPS: {"name": 9}}

@@ -203,11 +203,11 @@ class Office:
         """A command of Salestream itself, such as the saga's."""
         spec = REGISTRY.command_of(type(command))
         writer = self.writers[spec.service]
-        around = writer.service.around.get(type(command))
+        middleware = writer.service.middleware.get(type(command))
         now = self.api.clock()
         facts = None
-        if around is not None:
-            prepared = around.before(command, self.api.surroundings(SYSTEM, writer))
+        if middleware is not None:
+            prepared = middleware.before(command, self.api.surroundings(SYSTEM, writer))
             command, facts = prepared.command, prepared.facts
         request = Request(command, SYSTEM.context(now, now.date()), str(uuid4()), prepared=facts)
         return writer.submit(request).result(timeout=0)

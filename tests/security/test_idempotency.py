@@ -223,9 +223,9 @@ ASKED: dict[str, Callable[[Office], Asked]] = {
 
 
 def test_every_command_with_secrets_is_asked_here() -> None:
-    around = {cls.__name__ for service in CATALOGUE.services() for cls in service.around}
-    assert {name.partition(",")[0] for name in ASKED} == around
-    assert around <= {spec.cls.__name__ for spec in REGISTRY.commands.values()}
+    middleware = {cls.__name__ for service in CATALOGUE.services() for cls in service.middleware}
+    assert {name.partition(",")[0] for name in ASKED} == middleware
+    assert middleware <= {spec.cls.__name__ for spec in REGISTRY.commands.values()}
 
 
 def events(office: Office) -> dict[str, int]:

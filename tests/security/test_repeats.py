@@ -23,9 +23,9 @@ from contracts.schemas import encode
 from security.office import CATALOGUE, Office, Told, new_id, quick_hashes
 from security.test_matrix import records_of
 
-AROUND = {cls for service in CATALOGUE.services() for cls in service.around}
+WITH_MIDDLEWARE = {cls for service in CATALOGUE.services() for cls in service.middleware}
 COMMANDS = [
-    spec for spec in REGISTRY.load().commands.values() if spec.is_public and spec.cls not in AROUND
+    spec for spec in REGISTRY.load().commands.values() if spec.is_public and spec.cls not in WITH_MIDDLEWARE
 ]  # those with secrets: test_idempotency.py
 
 

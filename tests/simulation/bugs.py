@@ -23,7 +23,7 @@ from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming
 from chassis.messaging.relay import Relay
 from chassis.model import service
-from chassis.model.changes import EventInfo
+from chassis.model.changes import EventMetadata
 from chassis.model.identity import record_id
 from chassis.projections import documents, projector
 from chassis.projections.collections import STATES
@@ -210,7 +210,7 @@ def days_in_utc() -> AbstractContextManager[Any]:
 
 def day_told_to_nobody() -> AbstractContextManager[Any]:
     """A view works a day out by itself, in UTC, and not from the day that goes along with the event."""
-    return mock.patch.object(EventInfo, "day", property(lambda event: event.at.date()))
+    return mock.patch.object(EventMetadata, "day", property(lambda event: event.at.date()))
 
 
 def zone_as_at_the_start() -> AbstractContextManager[Any]:

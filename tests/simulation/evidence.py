@@ -19,7 +19,7 @@ from chassis.projections.collections import STATES
 from chassis.projections.projector import Projector
 from chassis.projections.rebuild import content
 from chassis.store.event_store import EventStore
-from chassis.store.events import Meta, fact_class
+from chassis.store.events import Metadata, fact_class
 from chassis.store.memory import MemoryRecorder
 from chassis.writer.writer import Writer
 from contracts.company import CompanyDataSet
@@ -47,7 +47,7 @@ class Fact:
     type: str
     key: str
     fact: Any
-    meta: Meta
+    meta: Metadata
 
     @property
     def id(self) -> str:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from chassis.model.changes import Append, Change, EventInfo, Set
+from chassis.model.changes import Append, Change, EventMetadata, Set
 from chassis.model.row_fields import Code
 from chassis.model.views import Exact, Range, Scope, View, Words
 from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
@@ -40,60 +40,60 @@ class CaseRow:
     version: int
 
 
-def opened(fact: CaseOpened, event: EventInfo) -> Iterable[Change]:
+def opened(event: CaseOpened, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.case_id,
-        order_id=fact.order_id,
-        number=fact.number,
-        customer_name=fact.customer_name,
-        amount=fact.total.amount,
-        currency=fact.total.currency,
+        event.case_id,
+        order_id=event.order_id,
+        number=event.number,
+        customer_name=event.customer_name,
+        amount=event.total.amount,
+        currency=event.total.currency,
         status="OPEN",
-        due=fact.route[0],
-        route=fact.route,
-        submitter=fact.submitter.name,
-        submitter_id=fact.submitter.user_id,
-        opened_at=event.at,
-        version=event.version,
+        due=event.route[0],
+        route=event.route,
+        submitter=event.submitter.name,
+        submitter_id=event.submitter.user_id,
+        opened_at=metadata.at,
+        version=metadata.version,
     )
 
 
-def node_approved(fact: NodeApproved, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.case_id, due=fact.next, version=event.version)
+def node_approved(event: NodeApproved, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.case_id, due=event.next, version=metadata.version)
     yield Append(
-        fact.case_id,
+        event.case_id,
         "decisions",
-        node=fact.node,
+        node=event.node,
         decision="APPROVED",
-        by=fact.by.name,
-        comment=fact.comment,
-        at=event.at,
+        by=event.by.name,
+        comment=event.comment,
+        at=metadata.at,
     )
 
 
-def approved(fact: CaseApproved, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.case_id, status="APPROVED", due=None, version=event.version)
+def approved(event: CaseApproved, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.case_id, status="APPROVED", due=None, version=metadata.version)
 
 
-def rejected(fact: CaseRejected, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.case_id, status="REJECTED", due=None, version=event.version)
+def rejected(event: CaseRejected, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.case_id, status="REJECTED", due=None, version=metadata.version)
     yield Append(
-        fact.case_id,
+        event.case_id,
         "decisions",
-        node=fact.node,
+        node=event.node,
         decision="REJECTED",
-        by=fact.by.name,
-        comment=fact.reason,
-        at=event.at,
+        by=event.by.name,
+        comment=event.reason,
+        at=metadata.at,
     )
 
 
-def closed(fact: CaseClosed, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.case_id, status="CLOSED", due=None, closed_because=fact.reason, version=event.version)
+def closed(event: CaseClosed, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.case_id, status="CLOSED", due=None, closed_because=event.reason, version=metadata.version)
 
 
-def voided(fact: DecisionVoided, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.case_id, status="VOID", due=None, closed_because=fact.reason, version=event.version)
+def voided(event: DecisionVoided, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.case_id, status="VOID", due=None, closed_because=event.reason, version=metadata.version)
 
 
 VIEW = View(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chassis.audit.entries import ACTIONS, DONE, OBJECT_KINDS, REPEATED, Kind
+from chassis.audit.entries import ACTIONS, DONE, OBJECT_KINDS, REPEATED, EntryKind
 from chassis.audit.labels import label, result_label
 from chassis.model.views import Exact, Range, View, Words
 from contracts.declare import REGISTRY
@@ -26,7 +26,7 @@ class AuditRow:
 
     id: str
     at: datetime
-    kind: Kind
+    kind: EntryKind
     user_id: str
     user: str
     session_id: str

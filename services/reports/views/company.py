@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chassis.model.changes import Append, Change, EventInfo, Set
+from chassis.model.changes import Append, Change, EventMetadata, Set
 from chassis.model.views import View
 from contracts.company import SHOWN_TO, CompanyDataSet, LogoSet, ParameterSet
 from contracts.parameters import PARAMETERS
@@ -40,25 +40,25 @@ class ParameterRow:
     version: int
 
 
-def data_set(fact: CompanyDataSet, event: EventInfo) -> Iterable[Change]:
-    values = {name: getattr(fact.data, name) for name in fact.data.__dataclass_fields__}
-    yield Set(fact.settings_id, **values, version=event.version)
+def data_set(event: CompanyDataSet, metadata: EventMetadata) -> Iterable[Change]:
+    values = {name: getattr(event.data, name) for name in event.data.__dataclass_fields__}
+    yield Set(event.settings_id, **values, version=metadata.version)
 
 
-def logo_set(fact: LogoSet, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.settings_id, logo=fact.png, version=event.version)
+def logo_set(event: LogoSet, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.settings_id, logo=event.png, version=metadata.version)
 
 
-def parameter_set(fact: ParameterSet, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.name, value=fact.value, changed_at=event.at, version=event.version)
+def parameter_set(event: ParameterSet, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.name, value=event.value, changed_at=metadata.at, version=metadata.version)
     yield Append(
-        fact.name,
+        event.name,
         "changes",
-        before=fact.before,
-        value=fact.value,
-        reason=fact.reason,
-        by=fact.by.name,
-        at=event.at,
+        before=event.before,
+        value=event.value,
+        reason=event.reason,
+        by=event.by.name,
+        at=metadata.at,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chassis.model.changes import Change, EventInfo, Set
+from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.row_fields import Code
 from chassis.model.views import Exact, Scope, View, Words
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, MembershipSet
@@ -42,31 +42,31 @@ def _data(data: CustomerData) -> dict[str, object]:
     return {name: getattr(data, name) for name in CustomerData.__dataclass_fields__}
 
 
-def created(fact: CustomerCreated, event: EventInfo) -> Iterable[Change]:
+def created(event: CustomerCreated, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.customer_id,
-        **_data(fact.data),
+        event.customer_id,
+        **_data(event.data),
         member=False,
         member_level="",
         points=0,
-        owner_id=fact.owner.user_id,
-        owner_name=fact.owner.name,
-        created_at=event.at,
-        version=event.version,
+        owner_id=event.owner.user_id,
+        owner_name=event.owner.name,
+        created_at=metadata.at,
+        version=metadata.version,
     )
 
 
-def edited(fact: CustomerEdited, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.customer_id, **_data(fact.data), version=event.version)
+def edited(event: CustomerEdited, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.customer_id, **_data(event.data), version=metadata.version)
 
 
-def membership(fact: MembershipSet, event: EventInfo) -> Iterable[Change]:
+def membership(event: MembershipSet, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.customer_id,
-        member=fact.membership.member,
-        member_level=fact.membership.level,
-        points=fact.membership.points,
-        version=event.version,
+        event.customer_id,
+        member=event.membership.member,
+        member_level=event.membership.level,
+        points=event.membership.points,
+        version=metadata.version,
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.model.changes import Append, Change, EventInfo, Set
+from chassis.model.changes import Append, Change, EventMetadata, Set
 from chassis.model.views import Exact, Scope, View, Words
 from contracts.devices import (
     AppBreachReported,
@@ -45,48 +45,48 @@ class DeviceRow:
     version: int
 
 
-def enrolled(fact: DeviceEnrolled, event: EventInfo) -> Iterable[Change]:
+def enrolled(event: DeviceEnrolled, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.device_id,
-        name=fact.name,
+        event.device_id,
+        name=event.name,
         status="ENROLLED",
-        owner_id=fact.owner.user_id,
-        owner_name=fact.owner.name,
-        memory_gb=fact.memory_gb,
-        free_storage_gb=fact.free_storage_gb,
-        network=fact.network,
+        owner_id=event.owner.user_id,
+        owner_name=event.owner.name,
+        memory_gb=event.memory_gb,
+        free_storage_gb=event.free_storage_gb,
+        network=event.network,
         wipe_on=False,
-        enrolled_at=event.at,
-        version=event.version,
+        enrolled_at=metadata.at,
+        version=metadata.version,
     )
 
 
-def activated(fact: DeviceActivated, event: EventInfo) -> Iterable[Change]:
+def activated(event: DeviceActivated, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.device_id,
+        event.device_id,
         status="ACTIVE",
-        language=fact.language,
-        time_zone=fact.time_zone,
-        permissions=fact.permissions,
-        version=event.version,
+        language=event.language,
+        time_zone=event.time_zone,
+        permissions=event.permissions,
+        version=metadata.version,
     )
 
 
-def breached(fact: AppBreachReported, event: EventInfo) -> Iterable[Change]:
-    yield Append(fact.device_id, "breaches", app=fact.app, reads=fact.reads, at=event.at)
-    yield Set(fact.device_id, version=event.version)
+def breached(event: AppBreachReported, metadata: EventMetadata) -> Iterable[Change]:
+    yield Append(event.device_id, "breaches", app=event.app, reads=event.reads, at=metadata.at)
+    yield Set(event.device_id, version=metadata.version)
 
 
-def switched(fact: WipeSwitched, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.device_id, wipe_on=fact.on, version=event.version)
+def switched(event: WipeSwitched, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.device_id, wipe_on=event.on, version=metadata.version)
 
 
-def wipe_requested(fact: WipeRequested, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.device_id, status="WIPE_REQUESTED", version=event.version)
+def wipe_requested(event: WipeRequested, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.device_id, status="WIPE_REQUESTED", version=metadata.version)
 
 
-def wiped(fact: DeviceWiped, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.device_id, status="WIPED", wiped_at=event.at, version=event.version)
+def wiped(event: DeviceWiped, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.device_id, status="WIPED", wiped_at=metadata.at, version=metadata.version)
 
 
 VIEW = View(

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from chassis.model.changes import Append, Change, EventInfo, Set
+from chassis.model.changes import Append, Change, EventMetadata, Set
 from chassis.model.views import Scope, View
 from contracts.approvals import CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
 from contracts.fulfilment import FulfilmentAdvanced
@@ -82,31 +82,33 @@ def _lines(lines: Iterable[OrderLine]) -> list[dict[str, Any]]:
     return [{name: getattr(line, name) for name in shown} for line in lines]
 
 
-def _moved(order_id: UUID, status: str, event: EventInfo, by: Person = SALESTREAM, **more: Any) -> Iterable[Change]:
-    yield Set(order_id, status=status, version=event.version, **more)
-    yield Append(order_id, "history", status=status, at=event.at, by=by.name)
+def _moved(
+    order_id: UUID, status: str, metadata: EventMetadata, by: Person = SALESTREAM, **more: Any
+) -> Iterable[Change]:
+    yield Set(order_id, status=status, version=metadata.version, **more)
+    yield Append(order_id, "history", status=status, at=metadata.at, by=by.name)
 
 
-def created(fact: OrderCreated, event: EventInfo) -> Iterable[Change]:
+def created(event: OrderCreated, metadata: EventMetadata) -> Iterable[Change]:
     yield from _moved(
-        fact.order_id,
+        event.order_id,
         "DRAFT",
-        event,
-        fact.owner,
-        number=fact.number,
-        **_content(fact.customer, fact.lines),
-        order_date=fact.order_date,
-        amount=fact.total.amount,
-        currency=fact.total.currency,
-        channel=fact.channel,
-        note=fact.note,
-        owner=fact.owner,
-        owner_id=fact.owner.user_id,
+        metadata,
+        event.owner,
+        number=event.number,
+        **_content(event.customer, event.lines),
+        order_date=event.order_date,
+        amount=event.total.amount,
+        currency=event.total.currency,
+        channel=event.channel,
+        note=event.note,
+        owner=event.owner,
+        owner_id=event.owner.user_id,
         paid=Decimal("0.00"),
         paid_state="UNPAID",
         refund_due=Decimal("0.00"),
-        created_at=event.at,
-        company=fact.company,
+        created_at=metadata.at,
+        company=event.company,
     )
 
 
@@ -114,171 +116,175 @@ def _content(customer: CustomerSnapshot, lines: Iterable[OrderLine]) -> dict[str
     return {"customer": customer, "lines": _lines(lines)}
 
 
-def changed(fact: OrderChanged, event: EventInfo) -> Iterable[Change]:
+def changed(event: OrderChanged, metadata: EventMetadata) -> Iterable[Change]:
     yield from _moved(
-        fact.order_id,
+        event.order_id,
         "DRAFT",
-        event,
-        fact.by,
-        **_content(fact.customer, fact.lines),
-        order_date=fact.order_date,
-        amount=fact.total.amount,
-        currency=fact.total.currency,
-        channel=fact.channel,
-        note=fact.note,
+        metadata,
+        event.by,
+        **_content(event.customer, event.lines),
+        order_date=event.order_date,
+        amount=event.total.amount,
+        currency=event.total.currency,
+        channel=event.channel,
+        note=event.note,
     )
 
 
-def submitted(fact: OrderSubmitted, event: EventInfo) -> Iterable[Change]:
-    total = fact.sale.total
-    content = {**_content(fact.customer, fact.sale.lines), "amount": total.amount, "currency": total.currency}
-    company = {"company": fact.company} if fact.company else {}
+def submitted(event: OrderSubmitted, metadata: EventMetadata) -> Iterable[Change]:
+    total = event.sale.total
+    content = {**_content(event.customer, event.sale.lines), "amount": total.amount, "currency": total.currency}
+    company = {"company": event.company} if event.company else {}
     yield from _moved(
-        fact.order_id,
-        fact.status,
-        event,
-        fact.submitter,
+        event.order_id,
+        event.status,
+        metadata,
+        event.submitter,
         **content,
         **company,
         hold=None,
-        submitter_id=fact.submitter.user_id,
+        submitter_id=event.submitter.user_id,
     )
 
 
-def withdrawn(fact: OrderWithdrawn, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, "DRAFT", event, fact.by)
+def withdrawn(event: OrderWithdrawn, metadata: EventMetadata) -> Iterable[Change]:
+    yield from _moved(event.order_id, "DRAFT", metadata, event.by)
 
 
-def approved(fact: OrderApproved, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, "APPROVED", event, fact.by)
+def approved(event: OrderApproved, metadata: EventMetadata) -> Iterable[Change]:
+    yield from _moved(event.order_id, "APPROVED", metadata, event.by)
 
 
-def rejected(fact: OrderRejected, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, "REJECTED", event, fact.by)
+def rejected(event: OrderRejected, metadata: EventMetadata) -> Iterable[Change]:
+    yield from _moved(event.order_id, "REJECTED", metadata, event.by)
 
 
-def held(fact: OrderHeld, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, "ON_HOLD", event, hold={"reason": fact.reason, "missing": fact.missing})
+def held(event: OrderHeld, metadata: EventMetadata) -> Iterable[Change]:
+    yield from _moved(event.order_id, "ON_HOLD", metadata, hold={"reason": event.reason, "missing": event.missing})
 
 
-def retried(fact: OrderRetried, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, fact.status, event, fact.by, hold=None)
+def retried(event: OrderRetried, metadata: EventMetadata) -> Iterable[Change]:
+    yield from _moved(event.order_id, event.status, metadata, event.by, hold=None)
 
 
-def shipped(fact: OrderShipped, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, "SHIPPED", event, fact.by)
+def shipped(event: OrderShipped, metadata: EventMetadata) -> Iterable[Change]:
+    yield from _moved(event.order_id, "SHIPPED", metadata, event.by)
 
 
-def delivered(fact: OrderDelivered, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, version=event.version, delivered_on=fact.delivered_on)
+def delivered(event: OrderDelivered, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, version=metadata.version, delivered_on=event.delivered_on)
 
 
-def completed(fact: OrderCompleted, event: EventInfo) -> Iterable[Change]:
-    yield from _moved(fact.order_id, "COMPLETED", event, fact.by)
+def completed(event: OrderCompleted, metadata: EventMetadata) -> Iterable[Change]:
+    yield from _moved(event.order_id, "COMPLETED", metadata, event.by)
 
 
-def cancelled(fact: OrderCancelled, event: EventInfo) -> Iterable[Change]:
-    refund = fact.refund.amount if fact.refund else None
-    yield from _moved(fact.order_id, "CANCELLED", event, fact.by, cancel_reason=fact.reason, refund_due=refund)
+def cancelled(event: OrderCancelled, metadata: EventMetadata) -> Iterable[Change]:
+    refund = event.refund.amount if event.refund else None
+    yield from _moved(event.order_id, "CANCELLED", metadata, event.by, cancel_reason=event.reason, refund_due=refund)
 
 
-def paid(fact: PaymentRecorded, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, paid=fact.paid.amount, paid_state=fact.paid_state, version=event.version)
+def paid(event: PaymentRecorded, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, paid=event.paid.amount, paid_state=event.paid_state, version=metadata.version)
     yield Append(
-        fact.order_id,
+        event.order_id,
         "payments",
-        amount=fact.amount.amount,
-        method=fact.method,
-        paid_on=fact.paid_on,
-        note=fact.note,
-        by=fact.by.name,
-        at=event.at,
+        amount=event.amount.amount,
+        method=event.method,
+        paid_on=event.paid_on,
+        note=event.note,
+        by=event.by.name,
+        at=metadata.at,
     )
 
 
 def _approval(
     order_id: UUID,
     case_id: UUID,
-    event: EventInfo,
+    metadata: EventMetadata,
     what: str,
     *,
     by: str = "",
     text: str = "",
     **more: Any,
 ) -> Change:
-    entry = {"case_id": case_id, "what": what, **more, "at": event.at, "by": by, "text": text}
+    entry = {"case_id": case_id, "what": what, **more, "at": metadata.at, "by": by, "text": text}
     return Append(order_id, "approvals", **entry)
 
 
-def case_opened(fact: CaseOpened, event: EventInfo) -> Iterable[Change]:
-    yield _approval(fact.order_id, fact.case_id, event, "OPENED", route=fact.route)
+def case_opened(event: CaseOpened, metadata: EventMetadata) -> Iterable[Change]:
+    yield _approval(event.order_id, event.case_id, metadata, "OPENED", route=event.route)
 
 
-def node_approved(fact: NodeApproved, event: EventInfo) -> Iterable[Change]:
-    yield _approval(fact.order_id, fact.case_id, event, "APPROVED", by=fact.by.name, text=fact.comment, node=fact.node)
+def node_approved(event: NodeApproved, metadata: EventMetadata) -> Iterable[Change]:
+    yield _approval(
+        event.order_id, event.case_id, metadata, "APPROVED", by=event.by.name, text=event.comment, node=event.node
+    )
 
 
-def case_rejected(fact: CaseRejected, event: EventInfo) -> Iterable[Change]:
-    yield _approval(fact.order_id, fact.case_id, event, "REJECTED", by=fact.by.name, text=fact.reason, node=fact.node)
+def case_rejected(event: CaseRejected, metadata: EventMetadata) -> Iterable[Change]:
+    yield _approval(
+        event.order_id, event.case_id, metadata, "REJECTED", by=event.by.name, text=event.reason, node=event.node
+    )
 
 
-def case_closed(fact: CaseClosed, event: EventInfo) -> Iterable[Change]:
-    yield _approval(fact.order_id, fact.case_id, event, "CLOSED", text=fact.reason)
+def case_closed(event: CaseClosed, metadata: EventMetadata) -> Iterable[Change]:
+    yield _approval(event.order_id, event.case_id, metadata, "CLOSED", text=event.reason)
 
 
-def case_voided(fact: DecisionVoided, event: EventInfo) -> Iterable[Change]:
-    yield _approval(fact.order_id, fact.case_id, event, "VOIDED", text=fact.reason)
+def case_voided(event: DecisionVoided, metadata: EventMetadata) -> Iterable[Change]:
+    yield _approval(event.order_id, event.case_id, metadata, "VOIDED", text=event.reason)
 
 
-def prepared(fact: ShipmentPrepared, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, shipment={"status": "PREPARED", "prepared_at": event.at})
+def prepared(event: ShipmentPrepared, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, shipment={"status": "PREPARED", "prepared_at": metadata.at})
 
 
-def handed_over(fact: ShipmentHandedOver, event: EventInfo) -> Iterable[Change]:
+def handed_over(event: ShipmentHandedOver, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.order_id,
+        event.order_id,
         **{
             "shipment.status": "HANDED_OVER",
-            "shipment.carrier": fact.carrier,
-            "shipment.tracking_number": fact.tracking_number,
-            "shipment.handed_over_at": event.at,
+            "shipment.carrier": event.carrier,
+            "shipment.tracking_number": event.tracking_number,
+            "shipment.handed_over_at": metadata.at,
         },
     )
 
 
-def dispatched(fact: ShipmentDispatched, event: EventInfo) -> Iterable[Change]:
+def dispatched(event: ShipmentDispatched, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.order_id,
+        event.order_id,
         **{
             "shipment.status": "DISPATCHED",
-            "shipment.carrier": fact.carrier,
-            "shipment.tracking_number": fact.tracking_number,
-            "shipment.operator": fact.operator.name,
-            "shipment.dispatched_at": event.at,
-            "shipment.packing_list": fact.lines,
+            "shipment.carrier": event.carrier,
+            "shipment.tracking_number": event.tracking_number,
+            "shipment.operator": event.operator.name,
+            "shipment.dispatched_at": metadata.at,
+            "shipment.packing_list": event.lines,
         },
     )
 
 
-def arrived(fact: ShipmentDelivered, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, **{"shipment.status": "DELIVERED", "shipment.delivered_on": fact.delivered_on})
+def arrived(event: ShipmentDelivered, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, **{"shipment.status": "DELIVERED", "shipment.delivered_on": event.delivered_on})
 
 
-def shipment_cancelled(fact: ShipmentCancelled, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, **{"shipment.status": "CANCELLED", "shipment.call_back": fact.was_handed_over})
+def shipment_cancelled(event: ShipmentCancelled, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, **{"shipment.status": "CANCELLED", "shipment.call_back": event.was_handed_over})
 
 
-def advanced(fact: FulfilmentAdvanced, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, fulfilment_status=fact.status, waiting_for=fact.waiting_for)
-    for change in fact.changes:
+def advanced(event: FulfilmentAdvanced, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, fulfilment_status=event.status, waiting_for=event.waiting_for)
+    for change in event.changes:
         yield Append(
-            fact.order_id,
+            event.order_id,
             "steps",
             step=change.step,
             status=change.status,
             detail=change.detail,
-            round=fact.round,
-            at=event.at,
+            round=event.round,
+            at=metadata.at,
         )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from chassis.model.changes import Change, EventInfo, Set
+from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.row_fields import Code
 from chassis.model.views import Exact, Range, Scope, View, Words
 from contracts.orders import (
@@ -63,95 +63,95 @@ def _quantity(lines: Iterable[OrderLine]) -> int:
     return sum(line.quantity for line in lines)
 
 
-def created(fact: OrderCreated, event: EventInfo) -> Iterable[Change]:
+def created(event: OrderCreated, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.order_id,
-        number=fact.number,
+        event.order_id,
+        number=event.number,
         status="DRAFT",
-        customer_id=fact.customer.customer_id,
-        customer_name=fact.customer.name,
-        order_date=fact.order_date,
-        quantity=_quantity(fact.lines),
-        amount=fact.total.amount,
-        currency=fact.total.currency,
+        customer_id=event.customer.customer_id,
+        customer_name=event.customer.name,
+        order_date=event.order_date,
+        quantity=_quantity(event.lines),
+        amount=event.total.amount,
+        currency=event.total.currency,
         paid=Decimal("0.00"),
         paid_state="UNPAID",
         refund_due=Decimal("0.00"),
-        channel=fact.channel,
-        owner_id=fact.owner.user_id,
-        owner_name=fact.owner.name,
-        created_at=event.at,
-        version=event.version,
+        channel=event.channel,
+        owner_id=event.owner.user_id,
+        owner_name=event.owner.name,
+        created_at=metadata.at,
+        version=metadata.version,
     )
 
 
-def changed(fact: OrderChanged, event: EventInfo) -> Iterable[Change]:
+def changed(event: OrderChanged, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.order_id,
+        event.order_id,
         status="DRAFT",
-        customer_id=fact.customer.customer_id,
-        customer_name=fact.customer.name,
-        order_date=fact.order_date,
-        quantity=_quantity(fact.lines),
-        amount=fact.total.amount,
-        currency=fact.total.currency,
-        channel=fact.channel,
-        version=event.version,
+        customer_id=event.customer.customer_id,
+        customer_name=event.customer.name,
+        order_date=event.order_date,
+        quantity=_quantity(event.lines),
+        amount=event.total.amount,
+        currency=event.total.currency,
+        channel=event.channel,
+        version=metadata.version,
     )
 
 
-def submitted(fact: OrderSubmitted, event: EventInfo) -> Iterable[Change]:
+def submitted(event: OrderSubmitted, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.order_id,
-        status=fact.status,
-        customer_name=fact.customer.name,
-        amount=fact.sale.total.amount,
-        currency=fact.sale.total.currency,
-        submitter_id=fact.submitter.user_id,
-        submitted_at=event.at,
-        version=event.version,
+        event.order_id,
+        status=event.status,
+        customer_name=event.customer.name,
+        amount=event.sale.total.amount,
+        currency=event.sale.total.currency,
+        submitter_id=event.submitter.user_id,
+        submitted_at=metadata.at,
+        version=metadata.version,
     )
 
 
-def withdrawn(fact: OrderWithdrawn, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status="DRAFT", version=event.version)
+def withdrawn(event: OrderWithdrawn, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, status="DRAFT", version=metadata.version)
 
 
-def approved(fact: OrderApproved, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status="APPROVED", version=event.version)
+def approved(event: OrderApproved, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, status="APPROVED", version=metadata.version)
 
 
-def rejected(fact: OrderRejected, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status="REJECTED", version=event.version)
+def rejected(event: OrderRejected, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, status="REJECTED", version=metadata.version)
 
 
-def held(fact: OrderHeld, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status="ON_HOLD", version=event.version)
+def held(event: OrderHeld, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, status="ON_HOLD", version=metadata.version)
 
 
-def retried(fact: OrderRetried, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status=fact.status, version=event.version)
+def retried(event: OrderRetried, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, status=event.status, version=metadata.version)
 
 
-def shipped(fact: OrderShipped, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status="SHIPPED", shipped_at=event.at, version=event.version)
+def shipped(event: OrderShipped, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, status="SHIPPED", shipped_at=metadata.at, version=metadata.version)
 
 
-def delivered(fact: OrderDelivered, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, version=event.version)
+def delivered(event: OrderDelivered, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, version=metadata.version)
 
 
-def completed(fact: OrderCompleted, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status="COMPLETED", version=event.version)
+def completed(event: OrderCompleted, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, status="COMPLETED", version=metadata.version)
 
 
-def cancelled(fact: OrderCancelled, event: EventInfo) -> Iterable[Change]:
-    refund = fact.refund.amount if fact.refund else None
-    yield Set(fact.order_id, status="CANCELLED", refund_due=refund, version=event.version)
+def cancelled(event: OrderCancelled, metadata: EventMetadata) -> Iterable[Change]:
+    refund = event.refund.amount if event.refund else None
+    yield Set(event.order_id, status="CANCELLED", refund_due=refund, version=metadata.version)
 
 
-def paid(fact: PaymentRecorded, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, paid=fact.paid.amount, paid_state=fact.paid_state, version=event.version)
+def paid(event: PaymentRecorded, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, paid=event.paid.amount, paid_state=event.paid_state, version=metadata.version)
 
 
 VIEW = View(

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from chassis.model.changes import Add, Change, EventInfo, Latest, Set
+from chassis.model.changes import Add, Change, EventMetadata, Latest, Set
 from chassis.model.row_fields import Code
 from chassis.model.views import Exact, Range, View, Words
 from contracts.access import (
@@ -97,48 +97,48 @@ class SecurityWeek:
 NOTHING_IN_WEEK = {item.name: 0 for item in fields(SecurityWeek) if item.type in ("int", int)}
 
 
-def told(fact: Any, event: EventInfo) -> Iterable[Change]:
-    state = fact.user
+def told(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+    state = event.user
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__ if name not in ("revision", "epoch")}
-    yield Set(fact.user_id, **fields, version=event.version)
-    if isinstance(fact, UserIssued | UserRegistered):
-        day = event.day
-        yield Set(fact.user_id, since=day, next_review=day + timedelta(days=REVIEW_DAYS))
+    yield Set(event.user_id, **fields, version=metadata.version)
+    if isinstance(event, UserIssued | UserRegistered):
+        day = metadata.day
+        yield Set(event.user_id, since=day, next_review=day + timedelta(days=REVIEW_DAYS))
 
 
-def signed_in(fact: SignedIn, event: EventInfo) -> Iterable[Change]:
-    yield Latest(fact.user_id, last_sign_in=event.day, failures=0, locked_until=None)
+def signed_in(event: SignedIn, metadata: EventMetadata) -> Iterable[Change]:
+    yield Latest(event.user_id, last_sign_in=metadata.day, failures=0, locked_until=None)
 
 
-def failed(fact: SignInFailed, event: EventInfo) -> Iterable[Change]:
-    if fact.user_id is not None:
-        yield Latest(fact.user_id, failures=fact.failures)
+def failed(event: SignInFailed, metadata: EventMetadata) -> Iterable[Change]:
+    if event.user_id is not None:
+        yield Latest(event.user_id, failures=event.failures)
 
 
-def locked(fact: SignInsLocked, event: EventInfo) -> Iterable[Change]:
-    if fact.user_id is not None:
-        yield Latest(fact.user_id, locked_until=fact.until)
+def locked(event: SignInsLocked, metadata: EventMetadata) -> Iterable[Change]:
+    if event.user_id is not None:
+        yield Latest(event.user_id, locked_until=event.until)
 
 
-def forgotten(fact: FailuresForgotten, event: EventInfo) -> Iterable[Change]:
-    if fact.user_id is not None:
-        yield Latest(fact.user_id, failures=0, locked_until=None)
+def forgotten(event: FailuresForgotten, metadata: EventMetadata) -> Iterable[Change]:
+    if event.user_id is not None:
+        yield Latest(event.user_id, failures=0, locked_until=None)
 
 
-def password_set(fact: PasswordSet, event: EventInfo) -> Iterable[Change]:
+def password_set(event: PasswordSet, metadata: EventMetadata) -> Iterable[Change]:
     """Failures are forgotten with it; former releases told it by this alone."""
-    yield from told(fact, event)
-    yield Latest(fact.user_id, failures=0, locked_until=None)
+    yield from told(event, metadata)
+    yield Latest(event.user_id, failures=0, locked_until=None)
 
 
-def reviewed(fact: RightsReviewed, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.user_id, reviewed_on=fact.reviewed_on, next_review=fact.next_on, version=event.version)
+def reviewed(event: RightsReviewed, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.user_id, reviewed_on=event.reviewed_on, next_review=event.next_on, version=metadata.version)
 
 
-def reachable(fact: Any, event: EventInfo) -> Iterable[Change]:
-    state = fact.user
+def reachable(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+    state = event.user
     yield Set(
-        fact.user_id,
+        event.user_id,
         name=state.name,
         email=state.email,
         phone=state.phone,
@@ -147,35 +147,35 @@ def reachable(fact: Any, event: EventInfo) -> Iterable[Change]:
     )
 
 
-def department(fact: DepartmentAdded | DepartmentRenamed, event: EventInfo) -> Iterable[Change]:
-    parent = {"parent_id": fact.parent_id} if isinstance(fact, DepartmentAdded) else {}
-    yield Set(fact.department_id, name=fact.name, **parent, version=event.version)
+def department(event: DepartmentAdded | DepartmentRenamed, metadata: EventMetadata) -> Iterable[Change]:
+    parent = {"parent_id": event.parent_id} if isinstance(event, DepartmentAdded) else {}
+    yield Set(event.department_id, name=event.name, **parent, version=metadata.version)
 
 
-def _in_week(event: EventInfo, **amounts: int) -> Add:
-    monday = event.day - timedelta(days=event.day.weekday())
+def _in_week(metadata: EventMetadata, **amounts: int) -> Add:
+    monday = metadata.day - timedelta(days=metadata.day.weekday())
     return Add(monday.isoformat(), {**NOTHING_IN_WEEK, **amounts}, about={"week": monday})
 
 
-def week_signed_in(fact: SignedIn, event: EventInfo) -> Iterable[Change]:
-    yield _in_week(event, sign_ins=1)
+def week_signed_in(event: SignedIn, metadata: EventMetadata) -> Iterable[Change]:
+    yield _in_week(metadata, sign_ins=1)
 
 
-def week_failed(fact: SignInFailed, event: EventInfo) -> Iterable[Change]:
-    yield _in_week(event, failed_sign_ins=1, failed_at_names_of_nobody=int(fact.user_id is None))
+def week_failed(event: SignInFailed, metadata: EventMetadata) -> Iterable[Change]:
+    yield _in_week(metadata, failed_sign_ins=1, failed_at_names_of_nobody=int(event.user_id is None))
 
 
-def week_locked(fact: SignInsLocked, event: EventInfo) -> Iterable[Change]:
-    yield _in_week(event, locks=1)
+def week_locked(event: SignInsLocked, metadata: EventMetadata) -> Iterable[Change]:
+    yield _in_week(metadata, locks=1)
 
 
-def week_ended(fact: SessionEnded, event: EventInfo) -> Iterable[Change]:
-    if fact.reason == "REUSED_TOKEN":
-        yield _in_week(event, stolen_sessions=1)
+def week_ended(event: SessionEnded, metadata: EventMetadata) -> Iterable[Change]:
+    if event.reason == "REUSED_TOKEN":
+        yield _in_week(metadata, stolen_sessions=1)
 
 
-def week_factor(fact: SecondFactorSet, event: EventInfo) -> Iterable[Change]:
-    yield _in_week(event, second_proofs_changed=1)
+def week_factor(event: SecondFactorSet, metadata: EventMetadata) -> Iterable[Change]:
+    yield _in_week(metadata, second_proofs_changed=1)
 
 
 VIEWS = [

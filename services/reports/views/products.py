@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from chassis.model.changes import Change, EventInfo, Set
+from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.views import Exact, Range, View, Words
 from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, StockMoved
 
@@ -34,10 +34,10 @@ class ProductRow:
     version: int
 
 
-def described(fact: ProductAdded | ProductEdited, event: EventInfo) -> Iterable[Change]:
-    about = fact.attributes
+def described(event: ProductAdded | ProductEdited, metadata: EventMetadata) -> Iterable[Change]:
+    about = event.attributes
     yield Set(
-        fact.product_id,
+        event.product_id,
         name=about.name,
         model=about.model,
         brand=about.brand,
@@ -46,21 +46,21 @@ def described(fact: ProductAdded | ProductEdited, event: EventInfo) -> Iterable[
         specification=about.specification,
         traits=about.traits,
         accessories=about.accessories,
-        sale_price=fact.prices.sale.amount,
-        member_price=fact.prices.member.amount if fact.prices.member else None,
-        purchase_price=fact.prices.purchase.amount,
-        currency=fact.prices.sale.currency,
-        alert_quantity=fact.alert_quantity,
-        version=event.version,
+        sale_price=event.prices.sale.amount,
+        member_price=event.prices.member.amount if event.prices.member else None,
+        purchase_price=event.prices.purchase.amount,
+        currency=event.prices.sale.currency,
+        alert_quantity=event.alert_quantity,
+        version=metadata.version,
     )
 
 
-def deleted(fact: ProductDeleted, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.product_id, deleted=True, version=event.version)
+def deleted(event: ProductDeleted, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.product_id, deleted=True, version=metadata.version)
 
 
-def moved(fact: StockMoved, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.product_id, on_hand=fact.balance)
+def moved(event: StockMoved, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.product_id, on_hand=event.balance)
 
 
 def is_low(document: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from chassis.model.changes import Add, Change, EventInfo, Latest
+from chassis.model.changes import Add, Change, EventMetadata, Latest
 from chassis.model.views import Exact, Range, Scope, Sums, View, Words
 from contracts.orders import (
     OrderCancelled,
@@ -184,21 +184,21 @@ def by_brand(counted: Counted) -> Iterable[Change]:
         yield from _count_line(counted, line, line.brand, counted.about(brand=line.brand))
 
 
-def counting(count: Count) -> Mapping[type, Callable[[Any, EventInfo], Iterable[Change]]]:
+def counting(count: Count) -> Mapping[type, Callable[[Any, EventMetadata], Iterable[Change]]]:
     """The handlers that feed a count: booked at submission, taken back, sold at shipping."""
 
-    def booked(sign: int) -> Callable[[Any, EventInfo], Iterable[Change]]:
-        def counted(fact: Any, event: EventInfo) -> Iterable[Change]:
+    def booked(sign: int) -> Callable[[Any, EventMetadata], Iterable[Change]]:
+        def counted(event: Any, metadata: EventMetadata) -> Iterable[Change]:
             # events from before the day was told count on the order's date, when they are taken back too
-            return count(Counted(fact.sale, "booked", sign, fact.sale.submitted_on or fact.sale.order_date))
+            return count(Counted(event.sale, "booked", sign, event.sale.submitted_on or event.sale.order_date))
 
         return counted
 
-    def cancelled(fact: OrderCancelled, event: EventInfo) -> Iterable[Change]:
-        return booked(-1)(fact, event) if fact.round and fact.was not in NOT_BOOKED else ()
+    def cancelled(event: OrderCancelled, metadata: EventMetadata) -> Iterable[Change]:
+        return booked(-1)(event, metadata) if event.round and event.was not in NOT_BOOKED else ()
 
-    def sold(fact: OrderShipped, event: EventInfo) -> Iterable[Change]:
-        return count(Counted(fact.sale, "sold", 1, event.day))
+    def sold(event: OrderShipped, metadata: EventMetadata) -> Iterable[Change]:
+        return count(Counted(event.sale, "sold", 1, metadata.day))
 
     return {
         OrderSubmitted: booked(1),

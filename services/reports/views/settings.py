@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chassis.model.changes import Change, EventInfo, Set
+from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.views import COMPANY_CURRENCY, View
 from contracts.access import AccessSettingsSet
 from contracts.company import CompanyDataSet
@@ -30,40 +30,48 @@ class SettingsRow:
     version: int
 
 
-def sales_process(fact: SalesProcessSet, event: EventInfo) -> Iterable[Change]:
+def sales_process(event: SalesProcessSet, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.settings_id,
+        event.settings_id,
         values={
-            "threshold": fact.threshold,
-            "route": fact.route,
-            "shipping": fact.shipping,
-            "rates": fact.rates,
+            "threshold": event.threshold,
+            "route": event.route,
+            "shipping": event.shipping,
+            "rates": event.rates,
         },
-        by=fact.by.name,
-        at=event.at,
-        version=event.version,
+        by=event.by.name,
+        at=metadata.at,
+        version=metadata.version,
     )
 
 
-def customers(fact: CustomerSettingsSet, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.settings_id, values={"required": fact.required}, by=fact.by.name, at=event.at, version=event.version)
+def customers(event: CustomerSettingsSet, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(
+        event.settings_id,
+        values={"required": event.required},
+        by=event.by.name,
+        at=metadata.at,
+        version=metadata.version,
+    )
 
 
-def access(fact: AccessSettingsSet, event: EventInfo) -> Iterable[Change]:
-    yield _set(fact, fact, "access", event)
+def access(event: AccessSettingsSet, metadata: EventMetadata) -> Iterable[Change]:
+    yield _set(event, event, "access", metadata)
 
 
-def devices(fact: DevicePolicySet, event: EventInfo) -> Iterable[Change]:
-    yield _set(fact, fact, "devices", event)
+def devices(event: DevicePolicySet, metadata: EventMetadata) -> Iterable[Change]:
+    yield _set(event, event, "devices", metadata)
 
 
-def company(fact: CompanyDataSet, event: EventInfo) -> Iterable[Change]:
-    yield _set(fact, fact.data, "company", event)
+def company(event: CompanyDataSet, metadata: EventMetadata) -> Iterable[Change]:
+    yield _set(event, event.data, "company", metadata)
 
 
-def _set(fact: AccessSettingsSet | DevicePolicySet | CompanyDataSet, data: Any, id: str, event: EventInfo) -> Change:
+def _set(
+    event: AccessSettingsSet | DevicePolicySet | CompanyDataSet, data: Any, id: str, metadata: EventMetadata
+) -> Change:
     values = {name: getattr(data, name) for name in DEFAULTS[id]}
-    return Set(fact.settings_id, values=values, by=fact.by.name, at=event.at, version=event.version)
+    return Set(event.settings_id, values=values, by=event.by.name, at=metadata.at, version=metadata.version)
 
 
 def values(document: Mapping[str, Any]) -> dict[str, Any]:

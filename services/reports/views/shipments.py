@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from chassis.model.changes import Change, EventInfo, Set
+from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.row_fields import Code
 from chassis.model.views import Exact, View, Words
 from contracts.shipping import (
@@ -40,52 +40,52 @@ class ShipmentRow:
     version: int
 
 
-def prepared(fact: ShipmentPrepared, event: EventInfo) -> Iterable[Change]:
+def prepared(event: ShipmentPrepared, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.order_id,
-        number=fact.number,
+        event.order_id,
+        number=event.number,
         status="PREPARED",
-        customer=fact.customer,
-        lines=fact.lines,
+        customer=event.customer,
+        lines=event.lines,
         call_back=False,
-        prepared_at=event.at,
-        version=event.version,
+        prepared_at=metadata.at,
+        version=metadata.version,
     )
 
 
-def handed_over(fact: ShipmentHandedOver, event: EventInfo) -> Iterable[Change]:
+def handed_over(event: ShipmentHandedOver, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.order_id,
+        event.order_id,
         status="HANDED_OVER",
-        carrier=fact.carrier,
-        tracking_number=fact.tracking_number,
-        operator=fact.by.name,
-        version=event.version,
+        carrier=event.carrier,
+        tracking_number=event.tracking_number,
+        operator=event.by.name,
+        version=metadata.version,
     )
 
 
-def dispatched(fact: ShipmentDispatched, event: EventInfo) -> Iterable[Change]:
+def dispatched(event: ShipmentDispatched, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
-        fact.order_id,
-        number=fact.number,
+        event.order_id,
+        number=event.number,
         status="DISPATCHED",
-        customer=fact.customer,
-        lines=fact.lines,
-        carrier=fact.carrier,
-        tracking_number=fact.tracking_number,
-        operator=fact.operator.name,
+        customer=event.customer,
+        lines=event.lines,
+        carrier=event.carrier,
+        tracking_number=event.tracking_number,
+        operator=event.operator.name,
         call_back=False,
-        dispatched_at=event.at,
-        version=event.version,
+        dispatched_at=metadata.at,
+        version=metadata.version,
     )
 
 
-def delivered(fact: ShipmentDelivered, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status="DELIVERED", delivered_on=fact.delivered_on, version=event.version)
+def delivered(event: ShipmentDelivered, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, status="DELIVERED", delivered_on=event.delivered_on, version=metadata.version)
 
 
-def cancelled(fact: ShipmentCancelled, event: EventInfo) -> Iterable[Change]:
-    yield Set(fact.order_id, status="CANCELLED", call_back=fact.was_handed_over, version=event.version)
+def cancelled(event: ShipmentCancelled, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.order_id, status="CANCELLED", call_back=event.was_handed_over, version=metadata.version)
 
 
 VIEW = View(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chassis.model.changes import Change, EventInfo, Put
+from chassis.model.changes import Change, EventMetadata, Put
 from chassis.model.views import Exact, View
 from contracts.inventory import StockFellLow
 
@@ -21,14 +21,14 @@ class AlertRow:
     at: datetime
 
 
-def fell_low(fact: StockFellLow, event: EventInfo) -> Iterable[Change]:
+def fell_low(event: StockFellLow, metadata: EventMetadata) -> Iterable[Change]:
     yield Put(
-        event.id,
+        metadata.id,
         {
-            "product_id": fact.product_id,
-            "balance": fact.balance,
-            "alert_quantity": fact.alert_quantity,
-            "at": event.at,
+            "product_id": event.product_id,
+            "balance": event.balance,
+            "alert_quantity": event.alert_quantity,
+            "at": metadata.at,
         },
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chassis.model.changes import Change, EventInfo, Put
+from chassis.model.changes import Change, EventMetadata, Put
 from chassis.model.views import Exact, Range, View
 from contracts.inventory import MovementKind, StockMoved
 
@@ -26,19 +26,19 @@ class LedgerRow:
     entry: int
 
 
-def moved(fact: StockMoved, event: EventInfo) -> Iterable[Change]:
+def moved(event: StockMoved, metadata: EventMetadata) -> Iterable[Change]:
     yield Put(
-        event.id,
+        metadata.id,
         {
-            "product_id": fact.product_id,
-            "movement": fact.movement,
-            "change": fact.change,
-            "balance": fact.balance,
-            "reason": fact.reason,
-            "order_id": fact.order_id,
-            "by": fact.by.name,
-            "at": event.at,
-            "entry": event.version,
+            "product_id": event.product_id,
+            "movement": event.movement,
+            "change": event.change,
+            "balance": event.balance,
+            "reason": event.reason,
+            "order_id": event.order_id,
+            "by": event.by.name,
+            "at": metadata.at,
+            "entry": metadata.version,
         },
     )
 

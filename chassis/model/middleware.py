@@ -1,6 +1,6 @@
-"""What is done around a command, outside the writer: slow or random work before it, and telling the caller after it.
+"""Middleware of a command: slow or random work before the writer, and what the caller is told after it.
 
-    Service("access", commands={SignIn: sign_in, ...}, around={SignIn: Around(check_password, hand_out_tokens)})
+    Service("access", commands={SignIn: sign_in, ...}, middleware={SignIn: Middleware(check_password, hand_out_tokens)})
 
 The writer is one thread and its domains are pure, so hashing a password, drawing a code or scaling a picture happens
 here first; the handler finds what came of it in `work.prepared`.  Secrets end here: `before` gives the writer a command
@@ -31,18 +31,18 @@ class Records(Protocol):
     def load(self, cls: type[A], id: RecordId) -> A | None: ...
 
 
-class Language(Protocol):
+class CompanyLanguage(Protocol):
     """The company's settings, of which this needs the language in which people are written to (SET-02)."""
 
     @property
     def language(self) -> str: ...
 
 
-class Known(Protocol):
+class KnownHere(Protocol):
     """What the process knows of the company and of phones (`chassis.access.directory.Directory`)."""
 
     @property
-    def company(self) -> Language: ...
+    def company(self) -> CompanyLanguage: ...
 
     def owner_of_device(self, device_id: UUID | None) -> UUID | None: ...
 
@@ -71,7 +71,7 @@ class Surroundings:
     caller: Principal
     now: datetime
     records: Records
-    directory: Known
+    directory: KnownHere
     slowly: Offload = at_once
     later: Callable[[Callable[[], None]], None] = lambda work: work()
 
@@ -92,12 +92,12 @@ def refuses_nothing(body: Mapping[str, Any]) -> Refused | None:
     return None
 
 
-def unchanged(body: dict[str, Any], facts: Any, around: Surroundings) -> dict[str, Any]:
+def unchanged(body: dict[str, Any], facts: Any, surroundings: Surroundings) -> dict[str, Any]:
     return body
 
 
 @dataclass(frozen=True)
-class Around:
+class Middleware:
     """`before` the writer: (command, surroundings) -> Prepared.  `after` the commit: what the caller is told.
 
     `before` may raise Refused.  `refuses` tells the refusal that a stored outcome means: a wrong password is counted,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from chassis.http.pressure import LEAST, QUIET_SECONDS, Door, LogGauge, Pressure
+from chassis.http.concurrency_limit import LEAST, ConcurrencyLimit
+from chassis.http.pressure import QUIET_SECONDS, LogGauge, Pressure
 from contracts.errors import Refused
 
 
@@ -80,7 +81,7 @@ def test_while_nothing_moves_the_consumers_are_asked_rarely_and_at_once_when_som
 SUBMIT = ("POST", "/orders/7/submit")
 
 
-def fill(door: Door) -> list[float]:
+def fill(door: ConcurrencyLimit) -> list[float]:
     """Send in commands until one is refused; returns when each entered."""
     entered: list[float] = []
     with pytest.raises(Refused, match="in progress") as refused:
@@ -94,7 +95,7 @@ def test_a_door_lets_in_what_reads_only_and_what_is_let_in_always() -> None:
     def overloaded() -> None:
         raise Refused("OVERLOADED", "behind")
 
-    door = Door(100, 1.0, {"/sign-in", "/people/{id}/password"}, overloaded)
+    door = ConcurrencyLimit(100, 1.0, {"/sign-in", "/people/{id}/password"}, overloaded)
     for asked in ("GET /orders", "HEAD /", "POST /sign-in?x=1", "POST /people/7/password"):
         assert not door.counts(*asked.split())
     for asked in ("POST /orders/7/submit", "POST /sign-in/more", "PUT /people/7/8/password", "DELETE /"):
@@ -104,7 +105,7 @@ def test_a_door_lets_in_what_reads_only_and_what_is_let_in_always() -> None:
 
 def test_a_door_lets_in_as_many_as_are_answered_in_time() -> None:
     now = [0.0]
-    door = Door(100, 1.0, clock=lambda: now[0])
+    door = ConcurrencyLimit(100, 1.0, clock=lambda: now[0])
     entered = fill(door)
     assert len(entered) == 50
     now[0] += 2
@@ -128,7 +129,7 @@ def test_a_door_lets_in_as_many_as_are_answered_in_time() -> None:
 
 def test_one_slow_command_among_many_leaves_the_door_open() -> None:
     now = [0.0]
-    door = Door(100, 1.0, clock=lambda: now[0])
+    door = ConcurrencyLimit(100, 1.0, clock=lambda: now[0])
     slow = door.enter()
     for _ in range(5):
         entered = fill(door)
@@ -140,7 +141,7 @@ def test_one_slow_command_among_many_leaves_the_door_open() -> None:
 
 
 def test_waiting_for_a_client_is_no_answer_in_time() -> None:
-    door = Door(100, 1.0)
+    door = ConcurrencyLimit(100, 1.0)
     before = len(fill(door))
     for _ in range(before):
         door.wait_outside()
