@@ -43,7 +43,7 @@ def origin_of(principal: Principal, address: str) -> CallOrigin:
 
 @dataclass
 class Attempt:
-    """One request, watched until its end: `with attempt: ...` notes a refusal, unless the writer has told of it.
+    """A request until its end, or until the writer has it, which notes the rest; `with attempt: ...` notes refusals.
 
     `claimed` is who calls, as soon as the token is verified; `command` what is asked for, as soon as it is valid.
     """
@@ -59,7 +59,6 @@ class Attempt:
     query: Parameters = field(default_factory=dict)
     claimed: Principal | None = None
     command: Any = None
-    told: bool = False
 
     def __enter__(self) -> Self:
         return self
@@ -76,11 +75,10 @@ class Attempt:
             self.note(refusal.code, at_fault(refusal), refusal.message[:TEXT_LIMIT])
 
     def note(self, result: str = DONE, field: str = "", detail: str = "") -> None:
-        """Note what came of it, once."""
+        """Note what came of it: at the end of what is watched, so that it is noted once."""
         caller = self.claimed
-        if self.told or caller is None or self.writer is None:
+        if caller is None or self.writer is None:
             return
-        self.told = True
         origin = origin_of(caller, self.address)
         self.writer.note(
             Entry(

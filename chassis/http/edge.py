@@ -18,11 +18,11 @@ from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
 from chassis.audit.entries import EntryKind
 from chassis.catalogue import Catalogue, known_everywhere
+from chassis.commands.idempotency import PRINT_KEY_BYTES, Sent, command_id_of
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import make_key, read_key
 from chassis.http import audit_history as history
 from chassis.http.audit_notes import Attempt, origin_of
-from chassis.http.idempotency import PRINT_KEY_BYTES, command_id_of
 from chassis.http.messages import HttpRequest
 from chassis.http.problems import correlation_of
 from chassis.http.requests import expected_version
@@ -124,31 +124,22 @@ class Api:
         )
 
     def request(
-        self,
-        spec: CommandSpec,
-        command: Any,
-        principal: Principal,
-        http: HttpRequest,
-        *,
-        key: str | None,
-        match: str | None,
-        sent_print: str,
-        secret_print: str = "",
+        self, spec: CommandSpec, command: Any, caller: Principal, http: HttpRequest, *, sent: Sent, match: str | None
     ) -> Request:
-        """A writer request from an HTTP one."""
+        """A writer request from an HTTP one; `match` is its If-Match.  Raises Refused."""
         now, company = self.clock(), self.directory.company
-        command_id = str(uuid4()) if key is None else command_id_of(principal, key, secret_print)
+        command_id = str(uuid4()) if sent.key is None else command_id_of(caller, sent.key, sent.secret_mark)
         trace = http.headers.get("traceparent", "")
         return Request(
             command=command,
-            context=principal.context(now, company.day_of(now), spec.permission, company.currency),
+            context=caller.context(now, company.day_of(now), spec.permission, company.currency),
             command_id=command_id,
-            sent_print=sent_print,
-            secret_print=secret_print,
-            remember=key is not None,
+            sent_print=sent.mark,
+            secret_print=sent.secret_mark,
+            remember=sent.key is not None,
             expected_version=expected_version(match),
             correlation_id=correlation_of(http) or command_id,
-            origin=origin_of(principal, http.address),
+            origin=origin_of(caller, http.address),
             traceparent=trace if _TRACEPARENT.match(trace) else "",
         )
 

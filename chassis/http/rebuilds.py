@@ -10,8 +10,8 @@ import msgspec
 from pymongo.database import Database
 
 from chassis.audit.entries import EntryKind
+from chassis.commands.idempotency import command_id_of
 from chassis.http.edge import Api
-from chassis.http.idempotency import command_id_of
 from chassis.http.messages import HttpRequest, HttpResponse, Serve
 from chassis.http.requests import json_body, key_of, require_only
 from chassis.http.routes import OPERATED_ON

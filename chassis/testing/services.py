@@ -17,8 +17,9 @@ import msgspec
 from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
 from chassis.catalogue import known_everywhere
+from chassis.commands.pipeline import prepare
 from chassis.foundation.config import Config
-from chassis.model.middleware import Prepared, Surroundings
+from chassis.model.middleware import Surroundings
 from chassis.model.principal import Principal
 from chassis.model.service import Service
 from chassis.store.event_store import EventStore
@@ -76,19 +77,12 @@ class InMemoryService:
 
     def do(self, command: Any, by: Principal = ADMIN, *, key: str | None = None, version: int | None = None) -> Answer:
         """Carry out a command, with what is done around it; raises Refused."""
-        middleware = self.writer.service.middleware.get(type(command))
-        surroundings = self.surroundings(by)
-        prepared = middleware.before(command, surroundings) if middleware else Prepared(command)
-        request = self.request(prepared.command, by, key=key, version=version)
-        request.prepared = prepared.facts
-        self.writer.execute([request])
+        request = self.request(command, by, key=key, version=version)
+        ready = prepare(self.writer.service, request, self.surroundings(by))
+        self.writer.execute([ready.request])
         self.check_published()
-        answer = request.future.result(timeout=0)
-        if middleware is None:
-            return answer
-        if refusal := middleware.refuses(answer.body):
-            raise refusal
-        return msgspec.structs.replace(answer, body=middleware.after(dict(answer.body), prepared.facts, surroundings))
+        answer = ready.request.future.result(timeout=0)
+        return msgspec.structs.replace(answer, body=ready.told(answer))
 
     def check_published(self) -> None:
         """Every event stored, and every command sent, keeps to the schema that is published for it."""

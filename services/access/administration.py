@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
 from chassis.catalogue import known_everywhere
+from chassis.commands.pipeline import prepare
 from chassis.foundation.config import Config
 from chassis.model.aggregates import Aggregate
-from chassis.model.middleware import Prepared, Surroundings
+from chassis.model.middleware import Surroundings
 from chassis.model.principal import SYSTEM
 from chassis.model.service import CommandFunction, Work
 from chassis.model.unique import UniqueIndex
@@ -82,15 +83,7 @@ def _carry_out(config: Config, store: EventStore, command: object) -> None:
     now = datetime.now(UTC)
     directory = Directory(known_everywhere(), company=CompanySettings(config.zone))
     directory.load(store)
-    middleware = RESCUE.middleware.get(type(command))
-    prepared = Prepared(command)
-    if middleware is not None:
-        prepared = middleware.before(command, Surroundings(config, SYSTEM, now, store, directory))
-    request = Request(
-        command=prepared.command,
-        context=SYSTEM.context(now, directory.company.day_of(now)),
-        command_id=str(uuid4()),
-        prepared=prepared.facts,
-    )
-    Writer(RESCUE, store).execute([request])
-    request.future.result(timeout=0)
+    request = Request(command, SYSTEM.context(now, directory.company.day_of(now)), command_id=str(uuid4()))
+    ready = prepare(RESCUE, request, Surroundings(config, SYSTEM, now, store, directory))
+    Writer(RESCUE, store).execute([ready.request])
+    ready.request.future.result(timeout=0)

@@ -19,7 +19,7 @@ import msgspec
 from component.support import Company, Person
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from chassis.http.idempotency import command_id_of
+from chassis.commands.idempotency import command_id_of
 
 Kind = Literal["invoke", "ok", "fail", "unknown"]
 PATIENCE = 90.0

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from marshmallow import Schema, fields, missing
 
+from chassis.commands.loading import load_command
 from chassis.documents.samples import sample
-from chassis.http.commands import load_command
 from chassis.model.principal import SYSTEM
 from chassis.writer.request import made_id
 from contracts.declare import KEPT, REGISTRY, CommandSpec

@@ -17,6 +17,7 @@ import argon2
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
 from chassis.catalogue import Catalogue, known_everywhere
+from chassis.commands.pipeline import prepare
 from chassis.foundation.config import Config
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse, Route
@@ -203,14 +204,10 @@ class Office:
         """A command of Salestream itself, such as the saga's."""
         spec = REGISTRY.command_of(type(command))
         writer = self.writers[spec.service]
-        middleware = writer.service.middleware.get(type(command))
         now = self.api.clock()
-        facts = None
-        if middleware is not None:
-            prepared = middleware.before(command, self.api.surroundings(SYSTEM, writer))
-            command, facts = prepared.command, prepared.facts
-        request = Request(command, SYSTEM.context(now, now.date()), str(uuid4()), prepared=facts)
-        return writer.submit(request).result(timeout=0)
+        request = Request(command, SYSTEM.context(now, now.date()), str(uuid4()))
+        ready = prepare(writer.service, request, self.api.surroundings(SYSTEM, writer))
+        return writer.submit(ready.request).result(timeout=0)
 
     def user(self, *roles: str, name: str = "", **more: Any) -> Caller:
         """Somebody with an account, a password of their own and an open session."""

@@ -13,8 +13,8 @@ from uuid import UUID
 
 import pytest
 
+from chassis.commands import loading, pipeline
 from chassis.documents.samples import sample
-from chassis.http import commands as edge
 from chassis.http.routes import kebab
 from chassis.writer.request import Request
 from contracts.declare import REGISTRY, CommandSpec
@@ -143,7 +143,7 @@ def test_a_release_refuses_what_was_right(done: Done, monkeypatch: pytest.Monkey
     def stricter(*_: Any, **__: Any) -> Any:
         raise Refused("VALIDATION", "name: too long.", field="name")
 
-    monkeypatch.setattr(edge, "load_command", stricter)
+    monkeypatch.setattr(pipeline, "load_command", stricter)
     assert_repeats(done)
 
 
@@ -180,7 +180,7 @@ def test_a_repeat_of_what_was_created_under_an_id_of_the_key_alone_is_known(
         body, key = {"name": "Sales"}, {"idempotency-key": new_id()}
         with monkeypatch.context() as before:
             before.setattr(Request, "fingerprint", Request._whole_print)
-            before.setattr(edge, "made_id", lambda _, command_id: UUID(bytes=UUID(command_id).bytes, version=4))
+            before.setattr(loading, "made_id", lambda _, command_id: UUID(bytes=UUID(command_id).bytes, version=4))
             first = office.call("POST /departments", body, office.admin, headers=key).done()
         assert office.call("POST /departments", body, office.admin, headers=key).done() == first
         assert office.call("POST /departments", {"name": "Other"}, office.admin, headers=key).code == "KEY_REUSED"

@@ -18,7 +18,7 @@ from load.client import Answer, Caller, Job, at_once, connected, run_on
 from load.client import run as run_jobs
 
 from chassis.access.tokens import issue
-from chassis.http.idempotency import command_id_of
+from chassis.commands.idempotency import command_id_of
 from chassis.model.saga import Process
 from chassis.run.demo_users import demo_user
 from contracts.approvals import case_id_of
