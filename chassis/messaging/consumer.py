@@ -20,7 +20,7 @@ from chassis.foundation import metrics
 from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
-from chassis.messaging.dead_letters import Letters, Origin, origin_of, read_whole_topic, set_aside
+from chassis.messaging.dead_letters import Letters, Origin, as_known, origin_of, read_whole_topic, set_aside
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
 from chassis.messaging.progress import Progress
@@ -257,7 +257,7 @@ class Consumer:
 
     def _skips(self, progress: Mapping[str, Sequence["Progress"]]) -> bool:
         """Whether somebody waits for a dead letter, or has yet to come past one that was dropped."""
-        if any(one.aside for found in progress.values() for one in found):
+        if self._letters.dropped_unread or any(one.aside for found in progress.values() for one in found):
             return True
         return any(
             not one.has_passed(Origin(source, str(place)))
@@ -268,6 +268,7 @@ class Consumer:
     def _judge(self, record: Incoming, progress: Sequence["Progress"]) -> Incoming:
         if record.topic == self._dead_topic:
             self._letters.observe(record)
+        record = as_known(record, self._letters.dropped, *(one.aside for one in progress))
         news = [one for one in progress if one.is_news(record)]
         if not news:
             return record

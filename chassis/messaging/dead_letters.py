@@ -5,8 +5,8 @@ The topic is the history of what was set aside and what became of it: a record w
 applied it knows from its own progress (`chassis.messaging.progress.Progress`), so that a replay counts exactly once.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -57,9 +57,19 @@ def origin_of(record: Incoming) -> Origin:
     headers = record.headers
     if PLACE in headers:
         return Origin(f"{headers[TOPIC]}:{headers[PARTITION]}", headers[PLACE])
+    if record.place:
+        return Origin(record.source, record.place)
     if record.poison is None:
         return Origin(record.source, str(record.position))
     return Origin(record.source, unreadable_place(record.type, record.id, record.key, record.value))
+
+
+def as_known(record: Incoming, *known: Container[Origin]) -> Incoming:
+    """The record under the origin by which it is known: a release that could not read it may have set it aside."""
+    if record.poison is not None or PLACE in record.headers or not any(known):
+        return record
+    place = unreadable_place(record.type, record.id, record.key, record.value)
+    return replace(record, place=place) if any(Origin(record.source, place) in one for one in known) else record
 
 
 def unreadable_place(type: str, id: str, key: str, value: bytes) -> str:
@@ -72,12 +82,14 @@ def unreadable_place(type: str, id: str, key: str, value: bytes) -> str:
 class Letters:
     """What a group's dead-letter topic says of each origin: the letter that waits, or that it was dropped.
 
-    `last_dropped` is, by source, the greatest position of a readable record that was dropped.
+    `last_dropped` is, by source, the greatest position of a readable record that was dropped; `dropped_unread` whether
+    any was that could not be read: a later release may be able to.
     """
 
     waiting: dict[Origin, int] = field(default_factory=dict)
     dropped: set[Origin] = field(default_factory=set)
     last_dropped: dict[str, int] = field(default_factory=dict)
+    dropped_unread: bool = False
 
     def observe(self, record: Incoming) -> None:
         """Take note of a record of the topic, in order; a repeated look changes nothing."""
@@ -87,6 +99,7 @@ class Letters:
                 del self.waiting[origin]
                 if DROP in record.headers:
                     self.dropped.add(origin)
+                    self.dropped_unread |= not origin.place.isdecimal()
                     if origin.place.isdecimal():
                         self.last_dropped[origin.source] = max(
                             int(origin.place), self.last_dropped.get(origin.source, 0)

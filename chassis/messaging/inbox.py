@@ -11,7 +11,7 @@ from chassis.messaging.progress import Progress, StoredProgress
 from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.principal import SYSTEM
 from chassis.store.event_store import Conflict
-from chassis.writer.request import Request, print_of
+from chassis.writer.request import Request
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
@@ -103,7 +103,7 @@ class Inbox:
             context=SYSTEM.context(now, self._company.day_of(now), currency=self._company.currency),
             command_id=record.id,
             remember=True,
-            sent_print=print_of(record.type, record.value),
+            is_named=True,
             correlation_id=record.correlation_id,
             causation_id=record.id,
             traceparent=record.headers.get("ce_traceparent", ""),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from chassis.messaging.dead_letters import Origin, origin_of
+from chassis.messaging.dead_letters import Origin, as_known, origin_of
 from chassis.messaging.layers import Layered, Queues
 from chassis.messaging.provenance import DROP, REASON, RESOLVES
 from chassis.messaging.records import Incoming
@@ -88,7 +88,7 @@ class Progress:
         ]
 
     def _has_missed(self, record: Incoming) -> bool:
-        origin = origin_of(record)
+        origin = origin_of(as_known(record, self.aside, self.dropped))
         if record.poison is not None or _is_about_letters(record) or origin in self.aside or origin in self.dropped:
             return False
         return self._comes_first(record)

@@ -120,6 +120,7 @@ class Incoming:
     poison: str | None = None
     foreign: bool = False  # none of ours has written it: nothing of ours has to wait for it
     fate: Literal["", "waits", "dropped"] = ""  # set aside, or given up: its offset counts, its content does not
+    place: str = ""  # by which it is known as set aside or dropped, if not by its position (`dead_letters.as_known`)
 
     @property
     def correlation_id(self) -> str:

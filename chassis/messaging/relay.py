@@ -370,16 +370,22 @@ def _published(store: EventStore, topic: str, partitions: int, saved: int, after
 
 
 def _not_at_the_beginning(reader: PartitionReader, first: Mapping[str, int]) -> dict[str, int]:
-    """Of these first positions those before which, or in whose place, a partition begins with a later one."""
+    """Of these first positions those that are not among the first records of their partitions.
+
+    Somebody else's record may stand before ours, with whatever position.
+    """
     begins, ends = reader.begin_offsets(), reader.end_offsets()
     lacking = dict(first)
     open_ = {source for source in first if begins[source] < ends[source]}
     reader.seek({source: begins[source] if source in open_ else end for source, end in ends.items()})
     while open_ and reader.is_behind(ends):
         for record in reader.poll(500):
-            if record.source in open_ and record.poison is None:
+            if record.source not in open_:
+                continue
+            is_there = record.poison is None and record.position <= first[record.source]
+            if is_there:
+                del lacking[record.source]
+            if is_there or record.offset + 1 >= min(begins[record.source] + NEWEST, ends[record.source]):
                 open_.discard(record.source)
                 reader.skip_to(record.source, ends[record.source])
-                if record.position <= first[record.source]:
-                    del lacking[record.source]
     return lacking

@@ -18,7 +18,7 @@ from pymongo.database import Database
 
 from chassis.foundation.config import Config
 from chassis.messaging.consumer import Fenced
-from chassis.messaging.dead_letters import origin_of
+from chassis.messaging.dead_letters import as_known, origin_of
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.progress import Progress
@@ -244,6 +244,7 @@ class Rebuild:
     def _judged(self, record: Incoming, progress: Progress) -> Incoming:
         """The record with the fate it has in the live view: set aside, dropped, or none."""
         live = self._live.progress
+        record = as_known(record, live.aside, live.dropped)
         if not (live.aside or live.dropped or record.poison) or not progress.is_news(record):
             return record
         origin = origin_of(record)

@@ -23,7 +23,7 @@ from chassis.messaging.provenance import DEAD_LETTERS
 from chassis.messaging.records import Incoming
 from chassis.messaging.relay import BATCH, MADE_ANEW, POSITION, Relay, record_of
 from chassis.projections.collections import STATES, connect, mongo_key
-from chassis.projections.state import ViewState, live_id
+from chassis.projections.state import live_id, state_of
 from chassis.store.event_store import EventStore
 from chassis.store.opening import existing_store
 from contracts.declare import REGISTRY
@@ -147,10 +147,10 @@ class Topics:
         for group, service, topics in self._stored_groups():
             with self._store(service) as store:
                 yield f"consumer {group}", topics, stored_progress(store, sources)
-        states = connect(self._config)[STATES]
+        database = connect(self._config)
         for view in self._catalogue.views("projector"):
-            if document := states.find_one({"_id": live_id(view)}):
-                yield f"view {view.name}", sorted(view.topics), ViewState.of(view, document).progress
+            if document := database[STATES].find_one({"_id": live_id(view)}):
+                yield f"view {view.name}", sorted(view.topics), state_of(database, view, document).progress
 
     @contextmanager
     def _store(self, service: str) -> Iterator[EventStore]:

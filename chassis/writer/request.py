@@ -71,9 +71,10 @@ class Request:
     `command_id` identifies it for ever; `remember` keeps its result under that id (an Idempotency-Key, or a command
     of the saga).  `expected_version` is the caller's If-Match.  `prepared` is what was worked out before;
     `sent_print` is of what was sent: by it a repeat is known, whatever was filled in since (`print_of`).
-    `secret_print` tells commands apart that differ in what ended before the writer (a password).  `is_repeat` is known
-    with the answer: it was done before, and nothing has happened now.  `origin`
-    and `person` are for the audit log: where it came from, and who it is about while nobody has signed in.
+    `secret_print` tells commands apart that differ in what ended before the writer (a password).  `is_named` is one
+    whose id is made of what it is for, as a saga's: whatever bears that id is this command, however a later release
+    writes it.  `is_repeat` is known with the answer: it was done before, and nothing has happened now.  `origin` and
+    `person` are for the audit log: where it came from, and who it is about while nobody has signed in.
     """
 
     command: Any
@@ -87,6 +88,7 @@ class Request:
     prepared: Any = None
     sent_print: str = ""
     secret_print: str = ""
+    is_named: bool = False
     origin: CallOrigin = NOWHERE
     person: Person | None = None
     attempts: int = 0
@@ -107,7 +109,7 @@ class Request:
 
     def is_remembered_as(self, fingerprint: str) -> bool:
         """Whether this is that command.  Former releases remembered the command as it was carried out."""
-        if fingerprint == self.fingerprint():
+        if self.is_named or fingerprint == self.fingerprint():
             return True
         return not self.secret_print and fingerprint in (self._whole_print(), self._former_print())
 
