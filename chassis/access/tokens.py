@@ -8,6 +8,7 @@ calls: what they may do is asked of `chassis.access.directory`.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +32,7 @@ LEEWAY_SECONDS = 5
 TOKENS_LIVE = timedelta(seconds=ACCESS_SECONDS + 2 * LEEWAY_SECONDS)
 SHORTEST_PEM = 100
 REMEMBERED = 10_000
+LOOK_AGAIN_SECONDS = 1.0  # at least, between two looks for new keys: anybody may send tokens with made up ones
 
 
 def key_pair(folder: Path) -> tuple[Path, Path]:
@@ -112,7 +114,9 @@ class TokenVerifier:
         _, public = key_pair(Path(config.token_key_dir))
         if not public.exists():
             raise ConfigError(f"{public} is missing: put the access service's public key there")
-        self._keys = public_keys(public.parent)
+        self._folder = public.parent
+        self._keys = public_keys(self._folder)
+        self._looked_at = ticks()
         self._remembered: OrderedDict[str, tuple[float, float, Principal]] = OrderedDict()
         """When each token expires, until when it is not checked again (by a clock nobody sets), and whose it is."""
 
@@ -140,11 +144,19 @@ class TokenVerifier:
             return 0.0
         return max(0.0, self._remembered[token][0] - LEEWAY_SECONDS - time.time())
 
+    def _key(self, id: str) -> bytes:
+        """The public key with this `kid`; one that is not known may have been put there since.  Raises KeyError."""
+        if id not in self._keys and self._ticks() - self._looked_at >= LOOK_AGAIN_SECONDS:
+            self._looked_at = self._ticks()
+            with suppress(ConfigError, OSError):  # the keys that are known stay good
+                self._keys = {**self._keys, **public_keys(self._folder)}
+        return self._keys[id]
+
     def _check(self, token: str) -> tuple[float, Principal]:
         try:
             claims = jwt.decode(
                 token,
-                self._keys[str(jwt.get_unverified_header(token).get("kid"))],
+                self._key(str(jwt.get_unverified_header(token).get("kid"))),
                 algorithms=[ALGORITHM],
                 audience=self._config.token_audience,
                 issuer=self._config.token_issuer,

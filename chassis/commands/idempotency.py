@@ -23,10 +23,16 @@ _IN_PATH = re.compile(r"{(\w+)}")
 _KEY = re.compile(r"^[\x21-\x7e]{1,200}$")
 
 
-def keyed_print(key: bytes, name: str, data: Mapping[str, Any]) -> str:
+def keyed_print(key: bytes, spec: CommandSpec, data: Mapping[str, Any]) -> str:
     """A mark of a command with secrets: without the key nobody finds a password by trying."""
-    body = msgspec.json.encode(data, order="deterministic")
-    return hmac.new(key, name.encode() + b"\n" + body, sha256).hexdigest()
+    body = msgspec.json.encode(_canonical(spec, data), order="deterministic")
+    return hmac.new(key, spec.name.encode() + b"\n" + body, sha256).hexdigest()
+
+
+def _canonical(spec: CommandSpec, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What was sent, with the ids of the path in the one form that they have."""
+    in_path = data.keys() & set(_IN_PATH.findall(str(spec.path)))
+    return {**data, **{name: canonical(data[name]) for name in in_path if isinstance(data[name], str)}}
 
 
 class Sent(NamedTuple):
@@ -43,12 +49,7 @@ def sent_print(spec: CommandSpec, data: Mapping[str, Any]) -> str:
     The order of members and blanks don't count, nor how an id in the path is written; what is filled in (the company's
     currency, defaults, those of a later release too) is no part of it.
     """
-    named = {
-        name: canonical(data[name])
-        for name in data.keys() & set(_IN_PATH.findall(str(spec.path)))
-        if isinstance(data[name], str)
-    }
-    return print_of(spec.name, json.dumps({**data, **named}, sort_keys=True, default=str).encode())
+    return print_of(spec.name, json.dumps(_canonical(spec, data), sort_keys=True, default=str).encode())
 
 
 def done_before(writer: Writer, principal: Principal, sent: Sent) -> Answer | None:

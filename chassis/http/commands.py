@@ -80,7 +80,7 @@ class CommandHandler:
         key = http.headers.get("idempotency-key")
         if key is None:
             return Sent(None, "")
-        secret = keyed_print(self._api.print_key, self._spec.name, data) if self.prepares_secrets else ""
+        secret = keyed_print(self._api.print_key, self._spec, data) if self.prepares_secrets else ""
         return Sent(key, sent_print(self._spec, data), secret)
 
     def _told(self, answer: Answer, told: Mapping[str, Any], token: Token | None) -> HttpResponse:

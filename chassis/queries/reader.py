@@ -107,6 +107,7 @@ class ViewReader:
         self._zone = zone
         self._aside = aside
         self._company = company or CompanySettings(ZoneInfo("UTC"))
+        self._laid_under = {key: stored(fields) for key, fields in view.defaults.items()}
         self._seen = Seen({}, None)
         self._looked_at = 0.0
         self._names = [item.name for item in fields(view.row)]
@@ -203,6 +204,9 @@ class ViewReader:
 
         Raises Refused TOO_LARGE for more rows than may be (`exports.rows`): nothing is cut.
         """
+        for name in ("limit", "cursor", "count"):
+            if name in params:
+                raise Refused("VALIDATION", f"{name}: a file holds all rows; leave it out.", field=name)
         asked = self._asked(principal, params, language)
         return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
 
@@ -434,6 +438,7 @@ class ViewReader:
 
     def _shown(self, document: Document) -> Document:
         """A document with its id and what is worked out from it, once."""
+        document = {**self._laid_under.get(document["_id"], {}), **document}
         known = {**document, COMPANY_CURRENCY: self._company.currency}
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items():

@@ -11,6 +11,7 @@ from chassis.access.tokens import issue
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.logs import configure_logging
+from chassis.foundation.transient import is_transient
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.kafka import create_topics, producer
 from chassis.model.principal import Principal
@@ -27,6 +28,7 @@ from chassis.verify.audit import check_chains
 from chassis.verify.heads import read_heads, sign_heads
 from chassis.verify.progress import ProgressBar
 from chassis.verify.run import Verification
+from contracts.errors import Refused
 
 WORKER_ROLES = {"worker": ("relay", "projector", "saga")}
 
@@ -51,6 +53,13 @@ def run_command(options: argparse.Namespace) -> int:
     except ConfigError as error:
         print(f"salestream: {error}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if options.command == "run" or isinstance(error, Refused) or not is_transient(error):
+            raise
+        text = str(error).partition("\n")[0].partition(" (configured")[0][:300] or type(error).__name__
+        way_out = "is it running (`make up`, `make status`), and do the settings name it?"
+        print(f"salestream: a server does not answer: {text}: {way_out}", file=sys.stderr)
+        return 1
 
 
 def _run(options: argparse.Namespace, config: Config) -> int:

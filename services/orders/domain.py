@@ -16,7 +16,7 @@ from chassis.model.context import EVERYBODY, AccessScope, Context
 from chassis.model.identity import Named
 from contracts.currencies import exactly
 from contracts.declare import KEPT, changes
-from contracts.errors import Refused, invalid_state, not_found
+from contracts.errors import Refused, invalid_state
 from contracts.inventory import Prices
 from contracts.orders import (
     ApproveOrder,
@@ -180,7 +180,11 @@ class Known:
         for index, id in enumerate(ids):
             product = self.find_product(id)
             if product is None or product.deleted:
-                raise not_found("product", f"lines.{index}.product_id")
+                raise Refused(
+                    "NOT_FOUND",
+                    "There is no such product. If it was just added, send the consistency token of that answer.",
+                    field=f"lines.{index}.product_id",
+                )
             products.append(product)
         return products
 

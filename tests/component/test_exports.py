@@ -223,6 +223,14 @@ def test_each_row_is_worked_out_once_and_aside_of_other_requests(database: Datab
         assert pieces.count("_add") == -(-len(counted) // queries.EXPORT_ROWS)
 
 
+@pytest.mark.parametrize("name", ["limit", "cursor", "count"])
+def test_a_file_has_no_pages(database: Database[Document], name: str) -> None:
+    reader = ViewReader(database, LISTS[0])
+    with pytest.raises(Refused) as refused:
+        reader.export(ROOT, {name: ["2"]}, None, "csv")
+    assert (refused.value.code, refused.value.field) == ("VALIDATION", name)
+
+
 def test_a_caller_has_one_export_at_a_time_and_a_process_few() -> None:
     places = Places(2)
     first = places.take("li")

@@ -63,3 +63,26 @@ def test_an_answer_that_nobody_reads(module: str, at_once: str) -> None:
 def test_a_mistake_is_told_where_somebody_reads_of_it() -> None:
     code, told = unread("chassis.run.main", "no-such-command")
     assert code in (2, 141) and (told == "" or "no-such-command" in told)
+
+
+@pytest.mark.parametrize("words", [["views", "list"], ["topics", "check"], ["dlq", "list", "reports"]], ids=" ".join)
+def test_a_server_that_is_away_is_one_line_with_the_way_out(words: list[str]) -> None:
+    """The first looks of the runbooks: they are had while servers are away."""
+    nobody = "127.0.0.1:1"
+    done = subprocess.run(
+        [sys.executable, "-m", "chassis.run.main", *words],
+        cwd=REPOSITORY,
+        env={
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": nobody,
+            "MONGODB_URI": f"mongodb://{nobody}/?serverSelectionTimeoutMS=500",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    told = [line for line in done.stderr.splitlines() if line.startswith("salestream: ")]
+    assert len(told) == 1 and nobody in told[0] and "make up" in told[0], done.stderr
+    assert "Traceback" not in done.stderr

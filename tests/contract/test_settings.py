@@ -379,3 +379,18 @@ def test_a_row_with_defaults_is_answered_before_anything_happened(view: View, tm
         if view is SETTINGS:
             assert json.loads(answer.body)["values"] == shown([], id)["values"]
     assert route.serve(HttpRequest(headers, {view.detail: "nobody"}, {}, bytes)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("view", "id"), [(view, id) for view in VIEWS for id in view.defaults], ids=lambda one: getattr(one, "name", one)
+)
+def test_what_was_set_in_part_is_shown_with_its_defaults(view: View, id: str) -> None:
+    """A logo is set before anything else of the company: its document is there, and has only that."""
+    nowhere: Any = None
+    reader = ViewReader(nowhere, view)
+    untouched, partly = reader._default(id), {"_id": id, "version": 1}
+    assert untouched is not None
+    names = sorted(item.name for item in fields(view.row) if item.name in view.defaults[id])
+    assert names
+    [whole], [rest] = reader._rows([untouched], ADMIN), reader._rows([partly], ADMIN)
+    assert {name: rest[name] for name in names} == {**{name: whole[name] for name in names}, "version": 1}
