@@ -138,7 +138,12 @@ class Device(Aggregate):
         )
 
     def contact(self, command: ContactFromDevice, policy: DevicePolicy) -> None:
-        """Apps that read what they may not are reported, each once, and no more than `MOST_BREACHES` (SEC-28)."""
+        """Apps that read what they may not are reported, each once, and no more than `MOST_BREACHES` (SEC-28).
+
+        Raises Refused UNAUTHENTICATED once the phone is wiped: its secret is void.
+        """
+        if self.status == "WIPED":
+            raise stranger()
         allowed = set(policy.allowed_apps)
         for app in command.apps:
             reads = tuple(sorted(GUARDED.intersection(app.reads)))
@@ -172,7 +177,7 @@ class Device(Aggregate):
         self.record(WipeRequested(device_id=self.id, by=context.user))
 
     def acknowledge(self) -> None:
-        """The phone is wiped; its secret is void.  A repeat changes nothing."""
+        """The phone is wiped; its secret is void.  A repeat changes nothing: the phone may not have got the answer."""
         if self.status == "WIPED":
             return
         self._require("WIPE_REQUESTED")

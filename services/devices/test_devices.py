@@ -11,6 +11,7 @@ from chassis.testing.people import ADMIN, SALES, user
 from chassis.testing.services import InMemoryService
 from contracts.declare import REGISTRY
 from contracts.devices import (
+    AcknowledgeWipe,
     ActivateDevice,
     AppBreachReported,
     AskWipe,
@@ -179,6 +180,36 @@ def test_SEC_29_a_phone_that_stops_before_its_word_is_told_again(field: Field) -
     assert told["wipe"] is True, "and here the phone stops"
     assert field.phone.contact()["wipe"] is True
     assert field.kit.store.load(Device, id).status == "WIPED"  # type: ignore[union-attr]
+
+
+def wiped(field: Field, id: UUID) -> None:
+    """The phone was told to wipe itself, and said that it has."""
+    field.kit.do(SwitchWipe(device_id=id, on=True), ADMIN)
+    field.kit.do(AskWipe(device_id=id), ADMIN)
+    field.kit.do(ConfirmWipe(device_id=id, name="Li's phone"), ADMIN)
+    field.phone.contact()
+
+
+def test_SEC_29_the_secret_of_a_wiped_phone_is_void(field: Field) -> None:
+    """Whoever has read it off the phone must not learn the policy, nor report apps in its name."""
+    id = field.enrolled()
+    wiped(field, id)
+    contact = ContactFromDevice(
+        device_id=id, secret=field.phone._secret, apps=(InstalledApp(name="Spy", reads=("CONTACTS",)),)
+    )
+    refusal = field.kit.assert_refused("UNAUTHENTICATED", contact, NOBODY, field="secret")
+    unknown = field.kit.assert_refused("UNAUTHENTICATED", ContactFromDevice(device_id=uuid4(), secret="x"), NOBODY)
+    assert refusal.problem() == unknown.problem(), "like a phone that nobody knows"
+
+
+def test_SEC_29_a_wiped_phone_whose_word_got_no_answer_says_it_again(field: Field) -> None:
+    id = field.enrolled()
+    wiped(field, id)
+    before = field.kit.store.last_position()
+    told = field.kit.do(AcknowledgeWipe(device_id=id, secret=field.phone._secret), NOBODY).body
+    assert told["status"] == "WIPED"
+    assert field.kit.store.last_position() == before
+    field.kit.assert_refused("UNAUTHENTICATED", AcknowledgeWipe(device_id=id, secret="x"), NOBODY, field="secret")
 
 
 def test_SEC_29_the_second_confirmation_comes_within_five_minutes(field: Field) -> None:
