@@ -45,7 +45,7 @@ from contracts.access import (
     UserState,
 )
 from contracts.declare import KEPT, changes
-from contracts.errors import Refused
+from contracts.errors import Refused, invalid_state
 from contracts.permissions import ADMINISTRATOR
 from services.access import preparation as prepare
 from services.access.domain.roles import Department, Machine, Role, role_id
@@ -59,6 +59,7 @@ from services.access.domain.sessions import (
     Session,
     attempts_id,
     ended,
+    key_lost,
     needs_challenge,
     wrong,
     wrong_challenge,
@@ -363,9 +364,10 @@ def prove_identity(command: ProveIdentity, work: Work) -> Session:
     user = _user(work, session.user.user_id)
     attempts = _attempts(work, user.id)
     attempts.require_open(now)
-    in_time = is_before(now, session.code_until, CODE_LIVES)
-    if session.status != "PROOF" or not in_time or user.state.epoch != session.epoch:
+    if not session.awaits_proof_of(user, now) or facts.seen != user.factor.sealed_key:
         raise ended()
+    if facts.step is None:
+        raise key_lost()  # its recovery codes were marked with the same master key: they are void too
     if _is_proved(session, user, facts, work):
         attempts.forget(user.id)
         session.open(user, facts.tokens.mark, session.device_id, now)
@@ -379,7 +381,7 @@ def _is_proved(session: Session, user: User, facts: prepare.ProofFacts, work: Wo
     if session.code_is(facts.code_mark, work.context.now):
         user.prove_contact()
         return True
-    return (facts.step > 0 and user.use_step(facts.step)) or user.use_recovery(facts.recovery_mark)
+    return (bool(facts.step) and user.use_step(facts.step)) or user.use_recovery(facts.recovery_mark)
 
 
 def refresh_session(command: RefreshSession, work: Work) -> Session:
@@ -423,7 +425,10 @@ def confirm_second_factor(command: ConfirmSecondFactor, work: Work) -> Aggregate
     if not pending.method:
         raise Refused("INVALID_STATE", "Begin with POST /users/{user_id}/second-factor.", state="NOT_BEGUN")
     if pending.method == "TOTP":
-        right = facts.step > 0 and user.use_step(facts.step)
+        if facts.step is None:
+            way_out = "begin anew (POST /users/{user_id}/second-factor)."
+            raise invalid_state(f"The key of the authenticator app can't be read any more: {way_out}", "KEY_LOST")
+        right = facts.step > 0 and facts.seen == pending.sealed_key and user.use_step(facts.step)
     else:
         right = facts.mark == pending.code_mark and is_before(facts.now, pending.code_until, CODE_LIVES)
     if not right:

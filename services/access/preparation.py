@@ -107,9 +107,17 @@ def send_code(code: str, method: str, user: User, surroundings: Surroundings) ->
     surroundings.later(lambda: messenger(surroundings.config).send(message))
 
 
-def step_of(code: str, sealed_key: str, surroundings: Surroundings) -> int:
-    """The time step in which an authenticator app shows this code; 0 when it is none of now."""
-    totp = pyotp.TOTP(Vault.of(surroundings.config).unseal(sealed_key))
+def step_of(code: str, sealed_key: str, surroundings: Surroundings) -> int | None:
+    """The time step in which an authenticator app shows this code.
+
+    0 when it is none of now or there is no app; None when the app's key can't be read any more.
+    """
+    if not sealed_key:
+        return 0
+    try:
+        totp = pyotp.TOTP(Vault.of(surroundings.config).unseal(sealed_key))
+    except vault.Unreadable:
+        return None
     now = int(surroundings.now.timestamp()) // STEP_SECONDS
     steps = range(now - STEPS_OFF, now + STEPS_OFF + 1)
     return max((step for step in steps if same(totp.generate_otp(step), code)), default=0)
@@ -286,11 +294,12 @@ def hand_out(body: dict[str, Any], tokens: Tokens, surroundings: Surroundings) -
 
 @dataclass(frozen=True)
 class ProofFacts:
-    """The marks of a code, the time step it fits, and the tokens for when it is right."""
+    """The marks of a code, the time step it fits by the key that was seen, and the tokens for when it is right."""
 
     code_mark: str
     recovery_mark: str
-    step: int
+    step: int | None
+    seen: str
     tokens: Tokens
 
 
@@ -303,7 +312,8 @@ def check_proof(command: ProveIdentity, surroundings: Surroundings) -> Prepared:
     facts = ProofFacts(
         code_mark=keys.mark("proof", str(session.id), command.code),
         recovery_mark=keys.mark("recovery", str(user.id), command.code.strip().lower()),
-        step=step_of(command.code, user.factor.sealed_key, surroundings) if session.method == "TOTP" else 0,
+        step=step_of(command.code, user.factor.sealed_key, surroundings),
+        seen=user.factor.sealed_key,
         tokens=new_tokens(session.id, surroundings),
     )
     return Prepared(replace(command, code=GONE), facts, session.user)
@@ -511,9 +521,10 @@ def tell_enrolment(body: dict[str, Any], facts: FactorFacts, surroundings: Surro
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The time step or mark of the first code, and the recovery codes for when it is right."""
+    """The time step of the first code by the key that was seen, or its mark; recovery codes for when it is right."""
 
-    step: int
+    step: int | None
+    seen: str
     mark: str
     now: datetime
     recovery_codes: tuple[str, ...] = field(repr=False)
@@ -524,7 +535,8 @@ def check_confirmation(command: ConfirmSecondFactor, surroundings: Surroundings)
     user = require_own(command.user_id, surroundings)
     keys, codes = Vault.of(surroundings.config), vault.new_recovery_codes()
     facts = Confirmation(
-        step=step_of(command.code, user.unconfirmed.sealed_key, surroundings) if user.unconfirmed.sealed_key else 0,
+        step=step_of(command.code, user.unconfirmed.sealed_key, surroundings),
+        seen=user.unconfirmed.sealed_key,
         mark=keys.mark("factor", str(user.id), command.code),
         now=surroundings.now,
         recovery_codes=tuple(codes),

@@ -450,6 +450,79 @@ def test_SEC_06_it_is_switched_off_by_its_user_or_the_administrator(office: Offi
     assert office.sign_in(login, NEW)["status"] == "SIGNED_IN"
 
 
+def taken_away(office: Office, id: UUID, _: Principal) -> None:
+    office.kit.do(ResetSecondFactor(user_id=id), office.admin)
+
+
+def to_mail(office: Office, id: UUID, by: Principal) -> None:
+    taken_away(office, id, by)
+    office.kit.do(EditUser(user_id=id, email="li@example.com"), office.admin)
+    office.kit.do(EnrolSecondFactor(user_id=id, method="MAIL", password=NEW), by)
+    office.kit.do(ConfirmSecondFactor(user_id=id, code=office.code()), by)
+
+
+@pytest.mark.parametrize("changed", [taken_away, to_mail])
+@pytest.mark.parametrize("proof", ["app", "recovery code"])
+def test_SEC_06_a_sign_in_that_awaits_the_app_ends_when_the_app_is_gone(
+    office: Office, proof: str, changed: Callable[[Office, UUID, Principal], None]
+) -> None:
+    id, login, app, codes = with_app(office)
+    office.kit.pass_time(seconds=30)
+    session = UUID(office.sign_in(login, NEW)["id"])
+    by = office.principal(office.kit.do(ProveIdentity(session_id=session, code=codes[0]), NOBODY).body)
+    awaits = UUID(office.sign_in(login, NEW)["id"])
+    changed(office, id, by)
+    code = app.at(office.kit.now) if proof == "app" else codes[1]
+    late = ProveIdentity(session_id=awaits, code=code)
+    office.kit.assert_refused("UNAUTHENTICATED", late, NOBODY, field="session_id")
+    assert office.sign_in(login, NEW)["status"] in ("SIGNED_IN", "PROOF_REQUIRED")
+
+
+def test_SEC_06_a_code_that_was_sent_opens_nothing_once_an_app_is_asked_for(office: Office) -> None:
+    """The app is the stronger proof: who enrols it shuts out whoever reads the mail."""
+    id, login = office.user("SAL", email="li@example.com")
+    by = office.principal(office.sign_in(login, NEW))
+    office.settings(second_factor_roles=("SAL",))
+    awaits = UUID(office.sign_in(login, NEW)["id"])
+    code = office.code()
+    key = office.kit.do(EnrolSecondFactor(user_id=id, method="TOTP", password=NEW), by).body["key"]
+    office.kit.do(ConfirmSecondFactor(user_id=id, code=pyotp.TOTP(key).at(office.kit.now)), by)
+    late = ProveIdentity(session_id=awaits, code=code)
+    office.kit.assert_refused("UNAUTHENTICATED", late, NOBODY, field="session_id")
+
+
+def replace_master_key(office: Office) -> None:
+    """As the runbook says: the key is deleted, and the process starts again."""
+    (Path(office.config.token_key_dir) / "access.key").unlink()
+    vault._vault.cache_clear()
+
+
+def test_SEC_06_with_another_master_key_an_app_is_refused_with_the_way_out(office: Office) -> None:
+    id, login, app, codes = with_app(office)
+    office.kit.pass_time(seconds=30)
+    replace_master_key(office)
+    session = UUID(office.sign_in(login, NEW)["id"])
+    for code in (app.at(office.kit.now), codes[0]):
+        proof = ProveIdentity(session_id=session, code=code)
+        refusal = office.kit.assert_refused("INVALID_STATE", proof, NOBODY)
+        assert (refusal.state, "DELETE /users/{user_id}/second-factor" in refusal.message) == ("KEY_LOST", True)
+    office.kit.do(ResetSecondFactor(user_id=id), office.admin)
+    assert office.sign_in(login, NEW)["status"] == "SIGNED_IN"
+
+
+def test_SEC_06_with_another_master_key_an_app_is_enrolled_anew(office: Office) -> None:
+    id, login = office.user("SAL")
+    by = office.principal(office.sign_in(login, NEW))
+    enrol = EnrolSecondFactor(user_id=id, method="TOTP", password=NEW)
+    app = pyotp.TOTP(office.kit.do(enrol, by).body["key"])
+    replace_master_key(office)
+    confirm = ConfirmSecondFactor(user_id=id, code=app.at(office.kit.now))
+    refusal = office.kit.assert_refused("INVALID_STATE", confirm, by)
+    assert (refusal.state, "POST /users/{user_id}/second-factor" in refusal.message) == ("KEY_LOST", True)
+    app = pyotp.TOTP(office.kit.do(enrol, by).body["key"])
+    office.kit.do(ConfirmSecondFactor(user_id=id, code=app.at(office.kit.now)), by)
+
+
 # -- SEC-07: signing in -----------------------------------------------------------------------------------------------
 
 
@@ -838,6 +911,9 @@ def test_sealed_keys_and_marks_depend_on_the_master_key(tmp_path: Path) -> None:
     first, second = Vault(b"1" * 32), Vault(b"2" * 32)
     assert first.mark("reset", "123456") != second.mark("reset", "123456")
     assert first.unseal(first.seal("KEY")) == "KEY"
+    for sealed in (second.seal("KEY"), first.seal("KEY")[:-4], "", "KEY"):
+        with pytest.raises(vault.Unreadable, match=r"access\.key"):
+            first.unseal(sealed)
     assert msgspec.json.encode(first.seal("KEY")).find(b"KEY") == -1
 
 

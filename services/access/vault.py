@@ -15,7 +15,7 @@ from typing import Literal
 from unicodedata import normalize
 
 import argon2
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -79,6 +79,10 @@ def new_recovery_codes() -> list[str]:
     return ["".join(secrets.choice(RECOVERY_ALPHABET) for _ in range(10)) for _ in range(RECOVERY_CODES)]
 
 
+class Unreadable(Exception):
+    """What was sealed can't be read: it was sealed with another `access.key`, or it is damaged."""
+
+
 class Vault:
     """Marks and sealed keys, made with the access service's master key."""
 
@@ -108,7 +112,11 @@ class Vault:
         return self._seal.encrypt(secret.encode()).decode()
 
     def unseal(self, sealed: str) -> str:
-        return self._seal.decrypt(sealed.encode()).decode()
+        """What `seal` was given.  Raises Unreadable for what this vault has not sealed."""
+        try:
+            return self._seal.decrypt(sealed.encode()).decode()
+        except InvalidToken as error:
+            raise Unreadable("It was sealed with another access.key, or is damaged.") from error
 
 
 @cache

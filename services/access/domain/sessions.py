@@ -50,6 +50,13 @@ needs_challenge = partial(
     state="REQUIRED",
 )
 ended = partial(Refused, "UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="session_id")
+key_lost = partial(
+    Refused,
+    "INVALID_STATE",
+    "The key of your authenticator app can't be read any more: ask an administrator to take your second verification "
+    "away (DELETE /users/{user_id}/second-factor), then sign in again.",
+    state="KEY_LOST",
+)
 
 
 def locked(until: datetime) -> Refused:
@@ -313,6 +320,15 @@ class Session(Aggregate):
             )
         )
         self.record(SignedIn(session_id=self.id, user_id=user.id, device_id=device_id, limited=limited, by=user.person))
+
+    def awaits_proof_of(self, user: User, now: datetime) -> bool:
+        """Whether a proof still opens it: in time, no sign-in of the user was ended since, nor the proof changed.
+
+        A proof that was taken away can't be given; one that was enrolled since must not be got round.
+        """
+        holds = ("TOTP",) if self.method == "TOTP" else ("", self.method)
+        in_time = is_before(now, self.code_until, CODE_LIVES)
+        return self.status == "PROOF" and in_time and user.state.epoch == self.epoch and user.factor.method in holds
 
     def code_is(self, mark: str, now: datetime) -> bool:
         """Whether it is the code that was sent, in time."""
