@@ -56,6 +56,7 @@ from services.access.domain.sessions import (
     Attempts,
     Challenge,
     PasswordReset,
+    SentCode,
     Session,
     attempts_id,
     ended,
@@ -308,14 +309,15 @@ def request_password_reset(command: RequestPasswordReset, work: Work) -> Aggrega
     user_id = facts.user.id if facts.user else None
     reset = work.new(PasswordReset, command.reset_id, what="password reset", field="reset_id")
     sent = _attempts(work, user_id, command.name).ask_code(work.context.now)
-    reset.ask(user_id if sent else None, facts.mark, work.context.now)
+    reset.ask(facts.user if sent else None, facts.mark, work.context.now)
     return reset
 
 
 def reset_password(command: ResetPassword, work: Work) -> PasswordReset:
     reset = work.get(PasswordReset, command.reset_id, what="password reset", field="reset_id")
-    if reset.attempt(work.prepared.mark, work.context.now):
-        user = _user(work, reset.user_id)
+    user = _user(work, reset.user_id) if reset.user_id else None
+    if reset.attempt(work.prepared.mark, user, work.context.now):
+        assert user is not None
         user.set_password(work.prepared.hash, "RECOVERED", user.person)
         user.prove_contact()
         _attempts(work, user.id).forget(user.id)
@@ -348,9 +350,11 @@ def sign_in(command: SignIn, work: Work) -> Aggregate:
         raise Refused("UNAUTHENTICATED", text, field="device_id", state="NOT_YOURS")
     session = work.new(Session, command.session_id, what="session", field="session_id")
     if method := settings.proof_of(user):
+        code = None
         if method != "TOTP":
             user.contact(method)
-        session.ask_proof(user, method, facts.code_mark, command.device_id, now)
+            code = SentCode(facts.code_mark, facts.user.contact(method))  # where it is sent, whatever changed since
+        session.ask_proof(user, method, code, command.device_id, now)
     else:
         attempts.forget(user.id)
         session.open(user, facts.tokens.mark, command.device_id, now)

@@ -18,9 +18,11 @@ import pytest
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
 from chassis.catalogue import known_everywhere
+from chassis.commands.pipeline import prepare
 from chassis.foundation.config import Config
 from chassis.model.principal import Principal
 from chassis.model.unique import IndexClaimed, IndexReleased, UniqueIndex
+from chassis.store import events
 from chassis.store.events import recorded
 from chassis.store.transaction import Transaction
 from chassis.testing.services import InMemoryService
@@ -71,10 +73,11 @@ from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.people import Person
 from contracts.permissions import RIGHTS, ROLES, DataScope, first_rights
+from contracts.schemas import encode
 from services.access import administration, preparation, vault
 from services.access.application import SERVICE
-from services.access.domain.sessions import SETTINGS, AccessSettings
-from services.access.domain.users import login_value
+from services.access.domain.sessions import SETTINGS, AccessSettings, ProofAsked, ResetAsked, wrong_code
+from services.access.domain.users import User, login_value
 from services.access.messages import TEXTS, Mailbox, Message
 from services.access.vault import Vault
 
@@ -707,6 +710,137 @@ def test_SEC_09_a_reset_code_takes_five_tries(office: Office) -> None:
     right = ResetPassword(reset_id=reset, code=code, new_password="Fresh#2026")
     assert office.refusal(right).code == "UNAUTHENTICATED"
     assert office.sign_in(login, NEW)["status"] == "SIGNED_IN"
+
+
+# -- what makes a code void (SEC-05, SEC-09) --------------------------------------------------------------------------
+
+ELSE = "Other#2026"
+
+
+def own_contact(office: Office, id: UUID, by: Principal) -> None:
+    office.kit.do(EditPersonalData(user_id=id, email="new@example.com", password=NEW), by)
+
+
+def edited_contact(office: Office, id: UUID, _: Principal) -> None:
+    office.kit.do(EditUser(user_id=id, email="new@example.com"), office.admin)
+
+
+def no_contact(office: Office, id: UUID, _: Principal) -> None:
+    office.kit.do(EditUser(user_id=id, email=None, phone="13800000009"), office.admin)
+
+
+def own_password(office: Office, id: UUID, by: Principal) -> None:
+    office.kit.do(ChangePassword(user_id=id, old_password=NEW, new_password=ELSE), by)
+
+
+def default_password(office: Office, id: UUID, _: Principal) -> None:
+    office.kit.do(IssueDefaultPassword(user_id=id, default_password=DEFAULT), office.admin)
+
+
+def recovered_password(office: Office, id: UUID, _: Principal) -> None:
+    user = office.kit.store.load(User, id)
+    assert user is not None
+    office.kit.do(asked_reset(office, user.state.login), NOBODY)
+
+
+def signed_out(office: Office, id: UUID, _: Principal) -> None:
+    office.kit.do(EndSignIns(user_id=id), office.admin)
+
+
+def deleted(office: Office, id: UUID, _: Principal) -> None:
+    assert office.admin.user_id
+    office.kit.do(DeleteUser(user_id=id, successor_id=office.admin.user_id), office.admin)
+
+
+def renamed(office: Office, id: UUID, _: Principal) -> None:
+    office.kit.do(EditUser(user_id=id, name="Li Na", phone="13800000009"), office.admin)
+
+
+Event = Callable[[Office, UUID, Principal], None]
+NEW_CONTACT: list[Event] = [own_contact, edited_contact, no_contact]
+NEW_EPOCH: list[Event] = [own_password, default_password, recovered_password, signed_out, deleted]
+
+
+def asked_reset(office: Office, login: str) -> ResetPassword:
+    """What sets a password with the code that was sent just now."""
+    reset = UUID(office.kit.do(RequestPasswordReset(name=login), NOBODY).body["id"])
+    return ResetPassword(reset_id=reset, code=office.code(), new_password="Fresh#2026")
+
+
+def awaited_proof(office: Office, login: str) -> ProveIdentity:
+    """What opens a sign-in with the code that was sent just now."""
+    return ProveIdentity(session_id=UUID(office.sign_in(login, NEW)["id"]), code=office.code())
+
+
+def with_mail(office: Office) -> tuple[UUID, str, Principal]:
+    """A user who is signed in, and of whom a code by mail is asked from now on."""
+    id, login = office.user("SAL", email="old@example.com")
+    by = office.principal(office.sign_in(login, NEW))
+    office.settings(second_factor_roles=("SAL",))
+    return id, login, by
+
+
+@pytest.mark.parametrize("event", NEW_CONTACT + NEW_EPOCH)
+def test_SEC_09_a_reset_code_is_void_once_the_contact_or_the_password_is_another(office: Office, event: Event) -> None:
+    id, login, by = with_mail(office)
+    reset = asked_reset(office, login)
+    event(office, id, by)
+    refusal = office.kit.assert_refused("UNAUTHENTICATED", reset, NOBODY, field="code")
+    assert refusal.problem() == wrong_code().problem(), "what has happened is nobody's business"
+
+
+@pytest.mark.parametrize("event", NEW_CONTACT + NEW_EPOCH)
+def test_SEC_05_a_proof_is_void_once_the_contact_or_the_password_is_another(office: Office, event: Event) -> None:
+    id, login, by = with_mail(office)
+    proof = awaited_proof(office, login)
+    event(office, id, by)
+    office.kit.assert_refused("UNAUTHENTICATED", proof, NOBODY, field="session_id")
+
+
+@pytest.mark.parametrize("asked", [asked_reset, awaited_proof])
+def test_SEC_05_a_code_is_good_where_the_contact_it_went_to_is_still_there(
+    office: Office, asked: Callable[[Office, str], Any]
+) -> None:
+    id, login, by = with_mail(office)
+    command = asked(office, login)
+    renamed(office, id, by)
+    office.kit.do(command, NOBODY)
+
+
+def test_SEC_05_a_code_that_went_to_the_contact_of_a_moment_ago_opens_nothing(office: Office) -> None:
+    """The contact changes between the check and the writer: the code goes to the one that was seen."""
+    id, login, _ = with_mail(office)
+    request = office.kit.request(SignIn(name=login, password=NEW), NOBODY)
+    ready = prepare(SERVICE, request, office.kit.surroundings(NOBODY))
+    office.kit.do(EditUser(user_id=id, email="new@example.com"), office.admin)
+    office.kit.writer.execute([ready.request])
+    told = ready.told(ready.request.future.result(timeout=0))
+    assert office.mailbox.messages()[-1].to == "old@example.com"
+    late = ProveIdentity(session_id=UUID(told["id"]), code=office.code())
+    office.kit.assert_refused("UNAUTHENTICATED", late, NOBODY, field="session_id")
+
+
+@pytest.mark.parametrize("asked", [asked_reset, awaited_proof])
+def test_a_code_of_a_former_release_is_good_whatever_has_changed_of_what_it_did_not_keep(
+    office: Office, monkeypatch: pytest.MonkeyPatch, asked: Callable[[Office, str], Any]
+) -> None:
+    id, login, by = with_mail(office)
+    with monkeypatch.context() as former:
+        former.setattr(events, "encode", as_before)
+        command = asked(office, login)
+    assert b"sent_to" not in office.kit.store.notifications(0, 1_000)[-1].data
+    office.kit.writer = Writer(SERVICE, office.kit.store, listener=office.kit.directory)
+    edited_contact(office, id, by)
+    office.kit.do(command, NOBODY)
+
+
+ADDED: dict[type, tuple[str, ...]] = {ResetAsked: ("epoch", "sent_to"), ProofAsked: ("sent_to",)}
+
+
+def as_before(fact: Any) -> bytes:
+    """How a former release stored an event: without what has been added to it since."""
+    fields = msgspec.json.decode(encode(fact))
+    return msgspec.json.encode({name: fields[name] for name in fields if name not in ADDED.get(type(fact), ())})
 
 
 # -- SEC-11, sessions and tokens --------------------------------------------------------------------------------------

@@ -251,6 +251,7 @@ class ProofAsked:
     until: datetime
     limited: bool
     device_id: UUID | None
+    sent_to: str | None = None
 
 
 @internal_event("access.proof-failed")
@@ -271,6 +272,14 @@ class RefreshTokenMade:
     last: datetime
 
 
+@dataclass(frozen=True)
+class SentCode:
+    """The mark of a code, and the contact that it goes to."""
+
+    mark: str
+    to: str
+
+
 @dataclass
 class Session(Aggregate):
     """One sign-in, from the password to its end."""
@@ -285,6 +294,7 @@ class Session(Aggregate):
     method: str = ""
     code_mark: str = ""
     code_until: datetime | None = None
+    sent_to: str | None = None
     tries: int = 0
     mark: str = ""
     until: datetime | None = None
@@ -292,16 +302,18 @@ class Session(Aggregate):
 
     snapshot_every: ClassVar[int] = 200
 
-    def ask_proof(self, user: User, method: str, code_mark: str, device_id: UUID | None, now: datetime) -> None:
+    def ask_proof(self, user: User, method: str, code: SentCode | None, device_id: UUID | None, now: datetime) -> None:
+        """The second proof is awaited: a code that is sent, or that of an app."""
         self.record(
             ProofAsked(
                 user=user.person,
                 epoch=user.state.epoch,
                 method=method,
-                code_mark="" if method == "TOTP" else code_mark,
+                code_mark=code.mark if code else "",
                 until=now + CODE_LIVES,
                 limited=user.state.status == "DEFAULT_PASSWORD",
                 device_id=device_id,
+                sent_to=code.to if code else None,
             )
         )
 
@@ -322,13 +334,14 @@ class Session(Aggregate):
         self.record(SignedIn(session_id=self.id, user_id=user.id, device_id=device_id, limited=limited, by=user.person))
 
     def awaits_proof_of(self, user: User, now: datetime) -> bool:
-        """Whether a proof still opens it: in time, no sign-in of the user was ended since, nor the proof changed.
+        """Whether a proof still opens it: in time, and neither sign-ins were ended since nor contact or proof changed.
 
         A proof that was taken away can't be given; one that was enrolled since must not be got round.
         """
         holds = ("TOTP",) if self.method == "TOTP" else ("", self.method)
         in_time = is_before(now, self.code_until, CODE_LIVES)
-        return self.status == "PROOF" and in_time and user.state.epoch == self.epoch and user.factor.method in holds
+        same = user.factor.method in holds and not user.voids(self.epoch, self.sent_to)
+        return self.status == "PROOF" and in_time and same
 
     def code_is(self, mark: str, now: datetime) -> bool:
         """Whether it is the code that was sent, in time."""
@@ -388,7 +401,7 @@ class Session(Aggregate):
     def _asked(self, fact: ProofAsked) -> None:
         self.status, self.user, self.epoch, self.limited = "PROOF", fact.user, fact.epoch, fact.limited
         self.method, self.code_mark, self.code_until = fact.method, fact.code_mark, fact.until
-        self.device_id = fact.device_id
+        self.device_id, self.sent_to = fact.device_id, fact.sent_to
 
     @applies(ProofFailed)
     def _failed(self, _: ProofFailed) -> None:
@@ -419,6 +432,8 @@ class ResetAsked:
     user_id: UUID | None
     mark: str
     until: datetime
+    epoch: int | None = None
+    sent_to: str | None = None
 
 
 @internal_event("access.reset-tried")
@@ -437,16 +452,25 @@ class PasswordReset(Aggregate):
     user_id: UUID | None = None
     mark: str = ""
     until: datetime | None = None
+    epoch: int | None = None
+    sent_to: str | None = None
     tries: int = 0
     right: bool = False
 
-    def ask(self, user_id: UUID | None, mark: str, now: datetime) -> None:
-        self.record(ResetAsked(user_id=user_id, mark=mark, until=now + CODE_LIVES))
+    def ask(self, user: User | None, mark: str, now: datetime) -> None:
+        """`user` is whom the code goes to, as known to who sends it; None where it goes to nobody."""
+        epoch = user.state.epoch if user else None
+        sent_to = user.contact(user.contact_method()) if user and user.has_contact else None
+        user_id = user.id if user else None
+        self.record(ResetAsked(user_id=user_id, mark=mark, until=now + CODE_LIVES, epoch=epoch, sent_to=sent_to))
 
-    def attempt(self, mark: str, now: datetime) -> bool:
-        """Whether it is the code, in time, not used, and within five tries."""
+    def attempt(self, mark: str, user: User | None, now: datetime) -> bool:
+        """Whether it is the code, in time, not used, and within five tries.
+
+        Raises Refused UNAUTHENTICATED for one that is void: all of that, or the account changed since.
+        """
         alive = bool(self.mark) and self.tries < MOST_TRIES and is_before(now, self.until, CODE_LIVES)
-        if not alive:
+        if not alive or (user is not None and user.voids(self.epoch, self.sent_to)):
             raise wrong_code()
         right = mark == self.mark and self.user_id is not None
         self.record(ResetTried(right=right))
@@ -458,6 +482,7 @@ class PasswordReset(Aggregate):
     @applies(ResetAsked)
     def _asked(self, fact: ResetAsked) -> None:
         self.user_id, self.mark, self.until = fact.user_id, fact.mark, fact.until
+        self.epoch, self.sent_to = fact.epoch, fact.sent_to
 
     @applies(ResetTried)
     def _tried(self, fact: ResetTried) -> None:

@@ -338,6 +338,15 @@ class User(Aggregate):
         """How a code reaches the user: by mail where there is an address, else by SMS."""
         return "MAIL" if self.state.email else "SMS"
 
+    def voids(self, epoch: int | None, sent_to: str | None) -> bool:
+        """Whether a code is void that was made in this epoch of the account and went to this contact.
+
+        All sign-ins have ended since, with a new password for instance, or whoever reads that contact need not be the
+        user any more.  None is what former releases did not keep of a code, and what went nowhere.
+        """
+        contacts = (self.state.email, self.state.phone)
+        return (epoch is not None and epoch != self.state.epoch) or (sent_to is not None and sent_to not in contacts)
+
     # -- state
 
     @property
