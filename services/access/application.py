@@ -121,6 +121,9 @@ def _stop_being_administrator(work: Work, user: User) -> None:
     _administrators(work).remove(user.id, lambda other: _can_sign_in(work, other))
 
 
+NO_CONTACT = {"MAIL": "no e-mail address", "SMS": "no phone number"}
+
+
 def keeps_way_in(handler: CommandFunction, field: str) -> CommandFunction:
     """A handler that is refused where it would leave somebody with no way to sign in (SEC-05, SEC-06).
 
@@ -136,9 +139,10 @@ def keeps_way_in(handler: CommandFunction, field: str) -> CommandFunction:
         if isinstance(changed, User) and settings.locks_out(changed) and not had_none:
             missing = [name for name in CONTACTS.values() if getattr(command, name, KEPT) in (None, "")]
             at_fault = missing[0] if missing else field
+            missed = NO_CONTACT.get(changed.factor.method, "neither an e-mail address nor a phone number")
             text = (
-                f"{at_fault}: the settings ask this person for a code at sign-in, and there is neither an e-mail "
-                "address nor a phone number to send it to: give one first (PATCH /users/{user_id})."
+                f"{at_fault}: this person is asked for a code at sign-in, and there is {missed} to send it to: "
+                "give one first (PATCH /users/{user_id})."
             )
             raise Refused("VALIDATION", text, field=at_fault, state="NO_CONTACT")
         return changed
@@ -385,7 +389,7 @@ def _is_proved(session: Session, user: User, facts: prepare.ProofFacts, work: Wo
     if session.code_is(facts.code_mark, work.context.now):
         user.prove_contact()
         return True
-    return (bool(facts.step) and user.use_step(facts.step)) or user.use_recovery(facts.recovery_mark)
+    return bool(facts.step and user.use_step(facts.step)) or user.use_recovery(facts.recovery_mark)
 
 
 def refresh_session(command: RefreshSession, work: Work) -> Session:
@@ -425,9 +429,7 @@ def confirm_second_factor(command: ConfirmSecondFactor, work: Work) -> Aggregate
     user = _require_own(work, command.user_id)
     attempts = _attempts(work, user.id)
     attempts.require_open(work.context.now)
-    pending = user.unconfirmed
-    if not pending.method:
-        raise Refused("INVALID_STATE", "Begin with POST /users/{user_id}/second-factor.", state="NOT_BEGUN")
+    pending = user.pending_factor()
     if pending.method == "TOTP":
         if facts.step is None:
             way_out = "begin anew (POST /users/{user_id}/second-factor)."
@@ -536,7 +538,7 @@ SERVICE = Service(
         RefreshSession: refresh_session,
         SignOut: sign_out,
         EnrolSecondFactor: enrol_second_factor,
-        ConfirmSecondFactor: confirm_second_factor,
+        ConfirmSecondFactor: keeps_way_in(confirm_second_factor, "user_id"),
         RemoveSecondFactor: keeps_way_in(remove_second_factor, "user_id"),
         ResetSecondFactor: keeps_way_in(reset_second_factor, "user_id"),
         DefineRole: upsert(Role, Role.define),

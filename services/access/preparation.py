@@ -504,8 +504,9 @@ def check_enrolment(command: EnrolSecondFactor, surroundings: Surroundings) -> P
     if command.method == "TOTP":
         factor = Factor("TOTP", sealed_key=keys.seal(key))
     else:
-        mark = keys.mark("factor", str(user.id), code)
-        factor = Factor(command.method, code_mark=mark, code_until=surroundings.now + CODE_LIVES)
+        mark, sent_to = keys.mark("factor", str(user.id), code), getattr(user.state, CONTACTS[command.method])
+        factor = Factor(command.method, code_mark=mark, code_until=surroundings.now + CODE_LIVES, sent_to=sent_to)
+    factor = replace(factor, epoch=user.state.epoch)
     facts = FactorFacts(right, user.password_hash, factor, key, code, user)
     return Prepared(replace(command, password=GONE), facts)
 

@@ -20,6 +20,7 @@ from chassis.access.tokens import TokenVerifier
 from chassis.catalogue import known_everywhere
 from chassis.commands.pipeline import prepare
 from chassis.foundation.config import Config
+from chassis.model.aggregates import Aggregate
 from chassis.model.principal import Principal
 from chassis.model.unique import IndexClaimed, IndexReleased, UniqueIndex
 from chassis.store import events
@@ -62,6 +63,7 @@ from contracts.access import (
     RevokeRight,
     RoleDefined,
     RoleState,
+    SecondFactorSet,
     SetAccessSettings,
     SignIn,
     SignOut,
@@ -77,7 +79,7 @@ from contracts.schemas import encode
 from services.access import administration, preparation, vault
 from services.access.application import SERVICE
 from services.access.domain.sessions import SETTINGS, AccessSettings, ProofAsked, ResetAsked, wrong_code
-from services.access.domain.users import User, login_value
+from services.access.domain.users import FactorConfirmed, FactorPending, User, login_value
 from services.access.messages import TEXTS, Mailbox, Message
 from services.access.vault import Vault
 
@@ -834,13 +836,115 @@ def test_a_code_of_a_former_release_is_good_whatever_has_changed_of_what_it_did_
     office.kit.do(command, NOBODY)
 
 
-ADDED: dict[type, tuple[str, ...]] = {ResetAsked: ("epoch", "sent_to"), ProofAsked: ("sent_to",)}
+ADDED: dict[type, tuple[str, ...]] = {
+    ResetAsked: ("epoch", "sent_to"),
+    ProofAsked: ("sent_to",),
+    FactorPending: ("epoch", "sent_to"),
+}
 
 
 def as_before(fact: Any) -> bytes:
     """How a former release stored an event: without what has been added to it since."""
     fields = msgspec.json.decode(encode(fact))
     return msgspec.json.encode({name: fields[name] for name in fields if name not in ADDED.get(type(fact), ())})
+
+
+def enrolled_mail(office: Office, *roles: str) -> tuple[UUID, str, Principal, ConfirmSecondFactor]:
+    """Somebody who enrols codes by mail, and what confirms them with the code that was sent just now."""
+    id, login = office.user(*roles, email="old@example.com")
+    by = office.principal(office.sign_in(login, NEW))
+    office.kit.do(EnrolSecondFactor(user_id=id, method="MAIL", password=NEW), by)
+    return id, login, by, ConfirmSecondFactor(user_id=id, code=office.code())
+
+
+def own_contact_taken(office: Office, id: UUID, by: Principal) -> None:
+    office.kit.do(EditPersonalData(user_id=id, email=None, password=NEW), by)
+
+
+@pytest.mark.parametrize("event", [*NEW_CONTACT, own_contact_taken])
+@pytest.mark.parametrize("role", ["SAL", "ADM"])
+def test_SEC_06_a_second_proof_is_confirmed_for_the_contact_its_code_went_to(
+    office: Office, role: str, event: Event
+) -> None:
+    id, login, by, confirm = enrolled_mail(office, role)
+    event(office, id, by)
+    refusal = office.kit.assert_refused("INVALID_STATE", confirm, by)
+    assert refusal.state == ("NO_CONTACT" if event in (no_contact, own_contact_taken) else "NOT_BEGUN")
+    assert office.sign_in(login, NEW)["status"] == "SIGNED_IN"
+    if refusal.state == "NOT_BEGUN":
+        assert "POST /users/{user_id}/second-factor" in refusal.message
+        office.kit.do(EnrolSecondFactor(user_id=id, method="MAIL", password=NEW), by)
+        assert office.mailbox.messages()[-1].to == "new@example.com"
+        office.kit.do(replace(confirm, code=office.code()), by)
+        assert office.sign_in(login, NEW)["status"] == "PROOF_REQUIRED"
+
+
+def test_SEC_06_of_two_contacts_the_one_its_code_went_to_counts(office: Office) -> None:
+    id, login, by, confirm = enrolled_mail(office)
+    renamed(office, id, by)
+    office.kit.do(confirm, by)
+    assert office.sign_in(login, NEW)["method"] == "MAIL"
+    id, login = office.user(email="two@example.com", phone="13800000008")
+    by = office.principal(office.sign_in(login, NEW))
+    office.kit.do(EnrolSecondFactor(user_id=id, method="SMS", password=NEW), by)
+    confirm = ConfirmSecondFactor(user_id=id, code=office.code())
+    office.kit.do(EditUser(user_id=id, phone=None), office.admin)
+    assert office.kit.assert_refused("INVALID_STATE", confirm, by).state == "NO_CONTACT"
+    office.kit.do(EditUser(user_id=id, phone="13800000007"), office.admin)
+    assert office.kit.assert_refused("INVALID_STATE", confirm, by).state == "NOT_BEGUN"
+
+
+@pytest.mark.parametrize("method", ["MAIL", "TOTP"])
+def test_SEC_06_what_was_begun_before_every_sign_in_ended_is_begun_anew(office: Office, method: Any) -> None:
+    """Whoever began it may be the one who was thrown out."""
+    id, login = office.user(email="old@example.com")
+    by = office.principal(office.sign_in(login, NEW))
+    begun = office.kit.do(EnrolSecondFactor(user_id=id, method=method, password=NEW), by).body
+    code = pyotp.TOTP(begun["key"]).at(office.kit.now) if method == "TOTP" else office.code()
+    own_password(office, id, by)
+    by = office.principal(office.sign_in(login, ELSE))
+    confirm = ConfirmSecondFactor(user_id=id, code=code)
+    assert office.kit.assert_refused("INVALID_STATE", confirm, by).state == "NOT_BEGUN"
+    assert office.sign_in(login, ELSE)["status"] == "SIGNED_IN"
+
+
+def test_SEC_06_what_an_administrator_takes_away_is_not_confirmed_afterwards(office: Office) -> None:
+    id, login, by, confirm = enrolled_mail(office)
+    office.kit.do(ResetSecondFactor(user_id=id), office.admin)
+    assert office.kit.assert_refused("INVALID_STATE", confirm, by).state == "NOT_BEGUN"
+    assert [type(fact).__name__ for fact in office.kit.facts()].count("SecondFactorSet") == 0, "there was none"
+    before = office.kit.store.last_position()
+    office.kit.do(ResetSecondFactor(user_id=id), office.admin)
+    assert office.kit.store.last_position() == before
+    assert office.sign_in(login, NEW)["status"] == "SIGNED_IN"
+
+
+def test_SEC_06_a_second_proof_is_not_begun_with_the_contact_of_a_moment_ago(office: Office) -> None:
+    id, login = office.user(email="old@example.com")
+    by = office.principal(office.sign_in(login, NEW))
+    request = office.kit.request(EnrolSecondFactor(user_id=id, method="MAIL", password=NEW), by)
+    ready = prepare(SERVICE, request, office.kit.surroundings(by))
+    edited_contact(office, id, by)
+    before = office.kit.store.last_position()
+    office.kit.writer.execute([ready.request])
+    with pytest.raises(Refused) as refused:
+        ready.request.future.result(timeout=0)
+    assert (refused.value.code, refused.value.state) == ("INVALID_STATE", "NOT_BEGUN")
+    assert office.kit.store.last_position() == before and not office.mailbox.messages()
+
+
+def test_SEC_06_a_second_proof_begun_with_a_former_release_needs_no_more_than_its_contact(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as former:
+        former.setattr(events, "encode", as_before)
+        id, login, by, confirm = enrolled_mail(office)
+    office.kit.writer = Writer(SERVICE, office.kit.store, listener=office.kit.directory)
+    no_contact(office, id, by)
+    assert office.kit.assert_refused("INVALID_STATE", confirm, by).state == "NO_CONTACT"
+    office.kit.do(EditUser(user_id=id, email="old@example.com"), office.admin)
+    office.kit.do(confirm, by)
+    assert office.sign_in(login, NEW)["method"] == "MAIL"
 
 
 # -- SEC-11, sessions and tokens --------------------------------------------------------------------------------------
@@ -1319,7 +1423,7 @@ KEEPS_THE_WAY_IN = {
     RegisterUser,  # has a contact, or is refused
     DeleteUser,  # there is no way in, on purpose
     RemoveRoleMember, ReviewRights, EndSignIns, ChangePassword,  # ask for no code that was not asked for
-    EnrolSecondFactor, ConfirmSecondFactor,  # give a proof
+    EnrolSecondFactor, ConfirmSecondFactor,  # give a proof, and refuse one whose contact is not there
 }  # fmt: skip
 
 
@@ -1387,12 +1491,17 @@ def test_who_has_no_way_in_already_can_be_edited(office: Office) -> None:
     office.kit.do(RemoveRoleMember(role="SAL", user_id=id), office.admin)
 
 
-@pytest.mark.parametrize("other", ["without a password", "without a contact for the code"])
+@pytest.mark.parametrize(
+    "other", ["without a password", "without a contact for the code", "without the contact of the second proof"]
+)
 @pytest.mark.parametrize("command", [DeleteUser, RemoveRoleMember])
 def test_SEC_14_the_last_administrator_who_can_sign_in_stays(office: Office, command: type, other: str) -> None:
     assert office.admin.user_id
     if other == "without a password":
         second, login = office.issue("ADM", default_password=None)
+    elif other == "without the contact of the second proof":
+        second, login = office.user("ADM", phone="13800000009")
+        confirmed_without_address(office, second)
     else:
         second, login = office.user("ADM")
         office.kit.do(EditUser(user_id=office.admin.user_id, email="root@example.com"), office.admin)
@@ -1420,7 +1529,28 @@ def locking(office: Office, roles: tuple[str, ...] = (), **more: Any) -> None:
     store_of(office, now)
 
 
-def store_of(office: Office, changed: AccessSettings) -> None:
+def confirmed_without_address(office: Office, id: UUID) -> None:
+    """Codes by mail without an e-mail address, as a former release confirmed them."""
+    user = office.kit.store.load(User, id)
+    assert user is not None and not user.state.email
+    user.record(FactorPending(method="MAIL"))
+    user.record(FactorConfirmed(recovery_marks=()))
+    user.record(SecondFactorSet(user_id=id, user=user._changed(second_factor="MAIL"), by=user.person))
+    store_of(office, user)
+
+
+def test_SEC_06_who_lacks_the_contact_of_the_second_proof_is_told_which(office: Office) -> None:
+    id, login = office.issue("SAL", phone="13800000009", default_password=None)
+    confirmed_without_address(office, id)
+    asks = IssueDefaultPassword(user_id=id, default_password=DEFAULT)
+    refusal = office.kit.assert_refused("VALIDATION", asks, office.admin, field="user_id")
+    assert (refusal.state, "no e-mail address" in refusal.message) == ("NO_CONTACT", True)
+    office.kit.do(EditUser(user_id=id, email="li@example.com"), office.admin)
+    office.kit.do(asks, office.admin)
+    assert office.sign_in(login, DEFAULT)["method"] == "MAIL"
+
+
+def store_of(office: Office, changed: Aggregate) -> None:
     version = changed.version - len(changed.pending)
     meta = office.kit.request(settings_asking(), office.admin).meta()
     events = [recorded(changed.id, version + n, fact, meta) for n, fact in enumerate(changed.pending, start=1)]

@@ -40,7 +40,8 @@ def some_event(kind: type, random: Random) -> Any:
 
 
 def random_value(part: Any, random: Random) -> Any:
-    match part.get("format", part["type"]):
+    kind = part["type"] if isinstance(part["type"], str) else part["type"][0]  # of one that may be null
+    match part.get("format", kind):
         case "uuid":
             return str(random.choice(IDS))
         case "date-time":

@@ -24,7 +24,7 @@ from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.settings import DEFAULTS
-from services.access.domain.users import CONTACTS, User, login_key
+from services.access.domain.users import User, login_key
 
 SETTINGS = Named("settings_id", "access")
 MOST_FAILURES = 5
@@ -98,7 +98,7 @@ class AccessSettings(Aggregate):
 
     def locks_out(self, user: User) -> bool:
         """Whether somebody with a password can't sign in: a code is asked for, and there is nowhere to send it."""
-        return user.has_password and self.proof_of(user) in CONTACTS and not user.has_contact
+        return user.has_password and user.lacks_contact_for(self.proof_of(user))
 
     def admits(self, user: User) -> bool:
         """Whether somebody can sign in, by what is known beforehand."""

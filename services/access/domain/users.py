@@ -95,6 +95,8 @@ class FactorPending:
     sealed_key: str = ""
     code_mark: str = ""
     code_until: datetime | None = None
+    epoch: int | None = None
+    sent_to: str | None = None
 
 
 @internal_event("access.factor-confirmed")
@@ -129,12 +131,17 @@ class ContactProved:
 
 @dataclass(frozen=True)
 class Factor:
-    """A second proof: its method, the sealed key of an authenticator app, or the mark of the code that was sent."""
+    """A second proof: its method, the sealed key of an authenticator app, or the mark of the code that was sent.
+
+    `epoch` is the account's when it was begun, `sent_to` the contact that the code went to (see `User.voids`).
+    """
 
     method: str = ""
     sealed_key: str = ""
     code_mark: str = ""
     code_until: datetime | None = None
+    epoch: int | None = None
+    sent_to: str | None = None
 
 
 NONE = Factor()
@@ -278,18 +285,37 @@ class User(Aggregate):
     # -- second proofs
 
     def begin_factor(self, factor: Factor) -> None:
-        """SEC-06.  It holds once a first code is confirmed.  Raises Refused VALIDATION without the contact it needs."""
+        """It holds once a first code is confirmed (SEC-06).  Raises Refused INVALID_STATE without its contact."""
         self.require_there()
-        if factor.method != "TOTP":
-            self.contact(factor.method)
+        self._require_holds(factor)
         self.record(
             FactorPending(
                 method=factor.method,
                 sealed_key=factor.sealed_key,
                 code_mark=factor.code_mark,
                 code_until=factor.code_until,
+                epoch=factor.epoch,
+                sent_to=factor.sent_to,
             )
         )
+
+    def pending_factor(self) -> Factor:
+        """The second proof that a first code confirms.
+
+        Raises Refused INVALID_STATE where none was begun, or what was has come to nothing: the contact is not there, or
+        is not the one that the code went to, or every sign-in has ended since.
+        """
+        if not self.unconfirmed.method:
+            raise invalid_state("Begin with POST /users/{user_id}/second-factor.", "NOT_BEGUN")
+        self._require_holds(self.unconfirmed)
+        return self.unconfirmed
+
+    def _require_holds(self, factor: Factor) -> None:
+        if factor.method in CONTACTS:
+            self.contact(factor.method)
+        if self.voids(factor.epoch, factor.sent_to):
+            text = "The password or the contact is another by now: begin anew with POST /users/{user_id}/second-factor."
+            raise invalid_state(text, "NOT_BEGUN")
 
     def confirm_factor(self, recovery_marks: Sequence[str], context: Context) -> None:
         """SEC-06.  The pending second proof holds from now on."""
@@ -298,9 +324,10 @@ class User(Aggregate):
         self.record(SecondFactorSet(user_id=self.id, user=self._changed(second_factor=method), by=context.user))
 
     def remove_factor(self, context: Context) -> None:
-        """Switch the second proof off; nothing happens when there is none."""
-        if self.factor.method:
+        """Switch the second proof off, and give up one that was begun; nothing happens when there is none."""
+        if self.factor.method or self.unconfirmed.method:
             self.record(FactorRemoved())
+        if self.state.second_factor:
             self.record(SecondFactorSet(user_id=self.id, user=self._changed(second_factor=""), by=context.user))
 
     def use_step(self, step: int) -> bool:
@@ -328,7 +355,7 @@ class User(Aggregate):
 
     def contact(self, method: str) -> str:
         """Where a code is sent.  Raises Refused INVALID_STATE when the user has no such contact."""
-        found = self.state.phone if method == "SMS" else self.state.email
+        found: str = getattr(self.state, CONTACTS[method])
         if not found:
             what = "phone number" if method == "SMS" else "e-mail address"
             raise invalid_state(f"The account has no {what} to send a code to: ask an administrator.", "NO_CONTACT")
@@ -344,7 +371,7 @@ class User(Aggregate):
         All sign-ins have ended since, with a new password for instance, or whoever reads that contact need not be the
         user any more.  None is what former releases did not keep of a code, and what went nowhere.
         """
-        contacts = (self.state.email, self.state.phone)
+        contacts = {self.state.email, self.state.phone} - {""}
         return (epoch is not None and epoch != self.state.epoch) or (sent_to is not None and sent_to not in contacts)
 
     # -- state
@@ -353,6 +380,10 @@ class User(Aggregate):
     def has_contact(self) -> bool:
         """Whether there is an e-mail address or a phone number that a code could be sent to."""
         return bool(self.state.email or self.state.phone)
+
+    def lacks_contact_for(self, method: str) -> bool:
+        """Whether a code is sent by this method, and there is nowhere to send it to."""
+        return method in CONTACTS and not getattr(self.state, CONTACTS[method])
 
     @property
     def has_password(self) -> bool:
@@ -384,7 +415,9 @@ class User(Aggregate):
 
     @applies(FactorPending)
     def _pending(self, fact: FactorPending) -> None:
-        self.unconfirmed = Factor(fact.method, fact.sealed_key, fact.code_mark, fact.code_until)
+        self.unconfirmed = Factor(
+            fact.method, fact.sealed_key, fact.code_mark, fact.code_until, fact.epoch, fact.sent_to
+        )
 
     @applies(FactorConfirmed)
     def _confirmed(self, fact: FactorConfirmed) -> None:
