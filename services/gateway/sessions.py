@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -144,9 +145,18 @@ class CookieSessions:
         return serve
 
     def _end_former(self, http: HttpRequest) -> None:
-        """Who signs in anew in the same browser leaves no other session behind; one that has ended stays ended."""
+        """Who signs in anew in the same browser leaves no other session behind; one that has ended stays ended.
+
+        A browser drops the access token after minutes, and keeps what renews it: that is exchanged once more then.
+        """
         held = cookies_of(http)
-        access, session_id = held.get(self._access, ""), held.get(self._refresh, "").partition(".")[0]
+        access, refresh = held.get(self._access, ""), held.get(self._refresh, "")
+        session_id = refresh.partition(".")[0]
+        if refresh and not access:
+            with suppress(Refused):  # it has ended
+                access = self._renew(refresh, http).access
+        with self._lock:
+            self._renewals.pop(refresh, None)  # nobody is to be given these tokens any more
         if access and session_id:
             request = internal(http, "DELETE", f"/sessions/{session_id}", {"session_id": session_id}, {})
             self._routes[SignOut.__name__].serve(_as_bearer(request, access))

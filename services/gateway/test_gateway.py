@@ -169,6 +169,18 @@ def test_signing_in_again_ends_the_former_session(desk: Desk) -> None:
     assert desk.ended == [str(SESSION)]
 
 
+def test_signing_in_again_ends_the_former_session_also_when_its_access_token_is_gone(desk: Desk) -> None:
+    """A browser drops it after ten minutes; what renews it would be good for days."""
+    headers = {"Salestream_Session": "cookie", "X_Requested_With": "test"}
+    refresh = f"__Host-refresh={SESSION}.first"
+    desk.call("POST /sessions", {"password": "right"}, Cookie=refresh, **headers)
+    assert desk.ended == [str(SESSION)]
+    again = desk.call(
+        "POST /sessions/{session_id}/refresh", {}, path={"session_id": str(SESSION)}, Cookie=refresh, **headers
+    )
+    assert (again.status, list(again.cookies)) == (401, [])
+
+
 def test_a_request_with_cookies_is_passed_on_with_a_bearer_token(desk: Desk) -> None:
     response = desk.call("GET /orders", Cookie=held(desk))
     assert (response.status, list(response.cookies), desk.refreshed) == (200, [], 0)
