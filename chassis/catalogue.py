@@ -113,6 +113,12 @@ def views_of(service: str) -> list[View]:
 
 
 @cache
+def projector_group() -> str:
+    """The consumer group of the projector: it has the name of the service that declares what is made of events."""
+    return Catalogue.read().with_role("projector")[0]
+
+
+@cache
 def known_everywhere() -> Mapping[str, Known]:
     """What services let every other one know, from each `services/<name>/known.py` there is (ADR 0015)."""
     REGISTRY.load()

@@ -114,7 +114,8 @@ class Saga(Generic[S]):
     """A saga's declaration, readable top to bottom.
 
     The fact `starts` begins it and is its subject; facts of `stopped_by` call it off; `key_of` reads the id a fact
-    is about; `report` makes the public event, of class `reports`, about (step, status, detail) changes.
+    is about; `report` makes the public event, of class `reports`, about (step, status, detail) changes.  `round_of`
+    tells which time it is that the process runs for its subject, where a fact says so: another round means nothing.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Saga(Generic[S]):
     key_of: Callable[[Any], UUID]
     reports: type
     report: Callable[[Process, S, Sequence[tuple[str, str, str]]], Any]
+    round_of: Callable[[Any], int | None] = lambda fact: None
 
     def __post_init__(self) -> None:
         Process.appliers.setdefault(self.reports, _changes_nothing)
@@ -169,7 +171,7 @@ class Saga(Generic[S]):
         if isinstance(fact, self.starts):
             self._start(process, fact)
             return
-        if not process.step or getattr(fact, "round", process.round) != process.round:
+        if not process.step or (self.round_of(fact) or process.round) != process.round:
             return
         if type(fact) in self.stopped_by:
             self._stop(process, fact)
@@ -186,7 +188,7 @@ class Saga(Generic[S]):
         return decode(self.starts, process.subject)
 
     def _start(self, process: Process, fact: Any) -> None:
-        round = getattr(fact, "round", 1)
+        round = self.round_of(fact) or 1
         if process.version and round <= process.round:
             return
         process.record(ProcessStarted(subject=msgspec.Raw(encode(fact)), round=round))

@@ -21,6 +21,7 @@ from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from chassis.catalogue import projector_group
 from chassis.foundation import metrics
 from chassis.messaging.consumer import Fenced
 from chassis.messaging.kafka import dead_letter_topic
@@ -35,7 +36,6 @@ from contracts.declare import REGISTRY
 
 log = structlog.get_logger()
 
-GROUP = "reports"
 HEARTBEAT_SECONDS = 1.0
 
 
@@ -81,15 +81,15 @@ class Projector:
         database: "Database[Document]",
         views: Sequence[View],
         *,
-        group: str = GROUP,
+        group: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         ticks: Callable[[], float] = time.monotonic,
         lanes: int = 1,
     ) -> None:
-        self.group = group
+        self.group = group or projector_group()
         self._lanes = lanes
-        self._threads = ThreadPoolExecutor(lanes, f"{group}-lane") if lanes > 1 else None
-        self._dead_topic = dead_letter_topic(group)
+        self._threads = ThreadPoolExecutor(lanes, f"{self.group}-lane") if lanes > 1 else None
+        self._dead_topic = dead_letter_topic(self.group)
         self._clock = clock
         self._ticks = ticks
         self.database = database

@@ -16,6 +16,7 @@ from uuid import uuid4
 import structlog
 from pymongo.database import Database
 
+from chassis.catalogue import projector_group
 from chassis.foundation.config import Config
 from chassis.messaging.consumer import Fenced
 from chassis.messaging.dead_letters import as_known, origin_of
@@ -25,7 +26,7 @@ from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.views import View
 from chassis.projections.collections import STATES
-from chassis.projections.projector import GROUP, Projection, commit
+from chassis.projections.projector import Projection, commit
 from chassis.projections.state import ViewState, drop_view, live_id, open_state, state_of
 from contracts.declare import REGISTRY
 from contracts.operations import RebuildPhase
@@ -180,7 +181,7 @@ class Rebuild:
         goals = {source: goal for source, goal in goals.items() if goal}
         reader.seek(state.progress.offsets)
         progress, events = state.progress.branch(), 0
-        letters = f"{dead_letter_topic(GROUP)}:0"
+        letters = f"{dead_letter_topic(projector_group())}:0"
         progress.offsets[letters] = reached.get(letters, 0)  # what comes later is yet to be read
         told_at = time.monotonic()
         with ThreadPoolExecutor(1, "rebuild") as writing:  # while MongoDB takes a batch, the next one is read

@@ -68,7 +68,7 @@ class SagaCheck:
         if type(fact) not in self.saga.facts() or event.position > self._taken.get(source, 0):
             return
         id = self.saga.key_of(fact)
-        round = getattr(fact, "round", None)
+        round = self.saga.round_of(fact)
         waiting = self.open.get(id)
         ref = EventRef(service, event.position, event.type, f"{event.aggregate_id}/{event.version}")
         if isinstance(fact, self.saga.starts):

@@ -220,4 +220,5 @@ SAGA: Saga[OrderSubmitted] = Saga(
     key_of=lambda fact: fact.order_id,
     reports=FulfilmentAdvanced,
     report=report,
+    round_of=lambda fact: getattr(fact, "round", None),
 )

@@ -171,13 +171,15 @@ def test_signing_in_again_ends_the_former_session(desk: Desk) -> None:
 
 def test_signing_in_again_ends_the_former_session_also_when_its_access_token_is_gone(desk: Desk) -> None:
     """A browser drops it after ten minutes; what renews it would be good for days."""
-    headers = {"Salestream_Session": "cookie", "X_Requested_With": "test"}
-    refresh = f"__Host-refresh={SESSION}.first"
-    desk.call("POST /sessions", {"password": "right"}, Cookie=refresh, **headers)
+    refresh, at = f"__Host-refresh={SESSION}.first", {"session_id": str(SESSION)}
+    desk.call(
+        "POST /sessions", {"password": "right"}, Salestream_Session="cookie", Cookie=refresh, X_Requested_With="test"
+    )
     assert desk.ended == [str(SESSION)]
     again = desk.call(
-        "POST /sessions/{session_id}/refresh", {}, path={"session_id": str(SESSION)}, Cookie=refresh, **headers
-    )
+        "POST /sessions/{session_id}/refresh", {}, path=at, Salestream_Session="cookie", Cookie=refresh,
+        X_Requested_With="test",
+    )  # fmt: skip
     assert (again.status, list(again.cookies)) == (401, [])
 
 

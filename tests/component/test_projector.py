@@ -15,7 +15,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from chassis.catalogue import Catalogue
+from chassis.catalogue import Catalogue, projector_group
 from chassis.messaging import relay as relay_module
 from chassis.messaging.consumer import Consumer, Fenced
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
@@ -27,7 +27,7 @@ from chassis.model.changes import Change, EventMetadata
 from chassis.model.views import View
 from chassis.projections import projector as projector_module
 from chassis.projections.collections import STATES, connect
-from chassis.projections.projector import GROUP, Projection, Projector
+from chassis.projections.projector import Projection, Projector
 from chassis.projections.rebuild import Rebuild, content
 from chassis.run.worker_process import LANES
 from chassis.store.event_store import EventStore
@@ -61,6 +61,8 @@ from services.orders.application import SERVICE as ORDERS
 from services.reports.views.products import VIEW as PRODUCTS_VIEW
 from services.reports.views.sales import SALES_BY_PRODUCT
 from services.reports.views.stock_ledger import VIEW as LEDGER_VIEW
+
+GROUP = projector_group()
 
 SLICE = 15
 Documents = dict[str, dict[str, Any]]

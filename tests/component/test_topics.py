@@ -19,7 +19,7 @@ from kafka.admin import NewTopic
 from tenacity import stop_after_delay
 
 from chassis.access.company import CompanySettings
-from chassis.catalogue import Catalogue
+from chassis.catalogue import Catalogue, projector_group
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.health import Watched
 from chassis.messaging.consumer import CHECK_EVERY_SECONDS, Consumer, Fenced, RecordHandler
@@ -28,7 +28,7 @@ from chassis.messaging.kafka import admin_client, create_topics
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
 from chassis.messaging.relay import POSITION, Relay
 from chassis.projections.collections import STATES, connect
-from chassis.projections.projector import GROUP, Projector
+from chassis.projections.projector import Projector
 from chassis.projections.rebuild import Rebuild, content
 from chassis.run import topics
 from chassis.run.main import main
@@ -47,6 +47,8 @@ from services.inventory.application import SERVICE as INVENTORY
 from services.orders.application import SERVICE as ORDERS
 from services.reports.views.products import VIEW as PRODUCTS
 from services.reports.views.stock_ledger import VIEW as LEDGER
+
+GROUP = projector_group()
 
 TOPIC = "inventory.events"
 

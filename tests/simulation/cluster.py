@@ -15,7 +15,7 @@ import structlog
 
 from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
-from chassis.catalogue import Catalogue, known_everywhere
+from chassis.catalogue import Catalogue, known_everywhere, projector_group
 from chassis.foundation.config import Config
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.inbox import Inbox
@@ -23,7 +23,7 @@ from chassis.messaging.kafka import command_topics, dead_letter_topic, event_top
 from chassis.messaging.relay import POSITION, Relay
 from chassis.model.service import Service
 from chassis.projections.collections import STATES
-from chassis.projections.projector import GROUP, Projector
+from chassis.projections.projector import Projector
 from chassis.projections.state import live_id
 from chassis.sagas.runner import WAITING, SagaRunner
 from chassis.store.event_store import EventStore
@@ -37,6 +37,8 @@ from .kernel.mongo import Database
 from .kernel.scheduler import Process, Scheduler, Stop
 from .kernel.store import Bell, Disk, Lock
 from .strangers import Stranger
+
+GROUP = projector_group()
 
 CATALOGUE = Catalogue.read()
 SERVICES = {service.name: service for service in CATALOGUE.services()}

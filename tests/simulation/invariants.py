@@ -9,13 +9,13 @@ from typing import Any
 from uuid import UUID
 
 from chassis.audit.chain import check_chain, records_of
+from chassis.catalogue import projector_group
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.provenance import LETTER, OFFSET, PARTITION, TOPIC
 from chassis.messaging.records import Incoming, read_record
 from chassis.model.saga import Process
 from chassis.model.views import View
 from chassis.projections.collections import STATES
-from chassis.projections.projector import GROUP
 from chassis.projections.state import ViewState
 from chassis.testing.conformity import violations
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
@@ -50,6 +50,8 @@ from .evidence import (
     without_repeats,
 )
 from .history import History, Operation
+
+GROUP = projector_group()
 
 GROUPS: Mapping[str, Sequence[str]] = {
     **{name: service.consumed_topics() for name, service in SERVICES.items()},
