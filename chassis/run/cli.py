@@ -54,7 +54,8 @@ def run_command(options: argparse.Namespace) -> int:
         print(f"salestream: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        if options.command == "run" or isinstance(error, Refused) or not is_transient(error):
+        is_ours = isinstance(error, Refused | BrokenPipeError)  # the one tells more, the other of who reads this
+        if options.command == "run" or is_ours or not is_transient(error):
             raise
         text = str(error).partition("\n")[0].partition(" (configured")[0][:300] or type(error).__name__
         way_out = "is it running (`make up`, `make status`), and do the settings name it?"

@@ -65,7 +65,7 @@ def test_a_mistake_is_told_where_somebody_reads_of_it() -> None:
     assert code in (2, 141) and (told == "" or "no-such-command" in told)
 
 
-@pytest.mark.parametrize("words", [["views", "list"], ["topics", "check"], ["dlq", "list", "reports"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["views", "list"], ["topics", "check"]], ids=" ".join)
 def test_a_server_that_is_away_is_one_line_with_the_way_out(words: list[str]) -> None:
     """The first looks of the runbooks: they are had while servers are away."""
     nobody = "127.0.0.1:1"
