@@ -1,4 +1,4 @@
-"""The committed documents of the contracts: OpenAPI, AsyncAPI, JSON Schemas, lock.json and golden samples.
+"""The committed documents: OpenAPI, AsyncAPI, JSON Schemas, lock.json, golden samples, tables of READMEs.
 
 All of them are derived: `make contracts` writes them into contracts/, a test fails while they differ.  lock.json is
 the memory of what was published; a change that would break a reader or a caller of any published version is refused.
@@ -7,6 +7,7 @@ the memory of what was published; a change that would break a reader or a caller
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from chassis.documents.json_schema import json_schema
 from chassis.documents.lock import Consumers, FieldMap, check_compatible, field_map, next_lock
 from chassis.documents.openapi import openapi
 from chassis.documents.query_docs import QueryDoc, query_docs
+from chassis.documents.readmes import readmes
 from chassis.documents.reads import BreakingChange, fields_read
 from chassis.documents.samples import sample
 from contracts.declare import REGISTRY, Registry
@@ -59,7 +61,7 @@ def documents(root: Path, registry: Registry, queries: Iterable[QueryDoc], consu
             made[path] = (home / path).read_text(encoding="utf-8") if is_old else _json(sample(spec.cls))
     for name, command in sorted(registry.commands.items()):
         made[f"schemas/{name}.json"] = _json(json_schema(command.cls, "input" if command.is_public else "message"))
-    return made
+    return made | {f"../{path}": text for path, text in readmes(root, registry).items()}
 
 
 def differences(root: Path, wanted: Mapping[str, str]) -> dict[str, str]:
@@ -122,7 +124,7 @@ def main(*, check: bool = False) -> int:
         print(f"refused, nothing was written:\n{error}", file=sys.stderr)
         return 1
     for path, what in found.items():
-        print(f"{what:8} contracts/{path}")
+        print(f"{what:8} {normpath(f'contracts/{path}')}")
     if not found:
         print("the documents are up to date")
     return 1 if check and found else 0
