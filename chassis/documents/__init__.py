@@ -1,6 +1,6 @@
-"""The committed documents: OpenAPI, AsyncAPI, JSON Schemas, lock.json, golden samples, tables of READMEs.
+"""The committed documents: OpenAPI, AsyncAPI, JSON Schemas, lock, golden samples, tables of READMEs.
 
-All of them are derived: `make contracts` writes them into contracts/, a test fails while they differ.  lock.json is
+All of them are derived: `make contracts` writes them into contracts/, a test fails while they differ.  The lock is
 the memory of what was published; a change that would break a reader or a caller of any published version is refused.
 """
 
@@ -15,7 +15,7 @@ import contracts
 from chassis.catalogue import Catalogue
 from chassis.documents.asyncapi import asyncapi
 from chassis.documents.json_schema import json_schema
-from chassis.documents.lock import Consumers, FieldMap, check_compatible, field_map, next_lock
+from chassis.documents.lock import Consumers, FieldMap, check_compatible, field_map, in_files, next_lock, whole
 from chassis.documents.openapi import openapi
 from chassis.documents.query_docs import QueryDoc, query_docs
 from chassis.documents.readmes import readmes
@@ -25,7 +25,7 @@ from contracts.declare import REGISTRY, Registry
 
 __all__ = [
     "BreakingChange", "FieldMap", "QueryDoc", "asyncapi", "check_compatible", "collect", "differences", "documents",
-    "field_map", "fields_read", "main", "next_lock", "openapi", "repository", "sample", "write",
+    "field_map", "fields_read", "main", "next_lock", "openapi", "read_lock", "repository", "sample", "write",
 ]  # fmt: skip
 
 
@@ -44,13 +44,13 @@ def collect() -> tuple[list[QueryDoc], dict[str, dict[type, Callable[..., Any]]]
 def documents(root: Path, registry: Registry, queries: Iterable[QueryDoc], consumers: Consumers) -> dict[str, str]:
     """Every document as it should be, by its path below contracts/.  Raises BreakingChange."""
     home = root / "contracts"
-    lock_file = home / "lock.json"
-    previous = json.loads(lock_file.read_text(encoding="utf-8")) if lock_file.exists() else {}
+    previous = read_lock(root)
+    _require_remembered(home, previous)
     lock = next_lock(previous, registry, consumers)
     made = {
         "openapi.yaml": _yaml(openapi(registry, queries)),
         "asyncapi.yaml": _yaml(asyncapi(registry)),
-        "lock.json": _json(lock),
+        **{f"lock/{name}.json": _json(part) for name, part in in_files(lock, registry).items()},
     }
     for name, spec in sorted(registry.events.items()):
         made[f"schemas/{name}.json"] = _json(json_schema(spec.cls, "output"))
@@ -64,6 +64,23 @@ def documents(root: Path, registry: Registry, queries: Iterable[QueryDoc], consu
     return made | {f"../{path}": text for path, text in readmes(root, registry).items()}
 
 
+def _require_remembered(home: Path, previous: Mapping[str, Any]) -> None:
+    """Raises BreakingChange where a sample is of a version that the lock does not know: it was lost, or cut."""
+    forgotten = []
+    for file in sorted((home / "samples").glob("*.json")):
+        name, _, number = file.stem.rpartition(".")
+        if int(number) > len(previous.get("events", {}).get(name, ())):
+            forgotten.append(f"{name}: the lock does not know version {number}, of which there is a sample")
+    if forgotten:
+        raise BreakingChange("\n".join([*forgotten, "Restore contracts/lock/ from the history of the repository."]))
+
+
+def read_lock(root: Path) -> dict[str, Any]:
+    """What was published of every contract, from contracts/lock/."""
+    files = sorted((root / "contracts" / "lock").glob("*.json"))
+    return whole(json.loads(file.read_text(encoding="utf-8")) for file in files)
+
+
 def differences(root: Path, wanted: Mapping[str, str]) -> dict[str, str]:
     """Path below contracts/ -> "new", "changed" or "stale" for every document that is not as it should be."""
     home = root / "contracts"
@@ -73,7 +90,7 @@ def differences(root: Path, wanted: Mapping[str, str]) -> dict[str, str]:
             found[path] = "new"
         elif (home / path).read_text(encoding="utf-8") != text:
             found[path] = "changed"
-    for folder in ("schemas", "samples"):
+    for folder in ("schemas", "samples", "lock"):
         stale = {f"{folder}/{file.name}" for file in (home / folder).glob("*.json")} - set(wanted)
         found |= dict.fromkeys(sorted(stale), "stale")
     return found

@@ -1,6 +1,9 @@
-"""lock.json: the memory of what was published, and the check that nothing published breaks (FULL_TRANSITIVE)."""
+"""The lock: the memory of what was published, and the check that nothing published breaks (FULL_TRANSITIVE).
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+It is kept in one file for each module of contracts, so that a change is read beside what it changes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chassis.documents.json_schema import JsonSchema, json_schema
@@ -12,7 +15,7 @@ Consumers = Mapping[str, Mapping[type, Callable[..., Any]]]
 
 
 def field_map(cls: type) -> FieldMap:
-    """The fields of a contract as lock.json keeps them: type, whether required, default, and what is inside."""
+    """The fields of a contract as the lock keeps them: type, whether required, default, and what is inside."""
     schema = json_schema(cls, "output")
     return _fields(schema, schema.get("$defs", {}))
 
@@ -132,6 +135,28 @@ def next_lock(previous: Mapping[str, Any], registry: Registry, consumers: Consum
         name: {registry.event_of(cls).name: fields_read(handler, cls) for cls, handler in _by_event(handlers)}
         for name, handlers in sorted(consumers.items())
     }
+    return lock
+
+
+def in_files(lock: Mapping[str, Any], registry: Registry) -> dict[str, dict[str, Any]]:
+    """The part of the lock that belongs to each module of contracts; who reads an event stands beside the event."""
+    files: dict[str, dict[str, Any]] = {}
+    for kind, specs in (("events", registry.events), ("commands", registry.commands)):
+        for name, versions in lock[kind].items():
+            part = files.setdefault(specs[name].service, {"events": {}, "commands": {}, "consumers": {}})
+            part[kind][name] = versions
+    for reader, events in lock["consumers"].items():
+        for name, read in events.items():
+            files[registry.events[name].service]["consumers"].setdefault(reader, {})[name] = read
+    return dict(sorted(files.items()))
+
+
+def whole(files: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The lock of its files."""
+    lock: dict[str, Any] = {"events": {}, "commands": {}}
+    for part in files:
+        for kind, known in lock.items():
+            known.update(part[kind])
     return lock
 
 

@@ -178,7 +178,7 @@ def test_golden_sample_is_written_back_whole(file: Path) -> None:
 
 @pytest.mark.parametrize("spec", EVENTS)
 def test_every_published_version_has_a_sample(spec: EventSpec) -> None:
-    lock = json.loads((HOME / "lock.json").read_text(encoding="utf-8"))
+    lock = documents.read_lock(documents.repository())
     for number in range(1, len(lock["events"][spec.name]) + 1):
         assert (HOME / "samples" / f"{spec.name}.{number}.json").exists()
 
@@ -337,14 +337,14 @@ def test_consumer_may_not_read_a_field_that_is_gone() -> None:
 def test_writing_twice_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "contracts").mkdir()
     first = documents.write(tmp_path, REGISTRY, [], {"tests": {OrderHeld: nested}})
-    assert {"openapi.yaml", "asyncapi.yaml", "lock.json", "schemas/SubmitOrder.json"} <= set(first)
+    assert {"openapi.yaml", "asyncapi.yaml", "lock/orders.json", "schemas/SubmitOrder.json"} <= set(first)
     assert documents.write(tmp_path, REGISTRY, [], {"tests": {OrderHeld: nested}}) == {}
-    lock = json.loads((tmp_path / "contracts" / "lock.json").read_text(encoding="utf-8"))
+    lock = json.loads((tmp_path / "contracts" / "lock" / "orders.json").read_text(encoding="utf-8"))
     assert lock["consumers"] == {"tests": {"salestream.orders.order-held.v1": ["missing"]}}
 
 
 def edit_lock(root: Path, change: Any) -> None:
-    file = root / "contracts" / "lock.json"
+    file = root / "contracts" / "lock" / "orders.json"
     lock = json.loads(file.read_text(encoding="utf-8"))
     change(lock)
     file.write_text(json.dumps(lock), encoding="utf-8")
@@ -359,9 +359,18 @@ def test_compatible_change_is_a_new_version_with_a_sample_of_its_own(tmp_path: P
     (tmp_path / "contracts" / "schemas" / "Gone.json").write_text("{}", encoding="utf-8")
     edit_lock(tmp_path, lambda lock: lock["events"][name][0].pop("missing"))
     found = documents.write(tmp_path, REGISTRY, [], {})
-    assert found == {"lock.json": "changed", f"samples/{name}.2.json": "new", "schemas/Gone.json": "stale"}
+    assert found == {"lock/orders.json": "changed", f"samples/{name}.2.json": "new", "schemas/Gone.json": "stale"}
     assert old.read_text(encoding="utf-8") == "{}\n", "a published sample was changed"
     assert not (tmp_path / "contracts" / "schemas" / "Gone.json").exists()
+
+
+def test_a_lock_that_was_lost_is_not_begun_anew(tmp_path: Path) -> None:
+    """It would forget every version but today's, and write that over the samples of the others."""
+    (tmp_path / "contracts").mkdir()
+    documents.write(tmp_path, REGISTRY, [], {})
+    (tmp_path / "contracts" / "lock" / "orders.json").unlink()
+    with pytest.raises(BreakingChange, match=r"order-held\.v1: the lock does not know version 1, of which"):
+        documents.write(tmp_path, REGISTRY, [], {})
 
 
 def test_command_line_tells_what_changed_and_refuses_what_breaks(
@@ -376,10 +385,10 @@ def test_command_line_tells_what_changed_and_refuses_what_breaks(
     assert documents.main(check=True) == 0
     breaking = {"type": "string", "required": True}
     edit_lock(tmp_path, lambda lock: lock["commands"]["SubmitOrder"][0].update(was_here=breaking))
-    before = (tmp_path / "contracts" / "lock.json").read_bytes()
+    before = (tmp_path / "contracts" / "lock" / "orders.json").read_bytes()
     assert documents.main() == 1
     assert "SubmitOrder: field was_here was required and is gone" in capsys.readouterr().err
-    assert (tmp_path / "contracts" / "lock.json").read_bytes() == before
+    assert (tmp_path / "contracts" / "lock" / "orders.json").read_bytes() == before
 
 
 # -- hostile input
