@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -488,7 +489,9 @@ ANYTHING = st.recursive(
     max_leaves=8,
 )
 WHOLE_OR_TEXT = st.none() | st.booleans() | st.integers(-3, 2_000_000_000_000) | st.text(max_size=300)
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("EXAMPLES_OF_COMMANDS") or 10)
+"""Of each command in each test: a sample, since all of them take two minutes of a core.  `.ci/run` tries 60."""
+QUICK = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("spec", COMMANDS)
