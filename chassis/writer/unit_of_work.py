@@ -166,6 +166,8 @@ class UnitOfWork:
         if id != self._guarded:
             return
         self._guarded = None
+        if REGISTRY.command_of(type(self._request.command)).creates:
+            raise Refused("VALIDATION", "What is made new has no version yet: leave If-Match out.", field="If-Match")
         expected = self._request.expected_version
         if expected is not None and not aggregate.is_as_seen(expected):
             raise Refused(

@@ -150,9 +150,9 @@ def keeps_way_in(handler: CommandFunction, field: str) -> CommandFunction:
     return guarded
 
 
-def _require_role(work: Work, role: str) -> None:
-    """Raises Refused NOT_FOUND for a role nobody has defined."""
-    work.find_or_new(Role, role_id(role)).now(role)
+def _require_role(work: Work, role: str, field: str = "role") -> None:
+    """Raises Refused NOT_FOUND, naming the field, for a role nobody has defined."""
+    work.find_or_new(Role, role_id(role)).now(role, field)
 
 
 def _name_of(state: UserState) -> dict[str, str]:
@@ -180,8 +180,8 @@ def _wrong_challenge(work: Work, answered: prepare.Answered) -> Challenge | None
 
 def issue_user(command: IssueUser, work: Work) -> User:
     user = work.new(User, command.user_id, what="user", field="user_id")
-    for role in command.roles:
-        _require_role(work, role)
+    for number, role in enumerate(command.roles):
+        _require_role(work, role, f"roles.{number}")
     if command.superior_id:
         _require_can_lead(work, command.superior_id, user.id)
     if command.department_id:

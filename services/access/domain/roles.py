@@ -37,11 +37,11 @@ def role_id(role: str) -> Named:
     return Named("role", role)
 
 
-def check_right(right: str) -> None:
-    """Raises Refused VALIDATION for a right that does not exist or that people never hold."""
+def check_right(right: str, field: str = "right") -> None:
+    """Raises Refused VALIDATION, naming the field, for a right that does not exist or that people never hold."""
     if right not in RIGHTS or right == "system":
         there = ", ".join(sorted(set(RIGHTS) - {"system"}))
-        raise Refused("VALIDATION", f"right: there is no right {right[:60]!r}; there are {there}.", field="right")
+        raise Refused("VALIDATION", f"{field}: there is no right {right[:60]!r}; there are {there}.", field=field)
 
 
 def require_adjustable(role: str) -> None:
@@ -60,13 +60,13 @@ class Role(Aggregate):
 
     state: RoleState | None = None
 
-    def now(self, code: str) -> RoleState:
-        """The role as it is.  Raises Refused NOT_FOUND for one that nobody has defined."""
+    def now(self, code: str, field: str = "role") -> RoleState:
+        """The role as it is.  Raises Refused NOT_FOUND, naming the field, for one that nobody has defined."""
         if self.state is not None:
             given = {grant.right: grant.scope for grant in self.state.grants}
             return replace(self.state, grants=grants_of(rights_of(code, given, self.state.judged or None)))
         if not self.exists(code):
-            raise not_found("role", "role")
+            raise not_found("role", field)
         return RoleState(title=ROLES[code], revision=0, grants=grants_of(first_rights(code)))
 
     def exists(self, code: str) -> bool:
@@ -162,8 +162,8 @@ class Machine(Aggregate):
 
     def add(self, command: AddMachine, responsible_id: UUID | None, mark: str, context: Context) -> None:
         """What it enters belongs to the responsible person (SEC-18)."""
-        for grant in command.grants:
-            check_right(grant.right)
+        for number, grant in enumerate(command.grants):
+            check_right(grant.right, f"grants.{number}.right")
         self._change(context.user, name=command.name, grants=command.grants, responsible_id=responsible_id)
         self.record(MachineSecretSet(mark=mark))
 
