@@ -19,6 +19,7 @@ from chassis.model.principal import Principal
 from chassis.model.row_fields import BY_NUMBER
 from chassis.model.views import Exact, Range, Scope, View, Words
 from chassis.projections.collections import STATES, add_keys, collation, keys_kept
+from chassis.projections.documents import stored
 from chassis.projections.state import live_id, open_state
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
 from contracts.errors import Refused
@@ -121,7 +122,10 @@ def test_what_nothing_has_happened_to_is_in_its_place_on_every_page_in_the_count
     for changed in ([], beginning[:1], beginning[-1:], beginning):
         shelf = Shelf(database, view)
         shelf.fill(
-            [{**document_of(view, n), **view.defaults[id], "_id": id, "version": 7} for n, id in enumerate(changed)]
+            [
+                {**document_of(view, n), **stored(view.defaults[id]), "_id": id, "version": 7}
+                for n, id in enumerate(changed)
+            ]
         )
         versions = {id: 7 if id in changed else 0 for id in beginning}
         for sort in sorts_of(view):
