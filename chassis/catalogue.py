@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import pkgutil
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -74,12 +74,7 @@ class Catalogue:
 
     def routes(self) -> list[tuple[str, Any]]:
         """(service, route) of those that are neither commands nor views, from each `services/<name>/routes.py`."""
-        return [
-            (name, route)
-            for name in self.roles
-            if importlib.util.find_spec(f"services.{name}.routes")
-            for route in importlib.import_module(f"services.{name}.routes").ROUTES
-        ]
+        return [(name, route) for name, module in self.modules("routes") for route in module.ROUTES]
 
     def gateway(self) -> Any:
         """The module of the service that is the one entry, if it runs in this process (ADR 0017)."""
@@ -88,12 +83,14 @@ class Catalogue:
 
     def checks(self) -> list[tuple[str, Check]]:
         """(service, what must hold of its facts), from each `services/<name>/verification.py` there is."""
-        found: list[tuple[str, Check]] = []
-        for name in self.roles:
-            module = f"services.{name}.verification"
+        return [(name, check) for name, module in self.modules("verification") for check in module.CHECKS]
+
+    def modules(self, name: str) -> Iterator[tuple[str, Any]]:
+        """(service, module) of the services that have a module of this name."""
+        for service in self.roles:
+            module = f"services.{service}.{name}"
             if importlib.util.find_spec(module):
-                found += [(name, check) for check in importlib.import_module(module).CHECKS]
-        return found
+                yield service, importlib.import_module(module)
 
     def groups(self) -> list[str]:
         """Every consumer group, each of which has a dead-letter topic."""
@@ -121,9 +118,4 @@ def projector_group() -> str:
 @cache
 def known_everywhere() -> Mapping[str, Known]:
     """What services let every other one know, from each `services/<name>/known.py` there is (ADR 0015)."""
-    REGISTRY.load()
-    return {
-        name: importlib.import_module(f"services.{name}.known").KNOWN
-        for name in tomllib.loads(SERVICES_FILE.read_text())["services"]
-        if importlib.util.find_spec(f"services.{name}.known")
-    }
+    return {name: module.KNOWN for name, module in Catalogue.read().modules("known")}

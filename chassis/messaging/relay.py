@@ -376,16 +376,16 @@ def _not_at_the_beginning(reader: PartitionReader, first: Mapping[str, int]) -> 
     """
     begins, ends = reader.begin_offsets(), reader.end_offsets()
     lacking = dict(first)
-    open_ = {source for source in first if begins[source] < ends[source]}
-    reader.seek({source: begins[source] if source in open_ else end for source, end in ends.items()})
-    while open_ and reader.is_behind(ends):
+    unseen = {source for source in first if begins[source] < ends[source]}
+    reader.seek({source: begins[source] if source in unseen else end for source, end in ends.items()})
+    while unseen and reader.is_behind(ends):
         for record in reader.poll(500):
-            if record.source not in open_:
+            if record.source not in unseen:
                 continue
             is_there = record.poison is None and record.position <= first[record.source]
             if is_there:
                 del lacking[record.source]
             if is_there or record.offset + 1 >= min(begins[record.source] + NEWEST, ends[record.source]):
-                open_.discard(record.source)
+                unseen.discard(record.source)
                 reader.skip_to(record.source, ends[record.source])
     return lacking

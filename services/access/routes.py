@@ -59,52 +59,47 @@ def mailbox(api: Api, http: HttpRequest) -> HttpResponse:
 
 ROLE, MESSAGE = "role", "message"
 
+
+def _found(schema: dict[str, Any], *refusals: str) -> dict[str, Any]:
+    """The answers of a route: what it finds, and the refusals that the document describes for all (status and name)."""
+    refused = {one[:3]: {"$ref": f"#/components/responses/{one[4:]}"} for one in refusals}
+    return {"200": {"description": "Found.", "content": {JSON: {"schema": schema}}}, **refused}
+
+
+def _list_of(item: dict[str, Any]) -> dict[str, Any]:
+    items = {"type": "array", "items": {"type": "object", "properties": item}}
+    return {"type": "object", "properties": {"items": items}}
+
+
+TEXT = {"type": "string"}
+
 ME: dict[str, Any] = {
     "operationId": "me",
     "tags": ["access"],
     "summary": "Who one is, what one may do, and the menu of it",
     "description": "The caller's rights with how far each reaches, and the menu entries they show (SEC-17).",
     "x-permission": PASSWORD,
-    "responses": {
-        "200": {
-            "description": "Found.",
-            "content": {
-                JSON: {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "id": {"type": ["string", "null"], "format": "uuid"},
-                            "name": {"type": "string"},
-                            "roles": {"type": "array", "items": {"type": "string"}},
-                            "must_change_password": {"type": "boolean"},
-                            "rights": {
-                                "type": "object",
-                                "additionalProperties": {
-                                    "type": "array",
-                                    "items": {"type": "string", "enum": list(DATA_SCOPES)},
-                                },
-                            },
-                            "menu": {
-                                "type": "array",
-                                "items": {
-                                    "type": "object",
-                                    "properties": {
-                                        "name": {"type": "string"},
-                                        "path": {"type": "string"},
-                                        "right": {"type": "string"},
-                                        "system": {"type": "string"},
-                                    },
-                                },
-                            },
-                        },
-                    }
-                }
+    "responses": _found(
+        {
+            "type": "object",
+            "properties": {
+                "id": {"type": ["string", "null"], "format": "uuid"},
+                "name": TEXT,
+                "roles": {"type": "array", "items": TEXT},
+                "must_change_password": {"type": "boolean"},
+                "rights": {
+                    "type": "object",
+                    "additionalProperties": {"type": "array", "items": {"type": "string", "enum": list(DATA_SCOPES)}},
+                },
+                "menu": {
+                    "type": "array",
+                    "items": {"type": "object", "properties": dict.fromkeys(("name", "path", "right", "system"), TEXT)},
+                },
             },
         },
-        "401": {"$ref": "#/components/responses/Unauthenticated"},
-    },
+        "401 Unauthenticated",
+    ),
 }
-
 
 ROLE_LIST: dict[str, Any] = {
     "operationId": "roles",
@@ -112,39 +107,19 @@ ROLE_LIST: dict[str, Any] = {
     "summary": "Every role with its rights and how far each reaches",
     "description": "Every role with its rights and how far each reaches (SEC-15, SEC-16).",
     "x-permission": "accounts",
-    "responses": {
-        "200": {
-            "description": "Found.",
-            "content": {
-                JSON: {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "items": {
-                                "type": "array",
-                                "items": {
-                                    "type": "object",
-                                    "properties": {
-                                        "id": {"type": "string"},
-                                        "title": {"type": "string"},
-                                        "version": {"type": "integer"},
-                                        "rights": {
-                                            "type": "object",
-                                            "additionalProperties": {"type": "string", "enum": list(DATA_SCOPES)},
-                                        },
-                                    },
-                                },
-                            }
-                        },
-                    }
-                }
-            },
-        },
-        "401": {"$ref": "#/components/responses/Unauthenticated"},
-        "403": {"$ref": "#/components/responses/Forbidden"},
-    },
+    "responses": _found(
+        _list_of(
+            {
+                "id": TEXT,
+                "title": TEXT,
+                "version": {"type": "integer"},
+                "rights": {"type": "object", "additionalProperties": {"type": "string", "enum": list(DATA_SCOPES)}},
+            }
+        ),
+        "401 Unauthenticated",
+        "403 Forbidden",
+    ),
 }
-
 
 MAILBOX: dict[str, Any] = {
     "operationId": "mailbox",
@@ -152,37 +127,14 @@ MAILBOX: dict[str, Any] = {
     "summary": "The newest messages of an installation that has no provider of mail and SMS",
     "description": "Codes and notices as they would have been sent, newest first.  Each look is in the audit log.",
     "x-permission": "platform",
-    "parameters": [{"name": "to", "in": "query", "schema": {"type": "string"}, "description": "one address or number"}],
-    "responses": {
-        "200": {
-            "description": "Found.",
-            "content": {
-                JSON: {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "items": {
-                                "type": "array",
-                                "items": {
-                                    "type": "object",
-                                    "properties": {
-                                        "how": {"type": "string", "enum": ["MAIL", "SMS"]},
-                                        "to": {"type": "string"},
-                                        "text": {"type": "string"},
-                                    },
-                                },
-                            }
-                        },
-                    }
-                }
-            },
-        },
-        "400": {"$ref": "#/components/responses/Invalid"},
-        "401": {"$ref": "#/components/responses/Unauthenticated"},
-        "403": {"$ref": "#/components/responses/Forbidden"},
-    },
+    "parameters": [{"name": "to", "in": "query", "schema": TEXT, "description": "one address or number"}],
+    "responses": _found(
+        _list_of({"how": {"type": "string", "enum": ["MAIL", "SMS"]}, "to": TEXT, "text": TEXT}),
+        "400 Invalid",
+        "401 Unauthenticated",
+        "403 Forbidden",
+    ),
 }
-
 
 ROUTES = (
     ServiceRoute("GET", "/me", "me", PASSWORD, me, ME, everywhere=True),
