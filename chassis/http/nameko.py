@@ -260,15 +260,17 @@ class InboxEntrypoint(Entrypoint):  # type: ignore[misc]
         handler: RecordHandler,
         producer: Callable[[], Any],
         watched: dict[str, Watched],
+        prepare: Callable[[], None],
         **kwargs: Any,
     ) -> None:
         self._config, self._inner, self._producer, self._watched = config, handler, producer, watched
+        self._prepare = prepare
         self._stop = threading.Event()
         self._thread: Any = None
         super().__init__(expected_exceptions=(PoisonRecord,), **kwargs)
 
     def start(self) -> None:
-        consumer = Consumer(self._config, _InWorkers(self._inner, self), self._producer)
+        consumer = Consumer(self._config, _InWorkers(self._inner, self), self._producer, prepare=self._prepare)
         self._watched[f"inbox {self._inner.group}"] = consumer
         self._thread = self.container.spawn_managed_thread(partial(consumer.run, self._stop))
 
@@ -368,12 +370,16 @@ def _mounted(route: Route, entrypoint: type[RouteEntrypoint]) -> Any:
 
 
 def inbox_service(
-    config: Config, handler: RecordHandler, producer: Callable[[], Any], watched: dict[str, Watched]
+    config: Config,
+    handler: RecordHandler,
+    producer: Callable[[], Any],
+    watched: dict[str, Watched],
+    prepare: Callable[[], None],
 ) -> type:
-    """The nameko service class that runs an inbox, and puts its consumer among what is watched."""
+    """The nameko service class that prepares and runs an inbox, and puts its consumer among what is watched."""
 
     def consume(_self: Any, records: Sequence[Incoming]) -> None:
         handler.process(records)
 
-    entrypoint = InboxEntrypoint.decorator(config, handler, producer, watched)(consume)
+    entrypoint = InboxEntrypoint.decorator(config, handler, producer, watched, prepare)(consume)
     return type("InboxService", (), {"name": f"{handler.group}-inbox", "consume": entrypoint})

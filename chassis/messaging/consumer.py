@@ -33,6 +33,8 @@ LAG_EVERY_SECONDS = 1.0
 LONGEST_POLL_MS = 1_000  # a record that arrives ends it at once
 CHECK_EVERY_SECONDS = 15.0
 WAITS = "an earlier record of this key is set aside"
+LETTER_WAS_LOST = "it was set aside before; the letter that said why was lost"
+SHOWN = 20
 
 
 class Fenced(Exception):
@@ -81,10 +83,13 @@ class Consumer:
         handler: RecordHandler,
         producer: Callable[[], KafkaProducer],
         *,
+        prepare: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`prepare` is done before anything is read by `run`, again and again until that worked."""
         self._config = config
         self._clock = clock
+        self._prepare = prepare
         self._handler = handler
         self._producer = producer
         self._dead_topic = dead_letter_topic(handler.group)
@@ -98,7 +103,7 @@ class Consumer:
 
     def problem(self) -> str | None:
         """Why it stands (`chassis.foundation.health`)."""
-        return self._damage or self._pulse.problem()
+        return self._damage or self._pulse.problem() or ("it prepares" if self._prepare else None)
 
     def open(self) -> None:
         """Connect and continue at the stored positions.  Raises TopicsDamaged."""
@@ -112,6 +117,7 @@ class Consumer:
             self._letters = Letters()
             for record in read_whole_topic(self._config, self._dead_topic):
                 self._letters.observe(record)
+            self._write_lost_letters(reader)
             reader.seek(self._stored)
         except Exception:
             self._tell_lag(reader)
@@ -127,6 +133,28 @@ class Consumer:
             missed.update(*(one.told_of_missed([record]) for one in self._handler.progress(record.topic)))
         if missed:
             raise TopicsDamaged(f"{'; '.join(sorted(missed))}. Run `salestream topics check`")
+
+    def _write_lost_letters(self, reader: PartitionReader) -> None:
+        """Write a letter anew for what is set aside and has none, as after the dead-letter topic was lost.
+
+        Nobody could hand the record in again or give it up otherwise, and what follows on its key would wait for ever.
+        """
+        progress = [one for topic in self._handler.topics() for one in self._handler.progress(topic)]
+        lost = {origin for one in progress for origin in one.aside} - self._letters.known
+        sources = {origin.source for origin in lost}
+        if not lost:
+            return
+        ends = reader.end_offsets()
+        reader.seek({source: 0 if source in sources else end for source, end in ends.items()})
+        while lost and reader.is_behind(ends):
+            for record in (as_known(found, lost) for found in reader.poll(500)):
+                if (origin := origin_of(record)) in lost:
+                    lost.discard(origin)
+                    self._set_aside(record, LETTER_WAS_LOST)
+        if lost:  # whoever makes the topic whole again starts the consumer anew by that
+            log.error(
+                "set aside, without a letter or a record", group=self._handler.group, origins=sorted(lost)[:SHOWN]
+            )
 
     def step(self, timeout_ms: int = 100) -> int:
         """Process one poll's records; returns how many there were."""
@@ -144,6 +172,9 @@ class Consumer:
         pause = 0.1
         while not stop.is_set():
             try:
+                if self._prepare:
+                    self._prepare()
+                    self._prepare = None
                 if self._reader is None:
                     self.open()
                 found = self.step(LONGEST_POLL_MS)

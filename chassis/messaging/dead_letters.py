@@ -82,11 +82,13 @@ def unreadable_place(type: str, id: str, key: str, value: bytes) -> str:
 class Letters:
     """What a group's dead-letter topic says of each origin: the letter that waits, or that it was dropped.
 
-    `last_dropped` is, by source, the greatest position of a readable record that was dropped; `dropped_unread` whether
-    any was that could not be read: a later release may be able to.
+    `known` are all that ever had a letter, whatever became of it.  `last_dropped` is, by source, the greatest position
+    of a readable record that was dropped; `dropped_unread` whether any was that could not be read: a later release may
+    be able to.
     """
 
     waiting: dict[Origin, int] = field(default_factory=dict)
+    known: set[Origin] = field(default_factory=set)
     dropped: set[Origin] = field(default_factory=set)
     last_dropped: dict[str, int] = field(default_factory=dict)
     dropped_unread: bool = False
@@ -94,6 +96,7 @@ class Letters:
     def observe(self, record: Incoming) -> None:
         """Take note of a record of the topic, in order; a repeated look changes nothing."""
         origin = origin_of(record)
+        self.known.add(origin)
         if RESOLVES in record.headers:
             if self.waiting.get(origin) == int(record.headers[RESOLVES]):
                 del self.waiting[origin]

@@ -1,14 +1,15 @@
 """How far a consumer is in each partition, and what it has set aside."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from chassis.messaging.dead_letters import Origin, as_known, origin_of
 from chassis.messaging.layers import Layered, Queues
 from chassis.messaging.provenance import DROP, REASON, RESOLVES
-from chassis.messaging.records import Incoming
+from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.store.event_store import EventStore
 from chassis.store.transaction import ReplicaRow
 from contracts.schemas import decode
@@ -30,8 +31,9 @@ class Progress:
     Positions are the producer's log positions: within one source they only grow, so one that is not above the
     newest is a repeat (the relay publishes at least once).  `floors` are the positions applied before the newest: what
     comes between the two proves that the newest was forged, since firsts come in the order of their positions (ADR
-    0007); it is applied, and is the newest from then on.  `aside` are the records set aside and not applied, by
-    origin: a replay counts if and only if its origin is among them.  `dropped` were given up by an operator.
+    0007); it is applied, and is the newest from then on.  `beginnings` are the first positions ever applied: a source
+    that begins later has lost its beginning.  `aside` are the records set aside and not applied, by origin: a replay
+    counts if and only if its origin is among them.  `dropped` were given up by an operator.
     """
 
     def __init__(
@@ -41,10 +43,13 @@ class Progress:
         aside: Mapping[Origin, Aside] | None = None,
         dropped: Iterable[Origin] = (),
         floors: Mapping[str, int] | None = None,
+        *,
+        beginnings: Mapping[str, int] | None = None,
     ) -> None:
         self.offsets = dict(offsets)
         self.positions = dict(positions)
         self.floors = dict(floors or {})
+        self.beginnings = dict(beginnings or {})
         self.aside = Layered(aside or {})
         self.dropped: Layered[Origin, None] = Layered(dict.fromkeys(dropped))
         self._waiting = Queues(
@@ -53,7 +58,7 @@ class Progress:
 
     def branch(self) -> "Progress":
         """What takes records in while `self` stays as it is."""
-        made = Progress(self.offsets, self.positions, floors=self.floors)
+        made = Progress(self.offsets, self.positions, floors=self.floors, beginnings=self.beginnings)
         made.aside, made.dropped = self.aside.branch(), self.dropped.branch()
         made._waiting = self._waiting.branch()
         return made
@@ -87,6 +92,14 @@ class Progress:
             if self._has_missed(record)
         ]
 
+    def told_of_beginnings(self, before: "Progress") -> list[str]:
+        """The sources whose beginning is lost, a line each: an earlier reading (`before`) began with older records."""
+        return [
+            f"{source} begins with position {self.beginnings.get(source, 'none')}, position {first} was read before"
+            for source, first in sorted(before.beginnings.items())
+            if self.beginnings.get(source, math.inf) > first
+        ]
+
     def _has_missed(self, record: Incoming) -> bool:
         origin = origin_of(as_known(record, self.aside, self.dropped))
         if record.poison is not None or _is_about_letters(record) or origin in self.aside or origin in self.dropped:
@@ -99,6 +112,8 @@ class Progress:
 
     def _came_first(self, source: str, position: int) -> None:
         newest = self.positions.get(source, 0)
+        if not newest:
+            self.beginnings[source] = position
         if position > newest:
             self.floors[source] = newest
         self.positions[source] = position  # below the newest: that was forged
@@ -173,6 +188,27 @@ class Progress:
         if known is not None and known.key:
             self._waiting.remove((origin.source, known.key), known.offset)
         return known
+
+
+def with_fate(record: Incoming, before: Progress, progress: Progress) -> Incoming:
+    """A record that is read again into `progress`, with the fate it had `before`: set aside, given up, or none.
+
+    One that is none of ours is given up, although a release that knew ours less well had taken it in.
+    Raises PoisonRecord for one of ours that can't be read and was not set aside.
+    """
+    record = as_known(record, before.aside, before.dropped)
+    if not (before.aside or before.dropped or record.poison) or not progress.is_news(record):
+        return record
+    origin = origin_of(record)
+    if origin in before.dropped:
+        return replace(record, fate="dropped")
+    if origin in before.aside or progress.must_wait(record):
+        return replace(record, fate="waits")
+    if record.foreign:
+        return replace(record, fate="dropped")
+    if record.poison is not None:
+        raise PoisonRecord(f"{record.source}@{record.offset}: {record.poison}; it was not set aside before")
+    return record
 
 
 def _is_about_letters(record: Incoming) -> bool:

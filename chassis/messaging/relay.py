@@ -149,7 +149,7 @@ class Relay:
 
     def _share(self) -> None:
         """Share the publishing lock.  Raises TopicsDamaged while a topic is made anew, and once after that."""
-        if self._shares_since is not None:
+        if self._shares_since is not None and self._store.publishing.is_held():
             return
         if not self._store.publishing.share():
             raise TopicsDamaged(f"a topic that {self._store.name} publishes on is being made anew")

@@ -247,6 +247,7 @@ def _advance(projection: Projection) -> UpdateOne:
             "offset": offset,
             "position": progress.positions.get(source, 0),
             **({"floor": progress.floors[source]} if source in progress.floors else {}),
+            **({"beginning": progress.beginnings[source]} if source in progress.beginnings else {}),
         }
         for source, offset in progress.offsets.items()
         if offset != state.progress.offsets.get(source)

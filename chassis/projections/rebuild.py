@@ -19,11 +19,11 @@ from pymongo.database import Database
 from chassis.catalogue import projector_group
 from chassis.foundation.config import Config
 from chassis.messaging.consumer import Fenced
-from chassis.messaging.dead_letters import as_known, origin_of
+from chassis.messaging.dead_letters import Origin, origin_of
 from chassis.messaging.kafka import dead_letter_topic
-from chassis.messaging.partitions import PartitionReader
-from chassis.messaging.progress import Progress
-from chassis.messaging.records import Incoming, PoisonRecord
+from chassis.messaging.partitions import PartitionReader, TopicsDamaged
+from chassis.messaging.progress import Progress, with_fate
+from chassis.messaging.records import Incoming
 from chassis.model.views import View
 from chassis.projections.collections import STATES
 from chassis.projections.projector import Projection, commit
@@ -97,6 +97,7 @@ class Rebuild:
         self._watch = watch
         self._live_id = live_id(view)
         self._skipped: list[str] = []
+        self._foreign: set[Origin] = set()
         self.figures: Figures | None = None
         self.outcome: Outcome | None = None
 
@@ -105,11 +106,11 @@ class Rebuild:
 
         It does not switch, and keeps the old, when documents differ although the view's edition is the one that built
         them: the same events must give the same documents.  `force` switches all the same.
+        Raises TopicsDamaged, forced or not, where a topic lacks what the live view has read: the new one would lack it.
         """
         live = open_state(self._database, self._view, self._live_id)
-        self._live, self._skipped = state_of(self._database, self._view, live), []
+        self._live, self._skipped, self._foreign = state_of(self._database, self._view, live), [], set()
         collection, new_id = new_names(self._view, self._suffix)
-        open_state(self._database, self._view, new_id, collection)
         reader = PartitionReader(
             self._config,
             f"rebuild-{self._view.name}",
@@ -117,15 +118,20 @@ class Rebuild:
             {REGISTRY.event_of(fact).name: fact for fact in self._view.handlers},
         )
         try:
+            self._require_whole(reader)
+            open_state(self._database, self._view, new_id, collection)
             started = time.monotonic()
             state, events = self._build(reader, self._state(new_id))
             seconds = time.monotonic() - started
+            if lost := state.progress.told_of_beginnings(self._live.progress):
+                self._drop(collection, new_id)
+                raise TopicsDamaged(f"{'; '.join(lost)}. Run `salestream topics check`")
             differences = self._compared(reader, state)
         finally:
             reader.close()
         if self._skipped:
             some = ", ".join(self._skipped[:SHOWN]) + (", ..." if len(self._skipped) > SHOWN else "")
-            print(f"left out {len(self._skipped)} records, as the live view did: {some}", file=self._out)
+            print(f"left out {len(self._skipped)} records: {some}", file=self._out)
         documents = self._database[collection].estimated_document_count()
         self.figures = Figures(events, seconds, documents, None if differences is None else len(differences))
         rate = events / seconds if seconds else 0
@@ -152,6 +158,14 @@ class Rebuild:
             switched, reason, events, documents, self.figures.differences, [_cut(told) for told in differing[:SHOWN]]
         )
         return not differences if differences is not None else not self._live.progress.offsets
+
+    def _require_whole(self, reader: PartitionReader) -> None:
+        """Raises TopicsDamaged unless all that the live view has read can still be there."""
+        reached = self._live.progress.offsets
+        reader.require_whole({source: 0 for source in reader.sources})
+        reader.require_whole({source: reached.get(source, 0) for source in reader.sources})
+        if missed := self._live.progress.told_of_missed(reader.just_before(reached)):
+            raise TopicsDamaged(f"{'; '.join(missed)}. Run `salestream topics check`")
 
     def _tell(self, differences: Sequence[str] | None) -> str:
         """Say how the new view compares with the live one; returns the reason not to switch, "" when there is none."""
@@ -214,7 +228,9 @@ class Rebuild:
                 return None
             self._build(reader, new)
             progress = [state.progress for state in (self._live, new)]
-            if progress[0].aside.keys() != progress[1].aside.keys() or progress[0].dropped != progress[1].dropped:
+            if progress[0].aside.keys() != progress[1].aside.keys():
+                return None
+            if progress[0].dropped.keys() != progress[1].dropped.keys() - self._foreign:
                 return None
             pairs = _side_by_side(
                 self._database[self._live.collection].find(session=session).sort("_id"),
@@ -243,21 +259,16 @@ class Rebuild:
         return count, events
 
     def _judged(self, record: Incoming, progress: Progress) -> Incoming:
-        """The record with the fate it has in the live view: set aside, dropped, or none."""
-        live = self._live.progress
-        record = as_known(record, live.aside, live.dropped)
-        if not (live.aside or live.dropped or record.poison) or not progress.is_news(record):
-            return record
-        origin = origin_of(record)
-        if origin in live.dropped:
-            self._skipped.append(f"{record.source}@{record.offset} (dropped)")
-            return replace(record, fate="dropped")
-        if origin in live.aside or progress.must_wait(record):
-            self._skipped.append(f"{record.source}@{record.offset} (set aside)")
-            return replace(record, fate="waits")
-        if record.poison is not None:
-            raise PoisonRecord(f"{record.source}@{record.offset}: {record.poison}; the live view has not set it aside")
-        return record
+        """The record with the fate it has in the live view, which is noted."""
+        judged = with_fate(record, self._live.progress, progress)
+        if judged.fate:
+            origin = origin_of(judged)
+            how = {"waits": "set aside", "dropped": "dropped"}[judged.fate]
+            if judged.fate == "dropped" and origin not in self._live.progress.dropped:
+                self._foreign.add(origin)
+                how = f"not ours: {record.poison}"
+            self._skipped.append(f"{record.source}@{record.offset} ({how})")
+        return judged
 
     def _progress_line(self, progress: Progress, goals: Mapping[str, int]) -> None:
         done, total = _how_far(progress, goals)

@@ -44,6 +44,7 @@ class ViewState:
                 {_origin(item): Aside(item["key"], item["offset"]) for item in known if not item["dropped"]},
                 [_origin(item) for item in known if item["dropped"]],
                 {item["source"]: item["floor"] for item in sources if "floor" in item},
+                beginnings={item["source"]: item["beginning"] for item in sources if "beginning" in item},
             ),
             last_at=document.get("last_at"),
             edition=document.get("edition", 1),  # state documents from before there were any tell none

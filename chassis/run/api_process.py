@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from chassis.http.problems import unknown_route
 from chassis.http.serving import routes_of
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.progress import processed_positions
+from chassis.messaging.replicas import refill_changed
 from chassis.model.middleware import Offload, at_once
 from chassis.projections.collections import Document, connect
 from chassis.projections.state import view_positions
@@ -86,7 +88,8 @@ def run_api(config: Config, only: Collection[str]) -> int:
         writer.start()
         inbox = Inbox(writer, directory.company)
         if inbox.topics():
-            runner.add_service(inbox_service(config, inbox, process.producer, watched))
+            prepare = partial(refill_changed, config, writer)
+            runner.add_service(inbox_service(config, inbox, process.producer, watched, prepare))
     stop_looking = threading.Event()
     looking = Serving("pressure", lambda: pressure.run(stop_looking), failures.note)
     watched |= {"pressure": pressure, "thread pressure": looking}

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -26,7 +26,6 @@ from chassis.sagas.runner import SagaRunner
 log = structlog.get_logger()
 
 
-PREPARE_AGAIN_SECONDS = 5.0
 LANES = 3
 """How many of the projector's transactions are written side by side."""
 
@@ -77,29 +76,6 @@ def collector_loops(process: Host) -> dict[str, Loop]:
     return {f"audit-{name}": Collector(process.store(name), database, view) for name in names}
 
 
-class PreparedViews:
-    """A consumer that does something before it consumes, again and again until that worked."""
-
-    def __init__(self, consumer: Consumer, prepare: Callable[[], None]) -> None:
-        self._consumer = consumer
-        self._prepare = prepare
-        self._kept_by: str | None = "it prepares"
-
-    def problem(self) -> str | None:
-        return self._kept_by or self._consumer.problem()
-
-    def run(self, stop: threading.Event) -> None:
-        while self._kept_by and not stop.is_set():
-            try:
-                self._prepare()
-                self._kept_by = None
-            except Exception as error:  # a server is away, or a record can't be read: told, and tried again
-                self._kept_by = f"it can't prepare: {error!r}"
-                log.warning("consumer can't prepare", error=repr(error))
-                stop.wait(PREPARE_AGAIN_SECONDS)
-        self._consumer.run(stop)
-
-
 def projector_loops(process: Host) -> dict[str, Loop]:
     if not process.catalogue.with_role("projector"):
         return {}
@@ -110,7 +86,7 @@ def projector_loops(process: Host) -> dict[str, Loop]:
         log.warning("views are prepared when MongoDB answers", error=repr(error))
     outdated = partial(rebuild_outdated, process.config, projector.database, projector.views)
     return {
-        "projector": PreparedViews(Consumer(process.config, projector, process.producer), outdated),
+        "projector": Consumer(process.config, projector, process.producer, prepare=outdated),
         "rebuilds": RebuildWorker(process.config, projector.database, projector.views),
     }
 

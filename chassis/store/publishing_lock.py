@@ -23,6 +23,9 @@ class PublishingLock(Protocol):
     def take(self) -> bool:
         """Hold it alone, unless anybody else holds it."""
 
+    def is_held(self) -> bool:
+        """Whether what `share` or `take` has got is still there: a connection that held it may have ended."""
+
     def release(self) -> None:
         """Hold it no more."""
 
@@ -34,6 +37,9 @@ class NoLock:
         return True
 
     def take(self) -> bool:
+        return True
+
+    def is_held(self) -> bool:
         return True
 
     def release(self) -> None:
@@ -62,6 +68,9 @@ class FileLock:
             return False
         return True
 
+    def is_held(self) -> bool:
+        return self._file is not None
+
     def release(self) -> None:
         if self._file is not None:
             os.close(self._file)
@@ -87,6 +96,16 @@ class PostgresLock:
             self._connection = psycopg.connect(self._conninfo, autocommit=True)
         row = self._connection.execute(f"SELECT {function}(hashtext(%s))", [self._name]).fetchone()
         return bool(row and row[0])
+
+    def is_held(self) -> bool:
+        if self._connection is None or self._connection.closed:
+            return False
+        try:
+            self._connection.execute("SELECT 1")
+        except psycopg.OperationalError:
+            self._connection.close()
+            return False
+        return True
 
     def release(self) -> None:
         if self._connection is None or self._connection.closed:

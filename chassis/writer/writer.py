@@ -440,17 +440,29 @@ class Writer:
             if positions or skipped:
                 self.store.commit(Transaction(rows=list(skipped), positions=positions))
             return
-        counts = {LEARNED: (self.store.position(LEARNED) or 0) + 1}
-        if self._listener is not None and not {name for name, _ in rows}.isdisjoint(self._listener.replicas):
-            counts[NEWS] = (self.store.position(NEWS) or 0) + 1
-        self.store.commit(Transaction(rows=[*rows.values(), *skipped], positions={**positions, **counts}))
-        self._stale_rows.extend(rows)
-        if counts[LEARNED] == self._learned + 1:  # else another process learned too, and all rows may be stale
-            self._learned += 1
+        news = self._store_rows([*rows.values(), *skipped], positions)
         if self._listener is not None:
             self._listener.tell(facts)
-            if counts.get(NEWS) == self._news + 1:
+            if news == self._news + 1:
                 self._news += 1
+
+    def refill(self, rows: Sequence[ReplicaRow], positions: dict[str, int]) -> None:
+        """Store rows of replicas that were filled anew, with the positions that say so.  Raises Conflict.
+
+        The listener takes them over when it is next told to learn of others.
+        """
+        self._store_rows(rows, positions)
+
+    def _store_rows(self, rows: Sequence[ReplicaRow], positions: dict[str, int]) -> int | None:
+        """Store what was learned, in one transaction; returns the count of the listener's news, if it is concerned."""
+        counts = {LEARNED: (self.store.position(LEARNED) or 0) + 1}
+        if self._listener is not None and not {row.replica for row in rows}.isdisjoint(self._listener.replicas):
+            counts[NEWS] = (self.store.position(NEWS) or 0) + 1
+        self.store.commit(Transaction(rows=list(rows), positions={**positions, **counts}))
+        self._stale_rows.extend((row.replica, row.key) for row in rows)
+        if counts[LEARNED] == self._learned + 1:  # else another process learned too, and all rows may be stale
+            self._learned += 1
+        return counts.get(NEWS)
 
     def learn_of_others(self) -> None:
         """Have the listener take over what is stored and it was not told.

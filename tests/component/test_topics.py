@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from eventsourcing.persistence import OperationalError
@@ -22,9 +23,10 @@ from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue, projector_group
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.health import Watched
-from chassis.messaging.consumer import CHECK_EVERY_SECONDS, Consumer, Fenced, RecordHandler
+from chassis.messaging.consumer import CHECK_EVERY_SECONDS, LETTER_WAS_LOST, Consumer, Fenced, RecordHandler
+from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.inbox import Inbox
-from chassis.messaging.kafka import admin_client, create_topics
+from chassis.messaging.kafka import admin_client, create_topics, dead_letter_topic
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
 from chassis.messaging.relay import POSITION, Relay
 from chassis.projections.collections import STATES, connect
@@ -42,7 +44,7 @@ from chassis.writer.writer import Writer
 from component.facts import product
 from component.support import KafkaBench, eventually, until
 from contracts.declare import REGISTRY
-from contracts.inventory import ProductAdded
+from contracts.inventory import EditProduct, ProductAdded
 from services.inventory.application import SERVICE as INVENTORY
 from services.orders.application import SERVICE as ORDERS
 from services.reports.views.products import VIEW as PRODUCTS
@@ -65,11 +67,12 @@ class System:
         self.inventory.writer = Writer(INVENTORY, self.inventory.store, listener=self.inventory.directory)
         self.orders = Writer(ORDERS, open_store("orders", config))
         self.database = connect(config)
+        letters = kafka.new_producer()  # the relay ends its own
         self.restart_relay()
         self.projector = Projector(self.database, [PRODUCTS, LEDGER], group=GROUP)
         self.inbox = Inbox(self.orders, CompanySettings(config.zone))
         handlers: list[RecordHandler] = [self.projector, self.inbox]
-        self.consumers = [Consumer(config, handler, lambda: kafka.producer) for handler in handlers]
+        self.consumers = [Consumer(config, handler, lambda: letters) for handler in handlers]
 
     def add_products(self, number: int) -> None:
         for _ in range(number):
@@ -120,14 +123,14 @@ class System:
         watched: list[Watched] = [self.relay, *self.consumers]
         return [found for one in watched if (found := one.problem())]
 
-    def lose_topic(self, partitions: int | None = None) -> None:
-        """Delete the topic; a process that starts makes it again, empty."""
+    def lose_topic(self, topic: str = TOPIC, partitions: int | None = None) -> None:
+        """Delete a topic; a process that starts makes it again, empty."""
         admin = admin_client(self.config)
         try:
-            admin.delete_topics([TOPIC])
-            until(lambda: TOPIC not in admin.list_topics())
+            admin.delete_topics([topic])
+            until(lambda: topic not in admin.list_topics())
             if partitions:
-                admin.create_topics([NewTopic(name=TOPIC, num_partitions=partitions, replication_factor=1)])
+                admin.create_topics([NewTopic(name=topic, num_partitions=partitions, replication_factor=1)])
         finally:
             admin.close()
         create_topics(self.config, Catalogue.read().groups())
@@ -252,10 +255,72 @@ def test_a_topic_that_was_lost_and_has_grown_beyond_what_was_read_is_noticed(sys
     with system.at_work():
         until(lambda: len(system.problems()) == len(system.consumers) + 1)
         assert system.products() == 8
+        with pytest.raises(TopicsDamaged, match="passed unread"):
+            Rebuild(system.config, system.database, LEDGER, out=io.StringIO()).run(force=True)
         Topics(system.config).republish(TOPIC)
         system.await_products(32)
         until(lambda: not system.problems())
     assert Topics(system.config).check() == []
+
+
+def test_a_view_is_not_rebuilt_from_a_topic_that_has_lost_its_beginning(system: System) -> None:
+    """Whoever reads it has begun anew by an operator's word, so nothing but the first positions tells."""
+    with system.at_work():
+        system.add_products(8)
+        system.await_products(8)
+    system.lose_topic()
+    system.add_products(24)
+    careless = Relay(system.inventory.store, system.kafka.new_producer)
+    while careless.step():
+        pass
+    careless.save(at_once=True)
+    Topics(system.config).reset(TOPIC)
+    [projector, _] = system.consumers
+    projector.open()
+    until(lambda: projector.step() >= 0 and system.products() == 32)
+    projector.close()
+    live, collections = system.documents(), set(system.database.list_collection_names())
+    for view in system.projector.views:
+        with pytest.raises(TopicsDamaged, match=r"begins with position \d+, position \d+ was read before"):
+            Rebuild(system.config, system.database, view, out=io.StringIO()).run(force=True)
+    assert (system.documents(), set(system.database.list_collection_names())) == (live, collections)
+
+
+def test_what_is_set_aside_can_be_handed_in_again_after_its_letters_were_lost(system: System) -> None:
+    """A change of a product can't be read, so its next one waits; then the dead-letter topics are lost."""
+
+    def two_wait(letters: DeadLetters) -> bool:
+        return len(letters.waiting()) == 2
+
+    with system.at_work():
+        system.add_products(1)
+        system.await_products(1)
+        [added] = [r for r in system.kafka.records(TOPIC) if r.type == REGISTRY.event_of(ProductAdded).name]
+        headers = dict(added.raw_headers) | {"ce_id": f"{added.key}/99".encode(), "ce_sequence": f"{99:020d}".encode()}
+        system.kafka.send(TOPIC, added.key, b"{", [(name, value or b"") for name, value in headers.items()])
+        groups = {GROUP: DeadLetters(system.config, GROUP), "orders": DeadLetters(system.config, "orders")}
+        until(lambda: all(len(letters.waiting()) == 1 for letters in groups.values()))
+        edited = EditProduct(product_id=UUID(added.key), model="A2")
+        system.inventory.do(edited, by=WAREHOUSE)
+        until(lambda: all(map(two_wait, groups.values())))
+    before = {group: {letter.origin for letter in letters.waiting()} for group, letters in groups.items()}
+
+    for group in groups:
+        system.lose_topic(dead_letter_topic(group))
+    with system.at_work():
+        until(lambda: len(system.problems()) == len(system.consumers))
+        for group in groups:
+            Topics(system.config).reset(dead_letter_topic(group))
+        for group, letters in groups.items():
+            until(partial(two_wait, letters))
+            waiting = letters.waiting()
+            assert {letter.origin for letter in waiting} == before[group]
+            assert all(letter.reason == LETTER_WAS_LOST for letter in waiting)
+            letters.drop(system.kafka.producer, [letter for letter in waiting if letter.value == b"{"])
+            letters.replay(system.kafka.producer, [letter for letter in waiting if letter.value != b"{"])
+        until(lambda: system.documents()[f"products/{added.key}"]["model"] == "A2")
+        until(lambda: [row for row in system.orders.store.rows("products") if b'"A2"' in row])
+        assert all(letters.waiting() == [] for letters in groups.values())
 
 
 def test_a_topic_that_lacks_nothing_is_made_anew_beside_a_relay_at_work(system: System) -> None:
@@ -362,7 +427,8 @@ def test_records_deleted_before_they_were_read_are_told_and_readers_to_the_end_d
 
     assert list(read_topic(system.config, TOPIC, ends)) == []
     assert system.kafka.records(TOPIC) == []
-    assert Rebuild(system.config, system.database, PRODUCTS, out=io.StringIO()).run(switch=False)
+    with pytest.raises(TopicsDamaged, match="are gone unread"):
+        Rebuild(system.config, system.database, PRODUCTS, out=io.StringIO()).run(force=True)
     with pytest.raises(TopicsDamaged, match="are gone unread"):
         system.consumers[0].open()
     assert Relay.lacking(system.inventory.store, system.config)

@@ -26,6 +26,7 @@ from chassis.messaging.consumer import Consumer
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.records import event_headers
+from chassis.messaging.replicas import refill_changed
 from chassis.model.principal import Principal
 from chassis.model.saga import Process as SagaProcess
 from chassis.projections.collections import connect
@@ -551,6 +552,23 @@ def test_records_lost_out_of_order_and_foreign_are_named(company: Company) -> No
     for who in ("the view products", "the inbox of orders"):
         named(found, "positions taken", f"{who}, inventory.events:", f"position 1000000000, the log ends at {end}")
     bench.close()
+
+
+# -- replicas --------------------------------------------------------------------------------------------------------
+
+
+def test_every_replica_filled_anew_is_what_it_was(company: Company) -> None:
+    """A release that changes a replica has it filled from event one (chassis.messaging.replicas)."""
+    filled = 0
+    for writer in company.writers.values():
+        if not writer.service.consumed_topics():
+            continue
+        names = [replica.name for replica in writer.service.replicas]
+        before = {name: sorted(writer.store.rows(name)) for name in names}
+        refill_changed(company.config, writer)
+        assert {name: sorted(writer.store.rows(name)) for name in names} == before
+        filled += sum(map(len, before.values()))
+    assert filled > 10
 
 
 # -- what can't be looked at ---------------------------------------------------------------------------------------

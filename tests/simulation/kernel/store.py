@@ -110,6 +110,9 @@ class Lock:
         self._disk.locks[self] = how
         return True
 
+    def is_held(self) -> bool:
+        return self in self._disk.locks
+
     def release(self) -> None:
         self._disk.locks.pop(self, None)
 
