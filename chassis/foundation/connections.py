@@ -12,12 +12,16 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from chassis.foundation.config import Config, ConfigError
 
+BOOTSTRAP_MS = 10_000
+"""So long whoever connects to Kafka waits for a first answer: a loop tries again, a person is told that it is away."""
+
 
 def kafka_arguments(config: Config) -> dict[str, Any]:
     """For KafkaProducer, KafkaConsumer and KafkaAdminClient."""
     arguments: dict[str, Any] = {
         "bootstrap_servers": config.kafka_bootstrap_servers.split(","),
         "security_protocol": config.kafka_security_protocol,
+        "bootstrap_timeout_ms": BOOTSTRAP_MS,
     }
     if config.kafka_security_protocol.endswith("SSL"):
         arguments |= {

@@ -9,6 +9,7 @@ import pytest
 
 from chassis.foundation.config import Config
 from component.containers import MONGO_IMAGE, POSTGRES_IMAGE, has_image, mongo_container, postgres_container
+from component.databases import Databases
 from component.support import KafkaBench, environment, longest_files_first, processes_below
 from deploy.devstack import DevstackError, Stack
 
@@ -48,6 +49,13 @@ def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
     stack: Stack = request.getfixturevalue("stack")
     stack.mongo.start()
     yield stack.mongo.address
+
+
+@pytest.fixture(scope="session")
+def databases(mongodb_uri: str) -> Iterator[Databases]:
+    databases = Databases(mongodb_uri)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -26,7 +26,7 @@ from chassis.messaging.relay import Relay
 from chassis.model.changes import Change, EventMetadata
 from chassis.model.views import View
 from chassis.projections import projector as projector_module
-from chassis.projections.collections import SKIPPED, STATES, connect
+from chassis.projections.collections import SKIPPED, STATES
 from chassis.projections.projector import Projection, Projector
 from chassis.projections.rebuild import Rebuild, content
 from chassis.run.worker_process import LANES
@@ -35,6 +35,7 @@ from chassis.store.events import Notification
 from chassis.testing.people import FINANCE, SALES, SUPERVISOR, WAREHOUSE
 from chassis.testing.people import SYSTEM as ITSELF
 from chassis.testing.services import InMemoryService
+from component.databases import Databases
 from component.facts import product
 from component.support import KafkaBench, eventually, until
 from contracts.approvals import Approve, OpenCase, Reject, case_id_of
@@ -149,13 +150,13 @@ class Bench:
 
     kafka: KafkaBench
     company: Company
-    databases: list[Database[dict[str, Any]]]
+    pool: Databases
+    taken: list[Database[dict[str, Any]]] = field(default_factory=list)
     saving: bool = True  # whether relays save how far they have got
 
     def database(self) -> Database[dict[str, Any]]:
-        made = connect(replace(self.kafka.config, mongodb_database=f"test_{uuid4().hex}"))
-        self.databases.append(made)
-        return made
+        self.taken.append(self.pool.take())
+        return self.taken[-1]
 
     def relays(self) -> list[Relay]:
         return [Relay(store, self.kafka.new_producer) for store in self.company.stores]
@@ -231,17 +232,14 @@ def documents(database: Database[dict[str, Any]], views: list[View] | None = Non
 
 
 @pytest.fixture
-def bench(kafka: KafkaBench, mongodb_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def bench(kafka: KafkaBench, databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(relay_module, "BATCH", SLICE)
-    config = replace(kafka.config, mongodb_uri=mongodb_uri)
-    kafka.config = config
     company = Company()
     company.work()
-    bench = Bench(kafka, company, [])
+    bench = Bench(kafka, company, databases)
     yield bench
-    for database in bench.databases:
-        database.client.drop_database(database.name)
-        database.client.close()
+    for database in bench.taken:
+        databases.give_back(database)
 
 
 def test_the_clean_run_is_what_the_services_know(bench: Bench) -> None:

@@ -62,14 +62,15 @@ def test_a_new_replica_is_filled_from_event_one(system: System) -> None:
 def test_other_events_or_fields_make_another_replica() -> None:
     feeds = {fact: feed for fact, feed in PRODUCTS.feeds.items() if fact is not ProductDeleted}
     assert shape_of(replace(PRODUCTS, feeds=feeds)) != shape_of(PRODUCTS)
-    assert shape_of(replace(PRODUCTS, feeds=dict(reversed(PRODUCTS.feeds.items())))) == shape_of(PRODUCTS)
+    assert shape_of(replace(PRODUCTS, feeds=dict(reversed([*PRODUCTS.feeds.items()])))) == shape_of(PRODUCTS)
 
 
 def test_what_another_process_reads_meanwhile_is_read_too(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = sell_changed_products(system)
     as_before_the_release(system.orders.store, ids)
     [_, inbox] = system.consumers
-    take_in, interrupted = replicas_module._take_in, []
+    take_in = replicas_module._take_in
+    interrupted: list[bool] = []
 
     def beside_another(*args: object) -> None:
         take_in(*args)  # type: ignore[arg-type]
