@@ -91,8 +91,8 @@ verify: $(READY) ## Recompute everything from the event stores and compare it wi
 
 .PHONY: token
 token: USER := li
-token: $(READY) ## Sign in as a demo user and print the bearer token, good for ten minutes (USER=sato)
-	@$(RUN) -m deploy.demo.company $(USER)
+token: $(READY) ## Sign in as a demo user and print the bearer token, good for ten minutes (USER=sato, RENEW=1)
+	@$(RUN) -m deploy.demo.company $(USER) $(if $(RENEW),--renew)
 
 # -- testing it
 

@@ -2,7 +2,7 @@
 
 `python -m deploy.demo.company wang` (make token USER=wang) prints a bearer token of one of them.  Whoever is missing is
 given an account first, as `deploy/demo_users.toml` says.  Passwords are drawn for each installation and kept in its
-folder.
+folder.  Where one does not lead in any more, `--renew` (RENEW=1) gives that person another.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from chassis.run.demo_users import USERS_FILE
 from deploy.demo.errors import DemoError
 from deploy.devstack.errors import DevstackError
 from deploy.local import LocalSystem
-from services.access.administration import make_administrator
+from services.access.administration import answered_challenge, make_administrator
 
 RENEW_BEFORE_SECONDS = 120
 ANSWER_SECONDS = 60.0
@@ -66,6 +66,21 @@ def done(answer: httpx.Response) -> dict[str, Any]:
     return body
 
 
+def _hindrance(name: str, told: dict[str, Any]) -> str:
+    """What keeps somebody from signing in, and the way out."""
+    way_out = f"`make token USER={name} RENEW=1` gives {name} another password and ends {name}'s sign-ins."
+    if told.get("status") == "PROOF_REQUIRED":
+        return (
+            f"a second proof is asked for ({told['method']}).  Where the settings ask it of a role, take that out "
+            f"(PUT /settings/access, second_factor_roles); if it is {name}'s own, {way_out}"
+        )
+    if told.get("state") == "LOCKED":
+        return f"somebody tried wrong passwords in this name.  {told['detail']}  Or at once: {way_out}"
+    if told.get("code") == "UNAUTHENTICATED":
+        return f"the password is another one since the demonstration drew it, or the account is gone.  {way_out}"
+    return f"{told.get('code')} {told.get('detail')}  {way_out}"
+
+
 class DemoCompany:
     """The people of one system."""
 
@@ -77,14 +92,57 @@ class DemoCompany:
 
     def sign_in(self, name: str) -> SignedIn:
         """Sign in as one of the people.  Raises DemoError for somebody else."""
+        return self._enter(name, self._passwords(name)[name])
+
+    def _passwords(self, name: str) -> dict[str, str]:
         if name not in self._people:
             raise DemoError(f"no demo user {name!r}; there are {', '.join(self._people)}")
         if not self._file.exists():
             self._found()
-        return self._enter(name, json.loads(self._file.read_text())[name])
+        found: dict[str, str] = json.loads(self._file.read_text())
+        return found
+
+    def _keep(self, passwords: dict[str, str]) -> None:
+        self._file.touch(mode=0o600)
+        self._file.write_text(json.dumps(passwords))
+
+    def renew(self, name: str) -> None:
+        """Give one of the people another password; ends their sign-ins, a lock and their second proof.
+
+        Raises DemoError, also where the administrator can't sign in either.
+        """
+        passwords = self._passwords(name)
+        if name == "admin":
+            default = make_administrator(self._config, name)
+        else:
+            admin, default = self.sign_in("admin"), new_password()
+            self._give_default(admin, name, default)
+        self._keep({**passwords, name: (password := new_password())})  # first: what is lost nobody can sign in with
+        self._accept(name, default, password)
+
+    def _give_default(self, admin: SignedIn, name: str, default: str) -> str:
+        """A default password for an account that is there, without a second proof of its own; returns the user's id."""
+        [user] = done(admin.send("GET", f"/users?login={name}"))["items"]
+        path = f"/users/{user['id']}"
+        if user["second_factor"]:
+            done(admin.send("DELETE", f"{path}/second-factor"))
+        done(admin.send("POST", f"{path}/default-password", {"default_password": default}))
+        return str(user["id"])
 
     def _enter(self, name: str, password: str) -> SignedIn:
-        return SignedIn(self._http, done(self._http.post("/sessions", json={"name": name, "password": password})))
+        """Sign in.  Whoever signed in wrongly in the person's name hinders nobody: the verification image that is asked
+        for since is answered with the installation's keys.  Raises DemoError that tells the way out.
+        """
+        said = {"name": name, "password": password}
+        answer = self._http.post("/sessions", json=said)
+        if answer.status_code >= 400 and answer.json().get("field") == "challenge":
+            answer = self._http.post("/sessions", json={**said, **answered_challenge(self._config)})
+        told: dict[str, Any] = answer.json()
+        if answer.status_code >= 500:
+            done(answer)
+        if "access_token" not in told:
+            raise DemoError(f"{name} can't sign in: {_hindrance(name, told)}")
+        return SignedIn(self._http, told)
 
     # -- founding
 
@@ -111,8 +169,7 @@ class DemoCompany:
                     }
                     ids[name] = self._issue(admin, about, passwords[name])
         done(admin.send("PATCH", f"/users/{ids['admin']}", {"department_id": departments["Management"]}))
-        self._file.touch(mode=0o600)
-        self._file.write_text(json.dumps(passwords))
+        self._keep(passwords)
 
     def _issue(self, admin: SignedIn, about: dict[str, Any], password: str) -> str:
         """An account with its final password; returns the user's id."""
@@ -120,8 +177,7 @@ class DemoCompany:
         body = {**about, "default_password": default}
         answer = admin.send("POST", "/users", body)
         if answer.json().get("code") == "DUPLICATE":  # an earlier attempt came this far
-            found = done(admin.send("GET", f"/users?login={name}"))["items"]
-            done(admin.send("POST", f"/users/{found[0]['id']}/default-password", {"default_password": default}))
+            self._give_default(admin, name, default)
         else:
             done(answer)
         return self._accept(name, default, password).user_id
@@ -138,8 +194,13 @@ class DemoCompany:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.demo.company", description="Print a token of a demo user.")
     parser.add_argument("user", nargs="?", default="li", help="who signs in (default li)")
+    parser.add_argument("--renew", action="store_true", help="give that person another password first")
+    options = parser.parse_args(arguments)
     try:
-        print(DemoCompany(LocalSystem.from_env()).sign_in(parser.parse_args(arguments).user).token())
+        company = DemoCompany(LocalSystem.from_env())
+        if options.renew:
+            company.renew(options.user)
+        print(company.sign_in(options.user).token())
     except (DemoError, DevstackError, ConfigError) as error:
         print(f"salestream: {error}", file=sys.stderr)
         return 1

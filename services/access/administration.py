@@ -24,6 +24,7 @@ from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, Res
 from contracts.permissions import ADMINISTRATOR
 from services.access.application import SERVICE, add_role_member, issue_user
 from services.access.domain.users import User, login_value
+from services.access.preparation import challenge_of
 
 
 def make_administrator(config: Config, login: str) -> str:
@@ -52,6 +53,13 @@ def make_administrator(config: Config, login: str) -> str:
         return password
     finally:
         store.close()
+
+
+def answered_challenge(config: Config) -> dict[str, str]:
+    """A verification image for a sign-in (SEC-08), and its answer: who has the installation's keys needs no eyes."""
+    answer = secrets.token_hex(4)
+    challenge = challenge_of(uuid4(), answer, datetime.now(UTC), config)
+    return {"challenge": challenge, "challenge_answer": answer}
 
 
 def _holder(store: EventStore, login: str) -> UUID | None:

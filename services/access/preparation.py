@@ -16,6 +16,7 @@ import pyotp
 from captcha.image import ImageCaptcha
 
 from chassis.access.tokens import ACCESS_SECONDS, issue
+from chassis.foundation.config import Config
 from chassis.model.middleware import Prepared, Surroundings
 from chassis.model.principal import Principal
 from chassis.model.unique import UniqueIndex
@@ -162,10 +163,16 @@ class Drawn:
 
 def draw_challenge(command: DrawChallenge, surroundings: Surroundings) -> Prepared:
     text = "".join(secrets.choice(CHALLENGE_CHARACTERS) for _ in range(CHALLENGE_LENGTH))
-    until = int((surroundings.now + CODE_LIVES).timestamp())
     image = surroundings.slowly(lambda: ImageCaptcha().generate(text).getvalue())
-    proof = _proof(command.challenge_id, until, text, surroundings)
-    return Prepared(command, Drawn(image, f"{command.challenge_id}.{until}.{proof}"))
+    return Prepared(
+        command, Drawn(image, challenge_of(command.challenge_id, text, surroundings.now, surroundings.config))
+    )
+
+
+def challenge_of(challenge_id: UUID, text: str, now: datetime, config: Config) -> str:
+    """What a client holds of a verification image, and shows with its answer."""
+    until = int((now + CODE_LIVES).timestamp())
+    return f"{challenge_id}.{until}.{_proof(challenge_id, until, text, config)}"
 
 
 def show_challenge(body: dict[str, Any], facts: Drawn, _: Surroundings) -> dict[str, Any]:
@@ -174,8 +181,8 @@ def show_challenge(body: dict[str, Any], facts: Drawn, _: Surroundings) -> dict[
     return {**shown, "challenge": facts.challenge, "image": image}
 
 
-def _proof(challenge_id: UUID, until: int, text: str, surroundings: Surroundings) -> str:
-    return Vault.of(surroundings.config).mark("challenge", str(challenge_id), str(until), text.strip().casefold())
+def _proof(challenge_id: UUID, until: int, text: str, config: Config) -> str:
+    return Vault.of(config).mark("challenge", str(challenge_id), str(until), text.strip().casefold())
 
 
 @dataclass(frozen=True)
@@ -198,7 +205,7 @@ def answered(challenge: str | None, answer: str, surroundings: Surroundings) -> 
         raise wrong_challenge() from error
     if not ends - CODE_LIVES.total_seconds() - CLOCKS_APART <= surroundings.now.timestamp() <= ends:
         raise Refused("VALIDATION", "challenge: it has expired, draw another one.", field="challenge")
-    return Answered(challenge_id, same(_proof(challenge_id, ends, answer, surroundings), proof))
+    return Answered(challenge_id, same(_proof(challenge_id, ends, answer, surroundings.config), proof))
 
 
 # -- signing in (SEC-05..08)
