@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import PASSWORD, PUBLIC, SELF, DataScope
-from contracts.types import Email, Flag, Mail, Name, Phone, RoleCode, Secret, Text, Whole
+from contracts.types import Email, Flag, Mail, Name, PathName, Phone, RoleCode, Secret, Text, Whole
 
 UserStatus = Literal["NOT_ACTIVATED", "DEFAULT_PASSWORD", "ACTIVE", "DELETED"]
 FactorMethod = Literal["TOTP", "MAIL", "SMS"]
@@ -451,7 +451,7 @@ class GrantRight:
     """Give a role a right, or change how far it reaches (SEC-16, SEC-18)."""
 
     role: RoleCode
-    right: Name
+    right: PathName
     scope: DataScope
 
 
@@ -460,7 +460,7 @@ class RevokeRight:
     """Take a right from a role; it is gone at the next request of its members (SEC-19)."""
 
     role: RoleCode
-    right: Name
+    right: PathName
 
 
 @event("salestream.access.role-defined.v1", key="role")

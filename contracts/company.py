@@ -6,7 +6,7 @@ from contracts.declare import KEPT, command, event, value
 from contracts.languages import Language
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import SELF
-from contracts.types import FIRST_CURRENCY, Currency, Email, Mail, Name, Phone, Reason, Text, TextField, Whole
+from contracts.types import FIRST_CURRENCY, Currency, Email, Mail, Name, PathName, Phone, Reason, Text, TextField, Whole
 
 
 class ImageField(TextField):
@@ -79,7 +79,7 @@ class SetParameter:
     An empty value puts such a one back to its default.  A field left out keeps its value; a change needs a reason.
     """
 
-    name: Name
+    name: PathName
     value: ParameterValue = KEPT
     reason: Reason = KEPT
 

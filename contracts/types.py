@@ -56,6 +56,21 @@ class NameField(TextField):
     shortest = 1
 
 
+class PathNameField(NameField):
+    """A name that stands in the path of its record: without slashes, tabs and line ends, and neither `.` nor `..`.
+
+    Servers on the way take an escaped slash for a slash, and clients take two dots for the folder above.
+    """
+
+    barred = "/\\\t\n\r"
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if set(text) & set(self.barred) or text in (".", ".."):
+            raise ValidationError("Stands in an address: it may have no slash, tab or line end, nor be . or ..")
+        return text
+
+
 class NoteField(TextField):
     """A long text: at most 4,000 characters."""
 
@@ -297,6 +312,7 @@ class DayField(fields.Date):
 
 Text = Annotated[str, TextField]
 Name = Annotated[str, NameField]
+PathName = Annotated[str, PathNameField]
 Note = Annotated[str, NoteField]
 Reason = Annotated[str, ReasonField]
 Phone = Annotated[str, PhoneField]

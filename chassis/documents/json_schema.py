@@ -9,6 +9,7 @@ open, since readers drop what they don't know; an amount is always a string).  W
 """
 
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
 from functools import partial
@@ -27,6 +28,7 @@ from contracts.types import (
     DayField,
     DecimalField,
     EmailField,
+    PathNameField,
     PhoneField,
     RateField,
     RoleField,
@@ -42,6 +44,8 @@ COMPONENTS = "#/components/schemas/"
 CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f"
 ANY_TEXT = f"^[^{CONTROLS}]*$"
 SOME_TEXT = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
+BARRED = CONTROLS + re.escape(PathNameField.barred)
+PATH_NAME = rf"^(?!\s*\.{{1,2}}\s*$)[^{BARRED}]*[^\s{BARRED}][^{BARRED}]*$"
 SINCE_1900 = "^(19|[2-9][0-9])[0-9]{2}-"
 TEXT_END = r"$(?!\n)"  # in Python $ also matches before a last line break
 EXAMPLES: dict[type[fields.Field[Any]], str] = {
@@ -154,6 +158,8 @@ def _typed(field: fields.Field[Any], *types: str) -> JsonSchema:
 def _text(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
     if not isinstance(field, TextField):
         return {}
+    if isinstance(field, PathNameField):
+        return {"pattern": PATH_NAME}
     return {"pattern": SOME_TEXT if field.shortest else ANY_TEXT}
 
 

@@ -181,7 +181,7 @@ class RouteEntrypoint(HttpRequestHandler):  # type: ignore[misc]
 
     def __init__(self, route: Route, **kwargs: Any) -> None:
         self.route = route
-        super().__init__(route.method, _werkzeug_path(route.path), **kwargs)
+        super().__init__(route.method, werkzeug_path(route.path), **kwargs)
 
     def stop(self) -> None:
         self.server.drain()
@@ -197,7 +197,7 @@ class RouteEntrypoint(HttpRequestHandler):  # type: ignore[misc]
         return response
 
 
-def _werkzeug_path(path: str) -> str:
+def werkzeug_path(path: str) -> str:
     return path.replace("{", "<").replace("}", ">")
 
 

@@ -8,6 +8,7 @@ from chassis.http.messages import JSON, HttpRequest
 from contracts.errors import Refused
 from contracts.ids import canonical
 from contracts.languages import LANGUAGES
+from contracts.text import normal
 
 _ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
 
@@ -20,9 +21,10 @@ def require_only(http: HttpRequest, *known: str) -> None:
         raise Refused("VALIDATION", f"{name}: unknown parameter; {there}.", field=name)
 
 
-def key_of(http: HttpRequest) -> str:
-    """The key of the one row that a path names."""
-    return canonical(next(iter(http.path.values())))
+def key_of(http: HttpRequest, *, is_id: bool = True) -> str:
+    """The key of the one row that a path names, as it is stored: an id, or a name, which letter case tells apart."""
+    text = next(iter(http.path.values()))
+    return canonical(text) if is_id else normal(text)
 
 
 def language_of(http: HttpRequest, company: str) -> str:

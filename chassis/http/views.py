@@ -23,6 +23,7 @@ class ViewHandler:
 
     def __init__(self, api: Api, view: View, reader: ViewReader) -> None:
         self._api, self._view, self._reader = api, view, reader
+        self._by_id = view.types["id"].kind == "id"
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
         format = (http.query.get("format") or ["json"])[-1]
@@ -72,18 +73,21 @@ class ViewHandler:
 
     def one(self, http: HttpRequest) -> HttpResponse:
         """Serve one row, named by the path."""
-        with self._attempt(http, "READ", key_of(http)) as attempt:
+        with self._attempt(http, "READ", self._key(http)) as attempt:
             response = self._one(http, attempt)
             if self._view.personal:
                 attempt.note()
             return response
+
+    def _key(self, http: HttpRequest) -> str:
+        return key_of(http, is_id=self._by_id)
 
     def _one(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
         principal = self._api.caller(http, self._view.permission, attempt)
         token = self._api.token(http)
         require_only(http)
         with self._api.seat(principal, token, http):
-            row, freshness = self._reader.one(principal, key_of(http), token)
+            row, freshness = self._reader.one(principal, self._key(http), token)
         if self._view.collected:
             row = self._api.with_history(row, principal)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
