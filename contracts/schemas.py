@@ -157,6 +157,15 @@ def load(cls: type[T], data: Any, *, currency: str = "") -> T:
         _currency.reset(known)
 
 
+def can_be(cls: type, name: str, value: Any) -> bool:
+    """Whether a field of a contract takes a value."""
+    try:
+        schema_of(cls).fields[name].deserialize(value)
+    except marshmallow.ValidationError:
+        return False
+    return True
+
+
 def _flatten(prefix: str, messages: Any) -> Iterator[tuple[str, list[str]]]:
     if isinstance(messages, dict):
         for name, inner in messages.items():

@@ -1,5 +1,6 @@
 """Serving commands over HTTP, one by one and in bulk (`chassis.commands.pipeline`)."""
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -22,8 +23,9 @@ from chassis.model.principal import Principal
 from chassis.writer.request import Answer
 from chassis.writer.writer import Writer
 from contracts.declare import CommandSpec
-from contracts.errors import STATUS, Refused
+from contracts.errors import STATUS, Refused, not_found
 from contracts.ids import canonical
+from contracts.schemas import can_be
 
 MAX_BULK = 500
 
@@ -33,6 +35,8 @@ class CommandHandler:
 
     def __init__(self, api: Api, writer: Writer, spec: CommandSpec) -> None:
         self._api, self._writer, self._spec = api, writer, spec
+        self._made = spec.key if spec.method == "PUT" and re.fullmatch(r"[^{]*{\w+}", str(spec.path)) else ""
+        """The field of the path that names what the command puts there: all others name what must be there."""
 
     @property
     def prepares_secrets(self) -> bool:
@@ -67,12 +71,17 @@ class CommandHandler:
         return prepare(self._writer.service, request, api.surroundings(caller, self._writer))
 
     def _data(self, http: HttpRequest) -> Mapping[str, Any]:
-        """The fields of the command, from the body and the path."""
+        """The fields of the command, from the body and the path.
+
+        Raises Refused NOT_FOUND for what stands in the path and can name nothing: it is not there with a query either.
+        """
         body = json_body(http)
         count_nodes(body, MAX_COMMAND_NODES)
         for name in http.path:
             if name in body:
                 raise Refused("VALIDATION", f"{name}: stands in the path already.", field=name)
+            if name != self._made and not can_be(self._spec.cls, name, http.path[name]):
+                raise not_found(name.removesuffix("_id").replace("_", " "), name)
         return {**body, **http.path}
 
     def _sent(self, http: HttpRequest, data: Mapping[str, Any]) -> Sent:

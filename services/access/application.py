@@ -258,6 +258,8 @@ def add_role_member(command: AddRoleMember, work: Work) -> User:
 
 def remove_role_member(command: RemoveRoleMember, work: Work) -> User:
     user = _user(work, command.user_id)
+    if command.role not in user.state.roles:
+        _require_role(work, command.role)
     if command.role == ADMINISTRATOR:
         _stop_being_administrator(work, user)
     user.take_role(command.role, work.context)

@@ -1058,9 +1058,11 @@ def test_SEC_15_a_role_of_the_companys_own(office: Office) -> None:
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        (GrantRight(role="SAL", right="nonsense", scope="ALL"), "VALIDATION"),
-        (GrantRight(role="SAL", right="system", scope="ALL"), "VALIDATION"),
+        (GrantRight(role="SAL", right="nonsense", scope="ALL"), "NOT_FOUND"),
+        (GrantRight(role="SAL", right="system", scope="ALL"), "NOT_FOUND"),
         (GrantRight(role="SYSTEM", right="accounts", scope="ALL"), "NOT_FOUND"),
+        (RevokeRight(role="SAL", right="nonsense"), "NOT_FOUND"),
+        (RemoveRoleMember(role="UNHEARD", user_id=UUID(int=1)), "NOT_FOUND"),
         (DefineRole(role="SYSTEM", title="x"), "VALIDATION"),
         (RevokeRight(role="ADM", right="accounts"), "INVALID_STATE"),
         (GrantRight(role="UNHEARD", right="accounts", scope="ALL"), "NOT_FOUND"),
@@ -1068,6 +1070,11 @@ def test_SEC_15_a_role_of_the_companys_own(office: Office) -> None:
 )
 def test_SEC_16_what_no_role_can_be(office: Office, command: Any, code: str) -> None:
     assert office.refusal(command, office.admin).code == code
+
+
+def test_SEC_19_a_role_that_nobody_defined_has_no_members_to_take_away(office: Office) -> None:
+    user_id, _ = office.user("SAL")
+    assert office.refusal(RemoveRoleMember(role="UNHEARD", user_id=user_id), office.admin).field == "role"
 
 
 def test_SEC_18_whose_records_each_scope_reaches(office: Office) -> None:

@@ -37,11 +37,11 @@ def role_id(role: str) -> Named:
     return Named("role", role)
 
 
-def check_right(right: str, field: str = "right") -> None:
-    """Raises Refused VALIDATION, naming the field, for a right that does not exist or that people never hold."""
+def check_right(right: str, field: str = "right", code: str = "NOT_FOUND") -> None:
+    """Raises Refused, naming the field, for a right that does not exist or that people never hold."""
     if right not in RIGHTS or right == "system":
         there = ", ".join(sorted(set(RIGHTS) - {"system"}))
-        raise Refused("VALIDATION", f"{field}: there is no right {right[:60]!r}; there are {there}.", field=field)
+        raise Refused(code, f"{field}: there is no right {right[:60]!r}; there are {there}.", field=field)
 
 
 def require_adjustable(role: str) -> None:
@@ -163,7 +163,7 @@ class Machine(Aggregate):
     def add(self, command: AddMachine, responsible_id: UUID | None, mark: str, context: Context) -> None:
         """What it enters belongs to the responsible person (SEC-18)."""
         for number, grant in enumerate(command.grants):
-            check_right(grant.right, f"grants.{number}.right")
+            check_right(grant.right, f"grants.{number}.right", "VALIDATION")
         self._change(context.user, name=command.name, grants=command.grants, responsible_id=responsible_id)
         self.record(MachineSecretSet(mark=mark))
 
