@@ -46,7 +46,7 @@ def _difference(store: EventStore, change: Document) -> Document:
 
 def _shown(aggregate: Aggregate) -> Document:
     state: Document = msgspec.json.decode(msgspec.json.encode(aggregate))
-    return {name: value for name, value in state.items() if name not in ("id", "version", *aggregate.secret)}
+    return {name: value for name, value in state.items() if name not in ("id", "version", "shown", *aggregate.secret)}
 
 
 def _kind_of(facts: Sequence[type]) -> type[Aggregate] | None:

@@ -40,6 +40,7 @@ class Aggregate:
 
     id: UUID
     version: int = 0
+    shown: int = 0  # the version that its newest published fact made
 
     appliers: ClassVar[dict[type, Callable[[Any, Any], None]]] = {}
     snapshot_every: ClassVar[int] = 0  # 0: never; else a snapshot after so many events
@@ -67,16 +68,21 @@ class Aggregate:
         except KeyError:
             raise ContractError(f"{type(self).__name__} has no @applies({type(fact).__name__})") from None
         applier(self, fact)
-        if REGISTRY.is_public_event(type(fact)):
-            self.__dict__["_shown"] = self.version + 1
-        else:
-            self.__dict__.setdefault("_shown", self.version)  # of a snapshot, or nothing was shown yet
         self.version += 1
+        if REGISTRY.is_public_event(type(fact)):
+            self.shown = self.version
+
+    @property
+    def told_version(self) -> int:
+        """The version that answers tell: what a query shows, or will, since it knows of published facts only."""
+        return self.shown or self.version
 
     def is_as_seen(self, version: int) -> bool:
-        """Whether nothing has happened since a version that anybody could have seen: its public facts are published."""
-        shown: int = self.__dict__.get("_shown", self.version)
-        return shown <= version <= self.version
+        """Whether nothing has happened since a version that anybody was told.
+
+        Former releases told those of facts that are not published, too.
+        """
+        return self.shown <= version <= self.version
 
     @property
     def owners(self) -> tuple[UUID | None, ...]:

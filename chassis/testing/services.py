@@ -19,6 +19,7 @@ from chassis.access.directory import Directory
 from chassis.catalogue import known_everywhere
 from chassis.commands.pipeline import prepare
 from chassis.foundation.config import Config
+from chassis.model.identity import record_id, stream_id
 from chassis.model.middleware import Surroundings
 from chassis.model.principal import Principal
 from chassis.model.service import Service
@@ -82,6 +83,8 @@ class InMemoryService:
         self.writer.execute([ready.request])
         self.check_published()
         answer = ready.request.future.result(timeout=0)
+        if not ready.request.is_repeat:
+            self.check_version(command, answer)
         return msgspec.structs.replace(answer, body=ready.told(answer))
 
     def check_published(self) -> None:
@@ -89,6 +92,13 @@ class InMemoryService:
         new = self.store.notifications(self._checked, 1_000)
         self._checked += len(new)
         assert not (broken := violations(new)), broken
+
+    def check_version(self, command: Any, answer: Answer) -> None:
+        """The version that is answered is the one that a query of that record shows."""
+        key = REGISTRY.command_of(type(command)).key
+        facts = self.store.facts(stream_id(record_id(key, getattr(command, key))))
+        published = [version for version, fact in enumerate(facts, 1) if REGISTRY.is_public_event(type(fact))]
+        assert not published or answer.body["version"] == published[-1], (answer.body, published)
 
     def surroundings(self, by: Principal) -> Surroundings:
         return Surroundings(self.config, self.known(by), self.now, self.store, self.directory)

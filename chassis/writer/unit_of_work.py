@@ -172,9 +172,9 @@ class UnitOfWork:
         if expected is not None and not aggregate.is_as_seen(expected):
             raise Refused(
                 "VERSION_CONFLICT",
-                f"The record is at version {aggregate.version}, you changed version {expected}: read it again.",
+                f"The record is at version {aggregate.told_version}, you changed version {expected}: read it again.",
                 field="If-Match",
-                state=str(aggregate.version),
+                state=str(aggregate.told_version),
             )
 
     def roll_back(self) -> None:
@@ -202,7 +202,8 @@ class UnitOfWork:
                 newest = public[-1]
                 last.append(EventAt(newest.key, used.id, newest.originator_version))
         key_value = getattr(request.command, REGISTRY.command_of(type(request.command)).key)
-        body = {"id": str(key_value), "version": aggregate.version, **aggregate.reply()}
+        named = self._used.get(self._named, aggregate)  # what it changed may be another record
+        body = {"id": str(key_value), "version": named.told_version, **aggregate.reply()}
         answer = Answer(service=batch.store.name, body=body, last=tuple(last))
         reply = msgspec.json.encode(answer) if request.remember else b""
         snapshots = [snapshot_of(used) for used in changed if _wants_snapshot(used)]

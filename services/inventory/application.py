@@ -66,6 +66,10 @@ def _name(product: Product) -> Claim:
     return Claim(name_value(taken), f"The name and model {taken.name} {taken.model}", "name")
 
 
+def _product(product_id: UUID, work: Work) -> Product:
+    return work.get(Product, product_id, what="product", field="product_id")
+
+
 def _stock(product_id: UUID, work: Work) -> StockItem:
     return work.get(StockItem, stock_id(product_id), what="product", field="product_id")
 
@@ -80,7 +84,7 @@ def add_product(command: AddProduct, work: Work) -> Product:
 
 
 def edit_product(command: EditProduct, work: Work) -> Product:
-    product = work.get(Product, command.product_id, what="product", field="product_id")
+    product = _product(command.product_id, work)
     before = product.attributes
     product.edit(command, work.context)
     hold(work, product.id, [_name(product)], [name_value(before)])
@@ -89,7 +93,7 @@ def edit_product(command: EditProduct, work: Work) -> Product:
 
 
 def delete_product(command: DeleteProduct, work: Work) -> Product:
-    product = work.get(Product, command.product_id, what="product", field="product_id")
+    product = _product(command.product_id, work)
     product.delete(work.context, in_open_order=_in_open_order(product.id, work))
     hold(work, product.id, [], [name_value(product.attributes)])
     _stock(product.id, work).close(work.context)
@@ -97,12 +101,14 @@ def delete_product(command: DeleteProduct, work: Work) -> Product:
 
 
 def receive_stock(command: ReceiveStock, work: Work) -> StockItem:
+    _product(command.product_id, work)  # whose version is answered: queries show that one
     stock = _stock(command.product_id, work)
     stock.receive(command, work.context)
     return stock
 
 
 def adjust_stock(command: AdjustStock, work: Work) -> StockItem:
+    _product(command.product_id, work)
     stock = _stock(command.product_id, work)
     stock.adjust(command, work.context)
     return stock

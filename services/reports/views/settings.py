@@ -11,7 +11,7 @@ from typing import Any
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.views import COMPANY_CURRENCY, View
 from contracts.access import AccessSettingsSet
-from contracts.company import CompanyDataSet
+from contracts.company import CompanyDataSet, LogoSet
 from contracts.customers import CustomerSettingsSet
 from contracts.devices import DevicePolicySet
 from contracts.orders import SalesProcessSet
@@ -67,6 +67,11 @@ def company(event: CompanyDataSet, metadata: EventMetadata) -> Iterable[Change]:
     yield _set(event, event.data, "company", metadata)
 
 
+def logo(event: LogoSet, metadata: EventMetadata) -> Iterable[Change]:
+    """Not shown here, but of the same record: its version is what a change of the others refers to."""
+    yield Set(event.settings_id, by=event.by.name, at=metadata.at, version=metadata.version)
+
+
 def _set(
     event: AccessSettingsSet | DevicePolicySet | CompanyDataSet, data: Any, id: str, metadata: EventMetadata
 ) -> Change:
@@ -93,6 +98,7 @@ def in_company_currency(document: Mapping[str, Any], found: dict[str, Any]) -> d
 
 VIEW = View(
     name="settings",
+    edition=2,
     route="GET /settings",
     detail="settings_id",
     row=SettingsRow,
@@ -104,6 +110,7 @@ VIEW = View(
         AccessSettingsSet: access,
         DevicePolicySet: devices,
         CompanyDataSet: company,
+        LogoSet: logo,
     },
     computed={"values": values, "defaults": defaults},
     defaults={id: {"values": found, "by": "", "version": 0} for id, found in DEFAULTS.items()},
