@@ -27,6 +27,7 @@ MENU: tuple[MenuEntry, ...] = (
     MenuEntry(name="Users", path="/users", right="accounts", system="platform"),
     MenuEntry(name="Roles", path="/roles", right="accounts", system="platform"),
     MenuEntry(name="Departments", path="/departments", right="accounts", system="platform"),
+    MenuEntry(name="Machine accounts", path="/machines", right="accounts", system="platform"),
     MenuEntry(name="Phones", path="/devices", right="accounts", system="platform"),
     MenuEntry(name="System parameters", path="/parameters", right="settings", system="platform"),
     MenuEntry(name="Operation log", path="/audit", right="accounts", system="platform"),

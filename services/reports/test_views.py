@@ -15,6 +15,7 @@ from chassis.model.changes import PLACE
 from chassis.model.views import Range, View
 from chassis.testing.people import SALES
 from chassis.testing.views import documents
+from contracts.access import Grant, MachineChanged
 from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, NodeApproved
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet
 from contracts.fulfilment import FulfilmentAdvanced, StepChange
@@ -441,3 +442,15 @@ def test_ord_15_goods_that_the_carrier_has_of_a_cancelled_order_are_to_be_called
 def test_a_shipment_that_left_by_itself_has_nothing_to_call_back() -> None:
     left = ShipmentDispatched(order_id=ORDER, round=1, number="SO-1", customer=ACME, lines=(), carrier="", operator=LI)
     assert documents(shipments.VIEW, [left])[str(ORDER)]["call_back"] is False
+
+
+def test_the_account_of_a_program_is_listed_as_it_is_and_without_its_secret() -> None:
+    grants = (Grant(right="products.view", scope="ALL"),)
+    issued = MachineChanged(
+        machine_id=PHONE, name="ERP", grants=grants, epoch=1, active=True, responsible_id=SALES.user_id, revision=1
+    )
+    [row] = documents(VIEWS["machines"], [issued, replace(issued, epoch=2, active=False, revision=2)]).values()
+    assert row["grants"] == [{"right": "products.view", "scope": "ALL"}]
+    told = {name: row[name] for name in ("name", "responsible_id", "active", "version")}
+    assert told == {"name": "ERP", "responsible_id": str(SALES.user_id), "active": False, "version": 2}
+    assert row.keys() <= {*VIEWS["machines"].types, "_id"} | {name for name in row if name.startswith("_")}

@@ -34,6 +34,7 @@ from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.ids import canonical, parse_id
 from contracts.inventory import Prices, ProductAdded
+from contracts.permissions import PUBLIC
 from contracts.schemas import load
 from contracts.types import Money
 from services.access.messages import Mailbox, Message
@@ -263,6 +264,12 @@ def test_SET_04_a_price_without_a_currency_is_in_the_companys_and_the_event_name
     assert [fact.prices for fact in added] == [wanted, wanted]
     yen = {**product, "model": "L3", "prices": {**prices, "sale": {"amount": "9.505"}}}
     assert everything.ask(single, {}, json.dumps(yen).encode()).status == 400
+
+
+@pytest.mark.parametrize("spec", [spec for spec in COMMANDS if spec.creates and spec.permission != PUBLIC])
+def test_whatever_is_made_can_be_listed_and_read(everything: Everything, spec: CommandSpec) -> None:
+    served = {route.path for route in everything.routes if route.method == "GET"}
+    assert {spec.path, f"{spec.path}/{{{spec.key}}}"} <= served
 
 
 NAMES = (

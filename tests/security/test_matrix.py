@@ -49,7 +49,7 @@ ROUTES = {
         PUT /roles/{role}; PUT /roles/{role}/rights/{right}; DELETE /roles/{role}/rights/{right};
         POST /departments; PATCH /departments/{department_id};
         POST /machines; POST /machines/{machine_id}/secret; PUT /machines/{machine_id}/responsible;
-        DELETE /machines/{machine_id};
+        DELETE /machines/{machine_id}; GET /machines; GET /machines/{machine_id};
         PUT /devices/{device_id}/wipe-switch; POST /devices/{device_id}/wipe;
         POST /devices/{device_id}/wipe/confirmation;
         GET /users; GET /users/{user_id}; GET /reports/security;

@@ -14,6 +14,7 @@ from contracts.access import (
     DepartmentAdded,
     DepartmentRenamed,
     FailuresForgotten,
+    MachineChanged,
     PasswordSet,
     RightsReviewed,
     SecondFactorSet,
@@ -74,6 +75,19 @@ class DepartmentRow:
     id: UUID
     name: str
     parent_id: UUID
+    version: int
+
+
+@dataclass
+class MachineRow:
+    """An account for a program: what it may do, who answers for it, and whether it has not ended."""
+
+    id: UUID
+    name: str
+    grants: list[dict[str, Any]]
+    responsible_id: UUID
+    active: bool
+    changed_at: datetime
     version: int
 
 
@@ -150,6 +164,18 @@ def reachable(event: Any, metadata: EventMetadata) -> Iterable[Change]:
 def department(event: DepartmentAdded | DepartmentRenamed, metadata: EventMetadata) -> Iterable[Change]:
     parent = {"parent_id": event.parent_id} if isinstance(event, DepartmentAdded) else {}
     yield Set(event.department_id, name=event.name, **parent, version=metadata.version)
+
+
+def machine(event: MachineChanged, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(
+        event.machine_id,
+        name=event.name,
+        grants=event.grants,
+        responsible_id=event.responsible_id,
+        active=event.active,
+        changed_at=metadata.at,
+        version=metadata.version,
+    )
 
 
 def _in_week(metadata: EventMetadata, **amounts: int) -> Add:
@@ -236,6 +262,17 @@ VIEWS = [
         handlers={DepartmentAdded: department, DepartmentRenamed: department},
         filters={"parent_id": Exact()},
         sorts=("name",),
+    ),
+    View(
+        name="machines",
+        route="GET /machines",
+        detail="machine_id",
+        row=MachineRow,
+        permission="accounts",
+        what="machine account",
+        handlers={MachineChanged: machine},
+        filters={"active": Exact(), "responsible_id": Exact(), "q": Words("name")},
+        sorts=("name", "changed_at"),
     ),
     View(
         name="security_report",
