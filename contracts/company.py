@@ -6,7 +6,20 @@ from contracts.declare import KEPT, command, event, value
 from contracts.languages import Language
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import SELF
-from contracts.types import FIRST_CURRENCY, Currency, Email, Mail, Name, PathName, Phone, Reason, Text, TextField, Whole
+from contracts.types import (
+    FIRST_CURRENCY,
+    Currency,
+    Email,
+    Mail,
+    Name,
+    Note,
+    PathName,
+    Phone,
+    Reason,
+    Text,
+    TextField,
+    Whole,
+)
 
 
 class ImageField(TextField):
@@ -84,6 +97,17 @@ class SetParameter:
     reason: Reason = KEPT
 
 
+@command("DELETE /settings/parameters/{name}", permission="settings")
+class RemoveParameter:
+    """Take a parameter away; one that is obeyed is at its default again (SET-05).
+
+    The bulk form takes names, too, that former releases kept and no address can carry.
+    """
+
+    name: Name
+    reason: Note = ""
+
+
 @event("salestream.company.company-data-set.v1", key="settings_id")
 class CompanyDataSet:
     """The company's data changed.  `revision` grows with each change; 0 in older events."""
@@ -111,6 +135,17 @@ class ParameterSet:
     before: ParameterValue
     value: ParameterValue
     reason: Reason
+    by: Person = SALESTREAM
+    revision: Whole = 0
+
+
+@event("salestream.company.parameter-removed.v1", key="name")
+class ParameterRemoved:
+    """A parameter that is for people was taken away.  `revision` goes on with the next one of that name."""
+
+    name: Text
+    before: ParameterValue
+    reason: Note = ""
     by: Person = SALESTREAM
     revision: Whole = 0
 

@@ -72,10 +72,7 @@ class StrictSchema(marshmallow.Schema):
     def on_bind_field(self, field_name: str, field_obj: marshmallow.fields.Field[Any]) -> None:
         if field_obj.load_default is KEPT:
             field_obj.load_default = field_obj.dump_default = marshmallow.missing
-            field_obj.error_messages = {
-                **field_obj.error_messages,
-                "null": "Can't be taken away; leave it out to keep it.",
-            }
+            field_obj.error_messages = {**field_obj.error_messages, "null": _no_null(field_obj)}
             if field_obj.allow_none:
                 field_obj.deserialize = partial(_or_null, field_obj)  # type: ignore[method-assign]
         elif not field_obj.required:
@@ -83,6 +80,13 @@ class StrictSchema(marshmallow.Schema):
         if isinstance(field_obj, marshmallow.fields.List):
             field_obj.validators = [*field_obj.validators, marshmallow.validate.Length(max=MAX_LINES)]
             field_obj._deserialize = partial(_deserialize_list, field_obj)  # type: ignore[assignment,method-assign]
+
+
+def _no_null(field: marshmallow.fields.Field[Any]) -> str:
+    """Why a field that keeps its value can't be null, and what may be meant."""
+    if isinstance(field, TextField) and not field.shortest:
+        return "May not be null: an empty text says that there is none; leave it out to keep it."
+    return "Can't be taken away; leave it out to keep it."
 
 
 def _or_null(field: marshmallow.fields.Field[Any], value: Any, *args: Any, **kwargs: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from chassis.model.middleware import Middleware
 from chassis.model.service import Service, upsert
-from contracts.company import SetCompanyData, SetLogo, SetParameter
+from contracts.company import RemoveParameter, SetCompanyData, SetLogo, SetParameter
 from services.company.domain import Company, Parameter
 from services.company.logo import prepare_logo, tell_logo
 
@@ -12,6 +12,7 @@ SERVICE = Service(
         SetCompanyData: upsert(Company, Company.set),
         SetLogo: upsert(Company, Company.set_logo),
         SetParameter: upsert(Parameter, Parameter.set),
+        RemoveParameter: upsert(Parameter, Parameter.remove),
     },
     middleware={SetLogo: Middleware(prepare_logo, tell_logo)},
 )

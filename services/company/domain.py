@@ -10,13 +10,15 @@ from contracts.company import (
     CompanyData,
     CompanyDataSet,
     LogoSet,
+    ParameterRemoved,
     ParameterSet,
+    RemoveParameter,
     SetCompanyData,
     SetLogo,
     SetParameter,
 )
 from contracts.declare import KEPT, changes
-from contracts.errors import Refused
+from contracts.errors import Refused, not_found
 from contracts.parameters import PARAMETERS
 from contracts.text import is_blank, squashed
 
@@ -79,6 +81,7 @@ class Parameter(Aggregate):
     """One system parameter."""
 
     value: str = ""
+    is_there: bool = False
 
     def set(self, command: SetParameter, context: Context) -> None:
         """Set it; an empty value puts one that is obeyed back to its default.
@@ -88,7 +91,7 @@ class Parameter(Aggregate):
         """
         known = PARAMETERS.get(command.name)
         like = next((name for name in PARAMETERS if squashed(name) == squashed(command.name)), None)
-        if known is None and like is not None and not self.version:
+        if known is None and like is not None and not self.is_there:
             raise Refused("VALIDATION", f"name: nothing would obey {command.name}; there is {like}.", field="name")
         value = self.value if command.value is KEPT else command.value
         if known is not None and not self.value and value == str(known.default):
@@ -112,9 +115,32 @@ class Parameter(Aggregate):
                 )
             )
 
+    def remove(self, command: RemoveParameter, context: Context) -> None:
+        """Take it away; one that is obeyed is there always, and at its default then.
+
+        Raises Refused NOT_FOUND for another one that is not there.
+        """
+        about: dict[str, Any] = {
+            "name": command.name,
+            "before": self.value,
+            "by": context.user,
+            "revision": self.version + 1,
+        }
+        if command.name in PARAMETERS:
+            if self.value:
+                self.record(ParameterSet(**about, value="", reason=command.reason or "put back to its default"))
+        elif self.is_there:
+            self.record(ParameterRemoved(**about, reason=command.reason))
+        else:
+            raise not_found("parameter", "name")
+
     def reply(self) -> dict[str, Any]:
         return {"value": self.value}
 
     @applies(ParameterSet)
     def _set(self, fact: ParameterSet) -> None:
-        self.value = fact.value
+        self.value, self.is_there = fact.value, True
+
+    @applies(ParameterRemoved)
+    def _removed(self, _: ParameterRemoved) -> None:
+        self.value, self.is_there = "", False

@@ -8,9 +8,20 @@ import pytest
 from PIL import Image
 
 from chassis.access.company import CompanySettings
+from chassis.access.known import KnownParameter
 from chassis.testing.people import ADMIN
 from chassis.testing.services import InMemoryService
-from contracts.company import CompanyData, CompanyDataSet, LogoSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
+from contracts.company import (
+    CompanyData,
+    CompanyDataSet,
+    LogoSet,
+    ParameterRemoved,
+    ParameterSet,
+    RemoveParameter,
+    SetCompanyData,
+    SetLogo,
+    SetParameter,
+)
 from contracts.errors import Refused
 from contracts.parameters import PARAMETERS
 from contracts.people import Person
@@ -131,3 +142,37 @@ def test_SET_05_what_a_parameter_cant_be_is_refused(kit: InMemoryService, name: 
         kit.assert_refused("VALIDATION", SetParameter(name=name, value=wrong, reason="policy"), field="value")
     for right in (known.lowest, known.highest, known.default):
         kit.do(SetParameter(name=name, value=str(right), reason="policy"))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_SET_05_a_parameter_that_is_obeyed_is_put_back_to_its_default(kit: InMemoryService, name: str) -> None:
+    kit.do(RemoveParameter(name=name))
+    assert kit.facts() == [], "it is at its default"
+    value = str(PARAMETERS[name].lowest)
+    kit.do(SetParameter(name=name, value=value, reason="policy"))
+    kit.new_facts()
+    assert kit.do(RemoveParameter(name=name), version=1).body["version"] == 2
+    [told] = kit.new_facts()
+    assert told == ParameterSet(name=name, before=value, value="", reason="put back to its default", by=BY, revision=2)
+
+
+@pytest.mark.parametrize("name", ["greeting", "what/a former release kept", ".."])
+def test_SET_05_a_parameter_for_people_is_taken_away_and_may_come_again(kit: InMemoryService, name: str) -> None:
+    kit.assert_refused("NOT_FOUND", RemoveParameter(name=name), field="name")
+    kit.do(SetParameter(name=name, value="hello", reason="policy"))
+    kit.new_facts()
+    kit.do(RemoveParameter(name=name, reason="nobody reads it"))
+    assert kit.new_facts() == [ParameterRemoved(name=name, before="hello", reason="nobody reads it", by=BY, revision=2)]
+    kit.assert_refused("NOT_FOUND", RemoveParameter(name=name), field="name")
+    kit.do(SetParameter(name=name, value="again", reason="policy"))
+    [told] = kit.new_facts()
+    assert (told.before, told.revision) == ("", 3)
+    company = CompanySettings()
+    for fact in kit.facts():
+        company.take_parameter(parameter_told(company.parameter_known(name), fact))
+    assert company.parameter_known(name) == KnownParameter(name, "again", 3)
+
+
+def test_SET_05_why_a_value_can_not_be_null_and_what_takes_it_away_is_told() -> None:
+    with pytest.raises(Refused, match="value: May not be null: an empty text says that there is none"):
+        load(SetParameter, {"name": "x", "value": None, "reason": "r"})

@@ -29,13 +29,13 @@ from chassis.projections.rebuild_requests import RebuildRequests
 from chassis.queries.reader import Freshness, ViewReader
 from chassis.testing.people import ADMIN, SALES
 from chassis.testing.services import InMemoryService
-from contracts.company import CompanyData, CompanyDataSet
+from contracts.company import CompanyData, CompanyDataSet, SetParameter
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.ids import canonical, parse_id
 from contracts.inventory import Prices, ProductAdded
 from contracts.permissions import PUBLIC
-from contracts.schemas import load
+from contracts.schemas import can_be, load
 from contracts.types import Money
 from services.access.messages import Mailbox, Message
 
@@ -293,6 +293,8 @@ def test_whatever_may_stand_in_a_path_arrives_by_it(spec: CommandSpec, field: st
     rule = Rule(werkzeug_path(str(spec.path)), endpoint=spec.name, methods=[str(spec.method)])
     served, good, taken = Map([rule]).bind("localhost"), sample(spec.cls), 0
     for name in (good[field], *NAMES):
+        if spec.method == "DELETE" and not can_be(SetParameter, "name", name):
+            continue  # what may not be set any more can be taken away in bulk
         try:
             command: Any = load(spec.cls, {**good, field: name})
         except Refused as refused:

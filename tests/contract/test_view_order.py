@@ -60,13 +60,15 @@ def documents(view: View, batches: list[list[Incoming]]) -> Documents:
 
 @each_view
 def test_partitions_in_any_order_give_the_same_documents(view: View) -> None:
+    found = 0
     for seed in range(4):
         sources = history(view.handlers, 200, Random(seed))
         first = documents(view, interleaved(sources, Random(1_000 + seed)))
-        assert first
+        found += len(first)
         for other in range(4):
             again = documents(view, interleaved(sources, Random(2_000 + other)))
             assert again == first, f"seed {seed}, {other}"
+    assert found  # one history may end with all its rows removed
 
 
 @each_view

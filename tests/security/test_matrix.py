@@ -57,6 +57,7 @@ ROUTES = {
     """,
     "System settings, flows, forms, rules, sync": """
         PUT /settings/access; PUT /settings/company; PUT /settings/company/logo; PUT /settings/parameters/{name};
+        DELETE /settings/parameters/{name};
         PUT /settings/devices; PUT /settings/customers; PUT /settings/sales-process;
         GET /parameters; GET /parameters/{name}
     """,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chassis.model.changes import Append, Change, EventMetadata, Set
+from chassis.model.changes import Append, Change, EventMetadata, Remove, Set
 from chassis.model.views import View
-from contracts.company import SHOWN_TO, CompanyDataSet, LogoSet, ParameterSet
+from contracts.company import SHOWN_TO, CompanyDataSet, LogoSet, ParameterRemoved, ParameterSet
 from contracts.parameters import PARAMETERS
 from contracts.settings import DEFAULTS
 
@@ -62,6 +62,10 @@ def parameter_set(event: ParameterSet, metadata: EventMetadata) -> Iterable[Chan
     )
 
 
+def parameter_removed(event: ParameterRemoved, metadata: EventMetadata) -> Iterable[Change]:
+    yield Remove(event.name)
+
+
 def in_force(document: Mapping[str, Any]) -> str:
     """What is obeyed, whatever was set; of a parameter that is for people what they have set."""
     known, value = PARAMETERS.get(document["_id"]), str(document["value"])
@@ -93,7 +97,7 @@ VIEWS = [
         row=ParameterRow,
         permission="settings",
         what="parameter",
-        handlers={ParameterSet: parameter_set},
+        handlers={ParameterSet: parameter_set, ParameterRemoved: parameter_removed},
         computed={"value": in_force, "default": default},
         defaults={name: {"value": "", "changes": [], "version": 0} for name in PARAMETERS},
         sorts=("changed_at",),
