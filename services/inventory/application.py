@@ -21,9 +21,13 @@ BUCKETS = tuple(f"{number:02x}" for number in range(256))
 
 @dataclass
 class OpenOrders:
-    """The orders of one bucket that are not yet shipped, completed or cancelled, and the products in each."""
+    """The orders of one bucket that are not yet shipped, completed or cancelled, and the products in each.
+
+    `numbers` are what people call them; not there of those that a former release has put here.
+    """
 
     orders: dict[UUID, frozenset[UUID]] = field(default_factory=dict)
+    numbers: dict[UUID, str] = field(default_factory=dict)
 
 
 def _bucket(fact: OrderCreated | OrderChanged | OrderShipped | OrderCompleted | OrderCancelled) -> str:
@@ -31,13 +35,17 @@ def _bucket(fact: OrderCreated | OrderChanged | OrderShipped | OrderCompleted | 
 
 
 def _is_open(held: OpenOrders | None, fact: OrderCreated | OrderChanged) -> OpenOrders:
-    orders = held.orders if held else {}
-    return OpenOrders({**orders, fact.order_id: frozenset(line.product_id for line in fact.lines)})
+    held = held or OpenOrders()
+    number = {fact.order_id: fact.number} if isinstance(fact, OrderCreated) else {}
+    products = frozenset(line.product_id for line in fact.lines)
+    return OpenOrders({**held.orders, fact.order_id: products}, {**held.numbers, **number})
 
 
 def _is_closed(held: OpenOrders | None, fact: OrderShipped | OrderCompleted | OrderCancelled) -> OpenOrders | None:
-    orders = {id: products for id, products in (held.orders if held else {}).items() if id != fact.order_id}
-    return OpenOrders(orders) if orders else None
+    held = held or OpenOrders()
+    orders = {id: products for id, products in held.orders.items() if id != fact.order_id}
+    numbers = {id: number for id, number in held.numbers.items() if id != fact.order_id}
+    return OpenOrders(orders, numbers) if orders else None
 
 
 # A changed order may drop a product, and its event doesn't say which: a row per product could not be taken back.  So
@@ -56,9 +64,12 @@ OPEN_ORDERS = Replica(
 )
 
 
-def _in_open_order(product_id: UUID, work: Work) -> bool:
+def _open_orders_with(product_id: UUID, work: Work) -> list[str]:
+    """What people call the open orders that contain a product: their numbers, else their ids."""
     rows = (work.lookup(OPEN_ORDERS, bucket) for bucket in BUCKETS)
-    return any(product_id in products for row in rows if row for products in row.orders.values())
+    return sorted(
+        row.numbers.get(id, str(id)) for row in rows if row for id, held in row.orders.items() if product_id in held
+    )
 
 
 def _name(product: Product) -> Claim:
@@ -94,7 +105,7 @@ def edit_product(command: EditProduct, work: Work) -> Product:
 
 def delete_product(command: DeleteProduct, work: Work) -> Product:
     product = _product(command.product_id, work)
-    product.delete(work.context, in_open_order=_in_open_order(product.id, work))
+    product.delete(work.context, open_orders=_open_orders_with(product.id, work))
     hold(work, product.id, [], [name_value(product.attributes)])
     _stock(product.id, work).close(work.context)
     return product

@@ -39,6 +39,8 @@ from contracts.sales import Shortage
 from contracts.types import MAX_QUANTITY
 
 NO_PRODUCT = UUID(int=0)
+MOST_NAMED = 5
+"""So many of the orders in the way of a deletion are named; the others are counted."""
 NOT_DESCRIBED = Attributes(name="", model="", brand="")
 
 
@@ -127,15 +129,17 @@ class Product(Aggregate):
         parts: dict[str, Any] = {name: price for name, price in given.items() if price is not KEPT}
         return replace(prices, **parts) if prices and parts else prices
 
-    def delete(self, context: Context, *, in_open_order: bool) -> None:
+    def delete(self, context: Context, *, open_orders: Sequence[str]) -> None:
         """Take the product out of the catalogue (INV-08).
 
-        Raises Refused NOT_FOUND when it is out already, INVALID_STATE while an open order contains it.
+        Raises Refused NOT_FOUND when it is out already, INVALID_STATE while open orders contain it.
         """
         self._must_exist()
-        if in_open_order:
+        if open_orders:
+            named, more = ", ".join(open_orders[:MOST_NAMED]), len(open_orders) - MOST_NAMED
+            told = f"{named} and {more} more" if more > 0 else named
             raise invalid_state(
-                "An order that is not yet shipped contains this product: ship or cancel the order first.",
+                f"Orders that are not yet shipped contain this product: {told}.  Ship or cancel them first.",
                 "IN_OPEN_ORDER",
             )
         self.record(ProductDeleted(product_id=self.id, by=context.user))

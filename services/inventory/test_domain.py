@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from chassis.model.unique import IndexClaimed, UniqueIndex
 from chassis.store.events import recorded
-from chassis.store.transaction import Transaction
+from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.testing.people import ADMIN, SYSTEM, WAREHOUSE
 from chassis.testing.services import InMemoryService
 from contracts.inventory import (
@@ -317,7 +317,25 @@ def cancelled(*product_ids: UUID) -> OrderCancelled:
 )
 def test_INV_08_refused_while_an_open_order_contains_it(kit: InMemoryService, story: list[Any]) -> None:
     kit.learn(*story)
-    kit.assert_refused("INVALID_STATE", DeleteProduct(product_id=PHONE))
+    refused = kit.assert_refused("INVALID_STATE", DeleteProduct(product_id=PHONE))
+    assert refused.state == "IN_OPEN_ORDER"
+    assert "contain this product: SO-1." in refused.message
+
+
+def test_INV_08_of_many_orders_in_the_way_a_few_are_named_and_the_others_counted(kit: InMemoryService) -> None:
+    orders = [UUID(int=number << 4, version=4) for number in range(1, 9)]
+    for number, id in enumerate(orders, 1):
+        kit.learn(replace(created(PHONE, order_id=id), number=f"SO-{number:06}"))
+    kit.learn(replace(shipped(PHONE), order_id=orders[1]))
+    refused = kit.assert_refused("INVALID_STATE", DeleteProduct(product_id=PHONE))
+    assert "SO-000001, SO-000003, SO-000004, SO-000005, SO-000006 and 2 more." in refused.message
+
+
+def test_INV_08_an_order_that_a_former_release_heard_of_is_named_by_its_id(kit: InMemoryService) -> None:
+    before = b'{"orders":{"%s":["%s"]}}' % (str(ORDER).encode(), str(PHONE).encode())
+    row = ReplicaRow(OPEN_ORDERS.name, str(ORDER)[-2:], before)
+    kit.store.commit(Transaction(rows=[row]))
+    assert str(ORDER) in kit.assert_refused("INVALID_STATE", DeleteProduct(product_id=PHONE)).message
 
 
 @pytest.mark.parametrize(
