@@ -22,6 +22,8 @@ from chassis.writer.request import Answer, Request
 from chassis.writer.writer import Writer
 from contracts.declare import CommandSpec
 from contracts.errors import Refused
+from contracts.ids import parse_id
+from contracts.schemas import can_be
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,13 @@ def check(
 ) -> Any:
     """The valid command that a caller's data make; a `Repeat` where it was carried out already.  Raises Refused.
 
-    `currency` is that of money which names none.  What has middleware is not prepared again to find out that it is a
-    repeat: the writer tells that of all others.
+    `currency` is the company's: that of money which names none, but in a change of a record that has its own.  What has
+    middleware is not prepared again to find out that it is a repeat: the writer tells that of all others.
     """
     middleware = writer.service.middleware.get(spec.cls)
     try:
-        command = load_command(spec, data, caller, sent.key, sent.secret_mark, currency=currency)
+        known = _currency_of(writer, spec, data) or currency
+        command = load_command(spec, data, caller, sent.key, sent.secret_mark, currency=known)
     except Refused:
         if (earlier := done_before(writer, caller, sent)) is None:
             raise
@@ -82,6 +85,14 @@ def check(
         if (earlier := writer.remembered(command_id, sent.secret_mark)) is not None:
             return Repeat(earlier, middleware)
     return command
+
+
+def _currency_of(writer: Writer, spec: CommandSpec, data: Mapping[str, Any]) -> str:
+    """That of the record which a command changes; "" where it has none."""
+    found = writer.service.currency_of.get(spec.cls)
+    if found is None or not can_be(spec.cls, spec.key, data.get(spec.key)):
+        return ""
+    return found(writer.store, parse_id(data[spec.key]))
 
 
 def prepare(service: Service, request: Request, surroundings: Surroundings) -> Ready:

@@ -8,7 +8,7 @@ from uuid import UUID
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
-from chassis.model.middleware import Middleware
+from chassis.model.middleware import Middleware, Records
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 
@@ -100,6 +100,10 @@ def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> CommandFunct
     return handler
 
 
+CurrencyOf = Callable[[Records, UUID], str]
+"""The currency of the record with this id; "" when there is no such one."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """A unique value that a record is to hold; `what` it is and the `field` that a refusal names."""
@@ -134,13 +138,15 @@ def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[Uni
 class Service:
     """One service: what it does on each command it owns, and what it knows of other services.
 
-    `around` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
+    `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
+    `currency_of` tells, for changes of records that have a currency, which that is: money that names none is in it.
     """
 
     name: str
     commands: Mapping[type, CommandFunction]
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
     middleware: Mapping[type, Middleware] = field(default_factory=dict)
+    currency_of: Mapping[type, CurrencyOf] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         declared = {spec.cls for spec in REGISTRY.commands_of(self.name)}

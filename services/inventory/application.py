@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from chassis.model.middleware import Records
 from chassis.model.service import Claim, Replica, Service, Work, hold
 from contracts.inventory import (
     AddProduct,
@@ -94,6 +95,11 @@ def add_product(command: AddProduct, work: Work) -> Product:
     return product
 
 
+def product_currency(records: Records, product_id: UUID) -> str:
+    product = records.load(Product, product_id)
+    return product.prices.sale.currency if product and product.prices else ""
+
+
 def edit_product(command: EditProduct, work: Work) -> Product:
     product = _product(command.product_id, work)
     before = product.attributes
@@ -151,4 +157,5 @@ SERVICE = Service(
         ReturnStock: return_stock,
     },
     replicas=[OPEN_ORDERS],
+    currency_of={EditProduct: product_currency},
 )

@@ -59,10 +59,13 @@ def name_value(attributes: Attributes) -> UniqueValue:
     return UniqueIndex.of_text("product", attributes.name, attributes.model)
 
 
-def _check_prices(prices: Prices) -> None:
+def _check_prices(prices: Prices, field: str = "prices") -> None:
+    """Raises Refused VALIDATION, naming the field and the currencies, where there are several."""
     given = [price for price in (prices.purchase, prices.sale, prices.member) if price is not None]
-    if len({price.currency for price in given}) > 1:
-        raise Refused("VALIDATION", "Purchase, sale and member price must be in one currency.", field="prices")
+    currencies = dict.fromkeys(price.currency for price in given)
+    if len(currencies) > 1:
+        text = f"{field}: purchase, sale and member price must be in one currency, not in {' and '.join(currencies)}."
+        raise Refused("VALIDATION", text, field=field)
 
 
 @dataclass
@@ -111,7 +114,7 @@ class Product(Aggregate):
             self.alert_quantity,
         ):
             return
-        _check_prices(prices)
+        _check_prices(prices, next((f"{name}_price" for name in self._prices_named(command)), "prices"))
         self.record(
             ProductEdited(
                 product_id=self.id,
@@ -125,9 +128,12 @@ class Product(Aggregate):
     def _prices_after(self, command: EditProduct) -> Prices | None:
         """The prices as given, all of them or one by one; what is left out stays."""
         prices = self.prices if command.prices is KEPT else command.prices
-        given = {"purchase": command.purchase_price, "sale": command.sale_price, "member": command.member_price}
-        parts: dict[str, Any] = {name: price for name, price in given.items() if price is not KEPT}
+        parts = self._prices_named(command)
         return replace(prices, **parts) if prices and parts else prices
+
+    def _prices_named(self, command: EditProduct) -> dict[str, Any]:
+        given = {"purchase": command.purchase_price, "sale": command.sale_price, "member": command.member_price}
+        return {name: price for name, price in given.items() if price is not KEPT}
 
     def delete(self, context: Context, *, open_orders: Sequence[str]) -> None:
         """Take the product out of the catalogue (INV-08).

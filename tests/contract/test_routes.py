@@ -19,6 +19,7 @@ from werkzeug.wrappers import Request
 from chassis.access.tokens import TokenVerifier, issue
 from chassis.catalogue import Catalogue
 from chassis.documents import sample
+from chassis.documents.json_schema import parts_of
 from chassis.foundation.config import Config
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse, Route
@@ -38,6 +39,7 @@ from contracts.permissions import PUBLIC
 from contracts.schemas import can_be, load
 from contracts.types import Money
 from services.access.messages import Mailbox, Message
+from services.inventory.domain import Product
 
 CATALOGUE = Catalogue.read()
 COMMANDS = [spec for spec in REGISTRY.commands.values() if spec.is_public]
@@ -264,6 +266,49 @@ def test_SET_04_a_price_without_a_currency_is_in_the_companys_and_the_event_name
     assert [fact.prices for fact in added] == [wanted, wanted]
     yen = {**product, "model": "L3", "prices": {**prices, "sale": {"amount": "9.505"}}}
     assert everything.ask(single, {}, json.dumps(yen).encode()).status == 400
+
+
+def has_money(cls: Any) -> bool:
+    return Money in list(parts_of(cls))
+
+
+def test_SET_04_every_change_of_a_record_with_money_tells_the_currency_it_is_in() -> None:
+    """It may be another than the company has now."""
+    told = {command for service in CATALOGUE.services() for command in service.currency_of}
+    assert told == {spec.cls for spec in COMMANDS if has_money(spec.cls) and not spec.creates}
+
+
+@pytest.mark.parametrize("bulk", [False, True], ids=["single", "bulk"])
+def test_SET_04_a_price_of_a_product_stays_in_the_products_currency(everything: Everything, bulk: bool) -> None:
+    prices = {kind: {"amount": "6.50", "currency": "CNY"} for kind in ("purchase", "sale")}
+    product = {"name": "Lamp", "model": "L1", "brand": "Lumen", "prices": prices}
+    add = next(route for route in everything.routes if route.name == "AddProduct")
+    id = json.loads(everything.ask(add, {}, json.dumps(product).encode()).body)["id"]
+    everything.api.directory.tell(
+        [CompanyDataSet(settings_id="company", data=CompanyData(full_name="Acme", currency="JPY"), revision=1)]
+    )
+
+    def change(body: dict[str, Any]) -> tuple[int, Any]:
+        route = next(one for one in everything.routes if one.name == ("BulkEditProduct" if bulk else "EditProduct"))
+        path = {} if bulk else {"product_id": id}
+        item = {"command": {**body, "product_id": id}}
+        answer = everything.ask(route, path, json.dumps({"items": [item]} if bulk else body).encode())
+        told = json.loads(answer.body)
+        if bulk:
+            [told] = told["results"]
+            return told["status"], told["body"]
+        return answer.status, told
+
+    assert change({"sale_price": {"amount": "9.75"}})[0] == 200
+    assert change({"member_price": {"amount": "9.10", "currency": "CNY"}})[0] == 200
+    status, refused = change({"purchase_price": {"amount": "7", "currency": "JPY"}})
+    assert (status, refused["field"]) == (400, "purchase_price") and "JPY and CNY" in refused["detail"]
+    assert change({"prices": {"purchase": {"amount": "6.10"}, "sale": {"amount": "9.55"}}})[0] == 200
+    found = everything.kits["inventory"].store.load(Product, UUID(id))
+    cny = {
+        name: Money(amount=Decimal(amount), currency="CNY") for name, amount in (("purchase", "6.10"), ("sale", "9.55"))
+    }
+    assert found is not None and found.prices == Prices(**cny)
 
 
 @pytest.mark.parametrize("spec", [spec for spec in COMMANDS if spec.creates and spec.permission != PUBLIC])
