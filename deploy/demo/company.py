@@ -150,10 +150,8 @@ class DemoCompany:
         """Give everybody an account and a password of their own.  What an earlier attempt has done is found again."""
         passwords = {name: new_password() for name in self._people}
         admin = self._accept("admin", make_administrator(self._config, "admin"), passwords["admin"])
-        departments = {
-            name: str(done(admin.send("POST", "/departments", {"name": name}))["id"])
-            for name in sorted({str(person["department"]) for person in self._people.values()})
-        }
+        wanted = sorted({str(person["department"]) for person in self._people.values()})
+        departments = {name: self._department(admin, name) for name in wanted}
         ids: dict[str, str] = {"admin": admin.user_id}
         while missing := [name for name in self._people if name not in ids]:
             for name in missing:
@@ -170,6 +168,14 @@ class DemoCompany:
                     ids[name] = self._issue(admin, about, passwords[name])
         done(admin.send("PATCH", f"/users/{ids['admin']}", {"department_id": departments["Management"]}))
         self._keep(passwords)
+
+    def _department(self, admin: SignedIn, name: str) -> str:
+        """The id of a department; an earlier attempt may have made it."""
+        answer = admin.send("POST", "/departments", {"name": name})
+        if answer.json().get("code") != "DUPLICATE":
+            return str(done(answer)["id"])
+        there = done(admin.send("GET", "/departments?limit=200"))["items"]
+        return next(str(one["id"]) for one in there if one["name"] == name and one["parent_id"] is None)
 
     def _issue(self, admin: SignedIn, about: dict[str, Any], password: str) -> str:
         """An account with its final password; returns the user's id."""

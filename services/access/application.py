@@ -486,7 +486,20 @@ def add_department(command: AddDepartment, work: Work) -> Department:
         work.get(Department, command.parent_id, what="department", field="parent_id")
     department = work.new(Department, command.department_id, what="department", field="department_id")
     department.add(command, work.context)
+    hold(work, department.id, [_name_of_department(department)])
     return department
+
+
+def rename_department(command: RenameDepartment, work: Work) -> Department:
+    department = work.get(Department, command.department_id, what="department", field="department_id")
+    before = department.name_value()
+    department.rename(command, work.context)
+    hold(work, department.id, [_name_of_department(department)], [before])
+    return department
+
+
+def _name_of_department(department: Department) -> Claim:
+    return Claim(department.name_value(), f"The name {department.name}, within the same department,", "name")
 
 
 def add_machine(command: AddMachine, work: Work) -> Machine:
@@ -547,7 +560,7 @@ SERVICE = Service(
         GrantRight: upsert(Role, Role.grant),
         RevokeRight: upsert(Role, Role.revoke),
         AddDepartment: add_department,
-        RenameDepartment: change(Department, Department.rename),
+        RenameDepartment: rename_department,
         AddMachine: add_machine,
         RenewMachineSecret: renew_machine_secret,
         NameResponsible: name_responsible,

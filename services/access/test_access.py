@@ -38,6 +38,7 @@ from contracts.access import (
     DefineRole,
     DeleteMachine,
     DeleteUser,
+    DepartmentAdded,
     DrawChallenge,
     EditPersonalData,
     EditUser,
@@ -55,6 +56,7 @@ from contracts.access import (
     RegisterUser,
     RemoveRoleMember,
     RemoveSecondFactor,
+    RenameDepartment,
     RenewMachineSecret,
     RequestPasswordReset,
     ResetPassword,
@@ -1075,6 +1077,29 @@ def test_SEC_16_what_no_role_can_be(office: Office, command: Any, code: str) -> 
 def test_SEC_19_a_role_that_nobody_defined_has_no_members_to_take_away(office: Office) -> None:
     user_id, _ = office.user("SAL")
     assert office.refusal(RemoveRoleMember(role="UNHEARD", user_id=user_id), office.admin).field == "role"
+
+
+def test_SET_06_no_two_departments_of_one_have_the_same_name(office: Office) -> None:
+    def add(name: str, parent: UUID | None = None) -> UUID:
+        return UUID(office.kit.do(AddDepartment(name=name, parent_id=parent), office.admin).body["id"])
+
+    north, south = add("North"), add("South")
+    add("Sales", north), add("Sales", south), add("Sales")
+    for same in ("North", "NORTH", " north ", "\uff2e\uff4f\uff52\uff54\uff48"):
+        assert office.refusal(AddDepartment(name=same), office.admin).field == "name"
+        assert office.refusal(RenameDepartment(department_id=south, name=same), office.admin).code == "DUPLICATE"
+    assert office.refusal(AddDepartment(name="sales", parent_id=north), office.admin).code == "DUPLICATE"
+    office.kit.do(RenameDepartment(department_id=north, name="NORTH"), office.admin)
+    office.kit.do(RenameDepartment(department_id=north, name="Harbour"), office.admin)
+    add("North")
+
+
+def test_SET_06_a_department_of_a_former_release_holds_its_name_once_it_is_renamed(office: Office) -> None:
+    id, meta = uuid4(), office.kit.request(AddDepartment(name="x")).meta()
+    added = DepartmentAdded(department_id=id, name="North")
+    office.kit.store.commit(Transaction(events=[recorded(id, 1, added, meta)]))
+    office.kit.do(RenameDepartment(department_id=id, name="Harbour"), office.admin)
+    assert office.refusal(AddDepartment(name="harbour"), office.admin).code == "DUPLICATE"
 
 
 def test_SEC_18_whose_records_each_scope_reaches(office: Office) -> None:

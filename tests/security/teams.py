@@ -50,7 +50,8 @@ class Team:
         for right in SCOPED_RIGHTS:
             office.call(f"PUT /roles/{role}/rights/{right}", {"scope": scope}, office.admin).done()
         here, there = (
-            office.call("POST /departments", {"name": name}, office.admin).done()["id"] for name in ("here", "there")
+            office.call("POST /departments", {"name": f"{name}, {scope}"}, office.admin).done()["id"]
+            for name in ("here", "there")
         )
         caller = office.user(role, name=scope, department_id=here)
         owners: dict[Relation, Caller] = {

@@ -8,6 +8,7 @@ from uuid import UUID
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context
 from chassis.model.identity import Named
+from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.access import (
     ROLE_EVENTS,
     AddDepartment,
@@ -125,6 +126,11 @@ class Department(Aggregate):
     """A department of the company (SET-06)."""
 
     name: str = ""
+    parent_id: UUID | None = None
+
+    def name_value(self) -> UniqueValue:
+        """What is unique of it: its name, among those that are part of the same one."""
+        return UniqueIndex.of_text("department", str(self.parent_id or ""), self.name)
 
     def add(self, command: AddDepartment, context: Context) -> None:
         self.record(
@@ -135,8 +141,12 @@ class Department(Aggregate):
         if command.name != self.name:
             self.record(DepartmentRenamed(department_id=self.id, name=command.name, by=context.user))
 
-    @applies(DepartmentAdded, DepartmentRenamed)
-    def _named(self, fact: DepartmentAdded | DepartmentRenamed) -> None:
+    @applies(DepartmentAdded)
+    def _added(self, fact: DepartmentAdded) -> None:
+        self.name, self.parent_id = fact.name, fact.parent_id
+
+    @applies(DepartmentRenamed)
+    def _renamed(self, fact: DepartmentRenamed) -> None:
         self.name = fact.name
 
 
