@@ -47,9 +47,14 @@ def parse_id(text: str) -> UUID:
     return UUID(found[2])
 
 
-def canonical(text: str) -> str:
-    """An id as it is stored and shown; a text that is no UUID is what it is."""
+def id_in(text: str) -> str | None:
+    """An id as it is stored and shown; None for a text that is no UUID."""
     try:
         return str(parse_id(text))
     except ValueError:
-        return text
+        return None
+
+
+def canonical(text: str) -> str:
+    """An id as it is stored and shown; a text that is no UUID is what it is."""
+    return id_in(text) or text

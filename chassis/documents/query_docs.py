@@ -12,7 +12,7 @@ from uuid import UUID
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.changes import LONGEST_LIST
 from chassis.model.views import LISTS, Exact, Range, View
-from chassis.queries.filters import LONGEST, MOST_VALUES, MOST_WORDS
+from chassis.queries.filters import HOW, LONGEST, MOST_VALUES, MOST_WORDS
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
@@ -192,15 +192,14 @@ def _parameter(name: str, schema: JsonSchema) -> dict[str, Any]:
 def _value_schema(view: View, name: str, rule: Exact) -> JsonSchema:
     """One value of an exact filter, by what `chassis.queries.filters` takes."""
     kind = view.types[rule.field or name].single
-    if choices := rule.among or kind.choices:
+    if choices := rule.among or kind.choices or (("true", "false") if kind.kind == "flag" else ()):
         return {"type": "string", "enum": list(choices)}
-    if kind.kind == "flag":
-        return {"type": "string", "enum": ["true", "false"]}
     if known := rule.known or kind.known:
         text = f"One of the {known} there are; another one is refused with those."
         return {"type": "string", "maxLength": LONGEST, "description": text}
     if isinstance(kind.guard, CurrencyField):
         return {"type": "string", "enum": sorted(DECIMALS)}
-    if kind.kind == "id":
+    if kind.kind == "id" or rule.form == "id":
         return {"type": "string", "format": "uuid", "description": "The id of a record; what is no UUID is refused."}
-    return {"type": "string", "maxLength": LONGEST}
+    described = {"description": f"{HOW[rule.form].capitalize()}; what is none is refused."} if rule.form else {}
+    return {"type": "string", "maxLength": LONGEST, **described}

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from chassis.model.changes import Add, Append, Change, EventMetadata, Latest, Put, Set
 from chassis.model.row_fields import BY_NUMBER, FOUND_BY, FieldType, Keys, field_types, key_place
@@ -42,12 +42,14 @@ class Exact:
     """?field=value: equal to one of the values given (repeat the parameter for several).
 
     The row's type says how values are written and which there are; `among` names them where the type can't, and
-    `known` what they are where only whoever answers knows them (`chassis.queries.filters.ClosedSets`).
+    `known` what they are where only whoever answers knows them (`chassis.queries.filters.ClosedSets`).  `form` is that
+    of a text that has one: what is written otherwise is none, and is refused.
     """
 
     field: str | None = None
     among: Sequence[str] = ()
     known: str = ""
+    form: Literal["", "id", "address"] = ""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from unicodedata import normalize
 from bson import Decimal128
 from marshmallow import ValidationError
 
+from chassis.foundation import addresses
 from chassis.model.row_fields import FOUND_BY, FieldType, key_place
 from chassis.model.views import Exact, Filter, Range, View, Words
 from contracts.errors import Refused
-from contracts.ids import canonical, parse_id
+from contracts.ids import canonical, id_in
 from contracts.text import has_controls, key, normal, squashed, squashed_forms
 from contracts.types import PLAIN_DAY
 
@@ -37,6 +38,7 @@ HOW = {
     "whole": "a whole number",
     "flag": "true or false",
     "id": "an id such as 3f2b8c1e-0d4a-4c57-9c0e-5a1b2c3d4e5f",
+    "address": "an address such as 203.0.113.7 or 2001:db8::1",
 }
 
 
@@ -110,9 +112,24 @@ class Filters:
                 raise _malformed(name, kind) from error
         return {"$gte" if is_from else "$lte": parsed(name, kind, text, self._zone)}
 
+    def require_some_between(self, given: Mapping[str, Sequence[str]]) -> None:
+        """Raises Refused VALIDATION, naming the parameter, where the end of a range is before its begin."""
+        for base, rule in self._offered.items():
+            begin, end = f"{base}_from", f"{base}_to"
+            if not (isinstance(rule, Range) and begin in given and end in given):
+                continue
+            [lowest] = self._bound(begin, rule.kind, single(begin, given[begin])).values()
+            [(how, highest)] = self._bound(end, rule.kind, single(end, given[end])).items()
+            lowest, highest = comparable(lowest), comparable(highest)
+            if lowest > highest or (how == "$lt" and lowest == highest):
+                text = f"{begin}: must not be beyond {end}: there is nothing between them."
+                raise Refused("VALIDATION", text, field=begin)
+
     def _exact(self, name: str, field: str, rule: Exact, values: Sequence[str]) -> Document:
         kind = self._view.types[field].single
         place, choices = self._view.place_of(field), self._choices(kind, rule)
+        if rule.form:
+            return {field: {"$in": [in_form(name, rule.form, value) for value in values]}}
         if kind.keyed is not None and not choices:
             for value in values if place != field else ():
                 _require_some(name, value, kind.keyed(value)[0])
@@ -193,16 +210,30 @@ def _one_of(name: str, kind: FieldType, choices: Sequence[str], value: str, zone
         except ValidationError as error:
             raise Refused("VALIDATION", f"{name}: {error.messages[0]}", field=name) from error
     if kind.kind == "id":
-        try:
-            return str(parse_id(text))
-        except ValueError as error:
-            raise Refused("VALIDATION", f"{name}: must be {HOW['id']}.", field=name) from error
+        return in_form(name, "id", text)
     if kind.kind == "flag":
         if text.casefold() not in ("true", "false"):
             raise Refused("VALIDATION", f"{name}: must be {HOW['flag']}.", field=name)
         return text.casefold() == "true"
     kinds: Mapping[str, type] = {"whole": int, "amount": Decimal, "moment": datetime, "day": date}
     return parsed(name, kinds[kind.kind], text, zone)
+
+
+FORMS: Mapping[str, Callable[[str], str | None]] = {"id": id_in, "address": addresses.canonical}
+"""What reads a text of a form; None for what is none."""
+
+
+def in_form(name: str, form: str, value: str) -> str:
+    """A text that has a form, as it is stored.  Raises Refused VALIDATION for what is none."""
+    found = FORMS[form](normalize("NFKC", value).strip())
+    if found is None:
+        raise Refused("VALIDATION", f"{name}: must be {HOW[form]}.", field=name)
+    return found
+
+
+def comparable(value: Any) -> Any:
+    """A bound as Python compares it."""
+    return value.to_decimal() if isinstance(value, Decimal128) else value
 
 
 def parsed(name: str, kind: type, value: str, zone: tzinfo) -> Any:

@@ -380,6 +380,7 @@ class ViewReader:
                 raise Refused("VALIDATION", f"{name[:100]}: unknown parameter; there are {known}.", field=name[:100])
             condition, about = asked
             (kept if sums is None or about <= of_row else shown).append(condition)
+        filters.require_some_between(params)
         if sums and sums.over and not any(sums.over in condition for condition in kept):
             kept.append({sums.over: None})  # the rows that hold the sums of all
         selection: list[Document] = [{"$match": {"$and": kept}}]

@@ -15,7 +15,7 @@ from pymongo.database import Database
 from chassis.catalogue import Catalogue
 from chassis.model.principal import Principal
 from chassis.model.row_fields import FieldType
-from chassis.model.views import View
+from chassis.model.views import Exact, View
 from chassis.projections.collections import STATES
 from chassis.projections.documents import stored
 from chassis.projections.state import live_id, open_state
@@ -34,6 +34,7 @@ BY_NAME = {view.name: view for view in LISTS}
 ROOT = Principal(uuid4(), "Root", frozenset({"ADM"}))
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 ABSENT = object()
+ID = FieldType("id")
 Document = dict[str, Any]
 
 
@@ -65,6 +66,9 @@ def document_of(view: View, number: int, /, **more: Any) -> Document:
     """A document as the projector would have written it; a field given as ABSENT is missing."""
     found = {name: value_of(type, number) for name, type in view.types.items() if name != "id"}
     found |= {name.partition(".")[0]: value for name, value in view.where.items() if isinstance(value, bool)}
+    for name, rule in view.filters.items():
+        if isinstance(rule, Exact) and rule.form:
+            found[rule.field or name] = value_of(ID, number) if rule.form == "id" else f"203.0.113.{number % 250}"
     if view.scope:
         found[view.scope.owner] = str(ROOT.user_id)
     if view.collected:

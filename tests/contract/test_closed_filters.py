@@ -1,6 +1,8 @@
 """Filters that take values of a closed set: a value that is none of them is refused, with those there are."""
 
 import json
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from chassis.foundation.config import Config
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.serving import routes_of
-from chassis.model.views import Exact, View
+from chassis.model.views import Exact, Range, View
 from chassis.testing.people import ADMIN
 from contracts.access import RoleDefined, RoleState
 from contracts.declare import REGISTRY
@@ -45,9 +47,10 @@ def ask(tmp_path: Path, directory: Directory) -> Any:
     routes = routes_of(Api(config, {}, VIEWS, database, TokenVerifier(config), directory=directory))
     headers = {"authorization": f"Bearer {issue(config, ADMIN)}"}
 
-    def send(view: View, name: str, *values: str) -> HttpResponse:
+    def send(view: View, name: str | dict[str, list[str]], *values: str) -> HttpResponse:
+        query = {name: list(values)} if isinstance(name, str) else name
         route = next(route for route in routes if (route.method, route.path) == ("GET", view.path))
-        return route.serve(HttpRequest(headers, {}, {name: values}, bytes))
+        return route.serve(HttpRequest(headers, {}, query, bytes))
 
     return send
 
@@ -87,6 +90,45 @@ def test_what_the_audit_log_tells_of_can_be_asked_for(ask: Any) -> None:
         assert ask(audit, "action", action).status == 200, action
     for kind in ("order", "user", "role", "message", "view", "rebuild", *(view.what for view in VIEWS)):
         assert ask(audit, "object_kind", kind).status == 200, kind
+
+
+MIXED = {("audit", "object_id"), ("audit", "command_id"), ("audit", "correlation_id")}
+"""What these hold has no one form: names and ids, what a saga or a caller makes up."""
+
+
+@pytest.mark.parametrize(("view", "name", "rule"), FILTERS, ids=lambda one: getattr(one, "name", None))
+def test_an_id_or_an_address_that_is_none_is_refused_by_name(ask: Any, view: View, name: str, rule: Exact) -> None:
+    """It would match nothing: an empty list says that there is nothing, not that it was asked for wrongly."""
+    is_form = bool(rule.form) or view.types[rule.field or name].single.kind == "id"
+    assert is_form or (view.name, name) in MIXED or not name.endswith(("_id", "address"))
+    for wrong in ("zz", "", "12", "203.0.113", "e2627c3c-c0c4-43f7-b780", "::g") if is_form else ():
+        problem = json.loads(ask(view, name, wrong).body)
+        assert (problem["code"], problem["field"]) == ("VALIDATION", name), (wrong, problem)
+    right = "2001:db8::1" if rule.form == "address" else "E2627C3C-C0C4-43F7-B780-4C37BD4FFA3D"
+    assert not is_form or ask(view, name, right).status == 200
+
+
+RANGES = [(view, name, rule) for view in VIEWS for name, rule in view.filters.items() if isinstance(rule, Range)]
+BOUNDS: dict[type, list[str]] = {
+    date: ["2026-01-31", "2026-02-01"],
+    datetime: ["2026-01-31", "2026-02-01T08:00:00", "2026-02-01T08:00:00.5", "2026-02-02"],
+    Decimal: ["-1", "9.50", "10"],
+    int: ["-1", "9", "10"],
+}
+
+
+@pytest.mark.parametrize(("view", "name", "rule"), RANGES, ids=lambda one: getattr(one, "name", None))
+def test_a_range_that_ends_before_it_begins_is_refused_by_name(ask: Any, view: View, name: str, rule: Range) -> None:
+    def between(begin: str, end: str) -> Any:
+        return ask(view, {f"{name}_from": [begin], f"{name}_to": [end]})
+
+    bounds = BOUNDS[rule.kind]
+    for at, lower in enumerate(bounds):
+        for higher in bounds[at:]:
+            assert between(lower, higher).status == 200, (lower, higher)
+            if lower != higher:
+                problem = json.loads(between(higher, lower).body)
+                assert (problem["code"], problem["field"]) == ("VALIDATION", f"{name}_from"), (higher, lower, problem)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)

@@ -66,10 +66,10 @@ VIEW = View(
     handlers={},
     filters={
         "at": Range(datetime),
-        "user_id": Exact(),
+        "user_id": Exact(form="id"),
         "user": Exact(),
-        "session_id": Exact(),
-        "address": Exact(),
+        "session_id": Exact(form="id"),
+        "address": Exact(form="address"),
         "kind": Exact(),
         "service": Exact(among=tuple(sorted({spec.service for spec in REGISTRY.load().commands.values()}))),
         "action": Exact(known=ACTIONS),
