@@ -61,29 +61,43 @@ def normal(text: str) -> str:
     return "" if is_blank(found) else found
 
 
+WIDE = {ord(ch) + 0xFEE0: ch for ch in map(chr, range(0x21, 0x7F))}
+"""Letters, digits and signs as wide as a Chinese character, and what they are in plain form."""
+DASHES = r"\u2010-\u2015\u2212"
+EDGES = r" \u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufe00-\ufe0f\ufeff"
+"""Blanks, and what is copied along unseen.  This and the next are insides of classes of patterns."""
+BETWEEN_DIGITS = r" \u00a0\u00ad\u1680\u2000-\u206f\u2212\u3000\ufe00-\ufe0f\ufeff()./_（）．／＿\-－"
+"""What may stand between the digits of a phone number: signs, blanks and what is not seen."""
+
+
+def in_any_width(chars: str) -> str:
+    """The inside of a class of a pattern (letters, digits, signs; `-` as a range only) with its wide forms."""
+    return chars + "".join(ch if ch == "-" else chr(ord(ch) + 0xFEE0) for ch in chars if ch != "\\")
+
+
 def plain_form(text: str) -> str:
-    """A phone number or mail address as it is stored: full-width letters, digits and signs plain, no blanks around."""
-    if any(ch in text for ch in "\n\r\t"):
-        return text  # whoever checks its form refuses it
-    return _DASHES.sub("-", unicodedata.normalize("NFKC", normal(text)))
+    """A phone number or mail address in plain letters, digits and signs, with nothing around that can't be seen."""
+    return _DASHES.sub("-", _AROUND.sub("", text).translate(WIDE))
 
 
 def phone_form(text: str) -> str:
     """A phone number as it is stored: a Chinese mobile number without blanks and dashes, another as it was typed.
 
-    00 before a country is +, and of brackets, dots and slashes blanks are left.
+    00 before a country is +, of brackets, dots and slashes blanks are left, and of many blanks and dashes one blank.
     """
-    plain = plain_form(text)
-    if any(ch in plain for ch in "\n\r\t"):
-        return plain
-    plain = "".join(" " if ch in "()./" or is_invisible(ch) else ch for ch in plain)
-    plain = " ".join(plain.split())
-    if _NATIONAL_MOBILE.fullmatch(digits := _SEPARATORS.sub("", plain)):
+    plain = " ".join(_NO_DASH.sub(" ", plain_form(text)).split())
+    digits = plain.replace(" ", "").replace("-", "")
+    if _NATIONAL_MOBILE.fullmatch(digits):
         return digits
-    return "+" + plain[2:].lstrip() if _INTERNATIONAL.fullmatch(digits) and digits.startswith("00") else plain
+    plain = _TO_COUNTRY.sub("+", plain.strip(" -"))
+    return _MANY_BLANKS.sub(" ", plain)
 
 
-_DASHES = re.compile("[\u2010-\u2015\u2212]")
+_AROUND = re.compile(f"^[{EDGES}]+|[{EDGES}]+(?![\\s\\S])")
+_NO_DASH = re.compile(f"(?!-)[{BETWEEN_DIGITS}]")
+_TO_COUNTRY = re.compile("^(?:[+]|0[ -]*0)[ -]*")
+_MANY_BLANKS = re.compile("[ -]{4,}")
+_DASHES = re.compile(f"[{DASHES}]")
 _UNSEEN_ALONE = frozenset("\u200b\u2060\ufeff\u00ad")  # the others belong to what stands beside them
 
 

@@ -14,7 +14,17 @@ from marshmallow import ValidationError, fields, validate
 from contracts.currencies import DECIMALS, MOST_DECIMALS, fitted
 from contracts.declare import value
 from contracts.ids import parse_id
-from contracts.text import has_controls, is_blank, normal, phone_form, plain_form
+from contracts.text import (
+    BETWEEN_DIGITS,
+    DASHES,
+    EDGES,
+    has_controls,
+    in_any_width,
+    is_blank,
+    normal,
+    phone_form,
+    plain_form,
+)
 
 MAX_AMOUNT = Decimal("1000000000000")
 MAX_QUANTITY = 1_000_000_000
@@ -24,7 +34,9 @@ MAX_LINES = 500
 FIRST_CURRENCY = "CNY"
 """The company's currency as long as none was set (SET-04)."""
 
-PLAIN_DECIMAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
+PLAIN_DECIMAL = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+LONGEST_DECIMAL = 42
+"""Characters, sign and point among them."""
 PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -110,47 +122,60 @@ class CurrencyField(fields.String):
 
 
 PHONE = r"^(1[0-9]{10}|\+[1-9]([ -]{0,3}[0-9]){6,18})\Z"
+"""A phone number as it is stored."""
+_MORE_DIGITS = f"[{BETWEEN_DIGITS}]*[{in_any_width('0-9')}]"
+_DASH = rf"\-\uff0d{DASHES}"
+_COUNTRY = f"(?:[+\uff0b]|[0\uff10][{BETWEEN_DIGITS}]*[0\uff10])[{BETWEEN_DIGITS}]*[{in_any_width('1-9')}]"
 
 
 class PhoneField(fields.String):
     """11 digits starting with 1, or the international form +<country> <number> (CUS-02).
 
     Blanks and dashes are as one likes, and so only digits are counted: 7 to 19 of an international number.  It is
-    stored as `contracts.text.phone_form` makes it.
+    stored as `contracts.text.phone_form` makes it.  `taken` is what is taken, and published.
     """
 
+    taken = (
+        f"^[{BETWEEN_DIGITS}]*(?:[1\uff11](?:{_MORE_DIGITS}){{10}}|{_COUNTRY}(?:{_MORE_DIGITS}){{6,18}})"
+        f"[{BETWEEN_DIGITS}]*$"
+    )
+
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault(
-            "validate",
-            validate.Regexp(
-                PHONE,
-                error="Must be 11 digits starting with 1, or the international form +<country> <number>, 7-19 digits.",
-            ),
-        )
+        kwargs.setdefault("validate", validate.Regexp(PHONE))
         super().__init__(**kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        return phone_form(super()._deserialize(value, attr, data, **kwargs))
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not re.fullmatch(self.taken, text):
+            raise ValidationError(
+                "Must be 11 digits starting with 1, or the international form +<country> <number>, 7-19 digits."
+            )
+        return phone_form(text)
 
 
 class EmailField(fields.String):
-    """An e-mail address: something, @, a domain with a dot; at most 254 characters (SET-01)."""
+    """An e-mail address: something, @, a domain with a dot; at most 254 characters (SET-01).
+
+    It is stored as `contracts.text.plain_form` makes it.  `taken` is what is taken, and published.
+    """
+
+    longest = 254
+    taken = (
+        f"^[{EDGES}]*[{in_any_width('A-Za-z0-9._%+')}{_DASH}]{{1,64}}[@\uff20]"
+        f"(?:[{in_any_width('A-Za-z0-9')}{_DASH}]{{1,63}}[.\uff0e])+[{in_any_width('A-Za-z')}]{{2,24}}[{EDGES}]*$"
+    )
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault(
-            "validate",
-            [
-                validate.Length(max=254),
-                validate.Regexp(
-                    r"^[A-Za-z0-9._%+-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}\Z",
-                    error="Must be an e-mail address such as li@example.com.",
-                ),
-            ],
-        )
+        kwargs.setdefault("validate", validate.Length(max=self.longest))
         super().__init__(**kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        return plain_form(super()._deserialize(value, attr, data, **kwargs))
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if len(text) > self.longest:
+            raise ValidationError(f"Longer than maximum length {self.longest}.")
+        if not re.fullmatch(self.taken, text):
+            raise ValidationError("Must be an e-mail address such as li@example.com.")
+        return plain_form(text)
 
 
 class MailField(TextField):
@@ -185,15 +210,25 @@ class DecimalField(fields.Decimal):
     """
 
     lowest = Decimal(0)
-    highest = MAX_AMOUNT
+    highest = MAX_AMOUNT  # a power of ten
     digits = 2
     shown: int | None = None  # decimals it is filled up to, when it has fewer; None: to all of them
+
+    @classmethod
+    def taken(cls) -> str:
+        """The pattern of the texts that are taken: zeros in front and at the end don't count."""
+        zeros = len(f"{cls.highest:f}") - 1
+        not_zero = "(?=.*[1-9])" if cls.lowest else ""
+        number = rf"[0-9]{{1,{zeros}}}(?:\.[0-9]{{1,{cls.digits}}}0*)?"
+        highest = rf"10{{{zeros}}}(?:\.0+)?"
+        nothing = "" if cls.lowest else r"|-0+(?:\.0+)?"
+        return f"^{not_zero}(?:[+]?0*(?:{number}|{highest}){nothing})$"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(as_string=True, allow_nan=False, **kwargs)
 
     def _validated(self, value: Any) -> Decimal:
-        if isinstance(value, str) and not PLAIN_DECIMAL.fullmatch(value):
+        if isinstance(value, str) and not (len(value) <= LONGEST_DECIMAL and PLAIN_DECIMAL.fullmatch(value)):
             raise self.make_error("invalid")
         number = super()._validated(value)
         if not self.lowest <= number <= self.highest:  # before quantize, which can't take a number of 30 digits
@@ -225,7 +260,7 @@ class RateField(DecimalField):
 
 
 class WholeField(fields.Integer):
-    """A whole number in bounds; 1.5, "3" and true are refused."""
+    """A whole number in bounds; 1.5, "3" and true are refused.  3.0 is 3."""
 
     lowest = 0
     highest = MAX_QUANTITY
@@ -235,6 +270,8 @@ class WholeField(fields.Integer):
         super().__init__(strict=True, **kwargs)
 
     def _validated(self, value: Any) -> int:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # 3.0 is a whole number, as JSON has it
         if not isinstance(value, int):
             raise self.make_error("invalid")
         return super()._validated(value)

@@ -22,6 +22,7 @@ from marshmallow import Schema, fields
 from contracts.currencies import DECIMALS
 from contracts.schemas import schema_of, takes_nothing
 from contracts.types import (
+    LONGEST_DECIMAL,
     AmountField,
     ChangeField,
     CurrencyField,
@@ -47,7 +48,8 @@ SOME_TEXT = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
 BARRED = CONTROLS + re.escape(PathNameField.barred)
 PATH_NAME = rf"^(?!\s*\.{{1,2}}\s*$)[^{BARRED}]*[^\s{BARRED}][^{BARRED}]*$"
 SINCE_1900 = "^(19|[2-9][0-9])[0-9]{2}-"
-TEXT_END = r"$(?!\n)"  # in Python $ also matches before a last line break
+NO_LINE_AFTER = r"(?!\n)"  # in Python $ also matches before a last line break
+TEXT_END = "$" + NO_LINE_AFTER
 EXAMPLES: dict[type[fields.Field[Any]], str] = {
     AmountField: "1234.50",
     CurrencyField: "CNY",
@@ -76,6 +78,7 @@ def components(classes: Iterable[type], form: Form) -> dict[str, JsonSchema]:
         converter.add_attribute_function(function)
     if form != "output":
         converter.add_attribute_function(_number_too)
+        converter.add_attribute_function(_written_freely)
         converter.add_attribute_function(_currency)
     for name, cls in wanted.items():
         spec.components.schema(name, schema=schema_of(cls))
@@ -174,11 +177,16 @@ def _pattern(_: Any, field: fields.Field[Any], *, ret: JsonSchema) -> JsonSchema
 def _decimal(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
     if not isinstance(field, DecimalField):
         return {}
+    return {**_typed(field, "string"), "format": "decimal", "pattern": as_written(field)}
+
+
+def as_written(field: DecimalField) -> str:
+    """The pattern of what is given out: no sign, no zeros in front, and as many decimals as there are at most."""
     zeros = len(f"{field.highest:f}") - 1  # the upper bounds are powers of ten
     not_zero = "(?=.*[1-9])" if field.lowest else ""
     number = rf"[0-9]{{1,{zeros}}}(\.[0-9]{{1,{field.digits}}})?"
     highest = rf"10{{{zeros}}}(\.0{{1,{field.digits}}})?"
-    return {**_typed(field, "string"), "format": "decimal", "pattern": f"^{not_zero}({number}|{highest}){TEXT_END}"}
+    return f"^{not_zero}({number}|{highest}){TEXT_END}"
 
 
 def _number_too(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
@@ -187,10 +195,17 @@ def _number_too(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
     step = 10**-field.digits
     return {
         **_typed(field, "string", "number"),
+        "pattern": field.taken() + NO_LINE_AFTER,
+        "maxLength": LONGEST_DECIMAL,
         "minimum": step if field.lowest else 0,
         "maximum": int(field.highest),
         "multipleOf": step,
     }
+
+
+def _written_freely(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    """What is taken may be written in more ways than it is stored in."""
+    return {"pattern": field.taken + NO_LINE_AFTER} if isinstance(field, PhoneField | EmailField) else {}
 
 
 def _currency(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:

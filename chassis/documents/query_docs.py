@@ -12,7 +12,7 @@ from uuid import UUID
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.changes import LONGEST_LIST
 from chassis.model.views import LISTS, Exact, Range, View
-from chassis.queries.filters import HOW, LONGEST, MOST_VALUES, MOST_WORDS
+from chassis.queries.filters import AMOUNT, HOW, LONGEST, MOST_VALUES, MOST_WORDS, WHOLE
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
@@ -153,8 +153,8 @@ RANGE_SCHEMAS: dict[type, JsonSchema] = {
         "description": "A moment, in the company's time zone unless it tells an offset; or a day, the whole of it.",
     },
     date: {"type": "string", "format": "date"},
-    Decimal: {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,2})?$"},
-    int: {"type": "string", "pattern": "^-?[0-9]{1,15}$"},
+    Decimal: {"type": "string", "pattern": f"^{AMOUNT.pattern}$"},
+    int: {"type": "string", "pattern": f"^{WHOLE.pattern}$"},
 }
 
 
