@@ -32,6 +32,7 @@ class Repeat:
 
     answer: Answer
     middleware: Middleware | None
+    service: Service
 
     def told(self) -> dict[str, Any]:
         """What the caller is told: the answer, or how it ended where that held secrets, which are told once.
@@ -39,7 +40,7 @@ class Repeat:
         Raises the refusal that the first was told.
         """
         if self.middleware is None:
-            return self.answer.body
+            return self.service.told(self.answer.body)
         if refusal := self.middleware.refuses(self.answer.body):
             raise refusal
         return {"id": self.answer.body["id"], "version": self.answer.body["version"], "repeated": True}
@@ -52,13 +53,14 @@ class Ready:
     request: Request
     middleware: Middleware | None
     surroundings: Surroundings
+    service: Service
 
     def told(self, answer: Answer) -> dict[str, Any]:
         """What the caller is told.  Raises the refusal that a stored outcome means."""
         if self.middleware is None:
-            return answer.body
+            return self.service.told(answer.body)
         if self.request.is_repeat:  # both came at once
-            return Repeat(answer, self.middleware).told()
+            return Repeat(answer, self.middleware, self.service).told()
         if refusal := self.middleware.refuses(answer.body):
             raise refusal
         return self.middleware.after(dict(answer.body), self.request.prepared, self.surroundings)
@@ -79,11 +81,11 @@ def check(
     except Refused:
         if (earlier := done_before(writer, caller, sent)) is None:
             raise
-        return Repeat(earlier, middleware)
+        return Repeat(earlier, middleware, writer.service)
     if middleware is not None and sent.key is not None:
         command_id = command_id_of(caller, sent.key, sent.secret_mark)
         if (earlier := writer.remembered(command_id, sent.secret_mark)) is not None:
-            return Repeat(earlier, middleware)
+            return Repeat(earlier, middleware, writer.service)
     return command
 
 
@@ -99,7 +101,7 @@ def prepare(service: Service, request: Request, surroundings: Surroundings) -> R
     """Do what middleware does before the writer: it gets the command without its secrets.  Raises Refused."""
     middleware = service.middleware.get(type(request.command))
     if middleware is None:
-        return Ready(request, None, surroundings)
+        return Ready(request, None, surroundings, service)
     prepared = middleware.before(request.command, surroundings)
     given = replace(request, command=prepared.command, prepared=prepared.facts, person=prepared.person)
-    return Ready(given, middleware, surroundings)
+    return Ready(given, middleware, surroundings, service)

@@ -267,8 +267,8 @@ def _bulk_operation(spec: CommandSpec) -> dict[str, Any]:
     items = {"type": "array", "minItems": 1, "maxItems": MAX_BULK, "items": item}
     body = {"type": "object", "properties": {"items": items}, "required": ["items"], "additionalProperties": False}
     text = (
-        f"{spec.name} for up to {MAX_BULK} records.  Each item is carried out or refused by itself, and has its own "
-        "key and version; as headers they are refused."
+        f"{first_sentence(spec.summary)}, for up to {MAX_BULK} records.  Each item is carried out or refused by "
+        "itself, and has its own key and version; as headers they are refused."
     )
     return {
         **_about(f"Bulk{spec.name}", spec.service, text, spec.permission),

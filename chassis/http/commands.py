@@ -119,7 +119,8 @@ class BulkHandler:
             if isinstance(outcome, Refused):
                 results.append({"status": int(STATUS[outcome.code]), "body": outcome.problem()})
             else:
-                results.append({"status": 201 if self._spec.creates else 200, "body": outcome.body})
+                body = self._writer.service.told(outcome.body)
+                results.append({"status": 201 if self._spec.creates else 200, "body": body})
                 reached = reached.with_also(api.token_of(outcome))
         return HttpResponse(200, msgspec.json.encode({"results": results}), {HEADER: str(reached)})
 

@@ -139,6 +139,7 @@ class Service:
     """One service: what it does on each command it owns, and what it knows of other services.
 
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
+    `untold` names what is in answers for middleware alone: callers are not told.
     `currency_of` tells, for changes of records that have a currency, which that is: money that names none is in it.
     """
 
@@ -146,6 +147,7 @@ class Service:
     commands: Mapping[type, CommandFunction]
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
     middleware: Mapping[type, Middleware] = field(default_factory=dict)
+    untold: frozenset[str] = frozenset()
     currency_of: Mapping[type, CurrencyOf] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -154,6 +156,10 @@ class Service:
             raise ContractError(f"{self.name}: no handler for {sorted(c.__name__ for c in missing)}")
         if foreign := set(self.commands) - declared:
             raise ContractError(f"{self.name}: not its commands: {sorted(c.__name__ for c in foreign)}")
+
+    def told(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What callers are told of an answer that no middleware tells of."""
+        return {name: value for name, value in body.items() if name not in self.untold}
 
     def specs(self) -> list[CommandSpec]:
         return [REGISTRY.command_of(cls) for cls in self.commands]

@@ -131,8 +131,8 @@ def holdable(text: str, told: Told) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A value of no simple kind as text: parts and lists as JSON."""
-    return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else str(value)
+    """A value of no simple kind as text: parts, lists and flags as JSON has them."""
+    return msgspec.json.encode(value).decode() if isinstance(value, dict | list | bool) else str(value)
 
 
 class CsvSheet:
@@ -161,7 +161,7 @@ class CsvSheet:
 
     def _cell(self, value: Any, free: bool) -> Any:
         value = self._plain(value)
-        if isinstance(value, dict | list):
+        if isinstance(value, dict | list | bool):
             value = as_text(value)
         if not isinstance(value, str):
             return value

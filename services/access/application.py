@@ -533,6 +533,7 @@ WRONG_CODE = prepare.refuses_on("WRONG", wrong_code)
 
 SERVICE = Service(
     "access",
+    untold=frozenset({"outcome", "epoch", "limited", "method", "sent", "device_id"}),
     commands={
         IssueUser: keeps_way_in(issue_user, "email"),
         RegisterUser: register_user,

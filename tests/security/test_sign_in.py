@@ -269,3 +269,23 @@ def test_a_new_sign_in_gives_new_tokens_and_leaves_no_old_ones_behind(office: Of
     full = office.sign_in(login, PASSWORD)
     assert full.authorization != limited.authorization and full.session_id != limited.session_id
     assert [office.call("GET /users", by=by).status for by in (limited, full)] == [401, 200]
+
+
+@pytest.mark.parametrize("bulk", [False, True], ids=["single", "bulk"])
+def test_SEC_11_who_signs_out_is_told_nothing_of_how_sessions_are_kept(office: Office, bulk: bool) -> None:
+    caller = office.user("SAL")
+    if bulk:
+        items = {"items": [{"command": {"session_id": caller.session_id}}]}
+        [told] = office.call("POST /bulk/sign-out", items, caller).done()["results"]
+        body = told["body"]
+    else:
+        body = office.call(f"DELETE /sessions/{caller.session_id}", by=caller).done()
+    assert body.keys() == {"id", "version", "user_id", "name"}
+
+
+def test_a_machine_account_that_ends_tells_no_epoch(office: Office) -> None:
+    machine = office.machine(("products.view", "ALL"))
+    body = {"responsible_id": office.admin.user_id}
+    told = office.call(f"PUT /machines/{machine.user_id}/responsible", body, office.admin).done()
+    ended = office.call(f"DELETE /machines/{machine.user_id}", by=office.admin).done()
+    assert told.keys() == ended.keys() == {"id", "version", "name"}
