@@ -89,6 +89,14 @@ def order_number(count: int) -> str:
     return f"SO-{count:06d}"
 
 
+PaidState = Literal["UNPAID", "PARTLY_PAID", "PAID"]
+
+
+def paid_state(paid: Decimal, total: Decimal) -> PaidState:
+    """How far an order is paid (ORD-10); where there is nothing to pay it is."""
+    return "PAID" if paid == total else "PARTLY_PAID" if paid else "UNPAID"
+
+
 def is_counted(number: str) -> bool:
     """Whether a number was counted, not made of the order's id as it once was: those may be of two orders."""
     return number.removeprefix("SO-").isdecimal()

@@ -97,6 +97,10 @@ class Aggregate:
         """What the answer to a command tells besides id and version."""
         return {}
 
+    def reply_to(self, _: Context) -> dict[str, Any]:
+        """The same, where it depends on who asks or on what the company has set."""
+        return self.reply()
+
 
 def applies(*facts: type) -> Callable[[Callable[[A, T], None]], Callable[[A, T], None]]:
     """Mark the method that folds these facts into the state."""

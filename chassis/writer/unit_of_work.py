@@ -203,7 +203,7 @@ class UnitOfWork:
                 last.append(EventAt(newest.key, used.id, newest.originator_version))
         key_value = getattr(request.command, REGISTRY.command_of(type(request.command)).key)
         named = self._used.get(self._named, aggregate)  # what it changed may be another record
-        body = {"id": str(key_value), "version": named.told_version, **aggregate.reply()}
+        body = {"id": str(key_value), "version": named.told_version, **aggregate.reply_to(self.context)}
         answer = Answer(service=batch.store.name, body=body, last=tuple(last))
         reply = msgspec.json.encode(answer) if request.remember else b""
         snapshots = [snapshot_of(used) for used in changed if _wants_snapshot(used)]

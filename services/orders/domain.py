@@ -54,6 +54,7 @@ from contracts.orders import (
     SubmitOrder,
     WithdrawOrder,
     order_number,
+    paid_state,
 )
 from contracts.people import SALESTREAM, Person
 from contracts.sales import ApprovalNode, CustomerSnapshot
@@ -359,9 +360,9 @@ class SalesProcess(Aggregate):
             field="currency",
         )
 
-    def reply(self) -> dict[str, Any]:
+    def reply_to(self, context: Context) -> dict[str, Any]:
         return {
-            "threshold": told(self.threshold),
+            "threshold": told(self.threshold_in(context.currency)),
             "route": list(self.route),
             "shipping": self.shipping,
             "rates": [{"currency": rate.currency, "rate": f"{rate.rate:f}"} for rate in self.rates],
@@ -654,12 +655,14 @@ class Order(Aggregate):
             text = f"paid_on: must be not before {earliest}, when the order was given, and not after {latest}."
             raise Refused("VALIDATION", text, field="paid_on")
         paid = self.paid + amount
+        state = paid_state(paid, self.total.amount)
+        assert state != "UNPAID"  # something was paid
         self.record(
             PaymentRecorded(
                 order_id=self.id,
                 amount=Money(amount=amount, currency=currency),
                 paid=Money(amount=paid, currency=currency),
-                paid_state="PAID" if paid == self.total.amount else "PARTLY_PAID",
+                paid_state=state,
                 method=command.method,
                 paid_on=command.paid_on or latest,
                 note=command.note,
@@ -669,7 +672,7 @@ class Order(Aggregate):
         self._complete_if_done(context.user)
 
     def _complete_if_done(self, by: Person) -> None:
-        if self.status == "SHIPPED" and self.delivered and self.paid == self.total.amount:
+        if self.status == "SHIPPED" and self.delivered and paid_state(self.paid, self.total.amount) == "PAID":
             self.record(OrderCompleted(order_id=self.id, by=by))
 
     # -- what the rules share

@@ -1133,3 +1133,13 @@ def test_ORD_12_an_order_shows_the_company_as_it_was_when_it_was_written(kit: In
     kit.do(SubmitOrder(order_id=ORDER), SALES)
     [submitted] = [fact for fact in kit.facts() if isinstance(fact, OrderSubmitted)]
     assert submitted.company == CompanySnapshot(full_name="Acme Holding")
+
+
+def test_SET_04_a_threshold_that_nobody_has_set_is_answered_in_the_companys_currency() -> None:
+    kit = InMemoryService(SERVICE)
+    kit.learn(CompanyDataSet(settings_id="company", data=CompanyData(currency="JPY"), revision=1))
+    for command in (SetSalesProcess(), SetSalesProcess(currency="JPY"), SetSalesProcess(threshold=Decimal("5000.00"))):
+        answer = kit.do(command)
+        assert answer.body["threshold"] == {"amount": "5000", "currency": "JPY"}
+    assert kit.facts() == []
+    assert kit.do(SetSalesProcess(route=())).body["threshold"] == {"amount": "5000", "currency": "JPY"}
