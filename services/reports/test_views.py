@@ -32,8 +32,10 @@ from contracts.orders import (
     OrderCancelled,
     OrderChanged,
     OrderCreated,
+    OrderHeld,
     OrderLine,
     OrderRejected,
+    OrderRetried,
     OrderShipped,
     OrderSubmitted,
     OrderWithdrawn,
@@ -174,6 +176,34 @@ def test_ord_10_payments_show_on_list_and_page() -> None:
     assert documents(orders.VIEW, [CREATED, SUBMITTED, paid])[str(ORDER)]["paid_state"] == "PARTLY_PAID"
     page = documents(order_page.VIEW, [CREATED, SUBMITTED, paid])[str(ORDER)]
     assert [shown(entry, "amount", "by") for entry in page["payments"]] == [{"amount": Decimal("4.00"), "by": "li"}]
+
+
+@pytest.mark.parametrize("view", [orders.VIEW, order_page.VIEW], ids=lambda view: view.name)
+def test_ord_10_an_order_with_nothing_to_pay_is_paid(view: View) -> None:
+    free = Money(amount=Decimal("0.00"), currency="USD")
+    changed = OrderChanged(order_id=ORDER, customer=ACME, lines=LINES, total=free, order_date=DAY)
+    submitted = replace(SUBMITTED, sale=replace(SALE, total=free))
+    told = {
+        "UNPAID": ([CREATED], [replace(CREATED, total=free), replace(changed, total=TOTAL)], [CREATED, SUBMITTED]),
+        "PAID": (
+            [replace(CREATED, total=free)],
+            [CREATED, changed],
+            [CREATED, submitted],
+            [CREATED, submitted, SHIPPED],
+        ),
+    }
+    for state, stories in told.items():
+        for story in stories:
+            assert documents(view, story)[str(ORDER)]["paid_state"] == state
+
+
+def test_ord_14_the_page_tells_what_holds_an_order_only_while_it_is_held() -> None:
+    held = OrderHeld(order_id=ORDER, round=1, attempt=1, reason="INSUFFICIENT_STOCK")
+    page = documents(order_page.VIEW, [CREATED, SUBMITTED, held])[str(ORDER)]
+    assert (page["status"], page["hold"]["reason"]) == ("ON_HOLD", "INSUFFICIENT_STOCK")
+    retried = OrderRetried(order_id=ORDER, round=1, attempt=2, status="SUBMITTED", by=LI)
+    for after in (CANCELLED, SHIPPED, retried):
+        assert documents(order_page.VIEW, [CREATED, SUBMITTED, held, after])[str(ORDER)]["hold"] is None
 
 
 def test_ord_09_the_page_shows_each_status_with_time_and_author() -> None:

@@ -101,6 +101,21 @@ def test_every_field_that_is_written_is_shown_or_used(view: View) -> None:
     assert not {name: event for name, event in names.items() if name not in known}
 
 
+def people_in(value: Any) -> Iterator[Any]:
+    """Who did something, wherever a document tells it."""
+    if isinstance(value, dict):
+        yield from (inner for name, inner in value.items() if name == "by")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from people_in(inner)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_whoever_did_something_has_a_name(view: View) -> None:
+    """What Salestream does by itself it does by its name."""
+    for event, document in written(view):
+        assert "" not in list(people_in(document)), event
+
+
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 def test_every_choice_that_is_written_is_declared(view: View) -> None:
     for event, document in written(view):

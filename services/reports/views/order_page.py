@@ -26,7 +26,9 @@ from contracts.orders import (
     OrderStatus,
     OrderSubmitted,
     OrderWithdrawn,
+    PaidState,
     PaymentRecorded,
+    paid_state,
 )
 from contracts.people import SALESTREAM, Person
 from contracts.sales import CustomerSnapshot
@@ -61,7 +63,7 @@ class OrderPage:
     company: dict[str, Any] | None
     hold: dict[str, Any] | None
     paid: Decimal
-    paid_state: str
+    paid_state: PaidState
     refund_due: Decimal | None
     payments: list[dict[str, Any]]
     shipment: dict[str, Any] | None
@@ -85,7 +87,8 @@ def _lines(lines: Iterable[OrderLine]) -> list[dict[str, Any]]:
 def _moved(
     order_id: UUID, status: str, metadata: EventMetadata, by: Person = SALESTREAM, **more: Any
 ) -> Iterable[Change]:
-    yield Set(order_id, status=status, version=metadata.version, **more)
+    """Whatever it moves to, nothing holds it there, unless that is told."""
+    yield Set(order_id, status=status, version=metadata.version, **{"hold": None, **more})
     yield Append(order_id, "history", status=status, at=metadata.at, by=by.name)
 
 
@@ -105,7 +108,7 @@ def created(event: OrderCreated, metadata: EventMetadata) -> Iterable[Change]:
         owner=event.owner,
         owner_id=event.owner.user_id,
         paid=Decimal("0.00"),
-        paid_state="UNPAID",
+        paid_state=paid_state(Decimal(0), event.total.amount),
         refund_due=Decimal("0.00"),
         created_at=metadata.at,
         company=event.company,
@@ -126,6 +129,7 @@ def changed(event: OrderChanged, metadata: EventMetadata) -> Iterable[Change]:
         order_date=event.order_date,
         amount=event.total.amount,
         currency=event.total.currency,
+        paid_state=paid_state(Decimal(0), event.total.amount),  # payments come once the total is settled
         channel=event.channel,
         note=event.note,
     )
@@ -142,7 +146,7 @@ def submitted(event: OrderSubmitted, metadata: EventMetadata) -> Iterable[Change
         event.submitter,
         **content,
         **company,
-        hold=None,
+        paid_state=paid_state(Decimal(0), total.amount),
         submitter_id=event.submitter.user_id,
     )
 
@@ -164,7 +168,7 @@ def held(event: OrderHeld, metadata: EventMetadata) -> Iterable[Change]:
 
 
 def retried(event: OrderRetried, metadata: EventMetadata) -> Iterable[Change]:
-    yield from _moved(event.order_id, event.status, metadata, event.by, hold=None)
+    yield from _moved(event.order_id, event.status, metadata, event.by)
 
 
 def shipped(event: OrderShipped, metadata: EventMetadata) -> Iterable[Change]:
@@ -204,7 +208,7 @@ def _approval(
     metadata: EventMetadata,
     what: str,
     *,
-    by: str = "",
+    by: str = SALESTREAM.name,
     text: str = "",
     **more: Any,
 ) -> Change:
@@ -213,7 +217,7 @@ def _approval(
 
 
 def case_opened(event: CaseOpened, metadata: EventMetadata) -> Iterable[Change]:
-    yield _approval(event.order_id, event.case_id, metadata, "OPENED", route=event.route)
+    yield _approval(event.order_id, event.case_id, metadata, "OPENED", by=event.submitter.name, route=event.route)
 
 
 def node_approved(event: NodeApproved, metadata: EventMetadata) -> Iterable[Change]:
@@ -290,7 +294,7 @@ def advanced(event: FulfilmentAdvanced, metadata: EventMetadata) -> Iterable[Cha
 
 VIEW = View(
     name="order_pages",
-    edition=6,
+    edition=7,
     personal=("customer",),
     route="GET /orders/{order_id}",
     row=OrderPage,

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
@@ -25,7 +24,9 @@ from contracts.orders import (
     OrderStatus,
     OrderSubmitted,
     OrderWithdrawn,
+    PaidState,
     PaymentRecorded,
+    paid_state,
 )
 from contracts.types import Currency
 
@@ -48,7 +49,7 @@ class OrderRow:
     amount: Decimal
     currency: Currency
     paid: Decimal
-    paid_state: Literal["UNPAID", "PARTLY_PAID", "PAID"]
+    paid_state: PaidState
     refund_due: Decimal | None
     channel: str
     owner_id: UUID
@@ -75,7 +76,7 @@ def created(event: OrderCreated, metadata: EventMetadata) -> Iterable[Change]:
         amount=event.total.amount,
         currency=event.total.currency,
         paid=Decimal("0.00"),
-        paid_state="UNPAID",
+        paid_state=paid_state(Decimal(0), event.total.amount),
         refund_due=Decimal("0.00"),
         channel=event.channel,
         owner_id=event.owner.user_id,
@@ -95,6 +96,7 @@ def changed(event: OrderChanged, metadata: EventMetadata) -> Iterable[Change]:
         quantity=_quantity(event.lines),
         amount=event.total.amount,
         currency=event.total.currency,
+        paid_state=paid_state(Decimal(0), event.total.amount),  # payments come once the total is settled
         channel=event.channel,
         version=metadata.version,
     )
@@ -107,6 +109,7 @@ def submitted(event: OrderSubmitted, metadata: EventMetadata) -> Iterable[Change
         customer_name=event.customer.name,
         amount=event.sale.total.amount,
         currency=event.sale.total.currency,
+        paid_state=paid_state(Decimal(0), event.sale.total.amount),
         submitter_id=event.submitter.user_id,
         submitted_at=metadata.at,
         version=metadata.version,
@@ -190,6 +193,6 @@ VIEW = View(
     },
     sorts=("created_at", "order_date", "amount", "number", "customer_name"),
     default_sort="-created_at",
-    edition=4,
+    edition=5,
     scope=Scope("owner_id", also=("submitter_id",)),
 )
