@@ -12,7 +12,7 @@ from uuid import UUID
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.changes import LONGEST_LIST
 from chassis.model.views import LISTS, Exact, Range, View
-from chassis.queries.filters import AMOUNT, HOW, LONGEST, MOST_VALUES, MOST_WORDS, WHOLE
+from chassis.queries.filters import AMOUNT, LONGEST, MOST_VALUES, MOST_WORDS, WHOLE
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
@@ -201,5 +201,5 @@ def _value_schema(view: View, name: str, rule: Exact) -> JsonSchema:
         return {"type": "string", "enum": sorted(DECIMALS)}
     if kind.kind == "id" or rule.form == "id":
         return {"type": "string", "format": "uuid", "description": "The id of a record; what is no UUID is refused."}
-    described = {"description": f"{HOW[rule.form].capitalize()}; what is none is refused."} if rule.form else {}
-    return {"type": "string", "maxLength": LONGEST, **described}
+    forms = {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]} if rule.form == "address" else {}
+    return {"type": "string", "maxLength": LONGEST, **forms}

@@ -95,9 +95,12 @@ class UnitOfWork:
         self._request = request
         self._used: dict[RecordId, Aggregate] = {}
         self._numbers: dict[str, range] = {}  # given in this batch, of the series that this command uses
-        self._key = REGISTRY.command_of(type(request.command)).key
+        spec = REGISTRY.command_of(type(request.command))
+        self._key = spec.key
         self._named = record_id(self._key, getattr(request.command, self._key))
-        self._guarded = self._named if request.expected_version is not None else None
+        is_matched = request.expected_version is not None
+        self._guarded = self._named if is_matched and spec.versioned else None
+        self._takes_no_match = is_matched and not spec.versioned
 
     @property
     def context(self) -> Context:
@@ -184,7 +187,7 @@ class UnitOfWork:
     def finish(self, aggregate: Aggregate) -> tuple[Answer, list[AuditedChange]]:
         """Add what the command recorded to the batch's transaction; returns the answer and what changed."""
         batch, request = self._batch, self._request
-        if self._guarded is not None:
+        if self._guarded is not None or self._takes_no_match:
             raise Refused("VALIDATION", "This command takes no If-Match.", field="If-Match")
         last: list[EventAt] = []
         changes: list[AuditedChange] = []
