@@ -115,8 +115,10 @@ test-e2e: $(READY) ## Run the tests of the whole system
 	$(RUN) -m pytest $(SIDE_BY_SIDE) loadfile --no-loadscope-reorder tests/e2e
 
 .PHONY: test-faults
-test-faults: $(READY) ## Run the simulation, some of the faults and a small bench; each has the machine for itself
-	$(RUN) -m pytest tests/simulation tests/chaos tests/load
+test-faults: $(READY) ## Run the simulation, a small bench, and some of the faults, which have the machine for themselves
+	@failed=0; \
+	$(RUN) -m pytest -n 3 --dist worksteal tests/load tests/simulation || failed=1; \
+	$(RUN) -m pytest tests/chaos || failed=1; exit $$failed
 
 .PHONY: coverage
 coverage: $(READY) ## Say which lines no test without the whole system reaches

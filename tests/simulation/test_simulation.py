@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from io import StringIO
 from multiprocessing import cpu_count, get_context
-from multiprocessing.pool import Pool
 from pathlib import Path
 
 import pytest
@@ -26,25 +25,13 @@ POINTS = {
 }  # fmt: skip
 
 
-def processes() -> Pool:
-    """One for each core, and each a fork: a mistake that is planted here is planted there too."""
-    return get_context("fork").Pool(cpu_count())
-
-
-@pytest.fixture(scope="module")
-def verdicts() -> list[Verdict]:
-    with processes() as pool:
-        return pool.map(simulate, range(SEEDS), chunksize=5)
-
-
-def test_every_seed_holds_every_invariant(verdicts: list[Verdict]) -> None:
+def test_every_seed_holds_every_invariant_and_processes_die_at_every_point() -> None:
+    with get_context("fork").Pool(cpu_count()) as pool:
+        verdicts: list[Verdict] = pool.map(simulate, range(SEEDS), chunksize=5)
     broken = [verdict for verdict in verdicts if verdict.broken]
     told = "\n".join(f"seed {verdict.seed}: {verdict.broken}\nreplay: {verdict.replay}" for verdict in broken)
     assert not broken, f"{len(broken)} of {SEEDS} seeds\n{told}"
     assert sum(verdict.orders for verdict in verdicts) > SEEDS
-
-
-def test_processes_die_at_every_point(verdicts: list[Verdict]) -> None:
     crashes: Counter[str] = Counter()
     for verdict in verdicts:
         crashes.update(verdict.crashes)
@@ -80,8 +67,8 @@ def test_a_trace_tells_every_step_and_changes_nothing() -> None:
 def test_a_planted_mistake_is_found(bug: Bug, expected: tuple[str, int]) -> None:
     invariant, first = expected
     found: Counter[str] = Counter()
-    with bug(), processes() as pool:
-        for verdict in pool.imap(simulate, range(first, first + TRIES)):
+    with bug():
+        for verdict in map(simulate, range(first, first + TRIES)):
             found.update(line.partition(":")[0] for line in verdict.broken.splitlines())
             if invariant in found:
                 return
