@@ -22,9 +22,10 @@ from chassis.writer.request import Request
 from chassis.writer.writer import Writer
 from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, ResetSecondFactor
 from contracts.permissions import ADMINISTRATOR
-from services.access.application import SERVICE, add_role_member, issue_user
+from services.access.application import SERVICE
 from services.access.domain.users import User, login_value
-from services.access.preparation import challenge_of
+from services.access.handlers.accounts import add_role_member, issue_user
+from services.access.preparation.images import challenge_of
 
 
 def make_administrator(config: Config, login: str) -> str:

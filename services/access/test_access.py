@@ -78,11 +78,12 @@ from contracts.languages import LANGUAGES, Language
 from contracts.people import Person
 from contracts.permissions import RIGHTS, ROLES, DataScope, first_rights
 from contracts.schemas import encode
-from services.access import administration, preparation, vault
+from services.access import administration, vault
 from services.access.application import SERVICE
 from services.access.domain.sessions import SETTINGS, AccessSettings, ProofAsked, ResetAsked, wrong_code
 from services.access.domain.users import FactorConfirmed, FactorPending, User, login_value
 from services.access.messages import TEXTS, Mailbox, Message
+from services.access.preparation import images
 from services.access.vault import Vault
 
 DEFAULT = "Welcome#2026"
@@ -607,14 +608,14 @@ def test_SEC_07_a_success_forgets_the_failures(office: Office) -> None:
 def drawn(office: Office, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """A challenge and its right answer."""
     answers: list[str] = []
-    whole = preparation._proof
+    whole = images._proof
 
     def noted(challenge_id: UUID, until: int, text: str, around: Any) -> str:
         answers.append(text)
         return whole(challenge_id, until, text, around)
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparation, "_proof", noted)
+        patch.setattr(images, "_proof", noted)
         body = office.kit.do(DrawChallenge(), NOBODY).body
     assert body["image"].startswith("data:image/png;base64,iVBOR")
     assert "outcome" not in body

@@ -1,0 +1,36 @@
+"""Accounts of programs."""
+
+from chassis.model.service import Work
+from contracts.access import (
+    AddMachine,
+    GetMachineToken,
+    NameResponsible,
+    RenewMachineSecret,
+)
+from services.access.domain.roles import Machine
+from services.access.handlers.records import user_of
+
+
+def add_machine(command: AddMachine, work: Work) -> Machine:
+    machine = work.new(Machine, command.machine_id, what="machine account", field="machine_id")
+    if command.responsible_id:
+        user_of(work, command.responsible_id, "responsible_id").require_there("responsible_id")
+    machine.add(command, command.responsible_id or work.context.owner.user_id, work.prepared.mark, work.context)
+    return machine
+
+
+def name_responsible(command: NameResponsible, work: Work) -> Machine:
+    machine = work.get(Machine, command.machine_id, what="machine account", field="machine_id")
+    user_of(work, command.responsible_id, "responsible_id").require_there("responsible_id")
+    machine.name_responsible(command, work.context)
+    return machine
+
+
+def renew_machine_secret(command: RenewMachineSecret, work: Work) -> Machine:
+    machine = work.get(Machine, command.machine_id, what="machine account", field="machine_id")
+    machine.renew(work.prepared.mark, work.context)
+    return machine
+
+
+def get_machine_token(command: GetMachineToken, work: Work) -> Machine:
+    return work.get(Machine, command.machine_id, what="machine account", field="machine_id")
