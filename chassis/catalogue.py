@@ -69,7 +69,7 @@ class Catalogue:
         return self.with_role("people")[0]
 
     def of_people(self, module: str) -> Any:
-        """A module of that service, for the command line."""
+        """A module of that service, for the command line and what is for tests only."""
         return importlib.import_module(f"services.{self.people}.{module}")
 
     def routes(self) -> list[tuple[str, Any]]:

@@ -26,7 +26,6 @@ from chassis.messaging.replicas import refill_changed
 from chassis.model.middleware import Offload, at_once
 from chassis.projections.collections import Document, connect
 from chassis.projections.state import view_positions
-from chassis.run.demo_users import demo_names, demo_user
 from chassis.run.process import SWITCH_SECONDS, Failures, Host, on_signal, settle_memory
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
@@ -163,8 +162,8 @@ def build_api(
 ) -> Api:
     """The edge of a process with these writers."""
     if process.config.test_tokens:
-        for name in demo_names():
-            directory.introduce(demo_user(name))
+        for user in Catalogue.read().of_people("demo_users").demo_users():
+            directory.introduce(user)
     views = process.catalogue.views()
 
     def problems() -> dict[str, str]:

@@ -18,7 +18,6 @@ from chassis.model.principal import Principal
 from chassis.projections.collections import connect
 from chassis.projections.rebuild import Rebuild, view_states
 from chassis.run.api_process import run_api
-from chassis.run.demo_users import demo_user, user_id
 from chassis.run.grants import apply, grants, table
 from chassis.run.process import settle_memory
 from chassis.run.topics import Topics
@@ -71,11 +70,12 @@ def _run(options: argparse.Namespace, config: Config) -> int:
 
 
 def _token(options: argparse.Namespace, config: Config) -> int:
+    people = Catalogue.read().of_people("demo_users")
     if options.roles:
         roles = frozenset(role.strip().upper() for role in options.roles.split(","))
-        principal = Principal(user_id(options.user), options.user, roles)
+        principal = Principal(people.user_id(options.user), options.user, roles)
     else:
-        principal = demo_user(options.user)
+        principal = people.demo_user(options.user)
     print(issue(config, principal, seconds=int(options.hours * 3600)))
     return 0
 

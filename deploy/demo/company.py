@@ -18,11 +18,11 @@ import httpx
 from chassis.foundation.command_line import command_line
 from chassis.foundation.config import Config, ConfigError
 from chassis.messaging.consistency import HEADER
-from chassis.run.demo_users import USERS_FILE
 from deploy.demo.errors import DemoError
 from deploy.devstack.errors import DevstackError
 from deploy.local import LocalSystem
 from services.access.administration import answered_challenge, make_administrator
+from services.access.demo_users import USERS_FILE
 
 RENEW_BEFORE_SECONDS = 120
 ANSWER_SECONDS = 60.0

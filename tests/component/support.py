@@ -26,13 +26,13 @@ from chassis.messaging.kafka import Producer, consumer_client, create_topics, pr
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.records import Incoming
 from chassis.model.principal import Principal
-from chassis.run.demo_users import demo_user
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from chassis.testing.conformity import violations
 from contracts.declare import REGISTRY
 from deploy.devstack.ports import free_ports
 from deploy.local.system import LocalSystem
+from services.access.demo_users import demo_user
 
 T = TypeVar("T")
 

@@ -9,7 +9,6 @@ from random import Random
 from uuid import UUID
 
 from chassis.model.principal import SYSTEM, Principal
-from chassis.run.demo_users import demo_user
 from chassis.store.event_store import EventStore
 from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.writer.request import Request
@@ -17,6 +16,7 @@ from contracts.inventory import AddProduct, DeductStock, Prices, StockLine
 from contracts.orders import CreateOrder, LineRequest
 from contracts.schemas import encode
 from contracts.types import Money
+from services.access.demo_users import demo_user
 from services.orders.application import CUSTOMERS, PRODUCTS
 from services.orders.domain import Customer, Product
 

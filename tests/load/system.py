@@ -16,10 +16,10 @@ import psutil
 
 from chassis.access.tokens import issue
 from chassis.foundation.config import Config
-from chassis.run.demo_users import demo_user
 from deploy.devstack.ports import free_ports
 from deploy.devstack.server import HOST, REPOSITORY_ROOT
 from deploy.local.system import LocalSystem
+from services.access.demo_users import demo_user
 
 from .client import Caller, LoadError
 

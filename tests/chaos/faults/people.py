@@ -20,9 +20,9 @@ from load.client import run as run_jobs
 from chassis.access.tokens import issue
 from chassis.commands.idempotency import command_id_of
 from chassis.model.saga import Process
-from chassis.run.demo_users import demo_user
 from contracts.approvals import case_id_of
 from deploy.devstack.server import HOST
+from services.access.demo_users import demo_user
 from services.inventory.domain import Deduction, StockItem, deduction_id, stock_id
 
 from ..check import await_rest

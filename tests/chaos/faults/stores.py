@@ -16,11 +16,11 @@ import psycopg
 from component.support import until
 
 from chassis.messaging.relay import POSITION
-from chassis.run.demo_users import demo_user
 from chassis.store.opening import open_store
 from chassis.writer.request import Request
 from chassis.writer.writer import Writer
 from contracts.orders import CreateOrder, LineRequest
+from services.access.demo_users import demo_user
 from services.orders.application import SERVICE as ORDERS
 
 from ..check import await_rest

@@ -1,13 +1,13 @@
-"""The demonstration company's people (`deploy/demo_users.toml`), until the access service knows them."""
+"""People of the demonstration company (`deploy/demo_users.toml`), for tokens that tests get without signing in."""
 
 import tomllib
+from pathlib import Path
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from chassis.catalogue import SERVICES_FILE
 from chassis.foundation.config import ConfigError
 from chassis.model.principal import Principal
 
-USERS_FILE = SERVICES_FILE.parent / "demo_users.toml"
+USERS_FILE = Path(__file__).parents[2] / "deploy" / "demo_users.toml"
 
 
 def user_id(name: str) -> UUID:
@@ -15,8 +15,9 @@ def user_id(name: str) -> UUID:
     return uuid5(NAMESPACE_URL, f"salestream:user:{name}")
 
 
-def demo_names() -> list[str]:
-    return list(tomllib.loads(USERS_FILE.read_text())["users"])
+def demo_users() -> list[Principal]:
+    """All of them."""
+    return [demo_user(name) for name in tomllib.loads(USERS_FILE.read_text())["users"]]
 
 
 def demo_user(name: str) -> Principal:
