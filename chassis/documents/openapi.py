@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -96,6 +96,29 @@ PROBLEM_HEADERS = {
     HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
     HTTPStatus.TOO_MANY_REQUESTS: "Retry-After",
     HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After",
+}
+
+
+def _bulk_body(more: Mapping[str, JsonSchema]) -> JsonSchema:
+    item = {
+        "type": "object",
+        "properties": {"command": {}, "idempotency_key": {**KEY_SCHEMA, "type": ["string", "null"]}, **more},
+        "required": ["command"],
+        "additionalProperties": False,
+    }
+    items = {"type": "array", "minItems": 1, "maxItems": MAX_BULK, "items": item}
+    return {
+        "description": "Commands of one kind, which the operation names; each has its own key and version.",
+        "type": "object",
+        "properties": {"items": items},
+        "required": ["items"],
+        "additionalProperties": False,
+    }
+
+
+BODIES: dict[str, JsonSchema] = {
+    "BulkBody": _bulk_body({"if_match": {**ETAG_SCHEMA, "type": ["string", "null"]}}),
+    "BulkBodyUnversioned": _bulk_body({}),
 }
 ANSWERS: dict[str, JsonSchema] = {
     "CommandAnswer": {
@@ -208,7 +231,7 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
             "parameters": PARAMETERS,
             "headers": HEADERS,
             "responses": {name: _problem(status) for status, name in PROBLEMS.items()},
-            "schemas": {**schemas, **ANSWERS},
+            "schemas": {**schemas, **BODIES, **ANSWERS},
         },
     }
 
@@ -254,18 +277,8 @@ def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dic
 
 
 def _bulk_operation(spec: CommandSpec) -> dict[str, Any]:
-    item = {
-        "type": "object",
-        "properties": {
-            "command": ref(spec.name),
-            "idempotency_key": {**KEY_SCHEMA, "type": ["string", "null"]},
-            **({"if_match": {**ETAG_SCHEMA, "type": ["string", "null"]}} if spec.versioned else {}),
-        },
-        "required": ["command"],
-        "additionalProperties": False,
-    }
-    items = {"type": "array", "minItems": 1, "maxItems": MAX_BULK, "items": item}
-    body = {"type": "object", "properties": {"items": items}, "required": ["items"], "additionalProperties": False}
+    form = ref("BulkBody" if spec.versioned else "BulkBodyUnversioned")
+    own = {"properties": {"items": {"items": {"properties": {"command": ref(spec.name)}}}}}
     text = (
         f"{first_sentence(spec.summary)}, for up to {MAX_BULK} records.  Each item is carried out or refused by "
         "itself, and has its own key and version; as headers they are refused."
@@ -273,7 +286,7 @@ def _bulk_operation(spec: CommandSpec) -> dict[str, Any]:
     return {
         **_about(f"Bulk{spec.name}", spec.service, text, spec.permission),
         "parameters": [ref("Consistency", "parameters")],
-        "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
+        "requestBody": {"required": True, "content": {JSON: {"schema": {"allOf": [form, own]}}}},
         "responses": {
             "200": {
                 "description": "A result per item.",
