@@ -84,8 +84,8 @@ def test_an_excel_file_opens_and_holds_text_as_typed_numbers_as_numbers_and_days
     )
     by_id = {row["id"]: row for row in shelf.rows()}
     flags = [name for name, type in view.types.items() if type.kind == "flag"]
-    for row in csv.DictReader(io.StringIO(exported(shelf, "csv")[1].decode("utf-8-sig"))):
-        assert {row[name] for name in flags} <= {"true", "false", ""}, "as JSON has them, and as filters take them"
+    for line in csv.DictReader(io.StringIO(exported(shelf, "csv")[1].decode("utf-8-sig"))):
+        assert {line[name] for name in flags} <= {"true", "false", ""}, "as JSON has them, and as filters take them"
     file, content = exported(shelf, "xlsx")
     headings, rows = sheet_of(content)
     names = list(view.types)
