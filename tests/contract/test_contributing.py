@@ -1,4 +1,4 @@
-"""The code that CONTRIBUTING shows is code of today: what it names is there, where it says that it stands."""
+"""The code that CONTRIBUTING shows names what is there (`test_contributing_runs` runs what changes the project)."""
 
 import ast
 import builtins

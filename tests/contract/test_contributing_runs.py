@@ -1,0 +1,233 @@
+"""What CONTRIBUTING shows is done to a copy of the project as it says, and works there."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from deploy.devstack.server import REPOSITORY_ROOT
+
+TEXT = (REPOSITORY_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+COPIED = ("contracts", "chassis", "services", "deploy", "CONTRIBUTING.md", "README.md", "pyproject.toml")
+KNOWN = (
+    "collections.abc", "dataclasses", "datetime", "decimal", "uuid", "chassis.model.changes", "chassis.model.context",
+    "chassis.model.service", "chassis.model.views", "contracts.orders", "services.orders.application",
+)  # fmt: skip
+
+USED = '''
+"""The new command, its event in a view, the new field and the new service do what CONTRIBUTING says of them."""
+
+from decimal import Decimal
+from uuid import uuid4
+
+from chassis.catalogue import Catalogue
+from chassis.testing.people import FINANCE, SALES
+from chassis.testing.services import InMemoryService
+from chassis.testing.views import documents
+from contracts.complaints import ComplaintFiled, FileComplaint
+from contracts.declare import REGISTRY
+from contracts.orders import AddRemark, CancelOrder, PaymentRecorded, RecordPayment, RemarkAdded, ShipOrder, SubmitOrder
+from services.complaints.application import SERVICE as COMPLAINTS
+from services.orders.test_domain import ORDER, SYSTEM, create, kit, line
+from services.reports.views import payments
+
+REGISTRY.load()
+
+
+def test_the_command(kit):
+    create(kit)
+    kit.do(AddRemark(order_id=ORDER, text="Call first"), by=SALES)
+    [remark] = [fact for fact in kit.stream(ORDER) if isinstance(fact, RemarkAdded)]
+    assert remark.text == "Call first" and remark.by.name == SALES.name
+    assert REGISTRY.command_of(AddRemark).path == "/orders/{order_id}/remarks"
+
+
+def test_the_field(kit):
+    create(kit, line(quantity=3))
+    kit.do(CancelOrder(order_id=ORDER, reason="no need"), by=SALES)
+    assert kit.stream(ORDER)[-1].units == 3
+
+
+def test_the_view(kit):
+    create(kit)
+    kit.do(SubmitOrder(order_id=ORDER), by=SALES)
+    kit.do(ShipOrder(order_id=ORDER, round=1), by=SYSTEM)
+    kit.do(RecordPayment(order_id=ORDER, amount=Decimal("5.00")), by=FINANCE)
+    assert payments.VIEW in Catalogue.read().views("projector")
+    facts = [fact for fact in kit.stream(ORDER) if isinstance(fact, PaymentRecorded)]
+    [row] = documents(payments.VIEW, facts).values()
+    assert (row["order_id"], row["by"]) == (str(ORDER), FINANCE.name)
+
+
+def test_the_service():
+    complaints, id = InMemoryService(COMPLAINTS), uuid4()
+    complaints.do(FileComplaint(complaint_id=id, text="It is broken"), by=SALES)
+    assert complaints.new_facts() == [ComplaintFiled(complaint_id=id, text="It is broken")]
+    assert "complaints" in Catalogue.read().with_role("relay")
+'''
+NOT_SHOWN = {
+    "contracts/complaints.py": '''
+        """Complaints of customers."""
+
+        from uuid import UUID
+
+        from contracts.declare import command, event
+        from contracts.types import Note, Reason
+
+
+        @command("POST /complaints", permission="orders.edit", key="complaint_id", creates=True)
+        class FileComplaint:
+            """Take down what a customer complains of."""
+
+            complaint_id: UUID
+            text: Reason
+
+
+        @event("salestream.complaints.complaint-filed.v1", key="complaint_id")
+        class ComplaintFiled:
+            """A customer complained."""
+
+            complaint_id: UUID
+            text: Note
+        ''',
+    "services/complaints/__init__.py": '"""What customers complain of."""\n',
+    "services/complaints/README.md": "# Complaints\n",
+    "services/complaints/domain.py": '''
+        """A complaint of a customer."""
+
+        from dataclasses import dataclass
+
+        from chassis.model.aggregates import Aggregate, applies
+        from chassis.model.context import Context
+        from contracts.complaints import ComplaintFiled, FileComplaint
+
+
+        @dataclass
+        class Complaint(Aggregate):
+            """What one customer complained of."""
+
+            def file(self, command: FileComplaint, context: Context) -> None:
+                self.record(ComplaintFiled(complaint_id=self.id, text=command.text))
+
+            @applies(ComplaintFiled)
+            def _filed(self, _: ComplaintFiled) -> None:
+                """Nothing to remember."""
+        ''',
+}
+
+
+PIECES: dict[str, str] = dict(re.findall(r"```(?:python|toml)\n# ([^\n]*)\n(.*?)```", TEXT, flags=re.DOTALL))
+"""The pieces of code by their first line, which says where they stand."""
+
+
+def shown(place: str) -> str:
+    """The piece of code of which the first line is or begins with this."""
+    if place in PIECES:
+        return PIECES[place]
+    [found] = [code for where, code in PIECES.items() if where.startswith(place)]
+    return found
+
+
+def indented(code: str, by: int = 4) -> str:
+    return "".join(f"{' ' * by if line.strip() else ''}{line}" for line in code.splitlines(keepends=True))
+
+
+class Project:
+    """A copy of the project, to be changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in COPIED:
+            source, ignored = REPOSITORY_ROOT / name, shutil.ignore_patterns("__pycache__")
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=ignored)
+            else:
+                shutil.copy(source, folder / name)
+
+    def write(self, path: str, text: str) -> None:
+        (self.folder / path).parent.mkdir(exist_ok=True)
+        (self.folder / path).write_text(text, encoding="utf-8")
+
+    def append(self, path: str, text: str) -> None:
+        with (self.folder / path).open("a", encoding="utf-8") as file:
+            file.write(f"\n\n{text}")
+
+    def into_class(self, path: str, name: str, code: str) -> None:
+        """Put code at the end of a class."""
+        source = (self.folder / path).read_text(encoding="utf-8")
+        [found] = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name]
+        lines = source.splitlines(keepends=True)
+        lines.insert(found.end_lineno or 0, f"\n{indented(code)}")
+        self.write(path, "".join(lines))
+
+    def insert(self, path: str, after: str, text: str) -> None:
+        """Put text behind a place that is there once."""
+        source = (self.folder / path).read_text(encoding="utf-8")
+        assert source.count(after) == 1, (path, after)
+        self.write(path, source.replace(after, after + text))
+
+    def run(self, *arguments: str) -> None:
+        paths = {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=self.folder, env={**os.environ, **paths}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def imports_for(code: str) -> str:
+    """What an editor would import for the names of a piece of code."""
+    names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+    lines = []
+    for module in KNOWN:
+        if found := sorted(names & vars(import_module(module)).keys()):
+            lines.append(f"from {module} import {', '.join(found)}\n")
+            names -= set(found)
+    return "".join(lines)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("contributing"))
+    orders, domain, application = "contracts/orders.py", "services/orders/domain.py", "services/orders/application.py"
+
+    project.into_class(orders, "OrderCancelled", shown(f"{orders}, OrderCancelled"))
+    project.insert(orders, "from contracts.types import ", "Sum, ")
+    recorded = ast.parse(shown(f"{domain}, in Order.cancel"))
+    [field] = [node for node in ast.walk(recorded) if isinstance(node, ast.keyword)]
+    project.insert(domain, "            OrderCancelled(", f"{field.arg}={ast.unparse(field.value)}, ")
+
+    project.append(orders, shown(orders))
+    project.into_class(domain, "Order", shown(f"{domain}, in Order:"))
+    project.insert(domain, "from contracts.orders import (", "AddRemark, RemarkAdded,")
+    project.insert(application, "from contracts.orders import (", "AddRemark,")
+    project.insert(application, '"orders",\n    commands={', shown(f"{application}, in SERVICE"))
+
+    [view] = re.findall(r'```python\n("""Which payments.*?)```', TEXT, flags=re.DOTALL)
+    title, _, code = view.partition("\n")
+    project.write("services/reports/views/payments.py", f"{title}\n{imports_for(code)}{code}")
+
+    for path, text in NOT_SHOWN.items():
+        project.write(path, dedent(text))
+    code = shown("services/complaints/application.py")
+    own = "from contracts.complaints import FileComplaint\nfrom services.complaints.domain import Complaint\n"
+    project.write("services/complaints/application.py", f"{imports_for(code)}{own}{code}")
+    project.append("deploy/services.toml", shown("deploy/services.toml"))
+    project.write("test_what_is_new.py", USED)
+    return project
+
+
+def test_its_contracts_may_be_published_and_it_works(project: Project) -> None:
+    """No former event or command is broken, everything new is in the documents, and does what is said of it."""
+    project.run("-m", "chassis.run.main", "contracts")
+    published = (project.folder / "contracts/openapi.yaml").read_text(encoding="utf-8")
+    for route in ("/orders/{order_id}/remarks", "/bulk/add-remark", "/payments", "/complaints"):
+        assert f"  {route}:\n" in published
+    project.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_what_is_new.py")
