@@ -105,7 +105,7 @@ class RemoveParameter:
     """
 
     name: Name
-    reason: Note = ""
+    reason: Reason | None = None
 
 
 @event("salestream.company.company-data-set.v1", key="settings_id")

@@ -130,7 +130,7 @@ class Parameter(Aggregate):
             if self.value:
                 self.record(ParameterSet(**about, value="", reason=command.reason or "put back to its default"))
         elif self.is_there:
-            self.record(ParameterRemoved(**about, reason=command.reason))
+            self.record(ParameterRemoved(**about, reason=command.reason or ""))
         else:
             raise not_found("parameter", "name")
 

@@ -26,7 +26,7 @@ from contracts.access import (
 )
 from contracts.declare import REGISTRY
 from contracts.schemas import decode
-from services.access import application
+from services.access import handlers
 from services.access.domain.sessions import Attempts, AttemptsForgotten, CodeAsked, attempts_id
 from services.access.test_access import DEFAULT, NEW, NOBODY, Office, quick_hashes, with_app  # noqa: F401 - a fixture
 from services.reports.views import people
@@ -106,13 +106,14 @@ def test_SEC_07_a_lock_that_is_gone_is_not_shown(office: Office, command: str, f
 
 def test_every_command_that_forgets_failures_is_among_those() -> None:
     """Whoever calls it: the handlers, and what they call."""
-    tree = ast.parse(Path(application.__file__).read_text())
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    modules = sorted(Path(handlers.__path__[0]).glob("*.py"))
+    parts = [node for module in modules for node in ast.parse(module.read_text()).body]
+    functions = [node for node in parts if isinstance(node, ast.FunctionDef)]
     forgetting = {"forget"}
     while more := {f.name for f in functions if called(f) & forgetting} - forgetting:
         forgetting |= more
-    handlers = {spec.cls.__name__: snake_case(spec.cls.__name__) for spec in REGISTRY.commands_of("access")}
-    assert {name for name, handler in handlers.items() if handler in forgetting} == set(FORGETS)
+    names = {spec.cls.__name__: snake_case(spec.cls.__name__) for spec in REGISTRY.commands_of("access")}
+    assert {name for name, handler in names.items() if handler in forgetting} == set(FORGETS)
 
 
 def called(function: ast.FunctionDef) -> set[str]:

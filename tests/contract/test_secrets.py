@@ -8,7 +8,7 @@ from component.support import REPOSITORY_ROOT
 
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
-from chassis.foundation.connections import kafka_arguments, mongo_arguments, postgres_parameters, shown
+from chassis.foundation.connections import BOOTSTRAP_MS, kafka_arguments, mongo_arguments, postgres_parameters, shown
 from chassis.run.grants import KafkaGrant, access_rules, grants, table
 
 SECRETS = [item.name for item in fields(Config) if item.metadata.get("secret")]
@@ -58,7 +58,8 @@ def test_an_address_is_shown_without_its_password() -> None:
 
 
 def test_without_settings_clients_are_as_before() -> None:
-    assert kafka_arguments(Config()) == {"bootstrap_servers": ["127.0.0.1:29092"], "security_protocol": "PLAINTEXT"}
+    plain = {"bootstrap_servers": ["127.0.0.1:29092"], "security_protocol": "PLAINTEXT"}
+    assert kafka_arguments(Config()) == {**plain, "bootstrap_timeout_ms": BOOTSTRAP_MS}
     assert mongo_arguments(Config()) == {"host": Config().mongodb_uri}
 
 

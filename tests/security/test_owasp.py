@@ -182,8 +182,9 @@ class TestAPI7ServerSideRequestForgery:
         assert not self.ADDRESS.search(kebab(spec.name).replace("-", "_"))
 
     def test_no_field_of_the_api_is_of_the_kind_address(self) -> None:
-        text = (repository() / "contracts" / "openapi.yaml").read_text()
-        assert not re.findall(r"format: (uri|url|iri|hostname|ipv4|ipv6)", text)
+        """What a filter is compared with is nothing to go to; what a body says might be."""
+        _, _, bodies = (repository() / "contracts" / "openapi.yaml").read_text().partition("\ncomponents:\n")
+        assert bodies and not re.findall(r"format: (uri|url|iri|hostname|ipv4|ipv6)", bodies)
 
 
 class TestAPI8SecurityMisconfiguration:
