@@ -223,5 +223,5 @@ def test_kafka_lets_nobody_in_otherwise(kafka_administrator: Config, another_aut
     stranger = replace(kafka_administrator, kafka_ca_file=another_authority)
     for config in (wrong, plain, without, stranger):
         with pytest.raises((KafkaError, OSError)) as refused:
-            KafkaAdminClient(**kafka_arguments(config), bootstrap_timeout_ms=3_000, request_timeout_ms=3_000)
+            KafkaAdminClient(**{**kafka_arguments(config), "bootstrap_timeout_ms": 3_000, "request_timeout_ms": 3_000})
         assert kafka_administrator.kafka_password not in str(refused.value)

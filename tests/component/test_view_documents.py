@@ -70,7 +70,10 @@ def test_mongodb_makes_of_any_history_in_any_order_what_is_recomputed(databases:
                 found = recomputed[view.name]
                 for change, event in changes_of(view, record):
                     key = str(stored(change.key))
-                    found[key] = changed(found.get(key), change, event) or {}
+                    if (document := changed(found.get(key), change, event)) is not None:
+                        found[key] = document
+                    else:
+                        found.pop(key, None)
     for view in VIEWS:
         wanted = {key: {"_id": key, **stored(document)} for key, document in recomputed[view.name].items()}
         assert documents(databases[0], view) == documents(databases[1], view) == wanted, view.name
