@@ -170,10 +170,16 @@ def can_be(cls: type, name: str, value: Any) -> bool:
     return True
 
 
+def told_name(name: str) -> str:
+    """The name of a field as a message tells it: one that shows nothing stands in quotes."""
+    return name if name.strip() else f'"{name}"'
+
+
 def _flatten(prefix: str, messages: Any) -> Iterator[tuple[str, list[str]]]:
     if isinstance(messages, dict):
         for name, inner in messages.items():
-            yield from _flatten(prefix if name == "_schema" else f"{prefix}.{name}" if prefix else str(name), inner)
+            told = told_name(str(name))
+            yield from _flatten(prefix if name == "_schema" else f"{prefix}.{told}" if prefix else told, inner)
     else:
         yield prefix, [str(message) for message in messages]
 

@@ -25,7 +25,7 @@ from chassis.writer.writer import Writer
 from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused, not_found
 from contracts.ids import canonical
-from contracts.schemas import can_be
+from contracts.schemas import can_be, told_name
 
 MAX_BULK = 500
 
@@ -140,7 +140,7 @@ class BulkHandler:
                 )
         body = json_body(http)
         if unknown := set(body) - {"items"}:
-            name = min(unknown)
+            name = told_name(min(unknown))
             raise Refused("VALIDATION", f"{name}: Unknown field; there is items.", field=name)
         items = body.get("items")
         if not isinstance(items, list) or not 1 <= len(items) <= MAX_BULK:
@@ -175,7 +175,8 @@ def _parts(item: Any) -> tuple[Mapping[str, Any], str | None, str | None]:
     if not isinstance(item, dict) or not isinstance(item.get("command"), dict):
         raise Refused("VALIDATION", 'Each item must be {"command": {...}}.', field="items")
     if unknown := set(item) - {"command", "idempotency_key", "if_match"}:
-        raise Refused("VALIDATION", f"{min(unknown)}: Unknown field.", field=min(unknown))
+        name = told_name(min(unknown))
+        raise Refused("VALIDATION", f"{name}: Unknown field.", field=name)
     key, match = item.get("idempotency_key"), item.get("if_match")
     if not isinstance(key, str | None) or not isinstance(match, str | None):
         raise Refused("VALIDATION", "idempotency_key and if_match are texts.", field="idempotency_key")

@@ -308,6 +308,15 @@ def test_bulk_answers_each_item(edge: Edge) -> None:
     assert response.headers[HEADER]
 
 
+@pytest.mark.parametrize("name", ["", " ", "surprise"])
+@pytest.mark.parametrize("at", ["body", "item"])
+def test_bulk_names_a_field_that_it_does_not_know(edge: Edge, at: str, name: str) -> None:
+    item: dict[str, Any] = {"command": {}, **({name: 1} if at == "item" else {})}
+    _, body = edge.call("POST /bulk/add-product", {"items": [item], **({name: 1} if at == "body" else {})})
+    problem = body if at == "body" else body["results"][0]["body"]
+    assert problem["field"] == (name if name.strip() else f'"{name}"') and "Unknown field" in problem["detail"]
+
+
 @pytest.mark.parametrize("items", [None, [], {}, [{}] * 501])
 def test_bulk_takes_1_to_500_items(edge: Edge, items: Any) -> None:
     response, body = edge.call("POST /bulk/add-product", {"items": items})

@@ -464,6 +464,10 @@ def test_unknown_field_is_refused_by_name_at_every_depth(spec: CommandSpec) -> N
         with pytest.raises(Refused) as refused:
             load(spec.cls, put(good, (*path, "surprise"), 1))
         assert named(refused.value, (*path, "surprise"))
+    for nameless in ("", " "):
+        with pytest.raises(Refused) as refused:
+            load(spec.cls, put(good, (nameless,), 1))
+        assert refused.value.field == f'"{nameless}"'
 
 
 @pytest.mark.parametrize(("spec", "path"), [p for p in FIELDS if str(p.id).endswith(".0")])
