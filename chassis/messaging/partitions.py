@@ -111,6 +111,11 @@ class PartitionReader:
         if found := damages(self.begin_offsets(), self.end_offsets(), offsets):
             raise TopicsDamaged(f"{'; '.join(found)}. Run `salestream topics check`")
 
+    def require_all_before(self, offsets: Mapping[str, int]) -> None:
+        """Raises TopicsDamaged unless all records before these offsets, from the first one on, can still be there."""
+        self.require_whole({source: 0 for source in self.sources})
+        self.require_whole({source: offsets.get(source, 0) for source in self.sources})
+
     def just_before(self, offsets: Mapping[str, int]) -> list[Incoming]:
         """The record just before each of these offsets, where there is one.  Ends at no particular place: seek again.
 

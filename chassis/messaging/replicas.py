@@ -4,7 +4,8 @@ A consumer goes on at its stored offsets, so a replica that is new, or takes in 
 nothing of what happened until then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from inspect import get_annotations
 from typing import Any
@@ -14,7 +15,7 @@ import structlog
 from chassis.foundation.config import Config
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.progress import Progress, StoredProgress, with_fate
-from chassis.messaging.records import Incoming
+from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.service import Replica
 from chassis.store.event_store import Conflict
 from chassis.store.transaction import ReplicaRow
@@ -64,7 +65,7 @@ def refill_changed(config: Config, writer: Writer) -> None:
             stored = StoredProgress(store, writer.service.name, reader.sources)
             if stored.progress.offsets:
                 log.info("replicas are filled", service=writer.service.name, replicas=names)
-                _require_whole(reader, stored.progress.offsets)
+                reader.require_all_before(stored.progress.offsets)
                 reader.seek(read.offsets)
                 _take_in(reader, stored.progress, read, changed, rows)
             filled = [ReplicaRow(name, key, None if row is None else encode(row)) for (name, key), row in rows.items()]
@@ -77,11 +78,6 @@ def refill_changed(config: Config, writer: Writer) -> None:
         reader.close()
 
 
-def _require_whole(reader: PartitionReader, offsets: Mapping[str, int]) -> None:
-    reader.require_whole({source: 0 for source in reader.sources})
-    reader.require_whole({source: offsets.get(source, 0) for source in reader.sources})
-
-
 def _take_in(
     reader: PartitionReader, inbox: Progress, read: Progress, replicas: Sequence[Replica[Any]], rows: Rows
 ) -> None:
@@ -89,8 +85,20 @@ def _take_in(
     goals = {source: inbox.offsets.get(source, 0) for source in reader.sources}
     while reader.is_behind(goals):
         for record in reader.poll(BATCH):
-            if record.offset < goals[record.source] and read.accept(with_fate(record, inbox, read)):
+            if record.offset < goals[record.source] and read.accept(_judged(record, inbox, read)):
                 _apply(record, replicas, rows)
+
+
+def _judged(record: Incoming, inbox: Progress, read: Progress) -> Incoming:
+    """The record with the fate it had.
+
+    One of a type that the inbox did not take in until now, and that can't be read, says nothing: it must stop nobody.
+    """
+    try:
+        return with_fate(record, inbox, read)
+    except PoisonRecord as poison:
+        log.error("left out of new replicas", source=record.source, offset=record.offset, reason=str(poison))
+        return replace(record, fate="dropped")
 
 
 def _apply(record: Incoming, replicas: Sequence[Replica[Any]], rows: Rows) -> None:

@@ -162,8 +162,7 @@ class Rebuild:
     def _require_whole(self, reader: PartitionReader) -> None:
         """Raises TopicsDamaged unless all that the live view has read can still be there."""
         reached = self._live.progress.offsets
-        reader.require_whole({source: 0 for source in reader.sources})
-        reader.require_whole({source: reached.get(source, 0) for source in reader.sources})
+        reader.require_all_before(reached)
         if missed := self._live.progress.told_of_missed(reader.just_before(reached)):
             raise TopicsDamaged(f"{'; '.join(missed)}. Run `salestream topics check`")
 

@@ -16,7 +16,8 @@ from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
 from component.support import until
 from component.test_topics import TOPIC, System, system
-from contracts.inventory import DeleteProduct, EditProduct, ProductDeleted
+from contracts.declare import REGISTRY
+from contracts.inventory import DeleteProduct, EditProduct, ProductAdded, ProductDeleted
 from services.orders.application import PRODUCTS
 
 __all__ = ["system"]
@@ -87,6 +88,19 @@ def test_what_another_process_reads_meanwhile_is_read_too(system: System, monkey
     system.restart_relay()
     refill_changed(system.config, system.orders)
     assert interrupted and len(rows(system)) == len(ids) + 3
+
+
+def test_a_record_that_the_former_release_passed_and_nobody_can_read_is_left_out(system: System) -> None:
+    ids = sell_changed_products(system)
+    before = rows(system)
+    as_before_the_release(system.orders.store, ids)
+    [added, *_] = [r for r in system.kafka.records(TOPIC) if r.type == REGISTRY.event_of(ProductAdded).name]
+    headers = dict(added.raw_headers) | {"ce_id": f"{added.key}/99".encode(), "ce_sequence": f"{99:020d}".encode()}
+    system.kafka.send(TOPIC, added.key, b"{", [(name, value or b"") for name, value in headers.items()])
+    store = system.orders.store
+    store.set_position(f"offset:{added.source}", (store.position(f"offset:{added.source}") or 0) + 1)
+    refill_changed(system.config, system.orders)
+    assert rows(system) == before
 
 
 def test_a_topic_that_lacks_its_beginning_fills_nothing(system: System) -> None:
