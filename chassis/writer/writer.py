@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 import structlog
 from eventsourcing.persistence import PersistenceError
+from tenacity import Retrying, stop_after_attempt, wait_fixed
 
 from chassis.audit.chain import NewRecord
 from chassis.audit.entries import DONE, INTERNAL, REPEATED, Entry
@@ -46,6 +47,8 @@ NOTES_WAIT_SECONDS = 0.05
 NOTES_RETRY_SECONDS = 1.0
 LEARNED = "replicas"  # the name under which the store counts changes of replica rows
 NEWS = "news"  # and changes of those that a listener takes over
+POSITION_TRIES = 5
+POSITION_RETRIES = Retrying(stop=stop_after_attempt(POSITION_TRIES), wait=wait_fixed(0.1), reraise=True)
 UNREACHABLE = "The event store can't be reached; nothing was changed."
 
 
@@ -402,15 +405,17 @@ class Writer:
         return audit is not None and self.store.has_audit(audit.digest)
 
     def _positions_of(self, batch: Batch) -> list[int]:
-        """Where the events of a batch stand that is stored; 0 where the store does not say so now."""
-        try:
-            return [
-                self.store.position_of(event.originator_id, event.originator_version) or 0
-                for event in batch.transaction.events
-            ]
-        except Exception as error:
-            log.error("positions unknown", service=self.service.name, error=repr(error))
-            return [0] * len(batch.transaction.events)
+        """Where the events of a batch stand that is stored.
+
+        Raises what the store raises when it does not say so after some tries.  Nobody is told that it is done then: the
+        token of such an answer would promise nothing, and a later command would not wait for what was done here.
+        """
+
+        def position_of(id: UUID, version: int) -> int:
+            return self.store.position_of(id, version) or 0
+
+        events = batch.transaction.events
+        return [POSITION_RETRIES.copy()(position_of, e.originator_id, e.originator_version) for e in events]
 
     def _fail(self, request: Request, error: Exception) -> None:
         code = error.code if isinstance(error, Refused) else "INTERNAL"

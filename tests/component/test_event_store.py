@@ -39,7 +39,7 @@ from chassis.store.postgres import CONNECT_SECONDS
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
 from chassis.writer.request import Answer, Request
-from chassis.writer.writer import ATTEMPTS, Writer
+from chassis.writer.writer import ATTEMPTS, POSITION_TRIES, Writer
 from component.support import REPOSITORY_ROOT, eventually, until
 from contracts.errors import Refused
 from contracts.inventory import (
@@ -831,11 +831,27 @@ def test_a_command_that_is_stored_is_answered_as_done_whatever_fails_after_its_c
     sold = AdjustStock(product_id=product, change=-1, reason="sold")
     answer = do(writer, sold, key="k1")
     assert (answer.body["on_hand"], stock_of(store, product).on_hand, listener.told) == (4, 4, 1)
+    assert answer.positions == (store.last_position(),), "what is read or commanded next waits for it"
     again = do(writer, sold, key="k1")
     assert again.body == answer.body
     assert again.positions == (store.last_position(),)
     do(writer, AdjustStock(product_id=product, change=-1, reason="sold"))
     assert listener.heard > 0, "who could not be told hears of it out of the log"
+
+
+def test_a_command_is_not_answered_as_done_while_nobody_can_say_where_its_events_stand(bench: Bench) -> None:
+    """The token of such an answer would promise nothing: a later command would not wait for what was done."""
+    store = bench.open()
+    product = UUID(do(Writer(SERVICE, store), new_product(5)).body["id"])
+    lossy: Any = Lossy(store, lambda: Conflict("these events are stored already"))
+    breaks: Any = Breaks(lossy, "position_of", OperationalError("away"), times=POSITION_TRIES)
+    writer = Writer(SERVICE, breaks)
+    sold = AdjustStock(product_id=product, change=-1, reason="sold")
+    with pytest.raises(Refused, match="repeat the command"):
+        do(writer, sold, key="k1")
+    assert stock_of(store, product).on_hand == 4
+    again = do(writer, sold, key="k1")
+    assert (again.body["on_hand"], again.positions) == (4, (store.last_position(),))
 
 
 def test_a_writer_says_when_it_stands() -> None:
