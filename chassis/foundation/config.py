@@ -11,8 +11,10 @@ from zoneinfo import ZoneInfo
 Store = Literal["sqlite", "postgres", "memory"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
+KafkaClient = Literal["auto", "confluent", "kafka-python"]
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "event_store": get_args(Store),
+    "kafka_client": get_args(KafkaClient),
     "kafka_security_protocol": get_args(SecurityProtocol),
     "kafka_sasl_mechanism": get_args(Mechanism),
 }
@@ -41,6 +43,7 @@ class Config:
     postgres_password: str = _secret()  # goes before one in the URL
     postgres_ca_file: str = ""  # the server's certificate must be signed by it, and name the host
     kafka_bootstrap_servers: str = "127.0.0.1:29092"
+    kafka_client: KafkaClient = "auto"  # librdkafka where it is installed; the api always takes kafka-python
     kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
     kafka_sasl_mechanism: Mechanism = "SCRAM-SHA-512"
     kafka_username: str = ""

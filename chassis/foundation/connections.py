@@ -38,6 +38,28 @@ def kafka_arguments(config: Config) -> dict[str, Any]:
     return arguments
 
 
+def librdkafka_settings(config: Config) -> dict[str, Any]:
+    """The same for clients of librdkafka."""
+    settings: dict[str, Any] = {
+        "bootstrap.servers": config.kafka_bootstrap_servers,
+        "security.protocol": config.kafka_security_protocol,
+    }
+    if config.kafka_security_protocol.endswith("SSL"):
+        files = {
+            "ssl.ca.location": config.kafka_ca_file or "probe",  # the authorities that the system trusts
+            "ssl.certificate.location": config.kafka_cert_file,
+            "ssl.key.location": config.kafka_key_file,
+        }
+        settings |= {name: file for name, file in files.items() if file}
+    if config.kafka_security_protocol.startswith("SASL"):
+        settings |= {
+            "sasl.mechanism": config.kafka_sasl_mechanism,
+            "sasl.username": config.kafka_username,
+            "sasl.password": config.kafka_password,
+        }
+    return settings
+
+
 def mongo_arguments(config: Config) -> dict[str, Any]:
     """For MongoClient, besides the URI, which may hold any further option of the driver."""
     arguments: dict[str, Any] = {"host": config.mongodb_uri}

@@ -14,12 +14,12 @@ from dataclasses import replace
 from typing import Protocol
 
 import structlog
-from kafka import KafkaProducer
 
 from chassis.foundation import metrics
 from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
+from chassis.kafka.port import Producer
 from chassis.messaging.dead_letters import Letters, Origin, as_known, origin_of, read_whole_topic, set_aside
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
@@ -81,7 +81,7 @@ class Consumer:
         self,
         config: Config,
         handler: RecordHandler,
-        producer: Callable[[], KafkaProducer],
+        producer: Callable[[], Producer],
         *,
         prepare: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,

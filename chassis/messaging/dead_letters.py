@@ -11,12 +11,12 @@ from hashlib import sha256
 from typing import NamedTuple
 
 import structlog
-from kafka import KafkaProducer
 
 from chassis.foundation import metrics
 from chassis.foundation.config import Config
 from chassis.foundation.limits import CUT_BYTES, MAX_HEADER_BYTES, MAX_VALUE_BYTES, REASON_BYTES
 from chassis.foundation.transient import is_transient
+from chassis.kafka.port import Producer
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.provenance import CUT, DROP, LETTER, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
@@ -155,7 +155,7 @@ def _first(headers: Iterable[tuple[str, bytes]], room: int) -> list[tuple[str, b
     return found
 
 
-def set_aside(producer: KafkaProducer, group: str, record: Incoming, reason: str) -> int:
+def set_aside(producer: Producer, group: str, record: Incoming, reason: str) -> int:
     """Put a record onto the group's dead-letter topic; returns its number there when the brokers have it.
 
     One that the topic does not take whole leaves a letter with its beginning.
@@ -172,7 +172,7 @@ def set_aside(producer: KafkaProducer, group: str, record: Incoming, reason: str
     return number
 
 
-def _send(producer: KafkaProducer, group: str, letter: _Letter) -> int:
+def _send(producer: Producer, group: str, letter: _Letter) -> int:
     topic = dead_letter_topic(group)
     future = producer.send(topic, value=letter.value, key=letter.key, headers=letter.headers)
     producer.flush()
@@ -205,15 +205,15 @@ class DeadLetters:
                 )
         return list(letters.values())
 
-    def replay(self, producer: KafkaProducer, letters: Iterable[DeadLetter]) -> int:
+    def replay(self, producer: Producer, letters: Iterable[DeadLetter]) -> int:
         """Hand records to the group again, in order; returns how many: all but those that were cut."""
         return self._resolve(producer, [letter for letter in letters if not letter.cut], drop=False)
 
-    def drop(self, producer: KafkaProducer, letters: Iterable[DeadLetter]) -> int:
+    def drop(self, producer: Producer, letters: Iterable[DeadLetter]) -> int:
         """Give records up for good; returns how many."""
         return self._resolve(producer, letters, drop=True)
 
-    def _resolve(self, producer: KafkaProducer, letters: Iterable[DeadLetter], *, drop: bool) -> int:
+    def _resolve(self, producer: Producer, letters: Iterable[DeadLetter], *, drop: bool) -> int:
         number = 0
         waiting = {letter.number for letter in self.waiting()}  # what another operator has resolved is not done twice
         for letter in letters:

@@ -1,4 +1,4 @@
-"""Kafka: topics made from contracts, the CloudEvents form of records, and reading partitions from stored offsets.
+"""Topics made from contracts, and which partition of them is a key's.
 
 Values are contract JSON only; all else travels in `ce_` headers (CloudEvents 1.0, binary mode).  Consumers keep their
 offsets beside what they derived, in the same transaction, so partitions are assigned and sought, not subscribed to:
@@ -8,7 +8,6 @@ a killed process continues at once, and two of them by mistake are told apart by
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
-from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
@@ -93,61 +92,6 @@ def _let_take_long_messages(admin: KafkaAdminClient, topics: Sequence[str]) -> N
         log.warning("topics may not take our longest message", setting=LONGEST_MESSAGE, error=repr(error))
 
 
-class Producer(KafkaProducer):  # type: ignore[misc]  # the library has no types
-    """The library's producer, which can also be ended with records under way."""
-
-    def send_no_more(self) -> None:
-        """Let its thread send nothing that it is not sending already.  Only `abandon` may follow."""
-        self._sender.force_close()
-
-    def abandon(self) -> None:
-        """End at once: when this returns, nothing that the brokers have not taken will ever be sent.
-
-        Closing it would first try to send all, and give up with an error and the thread still at work.
-        """
-        self.send_no_more()
-        self._sender.join()
-        self.close()
-
-
-def producer(config: Config) -> Producer:
-    """An idempotent producer, acks from all replicas, lz4.
-
-    It never gives a record up: see `chassis.messaging.relay.Relay`.
-    """
-    return Producer(
-        **kafka_arguments(config),
-        acks="all",
-        enable_idempotence=True,
-        delivery_timeout_ms=float("inf"),
-        linger_ms=5,  # fewer requests: at low rates they took half of the worker's time
-        batch_size=131_072,
-        compression_type="lz4",
-        max_request_size=MAX_MESSAGE_BYTES,
-        max_block_ms=10_000,  # so long a send waits for a topic that is not there, before the relay looks what is wrong
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
-        reconnect_backoff_max_ms=1_000,
-    )
-
-
 def partition_of(key: str, partitions: int) -> int:
     """The partition Kafka's default partitioner gives a key."""
     return hash_of(key.encode()) % partitions
-
-
-def consumer_client(config: Config, client_id: str) -> KafkaConsumer:
-    """A client that reads what it is assigned, and fails where there is nothing to read."""
-    return KafkaConsumer(
-        **kafka_arguments(config),
-        client_id=client_id,
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        auto_offset_reset="none",
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
-        reconnect_backoff_max_ms=1_000,
-        max_poll_records=1_000,
-        max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
-        fetch_max_wait_ms=1_000,  # of a fetch that finds nothing
-    )

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import structlog
 from kafka import TopicPartition
@@ -11,7 +10,9 @@ from kafka.errors import KafkaTimeoutError
 
 from chassis.foundation.config import Config
 from chassis.foundation.transient import is_transient
-from chassis.messaging.kafka import COMMANDS, consumer_client
+from chassis.kafka.clients import reader as new_reader
+from chassis.kafka.port import Reader
+from chassis.messaging.kafka import COMMANDS
 from chassis.messaging.provenance import DEAD_LETTERS
 from chassis.messaging.records import Incoming, read_record, unreadable_record
 
@@ -33,7 +34,7 @@ class PartitionReader:
         """Raises TopicsDamaged when a topic does not exist, or not with its partitions."""
         self._config = config
         self._wanted = wanted
-        self._consumer = consumer_client(config, client_id)
+        self._consumer = new_reader(config, client_id)
         try:
             self._partitions = self._found(topics)
         except Exception:
@@ -79,7 +80,7 @@ class PartitionReader:
 
     def _step_over(self) -> list[Incoming]:
         """Find the record that the client library fails on, by reading each partition alone, and go on behind it."""
-        probe = consumer_client(self._config, "probe")
+        probe = new_reader(self._config, "probe")
         try:
             for tp, end in self._consumer.end_offsets(self._partitions).items():
                 at = self._consumer.position(tp)
@@ -177,7 +178,7 @@ def _source(place: TopicPartition) -> str:
     return f"{place.topic}:{place.partition}"
 
 
-def _failure_at(probe: Any, place: TopicPartition, offset: int) -> Exception | None:
+def _failure_at(probe: Reader, place: TopicPartition, offset: int) -> Exception | None:
     """What the client library has against the record at an offset, or None.  Raises KafkaTimeoutError."""
     probe.assign([place])
     probe.seek(place, offset)

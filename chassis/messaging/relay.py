@@ -20,7 +20,8 @@ from kafka.errors import KafkaError
 from chassis.foundation import metrics
 from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
-from chassis.messaging.kafka import COMMANDS, Producer, partition_of
+from chassis.kafka.port import Producer
+from chassis.messaging.kafka import COMMANDS, partition_of
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
 from chassis.messaging.records import Incoming, command_headers, event_headers
 from chassis.model.commands import CommandSent
@@ -103,7 +104,10 @@ class Relay:
         config: Config | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """With `config` it makes sure before it publishes that Kafka holds what was published before."""
+        """With `config` it makes sure before it publishes that Kafka holds what was published before.
+
+        Its producers are without gaps: once a record is refused none comes after it.
+        """
         self._config = config
         self._damage: str | None = None
         self._unchecked = config is not None
@@ -118,7 +122,6 @@ class Relay:
         self._saved = self._published
         self._saved_at = clock()
         self._pending: list[Any] = []
-        self._refusal: Exception | None = None
         self._under_way: set[str] = set()
         self._sent_up_to = self._published
         self._pulse = Pulse(clock=clock)
@@ -174,7 +177,8 @@ class Relay:
             return future.get(timeout=ACK_SECONDS)
         except KafkaError as error:
             if future.is_done:
-                raise NotAccepted(f"Kafka refuses a record: {self._refusal or error!r}") from error
+                first = self._producer.refusal if self._producer else None
+                raise NotAccepted(f"Kafka refuses a record: {first or error!r}") from error
             raise
 
     def _send(self, event: Notification) -> Any:
@@ -184,14 +188,7 @@ class Relay:
         if self._producer is None:
             self._producer = self._make_producer()
         self._under_way.add(out.topic)
-        future = self._producer.send(out.topic, value=out.value, key=out.key.encode(), headers=out.headers)
-        future.add_errback(partial(self._refused, self._producer))
-        return future
-
-    def _refused(self, producer: Producer, error: Exception) -> None:
-        """In the producer's thread, before it sends anything more: none may come before the refused one."""
-        producer.send_no_more()
-        self._refusal = self._refusal or error
+        return self._producer.send(out.topic, value=out.value, key=out.key.encode(), headers=out.headers)
 
     def save(self, *, at_once: bool = False) -> None:
         """Save the position, now and then: what is published twice after a crash has the same ids.
@@ -221,7 +218,6 @@ class Relay:
             self._producer.abandon()
             self._producer = None
         self._pending.clear()
-        self._refusal = None
         self._under_way.clear()
         self._acked.clear()
         self._unchecked = True

@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -47,6 +48,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
         later,
     )
 
+    config = replace(config, kafka_client="kafka-python")  # librdkafka would hold up eventlet's thread
     process = Host(config, only, waits=in_native_thread)
     failures = Failures()
     watched: dict[str, Watched] = {}

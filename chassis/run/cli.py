@@ -12,8 +12,9 @@ from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.logs import configure_logging
 from chassis.foundation.transient import is_transient
+from chassis.kafka.clients import producer
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
-from chassis.messaging.kafka import create_topics, producer
+from chassis.messaging.kafka import create_topics
 from chassis.model.principal import Principal
 from chassis.projections.collections import connect
 from chassis.projections.rebuild import Rebuild, view_states

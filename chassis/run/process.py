@@ -11,13 +11,14 @@ from types import FrameType
 from typing import Any
 
 import structlog
-from kafka import KafkaProducer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving, problems_of
-from chassis.messaging.kafka import create_topics, producer
+from chassis.kafka.clients import producer
+from chassis.kafka.port import Producer
+from chassis.messaging.kafka import create_topics
 from chassis.messaging.provenance import DEAD_LETTERS
 from chassis.messaging.relay import has_published
 from chassis.run.topics import writers
@@ -59,10 +60,10 @@ class Host:
         return self._stores[name]
 
     @cached_property
-    def _made_producer(self) -> KafkaProducer:
+    def _made_producer(self) -> Producer:
         return producer(self.config)
 
-    def producer(self) -> KafkaProducer:
+    def producer(self) -> Producer:
         with self._producer_lock:
             return self._made_producer
 

@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import structlog
-from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.errors import UnknownTopicOrPartitionError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
-from chassis.messaging.kafka import COMMANDS, admin_client, dead_letter_topic, producer, topics_wanted
+from chassis.kafka.clients import producer
+from chassis.kafka.port import Producer
+from chassis.messaging.kafka import COMMANDS, admin_client, dead_letter_topic, topics_wanted
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged, damages
 from chassis.messaging.progress import Progress, stored_progress
 from chassis.messaging.provenance import DEAD_LETTERS
@@ -101,7 +102,7 @@ class Topics:
                 _take_alone(store)
             self._make_anew(name)
             self.reset(name)
-            sender = producer(self._config)
+            sender = producer(self._config, gapless=True)
             held.callback(sender.close)
             return sum(_publish(sender, store, name) for store in stores)
 
@@ -201,7 +202,7 @@ def _await(admin: KafkaAdminClient, name: str, *, there: bool) -> None:
     PATIENCE.copy()(lambda: (name in admin.list_topics()) == there)
 
 
-def _publish(sender: KafkaProducer, store: EventStore, topic: str) -> int:
+def _publish(sender: Producer, store: EventStore, topic: str) -> int:
     """Publish what a store has published on a topic, in the order of its log; what is newer its relay will bring."""
     at, end, number = 0, store.position(POSITION) or 0, 0
     while at < end and (events := store.notifications(at, BATCH)):

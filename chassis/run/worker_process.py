@@ -12,8 +12,8 @@ from pymongo.errors import PyMongoError
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving
+from chassis.kafka.clients import producer
 from chassis.messaging.consumer import Consumer
-from chassis.messaging.kafka import producer
 from chassis.messaging.relay import Relay
 from chassis.projections.audit_collector import Collector
 from chassis.projections.collections import connect
@@ -65,7 +65,8 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
 def relay_loops(process: Host) -> dict[str, Loop]:
     loops: dict[str, Loop] = {}
     for name in process.catalogue.with_role("relay"):
-        loops[f"relay-{name}"] = Relay(process.store(name), partial(producer, process.config), config=process.config)
+        made = partial(producer, process.config, gapless=True)
+        loops[f"relay-{name}"] = Relay(process.store(name), made, config=process.config)
     return loops
 
 

@@ -23,6 +23,8 @@ PLANTED = [
     (DOMAIN, "from chassis.access.tokens import issue"),
     (ACCESS, "from services.access.vault import Vault"),
     (APPLICATION, "from kafka import KafkaProducer"),
+    (APPLICATION, "from confluent_kafka import Producer"),
+    (APPLICATION, "from chassis.kafka.clients import producer"),
     (APPLICATION, "from chassis.projections.projector import Projector"),
     (APPLICATION, "from chassis.store.opening import open_store"),
     (APPLICATION, "import urllib.request"),

@@ -6,7 +6,7 @@ import os
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +21,10 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_not_result, sto
 from chassis.access.tokens import issue
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
+from chassis.kafka.clients import producer, reader
+from chassis.kafka.port import Producer
 from chassis.messaging.consistency import HEADER, Token
-from chassis.messaging.kafka import Producer, consumer_client, create_topics, producer, topics_wanted
+from chassis.messaging.kafka import create_topics, topics_wanted
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.records import Incoming
 from chassis.model.principal import Principal
@@ -366,12 +368,13 @@ class KafkaBench:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._producers: list[Producer] = []
+        self._shared: Producer | None = None
 
     def empty(self) -> None:
         """Have all topics of the contracts, and nothing in them.  Those that are so already stay: that is quicker."""
         admin = KafkaAdminClient(bootstrap_servers=self.config.kafka_bootstrap_servers)
         try:
-            if old := self._used_or_odd():
+            if old := self._used_or_odd(admin.list_topics()):
                 admin.delete_topics(old)
 
             def gone() -> None:
@@ -382,12 +385,12 @@ class KafkaBench:
             admin.close()
         create_topics(self.config, CATALOGUE.groups())
 
-    def _used_or_odd(self) -> list[str]:
+    def _used_or_odd(self, names: Iterable[str]) -> list[str]:
         """The topics that ever held a record, or are not those of the contracts."""
         wanted = topics_wanted(self.config, CATALOGUE.groups())
-        client = consumer_client(self.config, "test")
+        client = reader(self.config, "test")
         try:
-            there = {name: client.partitions_for_topic(name) for name in client.topics() if not name.startswith("__")}
+            there = {name: client.partitions_for_topic(name) or () for name in names if not name.startswith("__")}
             ends = client.end_offsets([TopicPartition(name, number) for name in there for number in there[name]])
         finally:
             client.close()
@@ -415,11 +418,13 @@ class KafkaBench:
     @property
     def producer(self) -> Producer:
         """The one for all who share one."""
-        return self._producers[0] if self._producers else self.new_producer()
+        if self._shared is None:
+            self._shared = producer(self.config)
+        return self._shared
 
     def new_producer(self) -> Producer:
-        """One that its user may abandon."""
-        self._producers.append(producer(self.config))
+        """One without gaps, which its user may abandon."""
+        self._producers.append(producer(self.config, gapless=True))
         return self._producers[-1]
 
     def send(
@@ -446,5 +451,5 @@ class KafkaBench:
         return found
 
     def close(self) -> None:
-        for one in self._producers:
+        for one in [*self._producers, *([self._shared] if self._shared else [])]:
             one.close(timeout=10)

@@ -17,8 +17,9 @@ from pymongo.errors import OperationFailure, PyMongoError
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.connections import kafka_arguments, postgres_conninfo
+from chassis.kafka.clients import producer
 from chassis.messaging.dead_letters import read_whole_topic
-from chassis.messaging.kafka import create_topics, producer
+from chassis.messaging.kafka import create_topics
 from chassis.projections.collections import connect
 from chassis.run.grants import apply, grants
 from chassis.store.opening import open_store

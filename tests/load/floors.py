@@ -8,14 +8,14 @@ import subprocess
 from pathlib import Path
 
 import psycopg
-from kafka import KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 from pymongo import UpdateOne
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from chassis.foundation.config import Config
-from chassis.messaging.kafka import producer
+from chassis.kafka.clients import producer
+from chassis.kafka.port import Producer
 from chassis.projections.collections import connect
 from deploy.devstack.server import packaged
 
@@ -69,7 +69,7 @@ def measure_kafka(report: Report, config: Config, event_bytes: int, count: int, 
     )
 
 
-def _produce(sender: KafkaProducer, value: bytes, count: int) -> Pace:
+def _produce(sender: Producer, value: bytes, count: int) -> Pace:
     with Stopwatch() as watch:
         sent = [sender.send(TOPIC, value=value, key=str(number).encode(), headers=HEADERS) for number in range(count)]
         for future in sent:

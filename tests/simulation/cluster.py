@@ -225,8 +225,8 @@ def replaced_edge(cluster: Cluster) -> Iterator[None]:
     )
     with ExitStack() as stack:
         for name, module in list(sys.modules.items()):
-            if name.startswith("chassis.") and hasattr(module, "KafkaConsumer"):
-                stack.enter_context(mock.patch.object(module, "KafkaConsumer", cluster.bus.consumer))
+            if name.startswith("chassis.") and hasattr(module, "new_reader"):
+                stack.enter_context(mock.patch.object(module, "new_reader", cluster.bus.reader))
         try:
             yield
         finally:

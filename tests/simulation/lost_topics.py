@@ -115,7 +115,7 @@ def _edge(cluster: Cluster, process: Process) -> Iterator[None]:
         "existing_store": store,
         "admin_client": lambda _: Admin(cluster.bus),
         "connect": lambda _: cluster.database,
-        "producer": lambda _: cluster.bus.producer(process),
+        "producer": lambda _, gapless: cluster.bus.producer(process, gapless=gapless),
         "PATIENCE": patience,
     }
     with ExitStack() as stack:

@@ -15,9 +15,10 @@ from component.support import until
 from kafka.errors import KafkaError
 
 from chassis.catalogue import Catalogue
+from chassis.kafka.clients import producer
 from chassis.messaging.consumer import WAITS
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
-from chassis.messaging.kafka import admin_client, dead_letter_topic, producer
+from chassis.messaging.kafka import admin_client, dead_letter_topic
 from chassis.messaging.relay import POSITION
 from contracts.declare import REGISTRY
 from contracts.orders import OrderSubmitted

@@ -8,7 +8,7 @@ A topic may be deleted; what a living producer has on the way for it comes into 
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -52,9 +52,6 @@ class Ack:
     offset: int = -1
     is_done: bool = False
 
-    def add_errback(self, told: Callable[[Exception], None]) -> None:
-        """These brokers refuse nothing."""
-
     def get(self, timeout: float | None = None) -> "Ack":
         """Wait for it.  Raises KafkaTimeoutError; the record stays on its way."""
         self.bus.scheduler.point("before acknowledgement")
@@ -66,7 +63,9 @@ class Ack:
 
 @dataclass(eq=False)
 class Producer:
-    """Stands for `kafka.KafkaProducer`, idempotent, acks=all."""
+    """Stands for `chassis.kafka.port.Producer`; these brokers refuse nothing."""
+
+    refusal = None
 
     bus: "Bus"
     process: Process | None
@@ -119,14 +118,14 @@ class Bus:
 
     # -- what clients get
 
-    def producer(self, process: Process | None = None) -> Producer:
+    def producer(self, process: Process | None = None, *, gapless: bool = False) -> Producer:
         made = Producer(self, process)
         self._producers.append(made)
         return made
 
-    def consumer(self, **settings: Any) -> "Consumer":
-        """Stands for the class `kafka.KafkaConsumer`."""
-        return Consumer(self)
+    def reader(self, config: Any, client_id: str) -> "Reader":
+        """Stands for `chassis.kafka.clients.reader`."""
+        return Reader(self)
 
     def make(self, topic: str) -> None:
         """Make a topic, empty."""
@@ -212,8 +211,8 @@ class Bus:
         self._producers = [p for p in self._producers if p.process is not None or p.busy()]
 
 
-class Consumer:
-    """Stands for `kafka.KafkaConsumer` with assigned partitions and no commits."""
+class Reader:
+    """Stands for `chassis.kafka.port.Reader`."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
