@@ -260,7 +260,7 @@ class InboxEntrypoint(Entrypoint):  # type: ignore[misc]
         handler: RecordHandler,
         producer: Callable[[], Any],
         watched: dict[str, Watched],
-        prepare: Callable[[], None],
+        prepare: Callable[[], bool],
         **kwargs: Any,
     ) -> None:
         self._config, self._inner, self._producer, self._watched = config, handler, producer, watched
@@ -374,7 +374,7 @@ def inbox_service(
     handler: RecordHandler,
     producer: Callable[[], Any],
     watched: dict[str, Watched],
-    prepare: Callable[[], None],
+    prepare: Callable[[], bool],
 ) -> type:
     """The nameko service class that prepares and runs an inbox, and puts its consumer among what is watched."""
 
