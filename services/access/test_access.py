@@ -1127,6 +1127,14 @@ def test_SEC_18_whose_records_each_scope_reaches(office: Office) -> None:
 # -- machine accounts -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("second", ["OWN", "ALL"])
+def test_a_right_is_given_to_a_machine_once(office: Office, second: DataScope) -> None:
+    """One scope would count and the other be shown."""
+    grants = (Grant(right="products.view", scope="ALL"), Grant(right="products.view", scope=second))
+    refusal = office.refusal(AddMachine(name="ERP", grants=grants), office.admin)
+    assert (refusal.code, refusal.field) == ("VALIDATION", "grants.1.right")
+
+
 def test_a_machine_has_the_rights_it_was_given_and_no_others(office: Office) -> None:
     added = AddMachine(name="ERP", grants=(Grant(right="products.view", scope="ALL"),))
     secret = office.kit.do(added, office.admin).body["secret"]
