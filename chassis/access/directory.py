@@ -192,20 +192,20 @@ class Directory:
 
     def _put_user(self, row: KnownUser) -> None:
         held = self._users.get(row.id)
-        if held is None or held.revision < row.revision:
+        if held is None or held.revision <= row.revision:  # the same one may have been filled anew, with more fields
             self._users[row.id] = row
             if held is None or _place(held) != _place(row):
                 self._forget()
 
     def _put_role(self, row: KnownRole) -> None:
         held = self._roles.get(row.role)
-        if held is None or held.revision < row.revision:
+        if held is None or (held != row and held.revision <= row.revision):
             self._roles[row.role] = row
             self._forget()
 
     def _put_machine(self, row: KnownMachine) -> None:
         held = self._machines.get(row.id)
-        if held is None or (held.epoch, held.revision) < (row.epoch, row.revision):
+        if held is None or (held != row and (held.epoch, held.revision) <= (row.epoch, row.revision)):
             self._machines[row.id] = row
             self._forget()
 

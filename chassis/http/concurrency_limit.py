@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Collection
+from urllib.parse import unquote
 
 import structlog
 
@@ -45,7 +46,7 @@ class ConcurrencyLimit:
 
     def counts(self, method: str, target: str) -> bool:
         """Whether a request is to `enter` and `leave`.  Raises Refused OVERLOADED when there is no room for it."""
-        if method in READS or self._always.fullmatch(target.partition("?")[0]):
+        if method in READS or self._always.fullmatch(unquote(target.partition("?")[0])):
             return False
         try:
             self._require_room()

@@ -21,7 +21,7 @@ from eventlet.event import Event
 from nameko.extensions import Entrypoint
 from nameko.web.handlers import HttpRequestHandler
 from nameko.web.server import WebServer, WsgiApp
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request as WerkzeugRequest
 
@@ -30,7 +30,7 @@ from chassis.foundation.config import Config
 from chassis.foundation.health import Watched
 from chassis.http.concurrency_limit import ConcurrencyLimit
 from chassis.http.messages import OPERATIONS, HttpRequest, HttpResponse, Route
-from chassis.http.problems import problem, unknown_route
+from chassis.http.problems import is_utf8, problem, unknown_route
 from chassis.http.protocol import Protocol, Times, cut_slow, protocol
 from chassis.http.security_headers import security_headers
 from chassis.messaging.consumer import Consumer, RecordHandler
@@ -169,6 +169,8 @@ class _App(WsgiApp):  # type: ignore[misc]
 
     def _answer(self, request: WerkzeugRequest) -> HttpResponse:
         try:
+            if not is_utf8(_target(request.environ)):
+                raise BadRequest
             provider, values = self._adapter.match(request.path, request.method)
         except HTTPException:
             return self._edge.unknown.serve(_from_werkzeug(request, {}, self._edge))
@@ -201,6 +203,12 @@ def werkzeug_path(path: str) -> str:
     return path.replace("{", "<").replace("}", ">")
 
 
+def _target(environ: Mapping[str, Any]) -> str:
+    """The address as it was sent."""
+    path, query = str(environ["RAW_PATH_INFO"]), environ.get("QUERY_STRING")
+    return f"{path}?{query}" if query else path
+
+
 def _from_werkzeug(request: WerkzeugRequest, path: Mapping[str, str], edge: Edge) -> HttpRequest:
     environ, max_body = request.environ, edge.config.max_body_bytes
     headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
@@ -225,8 +233,8 @@ def _from_werkzeug(request: WerkzeugRequest, path: Mapping[str, str], edge: Edge
 
     query_string = environ.get("QUERY_STRING")
     query = {name: request.args.getlist(name) for name in request.args} if query_string else {}
-    target = f"{environ['RAW_PATH_INFO']}?{query_string}" if query_string else environ["RAW_PATH_INFO"]
     address = edge.proxies.client_of(environ["REMOTE_ADDR"], environ.get("HTTP_X_FORWARDED_FOR", ""))
+    target = _target(environ)
     method, outside = environ["REQUEST_METHOD"], environ["salestream.outside"]
     return HttpRequest(headers, path, query, body, address, method, target, outside)
 
@@ -260,7 +268,7 @@ class InboxEntrypoint(Entrypoint):  # type: ignore[misc]
         handler: RecordHandler,
         producer: Callable[[], Any],
         watched: dict[str, Watched],
-        prepare: Callable[[], None],
+        prepare: Callable[[], bool],
         **kwargs: Any,
     ) -> None:
         self._config, self._inner, self._producer, self._watched = config, handler, producer, watched
@@ -374,7 +382,7 @@ def inbox_service(
     handler: RecordHandler,
     producer: Callable[[], Any],
     watched: dict[str, Watched],
-    prepare: Callable[[], None],
+    prepare: Callable[[], bool],
 ) -> type:
     """The nameko service class that prepares and runs an inbox, and puts its consumer among what is watched."""
 

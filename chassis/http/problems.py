@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from urllib.parse import unquote
 
 import msgspec
 import structlog
@@ -68,11 +69,22 @@ def guarded(route: Route) -> Route:
     return replace(route, serve=serve)
 
 
+def is_utf8(target: str) -> bool:
+    """Whether what an address says, octet by octet, is text: two that are not must not be taken for the same."""
+    try:
+        unquote(target, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def unknown_route(known: Sequence[Route]) -> Route:
-    """What serves the addresses and methods that nobody serves: a problem that says what there is."""
+    """What serves the addresses and methods that nobody can serve: a problem that says what there is."""
 
     def serve(http: HttpRequest) -> HttpResponse:
-        path = http.target.partition("?")[0]
+        if not is_utf8(http.target):
+            raise Refused("VALIDATION", "The address is not in UTF-8.", field="path")
+        path = unquote(http.target.partition("?")[0])  # as it is when its route is looked for
         others = sorted({route.method for route in known if re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path), path)})
         if others:
             allowed = ", ".join(others)

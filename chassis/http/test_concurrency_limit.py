@@ -91,6 +91,13 @@ def fill(door: ConcurrencyLimit) -> list[float]:
     return entered
 
 
+@pytest.mark.parametrize("target", ["/sessions/7%2Fproof", "/sessions/7%2fproof?x=1", "/%73essions/7/proof"])
+def test_an_address_is_looked_at_at_the_door_as_its_route_is_looked_for(target: str) -> None:
+    """Else a slash written as %2F would let in what is let in by another route only."""
+    assert ConcurrencyLimit(4, 1.0, ["/sessions/{session_id}"]).counts("POST", target)
+    assert not ConcurrencyLimit(4, 1.0, ["/sessions/{session_id}/proof"]).counts("POST", target)
+
+
 def test_a_door_lets_in_what_reads_only_and_what_is_let_in_always() -> None:
     def overloaded() -> None:
         raise Refused("OVERLOADED", "behind")

@@ -83,13 +83,14 @@ class Consumer:
         handler: RecordHandler,
         producer: Callable[[], Producer],
         *,
-        prepare: Callable[[], None] | None = None,
+        prepare: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`prepare` is done before anything is read by `run`, again and again until that worked."""
+        """`prepare` is done whenever reading begins; it returns whether it has changed anything of what is stored."""
         self._config = config
         self._clock = clock
-        self._prepare = prepare
+        self._prepare = prepare or (lambda: False)
+        self._prepares = prepare is not None
         self._handler = handler
         self._producer = producer
         self._dead_topic = dead_letter_topic(handler.group)
@@ -103,7 +104,7 @@ class Consumer:
 
     def problem(self) -> str | None:
         """Why it stands (`chassis.foundation.health`)."""
-        return self._damage or self._pulse.problem() or ("it prepares" if self._prepare else None)
+        return self._damage or self._pulse.problem() or ("it prepares" if self._prepares else None)
 
     def open(self) -> None:
         """Connect and continue at the stored positions.  Raises TopicsDamaged."""
@@ -111,7 +112,7 @@ class Consumer:
         handler.forget()
         reader = PartitionReader(self._config, handler.group, [*handler.topics(), self._dead_topic], handler.wanted())
         try:
-            self._stored = handler.offsets(reader.sources)
+            self._stored = self._prepared(reader.sources)
             reader.require_whole(self._stored)
             self._require_the_same(reader)
             self._letters = Letters()
@@ -125,6 +126,18 @@ class Consumer:
             raise
         self._reader = reader
         self._checked_at = self._clock()
+
+    def _prepared(self, sources: Sequence[str]) -> Mapping[str, int]:
+        """The stored offsets, when all is prepared for what comes after them.
+
+        Asked after they were read: where another release changes it later, nothing more can be stored on them.
+        """
+        stored = self._handler.offsets(sources)
+        while self._prepare():
+            self._handler.forget()
+            stored = self._handler.offsets(sources)
+        self._prepares = False
+        return stored
 
     def _require_the_same(self, reader: PartitionReader) -> None:
         """Raises TopicsDamaged when a partition is another one than was read, and has grown beyond the offset again."""
@@ -172,9 +185,6 @@ class Consumer:
         pause = 0.1
         while not stop.is_set():
             try:
-                if self._prepare:
-                    self._prepare()
-                    self._prepare = None
                 if self._reader is None:
                     self.open()
                 found = self.step(LONGEST_POLL_MS)

@@ -5,6 +5,7 @@ The topic is the history of what was set aside and what became of it: a record w
 applied it knows from its own progress (`chassis.messaging.progress.Progress`), so that a replay counts exactly once.
 """
 
+from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -98,7 +99,7 @@ class Letters:
         origin = origin_of(record)
         self.known.add(origin)
         if RESOLVES in record.headers:
-            if self.waiting.get(origin) == int(record.headers[RESOLVES]):
+            if self.waiting.get(origin, record.offset) < record.offset:  # two may have written a letter of it at once
                 del self.waiting[origin]
                 if DROP in record.headers:
                     self.dropped.add(origin)
@@ -188,12 +189,12 @@ class DeadLetters:
 
     def waiting(self) -> list[DeadLetter]:
         """The records set aside and not yet resolved, oldest first."""
-        letters: dict[int, DeadLetter] = {}
+        letters: dict[Origin, dict[int, DeadLetter]] = defaultdict(dict)
         for record in read_whole_topic(self._config, dead_letter_topic(self._group)):
             if RESOLVES in record.headers:
-                letters.pop(int(record.headers[RESOLVES]), None)
+                letters.pop(origin_of(record), None)
             elif REASON in record.headers:
-                letters[record.offset] = DeadLetter(
+                letters[origin_of(record)][record.offset] = DeadLetter(
                     number=record.offset,
                     key=record.key,
                     type=record.type,
@@ -203,7 +204,8 @@ class DeadLetters:
                     headers=tuple((name, value or b"") for name, value in record.raw_headers),
                     cut=CUT in record.headers,
                 )
-        return list(letters.values())
+        waiting = [letter for of_origin in letters.values() for letter in of_origin.values()]
+        return sorted(waiting, key=lambda letter: letter.number)
 
     def replay(self, producer: Producer, letters: Iterable[DeadLetter]) -> int:
         """Hand records to the group again, in order; returns how many: all but those that were cut."""

@@ -8,6 +8,7 @@ import msgspec
 
 from chassis.messaging.dead_letters import Origin, as_known, origin_of
 from chassis.messaging.layers import Layered, Queues
+from chassis.messaging.partitions import PartitionReader, TopicsDamaged
 from chassis.messaging.provenance import DROP, REASON, RESOLVES
 from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.store.event_store import EventStore
@@ -211,6 +212,22 @@ def with_fate(record: Incoming, before: Progress, progress: Progress) -> Incomin
     return record
 
 
+def require_all_read(reader: PartitionReader, before: Progress) -> None:
+    """Raises TopicsDamaged unless all that was read into `before`, from the first record on, can still be there."""
+    reader.require_all_before(before.offsets)
+    _require_none(before.told_of_missed(reader.just_before(before.offsets)))
+
+
+def require_beginnings(again: Progress, before: Progress) -> None:
+    """Raises TopicsDamaged where what was read `again` begins later than what was read `before`."""
+    _require_none(again.told_of_beginnings(before))
+
+
+def _require_none(told: Sequence[str]) -> None:
+    if told:
+        raise TopicsDamaged(f"{'; '.join(told)}. Run `salestream topics check`")
+
+
 def _is_about_letters(record: Incoming) -> bool:
     return REASON in record.headers or RESOLVES in record.headers or DROP in record.headers
 
@@ -234,9 +251,16 @@ def stored_progress(store: EventStore, sources: Sequence[str]) -> Progress:
         for s, newest in positions.items()
         if store.position(f"floored:{s}") == newest and (found := store.position(f"floor:{s}")) is not None
     }
+    beginnings = {s: found for s in positions if (found := store.position(f"beginning:{s}")) is not None}
     rows = [decode(_Skipped, body) for body in store.rows(SKIPPED)]
     aside = {Origin(row.source, row.place): Aside(row.key, row.offset) for row in rows if not row.dropped}
-    return Progress(offsets, positions, aside, [Origin(row.source, row.place) for row in rows if row.dropped], floors)
+    dropped = [Origin(row.source, row.place) for row in rows if row.dropped]
+    return Progress(offsets, positions, aside, dropped, floors, beginnings=beginnings)
+
+
+def has_filled(store: EventStore, group: str) -> bool:
+    """Whether all that a group has stored was stored by releases that tell how they fill its replicas."""
+    return (store.position(f"filled:{group}") or 0) == (store.position(f"revision:{group}") or 0)
 
 
 def processed_positions(store: EventStore, topic: str, partitions: int) -> list[int]:
@@ -254,6 +278,7 @@ class StoredProgress:
     def __init__(self, store: EventStore, group: str, sources: Sequence[str]) -> None:
         self._store = store
         self._name = f"revision:{group}"
+        self._filled = f"filled:{group}"
         self.revision = store.position(self._name) or 0
         self.progress = stored_progress(store, sources)
 
@@ -268,9 +293,11 @@ class StoredProgress:
         """What to store for a batch, under the names of the store's positions."""
         return {
             self._name: self.revision + 1,
+            self._filled: self.revision + 1,  # an older version moves the revision alone: see `has_filled`
             **{f"offset:{s}": n for s, n in after.offsets.items() if n != self.progress.offsets.get(s)},
             **{f"position:{s}": n for s, n in after.positions.items() if n != self.progress.positions.get(s)},
             **{f"floor:{s}": n for s, n in after.floors.items() if n != self.progress.floors.get(s)},
+            **{f"beginning:{s}": n for s, n in after.beginnings.items() if s not in self.progress.beginnings},
             # An older version moves positions and knows no floors: they count only beside the position they came with.
             **{f"floored:{s}": n for s, n in after.positions.items() if n != self.progress.positions.get(s)},
         }

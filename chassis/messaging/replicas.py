@@ -7,16 +7,23 @@ nothing of what happened until then.
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
-from inspect import get_annotations
 from typing import Any
 
 import structlog
 
 from chassis.foundation.config import Config
 from chassis.messaging.partitions import PartitionReader
-from chassis.messaging.progress import Progress, StoredProgress, with_fate
+from chassis.messaging.progress import (
+    Progress,
+    StoredProgress,
+    has_filled,
+    require_all_read,
+    require_beginnings,
+    with_fate,
+)
 from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.service import Replica
+from chassis.model.shapes import shape
 from chassis.store.event_store import Conflict
 from chassis.store.transaction import ReplicaRow
 from chassis.writer.writer import Writer
@@ -26,7 +33,7 @@ from contracts.schemas import encode
 log = structlog.get_logger()
 
 SHAPES = "replica-shapes"
-"""Rows of the event store: with what shape each replica was filled."""
+"""Rows of the event store: with what shape each replica was filled, and no others."""
 BATCH = 500
 
 Rows = dict[tuple[str, str], Any]
@@ -34,23 +41,25 @@ Rows = dict[tuple[str, str], Any]
 
 
 def shape_of(replica: Replica[Any]) -> str:
-    """Identifies what a replica is made of: the events that feed it and the fields of its rows."""
+    """Identifies a replica and what it is made of: the events that feed it and the fields of its rows."""
     events = sorted(REGISTRY.event_of(fact).name for fact in replica.feeds)
-    row = [f"{name}:{kind}" for cls in replica.row.__mro__ for name, kind in get_annotations(cls).items()]
-    parts = [*events, *row]
+    parts = [replica.name, *events, shape(replica.row)]
     return sha256(";".join(parts).encode()).hexdigest()[:16]
 
 
-def refill_changed(config: Config, writer: Writer) -> None:
+def refill_changed(config: Config, writer: Writer) -> bool:
     """Fill the replicas of a service that were not filled as they are declared now, up to where its inbox has read.
 
-    What the inbox has set aside or given up is left out.  Raises TopicsDamaged where a topic lacks what it has read.
+    Returns whether there was anything to do.  What another release has read meanwhile, with other replicas, counts as
+    not filled.  What the inbox has set aside or given up is left out.  Raises TopicsDamaged where a topic lacks what it
+    has read.
     """
     store = writer.store
-    changed = [one for one in writer.service.replicas if store.row(SHAPES, one.name) != shape_of(one).encode()]
-    if not changed:
-        return
-    shapes = [ReplicaRow(SHAPES, one.name, shape_of(one).encode()) for one in changed]
+    shapes = {one.name: shape_of(one).encode() for one in writer.service.replicas}
+    filled = set(store.rows(SHAPES)) if has_filled(store, writer.service.name) else set()
+    if filled == set(shapes.values()):
+        return False
+    changed = [one for one in writer.service.replicas if shapes[one.name] not in filled]
     feeds = {fact for replica in changed for fact in replica.feeds}
     topics = sorted({REGISTRY.event_of(fact).topic for fact in feeds})
     names = [replica.name for replica in changed]
@@ -63,15 +72,17 @@ def refill_changed(config: Config, writer: Writer) -> None:
         reader.seek({})
         while True:
             stored = StoredProgress(store, writer.service.name, reader.sources)
-            if stored.progress.offsets:
+            if changed and stored.progress.offsets:
                 log.info("replicas are filled", service=writer.service.name, replicas=names)
-                reader.require_all_before(stored.progress.offsets)
+                require_all_read(reader, stored.progress)
                 reader.seek(read.offsets)
                 _take_in(reader, stored.progress, read, changed, rows)
-            filled = [ReplicaRow(name, key, None if row is None else encode(row)) for (name, key), row in rows.items()]
+                require_beginnings(read, stored.progress)
+            made = [ReplicaRow(name, key, encode(row)) for (name, key), row in rows.items() if row is not None]
+            made += [ReplicaRow(SHAPES, name, body) for name, body in shapes.items()]
             try:
-                writer.refill([*filled, *shapes], stored.changes(stored.branch()))
-                return
+                writer.refill([*names, SHAPES], made, stored.changes(stored.branch()))
+                return True
             except Conflict:  # another process of the service has read on: go after it
                 log.info("replicas have to read on", service=writer.service.name)
     finally:
@@ -81,11 +92,18 @@ def refill_changed(config: Config, writer: Writer) -> None:
 def _take_in(
     reader: PartitionReader, inbox: Progress, read: Progress, replicas: Sequence[Replica[Any]], rows: Rows
 ) -> None:
-    """Read up to where the inbox is, into `read` and `rows`."""
-    goals = {source: inbox.offsets.get(source, 0) for source in reader.sources}
+    """Read up to what is news for the inbox, into `read` and `rows`.
+
+    Its offsets alone do not tell that: in a topic made anew it begins anew, and tells by position what it knows.
+    """
+    goals = reader.end_offsets()
     while reader.is_behind(goals):
         for record in reader.poll(BATCH):
-            if record.offset < goals[record.source] and read.accept(_judged(record, inbox, read)):
+            if record.offset >= goals[record.source]:
+                continue
+            if record.poison is None and inbox.is_news(record):
+                goals[record.source] = record.offset
+            elif read.accept(_judged(record, inbox, read)):
                 _apply(record, replicas, rows)
 
 
@@ -98,6 +116,7 @@ def _judged(record: Incoming, inbox: Progress, read: Progress) -> Incoming:
         return with_fate(record, inbox, read)
     except PoisonRecord as poison:
         log.error("left out of new replicas", source=record.source, offset=record.offset, reason=str(poison))
+        read.beginnings.setdefault(record.source, record.position)
         return replace(record, fate="dropped")
 
 

@@ -15,14 +15,15 @@ from uuid import uuid4
 
 import structlog
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from chassis.catalogue import projector_group
 from chassis.foundation.config import Config
 from chassis.messaging.consumer import Fenced
 from chassis.messaging.dead_letters import Origin, origin_of
 from chassis.messaging.kafka import dead_letter_topic
-from chassis.messaging.partitions import PartitionReader, TopicsDamaged
-from chassis.messaging.progress import Progress, with_fate
+from chassis.messaging.partitions import PartitionReader
+from chassis.messaging.progress import Progress, require_all_read, require_beginnings, with_fate
 from chassis.messaging.records import Incoming
 from chassis.model.views import View
 from chassis.projections.collections import STATES
@@ -118,15 +119,16 @@ class Rebuild:
             {REGISTRY.event_of(fact).name: fact for fact in self._view.handlers},
         )
         try:
-            self._require_whole(reader)
+            require_all_read(reader, self._live.progress)
             open_state(self._database, self._view, new_id, collection)
             started = time.monotonic()
             state, events = self._build(reader, self._state(new_id))
             seconds = time.monotonic() - started
-            if lost := state.progress.told_of_beginnings(self._live.progress):
-                self._drop(collection, new_id)
-                raise TopicsDamaged(f"{'; '.join(lost)}. Run `salestream topics check`")
+            require_beginnings(state.progress, self._live.progress)
             differences = self._compared(reader, state)
+        except BaseException:
+            self._try_to_drop(collection, new_id)
+            raise
         finally:
             reader.close()
         if self._skipped:
@@ -159,13 +161,6 @@ class Rebuild:
         )
         return not differences if differences is not None else not self._live.progress.offsets
 
-    def _require_whole(self, reader: PartitionReader) -> None:
-        """Raises TopicsDamaged unless all that the live view has read can still be there."""
-        reached = self._live.progress.offsets
-        reader.require_all_before(reached)
-        if missed := self._live.progress.told_of_missed(reader.just_before(reached)):
-            raise TopicsDamaged(f"{'; '.join(missed)}. Run `salestream topics check`")
-
     def _tell(self, differences: Sequence[str] | None) -> str:
         """Say how the new view compares with the live one; returns the reason not to switch, "" when there is none."""
         if not self._live.progress.offsets:
@@ -190,7 +185,12 @@ class Rebuild:
         """Take in what the live view has taken in, from where `state` stands; all there is when there is no such."""
         ends = reader.end_offsets()
         reached = self._live.progress.offsets
-        goals = {source: min(end, reached.get(source, 0)) if reached else end for source, end in ends.items()}
+        # Where the live view is to begin anew, because the topic was made anew, its offsets tell nothing.
+        anew = {source for source in self._live.progress.positions if not reached.get(source)}
+        goals = {
+            source: min(end, reached.get(source, 0)) if reached and source not in anew else end
+            for source, end in ends.items()
+        }
         goals = {source: goal for source, goal in goals.items() if goal}
         reader.seek(state.progress.offsets)
         progress, events = state.progress.branch(), 0
@@ -222,6 +222,8 @@ class Rebuild:
         with self._database.client.start_session(snapshot=True) as session:
             found = self._database[STATES].find_one({"_id": self._live_id}, session=session)
             assert found is not None
+            if found["generation"] != self._live.generation:
+                raise Fenced("another rebuild of the view has switched it meanwhile")
             self._live = replace(state_of(self._database, self._view, found, session), edition=self._live.edition)
             if not self._live.progress.offsets:
                 return None
@@ -279,14 +281,22 @@ class Rebuild:
         return state_of(self._database, self._view, document)
 
     def _switch(self, new_id: str) -> None:
-        live = self._database[STATES].find_one({"_id": self._live_id})
+        """Let the new view take over from the one it was compared with, which no other rebuild may have replaced."""
         document = self._database[STATES].find_one({"_id": new_id})
-        assert live is not None and document is not None
-        document = {**document, "_id": self._live_id, "generation": live["generation"] + 1}
-        was = {"_id": self._live_id, "generation": live["generation"]}
+        assert document is not None
+        document = {**document, "_id": self._live_id, "generation": self._live.generation + 1}
+        was = {"_id": self._live_id, "generation": self._live.generation}
         if not self._database[STATES].replace_one(was, document).matched_count:
+            self._drop(document["collection"], new_id)
             raise Fenced("another rebuild of the view has switched it meanwhile")
-        self._drop(live["collection"], new_id)
+        self._drop(self._live.collection, new_id)
+
+    def _try_to_drop(self, collection: str, state_id: str) -> None:
+        """Leave nothing of a rebuild that failed: whoever tries again builds another collection."""
+        try:
+            self._drop(collection, state_id)
+        except PyMongoError as error:
+            log.warning("what was built can't be deleted", collection=collection, error=repr(error))
 
     def _drop(self, collection: str, state_id: str) -> None:
         self._database[STATES].delete_one({"_id": state_id})
@@ -325,8 +335,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def rebuild_outdated(config: Config, database: "Database[Document]", views: Sequence[View]) -> None:
-    """Rebuild the views that another edition of theirs has built: what it wrote does not fit what is written now."""
+def rebuild_outdated(config: Config, database: "Database[Document]", views: Sequence[View]) -> bool:
+    """Rebuild the views that another edition of theirs has built: what it wrote does not fit what is written now.
+
+    Returns whether there were any.
+    """
+    found = False
     for view in views:
         state = ViewState.of(view, open_state(database, view, live_id(view)))
         if state.edition != view.edition:
@@ -334,6 +348,8 @@ def rebuild_outdated(config: Config, database: "Database[Document]", views: Sequ
             out = io.StringIO()
             Rebuild(config, database, view, out).run(force=True)
             log.info("view rebuilt", view=view.name, told=out.getvalue().splitlines())
+            found = True
+    return found
 
 
 def _side_by_side(

@@ -13,8 +13,10 @@ from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.logs import configure_logging
 from chassis.foundation.transient import is_transient
 from chassis.kafka.clients import producer
+from chassis.messaging.consumer import Fenced
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.kafka import create_topics
+from chassis.messaging.partitions import TopicsDamaged
 from chassis.model.principal import Principal
 from chassis.projections.collections import connect
 from chassis.projections.rebuild import Rebuild, view_states
@@ -55,6 +57,9 @@ def run_command(options: argparse.Namespace) -> int:
         return 2
     except Exception as error:
         is_ours = isinstance(error, Refused | BrokenPipeError)  # the one tells more, the other of who reads this
+        if options.command != "run" and isinstance(error, TopicsDamaged | Fenced):
+            print(f"salestream: {error}", file=sys.stderr)
+            return 1
         if options.command == "run" or is_ours or not is_transient(error):
             raise
         text = str(error).partition("\n")[0].partition(" (configured")[0][:300] or type(error).__name__

@@ -19,7 +19,7 @@ from chassis.kafka.clients import producer
 from chassis.kafka.port import Producer
 from chassis.messaging.kafka import COMMANDS, admin_client, dead_letter_topic, topics_wanted
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged, damages
-from chassis.messaging.progress import Progress, stored_progress
+from chassis.messaging.progress import Progress, has_filled, stored_progress
 from chassis.messaging.provenance import DEAD_LETTERS
 from chassis.messaging.records import Incoming
 from chassis.messaging.relay import BATCH, MADE_ANEW, POSITION, Relay, record_of
@@ -182,8 +182,11 @@ def _fence(store: EventStore, group: str) -> None:
 
     Before they are changed, so that it stores no old one over the new; and after that, so that it reads them.
     """
-    revision = f"revision:{group}"
-    store.set_position(revision, (store.position(revision) or 0) + FAR)
+    fenced = (store.position(f"revision:{group}") or 0) + FAR
+    was_filled = has_filled(store, group)
+    store.set_position(f"revision:{group}", fenced)
+    if was_filled:
+        store.set_position(f"filled:{group}", fenced)
 
 
 def _take_alone(store: EventStore) -> None:

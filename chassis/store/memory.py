@@ -35,6 +35,8 @@ class MemoryRecorder(POPOProcessRecorder):
         for tracking in more.reached():
             self._insert_tracking(tracking)
         self.results.update({result.command_id: result for result in more.results})
+        if more.emptied:
+            self.rows = {place: body for place, body in self.rows.items() if place[0] not in more.emptied}
         for row in more.rows:
             if row.body is None:
                 self.rows.pop((row.replica, row.key), None)

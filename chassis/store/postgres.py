@@ -122,6 +122,10 @@ class PostgresRecorder(PostgresProcessRecorder):
                 [(r.command_id, r.fingerprint, r.reply) for r in more.results],
             ),
             (
+                "DELETE FROM {s}.replica_rows WHERE replica = ANY(%b::text[])",
+                [(replica,) for replica in more.emptied],
+            ),
+            (
                 "INSERT INTO {s}.replica_rows SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[]) "
                 "ON CONFLICT (replica, key) DO UPDATE SET body = excluded.body",
                 [(r.replica, r.key, r.body) for r in changed if r.body is not None],

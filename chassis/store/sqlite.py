@@ -166,6 +166,10 @@ class SQLiteRecorder(SQLiteProcessRecorder):
                 [(r.command_id, r.fingerprint, r.reply) for r in more.results],
             ),
             (
+                "DELETE FROM replica_rows WHERE replica=?",
+                [(replica,) for replica in more.emptied],
+            ),
+            (
                 "INSERT OR REPLACE INTO replica_rows VALUES (?,?,?)",
                 [(r.replica, r.key, r.body) for r in more.rows if r.body is not None],
             ),

@@ -1,7 +1,7 @@
 """What a service stores in one transaction: events, and what else commands and consumers leave behind."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from eventsourcing.persistence import Tracking
 
 from chassis.audit.chain import NewRecord
 from chassis.model.aggregates import Aggregate
+from chassis.model.shapes import shape
 from chassis.store.events import Recorded
 
 
@@ -47,6 +48,7 @@ class Transaction:
 
     events: list[Recorded] = field(default_factory=list)
     results: list[CommandResult] = field(default_factory=list)
+    emptied: list[str] = field(default_factory=list)  # replicas whose rows are deleted, before `rows` are written
     rows: list[ReplicaRow] = field(default_factory=list)
     positions: dict[str, int] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
@@ -66,9 +68,8 @@ class Transaction:
 
 
 def schema_fingerprint(cls: type[Aggregate]) -> str:
-    """Identifies the fields of an aggregate class: a snapshot of another shape is not read."""
-    text = ";".join(f"{item.name}:{item.type}" for item in fields(cls))
-    return sha256(text.encode()).hexdigest()[:16]
+    """Identifies the fields of an aggregate class, to the innermost: a snapshot of another shape is not read."""
+    return sha256(shape(cls).encode()).hexdigest()[:16]
 
 
 def snapshot_of(aggregate: Aggregate) -> Snapshot:

@@ -451,21 +451,24 @@ class Writer:
             if news == self._news + 1:
                 self._news += 1
 
-    def refill(self, rows: Sequence[ReplicaRow], positions: dict[str, int]) -> None:
-        """Store rows of replicas that were filled anew, with the positions that say so.  Raises Conflict.
+    def refill(self, replicas: Collection[str], rows: Sequence[ReplicaRow], positions: dict[str, int]) -> None:
+        """Store what these replicas hold, and nothing else, with the positions that say so.  Raises Conflict.
 
         The listener takes them over when it is next told to learn of others.
         """
-        self._store_rows(rows, positions)
+        self._store_rows(rows, positions, emptied=replicas)
 
-    def _store_rows(self, rows: Sequence[ReplicaRow], positions: dict[str, int]) -> int | None:
+    def _store_rows(
+        self, rows: Sequence[ReplicaRow], positions: dict[str, int], emptied: Collection[str] = ()
+    ) -> int | None:
         """Store what was learned, in one transaction; returns the count of the listener's news, if it is concerned."""
         counts = {LEARNED: (self.store.position(LEARNED) or 0) + 1}
-        if self._listener is not None and not {row.replica for row in rows}.isdisjoint(self._listener.replicas):
+        concerned = {*emptied, *(row.replica for row in rows)}
+        if self._listener is not None and not concerned.isdisjoint(self._listener.replicas):
             counts[NEWS] = (self.store.position(NEWS) or 0) + 1
-        self.store.commit(Transaction(rows=list(rows), positions={**positions, **counts}))
+        self.store.commit(Transaction(emptied=list(emptied), rows=list(rows), positions={**positions, **counts}))
         self._stale_rows.extend((row.replica, row.key) for row in rows)
-        if counts[LEARNED] == self._learned + 1:  # else another process learned too, and all rows may be stale
+        if not emptied and counts[LEARNED] == self._learned + 1:  # else any row may be stale
             self._learned += 1
         return counts.get(NEWS)
 

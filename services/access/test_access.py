@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 from unicodedata import normalize
 from uuid import UUID, uuid4
 
@@ -839,6 +839,62 @@ def test_a_code_of_a_former_release_is_good_whatever_has_changed_of_what_it_did_
     office.kit.do(command, NOBODY)
 
 
+def reset_by_mail(office: Office) -> tuple[Any, Principal]:
+    _, login, _ = with_mail(office)
+    return asked_reset(office, login), NOBODY
+
+
+def proof_by_mail(office: Office) -> tuple[Any, Principal]:
+    _, login, _ = with_mail(office)
+    return awaited_proof(office, login), NOBODY
+
+
+def confirmed_mail(office: Office) -> tuple[Any, Principal]:
+    _, _, by, confirm = enrolled_mail(office)
+    return confirm, by
+
+
+def proof_by_app(office: Office) -> tuple[Any, Principal]:
+    _, login, app, _ = with_app(office)
+    office.kit.pass_time(minutes=5)  # the code of the confirmation is used
+    return ProveIdentity(session_id=UUID(office.sign_in(login, NEW)["id"]), code=app.at(office.kit.now)), NOBODY
+
+
+def proof_by_recovery(office: Office) -> tuple[Any, Principal]:
+    _, login, _, codes = with_app(office)
+    return ProveIdentity(session_id=UUID(office.sign_in(login, NEW)["id"]), code=codes[0]), NOBODY
+
+
+TYPED: dict[Callable[[Office], tuple[Any, Principal]], type] = {
+    reset_by_mail: ResetPassword,
+    proof_by_mail: ProveIdentity,
+    proof_by_app: ProveIdentity,
+    proof_by_recovery: ProveIdentity,
+    confirmed_mail: ConfirmSecondFactor,
+}
+HANDS: dict[str, Callable[[str], str]] = {
+    "blanks": lambda code: f" {code[:3]} {code[3:]}\n",
+    "dashes": lambda code: f"{code[:3]}-{code[3:]}",
+    "no-break and zero-width": lambda code: f"\u200b{code[:3]}\u00a0{code[3:]}",
+    "wide": lambda code: "".join(chr(ord(one) + 0xFEE0) for one in code),
+    "capitals": str.upper,
+}
+
+
+@pytest.mark.parametrize("typed", HANDS.values(), ids=list(HANDS))
+@pytest.mark.parametrize("asked", TYPED)
+def test_a_code_is_the_same_however_it_is_typed(
+    office: Office, asked: Callable[[Office], tuple[Any, Principal]], typed: Callable[[str], str]
+) -> None:
+    command, by = asked(office)
+    office.kit.do(replace(command, code=typed(command.code)), by)
+
+
+def test_every_command_that_takes_a_code_is_tried_with_those_of_any_hand() -> None:
+    public = [spec.cls for spec in REGISTRY.commands.values() if spec.is_public]
+    assert set(TYPED.values()) == {cls for cls in public if "code" in get_type_hints(cls)}
+
+
 ADDED: dict[type, tuple[str, ...]] = {
     ResetAsked: ("epoch", "sent_to"),
     ProofAsked: ("sent_to",),
@@ -1127,6 +1183,14 @@ def test_SEC_18_whose_records_each_scope_reaches(office: Office) -> None:
 # -- machine accounts -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("second", ["OWN", "ALL"])
+def test_a_right_is_given_to_a_machine_once(office: Office, second: DataScope) -> None:
+    """One scope would count and the other be shown."""
+    grants = (Grant(right="products.view", scope="ALL"), Grant(right="products.view", scope=second))
+    refusal = office.refusal(AddMachine(name="ERP", grants=grants), office.admin)
+    assert (refusal.code, refusal.field) == ("VALIDATION", "grants.1.right")
+
+
 def test_a_machine_has_the_rights_it_was_given_and_no_others(office: Office) -> None:
     added = AddMachine(name="ERP", grants=(Grant(right="products.view", scope="ALL"),))
     secret = office.kit.do(added, office.admin).body["secret"]
@@ -1143,6 +1207,20 @@ def test_a_machine_has_the_rights_it_was_given_and_no_others(office: Office) -> 
     assert office.is_void(by)
     assert office.refusal(get).code == "UNAUTHENTICATED"
     office.kit.do(DeleteMachine(machine_id=added.machine_id), office.admin)
+
+
+@pytest.mark.parametrize("changed", [RenewMachineSecret, DeleteMachine])
+def test_a_secret_that_is_void_by_now_gets_no_token(office: Office, changed: Callable[..., Any]) -> None:
+    """It was right when it was looked at; the token would be one of the new secret."""
+    added = AddMachine(name="ERP", grants=())
+    secret = office.kit.do(added, office.admin).body["secret"]
+    request = office.kit.request(GetMachineToken(machine_id=added.machine_id, secret=secret), NOBODY)
+    ready = prepare(SERVICE, request, office.kit.surroundings(NOBODY))
+    office.kit.do(changed(machine_id=added.machine_id), office.admin)
+    office.kit.writer.execute([ready.request])
+    with pytest.raises(Refused) as refused:
+        ready.request.future.result(timeout=0)
+    assert (refused.value.code, refused.value.field) == ("UNAUTHENTICATED", "secret")
 
 
 # -- secrets ----------------------------------------------------------------------------------------------------------

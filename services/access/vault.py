@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import make_key, read_key
+from contracts.text import key
 
 KEY_BYTES = 32
 SIGNATURE_CHARACTERS = 32  # 128 bits
@@ -72,6 +73,11 @@ def new_code() -> str:
 def new_token() -> str:
     """A secret nobody can guess: 256 bits."""
     return secrets.token_urlsafe(32)
+
+
+def typed(code: str) -> str:
+    """A code as it was told, however somebody types it: blanks and dashes, letter case and width don't count."""
+    return "".join(one for one in key(code) if one.isalnum())
 
 
 def new_recovery_codes() -> list[str]:

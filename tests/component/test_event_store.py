@@ -230,12 +230,17 @@ def test_everything_of_a_commit_is_there_afterwards(bench: Bench) -> None:
     store.commit(Transaction(rows=[ReplicaRow("names", "a", b"new"), ReplicaRow("names", "b", None)]))
     assert (store.row("names", "a"), store.row("names", "b")) == (b"new", None)
 
+    store.commit(Transaction(rows=[ReplicaRow("names", "c", b"3"), ReplicaRow("other", "a", b"4")]))
+    store.commit(Transaction(emptied=["names", "none"], rows=[ReplicaRow("names", "c", b"5")]))
+    assert (store.rows("names"), store.row("names", "c"), store.rows("other")) == ([b"5"], b"5", [b"4"])
+
 
 def conflicts(store: EventStore, id: UUID) -> dict[str, Transaction]:
     """Commits that must fail as a whole, each for one reason, with news of every sort."""
     news = Transaction(
         events=[added(uuid4())],
         results=[CommandResult("r2", "f2", b"other")],
+        emptied=["names"],
         rows=[ReplicaRow("names", "a", None), ReplicaRow("names", "b", b"3")],
         positions={"offset:x": 8, "offset:y": 10},
     )

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 
+from chassis.access.company import CompanySettings
 from chassis.messaging import replicas as replicas_module
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.inbox import Inbox
 from chassis.messaging.partitions import TopicsDamaged
 from chassis.messaging.progress import StoredProgress
+from chassis.messaging.relay import Relay
 from chassis.messaging.replicas import SHAPES, refill_changed, shape_of
+from chassis.run.topics import Topics
 from chassis.store.event_store import EventStore
 from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
-from component.support import until
+from chassis.writer.writer import Writer
+from component.support import eventually, until
 from component.test_topics import TOPIC, System, system
 from contracts.declare import REGISTRY
 from contracts.inventory import DeleteProduct, EditProduct, ProductAdded, ProductDeleted
 from services.orders.application import PRODUCTS
+from services.orders.application import SERVICE as ORDERS
 
 __all__ = ["system"]
 
@@ -117,3 +126,129 @@ def test_a_service_that_has_read_nothing_yet_has_nothing_to_fill(system: System)
     for replica in system.orders.service.replicas:
         assert system.orders.store.row(SHAPES, replica.name) == shape_of(replica).encode()
         assert system.orders.store.row(replica.name, str(uuid4())) is None
+
+
+def test_rows_that_the_former_shape_had_and_this_one_has_not_are_gone(system: System) -> None:
+    ids = sell_changed_products(system)
+    before, store = rows(system), system.orders.store
+    [some] = [row for row in before if b'"A2"' in row]
+    left = {replica.name: f"left-{replica.name}" for replica in system.orders.service.replicas}
+    store.commit(Transaction(rows=[ReplicaRow(name, key, some) for name, key in left.items()]))
+    assert system.orders._rows.get(PRODUCTS, left[PRODUCTS.name]) is not None
+    as_changed(store)
+    refill_changed(system.config, system.orders)
+    assert [name for name, key in left.items() if store.row(name, key) is not None] == []
+    assert rows(system) == before and len(before) == len(ids)
+    system.orders.execute([])
+    assert system.orders._rows.get(PRODUCTS, left[PRODUCTS.name]) is None, "nor are they remembered"
+
+
+@pytest.mark.parametrize("begun_anew", [False, True])
+def test_a_topic_that_has_lost_its_beginning_and_grown_beyond_what_was_read_fills_nothing(
+    system: System, *, begun_anew: bool
+) -> None:
+    sell_changed_products(system, 8)
+    before = rows(system)
+    system.lose_topic()
+    system.add_products(24)
+    careless = Relay(system.inventory.store, system.kafka.new_producer)
+    while careless.step():
+        pass
+    careless.save(at_once=True)
+    if begun_anew:  # by an operator's word: then nothing but the first positions tells
+        Topics(system.config).reset(TOPIC)
+        read_on(system)
+        assert len(before := rows(system)) == 8 + 24
+    as_changed(system.orders.store)
+    told = "begins with position" if begun_anew else "passed unread"
+    with pytest.raises(TopicsDamaged, match=told):
+        refill_changed(system.config, system.orders)
+    assert rows(system) == before and system.orders.store.rows(SHAPES) == []
+
+
+def test_replicas_are_filled_where_the_inbox_is_to_begin_anew(system: System) -> None:
+    """It passes what it knows by position, so what is not filled then never will be."""
+    ids = sell_changed_products(system)
+    before = rows(system)
+    with system.at_work():
+        Topics(system.config).republish(TOPIC, force=True)
+    Topics(system.config).reset(TOPIC)
+    as_before_the_release(system.orders.store, ids)
+    refill_changed(system.config, system.orders)
+    assert rows(system) == before
+    read_on(system)
+    assert rows(system) == before
+
+
+@pytest.mark.parametrize("tells", [False, True], ids=["a release that knows no shapes", "a release that tells them"])
+@pytest.mark.parametrize("opened", [False, True], ids=["before", "beside"])
+def test_what_a_release_without_the_replica_has_read_is_in_it_all_the_same(
+    system: System, monkeypatch: pytest.MonkeyPatch, *, tells: bool, opened: bool
+) -> None:
+    """One goes back to it and forth again, or it goes on beside the new one for a while."""
+    another = replace(PRODUCTS, name="products-before")
+    replicas = [another if one is PRODUCTS else one for one in system.orders.service.replicas]
+    former = Writer(replace(system.orders.service, replicas=replicas), system.orders.store)
+    before = consumer(system, system.orders)
+    after = consumer(system, former, prepares=tells)
+    system.add_products(2)
+    publish(system)
+    read_with(before, system)
+    assert len(rows(system)) == 2
+    if opened:
+        before.open()
+    with monkeypatch.context() as patch:
+        if not tells:  # what it stores is less
+            changes = StoredProgress.changes
+            patch.setattr(
+                StoredProgress,
+                "changes",
+                lambda self, told: {n: at for n, at in changes(self, told).items() if not n.startswith("filled:")},
+            )
+        system.add_products(3)
+        publish(system)
+        read_with(after, system)
+    assert len(rows(system)) == 2
+    system.add_products(1)
+    publish(system)
+    read_with(before, system)
+    assert len(rows(system)) == 6
+
+
+def as_changed(store: EventStore) -> None:
+    """As a store is whose release had the same replicas, made of something else."""
+    store.commit(Transaction(rows=[ReplicaRow(SHAPES, one.name, None) for one in ORDERS.replicas]))
+
+
+def publish(system: System) -> None:
+    system.restart_relay()
+    while system.relay.step():
+        pass
+
+
+def consumer(system: System, writer: Writer, *, prepares: bool = True) -> Consumer:
+    inbox = Inbox(writer, CompanySettings(system.config.zone))
+    prepare = partial(refill_changed, system.config, writer) if prepares else None
+    return Consumer(system.config, inbox, system.kafka.new_producer, prepare=prepare)
+
+
+def read_with(consumer: Consumer, system: System) -> None:
+    """Until it has taken in all there is."""
+    stop = threading.Event()
+    thread = threading.Thread(target=consumer.run, args=(stop,))
+    thread.start()
+    try:
+        eventually(lambda: require_read(system), seconds=60)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def require_read(system: System) -> None:
+    records = system.kafka.records(TOPIC)
+    newest = {source: max(r.position for r in records if r.source == source) for source in {r.source for r in records}}
+    assert {source: system.orders.store.position(f"position:{source}") for source in newest} == newest
+
+
+def read_on(system: System) -> None:
+    read_with(system.consumers[1], system)

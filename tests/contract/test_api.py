@@ -1,6 +1,7 @@
 """The edge without a web framework: authentication, rights, validation, idempotency, versions, bulk (section 2.0)."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,17 +19,18 @@ from structlog.testing import capture_logs
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import ALGORITHM, TokenVerifier, issue, key_id, key_pair
-from chassis.catalogue import known_everywhere
+from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config, ConfigError
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse, Route
-from chassis.http.problems import unknown_route
+from chassis.http.problems import is_utf8, unknown_route
 from chassis.http.serving import routes_of
 from chassis.messaging.consistency import HEADER, Token
 from chassis.model.principal import Principal
 from chassis.store.events import Unreadable
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.services import InMemoryService
+from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from services.inventory.application import SERVICE
 
@@ -469,3 +471,34 @@ def test_a_method_that_an_address_does_not_take_is_refused_with_those_it_takes()
     request = HttpRequest({}, {}, {}, bytes, method="DELETE", target="/orders/7?x=1")
     answer = unknown_route(routes).serve(request)
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, PATCH")
+
+
+@pytest.mark.parametrize("part", ["a%2Fb", "%2F", "..%2f..", "%2f%2f"])
+def test_no_address_is_refused_for_a_method_that_it_is_said_to_take(config: Config, part: str) -> None:
+    """A slash within a name parts the address, however it is written: over every route with a name in its path."""
+    routes = routes_of(Api(config, {}, Catalogue.read().views("projector"), None, TokenVerifier(config)))
+    public = [spec for spec in REGISTRY.commands.values() if spec.is_public]
+    routes += [Route(str(spec.method), str(spec.path), spec.name, lambda _: HttpResponse(200)) for spec in public]
+    unknown, asked = unknown_route(routes), 0
+    for route in routes:
+        if "{" in route.path:
+            asked += 1
+            target = re.sub(r"{\w+}", part, route.path)
+            answer = unknown.serve(HttpRequest({}, {}, {}, bytes, method=route.method, target=target))
+            assert answer.status == 404 or route.method not in answer.headers["Allow"].split(", "), target
+    assert asked > 40
+
+
+@pytest.mark.parametrize("place", ["/products/{}", "/settings/parameters/{}", "/products?q={}", "/products?{}=1"])
+@pytest.mark.parametrize("octets", ["%ff", "%C3", "%ED%A0%80", "a%F0%9F%98"])
+def test_an_address_that_is_no_text_is_refused(place: str, octets: str) -> None:
+    """Its octets would all be read as the same character, and two names as one."""
+    target = place.format(octets)
+    assert not is_utf8(target)
+    answer = unknown_route([]).serve(HttpRequest({}, {}, {}, bytes, method="GET", target=target))
+    assert (answer.status, json.loads(answer.body)["code"]) == (400, "VALIDATION")
+
+
+@pytest.mark.parametrize("target", ["/products", "/products?q=%E7%94%B0", "/a%2Fb?q=50%25", "/%"])
+def test_an_address_in_utf_8_is_text(target: str) -> None:
+    assert is_utf8(target)

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from chassis.messaging.consumer import Fenced
+from chassis.messaging.partitions import TopicsDamaged
+from chassis.run import cli
+from chassis.run.main import main
+
 REPOSITORY = Path(__file__).parents[2]
 MODULES = sorted(
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__main__")
@@ -86,3 +91,28 @@ def test_a_server_that_is_away_is_one_line_with_the_way_out(words: list[str]) ->
     told = [line for line in done.stderr.splitlines() if line.startswith("salestream: ")]
     assert len(told) == 1 and nobody in told[0] and "make up" in told[0], done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("error", [TopicsDamaged("topics x.dlq do not exist"), Fenced("another rebuild")], ids=repr)
+@pytest.mark.parametrize(
+    ("words", "does"),
+    [
+        (["views", "rebuild", "orders"], "_views"),
+        (["dlq", "list", "orders"], "_dead_letters"),
+        (["dlq", "replay", "orders"], "_dead_letters"),
+        (["topics", "reset", "orders.events"], "_topics"),
+        (["verify"], "_verify"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else " ".join(one),
+)
+def test_a_lost_topic_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], does: str, error: Exception
+) -> None:
+    """What operators ask when a topic was lost says so, and not where in the code it was noticed."""
+
+    def fails(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, does, fails)
+    assert main(words) == 1
+    assert capsys.readouterr() == ("", f"salestream: {error}\n")

@@ -172,8 +172,12 @@ class Machine(Aggregate):
 
     def add(self, command: AddMachine, responsible_id: UUID | None, mark: str, context: Context) -> None:
         """What it enters belongs to the responsible person (SEC-18)."""
+        given: set[str] = set()
         for number, grant in enumerate(command.grants):
             check_right(grant.right, f"grants.{number}.right", "VALIDATION")
+            if grant.right in given:
+                raise Refused("VALIDATION", f"{grant.right} is granted already.", field=f"grants.{number}.right")
+            given.add(grant.right)
         self._change(context.user, name=command.name, grants=command.grants, responsible_id=responsible_id)
         self.record(MachineSecretSet(mark=mark))
 

@@ -9,6 +9,8 @@ from contracts.access import (
 )
 from services.access.domain.roles import Machine
 from services.access.handlers.records import user_of
+from services.access.preparation.machines import wrong_secret
+from services.access.preparation.records import same
 
 
 def add_machine(command: AddMachine, work: Work) -> Machine:
@@ -33,4 +35,7 @@ def renew_machine_secret(command: RenewMachineSecret, work: Work) -> Machine:
 
 
 def get_machine_token(command: GetMachineToken, work: Work) -> Machine:
-    return work.get(Machine, command.machine_id, what="machine account", field="machine_id")
+    machine = work.get(Machine, command.machine_id, what="machine account", field="machine_id")
+    if not same(work.prepared, machine.mark):  # it was given another secret, or deleted, a moment ago
+        raise wrong_secret()
+    return machine

@@ -15,6 +15,7 @@ from contracts.access import (
     DrawChallenge,
 )
 from contracts.errors import Refused
+from services.access import vault
 from services.access.domain.sessions import (
     CODE_LIVES,
     wrong_challenge,
@@ -56,7 +57,7 @@ def show_image(body: dict[str, Any], facts: Drawn, _: Surroundings) -> dict[str,
 
 
 def _proof(challenge_id: UUID, until: int, text: str, config: Config) -> str:
-    return Vault.of(config).mark("challenge", str(challenge_id), str(until), text.strip().casefold())
+    return Vault.of(config).mark("challenge", str(challenge_id), str(until), vault.typed(text))
 
 
 @dataclass(frozen=True)

@@ -45,10 +45,10 @@ def check_machine(command: GetMachineToken, surroundings: Surroundings) -> Prepa
     mark = _machine_mark(command.machine_id, command.secret, surroundings)
     if machine is None or not same(mark, machine.mark):
         raise wrong_secret()
-    return Prepared(replace(command, secret=GONE), person=Person(user_id=machine.id, name=machine.name))
+    return Prepared(replace(command, secret=GONE), mark, Person(user_id=machine.id, name=machine.name))
 
 
-def hand_out_machine_token(body: dict[str, Any], _: None, surroundings: Surroundings) -> dict[str, Any]:
+def hand_out_machine_token(body: dict[str, Any], _: str, surroundings: Surroundings) -> dict[str, Any]:
     principal = Principal(UUID(body["id"]), body["name"], frozenset(), epoch=body["epoch"], machine=True)
     return {
         "id": body["id"],

@@ -98,7 +98,7 @@ class ResetCheck:
 
 def check_reset(command: ResetPassword, surroundings: Surroundings) -> Prepared:
     check_password(command.new_password, "new_password")
-    mark = Vault.of(surroundings.config).mark("reset", str(command.reset_id), command.code)
+    mark = Vault.of(surroundings.config).mark("reset", str(command.reset_id), vault.typed(command.code))
     made = surroundings.slowly(vault.hash_password, command.new_password)
     return Prepared(replace(command, code=GONE, new_password=GONE), ResetCheck(mark, made))
 

@@ -73,10 +73,11 @@ class Confirmation:
 def check_confirmation(command: ConfirmSecondFactor, surroundings: Surroundings) -> Prepared:
     user = require_own(command.user_id, surroundings)
     keys, codes = Vault.of(surroundings.config), vault.new_recovery_codes()
+    code = vault.typed(command.code)
     facts = Confirmation(
-        step=step_of(command.code, user.unconfirmed.sealed_key, surroundings),
+        step=step_of(code, user.unconfirmed.sealed_key, surroundings),
         seen=user.unconfirmed.sealed_key,
-        mark=keys.mark("factor", str(user.id), command.code),
+        mark=keys.mark("factor", str(user.id), code),
         now=surroundings.now,
         recovery_codes=tuple(codes),
         recovery_marks=tuple(keys.mark("recovery", str(user.id), code) for code in codes),

@@ -130,11 +130,11 @@ def check_proof(command: ProveIdentity, surroundings: Surroundings) -> Prepared:
     user = session and session.user.user_id and surroundings.records.load(User, session.user.user_id)
     if not session or not user:
         raise ended()
-    keys = Vault.of(surroundings.config)
+    keys, code = Vault.of(surroundings.config), vault.typed(command.code)
     facts = ProofFacts(
-        code_mark=keys.mark("proof", str(session.id), command.code),
-        recovery_mark=keys.mark("recovery", str(user.id), command.code.strip().lower()),
-        step=step_of(command.code, user.factor.sealed_key, surroundings),
+        code_mark=keys.mark("proof", str(session.id), code),
+        recovery_mark=keys.mark("recovery", str(user.id), code),
+        step=step_of(code, user.factor.sealed_key, surroundings),
         seen=user.factor.sealed_key,
         tokens=new_tokens(session.id, surroundings),
     )
