@@ -127,6 +127,10 @@ class Progress:
         else:
             self.floors[source] = max(position, self.floors.get(source, newest))
 
+    def left_out(self) -> frozenset[Origin]:
+        """What was passed without being applied: set aside, or given up."""
+        return frozenset(self.aside) | frozenset(self.dropped)
+
     def has_passed(self, origin: Origin) -> bool:
         """Whether the readable record of this origin was met, whatever became of it."""
         return not origin.place.isdecimal() or int(origin.place) <= self.positions.get(origin.source, 0)

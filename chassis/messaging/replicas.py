@@ -12,7 +12,8 @@ from typing import Any
 import structlog
 
 from chassis.foundation.config import Config
-from chassis.messaging.partitions import PartitionReader
+from chassis.messaging.dead_letters import Origin
+from chassis.messaging.partitions import PartitionReader, TopicsDamaged
 from chassis.messaging.progress import (
     Progress,
     StoredProgress,
@@ -34,7 +35,7 @@ log = structlog.get_logger()
 
 SHAPES = "replica-shapes"
 """Rows of the event store: with what shape each replica was filled, and no others."""
-BATCH = 500
+POLL_MS = 500
 
 Rows = dict[tuple[str, str], Any]
 """What each row of a replica is, by replica and key; None where it was deleted."""
@@ -67,11 +68,12 @@ def refill_changed(config: Config, writer: Writer) -> bool:
         config, f"refill-{writer.service.name}", topics, {REGISTRY.event_of(fact).name: fact for fact in feeds}
     )
     rows: Rows = {}
-    read = Progress({}, {})
+    read, left_out = Progress({}, {}), frozenset[Origin]()
     try:
-        reader.seek({})
         while True:
             stored = StoredProgress(store, writer.service.name, reader.sources)
+            if stored.progress.left_out() != left_out:  # what was left out so far may have been handed in again
+                rows, read, left_out = {}, Progress({}, {}), stored.progress.left_out()
             if changed and stored.progress.offsets:
                 log.info("replicas are filled", service=writer.service.name, replicas=names)
                 require_all_read(reader, stored.progress)
@@ -95,16 +97,22 @@ def _take_in(
     """Read up to what is news for the inbox, into `read` and `rows`.
 
     Its offsets alone do not tell that: in a topic made anew it begins anew, and tells by position what it knows.
+    Raises TopicsDamaged where a source does not hold all that it knows, as one that is just being published again.
     """
     goals = reader.end_offsets()
+    ended = set[str]()
     while reader.is_behind(goals):
-        for record in reader.poll(BATCH):
-            if record.offset >= goals[record.source]:
+        for record in reader.poll(POLL_MS):
+            if record.source in ended or record.offset >= goals[record.source]:
                 continue
             if record.poison is None and inbox.is_news(record):
+                ended.add(record.source)
                 goals[record.source] = record.offset
             elif read.accept(_judged(record, inbox, read)):
                 _apply(record, replicas, rows)
+    known = {source: inbox.positions.get(source, 0) for source in goals.keys() - ended}
+    if lacking := sorted(source for source, newest in known.items() if read.positions.get(source, 0) < newest):
+        raise TopicsDamaged(f"{', '.join(lacking)}: not all that was read is there. Run `salestream topics check`")
 
 
 def _judged(record: Incoming, inbox: Progress, read: Progress) -> Incoming:
@@ -115,13 +123,24 @@ def _judged(record: Incoming, inbox: Progress, read: Progress) -> Incoming:
     try:
         return with_fate(record, inbox, read)
     except PoisonRecord as poison:
-        log.error("left out of new replicas", source=record.source, offset=record.offset, reason=str(poison))
+        _tell_left_out(record, str(poison))
         read.beginnings.setdefault(record.source, record.position)
         return replace(record, fate="dropped")
 
 
 def _apply(record: Incoming, replicas: Sequence[Replica[Any]], rows: Rows) -> None:
-    for replica in replicas:
-        if feed := replica.feeds.get(type(record.fact)):
-            for key in replica.keys_of(record.fact):
-                rows[replica.name, key] = feed(rows.get((replica.name, key)), record.fact)
+    """Feed it to the replicas; one at which a feed fails changes none, and stops nobody either."""
+    fed: Rows = {}
+    try:
+        for replica in replicas:
+            if feed := replica.feeds.get(type(record.fact)):
+                for key in replica.keys_of(record.fact):
+                    fed[replica.name, key] = feed(rows.get((replica.name, key)), record.fact)
+    except Exception as error:
+        _tell_left_out(record, f"{type(error).__name__}: {error}")
+        return
+    rows.update(fed)
+
+
+def _tell_left_out(record: Incoming, reason: str) -> None:
+    log.error("left out of new replicas", source=record.source, offset=record.offset, reason=reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,9 +13,11 @@ import pytest
 from chassis.access.company import CompanySettings
 from chassis.messaging import replicas as replicas_module
 from chassis.messaging.consumer import Consumer
+from chassis.messaging.dead_letters import origin_of
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.partitions import TopicsDamaged
-from chassis.messaging.progress import StoredProgress
+from chassis.messaging.progress import Aside, StoredProgress
+from chassis.messaging.records import Incoming
 from chassis.messaging.relay import Relay
 from chassis.messaging.replicas import SHAPES, refill_changed, shape_of
 from chassis.run.topics import Topics
@@ -252,3 +255,74 @@ def require_read(system: System) -> None:
 
 def read_on(system: System) -> None:
     read_with(system.consumers[1], system)
+
+
+def test_a_topic_that_was_published_again_fills_all_that_the_inbox_passes_by(system: System) -> None:
+    """The inbox begins anew then, and knows the positions of all that comes again."""
+    ids = sell_changed_products(system)
+    before, store = rows(system), system.orders.store
+    as_before_the_release(store, ids)
+    system.lose_topic()
+    with pytest.raises(TopicsDamaged):
+        refill_changed(system.config, system.orders)
+    Topics(system.config).reset(TOPIC)  # nothing is published yet
+    with pytest.raises(TopicsDamaged, match="not all that was read is there"):
+        refill_changed(system.config, system.orders)
+    assert rows(system) == [] and store.row(SHAPES, PRODUCTS.name) is None
+    Topics(system.config).republish(TOPIC, force=True)
+    system.add_products(2)
+    refill_changed(system.config, system.orders)
+    assert rows(system) == before
+    system.restart_relay()
+    with system.at_work():
+        until(lambda: len(rows(system)) == len(before) + 2)
+    assert set(rows(system)) >= set(before)
+
+
+def test_what_was_set_aside_and_is_handed_in_meanwhile_is_in_it(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replay is applied to the replica as it was; the new one takes it in where it first came."""
+    ids = sell_changed_products(system, 12)
+    before, store = rows(system), system.orders.store
+    as_before_the_release(store, ids)
+    inbox = StoredProgress(store, "orders", [])
+    sources: dict[str, list[Incoming]] = {}
+    for record in system.kafka.records(TOPIC):
+        sources.setdefault(record.source, []).append(record)
+    within = [record for records in sources.values() for record in records[1:-1]]
+    aside = next(record for record in within if record.type == REGISTRY.event_of(ProductAdded).name)
+    waits = inbox.branch()
+    waits.aside[origin_of(aside)] = Aside("", aside.offset)
+    store.commit(Transaction(rows=inbox.skipped(waits), positions=inbox.changes(waits)))
+    take_in = replicas_module._take_in
+    interrupted: list[bool] = []
+
+    def beside_a_replay(*args: object) -> None:
+        take_in(*args)  # type: ignore[arg-type]
+        if not interrupted:
+            interrupted.append(True)
+            progress = StoredProgress(store, "orders", [])
+            done = progress.branch()
+            del done.aside[origin_of(aside)]
+            store.commit(Transaction(rows=progress.skipped(done), positions=progress.changes(done)))
+
+    monkeypatch.setattr(replicas_module, "_take_in", beside_a_replay)
+    refill_changed(system.config, system.orders)
+    assert interrupted and rows(system) == before
+
+
+def test_an_event_at_which_a_feed_fails_stops_nobody(system: System) -> None:
+    """It changes nothing in any replica, and the others are filled."""
+    sell_changed_products(system)
+    store, kept = system.orders.store, len(rows(system))
+
+    def fails_once_changed(row: Any, fact: Any) -> Any:
+        raise LookupError("a case that nobody has thought of")
+
+    fed = replace(PRODUCTS, feeds={**PRODUCTS.feeds, ProductDeleted: fails_once_changed})
+    store.commit(Transaction(rows=[ReplicaRow(SHAPES, PRODUCTS.name, None)]))
+    replicas = tuple(fed if replica is PRODUCTS else replica for replica in ORDERS.replicas)
+    refill_changed(system.config, Writer(replace(ORDERS, replicas=replicas), store))
+    assert len(rows(system)) == kept and not any(b'"deleted":true' in row for row in rows(system))
+    assert store.row(SHAPES, PRODUCTS.name) == shape_of(fed).encode()
