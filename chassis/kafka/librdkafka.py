@@ -77,6 +77,7 @@ class _Connection:
 
     def __init__(self, config: Config) -> None:
         self._trouble: KafkaError | None = None
+        self._servers = config.kafka_bootstrap_servers
         self.settings: dict[str, Any] = {
             **librdkafka_settings(config),
             "error_cb": self._note,
@@ -103,7 +104,7 @@ class _Connection:
         except confluent_kafka.KafkaException as error:
             found = error_of(error.args[0])
             if isinstance(found, KafkaTimeoutError | KafkaConnectionError):
-                raise self.failure(f"no broker answers: {error.args[0].str()}") from error
+                raise self.failure(f"no broker answers at {self._servers}: {error.args[0].str()}") from error
             raise found from error
 
 

@@ -188,21 +188,24 @@ def _dead_letters(options: argparse.Namespace, config: Config) -> int:
     if options.group not in groups:
         raise ConfigError(f"name a group: {', '.join(groups)}")
     letters = DeadLetters(config, options.group)
-    waiting = [letter for letter in letters.waiting() if not options.number or letter.number in options.number]
-    if not waiting:
-        numbers = ", ".join(map(str, options.number or ()))
-        print(f"There is no record {numbers}." if numbers else "No records are set aside.")
-        return 1 if numbers else 0
+    waiting = {letter.number: letter for letter in letters.waiting()}
+    if missing := sorted(set(options.number or ()) - waiting.keys()):
+        print(f"No record {', '.join(map(str, missing))} is set aside: nothing was done.")
+        return 1
+    chosen = [letter for letter in waiting.values() if not options.number or letter.number in options.number]
+    if not chosen:
+        print("No records are set aside.")
+        return 0
     if options.action in ("list", "show"):
-        for letter in waiting:
+        for letter in chosen:
             print(_describe(letter, whole=options.action == "show"))
         return 0
     sender = producer(config)
     try:
         act = letters.replay if options.action == "replay" else letters.drop
-        print(f"{act(sender, waiting)} record(s): {options.action}")
+        print(f"{act(sender, chosen)} record(s): {options.action}")
         if options.action == "replay":
-            if cut := [letter.number for letter in waiting if letter.cut]:
+            if cut := [letter.number for letter in chosen if letter.cut]:
                 print(f"Not replayed, because cut when set aside: {', '.join(map(str, cut))}. Drop them.")
             print(f"What fails again, or has an earlier record waiting, will stand in: dlq list {options.group}")
     finally:

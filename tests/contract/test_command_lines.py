@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chassis.messaging.consumer import Fenced
+from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.partitions import TopicsDamaged
 from chassis.run import cli
 from chassis.run.main import main
@@ -116,3 +117,14 @@ def test_a_lost_topic_is_one_line_too(
     monkeypatch.setattr(cli, does, fails)
     assert main(words) == 1
     assert capsys.readouterr() == ("", f"salestream: {error}\n")
+
+
+@pytest.mark.parametrize("action", ["show", "replay", "drop"])
+def test_dead_letters_are_acted_on_only_if_all_that_were_named_are_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], action: str
+) -> None:
+    """A number that was mistyped is told, and nothing is done to the others."""
+    letter = DeadLetter(number=5, key="k", type="t", reason="r", origin="orders.events:0@1", value=b"{}", headers=())
+    monkeypatch.setattr(DeadLetters, "waiting", lambda _: [letter])
+    assert main(["dlq", action, "orders", "--number", "5", "99", "7"]) == 1
+    assert capsys.readouterr().out == "No record 7, 99 is set aside: nothing was done.\n"

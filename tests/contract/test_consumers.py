@@ -303,7 +303,7 @@ class Fails:
 
 
 def consumer_of(handler: Fails, brokers: Brokers) -> Consumer:
-    made = Consumer(Config(), handler, lambda: brokers)
+    made = Consumer(Config(), handler, lambda: brokers)  # type: ignore[arg-type,return-value]
     made._reader = brokers  # type: ignore[assignment]
     return made
 
