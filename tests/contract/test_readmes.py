@@ -7,6 +7,7 @@ from configparser import ConfigParser
 
 import pytest
 
+from chassis.catalogue import Catalogue
 from deploy.devstack.server import REPOSITORY_ROOT
 
 HISTORY = {"CHANGELOG.md"}  # tells of files as they were
@@ -66,3 +67,9 @@ def test_every_room_says_what_it_is() -> None:
     rooms = sorted((REPOSITORY_ROOT / "chassis").glob("*/__init__.py"))
     silent = [path for path in rooms if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
     assert rooms and silent == []
+
+
+def test_analysts_are_told_of_every_view() -> None:
+    told = (REPOSITORY_ROOT / "docs/analysts.md").read_text(encoding="utf-8").partition("## Views")[2]
+    names = [view.name for view in Catalogue.read().views()]
+    assert [name for name in names if f"`{name}`" not in told.partition("\n## ")[0]] == []

