@@ -8,6 +8,7 @@ from itertools import count
 from random import Random
 from uuid import UUID
 
+from chassis.messaging.replicas import SHAPES, shape_of
 from chassis.model.principal import SYSTEM, Principal
 from chassis.store.event_store import EventStore
 from chassis.store.transaction import ReplicaRow, Transaction
@@ -18,6 +19,7 @@ from contracts.schemas import encode
 from contracts.types import Money
 from services.access.demo_users import demo_user
 from services.orders.application import CUSTOMERS, PRODUCTS
+from services.orders.application import SERVICE as ORDERS
 from services.orders.domain import Customer, Product
 
 PRODUCT_COUNT = 64
@@ -99,12 +101,13 @@ class Data:
     # -- what orders know of others, without Kafka
 
     def teach_orders(self, store: EventStore) -> None:
-        """Tell an orders store of the customer and the products."""
+        """Tell an orders store of the customer and the products, as one whose replicas were filled."""
         customer = Customer(name="田中商事", phone="13800138000", address="上海市浦东新区")
         rows = [ReplicaRow(CUSTOMERS.name, str(self.customer), encode(customer))]
         for number, id in enumerate(self.products):
             product = Product(name=f"Phone {number}", model="A2892", brand="Apple", prices=PRICES)
             rows.append(ReplicaRow(PRODUCTS.name, str(id), encode(product)))
+        rows += [ReplicaRow(SHAPES, replica.name, shape_of(replica).encode()) for replica in ORDERS.replicas]
         store.commit(Transaction(rows=rows))
 
 
