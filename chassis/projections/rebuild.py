@@ -34,8 +34,9 @@ from contracts.operations import RebuildPhase
 
 Document = dict[str, Any]
 BATCH = 1_000
-"""Records in a transaction.  The more, the more changes of one document are joined; but of 5,000 with all the indexes of
-a list MongoDB, with a cache of 512 MB after much load, said for two minutes that they conflict with another operation."""
+"""Records in a transaction.  The more, the more changes of one document are joined; but MongoDB, with a cache of 512 MB
+after much load, said of 5,000 with all the indexes of a list for two minutes that they conflict with another operation.
+"""
 SHOWN = 20
 LONGEST_DIFFERENCE = 500
 NOTES = {"_event", "_event_at"}
