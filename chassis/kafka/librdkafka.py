@@ -303,8 +303,8 @@ class LibrdkafkaReader:
             self.seek(place, OLDEST)
 
     def position(self, place: TopicPartition) -> int:
-        if self._at[place] == OLDEST:
-            self._at[place] = self.beginning_offsets([place])[place]
+        if self._at[place] == OLDEST:  # asked for all at once: each question is a round trip
+            self._at |= self.beginning_offsets([one for one, at in self._at.items() if at == OLDEST])
         return self._at[place]
 
     def end_offsets(self, places: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
