@@ -143,7 +143,9 @@ class Collector:
         update.setdefault(operator, {})[f"{place}.as_of"] = as_of
         if passed := self._passed():
             update["$max"][f"{place}.position"] = passed.position
-        self._database[STATES].update_one({"_id": live_id(self._view)}, update)
+        found = self._database[STATES].update_one({"_id": live_id(self._view)}, update).matched_count
+        if not found:  # somebody has it brought anew (docs/runbooks/audit.md)
+            self._collected = None
         if passed:
             self._next = None
 

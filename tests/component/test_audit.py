@@ -163,6 +163,13 @@ def test_collecting_twice_or_anew_gives_the_same_documents(mongodb_uri: str, tmp
     assert list(database["audit"].find().sort("_id")) == first
     assert check_copy(store, database, view) == ""
 
+    database["audit"].delete_many({})  # as the runbook has it brought anew, beside a collector at work
+    database["_views"].delete_one({"_id": "audit"})
+    add(writer)
+    found = sum(iter(collector.step, 0))
+    assert (found, database["audit"].count_documents({})) == (47, 46), "the new one, and then all"
+    assert check_copy(store, database, view) == ""
+
     database["audit"].update_one({"_id": first[7]["_id"]}, {"$set": {"user": "somebody else"}})
     assert check_copy(store, database, view) == f"{first[7]['_id']}: the copy that queries read has another user"
     database["audit"].delete_one({"_id": first[7]["_id"]})
