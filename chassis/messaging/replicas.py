@@ -125,7 +125,7 @@ def _judged(record: Incoming, inbox: Progress, read: Progress) -> Incoming:
     except PoisonRecord as poison:
         _tell_left_out(record, str(poison))
         read.beginnings.setdefault(record.source, record.position)
-        return replace(record, fate="dropped")
+        return replace(record, fate="dropped", place=str(record.position))  # its position counts
 
 
 def _apply(record: Incoming, replicas: Sequence[Replica[Any]], rows: Rows) -> None:

@@ -108,9 +108,12 @@ def test_a_record_that_the_former_release_passed_and_nobody_can_read_is_left_out
     as_before_the_release(system.orders.store, ids)
     [added, *_] = [r for r in system.kafka.records(TOPIC) if r.type == REGISTRY.event_of(ProductAdded).name]
     headers = dict(added.raw_headers) | {"ce_id": f"{added.key}/99".encode(), "ce_sequence": f"{99:020d}".encode()}
+    newest = system.inventory.store.last_position() + 1
+    headers["ce_position"] = str(newest).encode()
     system.kafka.send(TOPIC, added.key, b"{", [(name, value or b"") for name, value in headers.items()])
     store = system.orders.store
     store.set_position(f"offset:{added.source}", (store.position(f"offset:{added.source}") or 0) + 1)
+    store.set_position(f"position:{added.source}", newest)
     refill_changed(system.config, system.orders)
     assert rows(system) == before
 
