@@ -25,7 +25,7 @@ _COUNTRY_CODE = re.compile("1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[
 _ZERO_BELONGS = frozenset({"39", "225", "229", "241", "242", "378", "379"})
 """The country codes behind which a number may begin with 0 (ITU-T E.164); behind others it is what one dials within
 the country, and people write it or not."""
-KEYS_EDITION = 2
+KEYS_EDITION = 3
 
 
 def has_controls(text: str) -> bool:

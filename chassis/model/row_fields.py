@@ -31,6 +31,8 @@ _KINDS: Mapping[Any, FieldKind] = {
 
 Keys = Callable[[str], list[str]]
 """What makes the keys of a text; two texts that have one in common are the same."""
+StoredKeys = Callable[[str], list[Any]]
+"""What makes the keys of a value as a document keeps them."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +62,35 @@ class FieldType:
         return squashed_forms if one.kind == "code" and one.guard is None else None
 
     @property
-    def keys_in(self) -> str:
-        """What the field that holds those keys begins with."""
-        return FOUND_BY if self.single.kind == "code" else SAME_AS
+    def equal(self) -> StoredKeys | None:
+        """What makes the octets by which a document is found whose value is the same; None: it is compared as it is.
+
+        Texts are compared in the order of the language that a list is sorted in, and an index serves one language:
+        octets are in every language the same.
+        """
+        one = self.single
+        if one.kind == "id":
+            return _id_octets
+        if make := one.keyed:
+            return lambda text: [key.encode() for key in make(text)]
+        return _octets if one.kind in ("choice", "code") else None
+
+
+def _id_octets(text: str) -> list[bytes]:
+    return [UUID(text).bytes]
+
+
+def _octets(text: str) -> list[bytes]:
+    return [text.encode()]
 
 
 BY_NUMBER = "number"
 """In place of a language: the order of codes, in which digits count as the numbers they write."""
 
 ROLES = "roles"
-SAME_AS, FOUND_BY = "_same_", "_find_"
-"""What the fields begin with in which a document keeps the keys of its texts: by which they are equal, and by which
-they are searched."""
+EQUAL_TO, FOUND_BY = "_is_", "_find_"
+"""What the fields begin with in which a document keeps the keys of its values: by which it is filtered, and by which
+its texts are searched."""
 
 
 def key_place(kept_in: str, field: str) -> str:

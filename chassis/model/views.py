@@ -20,9 +20,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
+from uuid import UUID
 
 from chassis.model.changes import Add, Append, Change, EventMetadata, Latest, Put, Set
-from chassis.model.row_fields import BY_NUMBER, FOUND_BY, FieldType, Keys, field_types, key_place
+from chassis.model.row_fields import BY_NUMBER, EQUAL_TO, FOUND_BY, FieldType, StoredKeys, field_types, key_place
 from contracts.declare import REGISTRY, ContractError
 from contracts.languages import LANGUAGES
 from contracts.permissions import FIELD_RIGHTS
@@ -215,21 +216,31 @@ class View:
         return [name for name, kind in self.types.items() if kind.of is not None and kind.of.kind == "object"]
 
     @cached_property
-    def keys(self) -> Sequence[tuple[str, str, Keys]]:
-        """The texts that are found by a key: the path of each, where its keys are kept, and what makes them.
+    def keys(self) -> Sequence[tuple[str, str, StoredKeys]]:
+        """The values that are found by a key: the path of each, where its keys are kept, and what makes them.
 
         The audit log has none: it is as large as all else, and searched as it is.
         """
         if self.collected:
             return ()
-        found: dict[tuple[str, str], Keys] = {}
-        for name, rule in self.filters.items():
+        found: dict[tuple[str, str], StoredKeys] = {}
+        for rule in self.filters.values():
             if isinstance(rule, Words):
-                found |= {(field, key_place(FOUND_BY, field)): squashed_forms for field in rule.fields}
-            elif isinstance(rule, Exact) and (make := self.types[rule.field or name].keyed):
-                field = rule.field or name
-                found[field, key_place(self.types[field].keys_in, field)] = make
-        return [(field, place, make) for (field, place), make in found.items()]
+                found |= {(path, key_place(FOUND_BY, path)): squashed_forms for path in rule.fields}
+        for path in self.compared:
+            if make := self.type_of(path).equal:
+                found[path, key_place(EQUAL_TO, path)] = make
+        return [(path, place, make) for (path, place), make in found.items()]
+
+    @cached_property
+    def compared(self) -> Sequence[str]:
+        """The fields whose values are asked for as they are: by filters, and by whose rows somebody may see."""
+        asked = [rule.field or name for name, rule in self.filters.items() if isinstance(rule, Exact)]
+        return list(dict.fromkeys([*asked, *(self.scope.fields if self.scope else ())]))
+
+    def type_of(self, field: str) -> FieldType:
+        """The kind of a field; those of whom a row belongs to need not be shown."""
+        return self.types.get(field, _ID)
 
     def keyed(self, change: Change) -> Change:
         """The change with the keys of the texts it sets."""
@@ -256,37 +267,28 @@ class View:
 
     @cached_property
     def all_indexes(self) -> Sequence[Index]:
-        """The indexes of its collection: for each sort and filter, and for each sort within a scope.
+        """The indexes of its collection: one for each sort, and one for each field that is compared (ADR 0030).
 
         The last field is `_id`, which decides between equals: read backwards such an index serves the other direction.
         """
         if not self.is_list:
             return ()
         found = [Index(tuple(index)) for index in self.indexes]
-        owners = list(self.scope.fields) if self.scope else []
+        default = self.order.removeprefix("-")
         if self.sums is None:
             for sort in dict.fromkeys(name.removeprefix("-") for name in (*self.sorts, self.order)):
-                end = [sort] if sort == "_id" else [sort, "_id"]
-                for start in ([], *([owner] for owner in owners)):
-                    found += self._in_languages(sort, [*start, *end])
-        else:
-            found += [Index((owner,)) for owner in owners]
-        default = self.order.removeprefix("-")
+                found += [Index((sort, "_id"), language) for language in self.orders_of(sort)]
+        # What is compared has one index, in no language: rows found by it are sorted where the list is in words.
+        end = () if self.sums else ("_id",) if self.orders_of(default) != ("",) else (default, "_id")
+        found += [Index((self.place_of(path), *end)) for path in self.compared if path != default]
         for name, rule in self.filters.items():
-            if isinstance(rule, Exact):
-                field = self.place_of(rule.field or name)
-                if self.sums is not None:
-                    found.append(Index((field,)))
-                elif field != default:
-                    found += self._in_languages(default, [field, default, "_id"])
-            elif isinstance(rule, Range):
-                found.append(Index((rule.field or name,) if self.sums else (rule.field or name, "_id")))
-        return [index for index in dict.fromkeys(found) if index.fields != ("_id",)]
+            if isinstance(rule, Range):
+                found.append(Index((rule.field or name, *(() if self.sums else ("_id",)))))
+        return [index for index in dict.fromkeys(found) if index.fields[0] != "_id"]
 
     def place_of(self, field: str) -> str:
-        """Where a filter finds what it compares a value with: the key of a text, else the field itself."""
-        kept = {path: place for path, place, _ in self.keys if place.startswith(self.types[field].keys_in)}
-        return kept.get(field, field) if self.types[field].keyed else field
+        """Where what a value is compared with is found: its key, where it has one, else the field itself."""
+        return key_place(EQUAL_TO, field) if self.type_of(field).equal and not self.collected else field
 
     def is_in_words(self, field: str) -> bool:
         """Whether a field sorts in the order of a language."""
@@ -299,10 +301,8 @@ class View:
         is_code = field != "_id" and self.types[field].kind == "code" and self.types[field].guard is None
         return (BY_NUMBER if is_code else "",)
 
-    def _in_languages(self, sort: str, fields: Sequence[str]) -> list[Index]:
-        return [Index(tuple(fields), language) for language in self.orders_of(sort)]
 
-
+_ID = FieldType("id")
 _NOT_SET = object()
 
 
@@ -317,11 +317,11 @@ def _value_at(fields: Mapping[str, Any], path: str) -> Any:
     return value.get(inner, _NOT_SET) if isinstance(value, Mapping) else getattr(value, inner, _NOT_SET)
 
 
-def key_of(value: Any, make: Keys) -> Any:
-    """The key of a text, or all of them where it has several, and of each text of a list; None for what is no text."""
-    if isinstance(value, str):
-        found = make(value)
-        return found[0] if len(found) == 1 else found
+def key_of(value: Any, make: StoredKeys) -> Any:
+    """The key of a value, or all of them where it has several, and of each item of a list; None for what has none."""
     if isinstance(value, list | tuple):
-        return [key for item in value for key in (make(item) if isinstance(item, str) else [None])]
-    return None
+        return [key for item in value for key in (make(str(item)) if isinstance(item, str | UUID) else [None])]
+    if not isinstance(value, str | UUID):
+        return None
+    found = make(str(value))
+    return found[0] if len(found) == 1 else found

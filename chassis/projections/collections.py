@@ -32,8 +32,8 @@ def mongo_key(source: str) -> str:
     return source.replace(".", "-")
 
 
-def prepare_collection(database: "Database[Document]", view: View, name: str) -> None:
-    """Make a view's collection and its indexes (a transaction can't)."""
+def make_collection(database: "Database[Document]", view: View, name: str) -> None:
+    """Make a view's collection (a transaction can't)."""
     wanted = {name} if view.collected else {name, SKIPPED}
     for missing in wanted - set(database.list_collection_names()):
         try:
@@ -43,8 +43,17 @@ def prepare_collection(database: "Database[Document]", view: View, name: str) ->
                 raise
     if not view.collected:
         database[SKIPPED].create_indexes([IndexModel("collection")])
-    if models := [index_model(index) for index in view.all_indexes]:
-        database[name].create_indexes(models)
+
+
+def make_indexes(database: "Database[Document]", view: View, name: str) -> None:
+    """Give a view's collection its indexes, and take away those of a former release: each costs in every write."""
+    documents = database[name]
+    models = [index_model(index) for index in view.all_indexes]
+    if models:
+        documents.create_indexes(models)
+    wanted = {"_id_", *(model.document["name"] for model in models)}
+    for former in sorted(set(documents.index_information()) - wanted):
+        documents.drop_index(former)
 
 
 def index_model(index: Index) -> IndexModel:
@@ -75,11 +84,13 @@ def add_keys(database: "Database[Document]", view: View, state: Document) -> Non
     wanted = keys_kept(view)
     if state.get("keys", []) == wanted:
         return
+    away = {place: "" for place in state.get("keys", ()) if place.startswith("_") and place not in wanted}
     writes: list[UpdateOne] = []
     documents = database[state["collection"]]
     for document in documents.find({}):
-        if found := view.keys_of(document):
-            writes.append(UpdateOne({"_id": document["_id"]}, {"$set": found}))
+        change = {name: value for name, value in {"$set": view.keys_of(document), "$unset": away}.items() if value}
+        if change:
+            writes.append(UpdateOne({"_id": document["_id"]}, change))
         if len(writes) == KEYS_AT_ONCE:
             documents.bulk_write(writes, ordered=False)
             writes = []

@@ -26,7 +26,7 @@ from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.progress import Progress, require_all_read, require_beginnings, with_fate
 from chassis.messaging.records import Incoming
 from chassis.model.views import View
-from chassis.projections.collections import STATES
+from chassis.projections.collections import STATES, make_indexes
 from chassis.projections.projector import Projection, commit
 from chassis.projections.state import ViewState, drop_view, live_id, open_state, state_of
 from contracts.declare import REGISTRY
@@ -126,6 +126,7 @@ class Rebuild:
             open_state(self._database, self._view, new_id, collection)
             started = time.monotonic()
             state, events = self._build(reader, self._state(new_id))
+            make_indexes(self._database, self._view, collection)
             seconds = time.monotonic() - started
             require_beginnings(state.progress, self._live.progress)
             differences = self._compared(reader, state)

@@ -11,7 +11,15 @@ from pymongo.database import Database
 from chassis.messaging.dead_letters import Origin
 from chassis.messaging.progress import Aside, Progress
 from chassis.model.views import View
-from chassis.projections.collections import SKIPPED, STATES, Document, add_keys, keys_kept, prepare_collection
+from chassis.projections.collections import (
+    SKIPPED,
+    STATES,
+    Document,
+    add_keys,
+    keys_kept,
+    make_collection,
+    make_indexes,
+)
 
 
 @dataclass
@@ -115,12 +123,14 @@ def live_id(view: View) -> str:
 def open_state(database: "Database[Document]", view: View, id: str, collection: str | None = None) -> Document:
     """The state document of a view, made with its collection when it does not exist.
 
-    Indexes and keys of texts that a former release did not have are added.
+    Indexes and keys that a former release did not have are added.  One that is built beside the live one, in a
+    `collection` of its own, gets its indexes when it is filled (`make_indexes`): that is many times cheaper.
     """
     states = database[STATES]
     found = states.find_one({"_id": id})
     if found is not None:
-        prepare_collection(database, view, found["collection"])
+        make_collection(database, view, found["collection"])
+        make_indexes(database, view, found["collection"])
         _move_skipped(database, found)
         add_keys(database, view, found)
     else:
@@ -133,7 +143,9 @@ def open_state(database: "Database[Document]", view: View, id: str, collection: 
             "edition": view.edition,
             "keys": keys_kept(view),
         }
-        prepare_collection(database, view, name)
+        make_collection(database, view, name)
+        if collection is None:
+            make_indexes(database, view, name)
         states.update_one({"_id": id}, {"$setOnInsert": {**fresh, "revision": 0, "sources": {}}}, upsert=True)
         found = states.find_one({"_id": id})
         assert found is not None

@@ -129,14 +129,18 @@ class Filters:
         kind = self._view.types[field].single
         place, choices = self._view.place_of(field), self._choices(kind, rule)
         if rule.form:
-            return {field: {"$in": [in_form(name, rule.form, value) for value in values]}}
-        if kind.keyed is not None and not choices:
-            for value in values if place != field else ():
+            found: list[Any] = [in_form(name, rule.form, value) for value in values]
+        elif kind.keyed is None or choices:
+            found = [_one_of(name, kind, choices, value, self._zone) for value in values]
+        elif place == field:
+            found = [text for value in values for text in _as_stored(value)]
+        else:
+            for value in values:
                 _require_some(name, value, kind.keyed(value)[0])
-            if place != field:
-                return {place: {"$in": [key for value in values for key in kind.keyed(value)]}}
-            return {field: {"$in": [text for value in values for text in _as_stored(value)]}}
-        return {field: {"$in": [_one_of(name, kind, choices, value, self._zone) for value in values]}}
+            found = list(values)
+        if place != field and kind.equal:
+            found = [key for value in found for key in kind.equal(value)]
+        return {place: {"$in": found}}
 
     def _choices(self, kind: FieldType, rule: Exact) -> Sequence[str]:
         """The closed set that a value is one of; nothing where there is none."""

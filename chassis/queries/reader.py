@@ -402,8 +402,11 @@ class ViewReader:
         if reach.everybody:
             return {}
         people = principal.organisation.waiting_for(reach.people, *scope.led_with) if scope.led_with else reach.people
-        ids = {"$in": sorted(map(str, people))}
-        own = [{name: ids} for name in scope.fields]
+        own: list[Document] = []
+        for name in scope.fields:
+            place, make = self._view.place_of(name), self._view.type_of(name).equal
+            ids = [key for person in people for key in (make(str(person)) if make and place != name else [str(person)])]
+            own.append({place: {"$in": sorted(ids)}})
         return own[0] if len(own) == 1 else {"$or": own}
 
     def _limit(self, text: str | None) -> int:
