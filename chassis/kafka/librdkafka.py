@@ -248,7 +248,8 @@ class ReadRecord(msgspec.Struct, gc=False):
 
     @property
     def serialized_header_size(self) -> int:
-        return sum(len(name.encode()) + len(value or b"") for name, value in self.headers)
+        names = sum([len(name) if name.isascii() else len(name.encode()) for name, _ in self.headers])
+        return names + sum([len(value) for _, value in self.headers if value])
 
 
 class LibrdkafkaReader:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
@@ -230,7 +230,7 @@ class View:
         for path in self.compared:
             if make := self.type_of(path).equal:
                 found[path, key_place(EQUAL_TO, path)] = make
-        return [(path, place, make) for (path, place), make in found.items()]
+        return [(path, place, lru_cache(KEYS_KEPT)(make)) for (path, place), make in found.items()]
 
     @cached_property
     def compared(self) -> Sequence[str]:
@@ -303,6 +303,8 @@ class View:
 
 
 _ID = FieldType("id")
+KEYS_KEPT = 2_000
+"""Of each field so many values are remembered with their keys: most come again soon."""
 _NOT_SET = object()
 
 
@@ -324,4 +326,4 @@ def key_of(value: Any, make: StoredKeys) -> Any:
     if not isinstance(value, str | UUID):
         return None
     found = make(str(value))
-    return found[0] if len(found) == 1 else found
+    return found[0] if len(found) == 1 else [*found]
