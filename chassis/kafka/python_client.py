@@ -88,7 +88,7 @@ def python_reader(config: Config, client_id: str) -> Reader:
         reconnect_backoff_max_ms=1_000,
         max_poll_records=1_000,
         max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
-        fetch_max_wait_ms=1_000,  # of a fetch that finds nothing
+        fetch_max_wait_ms=2_000,  # of a fetch that finds nothing
     )
     reader: Reader = client
     return reader

@@ -360,9 +360,12 @@ class Relay:
 
 def _published(store: EventStore, topic: str, partitions: int, saved: int, after: int) -> Iterator[tuple[str, int]]:
     """(source, position) of the next events that were published, in the order of the log."""
-    for event in store.notifications(after, LOOK_BACK):
-        if event.position <= saved and event.type in REGISTRY.events:
-            yield f"{topic}:{partition_of(event.key, partitions)}", event.position
+    end = after + LOOK_BACK
+    while after < end and (events := store.notifications(after, BATCH)):
+        for event in events:
+            if event.position <= min(saved, end) and event.type in REGISTRY.events:
+                yield f"{topic}:{partition_of(event.key, partitions)}", event.position
+        after = events[-1].position
 
 
 def _not_at_the_beginning(reader: PartitionReader, first: Mapping[str, int]) -> dict[str, int]:

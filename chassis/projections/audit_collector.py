@@ -28,9 +28,9 @@ from contracts.declare import REGISTRY
 log = structlog.get_logger()
 
 RECORDS = 20  # at once: each holds up to a thousand entries
-PAUSE_SECONDS = 0.25  # twice as long each time that nothing is found, until the heartbeat's
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 1.0  # twice as long each time that nothing is found
 RETRY_SECONDS = 1.0
-HEARTBEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 3.0
 DUPLICATE_KEY = 11000
 Document = dict[str, Any]
 
@@ -98,6 +98,7 @@ class Collector:
         self._beat_at = -HEARTBEAT_SECONDS  # by a clock that nobody sets
         self._collected: int | None = None
         self._next: Milestone | None = None
+        self._told = -1
         self._pulse = Pulse()
 
     def problem(self) -> str | None:
@@ -120,7 +121,8 @@ class Collector:
         if records:
             self._collected = records[-1].number
         is_all = len(records) < RECORDS
-        if records or self._ticks() - self._beat_at >= HEARTBEAT_SECONDS:
+        has_news = records or ((passed := self._passed()) and passed.position > self._told)
+        if has_news or self._ticks() - self._beat_at >= HEARTBEAT_SECONDS:
             self._beat_at = self._ticks()
             if is_all:
                 self._save("$set", looked_at)
@@ -147,7 +149,7 @@ class Collector:
         if not found:  # somebody has it brought anew (docs/runbooks/audit.md)
             self._collected = None
         if passed:
-            self._next = None
+            self._next, self._told = None, passed.position
 
     def _passed(self) -> Milestone | None:
         """The milestone that is reached now.  One is set before it is known how much there is to bring up to it, so
@@ -168,7 +170,7 @@ class Collector:
                 self._collected = None
                 stop.wait(RETRY_SECONDS)
                 continue
-            pause = PAUSE_SECONDS if found else min(2 * pause, HEARTBEAT_SECONDS)
+            pause = PAUSE_SECONDS if found else min(2 * pause, LONGEST_PAUSE_SECONDS)
             if not found:
                 stop.wait(pause)
 

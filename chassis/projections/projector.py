@@ -37,6 +37,8 @@ from contracts.declare import REGISTRY
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 1.0
+LANE_CHANGES = 100
+"""From so many changes on another transaction beside the first one is worth its cost."""
 
 
 @dataclass
@@ -152,7 +154,7 @@ class Projector:
 
         A lane that fails leaves the others as they are: every view has its own offsets, and takes in nothing twice.
         """
-        lanes = split(batch, self._lanes)
+        lanes = split(batch, self._lanes_for(batch))
         if self._threads is None or len(lanes) < 2:
             commit(self.database, batch)
             return
@@ -161,6 +163,10 @@ class Projector:
         failures = [error for future in written if (error := future.exception())]
         if failures:
             raise min(failures, key=_urgency)
+
+    def _lanes_for(self, batch: Sequence[Projection]) -> int:
+        """How many transactions a batch is worth: each costs a commit and a look at the states."""
+        return min(self._lanes, 1 + sum(len(projection.changes) for projection in batch) // LANE_CHANGES)
 
     def forget(self) -> None:
         self._states = []

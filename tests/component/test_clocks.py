@@ -12,6 +12,7 @@ import pytest
 
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
+from chassis.projections.audit_collector import HEARTBEAT_SECONDS as AUDIT_HEARTBEAT_SECONDS
 from chassis.projections.audit_collector import Collector
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import HEARTBEAT_SECONDS, Projector
@@ -80,7 +81,7 @@ def test_an_idle_audit_log_goes_on_telling_the_time_when_the_clock_is_set(
     collector = Collector(store, database, view, clock=clock.now, ticks=clock.ticks)
     collector.step()
     clock.wall += jump
-    clock.passes(HEARTBEAT_SECONDS)
+    clock.passes(AUDIT_HEARTBEAT_SECONDS)
     collector.step()
     assert _freshness(database[STATES].find_one({"_id": "audit"})).as_of == clock.wall
     store.close()
