@@ -1,9 +1,11 @@
 """Every setting of a Salestream process: its environment variable, type and default, in one place."""
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from functools import cache
+from functools import cache, partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo
@@ -12,8 +14,10 @@ Store = Literal["sqlite", "postgres", "memory"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 KafkaClient = Literal["auto", "confluent", "kafka-python"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "event_store": get_args(Store),
+    "log_level": get_args(LogLevel),
     "kafka_client": get_args(KafkaClient),
     "kafka_security_protocol": get_args(SecurityProtocol),
     "kafka_sasl_mechanism": get_args(Mechanism),
@@ -25,6 +29,39 @@ def _secret(default: str = "") -> Any:
     return field(default=default, repr=False, metadata={"secret": True})
 
 
+def _address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isascii() and port.isdigit() and int(port) <= LAST_PORT
+
+
+def _rate(text: str) -> bool:
+    from limits import parse  # noqa: PLC0415 - it takes a while, and most processes keep the defaults
+
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _networks(text: str) -> bool:
+    try:
+        for part in filter(str.strip, text.split(",")):
+            ip_network(part.strip())
+    except ValueError:
+        return False
+    return True
+
+
+def _form(default: str, is_one: Callable[[str], bool], what: str) -> Any:
+    """A setting whose text has a form: what tells whether it has it, and what it is called."""
+    return field(default=default, metadata={"form": (is_one, what)})
+
+
+_host_and_port = partial(_form, is_one=_address, what="host and port such as 127.0.0.1:8000")
+_so_many_in = partial(_form, is_one=_rate, what="a rate such as 200/second or 60/minute")
+_some_networks = partial(_form, is_one=_networks, what="networks such as 10.0.0.0/8, separated by commas")
+LAST_PORT = 65_535
 MOST_PARTITIONS = 20
 """Of a topic: a consistency token names a position of each, and must fit into a header."""
 
@@ -60,18 +97,22 @@ class Config:
     topic_partitions: int = 4
     topic_replicas: int = 1
     time_zone: str = "Asia/Shanghai"  # until the company data name one
-    http_address: str = "127.0.0.1:8000"
-    health_address: str = "127.0.0.1:8001"
-    trusted_proxies: str = ""  # networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8, separated by commas
+    http_address: str = _host_and_port("127.0.0.1:8000")
+    health_address: str = _host_and_port("127.0.0.1:8001")
+    trusted_proxies: str = _some_networks(
+        ""
+    )  # networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8, separated by commas
     service_address: str = "http://{service}:8000"  # where the gateway finds a service that is not in its process
     allowed_origins: str = ""  # other origins whose pages may use the API, e.g. https://crm.example, by commas (CORS)
     plain_http: int = 0  # 1: for development without TLS; cookies go without Secure, answers without HSTS
-    metrics_networks: str = "127.0.0.0/8, ::1"  # who may read /metrics without the right `platform`
+    metrics_networks: str = _some_networks("127.0.0.0/8, ::1")  # who may read /metrics without the right `platform`
     rate_limit_storage: str = "local://"  # in this process; else a store of the library `limits` that gateways share
-    rate_limit_address: str = "1000/second"  # for one client address
-    rate_limit_user: str = "200/second"
-    rate_limit_machine: str = "2000/second"  # for a machine account
-    rate_limit_sign_in: str = "60/minute"  # for one address: signing in, registering, recovering a password
+    rate_limit_address: str = _so_many_in("1000/second")  # for one client address
+    rate_limit_user: str = _so_many_in("200/second")
+    rate_limit_machine: str = _so_many_in("2000/second")  # for a machine account
+    rate_limit_sign_in: str = _so_many_in(
+        "60/minute"
+    )  # for one address: signing in, registering, recovering a password
     token_key_dir: str = ".devstack/keys"
     token_issuer: str = "salestream"
     token_audience: str = "salestream-api"
@@ -86,7 +127,7 @@ class Config:
     max_in_progress: int = 256
     max_wait_seconds: float = 1.0  # the number of commands at once sinks until they are answered within it
     saga_timeout_seconds: float = 30.0
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
 
     @property
     def zone(self) -> ZoneInfo:
@@ -107,10 +148,10 @@ class Config:
             if not (raw := _from_file(item, source) or source.get(name)):
                 continue
             kind = cast(type[str | int | float], type(item.default))
-            try:
-                values[item.name] = kind(raw)
-            except ValueError:
-                raise ConfigError(f"{name}={raw!r} must be a {kind.__name__}") from None
+            values[item.name] = raw if kind is str else _number(name, raw, kind)
+            is_one, what = item.metadata.get("form", (bool, ""))
+            if what and not is_one(raw):
+                raise ConfigError(f"{name}={raw!r} must be {what}")
         config = cls(**values)  # type: ignore[arg-type]
         for setting, choices in CHOICES.items():
             if (found := getattr(config, setting)) not in choices:
@@ -127,6 +168,18 @@ class Config:
         except Exception as error:
             raise ConfigError(f"TIME_ZONE={config.time_zone!r} is not a known time zone such as Asia/Tokyo") from error
         return config
+
+
+def _number(name: str, text: str, kind: type[Any]) -> float:
+    """Raises ConfigError for what is no number of this kind, and for one that is below 0 or has no end."""
+    what = "a whole number" if kind is int else "a number"
+    try:
+        number: float = kind(text)
+    except ValueError:
+        raise ConfigError(f"{name}={text!r} must be {what}") from None
+    if not 0 <= number < math.inf:
+        raise ConfigError(f"{name}={text!r} must be {what} from 0 on")
+    return number
 
 
 def _from_file(item: Field[Any], source: Mapping[str, str]) -> str:

@@ -16,6 +16,8 @@ from deploy.devstack.postgres import Postgres
 from deploy.devstack.security import Security
 from deploy.devstack.server import REPOSITORY_ROOT, Server, Started
 
+LAST_PORT = 65_535
+
 
 @dataclass(frozen=True)
 class Addresses:
@@ -50,24 +52,24 @@ class Stack:
         env = os.environ if environ is None else environ
         home = Path(env.get("DEVSTACK_DIR") or REPOSITORY_ROOT / ".devstack").expanduser().absolute()
         user_cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "salestream"
-        timeout = float(_number(env, "DEVSTACK_TIMEOUT", 90))
+        timeout = float(whole_number(env, "DEVSTACK_TIMEOUT", 90))
         security = Security(home / "tls") if env.get("DEVSTACK_SECURE") == "1" else None
         if security:
             security.prepare()
-        kafka_port = _number(env, Kafka.port_variable, 29092)
+        kafka_port = whole_number(env, Kafka.port_variable, 29092)
         kafka = Kafka(
             home,
             kafka_port,
             env.get(Kafka.variable) or None,
             timeout,
             security,
-            controller_port=_number(env, "DEVSTACK_KAFKA_CONTROLLER_PORT", kafka_port + 1),
+            controller_port=whole_number(env, "DEVSTACK_KAFKA_CONTROLLER_PORT", kafka_port + 1),
             cache=Path(env.get("DEVSTACK_CACHE") or user_cache).expanduser().absolute(),
             repository=env.get("DEVSTACK_MAVEN_URL") or MAVEN_CENTRAL,
         )
-        mongo_port = _number(env, Mongo.port_variable, 27117)
+        mongo_port = whole_number(env, Mongo.port_variable, 27117)
         mongo = Mongo(home, mongo_port, env.get(Mongo.variable) or None, timeout, security)
-        postgres_port = _number(env, Postgres.port_variable, 25432)
+        postgres_port = whole_number(env, Postgres.port_variable, 25432)
         postgres = Postgres(home, postgres_port, env.get(Postgres.variable) or None, timeout)
         for server in (kafka, mongo, postgres):
             if server.given == server.own_address:
@@ -141,8 +143,11 @@ class Stack:
             raise DevstackError("\n\n".join(map(str, problems)))
 
 
-def _number(env: Mapping[str, str], name: str, default: int) -> int:
+def whole_number(env: Mapping[str, str], name: str, default: int) -> int:
+    """What a variable says, else the default.  Raises DevstackError for no number, and for no port in a NAME_PORT."""
     text = env.get(name) or str(default)
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise DevstackError(f"{name} must be a whole number, not {text!r}.")
+    if name.endswith("_PORT") and not 0 < int(text) <= LAST_PORT:
+        raise DevstackError(f"{name} must be a port from 1 to {LAST_PORT}, not {text!r}.")
     return int(text)

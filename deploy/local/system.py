@@ -15,6 +15,7 @@ from typing import ClassVar
 from deploy.devstack import Stack
 from deploy.devstack.errors import DevstackError, NotReady
 from deploy.devstack.server import HOST, Server, Started
+from deploy.devstack.stack import whole_number
 
 EVENT_STORE = "event-store"
 """The file that tells with which kind of store the data of a folder was made."""
@@ -78,8 +79,8 @@ class LocalSystem:
         self.home = home
         self._env = dict(env)
         timeout = float(env.get("DEVSTACK_TIMEOUT") or 90)
-        self.api = ApiProcess(home, int(env.get(ApiProcess.port_variable) or 8000), timeout, self.settings)
-        self.worker = WorkerProcess(home, int(env.get(WorkerProcess.port_variable) or 8001), timeout, self.settings)
+        self.api = ApiProcess(home, whole_number(env, ApiProcess.port_variable, 8000), timeout, self.settings)
+        self.worker = WorkerProcess(home, whole_number(env, WorkerProcess.port_variable, 8001), timeout, self.settings)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> LocalSystem:

@@ -403,7 +403,7 @@ def test_inv_12_the_last_unit_is_sold_once(edge: Edge) -> None:
 
 
 def test_settings_of_the_wrong_kind_are_named() -> None:
-    with pytest.raises(ConfigError, match="MAX_QUEUE='many' must be a int"):
+    with pytest.raises(ConfigError, match="MAX_QUEUE='many' must be a whole number"):
         Config.from_env({"MAX_QUEUE": "many"})
     with pytest.raises(ConfigError, match="EVENT_STORE='files' must be one of"):
         Config.from_env({"EVENT_STORE": "files"})
