@@ -340,7 +340,8 @@ class ViewReader:
                 self._sleep(LONGEST_PAUSE)
         found = answer["cursor"]["firstBatch"]
         if not found:
-            raise Refused("UNAVAILABLE", f"The view {self._view.name} is not built yet: start a projector.")
+            who = "a worker" if self._view.collected else "a projector"
+            raise Refused("UNAVAILABLE", f"The view {self._view.name} is not built yet: start {who}.")
         self._seen = seen = Seen(found[0], answer["cursor"].get("atClusterTime"))
         return seen
 

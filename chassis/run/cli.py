@@ -60,6 +60,9 @@ def run_command(options: argparse.Namespace) -> int:
         if options.command != "run" and isinstance(error, TopicsDamaged | Fenced):
             print(f"salestream: {error}", file=sys.stderr)
             return 1
+        if options.command != "run" and isinstance(error, OSError) and error.filename:  # a file, and no server
+            print(f"salestream: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 1
         if options.command == "run" or is_ours or not is_transient(error):
             raise
         text = str(error).partition("\n")[0].partition(" (configured")[0][:300] or type(error).__name__

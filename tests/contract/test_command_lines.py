@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.catalogue import Catalogue
 from chassis.messaging.consumer import Fenced
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.partitions import TopicsDamaged
@@ -117,6 +118,17 @@ def test_a_lost_topic_is_one_line_too(
     monkeypatch.setattr(cli, does, fails)
     assert main(words) == 1
     assert capsys.readouterr() == ("", f"salestream: {error}\n")
+
+
+def test_a_file_that_is_not_there_is_told_and_no_server_is_blamed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "stores"))
+    monkeypatch.setattr(cli, "existing_store", lambda *_: pytest.fail("no store is needed"))
+    monkeypatch.setattr(Catalogue, "with_role", lambda *_: [])
+    heads = str(tmp_path / "no such folder" / "heads")
+    assert main(["audit", "verify", "--heads", heads]) == 1
+    assert capsys.readouterr() == ("", f"salestream: {heads}: No such file or directory\n")
 
 
 @pytest.mark.parametrize("action", ["show", "replay", "drop"])

@@ -136,7 +136,8 @@ class Firm:
         if principal is None or not principal.may(view.permission):
             return False
         condition = ViewReader(None, view)._scope(principal)  # type: ignore[arg-type]
-        return all(matches(document, name, wanted) for name, wanted in condition.items())
+        kept = {**document, **view.keys_of(document)}
+        return all(matches(kept, name, wanted) for name, wanted in condition.items())
 
     def refusal(self, service: str, command: Any, by: UUID) -> str:
         """The code with which somebody would be refused; "" when they are not.  Nothing changes."""
