@@ -35,7 +35,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 ANSWER_SECONDS = BOOTSTRAP_MS / 1000
-EMPTY_FETCH_MS = 500
+EMPTY_FETCH_MS = 100
 """So long a fetch that finds nothing waits at the broker.  A partition that is assigned meanwhile waits for its end."""
 MAX_RECORDS = 1_000
 OLDEST = -1

@@ -8,6 +8,7 @@ import argparse
 import gc
 import os
 import sys
+import warnings
 
 from chassis.foundation.command_line import command_line
 
@@ -21,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     gc.disable()  # imports make many objects and no garbage: looking for some costs a tenth of the start
     if options.command == "run" and options.role == "api":
         os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_select")  # psycopg's own wait would block all greenlets
+        # nameko stands on it; a log of JSON lines begins with none that is no JSON
+        warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
         import eventlet
 
         eventlet.monkey_patch()

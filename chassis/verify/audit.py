@@ -23,13 +23,8 @@ def check_chains(stores: Mapping[str, AuditStore], heads: Mapping[str, Mapping[i
 
 
 def check_copy(store: AuditStore, database: "Database[Document]", view: View) -> str:
-    """The first difference of MongoDB's copy from a store's log, as far as it was brought; "" when there is none.
-
-    A copy that was never begun, or was deleted, is one: nobody can look up what the log holds.
-    """
-    state = database[STATES].find_one({"_id": live_id(view)})
-    if state is None:
-        return f"nobody brings a copy of {store.name}'s log: start a worker" if store.audit_after(0, 1) else ""
+    """The first difference of MongoDB's copy from a store's log, as far as it was brought; "" when there is none."""
+    state = database[STATES].find_one({"_id": live_id(view)}) or {}
     last = collected(state, store.name)
     collection = database[view.name]
     brought = 0

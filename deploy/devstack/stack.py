@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.devstack.errors import DevstackError
-from deploy.devstack.kafka import Kafka
+from deploy.devstack.kafka import MECHANISM, Kafka
 from deploy.devstack.kafka_jars import MAVEN_CENTRAL
 from deploy.devstack.mongo import Mongo
 from deploy.devstack.postgres import Postgres
-from deploy.devstack.security import Security
+from deploy.devstack.security import ADMINISTRATOR, Security
 from deploy.devstack.server import REPOSITORY_ROOT, Server, Started
 
 LAST_PORT = 65_535
@@ -21,11 +21,15 @@ LAST_PORT = 65_535
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where clients find the servers. `postgres_url` is None unless PostgreSQL is wanted or runs."""
+    """Where clients find the servers. `postgres_url` is None unless PostgreSQL is wanted or runs.
+
+    `security`: how they get in, where the servers ask for that.
+    """
 
     kafka_bootstrap: str
     mongodb_uri: str
     postgres_url: str | None
+    security: Security | None = None
 
     def as_environment(self) -> dict[str, str]:
         """The variables that services read."""
@@ -34,6 +38,14 @@ class Addresses:
             Mongo.variable: self.mongodb_uri,
             Postgres.variable: self.postgres_url,
         }
+        if self.security:  # the URI of MongoDB tells its own
+            found |= {
+                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                "KAFKA_SASL_MECHANISM": MECHANISM,
+                "KAFKA_USERNAME": ADMINISTRATOR,
+                "KAFKA_PASSWORD": self.security.password,
+                "KAFKA_CA_FILE": str(self.security.ca),
+            }
         return {name: value for name, value in found.items() if value}
 
 
@@ -86,7 +98,7 @@ class Stack:
     @property
     def addresses(self) -> Addresses:
         postgres = self.postgres.address if self.postgres in self.servers else None
-        return Addresses(self.kafka.address, self.mongo.address, postgres)
+        return Addresses(self.kafka.address, self.mongo.address, postgres, self.kafka.security)
 
     def up(
         self,
