@@ -32,7 +32,7 @@ def copied(value: Any) -> Any:
         return {name: copied(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [copied(inner) for inner in value]
-    if value is None or isinstance(value, (str, int, float, datetime, Decimal128)):
+    if value is None or isinstance(value, (str, bytes, int, float, datetime, Decimal128)):
         return value
     raise TypeError(f"MongoDB takes no {type(value).__name__}")
 
@@ -196,6 +196,9 @@ class Collection:
         return (document for document in list(documents.values()) if matches(document, condition))
 
     # -- writing
+
+    def index_information(self) -> dict[str, Any]:
+        return {}  # made-up collections have none, and need none
 
     def create_indexes(self, models: Any) -> None:
         """Indexes change nothing here."""
