@@ -99,9 +99,7 @@ class Config:
     time_zone: str = "Asia/Shanghai"  # until the company data name one
     http_address: str = _host_and_port("127.0.0.1:8000")
     health_address: str = _host_and_port("127.0.0.1:8001")
-    trusted_proxies: str = _some_networks(
-        ""
-    )  # networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8, separated by commas
+    trusted_proxies: str = _some_networks("")  # whose X-Forwarded-For is believed
     service_address: str = "http://{service}:8000"  # where the gateway finds a service that is not in its process
     allowed_origins: str = ""  # other origins whose pages may use the API, e.g. https://crm.example, by commas (CORS)
     plain_http: int = 0  # 1: for development without TLS; cookies go without Secure, answers without HSTS
@@ -110,9 +108,7 @@ class Config:
     rate_limit_address: str = _so_many_in("1000/second")  # for one client address
     rate_limit_user: str = _so_many_in("200/second")
     rate_limit_machine: str = _so_many_in("2000/second")  # for a machine account
-    rate_limit_sign_in: str = _so_many_in(
-        "60/minute"
-    )  # for one address: signing in, registering, recovering a password
+    rate_limit_sign_in: str = _so_many_in("60/minute")  # for one address: sign in, register, recover a password
     token_key_dir: str = ".devstack/keys"
     token_issuer: str = "salestream"
     token_audience: str = "salestream-api"

@@ -77,7 +77,11 @@ class FieldType:
 
 
 def _id_octets(text: str) -> list[bytes]:
-    return [UUID(text).bytes]
+    """An id in 16 octets; a text that is none, as an older document may hold it, in its own."""
+    try:
+        return [UUID(text).bytes]
+    except ValueError:
+        return _octets(text)
 
 
 def _octets(text: str) -> list[bytes]:

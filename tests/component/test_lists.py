@@ -416,6 +416,15 @@ def test_what_nothing_can_be_found_by_is_refused_and_finds_not_everything(
             assert len(shelf.page(**{name: ""}).items) == len(shelf.page(**{name: " "}).items) == 2
 
 
+def test_a_document_with_an_id_that_is_none_gets_keys_too(database: Database[Document]) -> None:
+    """It must not keep a projector from starting."""
+    shelf = Shelf(database, BY_NAME["orders"])
+    made = document_of(shelf.view, 1, owner_id="nobody")
+    assert made["_is_owner_id"] == b"nobody"
+    shelf.fill([made])
+    assert [row["owner_id"] for row in shelf.page().items] == ["nobody"]
+
+
 def test_documents_of_a_former_release_get_the_keys_and_indexes_of_this_one(database: Database[Document]) -> None:
     shelf = Shelf(database, BY_NAME["customers"])
     old = document_of(shelf.view, 1, name="Cafe\u0301", mobile="+86 139-0000-0041")
