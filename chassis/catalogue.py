@@ -98,6 +98,12 @@ class Catalogue:
         return [*self.with_role("api"), *sagas, *self.with_role("projector")]
 
 
+def know_everything() -> None:
+    """Load all declarations, so that every kind of event and aggregate is known: in a process that begins no role."""
+    catalogue = Catalogue.read()
+    catalogue.services(), catalogue.sagas(), catalogue.views()
+
+
 def views_of(service: str) -> list[View]:
     """The views that one service declares."""
     package = importlib.import_module(f"services.{service}.views")

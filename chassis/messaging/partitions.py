@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 from kafka import TopicPartition
@@ -28,9 +28,17 @@ class TopicsDamaged(Exception):
 
 
 class PartitionReader:
-    """Reads all partitions of some topics, each from the offset its consumer has stored."""
+    """Reads all partitions of some topics, or `only` some, each from the offset its consumer has stored."""
 
-    def __init__(self, config: Config, client_id: str, topics: Sequence[str], wanted: Mapping[str, type]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        client_id: str,
+        topics: Sequence[str],
+        wanted: Mapping[str, type],
+        *,
+        only: Collection[str] | None = None,
+    ) -> None:
         """Raises TopicsDamaged when a topic does not exist, or not with its partitions."""
         self._config = config
         self._wanted = wanted
@@ -41,6 +49,8 @@ class PartitionReader:
             self._consumer.close()
             raise
         self._numbers = Counter(tp.topic for tp in self._partitions)
+        if only is not None:
+            self._partitions = [tp for tp in self._partitions if _source(tp) in only]
         self._consumer.assign(self._partitions)
 
     def _found(self, topics: Sequence[str]) -> list[TopicPartition]:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -56,6 +58,11 @@ class Progress:
         self._waiting = Queues(
             ((origin.source, waiting.key), waiting.offset) for origin, waiting in self.aside.items() if waiting.key
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is told to another process: what it says, without what it shares with its branches."""
+        told = self.offsets, self.positions, dict(self.aside), list(self.dropped), self.floors
+        return partial(Progress, beginnings=self.beginnings), told
 
     def branch(self) -> "Progress":
         """What takes records in while `self` stays as it is."""

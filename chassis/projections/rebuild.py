@@ -5,10 +5,10 @@ projector notices (its next write is fenced), loads the new state and goes on fr
 """
 
 import io
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 from uuid import uuid4
@@ -20,23 +20,25 @@ from pymongo.errors import PyMongoError
 from chassis.catalogue import projector_group
 from chassis.foundation.config import Config
 from chassis.messaging.consumer import Fenced
-from chassis.messaging.dead_letters import Origin, origin_of
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.partitions import PartitionReader
-from chassis.messaging.progress import Progress, require_all_read, require_beginnings, with_fate
-from chassis.messaging.records import Incoming
+from chassis.messaging.progress import require_all_read, require_beginnings
 from chassis.model.views import View
+from chassis.projections.building import (
+    Build,
+    Built,
+    Part,
+    build_side_by_side,
+    how_far,
+    join_states,
+    processes_for,
+    reader_for,
+)
 from chassis.projections.collections import STATES, make_indexes
-from chassis.projections.projector import Projection, commit
 from chassis.projections.state import ViewState, drop_view, live_id, open_state, state_of
-from contracts.declare import REGISTRY
 from contracts.operations import RebuildPhase
 
 Document = dict[str, Any]
-BATCH = 1_000
-"""Records in a transaction.  The more, the more changes of one document are joined; but MongoDB, with a cache of 512 MB
-after much load, said of 5,000 with all the indexes of a list for two minutes that they conflict with another operation.
-"""
 SHOWN = 20
 LONGEST_DIFFERENCE = 500
 NOTES = {"_event", "_event_at"}
@@ -92,7 +94,9 @@ class Rebuild:
         *,
         suffix: str = "",
         watch: Watch = nobody_watches,
+        processes: int = 0,
     ) -> None:
+        """`processes`: how many fill it; left out, as many as there are cores, once there is work for them."""
         self._config = config
         self._database = database
         self._view = view
@@ -100,8 +104,8 @@ class Rebuild:
         self._suffix = suffix or uuid4().hex[:8]
         self._watch = watch
         self._live_id = live_id(view)
-        self._skipped: list[str] = []
-        self._foreign: set[Origin] = set()
+        self._processes = processes
+        self._built = Built()
         self.figures: Figures | None = None
         self.outcome: Outcome | None = None
 
@@ -113,21 +117,16 @@ class Rebuild:
         Raises TopicsDamaged, forced or not, where a topic lacks what the live view has read: the new one would lack it.
         """
         live = open_state(self._database, self._view, self._live_id)
-        self._live, self._skipped, self._foreign = state_of(self._database, self._view, live), [], set()
+        self._live, self._built = state_of(self._database, self._view, live), Built()
         collection, new_id = new_names(self._view, self._suffix)
-        reader = PartitionReader(
-            self._config,
-            f"rebuild-{self._view.name}",
-            sorted(self._view.topics),
-            {REGISTRY.event_of(fact).name: fact for fact in self._view.handlers},
-        )
+        reader = reader_for(self._config, self._view)
         try:
             require_all_read(reader, self._live.progress)
             open_state(self._database, self._view, new_id, collection)
             started = time.monotonic()
-            state, events = self._build(reader, self._state(new_id))
+            state = self._build(reader, self._state(new_id))
             make_indexes(self._database, self._view, collection)
-            seconds = time.monotonic() - started
+            seconds, events = time.monotonic() - started, self._built.events
             require_beginnings(state.progress, self._live.progress)
             differences = self._compared(reader, state)
         except BaseException:
@@ -135,9 +134,9 @@ class Rebuild:
             raise
         finally:
             reader.close()
-        if self._skipped:
-            some = ", ".join(self._skipped[:SHOWN]) + (", ..." if len(self._skipped) > SHOWN else "")
-            print(f"left out {len(self._skipped)} records: {some}", file=self._out)
+        if skipped := self._built.skipped:
+            some = ", ".join(skipped[:SHOWN]) + (", ..." if len(skipped) > SHOWN else "")
+            print(f"left out {len(skipped)} records: {some}", file=self._out)
         documents = self._database[collection].estimated_document_count()
         self.figures = Figures(events, seconds, documents, None if differences is None else len(differences))
         rate = events / seconds if seconds else 0
@@ -185,7 +184,7 @@ class Rebuild:
             return ""
         return f"{len(differences)} documents differ from the live view" if differences else ""
 
-    def _build(self, reader: PartitionReader, state: ViewState) -> tuple[ViewState, int]:
+    def _build(self, reader: PartitionReader, state: ViewState) -> ViewState:
         """Take in what the live view has taken in, from where `state` stands; all there is when there is no such."""
         ends = reader.end_offsets()
         reached = self._live.progress.offsets
@@ -196,30 +195,26 @@ class Rebuild:
             for source, end in ends.items()
         }
         goals = {source: goal for source, goal in goals.items() if goal}
-        reader.seek(state.progress.offsets)
-        progress, events = state.progress.branch(), 0
+        total = sum(goals.values())
+        done = how_far(state.progress, goals)
+        passed = _Told(self._view.name, done, total, self._watch, self._out)
         letters = f"{dead_letter_topic(projector_group())}:0"
-        progress.offsets[letters] = reached.get(letters, 0)  # what comes later is yet to be read
-        told_at = time.monotonic()
-        with ThreadPoolExecutor(1, "rebuild") as writing:  # while MongoDB takes a batch, the next one is read
-            written: Future[None] | None = None
-            while any(progress.offsets.get(source, 0) < goal for source, goal in goals.items()):
-                projection = Projection(state, progress.branch())
-                count, own = self._gather(reader, projection, goals)
-                events += own
-                if written:
-                    written.result()
-                written = writing.submit(commit, self._database, [projection])
-                progress = projection.progress
-                self._watch("BUILDING", *_how_far(progress, goals))
-                if time.monotonic() - told_at > TELL_EVERY_SECONDS:
-                    told_at = time.monotonic()
-                    self._progress_line(progress, goals)
-                if not count and not reader.is_behind(goals):
-                    break  # the last records of a partition are gone
-            if written:
-                written.result()
-        return state, events
+        work = Part(
+            view=self._view.name,
+            collection=state.collection,
+            state_id=state.id,
+            before=self._live.progress,
+            goals=goals,
+            letters={letters: reached.get(letters, 0)},  # what comes later is yet to be read
+        )
+        processes = self._processes or processes_for(total - done)
+        if processes < 2 or done:
+            self._built.add(Build(self._database, work, passed).run(reader, state))
+            return state
+        parts = work.split(processes)
+        self._built.add(build_side_by_side(self._config, parts, passed))
+        join_states(self._database, state.id, parts)
+        return self._state(state.id)
 
     def _compared(self, reader: PartitionReader, new: ViewState) -> list[str] | None:
         """What differs from the live view, at one moment up to which the new one is brought; None: not comparable."""
@@ -231,11 +226,11 @@ class Rebuild:
             self._live = replace(state_of(self._database, self._view, found, session), edition=self._live.edition)
             if not self._live.progress.offsets:
                 return None
-            self._build(reader, new)
+            new = self._build(reader, new)
             progress = [state.progress for state in (self._live, new)]
             if progress[0].aside.keys() != progress[1].aside.keys():
                 return None
-            if progress[0].dropped.keys() != progress[1].dropped.keys() - self._foreign:
+            if progress[0].dropped.keys() != progress[1].dropped.keys() - self._built.foreign:
                 return None
             pairs = _side_by_side(
                 self._database[self._live.collection].find(session=session).sort("_id"),
@@ -249,35 +244,6 @@ class Rebuild:
                 if content(one) != content(other):
                     told.append(_difference(one, other))
             return told
-
-    def _gather(self, reader: PartitionReader, projection: Projection, goals: Mapping[str, int]) -> tuple[int, int]:
-        """Read a batch into a projection, up to the goals; returns how many records, and events of the view, it has."""
-        events = count = 0
-        while count < BATCH and (polled := reader.poll(500, BATCH - count)):
-            records = [record for record in polled if record.offset < goals.get(record.source, 0)]
-            count += len(polled)
-            events += sum(1 for record in records if record.fact is not None)
-            for record in records:
-                projection.apply(self._judged(record, projection.progress))
-            if all(projection.progress.offsets.get(source, 0) >= goal for source, goal in goals.items()):
-                break
-        return count, events
-
-    def _judged(self, record: Incoming, progress: Progress) -> Incoming:
-        """The record with the fate it has in the live view, which is noted."""
-        judged = with_fate(record, self._live.progress, progress)
-        if judged.fate:
-            origin = origin_of(judged)
-            how = {"waits": "set aside", "dropped": "dropped"}[judged.fate]
-            if judged.fate == "dropped" and origin not in self._live.progress.dropped:
-                self._foreign.add(origin)
-                how = f"not ours: {record.poison}"
-            self._skipped.append(f"{record.source}@{record.offset} ({how})")
-        return judged
-
-    def _progress_line(self, progress: Progress, goals: Mapping[str, int]) -> None:
-        done, total = _how_far(progress, goals)
-        print(f"{self._view.name}: {done:,} of {total:,} records ({done * 100 // total} %)", file=self._out, flush=True)
 
     def _state(self, id: str) -> ViewState:
         document = self._database[STATES].find_one({"_id": id})
@@ -303,7 +269,8 @@ class Rebuild:
             log.warning("what was built can't be deleted", collection=collection, error=repr(error))
 
     def _drop(self, collection: str, state_id: str) -> None:
-        self._database[STATES].delete_one({"_id": state_id})
+        """Delete a collection that was built, its state, and those of the parts that processes have filled."""
+        self._database[STATES].delete_many({"_id": {"$regex": f"^{re.escape(state_id)}"}})
         drop_view(self._database, collection)
 
 
@@ -325,9 +292,22 @@ def _difference(live: Document | None, new: Document | None) -> str:
     return f"{document['_id']}: {told}"
 
 
-def _how_far(progress: Progress, goals: Mapping[str, int]) -> tuple[int, int]:
-    """How many records of how many are taken in."""
-    return sum(min(progress.offsets.get(source, 0), goal) for source, goal in goals.items()), sum(goals.values())
+class _Told:
+    """Tells how far a rebuild is: whoever watches it of each batch, and those who read along now and then."""
+
+    def __init__(self, name: str, done: int, total: int, watch: Watch, out: TextIO) -> None:
+        self._name, self._done, self._total = name, done, total
+        self._watch, self._out = watch, out
+        self._told_at = time.monotonic()
+
+    def __call__(self, number: int) -> None:
+        self._done += number
+        self._watch("BUILDING", self._done, self._total)
+        if time.monotonic() - self._told_at > TELL_EVERY_SECONDS:
+            self._told_at = time.monotonic()
+            share = self._done * 100 // self._total
+            text = f"{self._name}: {self._done:,} of {self._total:,} records ({share} %)"
+            print(text, file=self._out, flush=True)
 
 
 def _cut(text: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from random import Random
@@ -16,6 +18,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from chassis.catalogue import Catalogue, projector_group
+from chassis.foundation.config import Config
 from chassis.messaging import relay as relay_module
 from chassis.messaging.consumer import Consumer, Fenced
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
@@ -157,6 +160,10 @@ class Bench:
     def database(self) -> Database[dict[str, Any]]:
         self.taken.append(self.pool.take())
         return self.taken[-1]
+
+    def config_of(self, database: Database[dict[str, Any]]) -> Config:
+        """The settings of a process that works on a database."""
+        return replace(self.kafka.config, mongodb_database=database.name)
 
     def relays(self) -> list[Relay]:
         return [Relay(store, self.kafka.new_producer) for store in self.company.stores]
@@ -415,6 +422,60 @@ def test_a_rebuild_beside_a_living_projector_gives_the_same_and_switches(bench: 
         assert state["collection"] != view.name
         assert view.name not in database.list_collection_names()
     assert database[STATES].count_documents({}) == len(all_views())
+
+
+@pytest.mark.parametrize("view", [SALES_BY_PRODUCT, LEDGER_VIEW], ids=lambda view: view.name)
+def test_processes_beside_each_other_rebuild_the_same(bench: Bench, view: View) -> None:
+    """A document of one partition each, and one that several write."""
+    bench.publish()
+    database = bench.database()
+    live = bench.project(database, [view])
+    seen: list[tuple[int, int]] = []
+    rebuild = Rebuild(
+        bench.config_of(database),
+        database,
+        view,
+        io.StringIO(),
+        watch=lambda phase, done, total: seen.append((done, total)) if phase == "BUILDING" else None,
+        processes=2,
+    )
+    assert rebuild.run()
+    assert rebuild.figures is not None and rebuild.figures.differences == 0 and rebuild.figures.events > 0
+    assert documents(database, [view]) == live
+    state = database[STATES].find_one({"_id": view.name})
+    assert state is not None and state["generation"] == 2
+    assert database[STATES].count_documents({}) == 1, "the states of the parts are gone"
+    assert seen[-1][0] == seen[-1][1] > 0
+
+    bench.project(database, [view])  # the projector goes on where the parts have ended
+    assert documents(database, [view]) == live
+
+
+class CalledOffAtOnce(Exception):
+    """Somebody calls a rebuild off while processes fill the view."""
+
+
+def test_a_rebuild_by_processes_that_is_called_off_or_fails_leaves_nothing(bench: Bench) -> None:
+    bench.publish()
+    database = bench.database()
+    live = bench.project(database, [LEDGER_VIEW])
+    before = set(database.list_collection_names())
+
+    def call_off(*_: Any) -> None:
+        raise CalledOffAtOnce
+
+    def kill(*_: Any) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    for watch, failure in ((call_off, CalledOffAtOnce), (kill, BrokenProcessPool)):
+        config = bench.config_of(database)
+        with pytest.raises(failure):
+            Rebuild(config, database, LEDGER_VIEW, io.StringIO(), watch=watch, processes=2).run()
+        assert set(database.list_collection_names()) == before
+        assert database[STATES].count_documents({}) == 1
+        assert multiprocessing.active_children() == []
+    assert documents(database, [LEDGER_VIEW]) == live
 
 
 def test_a_rebuild_tells_of_documents_that_differ(bench: Bench) -> None:
@@ -715,7 +776,8 @@ def test_a_replay_waits_for_earlier_letters_of_its_key(bench: Bench) -> None:
     assert letters.waiting() == []
 
 
-def test_a_rebuild_leaves_out_what_the_live_view_left_out(bench: Bench) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_rebuild_leaves_out_what_the_live_view_left_out(bench: Bench, processes: int) -> None:
     """Dropped ones, waiting ones and unreadable ones; what was replayed stands at its place."""
     for value, headers in POISON.values():
         bench.kafka.send("inventory.events", str(uuid4()), value, headers)
@@ -730,7 +792,7 @@ def test_a_rebuild_leaves_out_what_the_live_view_left_out(bench: Bench) -> None:
     assert len(letters.waiting()) == len(faulty) - 2
 
     told = io.StringIO()
-    rebuild = Rebuild(bench.kafka.config, database, LEDGER_VIEW, told)
+    rebuild = Rebuild(bench.config_of(database), database, LEDGER_VIEW, told, processes=processes)
     assert rebuild.run()
     assert rebuild.figures and rebuild.figures.differences == 0
     left_out = len(POISON) + len(faulty) - 1

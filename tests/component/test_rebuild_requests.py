@@ -13,6 +13,7 @@ from pymongo.database import Database
 from security.office import Caller, Office, Told, quick_hashes
 
 from chassis.model.views import View
+from chassis.projections import building
 from chassis.projections import rebuild as rebuild_module
 from chassis.projections.collections import STATES
 from chassis.projections.rebuild import Rebuild
@@ -85,7 +86,7 @@ class Shop:
 
 @pytest.fixture
 def shop(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    monkeypatch.setattr(rebuild_module, "BATCH", 20)
+    monkeypatch.setattr(building, "BATCH", 20)
     monkeypatch.setattr(rebuild_module, "COMPARED_AT_ONCE", 1)
     with quick_hashes():
         yield Shop(bench, tmp_path)

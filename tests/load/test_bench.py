@@ -46,6 +46,7 @@ FIGURES = (
     "gateway_cookie_us",
     "consume_events_per_s",
     "rebuild_events_per_s",
+    "rebuild_one_process_events_per_s",
     "api_rss_mb",
     "worker_rss_mb",
 )
