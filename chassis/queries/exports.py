@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from typing import IO, Any, Protocol
 from weakref import finalize
 
@@ -33,6 +33,8 @@ AT_ONCE = 2
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 CUT = " ... [cut: too long for a cell]"
 FIRST_DAY = date(1900, 1, 1)
+CELLS_KEPT = 20_000
+"""So many numbers and days are remembered as what they are in a cell: most come again."""
 EXACT_DIGITS = 15
 """How many digits a cell's number keeps; a longer one is written as text."""
 
@@ -124,7 +126,7 @@ class Sheet(Protocol):
 
 def holdable(text: str, told: Told) -> str:
     """The text with a mark in place of each character that neither XML nor UTF-8 can hold."""
-    if not _UNHOLDABLE.search(text):
+    if text.isprintable() or not _UNHOLDABLE.search(text):  # none of those can be printed
         return text
     told.replaced += 1
     return _UNHOLDABLE.sub(REPLACED, text)
@@ -160,13 +162,14 @@ class CsvSheet:
         self._file.write(out.getvalue().encode())
 
     def _cell(self, value: Any, free: bool) -> Any:
-        value = self._plain(value)
+        if not isinstance(value, str):
+            value = self._plain(value)
         if isinstance(value, dict | list | bool):
             value = as_text(value)
         if not isinstance(value, str):
             return value
         text = holdable(value, self.told)
-        return f"'{text}" if free and _FORMULA.match(text) else text
+        return f"'{text}" if free and not text[:1].isalnum() and _FORMULA.match(text) else text
 
     def finish(self, about: Mapping[str, str]) -> IO[bytes]:
         return self._file
@@ -210,10 +213,10 @@ class ExcelSheet:
         sheet = self._sheet
         if isinstance(value, bool):
             sheet.write_boolean(row, column, value)
-        elif kind in ("amount", "whole") and (number := _number(value)) is not None:
-            decimals = max(0, -int(number.as_tuple().exponent)) if isinstance(number, Decimal) else 0
+        elif kind in ("amount", "whole") and (found := _number(value)) is not None:
+            number, decimals = found
             sheet.write_number(row, column, number, self._format("0." + "0" * decimals if decimals else "0"))
-        elif kind == "day" and (day := _day(value)) is not None:
+        elif kind == "day" and isinstance(value, str) and (day := _day(value)) is not None:
             sheet.write_datetime(row, column, day, self._format("yyyy-mm-dd"))
         elif isinstance(value, datetime):
             local = value.astimezone(self._zone).replace(tzinfo=None)
@@ -223,7 +226,7 @@ class ExcelSheet:
 
     def _text(self, value: Any) -> str:
         text = holdable(as_text(self._plain(value)), self.told)
-        if len(text.encode("utf-16-le")) // 2 <= CELL_LIMIT:
+        if 2 * len(text) <= CELL_LIMIT or len(text.encode("utf-16-le")) // 2 <= CELL_LIMIT:
             return text
         self.told.cut += 1
         kept = text.encode("utf-16-le")[: 2 * (CELL_LIMIT - len(CUT))].decode("utf-16-le", errors="ignore")
@@ -255,21 +258,31 @@ class ExcelSheet:
         self._file.close()
 
 
-def _number(value: Any) -> Decimal | int | None:
-    """The number of a cell; None when a cell can't keep all its digits."""
-    number = value.to_decimal() if isinstance(value, Decimal128) else value
-    if isinstance(number, str):
-        number = Decimal(number)
-    if not isinstance(number, Decimal | int):
-        return None
-    digits = len(number.as_tuple().digits) if isinstance(number, Decimal) else len(str(abs(number)))
-    return number if digits <= EXACT_DIGITS else None
+def _number(value: Any) -> tuple[Decimal | int, int] | None:
+    """The number of a cell and how many decimals it shows; None when a cell can't keep all its digits."""
+    if isinstance(value, Decimal128):
+        return _amount(value.bid)
+    if isinstance(value, int):
+        return (value, 0) if len(str(abs(value))) <= EXACT_DIGITS else None
+    return _in_a_cell(Decimal(value)) if isinstance(value, str | Decimal) else None
 
 
-def _day(value: Any) -> date | None:
+@lru_cache(CELLS_KEPT)
+def _amount(octets: bytes) -> tuple[Decimal, int] | None:
+    """As `_number`, of the octets of an amount: equal amounts may show other decimals."""
+    return _in_a_cell(Decimal128.from_bid(octets).to_decimal())
+
+
+def _in_a_cell(number: Decimal) -> tuple[Decimal, int] | None:
+    told = number.as_tuple()
+    return (number, max(0, -int(told.exponent))) if len(told.digits) <= EXACT_DIGITS else None
+
+
+@lru_cache(CELLS_KEPT)
+def _day(text: str) -> date | None:
     """The day of a cell; None for one that Excel does not know."""
-    day = date.fromisoformat(value) if isinstance(value, str) else None
-    return day if day is not None and day >= FIRST_DAY else None
+    day = date.fromisoformat(text)
+    return day if day >= FIRST_DAY else None
 
 
 def _require_room(file: Any) -> None:
