@@ -1,6 +1,6 @@
 """How audit records are linked, and what shows when they are not: one record holds the entries of one commit.
 
-    digest = SHA256(entries)        hash = SHA256(hash of the record before | number | digest)
+    digest = SHA256(entries as stored, packed)        hash = SHA256(hash of the record before | number | digest)
 
 An edited record has another digest, a removed or moved one leaves a gap, and whoever mends all hashes after an edit
 ends at another head than the one that was signed (`heads`).
@@ -14,6 +14,7 @@ from typing import Protocol
 import msgspec
 
 from chassis.audit.entries import Entry, decode_entries
+from chassis.foundation.compression import Damaged, packed, unpacked
 
 PAGE = 500
 START = bytes(32)  # what stands for the hash of the record before the first
@@ -29,7 +30,7 @@ class NewRecord:
     @classmethod
     def of(cls, entries: Sequence[bytes]) -> "NewRecord":
         """A record of entries that are encoded already."""
-        body = b"[" + b",".join(entries) + b"]"
+        body = packed(b"[" + b",".join(entries) + b"]")
         return cls(sha256(body).digest(), body)
 
     def after(self, number: int, hash: bytes) -> "Record":
@@ -47,7 +48,8 @@ class Record:
     body: bytes
 
     def entries(self) -> list[Entry]:
-        return decode_entries(self.body)
+        """Raises msgspec.MsgspecError, Damaged."""
+        return decode_entries(unpacked(self.body))
 
 
 def link(before: bytes, number: int, digest: bytes) -> bytes:
@@ -126,7 +128,7 @@ def _wrong(chain: Chain, record: Record) -> str:
         return _name(chain.service, record) + "it does not follow the record before: moved, replaced, or put in"
     try:
         chain.entries += len(record.entries())
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, Damaged) as error:
         return _name(chain.service, record) + f"its entries can't be read: {error}"
     return ""
 

@@ -4,7 +4,7 @@ One transaction holds the events, the remembered result of the command (idempote
 positions consumed, snapshots, and the audit record of the commit, which is linked to the one before it inside the
 transaction (ADR 0018).  The three recorders (SQLite, PostgreSQL, memory) are extended at the hook the
 library offers for this, `_insert_events`.  A stored event is `{"data": <contract JSON>, "meta": {...}}` under its
-contract type, so the relay publishes the very bytes that were stored.
+contract type, packed, so the relay publishes the very JSON that was stored.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +15,7 @@ import msgspec
 from eventsourcing.persistence import IntegrityError, ProcessRecorder
 
 from chassis.audit.chain import Record
+from chassis.foundation.compression import Damaged
 from chassis.model.aggregates import Aggregate
 from chassis.model.identity import Named, RecordId
 from chassis.store.doorbell import Doorbell, NoBell
@@ -23,8 +24,7 @@ from chassis.store.events import (
     Metadata,
     Notification,
     Unreadable,
-    _meta_decoder,
-    _state_decoder,
+    metadata_of,
     notification_of,
 )
 from chassis.store.publishing_lock import NoLock, PublishingLock
@@ -35,6 +35,7 @@ from contracts.schemas import decode
 A = TypeVar("A", bound=Aggregate)
 
 Conflict = IntegrityError
+UNREADABLE = (msgspec.DecodeError, Damaged)
 RECENT_RECORDS = 1_000
 
 
@@ -91,7 +92,7 @@ class EventStore:
         for stored in self.recorder.select_events(aggregate_id, gt=after or None):
             try:
                 fact = self._mapper.to_domain_event(stored)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 raise Unreadable(aggregate_id, stored.originator_version, error) from error
             yield fact
 
@@ -99,8 +100,8 @@ class EventStore:
         """The metadata of one event, or None.  Raises Unreadable."""
         for stored in self.recorder.select_events(aggregate_id, gt=version - 1, lte=version):
             try:
-                return _meta_decoder.decode(_state_decoder.decode(stored.state).meta)
-            except msgspec.DecodeError as error:
+                return metadata_of(stored.state)
+            except UNREADABLE as error:
                 raise Unreadable(aggregate_id, version, error) from error
         return None
 
@@ -119,7 +120,7 @@ class EventStore:
         for stored in self.recorder.select_notifications(after, limit, topics=types, inclusive_of_start=False):
             try:
                 found.append(notification_of(stored))
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 damage = Unreadable(stored.originator_id, stored.originator_version, error)  # type: ignore[arg-type]
                 if unreadable is None:
                     raise damage from error

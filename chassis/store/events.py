@@ -1,4 +1,4 @@
-"""An event as it is stored: `{"data": <contract JSON>, "meta": {...}}` under its contract type."""
+"""An event as it is stored: `{"data": <contract JSON>, "meta": {...}}`, packed, under its contract type."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import Mapper, StoredEvent, Transcoder
 
+from chassis.foundation.compression import packed, unpacked
 from chassis.foundation.limits import MAX_EVENT_BYTES
 from chassis.model.aggregates import INTERNAL_EVENTS, internal_name
 from contracts.declare import REGISTRY, ContractError
@@ -100,11 +101,10 @@ class ContractMapper(Mapper[UUID]):
         event: Recorded = domain_event
         key = b'"key":"' + event.key.encode() + b'",' if event.key else b""
         state = b"{" + key + b'"data":' + event.data + b',"meta":' + event.meta + b"}"
-        return StoredEvent(event.originator_id, event.originator_version, event.type, state)
+        return StoredEvent(event.originator_id, event.originator_version, event.type, packed(state))
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
-        state = _state_decoder.decode(stored_event.state)
-        return decode(fact_class(stored_event.topic), state.data)
+        return decode(fact_class(stored_event.topic), _state(stored_event.state).data)
 
 
 class _NoTranscoder(Transcoder):
@@ -115,6 +115,16 @@ class _NoTranscoder(Transcoder):
 
     def decode(self, data: bytes) -> Any:
         raise ContractError("stored state is read by ContractMapper only")
+
+
+def _state(stored: bytes) -> _State:
+    """Raises msgspec.DecodeError, Damaged."""
+    return _state_decoder.decode(unpacked(stored))
+
+
+def metadata_of(stored: bytes) -> Metadata:
+    """The metadata of an event, from its stored bytes.  Raises msgspec.DecodeError, Damaged."""
+    return _meta_decoder.decode(_state(stored).meta)
 
 
 def fact_class(name: str) -> type:
@@ -128,7 +138,7 @@ def fact_class(name: str) -> type:
 
 
 def notification_of(stored: Any) -> Notification:
-    state = _state_decoder.decode(stored.state)
+    state = _state(stored.state)
     return Notification(
         position=stored.id,
         aggregate_id=stored.originator_id,

@@ -31,6 +31,11 @@ def here(wait: Callable[[], None]) -> None:
     wait()
 
 
+def _legible(octets: bytes) -> str:
+    """A text, whatever somebody has made of it by hand: no row may keep those beside it from being read."""
+    return octets.decode(errors="replace")
+
+
 class _Writing(SQLiteTransaction):
     """A transaction that writes: it takes the lock at its beginning.
 
@@ -52,6 +57,7 @@ class _Connection(SQLiteConnection):
 
     def __init__(self, inner: sqlite3.Connection, max_age: float | None, waits: Waits, lock_timeout: int) -> None:
         super().__init__(inner, max_age)
+        inner.text_factory = _legible
         self._waits = waits
         self._lock_milliseconds = lock_timeout * 1000
 

@@ -16,7 +16,7 @@ from chassis.store.events import Recorded
 
 @dataclass(frozen=True)
 class CommandResult:
-    """The remembered outcome of a command.  `fingerprint` tells a repeat from another command with the same key."""
+    """The remembered outcome of a command, packed.  `fingerprint` tells a repeat from another one with the same key."""
 
     command_id: str
     fingerprint: str

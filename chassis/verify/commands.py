@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from chassis.foundation.compression import Damaged, unpacked
 from chassis.messaging.kafka import partition_of
 from chassis.model.aggregates import Aggregate
 from chassis.model.commands import CommandSent
@@ -54,8 +55,8 @@ def check_results(store: EventStore, claims: Claims) -> Iterator[Difference | No
 
 def _check_result(store: EventStore, claims: Claims, command_id: str, reply: bytes) -> Difference | None:
     try:
-        answer = decode(Answer, reply)
-    except msgspec.MsgspecError as error:
+        answer = decode(Answer, unpacked(reply))
+    except (msgspec.MsgspecError, Damaged) as error:
         return Difference(RESULTS, f"{store.name} {command_id}", f"the result can't be read: {error}")
     if answer.service != store.name:
         return Difference(RESULTS, f"{store.name} {command_id}", f"the result is of {answer.service}")

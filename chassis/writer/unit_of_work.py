@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from chassis.audit.entries import AuditedChange
+from chassis.foundation.compression import packed
 from chassis.foundation.limits import MAX_EVENT_BYTES, MAX_FOLLOWING_BYTES
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
@@ -208,7 +209,7 @@ class UnitOfWork:
         named = self._used.get(self._named, aggregate)  # what it changed may be another record
         body = {"id": str(key_value), "version": named.told_version, **aggregate.reply_to(self.context)}
         answer = Answer(service=batch.store.name, body=body, last=tuple(last))
-        reply = msgspec.json.encode(answer) if request.remember else b""
+        reply = packed(msgspec.json.encode(answer)) if request.remember else b""
         snapshots = [snapshot_of(used) for used in changed if _wants_snapshot(used)]
         for used in changed:  # nothing is refused, and nothing fails, from here on
             batch.recorded.setdefault(used.id, []).extend(used.pending)

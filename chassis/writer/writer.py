@@ -23,6 +23,7 @@ from tenacity import Retrying, stop_after_attempt, wait_fixed
 from chassis.audit.chain import NewRecord
 from chassis.audit.entries import DONE, INTERNAL, REPEATED, Entry
 from chassis.foundation import metrics
+from chassis.foundation.compression import unpacked
 from chassis.foundation.health import Pulse, Serving
 from chassis.model.identity import record_id, stream_id
 from chassis.model.service import Service
@@ -332,7 +333,7 @@ class Writer:
 
     def _told(self, result: CommandResult) -> tuple[str, Answer]:
         """Fingerprint and answer of a remembered command, with the positions of its events."""
-        answer = decode(Answer, result.reply)
+        answer = decode(Answer, unpacked(result.reply))
         where = (self.store.position_of(at.aggregate_id, at.version) or 0 for at in answer.last)
         return result.fingerprint, msgspec.structs.replace(answer, positions=tuple(where))
 

@@ -24,13 +24,16 @@ import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError
 
-from chassis.audit.chain import check_chain
+from chassis.audit import chain as chain_module
+from chassis.audit.chain import check_chain, records_of
+from chassis.foundation.compression import EDITION
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.health import STANDS_SECONDS
 from chassis.foundation.transient import is_transient
 from chassis.model.aggregates import Aggregate
 from chassis.model.principal import SYSTEM
 from chassis.model.service import Work
+from chassis.store import events as events_module
 from chassis.store.event_store import Conflict, EventStore
 from chassis.store.events import Metadata, Notification, Recorded, recorded
 from chassis.store.memory import MemoryRecorder
@@ -38,6 +41,7 @@ from chassis.store.opening import open_store
 from chassis.store.postgres import CONNECT_SECONDS
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
+from chassis.writer import unit_of_work as unit_of_work_module
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import ATTEMPTS, POSITION_TRIES, Writer
 from component.support import REPOSITORY_ROOT, eventually, until
@@ -403,6 +407,32 @@ def test_a_repeat_after_a_restart_gets_the_first_answer_and_stores_nothing(bench
         do(restarted, replace(command, opening_stock=6), key="k1")
     assert (refusal.value.code, refusal.value.field) == ("KEY_REUSED", "Idempotency-Key")
     assert bench.open().last_position() == before
+
+
+def test_what_a_former_release_stored_unpacked_is_read_and_gone_on_with(
+    durable: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events, remembered results and audit records."""
+    command = new_product(5)
+    for module in (events_module, chain_module, unit_of_work_module):
+        monkeypatch.setattr(module, "packed", bytes)
+    first = do(Writer(SERVICE, durable.open()), command, key="k1")
+    monkeypatch.undo()
+    old = durable.open().recorder.select_notifications(1, 10)
+    assert old and all(event.state.startswith(b"{") for event in old)
+
+    store = durable.open()
+    writer = Writer(SERVICE, store)
+    assert do(writer, command, key="k1") == first
+    product = UUID(first.body["id"])
+    assert do(writer, ReceiveStock(product_id=product, quantity=2, reason="more"), key="k2").body["on_hand"] == 7
+
+    assert [event.version for event in store.notifications(0, 100) if event.aggregate_id == product]
+    new = store.recorder.select_notifications(old[-1].id + 1, 10)
+    assert new and all(event.state.startswith(EDITION) for event in new)
+    chain = check_chain(store)
+    assert chain.is_whole and chain.entries == len([e for r in records_of(store) for e in r.entries()]) > 0
+    assert do(Writer(SERVICE, durable.open()), command, key="k1") == first
 
 
 def test_a_repeat_within_one_batch_is_done_once(store: EventStore) -> None:

@@ -16,6 +16,7 @@ from chassis.access.tokens import TokenVerifier, issue
 from chassis.audit.chain import Record, check_chain, entry_id, link
 from chassis.audit.entries import Entry, secret_fields
 from chassis.catalogue import Catalogue
+from chassis.foundation.compression import unpacked
 from chassis.foundation.config import Config, ConfigError
 from chassis.http.audit_history import aggregates
 from chassis.http.edge import Api
@@ -103,8 +104,9 @@ def test_SEC_21_sign_ins_are_written_down_as_what_they_are_and_hold_no_secret(tm
         kit.do(SignIn(name="nobody-has-this", password="Wrong#2026"), by=Principal(None, "Nobody", frozenset()))
     failed = [entry for entry in entries(kit) if entry.action == "SignIn"]
     assert [entry.result for entry in failed] == ["UNAUTHENTICATED"] * len(failed) and failed
-    stored = b"".join(record.body for record in kit.store.audit_after(0, 1_000))
+    stored = b"".join(unpacked(record.body) for record in kit.store.audit_after(0, 1_000))
     assert user.result == "DONE"
+    assert b"SignIn" in stored, "so much is legible"
     for secret in (b"Wrong#2026", PASSWORD.encode(), b"$argon2"):
         assert secret not in stored
 
@@ -248,13 +250,13 @@ def test_an_untouched_chain_is_whole(long: InMemoryService) -> None:
 
 
 def edit(found: list[Record]) -> None:
-    found[4] = replace(found[4], body=found[4].body.replace(b'"wang"', b'"chen"'))
+    found[4] = replace(found[4], body=unpacked(found[4].body).replace(b'"wang"', b'"chen"'))
 
 
 def edit_with_its_digest(found: list[Record]) -> None:
     from hashlib import sha256
 
-    body = found[4].body.replace(b'"wang"', b'"chen"')
+    body = unpacked(found[4].body).replace(b'"wang"', b'"chen"')
     found[4] = replace(found[4], body=body, digest=sha256(body).digest())
 
 

@@ -89,11 +89,11 @@ def run(size: Size, seed: int, folder: Path) -> Report:
         _say("appends on SQLite")
         appends.measure_sqlite(report, bench.home, data, size.repetitions, size.scale)
         appends.measure_slow_disk(report, bench.home, data, size.repetitions, size.scale)
-        event_bytes = int(report.about["event_bytes"])
+        event_bytes, stored_bytes = (int(report.about[f"{name}event_bytes"]) for name in ("", "stored_"))
         _say("appends on PostgreSQL")
         postgres = bench.system.stack.postgres
         postgres.start()
-        floors.measure_postgres(report, postgres.address, bench.home, event_bytes, max(1, int(5 * size.scale)))
+        floors.measure_postgres(report, postgres.address, bench.home, stored_bytes, max(1, int(5 * size.scale)))
         appends.measure_postgres(report, postgres.address, data, size.repetitions, size.scale)
         postgres.stop()
         _say("one product, many callers")
