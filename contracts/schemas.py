@@ -20,7 +20,7 @@ import marshmallow_dataclass
 import msgspec
 
 from contracts.currencies import fitted, too_fine
-from contracts.declare import KEPT
+from contracts.declare import KEPT, CommandSpec
 from contracts.errors import Refused
 from contracts.types import MAX_LINES, FlagField, IdField, IntegerField, TextField
 
@@ -168,6 +168,18 @@ def can_be(cls: type, name: str, value: Any) -> bool:
     except marshmallow.ValidationError:
         return False
     return True
+
+
+def awaited(spec: CommandSpec) -> tuple[list[str], bool]:
+    """The fields for whose sake a command has a body, and whether all of them must be in it.
+
+    They are those that must be given; of a change that names none, those that it may change.  None: the body may be
+    left out.
+    """
+    own = {name: field for name, field in schema_of(spec.cls).fields.items() if f"{{{name}}}" not in str(spec.path)}
+    if required := [name for name, field in own.items() if field.required]:
+        return required, True
+    return [name for name, field in own.items() if field.load_default is marshmallow.missing], False
 
 
 def told_name(name: str) -> str:

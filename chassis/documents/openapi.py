@@ -18,7 +18,7 @@ from contracts.declare import CommandSpec, Registry
 from contracts.errors import STATUS
 from contracts.operations import PLATFORM_OPERATIONS, Operation
 from contracts.permissions import PUBLIC
-from contracts.schemas import MONEY
+from contracts.schemas import MONEY, awaited
 
 API_VERSION = "1.0.0"
 
@@ -260,7 +260,7 @@ def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dic
             if not required:
                 del schemas[body]["required"]
         operation["requestBody"] = {
-            "required": bool(required),
+            "required": bool(awaited(spec)[0]),
             "content": {JSON: {"schema": ref(body)}},
         }
     status, what = ("201", "Created.") if spec.creates else ("200", "Done.")

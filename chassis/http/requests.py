@@ -36,10 +36,15 @@ def language_of(http: HttpRequest, company: str) -> str:
     return company
 
 
-def json_body(http: HttpRequest) -> dict[str, Any]:
-    """The body as a JSON object ({} when there is none).  Raises Refused."""
+def json_body(http: HttpRequest, awaited: str = "") -> dict[str, Any]:
+    """The body as a JSON object; {} when there is none, or nothing but blanks.
+
+    Raises Refused, also for no body where it is `awaited`: that tells what should be in it.
+    """
     raw = http.body()
-    if not raw:
+    if not raw.strip():
+        if awaited:
+            raise Refused("VALIDATION", f"The body is empty: send a JSON object with {awaited}.", field="body")
         return {}
     kind = http.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind != JSON:
