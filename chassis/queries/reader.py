@@ -126,7 +126,8 @@ class ViewReader:
         condition = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.where)]}
         found = self._database[state["collection"]].find_one(condition) or self._default(key)
         if found is None:
-            raise not_found(self._view.what, self._view.detail or self._view.path.rpartition("{")[2].rstrip("}"))
+            field = self._view.detail or self._view.path.rpartition("{")[2].rstrip("}")
+            raise not_found(self._view.what, field, self._view.defaults)
         [row] = self._rows([found], principal)
         return row, _freshness(state)
 
