@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from security.office import EmptyViews
 from structlog.testing import capture_logs
+from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import Map
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import ALGORITHM, TokenVerifier, issue, key_id, key_pair
@@ -23,6 +27,7 @@ from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config, ConfigError
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse, Route
+from chassis.http.nameko import RouteEntrypoint
 from chassis.http.problems import is_utf8, unknown_route
 from chassis.http.serving import routes_of
 from chassis.messaging.consistency import HEADER, Token
@@ -32,6 +37,7 @@ from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.services import InMemoryService
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
+from services.gateway.pages import page_routes
 from services.inventory.application import SERVICE
 
 PRODUCT: dict[str, Any] = {
@@ -470,7 +476,7 @@ def test_a_method_that_an_address_does_not_take_is_refused_with_those_it_takes()
     routes = [Route(method, "/orders/{order_id}", "one", lambda _: HttpResponse(200)) for method in ("PATCH", "GET")]
     request = HttpRequest({}, {}, {}, bytes, method="DELETE", target="/orders/7?x=1")
     answer = unknown_route(routes).serve(request)
-    assert (answer.status, answer.headers["Allow"]) == (405, "GET, PATCH")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, PATCH")
 
 
 @pytest.mark.parametrize("part", ["a%2Fb", "%2F", "..%2f..", "%2f%2f"])
@@ -487,6 +493,30 @@ def test_no_address_is_refused_for_a_method_that_it_is_said_to_take(config: Conf
             answer = unknown.serve(HttpRequest({}, {}, {}, bytes, method=route.method, target=target))
             assert answer.status == 404 or route.method not in answer.headers["Allow"].split(", "), target
     assert asked > 40
+
+
+def test_every_route_is_told_of_with_just_the_methods_that_it_is_served_with(config: Config) -> None:
+    """HEAD goes where GET does; the pages of the gateway are routes too."""
+    views: Any = EmptyViews()
+    routes = routes_of(Api(config, {}, Catalogue.read().views("projector"), views, TokenVerifier(config)))
+    public = [spec for spec in REGISTRY.commands.values() if spec.is_public]
+    routes += [Route(str(spec.method), str(spec.path), spec.name, lambda _: HttpResponse(200)) for spec in public]
+    routes += page_routes()
+    rules = [RouteEntrypoint(route).get_url_rule() for route in routes]
+    for rule, route in zip(rules, routes, strict=True):
+        rule.endpoint = route.method
+    served, unknown, heads = Map(rules).bind("localhost"), unknown_route(routes), 0
+    for path in {re.sub(r"{\w+}", "x", route.path) for route in routes}:
+        taken = set()
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+            with suppress(MethodNotAllowed):
+                found, _ = served.match(path, method)
+                assert found == method or (method, found) == ("HEAD", "GET")
+                taken.add(method)
+        told = unknown.serve(HttpRequest({}, {}, {}, bytes, method="TRACE", target=path)).headers["Allow"]
+        assert set(told.split(", ")) == taken, path
+        heads += "HEAD" in taken
+    assert heads > 25
 
 
 @pytest.mark.parametrize("place", ["/products/{}", "/settings/parameters/{}", "/products?q={}", "/products?{}=1"])

@@ -1,15 +1,20 @@
 """The door in the HTTP protocol: what the server answers to the very bytes of a client."""
 
 import json
+import re
 import socket
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from eventlet import wsgi
+from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request
 
+from chassis.foundation.config import Config
 from chassis.http.concurrency_limit import ConcurrencyLimit
-from chassis.http.problems import is_utf8
+from chassis.http.messages import HttpRequest, HttpResponse
+from chassis.http.nameko import Edge, _App
+from chassis.http.problems import is_utf8, unknown_route
 from chassis.http.protocol import UNREAD_BODY, Times, parse_head, protocol
 from contracts.errors import Refused
 
@@ -139,3 +144,34 @@ def test_a_blank_in_an_address_is_told_as_that(sent: bytes) -> None:
 @pytest.mark.parametrize("line", ["GÉT /x HTTP/1.1", "GET /x HTTP/1.1é", "GET é/x HTTP/1.1", "é GET /x HTTP/1.1"])
 def test_elsewhere_in_the_line_of_a_request_there_are_no_such_letters(line: str) -> None:
     assert served(ConcurrencyLimit(2, 1.0), line.encode() + b"\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+class OneRoute:
+    """What nameko's web server is to the application: it knows one route, and serves it without a worker."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        self.response = response
+        self.edge = Edge.of(Config(), unknown_route([]), ConcurrencyLimit(5, 1.0))
+
+    def answer(self, _: HttpRequest) -> HttpResponse:
+        return self.response
+
+    def make_url_map(self) -> Map:
+        return Map([Rule("/things", endpoint=self, methods=["GET"])])
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_the_head_of_an_answer_is_the_same_without_it(status: int) -> None:
+    """HEAD answers what GET does, its length too, and nothing after the empty line."""
+    app = _App(cast(Any, OneRoute(HttpResponse(status, b'{"items":[]}', {"ETag": '"3"'}))))
+    door = ConcurrencyLimit(5, 1.0)
+    gotten, headed = (
+        served(door, f"{method} /things HTTP/1.1\r\nHost: x\r\n\r\n".encode(), app) for method in ("GET", "HEAD")
+    )
+    head, _, body = gotten.partition(b"\r\n\r\n")
+    assert body == b'{"items":[]}' and b"Content-Length: 12\r\n" in head
+    assert without_date(headed) == without_date(head + b"\r\n\r\n")
+
+
+def without_date(answer: bytes) -> bytes:
+    return re.sub(rb"Date: [^\r]*", b"", answer)
