@@ -1074,6 +1074,29 @@ def test_SEC_29_the_tokens_of_a_wiped_phone_are_void_at_once(office: Office) -> 
     assert office.refusal(SignIn(name=login, password=NEW, device_id=phone)).state == "WIPED"
 
 
+def test_SEC_29_no_step_of_signing_in_goes_on_with_a_phone_that_was_wiped_since(office: Office) -> None:
+    """Every command that tokens may come of: also the second proof, between which and the password a phone is lost."""
+    id, login = office.user(email="li@example.com")
+    phone = uuid4()
+    office.kit.directory.tell([enrolled(phone, id)])
+    opened = office.sign_in(login, NEW, device_id=phone)
+    office.settings(second_factor_roles=("SAL",))
+    office.kit.do(AddRoleMember(role="SAL", user_id=id), office.admin)
+    asked = UUID(office.sign_in(login, NEW, device_id=phone)["id"])
+    steps: dict[type, Any] = {
+        SignIn: SignIn(name=login, password=NEW, device_id=phone),
+        ProveIdentity: ProveIdentity(session_id=asked, code=office.code()),
+        RefreshSession: RefreshSession(session_id=UUID(opened["id"]), refresh_token=opened["refresh_token"]),
+    }
+    assert steps.keys() == {spec.cls for spec in REGISTRY.commands.values() if spec.signs_in}
+    office.kit.directory.tell([WipeRequested(device_id=phone)])
+    office.kit.new_facts()
+    for step in steps.values():
+        refused = office.refusal(step)
+        assert (refused.code, refused.state) == ("UNAUTHENTICATED", "WIPED"), step
+    assert office.kit.new_facts() == []
+
+
 # -- SEC-15..20: roles and rights -------------------------------------------------------------------------------------
 
 

@@ -76,6 +76,13 @@ def check_sign_in(command: SignIn, surroundings: Surroundings) -> Prepared:
     return Prepared(replace(command, password=GONE, challenge=None, challenge_answer=""), facts, person)
 
 
+def session_of(id: UUID, surroundings: Surroundings) -> Session | None:
+    """The session that a further step of signing in names.  Raises Refused where it is on a phone that was wiped."""
+    session = surroundings.records.load(Session, id)
+    require_not_wiped(session.device_id if session else None, surroundings)
+    return session
+
+
 def require_not_wiped(device_id: UUID | None, surroundings: Surroundings) -> None:
     """Raises Refused UNAUTHENTICATED for a phone that must wipe itself (SEC-29)."""
     if surroundings.directory.is_revoked(device_id):
@@ -126,7 +133,7 @@ class ProofFacts:
 
 
 def check_proof(command: ProveIdentity, surroundings: Surroundings) -> Prepared:
-    session = surroundings.records.load(Session, command.session_id)
+    session = session_of(command.session_id, surroundings)
     user = session and session.user.user_id and surroundings.records.load(User, session.user.user_id)
     if not session or not user:
         raise ended()
@@ -155,8 +162,7 @@ class RefreshFacts:
 
 
 def check_refresh(command: RefreshSession, surroundings: Surroundings) -> Prepared:
-    session = surroundings.records.load(Session, command.session_id)
-    require_not_wiped(session.device_id if session else None, surroundings)
+    session = session_of(command.session_id, surroundings)
     id, token = command.session_id, command.refresh_token
     is_ours = Vault.of(surroundings.config).has_signed(token, "refresh-token", str(id))
     facts = RefreshFacts(refresh_mark(id, token, surroundings), is_ours, new_tokens(id, surroundings))
