@@ -51,6 +51,8 @@ class TextField(fields.String):
     shortest = 0
     as_typed = False
     many_lines = False
+    once = False
+    """Whether it stands in a list once, however it is written."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("validate", validate.Length(min=self.shortest, max=self.longest))
@@ -73,6 +75,12 @@ class NameField(TextField):
     """A short text that must say something: 1 to 200 characters, not blank."""
 
     shortest = 1
+
+
+class TagField(NameField):
+    """A name in a list of such: what is in it already is not put in again."""
+
+    once = True
 
 
 class PathNameField(NameField):
@@ -203,6 +211,8 @@ class SecretField(TextField):
 
 class RoleField(fields.String):
     """The code of a role: 2 to 20 capital letters, digits and underscores."""
+
+    once = True
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault(
@@ -358,6 +368,7 @@ class DayField(fields.Date):
 
 Text = Annotated[str, TextField]
 Name = Annotated[str, NameField]
+Tag = Annotated[str, TagField]
 PathName = Annotated[str, PathNameField]
 Note = Annotated[str, NoteField]
 Reason = Annotated[str, ReasonField]

@@ -20,7 +20,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
 from contracts.currencies import DECIMALS
-from contracts.schemas import schema_of, takes_nothing
+from contracts.schemas import schema_of, stands_once, takes_nothing
 from contracts.text import NO_LINE
 from contracts.types import (
     LONGEST_DECIMAL,
@@ -81,6 +81,7 @@ def components(classes: Iterable[type], form: Form) -> dict[str, JsonSchema]:
         converter.add_attribute_function(function)
     if form == "input":
         converter.add_attribute_function(_one_line)
+        converter.add_attribute_function(_set)
     if form != "output":
         converter.add_attribute_function(_number_too)
         converter.add_attribute_function(_written_freely)
@@ -167,6 +168,11 @@ def _text(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
     if not isinstance(field, TextField):
         return {}
     return {"pattern": SOME_TEXT if field.shortest else ANY_TEXT}
+
+
+def _set(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    """A list in which each value stands once; that letter case and width tell none apart no schema can say."""
+    return {"uniqueItems": True} if isinstance(field, fields.List) and stands_once(field.inner) else {}
 
 
 def _one_line(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
