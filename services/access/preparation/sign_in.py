@@ -53,7 +53,7 @@ class SignInFacts:
     tokens: Tokens
     code: str = field(repr=False)
     code_mark: str
-    has_phone: bool
+    owns_device: bool
 
 
 def check_sign_in(command: SignIn, surroundings: Surroundings) -> Prepared:
@@ -70,8 +70,8 @@ def check_sign_in(command: SignIn, surroundings: Surroundings) -> Prepared:
     code = vault.new_code()
     mark = Vault.of(surroundings.config).mark("proof", str(command.session_id), code)
     owner = surroundings.directory.owner_of_device(command.device_id)
-    has_phone = command.device_id is None or (user is not None and owner == user.id)
-    facts = SignInFacts(user, said, right, new_tokens(command.session_id, surroundings), code, mark, has_phone)
+    owns_device = command.device_id is None or (user is not None and owner == user.id)
+    facts = SignInFacts(user, said, right, new_tokens(command.session_id, surroundings), code, mark, owns_device)
     person = user.person if user else Person(name=command.name)
     return Prepared(replace(command, password=GONE, challenge=None, challenge_answer=""), facts, person)
 
