@@ -887,7 +887,9 @@ def test_a_code_is_the_same_however_it_is_typed(
     office: Office, asked: Callable[[Office], tuple[Any, Principal]], typed: Callable[[str], str]
 ) -> None:
     command, by = asked(office)
+    office.kit.new_facts()
     office.kit.do(replace(command, code=typed(command.code)), by)
+    assert office.kit.new_facts(), "a wrong code would be refused, and one that is overlooked change nothing"
 
 
 def test_every_command_that_takes_a_code_is_tried_with_those_of_any_hand() -> None:

@@ -108,6 +108,7 @@ def test_every_reference_leads_somewhere(made: dict[str, Any]) -> None:
         found: Any = made
         for step in reference.removeprefix("#/").split("/"):
             found = found[step]
+        assert isinstance(found, dict) and found, reference
 
 
 @pytest.mark.parametrize("spec", EVENTS)
