@@ -18,6 +18,7 @@ from chassis import documents
 from chassis.catalogue import Catalogue
 from chassis.documents import BreakingChange, FieldMap, QueryDoc, check_compatible, fields_read, sample
 from chassis.documents.json_schema import docstring, json_schema
+from chassis.documents.query_docs import query_docs
 from chassis.http.routes import kebab
 from contracts.currencies import fitted
 from contracts.declare import REGISTRY, CommandSpec, EventSpec
@@ -98,6 +99,15 @@ def references(node: Any) -> Iterator[str]:
     if isinstance(node, list):
         for inner in node:
             yield from references(inner)
+
+
+def test_every_operation_tells_that_its_address_may_be_too_long() -> None:
+    """Whoever repeats a filter often enough is answered 413, by whichever route."""
+    queries = [query for view in Catalogue.read().views() for query in query_docs(view)]
+    made = documents.openapi(REGISTRY, queries)
+    told = [(path, method, one["responses"]) for path, found in made["paths"].items() for method, one in found.items()]
+    assert len(told) > 150
+    assert [(path, method) for path, method, responses in told if "413" not in responses] == []
 
 
 @pytest.mark.parametrize(
