@@ -49,6 +49,8 @@ class UserState:
 class Grant:
     """A right, and how far it reaches (SEC-18)."""
 
+    told_apart_by = "right"
+
     right: Text
     scope: DataScope
 

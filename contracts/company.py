@@ -12,6 +12,7 @@ from contracts.types import (
     Email,
     Mail,
     Name,
+    NameField,
     Note,
     PathName,
     Phone,
@@ -41,8 +42,15 @@ class ParameterField(TextField):
     longest = 1_000
 
 
+class FormerNameField(NameField):
+    """A name as former releases kept it, perhaps with line breaks."""
+
+    many_lines = True
+
+
 Image = Annotated[str, ImageField]
 Logo = Annotated[str, LogoField]
+FormerName = Annotated[str, FormerNameField]
 ParameterValue = Annotated[str, ParameterField]
 
 
@@ -104,7 +112,7 @@ class RemoveParameter:
     The bulk form takes names, too, that former releases kept and no address can carry.
     """
 
-    name: Name
+    name: FormerName
     reason: Reason | None = None
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
-from contracts.types import Flag, Name, Note, Phone, Text, Whole
+from contracts.types import Flag, Note, Phone, Tag, Text, Whole
 
 CustomerField = Literal[
     "name", "mobile", "industry", "company", "contact_person", "address", "region", "importance", "customer_type",
@@ -60,7 +60,7 @@ class CreateCustomer:
     need: Note = ""
     category: Text = ""
     source: Text = ""
-    tags: tuple[Name, ...] = ()
+    tags: tuple[Tag, ...] = ()
 
 
 @command("PATCH /customers/{customer_id}", permission="customers.edit")
@@ -80,7 +80,7 @@ class EditCustomer:
     need: Note | None = KEPT
     category: Text | None = KEPT
     source: Text | None = KEPT
-    tags: tuple[Name, ...] | None = KEPT
+    tags: tuple[Tag, ...] | None = KEPT
 
 
 @command("PUT /customers/{customer_id}/membership", permission="customers.edit")

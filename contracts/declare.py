@@ -137,7 +137,10 @@ REGISTRY = Registry()
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def value(cls: type[T]) -> type[T]:
-    """A part of a contract: a frozen dataclass used as the type of a field."""
+    """A part of a contract: a frozen dataclass used as the type of a field.
+
+    `told_apart_by = "name"` in it says that a list of such parts has each name once (`contracts.schemas`).
+    """
     return dataclass(frozen=True, kw_only=True)(cls)
 
 

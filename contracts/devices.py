@@ -8,7 +8,7 @@ from contracts.declare import KEPT, command, event, value
 from contracts.languages import Language
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import PUBLIC, SELF
-from contracts.types import Flag, Name, Quantity, Secret, Text, Whole
+from contracts.types import Flag, Name, Quantity, Secret, Tag, Text, Whole
 
 Network = Literal["WIFI", "MOBILE"]
 PhonePermission = Literal["CONTACTS", "CALL_LOG", "LOCATION", "STORAGE"]
@@ -52,7 +52,7 @@ class SetDevicePolicy:
     """
 
     lock_minutes: Quantity = KEPT
-    allowed_apps: tuple[Name, ...] = KEPT
+    allowed_apps: tuple[Tag, ...] = KEPT
     settings_id: Literal["devices"] = "devices"
 
 

@@ -1,5 +1,6 @@
 """The errors of the specification (section 2.0) and the HTTP status of each."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -84,9 +85,11 @@ class Refused(Portable):
         return body
 
 
-def not_found(what: str, field: str) -> Refused:
-    """The refusal for an id that names nothing."""
-    return Refused("NOT_FOUND", f"There is no such {what}.", field=field)
+def not_found(what: str, field: str, always: Iterable[str] = ()) -> Refused:
+    """The refusal for an id that names nothing; `always` are the names of the records that are there by themselves."""
+    verb = "are" if what.endswith("s") else "is"
+    there = f"; there always are {names}" if (names := ", ".join(sorted(always))) else ""
+    return Refused("NOT_FOUND", f"There {verb} no such {what}{there}.", field=field)
 
 
 def invalid_state(message: str, state: str) -> Refused:

@@ -26,6 +26,8 @@ class Prices:
 class Trait:
     """A product detail such as colour: red (INV-05)."""
 
+    told_apart_by = "name"
+
     name: Name
     value: Text
 

@@ -77,6 +77,8 @@ class Sale:
 class ExchangeRate:
     """The day's rate: one unit of `currency` in company currency (ORD-07)."""
 
+    told_apart_by = "currency"
+
     currency: Currency
     rate: Rate
 

@@ -7,7 +7,7 @@ holds the two to the same result.
 
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from decimal import Decimal
 from functools import cache, partial
@@ -20,8 +20,9 @@ import marshmallow_dataclass
 import msgspec
 
 from contracts.currencies import fitted, too_fine
-from contracts.declare import KEPT
+from contracts.declare import KEPT, CommandSpec
 from contracts.errors import Refused
+from contracts.text import key
 from contracts.types import MAX_LINES, FlagField, IdField, IntegerField, TextField
 
 T = TypeVar("T")
@@ -125,9 +126,31 @@ def _deserialize_list(field: marshmallow.fields.List[Any], value: Any, *_: Any, 
             told += sum(1 for _ in islice(_flatten("", error.messages), MAX_ERRORS))
             if told >= MAX_ERRORS:
                 break
-    if errors:
+    if errors := errors or _repeated(field.inner, items):
         raise marshmallow.ValidationError(errors, valid_data=items)
     return tuple(items)
+
+
+def stands_once(item: marshmallow.fields.Field[Any]) -> bool:
+    """Whether a single value is in a list once: a choice, a role, a tag.  Accessories may repeat: two cables."""
+    return getattr(item, "once", any(isinstance(one, marshmallow.validate.OneOf) for one in item.validators))
+
+
+def _repeated(item: marshmallow.fields.Field[Any], items: Sequence[Any]) -> dict[int, Any]:
+    """What to tell of the items that are in the list before already (`stands_once`, `contracts.declare.value`)."""
+    held, found = set[Any](), dict[int, Any]()
+    once = stands_once(item)
+    for number, one in enumerate(items):
+        name = getattr(one, "told_apart_by", "")
+        if not name and not once:
+            continue
+        value = getattr(one, name) if name else one
+        same = key(value) if isinstance(value, str) else value
+        if same in held:
+            told = [f"{value} is in the list already."]
+            found[number] = {name: told} if name else told
+        held.add(same)
+    return found
 
 
 @cache
@@ -168,6 +191,18 @@ def can_be(cls: type, name: str, value: Any) -> bool:
     except marshmallow.ValidationError:
         return False
     return True
+
+
+def awaited(spec: CommandSpec) -> tuple[list[str], bool]:
+    """The fields for whose sake a command has a body, and whether all of them must be in it.
+
+    They are those that must be given; of a change that names none, those that it may change.  None: the body may be
+    left out.
+    """
+    own = {name: field for name, field in schema_of(spec.cls).fields.items() if f"{{{name}}}" not in str(spec.path)}
+    if required := [name for name, field in own.items() if field.required]:
+        return required, True
+    return [name for name, field in own.items() if field.load_default is marshmallow.missing], False
 
 
 def told_name(name: str) -> str:

@@ -14,6 +14,9 @@ import unicodedata
 from functools import lru_cache
 
 _NO_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ud800-\\udfff]")
+NO_LINE = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+"""What a text of one line has not: control characters, and line ends that are none; the inside of a class."""
+_NO_LINE = re.compile(f"[{NO_LINE}]")
 _BLANKS = re.compile(r"[^\S\n\r\t]")
 _WIDE_BLANK = "\u3000"  # as wide as a Chinese character, and typed between Japanese names: it stays
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # not format characters, but not seen either
@@ -31,6 +34,11 @@ KEYS_EDITION = 3
 def has_controls(text: str) -> bool:
     """Whether it has control characters other than tab and line ends, or lone surrogates."""
     return bool(_NO_TEXT.search(text))
+
+
+def is_one_line(text: str) -> bool:
+    """Whether it has no line end, no tab and no other control character."""
+    return not _NO_LINE.search(text)
 
 
 def is_invisible(ch: str) -> bool:

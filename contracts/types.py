@@ -21,6 +21,7 @@ from contracts.text import (
     has_controls,
     in_any_width,
     is_blank,
+    is_one_line,
     normal,
     phone_form,
     plain_form,
@@ -41,11 +42,17 @@ PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class TextField(fields.String):
-    """Text without control characters, 0 to `longest` characters, in the form of `contracts.text.normal`."""
+    """A line of text, 0 to `longest` characters, in the form of `contracts.text.normal`.
+
+    `many_lines` says that there may be several, with tabs; other control characters are refused in each.
+    """
 
     longest = 200
     shortest = 0
     as_typed = False
+    many_lines = False
+    once = False
+    """Whether it stands in a list once, however it is written."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("validate", validate.Length(min=self.shortest, max=self.longest))
@@ -53,6 +60,8 @@ class TextField(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
+        if not self.many_lines and not is_one_line(text):
+            raise ValidationError("Must be one line, without line breaks, tabs and other control characters.")
         if has_controls(text):
             raise ValidationError("Control characters and lone surrogates are not allowed.")
         if not self.as_typed:
@@ -68,25 +77,32 @@ class NameField(TextField):
     shortest = 1
 
 
+class TagField(NameField):
+    """A name in a list of such: what is in it already is not put in again."""
+
+    once = True
+
+
 class PathNameField(NameField):
-    """A name that stands in the path of its record: without slashes, tabs and line ends, and neither `.` nor `..`.
+    """A name that stands in the path of its record: without slashes, and neither `.` nor `..`.
 
     Servers on the way take an escaped slash for a slash, and clients take two dots for the folder above.
     """
 
-    barred = "/\\\t\n\r"
+    barred = "/\\"
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         if set(text) & set(self.barred) or text in (".", ".."):
-            raise ValidationError("Stands in an address: it may have no slash, tab or line end, nor be . or ..")
+            raise ValidationError("Stands in an address: it may have no slash, nor be . or ..")
         return text
 
 
 class NoteField(TextField):
-    """A long text: at most 4,000 characters."""
+    """What people write to each other: at most 4,000 characters, in as many lines as they like."""
 
     longest = 4000
+    many_lines = True
 
 
 class ReasonField(NoteField):
@@ -188,12 +204,15 @@ class SecretField(TextField):
     """A password, code or token: 1 to 500 characters, as typed, told to nobody again."""
 
     as_typed = True
+    many_lines = True  # whoever has chosen a password with a tab goes on signing in
     shortest = 1
     longest = 500
 
 
 class RoleField(fields.String):
     """The code of a role: 2 to 20 capital letters, digits and underscores."""
+
+    once = True
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault(
@@ -349,6 +368,7 @@ class DayField(fields.Date):
 
 Text = Annotated[str, TextField]
 Name = Annotated[str, NameField]
+Tag = Annotated[str, TagField]
 PathName = Annotated[str, PathNameField]
 Note = Annotated[str, NoteField]
 Reason = Annotated[str, ReasonField]

@@ -38,6 +38,7 @@ from chassis.model.context import EVERYBODY, AccessScope
 from chassis.model.principal import Principal
 from chassis.model.service import Replica
 from chassis.store.events import Notification, Unreadable
+from contracts import text
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.people import Person
@@ -315,6 +316,12 @@ class Directory:
 
     def is_revoked(self, device_id: UUID | None) -> bool:
         return device_id in self._revoked
+
+    def machine_named(self, name: str) -> UUID | None:
+        """The machine account that has not ended and whose name reads like this one."""
+        wanted = text.key(name)
+        living = (one for one in list(self._machines.values()) if one.active)
+        return next((one.id for one in living if text.key(one.name) == wanted), None)
 
     def roles(self) -> list[KnownRole]:
         """Every role people can have, with its rights."""

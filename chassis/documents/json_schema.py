@@ -5,7 +5,7 @@
 
 Three forms: what is taken *in* over HTTP (commands: closed, an amount may be a JSON number, null and an empty text say
 that there is no value), the *message* in which one service commands another (closed), and what is given *out* (events:
-open, since readers drop what they don't know; an amount is always a string).  What a schema accepts, `load` accepts.
+open, since readers drop what they don't know; an amount is always a string).  What the first accepts, `load` accepts.
 """
 
 import inspect
@@ -20,7 +20,8 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
 from contracts.currencies import DECIMALS
-from contracts.schemas import schema_of, takes_nothing
+from contracts.schemas import schema_of, stands_once, takes_nothing
+from contracts.text import NO_LINE
 from contracts.types import (
     LONGEST_DECIMAL,
     AmountField,
@@ -45,11 +46,13 @@ COMPONENTS = "#/components/schemas/"
 CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f"
 ANY_TEXT = f"^[^{CONTROLS}]*$"
 SOME_TEXT = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
-BARRED = CONTROLS + re.escape(PathNameField.barred)
-PATH_NAME = rf"^(?!\s*\.{{1,2}}\s*$)[^{BARRED}]*[^\s{BARRED}][^{BARRED}]*$"
 SINCE_1900 = "^(19|[2-9][0-9])[0-9]{2}-"
 NO_LINE_AFTER = r"(?!\n)"  # in Python $ also matches before a last line break
 TEXT_END = "$" + NO_LINE_AFTER
+ANY_LINE = f"^[^{NO_LINE}]*{TEXT_END}"
+SOME_LINE = rf"^[^{NO_LINE}]*[^\s{NO_LINE}][^{NO_LINE}]*{TEXT_END}"
+BARRED = NO_LINE + re.escape(PathNameField.barred)
+PATH_NAME = rf"^(?!\s*\.{{1,2}}\s*$)[^{BARRED}]*[^\s{BARRED}][^{BARRED}]*{TEXT_END}"
 EXAMPLES: dict[type[fields.Field[Any]], str] = {
     AmountField: "1234.50",
     CurrencyField: "CNY",
@@ -76,6 +79,9 @@ def components(classes: Iterable[type], form: Form) -> dict[str, JsonSchema]:
     converter: Any = plugin.converter
     for function in (_text, _pattern, _decimal, _change, _day, _choice, _example):
         converter.add_attribute_function(function)
+    if form == "input":
+        converter.add_attribute_function(_one_line)
+        converter.add_attribute_function(_set)
     if form != "output":
         converter.add_attribute_function(_number_too)
         converter.add_attribute_function(_written_freely)
@@ -161,9 +167,21 @@ def _typed(field: fields.Field[Any], *types: str) -> JsonSchema:
 def _text(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
     if not isinstance(field, TextField):
         return {}
+    return {"pattern": SOME_TEXT if field.shortest else ANY_TEXT}
+
+
+def _set(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    """A list in which each value stands once; that letter case and width tell none apart no schema can say."""
+    return {"uniqueItems": True} if isinstance(field, fields.List) and stands_once(field.inner) else {}
+
+
+def _one_line(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    """What is taken from outside; what services tell each other may be older than the rule that it has one line."""
+    if not isinstance(field, TextField) or field.many_lines:
+        return {}
     if isinstance(field, PathNameField):
         return {"pattern": PATH_NAME}
-    return {"pattern": SOME_TEXT if field.shortest else ANY_TEXT}
+    return {"pattern": SOME_LINE if field.shortest else ANY_LINE}
 
 
 def _pattern(_: Any, field: fields.Field[Any], *, ret: JsonSchema) -> JsonSchema:

@@ -18,7 +18,7 @@ from contracts.declare import CommandSpec, Registry
 from contracts.errors import STATUS
 from contracts.operations import PLATFORM_OPERATIONS, Operation
 from contracts.permissions import PUBLIC
-from contracts.schemas import MONEY
+from contracts.schemas import MONEY, awaited
 
 API_VERSION = "1.0.0"
 
@@ -91,7 +91,7 @@ PROBLEMS: dict[HTTPStatus, str] = {
     HTTPStatus.SERVICE_UNAVAILABLE: "Unavailable",
 }
 NOT_OF_BULK = {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT}
-NOT_OF_QUERIES = {HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+NOT_OF_QUERIES = {HTTPStatus.CONFLICT, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}  # an address, or a file, may be too large
 PROBLEM_HEADERS = {
     HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
     HTTPStatus.TOO_MANY_REQUESTS: "Retry-After",
@@ -260,7 +260,7 @@ def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dic
             if not required:
                 del schemas[body]["required"]
         operation["requestBody"] = {
-            "required": bool(required),
+            "required": bool(awaited(spec)[0]),
             "content": {JSON: {"schema": ref(body)}},
         }
     status, what = ("201", "Created.") if spec.creates else ("200", "Done.")

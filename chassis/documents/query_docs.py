@@ -143,6 +143,7 @@ def _row_type(hint: Any) -> JsonSchema:
 
 WORDS: JsonSchema = {
     "type": "string",
+    "minLength": 1,
     "maxLength": LONGEST,
     "description": f"At most {MOST_WORDS} words, each of which must occur.",
 }
@@ -171,7 +172,7 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
     schemas |= {
         "sort": {"type": "string", "enum": [*sorts, *(f"-{name}" for name in sorts)]},
         "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        "cursor": {"type": "string", "description": "`next` of the page before"},
+        "cursor": {"type": "string", "minLength": 1, "description": "`next` of the page before"},
         "count": {"type": "string", "enum": ["true", "false"], "description": "true: tell the total too"},
         "format": {
             "type": "string",
@@ -196,10 +197,10 @@ def _value_schema(view: View, name: str, rule: Exact) -> JsonSchema:
         return {"type": "string", "enum": list(choices)}
     if known := rule.known or kind.known:
         text = f"One of the {known} there are; another one is refused with those."
-        return {"type": "string", "maxLength": LONGEST, "description": text}
+        return {"type": "string", "minLength": 1, "maxLength": LONGEST, "description": text}
     if isinstance(kind.guard, CurrencyField):
         return {"type": "string", "enum": sorted(DECIMALS)}
     if kind.kind == "id" or rule.form == "id":
         return {"type": "string", "format": "uuid", "description": "The id of a record; what is no UUID is refused."}
     forms = {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]} if rule.form == "address" else {}
-    return {"type": "string", "maxLength": LONGEST, **forms}
+    return {"type": "string", "minLength": 1, "maxLength": LONGEST, **forms}

@@ -4,7 +4,8 @@
 
 A saga keeps the fact that started it, sends commands made from it, and services answer with events that repeat it:
 each holds that fact once and details of its own beside it.  So what follows may be as large again as what a person
-caused, and Kafka takes that with its headers.  Only the first limit is a choice; the others are derived from it.
+caused, and Kafka takes that with its headers.  Of many events of one command the sum counts.  Only the first limit is
+a choice; the others are derived from it.
 """
 
 MAX_EVENT_BYTES = 900_000
@@ -12,6 +13,12 @@ MAX_EVENT_BYTES = 900_000
 
 MAX_FOLLOWING_BYTES = 2 * MAX_EVENT_BYTES
 """The longest fact that follows of such an event: in a saga's store, or by a command between services."""
+
+MAX_RECORDED_BYTES = MAX_FOLLOWING_BYTES
+"""What all events of a command from outside may have in sum: what follows of it holds them, each once."""
+
+MAX_RECORDED_AFTER_BYTES = 2 * MAX_RECORDED_BYTES
+"""The same of a command between services, which repeats what a person caused beside what it does itself."""
 
 MAX_HEADER_BYTES = 16_384
 """The headers of a record; ours have about one thousand."""

@@ -25,7 +25,7 @@ from chassis.writer.writer import Writer
 from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused, not_found
 from contracts.ids import canonical
-from contracts.schemas import can_be, told_name
+from contracts.schemas import awaited, can_be, told_name
 
 MAX_BULK = 500
 
@@ -37,6 +37,8 @@ class CommandHandler:
         self._api, self._writer, self._spec = api, writer, spec
         self._made = spec.key if spec.method == "PUT" and re.fullmatch(r"[^{]*{\w+}", str(spec.path)) else ""
         """The field of the path that names what the command puts there: all others name what must be there."""
+        names, all_of_them = awaited(spec)
+        self._awaited = ("" if all_of_them or not names else "what changes, of ") + ", ".join(names)
 
     @property
     def prepares_secrets(self) -> bool:
@@ -75,7 +77,7 @@ class CommandHandler:
 
         Raises Refused NOT_FOUND for what stands in the path and can name nothing: it is not there with a query either.
         """
-        body = json_body(http)
+        body = json_body(http, self._awaited)
         count_nodes(body, MAX_COMMAND_NODES)
         for name in http.path:
             if name in body:
@@ -138,7 +140,7 @@ class BulkHandler:
                 raise Refused(
                     "VALIDATION", f"{name}: of many commands each has its own: {member} in its item.", field=name
                 )
-        body = json_body(http)
+        body = json_body(http, f"items, a list of 1 to {MAX_BULK} commands")
         if unknown := set(body) - {"items"}:
             name = told_name(min(unknown))
             raise Refused("VALIDATION", f"{name}: Unknown field; there is items.", field=name)

@@ -85,9 +85,9 @@ def unknown_route(known: Sequence[Route]) -> Route:
         if not is_utf8(http.target):
             raise Refused("VALIDATION", "The address is not in UTF-8.", field="path")
         path = unquote(http.target.partition("?")[0])  # as it is when its route is looked for
-        others = sorted({route.method for route in known if re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path), path)})
+        others = {route.method for route in known if re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path), path)}
         if others:
-            allowed = ", ".join(others)
+            allowed = ", ".join(sorted(others | ({"HEAD"} if "GET" in others else set())))  # as it is served
             raise Refused("METHOD_NOT_ALLOWED", f"{path} takes {allowed}, not {http.method}.", state=allowed)
         raise Refused("NOT_FOUND", "There is no such address.", field="path")
 

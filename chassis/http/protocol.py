@@ -35,6 +35,9 @@ UNREAD_BODY = 1_000_000
 IDLE_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 VERSIONS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1"}
+BLANKS_OF_LINE = 2
+"""Around the target."""
+NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _CHUNK_SIZE = re.compile(rb"^([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n$")
 
 
@@ -80,7 +83,14 @@ class _Head:
 
 
 def parse_head(head: bytes) -> tuple[str, str, str, _Head, bool]:
-    """Method, target, version, fields and whether the connection stays open.  Raises Refused VALIDATION."""
+    """Method, target, version, fields and whether the connection stays open.  Raises Refused VALIDATION.
+
+    Octets of the target that are no ASCII are as good as encoded: many clients send what somebody types.
+    """
+    line, end, rest = head.partition(b"\n")
+    if line.count(b" ") > BLANKS_OF_LINE:
+        raise _bad("there is a blank in the address, which is written as %20")
+    head = NOT_ASCII.sub(lambda octet: b"%%%02X" % ord(octet[0]), line) + end + rest
     fields = _Head()
     parser = httptools.HttpRequestParser(fields)
     try:

@@ -5,20 +5,25 @@ from typing import Any
 
 from chassis.http.bodies import read_object
 from chassis.http.messages import JSON, HttpRequest
+from chassis.queries.filters import require_value
 from contracts.errors import Refused
 from contracts.ids import canonical
 from contracts.languages import LANGUAGES
+from contracts.schemas import told_name
 from contracts.text import normal
 
 _ETAG = re.compile(r'^(?:W/)?"([0-9]{1,18})"$')
 
 
 def require_only(http: HttpRequest, *known: str) -> None:
-    """Raises Refused VALIDATION for a query parameter other than the known ones: nothing sent is ignored."""
+    """Raises Refused VALIDATION for a query parameter other than the known ones, or without a value: nothing sent is
+    ignored."""
     if unknown := set(http.query) - set(known):
-        name = min(unknown)[:100]
+        name = told_name(min(unknown)[:100])
         there = f"there is {', '.join(known)}" if known else "there are none here"
         raise Refused("VALIDATION", f"{name}: unknown parameter; {there}.", field=name)
+    for name, values in http.query.items():
+        require_value(name, values)
 
 
 def key_of(http: HttpRequest, *, is_id: bool = True) -> str:
@@ -36,10 +41,15 @@ def language_of(http: HttpRequest, company: str) -> str:
     return company
 
 
-def json_body(http: HttpRequest) -> dict[str, Any]:
-    """The body as a JSON object ({} when there is none).  Raises Refused."""
+def json_body(http: HttpRequest, awaited: str = "") -> dict[str, Any]:
+    """The body as a JSON object; {} when there is none, or nothing but blanks.
+
+    Raises Refused, also for no body where it is `awaited`: that tells what should be in it.
+    """
     raw = http.body()
-    if not raw:
+    if not raw.strip():
+        if awaited:
+            raise Refused("VALIDATION", f"The body is empty: send a JSON object with {awaited}.", field="body")
         return {}
     kind = http.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind != JSON:

@@ -87,11 +87,22 @@ class ViewHandler:
         token = self._api.token(http)
         require_only(http)
         with self._api.seat(principal, token, http):
-            row, freshness = self._reader.one(principal, self._key(http), token)
+            row, freshness = self._row(principal, self._key(http), token)
         if self._view.collected:
             row = self._api.with_history(row, principal)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers, self._api.logs)
+
+    def _row(self, principal: Principal, key: str, token: Token | None) -> tuple[dict[str, Any], Freshness]:
+        """The row of a key.  Raises Refused NOT_FOUND, which tells of the list that is looked for by its name."""
+        try:
+            return self._reader.one(principal, key, token)
+        except Refused as refusal:
+            meant = next((view for view in self._api.views if view.is_list and view.name == key), None)
+            if refusal.code != "NOT_FOUND" or meant is None:
+                raise
+            text = f"{refusal.message}  GET {meant.path} lists {meant.name.replace('_', ' ')}."
+            raise Refused(refusal.code, text, field=refusal.field) from refusal
 
 
 def _fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str], logs: Logs) -> HttpResponse:

@@ -39,7 +39,7 @@ class CompanyLanguage(Protocol):
 
 
 class KnownHere(Protocol):
-    """What the process knows of the company and of phones (`chassis.access.directory.Directory`)."""
+    """What the process knows of the company, devices and machine accounts (`chassis.access.directory.Directory`)."""
 
     @property
     def company(self) -> CompanyLanguage: ...
@@ -47,6 +47,8 @@ class KnownHere(Protocol):
     def owner_of_device(self, device_id: UUID | None) -> UUID | None: ...
 
     def is_revoked(self, device_id: UUID | None) -> bool: ...
+
+    def machine_named(self, name: str) -> UUID | None: ...
 
 
 class Offload(Protocol):

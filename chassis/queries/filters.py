@@ -128,6 +128,8 @@ class Filters:
     def _exact(self, name: str, field: str, rule: Exact, values: Sequence[str]) -> Document:
         kind = self._view.types[field].single
         place, choices = self._view.place_of(field), self._choices(kind, rule)
+        if not choices:  # an empty text may be one of them: whoever has no second proof, say
+            require_value(name, values)
         if rule.form:
             found: list[Any] = [in_form(name, rule.form, value) for value in values]
         elif kind.keyed is None or choices:
@@ -148,6 +150,7 @@ class Filters:
         return rule.among or kind.choices or (known() if known else ())
 
     def _words(self, rule: Words, values: Sequence[str]) -> Document:
+        require_value("q", values)
         for value in values:
             _require_some("q", value, normal(value) if self._view.collected else squashed(value))
         text = " ".join(values)
@@ -174,10 +177,16 @@ def _all_of(words: Sequence[str], places: Sequence[str], case: str = "") -> Docu
 
 def _require_some(name: str, value: str, key: str) -> None:
     """Raises Refused VALIDATION for a text of which nothing is left to compare: it would be taken for none at all."""
-    if value.strip() and not key:
+    if not key:
         raise Refused(
             "VALIDATION", f"{name}: has nothing in it that can be looked for; take letters or digits.", field=name
         )
+
+
+def require_value(name: str, values: Sequence[str]) -> None:
+    """Raises Refused VALIDATION for a parameter without a value: is nothing meant, or everything?"""
+    if not all(map(normal, values)):
+        raise Refused("VALIDATION", f"{name}: is empty; give it a value, or leave it out.", field=name)
 
 
 def single(name: str, values: Sequence[str]) -> str:

@@ -25,11 +25,12 @@ from chassis.projections.state import live_id
 from chassis.queries import cursors
 from chassis.queries.cursors import Cursor, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
-from chassis.queries.filters import ClosedSets, Filters, single
+from chassis.queries.filters import ClosedSets, Filters, require_value, single
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
 from contracts.parameters import PARAMETERS
 from contracts.permissions import FIELD_RIGHTS
+from contracts.schemas import told_name
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -126,7 +127,8 @@ class ViewReader:
         condition = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.where)]}
         found = self._database[state["collection"]].find_one(condition) or self._default(key)
         if found is None:
-            raise not_found(self._view.what, self._view.detail or self._view.path.rpartition("{")[2].rstrip("}"))
+            field = self._view.detail or self._view.path.rpartition("{")[2].rstrip("}")
+            raise not_found(self._view.what, field, self._view.defaults)
         [row] = self._rows([found], principal)
         return row, _freshness(state)
 
@@ -381,11 +383,12 @@ class ViewReader:
         of_row = {*sums.by, sums.over} if sums else set()
         for name, values in params.items():
             if name in PAGING:
+                require_value(name, values)
                 continue
             asked = filters.condition(name, values)
             if asked is None:
-                known = ", ".join(sorted({*filters.names, *PAGING}))
-                raise Refused("VALIDATION", f"{name[:100]}: unknown parameter; there are {known}.", field=name[:100])
+                told, known = told_name(name[:100]), ", ".join(sorted({*filters.names, *PAGING}))
+                raise Refused("VALIDATION", f"{told}: unknown parameter; there are {known}.", field=told)
             condition, about = asked
             (kept if sums is None or about <= of_row else shown).append(condition)
         filters.require_some_between(params)

@@ -8,7 +8,12 @@ import msgspec
 
 from chassis.audit.entries import AuditedChange
 from chassis.foundation.compression import packed
-from chassis.foundation.limits import MAX_EVENT_BYTES, MAX_FOLLOWING_BYTES
+from chassis.foundation.limits import (
+    MAX_EVENT_BYTES,
+    MAX_FOLLOWING_BYTES,
+    MAX_RECORDED_AFTER_BYTES,
+    MAX_RECORDED_BYTES,
+)
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.identity import Named, RecordId, record_id, stream_id
@@ -197,6 +202,7 @@ class UnitOfWork:
         meta = request.meta() if changed else b""
         from_outside = REGISTRY.command_of(type(request.command)).is_public
         longest = MAX_EVENT_BYTES if from_outside else MAX_FOLLOWING_BYTES
+        most = MAX_RECORDED_BYTES if from_outside else MAX_RECORDED_AFTER_BYTES
         for used in changed:
             first = used.version - len(used.pending) + 1
             own = [recorded(used.id, first + n, fact, meta, longest) for n, fact in enumerate(used.pending)]
@@ -205,6 +211,9 @@ class UnitOfWork:
             if public := [event for event in own if event.key]:
                 newest = public[-1]
                 last.append(EventAt(newest.key, used.id, newest.originator_version))
+        if (size := sum(len(event.data) for event in events)) > most:
+            text = f"This would record {size} bytes in {len(events)} events; {most} are allowed: do it in parts."
+            raise Refused("TOO_LARGE", text)
         key_value = getattr(request.command, REGISTRY.command_of(type(request.command)).key)
         named = self._used.get(self._named, aggregate)  # what it changed may be another record
         body = {"id": str(key_value), "version": named.told_version, **aggregate.reply_to(self.context)}

@@ -1,7 +1,7 @@
 """The access service: its commands, one line each, and what is done around those that deal with secrets."""
 
 from chassis.model.middleware import Middleware
-from chassis.model.service import Service, change, upsert
+from chassis.model.service import Service, upsert
 from contracts.access import (
     AddDepartment,
     AddMachine,
@@ -37,7 +37,7 @@ from contracts.access import (
     SignIn,
     SignOut,
 )
-from services.access.domain.roles import Machine, Role
+from services.access.domain.roles import Role
 from services.access.domain.sessions import (
     ended,
     wrong,
@@ -56,7 +56,13 @@ from services.access.handlers.accounts import (
     review_rights,
 )
 from services.access.handlers.departments import add_department, rename_department
-from services.access.handlers.machines import add_machine, get_machine_token, name_responsible, renew_machine_secret
+from services.access.handlers.machines import (
+    add_machine,
+    delete_machine,
+    get_machine_token,
+    name_responsible,
+    renew_machine_secret,
+)
 from services.access.handlers.passwords import (
     change_password,
     issue_default_password,
@@ -76,6 +82,7 @@ from services.access.preparation.accounts import check_personal_data, check_regi
 from services.access.preparation.images import draw_image, show_image
 from services.access.preparation.machines import (
     check_machine,
+    check_new_machine,
     hand_out_machine_token,
     new_machine_secret,
     tell_machine_secret,
@@ -143,7 +150,7 @@ SERVICE = Service(
         AddMachine: add_machine,
         RenewMachineSecret: renew_machine_secret,
         NameResponsible: name_responsible,
-        DeleteMachine: change(Machine, Machine.delete, what="machine account"),
+        DeleteMachine: delete_machine,
         GetMachineToken: get_machine_token,
         SetAccessSettings: set_access_settings,
     },
@@ -162,7 +169,7 @@ SERVICE = Service(
         EnrolSecondFactor: Middleware(check_enrolment, tell_enrolment, WRONG_PASSWORD),
         ConfirmSecondFactor: Middleware(check_confirmation, tell_confirmation, WRONG_CODE),
         RemoveSecondFactor: Middleware(check_removal, refuses=WRONG_PASSWORD),
-        AddMachine: Middleware(new_machine_secret, tell_machine_secret),
+        AddMachine: Middleware(check_new_machine, tell_machine_secret),
         RenewMachineSecret: Middleware(new_machine_secret, tell_machine_secret),
         GetMachineToken: Middleware(check_machine, hand_out_machine_token),
     },

@@ -61,8 +61,11 @@ ROLE, MESSAGE = "role", "message"
 
 
 def _found(schema: dict[str, Any], *refusals: str) -> dict[str, Any]:
-    """The answers of a route: what it finds, and the refusals that the document describes for all (status and name)."""
-    refused = {one[:3]: {"$ref": f"#/components/responses/{one[4:]}"} for one in refusals}
+    """The answers of a route: what it finds, and the refusals that the document describes for all (status and name).
+
+    An address may be too large everywhere.
+    """
+    refused = {one[:3]: {"$ref": f"#/components/responses/{one[4:]}"} for one in (*refusals, "413 TooLarge")}
     return {"200": {"description": "Found.", "content": {JSON: {"schema": schema}}}, **refused}
 
 

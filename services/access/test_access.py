@@ -77,7 +77,7 @@ from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.people import Person
 from contracts.permissions import RIGHTS, ROLES, DataScope, first_rights
-from contracts.schemas import encode
+from contracts.schemas import encode, load
 from services.access import administration, vault
 from services.access.application import SERVICE
 from services.access.domain.sessions import SETTINGS, AccessSettings, ProofAsked, ResetAsked, wrong_code
@@ -887,7 +887,9 @@ def test_a_code_is_the_same_however_it_is_typed(
     office: Office, asked: Callable[[Office], tuple[Any, Principal]], typed: Callable[[str], str]
 ) -> None:
     command, by = asked(office)
+    office.kit.new_facts()
     office.kit.do(replace(command, code=typed(command.code)), by)
+    assert office.kit.new_facts(), "a wrong code would be refused, and one that is overlooked change nothing"
 
 
 def test_every_command_that_takes_a_code_is_tried_with_those_of_any_hand() -> None:
@@ -1074,6 +1076,29 @@ def test_SEC_29_the_tokens_of_a_wiped_phone_are_void_at_once(office: Office) -> 
     assert office.refusal(SignIn(name=login, password=NEW, device_id=phone)).state == "WIPED"
 
 
+def test_SEC_29_no_step_of_signing_in_goes_on_with_a_phone_that_was_wiped_since(office: Office) -> None:
+    """Every command that tokens may come of: also the second proof, between which and the password a phone is lost."""
+    id, login = office.user(email="li@example.com")
+    phone = uuid4()
+    office.kit.directory.tell([enrolled(phone, id)])
+    opened = office.sign_in(login, NEW, device_id=phone)
+    office.settings(second_factor_roles=("SAL",))
+    office.kit.do(AddRoleMember(role="SAL", user_id=id), office.admin)
+    asked = UUID(office.sign_in(login, NEW, device_id=phone)["id"])
+    steps: dict[type, Any] = {
+        SignIn: SignIn(name=login, password=NEW, device_id=phone),
+        ProveIdentity: ProveIdentity(session_id=asked, code=office.code()),
+        RefreshSession: RefreshSession(session_id=UUID(opened["id"]), refresh_token=opened["refresh_token"]),
+    }
+    assert steps.keys() == {spec.cls for spec in REGISTRY.commands.values() if spec.signs_in}
+    office.kit.directory.tell([WipeRequested(device_id=phone)])
+    office.kit.new_facts()
+    for step in steps.values():
+        refused = office.refusal(step)
+        assert (refused.code, refused.state) == ("UNAUTHENTICATED", "WIPED"), step
+    assert office.kit.new_facts() == []
+
+
 # -- SEC-15..20: roles and rights -------------------------------------------------------------------------------------
 
 
@@ -1184,11 +1209,34 @@ def test_SEC_18_whose_records_each_scope_reaches(office: Office) -> None:
 
 
 @pytest.mark.parametrize("second", ["OWN", "ALL"])
-def test_a_right_is_given_to_a_machine_once(office: Office, second: DataScope) -> None:
+def test_a_right_is_given_to_a_machine_once(second: DataScope) -> None:
     """One scope would count and the other be shown."""
-    grants = (Grant(right="products.view", scope="ALL"), Grant(right="products.view", scope=second))
-    refusal = office.refusal(AddMachine(name="ERP", grants=grants), office.admin)
-    assert (refusal.code, refusal.field) == ("VALIDATION", "grants.1.right")
+    grants = [{"right": "products.view", "scope": scope} for scope in ("ALL", second)]
+    with pytest.raises(Refused) as refused:
+        load(AddMachine, {"name": "ERP", "grants": grants})
+    assert (refused.value.code, refused.value.field) == ("VALIDATION", "grants.1.right")
+
+
+def test_two_machine_accounts_have_two_names(office: Office) -> None:
+    """By the name people know what called; one that has ended frees its own."""
+    first = AddMachine(name="ERP", grants=())
+    office.kit.do(first, office.admin)
+    office.kit.do(AddMachine(name="Till", grants=()), office.admin)
+    for same in ("ERP", "erp ", "ＥＲＰ"):
+        refusal = office.refusal(AddMachine(name=same, grants=()), office.admin)
+        assert (refusal.code, refusal.field) == ("DUPLICATE", "name") and str(first.machine_id) in refusal.message
+    office.kit.do(DeleteMachine(machine_id=first.machine_id), office.admin)
+    office.kit.do(AddMachine(name="erp", grants=()), office.admin)
+
+
+def test_the_name_of_a_machine_account_of_a_former_release_is_taken_too(office: Office) -> None:
+    """It was issued before names were claimed in the store."""
+    old = MachineChanged(machine_id=uuid4(), name="ERP", grants=(), epoch=1, active=True, revision=1)
+    office.kit.directory.tell([old])
+    refusal = office.refusal(AddMachine(name="erp", grants=()), office.admin)
+    assert (refusal.code, refusal.field) == ("DUPLICATE", "name")
+    office.kit.directory.tell([replace(old, active=False, revision=2)])
+    office.kit.do(AddMachine(name="erp", grants=()), office.admin)
 
 
 def test_a_machine_has_the_rights_it_was_given_and_no_others(office: Office) -> None:

@@ -118,7 +118,10 @@ def test_CUS_02_the_administrator_sets_what_must_be_filled() -> None:
 def test_CUS_02_nothing_at_all_may_be_required() -> None:
     kit = InMemoryService(SERVICE)
     kit.do(SetCustomerSettings(required=()))
+    kit.new_facts()
     kit.do(CreateCustomer(), by=SALES)
+    [made] = kit.new_facts()
+    assert isinstance(made, CustomerCreated) and made.data == CustomerData()
 
 
 def test_CUS_02_the_same_settings_again_record_nothing() -> None:

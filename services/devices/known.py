@@ -1,4 +1,4 @@
-"""What every service knows of phones: whose each is, and which are void (SEC-29)."""
+"""What every service knows of devices: whose each is, and which are void (SEC-29)."""
 
 from chassis.access.known import Known, KnownDevice, RevokedDevice
 from chassis.model.service import Replica
@@ -9,11 +9,11 @@ def device_enrolled(_: KnownDevice | None, fact: DeviceEnrolled) -> KnownDevice:
     return KnownDevice(fact.device_id, fact.owner.user_id)
 
 
-def wipe_requested(_: RevokedDevice | None, fact: WipeRequested) -> RevokedDevice:
+def revoked(_: RevokedDevice | None, fact: WipeRequested) -> RevokedDevice:
     return RevokedDevice(fact.device_id)
 
 
 DEVICES = Replica("access-devices", KnownDevice, feeds={DeviceEnrolled: device_enrolled})
-WIPED = Replica("access-wiped-devices", RevokedDevice, feeds={WipeRequested: wipe_requested})
+REVOKED = Replica("access-wiped-devices", RevokedDevice, feeds={WipeRequested: revoked})
 
-KNOWN = Known((DEVICES, WIPED), from_start=True)
+KNOWN = Known((DEVICES, REVOKED), from_start=True)

@@ -197,6 +197,7 @@ def test_ORD_14_lines_of_one_product_may_add_up_to_more_than_one_line_may_have(k
 def test_INV_10_a_reason_may_be_as_long_as_the_command_says(kit: InMemoryService) -> None:
     kit.do(AdjustStock(product_id=PHONE, change=1, reason="r" * 4000))
     kit.do(ReceiveStock(product_id=PHONE, quantity=1, reason="r" * 306))
+    assert [len(fact.reason) for fact in kit.facts() if isinstance(fact, StockMoved)][-2:] == [4000, 306]
 
 
 def test_INV_02_prices_share_one_currency(kit: InMemoryService) -> None:
@@ -354,7 +355,7 @@ def test_INV_08_an_order_that_a_former_release_heard_of_is_named_by_its_id(kit: 
 def test_INV_08_allowed_when_no_open_order_contains_it(kit: InMemoryService, story: list[Any]) -> None:
     for fact in story:
         kit.learn(fact)
-    kit.do(DeleteProduct(product_id=PHONE))
+    assert kit.do(DeleteProduct(product_id=PHONE)).body["deleted"] is True
 
 
 def test_INV_08_an_order_that_shares_a_row_is_not_lost_when_its_neighbour_closes(kit: InMemoryService) -> None:

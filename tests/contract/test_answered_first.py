@@ -155,16 +155,19 @@ def test_the_command_waits_for_the_service_that_answered(name: str) -> None:
 @pytest.mark.parametrize("name", PAIRS)
 def test_without_the_news_it_is_decided_on_what_is_known(name: str) -> None:
     pair = PAIRS[name]
-    pair.decides().do(pair.command, pair.by)
+    kit = pair.decides()
+    kit.new_facts()
+    kit.do(pair.command, pair.by)
+    assert kit.new_facts()
 
 
 def test_of_another_round_nothing_is_held_against_a_command() -> None:
     kit = orders()
     kit.learn(CaseApproved(case_id=case_id_of(ORDER, 2), order_id=ORDER, round=2, by=BY))
-    kit.do(WITHDRAW, SALES)
+    assert kit.do(WITHDRAW, SALES).body["status"] == "DRAFT"
     kit = orders(())
     kit.learn(HANDED_OVER, ShipmentCancelled(order_id=ORDER, round=1))
-    kit.do(CANCEL, SALES)
+    assert kit.do(CANCEL, SALES).body["status"] == "CANCELLED"
 
 
 def test_every_service_waits_for_what_the_access_service_answered() -> None:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +16,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from security.office import EmptyViews
 from structlog.testing import capture_logs
+from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.routing import Map
 
 from chassis.access.directory import Directory
 from chassis.access.tokens import ALGORITHM, TokenVerifier, issue, key_id, key_pair
@@ -24,6 +28,7 @@ from chassis.foundation.compression import unpacked
 from chassis.foundation.config import Config, ConfigError
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse, Route
+from chassis.http.nameko import RouteEntrypoint
 from chassis.http.problems import is_utf8, unknown_route
 from chassis.http.serving import routes_of
 from chassis.messaging.consistency import HEADER, Token
@@ -33,6 +38,7 @@ from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.services import InMemoryService
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
+from services.gateway.pages import page_routes
 from services.inventory.application import SERVICE
 
 PRODUCT: dict[str, Any] = {
@@ -449,7 +455,7 @@ def test_a_key_that_stands_twice_is_named(edge: Edge, body: bytes, field: str) -
     "name", ['a":b', 'said " :', "at 12:30:00", "a\\", '{"name":"x","name":"y"}', "::::", "\u00fc\t:"], ids=repr
 )
 def test_a_text_that_looks_like_keys_is_a_text(edge: Edge, name: str) -> None:
-    assert edge.call("POST /products", {**PRODUCT, "name": name})[0].status == 201
+    assert edge.call("POST /products", {**PRODUCT, "description": name})[0].status == 201
 
 
 def test_a_bulk_gives_others_their_turn_after_each_item(config: Config) -> None:
@@ -471,7 +477,7 @@ def test_a_method_that_an_address_does_not_take_is_refused_with_those_it_takes()
     routes = [Route(method, "/orders/{order_id}", "one", lambda _: HttpResponse(200)) for method in ("PATCH", "GET")]
     request = HttpRequest({}, {}, {}, bytes, method="DELETE", target="/orders/7?x=1")
     answer = unknown_route(routes).serve(request)
-    assert (answer.status, answer.headers["Allow"]) == (405, "GET, PATCH")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, PATCH")
 
 
 @pytest.mark.parametrize("part", ["a%2Fb", "%2F", "..%2f..", "%2f%2f"])
@@ -488,6 +494,30 @@ def test_no_address_is_refused_for_a_method_that_it_is_said_to_take(config: Conf
             answer = unknown.serve(HttpRequest({}, {}, {}, bytes, method=route.method, target=target))
             assert answer.status == 404 or route.method not in answer.headers["Allow"].split(", "), target
     assert asked > 40
+
+
+def test_every_route_is_told_of_with_just_the_methods_that_it_is_served_with(config: Config) -> None:
+    """HEAD goes where GET does; the pages of the gateway are routes too."""
+    views: Any = EmptyViews()
+    routes = routes_of(Api(config, {}, Catalogue.read().views("projector"), views, TokenVerifier(config)))
+    public = [spec for spec in REGISTRY.commands.values() if spec.is_public]
+    routes += [Route(str(spec.method), str(spec.path), spec.name, lambda _: HttpResponse(200)) for spec in public]
+    routes += page_routes()
+    rules = [RouteEntrypoint(route).get_url_rule() for route in routes]
+    for rule, route in zip(rules, routes, strict=True):
+        rule.endpoint = route.method
+    served, unknown, heads = Map(rules).bind("localhost"), unknown_route(routes), 0
+    for path in {re.sub(r"{\w+}", "x", route.path) for route in routes}:
+        taken = set()
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+            with suppress(MethodNotAllowed):
+                found, _ = served.match(path, method)
+                assert found == method or (method, found) == ("HEAD", "GET")
+                taken.add(method)
+        told = unknown.serve(HttpRequest({}, {}, {}, bytes, method="TRACE", target=path)).headers["Allow"]
+        assert set(told.split(", ")) == taken, path
+        heads += "HEAD" in taken
+    assert heads > 25
 
 
 @pytest.mark.parametrize("place", ["/products/{}", "/settings/parameters/{}", "/products?q={}", "/products?{}=1"])

@@ -12,6 +12,7 @@ from security.office import EmptyViews
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier, issue
 from chassis.catalogue import Catalogue, known_everywhere
+from chassis.documents.query_docs import list_parameters
 from chassis.foundation.config import Config
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse
@@ -140,3 +141,24 @@ def test_a_filter_that_takes_anything_is_of_a_field_that_holds_anything(ask: Any
             if isinstance(kind.guard, CurrencyField):
                 problem = json.loads(ask(view, name, "ZZZ").body)
                 assert (problem["code"], problem["field"]) == ("VALIDATION", name)
+
+
+@pytest.mark.parametrize("view", [view for view in VIEWS if view.is_list], ids=lambda view: view.name)
+@pytest.mark.parametrize("empty", ["", " ", "\u3000", "\u200b"], ids=ascii)
+def test_a_parameter_without_a_value_is_refused_by_name(ask: Any, view: View, empty: str) -> None:
+    """Whoever sends `customer_id=` has lost an id: neither all that there is nor nothing is what they ask for."""
+    parameters = list_parameters(view)
+    assert {"sort", "limit", "cursor", "count", "format"} <= {one["name"] for one in parameters}
+    for parameter in parameters:
+        name, schema = parameter["name"], parameter["schema"]
+        one = schema.get("items", schema)
+        if "" in one.get("enum", ()):
+            continue  # whoever has no second proof
+        problem = json.loads(ask(view, name, empty).body)
+        assert (problem["code"], problem["field"]) == ("VALIDATION", name), problem
+        assert one.get("minLength") == 1 or {"enum", "pattern", "format", "anyOf", "minimum"} & one.keys(), schema
+
+
+def test_a_parameter_without_a_name_is_told_as_that(ask: Any) -> None:
+    problem = json.loads(ask(VIEWS[0], "", "1").body)
+    assert (problem["code"], problem["field"]) == ("VALIDATION", '""')

@@ -18,6 +18,7 @@ from chassis import documents
 from chassis.catalogue import Catalogue
 from chassis.documents import BreakingChange, FieldMap, QueryDoc, check_compatible, fields_read, sample
 from chassis.documents.json_schema import docstring, json_schema
+from chassis.documents.query_docs import query_docs
 from chassis.http.routes import kebab
 from contracts.currencies import fitted
 from contracts.declare import REGISTRY, CommandSpec, EventSpec
@@ -100,6 +101,15 @@ def references(node: Any) -> Iterator[str]:
             yield from references(inner)
 
 
+def test_every_operation_tells_that_its_address_may_be_too_long() -> None:
+    """Whoever repeats a filter often enough is answered 413, by whichever route."""
+    queries = [query for view in Catalogue.read().views() for query in query_docs(view)]
+    made = documents.openapi(REGISTRY, queries)
+    told = [(path, method, one["responses"]) for path, found in made["paths"].items() for method, one in found.items()]
+    assert len(told) > 150
+    assert [(path, method) for path, method, responses in told if "413" not in responses] == []
+
+
 @pytest.mark.parametrize(
     "made", [documents.openapi(REGISTRY, []), documents.asyncapi(REGISTRY)], ids=["openapi", "asyncapi"]
 )
@@ -108,6 +118,7 @@ def test_every_reference_leads_somewhere(made: dict[str, Any]) -> None:
         found: Any = made
         for step in reference.removeprefix("#/").split("/"):
             found = found[step]
+        assert isinstance(found, dict) and found, reference
 
 
 @pytest.mark.parametrize("spec", EVENTS)
@@ -473,7 +484,10 @@ def test_unknown_field_is_refused_by_name_at_every_depth(spec: CommandSpec) -> N
 @pytest.mark.parametrize(("spec", "path"), [p for p in FIELDS if str(p.id).endswith(".0")])
 def test_list_has_a_longest_length(spec: CommandSpec, path: Path_) -> None:
     good = sample(spec.cls)
-    load(spec.cls, put(good, path[:-1], [at(good, path)] * MAX_LINES))
+    try:
+        load(spec.cls, put(good, path[:-1], [at(good, path)] * MAX_LINES))
+    except Refused as repeated:
+        assert "already" in repeated.message, "what names something once is refused for that, not for its length"
     with pytest.raises(Refused) as refused:
         load(spec.cls, put(good, path[:-1], [at(good, path)] * (MAX_LINES + 1)))
     assert named(refused.value, path[:-1])

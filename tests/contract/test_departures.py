@@ -74,7 +74,7 @@ class Firm:
         """A program's account, with rights on everybody's records."""
         id = uuid4()
         grants = tuple(Grant(right=right, scope="ALL") for right in rights)
-        self.access.do(AddMachine(machine_id=id, name="ERP", grants=grants, responsible_id=responsible), SYSTEM)
+        self.access.do(AddMachine(machine_id=id, name=f"ERP {id}", grants=grants, responsible_id=responsible), SYSTEM)
         self.programs.add(id)
         return id
 

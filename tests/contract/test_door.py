@@ -1,13 +1,21 @@
 """The door in the HTTP protocol: what the server answers to the very bytes of a client."""
 
+import json
+import re
 import socket
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from eventlet import wsgi
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request
 
+from chassis.foundation.config import Config
 from chassis.http.concurrency_limit import ConcurrencyLimit
-from chassis.http.protocol import UNREAD_BODY, Times, protocol
+from chassis.http.messages import HttpRequest, HttpResponse
+from chassis.http.nameko import Edge, _App
+from chassis.http.problems import is_utf8, unknown_route
+from chassis.http.protocol import UNREAD_BODY, Times, parse_head, protocol
 from contracts.errors import Refused
 
 LENGTH_5 = b"Content-Length: 5\r\n\r\nhello"
@@ -91,3 +99,79 @@ def has_room(door: ConcurrencyLimit) -> bool:
         return door.counts("POST", "/orders")
     except Refused:
         return False
+
+
+def query(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("X-Target", str(environ["RAW_PATH_INFO"]) + "?" + environ["QUERY_STRING"])])
+    return [json.dumps(Request(environ).args.to_dict()).encode()]
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted"),
+    [
+        ("手机".encode(), "手机"),
+        (b"%E6%89%8B%E6%9C%BA", "手机"),
+        ("手%E6%9C%BA".encode(), "手机"),
+        ("Café+テスト".encode(), "Café テスト"),
+        (b"a+b", "a b"),
+        (b"a%20b", "a b"),
+        (b"a%2Bb", "a+b"),
+        ("𠮷👩‍👧".encode(), "𠮷👩‍👧"),
+    ],
+)
+def test_an_address_is_read_as_utf_8_encoded_or_as_it_is(sent: bytes, wanted: str) -> None:
+    """curl sends the octets that somebody types."""
+    raw = b"GET /products?q=" + sent + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = served(ConcurrencyLimit(2, 1.0), raw, query)
+    assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(json.dumps({"q": wanted}).encode()), answer
+    assert b"X-Target: /products?q=" in answer and answer.isascii(), "what is passed on is as strict as ever"
+
+
+@pytest.mark.parametrize(
+    "sent", ["手机".encode("gbk"), "手机".encode("shift_jis"), b"Caf\xe9", b"%ff", b"\xff", b"\xed\xa0\x80"]
+)
+def test_what_is_not_utf_8_is_none_however_it_comes(sent: bytes) -> None:
+    _, target, *_ = parse_head(b"GET /products?q=" + sent + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert not is_utf8(target)
+
+
+@pytest.mark.parametrize("sent", [b"/products?q=desk lamp", b"/products?q=desk  lamp", b"/desk lamp"])
+def test_a_blank_in_an_address_is_told_as_that(sent: bytes) -> None:
+    answer = served(ConcurrencyLimit(2, 1.0), b"GET " + sent + b" HTTP/1.1\r\nHost: x\r\n\r\n", query)
+    assert answer.startswith(b"HTTP/1.1 400") and b"%20" in answer, answer
+
+
+@pytest.mark.parametrize("line", ["GÉT /x HTTP/1.1", "GET /x HTTP/1.1é", "GET é/x HTTP/1.1", "é GET /x HTTP/1.1"])
+def test_elsewhere_in_the_line_of_a_request_there_are_no_such_letters(line: str) -> None:
+    assert served(ConcurrencyLimit(2, 1.0), line.encode() + b"\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 400")
+
+
+class OneRoute:
+    """What nameko's web server is to the application: it knows one route, and serves it without a worker."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        self.response = response
+        self.edge = Edge.of(Config(), unknown_route([]), ConcurrencyLimit(5, 1.0))
+
+    def answer(self, _: HttpRequest) -> HttpResponse:
+        return self.response
+
+    def make_url_map(self) -> Map:
+        return Map([Rule("/things", endpoint=self, methods=["GET"])])
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_the_head_of_an_answer_is_the_same_without_it(status: int) -> None:
+    """HEAD answers what GET does, its length too, and nothing after the empty line."""
+    app = _App(cast(Any, OneRoute(HttpResponse(status, b'{"items":[]}', {"ETag": '"3"'}))))
+    door = ConcurrencyLimit(5, 1.0)
+    gotten, headed = (
+        served(door, f"{method} /things HTTP/1.1\r\nHost: x\r\n\r\n".encode(), app) for method in ("GET", "HEAD")
+    )
+    head, _, body = gotten.partition(b"\r\n\r\n")
+    assert body == b'{"items":[]}' and b"Content-Length: 12\r\n" in head
+    assert without_date(headed) == without_date(head + b"\r\n\r\n")
+
+
+def without_date(answer: bytes) -> bytes:
+    return re.sub(rb"Date: [^\r]*", b"", answer)

@@ -1,5 +1,6 @@
 """What holds for every route: ids in any spelling are the same, and nothing absurd is an error of ours."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
+from chassis import documents
 from chassis.access.tokens import TokenVerifier, issue
 from chassis.catalogue import Catalogue
 from chassis.documents import sample
@@ -31,7 +33,7 @@ from chassis.queries.reader import Freshness, ViewReader
 from chassis.testing.people import ADMIN, SALES
 from chassis.testing.services import InMemoryService
 from contracts.company import CompanyData, CompanyDataSet, SetParameter
-from contracts.declare import REGISTRY, CommandSpec
+from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.ids import canonical, parse_id
 from contracts.inventory import Prices, ProductAdded
@@ -373,3 +375,42 @@ def test_a_parameter_is_asked_for_by_its_very_name(
         assert asked == [json.loads(answer.body)["id"]]
     else:
         assert json.loads(answer.body)["field"] == "name"
+
+
+BLANK = (b"", b" ", b"\r\n")
+
+
+@pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.name)
+def test_an_empty_body_is_told_what_belongs_there_and_is_nothing_where_nothing_does(
+    everything: Everything, spec: CommandSpec
+) -> None:
+    good, document = sample(spec.cls), documents.openapi(REGISTRY, [])
+    route = next(route for route in everything.routes if route.name == spec.name)
+    path = {name: str(good[name]) for name in re.findall(r"{(\w+)}", route.path)}
+    published = document["paths"][route.path][route.method.lower()].get("requestBody", {"required": False})
+    answers = [json.loads(everything.ask(route, path, body).body) for body in BLANK]
+    refusals = [answer for answer in answers if answer.get("field") == "body"]
+    if published["required"]:
+        assert len(refusals) == len(BLANK)
+        body = published["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        fields = document["components"]["schemas"][body]
+        for name in fields.get("required") or {f.name for f in dataclasses.fields(spec.cls) if f.default is KEPT}:
+            assert name in refusals[0]["detail"]
+    else:
+        assert not refusals
+        assert not needed(spec)
+
+
+def needed(spec: CommandSpec) -> bool:
+    """Whether a command without what a body says would be nothing: a field must be given, or all say what changes."""
+    own = {f.name: f for f in dataclasses.fields(spec.cls) if f"{{{f.name}}}" not in str(spec.path)}
+    required = [f for f in own.values() if f.default is f.default_factory is dataclasses.MISSING]
+    return bool(required) or (spec.method != "DELETE" and any(f.default is KEPT for f in own.values()))
+
+
+def test_an_empty_body_of_many_commands_is_told_what_belongs_there(everything: Everything) -> None:
+    for route in everything.routes:
+        if route.path.startswith("/bulk/"):
+            for body in BLANK:
+                answer = json.loads(everything.ask(route, {}, body).body)
+                assert answer["field"] == "body" and "items" in answer["detail"], route.path

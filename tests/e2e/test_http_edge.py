@@ -675,7 +675,8 @@ DANGEROUS = ('=HYPERLINK("http://x")', "+1+1", "-1+1", "@SUM(A1)", "=cmd|' /C ca
 def test_exports_open_and_no_cell_is_a_formula(company: Company) -> None:
     brand = unique("导出")
     for text in DANGEROUS:
-        company.wang.post("/products", product(name=f"{text} {uuid.uuid4().hex}", brand=brand, model='型号,"A"\n二'))
+        made = product(name=f"{text} {uuid.uuid4().hex}", brand=brand, model='型号,"A"', specification="一\n二")
+        company.wang.post("/products", made)
 
     answer = company.li.send("GET", "/products", params={"brand": brand, "format": "csv"})
     assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/csv")
@@ -683,7 +684,7 @@ def test_exports_open_and_no_cell_is_a_formula(company: Company) -> None:
     assert answer.content.startswith(b"\xef\xbb\xbf")
     rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
     assert len(rows) == len(DANGEROUS)
-    assert {row["model"] for row in rows} == {'型号,"A"\n二'}
+    assert {row["model"] for row in rows} == {'型号,"A"'} and {row["specification"] for row in rows} == {"一\n二"}
     assert {row["brand"] for row in rows} == {brand}
     assert all(row["name"][1:].startswith(DANGEROUS) and row["name"][0] == "'" for row in rows)
 
@@ -697,7 +698,8 @@ def test_exports_open_and_no_cell_is_a_formula(company: Company) -> None:
     for row in body:
         assert all(cell.data_type != "f" for cell in row)
         values = dict(zip(names, (cell.value for cell in row), strict=True))
-        assert values["brand"] == brand and values["model"] == '型号,"A"\n二'
+        assert values["brand"] == brand and values["model"] == '型号,"A"'
+        assert values["specification"] == "一\n二"
         assert str(values["name"]).startswith(DANGEROUS)
 
 

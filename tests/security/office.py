@@ -232,7 +232,7 @@ class Office:
 
     def machine(self, *grants: tuple[str, str]) -> Caller:
         """A program that holds these (right, scope)."""
-        body = {"name": "ERP", "grants": [{"right": right, "scope": scope} for right, scope in grants]}
+        body = {"name": f"ERP {new_id()}", "grants": [{"right": right, "scope": scope} for right, scope in grants]}
         added = self.call("POST /machines", body, self.admin).done()
         told = self.call(f"POST /machines/{added['id']}/token", {"secret": added["secret"]}).done()
         return Caller("machine", f"Bearer {told['access_token']}", added["id"])

@@ -72,7 +72,7 @@ def wiped(office: Office) -> tuple[str, str]:
 
 
 def machine(office: Office) -> tuple[str, str]:
-    told = office.call("POST /machines", {"name": "ERP", "grants": []}, office.admin).done()
+    told = office.call("POST /machines", {"name": f"ERP {new_id()}", "grants": []}, office.admin).done()
     return told["id"], told["secret"]
 
 
@@ -166,7 +166,7 @@ def remove_factor(office: Office) -> Asked:
 
 
 def add_machine(office: Office) -> Asked:
-    return Asked("POST /machines", {"name": "ERP", "grants": []}, office.admin, {"name": "Other"})
+    return Asked("POST /machines", {"name": f"ERP {new_id()}", "grants": []}, office.admin, {"name": "Other"})
 
 
 def renew_machine(office: Office) -> Asked:

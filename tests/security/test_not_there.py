@@ -8,6 +8,7 @@ from dataclasses import fields
 
 import pytest
 
+from chassis.catalogue import Catalogue
 from chassis.documents.samples import sample
 from chassis.http.messages import Route
 from contracts.declare import REGISTRY, CommandSpec
@@ -67,3 +68,34 @@ def test_what_is_not_there_is_not_found_with_every_method(office: Office, there:
                 wrong.append(f"{route.method} {route.path} of {name} {text[:20]!r} changed something")
     assert asked > 300
     assert not wrong, "\n".join(wrong)
+
+
+def test_where_some_records_are_always_there_they_are_named(office: Office) -> None:
+    """Who asks for a setting by a wrong name learns the right ones."""
+    named = 0
+    for view in Catalogue.read().views():
+        route = next((one for one in office.routes if one.path == f"{view.path}/{{{view.detail}}}"), None)
+        if route is None or not view.defaults:
+            continue
+        told = office.serve(route, {str(view.detail): "nonsense"}, None, office.admin)
+        assert (told.status, told.body["field"]) == (404, view.detail)
+        assert all(name in told.body["detail"] for name in view.defaults), told.body
+        named += 1
+    assert named >= 3
+
+
+def test_SET_05_an_address_below_which_something_is_put_tells_where_that_is_listed(office: Office) -> None:
+    """PUT /settings/parameters/{name} is served: so somebody asks for /settings/parameters."""
+    reads = [route for route in office.routes if route.method == "GET"]
+    asked = []
+    for spec in COMMANDS.values():
+        above, _, name = str(spec.path).rpartition("/")
+        known, _, key = above.rpartition("/")
+        if not name.startswith("{") or any(route.path == above for route in reads) or "{" in above:
+            continue
+        one = next((route for route in reads if re.fullmatch(re.escape(known) + r"/{\w+}", route.path)), None)
+        if one is not None:
+            told = office.serve(one, {one.path.rpartition("{")[2].rstrip("}"): key}, None, office.admin)
+            assert told.status == 404 and re.search(r"GET /\w+ lists", told.body["detail"]), told.body
+            asked.append(above)
+    assert set(asked) == {"/settings/parameters"}

@@ -170,14 +170,14 @@ class Machine(Aggregate):
     active: bool = False
     responsible_id: UUID | None = None
 
+    def name_value(self) -> UniqueValue:
+        """What is unique of it while it lives: its name, by which people know what called."""
+        return UniqueIndex.of_text("machine", self.name)
+
     def add(self, command: AddMachine, responsible_id: UUID | None, mark: str, context: Context) -> None:
         """What it enters belongs to the responsible person (SEC-18)."""
-        given: set[str] = set()
         for number, grant in enumerate(command.grants):
             check_right(grant.right, f"grants.{number}.right", "VALIDATION")
-            if grant.right in given:
-                raise Refused("VALIDATION", f"{grant.right} is granted already.", field=f"grants.{number}.right")
-            given.add(grant.right)
         self._change(context.user, name=command.name, grants=command.grants, responsible_id=responsible_id)
         self.record(MachineSecretSet(mark=mark))
 

@@ -1,8 +1,9 @@
 """Accounts of programs."""
 
-from chassis.model.service import Work
+from chassis.model.service import Claim, Work, hold
 from contracts.access import (
     AddMachine,
+    DeleteMachine,
     GetMachineToken,
     NameResponsible,
     RenewMachineSecret,
@@ -18,6 +19,14 @@ def add_machine(command: AddMachine, work: Work) -> Machine:
     if command.responsible_id:
         user_of(work, command.responsible_id, "responsible_id").require_there("responsible_id")
     machine.add(command, command.responsible_id or work.context.owner.user_id, work.prepared.mark, work.context)
+    hold(work, machine.id, [Claim(machine.name_value(), f"The name {machine.name}", "name")])
+    return machine
+
+
+def delete_machine(command: DeleteMachine, work: Work) -> Machine:
+    machine = work.get(Machine, command.machine_id, what="machine account", field="machine_id")
+    machine.delete(command, work.context)
+    hold(work, machine.id, [], [machine.name_value()])
     return machine
 
 

@@ -52,7 +52,7 @@ def sign_in(command: SignIn, work: Work) -> Aggregate:
     if not (facts.right and user and facts.user and user.password_hash == facts.user.password_hash):
         attempts.fail(user.id if user else None, "PASSWORD", now)
         return attempts
-    if not facts.has_phone:  # told to nobody but who has the password
+    if not facts.owns_device:  # told to nobody but who has the password
         text = "device_id: you have enrolled no such phone; sign in without it, then enrol it (POST /devices)."
         raise Refused("UNAUTHENTICATED", text, field="device_id", state="NOT_YOURS")
     session = work.new(Session, command.session_id, what="session", field="session_id")

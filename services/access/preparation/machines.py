@@ -31,6 +31,14 @@ class MachineSecret:
     mark: str
 
 
+def check_new_machine(command: AddMachine, surroundings: Surroundings) -> Prepared:
+    """Raises Refused DUPLICATE for the name of an account of a former release: those have not claimed theirs."""
+    holder = surroundings.directory.machine_named(command.name)
+    if holder not in (None, command.machine_id):
+        raise Refused("DUPLICATE", f"The name {command.name} is already used by the record {holder}.", field="name")
+    return new_machine_secret(command, surroundings)
+
+
 def new_machine_secret(command: AddMachine | RenewMachineSecret, surroundings: Surroundings) -> Prepared:
     secret = vault.new_token()
     return Prepared(command, MachineSecret(secret, _machine_mark(command.machine_id, secret, surroundings)))

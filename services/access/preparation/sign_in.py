@@ -53,7 +53,7 @@ class SignInFacts:
     tokens: Tokens
     code: str = field(repr=False)
     code_mark: str
-    has_phone: bool
+    owns_device: bool
 
 
 def check_sign_in(command: SignIn, surroundings: Surroundings) -> Prepared:
@@ -70,10 +70,17 @@ def check_sign_in(command: SignIn, surroundings: Surroundings) -> Prepared:
     code = vault.new_code()
     mark = Vault.of(surroundings.config).mark("proof", str(command.session_id), code)
     owner = surroundings.directory.owner_of_device(command.device_id)
-    has_phone = command.device_id is None or (user is not None and owner == user.id)
-    facts = SignInFacts(user, said, right, new_tokens(command.session_id, surroundings), code, mark, has_phone)
+    owns_device = command.device_id is None or (user is not None and owner == user.id)
+    facts = SignInFacts(user, said, right, new_tokens(command.session_id, surroundings), code, mark, owns_device)
     person = user.person if user else Person(name=command.name)
     return Prepared(replace(command, password=GONE, challenge=None, challenge_answer=""), facts, person)
+
+
+def session_of(id: UUID, surroundings: Surroundings) -> Session | None:
+    """The session that a further step of signing in names.  Raises Refused where it is on a phone that was wiped."""
+    session = surroundings.records.load(Session, id)
+    require_not_wiped(session.device_id if session else None, surroundings)
+    return session
 
 
 def require_not_wiped(device_id: UUID | None, surroundings: Surroundings) -> None:
@@ -126,7 +133,7 @@ class ProofFacts:
 
 
 def check_proof(command: ProveIdentity, surroundings: Surroundings) -> Prepared:
-    session = surroundings.records.load(Session, command.session_id)
+    session = session_of(command.session_id, surroundings)
     user = session and session.user.user_id and surroundings.records.load(User, session.user.user_id)
     if not session or not user:
         raise ended()
@@ -155,8 +162,7 @@ class RefreshFacts:
 
 
 def check_refresh(command: RefreshSession, surroundings: Surroundings) -> Prepared:
-    session = surroundings.records.load(Session, command.session_id)
-    require_not_wiped(session.device_id if session else None, surroundings)
+    session = session_of(command.session_id, surroundings)
     id, token = command.session_id, command.refresh_token
     is_ours = Vault.of(surroundings.config).has_signed(token, "refresh-token", str(id))
     facts = RefreshFacts(refresh_mark(id, token, surroundings), is_ours, new_tokens(id, surroundings))
