@@ -23,12 +23,15 @@ from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue, projector_group
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.health import Watched
+from chassis.kafka.clients import reader
+from chassis.kafka.port import Reader
+from chassis.messaging import partitions
 from chassis.messaging.consumer import CHECK_EVERY_SECONDS, LETTER_WAS_LOST, Consumer, Fenced, RecordHandler
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.inbox import Inbox
-from chassis.messaging.kafka import admin_client, create_topics, dead_letter_topic
+from chassis.messaging.kafka import admin_client, create_topics, dead_letter_topic, topics_wanted
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
-from chassis.messaging.relay import POSITION, Relay
+from chassis.messaging.relay import POSITION, Relay, lacking
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import Projector
 from chassis.projections.rebuild import Rebuild, content
@@ -192,6 +195,33 @@ def test_a_lost_topic_stops_everybody_and_is_published_again_from_the_store(
     assert system.documents() == live
 
 
+def test_a_check_asks_with_the_same_few_clients_however_many_topics_and_readers_there_are(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each client connects anew, and what it asks while it fetches waits for the fetch: that took 12 seconds."""
+    made: list[str] = []
+
+    def counted(config: Config, client_id: str) -> Reader:
+        made.append(client_id)
+        return reader(config, client_id)
+
+    with system.at_work():
+        system.add_products(4)
+        system.await_products(4)
+        monkeypatch.setattr(partitions, "new_reader", counted)
+        assert Topics(system.config).check() == [], "also while others read on"
+        monkeypatch.undo()
+    assert len(made) == 3, made
+
+
+def test_a_check_names_every_topic_with_other_partitions(system: System) -> None:
+    config = replace(system.config, topic_partitions=3)
+    damaged = [name for name, topic in topics_wanted(config, ()).items() if topic.num_partitions == 3]
+    told = Topics(config).check()
+    assert [line.partition(": ")[0] for line in told] == damaged
+    assert all("has 2 partitions, it was to have 3" in line for line in told)
+
+
 def test_what_a_relay_has_under_way_never_comes_before_what_is_published_again(system: System) -> None:
     with system.at_work():
         system.add_products(8)
@@ -250,7 +280,7 @@ def test_a_topic_that_was_lost_and_has_grown_beyond_what_was_read_is_noticed(sys
     careless.save(at_once=True)
     told = "\n".join(Topics(system.config).check())
     assert "view stock_ledger: " in told and "consumer orders: " in told and "passed unread" in told, told
-    assert "lacks position" in str(Relay.lacking(system.inventory.store, system.config))
+    assert "lacks position" in lacking([system.inventory.store], system.config)["inventory"]
     system.restart_relay()
     with system.at_work():
         until(lambda: len(system.problems()) == len(system.consumers) + 1)
@@ -431,4 +461,4 @@ def test_records_deleted_before_they_were_read_are_told_and_readers_to_the_end_d
         Rebuild(system.config, system.database, PRODUCTS, out=io.StringIO()).run(force=True)
     with pytest.raises(TopicsDamaged, match="are gone unread"):
         system.consumers[0].open()
-    assert Relay.lacking(system.inventory.store, system.config)
+    assert lacking([system.inventory.store], system.config)
