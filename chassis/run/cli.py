@@ -233,6 +233,11 @@ def _dead_letters(options: argparse.Namespace, config: Config) -> int:
         if options.action == "replay":
             if cut := [letter.number for letter in chosen if letter.cut]:
                 print(f"Not replayed, because cut when set aside: {', '.join(map(str, cut))}. Drop them.")
+            if lost := [letter.number for letter in chosen if letter.lost]:
+                print(
+                    f"Not replayed, because their records are gone: {', '.join(map(str, lost))}. Publish their topics "
+                    "again (topics republish TOPIC), which brings back what the stores hold; drop the others."
+                )
             print(f"What fails again, or has an earlier record waiting, will stand in: dlq list {options.group}")
     finally:
         sender.close()
