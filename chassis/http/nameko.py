@@ -28,6 +28,7 @@ from werkzeug.wrappers import Request as WerkzeugRequest
 from chassis.foundation.addresses import Proxies, networks
 from chassis.foundation.config import Config
 from chassis.foundation.health import Watched
+from chassis.foundation.listening import Listener
 from chassis.http.concurrency_limit import ConcurrencyLimit
 from chassis.http.messages import OPERATIONS, HttpRequest, HttpResponse, Route
 from chassis.http.problems import is_utf8, problem, unknown_route
@@ -46,10 +47,6 @@ T = TypeVar("T")
 SOCKET_SECONDS = 60
 WORKERS = 1_000
 ANSWER_SECONDS = 10.0
-BACKLOG = 4_096
-"""Connections the kernel may complete while the hub is busy (it cuts this to net.core.somaxconn).  Of more than that,
-each is dropped and tried again by its client after a second or more: with eventlet's 50 a rush of clients stood waiting
-before anybody counted them."""
 QUIET_LOOKS = 5
 
 
@@ -62,16 +59,19 @@ class Edge:
     proxies: Proxies
     headers: Mapping[str, str]
     door: ConcurrencyLimit
+    listener: Listener
 
     @classmethod
-    def of(cls, config: Config, unknown: Route, door: ConcurrencyLimit) -> "Edge":
+    def of(cls, config: Config, unknown: Route, door: ConcurrencyLimit, listener: Listener) -> "Edge":
         """Raises ConfigError."""
         proxies = Proxies(networks(config.trusted_proxies, "TRUSTED_PROXIES"))
-        return cls(config, unknown, proxies, security_headers(config), door)
+        return cls(config, unknown, proxies, security_headers(config), door, listener)
 
 
 class _Server(WebServer):  # type: ignore[misc]
     """nameko's web server without an access log line a request, with limits on slow clients and a graceful end."""
+
+    _starting: bool
 
     def __init__(self, edge: Edge) -> None:
         super().__init__()
@@ -98,8 +98,12 @@ class _Server(WebServer):  # type: ignore[misc]
         return _App(self)
 
     def start(self) -> None:
-        super().start()
-        self._sock.listen(BACKLOG)  # nameko listens with eventlet's default; listening again changes the length
+        """Once, however many routes ask for it.  nameko itself would share the port with whoever listens there."""
+        if not self._starting:
+            self._starting = True
+            self._sock = self.edge.listener.listen()
+            self._serv = self.get_wsgi_server(self._sock, self.get_wsgi_app())
+            self._gt = self.container.spawn_managed_thread(self.run)
 
     def process_request(self, sock: Any, address: Any) -> None:
         """Serve one connection; eventlet keeps in its state whether a request is under way."""
@@ -356,13 +360,14 @@ def later(work: Callable[[], None]) -> None:
 def http_service(
     routes: Sequence[Route],
     config: Config,
+    listener: Listener,
     unknown: Route | None = None,
     require_room: Callable[[], None] = lambda: None,
 ) -> type:
     """The nameko service class that mounts these routes.  Raises ConfigError."""
     always = {route.path for route in routes if route.always}
     door = ConcurrencyLimit(config.max_in_progress, config.max_wait_seconds, always, require_room)
-    server = _Server(Edge.of(config, unknown or unknown_route(routes), door))
+    server = _Server(Edge.of(config, unknown or unknown_route(routes), door, listener))
     entrypoint = type("RouteEntrypoint", (RouteEntrypoint,), {"server": server})
     methods: dict[str, Any] = {"name": "api"}
     for number, route in enumerate(routes):

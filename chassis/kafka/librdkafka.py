@@ -7,6 +7,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from logging import getLogger
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -81,6 +82,7 @@ class _Connection:
         self.settings: dict[str, Any] = {
             **librdkafka_settings(config),
             "error_cb": self._note,
+            "logger": getLogger("librdkafka"),  # it would write lines of its own on standard error
             "allow.auto.create.topics": False,
             "reconnect.backoff.ms": 10,
             "reconnect.backoff.max.ms": 1_000,

@@ -20,7 +20,16 @@ from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
 from chassis.kafka.port import Producer
-from chassis.messaging.dead_letters import Letters, Origin, as_known, origin_of, read_whole_topic, set_aside
+from chassis.messaging.dead_letters import (
+    Gone,
+    Letters,
+    Origin,
+    as_known,
+    origin_of,
+    read_whole_topic,
+    set_aside,
+    tell_lost,
+)
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
 from chassis.messaging.progress import Progress
@@ -34,7 +43,7 @@ LONGEST_POLL_MS = 1_000  # a record that arrives ends it at once
 CHECK_EVERY_SECONDS = 15.0
 WAITS = "an earlier record of this key is set aside"
 LETTER_WAS_LOST = "it was set aside before; the letter that said why was lost"
-SHOWN = 20
+RECORD_WAS_LOST = "it was set aside before; its letter and the record itself are gone from Kafka"
 
 
 class Fenced(Exception):
@@ -151,9 +160,11 @@ class Consumer:
         """Write a letter anew for what is set aside and has none, as after the dead-letter topic was lost.
 
         Nobody could hand the record in again or give it up otherwise, and what follows on its key would wait for ever.
+        A record that is gone too gets a letter without it, and one with it when it is there again (`_judge`).
         """
         progress = [one for topic in self._handler.topics() for one in self._handler.progress(topic)]
-        lost = {origin for one in progress for origin in one.aside} - self._letters.known
+        aside = {origin: found for one in progress for origin, found in one.aside.items()}
+        lost = aside.keys() - self._letters.known - self._letters.dropped
         sources = {origin.source for origin in lost}
         if not lost:
             return
@@ -163,11 +174,18 @@ class Consumer:
             for record in (as_known(found, lost) for found in reader.poll(500)):
                 if (origin := origin_of(record)) in lost:
                     lost.discard(origin)
-                    self._set_aside(record, LETTER_WAS_LOST)
-        if lost:  # whoever makes the topic whole again starts the consumer anew by that
-            log.error(
-                "set aside, without a letter or a record", group=self._handler.group, origins=sorted(lost)[:SHOWN]
-            )
+                    self._renew_letter(record)
+        gone = [Gone(origin, aside[origin].key, aside[origin].offset) for origin in lost - self._letters.waiting.keys()]
+        for one in sorted(gone, key=lambda one: (one.origin.source, one.offset)):
+            number = tell_lost(self._producer(), self._handler.group, one, RECORD_WAS_LOST)
+            self._letters.waiting[one.origin] = number
+            self._letters.lost.add(one.origin)
+
+    def _renew_letter(self, record: Incoming) -> None:
+        """Write a letter of what was set aside before, with its record."""
+        origin = origin_of(record)
+        self._letters.waiting[origin] = set_aside(self._producer(), self._handler.group, record, LETTER_WAS_LOST)
+        self._letters.lost.discard(origin)
 
     def step(self, timeout_ms: int = 100) -> int:
         """Process one poll's records; returns how many there were."""
@@ -312,6 +330,8 @@ class Consumer:
         record = as_known(record, self._letters.dropped, *(one.aside for one in progress))
         news = [one for one in progress if one.is_news(record)]
         if not news:
+            if origin_of(record) in self._letters.lost and record.topic != self._dead_topic:  # it is there again
+                self._renew_letter(record)
             return record
         if RESOLVES not in record.headers and origin_of(record) in self._letters.dropped:
             return replace(record, fate="dropped")

@@ -6,7 +6,7 @@ applied it knows from its own progress (`chassis.messaging.progress.Progress`), 
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import NamedTuple
@@ -26,6 +26,8 @@ from chassis.messaging.records import Incoming
 log = structlog.get_logger()
 
 ACK_SECONDS = 60.0
+NOTHING = "0"
+"""How long the record of a letter is that was gone: former releases too take it for one that can't be replayed."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class DeadLetter:
     value: bytes
     headers: tuple[tuple[str, bytes], ...]
     cut: bool = False  # its record is larger than a letter: it can be looked at where it first came, and dropped
+    lost: bool = False  # there is no record any more: it can be dropped
 
 
 class Origin(NamedTuple):
@@ -83,13 +86,14 @@ def unreadable_place(type: str, id: str, key: str, value: bytes) -> str:
 class Letters:
     """What a group's dead-letter topic says of each origin: the letter that waits, or that it was dropped.
 
-    `known` are all that ever had a letter, whatever became of it.  `last_dropped` is, by source, the greatest position
-    of a readable record that was dropped; `dropped_unread` whether any was that could not be read: a later release may
-    be able to.
+    `known` are all that ever had a letter with their record, whatever became of it; `lost` those that wait with none
+    but that of a record that is gone.  `last_dropped` is, by source, the greatest position of a readable record that
+    was dropped; `dropped_unread` whether any was that could not be read: a later release may be able to.
     """
 
     waiting: dict[Origin, int] = field(default_factory=dict)
     known: set[Origin] = field(default_factory=set)
+    lost: set[Origin] = field(default_factory=set)
     dropped: set[Origin] = field(default_factory=set)
     last_dropped: dict[str, int] = field(default_factory=dict)
     dropped_unread: bool = False
@@ -97,8 +101,11 @@ class Letters:
     def observe(self, record: Incoming) -> None:
         """Take note of a record of the topic, in order; a repeated look changes nothing."""
         origin = origin_of(record)
-        self.known.add(origin)
+        if not _is_lost(record):
+            self.known.add(origin)
+            self.lost.discard(origin)
         if RESOLVES in record.headers:
+            self.lost.discard(origin)
             if self.waiting.get(origin, record.offset) < record.offset:  # two may have written a letter of it at once
                 del self.waiting[origin]
                 if DROP in record.headers:
@@ -110,6 +117,8 @@ class Letters:
                         )
         elif REASON in record.headers:
             self.waiting[origin] = max(record.offset, self.waiting.get(origin, 0))
+            if origin not in self.known:
+                self.lost.add(origin)
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,11 @@ class _Letter:
     headers: list[tuple[str, bytes]]
 
 
+def _is_lost(letter: Incoming) -> bool:
+    """Whether a letter tells of a record that was gone when it was written."""
+    return letter.headers.get(CUT) == NOTHING
+
+
 def _letter(record: Incoming, reason: str, *, cut: bool) -> _Letter:
     """The record with its headers, why it was set aside and where it first came; `cut` to what any topic takes."""
     kept = [(name, value or b"") for name, value in record.raw_headers if not name.startswith(LETTER)]
@@ -129,16 +143,16 @@ def _letter(record: Incoming, reason: str, *, cut: bool) -> _Letter:
         whole = len(value)
         value, kept = value[:CUT_BYTES], _first(kept, MAX_HEADER_BYTES // 4)
         kept.append((CUT, str(whole).encode()))
-    topic, _, partition = record.source.rpartition(":")
-    headers = record.headers
-    about = {
-        REASON: reason.encode("utf-8", "replace")[:REASON_BYTES],
-        TOPIC: headers.get(TOPIC, topic).encode(),
-        PARTITION: headers.get(PARTITION, partition).encode(),
-        OFFSET: headers.get(OFFSET, str(record.offset)).encode(),
-        PLACE: origin_of(record).place.encode(),
-    }
-    return _Letter(record.key.encode("utf-8", "replace"), value, [*kept, *about.items()])
+    kept += _about(origin_of(record), record.headers.get(OFFSET, str(record.offset)), reason)
+    return _Letter(record.key.encode("utf-8", "replace"), value, kept)
+
+
+def _about(origin: Origin, offset: str, reason: str) -> list[tuple[str, bytes]]:
+    """Where the record of a letter first came, and why it was set aside."""
+    topic, _, partition = origin.source.rpartition(":")
+    about = {TOPIC: topic, PARTITION: partition, OFFSET: offset, PLACE: origin.place}
+    reason_told = reason.encode("utf-8", "replace")[:REASON_BYTES]
+    return [(REASON, reason_told), *((name, value.encode()) for name, value in about.items())]
 
 
 def _size(headers: Iterable[tuple[str, bytes]]) -> int:
@@ -173,6 +187,23 @@ def set_aside(producer: Producer, group: str, record: Incoming, reason: str) -> 
     return number
 
 
+class Gone(NamedTuple):
+    """What a consumer knows of a record that it has set aside and that is nowhere any more."""
+
+    origin: Origin
+    key: str
+    offset: int
+
+
+def tell_lost(producer: Producer, group: str, gone: Gone, reason: str) -> int:
+    """Write a letter of a record that is gone, so that its key can be freed; returns its number."""
+    headers = [(CUT, NOTHING.encode()), *_about(gone.origin, str(gone.offset), reason)]
+    number = _send(producer, group, _Letter(gone.key.encode("utf-8", "replace"), b"", headers))
+    metrics.of(metrics.DLQ, group).inc()
+    log.error("record set aside is gone", group=group, source=gone.origin.source, offset=gone.offset, key=gone.key)
+    return number
+
+
 def _send(producer: Producer, group: str, letter: _Letter) -> int:
     topic = dead_letter_topic(group)
     future = producer.send(topic, value=letter.value, key=letter.key, headers=letter.headers)
@@ -202,14 +233,16 @@ class DeadLetters:
                     origin=f"{record.headers[TOPIC]}:{record.headers[PARTITION]}@{record.headers[OFFSET]}",
                     value=record.value,
                     headers=tuple((name, value or b"") for name, value in record.raw_headers),
-                    cut=CUT in record.headers,
+                    cut=CUT in record.headers and not _is_lost(record),
+                    lost=_is_lost(record),
                 )
-        waiting = [letter for of_origin in letters.values() for letter in of_origin.values()]
+        waiting = [letter for of_origin in letters.values() for letter in _with_records(of_origin.values())]
         return sorted(waiting, key=lambda letter: letter.number)
 
     def replay(self, producer: Producer, letters: Iterable[DeadLetter]) -> int:
-        """Hand records to the group again, in order; returns how many: all but those that were cut."""
-        return self._resolve(producer, [letter for letter in letters if not letter.cut], drop=False)
+        """Hand records to the group again, in order; returns how many: all but those that were cut or are gone."""
+        whole = [letter for letter in letters if not letter.cut and not letter.lost]
+        return self._resolve(producer, whole, drop=False)
 
     def drop(self, producer: Producer, letters: Iterable[DeadLetter]) -> int:
         """Give records up for good; returns how many."""
@@ -228,6 +261,12 @@ class DeadLetters:
             _send(producer, self._group, _Letter(letter.key.encode("utf-8", "replace"), letter.value, headers))
             number += 1
         return number
+
+
+def _with_records(letters: Collection[DeadLetter]) -> list[DeadLetter]:
+    """The letters of an origin: where its record was found again, without those that tell that it was gone."""
+    found = [letter for letter in letters if not letter.lost]
+    return found or list(letters)
 
 
 def read_whole_topic(config: Config, topic: str) -> Iterator[Incoming]:

@@ -1,8 +1,8 @@
 """Reading partitions from the offsets that a consumer has stored, and noticing topics that lack something."""
 
 import time
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
 from kafka import TopicPartition
@@ -18,6 +18,8 @@ from chassis.messaging.records import Incoming, read_record, unreadable_record
 
 log = structlog.get_logger()
 PROBE_SECONDS = 30.0
+Place = tuple[str, int]
+"""A source, and an offset in it."""
 
 
 class TopicsDamaged(Exception):
@@ -25,6 +27,34 @@ class TopicsDamaged(Exception):
 
     docs/runbooks/topic-lost.md
     """
+
+
+def damaged_topics(config: Config, topics: Sequence[str]) -> dict[str, str]:
+    """The topics that do not exist, or not with their partitions, and what is wrong with each.  Raises KafkaError."""
+    client = new_reader(config, "topics")
+    try:
+        return _damaged(config, _numbers(client, topics))
+    finally:
+        client.close()
+
+
+def _numbers(client: Reader, topics: Sequence[str]) -> dict[str, list[int]]:
+    """The partitions of each topic; none where it does not exist."""
+    return {topic: sorted(client.partitions_for_topic(topic) or ()) for topic in topics}
+
+
+def _damaged(config: Config, found: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    damaged: dict[str, str] = {}
+    for topic, numbers in found.items():
+        wanted = 1 if topic.endswith(DEAD_LETTERS) else config.topic_partitions
+        if not numbers:
+            damaged[topic] = "does not exist"
+        elif len(numbers) != wanted:
+            damaged[topic] = (
+                f"has {len(numbers)} partitions, it was to have {wanted} (TOPIC_PARTITIONS): "
+                "the order of its keys would be lost"
+            )
+    return damaged
 
 
 class PartitionReader:
@@ -54,16 +84,10 @@ class PartitionReader:
         self._consumer.assign(self._partitions)
 
     def _found(self, topics: Sequence[str]) -> list[TopicPartition]:
-        found = {topic: sorted(self._consumer.partitions_for_topic(topic) or ()) for topic in topics}
-        if missing := sorted(topic for topic, numbers in found.items() if not numbers):
-            raise TopicsDamaged(f"topics {', '.join(missing)} do not exist: run `salestream topics check`")
-        for topic, numbers in found.items():
-            wanted = 1 if topic.endswith(DEAD_LETTERS) else self._config.topic_partitions
-            if len(numbers) != wanted:
-                raise TopicsDamaged(
-                    f"{topic} has {len(numbers)} partitions, it was to have {wanted} (TOPIC_PARTITIONS): "
-                    "the order of its keys would be lost; run `salestream topics check`"
-                )
+        found = _numbers(self._consumer, topics)
+        if damaged := _damaged(self._config, found):
+            told = "; ".join(f"{topic} {wrong}" for topic, wrong in damaged.items())
+            raise TopicsDamaged(f"{told}. Run `salestream topics check`")
         return [TopicPartition(topic, number) for topic, numbers in found.items() for number in numbers]
 
     @property
@@ -132,17 +156,34 @@ class PartitionReader:
 
         Raises KafkaTimeoutError where Kafka does not give one in time.
         """
+        return list(self.all_before(offsets.items()).values())
+
+    def all_before(self, places: Iterable[Place]) -> dict[Place, Incoming]:
+        """As `just_before`, for any number of offsets of each source.
+
+        The ends are asked for once, and the places read in rounds, one of each source at a time: readers of a topic
+        mostly stand at the same place.
+        """
         begins, ends = self.begin_offsets(), self.end_offsets()
-        wanted = {s: at - 1 for s, at in offsets.items() if s in begins and begins[s] < at <= ends[s]}
-        found: list[Incoming] = []
+        left: defaultdict[str, list[int]] = defaultdict(list)
+        for source, at in sorted(set(places)):
+            if source in begins and begins[source] < at <= ends[source]:
+                left[source].append(at)
+        found: dict[Place, Incoming] = {}
+        while wanted := {source: offsets.pop() for source, offsets in left.items() if offsets}:
+            found |= self._round_before(wanted, ends)
+        return found
+
+    def _round_before(self, wanted: dict[str, int], ends: Mapping[str, int]) -> dict[Place, Incoming]:
+        found: dict[Place, Incoming] = {}
         deadline = time.monotonic() + PROBE_SECONDS
-        self.seek({source: wanted.get(source, end) for source, end in ends.items()})
+        self.seek({source: wanted.get(source, end + 1) - 1 for source, end in ends.items()})
         while wanted:
             if time.monotonic() > deadline:
                 raise KafkaTimeoutError(f"the records before {wanted} were not read in time")
             for record in self.poll(500):
-                if wanted.get(record.source) == record.offset:
-                    found.append(record)
+                if wanted.get(record.source) == record.offset + 1:
+                    found[record.source, record.offset + 1] = record
                     del wanted[record.source]
                     self.skip_to(record.source, ends[record.source])
         return found

@@ -185,8 +185,9 @@ class Progress:
         if not applies:
             self.dropped[origin] = None
         if applies or origin.place.isdecimal():
-            self._wait_no_more(Origin(origin.source, str(record.position)))
-            self._came_later(origin.source, record.position)
+            position = record.position if applies else int(origin.place)  # that of a drop is where it stands itself
+            self._wait_no_more(Origin(origin.source, str(position)))
+            self._came_later(origin.source, position)
         return applies and record.fact is not None
 
     def _wait(self, origin: Origin, aside: Aside) -> None:

@@ -9,7 +9,7 @@ While it has records under way it shares the store's publishing lock, so that a 
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -264,8 +264,8 @@ class Relay:
         if not self._unchecked:
             return
         self.check_not_behind(self._config)
-        if lacking := self.lacking(self._store, self._config):
-            raise TopicsDamaged(lacking)
+        if told := lacking([self._store], self._config):
+            raise TopicsDamaged(told[self._store.name])
         self._unchecked = False
 
     def _gets_on(self) -> None:
@@ -280,35 +280,6 @@ class Relay:
         self._damage = str(damage)
         metrics.of(metrics.RELAY_STANDS, self._store.name).set(1)
         self._give_up()
-
-    @staticmethod
-    def lacking(store: EventStore, config: Config) -> str | None:
-        """What Kafka lacks of the events that were published, in words.  Raises TopicsDamaged.
-
-        The newest of each partition must be there, whatever stands behind it: a topic that was deleted, made anew or
-        cut off at its end lacks them.  So must the first: one that was made anew may hold the newest again.
-        """
-        topic, saved = f"{store.name}.events", store.position(POSITION) or 0
-        published = partial(_published, store, topic, config.topic_partitions, saved)
-        expected = dict(published(max(0, saved - LOOK_BACK)))
-        first = dict(reversed(list(published(0))))
-        reader = PartitionReader(config, f"relay-check-{store.name}", [topic], {})
-        try:
-            begins, ends, back = reader.begin_offsets(), reader.end_offsets(), NEWEST
-            while expected:
-                starts = {source: max(begins[source], end - back) for source, end in ends.items()}
-                reader.seek({source: starts[source] if source in expected else end for source, end in ends.items()})
-                while reader.is_behind(ends):
-                    for record in reader.poll(500):
-                        if record.poison is None and expected.get(record.source) == record.position:
-                            del expected[record.source]
-                if all(starts[source] <= begins[source] for source in expected):
-                    break
-                back *= 10
-            expected |= _not_at_the_beginning(reader, first)
-        finally:
-            reader.close()
-        return "; ".join(f"{s} lacks position {at}, which was published" for s, at in sorted(expected.items())) or None
 
     def check_not_behind(self, config: Config) -> None:
         """Raises StoreBehindKafka when one of our records on Kafka has a position the store does not reach.
@@ -358,6 +329,33 @@ class Relay:
         return {"service": self._store.name, "source": record.source, "offset": record.offset}
 
 
+def lacking(stores: Sequence[EventStore], config: Config) -> dict[str, str]:
+    """What Kafka lacks of the events that were published, by service, in words.  Raises TopicsDamaged, KafkaError.
+
+    The newest of each partition must be there, whatever stands behind it: a topic that was deleted, made anew or
+    cut off at its end lacks them.  So must the first: one that was made anew may hold the newest again.
+    """
+    topics = {f"{store.name}.events": store for store in stores}
+    newest: dict[str, int] = {}
+    first: dict[str, int] = {}
+    for topic, store in topics.items():
+        saved = store.position(POSITION) or 0
+        published = partial(_published, store, topic, config.topic_partitions, saved)
+        newest |= dict(published(max(0, saved - LOOK_BACK)))
+        first |= dict(reversed(list(published(0))))
+    reader = PartitionReader(config, f"relay-check-{'-'.join(store.name for store in stores)}", list(topics), {})
+    try:
+        begins, ends = reader.begin_offsets(), reader.end_offsets()  # before it reads: both would wait for a fetch
+        missing = _not_at_the_end(reader, newest, begins, ends) | _not_at_the_beginning(reader, first, begins, ends)
+    finally:
+        reader.close()
+    told: dict[str, list[str]] = {}
+    for source, at in sorted(missing.items()):
+        service = topics[source.rpartition(":")[0]].name
+        told.setdefault(service, []).append(f"{source} lacks position {at}, which was published")
+    return {service: "; ".join(lines) for service, lines in told.items()}
+
+
 def _published(store: EventStore, topic: str, partitions: int, saved: int, after: int) -> Iterator[tuple[str, int]]:
     """(source, position) of the next events that were published, in the order of the log."""
     end = after + LOOK_BACK
@@ -368,13 +366,32 @@ def _published(store: EventStore, topic: str, partitions: int, saved: int, after
         after = events[-1].position
 
 
-def _not_at_the_beginning(reader: PartitionReader, first: Mapping[str, int]) -> dict[str, int]:
+def _not_at_the_end(
+    reader: PartitionReader, newest: Mapping[str, int], begins: Mapping[str, int], ends: Mapping[str, int]
+) -> dict[str, int]:
+    """Of these newest positions those that are nowhere in their partitions, which are looked through backwards."""
+    missing, back = dict(newest), NEWEST
+    while missing:
+        starts = {source: max(begins[source], end - back) for source, end in ends.items()}
+        reader.seek({source: starts[source] if source in missing else end for source, end in ends.items()})
+        while reader.is_behind(ends):
+            for record in reader.poll(500):
+                if record.poison is None and missing.get(record.source) == record.position:
+                    del missing[record.source]
+        if all(starts[source] <= begins[source] for source in missing):
+            break
+        back *= 10
+    return missing
+
+
+def _not_at_the_beginning(
+    reader: PartitionReader, first: Mapping[str, int], begins: Mapping[str, int], ends: Mapping[str, int]
+) -> dict[str, int]:
     """Of these first positions those that are not among the first records of their partitions.
 
     Somebody else's record may stand before ours, with whatever position.
     """
-    begins, ends = reader.begin_offsets(), reader.end_offsets()
-    lacking = dict(first)
+    missing = dict(first)
     unseen = {source for source in first if begins[source] < ends[source]}
     reader.seek({source: begins[source] if source in unseen else end for source, end in ends.items()})
     while unseen and reader.is_behind(ends):
@@ -383,8 +400,8 @@ def _not_at_the_beginning(reader: PartitionReader, first: Mapping[str, int]) -> 
                 continue
             is_there = record.poison is None and record.position <= first[record.source]
             if is_there:
-                del lacking[record.source]
+                del missing[record.source]
             if is_there or record.offset + 1 >= min(begins[record.source] + NEWEST, ends[record.source]):
                 unseen.discard(record.source)
                 reader.skip_to(record.source, ends[record.source])
-    return lacking
+    return missing

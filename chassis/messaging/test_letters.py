@@ -2,8 +2,9 @@
 
 import pytest
 
-from chassis.messaging.dead_letters import Letters, Origin
-from chassis.messaging.provenance import DROP, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
+from chassis.messaging.dead_letters import NOTHING, Letters, Origin
+from chassis.messaging.progress import Aside, Progress
+from chassis.messaging.provenance import CUT, DROP, OFFSET, PARTITION, PLACE, REASON, RESOLVES, TOPIC
 from chassis.messaging.records import Incoming
 
 ABOUT = {TOPIC: "orders.events", PARTITION: "0", OFFSET: "4", PLACE: "7"}
@@ -50,3 +51,21 @@ def test_what_becomes_of_one_letter_becomes_of_its_record(
         for record in records:
             letters.observe(record)
     assert (ORIGIN in letters.waiting, ORIGIN in letters.dropped) == (waits, is_dropped)
+
+
+def test_a_letter_of_a_record_that_is_gone_is_none_until_the_record_is_there_again() -> None:
+    letters = Letters()
+    letters.observe(told(0, **{REASON: "x", CUT: NOTHING}))
+    assert (letters.known, letters.lost, letters.waiting) == (set(), {ORIGIN}, {ORIGIN: 0})
+    letters.observe(letter(1))
+    assert (letters.known, letters.lost, letters.waiting) == ({ORIGIN}, set(), {ORIGIN: 1})
+
+
+def test_what_is_dropped_is_told_by_its_place_and_not_by_where_the_drop_stands() -> None:
+    """The drop's own offset may be the position of another record that waits, which would never be applied."""
+    source = ORIGIN.source
+    aside = {ORIGIN: Aside("k", 4), Origin(source, "9"): Aside("another", 5)}
+    progress = Progress({source: 8}, {source: 5}, aside)
+    progress.accept(dropped(9, 0))
+    assert dict(progress.aside.items()) == {Origin(source, "9"): Aside("another", 5)}
+    assert progress.positions == {source: 7}, "whoever waits for it waits no more"

@@ -16,6 +16,7 @@ from chassis.access.tokens import TokenVerifier
 from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config
 from chassis.foundation.health import Serving, Watched, problems_of
+from chassis.foundation.listening import Listener
 from chassis.http.edge import Api
 from chassis.http.forwarding import forwarded_routes
 from chassis.http.pressure import Pressure
@@ -49,6 +50,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     )
 
     config = replace(config, kafka_client="kafka-python")  # librdkafka would hold up eventlet's thread
+    listener = Listener("HTTP_ADDRESS", config.http_address)
     process = Host(config, only, waits=in_native_thread)
     failures = Failures()
     watched: dict[str, Watched] = {}
@@ -78,13 +80,13 @@ def run_api(config: Config, only: Collection[str]) -> int:
         later=later,
         aside=aside,
     )
-    runner = ServiceRunner({"WEB_SERVER_ADDRESS": config.http_address, "max_workers": WORKERS})
+    runner = ServiceRunner({"max_workers": WORKERS})
     routes = routes_of(api)
     unknown = unknown_route(routes)
     if gateway := process.catalogue.gateway():
         routes += forwarded_routes(config, process.catalogue, Catalogue.read())
         routes, unknown = gateway.enter(config, routes, verifier)
-    runner.add_service(http_service(routes, config, unknown, pressure.require_room))
+    runner.add_service(http_service(routes, config, listener, unknown, pressure.require_room))
     for writer in writers.values():
         writer.start()
         inbox = Inbox(writer, directory.company)

@@ -3,9 +3,11 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+
+from kafka.errors import BrokerResponseError
 
 from chassis.access.tokens import issue
 from chassis.catalogue import Catalogue
@@ -33,6 +35,8 @@ from chassis.verify.run import Verification
 from contracts.errors import Refused
 
 WORKER_ROLES = {"worker": ("relay", "projector", "saga")}
+API_ROLES = ("api", "queries", "gateway")
+"""What the api process serves of a service: its commands, its views, or the way to others."""
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -66,6 +70,9 @@ def run_command(options: argparse.Namespace) -> int:
         if options.command == "run" or is_ours or not is_transient(error):
             raise
         text = str(error).partition("\n")[0].partition(" (configured")[0][:300] or type(error).__name__
+        if isinstance(error, BrokerResponseError) and not error.retriable:  # it answers, and will not do it
+            print(f"salestream: Kafka refuses: {text}", file=sys.stderr)
+            return 1
         way_out = "is it running (`make up`, `make status`), and do the settings name it?"
         print(f"salestream: a server does not answer: {text}: {way_out}", file=sys.stderr)
         return 1
@@ -74,8 +81,19 @@ def run_command(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace, config: Config) -> int:
     configure_logging(config.log_level)
     if options.role == "api":
+        _require_role(options.service, API_ROLES, "api")
         return run_api(config, options.service)
-    return run_worker(config, options.service, WORKER_ROLES.get(options.role, (options.role,)))
+    roles = WORKER_ROLES.get(options.role, (options.role,))
+    _require_role(options.service, roles, "relay, projector or saga" if len(roles) > 1 else options.role)
+    return run_worker(config, options.service, roles)
+
+
+def _require_role(names: Sequence[str], roles: Sequence[str], told: str) -> None:
+    """Raises ConfigError where none of these services has one of the roles: the process would stand there idle."""
+    chosen = Catalogue.read(names)
+    if not any(chosen.with_role(role) for role in roles):
+        have = "has" if len(names) == 1 else "have"
+        raise ConfigError(f"there is nothing to run: {', '.join(names)} {have} not the role {told}")
 
 
 def _token(options: argparse.Namespace, config: Config) -> int:
@@ -119,8 +137,6 @@ def _topics(options: argparse.Namespace, config: Config) -> int:
         found = topics.check()
         print("\n".join(found) if found else "Kafka holds what it has to hold.")
         return 1 if found else 0
-    if not options.topic:
-        raise ConfigError(f"name a topic: salestream topics {options.action} TOPIC")
     if options.action == "republish":
         print(f"{topics.republish(options.topic, force=options.force)} record(s) published on {options.topic}")
     else:
@@ -158,10 +174,13 @@ def _verify(options: argparse.Namespace, config: Config) -> int:
 
 def _audit(options: argparse.Namespace, config: Config) -> int:
     names = Catalogue.read(options.service).with_role("api")
+    if without := [name for name in options.service if name not in names]:
+        have = "has" if len(without) == 1 else "have"
+        raise ConfigError(f"{', '.join(without)} {have} no audit log; there is one of {', '.join(_audited())}")
     stores = {name: existing_store(name, config) for name in names}
     try:
         if options.action == "verify":
-            signed = read_heads(config, Path(options.heads).read_text()) if options.heads else {}
+            signed = read_heads(config, Path(options.heads).read_text(errors="replace")) if options.heads else {}
             chains = list(check_chains(stores, signed))
             for chain in chains:
                 told = chain.broken or f"whole: {chain.number} records, {chain.entries} entries"
@@ -183,13 +202,17 @@ def _audit(options: argparse.Namespace, config: Config) -> int:
             store.close()
 
 
+def _audited() -> list[str]:
+    return Catalogue.read().with_role("api")
+
+
 def _dead_letters(options: argparse.Namespace, config: Config) -> int:
     groups = Catalogue.read().groups()
     if options.action == "groups":
         print("\n".join(groups))
         return 0
     if options.group not in groups:
-        raise ConfigError(f"name a group: {', '.join(groups)}")
+        raise ConfigError(f"there is no group {options.group!r}; there are {', '.join(groups)}")
     letters = DeadLetters(config, options.group)
     waiting = {letter.number: letter for letter in letters.waiting()}
     if missing := sorted(set(options.number or ()) - waiting.keys()):
@@ -210,6 +233,11 @@ def _dead_letters(options: argparse.Namespace, config: Config) -> int:
         if options.action == "replay":
             if cut := [letter.number for letter in chosen if letter.cut]:
                 print(f"Not replayed, because cut when set aside: {', '.join(map(str, cut))}. Drop them.")
+            if lost := [letter.number for letter in chosen if letter.lost]:
+                print(
+                    f"Not replayed, because their records are gone: {', '.join(map(str, lost))}. Publish their topics "
+                    "again (topics republish TOPIC), which brings back what the stores hold; drop the others."
+                )
             print(f"What fails again, or has an earlier record waiting, will stand in: dlq list {options.group}")
     finally:
         sender.close()

@@ -6,9 +6,12 @@ The api role runs under eventlet, whose patching must come before any other impo
 
 import argparse
 import gc
+import math
 import os
 import sys
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from chassis.foundation.command_line import command_line
 
@@ -35,17 +38,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """The usage is written out where an option takes several values: what follows them would be taken for one more."""
     parser = argparse.ArgumentParser(prog="salestream", description="Salestream: sales orders by events.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run a role (worker: relay, projector and saga in one process)")
+    run = commands.add_parser(
+        "run",
+        help="run a role (worker: relay, projector and saga in one process)",
+        usage="salestream run ROLE [--service NAME ...]",
+    )
     run.add_argument("role", choices=ROLES)
-    run.add_argument("--service", nargs="*", default=[], metavar="NAME", help="only these services (default: all)")
+    _add_services(run)
 
     token = commands.add_parser("token", help="issue a test token, taken with TEST_TOKENS=1 only")
     token.add_argument("user", help="a user of deploy/demo_users.toml, or any name together with --roles")
     token.add_argument("--roles", help="roles for a name that is no demo user, e.g. SAL,SUP")
-    token.add_argument("--hours", type=float, default=8.0, help="how long it is valid (default 8)")
+    token.add_argument("--hours", type=_number(8_760), default=8.0, help="how long it is valid (default 8)")
 
     administrator = commands.add_parser("administrator", help="let somebody in as administrator: the first, or again")
     administrator.add_argument("login", help="the name to sign in with; a new account is issued if there is none")
@@ -53,15 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     mailbox = commands.add_parser("mailbox", help="the codes that were sent, where no provider sends them")
     mailbox.add_argument("to", nargs="?", help="only those for this address or number")
 
-    topics = commands.add_parser(
-        "topics", help="create the Kafka topics that do not exist yet; mend those that lack records"
-    )
-    help = "create (default); check: what they lack; republish one from the stores; reset: read one from its beginning"
-    topics.add_argument(
-        "action", nargs="?", default="create", choices=("create", "check", "republish", "reset"), help=help
-    )
-    topics.add_argument("topic", nargs="?", help="for republish and reset, e.g. orders.events")
-    topics.add_argument("--force", action="store_true", help="republish a topic that lacks nothing")
+    _add_topics(commands)
 
     grants = commands.add_parser("grants", help="who may read and write what on Kafka, MongoDB and PostgreSQL")
     grants.add_argument("--apply", action="store_true", help="make Kafka's access rules of it, as its administrator")
@@ -78,11 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.add_argument("--force", action="store_true", help="switch although documents differ")
 
     verify = commands.add_parser("verify", help="recompute everything from the event stores and compare")
-    verify.add_argument("--service", nargs="*", default=[], metavar="NAME", help="only these services (default: all)")
+    _add_services(verify)
     verify.add_argument("--json", action="store_true", help="print the findings as JSON")
     verify.add_argument(
         "--wait",
-        type=float,
+        type=_number(86_400),
         default=30.0,
         metavar="SECONDS",
         help="how long to wait for what is under way (default 30)",
@@ -91,18 +91,69 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser("audit", help="the audit log: recompute its chains, or print their signed heads")
     acts = audit.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = acts.add_parser("verify", help="recompute every chain; exit 1 and name the first broken entry of each")
-    check.add_argument("--service", nargs="*", default=[], metavar="NAME", help="only these services (default: all)")
+    _add_services(check)
     check.add_argument("--heads", metavar="FILE", help="signed heads of earlier: shows an end that was cut off")
     head = acts.add_parser("head", help="print where each chain ends, signed: keep it somewhere else")
-    head.add_argument("--service", nargs="*", default=[], metavar="NAME", help="only these services (default: all)")
+    _add_services(head)
     head.add_argument("--append", metavar="FILE", help="add it to this file instead")
 
-    dlq = commands.add_parser("dlq", help="records set aside: list, show, replay, drop")
-    dlq.add_argument("action", choices=("groups", "list", "show", "replay", "drop"))
-    dlq.add_argument("group", nargs="?", help="the consumer group, e.g. reports")
-    help = "these records; default for replay and drop: all of the group"
-    dlq.add_argument("--number", type=int, nargs="+", help=help)
+    _add_dead_letters(commands)
     return parser
+
+
+def _add_topics(commands: Any) -> None:
+    topics = commands.add_parser(
+        "topics", help="create the Kafka topics that do not exist yet; mend those that lack records"
+    )
+    topics.set_defaults(action="create")
+    actions = topics.add_subparsers(metavar="ACTION")
+    for name, help in (
+        ("create", "create those that do not exist yet (default)"),
+        ("check", "what any of them lacks; exit 1 then"),
+        ("republish", "make one anew and publish it again from the stores"),
+        ("reset", "let whoever reads one begin at its first record"),
+    ):
+        action = actions.add_parser(name, help=help)
+        action.set_defaults(action=name)
+        if name in ("republish", "reset"):
+            action.add_argument("topic", help="e.g. orders.events")
+        if name == "republish":
+            action.add_argument("--force", action="store_true", help="also a topic that lacks nothing")
+
+
+def _add_dead_letters(commands: Any) -> None:
+    dlq = commands.add_parser("dlq", help="records set aside: list, show, replay, drop")
+    actions = dlq.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("groups", help="the consumer groups there are")
+    for name, help in (
+        ("list", "each record that is set aside, and why"),
+        ("show", "the same with their content"),
+        ("replay", "hand them in again"),
+        ("drop", "give them up"),
+    ):
+        usage = f"salestream dlq {name} GROUP [--number NUMBER ...]"
+        action = actions.add_parser(name, help=help, usage=usage)
+        action.add_argument("group", help="the consumer group, e.g. reports")
+        action.add_argument("--number", type=int, nargs="+", help="these records (default: all of the group)")
+
+
+def _add_services(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--service", nargs="+", default=[], metavar="NAME", help="only these services (default: all)")
+
+
+def _number(most: float) -> Callable[[str], float]:
+    """What reads a number from 0 to `most`."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not 0 <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {most:,}")
+        return number
+
+    return read
 
 
 if __name__ == "__main__":

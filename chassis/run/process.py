@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving, problems_of
+from chassis.foundation.listening import Listener
 from chassis.kafka.clients import producer
 from chassis.kafka.port import Producer
 from chassis.messaging.kafka import create_topics
@@ -117,7 +118,7 @@ def on_signal(act: Callable[[], None]) -> threading.Event:
 
 
 def health_server(
-    config: Config, threads: Sequence[Serving], loops: Mapping[str, Loop], failures: Failures
+    listener: Listener, threads: Sequence[Serving], loops: Mapping[str, Loop], failures: Failures
 ) -> ThreadingHTTPServer:
     """/livez, /readyz and /metrics of a worker: it lives while its threads do, it is ready while all of them get on."""
 
@@ -143,7 +144,9 @@ def health_server(
         def log_message(self, format: str, *args: Any) -> None:
             """Health checks are not logged."""
 
-    host, _, port = config.health_address.rpartition(":")
-    server = ThreadingHTTPServer((host or "127.0.0.1", int(port)), Health)
+    server = ThreadingHTTPServer(("", 0), Health, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener.listen()
+    server.server_address = server.socket.getsockname()
     Serving("health", server.serve_forever, failures.note).start()
     return server

@@ -4,12 +4,12 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
-from chassis.foundation.config import Config
 from chassis.foundation.health import STANDS_SECONDS, Loop, Pulse, Serving, problems_of
+from chassis.foundation.listening import Listener
 from chassis.run.process import Failures, health_server
 
 
@@ -71,7 +71,7 @@ def test_a_worker_is_alive_while_its_threads_are_and_ready_while_its_loops_get_o
     loop, stop, failures = Stands(), threading.Event(), Failures()
     thread = Serving("saga-order", lambda: loop.run(stop), failures.note)
     loops: dict[str, Loop] = {"saga-order": loop}
-    server = health_server(replace(Config(), health_address="127.0.0.1:0"), [thread], loops, failures)
+    server = health_server(Listener("HEALTH_ADDRESS", "127.0.0.1:0"), [thread], loops, failures)
     port = server.server_address[1]
     thread.start()
 

@@ -18,11 +18,10 @@ from chassis.foundation.config import Config, ConfigError
 from chassis.kafka.clients import producer
 from chassis.kafka.port import Producer
 from chassis.messaging.kafka import COMMANDS, admin_client, dead_letter_topic, topics_wanted
-from chassis.messaging.partitions import PartitionReader, TopicsDamaged, damages
+from chassis.messaging.partitions import PartitionReader, damaged_topics, damages
 from chassis.messaging.progress import Progress, has_filled, stored_progress
 from chassis.messaging.provenance import DEAD_LETTERS
-from chassis.messaging.records import Incoming
-from chassis.messaging.relay import BATCH, MADE_ANEW, POSITION, Relay, record_of
+from chassis.messaging.relay import BATCH, MADE_ANEW, POSITION, lacking, record_of
 from chassis.projections.collections import STATES, connect, mongo_key
 from chassis.projections.state import live_id, state_of
 from chassis.store.event_store import EventStore
@@ -54,34 +53,26 @@ class Topics:
 
     def check(self) -> list[str]:
         """What is wrong with any topic, in words; empty when all is well.  Raises KafkaError, ConfigError."""
-        found, sound = [], []
-        for name in self._wanted:
-            try:
-                PartitionReader(self._config, "topics", [name], {}).close()
-                sound.append(name)
-            except TopicsDamaged as damage:
-                found.append(f"{name}: {damage}")
-        for service in self._catalogue.with_role("relay"):
-            topic = f"{service}.events"
-            if topic not in sound:
-                continue
-            with self._store(service) as store:
-                if lacking := Relay.lacking(store, self._config):
-                    found.append(f"{topic}: {lacking}")
+        damaged = damaged_topics(self._config, list(self._wanted))
+        found = [f"{name}: it {wrong}" for name, wrong in damaged.items()]
+        sound = [name for name in self._wanted if name not in damaged]
+        with ExitStack() as held:
+            services = [name for name in self._catalogue.with_role("relay") if f"{name}.events" in sound]
+            stores = [held.enter_context(self._store(service)) for service in services]
+            found += [f"{service}.events: {told}" for service, told in lacking(stores, self._config).items()]
+        readers = list(self._readers())  # asked before the ends of the topics: nobody can have read beyond them
         reader = PartitionReader(self._config, "topics", sound, {})
         try:
             begins, ends = reader.begin_offsets(), reader.end_offsets()
-            before: dict[tuple[str, int], Incoming] = {}
-            for who, topics, progress in self._readers():
-                own = {source: end for source, end in ends.items() if source.rpartition(":")[0] in topics}
-                found += [f"{who}: {told}" for told in damages(begins, own, progress.offsets)]
-                places = {source: at for source, at in progress.offsets.items() if source in own}
-                unread = {source: at for source, at in places.items() if (source, at) not in before}
-                before |= {(record.source, record.offset + 1): record for record in reader.just_before(unread)}
-                missed = [before[place] for place in places.items() if place in before]
-                found += [f"{who}: {told}" for told in progress.told_of_missed(missed)]
+            places = {place for _, _, progress in readers for place in progress.offsets.items()}
+            before = reader.all_before(places)
         finally:
             reader.close()
+        for who, topics, progress in readers:
+            own = {source: end for source, end in ends.items() if source.rpartition(":")[0] in topics}
+            found += [f"{who}: {told}" for told in damages(begins, own, progress.offsets)]
+            read = [place for place in progress.offsets.items() if place[0] in own and place in before]
+            found += [f"{who}: {told}" for told in progress.told_of_missed(before[place] for place in read)]
         return found
 
     def republish(self, name: str, *, force: bool = False) -> int:

@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving
+from chassis.foundation.listening import Listener
 from chassis.kafka.clients import producer
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.relay import Relay
@@ -32,6 +33,7 @@ LANES = 3
 
 def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> int:
     """The roles without eventlet: relays, projector and saga, each in a thread of one plain process."""
+    listener = Listener("HEALTH_ADDRESS", config.health_address)
     process = Host(config, only)
     process.prepare()
     loops: dict[str, Loop] = {}
@@ -45,7 +47,7 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
     failures = Failures()
     failures.end = stop.set
     threads = [Serving(name, partial(loop.run, stop), failures.note) for name, loop in loops.items()]
-    health = health_server(config, threads, loops, failures)
+    health = health_server(listener, threads, loops, failures)
     stopping = on_signal(stop.set)
     for thread in threads:
         thread.start()

@@ -23,8 +23,13 @@ def check_chains(stores: Mapping[str, AuditStore], heads: Mapping[str, Mapping[i
 
 
 def check_copy(store: AuditStore, database: "Database[Document]", view: View) -> str:
-    """The first difference of MongoDB's copy from a store's log, as far as it was brought; "" when there is none."""
-    state = database[STATES].find_one({"_id": live_id(view)}) or {}
+    """The first difference of MongoDB's copy from a store's log, as far as it was brought; "" when there is none.
+
+    That nobody has begun a copy is one, or that it was deleted: nobody finds what the log holds.
+    """
+    state = copy_state(database, view)
+    if state is None:
+        return f"nobody has brought a copy of {store.name}'s log: start a worker" if store.audit_after(0, 1) else ""
     last = collected(state, store.name)
     collection = database[view.name]
     brought = 0
@@ -43,6 +48,18 @@ def check_copy(store: AuditStore, database: "Database[Document]", view: View) ->
     if there != brought:
         return f"the copy of {store.name}'s log holds {there} entries up to record {last}, the log {brought}"
     return ""
+
+
+def copy_state(database: "Database[Document]", view: View) -> Document | None:
+    """How far the copy of each service's log was brought; None where there is no copy."""
+    return database[STATES].find_one({"_id": live_id(view)})
+
+
+def copy_behind(database: "Database[Document]", view: View, service: str, goal: int) -> str:
+    """How far the copy of a service's log is from holding all records up to `goal`, in words; "" when it does."""
+    state = copy_state(database, view)
+    last = collected(state, service) if state else 0
+    return f"record {last:,} of {goal:,}" if last < goal else ""
 
 
 def _up_to(store: AuditStore, last: int) -> Iterator[Record]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from chassis.foundation.config import Config
-from chassis.messaging.dead_letters import read_whole_topic
+from chassis.messaging.dead_letters import Origin, origin_of, read_whole_topic
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.provenance import DROP, REASON, RESOLVES
 from chassis.messaging.records import Incoming
@@ -26,13 +26,13 @@ class SetAside:
         return {record.id for record in self._of(group) if REASON in record.headers}
 
     def waiting(self, group: str) -> list[Incoming]:
-        """The letters that nobody has resolved."""
-        letters: dict[int, Incoming] = {}
+        """The letters that nobody has resolved, the newest of each record: two may have been written of one."""
+        letters: dict[Origin, Incoming] = {}
         for record in self._of(group):
             if RESOLVES in record.headers:
-                letters.pop(int(record.headers[RESOLVES]), None)
+                letters.pop(origin_of(record), None)
             elif REASON in record.headers:
-                letters[record.offset] = record
+                letters[origin_of(record)] = record
         return list(letters.values())
 
     def dropped(self, group: str) -> set[tuple[str, int]]:

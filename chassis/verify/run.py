@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -31,6 +31,7 @@ from chassis.projections.state import ViewState, live_id
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification
 from chassis.store.opening import existing_store
+from chassis.verify.audit import copy_behind, copy_state
 from chassis.verify.commands import SentCommands
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.findings import Difference, Findings
@@ -158,7 +159,7 @@ class Verification:
         goals = {name: store.last_position() for name, store in self._stores.items()}
         behind = await_all(self._relay_lags(goals), deadline)
         behind += await_all(self._consumer_lags(self._reader.end_offsets()), deadline)
-        self.findings.not_looked += behind
+        self.findings.not_looked += [*behind, *self._copies_behind(deadline)]
         published_up_to = {
             name: min(goals[name], store.position(POSITION) or 0) for name, store in self._stores.items()
         }
@@ -223,6 +224,22 @@ class Verification:
             yield Lag(who, stored(store, topics))
         for view in self._views:
             yield Lag(f"the view {view.name}", self._view_behind(view, ends))
+
+    def _copies_behind(self, deadline: float) -> list[str]:
+        """Wait until the copy of each audit log holds what the log holds now; returns which are behind.
+
+        None where there is no copy at all: that is a difference, which each service's share tells.
+        """
+        if not self._views:
+            return []
+        view = self._all.audit_view()
+        goals = {name: self._stores[name].last_audit() for name in self._chosen.with_role("api")}
+        lags = [
+            Lag(f"the copy of {name}'s audit log", partial(copy_behind, self._database, view, name, goal))
+            for name, goal in goals.items()
+        ]
+        behind = await_all(lags, deadline)
+        return behind if copy_state(self._database, view) else []
 
     def _store_consumers(self) -> Iterator[tuple[str, EventStore, Collection[str]]]:
         """The consumers that keep their progress in an event store, and what they read."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,9 +42,17 @@ class Security:
         self._secret("mongo.key")
         return self._folder / "mongo.key"
 
+    def exists(self) -> bool:
+        """Whether it was made before."""
+        return self.pair.exists()
+
+    def wipe(self) -> None:
+        """Delete all of it."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def prepare(self) -> None:
         """Make what is missing."""
-        if self.pair.exists():
+        if self.exists():
             return
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         authority_key, own_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())

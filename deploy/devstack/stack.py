@@ -49,6 +49,26 @@ class Addresses:
         return {name: value for name, value in found.items() if value}
 
 
+def _security_of(home: Path, asked: str) -> Security | None:
+    """What the servers of a folder ask their clients for: what its data was made with, for new data what is asked for.
+
+    Raises DevstackError where the two differ: the servers would not find their passwords, or ask nobody for one.
+    """
+    security = Security(home / "tls")
+    has_data = any((home / server.name).exists() for server in (Kafka, Mongo))
+    if asked and (security.exists() or has_data) and security.exists() != (asked == "1"):
+        made = "with" if security.exists() else "without"
+        raise DevstackError(
+            f"The data in {home} was made {made} TLS and passwords.\nLeave DEVSTACK_SECURE out to go on with it.  To "
+            "begin otherwise set DEVSTACK_DIR to another folder, or first run `make wipe` without it, which deletes "
+            "the data."
+        )
+    if asked != "1" and not security.exists():
+        return None
+    security.prepare()
+    return security
+
+
 class Stack:
     """Kafka and MongoDB always, PostgreSQL when asked."""
 
@@ -65,9 +85,7 @@ class Stack:
         home = Path(env.get("DEVSTACK_DIR") or REPOSITORY_ROOT / ".devstack").expanduser().absolute()
         user_cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "salestream"
         timeout = float(whole_number(env, "DEVSTACK_TIMEOUT", 90))
-        security = Security(home / "tls") if env.get("DEVSTACK_SECURE") == "1" else None
-        if security:
-            security.prepare()
+        security = _security_of(home, env.get("DEVSTACK_SECURE") or "")
         kafka_port = whole_number(env, Kafka.port_variable, 29092)
         kafka = Kafka(
             home,
@@ -139,6 +157,8 @@ class Stack:
                 report(server, stopped or wiped)
 
         self._each(stop, [self.kafka, self.mongo, self.postgres])
+        if wipe and self.kafka.security:
+            self.kafka.security.wipe()
 
     def _each(self, act: Callable[[Server], None], servers: list[Server] | None = None) -> None:
         """Act on the servers in parallel. One that fails does not keep the others from being finished."""

@@ -10,7 +10,7 @@ from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
 from chassis.catalogue import known_everywhere
 from chassis.commands.pipeline import prepare
-from chassis.foundation.config import Config
+from chassis.foundation.config import Config, ConfigError
 from chassis.model.aggregates import Aggregate
 from chassis.model.middleware import Surroundings
 from chassis.model.principal import SYSTEM
@@ -21,7 +21,9 @@ from chassis.store.opening import open_store
 from chassis.writer.request import Request
 from chassis.writer.writer import Writer
 from contracts.access import AddRoleMember, IssueDefaultPassword, IssueUser, ResetSecondFactor
+from contracts.errors import Refused
 from contracts.permissions import ADMINISTRATOR
+from contracts.schemas import load
 from services.access.application import SERVICE
 from services.access.domain.users import User, login_value
 from services.access.handlers.accounts import add_role_member, issue_user
@@ -33,16 +35,18 @@ def make_administrator(config: Config, login: str) -> str:
 
     A new account is issued; one that is there gets the role, the password, and loses lock and second proof.  Where the
     settings ask for a code and the account has neither e-mail address nor phone, none is asked of it until it has one:
-    whatever was set, this leads in.
+    whatever was set, this leads in.  Raises ConfigError for what is no name.
     """
     password = f"{secrets.token_urlsafe(12)}-Aa1"
     store = open_store("access", config)
     try:
         holder = _holder(store, login)
         if holder is None:
-            command = IssueUser(
-                user_id=uuid4(), login=login, name=login, default_password=password, roles=(ADMINISTRATOR,)
-            )
+            told = {"user_id": str(uuid4()), "login": login, "name": login, "default_password": password}
+            try:
+                command = load(IssueUser, {**told, "roles": [ADMINISTRATOR]})
+            except Refused as refusal:  # as over HTTP
+                raise ConfigError(refusal.message) from refusal
             _carry_out(config, store, command)
             return password
         for again in (

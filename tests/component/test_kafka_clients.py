@@ -209,6 +209,20 @@ def test_after_a_refused_record_a_producer_without_gaps_sends_none(bench: Bench)
     assert values_of(bench.read_to_the_end(bench.reader(assigned=True))) == [b"a", b"b"]
 
 
+def test_what_the_library_tells_of_a_refused_record_is_logged_and_not_printed(
+    bench: Bench, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line of the library's own on standard error is none that whoever reads the log understands."""
+    bench.make_topic(max_message_bytes="2000")
+    sender = bench.producer(gapless=True)
+    with pytest.raises(MessageSizeTooLargeError):
+        sender.send(bench.topic, value=Random(1).randbytes(9_000), key=b"k", partition=1).get(30)
+    sender.abandon()
+    assert capfd.readouterr().err == ""
+    if is_librdkafka(bench.config):
+        assert any(record.name == "librdkafka" and "FATAL" in record.getMessage() for record in caplog.records)
+
+
 def test_after_a_refused_record_any_other_producer_goes_on(bench: Bench) -> None:
     bench.make_topic(max_message_bytes="500")
     sender = bench.producer()

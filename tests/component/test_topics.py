@@ -23,12 +23,22 @@ from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue, projector_group
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.health import Watched
-from chassis.messaging.consumer import CHECK_EVERY_SECONDS, LETTER_WAS_LOST, Consumer, Fenced, RecordHandler
-from chassis.messaging.dead_letters import DeadLetters
+from chassis.kafka.clients import reader
+from chassis.kafka.port import Reader
+from chassis.messaging import partitions
+from chassis.messaging.consumer import (
+    CHECK_EVERY_SECONDS,
+    LETTER_WAS_LOST,
+    RECORD_WAS_LOST,
+    Consumer,
+    Fenced,
+    RecordHandler,
+)
+from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.inbox import Inbox
-from chassis.messaging.kafka import admin_client, create_topics, dead_letter_topic
+from chassis.messaging.kafka import admin_client, create_topics, dead_letter_topic, topics_wanted
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
-from chassis.messaging.relay import POSITION, Relay
+from chassis.messaging.relay import POSITION, Relay, lacking
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import Projector
 from chassis.projections.rebuild import Rebuild, content
@@ -135,6 +145,20 @@ class System:
             admin.close()
         create_topics(self.config, Catalogue.read().groups())
 
+    def delete_records(self) -> dict[str, int]:
+        """Delete all that the topic holds, as a retention does; returns where it ends."""
+        reader = self.kafka.reader([TOPIC])
+        ends = reader.end_offsets()
+        reader.close()
+        admin = admin_client(self.config)
+        try:
+            admin.delete_records(
+                {TopicPartition(TOPIC, n): ends[f"{TOPIC}:{n}"] for n in (0, 1) if ends[f"{TOPIC}:{n}"]}
+            )
+        finally:
+            admin.close()
+        return ends
+
     def close(self) -> None:
         self.database.client.drop_database(self.database.name)
         self.database.client.close()
@@ -190,6 +214,33 @@ def test_a_lost_topic_stops_everybody_and_is_published_again_from_the_store(
     rebuild = Rebuild(system.config, system.database, LEDGER, out=io.StringIO())
     assert rebuild.run(), "each event was taken once"
     assert system.documents() == live
+
+
+def test_a_check_asks_with_the_same_few_clients_however_many_topics_and_readers_there_are(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each client connects anew, and what it asks while it fetches waits for the fetch: that took 12 seconds."""
+    made: list[str] = []
+
+    def counted(config: Config, client_id: str) -> Reader:
+        made.append(client_id)
+        return reader(config, client_id)
+
+    with system.at_work():
+        system.add_products(4)
+        system.await_products(4)
+        monkeypatch.setattr(partitions, "new_reader", counted)
+        assert Topics(system.config).check() == [], "also while others read on"
+        monkeypatch.undo()
+    assert len(made) == 3, made
+
+
+def test_a_check_names_every_topic_with_other_partitions(system: System) -> None:
+    config = replace(system.config, topic_partitions=3)
+    damaged = [name for name, topic in topics_wanted(config, ()).items() if topic.num_partitions == 3]
+    told = Topics(config).check()
+    assert [line.partition(": ")[0] for line in told] == damaged
+    assert all("has 2 partitions, it was to have 3" in line for line in told)
 
 
 def test_what_a_relay_has_under_way_never_comes_before_what_is_published_again(system: System) -> None:
@@ -250,7 +301,7 @@ def test_a_topic_that_was_lost_and_has_grown_beyond_what_was_read_is_noticed(sys
     careless.save(at_once=True)
     told = "\n".join(Topics(system.config).check())
     assert "view stock_ledger: " in told and "consumer orders: " in told and "passed unread" in told, told
-    assert "lacks position" in str(Relay.lacking(system.inventory.store, system.config))
+    assert "lacks position" in lacking([system.inventory.store], system.config)["inventory"]
     system.restart_relay()
     with system.at_work():
         until(lambda: len(system.problems()) == len(system.consumers) + 1)
@@ -321,6 +372,57 @@ def test_what_is_set_aside_can_be_handed_in_again_after_its_letters_were_lost(sy
         until(lambda: system.documents()[f"products/{added.key}"]["model"] == "A2")
         until(lambda: [row for row in system.orders.store.rows("products") if b'"A2"' in row])
         assert all(letters.waiting() == [] for letters in groups.values())
+
+
+def test_what_is_set_aside_and_gone_from_kafka_is_told_given_up_and_brought_back(system: System) -> None:
+    """Its letters and its record are lost: nobody could see why the key stood still, nor free it."""
+    groups = {GROUP: DeadLetters(system.config, GROUP), "orders": DeadLetters(system.config, "orders")}
+
+    def waiting() -> list[list[DeadLetter]]:
+        return [letters.waiting() for letters in groups.values()]
+
+    def changed() -> bool:
+        rows = [row for row in system.orders.store.rows("products") if b'"A2"' in row]
+        return bool(rows) and system.documents()[f"products/{added.key}"]["model"] == "A2"
+
+    with system.at_work():
+        system.add_products(1)
+        system.await_products(1)
+        [added] = [r for r in system.kafka.records(TOPIC) if r.type == REGISTRY.event_of(ProductAdded).name]
+        headers = dict(added.raw_headers) | {"ce_id": f"{added.key}/99".encode(), "ce_sequence": f"{99:020d}".encode()}
+        system.kafka.send(TOPIC, added.key, b"{", [(name, value or b"") for name, value in headers.items()])
+        until(lambda: all(len(found) == 1 for found in waiting()))
+        system.inventory.do(EditProduct(product_id=UUID(added.key), model="A2"), by=WAREHOUSE)
+        until(lambda: all(len(found) == 2 for found in waiting()))
+        until(lambda: system.inventory.store.position(POSITION) == system.inventory.store.last_position())
+    before = [{(letter.key, letter.origin) for letter in found} for found in waiting()]
+    for group in groups:
+        system.lose_topic(dead_letter_topic(group))
+        Topics(system.config).reset(dead_letter_topic(group))
+    system.delete_records()
+
+    for _ in ("first", "started again"):
+        with system.at_work():
+            until(lambda: all(len(found) == 2 for found in waiting()))
+            until(lambda: not any(consumer.problem() for consumer in system.consumers))
+    assert [{(letter.key, letter.origin) for letter in found} for found in waiting()] == before
+    assert all(letter.lost and letter.reason == RECORD_WAS_LOST for found in waiting() for letter in found)
+    assert [len(system.kafka.records(dead_letter_topic(group))) for group in groups] == [2, 2], "each is told once"
+
+    for letters in groups.values():
+        assert letters.replay(system.kafka.producer, letters.waiting()) == 0
+        letters.drop(system.kafka.producer, letters.waiting()[:1])
+    assert not changed()
+    with system.at_work():
+        Topics(system.config).republish(TOPIC)  # it brings back what the store has published
+        until(lambda: all([letter.lost for letter in found] == [False] for found in waiting()))
+        assert not changed()
+        for letters in groups.values():
+            assert letters.replay(system.kafka.producer, letters.waiting()) == 1
+        until(changed)
+        system.inventory.do(EditProduct(product_id=UUID(added.key), model="A3"), by=WAREHOUSE)
+        until(lambda: system.documents()[f"products/{added.key}"]["model"] == "A3")
+    assert waiting() == [[], []], "nothing waits on the key any more"
 
 
 def test_a_topic_that_lacks_nothing_is_made_anew_beside_a_relay_at_work(system: System) -> None:
@@ -416,19 +518,11 @@ def test_records_deleted_before_they_were_read_are_told_and_readers_to_the_end_d
     while system.relay.step():
         pass
     system.relay.save(at_once=True)
-    reader = system.kafka.reader([TOPIC])
-    ends = reader.end_offsets()
-    reader.close()
-    admin = admin_client(system.config)
-    try:
-        admin.delete_records({TopicPartition(TOPIC, n): ends[f"{TOPIC}:{n}"] for n in (0, 1) if ends[f"{TOPIC}:{n}"]})
-    finally:
-        admin.close()
-
+    ends = system.delete_records()
     assert list(read_topic(system.config, TOPIC, ends)) == []
     assert system.kafka.records(TOPIC) == []
     with pytest.raises(TopicsDamaged, match="are gone unread"):
         Rebuild(system.config, system.database, PRODUCTS, out=io.StringIO()).run(force=True)
     with pytest.raises(TopicsDamaged, match="are gone unread"):
         system.consumers[0].open()
-    assert Relay.lacking(system.inventory.store, system.config)
+    assert lacking([system.inventory.store], system.config)

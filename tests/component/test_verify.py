@@ -30,15 +30,16 @@ from chassis.messaging.records import event_headers
 from chassis.messaging.replicas import refill_changed
 from chassis.model.principal import Principal
 from chassis.model.saga import Process as SagaProcess
-from chassis.projections.collections import connect
+from chassis.projections.collections import STATES, connect
 from chassis.run.main import main
 from chassis.run.process import Host
-from chassis.run.worker_process import projector_loops, relay_loops, saga_loops
+from chassis.run.worker_process import collector_loops, projector_loops, relay_loops, saga_loops
 from chassis.sagas.runner import WaitingRow
 from chassis.store.events import recorded
 from chassis.store.opening import open_store
 from chassis.store.transaction import Transaction, snapshot_of
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
+from chassis.verify.audit import copy_behind
 from chassis.verify.findings import CONSISTENT, DIFFERENT, NOT_LOOKED, Findings
 from chassis.verify.run import Verification
 from chassis.writer.request import Request
@@ -57,7 +58,7 @@ NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 
 
 class Company:
-    """All services with their relays, inboxes, projector and saga, as threads of this process."""
+    """All services with their relays, inboxes, collectors, projector and saga, as threads of this process."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -72,6 +73,7 @@ class Company:
     def start(self) -> None:
         """Start every loop that does not run."""
         loops = relay_loops(self.process) | projector_loops(self.process) | saga_loops(self.process)
+        loops |= collector_loops(self.process)
         for name, writer in self.writers.items():
             inbox = Inbox(writer, CompanySettings(self.config.zone))
             if inbox.topics():
@@ -84,7 +86,13 @@ class Company:
                 self._running[name] = stop, thread
 
     def stop(self, *names: str) -> None:
-        """Stop these loops (all by default)."""
+        """Stop these loops (all by default; collectors then last, when they have brought all there is)."""
+        if not names:
+            collectors = [name for name in self._running if name.startswith("audit-")]
+            if others := self._running.keys() - set(collectors):
+                self.stop(*others)
+            for name in collectors:
+                self.await_copy(name.removeprefix("audit-"))
         stopping = {name: self._running.pop(name) for name in names or tuple(self._running)}
         for stop, _ in stopping.values():
             stop.set()
@@ -118,6 +126,12 @@ class Company:
     def await_page(self, order: UUID, **shown: str) -> None:
         views = connect(self.config)
         until(lambda: views["order_pages"].find_one({"_id": str(order), **shown}))
+        views.client.close()
+
+    def await_copy(self, service: str) -> None:
+        """Wait until all that the audit log of a service holds now was brought to MongoDB."""
+        views, goal = connect(self.config), self.process.store(service).last_audit()
+        until(lambda: not copy_behind(views, self.process.catalogue.audit_view(), service, goal))
         views.client.close()
 
     def await_step(self, order: UUID, step: str) -> None:
@@ -496,6 +510,48 @@ def test_a_saga_that_overlooked_its_event_is_stuck(company: Company) -> None:
         found = verify(company.config, wait=1.0)
         named(found, "sagas ended or explained", str(order), "has read this event and still stands at 'ship order'",
               "order-shipped")  # fmt: skip
+
+
+# -- the copy of the audit log -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def audit_copy(company: Company, views: Database[dict[str, Any]]) -> Iterator[Database[dict[str, Any]]]:
+    """MongoDB with the copy of the audit log, whole; in the end the collectors bring it whole again."""
+    assert verify(company.config).exit_code == CONSISTENT
+    yield views
+    views["audit"].delete_many({})
+    views[STATES].delete_one({"_id": "audit"})
+    company.start()
+    try:
+        assert verify(company.config).exit_code == CONSISTENT, "it waits until the copy was brought"
+    finally:
+        company.stop()
+
+
+def test_a_copy_of_the_audit_log_that_is_gone_is_named(company: Company, audit_copy: Database[dict[str, Any]]) -> None:
+    audit_copy["audit"].delete_many({})
+    named(verify(company.config, wait=0.5), "audit log", "inventory", "the copy that queries read does not have it")
+    audit_copy[STATES].delete_one({"_id": "audit"})
+    found = verify(company.config, wait=0.5)
+    named(found, "audit log", "inventory", "nobody has brought a copy")
+    assert not found.not_looked
+
+
+def test_a_copy_of_the_audit_log_that_is_behind_is_told_as_behind(
+    company: Company, audit_copy: Database[dict[str, Any]]
+) -> None:
+    company.start()
+    company.stop("audit-inventory")
+    company.do(ReceiveStock(product_id=company.phone, quantity=1, reason="delivery"), by=WAREHOUSE)
+    found = verify(company.config, wait=3.0)
+    company.stop()
+    assert found.exit_code == NOT_LOOKED and not found.differences, found.text()
+    assert [line for line in found.not_looked if "inventory" in line] == found.not_looked
+    assert "the copy of inventory's audit log is behind" in found.not_looked[0]
+    audit_copy[STATES].update_one({"_id": "audit"}, {"$unset": {"collected.inventory": ""}})
+    found = verify(company.config, wait=0.5)
+    assert found.exit_code == NOT_LOOKED, "a copy that nobody has begun for one service is no whole one"
 
 
 # -- Kafka --------------------------------------------------------------------------------------------------------
