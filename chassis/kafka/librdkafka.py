@@ -20,6 +20,8 @@ from kafka.errors import (
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
+    LeaderNotAvailableError,
+    NotLeaderForPartitionError,
     OffsetOutOfRangeError,
     SaslAuthenticationFailedError,
     UnknownTopicOrPartitionError,
@@ -38,6 +40,8 @@ T = TypeVar("T")
 ANSWER_SECONDS = BOOTSTRAP_MS / 1000
 EMPTY_FETCH_MS = 100
 """So long a fetch that finds nothing waits at the broker.  A partition that is assigned meanwhile waits for its end."""
+NO_LEADER_SECONDS = 0.02
+"""How soon it is asked again for a partition that has no leader yet."""
 MAX_RECORDS = 1_000
 OLDEST = -1
 """Stands for the offset of the oldest record that is still there."""
@@ -321,17 +325,19 @@ class LibrdkafkaReader:
         asked = [confluent_kafka.TopicPartition(place.topic, place.partition, which) for place in places]
         if not asked:
             return {}
-        try:
-            found = self._connection.ask(lambda: self._client.offsets_for_times(asked, timeout=ANSWER_SECONDS))
-        except UnsupportedVersionError:  # so it says when it knows no leader of a partition
-            for topic in {place.topic for place in asked}:
-                if not self.partitions_for_topic(topic):
-                    raise UnknownTopicOrPartitionError(topic) from None
-            raise
-        for one in found:
-            if one.error is not None:
-                raise error_of(one.error)
-        return {TopicPartition(one.topic, one.partition): one.offset for one in found}
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                found = self._connection.ask(lambda: self._client.offsets_for_times(asked, timeout=ANSWER_SECONDS))
+                return {TopicPartition(one.topic, one.partition): _offset_of(one) for one in found}
+            except (UnsupportedVersionError, NotLeaderForPartitionError, LeaderNotAvailableError):
+                # So it says while it knows no leader of a partition: the topic is new, or has moved.
+                for topic in {place.topic for place in asked}:
+                    if not self.partitions_for_topic(topic):  # which has it ask anew who leads, too
+                        raise UnknownTopicOrPartitionError(topic) from None
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(NO_LEADER_SECONDS)
 
     def highwater(self, place: TopicPartition) -> int | None:
         asked = confluent_kafka.TopicPartition(place.topic, place.partition)
@@ -395,6 +401,13 @@ class LibrdkafkaReader:
 
     def close(self) -> None:
         self._client.close()
+
+
+def _offset_of(found: Any) -> int:
+    """Raises the error for which there is none."""
+    if found.error is not None:
+        raise error_of(found.error)
+    return int(found.offset)
 
 
 def _record(message: Any, place: TopicPartition) -> ReadRecord:

@@ -151,7 +151,8 @@ class OneRoute:
 
     def __init__(self, response: HttpResponse) -> None:
         self.response = response
-        self.edge = Edge.of(Config(), unknown_route([]), ConcurrencyLimit(5, 1.0))
+        nowhere = cast(Any, None)  # nobody listens here
+        self.edge = Edge.of(Config(), unknown_route([]), ConcurrencyLimit(5, 1.0), nowhere)
 
     def answer(self, _: HttpRequest) -> HttpResponse:
         return self.response
