@@ -16,8 +16,9 @@ from contracts.types import Money
 from .client import Caller, Job, Timed, at_once, connected, expect, run, run_on, served
 from .data import OPENING_STOCK, PRICES, Data
 from .http import create_drafts, one_request
-from .report import Bar, Broken, Figure, Report
-from .system import Bench, Cpu, rss_mb
+from .model import bench_machine
+from .report import Bar, Broken, Figure, Report, ratios
+from .system import Bench, Cpu, Machine, rss_mb
 
 CONNECTIONS = 32
 OPEN_CONNECTIONS = 64
@@ -102,13 +103,19 @@ class Journeys:
     def measure(self, report: Report, plan: Plan) -> None:
         idle = self._idle_cpu()
         rates: list[float] = []
+        predicted: list[float] = []
         cpu: dict[str, list[float]] = {}
         for _ in range(plan.rounds):
-            rate, per_order = self._round(self._take(plan.per_round))
+            rate, per_order, free_cores = self.round(self.take(plan.per_round))
             rates.append(rate)
+            predicted.append(bench_machine(per_order, free_cores).peak().per_s)
             for name, value in per_order.items():
                 cpu.setdefault(name, []).append(value)
-        report.add(Figure("journeys_per_s", rates, bar=Bar(100, 300)))
+        report.add(
+            Figure("journeys_per_s", rates, bar=Bar(100, 300)),
+            Figure("journeys_predicted_per_s", predicted, "journeys_per_s", ratios(predicted, rates)),
+            Figure("journeys_predicted_off_percent", off_percent(predicted, rates), bar=Bar(20, at_most=True)),
+        )
         client = cpu.pop("client")
         total = [sum(values) for values in zip(*cpu.values(), strict=True)]
         report.add(Figure("cpu_ms_per_order", total))
@@ -136,22 +143,26 @@ class Journeys:
         time.sleep(2.0)
         return sum(used.milliseconds().values()) / 2.0
 
-    def _round(self, orders: Sequence[UUID]) -> tuple[float, dict[str, float]]:
-        """Journeys per second, and CPU milliseconds an order by process, of these orders submitted at once."""
-        used = Cpu({**self.bench.pids(), "client": os.getpid()})
+    def round(self, orders: Sequence[UUID]) -> tuple[float, dict[str, float], float]:
+        """Of these orders submitted at once: journeys a second, CPU milliseconds an order by process, free cores.
+
+        Free is what others on the machine and the kernel's own threads left of the cores: the model is given that.
+        """
+        used, machine = Cpu({**self.bench.pids(), "client": os.getpid()}), Machine()
         started = time.perf_counter()
         requests = [self._sales.request("POST", f"/orders/{order}/submit", b"{}") for order in orders]
         run(self._address, at_once(map(one_request, requests)), CONNECTIONS)
         self._all_in_view()
         seconds = time.perf_counter() - started
         self._all_shipped()
-        per_order = {name: value / len(orders) for name, value in used.milliseconds().items()}
+        milliseconds = used.milliseconds()
+        free_cores = machine.free_cores(sum(milliseconds.values()) / 1000)
         self.rest()
-        return len(orders) / seconds, per_order
+        return len(orders) / seconds, {name: value / len(orders) for name, value in milliseconds.items()}, free_cores
 
     def latencies(self, rate: float, seconds: float) -> list[float]:
         """Milliseconds from the moment a command should be sent until its effect is read, at a steady rate."""
-        orders = self._take(max(20, int(rate * seconds)))
+        orders = self.take(max(20, int(rate * seconds)))
         found: list[float] = []
         connections = connected(self._address, OPEN_CONNECTIONS)
         begin = time.perf_counter() + 0.05
@@ -192,7 +203,7 @@ class Journeys:
             if read:
                 visible.append(time.perf_counter() - accepted)
 
-        orders = self._take(int(rate * seconds))
+        orders = self.take(int(rate * seconds))
         connections = connected(self._address, OVERLOAD_CONNECTIONS)
         begin = time.perf_counter() + 0.05
         run_on(
@@ -218,7 +229,7 @@ class Journeys:
         self._all_shipped()
         self.rest()
 
-    def _take(self, count: int) -> list[UUID]:
+    def take(self, count: int) -> list[UUID]:
         if count > len(self.drafts):
             raise Broken(f"{count} drafts are needed, {len(self.drafts)} are left")
         taken, self.drafts = self.drafts[:count], self.drafts[count:]
@@ -254,6 +265,11 @@ class Journeys:
             if time.monotonic() > deadline:
                 raise Broken(f"{what}: not complete after {PATIENCE_SECONDS:.0f} s")
             time.sleep(POLL_SECONDS)
+
+
+def off_percent(predicted: Sequence[float], measured: Sequence[float]) -> list[float]:
+    """How far each prediction is from what was measured with it, in percent of that, above or below."""
+    return [abs(ratio - 1) * 100 for ratio in ratios(predicted, measured)]
 
 
 def told(money: Money) -> dict[str, str]:

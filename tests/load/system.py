@@ -130,6 +130,29 @@ class Cpu:
         return {name: _cpu_seconds(process) for name, process in self._processes.items()}
 
 
+class Machine:
+    """How busy the cores that we may use have been since a moment, by whomever: us, others, the kernel."""
+
+    def __init__(self) -> None:
+        self._before, self._at = self._busy_seconds(), time.monotonic()
+
+    def free_cores(self, ours: float) -> float:
+        """How many cores others left, in the mean; `ours`: CPU seconds that were used for what is measured."""
+        others = (self._busy_seconds() - self._before - ours) / (time.monotonic() - self._at)
+        return self.cores() - max(0.0, others)
+
+    @staticmethod
+    def cores() -> int:
+        """How many this process and those it starts may use (`taskset` allows fewer)."""
+        return len(os.sched_getaffinity(0))
+
+    @staticmethod
+    def _busy_seconds() -> float:
+        each = psutil.cpu_times(percpu=True)
+        ours = [each[number] for number in os.sched_getaffinity(0)]
+        return float(sum(sum(core[:8]) - core.idle - core.iowait for core in ours))  # guests, 8 and 9, are in 0 and 1
+
+
 def _cpu_seconds(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)

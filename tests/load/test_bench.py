@@ -32,6 +32,8 @@ FIGURES = (
     "http_empty_post_per_s",
     "http_submit_per_s",
     "journeys_per_s",
+    "journeys_predicted_per_s",
+    "journeys_predicted_off_percent",
     "cpu_ms_per_order",
     "cpu_ms_per_order_api",
     "cpu_ms_per_order_worker",
