@@ -1,4 +1,4 @@
-"""Slow work in a few native threads of its own: a password's hash, a picture.  Other requests go on meanwhile.
+"""Slow work in a few native threads of its own: a password's hash, a picture, a file of a list.  Other requests go on.
 
 Not in eventlet's pool: each of its twenty threads would keep the 19 MiB that a hash once took in it, and a commit that
 waits for the disk would stand in line behind hashes.
@@ -27,8 +27,10 @@ T = TypeVar("T")
 class SlowWork:
     """Runs work in `threads` native threads; with `waiting` more in line the next is refused with OVERLOADED."""
 
-    def __init__(self, threads: int = 2, waiting: int = 100) -> None:
+    def __init__(self, threads: int = 2, waiting: int = 100, *, busy: str = "Too many people sign in") -> None:
+        """`busy` says of what there is too much then."""
         self._threads = threads
+        self._busy = busy
         self._most = threads + waiting
         self._inside = 0
         self._turn = Semaphore(1)
@@ -36,7 +38,7 @@ class SlowWork:
 
     def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._inside >= self._most:
-            raise Refused("OVERLOADED", "Too many people sign in at this moment; try again in a second.")
+            raise Refused("OVERLOADED", f"{self._busy} at this moment; try again in a second.")
         self._inside += 1
         try:
             answer = Event()

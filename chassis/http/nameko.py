@@ -339,12 +339,6 @@ def in_native_thread(wait: Callable[[], None]) -> None:
     tpool.execute(wait)
 
 
-def aside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a short piece of long work in a native thread, while other requests go on."""
-    result: T = tpool.execute(function, *args, **kwargs)
-    return result
-
-
 def later(work: Callable[[], None]) -> None:
     """Run work whose end nobody waits for; what it raises is logged."""
 

@@ -42,7 +42,6 @@ def run_api(config: Config, only: Collection[str]) -> int:
     from chassis.foundation.slow_work import SlowWork  # noqa: PLC0415 - as above
     from chassis.http.nameko import (  # noqa: PLC0415 - as above
         WORKERS,
-        aside,
         http_service,
         in_native_thread,
         inbox_service,
@@ -78,7 +77,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
         watched=watched,
         slowly=SlowWork(),
         later=later,
-        aside=aside,
+        aside=SlowWork(threads=1, busy="Too many lists are written to files"),
     )
     runner = ServiceRunner({"max_workers": WORKERS})
     routes = routes_of(api)

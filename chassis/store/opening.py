@@ -1,5 +1,8 @@
 """Opening the store of a service, wherever the settings say it is."""
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -28,8 +31,9 @@ def open_store(name: str, config: Config, waits: Waits = here) -> EventStore:
         path = private_file(private_folder(Path(config.data_dir)) / f"{name}.sqlite")
         for beside in ("-wal", "-shm"):  # new ones SQLite makes as private as the store
             tighten(path.with_name(path.name + beside))
-        sqlite = SQLiteRecorder(SQLiteReads(str(path), lock_timeout=30, waits=waits))
-        sqlite.create_table()
+        with _alone(path.with_suffix(".opening")):
+            sqlite = SQLiteRecorder(SQLiteReads(str(path), lock_timeout=30, waits=waits))
+            sqlite.create_table()
         return EventStore(name, sqlite, local_bell(path), FileLock(path.with_suffix(".publishing")))
     parameters, conninfo = postgres_parameters(config), postgres_conninfo(config)
     postgres = PostgresStores(Environment(name, postgres_env(name, parameters)))
@@ -42,6 +46,14 @@ def open_store(name: str, config: Config, waits: Waits = here) -> EventStore:
         recorder = cast(PostgresRecorder, postgres.process_recorder())
         bell = PostgresBell(conninfo, recorder.channel_name)
         return EventStore(name, recorder, bell, PostgresLock(conninfo, name))
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time makes the tables of a store: the library's own migration ends all others but one."""
+    with private_file(path).open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def existing_store(name: str, config: Config) -> EventStore:

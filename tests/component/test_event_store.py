@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sqlite3
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -153,6 +154,21 @@ def test_a_store_opened_again_here_keeps_what_it_holds_when_another_process_clos
     first.commit(Transaction(events=[added(uuid4())]))
     assert open_store("inventory", config).last_position() == 2
     first.close()
+
+
+def _open_at(config: Config, at: float) -> int:
+    time.sleep(max(0.0, at - time.time()))  # all at the same moment
+    store = open_store("inventory", config)
+    store.close()
+    return 0
+
+
+def test_processes_that_open_a_store_that_is_not_there_yet_at_once_make_it_together(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+        for number in range(10):
+            config = Config(event_store="sqlite", data_dir=str(tmp_path / str(number)))
+            at = time.time() + (3.0 if number == 0 else 0.1)
+            assert [one.result() for one in [pool.submit(_open_at, config, at) for _ in range(4)]] == [0] * 4
 
 
 def test_a_stored_event_rings_the_bell_of_another_process(durable: Bench) -> None:

@@ -69,10 +69,7 @@ class SplitSystem(LocalSystem):
         ]
 
     def up(self, report: Callable[[Server, Started], None] | None = None) -> None:
-        """Start one after the other without waiting until each is ready: that takes what the next ones make.
-
-        Not at the same moment: of two processes that make one store the second would end.
-        """
+        """Start one after the other without waiting until each is ready: that takes what the next ones make."""
         self.stack.up(report=report)
         with ThreadPoolExecutor(len(self._split)) as threads:
             starts = []
