@@ -13,6 +13,8 @@ import zstandard
 EDITION = b"\x01"
 EXAMPLES = Path(__file__).with_name("compression_examples_1.txt").read_bytes()
 LEVEL = 1
+BLOCK_BYTES, BLOCK_HEAD_BYTES = 131_072, 3
+"""What a block of Zstandard gives at most, and what tells of one at least (RFC 8878)."""
 
 
 class Damaged(ValueError):
@@ -49,9 +51,18 @@ def unpacked(stored: bytes | str) -> bytes:
         one = _unpacking.pop()
     except IndexError:
         one = zstandard.ZstdDecompressor(dict_data=_dictionary)
+    frame = stored[1:]
     try:
-        return one.decompress(stored[1:])
-    except zstandard.ZstdError as error:
+        _require_possible(frame)
+        return one.decompress(frame, allow_extra_data=False)
+    except (zstandard.ZstdError, MemoryError) as error:
         raise Damaged(f"packed bytes are damaged: {error}") from error
     finally:
         _unpacking.append(one)
+
+
+def _require_possible(frame: bytes) -> None:
+    """Raises ZstdError for a head that tells of more than can be in so few bytes: the library makes room for it first."""
+    told, most = zstandard.frame_content_size(frame), len(frame) // BLOCK_HEAD_BYTES * BLOCK_BYTES
+    if told > most:
+        raise zstandard.ZstdError(f"{len(frame)} bytes can't hold {told}")
