@@ -62,7 +62,7 @@ def unpacked(stored: bytes | str) -> bytes:
 
 
 def _require_possible(frame: bytes) -> None:
-    """Raises ZstdError for a head that tells of more than can be in so few bytes: the library makes room for it first."""
+    """Raises ZstdError for a head that tells of more than there can be: the library makes room for it first."""
     told, most = zstandard.frame_content_size(frame), len(frame) // BLOCK_HEAD_BYTES * BLOCK_BYTES
     if told > most:
         raise zstandard.ZstdError(f"{len(frame)} bytes can't hold {told}")
