@@ -41,17 +41,19 @@ def packed(plain: bytes) -> bytes:
     return made if len(made) < len(plain) else plain
 
 
-def unpacked(stored: bytes | str) -> bytes:
+def unpacked(stored: object) -> bytes:
     """The JSON that was stored, packed or not, or what somebody has made of it by hand (a text).  Raises Damaged."""
     if isinstance(stored, str):
         stored = stored.encode(errors="replace")
+    if not isinstance(stored, bytes | bytearray | memoryview):
+        raise Damaged(f"there are no bytes but {stored!r}")
     if stored[:1] != EDITION:
-        return bytes(stored)
+        return _legible(bytes(stored))
     try:
         one = _unpacking.pop()
     except IndexError:
         one = zstandard.ZstdDecompressor(dict_data=_dictionary)
-    frame = stored[1:]
+    frame = bytes(stored[1:])
     try:
         _require_possible(frame)
         return one.decompress(frame, allow_extra_data=False)
@@ -59,6 +61,15 @@ def unpacked(stored: bytes | str) -> bytes:
         raise Damaged(f"packed bytes are damaged: {error}") from error
     finally:
         _unpacking.append(one)
+
+
+def _legible(plain: bytes) -> bytes:
+    """JSON without a checksum.  Raises Damaged where it is none that anybody could read on Kafka."""
+    try:
+        plain.decode()
+    except UnicodeDecodeError as error:
+        raise Damaged(f"it is no UTF-8: {error}") from error
+    return plain
 
 
 def _require_possible(frame: bytes) -> None:

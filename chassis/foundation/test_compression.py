@@ -43,6 +43,15 @@ def test_any_changed_octet_shows(at: int) -> None:
         unpacked(bytes(stored))
 
 
+@pytest.mark.parametrize("found", [None, 5, 1.5, [], ""], ids=repr)
+def test_what_is_no_bytes_any_more_is_damaged_or_no_json(found: object) -> None:
+    """A hand can write anything into a column."""
+    try:
+        assert unpacked(found) == b""
+    except Damaged as damage:
+        assert repr(found) in str(damage)
+
+
 LONG = b'{"note":"' + b"x" * 300_000 + b'"}'
 
 
