@@ -80,8 +80,8 @@ def bare(text: str) -> str:
 WIDE = {ord(ch) + 0xFEE0: ch for ch in map(chr, range(0x21, 0x7F))}
 """Letters, digits and signs as wide as a Chinese character, and what they are in plain form."""
 DASHES = r"\u2010-\u2015\u2212"
-EDGES = r" \u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufe00-\ufe0f\ufeff"
-"""Blanks, and what is copied along unseen.  This and the next are insides of classes of patterns."""
+EDGES = r"\t-\r\x85 \u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufe00-\ufe0f\ufeff"
+"""Blanks, line ends, and what is copied along unseen.  This and the next are insides of classes of patterns."""
 BETWEEN_DIGITS = r" \u00a0\u00ad\u1680\u2000-\u206f\u2212\u3000\ufe00-\ufe0f\ufeff()./_（）．／＿\-－"
 """What may stand between the digits of a phone number: signs, blanks and what is not seen."""
 

@@ -154,8 +154,8 @@ class PhoneField(fields.String):
     """
 
     taken = (
-        f"^[{BETWEEN_DIGITS}]*(?:[1\uff11](?:{_MORE_DIGITS}){{10}}|{_COUNTRY}(?:{_MORE_DIGITS}){{6,18}})"
-        f"[{BETWEEN_DIGITS}]*$"
+        f"^[{EDGES}{BETWEEN_DIGITS}]*(?:[1\uff11](?:{_MORE_DIGITS}){{10}}|{_COUNTRY}(?:{_MORE_DIGITS}){{6,18}})"
+        f"[{EDGES}{BETWEEN_DIGITS}]*$"
     )
 
     def __init__(self, **kwargs: Any) -> None:
