@@ -107,6 +107,16 @@ def test_phones_and_mail_addresses_are_taken_in_full_width() -> None:
     assert EmailField().deserialize("ｌｉ＠example.com ") == "li@example.com"
 
 
+@pytest.mark.parametrize("field", [PhoneField, EmailField])
+@pytest.mark.parametrize("around", ["\n", "\r\n", "\t", " \x0b\x0c ", "\x85", "\u2028", "\u200b\n\u2029"], ids=ascii)
+def test_a_line_break_pasted_around_a_phone_or_a_mail_address_goes(field: Any, around: str) -> None:
+    plain = "13900000041" if field is PhoneField else "li@example.com"
+    for text in (plain + around, around + plain, f"{around} {around}{plain}{around} {around}"):
+        assert field().deserialize(text) == plain
+    with pytest.raises(ValidationError):
+        field().deserialize(f"{plain[:5]}\n{plain[5:]}")
+
+
 @pytest.mark.parametrize(("text", "found"), [
     ("+81 90-1234-5678", "+819012345678"), ("+81 090-1234-5678", "+819012345678"), ("+44 (0)20 7946", "+44207946"),
     ("+39 06 1234567", "+39061234567"), ("+225 01 02 03 04 05", "+2250102030405"), ("+1 380 000 0001", "+13800000001"),

@@ -16,6 +16,9 @@ from functools import lru_cache
 _NO_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ud800-\\udfff]")
 NO_LINE = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 """What a text of one line has not: control characters, and line ends that are none; the inside of a class."""
+AROUND = r"\s\x85\u00ad\u200b\u2060\ufeff"
+"""What is pasted along around a text, a line break among it, and taken away: what `bare` does not keep; the inside of a
+class."""
 _NO_LINE = re.compile(f"[{NO_LINE}]")
 _BLANKS = re.compile(r"[^\S\n\r\t]")
 _WIDE_BLANK = "\u3000"  # as wide as a Chinese character, and typed between Japanese names: it stays
@@ -60,20 +63,25 @@ def normal(text: str) -> str:
     if not text.isascii():
         text = _BLANKS.sub(lambda found: _WIDE_BLANK if found[0] == _WIDE_BLANK else " ", text)
         text = unicodedata.normalize("NFC", text)
+    found = bare(text)
+    return "" if is_blank(found) else found
+
+
+def bare(text: str) -> str:
+    """A text without blanks, line ends and what shows nothing by itself around it."""
     start, end = 0, len(text)
     while start < end and _is_edge(text[start]):
         start += 1
     while end > start and _is_edge(text[end - 1]):
         end -= 1
-    found = text[start:end]
-    return "" if is_blank(found) else found
+    return text[start:end]
 
 
 WIDE = {ord(ch) + 0xFEE0: ch for ch in map(chr, range(0x21, 0x7F))}
 """Letters, digits and signs as wide as a Chinese character, and what they are in plain form."""
 DASHES = r"\u2010-\u2015\u2212"
-EDGES = r" \u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufe00-\ufe0f\ufeff"
-"""Blanks, and what is copied along unseen.  This and the next are insides of classes of patterns."""
+EDGES = r"\t-\r\x85 \u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufe00-\ufe0f\ufeff"
+"""Blanks, line ends, and what is copied along unseen.  This and the next are insides of classes of patterns."""
 BETWEEN_DIGITS = r" \u00a0\u00ad\u1680\u2000-\u206f\u2212\u3000\ufe00-\ufe0f\ufeff()./_（）．／＿\-－"
 """What may stand between the digits of a phone number: signs, blanks and what is not seen."""
 

@@ -18,6 +18,7 @@ from contracts.text import (
     BETWEEN_DIGITS,
     DASHES,
     EDGES,
+    bare,
     has_controls,
     in_any_width,
     is_blank,
@@ -44,7 +45,8 @@ PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 class TextField(fields.String):
     """A line of text, 0 to `longest` characters, in the form of `contracts.text.normal`.
 
-    `many_lines` says that there may be several, with tabs; other control characters are refused in each.
+    `many_lines` says that there may be several, with tabs; other control characters are refused in each.  A line break
+    around it, as from a cell of a table or the end of a file, goes as blanks do.
     """
 
     longest = 200
@@ -60,7 +62,7 @@ class TextField(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
-        if not self.many_lines and not is_one_line(text):
+        if not self.many_lines and not is_one_line(text := bare(text)):
             raise ValidationError("Must be one line, without line breaks, tabs and other control characters.")
         if has_controls(text):
             raise ValidationError("Control characters and lone surrogates are not allowed.")
@@ -152,8 +154,8 @@ class PhoneField(fields.String):
     """
 
     taken = (
-        f"^[{BETWEEN_DIGITS}]*(?:[1\uff11](?:{_MORE_DIGITS}){{10}}|{_COUNTRY}(?:{_MORE_DIGITS}){{6,18}})"
-        f"[{BETWEEN_DIGITS}]*$"
+        f"^[{EDGES}{BETWEEN_DIGITS}]*(?:[1\uff11](?:{_MORE_DIGITS}){{10}}|{_COUNTRY}(?:{_MORE_DIGITS}){{6,18}})"
+        f"[{EDGES}{BETWEEN_DIGITS}]*$"
     )
 
     def __init__(self, **kwargs: Any) -> None:

@@ -122,7 +122,7 @@ def _wrong(chain: Chain, record: Record) -> str:
         first, last = chain.number + 1, record.number - 1
         gone = f"record {first}" if first == last else f"records {first} to {last}"
         return f"{entry_id(chain.service, first, 0)}: {gone} of {chain.service}: removed"
-    if sha256(record.body).digest() != record.digest:
+    if not isinstance(record.body, bytes | memoryview) or sha256(record.body).digest() != record.digest:
         return _name(chain.service, record) + "its entries were changed"
     if link(chain.hash, record.number, record.digest) != record.hash:
         return _name(chain.service, record) + "it does not follow the record before: moved, replaced, or put in"

@@ -21,7 +21,7 @@ from marshmallow import Schema, fields
 
 from contracts.currencies import DECIMALS
 from contracts.schemas import schema_of, stands_once, takes_nothing
-from contracts.text import NO_LINE
+from contracts.text import AROUND, NO_LINE
 from contracts.types import (
     LONGEST_DECIMAL,
     AmountField,
@@ -49,10 +49,10 @@ SOME_TEXT = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
 SINCE_1900 = "^(19|[2-9][0-9])[0-9]{2}-"
 NO_LINE_AFTER = r"(?!\n)"  # in Python $ also matches before a last line break
 TEXT_END = "$" + NO_LINE_AFTER
-ANY_LINE = f"^[^{NO_LINE}]*{TEXT_END}"
-SOME_LINE = rf"^[^{NO_LINE}]*[^\s{NO_LINE}][^{NO_LINE}]*{TEXT_END}"
+ANY_LINE = f"^[{AROUND}]*[^{NO_LINE}]*[{AROUND}]*{TEXT_END}"
+SOME_LINE = rf"^[{AROUND}]*[^\s{NO_LINE}][^{NO_LINE}]*[{AROUND}]*{TEXT_END}"
 BARRED = NO_LINE + re.escape(PathNameField.barred)
-PATH_NAME = rf"^(?!\s*\.{{1,2}}\s*$)[^{BARRED}]*[^\s{BARRED}][^{BARRED}]*{TEXT_END}"
+PATH_NAME = rf"^(?![{AROUND}]*\.{{1,2}}[{AROUND}]*$)[{AROUND}]*[^\s{BARRED}][^{BARRED}]*[{AROUND}]*{TEXT_END}"
 EXAMPLES: dict[type[fields.Field[Any]], str] = {
     AmountField: "1234.50",
     CurrencyField: "CNY",

@@ -13,6 +13,8 @@ import zstandard
 EDITION = b"\x01"
 EXAMPLES = Path(__file__).with_name("compression_examples_1.txt").read_bytes()
 LEVEL = 1
+BLOCK_BYTES, BLOCK_HEAD_BYTES = 131_072, 3
+"""What a block of Zstandard gives at most, and what tells of one at least (RFC 8878)."""
 
 
 class Damaged(ValueError):
@@ -39,19 +41,39 @@ def packed(plain: bytes) -> bytes:
     return made if len(made) < len(plain) else plain
 
 
-def unpacked(stored: bytes | str) -> bytes:
+def unpacked(stored: object) -> bytes:
     """The JSON that was stored, packed or not, or what somebody has made of it by hand (a text).  Raises Damaged."""
     if isinstance(stored, str):
         stored = stored.encode(errors="replace")
+    if not isinstance(stored, bytes | bytearray | memoryview):
+        raise Damaged(f"there are no bytes but {stored!r}")
     if stored[:1] != EDITION:
-        return bytes(stored)
+        return _legible(bytes(stored))
     try:
         one = _unpacking.pop()
     except IndexError:
         one = zstandard.ZstdDecompressor(dict_data=_dictionary)
+    frame = bytes(stored[1:])
     try:
-        return one.decompress(stored[1:])
-    except zstandard.ZstdError as error:
+        _require_possible(frame)
+        return one.decompress(frame, allow_extra_data=False)
+    except (zstandard.ZstdError, MemoryError) as error:
         raise Damaged(f"packed bytes are damaged: {error}") from error
     finally:
         _unpacking.append(one)
+
+
+def _legible(plain: bytes) -> bytes:
+    """JSON without a checksum.  Raises Damaged where it is none that anybody could read on Kafka."""
+    try:
+        plain.decode()
+    except UnicodeDecodeError as error:
+        raise Damaged(f"it is no UTF-8: {error}") from error
+    return plain
+
+
+def _require_possible(frame: bytes) -> None:
+    """Raises ZstdError for a head that tells of more than there can be: the library makes room for it first."""
+    told, most = zstandard.frame_content_size(frame), len(frame) // BLOCK_HEAD_BYTES * BLOCK_BYTES
+    if told > most:
+        raise zstandard.ZstdError(f"{len(frame)} bytes can't hold {told}")

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 TELL_EVERY_SECONDS = 0.5
+INTERRUPTS = {signal.SIGINT}
 
 
 class CalledOff(Exception):
@@ -24,16 +25,17 @@ class Beside:
     """What a process of the pool shares with the others and with the one that began it."""
 
     def __init__(self, context: Any) -> None:
-        self._passed = context.Value("q")
-        self._ends = context.Event()
+        self._counting = context.Lock()
+        self._passed = context.RawValue("q")  # read without the lock, which a process that was killed may still hold
+        self._ends = context.RawValue("b")
         self.alone: AbstractContextManager[Any] = context.Lock()
         """Held by one process at a time."""
 
     def count(self, number: int) -> None:
         """So much more is done.  Raises CalledOff."""
-        if self._ends.is_set():
+        if self._ends.value:
             raise CalledOff
-        with self._passed.get_lock():
+        with self._counting:
             self._passed.value += number
 
     @property
@@ -41,7 +43,7 @@ class Beside:
         return int(self._passed.value)
 
     def call_off(self) -> None:
-        self._ends.set()
+        self._ends.value = True
 
 
 class Workers:
@@ -67,12 +69,19 @@ class Workers:
 
     def submit(self, work: Callable[Concatenate[Beside, P], T], *arguments: P.args, **named: P.kwargs) -> "Future[T]":
         """Have a function of a module called in one of the processes."""
-        future = self._pool.submit(partial(_call, work), *arguments, **named)
+        was = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)  # what begins now has no word on it yet: see _begin
+        try:
+            future = self._pool.submit(partial(_call, work), *arguments, **named)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, was)
         self._work.append(future)
         return future
 
     def results(self, work: "Sequence[Future[T]]", count: Callable[[int], object]) -> "list[T]":
         """What came of some work, in its order.  `count` is told now and then how much more is done, and may raise."""
+        # The pool begins a process with each work, after its own thread was told of that: not until it is told of
+        # another does it see that the last process was killed.
+        self.submit(_be_there)
         told, left = 0, set(work)
         while left:
             _, left = wait(left, TELL_EVERY_SECONDS, FIRST_COMPLETED)
@@ -93,6 +102,7 @@ def _begin(beside: Beside, prepare: Callable[[], object]) -> None:
     global _beside  # noqa: PLW0603 - all that a process of the pool is told before its work
     _beside = beside
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever interrupts the command wants no word from each process
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     prepare()
     gc.freeze()
@@ -105,6 +115,10 @@ def _end_with_the_parent() -> None:
     assert parent is not None, "in a process of the pool"
     parent.join()
     os._exit(1)
+
+
+def _be_there(_: Beside) -> None:
+    """No work, only word of some."""
 
 
 def _call(work: Callable[..., T], *arguments: Any, **named: Any) -> T:

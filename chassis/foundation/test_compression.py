@@ -43,6 +43,37 @@ def test_any_changed_octet_shows(at: int) -> None:
         unpacked(bytes(stored))
 
 
+@pytest.mark.parametrize("found", [None, 5, 1.5, [], ""], ids=repr)
+def test_what_is_no_bytes_any_more_is_damaged_or_no_json(found: object) -> None:
+    """A hand can write anything into a column."""
+    try:
+        assert unpacked(found) == b""
+    except Damaged as damage:
+        assert repr(found) in str(damage)
+
+
+LONG = b'{"note":"' + b"x" * 300_000 + b'"}'
+
+
+@pytest.mark.parametrize("plain", [EVENT, LONG], ids=["event", "long"])
+def test_no_changed_bit_gives_anything_else(plain: bytes) -> None:
+    """Also one that tells of more than there is memory for; what only describes the same differently may pass."""
+    stored = packed(plain)
+    for at in range(8, 8 * len(stored)):
+        changed = bytearray(stored)
+        changed[at // 8] ^= 1 << at % 8
+        try:
+            assert unpacked(bytes(changed)) == plain
+        except Damaged:
+            continue
+
+
+@pytest.mark.parametrize("more", [b"\x00", EVENT, packed(EVENT)], ids=["octet", "json", "packed"])
+def test_what_was_written_behind_packed_bytes_shows(more: bytes) -> None:
+    with pytest.raises(Damaged):
+        unpacked(packed(EVENT + EVENT[:40]) + more)
+
+
 def test_bytes_that_were_cut_off_show() -> None:
     stored = packed(EVENT + EVENT[:40])
     for length in range(1, len(stored)):

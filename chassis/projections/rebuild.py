@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 from uuid import uuid4
@@ -44,6 +45,11 @@ LONGEST_DIFFERENCE = 500
 NOTES = {"_event", "_event_at"}
 TELL_EVERY_SECONDS = 3.0
 COMPARED_AT_ONCE = 1_000
+
+
+class Stopped(Exception):
+    """The process that rebuilds is being stopped."""
+
 
 Watch = Callable[[RebuildPhase, int, int], None]
 """Is told how far a rebuild is: records while building, documents while comparing.  Ends it by raising."""
@@ -208,11 +214,19 @@ class Rebuild:
             letters={letters: reached.get(letters, 0)},  # what comes later is yet to be read
         )
         processes = self._processes or processes_for(total - done)
-        if processes < 2 or done:
+        parts = work.split(processes)
+        if len(parts) < 2 or done:
             self._built.add(Build(self._database, work, passed).run(reader, state))
             return state
-        parts = work.split(processes)
-        self._built.add(build_side_by_side(self._config, parts, passed))
+        try:
+            self._built.add(build_side_by_side(self._config, parts, passed))
+        except BrokenProcessPool:
+            # Memory was short, or whoever stops this process stops those too; `watch` ends what is not wanted any more.
+            log.warning("processes that fill a view were killed; one fills it alone", view=self._view.name)
+            self._drop(state.collection, state.id)
+            open_state(self._database, self._view, state.id, state.collection)
+            self._processes = 1
+            return self._build(reader, self._state(state.id))
         join_states(self._database, state.id, parts)
         return self._state(state.id)
 
@@ -319,18 +333,28 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def rebuild_outdated(config: Config, database: "Database[Document]", views: Sequence[View]) -> bool:
+def rebuild_outdated(
+    config: Config,
+    database: "Database[Document]",
+    views: Sequence[View],
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> bool:
     """Rebuild the views that another edition of theirs has built: what it wrote does not fit what is written now.
 
-    Returns whether there were any.
+    Returns whether there were any.  Raises Stopped.
     """
+
+    def watch(*_: object) -> None:
+        if is_stopped():
+            raise Stopped
+
     found = False
     for view in views:
         state = ViewState.of(view, open_state(database, view, live_id(view)))
         if state.edition != view.edition:
             log.warning("view is rebuilt", view=view.name, built_by_edition=state.edition, edition=view.edition)
             out = io.StringIO()
-            Rebuild(config, database, view, out).run(force=True)
+            Rebuild(config, database, view, out, watch=watch).run(force=True)
             log.info("view rebuilt", view=view.name, told=out.getvalue().splitlines())
             found = True
     return found

@@ -25,7 +25,7 @@ from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
 from chassis.model.views import View
 from chassis.projections.collections import STATES
-from chassis.projections.rebuild import Outcome, Rebuild, new_names
+from chassis.projections.rebuild import Outcome, Rebuild, Stopped, new_names
 from chassis.projections.state import drop_view, live_id
 from chassis.writer.writer import key_reused
 from contracts.errors import Refused, invalid_state, not_found
@@ -50,10 +50,6 @@ class CalledOff(Exception):
 
 class Lost(Exception):
     """Another worker has taken the rebuild over."""
-
-
-class Stopped(Exception):
-    """This worker is being stopped; the next one begins again."""
 
 
 @dataclass(frozen=True)

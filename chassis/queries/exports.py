@@ -23,6 +23,7 @@ from bson import Decimal128
 
 from chassis.model.row_fields import FieldType
 from contracts.errors import Refused
+from contracts.text import is_invisible
 
 EXPORT_LIMIT = 100_000
 BYTES_LIMIT = 200_000_000
@@ -39,7 +40,10 @@ EXACT_DIGITS = 15
 """How many digits a cell's number keeps; a longer one is written as text."""
 
 _UNHOLDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_FORMULA = re.compile("[\\s\u200b\ufeff]*[=+\\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
+_BEGINS_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\t\r\n")
+MOST_SHOWN_DECIMALS = 30
+LARGEST_POWER = 300
+"""What a cell's format and its number can tell; beyond them they are written as text."""
 Document = dict[str, Any]
 
 
@@ -132,6 +136,16 @@ def holdable(text: str, told: Told) -> str:
     return _UNHOLDABLE.sub(REPLACED, text)
 
 
+def could_run(text: str) -> bool:
+    """Whether a spreadsheet may take it for a formula, whatever stands unseen before it."""
+    for ch in text:
+        if ch in _BEGINS_FORMULA:
+            return True
+        if not (ch.isspace() or is_invisible(ch)):
+            break
+    return False
+
+
 def as_text(value: Any) -> str:
     """A value of no simple kind as text: parts, lists and flags as JSON has them."""
     return msgspec.json.encode(value).decode() if isinstance(value, dict | list | bool) else str(value)
@@ -140,7 +154,7 @@ def as_text(value: Any) -> str:
 class CsvSheet:
     """CSV in UTF-8 with a mark before it, by which Excel reads Chinese and Japanese.
 
-    Text that starts like a formula, also in full width or after blanks, has an apostrophe before it.
+    Text that starts like a formula, also in full width or after what is not seen, has an apostrophe before it.
     """
 
     def __init__(self, columns: Sequence[Column], plain: Callable[[Any], Any]) -> None:
@@ -169,7 +183,7 @@ class CsvSheet:
         if not isinstance(value, str):
             return value
         text = holdable(value, self.told)
-        return f"'{text}" if free and not text[:1].isalnum() and _FORMULA.match(text) else text
+        return f"'{text}" if free and not text[:1].isalnum() and could_run(text) else text
 
     def finish(self, about: Mapping[str, str]) -> IO[bytes]:
         return self._file
@@ -274,14 +288,20 @@ def _amount(octets: bytes) -> tuple[Decimal, int] | None:
 
 
 def _in_a_cell(number: Decimal) -> tuple[Decimal, int] | None:
+    if not number.is_finite() or abs(number.adjusted()) > LARGEST_POWER:
+        return None
     told = number.as_tuple()
-    return (number, max(0, -int(told.exponent))) if len(told.digits) <= EXACT_DIGITS else None
+    decimals = max(0, -int(told.exponent))
+    return (number, decimals) if len(told.digits) <= EXACT_DIGITS and decimals <= MOST_SHOWN_DECIMALS else None
 
 
 @lru_cache(CELLS_KEPT)
 def _day(text: str) -> date | None:
-    """The day of a cell; None for one that Excel does not know."""
-    day = date.fromisoformat(text)
+    """The day of a cell; None for one that Excel does not know, and for what is none."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
     return day if day >= FIRST_DAY else None
 
 

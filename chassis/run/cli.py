@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,6 +64,9 @@ def run_command(options: argparse.Namespace) -> int:
         is_ours = isinstance(error, Refused | BrokenPipeError)  # the one tells more, the other of who reads this
         if options.command != "run" and isinstance(error, TopicsDamaged | Fenced):
             print(f"salestream: {error}", file=sys.stderr)
+            return 1
+        if options.command != "run" and isinstance(error, BrokenProcessPool):
+            print("salestream: a process of this command was killed: is there memory enough?", file=sys.stderr)
             return 1
         if options.command != "run" and isinstance(error, OSError) and error.filename:  # a file, and no server
             print(f"salestream: {error.filename}: {error.strerror}", file=sys.stderr)

@@ -36,14 +36,14 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
     listener = Listener("HEALTH_ADDRESS", config.health_address)
     process = Host(config, only)
     process.prepare()
+    stop = threading.Event()
     loops: dict[str, Loop] = {}
     if "relay" in roles:
         loops |= relay_loops(process) | collector_loops(process)
     if "projector" in roles:
-        loops |= projector_loops(process)
+        loops |= projector_loops(process, stop)
     if "saga" in roles:
         loops |= saga_loops(process)
-    stop = threading.Event()
     failures = Failures()
     failures.end = stop.set
     threads = [Serving(name, partial(loop.run, stop), failures.note) for name, loop in loops.items()]
@@ -79,7 +79,7 @@ def collector_loops(process: Host) -> dict[str, Loop]:
     return {f"audit-{name}": Collector(process.store(name), database, view) for name in names}
 
 
-def projector_loops(process: Host) -> dict[str, Loop]:
+def projector_loops(process: Host, stop: threading.Event) -> dict[str, Loop]:
     if not process.catalogue.with_role("projector"):
         return {}
     projector = Projector(connect(process.config), process.catalogue.views("projector"), lanes=LANES)
@@ -87,7 +87,7 @@ def projector_loops(process: Host) -> dict[str, Loop]:
         projector.offsets(())  # makes what is missing, so that "ready" means that queries find their views
     except PyMongoError as error:
         log.warning("views are prepared when MongoDB answers", error=repr(error))
-    outdated = partial(rebuild_outdated, process.config, projector.database, projector.views)
+    outdated = partial(rebuild_outdated, process.config, projector.database, projector.views, stop.is_set)
     return {
         "projector": Consumer(process.config, projector, process.producer, prepare=outdated),
         "rebuilds": RebuildWorker(process.config, projector.database, projector.views),

@@ -15,7 +15,7 @@ from chassis.messaging.records import PoisonRecord
 from chassis.model.views import View
 from chassis.projections.collections import STATES
 from chassis.projections.projector import Projector
-from chassis.projections.rebuild import Rebuild, rebuild_outdated
+from chassis.projections.rebuild import Rebuild, Stopped, rebuild_outdated
 from chassis.run.topics import Topics
 from component.support import until
 from component.test_topics import GROUP, System, system
@@ -89,6 +89,16 @@ def test_a_projector_goes_on_in_no_view_that_another_edition_has_built(system: S
     for view in mine:
         assert Rebuild(system.config, system.database, view, io.StringIO()).run()
     assert system.documents() == live
+
+
+def test_a_projector_that_is_stopped_ends_while_it_rebuilds_and_leaves_nothing(system: System) -> None:
+    """Its processes would go on until all is built, and the program waits for them."""
+    shown(system)
+    later, before = replace(LEDGER, edition=LEDGER.edition + 1), everything(system)
+    with pytest.raises(Stopped):
+        rebuild_outdated(system.config, system.database, [later], lambda: True)
+    assert everything(system) == before
+    assert editions(system)[LEDGER.name] == LEDGER.edition
 
 
 @pytest.mark.parametrize("view", [PRODUCTS, LEDGER], ids=lambda view: view.name)

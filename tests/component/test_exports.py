@@ -15,6 +15,7 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
+from bson import Decimal128
 from openpyxl import load_workbook
 from pymongo import MongoClient
 from pymongo.database import Database
@@ -31,6 +32,7 @@ from contracts.errors import Refused
 
 HOSTILE = [
     "=1+1", "+1+1", "-Müller", "@SUM(A1)", "＝1+1", "＋81", "－1", "＠x", "\t=1", "\r=1", " =1", "\u200b=1",
+    "\u2060=1", "\u200e\u202a=1", "\u00ad\u3164\ufe0f=1", "\x7f=1", "﹦1", "﹢1", "﹣1", "﹫x",
     "+81 90-1234-5678", "\x00", "\x01\x1b\x7f", "\ufffe\uffff", "\ud800", "\udfff", "_x0041_", "<a>&amp;]]>",
     '"quoted",\n', "'", "123", "1e5", "2026-01-01", "TRUE", "田中商店", "😀", "e\u0301", "x" * 40_000, "😀" * 20_000,
     " blanks ", "",
@@ -151,7 +153,33 @@ def test_a_csv_file_holds_every_text_and_no_formula(database: Database[Document]
             if name in texts:
                 held = exports._UNHOLDABLE.sub("\ufffd", shown[name] or "")
                 assert row[name].removeprefix("'") == held.removeprefix("'"), name
-                assert row[name].strip("\u200b\ufeff \t\r\n")[:1] not in tuple("=+-@＝＋－＠")  # fmt: skip
+                assert not exports.could_run(row[name]), name
+
+
+@pytest.mark.parametrize("sign", "=+-@＝＋－＠﹦﹢﹣﹫")  # fmt: skip
+@pytest.mark.parametrize(
+    "unseen", ["", " ", "\u3000", "\u200b", "\u2060", "\u200e\u061c", "\u3164", "\ufeff\u00ad", "\x7f"]
+)
+def test_no_unseen_character_hides_a_formula(unseen: str, sign: str) -> None:
+    assert exports.could_run(f"{unseen}{sign}1")
+    assert not exports.could_run(f"{unseen}1{sign}1") and not exports.could_run(unseen)
+
+
+ODD_NUMBERS = ["NaN", "Infinity", "-Infinity", "1E+400", "1E-400", "1E-31", "1234567890123456"]
+
+
+def test_an_amount_that_no_cell_can_hold_is_written_as_text(database: Database[Document]) -> None:
+    """No command takes such a one; a sum, or a hand, may have made it, and the others are wanted all the same."""
+    shelf = Shelf(database, BY_NAME["orders"])
+    amounts = [*ODD_NUMBERS, "1.0", "1.00", "-0.50", "1E+3"]
+    shelf.fill([document_of(shelf.view, number, amount=Decimal128(text)) for number, text in enumerate(amounts)])
+    names, rows = sheet_of(exported(shelf, "xlsx")[1])
+    shown = {row["id"]: row["amount"] for row in shelf.rows()}
+    for row in rows:
+        cell, text = row[names.index("amount")], shown[row[names.index("id")].value]
+        assert (cell.data_type, str(cell.value)) == ("s", text) if text in ODD_NUMBERS else cell.data_type == "n"
+    formats = [row[names.index("amount")].number_format for row in rows if row[names.index("amount")].data_type == "n"]
+    assert sorted(formats) == ["0", "0.0", "0.00", "0.00"]
 
 
 def test_what_a_file_can_not_hold_is_told(database: Database[Document]) -> None:

@@ -72,7 +72,7 @@ class Company:
 
     def start(self) -> None:
         """Start every loop that does not run."""
-        loops = relay_loops(self.process) | projector_loops(self.process) | saga_loops(self.process)
+        loops = relay_loops(self.process) | projector_loops(self.process, threading.Event()) | saga_loops(self.process)
         loops |= collector_loops(self.process)
         for name, writer in self.writers.items():
             inbox = Inbox(writer, CompanySettings(self.config.zone))

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -339,7 +339,29 @@ def test_a_stopping_service_refuses_before_anything_is_stored(edge: Edge) -> Non
     assert response.headers["Retry-After"] == "1"
 
 
-def test_a_record_whose_history_is_damaged_is_refused_and_all_others_work(edge: Edge) -> None:
+def flipped(state: bytes) -> bytes:
+    """With another bit in the head, which then tells of petabytes."""
+    return state[:5] + bytes([state[5] ^ 0x40]) + state[6:]
+
+
+DAMAGES: list[tuple[str, Callable[[bytes], Any]]] = [
+    ("cut", lambda state: state[:20]),
+    ("flipped", flipped),
+    ("longer", lambda state: state + b"x"),
+    ("nothing", lambda _: b""),
+    ("null", lambda _: None),
+    ("a number", lambda _: 5),
+    ("a text", lambda state: state.decode(errors="replace")),
+    ("other JSON", lambda _: "{}"),
+    ("data of another kind", lambda _: b'{"data":{"quantity":"many"},"meta":{}}'),
+    ("octets that are no UTF-8", lambda state: unpacked(state).replace(b"Broken", b"Br\xffken")),
+]
+
+
+@pytest.mark.parametrize("damage", [pytest.param(damage, id=name) for name, damage in DAMAGES])
+def test_a_record_whose_history_is_damaged_is_refused_and_all_others_work(
+    edge: Edge, damage: Callable[[bytes], Any]
+) -> None:
     """Rows changed by hand (I10): the refusal names the record, the log tells operators, the api starts."""
     broken, whole = (
         str(edge.call("POST /products", PRODUCT | {"name": name})[1]["id"]) for name in ("Broken", "Whole")
@@ -347,7 +369,7 @@ def test_a_record_whose_history_is_damaged_is_refused_and_all_others_work(edge: 
     stored = edge.kit.store.recorder._stored_events  # type: ignore[attr-defined]
     for number, event in enumerate(stored):
         if broken.encode() in unpacked(event.state):
-            stored[number] = replace(event, state=event.state[:20])
+            stored[number] = replace(event, state=damage(event.state))
     edge.kit.writer._cache.clear()
     before = edge.kit.store.last_position()
     adjusted = {"change": 1, "reason": "counted"}

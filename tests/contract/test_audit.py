@@ -277,7 +277,23 @@ def put_in(found: list[Record]) -> None:
     found[4:] = [replace(found[0], number=5), *(replace(record, number=record.number + 1) for record in found[4:])]
 
 
-@pytest.mark.parametrize("tamper", [edit, edit_with_its_digest, remove, remove_and_renumber, swap, put_in])
+def written(name: str, value: Any) -> Callable[[list[Record]], None]:
+    """Somebody writes something else into a column."""
+
+    def write(found: list[Record]) -> None:
+        found[4] = replace(found[4], **{name: value})
+
+    return write
+
+
+COLUMNS = [
+    pytest.param(written(name, value), id=f"{name} {value!r}")
+    for name in ("digest", "hash", "body")
+    for value in (None, 5, 1.5, "", "[]", b"", b"\x01")
+]
+
+
+@pytest.mark.parametrize("tamper", [edit, edit_with_its_digest, remove, remove_and_renumber, swap, put_in, *COLUMNS])
 def test_SEC_21_whatever_is_tampered_with_the_first_broken_entry_is_named(
     long: InMemoryService, tamper: Callable[[list[Record]], None]
 ) -> None:

@@ -54,9 +54,21 @@ def test_what_has_one_line_is_refused_with_more(spec: CommandSpec, path: str, fi
     if field.many_lines:
         return
     for ch in LINE_ENDS + CONTROLS:
-        for text in (f"Desk{ch}lamp", f"Desk lamp{ch}", f"{ch}Desk lamp"):
+        around = () if ch in LINE_ENDS else (f"Desk lamp{ch}", f"{ch}Desk lamp")
+        for text in (f"Desk{ch}lamp", f"Desk{ch}\u200b{ch}lamp", *around):
             with pytest.raises(ValidationError, match="line"):
                 field.deserialize(text)
+
+
+@pytest.mark.parametrize(("spec", "path", "field"), TEXTS)
+def test_a_line_break_pasted_around_it_goes_as_blanks_do(spec: CommandSpec, path: str, field: TextField) -> None:
+    """A cell of a table, or the last line of a file, comes with one."""
+    if field.many_lines:
+        return
+    for ch in LINE_ENDS:
+        for text in (f"Desk lamp{ch}", f"{ch}Desk lamp", f" {ch}\u200b {ch}Desk lamp\ufeff {ch}\u2060{ch} "):
+            assert field.deserialize(text) == "Desk lamp"
+        assert is_taken(field, f" {ch}") == (not field.shortest)
 
 
 @pytest.mark.parametrize(("spec", "path", "field"), TEXTS)
@@ -78,7 +90,13 @@ def test_the_published_form_says_so(spec: CommandSpec) -> None:
         if isinstance(field, TextField) and not field.as_typed:
             check = Draft202012Validator(published["properties"][name]).is_valid
             for ch in LINE_ENDS + CONTROLS:
-                assert check(f"Desk{ch}lamp") == is_taken(field, f"Desk{ch}lamp"), (name, ch)
+                around = (
+                    ()
+                    if field.many_lines
+                    else (f"Desk lamp{ch}", f"{ch} {ch}Desk", f"lamp{ch}\u200b{ch}", f" {ch}", f"{ch}{ch}")
+                )
+                for text in (f"Desk{ch}lamp", *around):
+                    assert check(text) == is_taken(field, text), (name, text)
 
 
 def test_what_was_published_before_may_still_be_read() -> None:
