@@ -61,25 +61,28 @@ def run_command(options: argparse.Namespace) -> int:
         print(f"salestream: {error}", file=sys.stderr)
         return 2
     except Exception as error:
-        is_ours = isinstance(error, Refused | BrokenPipeError)  # the one tells more, the other of who reads this
-        if options.command != "run" and isinstance(error, TopicsDamaged | Fenced):
-            print(f"salestream: {error}", file=sys.stderr)
-            return 1
-        if options.command != "run" and isinstance(error, BrokenProcessPool):
-            print("salestream: a process of this command was killed: is there memory enough?", file=sys.stderr)
-            return 1
-        if options.command != "run" and isinstance(error, OSError) and error.filename:  # a file, and no server
-            print(f"salestream: {error.filename}: {error.strerror}", file=sys.stderr)
-            return 1
-        if options.command == "run" or is_ours or not is_transient(error):
+        told = None if options.command == "run" else _told(error)
+        if told is None:
             raise
-        text = str(error).partition("\n")[0].partition(" (configured")[0][:300] or type(error).__name__
-        if isinstance(error, BrokerResponseError) and not error.retriable:  # it answers, and will not do it
-            print(f"salestream: Kafka refuses: {text}", file=sys.stderr)
-            return 1
-        way_out = "is it running (`make up`, `make status`), and do the settings name it?"
-        print(f"salestream: a server does not answer: {text}: {way_out}", file=sys.stderr)
+        print(f"salestream: {told}", file=sys.stderr)
         return 1
+
+
+def _told(error: Exception) -> str | None:
+    """What has ended a command, in one line; None for what nobody expects, whose traceback is wanted."""
+    if isinstance(error, TopicsDamaged | Fenced):
+        return str(error)
+    if isinstance(error, BrokenProcessPool):
+        return "a process of this command was killed: is there memory enough?"
+    if isinstance(error, OSError) and error.filename:  # a file, and no server
+        return f"{error.filename}: {error.strerror}"
+    is_ours = isinstance(error, Refused | BrokenPipeError)  # the one tells more, the other of who reads this
+    if is_ours or not is_transient(error):
+        return None
+    text = str(error).partition("\n")[0].partition(" (configured")[0][:300] or type(error).__name__
+    if isinstance(error, BrokerResponseError) and not error.retriable:  # it answers, and will not do it
+        return f"Kafka refuses: {text}"
+    return f"a server does not answer: {text}: is it running (`make up`, `make status`), and do the settings name it?"
 
 
 def _run(options: argparse.Namespace, config: Config) -> int:
