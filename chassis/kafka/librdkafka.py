@@ -283,7 +283,7 @@ class LibrdkafkaReader:
                 "fetch.queue.backoff.ms": 10,
                 "fetch.message.max.bytes": MAX_MESSAGE_BYTES,
                 "queued.min.messages": 2 * MAX_RECORDS,
-                "queued.max.messages.kbytes": 2 * 1024,
+                "queued.max.messages.kbytes": 1024,
             }
         )
 
