@@ -11,6 +11,7 @@ prefix, and an answer belongs to a request by its number; PostgreSQL's protocol 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 import threading
@@ -18,6 +19,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+import zstandard
+
+from chassis.foundation.compression import EDITION, EXAMPLES
 
 HOST = "127.0.0.1"
 CHUNK = 1 << 18
@@ -315,6 +320,26 @@ Marker = bytes | Callable[[bytes], bool]
 
 
 def contains(text: bytes) -> Callable[[bytes], bool]:
-    """Whether a message holds this text, as it is or in PostgreSQL's hexadecimal form."""
+    """Whether a message holds a text: as it is, in PostgreSQL's hexadecimal form, or in what is packed for a store."""
     as_hex = text.hex().encode()
-    return lambda message: text in message or as_hex in message
+    return lambda message: text in message or as_hex in message or any(text in part for part in _unpacked(message))
+
+
+def _unpacked(message: bytes) -> Iterator[bytes]:
+    """What was packed for a store (`chassis.foundation.compression`) and stands somewhere in a message."""
+    examples = zstandard.ZstdCompressionDict(EXAMPLES, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    begins = EDITION + zstandard.FRAME_HEADER
+    for parts in (message.split(begins), map(_from_hex, message.split(begins.hex().encode()))):
+        for part in list(parts)[1:]:
+            with suppress(zstandard.ZstdError):  # it only looks like one
+                yield (
+                    zstandard.ZstdDecompressor(dict_data=examples)
+                    .decompressobj()
+                    .decompress(zstandard.FRAME_HEADER + part)
+                )
+
+
+def _from_hex(text: bytes) -> bytes:
+    """The octets that a text begins with, two digits each."""
+    digits = re.match(rb"(?:[0-9a-f]{2})*", text)
+    return bytes.fromhex(digits[0].decode()) if digits else b""
