@@ -32,7 +32,7 @@ BATCH = 1_000
 """Records in a transaction.  The more, the more changes of one document are joined; but MongoDB, with a cache of 512 MB
 after much load, said of 5,000 with all the indexes of a list for two minutes that they conflict with another operation.
 """
-WORTH_PROCESSES = 40_000  # records: a process takes a second or two to start
+WORTH_PROCESSES = 80_000  # records: at 42,000 two were no faster than one, since each takes a second or two to start
 MOST_PROCESSES = 3
 """MongoDB needs about half as long for what one process has worked out, and takes it from one at a time."""
 
