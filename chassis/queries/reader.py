@@ -262,17 +262,17 @@ class ViewReader:
     ) -> Iterator[Document]:
         """What these stages give, as of a moment."""
         more: Document = {"collation": self._collation(order.language)} if order.language else {}
-        return iter(
-            self._database.cursor_command(
-                "aggregate",
-                collection,
-                pipeline=list(stages),
-                cursor={"batchSize": EXPORT_ROWS + 1},
-                maxTimeMS=milliseconds,
-                readConcern=_as_of(at),
-                **more,
-            )
+        found = self._database.cursor_command(
+            "aggregate",
+            collection,
+            pipeline=list(stages),
+            cursor={"batchSize": EXPORT_ROWS + 1},
+            maxTimeMS=milliseconds,
+            readConcern=_as_of(at),
+            **more,
         )
+        # Else what follows the first batch is 16 MB at once: all other requests wait while that is decoded.
+        return iter(found.batch_size(EXPORT_ROWS + 1))
 
     def _collation(self, language: str) -> Document:
         """How texts are compared.  Rows that are added up are told apart by code points too."""

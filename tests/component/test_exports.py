@@ -254,6 +254,21 @@ def test_each_row_is_worked_out_once_and_aside_of_other_requests(database: Datab
         assert pieces.count("_add") == -(-len(counted) // queries.EXPORT_ROWS)
 
 
+def test_rows_are_read_in_small_pieces(database: Database[Document]) -> None:
+    """Sixteen megabytes at once, MongoDB's own measure, hold up all other requests while they are decoded."""
+    shelf = Shelf(database, BY_NAME["orders"])
+    shelf.fill([document_of(shelf.view, number) for number in range(450)])
+    database.command("profile", 2)
+    try:
+        exported(shelf, "csv")
+    finally:
+        database.command("profile", 0)
+    pieces = [found["nreturned"] for found in database["system.profile"].find({"nreturned": {"$gt": 1}})]
+    database.drop_collection("system.profile")
+    assert sum(pieces) >= 450
+    assert max(pieces) <= queries.EXPORT_ROWS + 1
+
+
 @pytest.mark.parametrize("name", ["limit", "cursor", "count"])
 def test_a_file_has_no_pages(database: Database[Document], name: str) -> None:
     reader = ViewReader(database, LISTS[0])
