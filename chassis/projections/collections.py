@@ -87,7 +87,7 @@ def add_keys(database: "Database[Document]", view: View, state: Document) -> Non
     away = {place: "" for place in state.get("keys", ()) if place.startswith("_") and place not in wanted}
     writes: list[UpdateOne] = []
     documents = database[state["collection"]]
-    for document in documents.find({}):
+    for document in documents.find({}, batch_size=KEYS_AT_ONCE):
         change = {name: value for name, value in {"$set": view.keys_of(document), "$unset": away}.items() if value}
         if change:
             writes.append(UpdateOne({"_id": document["_id"]}, change))

@@ -247,8 +247,8 @@ class Rebuild:
             if progress[0].dropped.keys() != progress[1].dropped.keys() - self._built.foreign:
                 return None
             pairs = _side_by_side(
-                self._database[self._live.collection].find(session=session).sort("_id"),
-                self._database[new.collection].find().sort("_id"),
+                self._database[self._live.collection].find(session=session, batch_size=COMPARED_AT_ONCE).sort("_id"),
+                self._database[new.collection].find(batch_size=COMPARED_AT_ONCE).sort("_id"),
             )
             told: list[str] = []
             total = self._database[new.collection].estimated_document_count()
