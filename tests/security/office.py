@@ -64,6 +64,16 @@ class EmptyCollection:
         return []
 
 
+class EmptyCursor:
+    """What a question to an empty database gives, in batches of any size."""
+
+    def batch_size(self, _: int) -> "EmptyCursor":
+        return self
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(())
+
+
 class EmptyViews:
     """A database in which every read model is built, and empty."""
 
@@ -76,8 +86,8 @@ class EmptyViews:
         assert name == STATES
         return {"cursor": {"firstBatch": [{"_id": filter["_id"], "collection": filter["_id"]}]}}
 
-    def cursor_command(self, *_: Any, **__: Any) -> Iterator[dict[str, Any]]:
-        return iter(())
+    def cursor_command(self, *_: Any, **__: Any) -> EmptyCursor:
+        return EmptyCursor()
 
 
 @dataclass(frozen=True)
