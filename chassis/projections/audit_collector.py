@@ -97,6 +97,8 @@ class Collector:
         self._ticks = ticks
         self._beat_at = -HEARTBEAT_SECONDS  # by a clock that nobody sets
         self._collected: int | None = None
+        self._kept = 0
+        """The number that MongoDB holds, as it was last read or written."""
         self._next: Milestone | None = None
         self._told = -1
         self._pulse = Pulse()
@@ -109,7 +111,8 @@ class Collector:
         """Bring the next records' entries; returns how many that were.  Raises PyMongoError, PersistenceError."""
         if self._collected is None:
             state = open_state(self._database, self._view, live_id(self._view))
-            self._collected, self._next = collected(state, self._store.name), None
+            self._collected = self._kept = collected(state, self._store.name)
+            self._next = None
         if self._next is None:
             position = self._store.last_position()  # asked first: an event and its audit record come together
             self._next = Milestone(self._store.last_audit(), position)
@@ -145,8 +148,12 @@ class Collector:
         update.setdefault(operator, {})[f"{place}.as_of"] = as_of
         if passed := self._passed():
             update["$max"][f"{place}.position"] = passed.position
-        found = self._database[STATES].update_one({"_id": live_id(self._view)}, update).matched_count
-        if not found:  # somebody has it brought anew (docs/runbooks/audit.md)
+        state: Document = {"_id": live_id(self._view)}
+        if self._kept:
+            state[f"{place}.number"] = self._kept
+        if self._database[STATES].update_one(state, update).matched_count:
+            self._kept = self._collected or 0
+        else:  # somebody has it brought anew (docs/runbooks/audit.md), has restored an older one, or collects beside us
             self._collected = None
         if passed:
             self._next, self._told = None, passed.position
