@@ -30,7 +30,7 @@ from chassis.testing.people import ADMIN, WAREHOUSE
 from chassis.verify.audit import check_copy
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import Writer
-from component.support import unique
+from component.support import unique, until
 from contracts.inventory import AddProduct, AdjustStock, EditProduct, Prices
 from contracts.types import Money
 from services.inventory.application import SERVICE
@@ -169,6 +169,18 @@ def test_collecting_twice_or_anew_gives_the_same_documents(mongodb_uri: str, tmp
     found = sum(iter(collector.step, 0))
     assert (found, database["audit"].count_documents({})) == (47, 46), "the new one, and then all"
     assert check_copy(store, database, view) == ""
+
+    yesterday = database["_views"].find_one({"_id": "audit"})
+    assert yesterday is not None
+    for _ in range(3):
+        add(writer)
+    assert sum(iter(collector.step, 0)) == 3
+    later = {"record": {"$gt": yesterday["collected"]["inventory"]["number"]}}
+    assert database["audit"].delete_many(later).deleted_count == 3  # as a copy of yesterday is restored beside it
+    database["_views"].replace_one({"_id": "audit"}, yesterday)
+    add(writer)
+    until(lambda: collector.step() == 0 and check_copy(store, database, view) == "")
+    assert database["audit"].count_documents({}) == 50
 
     database["audit"].update_one({"_id": first[7]["_id"]}, {"$set": {"user": "somebody else"}})
     assert check_copy(store, database, view) == f"{first[7]['_id']}: the copy that queries read has another user"
