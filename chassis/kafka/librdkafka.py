@@ -33,6 +33,7 @@ from chassis.foundation.config import Config
 from chassis.foundation.connections import BOOTSTRAP_MS, librdkafka_settings
 from chassis.foundation.limits import MAX_MESSAGE_BYTES
 from chassis.kafka.port import Headers, Record
+from chassis.kafka.waiting import Overdue, Waiter
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -261,18 +262,23 @@ class ReadRecord(msgspec.Struct, gc=False):
 class LibrdkafkaReader:
     """`chassis.kafka.port.Reader` by librdkafka.
 
-    It keeps the positions itself: the library is assigned anew, at the next poll, when one of them was changed.
+    It keeps the positions itself: the library is assigned anew, at the next poll, when one of them was changed.  And it
+    goes on with a new client where the library does not come back from a wait, since somebody has set the clock back.
     """
 
     def __init__(self, config: Config, client_id: str) -> None:
         self._at: dict[TopicPartition, int] = {}
         self._is_moved = False
         self._connection = _Connection(config)
+        self._name = client_id
+        self._open()
+
+    def _open(self) -> None:
         self._client = confluent_kafka.Consumer(
             {
                 **self._connection.settings,
-                "client.id": client_id,
-                "group.id": client_id,  # the library asks for one; nothing is ever committed to it
+                "client.id": self._name,
+                "group.id": self._name,  # the library asks for one; nothing is ever committed to it
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "isolation.level": "read_committed",
@@ -286,6 +292,7 @@ class LibrdkafkaReader:
                 "queued.max.messages.kbytes": 1024,
             }
         )
+        self._waiter: Waiter[Any] = Waiter(self._client.poll, f"{self._name}-waits")
 
     def partitions_for_topic(self, topic: str) -> set[int]:
         found = self._connection.ask(lambda: self._client.list_topics(topic, timeout=ANSWER_SECONDS)).topics[topic]
@@ -348,11 +355,26 @@ class LibrdkafkaReader:
         deadline = time.monotonic() + timeout_ms / 1000
         limit = max_records or MAX_RECORDS
         self._move()
-        while (message := self._client.poll(max(0.0, deadline - time.monotonic()))) is not None:
+        while (message := self._next(deadline)) is not None:
             rest = self._client.consume(limit - 1, 0) if limit > 1 else ()
             if found := self._sorted([message, *rest]):
                 return found
         return {}
+
+    def _next(self, deadline: float) -> Any:
+        """What the library has next, or None at the deadline (monotonic, seconds)."""
+        message = self._client.poll(0)
+        left = deadline - time.monotonic()
+        if message is not None or left <= 0:
+            return message
+        try:
+            return self._waiter.wait(left)
+        except Overdue as error:
+            log.warning("a new Kafka client goes on: was the clock set back?", error=str(error))
+            self._waiter.end()  # the old client ends with its thread, when something comes
+            self._open()
+            self._is_moved = True
+            return None
 
     def _move(self) -> None:
         if not self._is_moved:
@@ -400,6 +422,7 @@ class LibrdkafkaReader:
         return found
 
     def close(self) -> None:
+        self._waiter.end()
         self._client.close()
 
 

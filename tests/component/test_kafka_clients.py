@@ -1,5 +1,6 @@
 """Both Kafka clients keep the same promises (`chassis.kafka.port`), against a real Kafka."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from chassis.foundation.config import Config, ConfigError, KafkaClient
 from chassis.kafka.clients import is_librdkafka, producer, reader
 from chassis.kafka.port import Producer, Reader, Record
+from chassis.kafka.waiting import Waiter
 from chassis.messaging.kafka import admin_client, partition_of
 from component.support import KafkaBench, eventually, until
 from deploy.devstack.ports import free_ports
@@ -174,6 +176,29 @@ def test_the_position_comes_to_the_end_also_over_records_that_were_deleted(bench
     assert client.beginning_offsets([bench.places[1]]) == {bench.places[1]: 2}
     bench.send(b"c", partition=1)
     assert values_of(bench.read_to_the_end(client)) == [b"c"]
+
+
+def test_a_reader_goes_on_where_the_library_does_not_come_back_from_a_wait(
+    kafka: KafkaBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is where the clock is set back by a minute while it waits: only what comes would end it."""
+    monkeypatch.setattr("chassis.kafka.waiting.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(
+        "chassis.kafka.librdkafka.Waiter", lambda call, name: Waiter(lambda seconds: call(seconds + 60), name)
+    )
+    bench = Bench(replace(kafka.config, kafka_client="confluent"), kafka)
+    bench.make_topic()
+    client = bench.reader(assigned=True)
+    until(lambda: client.poll(100) == {})
+    for number in range(3):
+        bench.send(b"%d" % number, partition=1)
+        assert values_of(bench.read_to_the_end(client)) == [b"%d" % number]
+        begin = time.monotonic()
+        assert [client.poll(100) for _ in range(3)] == [{}, {}, {}]
+        assert time.monotonic() - begin < 15
+    client.seek(bench.places[1], 1)
+    assert values_of(bench.read_to_the_end(client)) == [b"1", b"2"]
+    bench.close()
 
 
 @pytest.mark.parametrize("offset", [0, 7], ids=["before the oldest", "behind the end"])
