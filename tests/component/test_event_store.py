@@ -156,19 +156,27 @@ def test_a_store_opened_again_here_keeps_what_it_holds_when_another_process_clos
     first.close()
 
 
-def _open_at(config: Config, at: float) -> int:
-    time.sleep(max(0.0, at - time.time()))  # all at the same moment
+_meeting: Any = None
+
+
+def _meet_at(barrier: Any) -> None:
+    global _meeting  # noqa: PLW0603 - a process of the pool is told it as it begins, and can't be later
+    _meeting = barrier
+
+
+def _open_together(config: Config) -> int:
+    _meeting.wait(timeout=60)  # all at the same moment
     store = open_store("inventory", config)
     store.close()
     return 0
 
 
 def test_processes_that_open_a_store_that_is_not_there_yet_at_once_make_it_together(tmp_path: Path) -> None:
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(4, context, _meet_at, (context.Barrier(4),)) as pool:
         for number in range(10):
             config = Config(event_store="sqlite", data_dir=str(tmp_path / str(number)))
-            at = time.time() + (3.0 if number == 0 else 0.1)
-            assert [one.result() for one in [pool.submit(_open_at, config, at) for _ in range(4)]] == [0] * 4
+            assert [one.result() for one in [pool.submit(_open_together, config) for _ in range(4)]] == [0] * 4
 
 
 def test_a_stored_event_rings_the_bell_of_another_process(durable: Bench) -> None:

@@ -38,6 +38,7 @@ from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import admin_client, create_topics, dead_letter_topic, topics_wanted
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
+from chassis.messaging.records import Incoming
 from chassis.messaging.relay import POSITION, Relay, lacking
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import Projector
@@ -87,6 +88,15 @@ class System:
     def add_products(self, number: int) -> None:
         for _ in range(number):
             self.inventory.do(product(opening_stock=5), by=WAREHOUSE)
+
+    def add_one_unreadable(self) -> Incoming:
+        """A product, and a change of it that nobody can read; returns the record that added it."""
+        self.add_products(1)
+        self.await_products(1)
+        [added] = [r for r in self.kafka.records(TOPIC) if r.type == REGISTRY.event_of(ProductAdded).name]
+        headers = dict(added.raw_headers) | {"ce_id": f"{added.key}/99".encode(), "ce_sequence": f"{99:020d}".encode()}
+        self.kafka.send(TOPIC, added.key, b"{", [(name, value or b"") for name, value in headers.items()])
+        return added
 
     def documents(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -344,11 +354,7 @@ def test_what_is_set_aside_can_be_handed_in_again_after_its_letters_were_lost(sy
         return len(letters.waiting()) == 2
 
     with system.at_work():
-        system.add_products(1)
-        system.await_products(1)
-        [added] = [r for r in system.kafka.records(TOPIC) if r.type == REGISTRY.event_of(ProductAdded).name]
-        headers = dict(added.raw_headers) | {"ce_id": f"{added.key}/99".encode(), "ce_sequence": f"{99:020d}".encode()}
-        system.kafka.send(TOPIC, added.key, b"{", [(name, value or b"") for name, value in headers.items()])
+        added = system.add_one_unreadable()
         groups = {GROUP: DeadLetters(system.config, GROUP), "orders": DeadLetters(system.config, "orders")}
         until(lambda: all(len(letters.waiting()) == 1 for letters in groups.values()))
         edited = EditProduct(product_id=UUID(added.key), model="A2")
@@ -386,11 +392,7 @@ def test_what_is_set_aside_and_gone_from_kafka_is_told_given_up_and_brought_back
         return bool(rows) and system.documents()[f"products/{added.key}"]["model"] == "A2"
 
     with system.at_work():
-        system.add_products(1)
-        system.await_products(1)
-        [added] = [r for r in system.kafka.records(TOPIC) if r.type == REGISTRY.event_of(ProductAdded).name]
-        headers = dict(added.raw_headers) | {"ce_id": f"{added.key}/99".encode(), "ce_sequence": f"{99:020d}".encode()}
-        system.kafka.send(TOPIC, added.key, b"{", [(name, value or b"") for name, value in headers.items()])
+        added = system.add_one_unreadable()
         until(lambda: all(len(found) == 1 for found in waiting()))
         system.inventory.do(EditProduct(product_id=UUID(added.key), model="A2"), by=WAREHOUSE)
         until(lambda: all(len(found) == 2 for found in waiting()))
