@@ -165,7 +165,7 @@ class PostgresRecorder(PostgresProcessRecorder):
             "SELECT command_id, fingerprint, reply FROM {s}.command_results WHERE command_id = ANY(%s)",
             list(command_ids),
         )
-        return [CommandResult(row[0], row[1], bytes(row[2])) for row in rows]
+        return [CommandResult(row[0], row[1], octets(row[2])) for row in rows]
 
     def row(self, replica: str, key: str) -> bytes | None:
         row = self._one("SELECT body FROM {s}.replica_rows WHERE replica=%s AND key=%s", replica, key)
@@ -227,7 +227,7 @@ class PostgresRecorder(PostgresProcessRecorder):
             command_id,
             limit,
         )
-        return [CommandResult(row[0], row[1], bytes(row[2])) for row in rows]
+        return [CommandResult(row[0], row[1], octets(row[2])) for row in rows]
 
     def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
         rows = self._all(

@@ -52,7 +52,7 @@ def unrepeated(new: NewRecord, last: bytes) -> NewRecord:
 
 
 def octets(column: Any) -> bytes:
-    """A column of an audit record, whatever somebody has made of it."""
+    """A column of bytes, whatever somebody has made of it."""
     return column.encode() if isinstance(column, str) else bytes(column or b"")
 
 

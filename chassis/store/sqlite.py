@@ -225,7 +225,7 @@ class SQLiteRecorder(SQLiteProcessRecorder):
         marks = ",".join("?" * len(command_ids))
         with self.datastore.transaction(commit=False) as c:
             c.execute(f"SELECT * FROM command_results WHERE command_id IN ({marks})", list(command_ids))
-            return [CommandResult(*row) for row in c.fetchall()]
+            return [CommandResult(row[0], row[1], octets(row[2])) for row in c.fetchall()]
 
     def row(self, replica: str, key: str) -> bytes | None:
         row = self._one("SELECT body FROM replica_rows WHERE replica=? AND key=?", replica, key)
@@ -282,7 +282,7 @@ class SQLiteRecorder(SQLiteProcessRecorder):
             c.execute(
                 "SELECT * FROM command_results WHERE command_id>? ORDER BY command_id LIMIT ?", (command_id, limit)
             )
-            return [CommandResult(*row) for row in c.fetchall()]
+            return [CommandResult(row[0], row[1], octets(row[2])) for row in c.fetchall()]
 
     def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
         with self.datastore.transaction(commit=False) as c:

@@ -23,7 +23,7 @@ from tenacity import Retrying, stop_after_attempt, wait_fixed
 from chassis.audit.chain import NewRecord
 from chassis.audit.entries import DONE, INTERNAL, REPEATED, Entry
 from chassis.foundation import metrics
-from chassis.foundation.compression import unpacked
+from chassis.foundation.compression import Damaged
 from chassis.foundation.health import Pulse, Serving
 from chassis.model.identity import record_id, stream_id
 from chassis.model.service import Service
@@ -31,7 +31,7 @@ from chassis.store.event_store import Conflict, EventStore
 from chassis.store.events import Notification, Unreadable
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.writer.caches import AggregateCache, RowCache
-from chassis.writer.request import Answer, Request
+from chassis.writer.request import Answer, Request, remembered_answer
 from chassis.writer.unit_of_work import Batch, UnitOfWork
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, invalid_state
@@ -71,6 +71,15 @@ def unreadable(damage: Unreadable) -> Refused:
     """The refusal of a command on a record whose history is damaged."""
     text = (
         f"The history of the record {damage.aggregate_id} is damaged; nothing was changed. An operator must restore it."
+    )
+    return invalid_state(text, "DAMAGED")
+
+
+def result_unreadable() -> Refused:
+    """The refusal of a repeat of a command whose answer is damaged: it is done, and is not done again."""
+    text = (
+        "This command was carried out already, and is not carried out again; the answer that is remembered of it is "
+        "damaged. Read the record to see what it has done, or have an operator restore the answer."
     )
     return invalid_state(text, "DAMAGED")
 
@@ -314,7 +323,9 @@ class Writer:
             result = batch.remembered.get(request.command_id)
             if result is None:
                 return False
-            earlier = self._told(result)
+            if not request.is_remembered_as(result.fingerprint):
+                raise key_reused()
+            earlier = result.fingerprint, self._told(result)
         fingerprint, answer = earlier
         if not request.is_remembered_as(fingerprint):
             raise key_reused()
@@ -323,19 +334,31 @@ class Writer:
         return True
 
     def remembered(self, command_id: str, fingerprint: str) -> Answer | None:
-        """The answer that is remembered of a command.  Raises Refused KEY_REUSED when that was another one."""
+        """The answer that is remembered of a command.
+
+        Raises Refused: KEY_REUSED when that was another one, INVALID_STATE when what is remembered is damaged.
+        """
         result = self.store.results([command_id]).get(command_id)
         if result is None:
             return None
         if result.fingerprint != fingerprint:
             raise key_reused()
-        return self._told(result)[1]
+        return self._told(result)
 
-    def _told(self, result: CommandResult) -> tuple[str, Answer]:
-        """Fingerprint and answer of a remembered command, with the positions of its events."""
-        answer = decode(Answer, unpacked(result.reply))
+    def _told(self, result: CommandResult) -> Answer:
+        """The answer of a remembered command, with the positions of its events.  Raises Refused where it is damaged."""
+        try:
+            answer = remembered_answer(result.reply)
+        except Damaged as damage:
+            log.error(
+                "remembered result unreadable",
+                service=self.service.name,
+                command_id=result.command_id,
+                error=str(damage),
+            )
+            raise result_unreadable() from damage
         where = (self.store.position_of(at.aggregate_id, at.version) or 0 for at in answer.last)
-        return result.fingerprint, msgspec.structs.replace(answer, positions=tuple(where))
+        return msgspec.structs.replace(answer, positions=tuple(where))
 
     def _settle(self, batch: Batch, positions: list[int]) -> None:
         """Tell what came of it.  All of it is stored: nothing from here on may keep anybody from the right answer."""

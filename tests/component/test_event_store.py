@@ -42,6 +42,7 @@ from chassis.store.opening import open_store
 from chassis.store.postgres import CONNECT_SECONDS
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
+from chassis.verify.commands import Claims, check_results
 from chassis.writer import unit_of_work as unit_of_work_module
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import ATTEMPTS, POSITION_TRIES, Writer
@@ -457,6 +458,56 @@ def test_what_a_former_release_stored_unpacked_is_read_and_gone_on_with(
     chain = check_chain(store)
     assert chain.is_whole and chain.entries == len([e for r in records_of(store) for e in r.entries()]) > 0
     assert do(Writer(SERVICE, durable.open()), command, key="k1") == first
+
+
+def damaged_replies(reply: bytes) -> dict[str, Any]:
+    """What a disk, or somebody by hand, may make of a remembered answer."""
+    return {
+        "cut": reply[: len(reply) // 2],
+        "changed": reply[:-6] + bytes(octet ^ 0xFF for octet in reply[-6:]),
+        "no UTF-8": b"\xfe\xff",
+        "no JSON": b"{",
+        "of another kind": b"[1]",
+        "of another shape": b'{"service":"inventory","body":{}}',
+        "so deep that nobody reads it": b'{"body":' + b"[" * 100_000,
+        "empty": b"",
+        "gone": None,
+    }
+
+
+DAMAGES = tuple(damaged_replies(b""))
+
+
+def set_reply(bench: Bench, command_id: str, reply: Any) -> None:
+    statement = "UPDATE {}command_results SET reply={} WHERE command_id={}"
+    if bench.kind == "postgres":
+        with psycopg.connect(bench.config.postgres_url, autocommit=True) as connection:
+            connection.execute(statement.format("inventory.", "%s", "%s"), (reply, command_id))
+        return
+    with sqlite3.connect(Path(bench.config.data_dir) / "inventory.sqlite") as database:
+        database.execute(statement.format("", "?", "?"), (reply, command_id))
+    database.close()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_answer_is_a_clear_refusal_and_the_command_is_not_done_again(
+    durable: Bench, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does it trouble those in the same commit; what another command under the key is told stays right."""
+    writer, command = Writer(SERVICE, durable.open()), new_product(5)
+    product = UUID(do(writer, command, key="k1").body["id"])
+    set_reply(durable, "k1", damaged_replies(durable.open().results(["k1"])["k1"].reply)[damage])
+    again, neighbour = request(command, key="k1"), request(ReceiveStock(product_id=product, quantity=2, reason="more"))
+    other = request(replace(command, opening_stock=6), key="k1")
+    writer.execute([again, neighbour, other])
+    assert [outcome(one.future) for one in (again, neighbour, other)] == ["INVALID_STATE", "ok", "KEY_REUSED"]
+    with pytest.raises(Refused, match="carried out already, and is not carried out again") as refusal:
+        writer.remembered("k1", request(command).fingerprint())
+    assert refusal.value.state == "DAMAGED"
+    assert names(durable.open())["product-added"] == 1 and stock_of(durable.open(), product).on_hand == 7
+    assert "remembered result unreadable" in capsys.readouterr().out
+    results = list(check_results(durable.open(), Claims()))
+    assert [found.message.startswith("the result can't be read: ") for found in results if found] == [True]
 
 
 def test_a_repeat_within_one_batch_is_done_once(store: EventStore) -> None:
