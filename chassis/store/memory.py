@@ -37,6 +37,8 @@ class MemoryRecorder(POPOProcessRecorder):
         self.results.update({result.command_id: result for result in more.results})
         if more.emptied:
             self.rows = {place: body for place, body in self.rows.items() if place[0] not in more.emptied}
+        if more.renamed:
+            self.rows = {(more.renamed.get(name, name), key): body for (name, key), body in self.rows.items()}
         for row in more.rows:
             if row.body is None:
                 self.rows.pop((row.replica, row.key), None)
@@ -60,6 +62,9 @@ class MemoryRecorder(POPOProcessRecorder):
 
     def row(self, replica: str, key: str) -> bytes | None:
         return self.rows.get((replica, key))
+
+    def rows_at(self, replica: str, keys: Sequence[str]) -> dict[str, bytes]:
+        return {key: self.rows[replica, key] for key in keys if (replica, key) in self.rows}
 
     def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]:
         found = [body for (name, key), body in self.rows.items() if name == replica and key.startswith(prefix)]

@@ -126,6 +126,12 @@ class PostgresRecorder(PostgresProcessRecorder):
                 [(replica,) for replica in more.emptied],
             ),
             (
+                "UPDATE {s}.replica_rows SET replica = renamed.after "
+                "FROM unnest(%b::text[], %b::text[]) AS renamed(before, after) "
+                "WHERE replica_rows.replica = renamed.before",
+                list(more.renamed.items()),
+            ),
+            (
                 "INSERT INTO {s}.replica_rows SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[]) "
                 "ON CONFLICT (replica, key) DO UPDATE SET body = excluded.body",
                 [(r.replica, r.key, r.body) for r in changed if r.body is not None],
@@ -170,6 +176,10 @@ class PostgresRecorder(PostgresProcessRecorder):
     def row(self, replica: str, key: str) -> bytes | None:
         row = self._one("SELECT body FROM {s}.replica_rows WHERE replica=%s AND key=%s", replica, key)
         return row and bytes(row[0])
+
+    def rows_at(self, replica: str, keys: Sequence[str]) -> dict[str, bytes]:
+        statement = "SELECT key, body FROM {s}.replica_rows WHERE replica=%s AND key = ANY(%s)"
+        return {row[0]: bytes(row[1]) for row in self._all(statement, replica, list(keys))}
 
     def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]:
         return [

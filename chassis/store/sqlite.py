@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from typing import Any, cast
 from uuid import UUID
@@ -92,13 +93,13 @@ class _Pool(SQLiteConnectionPool):
     """The library's pool, with connections of ours."""
 
     def __init__(self, db_name: str, lock_timeout: int, waits: Waits) -> None:
-        self._waits = waits
+        self.waits = waits
         self._lock_seconds = lock_timeout
         super().__init__(db_name=db_name, lock_timeout=lock_timeout, pool_timeout=lock_timeout)
 
     def _create_connection(self) -> SQLiteConnection:
         made = super()._create_connection()
-        return _Connection(made._sqlite_conn, self.max_age, self._waits, self._lock_seconds)
+        return _Connection(made._sqlite_conn, self.max_age, self.waits, self._lock_seconds)
 
 
 class SQLiteReads(SQLiteDatastore):
@@ -129,6 +130,12 @@ class SQLiteReads(SQLiteDatastore):
                 raise OperationalError(error) from error
             finally:
                 cursor.sqlite_cursor.close()
+
+
+def _exchange(c: Any, more: Transaction) -> None:
+    c.executemany("DELETE FROM replica_rows WHERE replica=?", [(replica,) for replica in more.emptied])
+    renamed = [(after, before) for before, after in more.renamed.items()]
+    c.executemany("UPDATE replica_rows SET replica=? WHERE replica=?", renamed)
 
 
 class SQLiteRecorder(SQLiteProcessRecorder):
@@ -166,14 +173,12 @@ class SQLiteRecorder(SQLiteProcessRecorder):
     def _insert_events(self, c: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         more: Transaction = kwargs["more"]
         positions = self._insert_in_order(c, stored_events)
+        if more.emptied or more.renamed:  # as many rows as there are: elsewhere, like all that takes its time
+            cast(_Pool, self.datastore.pool).waits(partial(_exchange, c, more))
         for statement, rows in (
             (
                 "INSERT INTO command_results VALUES (?,?,?)",
                 [(r.command_id, r.fingerprint, r.reply) for r in more.results],
-            ),
-            (
-                "DELETE FROM replica_rows WHERE replica=?",
-                [(replica,) for replica in more.emptied],
             ),
             (
                 "INSERT OR REPLACE INTO replica_rows VALUES (?,?,?)",
@@ -230,6 +235,12 @@ class SQLiteRecorder(SQLiteProcessRecorder):
     def row(self, replica: str, key: str) -> bytes | None:
         row = self._one("SELECT body FROM replica_rows WHERE replica=? AND key=?", replica, key)
         return row and bytes(row[0])
+
+    def rows_at(self, replica: str, keys: Sequence[str]) -> dict[str, bytes]:
+        marks = ",".join("?" * len(keys))
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(f"SELECT key, body FROM replica_rows WHERE replica=? AND key IN ({marks})", [replica, *keys])
+            return {row[0]: bytes(row[1]) for row in c.fetchall()}
 
     def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]:
         with self.datastore.transaction(commit=False) as c:

@@ -48,7 +48,8 @@ class Transaction:
 
     events: list[Recorded] = field(default_factory=list)
     results: list[CommandResult] = field(default_factory=list)
-    emptied: list[str] = field(default_factory=list)  # replicas whose rows are deleted, before `rows` are written
+    emptied: list[str] = field(default_factory=list)  # replicas whose rows are deleted, before others come
+    renamed: dict[str, str] = field(default_factory=dict)  # replicas whose rows become those of another, empty one
     rows: list[ReplicaRow] = field(default_factory=list)
     positions: dict[str, int] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)

@@ -475,22 +475,34 @@ class Writer:
             if news == self._news + 1:
                 self._news += 1
 
-    def refill(self, replicas: Collection[str], rows: Sequence[ReplicaRow], positions: dict[str, int]) -> None:
-        """Store what these replicas hold, and nothing else, with the positions that say so.  Raises Conflict.
+    def refill(
+        self,
+        replicas: Collection[str],
+        made: dict[str, str],
+        rows: Sequence[ReplicaRow],
+        positions: dict[str, int],
+    ) -> None:
+        """Let these replicas hold what was `made` for them, under which names it says, and `rows`, and nothing else.
 
-        The listener takes them over when it is next told to learn of others.
+        With the positions that say so.  The listener takes them over when it is next told to learn of others.
+        Raises Conflict.
         """
-        self._store_rows(rows, positions, emptied=replicas)
+        self._store_rows(rows, positions, emptied=replicas, renamed=made)
 
     def _store_rows(
-        self, rows: Sequence[ReplicaRow], positions: dict[str, int], emptied: Collection[str] = ()
+        self,
+        rows: Sequence[ReplicaRow],
+        positions: dict[str, int],
+        emptied: Collection[str] = (),
+        renamed: dict[str, str] | None = None,
     ) -> int | None:
         """Store what was learned, in one transaction; returns the count of the listener's news, if it is concerned."""
         counts = {LEARNED: (self.store.position(LEARNED) or 0) + 1}
         concerned = {*emptied, *(row.replica for row in rows)}
         if self._listener is not None and not concerned.isdisjoint(self._listener.replicas):
             counts[NEWS] = (self.store.position(NEWS) or 0) + 1
-        self.store.commit(Transaction(emptied=list(emptied), rows=list(rows), positions={**positions, **counts}))
+        told = {**positions, **counts}
+        self.store.commit(Transaction(emptied=list(emptied), renamed=renamed or {}, rows=list(rows), positions=told))
         self._stale_rows.extend((row.replica, row.key) for row in rows)
         if not emptied and counts[LEARNED] == self._learned + 1:  # else any row may be stale
             self._learned += 1

@@ -35,7 +35,7 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.principal import SYSTEM
 from chassis.model.service import Work
 from chassis.store import events as events_module
-from chassis.store.event_store import Conflict, EventStore
+from chassis.store.event_store import KEYS_AT_ONCE, Conflict, EventStore
 from chassis.store.events import Metadata, Notification, Recorded, recorded
 from chassis.store.memory import MemoryRecorder
 from chassis.store.opening import open_store
@@ -263,6 +263,12 @@ def test_everything_of_a_commit_is_there_afterwards(bench: Bench) -> None:
     store.commit(Transaction(emptied=["names", "none"], rows=[ReplicaRow("names", "c", b"5")]))
     assert (store.rows("names"), store.row("names", "c"), store.rows("other")) == ([b"5"], b"5", [b"4"])
 
+    store.commit(
+        Transaction(emptied=["names"], renamed={"other": "names", "none": "no"}, rows=[ReplicaRow("names", "d", b"6")])
+    )
+    assert (sorted(store.rows("names")), store.rows("other"), store.rows("no")) == ([b"4", b"6"], [], [])
+    assert store.rows_at("names", [*map(str, range(KEYS_AT_ONCE)), "a", "d", "e"]) == {"a": b"4", "d": b"6"}
+
 
 def conflicts(store: EventStore, id: UUID) -> dict[str, Transaction]:
     """Commits that must fail as a whole, each for one reason, with news of every sort."""
@@ -270,6 +276,7 @@ def conflicts(store: EventStore, id: UUID) -> dict[str, Transaction]:
         events=[added(uuid4())],
         results=[CommandResult("r2", "f2", b"other")],
         emptied=["names"],
+        renamed={"names": "other", "other": "names"},
         rows=[ReplicaRow("names", "a", None), ReplicaRow("names", "b", b"3")],
         positions={"offset:x": 8, "offset:y": 10},
     )
