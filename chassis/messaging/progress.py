@@ -210,7 +210,7 @@ def with_fate(record: Incoming, before: Progress, progress: Progress) -> Incomin
     Raises PoisonRecord for one of ours that can't be read and was not set aside.
     """
     record = as_known(record, before.aside, before.dropped)
-    if not (before.aside or before.dropped or record.poison) or not progress.is_news(record):
+    if not (before.aside or before.dropped or progress.aside or record.poison) or not progress.is_news(record):
         return record
     origin = origin_of(record)
     if origin in before.dropped:
