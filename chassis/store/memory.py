@@ -34,6 +34,7 @@ class MemoryRecorder(POPOProcessRecorder):
         positions = super()._update_table(stored_events)
         for tracking in more.reached():
             self._insert_tracking(tracking)
+        self._max_tracking_ids.update(more.replaced())
         self.results.update({result.command_id: result for result in more.results})
         if more.emptied:
             self.rows = {place: body for place, body in self.rows.items() if place[0] not in more.emptied}

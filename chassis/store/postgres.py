@@ -147,6 +147,11 @@ class PostgresRecorder(PostgresProcessRecorder):
                 "SET version = excluded.version, schema = excluded.schema, state = excluded.state",
                 [(s.aggregate_id, Int8(s.version), s.schema, s.state) for s in latest],
             ),
+            (
+                "INSERT INTO {s}.{tracking} SELECT * FROM unnest(%b::text[], %b::bigint[]) "
+                "ON CONFLICT (application_name) DO UPDATE SET notification_id = excluded.notification_id",
+                [(name, Int8(position)) for name, position in more.replaced().items()],
+            ),
         ):
             if rows:
                 curs.execute(self._sql(statement), [list(column) for column in zip(*rows, strict=True)], prepare=True)

@@ -195,6 +195,8 @@ class SQLiteRecorder(SQLiteProcessRecorder):
         ):
             if rows:
                 c.executemany(statement, rows)
+        if replaced := list(more.replaced().items()):
+            c.executemany("INSERT OR REPLACE INTO tracking VALUES (?,?)", replaced)
         for tracking in more.reached():
             self._insert_tracking(c, tracking)
         if more.audit is not None:

@@ -13,6 +13,9 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.shapes import shape
 from chassis.store.events import Recorded
 
+MAY_GO_BACK = ("position:", "floor:", "floored:", "beginning:")
+"""Before what a consumer's group knows of a source (`chassis.messaging.progress`), beside its revision."""
+
 
 @dataclass(frozen=True)
 class CommandResult:
@@ -59,13 +62,18 @@ class Transaction:
     def reached(self) -> Iterator[Tracking]:
         """What has got how far.  Of numbers the first and the last: the first is refused when another process gave it.
 
-        A position is stored only if it is beyond the one that stands there.
+        A position is stored only if it is beyond the one that stands there; those of `replaced` are told apart.
         """
         for name, position in self.positions.items():
-            yield Tracking(name, position)
+            if not name.startswith(MAY_GO_BACK):
+                yield Tracking(name, position)
         for name, given in self.numbers.items():
             for number in sorted({given[0], given[-1]}):
                 yield Tracking(name, number)
+
+    def replaced(self) -> dict[str, int]:
+        """The positions that may also go back, as when the newest was forged: the group's revision guards them."""
+        return {name: position for name, position in self.positions.items() if name.startswith(MAY_GO_BACK)}
 
 
 def schema_fingerprint(cls: type[Aggregate]) -> str:

@@ -303,6 +303,18 @@ def test_a_conflict_leaves_nothing(bench: Bench, reason: str) -> None:
     assert store.commit(Transaction(events=[added(uuid4())]))[0] > 1  # and it still takes others
 
 
+def test_what_a_group_knows_of_a_source_goes_back_beside_its_revision(bench: Bench) -> None:
+    """As when the newest position was forged.  Without a revision that grows nothing is stored."""
+    store = bench.open()
+    names = [f"{what}:inventory.events:0" for what in ("position", "floor", "floored", "beginning")]
+    store.commit(Transaction(positions={"revision:orders": 1, **dict.fromkeys(names, 10**9)}))
+    with pytest.raises(Conflict):
+        store.commit(Transaction(positions={**dict.fromkeys(names, 3), "revision:orders": 1}))
+    assert [bench.open().position(name) for name in names] == [10**9] * 4
+    store.commit(Transaction(positions={"revision:orders": 2, **dict.fromkeys(names, 4)}))
+    assert [bench.open().position(name) for name in names] == [4] * 4
+
+
 def test_a_position_alone_can_go_back(bench: Bench) -> None:
     store = bench.open()
     store.set_position("relay", 10)
