@@ -8,7 +8,7 @@ from eventsourcing.persistence import IntegrityError, StoredEvent
 from eventsourcing.popo import POPOProcessRecorder
 
 from chassis.audit.chain import START, Record
-from chassis.store.recorder import unrepeated
+from chassis.store.recorder import read_is_old, unrepeated
 from chassis.store.transaction import CommandResult, Snapshot, Transaction
 
 
@@ -29,6 +29,9 @@ class MemoryRecorder(POPOProcessRecorder):
                 raise IntegrityError(f"command {result.command_id} is already remembered")
         for tracking in more.reached():
             self._assert_tracking_uniqueness(tracking)
+        read = {str(id) for id in more.only_read()}
+        if read and any(str(stored.originator_id) in read for stored in self._stored_events[more.seen :]):
+            raise read_is_old()
         last = self.audit[-1] if self.audit else Record(0, b"", START, b"")
         linked = [unrepeated(more.audit, last.digest).after(last.number, last.hash)] if more.audit else []
         positions = super()._update_table(stored_events)

@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from chassis.audit.chain import Record
 from chassis.foundation.config import ConfigError
-from chassis.store.recorder import octets, prefix_end
+from chassis.store.recorder import octets, prefix_end, read_is_old
 from chassis.store.transaction import CommandResult, Snapshot, Transaction
 
 MAKING_WAITS = "500ms"
@@ -114,6 +114,10 @@ class PostgresRecorder(PostgresProcessRecorder):
     def _insert_events(self, curs: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
         """One statement for all rows of a table: a row by itself is a round trip, and a turn of the api's hub."""
         more: Transaction = kwargs["more"]
+        if read := more.only_read():  # the table is locked: nobody else's events come any more
+            others = "SELECT FROM {s}.{events} WHERE notification_id > %b AND originator_id = ANY(%b) LIMIT 1"
+            if curs.execute(self._sql(others), [Int8(more.seen), read], prepare=True).fetchone() is not None:
+                raise read_is_old()
         changed = {(r.replica, r.key): r for r in more.rows}.values()  # a statement may touch each but once
         latest = {s.aggregate_id: s for s in more.snapshots}.values()
         for statement, rows in (

@@ -53,6 +53,11 @@ def unrepeated(new: NewRecord, last: bytes) -> NewRecord:
     return new
 
 
+def read_is_old() -> IntegrityError:
+    """What is raised when another process has written to a stream that was only read."""
+    return IntegrityError("another process has changed meanwhile what was decided on")
+
+
 def octets(column: Any) -> bytes:
     """A column of bytes, whatever somebody has made of it."""
     return column.encode() if isinstance(column, str) else bytes(column or b"")

@@ -20,7 +20,7 @@ from eventsourcing.sqlite import (
 )
 
 from chassis.audit.chain import START, NewRecord, Record
-from chassis.store.recorder import octets, prefix_end, unrepeated
+from chassis.store.recorder import octets, prefix_end, read_is_old, unrepeated
 from chassis.store.transaction import CommandResult, Snapshot, Transaction
 
 Waits = Callable[[Callable[[], None]], None]
@@ -173,6 +173,12 @@ class SQLiteRecorder(SQLiteProcessRecorder):
     def _insert_events(self, c: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         more: Transaction = kwargs["more"]
         positions = self._insert_in_order(c, stored_events)
+        if positions and positions[0] > more.seen + 1 and (read := more.only_read()):
+            marks = ",".join("?" * len(read))
+            others = f"SELECT 1 FROM {self.events_table_name} WHERE rowid>? AND originator_id IN ({marks}) LIMIT 1"
+            c.execute(others, [more.seen, *(id.hex for id in read)])
+            if c.fetchone() is not None:
+                raise read_is_old()
         if more.emptied or more.renamed:  # as many rows as there are: elsewhere, like all that takes its time
             cast(_Pool, self.datastore.pool).waits(partial(_exchange, c, more))
         for statement, rows in (

@@ -58,6 +58,8 @@ class Transaction:
     snapshots: list[Snapshot] = field(default_factory=list)
     audit: NewRecord | None = None
     numbers: dict[str, range] = field(default_factory=dict)  # given to records, by series
+    read: set[UUID] = field(default_factory=set)  # the streams that the events were decided on, as of position `seen`
+    seen: int = 0
 
     def reached(self) -> Iterator[Tracking]:
         """What has got how far.  Of numbers the first and the last: the first is refused when another process gave it.
@@ -70,6 +72,10 @@ class Transaction:
         for name, given in self.numbers.items():
             for number in sorted({given[0], given[-1]}):
                 yield Tracking(name, number)
+
+    def only_read(self) -> list[UUID]:
+        """The streams that the events were decided on and that get none: their versions say nothing at the commit."""
+        return list(self.read - {event.originator_id for event in self.events}) if self.events else []
 
     def replaced(self) -> dict[str, int]:
         """The positions that may also go back, as when the newest was forged: the group's revision guards them."""

@@ -222,6 +222,7 @@ class Writer:
                 self._rows,
                 self.store.results([request.command_id for request in requests if request.remember]),
             )
+            batch.transaction.seen = self._seen
             batch.absent = self.store.absent(_new_ids(requests))
         except Exception as error:
             log.error("store unreachable", service=self.service.name, commands=len(requests), error=repr(error))

@@ -425,7 +425,8 @@ def outcome(future: Future[Answer]) -> str:
 
 
 def new_product(opening: int = 0, **more: Any) -> AddProduct:
-    return AddProduct(name=f"Phone {uuid4()}", model="A1", brand="Apple", prices=PRICES, opening_stock=opening, **more)
+    told = {"name": f"Phone {uuid4()}", "model": "A1", "brand": "Apple", "prices": PRICES, **more}
+    return AddProduct(opening_stock=opening, **told)
 
 
 def deduct(product: UUID, quantity: int = 1) -> DeductStock:
@@ -836,6 +837,39 @@ def test_two_writers_on_one_store_only_cost_repeats(durable: Bench) -> None:
     assert stock.on_hand == 60 - sold["ok"]
     assert names(durable.open())["stock-moved"] == sold["ok"] + 1
     assert sold["ok"] >= 30
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["read for the first time", "known"])
+@pytest.mark.parametrize("there", [False, True], ids=["was not there", "was there"])
+def test_what_a_command_only_reads_is_as_it_was_when_it_is_stored(bench: Bench, *, there: bool, known: bool) -> None:
+    """Another process changes it between the decision and the commit: this one was stopped there, say, for a minute."""
+
+    def add_beside(command: AddProduct, work: Work) -> Aggregate:
+        other = work.find(Product, beside)
+        if (other is not None and other.attributes.brand == "Other") is not there:
+            raise Refused("INVALID_STATE", "the product beside it must not be so")
+        return add_product(command, work)
+
+    store, beside = bench.open(), uuid4()
+    first = new_product(brand="Other", product_id=beside)
+    if there:
+        do(Writer(SERVICE, store), first)
+    writer = Writer(replace(SERVICE, commands={**SERVICE.commands, AddProduct: add_beside}), store)
+    if known:
+        do(writer, new_product())
+    before, original, decided = names(store)["product-added"], store.commit, request(new_product())
+
+    def late(transaction: Transaction) -> list[int]:
+        store.commit = original  # type: ignore[method-assign]
+        change = EditProduct(product_id=beside, brand="Apple") if there else first
+        do(Writer(SERVICE, bench.open()), change)
+        return original(transaction)
+
+    store.commit = late  # type: ignore[method-assign]
+    neighbour = request(ReceiveStock(product_id=uuid4(), quantity=1, reason="of none"))
+    writer.execute([decided, neighbour])
+    assert [outcome(one.future) for one in (decided, neighbour)] == ["INVALID_STATE", "NOT_FOUND"]
+    assert names(store)["product-added"] == before + (not there)
 
 
 def test_a_writer_gives_up_on_a_record_that_others_always_change_first(bench: Bench) -> None:
