@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -353,10 +356,15 @@ store.close()
 
 def other_process(config: Config) -> subprocess.Popen[str]:
     """A process of its own that commits to the store, three events at a time, once it is told to."""
+    return python(OTHER_PROCESS, config)
+
+
+def python(code: str, config: Config, *more: str) -> subprocess.Popen[str]:
+    """A process of its own that runs some code, which is told where the store is."""
     tests = str(REPOSITORY_ROOT / "tests")
     paths = f"import sys; sys.path[:0] = [{str(REPOSITORY_ROOT)!r}, {tests!r}]\n"
     return subprocess.Popen(
-        [sys.executable, "-c", paths + OTHER_PROCESS, config.event_store, config.data_dir, config.postgres_url],
+        [sys.executable, "-c", paths + code, config.event_store, config.data_dir, config.postgres_url, *more],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -837,6 +845,48 @@ def test_two_writers_on_one_store_only_cost_repeats(durable: Bench) -> None:
     assert stock.on_hand == 60 - sold["ok"]
     assert names(durable.open())["stock-moved"] == sold["ok"] + 1
     assert sold["ok"] >= 30
+
+
+STOPS_ITSELF = """
+import os, signal
+from uuid import UUID
+from chassis.foundation.config import Config
+from chassis.store.opening import open_store
+from chassis.writer.writer import Writer
+from component.test_event_store import AdjustStock, SERVICE, outcome, request
+store = open_store("inventory", Config(event_store=sys.argv[1], data_dir=sys.argv[2], postgres_url=sys.argv[3]))
+insert = store.recorder._insert_events
+def stopped(*args, **named):
+    found = insert(*args, **named)
+    store.recorder._insert_events = insert
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return found
+store.recorder._insert_events = stopped
+asked = request(AdjustStock(product_id=UUID(sys.argv[4]), change=-1, reason="stopped"), key="k1")
+Writer(SERVICE, store).execute([asked])
+print(outcome(asked.future), flush=True)
+store.close()
+"""
+
+
+def test_who_waits_for_a_process_that_was_stopped_within_its_commit_goes_on_with_it(durable: Bench) -> None:
+    """Neither loses anything, and what both decided on holds for the later one."""
+    writer = Writer(SERVICE, durable.open())
+    product = UUID(do(writer, new_product(10)).body["id"])
+    child = python(STOPS_ITSELF, durable.config, str(product))
+    try:
+        assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1]), "it was to stop within its commit"
+        goes_on = partial(os.kill, child.pid, signal.SIGCONT)
+        beside = AdjustStock(product_id=product, change=-2, reason="beside it")
+        threading.Timer(1.0, goes_on).start()
+        do(writer, beside)
+        assert child.communicate(timeout=60)[0].strip() == "ok"
+    finally:
+        child.kill()
+        child.wait()
+    again = AdjustStock(product_id=product, change=-1, reason="stopped")
+    do(writer, again, key="k1")  # as its client was told, or may do
+    assert stock_of(durable.open(), product).on_hand == 7
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["read for the first time", "known"])
