@@ -1,6 +1,5 @@
 """Work done by other processes beside this one: each has an interpreter, and so a core, of its own."""
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -10,6 +9,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from chassis.foundation.memory import settle_memory
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -105,8 +106,7 @@ def _begin(beside: Beside, prepare: Callable[[], object]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     prepare()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    settle_memory()
 
 
 def _end_with_the_parent() -> None:

@@ -36,7 +36,9 @@ def counts(beside: Beside, number: int) -> int:
 def load_slowly() -> None:
     """What a process that begins is told, before it is told what an interrupt means."""
     os.write(1, b"begun\n")  # in one: the other does the same
-    time.sleep(1)
+    given_up = time.monotonic() + LONGEST_SECONDS
+    while signal.SIGINT not in signal.sigpending() and time.monotonic() < given_up:
+        time.sleep(0.01)
 
 
 class Slow:

@@ -108,6 +108,20 @@ class Progress:
             if self.beginnings.get(source, math.inf) > first
         ]
 
+    def put_right(self, source: str, first: int, last: int) -> None:
+        """Believe the store, in which what belongs into a source has these positions (both 0: it holds nothing).
+
+        One before the first or beyond the last was forged.  Where something was set aside the first that was applied
+        may be a later one, so nothing is told of it.
+        """
+        newest = self.positions.get(source, 0)
+        if self.floors.get(source, newest) <= last < newest:
+            self.positions[source] = self.floors.pop(source)
+        if source in self.beginnings and self.beginnings[source] < (first or math.inf):
+            del self.beginnings[source]
+            if first and not any(origin.source == source for origin in self.left_out()):
+                self.beginnings[source] = first
+
     def _has_missed(self, record: Incoming) -> bool:
         origin = origin_of(as_known(record, self.aside, self.dropped))
         if record.poison is not None or _is_about_letters(record) or origin in self.aside or origin in self.dropped:
@@ -210,7 +224,7 @@ def with_fate(record: Incoming, before: Progress, progress: Progress) -> Incomin
     Raises PoisonRecord for one of ours that can't be read and was not set aside.
     """
     record = as_known(record, before.aside, before.dropped)
-    if not (before.aside or before.dropped or record.poison) or not progress.is_news(record):
+    if not (before.aside or before.dropped or progress.aside or record.poison) or not progress.is_news(record):
         return record
     origin = origin_of(record)
     if origin in before.dropped:
@@ -232,12 +246,14 @@ def require_all_read(reader: PartitionReader, before: Progress) -> None:
 
 def require_beginnings(again: Progress, before: Progress) -> None:
     """Raises TopicsDamaged where what was read `again` begins later than what was read `before`."""
-    _require_none(again.told_of_beginnings(before))
+    _require_none(
+        again.told_of_beginnings(before), "; where it finds nothing, that was forged: `salestream topics reset`"
+    )
 
 
-def _require_none(told: Sequence[str]) -> None:
+def _require_none(told: Sequence[str], more: str = "") -> None:
     if told:
-        raise TopicsDamaged(f"{'; '.join(told)}. Run `salestream topics check`")
+        raise TopicsDamaged(f"{'; '.join(told)}. Run `salestream topics check`{more}")
 
 
 def _is_about_letters(record: Incoming) -> bool:
@@ -263,7 +279,7 @@ def stored_progress(store: EventStore, sources: Sequence[str]) -> Progress:
         for s, newest in positions.items()
         if store.position(f"floored:{s}") == newest and (found := store.position(f"floor:{s}")) is not None
     }
-    beginnings = {s: found for s in positions if (found := store.position(f"beginning:{s}")) is not None}
+    beginnings = {s: found for s in positions if (found := store.position(f"beginning:{s}"))}
     rows = [decode(_Skipped, body) for body in store.rows(SKIPPED)]
     aside = {Origin(row.source, row.place): Aside(row.key, row.offset) for row in rows if not row.dropped}
     dropped = [Origin(row.source, row.place) for row in rows if row.dropped]

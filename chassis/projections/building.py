@@ -17,10 +17,11 @@ from pymongo.database import Database
 from chassis.catalogue import Catalogue, know_everything
 from chassis.foundation.config import Config
 from chassis.foundation.processes import Beside, Workers
+from chassis.messaging.consumer import WAITS
 from chassis.messaging.dead_letters import Origin, origin_of
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.progress import Progress, with_fate
-from chassis.messaging.records import Incoming
+from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.views import View
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import Projection, commit
@@ -42,16 +43,22 @@ Passed = Callable[[int], object]
 
 @dataclass
 class Built:
-    """What was met while a view was filled: how many events, the records that were left out, and those not ours."""
+    """What was met while a view was filled: how many events, and the records that were left out.
+
+    Of these, those that are not ours, and those that the live view has taken: they can't be read any more (`held`), or
+    wait behind such a one.
+    """
 
     events: int = 0
     skipped: list[str] = field(default_factory=list)
     foreign: set[Origin] = field(default_factory=set)
+    held: set[Origin] = field(default_factory=set)
 
     def add(self, other: "Built") -> None:
         self.events += other.events
         self.skipped += other.skipped
         self.foreign |= other.foreign
+        self.held |= other.held
 
 
 @dataclass(frozen=True)
@@ -128,14 +135,23 @@ class Build:
         return count
 
     def _judged(self, record: Incoming, progress: Progress) -> Incoming:
-        """The record with the fate it has in the live view, which is noted."""
-        judged = with_fate(record, self.part.before, progress)
+        """The record with the fate it has in the live view, which is noted.
+
+        One of ours that the live view has taken and nobody can read now is set aside, as a projector would do.
+        """
+        try:
+            judged = with_fate(record, self.part.before, progress)
+        except PoisonRecord:
+            judged = replace(record, fate="waits")
         if judged.fate:
             origin = origin_of(judged)
             how = {"waits": "set aside", "dropped": "dropped"}[judged.fate]
             if judged.fate == "dropped" and origin not in self.part.before.dropped:
                 self.built.foreign.add(origin)
                 how = f"not ours: {record.poison}"
+            if judged.fate == "waits" and origin not in self.part.before.aside:
+                self.built.held.add(origin)
+                how = f"the live view has it: {record.poison or WAITS}"
             self.built.skipped.append(f"{record.source}@{record.offset} ({how})")
         return judged
 

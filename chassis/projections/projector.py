@@ -31,7 +31,15 @@ from chassis.model.changes import Change, EventMetadata
 from chassis.model.views import View
 from chassis.projections.collections import SKIPPED, STATES, Document, mongo_key
 from chassis.projections.documents import operations
-from chassis.projections.state import ViewState, keep_aside, live_id, open_state, skipped_id, state_of
+from chassis.projections.state import (
+    ViewState,
+    keep_aside,
+    live_id,
+    open_state,
+    skipped_id,
+    source_told,
+    state_of,
+)
 from contracts.declare import REGISTRY
 
 log = structlog.get_logger()
@@ -248,13 +256,7 @@ def _bulk(database: "Database[Document]", projection: Projection, session: Clien
 def _advance(projection: Projection) -> UpdateOne:
     state, progress = projection.state, projection.progress
     changed = {
-        f"sources.{mongo_key(source)}": {
-            "source": source,
-            "offset": offset,
-            "position": progress.positions.get(source, 0),
-            **({"floor": progress.floors[source]} if source in progress.floors else {}),
-            **({"beginning": progress.beginnings[source]} if source in progress.beginnings else {}),
-        }
+        f"sources.{mongo_key(source)}": source_told(progress, source, offset)
         for source, offset in progress.offsets.items()
         if offset != state.progress.offsets.get(source)
         or progress.positions.get(source) != state.progress.positions.get(source)

@@ -119,7 +119,8 @@ class Rebuild:
         """Build, compare and (unless told not to) switch; returns whether old and new were equal.
 
         It does not switch, and keeps the old, when documents differ although the view's edition is the one that built
-        them: the same events must give the same documents.  `force` switches all the same.
+        them: the same events must give the same documents.  Nor when records that the live view has taken can't be
+        read: those are set aside, with what follows on their keys.  `force` switches all the same.
         Raises TopicsDamaged, forced or not, where a topic lacks what the live view has read: the new one would lack it.
         """
         live = open_state(self._database, self._view, self._live_id)
@@ -143,6 +144,8 @@ class Rebuild:
         if skipped := self._built.skipped:
             some = ", ".join(skipped[:SHOWN]) + (", ..." if len(skipped) > SHOWN else "")
             print(f"left out {len(skipped)} records: {some}", file=self._out)
+        if held := len(self._built.held):
+            log.error("records can't be read that the live view has taken", view=self._view.name, set_aside=held)
         documents = self._database[collection].estimated_document_count()
         self.figures = Figures(events, seconds, documents, None if differences is None else len(differences))
         rate = events / seconds if seconds else 0
@@ -168,6 +171,8 @@ class Rebuild:
         self.outcome = Outcome(
             switched, reason, events, documents, self.figures.differences, [_cut(told) for told in differing[:SHOWN]]
         )
+        if held and self._live.progress.offsets:
+            return False
         return not differences if differences is not None else not self._live.progress.offsets
 
     def _tell(self, differences: Sequence[str] | None) -> str:
@@ -184,6 +189,8 @@ class Rebuild:
             print(f"  {told}", file=self._out)
         if len(differences) > SHOWN:
             print(f"  ... and {len(differences) - SHOWN} more", file=self._out)
+        if held := len(self._built.held):
+            return f"{held} records that the live view has taken can't be read, or wait behind such a one"
         if differences and self._live.edition != self._view.edition:
             now, before = self._view.edition, self._live.edition
             print(f"as expected: edition {before} of the view had built it, this is edition {now}", file=self._out)
@@ -242,7 +249,7 @@ class Rebuild:
                 return None
             new = self._build(reader, new)
             progress = [state.progress for state in (self._live, new)]
-            if progress[0].aside.keys() != progress[1].aside.keys():
+            if progress[0].aside.keys() != progress[1].aside.keys() - self._built.held:
                 return None
             if progress[0].dropped.keys() != progress[1].dropped.keys() - self._built.foreign:
                 return None

@@ -59,6 +59,17 @@ class ViewState:
         )
 
 
+def source_told(progress: Progress, source: str, offset: int) -> Document:
+    """What a state document says of how far a source is applied."""
+    return {
+        "source": source,
+        "offset": offset,
+        "position": progress.positions.get(source, 0),
+        **({"floor": progress.floors[source]} if source in progress.floors else {}),
+        **({"beginning": progress.beginnings[source]} if source in progress.beginnings else {}),
+    }
+
+
 def skipped_of(
     database: "Database[Document]", collection: str, session: ClientSession | None = None
 ) -> Iterable[Document]:

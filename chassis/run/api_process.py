@@ -17,6 +17,7 @@ from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config
 from chassis.foundation.health import Serving, Watched, problems_of
 from chassis.foundation.listening import Listener
+from chassis.foundation.memory import settle_memory
 from chassis.http.edge import Api
 from chassis.http.forwarding import forwarded_routes
 from chassis.http.pressure import Pressure
@@ -28,7 +29,7 @@ from chassis.messaging.replicas import refill_changed
 from chassis.model.middleware import Offload, at_once
 from chassis.projections.collections import Document, connect
 from chassis.projections.state import view_positions
-from chassis.run.process import SWITCH_SECONDS, Failures, Host, on_signal, settle_memory
+from chassis.run.process import SWITCH_SECONDS, Failures, Host, on_signal
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 

@@ -14,6 +14,7 @@ from chassis.access.tokens import issue
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.logs import configure_logging
+from chassis.foundation.memory import settle_memory
 from chassis.foundation.transient import is_transient
 from chassis.kafka.clients import producer
 from chassis.messaging.consumer import Fenced
@@ -25,7 +26,6 @@ from chassis.projections.collections import connect
 from chassis.projections.rebuild import Rebuild, view_states
 from chassis.run.api_process import run_api
 from chassis.run.grants import apply, grants, table
-from chassis.run.process import settle_memory
 from chassis.run.topics import Topics
 from chassis.run.worker_process import run_worker
 from chassis.store.opening import existing_store

@@ -1,6 +1,5 @@
 """Runs roles: builds what a process hosts, starts it, answers health checks, and stops it cleanly on SIGTERM."""
 
-import gc
 import json
 import signal
 import threading
@@ -32,17 +31,6 @@ log = structlog.get_logger()
 SWITCH_SECONDS = 0.000_5
 """How long a thread may keep the others of its process from running.  The default of 5 ms is paid at each of the
 projector's round trips while a relay or the saga computes, and by a commit that has come back from the disk."""
-
-
-def settle_memory() -> None:
-    """Take what was loaded at the start out of the garbage collector's sight, and let it look less often.
-
-    Few objects of ours are in cycles; looking for them so often cost the writer 10 to 25 us a command, and a rebuild
-    30 us an event.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 class Host:

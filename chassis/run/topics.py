@@ -5,32 +5,38 @@ relays stand aside (ADR 0007, 0027), and whoever reads it begins at its first re
 knows by position.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import structlog
 from kafka.admin import KafkaAdminClient
 from kafka.errors import UnknownTopicOrPartitionError
+from pymongo.database import Database
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
 from chassis.kafka.clients import producer
 from chassis.kafka.port import Producer
-from chassis.messaging.kafka import COMMANDS, admin_client, dead_letter_topic, topics_wanted
+from chassis.messaging.kafka import COMMANDS, admin_client, dead_letter_topic, partition_of, topics_wanted
 from chassis.messaging.partitions import PartitionReader, damaged_topics, damages
 from chassis.messaging.progress import Progress, has_filled, stored_progress
 from chassis.messaging.provenance import DEAD_LETTERS
 from chassis.messaging.relay import BATCH, MADE_ANEW, POSITION, lacking, record_of
-from chassis.projections.collections import STATES, connect, mongo_key
-from chassis.projections.state import live_id, state_of
+from chassis.model.views import View
+from chassis.projections.collections import STATES, Document, connect, mongo_key
+from chassis.projections.state import live_id, source_told, state_of
 from chassis.store.event_store import EventStore
+from chassis.store.events import Unreadable
 from chassis.store.opening import existing_store
 from contracts.declare import REGISTRY
 
 ACK_SECONDS = 60.0
 FAR = 1_000
 """More than a consumer can have stored between the reading of its revision and the writing of the next."""
+Truth = Mapping[str, tuple[int, int]]
+"""By source, the first and the last position that the stores hold for it."""
+NOTHING = (0, 0)
 log = structlog.get_logger()
 
 PATIENCE = Retrying(stop=stop_after_delay(30), wait=wait_fixed(0.1), retry=retry_if_result(lambda done: not done))
@@ -98,26 +104,39 @@ class Topics:
             return sum(_publish(sender, store, name) for store in stores)
 
     def reset(self, name: str) -> None:
-        """Let everybody who reads a topic begin at its first record.  What was taken in stays: positions tell it."""
+        """Let everybody who reads a topic begin at its first record.  What was taken in stays: positions tell it.
+
+        Where those are of records that nobody has stored, they are put right.
+        """
         if name not in self._wanted:
             raise ConfigError(f"there is no topic {name!r}; there are {', '.join(self._wanted)}")
         sources = [f"{name}:{number}" for number in range(self._wanted[name].num_partitions)]
+        truth = self._stored_positions(name)
         for group, service, topics in self._stored_groups():
             if name in topics:
                 with self._store(service) as store:
                     _fence(store, group)
-                    for source in sources:
-                        if store.position(f"offset:{source}") is not None:
-                            store.set_position(f"offset:{source}", 0)
+                    _begin_anew(store, sources, truth)
                     _fence(store, group)
-        states = connect(self._config)[STATES]
+        database = connect(self._config)
         for view in self._catalogue.views("projector"):
-            for source in sources:
-                place = f"sources.{mongo_key(source)}"
-                states.update_one(
-                    {"_id": live_id(view), place: {"$exists": True}},
-                    {"$set": {f"{place}.offset": 0}, "$inc": {"revision": 1}},
-                )
+            PATIENCE.copy()(_view_begins_anew, database, view, sources, truth)
+
+    def _stored_positions(self, name: str) -> Truth | None:
+        """The first and the last position that stores hold for each source of a topic; None where they don't tell."""
+        if name.endswith(DEAD_LETTERS):
+            return None
+        found: dict[str, tuple[int, int]] = {}
+        for service in writers(self._catalogue, name):
+            with self._store(service) as store:
+                try:
+                    for source, position in _positions(store, name, self._wanted[name].num_partitions):
+                        first, last = found.get(source, (position, position))
+                        found[source] = min(first, position), max(last, position)
+                except Unreadable as damage:
+                    log.warning("positions are not put right", topic=name, error=str(damage))
+                    return None
+        return found
 
     # -- who writes and reads them
 
@@ -178,6 +197,50 @@ def _fence(store: EventStore, group: str) -> None:
     store.set_position(f"revision:{group}", fenced)
     if was_filled:
         store.set_position(f"filled:{group}", fenced)
+
+
+def _positions(store: EventStore, topic: str, partitions: int) -> Iterator[tuple[str, int]]:
+    """(source, position) of all that a store publishes on a topic, or will.  Raises Unreadable."""
+    at = 0
+    while events := store.notifications(at, BATCH):
+        for event in events:
+            out = record_of(store.name, event)
+            if out is not None and out.topic == topic:
+                yield f"{topic}:{partition_of(out.key, partitions)}", event.position
+        at = events[-1].position
+
+
+def _begin_anew(store: EventStore, sources: Sequence[str], truth: Truth | None) -> None:
+    """Let the consumer that keeps its progress in a store begin anew; while it is fenced."""
+    before, after = stored_progress(store, sources), stored_progress(store, sources)
+    for source in before.offsets:
+        store.set_position(f"offset:{source}", 0)
+        if truth is not None:
+            after.put_right(source, *truth.get(source, NOTHING))
+    for what, was, now in (
+        ("position", before.positions, after.positions),
+        ("beginning", before.beginnings, after.beginnings),
+    ):
+        for source in was:
+            if now.get(source) != was[source]:
+                store.set_position(f"{what}:{source}", now.get(source, 0))
+
+
+def _view_begins_anew(database: "Database[Document]", view: View, sources: Sequence[str], truth: Truth | None) -> bool:
+    """Let a view begin anew; whether nobody has changed its state meanwhile."""
+    document = database[STATES].find_one({"_id": live_id(view)})
+    if document is None:
+        return True
+    progress = state_of(database, view, document).progress
+    told: Document = {}
+    for source in (source for source in sources if source in progress.offsets):
+        if truth is not None:
+            progress.put_right(source, *truth.get(source, NOTHING))
+        told[f"sources.{mongo_key(source)}"] = source_told(progress, source, 0)
+    if not told:
+        return True
+    was = {"_id": document["_id"], "revision": document["revision"], "generation": document["generation"]}
+    return bool(database[STATES].update_one(was, {"$set": told, "$inc": {"revision": 1}}).matched_count)
 
 
 def _take_alone(store: EventStore) -> None:

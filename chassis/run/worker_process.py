@@ -13,6 +13,7 @@ from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving
 from chassis.foundation.listening import Listener
+from chassis.foundation.memory import settle_memory
 from chassis.kafka.clients import producer
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.relay import Relay
@@ -21,7 +22,7 @@ from chassis.projections.collections import connect
 from chassis.projections.projector import Projector
 from chassis.projections.rebuild import rebuild_outdated
 from chassis.projections.rebuild_requests import RebuildWorker
-from chassis.run.process import SWITCH_SECONDS, Failures, Host, health_server, on_signal, settle_memory
+from chassis.run.process import SWITCH_SECONDS, Failures, Host, health_server, on_signal
 from chassis.sagas.runner import SagaRunner
 
 log = structlog.get_logger()

@@ -37,6 +37,7 @@ A = TypeVar("A", bound=Aggregate)
 Conflict = IntegrityError
 UNREADABLE = (msgspec.DecodeError, Damaged)
 RECENT_RECORDS = 1_000
+KEYS_AT_ONCE = 1_000
 
 
 # -- the store ----------------------------------------------------------------------------------------------------
@@ -176,6 +177,13 @@ class EventStore:
 
     def row(self, replica: str, key: str) -> bytes | None:
         return self._more.row(replica, key)
+
+    def rows_at(self, replica: str, keys: Sequence[str]) -> dict[str, bytes]:
+        """Those of some rows that there are, by key."""
+        found: dict[str, bytes] = {}
+        for at in range(0, len(keys), KEYS_AT_ONCE):
+            found |= self._more.rows_at(replica, keys[at : at + KEYS_AT_ONCE])
+        return found
 
     def rows_with_prefix(self, replica: str, prefix: str, limit: int = 100) -> list[bytes]:
         return self._more.rows_with_prefix(replica, prefix, limit)

@@ -8,7 +8,7 @@ from eventsourcing.persistence import IntegrityError, StoredEvent
 from eventsourcing.popo import POPOProcessRecorder
 
 from chassis.audit.chain import START, Record
-from chassis.store.recorder import unrepeated
+from chassis.store.recorder import read_is_old, unrepeated
 from chassis.store.transaction import CommandResult, Snapshot, Transaction
 
 
@@ -29,14 +29,20 @@ class MemoryRecorder(POPOProcessRecorder):
                 raise IntegrityError(f"command {result.command_id} is already remembered")
         for tracking in more.reached():
             self._assert_tracking_uniqueness(tracking)
+        read = {str(id) for id in more.only_read()}
+        if read and any(str(stored.originator_id) in read for stored in self._stored_events[more.seen :]):
+            raise read_is_old()
         last = self.audit[-1] if self.audit else Record(0, b"", START, b"")
         linked = [unrepeated(more.audit, last.digest).after(last.number, last.hash)] if more.audit else []
         positions = super()._update_table(stored_events)
         for tracking in more.reached():
             self._insert_tracking(tracking)
+        self._max_tracking_ids.update(more.replaced())
         self.results.update({result.command_id: result for result in more.results})
         if more.emptied:
             self.rows = {place: body for place, body in self.rows.items() if place[0] not in more.emptied}
+        if more.renamed:
+            self.rows = {(more.renamed.get(name, name), key): body for (name, key), body in self.rows.items()}
         for row in more.rows:
             if row.body is None:
                 self.rows.pop((row.replica, row.key), None)
@@ -60,6 +66,9 @@ class MemoryRecorder(POPOProcessRecorder):
 
     def row(self, replica: str, key: str) -> bytes | None:
         return self.rows.get((replica, key))
+
+    def rows_at(self, replica: str, keys: Sequence[str]) -> dict[str, bytes]:
+        return {key: self.rows[replica, key] for key in keys if (replica, key) in self.rows}
 
     def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]:
         found = [body for (name, key), body in self.rows.items() if name == replica and key.startswith(prefix)]

@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from chassis.audit.chain import Record
 from chassis.foundation.config import ConfigError
-from chassis.store.recorder import octets, prefix_end
+from chassis.store.recorder import octets, prefix_end, read_is_old
 from chassis.store.transaction import CommandResult, Snapshot, Transaction
 
 MAKING_WAITS = "500ms"
@@ -114,6 +114,10 @@ class PostgresRecorder(PostgresProcessRecorder):
     def _insert_events(self, curs: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
         """One statement for all rows of a table: a row by itself is a round trip, and a turn of the api's hub."""
         more: Transaction = kwargs["more"]
+        if read := more.only_read():  # the table is locked: nobody else's events come any more
+            others = "SELECT FROM {s}.{events} WHERE notification_id > %b AND originator_id = ANY(%b) LIMIT 1"
+            if curs.execute(self._sql(others), [Int8(more.seen), read], prepare=True).fetchone() is not None:
+                raise read_is_old()
         changed = {(r.replica, r.key): r for r in more.rows}.values()  # a statement may touch each but once
         latest = {s.aggregate_id: s for s in more.snapshots}.values()
         for statement, rows in (
@@ -124,6 +128,12 @@ class PostgresRecorder(PostgresProcessRecorder):
             (
                 "DELETE FROM {s}.replica_rows WHERE replica = ANY(%b::text[])",
                 [(replica,) for replica in more.emptied],
+            ),
+            (
+                "UPDATE {s}.replica_rows SET replica = renamed.after "
+                "FROM unnest(%b::text[], %b::text[]) AS renamed(before, after) "
+                "WHERE replica_rows.replica = renamed.before",
+                list(more.renamed.items()),
             ),
             (
                 "INSERT INTO {s}.replica_rows SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[]) "
@@ -140,6 +150,11 @@ class PostgresRecorder(PostgresProcessRecorder):
                 "ON CONFLICT (aggregate_id) DO UPDATE "
                 "SET version = excluded.version, schema = excluded.schema, state = excluded.state",
                 [(s.aggregate_id, Int8(s.version), s.schema, s.state) for s in latest],
+            ),
+            (
+                "INSERT INTO {s}.{tracking} SELECT * FROM unnest(%b::text[], %b::bigint[]) "
+                "ON CONFLICT (application_name) DO UPDATE SET notification_id = excluded.notification_id",
+                [(name, Int8(position)) for name, position in more.replaced().items()],
             ),
         ):
             if rows:
@@ -165,11 +180,15 @@ class PostgresRecorder(PostgresProcessRecorder):
             "SELECT command_id, fingerprint, reply FROM {s}.command_results WHERE command_id = ANY(%s)",
             list(command_ids),
         )
-        return [CommandResult(row[0], row[1], bytes(row[2])) for row in rows]
+        return [CommandResult(row[0], row[1], octets(row[2])) for row in rows]
 
     def row(self, replica: str, key: str) -> bytes | None:
         row = self._one("SELECT body FROM {s}.replica_rows WHERE replica=%s AND key=%s", replica, key)
         return row and bytes(row[0])
+
+    def rows_at(self, replica: str, keys: Sequence[str]) -> dict[str, bytes]:
+        statement = "SELECT key, body FROM {s}.replica_rows WHERE replica=%s AND key = ANY(%s)"
+        return {row[0]: bytes(row[1]) for row in self._all(statement, replica, list(keys))}
 
     def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]:
         return [
@@ -227,7 +246,7 @@ class PostgresRecorder(PostgresProcessRecorder):
             command_id,
             limit,
         )
-        return [CommandResult(row[0], row[1], bytes(row[2])) for row in rows]
+        return [CommandResult(row[0], row[1], octets(row[2])) for row in rows]
 
     def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
         rows = self._all(

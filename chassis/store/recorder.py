@@ -19,6 +19,8 @@ class Recorder(Protocol):
 
     def row(self, replica: str, key: str) -> bytes | None: ...
 
+    def rows_at(self, replica: str, keys: Sequence[str]) -> dict[str, bytes]: ...
+
     def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]: ...
 
     def rows_of(self, replica: str) -> list[bytes]: ...
@@ -51,8 +53,13 @@ def unrepeated(new: NewRecord, last: bytes) -> NewRecord:
     return new
 
 
+def read_is_old() -> IntegrityError:
+    """What is raised when another process has written to a stream that was only read."""
+    return IntegrityError("another process has changed meanwhile what was decided on")
+
+
 def octets(column: Any) -> bytes:
-    """A column of an audit record, whatever somebody has made of it."""
+    """A column of bytes, whatever somebody has made of it."""
     return column.encode() if isinstance(column, str) else bytes(column or b"")
 
 

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from typing import Any, cast
 from uuid import UUID
@@ -19,7 +20,7 @@ from eventsourcing.sqlite import (
 )
 
 from chassis.audit.chain import START, NewRecord, Record
-from chassis.store.recorder import octets, prefix_end, unrepeated
+from chassis.store.recorder import octets, prefix_end, read_is_old, unrepeated
 from chassis.store.transaction import CommandResult, Snapshot, Transaction
 
 Waits = Callable[[Callable[[], None]], None]
@@ -92,13 +93,13 @@ class _Pool(SQLiteConnectionPool):
     """The library's pool, with connections of ours."""
 
     def __init__(self, db_name: str, lock_timeout: int, waits: Waits) -> None:
-        self._waits = waits
+        self.waits = waits
         self._lock_seconds = lock_timeout
         super().__init__(db_name=db_name, lock_timeout=lock_timeout, pool_timeout=lock_timeout)
 
     def _create_connection(self) -> SQLiteConnection:
         made = super()._create_connection()
-        return _Connection(made._sqlite_conn, self.max_age, self._waits, self._lock_seconds)
+        return _Connection(made._sqlite_conn, self.max_age, self.waits, self._lock_seconds)
 
 
 class SQLiteReads(SQLiteDatastore):
@@ -129,6 +130,12 @@ class SQLiteReads(SQLiteDatastore):
                 raise OperationalError(error) from error
             finally:
                 cursor.sqlite_cursor.close()
+
+
+def _exchange(c: Any, more: Transaction) -> None:
+    c.executemany("DELETE FROM replica_rows WHERE replica=?", [(replica,) for replica in more.emptied])
+    renamed = [(after, before) for before, after in more.renamed.items()]
+    c.executemany("UPDATE replica_rows SET replica=? WHERE replica=?", renamed)
 
 
 class SQLiteRecorder(SQLiteProcessRecorder):
@@ -166,14 +173,18 @@ class SQLiteRecorder(SQLiteProcessRecorder):
     def _insert_events(self, c: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         more: Transaction = kwargs["more"]
         positions = self._insert_in_order(c, stored_events)
+        if positions and positions[0] > more.seen + 1 and (read := more.only_read()):
+            marks = ",".join("?" * len(read))
+            others = f"SELECT 1 FROM {self.events_table_name} WHERE rowid>? AND originator_id IN ({marks}) LIMIT 1"
+            c.execute(others, [more.seen, *(id.hex for id in read)])
+            if c.fetchone() is not None:
+                raise read_is_old()
+        if more.emptied or more.renamed:  # as many rows as there are: elsewhere, like all that takes its time
+            cast(_Pool, self.datastore.pool).waits(partial(_exchange, c, more))
         for statement, rows in (
             (
                 "INSERT INTO command_results VALUES (?,?,?)",
                 [(r.command_id, r.fingerprint, r.reply) for r in more.results],
-            ),
-            (
-                "DELETE FROM replica_rows WHERE replica=?",
-                [(replica,) for replica in more.emptied],
             ),
             (
                 "INSERT OR REPLACE INTO replica_rows VALUES (?,?,?)",
@@ -190,6 +201,8 @@ class SQLiteRecorder(SQLiteProcessRecorder):
         ):
             if rows:
                 c.executemany(statement, rows)
+        if replaced := list(more.replaced().items()):
+            c.executemany("INSERT OR REPLACE INTO tracking VALUES (?,?)", replaced)
         for tracking in more.reached():
             self._insert_tracking(c, tracking)
         if more.audit is not None:
@@ -225,11 +238,17 @@ class SQLiteRecorder(SQLiteProcessRecorder):
         marks = ",".join("?" * len(command_ids))
         with self.datastore.transaction(commit=False) as c:
             c.execute(f"SELECT * FROM command_results WHERE command_id IN ({marks})", list(command_ids))
-            return [CommandResult(*row) for row in c.fetchall()]
+            return [CommandResult(row[0], row[1], octets(row[2])) for row in c.fetchall()]
 
     def row(self, replica: str, key: str) -> bytes | None:
         row = self._one("SELECT body FROM replica_rows WHERE replica=? AND key=?", replica, key)
         return row and bytes(row[0])
+
+    def rows_at(self, replica: str, keys: Sequence[str]) -> dict[str, bytes]:
+        marks = ",".join("?" * len(keys))
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(f"SELECT key, body FROM replica_rows WHERE replica=? AND key IN ({marks})", [replica, *keys])
+            return {row[0]: bytes(row[1]) for row in c.fetchall()}
 
     def rows_with_prefix(self, replica: str, prefix: str, limit: int) -> list[bytes]:
         with self.datastore.transaction(commit=False) as c:
@@ -282,7 +301,7 @@ class SQLiteRecorder(SQLiteProcessRecorder):
             c.execute(
                 "SELECT * FROM command_results WHERE command_id>? ORDER BY command_id LIMIT ?", (command_id, limit)
             )
-            return [CommandResult(*row) for row in c.fetchall()]
+            return [CommandResult(row[0], row[1], octets(row[2])) for row in c.fetchall()]
 
     def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
         with self.datastore.transaction(commit=False) as c:

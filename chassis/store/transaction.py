@@ -13,6 +13,9 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.shapes import shape
 from chassis.store.events import Recorded
 
+MAY_GO_BACK = ("position:", "floor:", "floored:", "beginning:")
+"""Before what a consumer's group knows of a source (`chassis.messaging.progress`), beside its revision."""
+
 
 @dataclass(frozen=True)
 class CommandResult:
@@ -48,23 +51,35 @@ class Transaction:
 
     events: list[Recorded] = field(default_factory=list)
     results: list[CommandResult] = field(default_factory=list)
-    emptied: list[str] = field(default_factory=list)  # replicas whose rows are deleted, before `rows` are written
+    emptied: list[str] = field(default_factory=list)  # replicas whose rows are deleted, before others come
+    renamed: dict[str, str] = field(default_factory=dict)  # replicas whose rows become those of another, empty one
     rows: list[ReplicaRow] = field(default_factory=list)
     positions: dict[str, int] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
     audit: NewRecord | None = None
     numbers: dict[str, range] = field(default_factory=dict)  # given to records, by series
+    read: set[UUID] = field(default_factory=set)  # the streams that the events were decided on, as of position `seen`
+    seen: int = 0
 
     def reached(self) -> Iterator[Tracking]:
         """What has got how far.  Of numbers the first and the last: the first is refused when another process gave it.
 
-        A position is stored only if it is beyond the one that stands there.
+        A position is stored only if it is beyond the one that stands there; those of `replaced` are told apart.
         """
         for name, position in self.positions.items():
-            yield Tracking(name, position)
+            if not name.startswith(MAY_GO_BACK):
+                yield Tracking(name, position)
         for name, given in self.numbers.items():
             for number in sorted({given[0], given[-1]}):
                 yield Tracking(name, number)
+
+    def only_read(self) -> list[UUID]:
+        """The streams that the events were decided on and that get none: their versions say nothing at the commit."""
+        return list(self.read - {event.originator_id for event in self.events}) if self.events else []
+
+    def replaced(self) -> dict[str, int]:
+        """The positions that may also go back, as when the newest was forged: the group's revision guards them."""
+        return {name: position for name, position in self.positions.items() if name.startswith(MAY_GO_BACK)}
 
 
 def schema_fingerprint(cls: type[Aggregate]) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.foundation.compression import Damaged, unpacked
+from chassis.foundation.compression import Damaged
 from chassis.messaging.kafka import partition_of
 from chassis.model.aggregates import Aggregate
 from chassis.model.commands import CommandSent
@@ -16,7 +16,7 @@ from chassis.store.events import Notification, Unreadable
 from chassis.store.transaction import schema_fingerprint
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.findings import Difference, EventRef
-from chassis.writer.request import Answer
+from chassis.writer.request import remembered_answer
 from contracts.schemas import decode
 
 RESULTS = "remembered results"
@@ -55,8 +55,8 @@ def check_results(store: EventStore, claims: Claims) -> Iterator[Difference | No
 
 def _check_result(store: EventStore, claims: Claims, command_id: str, reply: bytes) -> Difference | None:
     try:
-        answer = decode(Answer, unpacked(reply))
-    except (msgspec.MsgspecError, Damaged) as error:
+        answer = remembered_answer(reply)
+    except Damaged as error:
         return Difference(RESULTS, f"{store.name} {command_id}", f"the result can't be read: {error}")
     if answer.service != store.name:
         return Difference(RESULTS, f"{store.name} {command_id}", f"the result is of {answer.service}")

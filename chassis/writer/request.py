@@ -21,12 +21,13 @@ from chassis.audit.entries import (
     object_id,
     object_kind,
 )
+from chassis.foundation.compression import Damaged, unpacked
 from chassis.model.context import Context
 from chassis.store.events import Metadata
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.people import Person
-from contracts.schemas import encode
+from contracts.schemas import decode, encode
 
 
 class EventAt(msgspec.Struct, frozen=True):
@@ -48,6 +49,17 @@ class Answer(msgspec.Struct, frozen=True):
     body: dict[str, Any]
     last: tuple[EventAt, ...] = ()
     positions: tuple[int, ...] = ()
+
+
+def remembered_answer(reply: object) -> Answer:
+    """The answer that is remembered of a command, as it is stored.  Raises Damaged."""
+    try:
+        answer = decode(Answer, unpacked(reply))
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise Damaged(f"it is no answer: {error}") from error
+    if not (isinstance(answer.body.get("id"), str) and isinstance(answer.body.get("version"), int)):
+        raise Damaged("it is no answer: it tells of no record")
+    return answer
 
 
 def print_of(name: str, content: bytes) -> str:

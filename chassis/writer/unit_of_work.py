@@ -61,6 +61,7 @@ class Batch:
         return self._aggregate(cls, id)
 
     def _aggregate(self, cls: type[A], id: UUID) -> A | None:
+        self.transaction.read.add(id)
         cached = self.cache.get(id)
         if cached is None and not self.cache.is_absent(cls, id):
             cached = None if id in self.absent else self.store.load(cls, id)

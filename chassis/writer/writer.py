@@ -23,7 +23,7 @@ from tenacity import Retrying, stop_after_attempt, wait_fixed
 from chassis.audit.chain import NewRecord
 from chassis.audit.entries import DONE, INTERNAL, REPEATED, Entry
 from chassis.foundation import metrics
-from chassis.foundation.compression import unpacked
+from chassis.foundation.compression import Damaged
 from chassis.foundation.health import Pulse, Serving
 from chassis.model.identity import record_id, stream_id
 from chassis.model.service import Service
@@ -31,7 +31,7 @@ from chassis.store.event_store import Conflict, EventStore
 from chassis.store.events import Notification, Unreadable
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.writer.caches import AggregateCache, RowCache
-from chassis.writer.request import Answer, Request
+from chassis.writer.request import Answer, Request, remembered_answer
 from chassis.writer.unit_of_work import Batch, UnitOfWork
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, invalid_state
@@ -71,6 +71,15 @@ def unreadable(damage: Unreadable) -> Refused:
     """The refusal of a command on a record whose history is damaged."""
     text = (
         f"The history of the record {damage.aggregate_id} is damaged; nothing was changed. An operator must restore it."
+    )
+    return invalid_state(text, "DAMAGED")
+
+
+def result_unreadable() -> Refused:
+    """The refusal of a repeat of a command whose answer is damaged: it is done, and is not done again."""
+    text = (
+        "This command was carried out already, and is not carried out again; the answer that is remembered of it is "
+        "damaged. Read the record to see what it has done, or have an operator restore the answer."
     )
     return invalid_state(text, "DAMAGED")
 
@@ -213,6 +222,7 @@ class Writer:
                 self._rows,
                 self.store.results([request.command_id for request in requests if request.remember]),
             )
+            batch.transaction.seen = self._seen
             batch.absent = self.store.absent(_new_ids(requests))
         except Exception as error:
             log.error("store unreachable", service=self.service.name, commands=len(requests), error=repr(error))
@@ -314,7 +324,9 @@ class Writer:
             result = batch.remembered.get(request.command_id)
             if result is None:
                 return False
-            earlier = self._told(result)
+            if not request.is_remembered_as(result.fingerprint):
+                raise key_reused()
+            earlier = result.fingerprint, self._told(result)
         fingerprint, answer = earlier
         if not request.is_remembered_as(fingerprint):
             raise key_reused()
@@ -323,19 +335,31 @@ class Writer:
         return True
 
     def remembered(self, command_id: str, fingerprint: str) -> Answer | None:
-        """The answer that is remembered of a command.  Raises Refused KEY_REUSED when that was another one."""
+        """The answer that is remembered of a command.
+
+        Raises Refused: KEY_REUSED when that was another one, INVALID_STATE when what is remembered is damaged.
+        """
         result = self.store.results([command_id]).get(command_id)
         if result is None:
             return None
         if result.fingerprint != fingerprint:
             raise key_reused()
-        return self._told(result)[1]
+        return self._told(result)
 
-    def _told(self, result: CommandResult) -> tuple[str, Answer]:
-        """Fingerprint and answer of a remembered command, with the positions of its events."""
-        answer = decode(Answer, unpacked(result.reply))
+    def _told(self, result: CommandResult) -> Answer:
+        """The answer of a remembered command, with the positions of its events.  Raises Refused where it is damaged."""
+        try:
+            answer = remembered_answer(result.reply)
+        except Damaged as damage:
+            log.error(
+                "remembered result unreadable",
+                service=self.service.name,
+                command_id=result.command_id,
+                error=str(damage),
+            )
+            raise result_unreadable() from damage
         where = (self.store.position_of(at.aggregate_id, at.version) or 0 for at in answer.last)
-        return result.fingerprint, msgspec.structs.replace(answer, positions=tuple(where))
+        return msgspec.structs.replace(answer, positions=tuple(where))
 
     def _settle(self, batch: Batch, positions: list[int]) -> None:
         """Tell what came of it.  All of it is stored: nothing from here on may keep anybody from the right answer."""
@@ -452,22 +476,34 @@ class Writer:
             if news == self._news + 1:
                 self._news += 1
 
-    def refill(self, replicas: Collection[str], rows: Sequence[ReplicaRow], positions: dict[str, int]) -> None:
-        """Store what these replicas hold, and nothing else, with the positions that say so.  Raises Conflict.
+    def refill(
+        self,
+        replicas: Collection[str],
+        made: dict[str, str],
+        rows: Sequence[ReplicaRow],
+        positions: dict[str, int],
+    ) -> None:
+        """Let these replicas hold what was `made` for them, under which names it says, and `rows`, and nothing else.
 
-        The listener takes them over when it is next told to learn of others.
+        With the positions that say so.  The listener takes them over when it is next told to learn of others.
+        Raises Conflict.
         """
-        self._store_rows(rows, positions, emptied=replicas)
+        self._store_rows(rows, positions, emptied=replicas, renamed=made)
 
     def _store_rows(
-        self, rows: Sequence[ReplicaRow], positions: dict[str, int], emptied: Collection[str] = ()
+        self,
+        rows: Sequence[ReplicaRow],
+        positions: dict[str, int],
+        emptied: Collection[str] = (),
+        renamed: dict[str, str] | None = None,
     ) -> int | None:
         """Store what was learned, in one transaction; returns the count of the listener's news, if it is concerned."""
         counts = {LEARNED: (self.store.position(LEARNED) or 0) + 1}
         concerned = {*emptied, *(row.replica for row in rows)}
         if self._listener is not None and not concerned.isdisjoint(self._listener.replicas):
             counts[NEWS] = (self.store.position(NEWS) or 0) + 1
-        self.store.commit(Transaction(emptied=list(emptied), rows=list(rows), positions={**positions, **counts}))
+        told = {**positions, **counts}
+        self.store.commit(Transaction(emptied=list(emptied), renamed=renamed or {}, rows=list(rows), positions=told))
         self._stale_rows.extend((row.replica, row.key) for row in rows)
         if not emptied and counts[LEARNED] == self._learned + 1:  # else any row may be stale
             self._learned += 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -35,13 +38,14 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.principal import SYSTEM
 from chassis.model.service import Work
 from chassis.store import events as events_module
-from chassis.store.event_store import Conflict, EventStore
+from chassis.store.event_store import KEYS_AT_ONCE, Conflict, EventStore
 from chassis.store.events import Metadata, Notification, Recorded, recorded
 from chassis.store.memory import MemoryRecorder
 from chassis.store.opening import open_store
 from chassis.store.postgres import CONNECT_SECONDS
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
+from chassis.verify.commands import Claims, check_results
 from chassis.writer import unit_of_work as unit_of_work_module
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import ATTEMPTS, POSITION_TRIES, Writer
@@ -156,19 +160,27 @@ def test_a_store_opened_again_here_keeps_what_it_holds_when_another_process_clos
     first.close()
 
 
-def _open_at(config: Config, at: float) -> int:
-    time.sleep(max(0.0, at - time.time()))  # all at the same moment
+_meeting: Any = None
+
+
+def _meet_at(barrier: Any) -> None:
+    global _meeting  # noqa: PLW0603 - a process of the pool is told it as it begins, and can't be later
+    _meeting = barrier
+
+
+def _open_together(config: Config) -> int:
+    _meeting.wait(timeout=60)  # all at the same moment
     store = open_store("inventory", config)
     store.close()
     return 0
 
 
 def test_processes_that_open_a_store_that_is_not_there_yet_at_once_make_it_together(tmp_path: Path) -> None:
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(4, context, _meet_at, (context.Barrier(4),)) as pool:
         for number in range(10):
             config = Config(event_store="sqlite", data_dir=str(tmp_path / str(number)))
-            at = time.time() + (3.0 if number == 0 else 0.1)
-            assert [one.result() for one in [pool.submit(_open_at, config, at) for _ in range(4)]] == [0] * 4
+            assert [one.result() for one in [pool.submit(_open_together, config) for _ in range(4)]] == [0] * 4
 
 
 def test_a_stored_event_rings_the_bell_of_another_process(durable: Bench) -> None:
@@ -254,6 +266,12 @@ def test_everything_of_a_commit_is_there_afterwards(bench: Bench) -> None:
     store.commit(Transaction(emptied=["names", "none"], rows=[ReplicaRow("names", "c", b"5")]))
     assert (store.rows("names"), store.row("names", "c"), store.rows("other")) == ([b"5"], b"5", [b"4"])
 
+    store.commit(
+        Transaction(emptied=["names"], renamed={"other": "names", "none": "no"}, rows=[ReplicaRow("names", "d", b"6")])
+    )
+    assert (sorted(store.rows("names")), store.rows("other"), store.rows("no")) == ([b"4", b"6"], [], [])
+    assert store.rows_at("names", [*map(str, range(KEYS_AT_ONCE)), "a", "d", "e"]) == {"a": b"4", "d": b"6"}
+
 
 def conflicts(store: EventStore, id: UUID) -> dict[str, Transaction]:
     """Commits that must fail as a whole, each for one reason, with news of every sort."""
@@ -261,6 +279,7 @@ def conflicts(store: EventStore, id: UUID) -> dict[str, Transaction]:
         events=[added(uuid4())],
         results=[CommandResult("r2", "f2", b"other")],
         emptied=["names"],
+        renamed={"names": "other", "other": "names"},
         rows=[ReplicaRow("names", "a", None), ReplicaRow("names", "b", b"3")],
         positions={"offset:x": 8, "offset:y": 10},
     )
@@ -285,6 +304,18 @@ def test_a_conflict_leaves_nothing(bench: Bench, reason: str) -> None:
     assert state_of(store) == before
     assert state_of(bench.open()) == before
     assert store.commit(Transaction(events=[added(uuid4())]))[0] > 1  # and it still takes others
+
+
+def test_what_a_group_knows_of_a_source_goes_back_beside_its_revision(bench: Bench) -> None:
+    """As when the newest position was forged.  Without a revision that grows nothing is stored."""
+    store = bench.open()
+    names = [f"{what}:inventory.events:0" for what in ("position", "floor", "floored", "beginning")]
+    store.commit(Transaction(positions={"revision:orders": 1, **dict.fromkeys(names, 10**9)}))
+    with pytest.raises(Conflict):
+        store.commit(Transaction(positions={**dict.fromkeys(names, 3), "revision:orders": 1}))
+    assert [bench.open().position(name) for name in names] == [10**9] * 4
+    store.commit(Transaction(positions={"revision:orders": 2, **dict.fromkeys(names, 4)}))
+    assert [bench.open().position(name) for name in names] == [4] * 4
 
 
 def test_a_position_alone_can_go_back(bench: Bench) -> None:
@@ -325,10 +356,15 @@ store.close()
 
 def other_process(config: Config) -> subprocess.Popen[str]:
     """A process of its own that commits to the store, three events at a time, once it is told to."""
+    return python(OTHER_PROCESS, config)
+
+
+def python(code: str, config: Config, *more: str) -> subprocess.Popen[str]:
+    """A process of its own that runs some code, which is told where the store is."""
     tests = str(REPOSITORY_ROOT / "tests")
     paths = f"import sys; sys.path[:0] = [{str(REPOSITORY_ROOT)!r}, {tests!r}]\n"
     return subprocess.Popen(
-        [sys.executable, "-c", paths + OTHER_PROCESS, config.event_store, config.data_dir, config.postgres_url],
+        [sys.executable, "-c", paths + code, config.event_store, config.data_dir, config.postgres_url, *more],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -397,7 +433,8 @@ def outcome(future: Future[Answer]) -> str:
 
 
 def new_product(opening: int = 0, **more: Any) -> AddProduct:
-    return AddProduct(name=f"Phone {uuid4()}", model="A1", brand="Apple", prices=PRICES, opening_stock=opening, **more)
+    told = {"name": f"Phone {uuid4()}", "model": "A1", "brand": "Apple", "prices": PRICES, **more}
+    return AddProduct(opening_stock=opening, **told)
 
 
 def deduct(product: UUID, quantity: int = 1) -> DeductStock:
@@ -449,6 +486,56 @@ def test_what_a_former_release_stored_unpacked_is_read_and_gone_on_with(
     chain = check_chain(store)
     assert chain.is_whole and chain.entries == len([e for r in records_of(store) for e in r.entries()]) > 0
     assert do(Writer(SERVICE, durable.open()), command, key="k1") == first
+
+
+def damaged_replies(reply: bytes) -> dict[str, Any]:
+    """What a disk, or somebody by hand, may make of a remembered answer."""
+    return {
+        "cut": reply[: len(reply) // 2],
+        "changed": reply[:-6] + bytes(octet ^ 0xFF for octet in reply[-6:]),
+        "no UTF-8": b"\xfe\xff",
+        "no JSON": b"{",
+        "of another kind": b"[1]",
+        "of another shape": b'{"service":"inventory","body":{}}',
+        "so deep that nobody reads it": b'{"body":' + b"[" * 100_000,
+        "empty": b"",
+        "gone": None,
+    }
+
+
+DAMAGES = tuple(damaged_replies(b""))
+
+
+def set_reply(bench: Bench, command_id: str, reply: Any) -> None:
+    statement = "UPDATE {}command_results SET reply={} WHERE command_id={}"
+    if bench.kind == "postgres":
+        with psycopg.connect(bench.config.postgres_url, autocommit=True) as connection:
+            connection.execute(statement.format("inventory.", "%s", "%s"), (reply, command_id))
+        return
+    with sqlite3.connect(Path(bench.config.data_dir) / "inventory.sqlite") as database:
+        database.execute(statement.format("", "?", "?"), (reply, command_id))
+    database.close()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_answer_is_a_clear_refusal_and_the_command_is_not_done_again(
+    durable: Bench, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does it trouble those in the same commit; what another command under the key is told stays right."""
+    writer, command = Writer(SERVICE, durable.open()), new_product(5)
+    product = UUID(do(writer, command, key="k1").body["id"])
+    set_reply(durable, "k1", damaged_replies(durable.open().results(["k1"])["k1"].reply)[damage])
+    again, neighbour = request(command, key="k1"), request(ReceiveStock(product_id=product, quantity=2, reason="more"))
+    other = request(replace(command, opening_stock=6), key="k1")
+    writer.execute([again, neighbour, other])
+    assert [outcome(one.future) for one in (again, neighbour, other)] == ["INVALID_STATE", "ok", "KEY_REUSED"]
+    with pytest.raises(Refused, match="carried out already, and is not carried out again") as refusal:
+        writer.remembered("k1", request(command).fingerprint())
+    assert refusal.value.state == "DAMAGED"
+    assert names(durable.open())["product-added"] == 1 and stock_of(durable.open(), product).on_hand == 7
+    assert "remembered result unreadable" in capsys.readouterr().out
+    results = list(check_results(durable.open(), Claims()))
+    assert [found.message.startswith("the result can't be read: ") for found in results if found] == [True]
 
 
 def test_a_repeat_within_one_batch_is_done_once(store: EventStore) -> None:
@@ -758,6 +845,81 @@ def test_two_writers_on_one_store_only_cost_repeats(durable: Bench) -> None:
     assert stock.on_hand == 60 - sold["ok"]
     assert names(durable.open())["stock-moved"] == sold["ok"] + 1
     assert sold["ok"] >= 30
+
+
+STOPS_ITSELF = """
+import os, signal
+from uuid import UUID
+from chassis.foundation.config import Config
+from chassis.store.opening import open_store
+from chassis.writer.writer import Writer
+from component.test_event_store import AdjustStock, SERVICE, outcome, request
+store = open_store("inventory", Config(event_store=sys.argv[1], data_dir=sys.argv[2], postgres_url=sys.argv[3]))
+insert = store.recorder._insert_events
+def stopped(*args, **named):
+    found = insert(*args, **named)
+    store.recorder._insert_events = insert
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return found
+store.recorder._insert_events = stopped
+asked = request(AdjustStock(product_id=UUID(sys.argv[4]), change=-1, reason="stopped"), key="k1")
+Writer(SERVICE, store).execute([asked])
+print(outcome(asked.future), flush=True)
+store.close()
+"""
+
+
+def test_who_waits_for_a_process_that_was_stopped_within_its_commit_goes_on_with_it(durable: Bench) -> None:
+    """Neither loses anything, and what both decided on holds for the later one."""
+    writer = Writer(SERVICE, durable.open())
+    product = UUID(do(writer, new_product(10)).body["id"])
+    child = python(STOPS_ITSELF, durable.config, str(product))
+    try:
+        assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1]), "it was to stop within its commit"
+        goes_on = partial(os.kill, child.pid, signal.SIGCONT)
+        beside = AdjustStock(product_id=product, change=-2, reason="beside it")
+        threading.Timer(1.0, goes_on).start()
+        do(writer, beside)
+        assert child.communicate(timeout=60)[0].strip() == "ok"
+    finally:
+        child.kill()
+        child.wait()
+    again = AdjustStock(product_id=product, change=-1, reason="stopped")
+    do(writer, again, key="k1")  # as its client was told, or may do
+    assert stock_of(durable.open(), product).on_hand == 7
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["read for the first time", "known"])
+@pytest.mark.parametrize("there", [False, True], ids=["was not there", "was there"])
+def test_what_a_command_only_reads_is_as_it_was_when_it_is_stored(bench: Bench, *, there: bool, known: bool) -> None:
+    """Another process changes it between the decision and the commit: this one was stopped there, say, for a minute."""
+
+    def add_beside(command: AddProduct, work: Work) -> Aggregate:
+        other = work.find(Product, beside)
+        if (other is not None and other.attributes.brand == "Other") is not there:
+            raise Refused("INVALID_STATE", "the product beside it must not be so")
+        return add_product(command, work)
+
+    store, beside = bench.open(), uuid4()
+    first = new_product(brand="Other", product_id=beside)
+    if there:
+        do(Writer(SERVICE, store), first)
+    writer = Writer(replace(SERVICE, commands={**SERVICE.commands, AddProduct: add_beside}), store)
+    if known:
+        do(writer, new_product())
+    before, original, decided = names(store)["product-added"], store.commit, request(new_product())
+
+    def late(transaction: Transaction) -> list[int]:
+        store.commit = original  # type: ignore[method-assign]
+        change = EditProduct(product_id=beside, brand="Apple") if there else first
+        do(Writer(SERVICE, bench.open()), change)
+        return original(transaction)
+
+    store.commit = late  # type: ignore[method-assign]
+    neighbour = request(ReceiveStock(product_id=uuid4(), quantity=1, reason="of none"))
+    writer.execute([decided, neighbour])
+    assert [outcome(one.future) for one in (decided, neighbour)] == ["INVALID_STATE", "NOT_FOUND"]
+    assert names(store)["product-added"] == before + (not there)
 
 
 def test_a_writer_gives_up_on_a_record_that_others_always_change_first(bench: Bench) -> None:

@@ -18,19 +18,20 @@ from pymongo.database import Database
 
 from chassis.catalogue import Catalogue, projector_group
 from chassis.foundation.config import Config
+from chassis.messaging import records as records_module
 from chassis.messaging import relay as relay_module
 from chassis.messaging.consumer import Consumer, Fenced
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.progress import Progress
-from chassis.messaging.records import Incoming, PoisonRecord, event_headers
+from chassis.messaging.records import Incoming, event_headers
 from chassis.messaging.relay import Relay
 from chassis.model.changes import Change, EventMetadata
 from chassis.model.views import View
 from chassis.projections import projector as projector_module
 from chassis.projections.collections import SKIPPED, STATES
 from chassis.projections.projector import Projection, Projector
-from chassis.projections.rebuild import Rebuild, content
+from chassis.projections.rebuild import Rebuild, content, rebuild_outdated
 from chassis.run.worker_process import LANES
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification
@@ -57,6 +58,7 @@ from contracts.orders import (
     WithdrawOrder,
 )
 from contracts.people import Person
+from contracts.schemas import decode
 from services.approvals.application import SERVICE as APPROVALS
 from services.customers.application import SERVICE as CUSTOMERS
 from services.inventory.application import SERVICE as INVENTORY
@@ -844,9 +846,59 @@ def test_a_rebuild_leaves_out_what_is_not_ours_although_the_live_view_had_taken_
     assert told.getvalue().count("(not ours: ") == not_ours
     assert documents(database, [LEDGER_VIEW]) == live
 
-    database[SKIPPED].delete_many({"key": {"$ne": ""}})  # ours, and not to be read: that is for somebody to look at
-    with pytest.raises(PoisonRecord, match="it was not set aside before"):
-        Rebuild(bench.kafka.config, database, LEDGER_VIEW, told).run()
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_rebuild_sets_aside_what_is_ours_and_nobody_can_read_although_the_live_view_had_taken_it(
+    bench: Bench, processes: int
+) -> None:
+    """In every form that such a record can have."""
+    for value, headers in POISON.values():
+        bench.kafka.send("inventory.events", str(uuid4()), value, headers)
+    bench.publish()
+    database = bench.database()
+    live = bench.project(database, [LEDGER_VIEW])
+    ours = database[SKIPPED].delete_many({"collection": LEDGER_VIEW.name, "key": {"$ne": ""}}).deleted_count
+    assert 0 < ours < len(POISON)
+
+    told = io.StringIO()
+    rebuild = Rebuild(bench.config_of(database), database, LEDGER_VIEW, told, processes=processes)
+    assert not rebuild.run()
+    assert told.getvalue().count("(the live view has it: ") == ours
+    assert rebuild.figures and rebuild.figures.differences == 0
+    assert rebuild.outcome and not rebuild.outcome.switched and f"{ours} records" in rebuild.outcome.reason
+    assert documents(database, [LEDGER_VIEW]) == live
+
+
+def test_a_rebuild_sets_aside_what_can_not_be_read_any_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows on its key waits too; who is forced, or rebuilds another edition, leaves it to be handed in."""
+    bench.publish()
+    database, config = bench.database(), bench.kafka.config
+    live = bench.project(database, [LEDGER_VIEW, PRODUCTS_VIEW])
+    late, letters = moves_of_faulty(bench.company), DeadLetters(config, GROUP)
+
+    def decode_less(cls: type[Any], data: bytes) -> Any:
+        if data == late[0].data:
+            raise ValueError("this release can't read it")
+        return decode(cls, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records_module, "decode", decode_less)
+        for view in (LEDGER_VIEW, replace(LEDGER_VIEW, edition=LEDGER_VIEW.edition + 1)):
+            told = io.StringIO()
+            rebuild = Rebuild(config, database, view, told)
+            assert not rebuild.run()
+            assert f"left out {len(late)} records" in told.getvalue() and "NOT switched" in told.getvalue()
+            assert rebuild.outcome and f"{len(late)} records that the live view has taken" in rebuild.outcome.reason
+            assert documents(database, [LEDGER_VIEW, PRODUCTS_VIEW]) == live
+        later = [replace(view, edition=view.edition + 1) for view in (LEDGER_VIEW, PRODUCTS_VIEW)]
+        assert rebuild_outdated(config, database, later)
+        assert letters.waiting() == []
+        partly = bench.project(database, later)
+        assert [letter.value for letter in letters.waiting()] == [event.data for event in late]
+        assert f"products/{FAULTY}" in partly and partly.keys() < live.keys()
+    letters.replay(bench.kafka.producer, letters.waiting())
+    assert bench.project(database, later) == live
+    assert letters.waiting() == []
 
 
 # -- what a killed process leaves in MongoDB --------------------------------------------------------------------------

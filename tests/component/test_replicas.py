@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from random import Random
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,16 +21,19 @@ from chassis.messaging.partitions import TopicsDamaged
 from chassis.messaging.progress import Aside, StoredProgress
 from chassis.messaging.records import Incoming
 from chassis.messaging.relay import Relay
-from chassis.messaging.replicas import SHAPES, refill_changed, shape_of
+from chassis.messaging.replicas import SHAPES, Filling, refill_changed, shape_of
 from chassis.run.topics import Topics
 from chassis.store.event_store import EventStore
+from chassis.store.memory import MemoryRecorder
 from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
 from chassis.writer.writer import Writer
+from component.histories import history, interleaved
 from component.support import eventually, until
 from component.test_topics import TOPIC, System, system
 from contracts.declare import REGISTRY
 from contracts.inventory import DeleteProduct, EditProduct, ProductAdded, ProductDeleted
+from contracts.schemas import encode
 from services.orders.application import PRODUCTS
 from services.orders.application import SERVICE as ORDERS
 
@@ -330,3 +335,114 @@ def test_an_event_at_which_a_feed_fails_stops_nobody(system: System) -> None:
     refill_changed(system.config, Writer(replace(ORDERS, replicas=replicas), store))
     assert len(rows(system)) == kept and not any(b'"deleted":true' in row for row in rows(system))
     assert store.row(SHAPES, PRODUCTS.name) == shape_of(fed).encode()
+
+
+class Stopped(Exception):
+    """The process ends here."""
+
+
+class Watching:
+    """A store that tells what is committed, and ends with one of the commits, before it or after it."""
+
+    def __init__(self, store: EventStore, at: int, *, after: bool) -> None:
+        self._store, self._at, self._after = store, at, after
+        self.commits: list[Transaction] = []
+        self.seen: set[tuple[bytes, ...]] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def commit(self, transaction: Transaction) -> list[int]:
+        self.seen.add(tuple(sorted(self._store.rows(PRODUCTS.name))))
+        self.commits.append(transaction)
+        ends = len(self.commits) == self._at
+        if ends and not self._after:
+            raise Stopped
+        positions = self._store.commit(transaction)
+        if ends:
+            raise Stopped
+        return positions
+
+
+def test_a_filling_that_is_cut_anywhere_is_done_anew_and_never_seen_by_halves(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps few rows in memory and writes few at once, however many there are."""
+    monkeypatch.setattr(replicas_module, "AT_ONCE", 3)
+    ids, store = sell_changed_products(system, 16), system.orders.store
+    before = rows(system)
+    poor = ReplicaRow(PRODUCTS.name, str(ids[0]), store.row(PRODUCTS.name, str(ids[1])))  # as a former release had it
+    cuts = 0
+    for after in (False, True):
+        for at in range(1, 100):
+            as_changed(store)
+            store.commit(Transaction(emptied=[PRODUCTS.name], rows=[poor]))
+            former = tuple(rows(system))
+            watching = Watching(store, at, after=after)
+            try:
+                refill_changed(system.config, Writer(ORDERS, cast(EventStore, watching)))
+            except Stopped:
+                cuts += 1
+            assert max(len(one.rows) for one in watching.commits) <= 2 * 3
+            assert watching.seen == {former}, "what is being filled was seen"
+            if tuple(rows(system)) == former:
+                assert store.rows(SHAPES) == [], "taken for filled"
+                refill_changed(system.config, system.orders)
+            assert rows(system) == before and len(store.rows(SHAPES)) == len(ORDERS.replicas)
+            assert all(store.rows(f"filling:{replica.name}") == [] for replica in ORDERS.replicas)
+            if len(watching.commits) < at:
+                break
+    assert cuts > 10
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["and fills them", "and ends within"])
+def test_of_two_processes_that_fill_the_same_replicas_the_later_one_does_it(
+    system: System, monkeypatch: pytest.MonkeyPatch, *, ends: bool
+) -> None:
+    """The first was stopped in the middle, say, and goes on; where the other one has ended it does it after all."""
+    monkeypatch.setattr(replicas_module, "AT_ONCE", 3)
+    monkeypatch.setattr(replicas_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(replicas_module, "QUIET_SECONDS", 0.1 if ends else 600.0)
+    sell_changed_products(system, 16)
+    before, store = rows(system), system.orders.store
+    as_changed(store)
+    store.commit(Transaction(emptied=[PRODUCTS.name]))
+    other = Watching(store, 4 if ends else 0, after=True)
+    begun: list[bool] = []
+
+    class Interrupted(Watching):
+        def commit(self, transaction: Transaction) -> list[int]:
+            if len(self.commits) == 3 and not begun:
+                begun.append(True)
+                with suppress(Stopped):
+                    refill_changed(system.config, Writer(ORDERS, cast(EventStore, other)))
+                assert (rows(system) == before) is not ends
+            return super().commit(transaction)
+
+    first = Interrupted(store, 0, after=True)
+    assert refill_changed(system.config, Writer(ORDERS, cast(EventStore, first)))
+    assert begun and rows(system) == before
+    assert len(store.rows(SHAPES)) == len(ORDERS.replicas)
+    refilled = [one for one in first.commits if PRODUCTS.name in one.emptied]
+    assert bool(refilled) is ends
+
+
+def test_a_replica_that_has_hundreds_of_rows_is_filled_with_few_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is looked up again where it was written meanwhile; one that is deleted is gone."""
+    monkeypatch.setattr(replicas_module, "AT_ONCE", 10)
+    store = EventStore("orders", MemoryRecorder())
+    feeds = PRODUCTS.feeds.keys()
+    whole: dict[str, Any] = {}
+    filling = Filling(store, "orders", [PRODUCTS])
+    filling.begin()
+    most = 0
+    for batch in interleaved(history(feeds, 2_000, Random(7)), Random(8)):
+        for at in range(0, len(batch), 10):
+            filling.take_in(batch[at : at + 10])
+            most = max(most, len(filling._rows))
+        for record in batch:
+            for key in PRODUCTS.keys_of(record.fact):
+                whole[key] = PRODUCTS.feeds[type(record.fact)](whole.get(key), record.fact)
+    filling.write()
+    assert sorted(store.rows("filling:products")) == sorted(encode(row) for row in whole.values() if row is not None)
+    assert most < 20

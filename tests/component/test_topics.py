@@ -36,9 +36,11 @@ from chassis.messaging.consumer import (
 )
 from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.inbox import Inbox
-from chassis.messaging.kafka import admin_client, create_topics, dead_letter_topic, topics_wanted
+from chassis.messaging.kafka import admin_client, create_topics, dead_letter_topic, partition_of, topics_wanted
 from chassis.messaging.partitions import PartitionReader, TopicsDamaged
+from chassis.messaging.records import Incoming
 from chassis.messaging.relay import POSITION, Relay, lacking
+from chassis.messaging.replicas import SHAPES, refill_changed
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import Projector
 from chassis.projections.rebuild import Rebuild, content
@@ -47,11 +49,13 @@ from chassis.run.main import main
 from chassis.run.process import Host
 from chassis.run.topics import Topics
 from chassis.store.opening import open_store
+from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
 from chassis.testing.services import InMemoryService
 from chassis.verify.published import read_topic
 from chassis.writer.writer import Writer
 from component.facts import product
+from component.hostile import genuine_event
 from component.support import KafkaBench, eventually, until
 from contracts.declare import REGISTRY
 from contracts.inventory import EditProduct, ProductAdded
@@ -87,6 +91,15 @@ class System:
     def add_products(self, number: int) -> None:
         for _ in range(number):
             self.inventory.do(product(opening_stock=5), by=WAREHOUSE)
+
+    def add_one_unreadable(self) -> Incoming:
+        """A product, and a change of it that nobody can read; returns the record that added it."""
+        self.add_products(1)
+        self.await_products(1)
+        [added] = [r for r in self.kafka.records(TOPIC) if r.type == REGISTRY.event_of(ProductAdded).name]
+        headers = dict(added.raw_headers) | {"ce_id": f"{added.key}/99".encode(), "ce_sequence": f"{99:020d}".encode()}
+        self.kafka.send(TOPIC, added.key, b"{", [(name, value or b"") for name, value in headers.items()])
+        return added
 
     def documents(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -337,6 +350,99 @@ def test_a_view_is_not_rebuilt_from_a_topic_that_has_lost_its_beginning(system: 
     assert (system.documents(), set(system.database.list_collection_names())) == (live, collections)
 
 
+LOW, FAR = 1, 10**9
+
+
+@pytest.mark.parametrize("way", ["republish", "reset"])
+@pytest.mark.parametrize("at", ["first", "alone", "last"])
+@pytest.mark.parametrize("position", [LOW, FAR], ids=["low", "far"])
+def test_a_forged_position_is_forgotten_with_its_record(system: System, position: int, at: str, way: str) -> None:
+    """Whoever reads the topic has taken it for the first of its partition, or the newest; then it is gone."""
+    store, partitions = system.inventory.store, system.config.topic_partitions
+    system.add_products(1)
+    taken = partition_of(store.notifications(0, 1)[0].key, partitions)
+    if at != "alone":
+        while {partition_of(event.key, partitions) for event in store.notifications(0, 1_000)} != {0, 1}:
+            system.add_products(1)
+    products = len([event for event in store.notifications(0, 1_000) if event.type.endswith("product-added.v1")])
+    spec = REGISTRY.event_of(ProductAdded)
+    made = (genuine_event(spec, position, partitions) for _ in count())
+    forged = next(one for one in made if one.partition == 1 - taken)
+
+    def send_forged() -> None:
+        headers = [(name, value or b"") for name, value in forged.headers.items()]
+        system.kafka.send(TOPIC, (forged.key or b"").decode(), forged.value, headers, forged.partition)
+
+    def consume() -> None:
+        stop = threading.Event()
+        threads = [threading.Thread(target=one.run, args=(stop,)) for one in system.consumers]
+        for thread in threads:
+            thread.start()
+        try:
+            eventually(require_all_read)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def require_all_read() -> None:
+        reader = system.kafka.reader([TOPIC])
+        ends = {source: end for source, end in reader.end_offsets().items() if end}
+        reader.close()
+        for source, end in ends.items():
+            assert system.orders.store.position(f"offset:{source}") == end
+        states = list(system.database[STATES].find())
+        told = [{item["source"]: item["offset"] for item in state["sources"].values()} for state in states]
+        assert told and all(one.get(source) == end for one in told for source, end in ends.items())
+
+    careless = Relay(store, system.kafka.new_producer)  # another would stand before a far position
+    if at != "last":
+        send_forged()
+    while careless.step():
+        pass
+    careless.save(at_once=True)
+    if at == "last":
+        send_forged()
+    consume()
+    if at != "alone":  # what comes later is no repeat, also where it has been read by itself
+        system.add_products(2)
+        products += 2
+        while careless.step():
+            pass
+        careless.save(at_once=True)
+        consume()
+        assert system.products() >= products
+    if way == "republish":
+        Topics(system.config).republish(TOPIC, force=True)
+    else:  # somebody brings the records back
+        system.lose_topic()
+        again = Relay(store, system.kafka.new_producer)
+        again._published = again._sent_up_to = again._saved = 0
+        while again.step():
+            pass
+        Topics(system.config).reset(TOPIC)
+    assert Topics(system.config).check() == []
+    consume()
+
+    end = store.last_position()
+    for view in (PRODUCTS, LEDGER):
+        rebuild = Rebuild(system.config, system.database, view, out=io.StringIO())
+        rebuild.run(force=True)
+        assert rebuild.outcome and rebuild.outcome.switched
+    assert system.products() == products
+    assert all(item["position"] <= end for one in system.database[STATES].find() for item in one["sources"].values())
+    system.orders.store.commit(
+        Transaction(rows=[ReplicaRow(SHAPES, replica.name, None) for replica in ORDERS.replicas])
+    )
+    assert refill_changed(system.config, system.orders)
+    assert len(system.orders.store.rows("products")) == products
+    assert all((system.orders.store.position(f"position:{TOPIC}:{number}") or 0) <= end for number in (0, 1))
+    system.restart_relay()
+    with system.at_work():
+        system.add_products(4)
+        system.await_products(products + 4)
+
+
 def test_what_is_set_aside_can_be_handed_in_again_after_its_letters_were_lost(system: System) -> None:
     """A change of a product can't be read, so its next one waits; then the dead-letter topics are lost."""
 
@@ -344,11 +450,7 @@ def test_what_is_set_aside_can_be_handed_in_again_after_its_letters_were_lost(sy
         return len(letters.waiting()) == 2
 
     with system.at_work():
-        system.add_products(1)
-        system.await_products(1)
-        [added] = [r for r in system.kafka.records(TOPIC) if r.type == REGISTRY.event_of(ProductAdded).name]
-        headers = dict(added.raw_headers) | {"ce_id": f"{added.key}/99".encode(), "ce_sequence": f"{99:020d}".encode()}
-        system.kafka.send(TOPIC, added.key, b"{", [(name, value or b"") for name, value in headers.items()])
+        added = system.add_one_unreadable()
         groups = {GROUP: DeadLetters(system.config, GROUP), "orders": DeadLetters(system.config, "orders")}
         until(lambda: all(len(letters.waiting()) == 1 for letters in groups.values()))
         edited = EditProduct(product_id=UUID(added.key), model="A2")
@@ -386,11 +488,7 @@ def test_what_is_set_aside_and_gone_from_kafka_is_told_given_up_and_brought_back
         return bool(rows) and system.documents()[f"products/{added.key}"]["model"] == "A2"
 
     with system.at_work():
-        system.add_products(1)
-        system.await_products(1)
-        [added] = [r for r in system.kafka.records(TOPIC) if r.type == REGISTRY.event_of(ProductAdded).name]
-        headers = dict(added.raw_headers) | {"ce_id": f"{added.key}/99".encode(), "ce_sequence": f"{99:020d}".encode()}
-        system.kafka.send(TOPIC, added.key, b"{", [(name, value or b"") for name, value in headers.items()])
+        added = system.add_one_unreadable()
         until(lambda: all(len(found) == 1 for found in waiting()))
         system.inventory.do(EditProduct(product_id=UUID(added.key), model="A2"), by=WAREHOUSE)
         until(lambda: all(len(found) == 2 for found in waiting()))

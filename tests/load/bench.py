@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from chassis.foundation.config import Config
 from chassis.foundation.logs import configure_logging
-from chassis.run.process import settle_memory
+from chassis.foundation.memory import settle_memory
 from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError
 from deploy.devstack.server import REPOSITORY_ROOT

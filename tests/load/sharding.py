@@ -17,8 +17,8 @@ from typing import Any
 
 from chassis.foundation.config import Config
 from chassis.foundation.logs import configure_logging
+from chassis.foundation.memory import settle_memory
 from chassis.messaging.kafka import partition_of
-from chassis.run.process import settle_memory
 from chassis.writer.request import Request
 from deploy.devstack.server import REPOSITORY_ROOT
 from services.orders.application import SERVICE as ORDERS

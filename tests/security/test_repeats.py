@@ -6,9 +6,9 @@ writes the same JSON another way.  Every command that callers can give, in its s
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from chassis.commands import loading, pipeline
 from chassis.documents.samples import sample
 from chassis.http.routes import kebab
+from chassis.store.memory import MemoryRecorder
 from chassis.writer.request import Request
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
@@ -157,6 +158,29 @@ def test_another_body_under_the_key_is_refused(done: Done) -> None:
                 told.add(other.code)
                 assert other.code in ("KEY_REUSED", "VALIDATION"), (one.spec.name, other.body)
     assert office.state() == before and "KEY_REUSED" in told
+
+
+def test_an_answer_that_is_damaged_is_told_as_that_and_nothing_is_done_again(done: Done) -> None:
+    office, kept = done
+    key = new_id()
+    machine = {"name": f"ERP {key}", "grants": []}  # with a secret: another way than all others
+
+    def add_machine() -> Told:
+        return office.call("POST /machines", machine, office.admin, headers={"idempotency-key": key})
+
+    add_machine().done()
+    recorders = [cast(MemoryRecorder, store.recorder) for store in office.stores.values()]
+    whole, before = [dict(recorder.results) for recorder in recorders], office.state()
+    for recorder in recorders:
+        recorder.results |= {id: replace(one, reply=one.reply[:-5]) for id, one in recorder.results.items()}
+    try:
+        told = [(one.spec.name, one.send(office)) for one in kept] + [("machine", add_machine())]
+    finally:
+        for recorder, results in zip(recorders, whole, strict=True):
+            recorder.results |= results
+    found = {name: (one.status, one.code, one.body.get("state")) for name, one in told}
+    assert found == dict.fromkeys(found, (409, "INVALID_STATE", "DAMAGED"))
+    assert office.state() == before
 
 
 def test_what_the_release_before_remembered_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
