@@ -9,6 +9,7 @@ from typing import Any
 from chassis.catalogue import Catalogue
 from chassis.documents.json_schema import JsonSchema, components, docstring
 from chassis.documents.query_docs import QueryDoc, row_schema
+from chassis.foundation.config import Config
 from chassis.http.commands import MAX_BULK
 from chassis.http.messages import JSON, PROBLEM, TYPES
 from chassis.http.origins import REQUESTED_WITH, SAFE, SESSION_HEADER
@@ -28,6 +29,7 @@ def ref(name: str, kind: str = "schemas") -> dict[str, str]:
 
 
 KEY_SCHEMA = {"type": "string", "pattern": "^[!-~]{1,200}$", "examples": ["order-form-7c9e6679"]}
+BULK_KEY_SCHEMA = {**KEY_SCHEMA, "type": ["string", "null"], "description": "As the header Idempotency-Key."}
 ETAG_SCHEMA = {"type": "string", "pattern": r'^((W/)?"[0-9]{1,18}"|\*)$', "examples": ['"3"']}
 _POSITION = r"[a-z]{1,40}\.events:[0-9]{1,4}=[0-9]{1,18}"
 TOKEN_SCHEMA = {
@@ -41,7 +43,10 @@ PARAMETERS: dict[str, Any] = {
         "name": "Idempotency-Key",
         "in": "header",
         "description": "A repeat with the same key and body returns the first answer and changes nothing; "
-        "with another body it is refused.",
+        "with another body it is refused. It is remembered for at least "
+        f"{Config.results_days} days (`RESULTS_DAYS` of whoever runs the service, at least 1): a repeat after that may "
+        "be carried out as a new command, so don't repeat one so late. One that creates a record does not create a "
+        "second one: it is refused with DUPLICATE.",
         "schema": KEY_SCHEMA,
     },
     "IfMatch": {
@@ -102,7 +107,7 @@ PROBLEM_HEADERS = {
 def _bulk_body(more: Mapping[str, JsonSchema]) -> JsonSchema:
     item = {
         "type": "object",
-        "properties": {"command": {}, "idempotency_key": {**KEY_SCHEMA, "type": ["string", "null"]}, **more},
+        "properties": {"command": {}, "idempotency_key": BULK_KEY_SCHEMA, **more},
         "required": ["command"],
         "additionalProperties": False,
     }

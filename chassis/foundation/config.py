@@ -119,6 +119,7 @@ class Config:
     max_body_seconds: float = 30.0
     max_answer_seconds: float = 120.0
     max_queue: int = 2_000
+    results_days: int = 30  # how long the result of a command is remembered at least, to answer its repeats
     max_lag_seconds: float = 3.0
     max_in_progress: int = 256
     max_wait_seconds: float = 1.0  # the number of commands at once sinks until they are answered within it
@@ -157,6 +158,8 @@ class Config:
                 f"KAFKA_SECURITY_PROTOCOL={config.kafka_security_protocol} needs KAFKA_USERNAME, and KAFKA_PASSWORD "
                 "or KAFKA_PASSWORD_FILE"
             )
+        if config.results_days < 1:
+            raise ConfigError(f"RESULTS_DAYS={config.results_days} must be at least 1")
         if not 1 <= config.topic_partitions <= MOST_PARTITIONS:
             raise ConfigError(f"TOPIC_PARTITIONS={config.topic_partitions} must be from 1 to {MOST_PARTITIONS}")
         try:

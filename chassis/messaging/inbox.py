@@ -23,7 +23,8 @@ ANSWER_SECONDS = 60.0
 class Inbox:
     """A `chassis.messaging.consumer.RecordHandler` for one service.
 
-    Commands go through the writer like all others; their ids are remembered, so a repeat does nothing.  A command
+    Commands go through the writer like all others; their ids are remembered, so a repeat does nothing.  One that comes
+    after its result was forgotten does nothing either: each record knows the round it is at (ADR 0032).  A command
     that a rule refuses is poison: the saga sends only what must succeed.  So is one at which the service fails.
     """
 

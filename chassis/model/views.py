@@ -45,12 +45,24 @@ class Exact:
     The row's type says how values are written and which there are; `among` names them where the type can't, and
     `known` what they are where only whoever answers knows them (`chassis.queries.filters.ClosedSets`).  `form` is that
     of a text that has one: what is written otherwise is none, and is refused.
+
+    What its index need not hold makes a large view smaller (ADR 0033).  `usual` is a value that is asked for by nobody,
+    or that so many rows have that they are met soon in the order of the list: its rows are in no index.  Where `few`
+    rows have one value, the index holds hashes of values alone: rows are found by it, and then sorted.
     """
 
     field: str | None = None
     among: Sequence[str] = ()
     known: str = ""
     form: Literal["", "id", "address"] = ""
+    usual: str | None = None
+    few: bool = False
+
+
+def unusual(field: str, usual: str) -> Mapping[str, Any]:
+    """The condition for the rows whose field has another value than the usual one, as MongoDB knows it in an index."""
+    beyond = {field: {"$gt": usual}}
+    return {"$or": [{field: {"$lt": usual}}, beyond]} if usual else beyond
 
 
 @dataclass(frozen=True)
@@ -113,14 +125,22 @@ class Sums:
 
 @dataclass(frozen=True)
 class Index:
-    """An index of a view's collection; `language`: whose order texts are kept in (`View.orders_of`)."""
+    """An index of a view's collection; `language`: whose order texts are kept in (`View.orders_of`).
+
+    `hashed` keeps hashes of values; one with a `usual` value of its first field holds the rows with another one.
+    """
 
     fields: Sequence[str]
     language: str = ""
+    hashed: bool = False
+    usual: str | None = None
 
     @property
     def name(self) -> str:
-        return "_".join([*self.fields, *([self.language] if self.language else [])])
+        more = [self.language] if self.language else []
+        if self.usual is not None:
+            more.append(f"but_{self.usual or 'nothing'}")
+        return "_".join([*self.fields, *more])
 
 
 @dataclass(frozen=True)
@@ -238,6 +258,11 @@ class View:
         asked = [rule.field or name for name, rule in self.filters.items() if isinstance(rule, Exact)]
         return list(dict.fromkeys([*asked, *(self.scope.fields if self.scope else ())]))
 
+    @cached_property
+    def asked_exactly(self) -> Mapping[str, Exact]:
+        """The filters for equal values, by field."""
+        return {rule.field or name: rule for name, rule in self.filters.items() if isinstance(rule, Exact)}
+
     def type_of(self, field: str) -> FieldType:
         """The kind of a field; those of whom a row belongs to need not be shown."""
         return self.types.get(field, _ID)
@@ -280,7 +305,12 @@ class View:
                 found += [Index((sort, "_id"), language) for language in self.orders_of(sort)]
         # What is compared has one index, in no language: rows found by it are sorted where the list is in words.
         end = () if self.sums else ("_id",) if self.orders_of(default) != ("",) else (default, "_id")
-        found += [Index((self.place_of(path), *end)) for path in self.compared if path != default]
+        for path in self.compared:
+            asked = self.asked_exactly.get(path, Exact())
+            if asked.few:
+                found.append(Index((self.place_of(path),), hashed=True, usual=asked.usual))
+            elif path != default:
+                found.append(Index((self.place_of(path), *end), usual=asked.usual))
         for name, rule in self.filters.items():
             if isinstance(rule, Range):
                 found.append(Index((rule.field or name, *(() if self.sums else ("_id",)))))

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from pymongo import IndexModel, MongoClient, UpdateOne
+from pymongo import HASHED, IndexModel, MongoClient, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from chassis.foundation.config import Config
 from chassis.foundation.connections import mongo_arguments
 from chassis.model.row_fields import BY_NUMBER
-from chassis.model.views import Index, View
+from chassis.model.views import Index, View, unusual
 from contracts.text import KEYS_EDITION
 
 STATES, SKIPPED = "_views", "_skipped"
@@ -57,7 +57,13 @@ def make_indexes(database: "Database[Document]", view: View, name: str) -> None:
 
 
 def index_model(index: Index) -> IndexModel:
-    keys = [(field.removeprefix("-"), -1 if field.startswith("-") else 1) for field in index.fields]
+    keys: list[tuple[str, int | str]] = [
+        (field.removeprefix("-"), -1 if field.startswith("-") else 1) for field in index.fields
+    ]
+    if index.hashed:
+        keys = [(field, HASHED) for field in index.fields]
+    if index.usual is not None:
+        return IndexModel(keys, name=index.name, partialFilterExpression=unusual(index.fields[0], index.usual))
     if not index.language:
         return IndexModel(keys)
     return IndexModel(keys, name=index.name, collation=collation(index.language))

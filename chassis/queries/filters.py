@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 
 from chassis.foundation import addresses
 from chassis.model.row_fields import FOUND_BY, FieldType, key_place
-from chassis.model.views import Exact, Filter, Range, View, Words
+from chassis.model.views import Exact, Filter, Range, View, Words, unusual
 from contracts.errors import Refused
 from contracts.ids import canonical, id_in
 from contracts.text import has_controls, key, normal, squashed, squashed_forms
@@ -142,7 +142,10 @@ class Filters:
             found = list(values)
         if place != field and kind.equal:
             found = [key for value in found for key in kind.equal(value)]
-        return {place: {"$in": found}}
+        asked: Document = {place: {"$in": found}}
+        if rule.usual is None or rule.usual in found:
+            return asked
+        return {"$and": [asked, unusual(place, rule.usual)]}  # else MongoDB does not see that the index has them all
 
     def _choices(self, kind: FieldType, rule: Exact) -> Sequence[str]:
         """The closed set that a value is one of; nothing where there is none."""

@@ -58,7 +58,14 @@ def run_api(config: Config, only: Collection[str]) -> int:
         process.prepare()
     directory = Directory(known_everywhere(), company=CompanySettings(config.zone))
     writers = {
-        s.name: Writer(s, process.store(s.name), max_queue=config.max_queue, listener=directory, failed=failures.note)
+        s.name: Writer(
+            s,
+            process.store(s.name),
+            max_queue=config.max_queue,
+            results_days=config.results_days,
+            listener=directory,
+            failed=failures.note,
+        )
         for s in process.catalogue.services()
     }
     watched |= {f"writer {name}": writer for name, writer in writers.items()}

@@ -159,6 +159,13 @@ class EventStore:
         """The remembered results beyond this command's, by id."""
         return self._more.results_after(command_id, limit)
 
+    def forget_results(self, after: str, limit: int, before: int) -> Sequence[str]:
+        """Look at so many remembered results beyond a command's, and forget those of days `before` that one.
+
+        Returns whose they were, by id, also those that are kept.
+        """
+        return self._more.forget_results(after, limit, before)
+
     def snapshots_after(self, aggregate_id: UUID | None, limit: int) -> list[Snapshot]:
         """The snapshots beyond this aggregate's (None: from the first), by id."""
         return self._more.snapshots_after(aggregate_id or UUID(int=0), limit)

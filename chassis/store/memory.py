@@ -97,5 +97,12 @@ class MemoryRecorder(POPOProcessRecorder):
     def results_after(self, command_id: str, limit: int) -> list[CommandResult]:
         return [self.results[id] for id in sorted(self.results) if id > command_id][:limit]
 
+    def forget_results(self, after: str, limit: int, before: int) -> Sequence[str]:
+        found = self.results_after(after, limit)
+        for result in found:
+            if result.day < before:
+                del self.results[result.command_id]
+        return [result.command_id for result in found]
+
     def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
         return [self.snapshots[id] for id in sorted(self.snapshots) if id > aggregate_id][:limit]

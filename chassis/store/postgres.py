@@ -11,7 +11,7 @@ import psycopg
 from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
 from psycopg.sql import SQL, Identifier, Literal
-from psycopg.types.numeric import Int8
+from psycopg.types.numeric import Int4, Int8
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from chassis.audit.chain import Record
@@ -32,6 +32,8 @@ APPEND_ONLY = (
     "CREATE OR REPLACE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {s}.audit "
     "FOR EACH STATEMENT EXECUTE FUNCTION {s}.refuse_change()",
 )
+RESULTS_HAVE_A_DAY = "ALTER TABLE {s}.command_results ADD COLUMN IF NOT EXISTS day integer NOT NULL DEFAULT 0"
+"""Also those of a former release; no row is written for it."""
 INSERT_AUDIT = (
     "INSERT INTO {s}.audit SELECT n, %b, sha256(before || int8send(n) || %b), %b FROM ("
     "SELECT CASE WHEN last.digest = %b THEN last.number ELSE coalesce(last.number, 0) + 1 END AS n, "
@@ -58,7 +60,7 @@ class PostgresRecorder(PostgresProcessRecorder):
                 )
             )
 
-        self.sql_create_statements += [self._sql(statement) for statement in APPEND_ONLY]
+        self.sql_create_statements += [self._sql(statement) for statement in (RESULTS_HAVE_A_DAY, *APPEND_ONLY)]
         self.insert_events_statement = self._sql(
             "INSERT INTO {s}.{events} (originator_id, originator_version, topic, state) "
             "SELECT * FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::bytea[]) RETURNING notification_id"
@@ -122,8 +124,9 @@ class PostgresRecorder(PostgresProcessRecorder):
         latest = {s.aggregate_id: s for s in more.snapshots}.values()
         for statement, rows in (
             (
-                "INSERT INTO {s}.command_results SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[])",
-                [(r.command_id, r.fingerprint, r.reply) for r in more.results],
+                "INSERT INTO {s}.command_results "
+                "SELECT * FROM unnest(%b::text[], %b::text[], %b::bytea[], %b::integer[])",
+                [(r.command_id, r.fingerprint, r.reply, Int4(r.day)) for r in more.results],
             ),
             (
                 "DELETE FROM {s}.replica_rows WHERE replica = ANY(%b::text[])",
@@ -177,10 +180,10 @@ class PostgresRecorder(PostgresProcessRecorder):
 
     def results_of(self, command_ids: Sequence[str]) -> list[CommandResult]:
         rows = self._all(
-            "SELECT command_id, fingerprint, reply FROM {s}.command_results WHERE command_id = ANY(%s)",
+            "SELECT command_id, fingerprint, reply, day FROM {s}.command_results WHERE command_id = ANY(%s)",
             list(command_ids),
         )
-        return [CommandResult(row[0], row[1], octets(row[2])) for row in rows]
+        return [CommandResult(row[0], row[1], octets(row[2]), row[3]) for row in rows]
 
     def row(self, replica: str, key: str) -> bytes | None:
         row = self._one("SELECT body FROM {s}.replica_rows WHERE replica=%s AND key=%s", replica, key)
@@ -241,12 +244,24 @@ class PostgresRecorder(PostgresProcessRecorder):
 
     def results_after(self, command_id: str, limit: int) -> list[CommandResult]:
         rows = self._all(
-            "SELECT command_id, fingerprint, reply FROM {s}.command_results WHERE command_id>%s "
+            "SELECT command_id, fingerprint, reply, day FROM {s}.command_results WHERE command_id>%s "
             "ORDER BY command_id LIMIT %s",
             command_id,
             limit,
         )
-        return [CommandResult(row[0], row[1], octets(row[2])) for row in rows]
+        return [CommandResult(row[0], row[1], octets(row[2]), row[3]) for row in rows]
+
+    def forget_results(self, after: str, limit: int, before: int) -> Sequence[str]:
+        found = self._all(
+            "SELECT command_id, day FROM {s}.command_results WHERE command_id>%s ORDER BY command_id LIMIT %s",
+            after,
+            limit,
+        )
+        if old := [id for id, day in found if day < before]:
+            with self.datastore.transaction(commit=True) as curs:
+                delete = self._sql("DELETE FROM {s}.command_results WHERE command_id = ANY(%s)")
+                curs.execute(delete, (old,), prepare=True)
+        return [row[0] for row in found]
 
     def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
         rows = self._all(

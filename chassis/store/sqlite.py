@@ -145,7 +145,7 @@ class SQLiteRecorder(SQLiteProcessRecorder):
         return [
             *super().construct_create_table_statements(),
             "CREATE TABLE IF NOT EXISTS command_results "
-            "(command_id TEXT PRIMARY KEY, fingerprint TEXT, reply BLOB) WITHOUT ROWID",
+            "(command_id TEXT PRIMARY KEY, fingerprint TEXT, reply BLOB, day INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS replica_rows "
             "(replica TEXT, key TEXT, body BLOB, PRIMARY KEY (replica, key)) WITHOUT ROWID",
             "CREATE TABLE IF NOT EXISTS snapshots "
@@ -165,6 +165,9 @@ class SQLiteRecorder(SQLiteProcessRecorder):
 
     def _create_table(self, c: SQLiteCursor) -> None:
         super()._create_table(c)
+        c.execute("SELECT 1 FROM pragma_table_info('command_results') WHERE name='day'")
+        if c.fetchone() is None:  # made by a former release
+            c.execute("ALTER TABLE command_results ADD COLUMN day INTEGER NOT NULL DEFAULT 0")
         c.execute(f"PRAGMA user_version = {self._made_of()}")
 
     def _made_of(self) -> int:
@@ -183,8 +186,8 @@ class SQLiteRecorder(SQLiteProcessRecorder):
             cast(_Pool, self.datastore.pool).waits(partial(_exchange, c, more))
         for statement, rows in (
             (
-                "INSERT INTO command_results VALUES (?,?,?)",
-                [(r.command_id, r.fingerprint, r.reply) for r in more.results],
+                "INSERT INTO command_results VALUES (?,?,?,?)",
+                [(r.command_id, r.fingerprint, r.reply, r.day) for r in more.results],
             ),
             (
                 "INSERT OR REPLACE INTO replica_rows VALUES (?,?,?)",
@@ -302,6 +305,21 @@ class SQLiteRecorder(SQLiteProcessRecorder):
                 "SELECT * FROM command_results WHERE command_id>? ORDER BY command_id LIMIT ?", (command_id, limit)
             )
             return [CommandResult(row[0], row[1], octets(row[2])) for row in c.fetchall()]
+
+    def forget_results(self, after: str, limit: int, before: int) -> Sequence[str]:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT command_id, day FROM command_results WHERE command_id>? ORDER BY command_id LIMIT ?",
+                (after, limit),
+            )
+            found = c.fetchall()
+        if any(day < before for _, day in found):
+            with self.datastore.transaction(commit=True) as c:
+                c.execute(
+                    "DELETE FROM command_results WHERE command_id>? AND command_id<=? AND day<?",
+                    (after, found[-1][0], before),
+                )
+        return [row[0] for row in found]
 
     def snapshots_after(self, aggregate_id: UUID, limit: int) -> list[Snapshot]:
         with self.datastore.transaction(commit=False) as c:

@@ -19,11 +19,15 @@ MAY_GO_BACK = ("position:", "floor:", "floored:", "beginning:")
 
 @dataclass(frozen=True)
 class CommandResult:
-    """The remembered outcome of a command, packed.  `fingerprint` tells a repeat from another one with the same key."""
+    """The remembered outcome of a command, packed.  `fingerprint` tells a repeat from another one with the same key.
+
+    `day` is that of the store (`chassis.writer.forgetting`); 0 for those of former releases.
+    """
 
     command_id: str
     fingerprint: str
     reply: bytes
+    day: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,19 @@
-"""Remembered results are consistent: each tells of events that are there, and every command sent was answered."""
+"""Remembered results are consistent: each tells of events that are there, and every command sent was answered.
+
+Of a command whose result was forgotten (ADR 0032) the receiver's audit log tells that it was done.
+"""
 
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import takewhile
 from uuid import UUID
 
 import msgspec
 
+from chassis.audit.chain import records_of
+from chassis.audit.entries import DONE
 from chassis.foundation.compression import Damaged
 from chassis.messaging.kafka import partition_of
 from chassis.model.aggregates import Aggregate
@@ -16,6 +23,7 @@ from chassis.store.events import Notification, Unreadable
 from chassis.store.transaction import schema_fingerprint
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.findings import Difference, EventRef
+from chassis.writer.forgetting import may_be_forgotten
 from chassis.writer.request import remembered_answer
 from contracts.schemas import decode
 
@@ -76,12 +84,36 @@ def _check_result(store: EventStore, claims: Claims, command_id: str, reply: byt
     return None
 
 
+class DoneLongAgo:
+    """The commands that a service has done and may have forgotten the results of, as its audit log tells."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._up_to = 0
+        self._digests = array("q")
+
+    def has(self, command_id: str) -> bool:
+        if (up_to := may_be_forgotten(self._store)) != self._up_to:
+            self._read(up_to)
+        digest = hash(command_id)
+        at = bisect_left(self._digests, digest)
+        return at < len(self._digests) and self._digests[at] == digest
+
+    def _read(self, up_to: int) -> None:
+        found = array("q")
+        for record in takewhile(lambda record: record.number <= up_to, records_of(self._store)):
+            with suppress(msgspec.MsgspecError, Damaged):  # the check of the chain names it
+                found.extend(hash(entry.command_id) for entry in record.entries() if entry.result == DONE)
+        self._up_to, self._digests = up_to, array("q", sorted(found))
+
+
 class SentCommands:
-    """The commands that services sent each other: the receiver must remember each one it has read."""
+    """The commands that services sent each other: the receiver must remember, or have noted, each one it has read."""
 
     def __init__(self, receivers: dict[str, EventStore], partitions: int, letters: SetAside) -> None:
         self._receivers = receivers
         self._letters = letters
+        self._done = {name: DoneLongAgo(store) for name, store in receivers.items()}
         self._waiting: dict[str, list[tuple[str, CommandSent, int]]] = {name: [] for name in receivers}
         self._read_up_to = {
             (name, p): store.position(f"position:{name}.commands:{p}") or 0
@@ -111,11 +143,14 @@ class SentCommands:
         known = self._receivers[receiver].results([sent.command_id for _, sent, _ in batch])
         self.checked += len(batch)
         for sender, sent, position in batch:
-            if sent.command_id not in known and sent.command_id not in self._letters.ids(receiver):
+            if sent.command_id not in known and not self._is_accounted_for(receiver, sent.command_id):
                 about = f"{sent.command} {sent.command_id}"
                 message = f"{receiver} has read the command and remembers no result"
                 yield Difference(SENT, about, message, EventRef(sender, position))
         batch.clear()
+
+    def _is_accounted_for(self, receiver: str, command_id: str) -> bool:
+        return command_id in self._letters.ids(receiver) or self._done[receiver].has(command_id)
 
 
 def check_snapshots(store: EventStore) -> Iterator[Difference | None]:

@@ -80,8 +80,8 @@ def made_id(spec: CommandSpec, command_id: str) -> UUID:
 class Request:
     """A command on its way through the writer.
 
-    `command_id` identifies it for ever; `remember` keeps its result under that id (an Idempotency-Key, or a command
-    of the saga).  `expected_version` is the caller's If-Match.  `prepared` is what was worked out before;
+    `command_id` identifies it for ever; `remember` keeps its result under that id for a time (an Idempotency-Key, or a
+    command of the saga).  `expected_version` is the caller's If-Match.  `prepared` is what was worked out before;
     `sent_print` is of what was sent: by it a repeat is known, whatever was filled in since (`print_of`).
     `secret_print` tells commands apart that differ in what ended before the writer (a password).  `is_named` is one
     whose id is made of what it is for, as a saga's: whatever bears that id is this command, however a later release

@@ -42,11 +42,13 @@ class Batch:
         cache: AggregateCache,
         rows: RowCache,
         remembered: Mapping[str, CommandResult],
+        day: int = 0,
     ) -> None:
         self.store = store
         self.cache = cache
         self.rows = rows
         self.remembered = remembered
+        self.day = day  # with which results are remembered
         self.absent: frozenset[UUID] = frozenset()  # ids for new records that the store does not hold
         self.transaction = Transaction()
         self.answers: list[tuple[Request, Answer]] = []
@@ -231,7 +233,7 @@ class UnitOfWork:
         if request.remember:
             fingerprint = request.fingerprint()
             batch.by_id[request.command_id] = (fingerprint, answer)
-            batch.transaction.results.append(CommandResult(request.command_id, fingerprint, reply))
+            batch.transaction.results.append(CommandResult(request.command_id, fingerprint, reply, batch.day))
         batch.answers.append((request, answer))
         return answer, changes
 

@@ -24,6 +24,7 @@ from chassis.audit.chain import NewRecord
 from chassis.audit.entries import DONE, INTERNAL, REPEATED, Entry
 from chassis.foundation import metrics
 from chassis.foundation.compression import Damaged
+from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse, Serving
 from chassis.model.identity import record_id, stream_id
 from chassis.model.service import Service
@@ -31,6 +32,7 @@ from chassis.store.event_store import Conflict, EventStore
 from chassis.store.events import Notification, Unreadable
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.writer.caches import AggregateCache, RowCache
+from chassis.writer.forgetting import Forgetting
 from chassis.writer.request import Answer, Request, remembered_answer
 from chassis.writer.unit_of_work import Batch, UnitOfWork
 from contracts.declare import REGISTRY
@@ -102,6 +104,7 @@ class Writer:
         store: EventStore,
         *,
         max_queue: int = 2_000,
+        results_days: int = Config.results_days,
         listener: Listener | None = None,
         failed: Callable[[str], None] = lambda name: None,
         clock: Callable[[], float] = time.monotonic,
@@ -113,6 +116,7 @@ class Writer:
         self._rows = RowCache(store)
         self._seen, self._learned = store.newest(LEARNED)
         self._news = store.position(NEWS) or 0
+        self._forgetting = Forgetting(store, results_days, ticks=clock)
         self._stale_rows: deque[tuple[str, str]] = deque()
         self._max_queue = max_queue
         self._queue: deque[Request] = deque()
@@ -185,16 +189,19 @@ class Writer:
             with self._wake:
                 while not (self._queue or self._stopping):
                     if not self._notes:
-                        self._wake.wait()
+                        if not self._wake.wait(self._forgetting.pause()):
+                            break
                     elif not self._wake.wait_for(lambda: self._queue or self._stopping, self._notes_wait):
                         break
                 if self._stopping and not (self._queue or self._notes):
                     return
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
-                self._works = True
-            self.execute(batch)
-            self._works = False
-            self._pulse.beat()
+                self._works = bool(batch or self._notes)
+            if self._works:
+                self.execute(batch)
+                self._works = False
+                self._pulse.beat()
+            self._forgetting.turn()
 
     # -- the work
 
@@ -221,6 +228,7 @@ class Writer:
                 self._cache,
                 self._rows,
                 self.store.results([request.command_id for request in requests if request.remember]),
+                self._forgetting.day,
             )
             batch.transaction.seen = self._seen
             batch.absent = self.store.absent(_new_ids(requests))

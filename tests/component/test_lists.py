@@ -13,15 +13,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from pymongo import MongoClient
+from pymongo import IndexModel, MongoClient
 from pymongo.database import Database
 
 from chassis.model.principal import Principal
 from chassis.model.row_fields import BY_NUMBER
-from chassis.model.views import Exact, Range, Scope, View, Words, key_of
+from chassis.model.views import Exact, Range, Scope, View, Words, key_of, unusual
 from chassis.projections.collections import STATES, add_keys, collation, keys_kept
 from chassis.projections.documents import stored
 from chassis.projections.state import live_id, open_state
+from chassis.queries.filters import ClosedSets, Filters
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES
@@ -242,9 +243,76 @@ def test_every_filter_uses_an_index(database: Database[Document], view: View) ->
         value = value_of(kind, 5)
         if isinstance(rule, Exact) and kind.equal and not view.collected:
             value = key_of(value, kind.equal)
-        condition = {field: {"$gte": value} if isinstance(rule, Range) else {"$in": [value]}}
+        condition: Document = {field: {"$gte": value} if isinstance(rule, Range) else {"$in": [value]}}
+        if isinstance(rule, Exact) and rule.usual is not None:
+            condition = {"$and": [condition, unusual(field, rule.usual)]}
         for language in view.orders_of(sort.removeprefix("-")):
             assert "COLLSCAN" not in plan_of(shelf, condition, sort, language), (name, language)
+
+
+SOME = 7  # of so many rows one has another value than the usual one
+ALL = 2_100
+
+
+def other_values(view: View, field: str, usual: str) -> list[Any]:
+    """Values beside the usual one, on both sides of it where there are such."""
+    rule = view.asked_exactly[field]
+    if rule.form == "id":
+        return [f"{number:08x}-0000-4000-8000-000000000000" for number in (1, 2)]
+    if rule.form == "address":
+        return ["203.0.113.1", "203.0.113.2"]
+    choices = [value for value in rule.among or view.types[field].choices if value != usual]
+    return [choices[0], choices[-1]] if choices else [f"a{usual}", f"z{usual}"]
+
+
+@each([view for view in LISTS if any(rule.usual is not None or rule.few for rule in view.asked_exactly.values())])
+def test_a_filter_whose_index_lacks_usual_rows_reads_few_rows_whatever_is_asked(
+    database: Database[Document], view: View
+) -> None:
+    """Usual values, others, several on both sides of the usual one; in both directions; rare ones among the oldest."""
+    shelf = Shelf(database, view)
+    fields = {field: rule for field, rule in view.asked_exactly.items() if rule.usual is not None or rule.few}
+    documents = []
+    for number in range(ALL):
+        more = {}
+        for place, (field, rule) in enumerate(fields.items()):
+            if rule.usual is None:
+                more[field] = f"{number // 3:08x}-0000-4000-8000-000000000000"
+            elif number % SOME == place % SOME and number < ALL // 2:
+                more[field] = other_values(view, field, rule.usual)[number % 2]
+            else:
+                more[field] = rule.usual
+        documents.append(document_of(view, number, **more))
+    shelf.fill(documents)
+    known: ClosedSets = {rule.known: lambda: ["order", "aorder", "zorder"] for rule in fields.values() if rule.known}
+    filters = Filters(view, lambda _: True, known=known)
+    for field, rule in fields.items():
+        name = next(name for name, each in view.filters.items() if each is rule)
+        if rule.usual is None:
+            asked = [[documents[9][field]]]
+        else:
+            others = other_values(view, field, rule.usual)
+            asked = [others[:1], others[1:], others, *([] if rule.form else [[rule.usual], [rule.usual, others[0]]])]
+        for values in asked:
+            found = filters.condition(name, values)
+            assert found is not None
+            for sort in (view.order, view.order.removeprefix("-")):
+                told = explained(shelf, found[0], sort, "", "executionStats")["executionStats"]
+                expected = min(PAGE, sum(document[field] in values for document in documents))
+                assert told["nReturned"] == expected > 0, (name, values)
+                assert told["totalDocsExamined"] <= 3 * PAGE, (name, values, sort, told["totalDocsExamined"])
+
+
+def test_the_audit_logs_indexes_of_a_former_release_are_replaced(database: Database[Document]) -> None:
+    shelf = Shelf(database, BY_NAME["audit"])
+    shelf.fill([document_of(shelf.view, number) for number in range(30)])
+    now = set(shelf.collection.index_information())
+    shelf.collection.drop_indexes()
+    former = [[(field, 1), ("at", 1), ("_id", 1)] for field in shelf.view.asked_exactly]
+    shelf.collection.create_indexes([IndexModel(keys) for keys in former])
+    open_state(database, shelf.view, live_id(shelf.view))
+    assert set(shelf.collection.index_information()) == now
+    assert len(shelf.page(command_id="text 0007").items) == 1
 
 
 # -- filters ----------------------------------------------------------------------------------------------------------

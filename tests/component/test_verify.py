@@ -42,6 +42,7 @@ from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.verify.audit import copy_behind
 from chassis.verify.findings import CONSISTENT, DIFFERENT, NOT_LOOKED, Findings
 from chassis.verify.run import Verification
+from chassis.writer.forgetting import PAUSE_SECONDS, Forgetting
 from chassis.writer.request import Request
 from chassis.writer.writer import Writer
 from component.facts import product
@@ -483,6 +484,27 @@ def test_a_saga_without_a_time_limit_is_stuck(company: Company, at_dispatch: UUI
             verify(company.config, wait=1.0), "sagas ended or explained", f"{at_dispatch} at 'dispatch'",
             "without a time limit", "chassis.command-sent",
         )  # fmt: skip
+
+
+def test_commands_whose_results_were_forgotten_are_told_by_the_audit_log(company: Company) -> None:
+    """ADR 0032.  One that is gone without having been forgotten, or was never done, is still a difference."""
+    with sql(company.config, "shipping") as db:
+        store, ticks = open_store("shipping", company.config), [0.0]
+        before = db.execute("SELECT count(*) FROM command_results").fetchone()[0]
+        assert before > 1
+        for day in range(4):  # the second begins the first day that will be forgotten as a whole
+            forgetting = Forgetting(store, 1, today=lambda: NOW.date() + timedelta(days=day), ticks=lambda: ticks[0])  # noqa: B023
+            while forgetting.pause() == 0:
+                forgetting.turn()
+                ticks[0] += 2 * PAUSE_SECONDS
+        store.close()
+        assert db.execute("SELECT count(*) FROM command_results").fetchone()[0] == 0
+        found = verify(company.config)
+        assert found.exit_code == CONSISTENT, found.text()
+        ends = db.execute("SELECT max(notification_id) FROM tracking WHERE application_name LIKE 'results:ends:%'")
+        assert ends.fetchone()[0] > 1
+        db.execute("UPDATE tracking SET notification_id = 1 WHERE application_name LIKE 'results:ends:%'")
+        named(verify(company.config), "commands sent", "shipping has read the command and remembers no result")
 
 
 def test_what_a_stopped_consumer_has_not_read_is_no_difference(company: Company, at_dispatch: UUID) -> None:

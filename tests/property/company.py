@@ -42,6 +42,7 @@ class Company:
         self.writers = {name: Writer(service, self.stores[name]) for name, service in SERVICES.items()}
         self.channels: dict[str, deque[Message]] = defaultdict(deque)
         self.processes: dict[UUID, Process] = {}
+        self.carried_out: list[CommandSent] = []
         self._observe = observe
         self._told = dict.fromkeys(SERVICES, 0)
         self._learned = count(1)
@@ -91,12 +92,19 @@ class Company:
             sent = message.command
             command: Any = decode(REGISTRY.commands[sent.command].cls, sent.body)
             self.do(command, SYSTEM, sent.command_id, keyed=True)
+            self.carried_out.append(sent)
             return
         for name, service in SERVICES.items():
             if any(type(message.fact) in replica.feeds for replica in service.replicas):
                 self.writers[name].learn([message.fact], {"position:test:0": next(self._learned)})
         if type(message.fact) in SAGA.facts():
             self._react(message.fact)
+
+    def deliver_forgotten(self, sent: CommandSent) -> Any:
+        """Deliver a command of the saga that was carried out, and whose result is forgotten.  Raises Refused."""
+        command: Any = decode(REGISTRY.commands[sent.command].cls, sent.body)
+        self.do(command, SYSTEM, sent.command_id, keyed=False)
+        return command
 
     def deliver_all(self) -> None:
         while waiting := self.waiting():

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 from simulation.bugs import Bug, results_not_remembered, stock_not_checked
 
 from chassis.foundation.config import Config, Store
+from chassis.model.commands import CommandSent
 from chassis.model.principal import Principal
 from chassis.store.opening import open_store
 from chassis.testing.people import user
@@ -368,6 +369,17 @@ class OrderMachine(RuleBasedStateMachine):
     def deliver_all(self) -> None:
         self.company.deliver_all()
 
+    @precondition(lambda self: bool(self.company.carried_out))
+    @rule(number=pick)
+    def come_late(self, number: int) -> None:
+        """A command of the saga comes again when its result is forgotten (ADR 0032): nothing happens, nothing waits."""
+        self._come_late(self.company.carried_out[number % len(self.company.carried_out)])
+
+    def _come_late(self, sent: CommandSent) -> None:
+        before = self.company.last_positions()
+        self.company.deliver_forgotten(sent)
+        assert self.company.last_positions() == before, f"{sent.command} was done twice"
+
     # -- invariants
 
     @invariant()
@@ -396,6 +408,8 @@ class OrderMachine(RuleBasedStateMachine):
             assert order["status"] not in ("PENDING_APPROVAL", "SUBMITTED", "APPROVED"), f"I6: {order}"
             net = sum(number for (taken_by, _), number in self.taken.items() if taken_by == id)
             assert net == (order["status"] in ("SHIPPED", "COMPLETED")), f"I6: {order}, deductions - returns {net}"
+        for sent in self.company.carried_out:
+            self._come_late(sent)
 
     def _settle(self) -> bool:
         """Approve what waits for approval, hand over what waits for the warehouse; whether there was anything."""

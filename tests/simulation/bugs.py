@@ -92,9 +92,8 @@ def results_not_remembered() -> AbstractContextManager[Any]:
     return mock.patch.object(MemoryRecorder, "_update_table", forgetful)
 
 
-@contextmanager
-def deductions_not_remembered() -> Iterator[None]:
-    """The inbox does not remember the saga's commands, and the deduction does not remember its rounds."""
+def commands_of_the_saga_not_remembered() -> AbstractContextManager[Any]:
+    """The inbox does not remember the saga's commands: by itself this is no mistake, the records know their rounds."""
     request = Inbox._request
 
     def forgetful(inbox: Inbox, record: Incoming) -> Any:
@@ -102,11 +101,18 @@ def deductions_not_remembered() -> Iterator[None]:
         made.remember = False
         return made
 
+    return mock.patch.object(Inbox, "_request", forgetful)
+
+
+@contextmanager
+def deductions_not_remembered() -> Iterator[None]:
+    """The inbox does not remember the saga's commands, and the deduction does not remember its rounds."""
+
     def take(self: Deduction, command: DeductStock, items: Mapping[Any, Any], context: Any) -> None:
         if all((item := items[line.product_id]) and item.on_hand >= line.quantity for line in command.lines):
             _take(self, command, items, context)
 
-    with mock.patch.object(Inbox, "_request", forgetful), mock.patch.object(Deduction, "take", take):
+    with commands_of_the_saga_not_remembered(), mock.patch.object(Deduction, "take", take):
         yield
 
 

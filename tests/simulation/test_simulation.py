@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from .bugs import BUGS, Bug
+from .bugs import BUGS, Bug, commands_of_the_saga_not_remembered
 from .run import Verdict, simulate
 
 SEEDS = 200
+FORGETFUL_SEEDS = 50
 TRIES = 60  # seeds within which a planted mistake must be found
 ROOT = Path(__file__).resolve().parents[2]
 POINTS = {
@@ -36,6 +37,13 @@ def test_every_seed_holds_every_invariant_and_processes_die_at_every_point() -> 
     for verdict in verdicts:
         crashes.update(verdict.crashes)
     assert set(crashes) == POINTS
+
+
+def test_what_the_inboxes_do_not_remember_breaks_nothing() -> None:
+    """The results of the saga's commands are forgotten one day (ADR 0032); here they were never remembered."""
+    with commands_of_the_saga_not_remembered(), get_context("fork").Pool(cpu_count()) as pool:
+        verdicts = pool.map(simulate, range(FORGETFUL_SEEDS), chunksize=5)
+    assert not [f"seed {verdict.seed}: {verdict.broken}" for verdict in verdicts if verdict.broken]
 
 
 def test_the_same_seed_is_the_same_run() -> None:

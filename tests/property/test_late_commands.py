@@ -1,0 +1,139 @@
+"""The saga's commands do nothing when they come after their results were forgotten (ADR 0032)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from chassis.store.event_store import EventStore
+from chassis.store.memory import MemoryRecorder
+from chassis.testing.people import user
+from contracts.approvals import Approve, Reject, case_id_of
+from contracts.customers import CreateCustomer
+from contracts.declare import REGISTRY
+from contracts.inventory import AddProduct, Prices, ReceiveStock
+from contracts.orders import (
+    CancelOrder,
+    ChangeOrder,
+    CreateOrder,
+    LineRequest,
+    RetryOrder,
+    SetSalesProcess,
+    SubmitOrder,
+    WithdrawOrder,
+)
+from contracts.shipping import Deliver, HandOver
+from contracts.types import Money
+from services.fulfilment.saga import SAGA
+
+from .company import Company
+
+ADMIN = user("admin", "ADM")
+SELLER = user("li", "SAL", superior=user("boss", "SUP"))
+
+
+class Shop:
+    """A company with one product, of which there are `stock`; each command of the saga that was done comes again and
+    again, after whatever happens."""
+
+    def __init__(self, *, stock: int, threshold: int = 10_000) -> None:
+        self.company = Company(lambda name: EventStore(name, MemoryRecorder()), lambda fact: None)
+        self.product, self.customer, self.order = uuid4(), uuid4(), uuid4()
+        self.came_late: set[type] = set()
+        price = Money(amount=Decimal(10), currency="CNY")
+        self.do(
+            AddProduct(
+                product_id=self.product, name="p", model="m", brand="b", opening_stock=stock,
+                prices=Prices(purchase=price, sale=price),
+            ),
+            by=ADMIN,
+        )  # fmt: skip
+        self.do(CreateCustomer(customer_id=self.customer, name="c", mobile="13800000000", industry="i"))
+        process = SetSalesProcess(threshold=Decimal(threshold), route=("FINANCE",), shipping="WAREHOUSE")
+        self.do(process, by=ADMIN)
+        line = LineRequest(product_id=self.product, quantity=1)
+        self.do(CreateOrder(order_id=self.order, customer_id=self.customer, lines=(line,)))
+        self.do(SubmitOrder(order_id=self.order))
+
+    def do(self, command: Any, by: Any = SELLER) -> None:
+        self.company.do(command, by, str(uuid4()), keyed=True)
+        self._nothing_happens()
+        while waiting := self.company.waiting():
+            self.company.deliver(waiting[0])
+            self._nothing_happens()
+
+    def case(self, round: int = 1) -> UUID:
+        return case_id_of(self.order, round)
+
+    def _nothing_happens(self) -> None:
+        before = self.company.last_positions()
+        for sent in self.company.carried_out:
+            self.came_late.add(type(self.company.deliver_forgotten(sent)))
+            assert self.company.last_positions() == before, f"{sent.command} was done twice"
+
+
+def delivered() -> Shop:
+    shop = Shop(stock=5, threshold=0)
+    shop.do(Approve(case_id=shop.case()), by=ADMIN)
+    shop.do(HandOver(order_id=shop.order), by=ADMIN)
+    shop.do(Deliver(order_id=shop.order), by=ADMIN)
+    return shop
+
+
+def rejected_and_submitted_again() -> Shop:
+    shop = Shop(stock=5, threshold=0)
+    shop.do(Reject(case_id=shop.case(), reason="dear"), by=ADMIN)
+    line = LineRequest(product_id=shop.product, quantity=2)
+    shop.do(ChangeOrder(order_id=shop.order, customer_id=shop.customer, lines=(line,)))
+    shop.do(SubmitOrder(order_id=shop.order))
+    shop.do(Approve(case_id=shop.case(2)), by=ADMIN)
+    shop.do(HandOver(order_id=shop.order), by=ADMIN)
+    return shop
+
+
+def withdrawn_and_submitted_again() -> Shop:
+    shop = Shop(stock=5, threshold=0)
+    for _ in range(2):
+        shop.do(WithdrawOrder(order_id=shop.order))
+        shop.do(SubmitOrder(order_id=shop.order))
+    shop.do(Approve(case_id=shop.case(3)), by=ADMIN)
+    return shop
+
+
+def held_and_tried_again() -> Shop:
+    shop = Shop(stock=0)
+    shop.do(RetryOrder(order_id=shop.order), by=ADMIN)
+    shop.do(ReceiveStock(product_id=shop.product, quantity=3, reason="r"), by=ADMIN)
+    shop.do(RetryOrder(order_id=shop.order), by=ADMIN)
+    shop.do(CancelOrder(order_id=shop.order, reason="r"), by=ADMIN)
+    return shop
+
+
+def cancelled_in_the_warehouse() -> Shop:
+    shop = Shop(stock=5)
+    shop.do(CancelOrder(order_id=shop.order, reason="r"), by=ADMIN)
+    return shop
+
+
+JOURNEYS = (
+    delivered,
+    rejected_and_submitted_again,
+    withdrawn_and_submitted_again,
+    held_and_tried_again,
+    cancelled_in_the_warehouse,
+)
+
+
+@pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: journey.__name__)
+def test_what_comes_late_does_nothing(journey: Callable[[], Shop]) -> None:
+    assert journey().came_late
+
+
+def test_each_command_of_the_inboxes_came_late() -> None:
+    """Whoever adds one that is not of the order saga: show here too that it is harmless when it comes late."""
+    came_late = set[type]().union(*(journey().came_late for journey in JOURNEYS))
+    assert came_late == SAGA.sends() == {spec.cls for spec in REGISTRY.commands.values() if not spec.is_public}
