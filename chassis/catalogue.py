@@ -13,10 +13,12 @@ from typing import Any
 from chassis.access.known import Known
 from chassis.foundation.config import ConfigError
 from chassis.model.checks import Check
+from chassis.model.record_views import record_view
 from chassis.model.saga import Saga
 from chassis.model.service import Service
 from chassis.model.views import View
 from contracts.declare import REGISTRY
+from contracts.records import KINDS
 
 SERVICES_FILE = Path(__file__).parent.parent / "deploy" / "services.toml"
 
@@ -105,14 +107,14 @@ def know_everything() -> None:
 
 
 def views_of(service: str) -> list[View]:
-    """The views that one service declares."""
+    """The views that one service declares; those of the projector's are also the lists of all kinds of records."""
     package = importlib.import_module(f"services.{service}.views")
     found: list[View] = []
     for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("test")):
         declared = importlib.import_module(f"{package.__name__}.{module}")
         views: Sequence[View] = getattr(declared, "VIEWS", None) or [declared.VIEW]
         found += views
-    return found
+    return [*found, *map(record_view, KINDS)] if service == projector_group() else found
 
 
 @cache

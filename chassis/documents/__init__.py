@@ -18,7 +18,7 @@ from chassis.documents.json_schema import json_schema
 from chassis.documents.lock import Consumers, FieldMap, check_compatible, field_map, in_files, next_lock, whole
 from chassis.documents.openapi import openapi
 from chassis.documents.query_docs import QueryDoc, query_docs
-from chassis.documents.readmes import readmes
+from chassis.documents.readmes import Tables, pages, readmes
 from chassis.documents.reads import BreakingChange, fields_read
 from chassis.documents.samples import sample
 from contracts.declare import REGISTRY, Registry
@@ -41,7 +41,9 @@ def collect() -> tuple[list[QueryDoc], dict[str, dict[type, Callable[..., Any]]]
     return [doc for view in catalogue.views() for doc in query_docs(view)], consumers
 
 
-def documents(root: Path, registry: Registry, queries: Iterable[QueryDoc], consumers: Consumers) -> dict[str, str]:
+def documents(
+    root: Path, registry: Registry, queries: Iterable[QueryDoc], consumers: Consumers, tables: Tables = ()
+) -> dict[str, str]:
     """Every document as it should be, by its path below contracts/.  Raises BreakingChange."""
     home = root / "contracts"
     previous = read_lock(root)
@@ -61,7 +63,7 @@ def documents(root: Path, registry: Registry, queries: Iterable[QueryDoc], consu
             made[path] = (home / path).read_text(encoding="utf-8") if is_old else _json(sample(spec.cls))
     for name, command in sorted(registry.commands.items()):
         made[f"schemas/{name}.json"] = _json(json_schema(command.cls, "input" if command.is_public else "message"))
-    return made | {f"../{path}": text for path, text in readmes(root, registry).items()}
+    return made | {f"../{path}": text for path, text in (readmes(root, registry) | pages(root, tables)).items()}
 
 
 def _require_remembered(home: Path, previous: Mapping[str, Any]) -> None:
@@ -96,9 +98,11 @@ def differences(root: Path, wanted: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def write(root: Path, registry: Registry, queries: Iterable[QueryDoc], consumers: Consumers) -> dict[str, str]:
+def write(
+    root: Path, registry: Registry, queries: Iterable[QueryDoc], consumers: Consumers, tables: Tables = ()
+) -> dict[str, str]:
     """Write what differs and remove what is stale; returns `differences`.  Raises BreakingChange, writing nothing."""
-    wanted = documents(root, registry, queries, consumers)
+    wanted = documents(root, registry, queries, consumers, tables)
     found = differences(root, wanted)
     for path, what in found.items():
         file = root / "contracts" / path
@@ -129,14 +133,17 @@ def repository() -> Path:
     return Path(str(contracts.__file__)).parents[1]
 
 
-def main(*, check: bool = False) -> int:
-    """`salestream contracts`: write the documents (or only `check`), say what changed; 1 when something breaks."""
+def main(tables: Tables = (), *, check: bool = False) -> int:
+    """`salestream contracts`: write the documents (or only `check`), say what changed; 1 when something breaks.
+
+    `tables` are those that other rooms have for pages of docs/: path and table.
+    """
     queries, consumers = collect()
     try:
         if check:
-            found = differences(repository(), documents(repository(), REGISTRY.load(), queries, consumers))
+            found = differences(repository(), documents(repository(), REGISTRY.load(), queries, consumers, tables))
         else:
-            found = write(repository(), REGISTRY.load(), queries, consumers)
+            found = write(repository(), REGISTRY.load(), queries, consumers, tables)
     except BreakingChange as error:
         print(f"refused, nothing was written:\n{error}", file=sys.stderr)
         return 1

@@ -7,14 +7,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chassis.catalogue import Catalogue, known_everywhere, views_of
+from chassis.model.record_views import record_view
 from chassis.model.service import Replica
 from chassis.model.views import View
 from contracts.declare import CommandSpec, EventSpec, Registry
+from contracts.records import KINDS
 
 BEGIN = "<!-- what the service declares: written by `make contracts` -->"
 END = "<!-- end of what is written by `make contracts` -->"
 BEFORE = "\n## Runbook\n"
 """The heading before which the tables come into a README that has none yet."""
+MADE_BEGIN, MADE_END = "<!-- written by `make contracts` -->", "<!-- end of what is written by `make contracts` -->"
+"""The marks between which a page of docs/ holds a table that follows from the declarations."""
+ANALYSTS = "docs/analysts.md"
+Tables = Iterable[tuple[str, str]]
+"""The path of a page of docs/, and the table it holds."""
 
 
 def readmes(root: Path, registry: Registry) -> dict[str, str]:
@@ -35,6 +42,26 @@ def readmes(root: Path, registry: Registry) -> dict[str, str]:
         if tables:
             made[f"services/{name}/README.md"] = _with(path.read_text(encoding="utf-8"), "\n\n".join(tables))
     return made
+
+
+def pages(root: Path, tables: Tables) -> dict[str, str]:
+    """The pages of docs/ that hold a table which follows from the declarations, as they should be.
+
+    `tables` are those of other rooms; that of records is made here.
+    """
+    made = {}
+    for path, table in [(ANALYSTS, _kinds()), *tables]:
+        if not (root / path).exists():
+            continue
+        head, _, rest = (root / path).read_text(encoding="utf-8").partition(MADE_BEGIN)
+        made[path] = f"{head}{MADE_BEGIN}\n\n{table}\n\n{MADE_END}{rest.partition(MADE_END)[2]}"
+    return made
+
+
+def _kinds() -> str:
+    """What analysts are told of the views of records."""
+    rows = ((f"`{record_view(cls).name}`", kind.summary, "its id") for cls, kind in KINDS.items())
+    return "\n".join(_table(("View", "One document is", "`_id`"), rows))
 
 
 def _tables(

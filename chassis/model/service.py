@@ -9,8 +9,13 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
 from chassis.model.middleware import Middleware, Records
+from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import REGISTRY, CommandSpec, ContractError
+from contracts.types import Money
+
+CurrencyOf = Callable[[Records, UUID], str]
+"""The currency of the record with this id; "" when there is no such one."""
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")
@@ -100,10 +105,6 @@ def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> CommandFunct
     return handler
 
 
-CurrencyOf = Callable[[Records, UUID], str]
-"""The currency of the record with this id; "" when there is no such one."""
-
-
 @dataclass(frozen=True)
 class Claim:
     """A unique value that a record is to hold; `what` it is and the `field` that a refusal names."""
@@ -134,23 +135,84 @@ def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[Uni
             index.release(holder)
 
 
+def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
+    """The handlers of the commands that every kind of record has."""
+    kind = aggregate.kind
+
+    def get(command: Any, work: Work) -> Record:
+        return work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+
+    def keep(record: Record, work: Work, before: Mapping[str, UniqueValue]) -> Record:
+        """Let it hold its unique values; a refusal names the field and what stands in it."""
+        claims = [
+            Claim(value, f"The {name.replace('_', ' ')} {getattr(record.data, name)}", name)
+            for name, value in record.unique_values.items()
+        ]
+        hold(work, record.id, claims, list(before.values()))
+        return record
+
+    def create(command: Any, work: Work) -> Record:
+        record = work.new(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+        record.create(command, work.context)
+        return keep(record, work, {})
+
+    def edit(command: Any, work: Work) -> Record:
+        record = get(command, work)
+        before = record.unique_values
+        record.edit(command, work.context)
+        return keep(record, work, before)
+
+    def delete(command: Any, work: Work) -> Record:
+        record = get(command, work)
+        before = record.unique_values
+        record.delete(work.context)
+        return keep(record, work, before)
+
+    def restore(command: Any, work: Work) -> Record:
+        record = get(command, work)
+        before = record.unique_values
+        record.restore(work.context)
+        return keep(record, work, before)
+
+    return {kind.create: create, kind.edit: edit, kind.delete: delete, kind.restore: restore}
+
+
+def _currencies(aggregate: type[Record]) -> dict[type, CurrencyOf]:
+    """Money that an edit gives without a currency is in that of the record."""
+    if not any(field.one is Money for field in aggregate.kind.fields.values()):
+        return {}
+
+    def currency(records: Records, id: UUID) -> str:
+        record = records.load(aggregate, id)
+        return record.currency() if record else ""
+
+    return {aggregate.kind.edit: currency}
+
+
 @dataclass(frozen=True)
 class Service:
     """One service: what it does on each command it owns, and what it knows of other services.
 
+    `records` are the kinds of records it keeps, whose commands need no line each: the declaration of a kind, or the
+    aggregate that says the kind's own rules (`chassis.model.records`).
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
     `untold` names what is in answers for middleware alone: callers are not told.
     `currency_of` tells, for changes of records that have a currency, which that is: money that names none is in it.
     """
 
     name: str
-    commands: Mapping[type, CommandFunction]
+    commands: Mapping[type, CommandFunction] = field(default_factory=dict)
+    records: Sequence[type] = ()
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
     middleware: Mapping[type, Middleware] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
     currency_of: Mapping[type, CurrencyOf] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        require_all(self.name, self.records)
+        for aggregate in map(aggregate_of, self.records):
+            object.__setattr__(self, "commands", {**record_commands(aggregate), **self.commands})
+            object.__setattr__(self, "currency_of", {**_currencies(aggregate), **self.currency_of})
         declared = {spec.cls for spec in REGISTRY.commands_of(self.name)}
         if missing := declared - set(self.commands):
             raise ContractError(f"{self.name}: no handler for {sorted(c.__name__ for c in missing)}")

@@ -155,7 +155,7 @@ def _topics(options: argparse.Namespace, config: Config) -> int:
 def _contracts(options: argparse.Namespace, config: Config) -> int:
     from chassis.documents import main  # noqa: PLC0415 - needs the development packages
 
-    return main(check=options.check)
+    return main([("docs/operations.md", table(grants(Catalogue.read())))], check=options.check)
 
 
 def _views(options: argparse.Namespace, config: Config) -> int:

@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID, uuid4
 
 from chassis.catalogue import Catalogue
+from chassis.documents.samples import sample
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.services import InMemoryService
 from contracts.access import AddDepartment, IssueUser
@@ -17,6 +19,8 @@ from contracts.customers import CreateCustomer, CustomerCreated
 from contracts.declare import CommandSpec
 from contracts.inventory import AddProduct, Prices, ProductAdded, Trait
 from contracts.orders import CreateOrder, LineRequest
+from contracts.records import KINDS, Kind
+from contracts.schemas import load
 from contracts.types import Money
 from services.access.test_access import NEW, Office
 
@@ -89,6 +93,12 @@ def department() -> Filled:
     return Filled(kit, id)
 
 
+def of_kind(kind: Kind) -> Filled:
+    kit, id = InMemoryService(SERVICES[kind.service]), uuid4()
+    kit.do(load(kind.create, {**sample(kind.create), kind.key: str(id)}))
+    return Filled(kit, id)
+
+
 FILLED: dict[str, Callable[[], Filled]] = {
     "EditCustomer": customer,
     "EditProduct": product,
@@ -96,4 +106,5 @@ FILLED: dict[str, Callable[[], Filled]] = {
     "EditUser": user,
     "EditPersonalData": oneself,
     "RenameDepartment": department,
+    **{kind.edit.__name__: partial(of_kind, kind) for kind in KINDS.values()},
 }

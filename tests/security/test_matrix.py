@@ -15,6 +15,7 @@ from chassis.http.routes import kebab
 from chassis.queries.reader import FORMATS
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, RIGHTS, ROLES, DataScope, first_rights, first_scope
+from contracts.records import KINDS, Kind
 from security import spec
 from security.office import DEFAULT, NOBODY, VIEWS, Caller, Office, Told, new_id, quick_hashes
 
@@ -93,6 +94,17 @@ ROUTES = {
 """Who the specification lets in: a row of its table, or one of the names above -> the routes."""
 
 FUNCTION_OF = {place.strip(): function for function, text in ROUTES.items() for place in text.split(";")}
+ROW_OF = {right: function for function, right in spec.RIGHT_OF.items()}
+OF_KINDS = {
+    place: ROW_OF[right]
+    for kind in KINDS.values()
+    for place, right in [
+        *((f"GET {path}", kind.view) for path in (kind.path, f"{kind.path}/{{{kind.key}}}")),
+        *((f"{spec.method} {spec.path}", spec.permission) for spec in map(REGISTRY.command_of, kind.commands)),
+    ]
+}
+"""The routes of records of declared kinds: who may is said where the kind is declared, by a right of the table."""
+FUNCTION_OF |= OF_KINDS
 HOLDERS = {
     SEE_ORDERS: frozenset(spec.READINGS["orders.view"].split()),
     SEE_SETTINGS: frozenset(spec.READINGS["settings.view"].split()),
@@ -226,11 +238,18 @@ def records_of(office: Office) -> dict[str, str]:
         "rebuild_id": new_id(),
         "case_id": new_id(),  # nobody has a case without an order that waits; tests/component/test_scopes.py has
         "reset_id": new_id(),
+        **{kind.key: record_of(office, kind) for kind in KINDS.values()},
     }
 
 
+def record_of(office: Office, kind: Kind) -> str:
+    """The id of a new record of a kind."""
+    asked = {name: value for name, value in sample(kind.create).items() if name != kind.key}
+    return str(office.call(f"POST {kind.path}", asked, office.admin).done()["id"])
+
+
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
-           "reset_id", "rebuild_id")  # fmt: skip
+           "reset_id", "rebuild_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
          "entry_id": "orders-1-0", "view": "nobody"}  # fmt: skip
 
@@ -243,7 +262,8 @@ def test_no_route_is_untested_and_none_is_tested_that_is_not_there(office: Offic
     assert served == set(FUNCTION_OF)
     bulk = {route.name.removeprefix("Bulk") for route in office.routes if route.name.startswith("Bulk")}
     assert bulk == {spec.name for spec in COMMANDS.values() if spec.is_public and spec.bulk}
-    assert sum(text.count(";") + 1 for text in ROUTES.values()) == len(FUNCTION_OF), "a place stands in two rows"
+    once = sum(text.count(";") + 1 for text in ROUTES.values()) + len(OF_KINDS)
+    assert once == len(FUNCTION_OF), "a place stands in two rows"
 
 
 @pytest.mark.parametrize("place", FUNCTION_OF)

@@ -1,16 +1,19 @@
 """An id names one record of a service, of whatever kind: who creates another under it is told so at once."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 from uuid import UUID
 
 import pytest
 
+from chassis.documents.samples import sample
 from chassis.foundation import metrics
 from chassis.store.memory import MemoryRecorder
 from chassis.writer.request import made_id
 from contracts.declare import REGISTRY
 from contracts.ids import RANDOM_UUIDS
+from contracts.records import KINDS, Kind
 from security.office import Office, new_id
 from security.test_idempotency import ASKED, Asked
 
@@ -40,12 +43,19 @@ def order(office: Office) -> Asked:
     return Asked("POST /orders", body, office.admin, {})
 
 
+def of_kind(kind: Kind, office: Office) -> Asked:
+    body = {name: value for name, value in sample(kind.create).items() if name != kind.key}
+    unique = {name: new_id() for name, field in kind.fields.items() if field.rules.unique}
+    return Asked(f"POST {kind.path}", {**body, **unique}, office.admin, {})
+
+
 ASKS: dict[str, Callable[[Office], Asked]] = {
     **{name: ask for name, ask in ASKED.items() if name in CREATING},
     "AddDepartment": department,
     "CreateCustomer": customer,
     "AddProduct": product,
     "CreateOrder": order,
+    **{kind.create.__name__: partial(of_kind, kind) for kind in KINDS.values()},
 }
 
 

@@ -1,0 +1,149 @@
+"""The list and the page of each kind of record: what there is, found and sorted by what its fields are."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import make_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Annotated, Any, Literal, get_args, get_origin
+from uuid import UUID
+
+from chassis.model.changes import Change, EventMetadata, Set
+from chassis.model.row_fields import GUARDED, Code, FieldKind, field_types
+from chassis.model.views import Exact, Filter, Range, Scope, View, Words
+from contracts.records import Field, Kind, kind_of
+from contracts.types import EmailField, MailField, Money, NoteField, PhoneField
+
+_RANGES: Mapping[FieldKind, Any] = {"day": date, "moment": datetime, "amount": Decimal, "whole": int}
+_CODES = (PhoneField, EmailField, MailField)
+_NEWEST = "-created_at"
+
+
+@cache
+def record_view(cls: type) -> View:
+    """The view of a kind of record: GET its path, and GET its path with an id."""
+    kind = kind_of(cls)
+    key = kind.key
+
+    def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        owner = {"owner_id": event.owner.user_id, "owner_name": event.owner.name} if kind.owned else {}
+        yield Set(
+            getattr(event, key),
+            **_shown(kind, event.data),
+            **owner,
+            created_at=metadata.at,
+            created_by=event.by.name,
+            **_changed(event, metadata),
+        )
+
+    def edited(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), **_shown(kind, event.data), **_changed(event, metadata))
+
+    def deleted(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), deleted=True, **_changed(event, metadata))
+
+    def restored(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), deleted=False, **_changed(event, metadata))
+
+    row = _row(kind)
+    filters = _filters(kind, row)
+    return View(
+        name=kind.path.removeprefix("/").replace("-", "_").replace("/", "_"),
+        route=f"GET {kind.path}",
+        detail=key,
+        row=row,
+        permission=kind.view,
+        what=kind.what,
+        where={"deleted": {"$ne": True}},
+        handlers={kind.created: created, kind.edited: edited, kind.deleted: deleted, kind.restored: restored},
+        filters=filters,
+        sorts=("created_at", "changed_at", *(name for name in kind.fields if _is_sortable(kind.fields[name], row))),
+        default_sort=_NEWEST,
+        scope=Scope("owner_id") if kind.owned else None,
+        personal=tuple(name for name, field in kind.fields.items() if field.rules.personal),
+    )
+
+
+def _shown(kind: Kind, data: Any) -> dict[str, Any]:
+    """What a document holds of a record: its fields, an amount and its currency beside each other."""
+    found: dict[str, Any] = {}
+    for name, field in kind.fields.items():
+        value = getattr(data, name)
+        if field.one is Money:
+            found[name], found[_currency_of(name)] = (value.amount, value.currency) if value else (None, None)
+        else:
+            found[name] = value
+    return found
+
+
+def _changed(event: Any, metadata: EventMetadata) -> dict[str, Any]:
+    return {"changed_at": metadata.at, "changed_by": event.by.name, "version": metadata.version}
+
+
+def _currency_of(name: str) -> str:
+    return f"{name}_currency"
+
+
+def _row(kind: Kind) -> type:
+    columns: list[tuple[str, Any]] = [("id", UUID)]
+    for name, field in kind.fields.items():
+        columns.append((name, _column(field.type)))
+        if field.one is Money:
+            columns.append((_currency_of(name), _column(str if field.required else str | None)))
+    if kind.owned:
+        columns += [("owner_id", UUID), ("owner_name", str)]
+    columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
+    made = make_dataclass(f"{kind.cls.__name__}Row", [*columns, ("version", int)])
+    made.__doc__ = f"One {kind.what}."
+    made.__module__ = __name__
+    return made
+
+
+def _column(declared: Any) -> Any:
+    """The type of a column: what a document holds of a value of a declared type."""
+    origin, parts = get_origin(declared), get_args(declared)
+    if origin is tuple:
+        return list[_column(parts[0])]  # type: ignore[misc]
+    if origin is Literal:
+        return declared
+    if origin is Annotated:
+        return declared if parts[1] in GUARDED else Code if parts[1] in _CODES else parts[0]
+    if type(None) in parts:
+        return _column(next(part for part in parts if part is not type(None))) | None
+    if declared is Money:
+        return Decimal
+    return dict[str, Any] if hasattr(declared, "__dataclass_fields__") else declared
+
+
+def _filters(kind: Kind, row: type) -> dict[str, Filter]:
+    """?field= for what one picks from or knows exactly, bounds for what is measured, and ?q= for words."""
+    found: dict[str, Filter] = {}
+    for name, type_ in field_types(row).items():
+        field = kind.fields.get(name)
+        if field is None:
+            if name == "owner_id":
+                found[name] = Exact()
+        elif type_.kind in _RANGES:
+            found[name] = Range(_RANGES[type_.kind])
+        elif type_.kind in ("choice", "flag", "id") or field.rules.unique:
+            found[name] = Exact()
+    if words := [name for name, field in kind.fields.items() if _is_searchable(field, row)]:
+        found["q"] = Words(*words)
+    return found
+
+
+def _is_searchable(field: Field, row: type) -> bool:
+    if field.rules.searchable is not None:
+        return field.rules.searchable
+    return field_types(row)[field.name].kind in ("text", "code") and not _is_long(field)
+
+
+def _is_sortable(field: Field, row: type) -> bool:
+    if field.rules.sortable is not None:
+        return field.rules.sortable
+    kind = field_types(row)[field.name].kind
+    return kind in (*_RANGES, "choice") or (kind in ("text", "code") and field.required and not _is_long(field))
+
+
+def _is_long(field: Field) -> bool:
+    return isinstance(field.checked_by, type) and issubclass(field.checked_by, NoteField)

@@ -1,0 +1,153 @@
+"""Records of a declared kind (`contracts.records`): how they are entered, changed, deleted and brought back.
+
+A kind without rules of its own needs nothing but a line in its service: `Service("marketing", records=[Survey])`.  One
+that has some says them in a class of its own, which stands in that line instead:
+
+    class SurveyRecord(Record):
+        kind = kind_of(Survey)
+
+        def check(self, data: Survey, context: Context) -> None:
+            if data.surveyed_on > context.today: raise Refused(...)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, ClassVar
+from uuid import UUID
+
+from chassis.model.aggregates import Aggregate
+from chassis.model.context import Context
+from chassis.model.unique import UniqueIndex, UniqueValue
+from contracts.declare import ContractError, changes
+from contracts.errors import not_found
+from contracts.people import SALESTREAM, Person
+from contracts.records import KINDS, Kind, kind_of
+from contracts.types import Money, PhoneField
+
+
+@dataclass
+class Record(Aggregate):
+    """One record of a kind: what is known of it, whose it is, and whether it was deleted."""
+
+    kind: ClassVar[Kind]
+
+    data: Any = None
+    owner: Person = SALESTREAM
+    deleted: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        kind = cls.kind
+        cls.appliers = {
+            **cls.appliers,
+            kind.created: Record._created,
+            kind.edited: Record._edited,
+            kind.deleted: Record._deleted,
+            kind.restored: Record._restored,
+        }
+
+    # -- what a kind may say of its own
+
+    def check(self, data: Any, context: Context) -> None:
+        """Raises Refused where the record may not become this."""
+
+    # -- commands
+
+    def create(self, command: Any, context: Context) -> None:
+        """Enter the record; it belongs to who does, or who answers for the program that does.  Raises Refused."""
+        data = self.kind.cls(**changes(command, self.kind.cls))
+        self.check(data, context)
+        owner = {"owner": context.owner} if self.kind.owned else {}
+        self.record(self.kind.created(**self._named, data=data, **owner, by=context.user))
+
+    def edit(self, command: Any, context: Context) -> None:
+        """Change what the command names; nothing happens when that is how it is already.  Raises Refused."""
+        self._must_exist()
+        data = replace(self.data, **changes(command, self.kind.cls))
+        changed = tuple(name for name in self.kind.fields if getattr(data, name) != getattr(self.data, name))
+        if changed:
+            self.check(data, context)
+            self.record(self.kind.edited(**self._named, data=data, changed=changed, by=context.user))
+
+    def delete(self, context: Context) -> None:
+        """Take the record away.  Raises Refused NOT_FOUND when it is gone already."""
+        self._must_exist()
+        self.record(self.kind.deleted(**self._named, by=context.user))
+
+    def restore(self, context: Context) -> None:
+        """Bring the record back as it was; nothing happens when it is there.  Raises Refused."""
+        if self.deleted:
+            self.check(self.data, context)
+            self.record(self.kind.restored(**self._named, by=context.user))
+
+    def reply(self) -> dict[str, Any]:
+        return {"deleted": True} if self.deleted else {}
+
+    @property
+    def owners(self) -> tuple[UUID | None, ...]:
+        return (self.owner.user_id,) if self.kind.owned else ()
+
+    @property
+    def unique_values(self) -> Mapping[str, UniqueValue]:
+        """What no other record of the kind may have, by field; nothing of a deleted one."""
+        if self.deleted or self.data is None:
+            return {}
+        found = {name: getattr(self.data, name) for name, field in self.kind.fields.items() if field.rules.unique}
+        return {name: self._unique(name, value) for name, value in found.items() if value}
+
+    def _unique(self, name: str, value: str) -> UniqueValue:
+        index = f"{self.kind.service}.{self.kind.what}.{name}"
+        is_phone = self.kind.fields[name].checked_by is PhoneField
+        return (UniqueIndex.of_phone if is_phone else UniqueIndex.of_text)(index, str(value))
+
+    @property
+    def _named(self) -> dict[str, UUID]:
+        return {self.kind.key: self.id}
+
+    def _must_exist(self) -> None:
+        if self.deleted:
+            raise not_found(self.kind.what, self.kind.key)
+
+    # -- what is remembered
+
+    def _created(self, fact: Any) -> None:
+        self.data = fact.data
+        self.owner = getattr(fact, "owner", SALESTREAM)
+
+    def _edited(self, fact: Any) -> None:
+        self.data = fact.data
+
+    def _deleted(self, _: Any) -> None:
+        self.deleted = True
+
+    def _restored(self, _: Any) -> None:
+        self.deleted = False
+
+    def currency(self) -> str:
+        """That of its amounts: one that is entered without a currency is in it; "" where it has none."""
+        amounts = [getattr(self.data, name) for name, field in self.kind.fields.items() if field.one is Money]
+        return next((amount.currency for amount in amounts if isinstance(amount, Money)), "")
+
+
+@cache
+def aggregate_of(declared: type) -> type[Record]:
+    """The aggregate of a kind of record, or the one that says the kind's own rules.  Raises ContractError."""
+    if issubclass(declared, Record):
+        return declared
+    kind = kind_of(declared)
+    made: type[Record] = type(f"{declared.__name__}Record", (Record,), {"kind": kind, "__doc__": f"One {kind.what}."})
+    return made
+
+
+def kinds_of(service: str) -> Sequence[type]:
+    """The kinds of records that a service's contracts declare."""
+    return [cls for cls, kind in KINDS.items() if kind.service == service]
+
+
+def require_all(service: str, records: Sequence[type]) -> None:
+    """Raises ContractError unless a service has every kind of record that its contracts declare, and no other."""
+    here, declared = {aggregate_of(one).kind.cls for one in records}, set(kinds_of(service))
+    if wrong := here ^ declared:
+        named = ", ".join(sorted(cls.__name__ for cls in wrong))
+        raise ContractError(f"{service}: its records are not those that its contracts declare: {named}")

@@ -1,0 +1,254 @@
+"""Kinds of records: declared once, and what every record has follows.
+
+    @record("/surveys", view="campaigns", edit="campaigns")
+    class Survey:
+        \"\"\"What was found out about the market (MKT-05).\"\"\"
+
+        subject: Name = data(unique=True)
+        surveyed_on: Day
+        finding: Note = ""
+
+The class itself becomes what is known of such a record, a value.  From it come the commands CreateSurvey, EditSurvey,
+DeleteSurvey and RestoreSurvey and the events SurveyCreated, SurveyEdited, SurveyDeleted and SurveyRestored, which stand
+in the module beside it; `chassis.model.records` makes the aggregate and `chassis.model.record_views` the list of them.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import Field as DataclassField
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+from contracts.declare import KEPT, ContractError, command, event, value
+from contracts.ids import new_id
+from contracts.people import SALESTREAM, Person
+from contracts.types import Name
+
+T = TypeVar("T")
+
+_WORD = re.compile(r"[A-Z][a-z0-9]*")
+_FEATURES = re.compile(r" \(([A-Z]{2,4}-[^)]*)\)")
+_OWN = "record"
+
+
+@dataclass(frozen=True)
+class FieldRules:
+    """What is said of a field beside its type; None follows from that (`Field`)."""
+
+    unique: bool = False
+    personal: bool = False
+    searchable: bool | None = None
+    sortable: bool | None = None
+
+
+def data(
+    *,
+    default: Any = MISSING,
+    unique: bool = False,
+    personal: bool = False,
+    searchable: bool | None = None,
+    sortable: bool | None = None,
+) -> Any:
+    """A field of a kind of record of which more is to be said than its type and default.
+
+    `unique`: no two records that are not deleted have the same; what reads the same is the same.
+    `personal`: it tells of a person; whoever reads it is noted in the audit log (SEC-21).
+    `searchable`: ?q= looks into it; as a rule every text of one line is.
+    `sortable`: lists sort by it; as a rule numbers, days, choices and the texts that must be given.
+    """
+    rules = FieldRules(unique=unique, personal=personal, searchable=searchable, sortable=sortable)
+    return field(default=default, metadata={"metadata": {_OWN: rules}})  # so deep marshmallow leaves it alone
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a kind of record: its name, its type as declared, and what is said of it."""
+
+    name: str
+    type: Any
+    required: bool
+    rules: FieldRules
+
+    @property
+    def one(self) -> Any:
+        """Its type without None, and that of its items where it is a list."""
+        kind = self.type
+        if None.__class__ in get_args(kind):
+            kind = next(part for part in get_args(kind) if part is not None.__class__)
+        return get_args(kind)[0] if get_origin(kind) is tuple else kind
+
+    @property
+    def checked_by(self) -> Any:
+        """The class of `contracts.types` that checks its values; None where the type needs none."""
+        return get_args(self.one)[1] if get_origin(self.one) is Annotated else None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of record, and the commands and events made of its declaration.
+
+    `what` it is called in messages; `summary` says what one is; `key` names the field with the record's id.  `owned`: a
+    record belongs to who enters it, and who may see it follows from that (SEC-18).
+    """
+
+    cls: type
+    what: str
+    summary: str
+    service: str
+    key: str
+    path: str
+    view: str
+    owned: bool
+    fields: Mapping[str, Field]
+    create: type
+    edit: type
+    delete: type
+    restore: type
+    created: type
+    edited: type
+    deleted: type
+    restored: type
+
+    @property
+    def commands(self) -> tuple[type, ...]:
+        return (self.create, self.edit, self.delete, self.restore)
+
+
+KINDS: dict[type, Kind] = {}
+
+
+def kind_of(cls: type) -> Kind:
+    """What was made of a declaration.  Raises ContractError for a class that is no kind of record."""
+    try:
+        return KINDS[cls]
+    except KeyError:
+        raise ContractError(f"{cls.__qualname__} is not declared as a kind of record") from None
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(data, field))
+def record(path: str, *, view: str, edit: str, owned: bool = False) -> Callable[[type[T]], type[T]]:
+    """Declare a kind of record.
+
+    `path` is where its list is found; `view` and `edit` are the rights to read and to change such records.
+    Raises ContractError where it is declared wrongly.
+    """
+
+    def declare(cls: type[T]) -> type[T]:
+        made = value(cls)
+        words = _WORD.findall(cls.__name__)
+        if "".join(words) != cls.__name__:
+            raise ContractError(f"{cls.__qualname__}: a kind of record has a name such as MarketSurvey")
+        if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}("):
+            raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
+        KINDS[made] = _Declaration(made, [word.lower() for word in words], path, view, edit, owned=owned).kind()
+        return made
+
+    return declare
+
+
+def _rules(of: "DataclassField[Any]") -> FieldRules:
+    found: FieldRules = of.metadata.get("metadata", {}).get(_OWN, FieldRules())
+    return found
+
+
+class _Declaration:
+    """What a kind's commands and events are made of."""
+
+    def __init__(self, cls: type, words: list[str], path: str, view: str, edit: str, *, owned: bool) -> None:
+        self._cls, self._path, self._view, self._edit, self._owned = cls, path, view, edit, owned
+        self._what = " ".join(words)
+        self._stem = "-".join(words)
+        self._key = "_".join([*words, "id"])
+        self._service = cls.__module__.rpartition(".")[2]
+        found = _FEATURES.search(cls.__doc__ or "")
+        self._features = found[0] if found else ""
+        hints = get_type_hints(cls, include_extras=True)
+        self._fields = {
+            one.name: Field(one.name, hints[one.name], one.default is MISSING, _rules(one)) for one in fields(cls)
+        }
+        if reserved := {"id", "by", "owner", "version", self._key, "created_at", "changed_at"} & set(self._fields):
+            raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(reserved))} already")
+
+    def kind(self) -> Kind:
+        a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"
+        one, item = a[0].lower() + a[1:], f"{self._path}/{{{self._key}}}"
+        given = {name: field.type for name, field in self._fields.items()}
+        first = {one.name: one.default for one in fields(self._cls) if one.default is not MISSING}
+        kept = {name: field.type if field.required else field.type | None for name, field in self._fields.items()}
+        owner = {"owner": Person} if self._owned else {}
+        told = {"data": self._cls}
+        return Kind(
+            cls=self._cls,
+            what=self._what,
+            summary=(self._cls.__doc__ or "").strip().partition("\n")[0],
+            service=self._service,
+            key=self._key,
+            path=self._path,
+            view=self._view,
+            owned=self._owned,
+            fields=self._fields,
+            create=self._command(
+                "Create", f"Enter {one}.", f"POST {self._path}", given, first, creates=True, new=True
+            ),
+            edit=self._command(
+                "Edit",
+                f"Change {one}; a field left out keeps its value.",
+                f"PATCH {item}",
+                kept,
+                dict.fromkeys(kept, KEPT),
+            ),
+            delete=self._command("Delete", f"Take {one} away; it can be restored.", f"DELETE {item}"),
+            restore=self._command("Restore", f"Bring back {one} that was deleted.", f"POST {item}/restore"),
+            created=self._event("Created", f"{a} was entered.", {**told, **owner}),
+            edited=self._event(
+                "Edited", f"{a} changed: all that is known of it now, and which fields changed.",
+                {**told, "changed": tuple[Name, ...]},
+            ),
+            deleted=self._event("Deleted", f"{a} was deleted."),
+            restored=self._event("Restored", f"{a} that was deleted is there again."),
+        )  # fmt: skip
+
+    def _command(
+        self,
+        verb: str,
+        text: str,
+        route: str,
+        annotations: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        *,
+        creates: bool = False,
+        new: bool = False,
+    ) -> type:
+        id = {self._key: field(default_factory=new_id)} if new else {}
+        made = self._class(
+            f"{verb}{self._cls.__name__}", text, {self._key: UUID, **(annotations or {})}, {**(defaults or {}), **id}
+        )
+        return self._beside(command(route, permission=self._edit, key=self._key, creates=creates)(made))
+
+    def _event(self, verb: str, text: str, annotations: Mapping[str, Any] | None = None) -> type:
+        made = self._class(
+            f"{self._cls.__name__}{verb}",
+            text,
+            {self._key: UUID, **(annotations or {}), "by": Person},
+            {"by": SALESTREAM},
+        )
+        return self._beside(event(f"salestream.{self._service}.{self._stem}-{verb.lower()}.v1", key=self._key)(made))
+
+    def _class(self, name: str, text: str, annotations: Mapping[str, Any], defaults: Mapping[str, Any]) -> type:
+        head, dot, rest = text.partition(".")
+        return type(
+            name,
+            (),
+            {
+                "__module__": self._cls.__module__,
+                "__doc__": f"{head}{self._features}{dot}{rest}",
+                "__annotations__": dict(annotations),
+                **defaults,
+            },
+        )
+
+    def _beside(self, made: type) -> type:
+        setattr(sys.modules[self._cls.__module__], made.__name__, made)
+        return made

@@ -1,0 +1,6 @@
+"""The marketing service: the records it keeps."""
+
+from chassis.model.service import Service
+from contracts.marketing import Survey
+
+SERVICE = Service("marketing", records=[Survey])
