@@ -4,6 +4,7 @@ Whoever holds the right sees the entry, so a menu follows the roles and what adm
 """
 
 from contracts.declare import value
+from contracts.records import KINDS
 
 
 @value
@@ -33,3 +34,12 @@ MENU: tuple[MenuEntry, ...] = (
     MenuEntry(name="Operation log", path="/audit", right="accounts", system="platform"),
     MenuEntry(name="Security report", path="/reports/security", right="accounts", system="platform"),
 )
+
+
+def menu() -> tuple[MenuEntry, ...]:
+    """All entries: those above, and one for the list of each kind of record."""
+    lists = (
+        MenuEntry(name=kind.path.strip("/").replace("-", " ").capitalize(), path=kind.path, right=kind.view)
+        for kind in KINDS.values()
+    )
+    return (*MENU, *lists)

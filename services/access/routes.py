@@ -10,7 +10,7 @@ from chassis.http.messages import JSON, HttpRequest, HttpResponse
 from chassis.http.requests import require_only
 from chassis.http.service_routes import ServiceRoute
 from chassis.queries.filters import single
-from contracts.menus import MENU
+from contracts.menus import menu
 from contracts.permissions import DATA_SCOPES, PASSWORD, RIGHTS
 from services.access.messages import Mailbox
 
@@ -28,7 +28,7 @@ def me(api: Api, http: HttpRequest) -> HttpResponse:
         "roles": sorted(caller.roles),
         "must_change_password": caller.limited,
         "rights": rights,
-        "menu": [entry for entry in MENU if entry.right in rights],
+        "menu": [entry for entry in menu() if entry.right in rights],
     }
     return HttpResponse(200, msgspec.json.encode(body))
 

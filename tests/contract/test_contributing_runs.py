@@ -22,19 +22,29 @@ KNOWN = (
 )  # fmt: skip
 
 USED = '''
-"""The new command, its event in a view, the new field and the new service do what CONTRIBUTING says of them."""
+"""The new command, its event in a view, the new field, service and kind of record do what CONTRIBUTING says of them."""
 
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
+
+import pytest
 
 from chassis.catalogue import Catalogue
-from chassis.testing.people import FINANCE, SALES
+from chassis.model.record_views import record_view
+from chassis.testing.people import ADMIN, FINANCE, SALES
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents
 from contracts.complaints import ComplaintFiled, FileComplaint
 from contracts.declare import REGISTRY
+from contracts.marketing import Competitor
 from contracts.orders import AddRemark, CancelOrder, PaymentRecorded, RecordPayment, RemarkAdded, ShipOrder, SubmitOrder
+from contracts.records import kind_of
+from contracts.schemas import load
+from contracts.types import Money
 from services.complaints.application import SERVICE as COMPLAINTS
+from services.marketing.application import SERVICE as MARKETING
 from services.orders.test_domain import ORDER, SYSTEM, create, kit, line
 from services.reports.views import payments
 
@@ -71,6 +81,59 @@ def test_the_service():
     complaints.do(FileComplaint(complaint_id=id, text="It is broken"), by=SALES)
     assert complaints.new_facts() == [ComplaintFiled(complaint_id=id, text="It is broken")]
     assert "complaints" in Catalogue.read().with_role("relay")
+
+
+KIND, VIEW = kind_of(Competitor), record_view(Competitor)
+ONE, OTHER = UUID("01900000-0000-7000-8000-000000000001"), UUID("01900000-0000-7000-8000-000000000002")
+
+
+@pytest.fixture
+def market():
+    kit = InMemoryService(MARKETING)
+    given = {"name": "Osaka Trading", "phone": "+81 90-1234-5678", "turnover": {"amount": "5000000"}}
+    kit.do(load(KIND.create, {"competitor_id": str(ONE), **given}, currency="JPY"))
+    return kit
+
+
+def edit(kit, id, **more):
+    kit.do(load(KIND.edit, {"competitor_id": str(id), **more}))
+
+
+def test_the_record_is_entered_changed_deleted_and_restored(market):
+    edit(market, ONE, phone=None, founded_on="1999-01-01", is_abroad=True)
+    edit(market, ONE, founded_on="1999-01-01")
+    market.do(KIND.delete(competitor_id=ONE))
+    market.assert_refused("NOT_FOUND", KIND.edit(competitor_id=ONE, remark="?"), field="competitor_id")
+    market.do(KIND.restore(competitor_id=ONE))
+    created, edited, deleted, restored = market.stream(ONE)
+    assert edited.changed == ("phone", "founded_on", "is_abroad")
+    assert created.owner == created.by and created.by.name == ADMIN.name
+    assert edited.data == replace(created.data, phone=None, founded_on=date(1999, 1, 1), is_abroad=True)
+    assert created.data.turnover == Money(amount=Decimal(5000000), currency="JPY")
+    assert restored.by == deleted.by
+
+
+def test_what_is_unique_is_one_record_s_until_it_is_changed_or_deleted(market):
+    for name in ("osaka  TRADING", "Ｏｓａｋａ Trading"):
+        market.assert_refused("DUPLICATE", KIND.create(competitor_id=OTHER, name=name), field="name")
+    edit(market, ONE, name="Kyoto Trading")
+    market.do(KIND.create(competitor_id=OTHER, name="Osaka Trading"))
+    with_phone = load(KIND.edit, {"competitor_id": str(OTHER), "phone": "+819012345678"})
+    market.assert_refused("DUPLICATE", with_phone, field="phone")
+    market.do(KIND.delete(competitor_id=ONE))
+    market.do(with_phone)
+    market.assert_refused("DUPLICATE", KIND.restore(competitor_id=ONE), field="phone")
+    edit(market, OTHER, phone=None)
+    market.do(KIND.restore(competitor_id=ONE))
+
+
+def test_its_list(market):
+    assert VIEW in Catalogue.read().views("projector") and VIEW.path == "/competitors"
+    assert VIEW.scope.owner == "owner_id" and VIEW.personal == ("phone",)
+    assert set(VIEW.filters) == {"q", "name", "phone", "turnover", "founded_on", "is_abroad", "owner_id"}
+    assert set(VIEW.sorts) == {"created_at", "changed_at", "name", "turnover", "founded_on"}
+    [row] = documents(VIEW, market.stream(ONE)).values()
+    assert (str(row["turnover"]), row["turnover_currency"], row["owner_name"]) == ("5000000", "JPY", ADMIN.name)
 '''
 NOT_SHOWN = {
     "contracts/complaints.py": '''
@@ -123,6 +186,10 @@ NOT_SHOWN = {
 }
 
 
+KIND_FILE = "contracts/marketing.py"
+MOST_LINES = 40
+"""What a plain record of six fields may cost, all in all."""
+
 PIECES: dict[str, str] = dict(re.findall(r"```(?:python|toml)\n# ([^\n]*)\n(.*?)```", TEXT, flags=re.DOTALL))
 """The pieces of code by their first line, which says where they stand."""
 
@@ -173,6 +240,12 @@ class Project:
         assert source.count(after) == 1, (path, after)
         self.write(path, source.replace(after, after + text))
 
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Put text in place of what is there once."""
+        source = (self.folder / path).read_text(encoding="utf-8")
+        assert source.count(old) == 1, (path, old)
+        self.write(path, source.replace(old, new))
+
     def run(self, *arguments: str) -> None:
         paths = {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
@@ -220,6 +293,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     own = "from contracts.complaints import FileComplaint\nfrom services.complaints.domain import Complaint\n"
     project.write("services/complaints/application.py", f"{imports_for(code)}{own}{code}")
     project.append("deploy/services.toml", shown("deploy/services.toml"))
+    kind = shown(f"{KIND_FILE}, a kind of record")
+    project.append(KIND_FILE, kind)
+    project.insert(KIND_FILE, "from contracts.types import ", "Flag, Money, Phone, ")
+    line = shown("services/marketing/application.py")
+    project.replace("services/marketing/application.py", 'SERVICE = Service("marketing", records=[Survey])\n', line)
+    project.insert("services/marketing/application.py", "from contracts.marketing import ", "Competitor, ")
     project.write("test_what_is_new.py", USED)
     return project
 
@@ -228,6 +307,21 @@ def test_its_contracts_may_be_published_and_it_works(project: Project) -> None:
     """No former event or command is broken, everything new is in the documents, and does what is said of it."""
     project.run("-m", "chassis.run.main", "contracts")
     published = (project.folder / "contracts/openapi.yaml").read_text(encoding="utf-8")
-    for route in ("/orders/{order_id}/remarks", "/bulk/add-remark", "/payments", "/complaints"):
+    for route in (
+        "/orders/{order_id}/remarks",
+        "/bulk/add-remark",
+        "/payments",
+        "/complaints",
+        "/competitors",
+        "/competitors/{competitor_id}/restore",
+    ):
         assert f"  {route}:\n" in published
     project.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_what_is_new.py")
+
+
+def test_a_kind_of_record_costs_what_is_said() -> None:
+    """Its class, its import and one word in its service."""
+    kind, service = shown(f"{KIND_FILE}, a kind of record"), shown("services/marketing/application.py")
+    [made] = [node for node in ast.parse(kind).body if isinstance(node, ast.ClassDef)]
+    assert sum(isinstance(node, ast.AnnAssign) for node in made.body) == 6
+    assert len(kind.splitlines()) + len(service.splitlines()) < MOST_LINES / 2

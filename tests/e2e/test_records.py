@@ -1,0 +1,47 @@
+"""Every declared kind of record on the running system: entered, found, changed, deleted and brought back."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from component.support import Company, eventually
+
+from chassis.documents.samples import sample
+from chassis.model.record_views import record_view
+from chassis.model.views import Words
+from contracts.declare import REGISTRY
+from contracts.records import KINDS, Kind
+
+REGISTRY.load()
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.what) for kind in KINDS.values()])
+def test_a_record_is_entered_found_changed_deleted_and_restored(company: Company, kind: Kind) -> None:
+    words = next(rule for rule in record_view(kind.cls).filters.values() if isinstance(rule, Words))
+    text, mark = words.fields[0], f"値 {uuid4().hex[:12]}"
+    asked = {name: value for name, value in sample(kind.create).items() if name != kind.key}
+    admin, record = company.admin, company.admin.post(kind.path, {**asked, text: mark})["id"]
+    place = f"{kind.path}/{record}"
+
+    def found(times: int) -> None:
+        assert [row["id"] for row in admin.items(kind.path, q=mark)] == [record] * times
+
+    eventually(lambda: found(1))
+    assert admin.get(place)[text] == mark
+    changed = admin.do("PATCH", place, {text: f"{mark} changed"})
+    assert changed["version"] == 2
+    eventually(lambda: _shows(admin.get(place)[text], f"{mark} changed"))
+    admin.do("DELETE", place)
+    eventually(lambda: found(0))
+    assert admin.send("GET", place).status_code == 404
+    refused = admin.send("PATCH", place, {text: "again"})
+    assert (refused.status_code, refused.json()["field"]) == (404, kind.key)
+    admin.post(f"{place}/restore")
+    eventually(lambda: found(1))
+    page = admin.get(place)
+    assert (page["version"], page[text], page["changed_by"]) == (4, f"{mark} changed", page["created_by"])
+
+
+def _shows(shown: str, wanted: str) -> None:
+    assert shown == wanted
