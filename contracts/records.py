@@ -24,6 +24,7 @@ from uuid import UUID
 from contracts.declare import KEPT, ContractError, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
+from contracts.permissions import FIELD_RIGHTS, RIGHTS
 from contracts.types import Name
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class FieldRules:
 
     unique: bool = False
     personal: bool = False
+    right: str = ""
     searchable: bool | None = None
     sortable: bool | None = None
 
@@ -48,6 +50,7 @@ def data(
     default: Any = MISSING,
     unique: bool = False,
     personal: bool = False,
+    right: str = "",
     searchable: bool | None = None,
     sortable: bool | None = None,
 ) -> Any:
@@ -55,10 +58,11 @@ def data(
 
     `unique`: no two records that are not deleted have the same; what reads the same is the same.
     `personal`: it tells of a person; whoever reads it is noted in the audit log (SEC-21).
+    `right`: who sees it and who gives it needs this right besides; so does every field of that name, wherever it stands.
     `searchable`: ?q= looks into it; as a rule every text of one line is.
     `sortable`: lists sort by it; as a rule numbers, days, choices and the texts that must be given.
     """
-    rules = FieldRules(unique=unique, personal=personal, searchable=searchable, sortable=sortable)
+    rules = FieldRules(unique=unique, personal=personal, right=right, searchable=searchable, sortable=sortable)
     return field(default=default, metadata={"metadata": {_OWN: rules}})  # so deep marshmallow leaves it alone
 
 
@@ -170,6 +174,18 @@ class _Declaration:
         }
         if reserved := {"id", "by", "owner", "version", self._key, "created_at", "changed_at"} & set(self._fields):
             raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(reserved))} already")
+
+        for one in self._fields.values():
+            if one.rules.right:
+                self._require_right(one)
+
+    def _require_right(self, one: Field) -> None:
+        """A field that needs a right is hidden by its name, and told by no refusal."""
+        right, place = one.rules.right, f"{self._cls.__qualname__}.{one.name}"
+        if right not in RIGHTS or FIELD_RIGHTS.setdefault(one.name, right) != right:
+            raise ContractError(f"{place}: there is no right {right}, or such a field needs another one elsewhere")
+        if one.required or one.rules.unique:
+            raise ContractError(f"{place} needs a right, so it can be neither required nor unique")
 
     def kind(self) -> Kind:
         a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"

@@ -104,6 +104,11 @@ class Context:
     def owner(self) -> Person:
         return self.responsible or self.user
 
+    def may(self, right: str) -> bool:
+        """Whether whoever asks holds a right, on whose records ever."""
+        reach = self.reach_of(right)
+        return reach.everybody or bool(reach.people)
+
 
 CLOCK_STEP = timedelta(minutes=1)  # by which a clock may be set back without anything ending before its time
 

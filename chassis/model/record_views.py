@@ -135,7 +135,7 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
 def _is_searchable(field: Field, row: type) -> bool:
     if field.rules.searchable is not None:
         return field.rules.searchable
-    return field_types(row)[field.name].kind in ("text", "code") and not _is_long(field)
+    return field_types(row)[field.name].kind in ("text", "code") and not (_is_long(field) or field.rules.right)
 
 
 def _is_sortable(field: Field, row: type) -> bool:

@@ -10,8 +10,8 @@ that has some says them in a class of its own, which stands in that line instead
             if data.surveyed_on > context.today: raise Refused(...)
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
@@ -20,7 +20,7 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import ContractError, changes
-from contracts.errors import not_found
+from contracts.errors import Refused, not_found
 from contracts.people import SALESTREAM, Person
 from contracts.records import KINDS, Kind, kind_of
 from contracts.types import Money, PhoneField
@@ -57,6 +57,8 @@ class Record(Aggregate):
     def create(self, command: Any, context: Context) -> None:
         """Enter the record; it belongs to who does, or who answers for the program that does.  Raises Refused."""
         data = self.kind.cls(**changes(command, self.kind.cls))
+        nothing = {field.name: field.default for field in fields(self.kind.cls)}
+        self._require_rights([name for name in self.kind.fields if getattr(data, name) != nothing[name]], context)
         self.check(data, context)
         owner = {"owner": context.owner} if self.kind.owned else {}
         self.record(self.kind.created(**self._named, data=data, **owner, by=context.user))
@@ -64,7 +66,9 @@ class Record(Aggregate):
     def edit(self, command: Any, context: Context) -> None:
         """Change what the command names; nothing happens when that is how it is already.  Raises Refused."""
         self._must_exist()
-        data = replace(self.data, **changes(command, self.kind.cls))
+        given = changes(command, self.kind.cls)
+        self._require_rights(given, context)
+        data = replace(self.data, **given)
         changed = tuple(name for name in self.kind.fields if getattr(data, name) != getattr(self.data, name))
         if changed:
             self.check(data, context)
@@ -104,6 +108,12 @@ class Record(Aggregate):
     @property
     def _named(self) -> dict[str, UUID]:
         return {self.kind.key: self.id}
+
+    def _require_rights(self, given: Iterable[str], context: Context) -> None:
+        """Raises Refused FORBIDDEN for a field that needs a right of its own, whatever is given for it."""
+        for name in given:
+            if (right := self.kind.fields[name].rules.right) and not context.may(right):
+                raise Refused("FORBIDDEN", f"{name}: giving it needs the right {right}.  Leave it out.", field=name)
 
     def _must_exist(self) -> None:
         if self.deleted:

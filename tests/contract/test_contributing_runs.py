@@ -32,6 +32,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.catalogue import Catalogue
+from chassis.model.principal import Principal
 from chassis.model.record_views import record_view
 from chassis.testing.people import ADMIN, FINANCE, SALES
 from chassis.testing.services import InMemoryService
@@ -84,6 +85,7 @@ def test_the_service():
 
 
 KIND, VIEW = kind_of(Competitor), record_view(Competitor)
+MARKETER = Principal(uuid4(), "Meng", frozenset({"MKT"}))
 ONE, OTHER = UUID("01900000-0000-7000-8000-000000000001"), UUID("01900000-0000-7000-8000-000000000002")
 
 
@@ -125,6 +127,16 @@ def test_what_is_unique_is_one_record_s_until_it_is_changed_or_deleted(market):
     market.assert_refused("DUPLICATE", KIND.restore(competitor_id=ONE), field="phone")
     edit(market, OTHER, phone=None)
     market.do(KIND.restore(competitor_id=ONE))
+
+
+def test_a_field_with_a_right_is_neither_given_nor_seen_without_it(market):
+    assert VIEW.hidden == {"turnover": "products.cost"}
+    for amount in ("5000000", "1"):  # what stands there is not told by another answer
+        guess = load(KIND.edit, {"competitor_id": str(ONE), "turnover": {"amount": amount, "currency": "JPY"}})
+        market.assert_refused("FORBIDDEN", guess, by=MARKETER, field="turnover")
+    first = load(KIND.create, {"name": "Nara", "turnover": {"amount": "1", "currency": "JPY"}})
+    market.assert_refused("FORBIDDEN", first, by=MARKETER, field="turnover")
+    market.do(load(KIND.create, {"name": "Nara", "turnover": None}), by=MARKETER)
 
 
 def test_its_list(market):
