@@ -58,7 +58,7 @@ def data(
 
     `unique`: no two records that are not deleted have the same; what reads the same is the same.
     `personal`: it tells of a person; whoever reads it is noted in the audit log (SEC-21).
-    `right`: who sees it and who gives it needs this right besides; so does every field of that name, wherever it stands.
+    `right`: who sees or gives it needs this right besides; so does every field of that name, wherever it stands.
     `searchable`: ?q= looks into it; as a rule every text of one line is.
     `sortable`: lists sort by it; as a rule numbers, days, choices and the texts that must be given.
     """
