@@ -28,6 +28,11 @@ class Operation:
     is_late: bool = False
     is_certain: bool = False
 
+    def is_in_doubt(self) -> None:
+        """It was sent, and nobody was told what came of it: what another connection was told before says nothing now."""
+        if self.outcome == "fail":
+            self.outcome, self.refusal = "unknown", None
+
     def __str__(self) -> str:
         told = f" {self.refusal.code}" if self.refusal else ""
         return f"{type(self.command).__name__} {self.command_id} ({self.outcome}{told})"

@@ -189,6 +189,7 @@ class People:
         try:
             answer = writer.submit(request).result(timeout=0)
         except (TimeoutError, PersistenceError):  # the latter is answered as an internal error, which says nothing
+            operation.is_in_doubt()
             return False
         except Refused as refusal:
             if refusal.code in UNCERTAIN:
@@ -199,6 +200,7 @@ class People:
                 operation.outcome, operation.refusal = "fail", refusal
             return True
         if self._gets_lost():
+            operation.is_in_doubt()
             return False
         operation.answers.append(answer)
         operation.outcome, operation.refusal = "ok", None
