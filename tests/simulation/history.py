@@ -29,7 +29,7 @@ class Operation:
     is_certain: bool = False
 
     def is_in_doubt(self) -> None:
-        """It was sent, and nobody was told what came of it: what another connection was told before says nothing now."""
+        """It was sent and nobody was told what came of it: what another connection was told says nothing now."""
         if self.outcome == "fail":
             self.outcome, self.refusal = "unknown", None
 
