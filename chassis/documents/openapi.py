@@ -8,7 +8,7 @@ from typing import Any
 
 from chassis.catalogue import Catalogue
 from chassis.documents.json_schema import JsonSchema, components, docstring
-from chassis.documents.query_docs import QueryDoc, row_schema
+from chassis.documents.query_docs import QueryDoc, condition_schema, row_schema
 from chassis.http.commands import MAX_BULK
 from chassis.http.messages import JSON, PROBLEM, TYPES
 from chassis.http.origins import REQUESTED_WITH, SAFE, SESSION_HEADER
@@ -231,7 +231,7 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
             "parameters": PARAMETERS,
             "headers": HEADERS,
             "responses": {name: _problem(status) for status, name in PROBLEMS.items()},
-            "schemas": {**schemas, **BODIES, **ANSWERS},
+            "schemas": {**schemas, **BODIES, **ANSWERS, "Condition": condition_schema()},
         },
     }
 

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache, partial
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from bson import Decimal128, Timestamp
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from chassis.access.company import CompanySettings
 from chassis.messaging.consistency import Token, service_of
@@ -23,6 +24,7 @@ from chassis.projections.collections import STATES, collation, mongo_key
 from chassis.projections.documents import STAMPS, stored, told_of_lists
 from chassis.projections.state import live_id
 from chassis.queries import cursors
+from chassis.queries.conditions import WHERE, Conditions
 from chassis.queries.cursors import Cursor, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.queries.filters import ClosedSets, Filters, require_value, single
@@ -41,6 +43,8 @@ EXPORT_ROWS = 200
 """Rows of an export that are read, and then written aside, at once."""
 AMOUNTS_KEPT = 20_000
 PAGE_MS, EXPORT_MS = 10_000, 60_000
+WHERE_MS = 3_000
+"""So long a page may take whose conditions somebody made up: they may have to read every row in reach."""
 WAIT_SECONDS = 5.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.003, 0.010
 PAGING = ("limit", "cursor", "sort", "count", "format")
@@ -146,9 +150,10 @@ class ViewReader:
         """
         asked = self._asked(principal, params, language)
         text = _one(params, "cursor")
-        if text:
-            return self._next_page(principal, params, asked, Cursor.read(text))
-        return self._at_a_moment(token, lambda seen: self._page(principal, params, asked, seen))
+        with _narrowed(params):
+            if text:
+                return self._next_page(principal, params, asked, Cursor.read(text))
+            return self._at_a_moment(token, lambda seen: self._page(principal, params, asked, seen))
 
     def _next_page(
         self, principal: Principal, params: Mapping[str, Sequence[str]], asked: Asked, cursor: Cursor
@@ -178,12 +183,12 @@ class ViewReader:
     ) -> Page:
         _, order, limit = asked
         collection, total = seen.state["collection"], None
-        selection = self._selected(asked, seen)
+        selection, milliseconds = self._selected(asked, seen), WHERE_MS if WHERE in params else PAGE_MS
         if _flag(params, "count"):
-            counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, PAGE_MS)
+            counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, milliseconds)
             total = next((found["total"] for found in counted), 0)
         stages = [*selection, *([{"$match": cursor.after()}] if cursor else []), order.stage(), {"$limit": limit + 1}]
-        documents = list(self._read(collection, stages, order, seen.at, PAGE_MS))
+        documents = list(self._read(collection, stages, order, seen.at, milliseconds))
         more = documents[limit - 1] if len(documents) > limit else None
         at = seen.at or Timestamp(0, 0)
         return Page(
@@ -211,7 +216,8 @@ class ViewReader:
             if name in params:
                 raise Refused("VALIDATION", f"{name}: a file holds all rows; leave it out.", field=name)
         asked = self._asked(principal, params, language)
-        return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
+        with _narrowed(params):
+            return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
 
     def _export(
         self, principal: Principal, asked: Asked, seen: Seen, format: str, closed: Callable[[], None]
@@ -385,9 +391,14 @@ class ViewReader:
             if name in PAGING:
                 require_value(name, values)
                 continue
+            if name == WHERE:
+                require_value(name, values)
+                conditions = Conditions(self._view, sees, self._zone(), self._known)
+                (kept if sums is None else shown).append(conditions.read(single(name, values)))
+                continue
             asked = filters.condition(name, values)
             if asked is None:
-                told, known = told_name(name[:100]), ", ".join(sorted({*filters.names, *PAGING}))
+                told, known = told_name(name[:100]), ", ".join(sorted({*filters.names, *PAGING, WHERE}))
                 raise Refused("VALIDATION", f"{told}: unknown parameter; there are {known}.", field=told)
             condition, about = asked
             (kept if sums is None or about <= of_row else shown).append(condition)
@@ -483,6 +494,18 @@ def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:
         {"$group": {"_id": id, "newest": newest, **added}},
         {"$replaceWith": {"$mergeObjects": ["$newest", {"_id": "$_id", **shown}]}},
     ]
+
+
+@contextmanager
+def _narrowed(params: Mapping[str, Sequence[str]]) -> Iterator[None]:
+    """Refuse conditions for which too much must be read, and tell the way out."""
+    try:
+        yield
+    except ExecutionTimeout as error:
+        if WHERE not in params:
+            raise
+        text = f"{WHERE}: the rows could not be looked through in time; narrow the list with a filter, or ask for less."
+        raise Refused("UNAVAILABLE", text, field=WHERE) from error
 
 
 def _as_of(at: Timestamp | None) -> Document:
