@@ -308,9 +308,11 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
         fresh["properties"] |= {
             "items": {"type": "array", "items": query.row_schema},
             "next": {"type": ["string", "null"], "description": "The cursor of the next page; null after the last."},
+            "previous": {"type": ["string", "null"], "description": "That of the page before; null before the first."},
+            "last": {"type": ["string", "null"], "description": "That of the last page; null on the last."},
             "total": {"type": "integer", "minimum": 0, "description": "How many there are; only if asked for."},
         }
-        fresh["required"] += ["items", "next"]
+        fresh["required"] += ["items", "next", "previous", "last"]
     told = [HEADER] if query.is_list else ["ETag", HEADER]
     schema = fresh if query.is_list else {"allOf": [query.row_schema, fresh]}
     content: dict[str, Any] = {JSON: {"schema": schema}}

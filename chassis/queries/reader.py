@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar
@@ -64,12 +64,14 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Page:
-    """Rows of a list, the cursor of the next page, the total if asked for, and how fresh they are."""
+    """Rows of a list, the cursors of the pages beside it and of the last one, the total if asked for, and how fresh."""
 
     items: list[Document]
     next: str | None
     freshness: Freshness
     total: int | None = None
+    previous: str | None = None
+    last: str | None = None
 
 
 class Seen(NamedTuple):
@@ -187,13 +189,21 @@ class ViewReader:
         if _flag(params, "count"):
             counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, milliseconds)
             total = next((found["total"] for found in counted), 0)
-        stages = [*selection, *([{"$match": cursor.after()}] if cursor else []), order.stage(), {"$limit": limit + 1}]
+        cursor = cursor or Cursor(order, collection, seen.at or Timestamp(0, 0), None, "")
+        stages = [*selection, {"$match": cursor.beyond()}, cursor.reading.stage(), {"$limit": limit + 1}]
         documents = list(self._read(collection, stages, order, seen.at, milliseconds))
-        more = documents[limit - 1] if len(documents) > limit else None
-        at = seen.at or Timestamp(0, 0)
+        is_more, has_come_from = len(documents) > limit, bool(cursor.key and documents)
+        documents = documents[:limit][:: -1 if cursor.back else 1]
+
+        def beside(row: Document, back: bool) -> str:
+            return replace(cursor, value=row.get(order.field), key=row["_id"], back=back).text()
+
+        is_next, is_previous = (has_come_from, is_more) if cursor.back else (is_more, has_come_from)
         return Page(
-            items=self._rows(documents[:limit], principal),
-            next=Cursor(order, collection, at, more.get(order.field), more["_id"]).text() if more else None,
+            items=self._rows(documents, principal),
+            next=beside(documents[-1], False) if is_next else None,
+            previous=beside(documents[0], True) if is_previous else None,
+            last=replace(cursor, value=None, key="", back=True).text() if is_next else None,
             freshness=_freshness(seen.state),
             total=total,
         )
