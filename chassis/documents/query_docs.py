@@ -24,6 +24,7 @@ from chassis.queries.conditions import (
 from chassis.queries.conditions import LONGEST as LONGEST_WHERE
 from chassis.queries.conditions import LONGEST_VALUE as LONGEST_ASKED
 from chassis.queries.filters import AMOUNT, LONGEST, MOST_VALUES, MOST_WORDS, WHOLE
+from chassis.queries.grouping import GROUP, MOST_SUMS, SUM, groups_of, sums_of
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
@@ -186,6 +187,7 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
         "cursor": {"type": "string", "minLength": 1, "description": "`next`, `previous` or `last` of a page"},
         "count": {"type": "string", "enum": ["true", "false"], "description": "true: tell the total too"},
+        **group_schemas(view),
         "format": {
             "type": "string",
             "enum": list(FORMATS),
@@ -194,6 +196,41 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         },
     }
     return [_parameter(name, schema) for name, schema in schemas.items()]
+
+
+def group_schemas(view: View) -> dict[str, JsonSchema]:
+    """The fields by which rows may be counted in groups, and those that may be summed; nothing where there are none."""
+    found: dict[str, JsonSchema] = {}
+    if groups_of(view):
+        text = "Tell too how many rows have each value of this field, in all pages together."
+        found[GROUP] = {"type": "string", "enum": groups_of(view), "description": text}
+    if sums_of(view):
+        text = "Tell too what this field comes to, in each group; amounts for each currency by itself."
+        one: JsonSchema = {"type": "string", "enum": sums_of(view), "description": text}
+        found[SUM] = {"type": "array", "items": one, "maxItems": MOST_SUMS}
+    return found
+
+
+def group_schema() -> JsonSchema:
+    """One group of a list's rows."""
+    amounts: JsonSchema = {"type": "object", "additionalProperties": {"type": "string"}}
+    return {
+        "type": "object",
+        "description": "The rows that have one value of the field asked for.",
+        "properties": {
+            "value": {
+                "type": ["string", "boolean", "null"],
+                "description": "null: empty, or all rows where no field is named.",
+            },
+            "count": {"type": "integer", "minimum": 1},
+            "sums": {
+                "type": "object",
+                "description": "Of each field asked for: a number, or an amount as text, or one for each currency.",
+                "additionalProperties": {"anyOf": [{"type": "integer"}, {"type": "string"}, amounts]},
+            },
+        },
+        "required": ["value", "count"],
+    }
 
 
 def where_schema(view: View) -> JsonSchema:

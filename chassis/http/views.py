@@ -55,6 +55,8 @@ class ViewHandler:
         body |= {"next": page.next, "previous": page.previous, "last": page.last}
         if page.total is not None:
             body["total"] = page.total
+        if page.groups is not None:
+            body["groups"] = page.groups
         return _fresh(body, page.freshness, {}, self._api.logs)
 
     def _language(self, http: HttpRequest) -> str:

@@ -28,6 +28,7 @@ from chassis.queries.conditions import WHERE, Conditions
 from chassis.queries.cursors import Cursor, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.queries.filters import ClosedSets, Filters, require_value, single
+from chassis.queries.grouping import GROUP, SUM, Grouping
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
 from contracts.parameters import PARAMETERS
@@ -44,10 +45,10 @@ EXPORT_ROWS = 200
 AMOUNTS_KEPT = 20_000
 PAGE_MS, EXPORT_MS = 10_000, 60_000
 WHERE_MS = 3_000
-"""So long a page may take whose conditions somebody made up: they may have to read every row in reach."""
+"""So long a page may take whose conditions, or groups, somebody made up: they may read every row in reach."""
 WAIT_SECONDS = 5.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.003, 0.010
-PAGING = ("limit", "cursor", "sort", "count", "format")
+PAGING = ("limit", "cursor", "sort", "count", "format", GROUP, SUM)
 FORMATS = ("json", "csv", "xlsx")
 IN_ANY_ORDER = SortOrder("_id", 1)
 NO_SUCH_MOMENT, TOO_OLD, NOT_YET = 72, 239, 246
@@ -64,7 +65,8 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Page:
-    """Rows of a list, the cursors of the pages beside it and of the last one, the total if asked for, and how fresh."""
+    """Rows of a list, the cursors of the pages beside it and of the last one, how fresh, and if asked for the total and
+    groups of all rows."""
 
     items: list[Document]
     next: str | None
@@ -72,6 +74,7 @@ class Page:
     total: int | None = None
     previous: str | None = None
     last: str | None = None
+    groups: list[Document] | None = None
 
 
 class Seen(NamedTuple):
@@ -82,11 +85,13 @@ class Seen(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A list as somebody asked for it: the stages that select its rows, their order, and how many a page has."""
+    """A list as somebody asked for it: the stages that select its rows, their order, how many a page has, and in which
+    groups they are counted."""
 
     selection: list[Document]
     order: SortOrder
     limit: int
+    grouping: Grouping | None = None
 
 
 class ViewReader:
@@ -183,9 +188,18 @@ class ViewReader:
         seen: Seen,
         cursor: Cursor | None = None,
     ) -> Page:
-        _, order, limit = asked
+        order, limit, groups = asked.order, asked.limit, None
         collection, total = seen.state["collection"], None
-        selection, milliseconds = self._selected(asked, seen), WHERE_MS if WHERE in params else PAGE_MS
+        selection, milliseconds = (
+            self._selected(asked, seen),
+            WHERE_MS if {WHERE, GROUP, SUM} & set(params) else PAGE_MS,
+        )
+        if asked.grouping:
+            # In no language: values that differ are different.
+            counted = self._read(
+                collection, [*selection, *asked.grouping.stages()], IN_ANY_ORDER, seen.at, milliseconds
+            )
+            groups = asked.grouping.told(counted)
         if _flag(params, "count"):
             counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, milliseconds)
             total = next((found["total"] for found in counted), 0)
@@ -206,6 +220,7 @@ class ViewReader:
             last=replace(cursor, value=None, key="", back=True).text() if is_next else None,
             freshness=_freshness(seen.state),
             total=total,
+            groups=groups,
         )
 
     def export(
@@ -222,7 +237,7 @@ class ViewReader:
 
         Raises Refused TOO_LARGE for more rows than may be (`exports.rows`): nothing is cut.
         """
-        for name in ("limit", "cursor", "count"):
+        for name in ("limit", "cursor", "count", GROUP, SUM):
             if name in params:
                 raise Refused("VALIDATION", f"{name}: a file holds all rows; leave it out.", field=name)
         asked = self._asked(principal, params, language)
@@ -420,9 +435,9 @@ class ViewReader:
             selection += _added_up(sums, self._decimals)
         if shown:
             selection.append({"$match": {"$and": shown}})
-        return Asked(
-            selection, self._order(principal, _one(params, "sort"), language), self._limit(_one(params, "limit"))
-        )
+        grouping = Grouping.asked(self._view, sees, _one(params, GROUP), params.get(SUM, ()))
+        order, limit = self._order(principal, _one(params, "sort"), language), self._limit(_one(params, "limit"))
+        return Asked(selection, order, limit, grouping)
 
     def _scope(self, principal: Principal) -> Document:
         """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
@@ -512,10 +527,11 @@ def _narrowed(params: Mapping[str, Sequence[str]]) -> Iterator[None]:
     try:
         yield
     except ExecutionTimeout as error:
-        if WHERE not in params:
+        name = next((name for name in (WHERE, GROUP, SUM) if name in params), None)
+        if name is None:
             raise
-        text = f"{WHERE}: the rows could not be looked through in time; narrow the list with a filter, or ask for less."
-        raise Refused("UNAVAILABLE", text, field=WHERE) from error
+        text = f"{name}: the rows could not be looked through in time; narrow the list with a filter, or ask for less."
+        raise Refused("UNAVAILABLE", text, field=name) from error
 
 
 def _as_of(at: Timestamp | None) -> Document:
