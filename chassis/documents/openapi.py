@@ -8,13 +8,14 @@ from typing import Any
 
 from chassis.catalogue import Catalogue
 from chassis.documents.json_schema import JsonSchema, components, docstring
-from chassis.documents.query_docs import QueryDoc, row_schema
+from chassis.documents.query_docs import QueryDoc, condition_schema, group_schema, row_schema
 from chassis.foundation.config import Config
 from chassis.http.commands import MAX_BULK
 from chassis.http.messages import JSON, PROBLEM, TYPES
 from chassis.http.origins import REQUESTED_WITH, SAFE, SESSION_HEADER
 from chassis.http.routes import kebab
 from chassis.messaging.consistency import HEADER
+from chassis.queries.grouping import MOST_GROUPS
 from contracts.declare import CommandSpec, Registry
 from contracts.errors import STATUS
 from contracts.operations import PLATFORM_OPERATIONS, Operation
@@ -236,7 +237,7 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
             "parameters": PARAMETERS,
             "headers": HEADERS,
             "responses": {name: _problem(status) for status, name in PROBLEMS.items()},
-            "schemas": {**schemas, **BODIES, **ANSWERS},
+            "schemas": {**schemas, **BODIES, **ANSWERS, "Condition": condition_schema(), "Group": group_schema()},
         },
     }
 
@@ -313,9 +314,12 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
         fresh["properties"] |= {
             "items": {"type": "array", "items": query.row_schema},
             "next": {"type": ["string", "null"], "description": "The cursor of the next page; null after the last."},
+            "previous": {"type": ["string", "null"], "description": "That of the page before; null before the first."},
+            "last": {"type": ["string", "null"], "description": "That of the last page; null on the last."},
             "total": {"type": "integer", "minimum": 0, "description": "How many there are; only if asked for."},
+            "groups": {"type": "array", "items": ref("Group"), "maxItems": MOST_GROUPS},
         }
-        fresh["required"] += ["items", "next"]
+        fresh["required"] += ["items", "next", "previous", "last"]
     told = [HEADER] if query.is_list else ["ETag", HEADER]
     schema = fresh if query.is_list else {"allOf": [query.row_schema, fresh]}
     content: dict[str, Any] = {JSON: {"schema": schema}}

@@ -12,7 +12,19 @@ from uuid import UUID
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.changes import LONGEST_LIST
 from chassis.model.views import LISTS, Exact, Range, View
+from chassis.queries.conditions import (
+    DEEPEST,
+    EMPTINESS,
+    MOST_CONDITIONS,
+    OPERATORS,
+    WHERE,
+    fields_asked,
+    operators_of,
+)
+from chassis.queries.conditions import LONGEST as LONGEST_WHERE
+from chassis.queries.conditions import LONGEST_VALUE as LONGEST_ASKED
 from chassis.queries.filters import AMOUNT, LONGEST, MOST_VALUES, MOST_WORDS, WHOLE
+from chassis.queries.grouping import GROUP, MOST_SUMS, SUM, groups_of, sums_of
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
@@ -170,10 +182,12 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
             one = _value_schema(view, name, rule) if isinstance(rule, Exact) else WORDS
             schemas[name] = {"type": "array", "items": one, "maxItems": MOST_VALUES}
     schemas |= {
+        WHERE: where_schema(view),
         "sort": {"type": "string", "enum": [*sorts, *(f"-{name}" for name in sorts)]},
         "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        "cursor": {"type": "string", "minLength": 1, "description": "`next` of the page before"},
+        "cursor": {"type": "string", "minLength": 1, "description": "`next`, `previous` or `last` of a page"},
         "count": {"type": "string", "enum": ["true", "false"], "description": "true: tell the total too"},
+        **group_schemas(view),
         "format": {
             "type": "string",
             "enum": list(FORMATS),
@@ -182,6 +196,92 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         },
     }
     return [_parameter(name, schema) for name, schema in schemas.items()]
+
+
+def group_schemas(view: View) -> dict[str, JsonSchema]:
+    """The fields by which rows may be counted in groups, and those that may be summed; nothing where there are none."""
+    found: dict[str, JsonSchema] = {}
+    if groups_of(view):
+        text = "Tell too how many rows have each value of this field, in all pages together."
+        found[GROUP] = {"type": "string", "enum": groups_of(view), "description": text}
+    if sums_of(view):
+        text = "Tell too what this field comes to, in each group; amounts for each currency by itself."
+        one: JsonSchema = {"type": "string", "enum": sums_of(view), "description": text}
+        found[SUM] = {"type": "array", "items": one, "maxItems": MOST_SUMS}
+    return found
+
+
+def group_schema() -> JsonSchema:
+    """One group of a list's rows."""
+    amounts: JsonSchema = {"type": "object", "additionalProperties": {"type": "string"}}
+    return {
+        "type": "object",
+        "description": "The rows that have one value of the field asked for.",
+        "properties": {
+            "value": {
+                "type": ["string", "boolean", "null"],
+                "description": "null: empty, or all rows where no field is named.",
+            },
+            "count": {"type": "integer", "minimum": 1},
+            "sums": {
+                "type": "object",
+                "description": "Of each field asked for: a number, or an amount as text, or one for each currency.",
+                "additionalProperties": {"anyOf": [{"type": "integer"}, {"type": "string"}, amounts]},
+            },
+        },
+        "required": ["value", "count"],
+    }
+
+
+def where_schema(view: View) -> JsonSchema:
+    """Conditions as a text, and what may be asked of each field."""
+    by_operators: dict[str, list[str]] = {}
+    for name, kind in fields_asked(view).items():
+        by_operators.setdefault(", ".join(operators_of(kind)), []).append(name)
+    told = "; ".join(f"{', '.join(names)}: {operators}" for operators, names in by_operators.items())
+    return {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": LONGEST_WHERE,
+        "contentMediaType": "application/json",
+        "contentSchema": {"$ref": "#/components/schemas/Condition"},
+        "description": f"Conditions as JSON, besides the filters. What may be asked of each field: {told}. Values are "
+        "written as in filters; of a list some item is so. Fields that the caller may not see are not there.",
+    }
+
+
+def condition_schema() -> JsonSchema:
+    """One condition on a field, or several joined."""
+    several = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MOST_CONDITIONS,
+        "items": {"$ref": "#/components/schemas/Condition"},
+    }
+    one = {"type": ["string", "number", "boolean"], "maxLength": LONGEST_ASKED}
+    asked = [name for name in OPERATORS if name not in (*EMPTINESS, "one_of")]
+    field: JsonSchema = {"type": "string"}
+
+    def closed(**properties: JsonSchema) -> JsonSchema:
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+
+    values = {"type": "array", "minItems": 1, "maxItems": MOST_VALUES, "items": one}
+    return {
+        "description": f"A condition on a field, or several of which all (and) or some (or) must hold: at most "
+        f"{MOST_CONDITIONS}, nested {DEEPEST} deep, with {MOST_VALUES} values in all.",
+        "oneOf": [
+            closed(**{"and": several}),
+            closed(**{"or": several}),
+            closed(**{"field": field, "is": {"type": "string", "enum": asked}, "value": one}),
+            closed(**{"field": field, "is": {"const": "one_of"}, "value": values}),
+            closed(**{"field": field, "is": {"type": "string", "enum": list(EMPTINESS)}}),
+        ],
+    }
 
 
 def _parameter(name: str, schema: JsonSchema) -> dict[str, Any]:

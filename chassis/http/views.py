@@ -51,9 +51,12 @@ class ViewHandler:
                 return self._export(http, principal, token, format)
         with self._api.seat(principal, token, http):
             page = self._reader.page(principal, http.query, token, self._language(http))
-        body: dict[str, Any] = {"items": page.items, "next": page.next}
+        body: dict[str, Any] = {"items": page.items}
+        body |= {"next": page.next, "previous": page.previous, "last": page.last}
         if page.total is not None:
             body["total"] = page.total
+        if page.groups is not None:
+            body["groups"] = page.groups
         return _fresh(body, page.freshness, {}, self._api.logs)
 
     def _language(self, http: HttpRequest) -> str:

@@ -1,4 +1,4 @@
-"""The cursor of a page: where the page before ended, in which order, and as of when.
+"""The cursor of a page: where the page beside it ended, in which order, which way it goes from there, and as of when.
 
 All pages of a list show it as it was when the first page was read: a row whose sort field changes meanwhile is neither
 lost nor told twice.  MongoDB keeps that state for some minutes (`minSnapshotHistoryWindowInSeconds`, 5 by default).
@@ -17,7 +17,7 @@ from bson import Decimal128, Timestamp
 from contracts.errors import Refused
 from contracts.text import has_controls
 
-VERSION = 2
+VERSION = 3
 LONGEST = 4_000
 WHOLE_END = 2**63
 MOMENT_END = 2**32
@@ -39,6 +39,9 @@ class SortOrder(NamedTuple):
     def text(self) -> str:
         return ("-" if self.direction < 0 else "") + self.field
 
+    def turned(self) -> "SortOrder":
+        return self._replace(direction=-self.direction)
+
     def stage(self) -> Document:
         both = {self.field: self.direction, "_id": self.direction}
         return {"$sort": both}
@@ -46,20 +49,36 @@ class SortOrder(NamedTuple):
 
 @dataclass(frozen=True)
 class Cursor:
-    """`value` and `key` are those of the last row told; `at` is when all pages are of, `collection` where they are."""
+    """The page that follows the row of `value` and `key`, or with `back` the one that ends before it.
+
+    Without a key there is no such row: it begins where the list does, or with `back` ends where the list ends.  `at` is
+    when all pages are of, `collection` where they are.
+    """
 
     order: SortOrder
     collection: str
     at: Timestamp
     value: Any
     key: str
+    back: bool = False
 
     def text(self) -> str:
         """As it is sent: opaque to callers."""
         kind = "n" if isinstance(self.value, Decimal128) else "t" if isinstance(self.value, datetime) else "j"
         value = str(self.value.to_decimal()) if isinstance(self.value, Decimal128) else self.value
         order, at = self.order, self.at
-        parts = [VERSION, order.text, order.language, self.collection, at.time, at.inc, kind, value, self.key]
+        parts = [
+            VERSION,
+            order.text,
+            order.language,
+            self.collection,
+            at.time,
+            at.inc,
+            kind,
+            value,
+            self.key,
+            self.back,
+        ]
         return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
 
     @classmethod
@@ -68,15 +87,24 @@ class Cursor:
         try:
             return _read(text)
         except (ValueError, TypeError, OverflowError, DecimalException, binascii.Error, RecursionError) as error:
-            raise refused("take it from `next` of the page before; those of earlier releases are not taken") from error
+            raise refused(
+                "take it from `next`, `previous` or `last` of a page; those of earlier releases are not taken"
+            ) from error
 
-    def after(self) -> Document:
-        """The condition for the rows that follow.
+    @property
+    def reading(self) -> SortOrder:
+        """The order in which its page is read: back from where it ends."""
+        return self.order.turned() if self.back else self.order
+
+    def beyond(self) -> Document:
+        """The condition for the rows that follow, in the order in which its page is read.
 
         Up, rows without the field (null or missing) come first; down, last.  `$ne` and `$not` find such rows too,
         which comparisons never do, and each condition keeps a bound that an index can use.
         """
-        field, down = self.order.field, self.order.direction < 0
+        field, down = self.order.field, self.reading.direction < 0
+        if not self.key:
+            return {}
         beyond = {"_id": {"$lt" if down else "$gt": self.key}}
         if field == "_id":
             return beyond
@@ -97,14 +125,16 @@ def _read(text: str) -> Cursor:
     if len(text) > LONGEST:
         raise ValueError("too long")
     raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    version, sort, language, collection, seconds, number, kind, value, key = msgspec.json.decode(raw)
+    version, sort, language, collection, seconds, number, kind, value, key, back = msgspec.json.decode(raw)
     if version != VERSION or not all(isinstance(part, str) for part in (sort, language, collection, kind, key)):
         raise ValueError("another version")
+    if not isinstance(back, bool):
+        raise ValueError("no way to go")
     if not all(type(part) is int and 0 <= part < MOMENT_END for part in (seconds, number)):
         raise ValueError("no moment")
     direction = -1 if sort.startswith("-") else 1
     order = SortOrder(sort.removeprefix("-"), direction, language)
-    return Cursor(order, collection, Timestamp(seconds, number), _value(kind, value), _plain(key))
+    return Cursor(order, collection, Timestamp(seconds, number), _value(kind, value), _plain(key), back)
 
 
 def _value(kind: str, value: Any) -> Any:

@@ -127,13 +127,13 @@ class Filters:
 
     def _exact(self, name: str, field: str, rule: Exact, values: Sequence[str]) -> Document:
         kind = self._view.types[field].single
-        place, choices = self._view.place_of(field), self._choices(kind, rule)
+        place, choices = self._view.place_of(field), choices_of(kind, rule, self._known)
         if not choices:  # an empty text may be one of them: whoever has no second proof, say
             require_value(name, values)
         if rule.form:
             found: list[Any] = [in_form(name, rule.form, value) for value in values]
         elif kind.keyed is None or choices:
-            found = [_one_of(name, kind, choices, value, self._zone) for value in values]
+            found = [one_of(name, kind, choices, value, self._zone) for value in values]
         elif place == field:
             found = [text for value in values for text in _as_stored(value)]
         else:
@@ -146,11 +146,6 @@ class Filters:
         if rule.usual is None or rule.usual in found:
             return asked
         return {"$and": [asked, unusual(place, rule.usual)]}  # else MongoDB does not see that the index has them all
-
-    def _choices(self, kind: FieldType, rule: Exact) -> Sequence[str]:
-        """The closed set that a value is one of; nothing where there is none."""
-        known = self._known.get(rule.known or kind.known)
-        return rule.among or kind.choices or (known() if known else ())
 
     def _words(self, rule: Words, values: Sequence[str]) -> Document:
         require_value("q", values)
@@ -167,6 +162,12 @@ class Filters:
             wholes.append(words)
         conditions = [_all_of(found, places) for found in wholes]
         return conditions[0] if len(conditions) == 1 else {"$or": conditions} if conditions else {}
+
+
+def choices_of(kind: FieldType, rule: Exact, sets: ClosedSets) -> Sequence[str]:
+    """The closed set that a value is one of; nothing where there is none."""
+    known = sets.get(rule.known or kind.known)
+    return rule.among or kind.choices or (known() if known else ())
 
 
 def _all_of(words: Sequence[str], places: Sequence[str], case: str = "") -> Document:
@@ -212,7 +213,7 @@ def _as_stored(value: str) -> set[str]:
     return {text, canonical(text)}
 
 
-def _one_of(name: str, kind: FieldType, choices: Sequence[str], value: str, zone: tzinfo) -> Any:
+def one_of(name: str, kind: FieldType, choices: Sequence[str], value: str, zone: tzinfo) -> Any:
     """A value as it is stored.  Raises Refused VALIDATION that says which there are."""
     text = normalize("NFKC", value).strip()
     if choices:

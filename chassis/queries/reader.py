@@ -3,7 +3,8 @@
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, fields
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from bson import Decimal128, Timestamp
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from chassis.access.company import CompanySettings
 from chassis.messaging.consistency import Token, service_of
@@ -23,9 +24,11 @@ from chassis.projections.collections import STATES, collation, mongo_key
 from chassis.projections.documents import STAMPS, stored, told_of_lists
 from chassis.projections.state import live_id
 from chassis.queries import cursors
+from chassis.queries.conditions import WHERE, Conditions
 from chassis.queries.cursors import Cursor, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.queries.filters import ClosedSets, Filters, require_value, single
+from chassis.queries.grouping import GROUP, SUM, Grouping
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
 from contracts.parameters import PARAMETERS
@@ -41,9 +44,11 @@ EXPORT_ROWS = 200
 """Rows of an export that are read, and then written aside, at once."""
 AMOUNTS_KEPT = 20_000
 PAGE_MS, EXPORT_MS = 10_000, 60_000
+WHERE_MS = 3_000
+"""So long a page may take whose conditions, or groups, somebody made up: they may read every row in reach."""
 WAIT_SECONDS = 5.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.003, 0.010
-PAGING = ("limit", "cursor", "sort", "count", "format")
+PAGING = ("limit", "cursor", "sort", "count", "format", GROUP, SUM)
 FORMATS = ("json", "csv", "xlsx")
 IN_ANY_ORDER = SortOrder("_id", 1)
 NO_SUCH_MOMENT, TOO_OLD, NOT_YET = 72, 239, 246
@@ -60,12 +65,16 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Page:
-    """Rows of a list, the cursor of the next page, the total if asked for, and how fresh they are."""
+    """Rows of a list, the cursors of the pages beside it and of the last one, how fresh, and if asked for the total and
+    groups of all rows."""
 
     items: list[Document]
     next: str | None
     freshness: Freshness
     total: int | None = None
+    previous: str | None = None
+    last: str | None = None
+    groups: list[Document] | None = None
 
 
 class Seen(NamedTuple):
@@ -76,11 +85,13 @@ class Seen(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A list as somebody asked for it: the stages that select its rows, their order, and how many a page has."""
+    """A list as somebody asked for it: the stages that select its rows, their order, how many a page has, and in which
+    groups they are counted."""
 
     selection: list[Document]
     order: SortOrder
     limit: int
+    grouping: Grouping | None = None
 
 
 class ViewReader:
@@ -146,9 +157,10 @@ class ViewReader:
         """
         asked = self._asked(principal, params, language)
         text = _one(params, "cursor")
-        if text:
-            return self._next_page(principal, params, asked, Cursor.read(text))
-        return self._at_a_moment(token, lambda seen: self._page(principal, params, asked, seen))
+        with _narrowed(params):
+            if text:
+                return self._next_page(principal, params, asked, Cursor.read(text))
+            return self._at_a_moment(token, lambda seen: self._page(principal, params, asked, seen))
 
     def _next_page(
         self, principal: Principal, params: Mapping[str, Sequence[str]], asked: Asked, cursor: Cursor
@@ -176,21 +188,39 @@ class ViewReader:
         seen: Seen,
         cursor: Cursor | None = None,
     ) -> Page:
-        _, order, limit = asked
+        order, limit, groups = asked.order, asked.limit, None
         collection, total = seen.state["collection"], None
-        selection = self._selected(asked, seen)
+        selection, milliseconds = (
+            self._selected(asked, seen),
+            WHERE_MS if {WHERE, GROUP, SUM} & set(params) else PAGE_MS,
+        )
+        if asked.grouping:
+            # In no language: values that differ are different.
+            counted = self._read(
+                collection, [*selection, *asked.grouping.stages()], IN_ANY_ORDER, seen.at, milliseconds
+            )
+            groups = asked.grouping.told(counted)
         if _flag(params, "count"):
-            counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, PAGE_MS)
+            counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, milliseconds)
             total = next((found["total"] for found in counted), 0)
-        stages = [*selection, *([{"$match": cursor.after()}] if cursor else []), order.stage(), {"$limit": limit + 1}]
-        documents = list(self._read(collection, stages, order, seen.at, PAGE_MS))
-        more = documents[limit - 1] if len(documents) > limit else None
-        at = seen.at or Timestamp(0, 0)
+        cursor = cursor or Cursor(order, collection, seen.at or Timestamp(0, 0), None, "")
+        stages = [*selection, {"$match": cursor.beyond()}, cursor.reading.stage(), {"$limit": limit + 1}]
+        documents = list(self._read(collection, stages, order, seen.at, milliseconds))
+        is_more, has_come_from = len(documents) > limit, bool(cursor.key and documents)
+        documents = documents[:limit][:: -1 if cursor.back else 1]
+
+        def beside(row: Document, back: bool) -> str:
+            return replace(cursor, value=row.get(order.field), key=row["_id"], back=back).text()
+
+        is_next, is_previous = (has_come_from, is_more) if cursor.back else (is_more, has_come_from)
         return Page(
-            items=self._rows(documents[:limit], principal),
-            next=Cursor(order, collection, at, more.get(order.field), more["_id"]).text() if more else None,
+            items=self._rows(documents, principal),
+            next=beside(documents[-1], False) if is_next else None,
+            previous=beside(documents[0], True) if is_previous else None,
+            last=replace(cursor, value=None, key="", back=True).text() if is_next else None,
             freshness=_freshness(seen.state),
             total=total,
+            groups=groups,
         )
 
     def export(
@@ -207,11 +237,12 @@ class ViewReader:
 
         Raises Refused TOO_LARGE for more rows than may be (`exports.rows`): nothing is cut.
         """
-        for name in ("limit", "cursor", "count"):
+        for name in ("limit", "cursor", "count", GROUP, SUM):
             if name in params:
                 raise Refused("VALIDATION", f"{name}: a file holds all rows; leave it out.", field=name)
         asked = self._asked(principal, params, language)
-        return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
+        with _narrowed(params):
+            return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
 
     def _export(
         self, principal: Principal, asked: Asked, seen: Seen, format: str, closed: Callable[[], None]
@@ -385,9 +416,14 @@ class ViewReader:
             if name in PAGING:
                 require_value(name, values)
                 continue
+            if name == WHERE:
+                require_value(name, values)
+                conditions = Conditions(self._view, sees, self._zone(), self._known)
+                (kept if sums is None else shown).append(conditions.read(single(name, values)))
+                continue
             asked = filters.condition(name, values)
             if asked is None:
-                told, known = told_name(name[:100]), ", ".join(sorted({*filters.names, *PAGING}))
+                told, known = told_name(name[:100]), ", ".join(sorted({*filters.names, *PAGING, WHERE}))
                 raise Refused("VALIDATION", f"{told}: unknown parameter; there are {known}.", field=told)
             condition, about = asked
             (kept if sums is None or about <= of_row else shown).append(condition)
@@ -399,9 +435,9 @@ class ViewReader:
             selection += _added_up(sums, self._decimals)
         if shown:
             selection.append({"$match": {"$and": shown}})
-        return Asked(
-            selection, self._order(principal, _one(params, "sort"), language), self._limit(_one(params, "limit"))
-        )
+        grouping = Grouping.asked(self._view, sees, _one(params, GROUP), params.get(SUM, ()))
+        order, limit = self._order(principal, _one(params, "sort"), language), self._limit(_one(params, "limit"))
+        return Asked(selection, order, limit, grouping)
 
     def _scope(self, principal: Principal) -> Document:
         """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
@@ -483,6 +519,19 @@ def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:
         {"$group": {"_id": id, "newest": newest, **added}},
         {"$replaceWith": {"$mergeObjects": ["$newest", {"_id": "$_id", **shown}]}},
     ]
+
+
+@contextmanager
+def _narrowed(params: Mapping[str, Sequence[str]]) -> Iterator[None]:
+    """Refuse conditions for which too much must be read, and tell the way out."""
+    try:
+        yield
+    except ExecutionTimeout as error:
+        name = next((name for name in (WHERE, GROUP, SUM) if name in params), None)
+        if name is None:
+            raise
+        text = f"{name}: the rows could not be looked through in time; narrow the list with a filter, or ask for less."
+        raise Refused("UNAVAILABLE", text, field=name) from error
 
 
 def _as_of(at: Timestamp | None) -> Document:

@@ -105,6 +105,13 @@ class Shelf:
             yield page
             cursor = page.next
 
+    def pages_back(self, cursor: str | None, **params: str) -> Iterator[Page]:
+        """The pages from this one back to the first."""
+        while cursor is not None:
+            page = self.page(**params, cursor=cursor)
+            yield page
+            cursor = page.previous
+
     def rows(self, **params: str) -> list[Document]:
         return [row for page in self.pages(**params) for row in page.items]
 

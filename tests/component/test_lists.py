@@ -72,6 +72,18 @@ def test_no_row_is_lost_or_comes_twice_whatever_the_sort_field_holds(database: D
         assert len(everything) == len(set(everything)) >= 10, sort
         for limit in ("1", "3", "7"):
             assert [row["id"] for row in shelf.rows(sort=sort, limit=limit)] == everything, (sort, limit)
+            there = list(shelf.pages(sort=sort, limit=limit))
+            back = list(shelf.pages_back(shelf.page(sort=sort, limit=limit).last, sort=sort, limit=limit))
+            assert [row["id"] for page in back[::-1] for row in page.items] == everything, (sort, limit)
+            assert all(len(page.items) == int(limit) for page in back[:-1])
+            again = list(shelf.pages_back(there[-1].previous, sort=sort, limit=limit))
+            assert [page.items for page in again[::-1]] == [page.items for page in there[:-1]], (sort, limit)
+            for page, before in zip(there[1:], there, strict=False):
+                stepped = shelf.page(sort=sort, limit=limit, cursor=str(page.previous))
+                assert (stepped.items, stepped.next, stepped.previous) == (before.items, before.next, before.previous)
+            assert (
+                there[0].previous is None and back[0].next is back[0].last is there[-1].next is there[-1].last is None
+            )
         turned = sort.removeprefix("-") if sort.startswith("-") else f"-{sort}"
         assert [row["id"] for row in shelf.page(sort=turned, limit="200").items] == everything[::-1], sort
 
@@ -92,6 +104,8 @@ def test_rows_that_change_their_place_between_two_pages_are_told_once(database: 
         shelf.collection.delete_one({"_id": document_of(view, 6)["_id"]})
         shelf.fill([document_of(view, 100)])
         rest = list(pages)
+        back = list(shelf.pages_back(rest[-1].previous, sort=sort, limit="5"))
+        assert [page.items for page in back[::-1]] == [page.items for page in (first, *rest[:-1])], sort
         told = [row["id"] for page in (first, *rest) for row in page.items]
         assert len(told) == len(set(told)) == first.total == rest[-1].total == 12, sort
         assert all(page.freshness == first.freshness for page in rest)
@@ -363,9 +377,10 @@ def test_absurd_parameters_are_refused_by_name_or_find_something_but_never_fail(
             answered_or_refused(shelf, name, value)
         answered_or_refused(shelf, name, ["x"] * 2000)
     for sort in sorts_of(view):
-        cursor = shelf.page(sort=sort, limit="1").next
-        for forged in forged_cursors(cursor) if cursor else ():
-            answered_or_refused(shelf, "cursor", forged, sort=sort)
+        page = shelf.page(sort=sort, limit="1")
+        for cursor in (page.next, page.last):
+            for forged in forged_cursors(cursor) if cursor else ():
+                answered_or_refused(shelf, "cursor", forged, sort=sort)
 
 
 def answered_or_refused(shelf: Shelf, name: str, value: Any, **more: str) -> None:
