@@ -17,6 +17,7 @@ from contracts.types import EmailField, MailField, Money, NoteField, PhoneField
 _RANGES: Mapping[FieldKind, Any] = {"day": date, "moment": datetime, "amount": Decimal, "whole": int}
 _CODES = (PhoneField, EmailField, MailField)
 _NEWEST = "-created_at"
+_DELETED = "deleted"
 
 
 @cache
@@ -33,6 +34,7 @@ def record_view(cls: type) -> View:
             **owner,
             created_at=metadata.at,
             created_by=event.by.name,
+            deleted=False,
             **_changed(event, metadata),
         )
 
@@ -54,7 +56,7 @@ def record_view(cls: type) -> View:
         row=row,
         permission=kind.view,
         what=kind.what,
-        where={"deleted": {"$ne": True}},
+        aside=_DELETED,
         handlers={kind.created: created, kind.edited: edited, kind.deleted: deleted, kind.restored: restored},
         filters=filters,
         sorts=("created_at", "changed_at", *(name for name in kind.fields if _is_sortable(kind.fields[name], row))),
@@ -93,7 +95,7 @@ def _row(kind: Kind) -> type:
     if kind.owned:
         columns += [("owner_id", UUID), ("owner_name", str)]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
-    made = make_dataclass(f"{kind.cls.__name__}Row", [*columns, ("version", int)])
+    made = make_dataclass(f"{kind.cls.__name__}Row", [*columns, (_DELETED, bool), ("version", int)])
     made.__doc__ = f"One {kind.what}."
     made.__module__ = __name__
     return made
@@ -129,7 +131,7 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
             found[name] = Exact()
     if words := [name for name, field in kind.fields.items() if _is_searchable(field, row)]:
         found["q"] = Words(*words)
-    return found
+    return {**found, _DELETED: Exact()}
 
 
 def _is_searchable(field: Field, row: type) -> bool:

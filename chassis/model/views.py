@@ -14,7 +14,7 @@ whatever order the partitions come.  Kafka keeps the order of one key only, so a
 write must not be `Set`: `Latest` and `Append` go by the order of the service's log, `Add` by none (ADR 0021).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -156,8 +156,8 @@ class View:
     `computed` those worked out when read: from the others, and from the company's currency (COMPANY_CURRENCY).
     `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
     that there are before anything happened to them.
-    `where` is a fixed condition.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
-    over those.
+    `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter
+    of that name, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up over those.
 
     Indexes follow from sorts, filters and scope; `indexes` names those that are wanted besides.
     """
@@ -175,6 +175,7 @@ class View:
     sums: Sums | None = None
     hidden: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, Any] = field(default_factory=dict)
+    aside: str = ""
     computed: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
     detail: str = ""
     what: str = "record"
@@ -221,6 +222,10 @@ class View:
         return self.default_sort or self.sorts[0]
 
     # -- what follows from the declaration
+
+    def shown(self, asked: Collection[str] = ()) -> Mapping[str, Any]:
+        """The condition of rows that are shown to whoever asks by these filters."""
+        return {**self.where, self.aside: {"$ne": True}} if self.aside and self.aside not in asked else self.where
 
     @cached_property
     def types(self) -> Mapping[str, FieldType]:

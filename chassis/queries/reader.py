@@ -135,7 +135,7 @@ class ViewReader:
         Raises Refused NOT_FOUND, also for a row outside the caller's scope.
         """
         state = self._ready(token).state
-        condition = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.where)]}
+        condition = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.shown())]}
         found = self._database[state["collection"]].find_one(condition) or self._default(key)
         if found is None:
             field = self._view.detail or self._view.path.rpartition("{")[2].rstrip("}")
@@ -408,7 +408,7 @@ class ViewReader:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
         sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
         filters = Filters(self._view, sees, self._zone(), self._known, searches)
-        kept: list[Document] = [dict(self._view.where), self._scope(principal)]
+        kept: list[Document] = [dict(self._view.shown(params)), self._scope(principal)]
         shown: list[Document] = []  # what is asked of rows that were added up
         sums = self._view.sums
         of_row = {*sums.by, sums.over} if sums else set()

@@ -66,6 +66,7 @@ def document_of(view: View, number: int, /, **more: Any) -> Document:
     """A document as the projector would have written it; a field given as ABSENT is missing."""
     found = {name: value_of(type, number) for name, type in view.types.items() if name != "id"}
     found |= {name.partition(".")[0]: value for name, value in view.where.items() if isinstance(value, bool)}
+    found |= {view.aside: False} if view.aside else {}
     for name, rule in view.filters.items():
         if isinstance(rule, Exact) and rule.form:
             found[rule.field or name] = value_of(ID, number) if rule.form == "id" else f"203.0.113.{number % 250}"

@@ -169,7 +169,7 @@ def explained(shelf: Shelf, condition: Document, sort: str, language: str, verbo
     name = sort.removeprefix("-")
     command: Document = {
         "find": shelf.collection.name,
-        "filter": {"$and": [dict(shelf.view.where), condition]},
+        "filter": {"$and": [dict(shelf.view.shown()), condition]},
         "sort": {name: direction, "_id": direction},
         "limit": PAGE,
     }
@@ -635,3 +635,18 @@ def test_a_scope_holds_on_every_page(database: Database[Document]) -> None:
         found, cursor = found + page.items, page.next
         assert page.total == 10
     assert len(found) == 10 and {row["owner_id"] for row in found} == {str(SALESPERSON.user_id)}
+
+
+@each([view for view in LISTS if view.aside])
+def test_what_is_set_aside_is_listed_for_who_asks_for_it(database: Database[Document], view: View) -> None:
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, number, **{view.aside: number % 3 == 0}) for number in range(9)])
+
+    def listed(**asked: str) -> set[int]:
+        return {int(row["id"][:8], 16) for row in shelf.page(**asked).items}
+
+    everyone = set(range(9))
+    assert listed() == listed(**{view.aside: "false"}) == {1, 2, 4, 5, 7, 8}
+    assert listed(**{view.aside: "true"}) == {0, 3, 6} == everyone - listed()
+    assert listed(**{view.aside: ["true", "false"]}) == everyone  # type: ignore[arg-type]
+    assert listed(where=json.dumps({"field": view.aside, "is": "equal", "value": True})) == set()

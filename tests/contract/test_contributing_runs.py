@@ -142,7 +142,7 @@ def test_a_field_with_a_right_is_neither_given_nor_seen_without_it(market):
 def test_its_list(market):
     assert VIEW in Catalogue.read().views("projector") and VIEW.path == "/competitors"
     assert VIEW.scope.owner == "owner_id" and VIEW.personal == ("phone",)
-    assert set(VIEW.filters) == {"q", "name", "phone", "turnover", "founded_on", "is_abroad", "owner_id"}
+    assert set(VIEW.filters) == {"q", "name", "phone", "turnover", "founded_on", "is_abroad", "owner_id", "deleted"}
     assert set(VIEW.sorts) == {"created_at", "changed_at", "name", "turnover", "founded_on"}
     [row] = documents(VIEW, market.stream(ONE)).values()
     assert (str(row["turnover"]), row["turnover_currency"], row["owner_name"]) == ("5000000", "JPY", ADMIN.name)
