@@ -636,10 +636,28 @@ def test_whoever_waits_leaves_room_for_everybody_else(company: Company) -> None:
         ("/orders", {"order_date_from": "yesterday"}, "order_date_from"),
         ("/orders", {"amount_to": "--1"}, "amount_to"),
         (f"/orders/{NOBODYS}", {"limit": "1"}, "limit"),
+        ("/orders", {"where": "amount > 1"}, "where"),
+        ("/orders", {"where": '{"field": "amount", "is": "contains", "value": "1"}'}, "where.amount"),
+        ("/orders", {"where": '{"field": "\\ud800", "is": "equal", "value": "1"}'}, "where"),
+        ("/orders", {"group": "customer_name"}, "group"),
+        ("/orders", {"group": "status", "sum": "status"}, "sum"),
     ],
 )
 def test_a_wrong_parameter_is_named(company: Company, path: str, params: dict[str, str], field: str) -> None:
     assert company.admin.assert_refused("VALIDATION", "GET", path, params=params)["field"] == field
+
+
+def test_uix_13_conditions_groups_and_pages_reach_the_list_as_they_were_sent(company: Company) -> None:
+    brand = unique("京 & 50% + ")
+    made = [add_product(company.wang, brand=brand, stock=7) for _ in range(3)]
+    is_brand = {"field": "brand", "is": "equal", "value": brand}
+    where = json.dumps({"and": [is_brand, {"field": "id", "is": "one_of", "value": made}]}, ensure_ascii=False)
+    first = company.wang.get("/products", where=where, limit="2", sum="on_hand", count="true")
+    assert first["groups"] == [{"value": None, "count": first["total"], "sums": {"on_hand": 21}}]
+    last = company.wang.get("/products", where=where, limit="2", cursor=first["next"])
+    assert {row["id"] for row in (*first["items"], *last["items"])} == set(made)
+    again = company.wang.get("/products", where=where, limit="2", cursor=last["previous"])
+    assert (again["items"], again["previous"], last["last"]) == (first["items"], None, None)
 
 
 def test_words_of_a_search_are_no_pattern(company: Company) -> None:
