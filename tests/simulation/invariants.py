@@ -13,6 +13,8 @@ from chassis.catalogue import projector_group
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.provenance import LETTER, OFFSET, PARTITION, TOPIC
 from chassis.messaging.records import Incoming, read_record
+from chassis.model.record_views import record_view
+from chassis.model.records import aggregate_of
 from chassis.model.saga import Process
 from chassis.model.views import View
 from chassis.projections.collections import STATES
@@ -29,6 +31,7 @@ from contracts.orders import (
     OrderWithdrawn,
     PaymentRecorded,
 )
+from contracts.records import KINDS
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
 from services.inventory.domain import StockItem, stock_id
 from services.orders.domain import Order
@@ -470,6 +473,25 @@ def nothing_failed_inside(evidence: Evidence) -> None:
     require(not evidence.cluster.internal_errors, "internal error", evidence.cluster.internal_errors)
 
 
+def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
+    """I16: of every kind of record the list shows what its events make of it, and what is unique is one record's."""
+    for kind in KINDS.values():
+        shown, holders = evidence.rows(record_view(kind.cls).name), dict[UUID, UUID]()
+        for id, facts in evidence.streams(kind.service).items():
+            if not isinstance(facts[0].fact, kind.created):
+                continue
+            record = aggregate_of(kind.cls)(id)
+            for fact in facts:
+                record.apply(fact.fact)
+            row = shown.get(str(id)) or {}
+            seen = row.get("version"), row.get("deleted")
+            require(seen == (record.version, record.deleted), "I16", f"{kind.what} {id} {record} is shown as {seen}")
+            for value in record.unique_values.values():
+                for taken in value.taken:
+                    first = holders.setdefault(taken, id)
+                    require(first == id, "I16", f"{kind.what} {id} has what the record {first} has")
+
+
 CHECKS: Sequence[Callable[[Evidence], None]] = (
     nothing_failed_inside,
     only_what_strangers_wrote_is_set_aside,
@@ -488,6 +510,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i13_events_keep_to_their_schemas,
     i14_every_order_has_its_own_number,
     i15_days_are_the_companys,
+    i16_records_are_shown_as_they_are,
 )
 
 

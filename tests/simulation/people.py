@@ -17,6 +17,7 @@ from eventsourcing.persistence import OperationalError, PersistenceError
 
 from chassis.access.directory import Directory
 from chassis.catalogue import known_everywhere
+from chassis.documents.samples import sample
 from chassis.messaging.consistency import Token
 from chassis.model.principal import Principal
 from chassis.projections.collections import STATES
@@ -40,8 +41,10 @@ from contracts.orders import (
     SubmitOrder,
     WithdrawOrder,
 )
+from contracts.records import KINDS, Kind
+from contracts.schemas import load
 from contracts.shipping import Deliver, HandOver
-from contracts.types import Money
+from contracts.types import Money, Name, Note, Text
 from services.approvals.domain import Case
 from services.orders.domain import Order
 from services.shipping.domain import Shipment
@@ -51,6 +54,7 @@ from .cluster import CONFIG, Cluster
 from .history import History, Operation
 
 UNCERTAIN = frozenset({"UNAVAILABLE", "OVERLOADED"})
+TEXTS = (Name, Text, Note)
 TRIES = 12
 FORBIDDEN_BY_OTHERS = frozenset({Approve, Reject, CancelOrder, WithdrawOrder, HandOver})
 """What another service's answer can forbid: about half of these come with a consistency token."""
@@ -94,6 +98,7 @@ class People:
         self.taken_up: set[UUID] = set()  # orders of sellers that an admin submitted
         self.seen = Token({})
         self.settings_tried = False
+        self.records: list[tuple[Kind, UUID]] = []
         self._news = 1
 
     # -- one command
@@ -276,6 +281,7 @@ class People:
         self._in_background("cashier", lambda: self._day(6, [self.take_money]))
         for _ in range(self.random.choice((0, 0, 3))):
             self._in_background("stranger", self._strange)
+        self._in_background("clerk", lambda: self._day(6, [self.enter_record, self.change_record, self.change_record]))
         self._in_background("director", lambda: self._day(2, [self.move_company, self.set_parameter]))
 
     def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
@@ -472,6 +478,26 @@ class People:
         member = SetMembership(customer_id=customer, member=self.random.random() < 0.5)
         mobile = EditCustomer(customer_id=customer, mobile=self.random.choice(("13800000000", "13800000009")))
         self.do(self.random.choice((member, mobile)), self.admins[0])
+
+    def enter_record(self) -> None:
+        """A record of some kind; what is unique is often taken."""
+        kind = self.random.choice([*KINDS.values()])
+        body = {**sample(kind.create), kind.key: str(new_id(self.random))}
+        texts = [name for name, field in kind.fields.items() if field.rules.unique and field.one in TEXTS]
+        body |= {name: f"{name} {self.random.randint(1, 3)}" for name in texts}
+        command: Any = load(kind.create, body)
+        self.records.append((kind, UUID(body[kind.key])))
+        self.do(command, self.admins[0])
+
+    def change_record(self) -> None:
+        if not self.records:
+            return
+        kind, id = self.random.choice(self.records)
+        text = next(name for name, field in kind.fields.items() if field.one in TEXTS)
+        change = {text: f"said {self.random.randint(1, 9)}"}
+        acts: list[tuple[type, dict[str, str]]] = [(kind.edit, change), (kind.delete, {}), (kind.restore, {})]
+        command, more = self.random.choice(acts)
+        self.do(command(**{kind.key: id}, **more), self.admins[0])
 
     # -- the end of the day: what waits for people is settled, by the truth and not by views
 
