@@ -120,7 +120,6 @@ class PostgresRecorder(PostgresProcessRecorder):
 
     def _insert_stored_events(self, curs: Any, stored_events: Sequence[StoredEvent], **_: Any) -> None:
         """Four binary arrays instead of the library's array of composites, which is written and parsed as text."""
-        self._lock_table(curs)
         self._notify_channel(curs)
         curs.execute(
             self.insert_events_statement,
@@ -142,6 +141,8 @@ class PostgresRecorder(PostgresProcessRecorder):
         """One statement for all rows of a table: a row by itself is a round trip, and a turn of the api's hub."""
         more: Transaction = kwargs["more"]
         self._limit(curs, REFILL_SECONDS if more.emptied or more.renamed else COMMIT_SECONDS)
+        if stored_events:
+            self._lock_table(curs)
         if read := more.only_read():  # the table is locked: nobody else's events come any more
             others = "SELECT FROM {s}.{events} WHERE notification_id > %b AND originator_id = ANY(%b) LIMIT 1"
             if curs.execute(self._sql(others), [Int8(more.seen), read], prepare=True).fetchone() is not None:

@@ -1015,6 +1015,32 @@ def test_a_connection_is_given_up_by_both_ends_when_the_network_is_cut(on_postgr
     assert shown == GIVES_UP
 
 
+def test_what_a_command_only_reads_is_compared_when_nobody_else_can_store_any_more(on_postgres: Bench) -> None:
+    """Another process is within its commit, has written to it, and lets this one wait."""
+    first, second = on_postgres.open(), on_postgres.open()
+    beside = uuid4()
+    first.commit(Transaction(events=[added(beside)]))
+    recorder: Any = first.recorder
+    within, go_on, original = threading.Event(), threading.Event(), recorder._fetch_ids_after_insert_events
+
+    def held(*args: Any, **named: Any) -> Any:
+        within.set()
+        assert go_on.wait(timeout=60)
+        return original(*args, **named)
+
+    recorder._fetch_ids_after_insert_events = held
+    decided = Transaction(events=[added(uuid4())], read={beside}, seen=first.last_position())
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(on_postgres.config.postgres_url, autocommit=True) as looks:
+        writing = pool.submit(first.commit, Transaction(events=[added(beside, version=2)]))
+        assert within.wait(timeout=60)
+        waiting = pool.submit(second.commit, decided)
+        until(lambda: looks.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is not None)
+        go_on.set()
+        assert len(writing.result(timeout=60)) == 1
+        with pytest.raises(Conflict):
+            waiting.result(timeout=60)
+
+
 @pytest.mark.parametrize("known", [False, True], ids=["read for the first time", "known"])
 @pytest.mark.parametrize("there", [False, True], ids=["was not there", "was there"])
 def test_what_a_command_only_reads_is_as_it_was_when_it_is_stored(bench: Bench, *, there: bool, known: bool) -> None:
