@@ -502,14 +502,16 @@ def damaged_replies(reply: bytes) -> dict[str, Any]:
         "so deep that nobody reads it": b'{"body":' + b"[" * 100_000,
         "empty": b"",
         "gone": None,
+        "of an event that no store holds": b'{"service":"inventory","body":{"id":"x","version":1},"last":[{"key":"k",'
+        b'"aggregate_id":"00000000-0000-7000-8000-000000000001","version":%d}]}' % 2**70,
     }
 
 
 DAMAGES = tuple(damaged_replies(b""))
 
 
-def set_reply(bench: Bench, command_id: str, reply: Any) -> None:
-    statement = "UPDATE {}command_results SET reply={} WHERE command_id={}"
+def set_reply(bench: Bench, command_id: str, reply: Any, column: str = "reply") -> None:
+    statement = f"UPDATE {{}}command_results SET {column}={{}} WHERE command_id={{}}"
     if bench.kind == "postgres":
         with psycopg.connect(bench.config.postgres_url, autocommit=True) as connection:
             connection.execute(statement.format("inventory.", "%s", "%s"), (reply, command_id))
@@ -538,6 +540,28 @@ def test_a_damaged_answer_is_a_clear_refusal_and_the_command_is_not_done_again(
     assert "remembered result unreadable" in capsys.readouterr().out
     results = list(check_results(durable.open(), Claims()))
     assert [found.message.startswith("the result can't be read: ") for found in results if found] == [True]
+
+
+@pytest.mark.parametrize("damage", [None, "", "x", "0" * 63, "0" * 63 + "é", b"\xff"])
+def test_nobody_is_told_to_take_a_new_key_where_it_is_not_known_what_the_old_one_was_for(
+    durable: Bench, damage: Any
+) -> None:
+    """Nor is another command answered as if it was done; the saga's are known by their ids alone."""
+    writer = Writer(SERVICE, durable.open())
+    product = UUID(do(writer, new_product(5)).body["id"])
+    received = ReceiveStock(product_id=product, quantity=2, reason="more")
+    do(writer, received, key="k1")
+    set_reply(durable, "k1", damage, "fingerprint")
+    again, other = request(received, key="k1"), request(replace(received, quantity=3), key="k1")
+    saga = replace(request(received, key="k1"), is_named=True, future=Future())
+    writer.execute([again, other, saga])
+    assert [outcome(one.future) for one in (again, other, saga)] == ["INVALID_STATE", "INVALID_STATE", "ok"]
+    with pytest.raises(Refused, match="before you send it under a new key") as refusal:
+        writer.remembered("k1", request(received).fingerprint())
+    assert refusal.value.state == "DAMAGED"
+    assert stock_of(durable.open(), product).on_hand == 7
+    results = [found.message for found in check_results(durable.open(), Claims()) if found]
+    assert results == ["the result can't be read: its fingerprint is none"]
 
 
 def test_a_repeat_within_one_batch_is_done_once(store: EventStore) -> None:
