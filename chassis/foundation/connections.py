@@ -15,6 +15,19 @@ from chassis.foundation.config import Config, ConfigError
 BOOTSTRAP_MS = 10_000
 """So long whoever connects to Kafka waits for a first answer: a loop tries again, a person is told that it is away."""
 
+NETWORK = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""So long a client of PostgreSQL waits when it hears nothing of the server any more: the network may be cut."""
+GIVES_UP = (
+    "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; "
+    "SET tcp_user_timeout = '10s'"
+)
+"""The same for the server, which then ends the session and the locks that it holds."""
+
 
 def kafka_arguments(config: Config) -> dict[str, Any]:
     """For KafkaProducer, KafkaConsumer and KafkaAdminClient."""
@@ -87,7 +100,7 @@ def postgres_parameters(config: Config) -> dict[str, Any]:
         parameters["password"] = config.postgres_password
     if config.postgres_ca_file:
         parameters = {"sslmode": "verify-full", **parameters, "sslrootcert": config.postgres_ca_file}
-    return parameters
+    return {**NETWORK, **parameters}
 
 
 def postgres_conninfo(config: Config) -> str:

@@ -23,7 +23,9 @@ MAX_RECORDED_AFTER_BYTES = 2 * MAX_RECORDED_BYTES
 MAX_HEADER_BYTES = 16_384
 """The headers of a record; ours have about one thousand."""
 
-MAX_KEY_BYTES = 200
+MAX_KEY_BYTES = 800
+"""The longest key of a record: a name of 200 characters of 4 bytes each."""
+
 MAX_NAME_BYTES = 200
 """A record's type, and its id."""
 
@@ -33,7 +35,7 @@ MAX_VALUE_BYTES = MAX_FOLLOWING_BYTES
 REASON_BYTES = 2_000
 """So much of the cause is kept with a dead letter."""
 
-MAX_MESSAGE_BYTES = MAX_VALUE_BYTES + MAX_KEY_BYTES + 2 * MAX_HEADER_BYTES + 65_536
+MAX_MESSAGE_BYTES = MAX_VALUE_BYTES + MAX_KEY_BYTES + 2 * MAX_HEADER_BYTES + 64_936
 """The longest message that our topics take, a letter with its own headers included."""
 
 CUT_BYTES = 100_000

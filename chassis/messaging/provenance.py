@@ -121,6 +121,8 @@ def check_place(
         raise Foreign(f"it says to come from {(sender or b'').decode('utf-8', 'replace')[:MAX_NAME_BYTES]!r}")
     if not key:
         raise Foreign("it has no key")
+    if b"\0" in key:  # PostgreSQL holds no such text
+        raise Foreign("its key has a zero octet")
     if partitions and hash_of(key) % partitions != partition:
         raise Foreign(f"its key belongs into partition {hash_of(key) % partitions}, not {partition}")
     if not rule.is_event:

@@ -10,12 +10,14 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import OperationalError, StoredEvent
 from eventsourcing.postgres import PostgresFactory, PostgresProcessRecorder
+from eventsourcing.utils import Environment
 from psycopg.sql import SQL, Identifier, Literal
 from psycopg.types.numeric import Int4, Int8
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from chassis.audit.chain import Record
 from chassis.foundation.config import ConfigError
+from chassis.foundation.connections import GIVES_UP
 from chassis.store.recorder import octets, prefix_end, read_is_old
 from chassis.store.transaction import CommandResult, Snapshot, Transaction
 
@@ -25,6 +27,22 @@ PATIENCE = Retrying(
     stop=stop_after_delay(30), wait=wait_random(0, 0.5), retry=retry_if_exception_type(OperationalError), reraise=True
 )
 
+LOCK_SECONDS = 1
+"""So long a statement waits for a lock. The library tries ten times: so soon a command is answered 503."""
+COMMIT_SECONDS = 10
+"""So long a transaction that others wait for may last; that of a process which was stopped within it ends then.
+
+`idle_in_transaction_session_timeout` does not end it: statements come in a pipeline, and a session that waits for the
+next of a pipeline does not count as idle.  Servers before PostgreSQL 17 know no other limit: there the others are
+refused for as long as it lasts.
+"""
+REFILL_SECONDS = 600
+"""The same where all rows of a replica change: no command waits for it."""
+LIMITS_TRANSACTIONS = 17_00_00
+"""The first server that knows how to."""
+OPENING_SECONDS = 60
+"""So long whoever makes tables may do so alone.  Others begin then: it has been stopped, or they wait for locks."""
+LIMITS = f"SET lock_timeout = '{LOCK_SECONDS}s'; {GIVES_UP}"
 
 APPEND_ONLY = (
     "CREATE OR REPLACE FUNCTION {s}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
@@ -60,6 +78,8 @@ class PostgresRecorder(PostgresProcessRecorder):
                 )
             )
 
+        # The library's own would set `lock_timeout` again: see LIMITS.
+        self.lock_table_statements = [self._sql("LOCK TABLE {s}.{events} IN EXCLUSIVE MODE")]
         self.sql_create_statements += [self._sql(statement) for statement in (RESULTS_HAVE_A_DAY, *APPEND_ONLY)]
         self.insert_events_statement = self._sql(
             "INSERT INTO {s}.{events} (originator_id, originator_version, topic, state) "
@@ -100,7 +120,6 @@ class PostgresRecorder(PostgresProcessRecorder):
 
     def _insert_stored_events(self, curs: Any, stored_events: Sequence[StoredEvent], **_: Any) -> None:
         """Four binary arrays instead of the library's array of composites, which is written and parsed as text."""
-        self._lock_table(curs)
         self._notify_channel(curs)
         curs.execute(
             self.insert_events_statement,
@@ -113,9 +132,17 @@ class PostgresRecorder(PostgresProcessRecorder):
             prepare=True,
         )
 
+    def _limit(self, curs: Any, seconds: int) -> None:
+        """Have the server end this transaction when it lasts longer, if it can."""
+        if curs.connection.info.server_version >= LIMITS_TRANSACTIONS:
+            curs.execute(f"SET LOCAL transaction_timeout = '{seconds}s'", prepare=True)
+
     def _insert_events(self, curs: Any, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
         """One statement for all rows of a table: a row by itself is a round trip, and a turn of the api's hub."""
         more: Transaction = kwargs["more"]
+        self._limit(curs, REFILL_SECONDS if more.emptied or more.renamed else COMMIT_SECONDS)
+        if stored_events:
+            self._lock_table(curs)
         if read := more.only_read():  # the table is locked: nobody else's events come any more
             others = "SELECT FROM {s}.{events} WHERE notification_id > %b AND originator_id = ANY(%b) LIMIT 1"
             if curs.execute(self._sql(others), [Int8(more.seen), read], prepare=True).fetchone() is not None:
@@ -286,11 +313,22 @@ class PostgresRecorder(PostgresProcessRecorder):
 class PostgresStores(PostgresFactory):
     process_recorder_class = PostgresRecorder
 
+    def __init__(self, env: Environment) -> None:
+        super().__init__(env)
+        configure = self.datastore.after_connect_func()
+
+        def bounded(connection: psycopg.Connection[Any]) -> None:
+            configure(connection)
+            connection.execute(LIMITS)
+
+        self.datastore.pool._configure = bounded  # the library has no hook for it
+
 
 @contextmanager
 def alone(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
     """Make schemas and tables while no other process does: `IF NOT EXISTS` alone loses that race."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(f"SET idle_session_timeout = '{OPENING_SECONDS}s'; {GIVES_UP}")
         connection.execute("SELECT pg_advisory_lock(hashtext('salestream.create'))")
         yield connection
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import psycopg
 
+from chassis.foundation.connections import GIVES_UP
 from chassis.foundation.private_files import private_file
 
 
@@ -94,6 +95,7 @@ class PostgresLock:
     def _try(self, function: str) -> bool:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(self._conninfo, autocommit=True)
+            self._connection.execute(GIVES_UP)
         row = self._connection.execute(f"SELECT {function}(hashtext(%s))", [self._name]).fetchone()
         return bool(row and row[0])
 

@@ -309,11 +309,11 @@ class SQLiteRecorder(SQLiteProcessRecorder):
     def forget_results(self, after: str, limit: int, before: int) -> Sequence[str]:
         with self.datastore.transaction(commit=False) as c:
             c.execute(
-                "SELECT command_id, day FROM command_results WHERE command_id>? ORDER BY command_id LIMIT ?",
-                (after, limit),
+                "SELECT command_id, day<? FROM command_results WHERE command_id>? ORDER BY command_id LIMIT ?",
+                (before, after, limit),  # compared by SQLite, which holds whatever somebody has made of a day
             )
             found = c.fetchall()
-        if any(day < before for _, day in found):
+        if any(is_old for _, is_old in found):
             with self.datastore.transaction(commit=True) as c:
                 c.execute(
                     "DELETE FROM command_results WHERE command_id>? AND command_id<=? AND day<?",

@@ -20,11 +20,11 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.commands import CommandSent
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification, Unreadable
-from chassis.store.transaction import schema_fingerprint
+from chassis.store.transaction import CommandResult, schema_fingerprint
 from chassis.verify.dead_letters import SetAside
 from chassis.verify.findings import Difference, EventRef
 from chassis.writer.forgetting import may_be_forgotten
-from chassis.writer.request import remembered_answer
+from chassis.writer.request import remembered_answer, require_print
 from contracts.schemas import decode
 
 RESULTS = "remembered results"
@@ -58,12 +58,14 @@ def check_results(store: EventStore, claims: Claims) -> Iterator[Difference | No
     while page := store.results_after(after, PAGE):
         after = page[-1].command_id
         for result in page:
-            yield _check_result(store, claims, result.command_id, result.reply)
+            yield _check_result(store, claims, result)
 
 
-def _check_result(store: EventStore, claims: Claims, command_id: str, reply: bytes) -> Difference | None:
+def _check_result(store: EventStore, claims: Claims, result: CommandResult) -> Difference | None:
+    command_id = result.command_id
     try:
-        answer = remembered_answer(reply)
+        require_print(result.fingerprint)
+        answer = remembered_answer(result.reply)
     except Damaged as error:
         return Difference(RESULTS, f"{store.name} {command_id}", f"the result can't be read: {error}")
     if answer.service != store.name:

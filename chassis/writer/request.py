@@ -1,5 +1,6 @@
 """A command on its way through the writer, what tells repeats of it, and its answer."""
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,17 @@ class Answer(msgspec.Struct, frozen=True):
     positions: tuple[int, ...] = ()
 
 
+MOST_EVENTS = 2**63
+"""No version of a record is as high: stores can't hold it."""
+_PRINT = re.compile("[0-9a-f]{64}")
+
+
+def require_print(fingerprint: object) -> None:
+    """Raises Damaged for what is no mark of a command: what is remembered under it is of nobody knows which."""
+    if not (isinstance(fingerprint, str) and _PRINT.fullmatch(fingerprint)):
+        raise Damaged("its fingerprint is none")
+
+
 def remembered_answer(reply: object) -> Answer:
     """The answer that is remembered of a command, as it is stored.  Raises Damaged."""
     try:
@@ -59,6 +71,8 @@ def remembered_answer(reply: object) -> Answer:
         raise Damaged(f"it is no answer: {error}") from error
     if not (isinstance(answer.body.get("id"), str) and isinstance(answer.body.get("version"), int)):
         raise Damaged("it is no answer: it tells of no record")
+    if not all(0 < event.version < MOST_EVENTS for event in answer.last):
+        raise Damaged("it is no answer: it tells of no event")
     return answer
 
 

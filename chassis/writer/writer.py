@@ -33,7 +33,7 @@ from chassis.store.events import Notification, Unreadable
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.writer.caches import AggregateCache, RowCache
 from chassis.writer.forgetting import Forgetting
-from chassis.writer.request import Answer, Request, remembered_answer
+from chassis.writer.request import Answer, Request, remembered_answer, require_print
 from chassis.writer.unit_of_work import Batch, UnitOfWork
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, invalid_state
@@ -82,6 +82,16 @@ def result_unreadable() -> Refused:
     text = (
         "This command was carried out already, and is not carried out again; the answer that is remembered of it is "
         "damaged. Read the record to see what it has done, or have an operator restore the answer."
+    )
+    return invalid_state(text, "DAMAGED")
+
+
+def print_unreadable() -> Refused:
+    """The refusal of whatever comes under a key of which nobody knows what it was used for: a new one does it again."""
+    text = (
+        "A command under this Idempotency-Key was carried out already; what is remembered of it is damaged, so nobody "
+        "can tell whether it was this one. Nothing was changed now. Read the record to see what was done before you "
+        "send it under a new key."
     )
     return invalid_state(text, "DAMAGED")
 
@@ -332,6 +342,8 @@ class Writer:
             result = batch.remembered.get(request.command_id)
             if result is None:
                 return False
+            if not request.is_named:
+                self._require_print(result)
             if not request.is_remembered_as(result.fingerprint):
                 raise key_reused()
             earlier = result.fingerprint, self._told(result)
@@ -350,6 +362,7 @@ class Writer:
         result = self.store.results([command_id]).get(command_id)
         if result is None:
             return None
+        self._require_print(result)
         if result.fingerprint != fingerprint:
             raise key_reused()
         return self._told(result)
@@ -359,15 +372,26 @@ class Writer:
         try:
             answer = remembered_answer(result.reply)
         except Damaged as damage:
-            log.error(
-                "remembered result unreadable",
-                service=self.service.name,
-                command_id=result.command_id,
-                error=str(damage),
-            )
+            self._tell_damaged(result, damage)
             raise result_unreadable() from damage
         where = (self.store.position_of(at.aggregate_id, at.version) or 0 for at in answer.last)
         return msgspec.structs.replace(answer, positions=tuple(where))
+
+    def _require_print(self, result: CommandResult) -> None:
+        """Raises Refused where nobody knows which command it is the result of."""
+        try:
+            require_print(result.fingerprint)
+        except Damaged as damage:
+            self._tell_damaged(result, damage)
+            raise print_unreadable() from damage
+
+    def _tell_damaged(self, result: CommandResult, damage: Damaged) -> None:
+        log.error(
+            "remembered result unreadable",
+            service=self.service.name,
+            command_id=result.command_id,
+            error=str(damage),
+        )
 
     def _settle(self, batch: Batch, positions: list[int]) -> None:
         """Tell what came of it.  All of it is stored: nothing from here on may keep anybody from the right answer."""

@@ -32,17 +32,19 @@ from chassis.audit import chain as chain_module
 from chassis.audit.chain import check_chain, records_of
 from chassis.foundation.compression import EDITION
 from chassis.foundation.config import Config, ConfigError
+from chassis.foundation.connections import NETWORK
 from chassis.foundation.health import STANDS_SECONDS
 from chassis.foundation.transient import is_transient
 from chassis.model.aggregates import Aggregate
 from chassis.model.principal import SYSTEM
 from chassis.model.service import Work
 from chassis.store import events as events_module
+from chassis.store import postgres as postgres_module
 from chassis.store.event_store import KEYS_AT_ONCE, Conflict, EventStore
 from chassis.store.events import Metadata, Notification, Recorded, recorded
 from chassis.store.memory import MemoryRecorder
 from chassis.store.opening import open_store
-from chassis.store.postgres import CONNECT_SECONDS
+from chassis.store.postgres import COMMIT_SECONDS, CONNECT_SECONDS, LIMITS_TRANSACTIONS
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
 from chassis.verify.commands import Claims, check_results
@@ -500,14 +502,16 @@ def damaged_replies(reply: bytes) -> dict[str, Any]:
         "so deep that nobody reads it": b'{"body":' + b"[" * 100_000,
         "empty": b"",
         "gone": None,
+        "of an event that no store holds": b'{"service":"inventory","body":{"id":"x","version":1},"last":[{"key":"k",'
+        b'"aggregate_id":"00000000-0000-7000-8000-000000000001","version":%d}]}' % 2**70,
     }
 
 
 DAMAGES = tuple(damaged_replies(b""))
 
 
-def set_reply(bench: Bench, command_id: str, reply: Any) -> None:
-    statement = "UPDATE {}command_results SET reply={} WHERE command_id={}"
+def set_reply(bench: Bench, command_id: str, reply: Any, column: str = "reply") -> None:
+    statement = f"UPDATE {{}}command_results SET {column}={{}} WHERE command_id={{}}"
     if bench.kind == "postgres":
         with psycopg.connect(bench.config.postgres_url, autocommit=True) as connection:
             connection.execute(statement.format("inventory.", "%s", "%s"), (reply, command_id))
@@ -536,6 +540,28 @@ def test_a_damaged_answer_is_a_clear_refusal_and_the_command_is_not_done_again(
     assert "remembered result unreadable" in capsys.readouterr().out
     results = list(check_results(durable.open(), Claims()))
     assert [found.message.startswith("the result can't be read: ") for found in results if found] == [True]
+
+
+@pytest.mark.parametrize("damage", [None, "", "x", "0" * 63, "0" * 63 + "é", b"\xff"])
+def test_nobody_is_told_to_take_a_new_key_where_it_is_not_known_what_the_old_one_was_for(
+    durable: Bench, damage: Any
+) -> None:
+    """Nor is another command answered as if it was done; the saga's are known by their ids alone."""
+    writer = Writer(SERVICE, durable.open())
+    product = UUID(do(writer, new_product(5)).body["id"])
+    received = ReceiveStock(product_id=product, quantity=2, reason="more")
+    do(writer, received, key="k1")
+    set_reply(durable, "k1", damage, "fingerprint")
+    again, other = request(received, key="k1"), request(replace(received, quantity=3), key="k1")
+    saga = replace(request(received, key="k1"), is_named=True, future=Future())
+    writer.execute([again, other, saga])
+    assert [outcome(one.future) for one in (again, other, saga)] == ["INVALID_STATE", "INVALID_STATE", "ok"]
+    with pytest.raises(Refused, match="before you send it under a new key") as refusal:
+        writer.remembered("k1", request(received).fingerprint())
+    assert refusal.value.state == "DAMAGED"
+    assert stock_of(durable.open(), product).on_hand == 7
+    results = [found.message for found in check_results(durable.open(), Claims()) if found]
+    assert results == ["the result can't be read: its fingerprint is none"]
 
 
 def test_a_repeat_within_one_batch_is_done_once(store: EventStore) -> None:
@@ -851,31 +877,50 @@ STOPS_ITSELF = """
 import os, signal
 from uuid import UUID
 from chassis.foundation.config import Config
+from chassis.store import postgres
 from chassis.store.opening import open_store
 from chassis.writer.writer import Writer
 from component.test_event_store import AdjustStock, SERVICE, outcome, request
 store = open_store("inventory", Config(event_store=sys.argv[1], data_dir=sys.argv[2], postgres_url=sys.argv[3]))
-insert = store.recorder._insert_events
+last, postgres.LIMITS_TRANSACTIONS = sys.argv[5], int(sys.argv[6])
+original = getattr(store.recorder, last)
 def stopped(*args, **named):
-    found = insert(*args, **named)
-    store.recorder._insert_events = insert
+    found = original(*args, **named)
+    setattr(store.recorder, last, original)
     os.kill(os.getpid(), signal.SIGSTOP)
     return found
-store.recorder._insert_events = stopped
-asked = request(AdjustStock(product_id=UUID(sys.argv[4]), change=-1, reason="stopped"), key="k1")
+setattr(store.recorder, last, stopped)
+asked = request(AdjustStock(product_id=UUID(sys.argv[4]), change=int(sys.argv[7]), reason="stopped"), key="k1")
 Writer(SERVICE, store).execute([asked])
 print(outcome(asked.future), flush=True)
 store.close()
 """
 
 
+GIVES_UP = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    "lock_timeout": "1s",
+}
+
+
+def stopped_within_its_commit(
+    bench: Bench, product: UUID, last: str = "_insert_events", change: int = -1, limits: int = LIMITS_TRANSACTIONS
+) -> subprocess.Popen[str]:
+    """A process that changes a product's stock, and is stopped after what it does `last`, within its transaction."""
+    child = python(STOPS_ITSELF, bench.config, str(product), last, str(limits), str(change))
+    assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1]), "it was to stop within its commit"
+    return child
+
+
 def test_who_waits_for_a_process_that_was_stopped_within_its_commit_goes_on_with_it(durable: Bench) -> None:
     """Neither loses anything, and what both decided on holds for the later one."""
     writer = Writer(SERVICE, durable.open())
     product = UUID(do(writer, new_product(10)).body["id"])
-    child = python(STOPS_ITSELF, durable.config, str(product))
+    child = stopped_within_its_commit(durable, product)
     try:
-        assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1]), "it was to stop within its commit"
         goes_on = partial(os.kill, child.pid, signal.SIGCONT)
         beside = AdjustStock(product_id=product, change=-2, reason="beside it")
         threading.Timer(1.0, goes_on).start()
@@ -887,6 +932,137 @@ def test_who_waits_for_a_process_that_was_stopped_within_its_commit_goes_on_with
     again = AdjustStock(product_id=product, change=-1, reason="stopped")
     do(writer, again, key="k1")  # as its client was told, or may do
     assert stock_of(durable.open(), product).on_hand == 7
+
+
+@pytest.fixture
+def on_postgres(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    bench = bench_of("postgres", tmp_path, request)
+    yield bench
+    bench.close()
+
+
+@pytest.mark.parametrize(
+    ("last", "change"),
+    [("_insert_events", -1), ("_insert_events", -100), ("_fetch_ids_after_insert_events", -1)],
+    ids=["in the midst", "in the midst of a refusal", "before COMMIT"],
+)
+def test_who_waits_for_a_process_that_stays_stopped_within_its_commit_goes_on_in_time(
+    on_postgres: Bench, last: str, change: int
+) -> None:
+    """PostgreSQL ends the transaction; the process finds it gone when it goes on, and decides on what is there."""
+    writer = Writer(SERVICE, on_postgres.open())
+    product = UUID(do(writer, new_product(10)).body["id"])
+    child = stopped_within_its_commit(on_postgres, product, last, change)
+    try:
+        began = time.monotonic()
+        do(writer, AdjustStock(product_id=product, change=-2, reason="beside it"))
+        assert time.monotonic() - began < COMMIT_SECONDS + 5
+        assert stock_of(on_postgres.open(), product).on_hand == 8
+        os.kill(child.pid, signal.SIGCONT)
+        answer = child.communicate(timeout=60)[0].strip()
+    finally:
+        child.kill()
+        child.wait()
+    done = change == -1
+    assert answer == ("ok" if done else "INSUFFICIENT_STOCK")
+    assert stock_of(on_postgres.open(), product).on_hand == 8 - done
+    if done:
+        again = AdjustStock(product_id=product, change=-1, reason="stopped")
+        do(writer, again, key="k1")  # as its client may
+    assert stock_of(on_postgres.open(), product).on_hand == 8 - done
+    assert names(on_postgres.open())["stock-moved"] == 2 + done
+    assert check_chain(on_postgres.open()).is_whole
+
+
+def test_before_postgres_17_who_waits_for_a_stopped_process_is_refused_in_time(
+    on_postgres: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No limit ends the transaction there: commands are refused soon, and carried out when the process went on."""
+    monkeypatch.setattr(postgres_module, "LIMITS_TRANSACTIONS", 99_00_00)
+    writer = Writer(SERVICE, on_postgres.open())
+    product = UUID(do(writer, new_product(10)).body["id"])
+    child = stopped_within_its_commit(on_postgres, product, limits=99_00_00)
+    beside = AdjustStock(product_id=product, change=-2, reason="beside it")
+    try:
+        began = time.monotonic()
+        asked = request(beside, key="k2")
+        writer.execute([asked])
+        assert outcome(asked.future) == "UNAVAILABLE"
+        assert time.monotonic() - began < STANDS_SECONDS, "before it is said that the writer stands"
+        os.kill(child.pid, signal.SIGCONT)
+        assert child.communicate(timeout=60)[0].strip() == "ok"
+    finally:
+        child.kill()
+        child.wait()
+    do(writer, beside, key="k2")
+    assert stock_of(on_postgres.open(), product).on_hand == 7
+    assert check_chain(on_postgres.open()).is_whole
+
+
+def test_rows_of_a_replica_may_take_their_place_for_longer_than_a_commit(
+    on_postgres: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No command waits for it, and it takes as long as there are rows."""
+    monkeypatch.setattr(postgres_module, "COMMIT_SECONDS", 1)
+    store = on_postgres.open()
+    recorder: Any = store.recorder
+    store.commit(Transaction(rows=[ReplicaRow("filling:names", "a", b"1")]))
+    with psycopg.connect(on_postgres.config.postgres_url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION inventory.slowly() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER slowly BEFORE UPDATE ON inventory.replica_rows "
+            "FOR EACH ROW EXECUTE FUNCTION inventory.slowly()"
+        )
+    store.commit(Transaction(emptied=["names"], renamed={"filling:names": "names"}))
+    assert recorder.row("names", "a") == b"1"
+
+
+def test_who_is_stopped_while_it_makes_tables_does_not_keep_others_from_it(
+    on_postgres: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_module, "OPENING_SECONDS", 2)
+    with postgres_module.alone(on_postgres.config.postgres_url), ThreadPoolExecutor(1) as pool:
+        began = time.monotonic()
+        assert pool.submit(on_postgres.open).result(timeout=30).last_position() == 0
+        assert time.monotonic() - began > 1, "it was to be alone for a while"
+
+
+def test_a_connection_is_given_up_by_both_ends_when_the_network_is_cut(on_postgres: Bench) -> None:
+    store: Any = on_postgres.open().recorder
+    with store.datastore.get_connection() as connection:
+        told = connection.info.get_parameters()
+        shown = {name: connection.execute(f"SHOW {name}").fetchone()[name] for name in GIVES_UP}
+    assert told.items() >= {name: str(value) for name, value in NETWORK.items()}.items()
+    assert shown == GIVES_UP
+
+
+def test_what_a_command_only_reads_is_compared_when_nobody_else_can_store_any_more(on_postgres: Bench) -> None:
+    """Another process is within its commit, has written to it, and lets this one wait."""
+    first, second = on_postgres.open(), on_postgres.open()
+    beside = uuid4()
+    first.commit(Transaction(events=[added(beside)]))
+    recorder: Any = first.recorder
+    within, go_on, original = threading.Event(), threading.Event(), recorder._fetch_ids_after_insert_events
+
+    def held(*args: Any, **named: Any) -> Any:
+        within.set()
+        assert go_on.wait(timeout=60)
+        return original(*args, **named)
+
+    recorder._fetch_ids_after_insert_events = held
+    decided = Transaction(events=[added(uuid4())], read={beside}, seen=first.last_position())
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(on_postgres.config.postgres_url, autocommit=True) as looks:
+        writing = pool.submit(first.commit, Transaction(events=[added(beside, version=2)]))
+        assert within.wait(timeout=60)
+        waiting = pool.submit(second.commit, decided)
+        until(lambda: looks.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is not None)
+        go_on.set()
+        assert len(writing.result(timeout=60)) == 1
+        with pytest.raises(Conflict):
+            waiting.result(timeout=60)
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["read for the first time", "known"])

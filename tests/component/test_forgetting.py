@@ -19,9 +19,11 @@ import pytest
 from eventsourcing.persistence import OperationalError
 
 from chassis.access.company import CompanySettings
+from chassis.foundation.config import Config
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.records import Incoming
 from chassis.store.event_store import EventStore
+from chassis.store.opening import open_store
 from chassis.store.transaction import CommandResult, Transaction
 from chassis.writer.forgetting import DAY, DAY_SECONDS, LOOKED_AT, PAUSE_SECONDS, REST_SECONDS, Forgetting
 from chassis.writer.writer import Writer
@@ -114,6 +116,20 @@ def test_a_few_are_looked_at_at_once_and_those_between_stay(bench: Bench) -> Non
     assert all(0 <= before - after <= LOOKED_AT for before, after in pairwise(left))
     assert len(left) >= 7
     assert {result.command_id for result in store.results_after("", 10_000)} == young
+
+
+def test_a_day_that_is_none_keeps_its_result_and_no_other(tmp_path: Path) -> None:
+    """SQLite takes any value for a number, from a disk or by hand."""
+    store, clock = open_store("inventory", Config(event_store="sqlite", data_dir=str(tmp_path))), Clock()
+    forgetting = clock.process(store, 1)
+    clock.let_turn(forgetting)
+    damaged, *others = sorted(remember(store, forgetting.day, 3))
+    with sqlite3.connect(tmp_path / "inventory.sqlite") as database:
+        database.execute("UPDATE command_results SET day='x' WHERE command_id=?", [damaged])
+    database.close()
+    clock.pass_days(3, forgetting)
+    assert store.results([damaged, *others]).keys() == {damaged}
+    store.close()
 
 
 def test_who_is_stopped_in_the_midst_of_it_begins_anew_and_who_is_done_rests(bench: Bench) -> None:

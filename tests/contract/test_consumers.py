@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
+from uuid import uuid4
 
 import pytest
 from component.facts import NOW, incoming, submitted
@@ -24,14 +25,16 @@ from chassis.messaging.dead_letters import _letter
 from chassis.messaging.partitions import damages
 from chassis.messaging.progress import Aside, Progress
 from chassis.messaging.provenance import rule_of
-from chassis.messaging.records import Incoming
+from chassis.messaging.records import Incoming, read_record
 from chassis.messaging.relay import COMMAND_SENT, record_of
 from chassis.model.commands import CommandSent
 from chassis.sagas.runner import SagaRunner
 from chassis.store.event_store import EventStore
+from chassis.store.events import Metadata, Notification
 from chassis.store.memory import MemoryRecorder
 from chassis.testing.people import SALES
 from contracts.approvals import CaseApproved, case_id_of
+from contracts.company import ParameterSet
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.inventory import StockDeducted
@@ -39,6 +42,7 @@ from contracts.orders import OrderApproved, OrderShipped, OrderSubmitted
 from contracts.people import Person
 from contracts.schemas import decode, encode
 from contracts.shipping import ShipmentHandedOver
+from contracts.types import TextField
 from services.fulfilment.saga import SAGA
 
 SOURCE = "orders.events:0"
@@ -52,6 +56,37 @@ def largest() -> OrderSubmitted:
     found = replace(order, sale=replace(order.sale, lines=(replace(line, name=line.name + "x" * room),)))
     assert len(encode(found)) == limits.MAX_EVENT_BYTES
     return found
+
+
+def parameter_set(name: str) -> SimpleNamespace:
+    """The event of a parameter of this name, as a Kafka client tells of it."""
+    spec = REGISTRY.event_of(ParameterSet)
+    meta = Metadata(at=NOW, command_id="c", correlation_id="c")
+    data = encode(ParameterSet(name=name, before="", value="1", reason="so"))
+    event = Notification(1, uuid4(), 1, spec.name, name, data, meta)
+    out = record_of("company", event)
+    assert out is not None
+    return SimpleNamespace(
+        topic=out.topic, partition=0, offset=0, key=out.key.encode(), value=out.value, headers=out.headers,
+        serialized_header_size=sum(len(name) + len(value or b"") for name, value in out.headers),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", ["x", "é", "数", "😀"])
+def test_whatever_name_a_command_takes_is_a_key_that_consumers_take(sign: str) -> None:
+    keys = [get_type_hints(spec.cls, include_extras=True)[spec.key] for spec in REGISTRY.load().commands.values()]
+    fields = {kind for key in keys for kind in getattr(key, "__metadata__", ())}
+    longest = max(kind.longest for kind in fields if issubclass(kind, TextField))
+    assert longest * len("😀".encode()) <= limits.MAX_KEY_BYTES
+    record = read_record(parameter_set(sign * longest), {REGISTRY.event_of(ParameterSet).name: ParameterSet})
+    assert (record.poison, record.key) == (None, sign * longest)
+
+
+def test_a_key_that_a_store_can_not_hold_is_of_a_stranger() -> None:
+    """PostgreSQL takes no zero octet in a text: a replica that is filled anew stopped its service at one."""
+    for wanted in ({}, {REGISTRY.event_of(ParameterSet).name: ParameterSet}):
+        record = read_record(parameter_set("a\0b"), wanted)
+        assert (record.foreign, record.poison) == (True, "its key has a zero octet")
 
 
 def test_whatever_follows_of_the_largest_event_can_be_held() -> None:

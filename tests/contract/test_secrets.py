@@ -8,7 +8,14 @@ from component.support import REPOSITORY_ROOT
 
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config, ConfigError
-from chassis.foundation.connections import BOOTSTRAP_MS, kafka_arguments, mongo_arguments, postgres_parameters, shown
+from chassis.foundation.connections import (
+    BOOTSTRAP_MS,
+    NETWORK,
+    kafka_arguments,
+    mongo_arguments,
+    postgres_parameters,
+    shown,
+)
 from chassis.run.grants import KafkaGrant, access_rules, grants, table
 
 SECRETS = [item.name for item in fields(Config) if item.metadata.get("secret")]
@@ -66,7 +73,7 @@ def test_without_settings_clients_are_as_before() -> None:
 def test_options_of_the_url_reach_postgres_and_settings_go_before_them() -> None:
     config = Config(postgres_url="postgresql://me:old@host/db?sslmode=require&sslcert=/c", postgres_password="new")
     expected = {"host": "host", "dbname": "db", "user": "me", "password": "new", "sslmode": "require", "sslcert": "/c"}
-    assert postgres_parameters(config) == expected
+    assert postgres_parameters(config) == {**NETWORK, **expected}
     strict = Config(postgres_url="postgresql://me@host/db", postgres_ca_file="/ca")
     assert postgres_parameters(strict)["sslmode"] == "verify-full"
 
