@@ -24,7 +24,7 @@ from uuid import UUID
 from contracts.declare import KEPT, ContractError, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
-from contracts.permissions import FIELD_RIGHTS, RIGHTS
+from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.types import Name
 
 T = TypeVar("T")
@@ -32,6 +32,11 @@ T = TypeVar("T")
 _WORD = re.compile(r"[A-Z][a-z0-9]*")
 _FEATURES = re.compile(r" \(([A-Z]{2,4}-[^)]*)\)")
 _OWN = "record"
+EVERY_RECORD_HAS = frozenset(
+    {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
+    | {"deleted"}
+)
+"""The names that a kind's own fields can't have."""
 
 
 @dataclass(frozen=True)
@@ -172,9 +177,10 @@ class _Declaration:
         self._fields = {
             one.name: Field(one.name, hints[one.name], one.default is MISSING, _rules(one)) for one in fields(cls)
         }
-        if reserved := {"id", "by", "owner", "version", self._key, "created_at", "changed_at"} & set(self._fields):
-            raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(reserved))} already")
-
+        if taken := {self._key, *EVERY_RECORD_HAS} & set(self._fields):
+            raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(taken))} already")
+        if unknown := {view, edit} - {*RIGHTS, *OPEN}:
+            raise ContractError(f"{cls.__qualname__}: there is no right {', '.join(sorted(unknown))}")
         for one in self._fields.values():
             if one.rules.right:
                 self._require_right(one)
@@ -182,10 +188,10 @@ class _Declaration:
     def _require_right(self, one: Field) -> None:
         """A field that needs a right is hidden by its name, and told by no refusal."""
         right, place = one.rules.right, f"{self._cls.__qualname__}.{one.name}"
-        if right not in RIGHTS or FIELD_RIGHTS.setdefault(one.name, right) != right:
-            raise ContractError(f"{place}: there is no right {right}, or such a field needs another one elsewhere")
         if one.required or one.rules.unique:
             raise ContractError(f"{place} needs a right, so it can be neither required nor unique")
+        if right not in RIGHTS or FIELD_RIGHTS.setdefault(one.name, right) != right:
+            raise ContractError(f"{place}: there is no right {right}, or such a field needs another one elsewhere")
 
     def kind(self) -> Kind:
         a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"
