@@ -359,6 +359,8 @@ class MomentField(fields.AwareDateTime):
 class DayField(fields.Date):
     """A calendar day, YYYY-MM-DD, from 1900 on."""
 
+    default_error_messages = {"invalid": "Must be a day of the calendar such as 2026-01-31."}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> date:
         if not isinstance(value, str) or not PLAIN_DAY.fullmatch(value):
             raise self.make_error("invalid", input=value, obj_type="date")

@@ -28,6 +28,8 @@ from contracts.ids import canonical
 from contracts.schemas import awaited, can_be, told_name
 
 MAX_BULK = 500
+_HEADERS_OF_AN_ITEM = {"idempotency_key": "Idempotency-Key", "if_match": "If-Match"}
+"""What a command among many has for the headers of a single one."""
 
 
 class CommandHandler:
@@ -135,7 +137,7 @@ class BulkHandler:
         waits = partial(api.wait_for_replicas, self._writer, token, http=http)
         caller = api.caller(http, self._spec.permission, attempt, waits)
         require_only(http)
-        for name, member in (("Idempotency-Key", "idempotency_key"), ("If-Match", "if_match")):
+        for member, name in _HEADERS_OF_AN_ITEM.items():
             if name.lower() in http.headers:
                 raise Refused(
                     "VALIDATION", f"{name}: of many commands each has its own: {member} in its item.", field=name
@@ -176,12 +178,14 @@ def _parts(item: Any) -> tuple[Mapping[str, Any], str | None, str | None]:
     """The fields, the key and the If-Match of a command among many.  Raises Refused."""
     if not isinstance(item, dict) or not isinstance(item.get("command"), dict):
         raise Refused("VALIDATION", 'Each item must be {"command": {...}}.', field="items")
-    if unknown := set(item) - {"command", "idempotency_key", "if_match"}:
+    if unknown := set(item) - {"command", *_HEADERS_OF_AN_ITEM}:
         name = told_name(min(unknown))
-        raise Refused("VALIDATION", f"{name}: Unknown field.", field=name)
-    key, match = item.get("idempotency_key"), item.get("if_match")
-    if not isinstance(key, str | None) or not isinstance(match, str | None):
-        raise Refused("VALIDATION", "idempotency_key and if_match are texts.", field="idempotency_key")
+        there = ", ".join(("command", *_HEADERS_OF_AN_ITEM))
+        raise Refused("VALIDATION", f"{name}: Unknown field; there are {there}.", field=name)
+    for name in _HEADERS_OF_AN_ITEM:
+        if not isinstance(item.get(name), str | None):
+            raise Refused("VALIDATION", f"{name}: must be a text; leave it out where there is none.", field=name)
+    key, match = (item.get(name) for name in _HEADERS_OF_AN_ITEM)
     count_nodes(item["command"], MAX_COMMAND_NODES)
     return item["command"], key, match
 

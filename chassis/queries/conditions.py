@@ -9,7 +9,7 @@ see is not there.  Every limit is checked before anything is asked: the work gro
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from unicodedata import normalize
 
@@ -157,10 +157,8 @@ class Conditions:
         if not PLAIN_DAY.fullmatch(day := normalize("NFKC", text).strip()):
             return None
         try:
-            begin = datetime.fromisoformat(day)
-            bounds = [at.replace(tzinfo=self._zone).astimezone(UTC) for at in (begin, begin + timedelta(days=1))]
-            return bounds[0], bounds[1]
-        except (ValueError, OverflowError) as error:
+            return filters.bounds_of_day(day, self._zone)
+        except ValueError as error:
             raise _refused(f"must be {filters.HOW['moment']}", name) from error
 
     def _value(self, name: str, kind: FieldType, choices: Sequence[str], text: str) -> Any:

@@ -34,8 +34,8 @@ HOW = {
     "moment": "a day such as 2026-01-31, or a moment such as 2026-01-31T08:00:00Z; without Z or an offset such as "
     "+08:00 it is in the company's time zone",
     "day": "a day such as 2026-01-31",
-    "amount": "an amount such as 12.50",
-    "whole": "a whole number",
+    "amount": "an amount such as 12.50, with at most 15 digits before the point and 8 after it",
+    "whole": "a whole number of at most 15 digits",
     "flag": "true or false",
     "id": "an id such as 3f2b8c1e-0d4a-4c57-9c0e-5a1b2c3d4e5f",
     "address": "an address such as 203.0.113.7 or 2001:db8::1",
@@ -106,10 +106,10 @@ class Filters:
         is_from = name.endswith("_from")
         if kind is datetime and PLAIN_DAY.fullmatch(day := normalize("NFKC", text).strip()):
             try:
-                begin = datetime.fromisoformat(day) + timedelta(days=0 if is_from else 1)
-                return {"$gte" if is_from else "$lt": begin.replace(tzinfo=self._zone).astimezone(UTC)}
-            except (ValueError, OverflowError) as error:
+                begin, end = bounds_of_day(day, self._zone)
+            except ValueError as error:
                 raise _malformed(name, kind) from error
+            return {"$gte": begin} if is_from else {"$lt": end}
         return {"$gte" if is_from else "$lte": parsed(name, kind, text, self._zone)}
 
     def require_some_between(self, given: Mapping[str, Sequence[str]]) -> None:
@@ -264,7 +264,7 @@ def parsed(name: str, kind: type, value: str, zone: tzinfo) -> Any:
             if not MOMENT.fullmatch(text.upper()):
                 raise ValueError("no plain moment")
             moment = datetime.fromisoformat(text.upper())
-            return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+            return _in_utc(moment if moment.tzinfo else moment.replace(tzinfo=zone))
         if kind is date:
             if not PLAIN_DAY.fullmatch(text):
                 raise ValueError("no plain day")
@@ -276,8 +276,27 @@ def parsed(name: str, kind: type, value: str, zone: tzinfo) -> Any:
         if not WHOLE.fullmatch(text):
             raise ValueError("no whole number")
         return int(text)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise _malformed(name, kind) from error
+
+
+def bounds_of_day(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Begin and end of a day in a zone.  Raises ValueError for what is no day of the calendar.
+
+    Days such as 9999-12-31 stand for "for ever": they end where the calendar does.
+    """
+    begin = datetime.fromisoformat(text)
+    is_last = begin.date() == date.max
+    end = datetime.max if is_last else begin + timedelta(days=1)
+    return _in_utc(begin.replace(tzinfo=zone)), _in_utc(end.replace(tzinfo=zone))
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """A moment in UTC; the first or last of the calendar for one that lies beyond it there."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=UTC)
 
 
 def _malformed(name: str, kind: type) -> Refused:

@@ -324,6 +324,16 @@ def test_bulk_names_a_field_that_it_does_not_know(edge: Edge, at: str, name: str
     _, body = edge.call("POST /bulk/add-product", {"items": [item], **({name: 1} if at == "body" else {})})
     problem = body if at == "body" else body["results"][0]["body"]
     assert problem["field"] == (name if name.strip() else f'"{name}"') and "Unknown field" in problem["detail"]
+    for known in ["items"] if at == "body" else ["command", "idempotency_key", "if_match"]:
+        assert known in problem["detail"]
+
+
+@pytest.mark.parametrize("name", ["idempotency_key", "if_match"])
+@pytest.mark.parametrize("value", [5, True, [], {}])
+def test_bulk_names_the_key_or_the_version_that_is_no_text(edge: Edge, name: str, value: Any) -> None:
+    _, body = edge.call("POST /bulk/add-product", {"items": [{"command": PRODUCT, name: value}]})
+    problem = body["results"][0]["body"]
+    assert (problem["status"], problem["field"]) == (400, name) and name in problem["detail"]
 
 
 @pytest.mark.parametrize("items", [None, [], {}, [{}] * 501])
