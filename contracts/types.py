@@ -359,7 +359,7 @@ class MomentField(fields.AwareDateTime):
 class DayField(fields.Date):
     """A calendar day, YYYY-MM-DD, from 1900 on."""
 
-    default_error_messages = {"invalid": "Must be a day of the calendar such as 2026-01-31."}
+    default_error_messages = {"invalid": "Must be a day of the calendar such as 2026-01-31."}  # noqa: RUF012 - what marshmallow itself declares
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> date:
         if not isinstance(value, str) or not PLAIN_DAY.fullmatch(value):
