@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import pytest
+from marshmallow import ValidationError
 
 from chassis.documents import sample
 from chassis.model.principal import Principal
@@ -147,6 +148,12 @@ def test_a_currency_is_one_of_iso_4217(spec: CommandSpec, path: Path) -> None:
 def test_a_day_is_a_day_of_the_calendar(spec: CommandSpec, path: Path) -> None:
     for day in ("0001-01-01", "1899-12-31", "2026-02-29", "2026-2-1", "10000-01-01", "20260302", 20260302, " ", "now"):
         assert_refused_at(spec, path, day)
+
+
+def test_who_gives_no_day_is_told_how_one_is_written() -> None:
+    for day in ("31.01.2026", "2026-02-30", "2026-01-31T00:00:00Z", 20260131, ""):
+        with pytest.raises(ValidationError, match="such as 2026-01-31"):
+            DayField().deserialize(day)
 
 
 def test_money_fills_up_the_decimals_of_its_currency_and_rounds_nothing() -> None:
