@@ -25,13 +25,17 @@ from contracts.declare import KEPT, ContractError, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, RIGHTS
-from contracts.types import Name
+from contracts.types import Money, Name
 
 T = TypeVar("T")
 
 _WORD = re.compile(r"[A-Z][a-z0-9]*")
 _FEATURES = re.compile(r" \(([A-Z]{2,4}-[^)]*)\)")
 _OWN = "record"
+_OF_EVERY_RECORD = frozenset(
+    {"id", "by", "owner", "owner_id", "owner_name", "version", "deleted"}
+    | {"created_at", "created_by", "changed_at", "changed_by"}
+)
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,8 @@ class _Declaration:
         self._fields = {
             one.name: Field(one.name, hints[one.name], one.default is MISSING, _rules(one)) for one in fields(cls)
         }
-        if reserved := {"id", "by", "owner", "version", self._key, "created_at", "changed_at"} & set(self._fields):
+        amounts = {f"{one.name}_currency" for one in self._fields.values() if one.one is Money}
+        if reserved := (_OF_EVERY_RECORD | amounts | {self._key}) & set(self._fields):
             raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(reserved))} already")
 
         for one in self._fields.values():
