@@ -25,7 +25,7 @@ from contracts.declare import KEPT, ContractError, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
-from contracts.types import Name
+from contracts.types import Money, Name
 
 T = TypeVar("T")
 
@@ -177,7 +177,8 @@ class _Declaration:
         self._fields = {
             one.name: Field(one.name, hints[one.name], one.default is MISSING, _rules(one)) for one in fields(cls)
         }
-        if taken := {self._key, *EVERY_RECORD_HAS} & set(self._fields):
+        amounts = {f"{one.name}_currency" for one in self._fields.values() if one.one is Money}
+        if taken := (EVERY_RECORD_HAS | amounts | {self._key}) & set(self._fields):
             raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(taken))} already")
         if unknown := {view, edit} - {*RIGHTS, *OPEN}:
             raise ContractError(f"{cls.__qualname__}: there is no right {', '.join(sorted(unknown))}")

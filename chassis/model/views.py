@@ -156,8 +156,9 @@ class View:
     `computed` those worked out when read: from the others, and from the company's currency (COMPANY_CURRENCY).
     `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
     that there are before anything happened to them.
-    `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter
-    of that name, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up over those.
+    `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
+    name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
+    over those.
 
     Indexes follow from sorts, filters and scope; `indexes` names those that are wanted besides.
     """
@@ -224,7 +225,7 @@ class View:
     # -- what follows from the declaration
 
     def shown(self, asked: Collection[str] = ()) -> Mapping[str, Any]:
-        """The condition of rows that are shown to whoever asks by these filters."""
+        """The condition of rows that are shown to whoever asks by these filters, or of these fields."""
         return {**self.where, self.aside: {"$ne": True}} if self.aside and self.aside not in asked else self.where
 
     @cached_property

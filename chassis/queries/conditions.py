@@ -74,6 +74,8 @@ class Conditions:
         self._asked = {name: kind for name, kind in fields_asked(view).items() if name in self._seen}
         self._kept = {place for _, place, _ in view.keys}
         self._rules: dict[str, Exact] = {}
+        self.about: set[str] = set()
+        """The fields of which what was read asks."""
         for name, rule in view.filters.items():
             if isinstance(rule, Exact):
                 self._rules.setdefault(rule.field or name, rule)
@@ -114,6 +116,7 @@ class Conditions:
         if not isinstance(name, str):
             raise _refused(f"a condition names its field; there are {', '.join(self._asked)}")
         kind = self._kind(name)
+        self.about.add(name)
         allowed, operator = operators_of(kind), str(node.get("is"))
         if operator not in allowed:
             raise _refused(f'"is" must be one of {", ".join(allowed)}', name)

@@ -408,7 +408,8 @@ class ViewReader:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
         sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
         filters = Filters(self._view, sees, self._zone(), self._known, searches)
-        kept: list[Document] = [dict(self._view.shown(params)), self._scope(principal)]
+        kept: list[Document] = [self._scope(principal)]
+        named = set(params)
         shown: list[Document] = []  # what is asked of rows that were added up
         sums = self._view.sums
         of_row = {*sums.by, sums.over} if sums else set()
@@ -420,6 +421,7 @@ class ViewReader:
                 require_value(name, values)
                 conditions = Conditions(self._view, sees, self._zone(), self._known)
                 (kept if sums is None else shown).append(conditions.read(single(name, values)))
+                named |= conditions.about
                 continue
             asked = filters.condition(name, values)
             if asked is None:
@@ -428,6 +430,7 @@ class ViewReader:
             condition, about = asked
             (kept if sums is None or about <= of_row else shown).append(condition)
         filters.require_some_between(params)
+        kept.insert(0, dict(self._view.shown(named)))
         if sums and sums.over and not any(sums.over in condition for condition in kept):
             kept.append({sums.over: None})  # the rows that hold the sums of all
         selection: list[Document] = [{"$match": {"$and": kept}}]

@@ -472,6 +472,21 @@ def test_what_a_view_never_shows_is_not_shown_on_condition(database: Database[Do
         assert [row["name"] for row in page.items] == ["text 0001"]
 
 
+@pytest.mark.parametrize("view", [view for view in LISTS if view.aside], ids=lambda view: view.name)
+def test_what_is_set_aside_is_found_by_who_asks_for_it(database: Database[Document], view: View) -> None:
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, 1, **{view.aside: False}), document_of(view, 2, **{view.aside: True})])
+    is_aside = {"field": view.aside, "is": "equal", "value": True}
+    for asked, wanted in (
+        (is_aside, [True]),
+        ({**is_aside, "is": "not_equal"}, [False]),
+        ({"or": [is_aside, {"field": "id", "is": "is_not_empty"}]}, [False, True]),
+        ({"field": "id", "is": "is_not_empty"}, [False]),
+    ):
+        page = shelf.page(where=written(asked), count="true", group=view.aside)
+        assert sorted(row[view.aside] for row in page.items) == wanted and page.total == len(wanted), asked
+
+
 # -- with the rest of a list ------------------------------------------------------------------------------------------
 
 

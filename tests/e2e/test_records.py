@@ -35,7 +35,8 @@ def test_a_record_is_entered_found_changed_deleted_and_restored(company: Company
     admin.do("DELETE", place)
     eventually(lambda: found(0))
     assert admin.send("GET", place).status_code == 404
-    assert [row["id"] for row in admin.items(kind.path, q=mark, deleted="true")] == [record]
+    for asked in ({"deleted": "true"}, {"where": '{"field": "deleted", "is": "equal", "value": true}'}):
+        assert [row["id"] for row in admin.items(kind.path, q=mark, **asked)] == [record]
     refused = admin.send("PATCH", place, {text: "again"})
     assert (refused.status_code, refused.json()["field"]) == (404, kind.key)
     admin.post(f"{place}/restore")
