@@ -181,6 +181,10 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         else:
             one = _value_schema(view, name, rule) if isinstance(rule, Exact) else WORDS
             schemas[name] = {"type": "array", "items": one, "maxItems": MOST_VALUES}
+            if name == view.aside:
+                schemas[name]["description"] = (
+                    f"Rows that are {name} are there only for who asks by this, or in `where`."
+                )
     schemas |= {
         WHERE: where_schema(view),
         "sort": {"type": "string", "enum": [*sorts, *(f"-{name}" for name in sorts)]},

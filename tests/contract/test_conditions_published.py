@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from chassis.catalogue import Catalogue
-from chassis.documents.query_docs import condition_schema
+from chassis.documents.query_docs import condition_schema, list_parameters
 from chassis.model.views import View
 from chassis.queries.conditions import DEEPEST, EMPTINESS, MOST_CONDITIONS, Conditions, fields_asked, operators_of
 from contracts.errors import Refused
@@ -85,3 +85,9 @@ def test_the_depth_is_bounded_however_it_is_nested() -> None:
     assert read(view, tree)
     with pytest.raises(Refused, match=f"nested at most {DEEPEST} deep"):
         read(view, {"and": [tree]})
+
+
+@pytest.mark.parametrize("view", [view for view in VIEWS if view.aside], ids=lambda view: view.name)
+def test_what_a_list_leaves_out_is_said_where_it_can_be_asked_for(view: View) -> None:
+    [said] = [one["schema"]["description"] for one in list_parameters(view) if one["name"] == view.aside]
+    assert "only for who asks" in said
