@@ -213,7 +213,7 @@ class _Declaration:
             owned=self._owned,
             fields=self._fields,
             create=self._command(
-                "Create", f"Enter {one}.", f"POST {self._path}", given, first, creates=True, new=True
+                "Create", f"Enter {one}.", f"POST {self._path}", given, first, creates=True
             ),
             edit=self._command(
                 "Edit",
@@ -242,9 +242,8 @@ class _Declaration:
         defaults: Mapping[str, Any] | None = None,
         *,
         creates: bool = False,
-        new: bool = False,
     ) -> type:
-        id = {self._key: field(default_factory=new_id)} if new else {}
+        id = {self._key: field(default_factory=new_id)} if creates else {}
         made = self._class(
             f"{verb}{self._cls.__name__}", text, {self._key: UUID, **(annotations or {})}, {**(defaults or {}), **id}
         )

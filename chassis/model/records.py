@@ -74,12 +74,12 @@ class Record(Aggregate):
             self.check(data, context)
             self.record(self.kind.edited(**self._named, data=data, changed=changed, by=context.user))
 
-    def delete(self, context: Context) -> None:
+    def delete(self, _: Any, context: Context) -> None:
         """Take the record away.  Raises Refused NOT_FOUND when it is gone already."""
         self._must_exist()
         self.record(self.kind.deleted(**self._named, by=context.user))
 
-    def restore(self, context: Context) -> None:
+    def restore(self, _: Any, context: Context) -> None:
         """Bring the record back as it was; nothing happens when it is there.  Raises Refused."""
         if self.deleted:
             self.check(self.data, context)

@@ -139,9 +139,6 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
     """The handlers of the commands that every kind of record has."""
     kind = aggregate.kind
 
-    def get(command: Any, work: Work) -> Record:
-        return work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
-
     def keep(record: Record, work: Work, before: Mapping[str, UniqueValue]) -> Record:
         """Let it hold its unique values; a refusal names the field and what stands in it."""
         claims = [
@@ -156,25 +153,21 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
         record.create(command, work.context)
         return keep(record, work, {})
 
-    def edit(command: Any, work: Work) -> Record:
-        record = get(command, work)
-        before = record.unique_values
-        record.edit(command, work.context)
-        return keep(record, work, before)
+    def changing(act: Callable[[Record, Any, Context], None]) -> CommandFunction:
+        def handler(command: Any, work: Work) -> Record:
+            record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+            before = record.unique_values
+            act(record, command, work.context)
+            return keep(record, work, before)
 
-    def delete(command: Any, work: Work) -> Record:
-        record = get(command, work)
-        before = record.unique_values
-        record.delete(work.context)
-        return keep(record, work, before)
+        return handler
 
-    def restore(command: Any, work: Work) -> Record:
-        record = get(command, work)
-        before = record.unique_values
-        record.restore(work.context)
-        return keep(record, work, before)
-
-    return {kind.create: create, kind.edit: edit, kind.delete: delete, kind.restore: restore}
+    return {
+        kind.create: create,
+        kind.edit: changing(aggregate.edit),
+        kind.delete: changing(aggregate.delete),
+        kind.restore: changing(aggregate.restore),
+    }
 
 
 def _currencies(aggregate: type[Record]) -> dict[type, CurrencyOf]:
