@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
 
 from chassis.foundation.config import Config
 from component.containers import MONGO_IMAGE, POSTGRES_IMAGE, has_image, mongo_container, postgres_container
 from component.databases import Databases
+from component.lists import Document
 from component.support import KafkaBench, environment, longest_files_first, processes_below
 from deploy.devstack import DevstackError, Stack
 
@@ -79,6 +83,16 @@ def kafka(kafka_servers: str, request: pytest.FixtureRequest) -> Iterator[KafkaB
     bench.empty()
     yield bench
     bench.close()
+
+
+@pytest.fixture(scope="module")
+def database(mongodb_uri: str) -> Iterator[Database[Document]]:
+    """A database of a file's own; gone at its end."""
+    client: MongoClient[Document] = MongoClient(mongodb_uri, tz_aware=True, w="majority")
+    made = client[f"test-{uuid4().hex[:8]}"]
+    yield made
+    client.drop_database(made.name)
+    client.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,6 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pymongo import MongoClient
 from pymongo.database import Database
 
 from chassis.model.principal import Principal
@@ -71,15 +70,6 @@ CODES = [
     "+81 (0)90 1234 5678",
 ]
 each = pytest.mark.parametrize("view", LISTS, ids=lambda view: view.name)
-
-
-@pytest.fixture(scope="module")
-def database(mongodb_uri: str) -> Iterator[Database[Document]]:
-    client: MongoClient[Document] = MongoClient(mongodb_uri, tz_aware=True, w="majority")
-    made = client[f"conditions-{uuid4().hex[:8]}"]
-    yield made
-    client.drop_database(made.name)
-    client.close()
 
 
 # -- the model --------------------------------------------------------------------------------------------------------

@@ -11,13 +11,11 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
 from bson import Decimal128
 from openpyxl import load_workbook
-from pymongo import MongoClient
 from pymongo.database import Database
 from security.office import Office, quick_hashes
 
@@ -38,15 +36,6 @@ HOSTILE = [
     " blanks ", "",
 ]  # fmt: skip
 ZONE = ZoneInfo("Asia/Shanghai")
-
-
-@pytest.fixture(scope="module")
-def database(mongodb_uri: str) -> Iterator[Database[Document]]:
-    client: MongoClient[Document] = MongoClient(mongodb_uri, tz_aware=True, w="majority")
-    made = client[f"exports-{uuid4().hex[:8]}"]
-    yield made
-    client.drop_database(made.name)
-    client.close()
 
 
 def each() -> pytest.MarkDecorator:

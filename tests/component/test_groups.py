@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from pymongo import MongoClient
 from pymongo.database import Database
 
 from chassis.model.principal import Principal
@@ -23,15 +21,6 @@ from contracts.errors import Refused
 
 SALESPERSON = Principal(uuid4(), "Li", frozenset({"SAL"}))
 each = pytest.mark.parametrize("view", LISTS, ids=lambda view: view.name)
-
-
-@pytest.fixture(scope="module")
-def database(mongodb_uri: str) -> Iterator[Database[Document]]:
-    client: MongoClient[Document] = MongoClient(mongodb_uri, tz_aware=True, w="majority")
-    made = client[f"groups-{uuid4().hex[:8]}"]
-    yield made
-    client.drop_database(made.name)
-    client.close()
 
 
 def counted(view: View, rows: list[Document], field: str | None, sums: list[str]) -> dict[Any, tuple[int, Document]]:

@@ -6,14 +6,14 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from pymongo import IndexModel, MongoClient
+from pymongo import IndexModel
 from pymongo.database import Database
 
 from chassis.model.principal import Principal
@@ -29,15 +29,6 @@ from contracts.languages import LANGUAGES
 from contracts.text import normal
 
 SALESPERSON = Principal(uuid4(), "Li", frozenset({"SAL"}))
-
-
-@pytest.fixture(scope="module")
-def database(mongodb_uri: str) -> Iterator[Database[Document]]:
-    client: MongoClient[Document] = MongoClient(mongodb_uri, tz_aware=True, w="majority")
-    made = client[f"lists-{uuid4().hex[:8]}"]
-    yield made
-    client.drop_database(made.name)
-    client.close()
 
 
 def each(views: list[View] = LISTS) -> pytest.MarkDecorator:
