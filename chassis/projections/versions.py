@@ -78,6 +78,8 @@ def write_versions(
 
 
 def make_versions(database: "Database[Document]", view: View, collection: str) -> None:
-    """Let the versions of a row be found."""
+    """Let the versions of a row be found, and those of whose rows somebody may see."""
     if view.history:
-        database[versions_of(collection)].create_indexes([IndexModel([(OF, 1), (NUMBER, 1)])])
+        owners = [view.place_of(name) for name in view.scope.fields] if view.scope else []
+        indexes = [IndexModel([(OF, 1), (NUMBER, 1)]), *(IndexModel([(place, 1)]) for place in owners)]
+        database[versions_of(collection)].create_indexes(indexes)
