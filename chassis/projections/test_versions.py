@@ -1,5 +1,6 @@
 """Versions of rows: what changes make of them, whatever the clock does and however they come in batches."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ def event(number: int, *, minutes: int, cls: type = CustomerEdited, of: str = ID
     return EventMetadata(f"{of}/{number}", REGISTRY.event_of(cls).name, at, "customers.events:0", number, "", by=LI)
 
 
-def versions(*batches: list[tuple[Change, EventMetadata]], view: View = VIEW) -> list[dict[str, Any]]:
+def versions(*batches: Sequence[tuple[Change, EventMetadata]], view: View = VIEW) -> list[dict[str, Any]]:
     """All versions after some batches, by number."""
     found: dict[str, dict[str, Any]] = {}
     for batch in batches:
