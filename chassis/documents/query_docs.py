@@ -141,8 +141,7 @@ def _told_of_list() -> JsonSchema:
 def _row_type(hint: Any) -> JsonSchema:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is list:
-        inner = {"type": "object"} if get_origin(arguments[0]) is dict else ROW_TYPES[arguments[0]]
-        return {"type": ["array", "null"], "items": inner}
+        return {"type": ["array", "null"], "items": _item_type(arguments[0])}
     if origin is dict:
         return {"type": ["object", "null"]}
     if origin is Literal:
@@ -151,6 +150,13 @@ def _row_type(hint: Any) -> JsonSchema:
         return _row_type(next(argument for argument in arguments if argument is not NoneType))
     found = ROW_TYPES[hint]
     return {**found, "type": [found["type"], "null"]}
+
+
+def _item_type(hint: Any) -> JsonSchema:
+    """The type of a list's items, none of which is null."""
+    if get_origin(hint) is Literal:
+        return {"type": "string", "enum": [*get_args(hint)]}
+    return {"type": "object"} if get_origin(hint) is dict else ROW_TYPES[hint]
 
 
 WORDS: JsonSchema = {

@@ -12,6 +12,7 @@ from chassis.model.views import Exact, Filter, Range, View, Words
 from chassis.queries.conditions import fields_asked, operators_of
 from chassis.queries.filters import ClosedSets, choices_of, parameter_names
 from chassis.queries.grouping import groups_of, sums_of
+from contracts.permissions import FIELD_RIGHTS
 from contracts.types import CurrencyField, RoleField
 
 _FILTERS: Mapping[type[Filter], Literal["equal", "between", "words"]] = {
@@ -63,6 +64,11 @@ class ViewTold:
         right = self._view.hidden.get(field.partition(".")[0])
         return right is None or self._may(right)
 
+    def _has_unseen_parts(self, field: str) -> bool:
+        """Whether it holds things of any kind, some of them unseen: such a field is not searched."""
+        kind = self._view.types.get(field)
+        return kind is not None and kind.kind == "object" and not all(map(self._may, FIELD_RIGHTS.values()))
+
     def _columns(self) -> list[Column]:
         view = self._view
         hints = get_type_hints(view.row)
@@ -93,7 +99,7 @@ class ViewTold:
     def _filter(self, name: str, rule: Filter) -> ListFilter | None:
         """A filter as somebody has it; None for one of fields that they don't see."""
         fields = rule.fields if isinstance(rule, Words) else [rule.field or name]
-        seen = [field for field in fields if self._sees(field)]
+        seen = [field for field in fields if self._sees(field) and not self._has_unseen_parts(field)]
         if not seen:
             return None
         return ListFilter(

@@ -31,7 +31,7 @@ class CaseRow:
     currency: Currency
     status: Literal["OPEN", "APPROVED", "REJECTED", "CLOSED", "VOID"]
     due: ApprovalNode | None
-    route: list[str]
+    route: list[ApprovalNode]
     submitter: str
     submitter_id: UUID
     opened_at: datetime
