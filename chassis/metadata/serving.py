@@ -1,12 +1,13 @@
 """Serving `GET /metadata`: made once for those who hold the same rights and ask in the same language."""
 
+import gzip
 from datetime import UTC
 from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple, cast
 
 import msgspec
-from werkzeug.http import parse_etags
+from werkzeug.http import parse_accept_header, parse_etags
 
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse
@@ -25,9 +26,10 @@ CACHED = {"Cache-Control": "private, no-cache"}
 
 
 class Made(NamedTuple):
-    """An answer, and what tells it from another one."""
+    """An answer, itself compressed, and what tells it from another one."""
 
     body: bytes
+    packed: bytes
     etag: str
 
 
@@ -38,9 +40,11 @@ def serve_metadata(api: Api, http: HttpRequest) -> HttpResponse:
     held = frozenset(right for right in (*RIGHTS, *OPEN) if caller.may(right))
     roles = tuple((row.role, row.title) for row in api.directory.roles())
     made = _made(_language(api, http), held, roles)
-    headers = {**CACHED, "ETag": f'"{made.etag}"'}
+    headers = {**CACHED, "ETag": f'W/"{made.etag}"', "Vary": "Accept-Encoding, Accept-Language"}
     if parse_etags(http.headers.get("if-none-match")).contains_weak(made.etag):
         return HttpResponse(304, headers=headers)
+    if parse_accept_header(http.headers.get("accept-encoding"))["gzip"] > 0:
+        return HttpResponse(200, made.packed, {**headers, "Content-Encoding": "gzip"})
     return HttpResponse(200, made.body, headers)
 
 
@@ -55,4 +59,4 @@ def _language(api: Api, http: HttpRequest) -> Language:
 @lru_cache(MADE)
 def _made(language: Language, held: frozenset[str], roles: tuple[Role, ...]) -> Made:
     body = msgspec.json.encode(metadata(Wording(language), held.__contains__, roles))
-    return Made(body, sha256(body).hexdigest()[:32])
+    return Made(body, gzip.compress(body, mtime=0), sha256(body).hexdigest()[:32])

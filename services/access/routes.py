@@ -190,7 +190,10 @@ METADATA: dict[str, Any] = {
         "304": {"description": "What is kept still holds."},
     },
 }
-METADATA["responses"]["200"]["headers"] = {"ETag": {"$ref": "#/components/headers/ETag"}}
+METADATA["responses"]["200"]["headers"] = {
+    "ETag": {"description": "Tells this answer from others, for If-None-Match.", "schema": {"type": "string"}},
+    "Content-Encoding": {"description": "gzip, for who accepts that.", "schema": {"type": "string"}},
+}
 
 ROLE_LIST: dict[str, Any] = {
     "operationId": "roles",
