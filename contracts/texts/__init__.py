@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
-from contracts.languages import Language
+from contracts.declare import ContractError, value
+from contracts.languages import LANGUAGES, Language
 
 Subject = Literal[
     "actions", "choices", "errors", "fields", "helps", "kinds", "lists", "menu", "operators", "parameters", "phrases",
@@ -23,7 +22,8 @@ Subject = Literal[
 """The files, by their names."""
 
 
-class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@value
+class Text:
     """What one thing is called, or what is to be said, in each language."""
 
     zh: str
@@ -38,6 +38,9 @@ class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def texts(subject: Subject) -> Mapping[str, Text]:
-    """The texts of a subject by their keys.  Raises msgspec.ValidationError for one that lacks a language."""
-    file = Path(__file__).parent / f"{subject}.toml"
-    return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), dict[str, Text])
+    """The texts of a subject by their keys.  Raises ContractError for one that is not in these three languages."""
+    lines = tomllib.loads((Path(__file__).parent / f"{subject}.toml").read_text(encoding="utf-8"))
+    for key, said in lines.items():
+        if not isinstance(said, dict) or said.keys() != set(LANGUAGES):
+            raise ContractError(f"contracts/texts/{subject}.toml: {key!r} must have {', '.join(LANGUAGES)}")
+    return {key: Text(**said) for key, said in lines.items()}
