@@ -33,7 +33,7 @@ class CaseRow:
     due: ApprovalNode | None
     route: list[ApprovalNode]
     submitter: str
-    submitter_id: UUID
+    submitter_id: UUID | None
     opened_at: datetime
     decisions: list[dict[str, Any]]
     closed_because: str | None

@@ -33,7 +33,7 @@ class DeviceRow:
     id: UUID
     name: str
     status: DeviceStatus
-    owner_id: UUID
+    owner_id: UUID | None
     owner_name: str
     memory_gb: int
     free_storage_gb: int
