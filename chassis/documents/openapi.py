@@ -212,10 +212,13 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     own_routes = [own for _, own in Catalogue.read().routes()]
     for own in own_routes:
         paths.setdefault(own.path, {})[own.method.lower()] = dict(own.operation)
-    schemas |= answer_schemas([own.answer for own in own_routes if own.answer], taken=schemas)
+    schemas |= _not_taken(answer_schemas([own.answer for own in own_routes if own.answer]), schemas)
     schemas |= components([one.body for one in PLATFORM_OPERATIONS if one.body], "input")
     for operation in PLATFORM_OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    rows = {query.row: query.row_schema for query in queries}
+    rows |= {one.answer.__name__: row_schema(one.answer) for one in PLATFORM_OPERATIONS}
+    schemas |= _not_taken(rows, schemas)
     for path in paths.values():
         for method, described in path.items():
             if method.upper() not in SAFE:  # `Origins.require_ours` asks it of them
@@ -247,11 +250,16 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     }
 
 
-def answer_schemas(answers: Sequence[type], taken: Collection[str]) -> dict[str, JsonSchema]:
-    """The schemas of what routes of services answer, by component name.  Raises ContractError for a name `taken`."""
-    _, found = msgspec.json.schema_components(answers, ref_template="#/components/schemas/{name}")
+def _not_taken(found: dict[str, JsonSchema], taken: Collection[str]) -> dict[str, JsonSchema]:
+    """Schemas by component name.  Raises ContractError for a name that another schema has."""
     if twice := found.keys() & {*taken, *BODIES, *ANSWERS}:
         raise ContractError(f"two schemas have the name {', '.join(sorted(twice))}")
+    return found
+
+
+def answer_schemas(answers: Sequence[type]) -> dict[str, JsonSchema]:
+    """The schemas of what routes of services answer, by component name."""
+    _, found = msgspec.json.schema_components(answers, ref_template="#/components/schemas/{name}")
     return {
         name: {**schema, "description": inspect.cleandoc(schema["description"])} if "description" in schema else schema
         for name, schema in found.items()
@@ -328,7 +336,7 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
     }
     if query.is_list:
         fresh["properties"] |= {
-            "items": {"type": "array", "items": query.row_schema},
+            "items": {"type": "array", "items": ref(query.row)},
             "next": {"type": ["string", "null"], "description": "The cursor of the next page; null after the last."},
             "previous": {"type": ["string", "null"], "description": "That of the page before; null before the first."},
             "last": {"type": ["string", "null"], "description": "That of the last page; null on the last."},
@@ -337,7 +345,7 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
         }
         fresh["required"] += ["items", "next", "previous", "last"]
     told = [HEADER] if query.is_list else ["ETag", HEADER]
-    schema = fresh if query.is_list else {"allOf": [query.row_schema, fresh]}
+    schema = fresh if query.is_list else {"allOf": [ref(query.row), fresh]}
     content: dict[str, Any] = {JSON: {"schema": schema}}
     if query.export:
         content |= {"text/csv": {"schema": {"type": "string"}}, TYPES["xlsx"]: {}}
@@ -355,7 +363,7 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     """What is neither a command nor a query (`contracts.operations`)."""
-    schema: JsonSchema = {"description": docstring(operation.answer), **row_schema(operation.answer)}
+    schema: JsonSchema = ref(operation.answer.__name__)
     if operation.many:
         schema = {"type": "object", "properties": {"items": {"type": "array", "items": schema}}, "required": ["items"]}
     answered: dict[str, Any] = {

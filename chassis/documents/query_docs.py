@@ -1,7 +1,7 @@
 """What the documents tell of queries, derived from views."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -36,7 +36,7 @@ class QueryDoc:
     """What the documents tell of a query.
 
     `params` are OpenAPI parameter objects; `row_schema` describes one row and must be open, since a single row is
-    answered together with its freshness.
+    answered together with its freshness.  `row` is the name under which the documents have it.
     """
 
     path: str
@@ -44,6 +44,7 @@ class QueryDoc:
     service: str
     summary: str
     permission: str
+    row: str
     row_schema: JsonSchema
     params: list[dict[str, Any]] = field(default_factory=list)
     is_list: bool = True
@@ -53,9 +54,11 @@ class QueryDoc:
 
 def query_docs(view: View) -> list[QueryDoc]:
     """The operations of a view: its list, one row, or both."""
-    row = row_schema(view.row)
+    name_of_row = view.row.__name__
+    row = row_schema(view.row, view.hidden)
     if view.growing_lists:
         row["properties"][LISTS] = lists_schema(view.growing_lists)
+        row["required"].append(LISTS)
     taken = {field.name for spec in setters(view) for field in fields(spec.cls)}
     if taken & row["properties"].keys():
         for name in row["properties"].keys() - taken:
@@ -65,7 +68,9 @@ def query_docs(view: View) -> list[QueryDoc]:
     if view.is_list:
         text = f"List {plural(view.what)}: pages, sorted and filtered, or all of them as a file. Each row: {summary}"
         parameters = list_parameters(view)
-        found.append(QueryDoc(view.path, view.name, "reports", text, view.permission, row, parameters, export=True))
+        found.append(
+            QueryDoc(view.path, view.name, "reports", text, view.permission, name_of_row, row, parameters, export=True)
+        )
     path = f"{view.path}/{{{view.detail}}}" if view.detail else view.path
     if view.detail or not view.is_list:
         name = f"{view.name}_one" if view.detail else view.name
@@ -75,7 +80,9 @@ def query_docs(view: View) -> list[QueryDoc]:
             "required": True,
             "schema": {"type": "string"},
         }
-        found.append(QueryDoc(path, name, "reports", summary, view.permission, row, [parameter], is_list=False))
+        found.append(
+            QueryDoc(path, name, "reports", summary, view.permission, name_of_row, row, [parameter], is_list=False)
+        )
     return found
 
 
@@ -114,10 +121,18 @@ ROW_TYPES: dict[Any, JsonSchema] = {
 }
 
 
-def row_schema(row: type) -> JsonSchema:
-    """The schema of a view's row; open, and every field may be null: it may not have happened yet."""
+def row_schema(row: type, hidden: Collection[str] = ()) -> JsonSchema:
+    """The schema of a view's row; open, and every field may be null: it may not have happened yet.
+
+    All of them are there but those that are `hidden` from who lacks a right.
+    """
     hints = get_type_hints(row)
-    return {"type": "object", "properties": {name: _row_type(hint) for name, hint in hints.items()}}
+    return {
+        "description": docstring(row),
+        "type": "object",
+        "properties": {name: _row_type(hint) for name, hint in hints.items()},
+        "required": [name for name in hints if name not in hidden],
+    }
 
 
 def lists_schema(names: Sequence[str]) -> JsonSchema:
