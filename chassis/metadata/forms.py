@@ -1,6 +1,6 @@
 """What a client is told of commands and their fields: derived from the schemas that check them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -51,6 +51,7 @@ def command_metadata(spec: CommandSpec, wording: Wording, may: Callable[[str], b
     """A command that callers may give, with the fields that are given by who holds the rights that `may` tells."""
     kind = object_kind(spec.cls)
     rights = _rights_of_fields().get(spec.cls, {})
+    unseen = {name for name, right in rights.items() if not may(right)}
     return CommandMetadata(
         name=spec.name,
         label=wording.command(spec.name),
@@ -70,9 +71,10 @@ def command_metadata(spec: CommandSpec, wording: Wording, may: Callable[[str], b
                 wording,
                 place="path" if f"{{{name}}}" in str(spec.path) else "body",
                 right=rights.get(name, ""),
+                unseen=unseen,
             )
             for name, field in schema_of(spec.cls).fields.items()
-            if not _is_constant(field) and (name not in rights or may(rights[name]))
+            if not _is_constant(field) and name not in unseen
         ],
     )
 
@@ -90,11 +92,11 @@ def statuses(cls: type, wording: Wording, field: str) -> list[Choice]:
 
 
 def _rights_of_fields() -> Mapping[type, Mapping[str, str]]:
-    """The rights that giving a field needs, by command: those of kinds of records."""
+    """The rights that giving or naming a field needs, by command: those of kinds of records."""
     return {
         command: {name: field.rules.right for name, field in kind.fields.items() if field.rules.right}
         for kind in KINDS.values()
-        for command in (kind.create, kind.edit)
+        for command in (kind.create, kind.edit, kind.revert)
     }
 
 
@@ -106,7 +108,9 @@ def _form_field(
     *,
     place: Literal["path", "body"] = "body",
     right: str = "",
+    unseen: Collection[str] = (),
 ) -> FormField:
+    """A field; it offers none of the `unseen` fields to choose from."""
     single = _single(field)
     is_list = isinstance(field, fields.List)
     lengths, bounds = _lengths(single), _bounds(single)
@@ -121,7 +125,7 @@ def _form_field(
         keeps=place == "body" and not field.required and field.load_default is missing,
         nullable=takes_nothing(field),
         default=_default(field),
-        choices=_choices(single, owners, name, wording),
+        choices=[one for one in _choices(single, owners, name, wording) or [] if one.value not in unseen] or None,
         shortest=lengths[0],
         longest=lengths[1],
         most=MAX_LINES if is_list else None,

@@ -73,6 +73,8 @@ class ViewMetadata(msgspec.Struct, frozen=True, kw_only=True):
     `label` is what the list is called, `record` what one row is.  `list_path` is the address of the list, `page_path`
     that of one row; null where there is none.  `sorts` are the fields to sort by; `default_sort` begins with - where it
     goes down.  `aside` names the flag whose rows are in the list only when they are asked for, "" for none.
+    `history_path` is the address of who changed what in a row, null where that is not kept; such a list and its rows
+    can be asked for as of a moment, too.  `events` are what that history tells of.
     """
 
     name: str
@@ -86,6 +88,8 @@ class ViewMetadata(msgspec.Struct, frozen=True, kw_only=True):
     sorts: list[str]
     default_sort: str
     aside: str
+    history_path: str | None
+    events: list[Choice]
 
 
 class FormField(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from chassis.model.views import Exact, Filter, Range, View, Words
 from chassis.queries.conditions import fields_asked, operators_of
 from chassis.queries.filters import ClosedSets, choices_of, parameter_names
 from chassis.queries.grouping import groups_of, sums_of
+from contracts.declare import REGISTRY
 from contracts.permissions import FIELD_RIGHTS
 from contracts.types import CurrencyField, RoleField
 
@@ -58,7 +59,14 @@ class ViewTold:
             sorts=[name for name in sorts if name in self._seen] if view.is_list else [],
             default_sort=view.order if view.is_list and view.order.removeprefix("-") in self._seen else "",
             aside=view.aside,
+            history_path=f"{page}/history" if view.history else None,
+            events=self._events(),
         )
+
+    def _events(self) -> list[Choice]:
+        """The events that the history of a row tells of."""
+        specs = sorted((REGISTRY.event_of(fact) for fact in self._view.history), key=lambda spec: spec.name)
+        return [Choice(spec.name, self._wording.event(spec.cls.__name__)) for spec in specs]
 
     def _sees(self, field: str) -> bool:
         right = self._view.hidden.get(field.partition(".")[0])

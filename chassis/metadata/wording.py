@@ -9,10 +9,14 @@ from contracts.languages import Language
 from contracts.records import KINDS
 from contracts.texts import Subject, Text, texts
 
-Phrase = Literal["create", "edit", "delete", "restore", "currency_of"]
+Phrase = Literal[
+    "create", "edit", "delete", "restore", "revert", "created", "edited", "deleted", "restored", "currency_of"
+]  # fmt: skip
 """What is said of any kind of record or field (`contracts/texts/phrases.toml`)."""
-VERBS: tuple[Phrase, ...] = ("create", "edit", "delete", "restore")
-"""What the commands of a kind of record do, in their order (`Kind.commands`)."""
+OF_KINDS: tuple[Phrase, ...] = (
+    "create", "edit", "delete", "restore", "revert", "created", "edited", "deleted", "restored",
+)  # fmt: skip
+"""The commands and events of a kind of record, by their names in `Kind`."""
 _CURRENCY = "_currency"
 
 
@@ -62,7 +66,7 @@ class Wording:
             return found.said(self.language)
         if value in STATUS:
             return self.of("errors", value)
-        if found := self.text("fields", [value]):
+        if found := self.text("fields", [*(f"{owner}.{value}" for owner in owners), value]):
             return found.said(self.language)
         return self.without_text("choices", f"{field}.{value}")
 
@@ -75,14 +79,22 @@ class Wording:
 
     def command(self, name: str) -> str:
         """What a command is called; those of kinds of records by the name of the kind."""
+        return self._of_kind(name) or self.of("actions", name)
+
+    def event(self, name: str) -> str:
+        """What happened where there is an event of this name."""
+        return self._of_kind(name) or self.of("events", name)
+
+    def _of_kind(self, name: str) -> str:
+        """What a command or event of a kind of record is called; "" for any other one."""
         for kind in KINDS.values():
-            for verb, command in zip(VERBS, kind.commands, strict=True):
-                if command.__name__ == name:
-                    return self._phrase(verb, kind=self.of("kinds", kind.what))
-        return self.of("actions", name)
+            for phrase in OF_KINDS:
+                if getattr(kind, phrase).__name__ == name:
+                    return self._phrase(phrase, kind=self.of("kinds", kind.what))
+        return ""
 
     def _phrase(self, name: Phrase, **values: str) -> str:
-        return texts("phrases")[name].said(self.language, **values)
+        return _begun(texts("phrases")[name].said(self.language, **values))
 
 
 def _begun(words: str) -> str:

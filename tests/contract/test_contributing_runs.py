@@ -32,6 +32,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.catalogue import Catalogue
+from chassis.metadata.everything import metadata
+from chassis.metadata.wording import Wording
 from chassis.model.principal import Principal
 from chassis.model.record_views import record_view
 from chassis.testing.people import ADMIN, FINANCE, SALES
@@ -137,6 +139,21 @@ def test_a_field_with_a_right_is_neither_given_nor_seen_without_it(market):
     first = load(KIND.create, {"name": "Nara", "turnover": {"amount": "1", "currency": "JPY"}})
     market.assert_refused("FORBIDDEN", first, by=MARKETER, field="turnover")
     market.do(load(KIND.create, {"name": "Nara", "turnover": None}), by=MARKETER)
+
+
+def test_who_may_not_see_a_field_is_told_of_no_column_no_input_and_no_choice_of_that_name():
+    def told(*rights):
+        found = metadata(Wording("en"), ("campaigns", *rights).__contains__, [])
+        view = next(one for one in found.views if one.name == "competitors")
+        commands = {one.name: {field.name: field for field in one.fields} for one in found.commands}
+        choices = {choice.value: choice.label for choice in commands["RevertCompetitor"]["fields"].choices}
+        columns = {column.name: column.label for column in view.columns}
+        return columns, commands["CreateCompetitor"].keys() | commands["EditCompetitor"].keys(), choices
+
+    columns, inputs, choices = told("products.cost")
+    assert columns["turnover_currency"] == "Turnover: currency" and columns["founded_on"] == choices["founded_on"]
+    assert "turnover" in columns.keys() & inputs & choices.keys()
+    assert not any("turnover" in name for found in told() for name in found if name != "turnover_currency")
 
 
 def test_its_list(market):

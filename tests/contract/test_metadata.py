@@ -66,6 +66,8 @@ def test_every_column_of_every_view_is_told(everything: Metadata, view: View) ->
         kind = view.types[column.name].single
         assert [choice.value for choice in column.choices or ()] == list(kind.choices)
         assert column.right == view.hidden.get(column.name, "")
+    assert {event.value for event in one.events} == view.history_types
+    assert (one.history_path is not None) == bool(view.history)
     if view.is_list:
         assert {name for rule in one.filters for name in rule.parameters} == set(parameter_names(view.filters))
         assert set(one.sorts) >= {name.removeprefix("-") for name in view.sorts} - {"_id"}
