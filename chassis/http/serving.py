@@ -6,6 +6,7 @@ from functools import partial
 from chassis.audit.entries import ACTIONS, OBJECT_KINDS, object_kind
 from chassis.catalogue import Catalogue
 from chassis.http.commands import BulkHandler, CommandHandler
+from chassis.http.compression import compressing
 from chassis.http.edge import Api
 from chassis.http.messages import Route
 from chassis.http.operations import Operations
@@ -36,7 +37,7 @@ def routes_of(api: Api) -> list[Route]:
         closed = known(api)
         for view in api.views:
             query = ViewHandler(api, view, reader_of(api, view, closed))
-            found += view_routes(view, query, query.one, query.history)
+            found += view_routes(view, compressing(query), compressing(query.one), compressing(query.history))
         if api.views:
             found += operation_routes(Rebuilds(api, api.views, api.database).serving())
     return [guarded(route) for route in found]

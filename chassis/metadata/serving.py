@@ -7,8 +7,9 @@ from hashlib import sha256
 from typing import NamedTuple, cast
 
 import msgspec
-from werkzeug.http import parse_accept_header, parse_etags
+from werkzeug.http import parse_etags
 
+from chassis.http.compression import takes_gzip
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.requests import language_of, require_only
@@ -43,7 +44,7 @@ def serve_metadata(api: Api, http: HttpRequest) -> HttpResponse:
     headers = {**CACHED, "ETag": f'W/"{made.etag}"', "Vary": "Accept-Encoding, Accept-Language"}
     if parse_etags(http.headers.get("if-none-match")).contains_weak(made.etag):
         return HttpResponse(304, headers=headers)
-    if parse_accept_header(http.headers.get("accept-encoding"))["gzip"] > 0:
+    if takes_gzip(http.headers.get("accept-encoding", "")):
         return HttpResponse(200, made.packed, {**headers, "Content-Encoding": "gzip"})
     return HttpResponse(200, made.body, headers)
 

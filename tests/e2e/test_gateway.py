@@ -26,6 +26,7 @@ from component.gateway import GatewayProcess, gateway
 from component.people import DEFAULT, PASSWORD, Caller, accept, first_administrator, issue
 from component.support import Company, add_product, eventually, problem_of, unique
 
+from chassis.http.compression import SHORTEST
 from deploy.devstack.ports import free_ports
 from deploy.devstack.server import HOST
 from deploy.local.system import LocalSystem
@@ -103,6 +104,8 @@ def test_uix_01_a_browser_learns_what_to_show_once_and_signs_out_without_an_id(
     assert "content-length" not in again.headers
     assert browser.get("/me", headers={"Accept-Language": "ja"}).json()["language"] == "ja", "the connection goes on"
     assert browser.get("/metadata", params={"language": "en"}, headers=held).status_code == 200
+    colleagues = browser.get("/colleagues", params={"limit": "200"})
+    assert (colleagues.headers.get("content-encoding") == "gzip") == (len(colleagues.content) >= SHORTEST)
     assert browser.delete("/sessions/current").status_code == 200
     assert not browser.cookies
 
