@@ -350,6 +350,10 @@ class SignOut:
     session_id: UUID
 
 
+SIGN_OUT_HERE = "sign_out_here"
+"""The route by which one ends the session with which one calls, without knowing its id (SEC-11)."""
+
+
 @command("DELETE /users/{user_id}/sessions", permission="accounts")
 class EndSignIns:
     """End every sign-in of a user at once."""

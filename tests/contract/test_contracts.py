@@ -58,6 +58,7 @@ def test_openapi_is_valid() -> None:
         service="inventory",
         summary="The stock ledger of a product.",
         permission="products.view",
+        row="StockRow",
         row_schema={"type": "object", "properties": {"balance": {"type": "integer"}}},
         params=[{"name": "product_id", "in": "path", "required": True, "schema": {"type": "string"}}],
         export=True,
