@@ -111,19 +111,21 @@ def bench_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> Bench:
     return Bench(kind, config)
 
 
-@pytest.fixture(params=["sqlite", "postgres", "memory"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    bench = bench_of(request.param, tmp_path, request)
-    yield bench
-    bench.close()
+def bench_on(*kinds: str) -> Callable[..., Iterator[Bench]]:
+    """A fixture: an empty store of each of these kinds.  What two processes share is not in memory."""
+
+    @pytest.fixture(params=kinds)
+    def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+        bench = bench_of(request.param, tmp_path, request)
+        yield bench
+        bench.close()
+
+    return bench
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    """A store that two processes can share."""
-    bench = bench_of(request.param, tmp_path, request)
-    yield bench
-    bench.close()
+bench = bench_on("sqlite", "postgres", "memory")
+durable = bench_on("sqlite", "postgres")
+on_postgres = bench_on("postgres")
 
 
 @pytest.fixture
@@ -932,13 +934,6 @@ def test_who_waits_for_a_process_that_was_stopped_within_its_commit_goes_on_with
     again = AdjustStock(product_id=product, change=-1, reason="stopped")
     do(writer, again, key="k1")  # as its client was told, or may do
     assert stock_of(durable.open(), product).on_hand == 7
-
-
-@pytest.fixture
-def on_postgres(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    bench = bench_of("postgres", tmp_path, request)
-    yield bench
-    bench.close()
 
 
 @pytest.mark.parametrize(
