@@ -17,17 +17,17 @@ from chassis.queries.conditions import (
     EMPTINESS,
     MOST_CONDITIONS,
     OPERATORS,
-    WHERE,
     fields_asked,
     operators_of,
 )
 from chassis.queries.conditions import LONGEST as LONGEST_WHERE
 from chassis.queries.conditions import LONGEST_VALUE as LONGEST_ASKED
 from chassis.queries.filters import AMOUNT, LONGEST, MOST_VALUES, MOST_WORDS, WHOLE
-from chassis.queries.grouping import GROUP, MOST_SUMS, SUM, groups_of, sums_of
+from chassis.queries.grouping import MOST_SUMS, groups_of, sums_of
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
+from contracts.lists import GROUP, SUM, WHERE
 from contracts.types import CurrencyField
 
 

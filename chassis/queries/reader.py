@@ -24,13 +24,14 @@ from chassis.projections.collections import STATES, collation, mongo_key
 from chassis.projections.documents import STAMPS, stored, told_of_lists
 from chassis.projections.state import live_id
 from chassis.queries import cursors
-from chassis.queries.conditions import WHERE, Conditions
+from chassis.queries.conditions import Conditions
 from chassis.queries.cursors import Cursor, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.queries.filters import ClosedSets, Filters, require_value, single
-from chassis.queries.grouping import GROUP, SUM, Grouping
+from chassis.queries.grouping import Grouping
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
+from contracts.lists import GROUP, PAGING, SUM, WHERE
 from contracts.parameters import PARAMETERS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.schemas import told_name
@@ -48,7 +49,6 @@ WHERE_MS = 3_000
 """So long a page may take whose conditions, or groups, somebody made up: they may read every row in reach."""
 WAIT_SECONDS = 5.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.003, 0.010
-PAGING = ("limit", "cursor", "sort", "count", "format", GROUP, SUM)
 FORMATS = ("json", "csv", "xlsx")
 IN_ANY_ORDER = SortOrder("_id", 1)
 NO_SUCH_MOMENT, TOO_OLD, NOT_YET = 72, 239, 246
