@@ -189,7 +189,11 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         WHERE: where_schema(view),
         "sort": {"type": "string", "enum": [*sorts, *(f"-{name}" for name in sorts)]},
         "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        "cursor": {"type": "string", "minLength": 1, "description": "`next`, `previous` or `last` of a page"},
+        "cursor": {
+            "type": "string",
+            "minLength": 1,
+            "description": "`next`, `previous` or `last` of a page of this list, with the same filters, conditions and sort",
+        },
         "count": {"type": "string", "enum": ["true", "false"], "description": "true: tell the total too"},
         **group_schemas(view),
         "format": {

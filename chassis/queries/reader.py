@@ -85,10 +85,11 @@ class Seen(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A list as somebody asked for it: the stages that select its rows, their order, how many a page has, and in which
-    groups they are counted."""
+    """A list as somebody asked for it: the stages that select its rows, what tells their conditions from others
+    (`cursors.told_apart`), their order, how many a page has, and in which groups they are counted."""
 
     selection: list[Document]
+    conditions: str
     order: SortOrder
     limit: int
     grouping: Grouping | None = None
@@ -166,8 +167,12 @@ class ViewReader:
         self, principal: Principal, params: Mapping[str, Sequence[str]], asked: Asked, cursor: Cursor
     ) -> Page:
         order = cursor.order
+        if cursor.view != self._view.name:
+            raise cursors.refused("it belongs to another list")
+        if cursor.conditions != asked.conditions:
+            raise cursors.refused("it belongs to other filters or conditions: give those of its page along with it")
         if (order.field, order.direction) != (asked.order.field, asked.order.direction):
-            raise cursors.refused("it belongs to another sort order")
+            raise cursors.refused("it belongs to another sort order: give that of its page along with it")
         if order.language not in self._view.orders_of(order.field):
             raise cursors.refused("it belongs to another order of texts")
         try:
@@ -203,7 +208,9 @@ class ViewReader:
         if _flag(params, "count"):
             counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, milliseconds)
             total = next((found["total"] for found in counted), 0)
-        cursor = cursor or Cursor(order, collection, seen.at or Timestamp(0, 0), None, "")
+        cursor = cursor or Cursor(
+            self._view.name, asked.conditions, order, collection, seen.at or Timestamp(0, 0), None, ""
+        )
         stages = [*selection, {"$match": cursor.beyond()}, cursor.reading.stage(), {"$limit": limit + 1}]
         documents = list(self._read(collection, stages, order, seen.at, milliseconds))
         is_more, has_come_from = len(documents) > limit, bool(cursor.key and documents)
@@ -408,6 +415,7 @@ class ViewReader:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
         sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
         filters = Filters(self._view, sees, self._zone(), self._known, searches)
+        given: list[Document] = []
         kept: list[Document] = [self._scope(principal)]
         named = set(params)
         shown: list[Document] = []  # what is asked of rows that were added up
@@ -420,7 +428,8 @@ class ViewReader:
             if name == WHERE:
                 require_value(name, values)
                 conditions = Conditions(self._view, sees, self._zone(), self._known)
-                (kept if sums is None else shown).append(conditions.read(single(name, values)))
+                given.append(conditions.read(single(name, values)))
+                (kept if sums is None else shown).append(given[-1])
                 named |= conditions.about
                 continue
             asked = filters.condition(name, values)
@@ -428,6 +437,7 @@ class ViewReader:
                 told, known = told_name(name[:100]), ", ".join(sorted({*filters.names, *PAGING, WHERE}))
                 raise Refused("VALIDATION", f"{told}: unknown parameter; there are {known}.", field=told)
             condition, about = asked
+            given.append(condition)
             (kept if sums is None or about <= of_row else shown).append(condition)
         filters.require_some_between(params)
         kept.insert(0, dict(self._view.shown(named)))
@@ -440,7 +450,7 @@ class ViewReader:
             selection.append({"$match": {"$and": shown}})
         grouping = Grouping.asked(self._view, sees, _one(params, GROUP), params.get(SUM, ()))
         order, limit = self._order(principal, _one(params, "sort"), language), self._limit(_one(params, "limit"))
-        return Asked(selection, order, limit, grouping)
+        return Asked(selection, cursors.told_apart(given), order, limit, grouping)
 
     def _scope(self, principal: Principal) -> Document:
         """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
