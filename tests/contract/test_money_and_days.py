@@ -26,6 +26,7 @@ from contracts.customers import CustomerCreated, CustomerData
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.inventory import Attributes, Prices, ProductAdded
+from contracts.messages import explain
 from contracts.orders import (
     ChangeOrder,
     CreateOrder,
@@ -152,9 +153,10 @@ def test_a_day_is_a_day_of_the_calendar(spec: CommandSpec, path: Path) -> None:
 
 
 def test_who_gives_no_day_is_told_how_one_is_written() -> None:
+    explain(asked := DayField())
     for day in ("31.01.2026", "2026-02-30", "2026-01-31T00:00:00Z", 20260131, ""):
         with pytest.raises(ValidationError, match="such as 2026-01-31"):
-            DayField().deserialize(day)
+            asked.deserialize(day)
 
 
 def test_money_fills_up_the_decimals_of_its_currency_and_rounds_nothing() -> None:
