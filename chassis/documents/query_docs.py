@@ -192,7 +192,7 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         "cursor": {
             "type": "string",
             "minLength": 1,
-            "description": "`next`, `previous` or `last` of a page of this list, with the same filters, conditions and sort",
+            "description": "`next`, `previous` or `last` of a page, with its filters, conditions and sort",
         },
         "count": {"type": "string", "enum": ["true", "false"], "description": "true: tell the total too"},
         **group_schemas(view),
