@@ -76,7 +76,7 @@ class StrictSchema(marshmallow.Schema):
             return
         unknown = islice((str(name) for name in given if name not in self.fields), MAX_ERRORS)
         if told := {f'"{name}"' if name == _WHOLE else name: [unknown_field(name, self.fields)] for name in unknown}:
-            raise marshmallow.ValidationError(told)  # type: ignore[arg-type]
+            raise marshmallow.ValidationError(told)
 
     @marshmallow.validates_schema(skip_on_field_errors=True)
     def check_decimals(self, data: Mapping[str, Any], **_: Any) -> None:

@@ -21,7 +21,7 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.context import CLOCK_STEP, Context
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import ContractError, changes
-from contracts.errors import Refused, not_found
+from contracts.errors import Refused, lacks_right, not_found
 from contracts.people import SALESTREAM, Person
 from contracts.records import KINDS, Kind, kind_of
 from contracts.types import Money, PhoneField
@@ -117,7 +117,7 @@ class Record(Aggregate):
         """Raises Refused FORBIDDEN for a field that needs a right of its own, whatever is given for it."""
         for name in given:
             if (right := self.kind.fields[name].rules.right) and not context.may(right):
-                raise Refused("FORBIDDEN", f"{name}: giving it needs the right {right}.  Leave it out.", field=name)
+                raise lacks_right(right, context.organisation.roles_with(right), name)
 
     def _require_past(self, data: Any, given: Iterable[str], context: Context) -> None:
         """Raises Refused VALIDATION for a day that is still to come, where it is one of something that has happened.

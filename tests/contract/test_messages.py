@@ -113,6 +113,7 @@ def test_an_object_is_asked_for_as_one() -> None:
     class Part(StrictSchema):
         name = fields.String()
 
-    for wrong in ("x", 1, [], None):
+    hostile: list[Any] = ["x", 1, [], None]
+    for wrong in hostile:
         with pytest.raises(marshmallow.ValidationError, match="Must be an object"):
-            Part().load(wrong)  # type: ignore[arg-type]
+            Part().load(wrong)
