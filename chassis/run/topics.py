@@ -5,6 +5,7 @@ relays stand aside (ADR 0007, 0027), and whoever reads it begins at its first re
 knows by position.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -84,8 +85,9 @@ class Topics:
     def republish(self, name: str, *, force: bool = False) -> int:
         """Make a topic anew and publish all of it that the stores hold; returns how many records.
 
-        Its relays stand aside meanwhile.  Raises ConfigError for a topic that lacks nothing, unless forced, and where a
-        relay does not.
+        Its relays stand aside meanwhile; one that has lost its lock with a connection is given the time to notice.
+        Raises ConfigError for a topic that lacks nothing, unless forced, where a relay does not stand aside, and where
+        the own lock is lost.
         """
         if name not in self._wanted or name.endswith(DEAD_LETTERS):
             raise ConfigError(f"{name!r} is not published from stores; there are {', '.join(self._from_stores())}")
@@ -97,6 +99,9 @@ class Topics:
                 store.set_position(MADE_ANEW, (store.position(MADE_ANEW) or 0) + 1)
             for store in stores:
                 _take_alone(store)
+            time.sleep(max((store.publishing.unnoticed for store in stores), default=0.0))  # nothing tells of it
+            for store in stores:
+                _require_alone(store)
             self._make_anew(name)
             self.reset(name)
             sender = producer(self._config, gapless=True)
@@ -254,6 +259,15 @@ def _take_alone(store: EventStore) -> None:
         ) from error
 
 
+def _require_alone(store: EventStore) -> None:
+    """Raises ConfigError where the lock is lost, as with its connection: the relays go on then."""
+    if not store.publishing.is_held():
+        raise ConfigError(
+            f"the connection to the store of {store.name} was lost, and with it the lock that keeps its relays aside.  "
+            "Run `salestream topics republish` again, with --force"
+        )
+
+
 def _await(admin: KafkaAdminClient, name: str, *, there: bool) -> None:
     """Wait until the brokers agree whether a topic exists.  Raises RetryError."""
     PATIENCE.copy()(lambda: (name in admin.list_topics()) == there)
@@ -263,6 +277,7 @@ def _publish(sender: Producer, store: EventStore, topic: str) -> int:
     """Publish what a store has published on a topic, in the order of its log; what is newer its relay will bring."""
     at, end, number = 0, store.position(POSITION) or 0, 0
     while at < end and (events := store.notifications(at, BATCH)):
+        _require_alone(store)
         sent = []
         for event in events:
             at = event.position

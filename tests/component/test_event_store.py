@@ -329,6 +329,30 @@ def test_a_position_alone_can_go_back(bench: Bench) -> None:
     assert bench.open().position("relay") == 4
 
 
+def test_a_position_is_saved_only_while_another_is_what_is_expected(bench: Bench) -> None:
+    store = bench.open()
+    assert store.set_position_while("relay", 3, "made-anew", 0), "one that was never saved is 0"
+    bench.open().set_position("made-anew", 1)
+    assert not store.set_position_while("relay", 5, "made-anew", 0)
+    assert store.position("relay") == 3
+    assert store.set_position_while("relay", 5, "made-anew", 1)
+    assert (bench.open().position("relay"), store.position("made-anew")) == (5, 1)
+
+
+def test_who_saves_a_position_and_who_changes_what_it_depends_on_wait_for_each_other(on_postgres: Bench) -> None:
+    """Also where that was never saved: whoever reads the position after the change sees what was saved before it."""
+    store, other = on_postgres.open(), on_postgres.open()
+    with psycopg.connect(on_postgres.config.postgres_url) as counting, ThreadPoolExecutor(1) as pool:
+        counting.execute("INSERT INTO inventory.inventory_tracking VALUES ('made-anew', 1)")
+        saved = pool.submit(store.set_position_while, "relay", 5, "made-anew", 0)
+        with psycopg.connect(on_postgres.config.postgres_url, autocommit=True) as looks:
+            until(lambda: looks.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is not None)
+        assert not saved.done()
+        counting.commit()
+        assert saved.result(10) is False
+    assert other.position("relay") is None
+
+
 def test_a_record_too_large_for_kafka_is_refused_before_it_is_stored(store: EventStore) -> None:
     with pytest.raises(Refused) as refusal:
         added(uuid4(), name="x" * 1_000_000)
