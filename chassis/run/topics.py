@@ -80,6 +80,11 @@ class Topics:
             found += [f"{who}: {told}" for told in damages(begins, own, progress.offsets)]
             read = [place for place in progress.offsets.items() if place[0] in own and place in before]
             found += [f"{who}: {told}" for told in progress.told_of_missed(before[place] for place in read)]
+        for name in (name for name in sound if not name.endswith(DEAD_LETTERS)):
+            last = self._last_position(name)  # asked after what was read: nobody can have read beyond it
+            for who, topics, progress in readers:
+                if name in topics:
+                    found += [f"{who}: {told}" for told in progress.told_of_forged(name, last)]
         return found
 
     def republish(self, name: str, *, force: bool = False) -> int:
@@ -126,6 +131,14 @@ class Topics:
         database = connect(self._config)
         for view in self._catalogue.views("projector"):
             PATIENCE.copy()(_view_begins_anew, database, view, sources, truth)
+
+    def _last_position(self, name: str) -> int:
+        """The last position of those logs from which a topic is published."""
+        last = 0
+        for service in writers(self._catalogue, name):
+            with self._store(service) as store:
+                last = max(last, store.last_position())
+        return last
 
     def _stored_positions(self, name: str) -> Truth | None:
         """The first and the last position that stores hold for each source of a topic; None where they don't tell."""

@@ -575,6 +575,78 @@ def test_a_forged_position_is_forgotten_with_its_record(system: System, position
         system.await_products(products + 4)
 
 
+def test_two_forged_positions_in_a_row_are_told_and_what_the_runbook_says_puts_it_right(system: System) -> None:
+    """Who reads on passes over all that follows, also when the topic is published again: it can't tell what it took."""
+    store, number = system.inventory.store, system.config.topic_partitions
+    careless = Relay(store, system.kafka.new_producer)  # another would stand before a far position
+
+    def publish(products: int) -> None:
+        system.add_products(products)
+        while careless.step():
+            pass
+        careless.save(at_once=True)
+
+    def consume() -> None:
+        stop = threading.Event()
+        threads = [threading.Thread(target=one.run, args=(stop,)) for one in system.consumers]
+        for thread in threads:
+            thread.start()
+        try:
+            eventually(require_all_read)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def require_all_read() -> None:
+        ends = {f"{TOPIC}:{partition}": 0 for partition in range(number)}
+        for record in system.kafka.records(TOPIC):
+            ends[record.source] = record.offset + 1
+        states = list(system.database[STATES].find())
+        told = [{item["source"]: item["offset"] for item in state["sources"].values()} for state in states]
+        told.append({source: system.orders.store.position(f"offset:{source}") or 0 for source in ends})
+        assert len(told) == 3 and all((one.get(source) or 0) == end for one in told for source, end in ends.items())
+
+    publish(8)
+    consume()
+    taken = {record.source: record.position for record in system.kafka.records(TOPIC)}
+    assert len(taken) == number
+    spec = REGISTRY.event_of(ProductAdded)
+    for position in (FAR, 2 * FAR):
+        made = [genuine_event(spec, position, number) for _ in range(40)]
+        for forged in {one.partition: one for one in made}.values():
+            headers = [(name, value or b"") for name, value in forged.headers.items()]
+            system.kafka.send(TOPIC, (forged.key or b"").decode(), forged.value, headers, forged.partition)
+    publish(4)
+    consume()
+    assert system.products() == 8 + 2 * number, "those that were forged, and none that followed"
+    told = Topics(system.config).check()
+    readers = ("consumer orders", f"view {PRODUCTS.name}", f"view {LEDGER.name}")
+    assert len(told) == len(readers) * number
+    assert all("it was forged; two in a row: what follows is passed over" in line for line in told)
+    assert {line.partition(":")[0] for line in told} == set(readers)
+
+    Topics(system.config).republish(TOPIC)
+    for source, position in taken.items():  # the newest of ours that stood before the first forged one
+        system.orders.store.set_position(f"position:{source}", position)
+    consume()
+    assert system.products() == 8 + 2 * number, "the views are not put right by that"
+    for view in (PRODUCTS, LEDGER):
+        Rebuild(system.config, system.database, view, out=io.StringIO()).run(force=True)
+    assert system.products() == 12
+    assert len(system.orders.store.rows("products")) == 12 + 2 * number, "with those that were forged"
+    assert Topics(system.config).check() == []
+    system.restart_relay()
+    with system.at_work():
+        system.add_products(4)
+        eventually(lambda: _equal(system.products(), 16))
+        eventually(lambda: _equal(len(system.orders.store.rows("products")), 16 + 2 * number))
+
+
+def _equal(found: int, wanted: int) -> None:
+    assert found == wanted
+
+
 def test_what_is_set_aside_can_be_handed_in_again_after_its_letters_were_lost(system: System) -> None:
     """A change of a product can't be read, so its next one waits; then the dead-letter topics are lost."""
 
