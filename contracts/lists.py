@@ -9,4 +9,6 @@ WORDS = "q"
 """The parameter for words, which lists have where they are searched."""
 PAGING = ("limit", "cursor", "sort", "count", "format", GROUP, SUM)
 """Which of the rows are told, in which order and form, and what is told besides."""
-LIST_PARAMETERS = frozenset({*PAGING, WHERE, WORDS})
+AS_OF = "as_of"
+"""The parameter for a moment of the past, of lists that keep their history."""
+LIST_PARAMETERS = frozenset({*PAGING, WHERE, WORDS, AS_OF})

@@ -9,8 +9,9 @@
         finding: Note = ""
 
 The class itself becomes what is known of such a record, a value.  From it come the commands CreateSurvey, EditSurvey,
-DeleteSurvey and RestoreSurvey and the events SurveyCreated, SurveyEdited, SurveyDeleted and SurveyRestored, which stand
-in the module beside it; `chassis.model.records` makes the aggregate and `chassis.model.record_views` the list of them.
+DeleteSurvey, RestoreSurvey and RevertSurvey, and the events SurveyCreated, SurveyEdited, SurveyDeleted and
+SurveyRestored, which stand in the module beside it; `chassis.model.records` makes the aggregate and
+`chassis.model.record_views` the list of them.
 """
 
 import re
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from dataclasses import Field as DataclassField
-from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from contracts.declare import KEPT, ContractError, command, event, value
@@ -26,7 +27,7 @@ from contracts.ids import new_id
 from contracts.lists import LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
-from contracts.types import DayField, MomentField, Money, Name
+from contracts.types import DayField, MomentField, Money, Name, Quantity
 
 T = TypeVar("T")
 
@@ -121,6 +122,7 @@ class Kind:
     edit: type
     delete: type
     restore: type
+    revert: type
     created: type
     edited: type
     deleted: type
@@ -128,7 +130,7 @@ class Kind:
 
     @property
     def commands(self) -> tuple[type, ...]:
-        return (self.create, self.edit, self.delete, self.restore)
+        return (self.create, self.edit, self.delete, self.restore, self.revert)
 
 
 KINDS: dict[type, Kind] = {}
@@ -235,6 +237,13 @@ class _Declaration:
             ),
             delete=self._command("Delete", f"Take {one} away; it can be restored.", f"DELETE {item}"),
             restore=self._command("Restore", f"Bring back {one} that was deleted.", f"POST {item}/restore"),
+            revert=self._command(
+                "Revert",
+                f"Put back what {one} was at an earlier version: all that the caller may give, or the fields named.",
+                f"POST {item}/revert",
+                {"version": Quantity, "fields": tuple[Literal[tuple(self._fields)], ...]},  # type: ignore[misc]
+                {"fields": ()},
+            ),
             created=self._event("Created", f"{a} was entered.", {**told, **owner}),
             edited=self._event(
                 "Edited", f"{a} changed: all that is known of it now, and which fields changed.",

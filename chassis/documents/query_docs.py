@@ -24,10 +24,11 @@ from chassis.queries.conditions import LONGEST as LONGEST_WHERE
 from chassis.queries.conditions import LONGEST_VALUE as LONGEST_ASKED
 from chassis.queries.filters import AMOUNT, LONGEST, MOST_VALUES, MOST_WORDS, WHOLE
 from chassis.queries.grouping import MOST_SUMS, groups_of, sums_of
+from chassis.queries.history import CURSOR, LIMIT, SINCE, UNTIL_WHEN, told_fields
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
-from contracts.lists import GROUP, SUM, WHERE
+from contracts.lists import AS_OF, GROUP, SUM, WHERE
 from contracts.types import CurrencyField
 
 
@@ -75,8 +76,73 @@ def query_docs(view: View) -> list[QueryDoc]:
             "required": True,
             "schema": {"type": "string"},
         }
-        found.append(QueryDoc(path, name, "reports", summary, view.permission, row, [parameter], is_list=False))
+        as_of = [_parameter(AS_OF, MOMENT)] if view.history else []
+        found.append(QueryDoc(path, name, "reports", summary, view.permission, row, [parameter, *as_of], is_list=False))
+        if view.history:
+            found.append(_history_doc(view, f"{path}/history", parameter))
     return found
+
+
+def _history_doc(view: View, path: str, parameter: dict[str, Any]) -> QueryDoc:
+    """Who changed what in one row."""
+    schemas: dict[str, JsonSchema] = {
+        SINCE: {**MOMENT, "description": "What happened from this moment, or the end of this day, on."},
+        UNTIL_WHEN: {**MOMENT, "description": "What happened up to this moment, or the end of this day."},
+        LIMIT: {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        CURSOR: {"type": "string", "minLength": 1, "description": "`next` of a page"},
+    }
+    text = (
+        f"Who changed what in a {view.what}, from which value to which, when, and by which command; the newest first."
+    )
+    parameters = [parameter, *(_parameter(name, schema) for name, schema in schemas.items())]
+    name = f"{view.name}_history"
+    return QueryDoc(path, name, "reports", text, view.permission, history_schema(view), parameters, is_list=False)
+
+
+def history_schema(view: View) -> JsonSchema:
+    """What a row's history tells."""
+    row = row_schema(view.row)["properties"]
+    names = told_fields(view, row)
+    value: JsonSchema = {"description": "As in the row; null where there was none."}
+    change: JsonSchema = {
+        "type": "object",
+        "properties": {"field": {"type": "string", "enum": names}, "before": value, "after": value},
+        "required": ["field", "before", "after"],
+    }
+    changes: JsonSchema = {
+        "type": "array",
+        "items": change,
+        "description": "Fields that the caller may not see are not among them.",
+    }
+    person: JsonSchema = {
+        "type": "object",
+        "properties": {"user_id": {"type": ["string", "null"], "format": "uuid"}, "name": {"type": "string"}},
+        "required": ["user_id", "name"],
+    }
+    entry: JsonSchema = {
+        "type": "object",
+        "properties": {
+            "version": {"type": "integer", "minimum": 1, "description": "That of the record from then on."},
+            "at": {"type": "string", "format": "date-time"},
+            "event": {"type": "string", "enum": sorted(view.history_types)},
+            "by": person,
+            "cause": {"type": "string", "description": "The id of the command, or of the event, that led to it."},
+            "changes": changes,
+        },
+        "required": ["version", "at", "event", "by", "cause", "changes"],
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "items": {"type": "array", "items": entry},
+            "next": {"type": ["string", "null"], "description": "The cursor of what happened earlier."},
+            "difference": {
+                **changes,
+                "description": "What differs at `to` (or now) from `from` (or before all); if either is given.",
+            },
+        },
+        "required": ["items", "next"],
+    }
 
 
 def setters(view: View) -> list[CommandSpec]:
@@ -171,6 +237,12 @@ RANGE_SCHEMAS: dict[type, JsonSchema] = {
 }
 
 
+MOMENT: JsonSchema = {
+    **RANGE_SCHEMAS[datetime],
+    "description": "As it was at a moment, in the company's time zone unless it tells an offset, or at a day's end.",
+}
+
+
 def list_parameters(view: View) -> list[dict[str, Any]]:
     """The query parameters of a list: its filters, then order and pages."""
     sorts = [name.lstrip("-") for name in view.sorts]
@@ -196,6 +268,7 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         },
         "count": {"type": "string", "enum": ["true", "false"], "description": "true: tell the total too"},
         **group_schemas(view),
+        **({AS_OF: MOMENT} if view.history else {}),
         "format": {
             "type": "string",
             "enum": list(FORMATS),

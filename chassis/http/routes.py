@@ -32,11 +32,14 @@ def command_routes(spec: CommandSpec, serve: Serve, bulk: Serve, *, always: bool
     return found
 
 
-def view_routes(view: View, serve: Serve, one: Serve) -> list[Route]:
-    """The routes of a view: its list, and one row of it."""
+def view_routes(view: View, serve: Serve, one: Serve, history: Serve) -> list[Route]:
+    """The routes of a view: its list, one row of it, and the history of that."""
     found = [Route("GET", view.path, view.name, serve if view.is_list else one, view.permission)]
     if view.detail:
-        found.append(Route("GET", f"{view.path}/{{{view.detail}}}", f"{view.name}_one", one, view.permission))
+        item = f"{view.path}/{{{view.detail}}}"
+        found.append(Route("GET", item, f"{view.name}_one", one, view.permission))
+        if view.history:
+            found.append(Route("GET", f"{item}/history", f"{view.name}_history", history, view.permission))
     return found
 
 

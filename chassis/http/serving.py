@@ -35,7 +35,7 @@ def routes_of(api: Api) -> list[Route]:
         closed = known(api)
         for view in api.views:
             query = ViewHandler(api, view, reader_of(api, view, closed))
-            found += view_routes(view, query, query.one)
+            found += view_routes(view, query, query.one, query.history)
         if api.views:
             found += operation_routes(Rebuilds(api, api.views, api.database).serving())
     return [guarded(route) for route in found]
@@ -50,6 +50,7 @@ def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:
         view,
         sleep=api.sleep,
         zone=lambda: company.zone,
+        clock=api.clock,
         aside=api.aside,
         company=company,
         records={name: writer.store.last_audit for name, writer in api.writers.items()},

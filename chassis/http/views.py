@@ -14,8 +14,10 @@ from chassis.messaging.consistency import HEADER, Logs, Token
 from chassis.model.principal import Principal
 from chassis.model.views import View
 from chassis.queries.filters import single
+from chassis.queries.history import ASKED
 from chassis.queries.reader import FORMATS, Freshness, ViewReader
 from contracts.errors import Refused
+from contracts.lists import AS_OF
 
 
 class ViewHandler:
@@ -88,13 +90,28 @@ class ViewHandler:
     def _one(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
         principal = self._api.caller(http, self._view.permission, attempt)
         token = self._api.token(http)
-        require_only(http)
+        require_only(http, *([AS_OF] if self._view.history else []))
+        key = self._key(http)
         with self._api.seat(principal, token, http):
-            row, freshness = self._row(principal, self._key(http), token)
+            if http.query:
+                return _fresh(*self._reader.one_as_of(principal, key, http.query, token), {}, self._api.logs)
+            row, freshness = self._row(principal, key, token)
         if self._view.collected:
             row = self._api.with_history(row, principal)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers, self._api.logs)
+
+    def history(self, http: HttpRequest) -> HttpResponse:
+        """Serve who changed what in the row that the path names."""
+        with self._attempt(http, "READ", self._key(http)) as attempt:
+            principal = self._api.caller(http, self._view.permission, attempt)
+            token = self._api.token(http)
+            require_only(http, *ASKED)
+            with self._api.seat(principal, token, http):
+                told, freshness = self._reader.history(principal, self._key(http), http.query, token)
+            if self._view.personal:
+                attempt.note()
+            return _fresh(told, freshness, {}, self._api.logs)
 
     def _row(self, principal: Principal, key: str, token: Token | None) -> tuple[dict[str, Any], Freshness]:
         """The row of a key.  Raises Refused NOT_FOUND, which tells of the list that is looked for by its name."""

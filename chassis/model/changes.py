@@ -7,11 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 from chassis.foundation.config import first_zone
+from contracts.people import Person
 
 
 @dataclass(frozen=True)
 class EventMetadata:
-    """What is known of an event besides its data."""
+    """What is known of an event besides its data, and who did it, which some tell (`by`).
+
+    `cause` is the id of the command or event that led to it.
+    """
 
     id: str
     type: str
@@ -20,11 +24,18 @@ class EventMetadata:
     position: int
     user_id: str
     day_told: str = ""
+    by: Person | None = None
+    cause: str = ""
 
     @property
     def day(self) -> date:
         """The day on which it happened, in the zone the company had set then: for all that counts days or weeks."""
         return date.fromisoformat(self.day_told) if self.day_told else self.at.astimezone(first_zone()).date()
+
+    @property
+    def record(self) -> str:
+        """The id of the record the event belongs to."""
+        return self.id.rpartition("/")[0]
 
     @property
     def version(self) -> int:

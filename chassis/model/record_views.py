@@ -48,6 +48,7 @@ def record_view(cls: type) -> View:
     def restored(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), deleted=False, **_changed(event, metadata))
 
+    handlers = {kind.created: created, kind.edited: edited, kind.deleted: deleted, kind.restored: restored}
     row = _row(kind)
     filters = _filters(kind, row)
     return View(
@@ -58,12 +59,14 @@ def record_view(cls: type) -> View:
         permission=kind.view,
         what=kind.what,
         aside=_DELETED,
-        handlers={kind.created: created, kind.edited: edited, kind.deleted: deleted, kind.restored: restored},
+        handlers=handlers,
+        history=list(handlers),
         filters=filters,
         sorts=("created_at", "changed_at", *(name for name in kind.fields if _is_sortable(kind.fields[name], row))),
         default_sort=_NEWEST,
         scope=Scope("owner_id") if kind.owned else None,
         personal=tuple(name for name, field in kind.fields.items() if field.rules.personal),
+        edition=2,
     )
 
 

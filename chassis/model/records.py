@@ -71,7 +71,19 @@ class Record(Aggregate):
         self._must_exist()
         given = changes(command, self.kind.cls)
         self._require_rights(given, context)
-        data = replace(self.data, **given)
+        self._become(replace(self.data, **given), context)
+
+    def revert(self, command: Any, then: Any, context: Context) -> None:
+        """Put back what it was at an earlier version, `then`; nothing happens when that is how it is.
+
+        Fields that need a right which the caller lacks stay as they are, unless they are named: that is refused.
+        """
+        self._must_exist()
+        self._require_rights(command.fields, context)
+        names = command.fields or [name for name in self.kind.fields if self._may_give(name, context)]
+        self._become(replace(self.data, **{name: getattr(then, name) for name in names}), context)
+
+    def _become(self, data: Any, context: Context) -> None:
         changed = tuple(name for name in self.kind.fields if getattr(data, name) != getattr(self.data, name))
         if changed:
             self._require_past(data, changed, context)
@@ -116,7 +128,8 @@ class Record(Aggregate):
     def _require_rights(self, given: Iterable[str], context: Context) -> None:
         """Raises Refused FORBIDDEN for a field that needs a right of its own, whatever is given for it."""
         for name in given:
-            if (right := self.kind.fields[name].rules.right) and not context.may(right):
+            if not self._may_give(name, context):
+                right = self.kind.fields[name].rules.right
                 raise lacks_right(right, context.organisation.roles_with(right), name)
 
     def _require_past(self, data: Any, given: Iterable[str], context: Context) -> None:
@@ -134,6 +147,10 @@ class Record(Aggregate):
                     latest = f"{context.now:%Y-%m-%dT%H:%M:%SZ}" if is_moment else context.today
                     text = f"{name}: tells of what has happened: must be not after {latest}."
                     raise Refused("VALIDATION", text, field=name)
+
+    def _may_give(self, name: str, context: Context) -> bool:
+        right = self.kind.fields[name].rules.right
+        return not right or context.may(right)
 
     def _must_exist(self) -> None:
         if self.deleted:

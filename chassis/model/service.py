@@ -12,6 +12,7 @@ from chassis.model.middleware import Middleware, Records
 from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import REGISTRY, CommandSpec, ContractError
+from contracts.errors import Refused
 from contracts.types import Money
 
 CurrencyOf = Callable[[Records, UUID], str]
@@ -64,6 +65,9 @@ class Work(Protocol):
 
     def find_or_new(self, cls: type[A], id: RecordId) -> A:
         """The aggregate, or an empty one (version 0)."""
+
+    def earlier(self, cls: type[A], id: UUID, version: int) -> A:
+        """The aggregate as it was at a version that it has had."""
 
     def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
         """What this service knows of another's record."""
@@ -162,11 +166,21 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
 
         return handler
 
+    def revert(command: Any, work: Work) -> Record:
+        record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+        if command.version > record.version:
+            text = f"version: the {kind.what} is at version {record.version}; name one it has had."
+            raise Refused("VALIDATION", text, field="version")
+        before = record.unique_values
+        record.revert(command, work.earlier(aggregate, record.id, command.version).data, work.context)
+        return keep(record, work, before)
+
     return {
         kind.create: create,
         kind.edit: changing(aggregate.edit),
         kind.delete: changing(aggregate.delete),
         kind.restore: changing(aggregate.restore),
+        kind.revert: revert,
     }
 
 

@@ -165,6 +165,9 @@ class View:
     `computed` those worked out when read: from the others, and from the company's currency (COMPANY_CURRENCY).
     `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
     that there are before anything happened to them.
+    `history` names the events of which each makes a new version of the row of the record it is about, by what its
+    handler sets there; they tell who did it (`by`).  Such a view can be asked for a row, or
+    all rows, as of a moment, and for who changed what.
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
@@ -192,6 +195,7 @@ class View:
     personal: Sequence[str] = ()
     collected: bool = False
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    history: Collection[type] = ()
     edition: int = 1
 
     def __post_init__(self) -> None:
@@ -205,6 +209,11 @@ class View:
             raise ContractError(f"view {self.name}: personal names fields it does not have: {sorted(unknown)}")
         if self.defaults and (self.scope or self.sums or self.where):
             raise ContractError(f"view {self.name}: defaults are nobody's, always shown, and not added up")
+        if self.history and (self.defaults or self.sums or not (self.is_list and self.detail)):
+            raise ContractError(f"view {self.name}: a history is that of the rows of a list, each of one record")
+        for fact in self.history:
+            if fact not in self.handlers or "by" not in {item.name for item in fields(fact)}:
+                raise ContractError(f"view {self.name}: its history needs a handler of {fact.__name__} and its `by`")
         method, _, path = self.route.partition(" ")
         if method != "GET" or not path.startswith("/"):
             raise ContractError(f"view {self.name}: route {self.route!r} must be 'GET /path'")
@@ -229,6 +238,11 @@ class View:
     def topics(self) -> frozenset[str]:
         """The topics whose events it reads."""
         return frozenset(REGISTRY.event_of(fact).topic for fact in self.handlers)
+
+    @cached_property
+    def history_types(self) -> frozenset[str]:
+        """The types of the events of its history."""
+        return frozenset(REGISTRY.event_of(fact).name for fact in self.history)
 
     @property
     def is_list(self) -> bool:

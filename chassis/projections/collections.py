@@ -10,6 +10,7 @@ from chassis.foundation.config import Config
 from chassis.foundation.connections import mongo_arguments
 from chassis.model.row_fields import BY_NUMBER
 from chassis.model.views import Index, View, unusual
+from chassis.projections.versions import collections_of, make_versions
 from contracts.text import KEYS_EDITION
 
 STATES, SKIPPED = "_views", "_skipped"
@@ -34,7 +35,7 @@ def mongo_key(source: str) -> str:
 
 def make_collection(database: "Database[Document]", view: View, name: str) -> None:
     """Make a view's collection (a transaction can't)."""
-    wanted = {name} if view.collected else {name, SKIPPED}
+    wanted = {*collections_of(view, name)} if view.collected else {*collections_of(view, name), SKIPPED}
     for missing in wanted - set(database.list_collection_names()):
         try:
             database.create_collection(missing, check_exists=False)
@@ -43,6 +44,7 @@ def make_collection(database: "Database[Document]", view: View, name: str) -> No
                 raise
     if not view.collected:
         database[SKIPPED].create_indexes([IndexModel("collection")])
+    make_versions(database, view, name)
 
 
 def make_indexes(database: "Database[Document]", view: View, name: str) -> None:

@@ -40,6 +40,7 @@ from chassis.projections.state import (
     source_told,
     state_of,
 )
+from chassis.projections.versions import write_versions
 from contracts.declare import REGISTRY
 
 log = structlog.get_logger()
@@ -75,6 +76,8 @@ class Projection:
             position=record.position,
             user_id=record.headers.get("ce_authid", ""),
             day_told=record.headers.get("ce_day", ""),
+            by=getattr(record.fact, "by", None),
+            cause=record.headers.get("ce_causationid", ""),
         )
         try:
             view = self.state.view
@@ -244,13 +247,15 @@ def _write(database: "Database[Document]", batch: Sequence[Projection], session:
 
 
 def _bulk(database: "Database[Document]", projection: Projection, session: ClientSession) -> None:
+    state = projection.state
     try:
-        database[projection.state.collection].bulk_write(operations(projection.changes), session=session)
+        database[state.collection].bulk_write(operations(projection.changes), session=session)
+        write_versions(database, state.view, state.collection, projection.changes, session)
     except BulkWriteError as error:
         codes = {item.get("code") for item in (error.details or {}).get("writeErrors", ())}
         if codes & {112, 251}:  # WriteConflict, NoSuchTransaction: may work later
             raise
-        raise PoisonRecord(f"view {projection.state.view.name}: {str(error.details)[:500]}") from error
+        raise PoisonRecord(f"view {state.view.name}: {str(error.details)[:500]}") from error
 
 
 def _advance(projection: Projection) -> UpdateOne:

@@ -37,6 +37,7 @@ from chassis.projections.building import (
 )
 from chassis.projections.collections import STATES, make_indexes
 from chassis.projections.state import ViewState, drop_view, live_id, open_state, state_of
+from chassis.projections.versions import collections_of
 from contracts.operations import RebuildPhase
 
 Document = dict[str, Any]
@@ -253,17 +254,19 @@ class Rebuild:
                 return None
             if progress[0].dropped.keys() != progress[1].dropped.keys() - self._built.foreign:
                 return None
-            pairs = _side_by_side(
-                self._database[self._live.collection].find(session=session, batch_size=COMPARED_AT_ONCE).sort("_id"),
-                self._database[new.collection].find(batch_size=COMPARED_AT_ONCE).sort("_id"),
-            )
             told: list[str] = []
-            total = self._database[new.collection].estimated_document_count()
-            for number, (one, other) in enumerate(pairs):
-                if number % COMPARED_AT_ONCE == 0:
-                    self._watch("COMPARING", number, max(total, number))
-                if content(one) != content(other):
-                    told.append(_difference(one, other))
+            names = zip(*(collections_of(self._view, state.collection) for state in (self._live, new)), strict=True)
+            for live, built in names:
+                pairs = _side_by_side(
+                    self._database[live].find(session=session, batch_size=COMPARED_AT_ONCE).sort("_id"),
+                    self._database[built].find(batch_size=COMPARED_AT_ONCE).sort("_id"),
+                )
+                total = self._database[built].estimated_document_count()
+                for number, (one, other) in enumerate(pairs):
+                    if number % COMPARED_AT_ONCE == 0:
+                        self._watch("COMPARING", number, max(total, number))
+                    if content(one) != content(other):
+                        told.append(_difference(one, other))
             return told
 
     def _state(self, id: str) -> ViewState:

@@ -20,6 +20,7 @@ from chassis.projections.collections import (
     make_collection,
     make_indexes,
 )
+from chassis.projections.versions import versions_of
 
 
 @dataclass
@@ -86,8 +87,9 @@ def state_of(
 
 
 def drop_view(database: "Database[Document]", collection: str) -> None:
-    """Delete a view's collection, and what is known of the records it has skipped."""
+    """Delete a view's collection, the versions of its rows, and what is known of the records it has skipped."""
     database.drop_collection(collection)
+    database.drop_collection(versions_of(collection))
     database[SKIPPED].delete_many({"collection": collection})
 
 

@@ -178,12 +178,14 @@ class CsvSheet:
     def _cell(self, value: Any, free: bool) -> Any:
         if not isinstance(value, str):
             value = self._plain(value)
-        if isinstance(value, dict | list | bool):
-            value = as_text(value)
-        if not isinstance(value, str):
+            if isinstance(value, dict | list | bool):
+                value = as_text(value)
+            elif not isinstance(value, str):
+                return value
+        if value.isprintable() and (not free or value[:1].isalnum()):  # nearly all are such
             return value
         text = holdable(value, self.told)
-        return f"'{text}" if free and not text[:1].isalnum() and could_run(text) else text
+        return f"'{text}" if free and could_run(text) else text
 
     def finish(self, about: Mapping[str, str]) -> IO[bytes]:
         return self._file

@@ -23,7 +23,8 @@ from chassis.projections.audit_collector import tells_of
 from chassis.projections.collections import STATES, collation, mongo_key
 from chassis.projections.documents import STAMPS, stored, told_of_lists
 from chassis.projections.state import live_id
-from chassis.queries import cursors
+from chassis.projections.versions import NUMBER, OF, versions_of
+from chassis.queries import cursors, history
 from chassis.queries.conditions import Conditions
 from chassis.queries.cursors import Cursor, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
@@ -31,7 +32,7 @@ from chassis.queries.filters import ClosedSets, Filters, require_value, single
 from chassis.queries.grouping import Grouping
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
-from contracts.lists import GROUP, PAGING, SUM, WHERE
+from contracts.lists import AS_OF, GROUP, PAGING, SUM, WHERE
 from contracts.parameters import PARAMETERS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.schemas import told_name
@@ -86,13 +87,20 @@ class Seen(NamedTuple):
 
 class Asked(NamedTuple):
     """A list as somebody asked for it: the stages that select its rows, what tells their conditions from others
-    (`cursors.told_apart`), their order, how many a page has, and in which groups they are counted."""
+    (`cursors.told_apart`), their order, how many a page has, in which groups they are counted, as of which moment if
+    not now, and whose rows they may be."""
 
     selection: list[Document]
     conditions: str
     order: SortOrder
     limit: int
     grouping: Grouping | None = None
+    at: datetime | None = None
+    scope: Document | None = None
+
+    def collection(self, rows: str) -> str:
+        """Where they are read, when the rows of now are in `rows`."""
+        return versions_of(rows) if self.at else rows
 
 
 class ViewReader:
@@ -105,6 +113,7 @@ class ViewReader:
         *,
         sleep: Callable[[float], None] = time.sleep,
         zone: Callable[[], tzinfo] = lambda: UTC,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         aside: Offload = at_once,
         company: CompanySettings | None = None,
         records: Mapping[str, Callable[[], int]] | None = None,
@@ -119,6 +128,7 @@ class ViewReader:
         self._view = view
         self._sleep = sleep
         self._zone = zone
+        self._clock = clock
         self._aside = aside
         self._company = company or CompanySettings(ZoneInfo("UTC"))
         self._laid_under = {key: stored(fields) for key, fields in view.defaults.items()}
@@ -143,6 +153,71 @@ class ViewReader:
             raise not_found(self._view.what, field, self._view.defaults)
         [row] = self._rows([found], principal)
         return row, _freshness(state)
+
+    def one_as_of(
+        self, principal: Principal, key: str, params: Mapping[str, Sequence[str]], token: Token | None
+    ) -> tuple[Document, Freshness]:
+        """The row with this key as it was at the moment that `as_of` names.
+
+        Raises Refused NOT_FOUND, also for a row that is outside the caller's scope now, and where there was none then.
+        """
+        at = history.moment(params, AS_OF, self._zone(), self._clock())
+        assert at is not None, "who asks for now asks for `one`"
+        seen = self._ready(token)
+        self._require_seen(principal, key, seen)
+        found = self._version(key, at, seen)
+        if found is None:
+            text = f"There was no such {self._view.what} at that moment."
+            raise Refused("NOT_FOUND", text, field=AS_OF)
+        [row] = self._rows([found], principal)
+        return row, _freshness(seen.state)
+
+    def history(
+        self, principal: Principal, key: str, params: Mapping[str, Sequence[str]], token: Token | None
+    ) -> tuple[Document, Freshness]:
+        """Who changed what in the row with this key, the newest first; of a deleted one too.
+
+        With `from` or `to` it is what happened between, and the `difference` between the two.
+        Raises Refused NOT_FOUND, also for a row outside the caller's scope, and VALIDATION.
+        """
+        part = history.asked(params, self._zone(), self._clock())
+        limit = self._limit(_one(params, history.LIMIT))
+        seen = self._ready(token)
+        self._require_seen(principal, key, seen)
+        names = history.told_fields(self._view, [name for name in self._names if self._may_see(name, principal)])
+        show = partial(plain, unseen=unseen_by(principal))
+        found = list(self._newest(history.versions_asked(key, part), limit + 1, seen))
+        is_more = len(found) > limit
+        if found and not is_more:
+            found += list(self._newest({OF: key, NUMBER: {"$lt": found[-1][NUMBER]}}, 1, seen)) or [{}]
+        told: Document = {"items": history.entries(found, names, show)}
+        told["next"] = str(found[limit - 1][NUMBER]) if is_more else None
+        if part.since or part.until:
+            before = self._version(key, part.since, seen) if part.since else None
+            after = self._version(key, part.until or self._clock(), seen)
+            told["difference"] = history.difference(before or {}, after or {}, names, show)
+        return told, _freshness(seen.state)
+
+    def _require_seen(self, principal: Principal, key: str, seen: Seen) -> None:
+        """Raises Refused NOT_FOUND unless there is such a row, deleted perhaps, in the caller's scope now."""
+        stages: list[Document] = [
+            {"$match": {"$and": [{"_id": key}, self._scope(principal)]}},
+            {"$project": {"_id": 1}},
+        ]
+        if not list(self._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS)):
+            raise not_found(self._view.what, self._view.detail)
+
+    def _version(self, key: str, at: datetime, seen: Seen) -> Document | None:
+        """The row with this key as it was at a moment."""
+        there: list[Document] = [{"$match": {OF: key}}, *history.holding(at), {"$match": dict(self._view.where)}]
+        return next(self._versions(there, seen), None)
+
+    def _newest(self, condition: Document, number: int, seen: Seen) -> Iterator[Document]:
+        """The newest versions for which a condition holds."""
+        return self._versions([{"$match": condition}, {"$sort": {NUMBER: -1}}, {"$limit": number}], seen)
+
+    def _versions(self, stages: Sequence[Document], seen: Seen) -> Iterator[Document]:
+        return self._read(versions_of(seen.state["collection"]), stages, IN_ANY_ORDER, seen.at, PAGE_MS)
 
     def page(
         self,
@@ -194,7 +269,7 @@ class ViewReader:
         cursor: Cursor | None = None,
     ) -> Page:
         order, limit, groups = asked.order, asked.limit, None
-        collection, total = seen.state["collection"], None
+        collection, total = asked.collection(seen.state["collection"]), None
         selection, milliseconds = (
             self._selected(asked, seen),
             WHERE_MS if {WHERE, GROUP, SUM} & set(params) else PAGE_MS,
@@ -209,7 +284,13 @@ class ViewReader:
             counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, milliseconds)
             total = next((found["total"] for found in counted), 0)
         cursor = cursor or Cursor(
-            self._view.name, asked.conditions, order, collection, seen.at or Timestamp(0, 0), None, ""
+            self._view.name,
+            asked.conditions,
+            order,
+            seen.state["collection"],
+            seen.at or Timestamp(0, 0),
+            None,
+            "",
         )
         stages = [*selection, {"$match": cursor.beyond()}, cursor.reading.stage(), {"$limit": limit + 1}]
         documents = list(self._read(collection, stages, order, seen.at, milliseconds))
@@ -254,7 +335,8 @@ class ViewReader:
     def _export(
         self, principal: Principal, asked: Asked, seen: Seen, format: str, closed: Callable[[], None]
     ) -> FileBody:
-        collection, order, selection = seen.state["collection"], asked.order, self._selected(asked, seen)
+        collection, order = asked.collection(seen.state["collection"]), asked.order
+        selection = self._selected(asked, seen)
         most = min(EXPORT_LIMIT, self._company.parameter("exports.rows"))
         counting = [*selection, {"$limit": most + 1}, {"$count": "total"}]
         counted = next(self._read(collection, counting, order, seen.at, EXPORT_MS), {"total": 0})
@@ -269,7 +351,7 @@ class ViewReader:
             found = self._read(collection, stages, order, seen.at, EXPORT_MS)
             for documents in _batches(found, EXPORT_ROWS):
                 self._aside(self._add, sheet, names, documents)
-            about = {"List": self._view.path, "As of": stamp(_freshness(seen.state).as_of)}
+            about = {"List": self._view.path, "As of": stamp(asked.at or _freshness(seen.state).as_of)}
             file = self._aside(sheet.finish, about)
         except BaseException:
             sheet.abandon()
@@ -334,7 +416,13 @@ class ViewReader:
         return None if fields is None else {"_id": key, **stored(fields), **self._view.keys_of(fields)}
 
     def _selected(self, asked: Asked, seen: Seen) -> list[Document]:
-        """The stages that select the rows, among them those of records that nothing has happened to yet."""
+        """The stages that select the rows, among them those of records that nothing has happened to yet.
+
+        As of a moment these are rows that the caller may see now, and might have seen then.
+        """
+        if asked.at:
+            still_seen = history.still_seen(seen.state["collection"], asked.scope)
+            return [*history.holding(asked.at), *asked.selection, *still_seen]
         defaults = self._view.defaults
         if not defaults:
             return asked.selection
@@ -416,13 +504,15 @@ class ViewReader:
         sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
         filters = Filters(self._view, sees, self._zone(), self._known, searches)
         given: list[Document] = []
-        kept: list[Document] = [self._scope(principal)]
+        scope = self._scope(principal)
+        kept: list[Document] = [scope]
         named = set(params)
+        offered = (*PAGING, AS_OF) if self._view.history else PAGING
         shown: list[Document] = []  # what is asked of rows that were added up
         sums = self._view.sums
         of_row = {*sums.by, sums.over} if sums else set()
         for name, values in params.items():
-            if name in PAGING:
+            if name in offered:
                 require_value(name, values)
                 continue
             if name == WHERE:
@@ -434,7 +524,7 @@ class ViewReader:
                 continue
             asked = filters.condition(name, values)
             if asked is None:
-                told, known = told_name(name[:100]), ", ".join(sorted({*filters.names, *PAGING, WHERE}))
+                told, known = told_name(name[:100]), ", ".join(sorted({*filters.names, *offered, WHERE}))
                 raise Refused("VALIDATION", f"{told}: unknown parameter; there are {known}.", field=told)
             condition, about = asked
             given.append(condition)
@@ -450,7 +540,10 @@ class ViewReader:
             selection.append({"$match": {"$and": shown}})
         grouping = Grouping.asked(self._view, sees, _one(params, GROUP), params.get(SUM, ()))
         order, limit = self._order(principal, _one(params, "sort"), language), self._limit(_one(params, "limit"))
-        return Asked(selection, cursors.told_apart(given), order, limit, grouping)
+        at = history.moment(params, AS_OF, self._zone(), self._clock()) if self._view.history else None
+        if at:  # as it was given: today ends later with each page
+            given.append({AS_OF: list(params[AS_OF])})
+        return Asked(selection, cursors.told_apart(given), order, limit, grouping, at, scope)
 
     def _scope(self, principal: Principal) -> Document:
         """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
@@ -501,11 +594,11 @@ class ViewReader:
         return self._may_see(name, principal) and not (kind and kind.kind == "object" and unseen_by(principal))
 
     def _shown(self, document: Document) -> Document:
-        """A document with its id and what is worked out from it, once."""
+        """A document with its id and what is worked out from it, once; of an earlier version that isn't known."""
         document = {**self._laid_under.get(document["_id"], {}), **document}
         known = {**document, COMPANY_CURRENCY: self._company.currency}
         shown = {**document, "id": document["_id"]}
-        for name, compute in self._view.computed.items():
+        for name, compute in self._view.computed.items() if OF not in document else ():
             shown[name] = stored(compute(known))
         return shown
 

@@ -25,6 +25,7 @@ from chassis.projections.collections import STATES
 from chassis.projections.documents import changed, left_out, stored
 from chassis.projections.rebuild import content
 from chassis.projections.state import ViewState, live_id, state_of
+from chassis.projections.versions import collections_of, made, versions_of
 from chassis.store.events import Notification
 from chassis.verify.findings import Difference, EventRef
 from contracts.declare import REGISTRY
@@ -83,6 +84,19 @@ class Documents:
         if len(self._page) >= KEPT:
             self._flush(KEPT // 2)
 
+    def apply_versions(
+        self, view: View, changes: Sequence[tuple[Change, EventMetadata]], service: str, event: EventMetadata
+    ) -> None:
+        """Change the recomputed versions of the row that an event is about."""
+        holds = (f"{view.name} now", event.record)
+        found = self._page[holds].document if holds in self._page else self._read(holds)
+        keyed = [(view.keyed(change), event) for change, event in changes]
+        for version in made(view, keyed, {event.record: found} if found else {}):
+            id = version["_id"]
+            self._page[versions_of(view.name), id] = self._page[holds] = Made(version, service, event.position)
+        if len(self._page) >= KEPT:
+            self._flush(KEPT // 2)
+
     def _read(self, id: tuple[str, str]) -> Document | None:
         row = self._db.execute("SELECT made FROM documents WHERE view=? AND key=?", id).fetchone()
         return bson.decode(row[0], OPTIONS) if row and row[0] else None
@@ -109,16 +123,16 @@ class Documents:
         return bson.decode(row[0], OPTIONS) if row and row[0] else None
 
     def pairs(self, view: str) -> Iterator[tuple[str, Document | None, Document | None, str, int]]:
-        """Key, live document, recomputed document and the event that changed it last, of a view."""
+        """Key, live document, recomputed document and the event that changed it last, of a view or its versions."""
         self._flush(len(self._page))
         rows = self._db.execute(
             "SELECT key, live, made, service, position FROM documents WHERE view=? ORDER BY key", (view,)
         )
-        for key, live, made, service, position in rows:
+        for key, live, right, service, position in rows:
             yield (
                 key,
                 bson.decode(live, OPTIONS) if live else None,
-                bson.decode(made, OPTIONS) if made else None,
+                {**bson.decode(right, OPTIONS), "_id": key} if right else None,
                 service or "",
                 position or 0,
             )
@@ -146,9 +160,10 @@ class Views:
             raw = CodecOptions(document_class=RawBSONDocument)
             compared = 0
             for name, state in states.items():
-                collection: Collection[Any] = database.get_collection(state.collection, codec_options=raw)
-                live = collection.find(session=session)
-                compared += documents.keep_live(name, live)
+                kept_as = collections_of(state.view, name)
+                for place, kept in zip(collections_of(state.view, state.collection), kept_as, strict=True):
+                    collection: Collection[Any] = database.get_collection(place, codec_options=raw)
+                    compared += documents.keep_live(kept, collection.find(session=session))
         return cls([view for view in views if view.name in states], states, documents, compared)
 
     def includes(self, view: str, event: Notification, source: str) -> bool:
@@ -175,28 +190,32 @@ class Views:
             position=event.position,
             user_id=event.meta.user_id,
             day_told=event.meta.day.isoformat() if event.meta.day else "",
+            by=getattr(fact, "by", None),
+            cause=event.meta.causation_id,
         )
         for view in self.views:
             handler = view.handlers.get(type(fact))
             if handler is None or not self.includes(view.name, event, source):
                 continue
             try:
-                for change in handler(fact, info):
+                changes = list(handler(fact, info))
+                for change in changes:
                     self.documents.apply(view, change, service, info)
+                if info.type in view.history_types:
+                    self.documents.apply_versions(view, [(change, info) for change in changes], service, info)
             except Exception as error:  # the live view would have set such an event aside, it did not
                 ref = EventRef(service, event.position, event.type, info.id)
                 yield Difference(CHECK, view.name, f"the event can't be applied: {error!r}", ref)
 
     def compare(self) -> Iterator[Difference]:
         """The documents that differ."""
-        for view in self.views:
-            for key, live, made, service, position in self.documents.pairs(view.name):
-                for name, more in left_out(made or {}).items():
-                    self.incomplete.append(f"{view.name} {key}: {name} lacks its {more:,} oldest entries")
-                right = None if made is None else {"_id": key, **made}
+        for name in (place for view in self.views for place in collections_of(view, view.name)):
+            for key, live, right, service, position in self.documents.pairs(name):
+                for list_name, more in left_out(right or {}).items():
+                    self.incomplete.append(f"{name} {key}: {list_name} lacks its {more:,} oldest entries")
                 if content(live) != right:
                     event = EventRef(service, position) if service else None
-                    yield Difference(CHECK, f"{view.name} {key}", _how(content(live), right), event)
+                    yield Difference(CHECK, f"{name} {key}", _how(content(live), right), event)
 
 
 def _state(database: "Database[Document]", view: View, session: ClientSession) -> ViewState | None:
@@ -204,13 +223,13 @@ def _state(database: "Database[Document]", view: View, session: ClientSession) -
     return state_of(database, view, document, session) if document else None
 
 
-def _how(live: Document | None, made: Document | None) -> str:
+def _how(live: Document | None, right: Document | None) -> str:
     if live is None:
         return "the document is missing"
-    if made is None:
+    if right is None:
         return "the document should not be there"
-    names = sorted(name for name in {*live, *made} if live.get(name) != made.get(name))
-    return "; ".join(f"{name} is {_short(live.get(name))}, should be {_short(made.get(name))}" for name in names)
+    names = sorted(name for name in {*live, *right} if live.get(name) != right.get(name))
+    return "; ".join(f"{name} is {_short(live.get(name))}, should be {_short(right.get(name))}" for name in names)
 
 
 def _short(value: Any) -> str:

@@ -1,6 +1,7 @@
 """What commands have recorded until their commit."""
 
 from collections.abc import Mapping
+from itertools import chain, islice
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -155,6 +156,13 @@ class UnitOfWork:
         aggregate = cls(id=stream_id(id))
         self._used[id] = aggregate
         self._check_version(aggregate, id)
+        return aggregate
+
+    def earlier(self, cls: type[A], id: UUID, version: int) -> A:
+        aggregate = cls(id=id)
+        facts = chain(self._batch.store.facts(id), self._batch.recorded.get(id, ()))
+        for fact in islice(facts, version):
+            aggregate.apply(fact)
         return aggregate
 
     def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:

@@ -53,3 +53,21 @@ def test_mkt_05_what_is_deleted_is_there_for_nobody_until_it_is_restored(kit: In
         kit.assert_refused("NOT_FOUND", command, field="survey_id")
     kit.assert_refused("NOT_FOUND", SURVEY.restore(survey_id=uuid4()), field="survey_id")
     assert len(kit.stream(ID)) == 2
+
+
+def test_mkt_05_an_earlier_version_is_put_back_whole_or_by_fields_as_a_new_event(kit: InMemoryService) -> None:
+    create(kit, competitor="大阪商事")
+    kit.do(SURVEY.edit(survey_id=ID, competitor="Kyoto", finding="cheap", subject="Prices in Kyoto"))
+    kit.do(SURVEY.revert(survey_id=ID, version=1, fields=("competitor",)))
+    kit.do(SURVEY.revert(survey_id=ID, version=1, fields=("competitor",)))
+    first, edited, partly = kit.stream(ID)
+    assert partly.changed == ("competitor",)
+    assert (partly.data.competitor, partly.data.finding) == ("大阪商事", "cheap")
+    kit.do(SURVEY.revert(survey_id=ID, version=2))
+    assert kit.stream(ID)[-1].data == edited.data
+    kit.do(SURVEY.revert(survey_id=ID, version=1))
+    assert kit.stream(ID)[-1].data == first.data
+    for version in (6, 2**53 - 1):
+        kit.assert_refused("VALIDATION", SURVEY.revert(survey_id=ID, version=version), field="version")
+    kit.do(SURVEY.delete(survey_id=ID))
+    kit.assert_refused("NOT_FOUND", SURVEY.revert(survey_id=ID, version=1), field="survey_id")

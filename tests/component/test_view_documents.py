@@ -26,6 +26,7 @@ from chassis.projections.documents import changed, stored
 from chassis.projections.projector import Projection, Projector
 from chassis.projections.rebuild import content
 from chassis.projections.state import ViewState, live_id, open_state
+from chassis.projections.versions import OF, UNTIL, collections_of, made
 from chassis.queries.reader import ViewReader
 from chassis.testing.people import ADMIN
 from component.histories import history, interleaved
@@ -47,7 +48,8 @@ def databases(mongodb_uri: str) -> Iterator[list[Database[Document]]]:
 def documents(database: Database[Document], view: View) -> dict[str, Document | None]:
     state = database[STATES].find_one({"_id": view.name})
     assert state is not None
-    return {found["_id"]: content(found) for found in database[state["collection"]].find()}
+    names = collections_of(view, state["collection"])
+    return {found["_id"]: content(found) for name in names for found in database[name].find()}
 
 
 def test_mongodb_makes_of_any_history_in_any_order_what_is_recomputed(databases: list[Database[Document]]) -> None:
@@ -68,7 +70,10 @@ def test_mongodb_makes_of_any_history_in_any_order_what_is_recomputed(databases:
         for record in records:
             for view in VIEWS:
                 found = recomputed[view.name]
-                for change, event in changes_of(view, record):
+                changes = changes_of(view, record)
+                for version in made(view, changes, latest_of(found, record.key)):
+                    found[version["_id"]] = {name: value for name, value in version.items() if name != "_id"}
+                for change, event in changes:
                     key = str(stored(change.key))
                     if (document := changed(found.get(key), change, event)) is not None:
                         found[key] = document
@@ -78,6 +83,12 @@ def test_mongodb_makes_of_any_history_in_any_order_what_is_recomputed(databases:
         wanted = {key: {"_id": key, **stored(document)} for key, document in recomputed[view.name].items()}
         assert documents(databases[0], view) == documents(databases[1], view) == wanted, view.name
         assert wanted, f"nothing happened in {view.name}"
+
+
+def latest_of(found: dict[str, Document], row: str) -> dict[str, Document]:
+    """The version that holds of a row, among the documents of a view."""
+    holding = [{**version, "_id": id} for id, version in found.items() if OF in version and version[UNTIL] is None]
+    return {version[OF]: version for version in holding if version[OF] == row}
 
 
 def changes_of(view: View, record: Incoming) -> list[tuple[Change, EventMetadata]]:

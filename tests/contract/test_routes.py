@@ -156,13 +156,14 @@ def test_every_query_of_one_row_takes_an_id_in_any_spelling(
         return {"_id": key}
 
     monkeypatch.setattr(ViewReader, "one", one)
+    monkeypatch.setattr(ViewReader, "history", one)
     monkeypatch.setattr(RebuildRequests, "one", rebuild)
     named = {f"{view.path}/{{{view.detail}}}" for view in CATALOGUE.views() if view.types["id"].kind != "id"}
     routes = [route for route in everything.routes if route.method == "GET" and "{" in route.path]
     routes = [route for route in routes if route.path not in named]
     for route in routes:
         for text in SPELLINGS:
-            name = route.path.rpartition("{")[2].rstrip("}")
+            [name] = re.findall(r"{(\w+)}", route.path)
             assert everything.ask(route, {name: text}).status == 200, route.path
     assert set(asked) == {str(ID)}
     assert len(asked) == len(routes) * len(SPELLINGS)
@@ -366,6 +367,7 @@ def test_a_parameter_is_asked_for_by_its_very_name(
         return {}, Freshness(None, {})
 
     monkeypatch.setattr(ViewReader, "one", one)
+    monkeypatch.setattr(ViewReader, "history", one)
     put, get = (next(route for route in everything.routes if route.name == one) for one in (
         "SetParameter", "parameters_one",
     ))  # fmt: skip

@@ -44,6 +44,19 @@ def test_a_record_is_entered_found_changed_deleted_and_restored(company: Company
     page = admin.get(place)
     assert (page["version"], page[text], page["changed_by"]) == (4, f"{mark} changed", page["created_by"])
 
+    entries = admin.get(f"{place}/history")["items"]
+    assert [entry["version"] for entry in entries] == [4, 3, 2, 1]
+    assert {"field": text, "before": mark, "after": f"{mark} changed"} in entries[2]["changes"]
+    assert entries[1]["changes"] == [{"field": "deleted", "before": False, "after": True}]
+    assert {entry["by"]["name"] for entry in entries} == {page["created_by"]}
+    then = entries[3]["at"]
+    assert admin.get(place, as_of=then)[text] == mark
+    assert [row[text] for row in admin.items(kind.path, q=mark, as_of=then)] == [mark]
+    admin.post(f"{place}/revert", {"version": 1})
+    eventually(lambda: _shows(admin.get(place)[text], mark))
+    since_then = admin.get(f"{place}/history", **{"from": then})["difference"]
+    assert text not in [change["field"] for change in since_then], "it is as it was"
+
 
 def _shows(shown: str, wanted: str) -> None:
     assert shown == wanted

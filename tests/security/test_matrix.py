@@ -105,6 +105,10 @@ OF_KINDS = {
 }
 """The routes of records of declared kinds: who may is said where the kind is declared, by a right of the table."""
 FUNCTION_OF |= OF_KINDS
+HISTORIES = {
+    f"{row}/history": FUNCTION_OF[row] for view in VIEWS if view.history for row in [f"{view.route}/{{{view.detail}}}"]
+}
+FUNCTION_OF |= HISTORIES
 HOLDERS = {
     SEE_ORDERS: frozenset(spec.READINGS["orders.view"].split()),
     SEE_SETTINGS: frozenset(spec.READINGS["settings.view"].split()),
@@ -262,7 +266,7 @@ def test_no_route_is_untested_and_none_is_tested_that_is_not_there(office: Offic
     assert served == set(FUNCTION_OF)
     bulk = {route.name.removeprefix("Bulk") for route in office.routes if route.name.startswith("Bulk")}
     assert bulk == {spec.name for spec in COMMANDS.values() if spec.is_public and spec.bulk}
-    once = sum(text.count(";") + 1 for text in ROUTES.values()) + len(OF_KINDS)
+    once = sum(text.count(";") + 1 for text in ROUTES.values()) + len(OF_KINDS) + len(HISTORIES)
     assert once == len(FUNCTION_OF), "a place stands in two rows"
 
 

@@ -18,6 +18,7 @@ from chassis.model.views import View
 from chassis.projections.collections import STATES
 from chassis.projections.projector import Projector
 from chassis.projections.rebuild import content
+from chassis.projections.versions import collections_of
 from chassis.store.event_store import EventStore
 from chassis.store.events import Metadata, fact_class
 from chassis.store.memory import MemoryRecorder
@@ -108,12 +109,8 @@ class Evidence:
 
     def rows(self, view: str) -> Mapping[Any, Document]:
         """The documents of a view as it is."""
-        return live_documents(self.cluster, view)
-
-
-def live_documents(cluster: Cluster, view: str) -> Mapping[Any, Document]:
-    state = cluster.database.documents(STATES)[view]
-    return cluster.database.documents(state["collection"])
+        state = self.cluster.database.documents(STATES)[view]
+        return self.cluster.database.documents(state["collection"])
 
 
 # -- replicas and views made anew
@@ -187,12 +184,18 @@ def rebuilt(sources: Mapping[str, Sequence[Incoming]], views: Sequence[View], ra
         del left[source][:size]
         if not left[source]:
             del left[source]
-    return {view.name: said(database.documents(view.name)) for view in views}
+    return {view.name: _said(database, view, view.name) for view in views}
 
 
-def said(documents: Mapping[Any, Document]) -> Documents:
-    """Documents without what depends on the order in which sources were read."""
-    return {id: content(document) for id, document in documents.items()}
+def said(cluster: Cluster, view: View) -> Documents:
+    """What a view says, its versions too, without what depends on the order in which sources were read."""
+    state = cluster.database.documents(STATES)[view.name]
+    return _said(cluster.database, view, state["collection"])
+
+
+def _said(database: Database, view: View, collection: str) -> Documents:
+    found = [database.documents(name) for name in collections_of(view, collection)]
+    return {id: content(document) for documents in found for id, document in documents.items()}
 
 
 def applied(progress: Progress, sources: Mapping[str, Sequence[Incoming]]) -> dict[str, Sequence[Incoming]]:

@@ -45,7 +45,6 @@ from .evidence import (
     applied,
     decoded_rows,
     doubled,
-    live_documents,
     rebuilt,
     replica_rows,
     said,
@@ -276,7 +275,7 @@ def i8_rebuild_gives_the_same(evidence: Evidence) -> None:
     for how, records in (("from event one", sources), ("from event one with repeats", repeating)):
         again = rebuilt(records, VIEWS, random)
         for view in VIEWS:
-            _same(view, said(evidence.rows(view.name)), again[view.name], "I8", f"made anew {how}")
+            _same(view, said(evidence.cluster, view), again[view.name], "I8", f"made anew {how}")
     for name, service in SERVICES.items():
         anew = replica_rows(evidence.cluster, service, random)
         rows = decoded_rows(service, evidence.cluster.disks[name])
@@ -292,7 +291,7 @@ def i9_progress_tells_the_truth(cluster: Cluster, view: View, sources: Mapping[s
         return
     state = ViewState.of(view, document)
     again = rebuilt(applied(state.progress, sources), [view], Random(0))
-    _same(view, said(live_documents(cluster, view.name)), again[view.name], "I9", f"at {state.progress.offsets}")
+    _same(view, said(cluster, view), again[view.name], "I9", f"at {state.progress.offsets}")
 
 
 def i9_all_progress_tells_the_truth(evidence: Evidence) -> None:

@@ -94,4 +94,6 @@ VIEW = View(
     sorts=("created_at", "name", "company"),
     default_sort="-created_at",
     scope=Scope("owner_id"),
+    history=(CustomerCreated, CustomerEdited, MembershipSet),
+    edition=2,
 )

@@ -207,7 +207,7 @@ def week_factor(event: SecondFactorSet, metadata: EventMetadata) -> Iterable[Cha
 VIEWS = [
     View(
         name="users",
-        edition=3,
+        edition=4,
         personal=("name", "email", "phone"),
         route="GET /users",
         detail="user_id",
@@ -224,6 +224,7 @@ VIEWS = [
             FailuresForgotten: forgotten,
             RightsReviewed: reviewed,
         },
+        history=(*USER_EVENTS, RightsReviewed),
         filters={
             "status": Exact(),
             "roles": Exact(),
@@ -260,6 +261,8 @@ VIEWS = [
         what="department",
         where={"name": {"$exists": True}},
         handlers={DepartmentAdded: department, DepartmentRenamed: department},
+        history=(DepartmentAdded, DepartmentRenamed),
+        edition=2,
         filters={"parent_id": Exact()},
         sorts=("name",),
     ),
@@ -271,6 +274,8 @@ VIEWS = [
         permission="accounts",
         what="machine account",
         handlers={MachineChanged: machine},
+        history=(MachineChanged,),
+        edition=2,
         filters={"active": Exact(), "responsible_id": Exact(), "q": Words("name")},
         sorts=("name", "changed_at"),
     ),

@@ -87,4 +87,6 @@ VIEW = View(
         "sale_price": Range(Decimal),
     },
     sorts=("name", "model", "brand", "on_hand", "sale_price"),
+    history=(ProductAdded, ProductEdited, ProductDeleted),
+    edition=2,
 )

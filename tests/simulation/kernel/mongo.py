@@ -178,8 +178,18 @@ class Collection:
 
     # -- reading
 
-    def find(self, condition: Mapping[str, Any] | None = None, projection: Mapping[str, Any] | None = None) -> Found:
-        """The documents, whole whatever the projection says."""
+    def find(
+        self,
+        condition: Mapping[str, Any] | None = None,
+        projection: Mapping[str, Any] | None = None,
+        session: Session | None = None,
+    ) -> Found:
+        """The documents, whole whatever the projection says.
+
+        One whose session has written what it may find would not find that: it refuses.
+        """
+        if session and any(collection == self._name for collection, _ in session.writes):
+            raise NotImplementedError(f"reading {self._name} after writing it in one transaction")
         self._database.scheduler.point("reading views", self._name)
         return Found([copied(document) for document in self._matching(condition or {})])
 
