@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import PASSWORD, PUBLIC, SELF, DataScope
+from contracts.personal import Personal
 from contracts.types import Email, Flag, Mail, Name, PathName, Phone, RoleCode, Secret, Text, Whole
 
 UserStatus = Literal["NOT_ACTIVATED", "DEFAULT_PASSWORD", "ACTIVE", "DELETED"]
@@ -35,8 +36,8 @@ class UserState:
     status: UserStatus
     revision: Whole
     epoch: Whole = 0
-    email: Mail = ""
-    phone: Text = ""
+    email: Personal[Mail] = ""
+    phone: Personal[Text] = ""
     company: Text = ""
     department_id: UUID | None = None
     superior_id: UUID | None = None
@@ -83,8 +84,8 @@ class IssueUser:
     login: Name
     name: Name
     default_password: Secret | None = field(default=None, repr=False)
-    email: Email | None = None
-    phone: Phone | None = None
+    email: Personal[Email] | None = None
+    phone: Personal[Phone] | None = None
     department_id: UUID | None = None
     superior_id: UUID | None = None
     roles: tuple[RoleCode, ...] = ()
@@ -98,8 +99,8 @@ class RegisterUser:
     name: Name
     company: Name
     password: Secret = field(repr=False)
-    email: Email | None = None
-    phone: Phone | None = None
+    email: Personal[Email] | None = None
+    phone: Personal[Phone] | None = None
     challenge: Secret | None = None
     challenge_answer: Text = ""
 
@@ -110,8 +111,8 @@ class EditUser:
 
     user_id: UUID
     name: Name = KEPT
-    email: Email | None = KEPT
-    phone: Phone | None = KEPT
+    email: Personal[Email] | None = KEPT
+    phone: Personal[Phone] | None = KEPT
     department_id: UUID | None = KEPT
     superior_id: UUID | None = KEPT
 
@@ -125,8 +126,8 @@ class EditPersonalData:
 
     user_id: UUID
     name: Name = KEPT
-    email: Email | None = KEPT
-    phone: Phone | None = KEPT
+    email: Personal[Email] | None = KEPT
+    phone: Personal[Phone] | None = KEPT
     password: Secret | None = field(default=None, repr=False)
 
 
@@ -347,6 +348,10 @@ class SignOut:
     """Sign out: the session's tokens are void at once (SEC-11)."""
 
     session_id: UUID
+
+
+SIGN_OUT_HERE = "sign_out_here"
+"""The route by which one ends the session with which one calls, without knowing its id (SEC-11)."""
 
 
 @command("DELETE /users/{user_id}/sessions", permission="accounts")

@@ -6,6 +6,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from contracts.declare import command, event
 from contracts.ids import beside
 from contracts.people import SALESTREAM, Person
+from contracts.personal import Personal
 from contracts.sales import ApprovalNode
 from contracts.types import Flag, Money, Note, Quantity, Reason, Text
 
@@ -37,15 +38,18 @@ class Reject:
 class OpenCase:
     """Ask for the approvals of an order (APR-01)."""
 
+    about_person = "customer_id"
+
     case_id: UUID
     order_id: UUID
     round: Quantity
     number: Text
-    customer_name: Text
+    customer_name: Personal[Text]
     total: Money
     route: tuple[ApprovalNode, ...]
     submitter: Person
     superior_id: UUID | None = None
+    customer_id: UUID | None = None
 
 
 @command(None, permission="system", key="case_id")
@@ -63,17 +67,20 @@ class CloseCase:
 
 @event("salestream.approvals.case-opened.v1", key="case_id")
 class CaseOpened:
-    """An order waits for approval; `route[0]` is due."""
+    """An order waits for approval; `route[0]` is due.  Older events don't tell the customer's id."""
+
+    about_person = "customer_id"
 
     case_id: UUID
     order_id: UUID
     round: Quantity
     number: Text
-    customer_name: Text
+    customer_name: Personal[Text]
     total: Money
     route: tuple[ApprovalNode, ...]
     submitter: Person
     superior_id: UUID | None = None
+    customer_id: UUID | None = None
 
 
 @event("salestream.approvals.node-approved.v1", key="case_id")

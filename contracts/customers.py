@@ -7,6 +7,7 @@ from uuid import UUID
 from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
+from contracts.personal import Personal
 from contracts.types import Flag, Note, Phone, Tag, Text, Whole
 
 CustomerField = Literal[
@@ -19,16 +20,16 @@ CustomerField = Literal[
 class CustomerData:
     """All that is known of a customer (CUS-01)."""
 
-    name: Text = ""
-    mobile: Text = ""
+    name: Personal[Text] = ""
+    mobile: Personal[Text] = ""
     industry: Text = ""
     company: Text = ""
-    contact_person: Text = ""
-    address: Text = ""
+    contact_person: Personal[Text] = ""
+    address: Personal[Text] = ""
     region: Text = ""
     importance: Text = ""
     customer_type: Text = ""
-    need: Note = ""
+    need: Personal[Note] = ""
     category: Text = ""
     source: Text = ""
     tags: tuple[Text, ...] = ()
@@ -48,16 +49,16 @@ class CreateCustomer:
     """Save a new customer; the fields named in the customer settings must be filled (CUS-01, CUS-02)."""
 
     customer_id: UUID = field(default_factory=new_id)
-    name: Text = ""
-    mobile: Phone | None = None
+    name: Personal[Text] = ""
+    mobile: Personal[Phone] | None = None
     industry: Text = ""
     company: Text = ""
-    contact_person: Text = ""
-    address: Text = ""
+    contact_person: Personal[Text] = ""
+    address: Personal[Text] = ""
     region: Text = ""
     importance: Text = ""
     customer_type: Text = ""
-    need: Note = ""
+    need: Personal[Note] = ""
     category: Text = ""
     source: Text = ""
     tags: tuple[Tag, ...] = ()
@@ -68,16 +69,16 @@ class EditCustomer:
     """Change a customer; a field left out keeps its value (CUS-03)."""
 
     customer_id: UUID
-    name: Text | None = KEPT
-    mobile: Phone | None = KEPT
+    name: Personal[Text] | None = KEPT
+    mobile: Personal[Phone] | None = KEPT
     industry: Text | None = KEPT
     company: Text | None = KEPT
-    contact_person: Text | None = KEPT
-    address: Text | None = KEPT
+    contact_person: Personal[Text] | None = KEPT
+    address: Personal[Text] | None = KEPT
     region: Text | None = KEPT
     importance: Text | None = KEPT
     customer_type: Text | None = KEPT
-    need: Note | None = KEPT
+    need: Personal[Note] | None = KEPT
     category: Text | None = KEPT
     source: Text | None = KEPT
     tags: tuple[Tag, ...] | None = KEPT

@@ -3,6 +3,8 @@
 Whoever holds the right sees the entry, so a menu follows the roles and what administrators make of them.
 """
 
+from typing import Literal
+
 from contracts.declare import value
 from contracts.records import KINDS
 
@@ -14,17 +16,17 @@ class MenuEntry:
     name: str
     path: str
     right: str
-    system: str = "business"
+    system: Literal["business", "platform"]
 
 
 MENU: tuple[MenuEntry, ...] = (
-    MenuEntry(name="Customers", path="/customers", right="customers.view"),
-    MenuEntry(name="Products", path="/products", right="products.view"),
-    MenuEntry(name="Orders", path="/orders", right="orders.view"),
-    MenuEntry(name="Approvals", path="/approvals", right="orders.approve"),
-    MenuEntry(name="Shipments", path="/shipments", right="shipping"),
-    MenuEntry(name="Sales by day", path="/reports/sales-by-day", right="reports.sales"),
-    MenuEntry(name="Sales process", path="/settings/sales-process", right="settings.view"),
+    MenuEntry(name="Customers", path="/customers", right="customers.view", system="business"),
+    MenuEntry(name="Products", path="/products", right="products.view", system="business"),
+    MenuEntry(name="Orders", path="/orders", right="orders.view", system="business"),
+    MenuEntry(name="Approvals", path="/approvals", right="orders.approve", system="business"),
+    MenuEntry(name="Shipments", path="/shipments", right="shipping", system="business"),
+    MenuEntry(name="Sales by day", path="/reports/sales-by-day", right="reports.sales", system="business"),
+    MenuEntry(name="Sales process", path="/settings/sales-process", right="settings.view", system="business"),
     MenuEntry(name="Users", path="/users", right="accounts", system="platform"),
     MenuEntry(name="Roles", path="/roles", right="accounts", system="platform"),
     MenuEntry(name="Departments", path="/departments", right="accounts", system="platform"),
@@ -39,7 +41,12 @@ MENU: tuple[MenuEntry, ...] = (
 def menu() -> tuple[MenuEntry, ...]:
     """All entries: those above, and one for the list of each kind of record."""
     lists = (
-        MenuEntry(name=kind.path.strip("/").replace("-", " ").capitalize(), path=kind.path, right=kind.view)
+        MenuEntry(
+            name=kind.path.strip("/").replace("-", " ").capitalize(),
+            path=kind.path,
+            right=kind.view,
+            system="business",
+        )
         for kind in KINDS.values()
     )
     return (*MENU, *lists)

@@ -4,6 +4,7 @@ from typing import Literal
 from uuid import UUID
 
 from contracts.declare import value
+from contracts.personal import Personal
 from contracts.types import Sum, Text, Total
 
 ApprovalNode = Literal["SUPERVISOR", "FINANCE"]
@@ -22,8 +23,10 @@ class Shortage:
 class CustomerSnapshot:
     """The customer as it was when the order was written or submitted (ORD-11)."""
 
+    about_person = "customer_id"
+
     customer_id: UUID
-    name: Text
-    phone: Text = ""
-    address: Text = ""
+    name: Personal[Text]
+    phone: Personal[Text] = ""
+    address: Personal[Text] = ""
     member: bool = False

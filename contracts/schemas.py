@@ -23,6 +23,7 @@ from contracts.currencies import fitted, too_fine
 from contracts.declare import KEPT, CommandSpec
 from contracts.errors import Refused
 from contracts.messages import AN_OBJECT, explain, unknown_field
+from contracts.personal import opened, sealed
 from contracts.text import key
 from contracts.types import MAX_LINES, FlagField, IdField, IntegerField, TextField
 
@@ -235,8 +236,17 @@ def _flatten(prefix: str, messages: Any) -> Iterator[tuple[str, list[str]]]:
         yield prefix, [str(message) for message in messages]
 
 
-def encode(contract: Any) -> bytes:
-    """The contract's JSON: what is stored and what is published."""
+def encode(contract: Any, person: UUID | None = None, *, blank: bool = False) -> bytes:
+    """The contract's JSON: what is stored and what is published, personal texts sealed (`contracts.personal`).
+
+    `person` is whom it tells of, where it does not say so itself.  Raises Destroyed where a person was erased, or
+    leaves their texts out where they may be `blank`.
+    """
+    return _encoder.encode(sealed(contract, person, blank=blank))
+
+
+def plain(contract: Any) -> bytes:
+    """The contract's JSON with nothing sealed: to compare or to digest, never to keep."""
     return _encoder.encode(contract)
 
 
@@ -253,6 +263,9 @@ def decoder_of(type_: type[T]) -> msgspec.json.Decoder[T]:
     return made
 
 
-def decode(type_: type[T], data: bytes | msgspec.Raw) -> T:
-    """Read JSON as a type, dropping unknown fields.  Raises msgspec.ValidationError or DecodeError."""
-    return decoder_of(type_).decode(data)
+def decode(type_: type[T], data: bytes | msgspec.Raw, person: UUID | None = None) -> T:
+    """Read JSON as a type, dropping unknown fields, and open what is sealed in it.
+
+    Raises msgspec.ValidationError or DecodeError, and Damaged for what its key has not sealed.
+    """
+    return opened(decoder_of(type_).decode(data), person)

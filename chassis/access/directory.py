@@ -310,6 +310,11 @@ class Directory:
         known = (user for user in self._users.values() if user.active)
         return [user.id for user in known if roles is None or not set(roles).isdisjoint(user.roles)]
 
+    def department_of(self, person: UUID | None) -> UUID | None:
+        """The department that somebody is in, if any."""
+        user = self._users.get(person) if person else None
+        return user.department_id if user else None
+
     def owner_of_device(self, device_id: UUID | None) -> UUID | None:
         """Who enrolled a device; None for one that nobody did."""
         return self._devices.get(device_id) if device_id else None

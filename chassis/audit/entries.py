@@ -10,6 +10,7 @@ import msgspec
 
 from contracts.declare import KEPT, REGISTRY
 from contracts.errors import Refused
+from contracts.personal import plan_of, sealed, texts_of
 from contracts.schemas import decode, encode
 from contracts.types import SecretField
 
@@ -17,6 +18,7 @@ DONE = "DONE"
 REPEATED = "REPEATED"  # the command had been done before under its Idempotency-Key; nothing happened
 INTERNAL = "INTERNAL"
 FIELDS_LIMIT = 16_384
+WITHHELD = "***"
 TEXT_LIMIT = 500
 
 Id = Any
@@ -100,19 +102,28 @@ def _is_secret(hint: Any) -> bool:
 def fields_of(command: Any, encoded: bytes | None = None) -> msgspec.Raw:
     """What a command asks for, without its secrets; of a very long one (a picture) only length and digest.
 
-    `encoded` is the command's JSON where it has been made already.
+    What tells of a person is sealed.  `encoded` is the command's JSON, not sealed, where it has been made already.
     """
     kind: Any = type(command)
     secret = secret_fields(kind)
     if secret:
-        known = {name: getattr(command, name) for name in command.__dataclass_fields__ if name not in secret}
+        whole = sealed(command, blank=True)
+        known = {name: getattr(whole, name) for name in command.__dataclass_fields__ if name not in secret}
         known = {name: value for name, value in known.items() if value is not KEPT}
         body = msgspec.json.encode(known)
     else:
-        body = encode(command) if encoded is None else encoded
+        body = encode(command, blank=True) if encoded is None or plan_of(kind) else encoded
     if len(body) > FIELDS_LIMIT:
         body = msgspec.json.encode({"bytes": len(body), "sha256": sha256(body).hexdigest()})
     return msgspec.Raw(body)
+
+
+def detail_of(refusal: Refused, command: Any) -> str:
+    """What a refusal says, without what it repeats of a person: that would be readable after they were erased."""
+    text = refusal.message
+    for told in sorted(set(texts_of(command)), key=len, reverse=True):
+        text = text.replace(told, WITHHELD)
+    return text[:TEXT_LIMIT]
 
 
 @cache

@@ -20,6 +20,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
 from contracts.currencies import DECIMALS
+from contracts.personal import plan_of, sealed_length
 from contracts.schemas import schema_of, stands_once, takes_nothing
 from contracts.text import AROUND, NO_LINE
 from contracts.types import (
@@ -93,6 +94,18 @@ def components(classes: Iterable[type], form: Form) -> dict[str, JsonSchema]:
     return {name: _finished(described[name], found[name], form) for name in sorted(found)}
 
 
+def _sealed(text: JsonSchema, person: str) -> JsonSchema:
+    """A personal text as it is published: sealed, and so longer; older ones, and those of nobody, are plain."""
+    whose = f"the person that `{person}` names" if person else "the person that what it is a part of tells of"
+    bounds = {name: text[name] for name in ("maxLength", "pattern", "format") if name in text}
+    return {
+        **{name: value for name, value in text.items() if name not in bounds},
+        **({"maxLength": sealed_length(text["maxLength"])} if "maxLength" in bounds else {}),
+        "description": f"Personal: sealed with the key of {whose} (docs/integrators.md).",
+        "x-personal": {"person": person, **bounds},
+    }
+
+
 def parts_of(cls: type) -> Iterator[type]:
     """Every value class a contract is made of, at any depth."""
     for hint in get_type_hints(cls).values():
@@ -125,6 +138,9 @@ def _finished(cls: type, schema: JsonSchema, form: Form) -> JsonSchema:
         own = schema_of(cls).fields
         taken = {name: _nothing_too(own[name], part) for name, part in schema.get("properties", {}).items()}
         schema = {**schema, **({"properties": taken} if taken else {})}
+    elif plan := plan_of(cls):
+        own_texts = {name: _sealed(schema["properties"][name], plan.person) for name in plan.texts}
+        schema = {**schema, "properties": {**schema["properties"], **own_texts}}
     return {**described, **schema, "additionalProperties": form == "output"}
 
 

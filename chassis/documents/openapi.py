@@ -1,10 +1,13 @@
 """openapi.yaml: every command, its bulk form and every query as operations (OpenAPI 3.1)."""
 
+import inspect
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+
+import msgspec
 
 from chassis.catalogue import Catalogue
 from chassis.documents.json_schema import JsonSchema, components, docstring
@@ -16,7 +19,7 @@ from chassis.http.origins import REQUESTED_WITH, SAFE, SESSION_HEADER
 from chassis.http.routes import kebab
 from chassis.messaging.consistency import HEADER
 from chassis.queries.grouping import MOST_GROUPS
-from contracts.declare import CommandSpec, Registry
+from contracts.declare import CommandSpec, ContractError, Registry
 from contracts.errors import STATUS
 from contracts.operations import PLATFORM_OPERATIONS, Operation
 from contracts.permissions import PUBLIC
@@ -206,15 +209,20 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
         paths[f"/bulk/{kebab(spec.name)}"] = {"post": _bulk_operation(spec)}
     for query in queries:
         paths.setdefault(query.path, {})[query.method.lower()] = _query_operation(query)
-    for _, own in Catalogue.read().routes():
+    own_routes = [own for _, own in Catalogue.read().routes()]
+    for own in own_routes:
         paths.setdefault(own.path, {})[own.method.lower()] = dict(own.operation)
+    schemas |= _not_taken(answer_schemas([own.answer for own in own_routes if own.answer]), schemas)
     schemas |= components([one.body for one in PLATFORM_OPERATIONS if one.body], "input")
     for operation in PLATFORM_OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    rows = {query.row: query.row_schema for query in queries}
+    rows |= {one.answer.__name__: row_schema(one.answer) for one in PLATFORM_OPERATIONS}
+    schemas |= _not_taken(rows, schemas)
     for path in paths.values():
         for method, described in path.items():
             if method.upper() not in SAFE:  # `Origins.require_ours` asks it of them
-                described["parameters"].append(ref("RequestedWith", "parameters"))
+                described["parameters"] = [*described["parameters"], ref("RequestedWith", "parameters")]
     services = sorted({spec.service for spec in commands} | {query.service for query in queries})
     return {
         "openapi": "3.1.0",
@@ -239,6 +247,22 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
             "responses": {name: _problem(status) for status, name in PROBLEMS.items()},
             "schemas": {**schemas, **BODIES, **ANSWERS, "Condition": condition_schema(), "Group": group_schema()},
         },
+    }
+
+
+def _not_taken(found: dict[str, JsonSchema], taken: Collection[str]) -> dict[str, JsonSchema]:
+    """Schemas by component name.  Raises ContractError for a name that another schema has."""
+    if twice := found.keys() & {*taken, *BODIES, *ANSWERS}:
+        raise ContractError(f"two schemas have the name {', '.join(sorted(twice))}")
+    return found
+
+
+def answer_schemas(answers: Sequence[type]) -> dict[str, JsonSchema]:
+    """The schemas of what routes of services answer, by component name."""
+    _, found = msgspec.json.schema_components(answers, ref_template="#/components/schemas/{name}")
+    return {
+        name: {**schema, "description": inspect.cleandoc(schema["description"])} if "description" in schema else schema
+        for name, schema in found.items()
     }
 
 
@@ -312,7 +336,7 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
     }
     if query.is_list:
         fresh["properties"] |= {
-            "items": {"type": "array", "items": query.row_schema},
+            "items": {"type": "array", "items": ref(query.row)},
             "next": {"type": ["string", "null"], "description": "The cursor of the next page; null after the last."},
             "previous": {"type": ["string", "null"], "description": "That of the page before; null before the first."},
             "last": {"type": ["string", "null"], "description": "That of the last page; null on the last."},
@@ -321,7 +345,7 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
         }
         fresh["required"] += ["items", "next", "previous", "last"]
     told = [HEADER] if query.is_list else ["ETag", HEADER]
-    schema = fresh if query.is_list else {"allOf": [query.row_schema, fresh]}
+    schema = fresh if query.is_list else {"allOf": [ref(query.row), fresh]}
     content: dict[str, Any] = {JSON: {"schema": schema}}
     if query.export:
         content |= {"text/csv": {"schema": {"type": "string"}}, TYPES["xlsx"]: {}}
@@ -339,7 +363,7 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
 
 def _operation(operation: Operation) -> dict[str, Any]:
     """What is neither a command nor a query (`contracts.operations`)."""
-    schema: JsonSchema = {"description": docstring(operation.answer), **row_schema(operation.answer)}
+    schema: JsonSchema = ref(operation.answer.__name__)
     if operation.many:
         schema = {"type": "object", "properties": {"items": {"type": "array", "items": schema}}, "required": ["items"]}
     answered: dict[str, Any] = {

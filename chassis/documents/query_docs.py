@@ -1,7 +1,7 @@
 """What the documents tell of queries, derived from views."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -37,7 +37,7 @@ class QueryDoc:
     """What the documents tell of a query.
 
     `params` are OpenAPI parameter objects; `row_schema` describes one row and must be open, since a single row is
-    answered together with its freshness.
+    answered together with its freshness.  `row` is the name under which the documents have it.
     """
 
     path: str
@@ -45,6 +45,7 @@ class QueryDoc:
     service: str
     summary: str
     permission: str
+    row: str
     row_schema: JsonSchema
     params: list[dict[str, Any]] = field(default_factory=list)
     is_list: bool = True
@@ -54,9 +55,11 @@ class QueryDoc:
 
 def query_docs(view: View) -> list[QueryDoc]:
     """The operations of a view: its list, one row, or both."""
-    row = row_schema(view.row)
+    name_of_row = view.row.__name__
+    row = row_schema(view.row, view.hidden)
     if view.growing_lists:
         row["properties"][LISTS] = lists_schema(view.growing_lists)
+        row["required"].append(LISTS)
     taken = {field.name for spec in setters(view) for field in fields(spec.cls)}
     if taken & row["properties"].keys():
         for name in row["properties"].keys() - taken:
@@ -66,7 +69,9 @@ def query_docs(view: View) -> list[QueryDoc]:
     if view.is_list:
         text = f"List {plural(view.what)}: pages, sorted and filtered, or all of them as a file. Each row: {summary}"
         parameters = list_parameters(view)
-        found.append(QueryDoc(view.path, view.name, "reports", text, view.permission, row, parameters, export=True))
+        found.append(
+            QueryDoc(view.path, view.name, "reports", text, view.permission, name_of_row, row, parameters, export=True)
+        )
     path = f"{view.path}/{{{view.detail}}}" if view.detail else view.path
     if view.detail or not view.is_list:
         name = f"{view.name}_one" if view.detail else view.name
@@ -77,7 +82,10 @@ def query_docs(view: View) -> list[QueryDoc]:
             "schema": {"type": "string"},
         }
         as_of = [_parameter(AS_OF, MOMENT)] if view.history else []
-        found.append(QueryDoc(path, name, "reports", summary, view.permission, row, [parameter, *as_of], is_list=False))
+        parameters = [parameter, *as_of]
+        found.append(
+            QueryDoc(path, name, "reports", summary, view.permission, name_of_row, row, parameters, is_list=False)
+        )
         if view.history:
             found.append(_history_doc(view, f"{path}/history", parameter))
     return found
@@ -96,7 +104,8 @@ def _history_doc(view: View, path: str, parameter: dict[str, Any]) -> QueryDoc:
     )
     parameters = [parameter, *(_parameter(name, schema) for name, schema in schemas.items())]
     name = f"{view.name}_history"
-    return QueryDoc(path, name, "reports", text, view.permission, history_schema(view), parameters, is_list=False)
+    row = f"{view.row.__name__}History"
+    return QueryDoc(path, name, "reports", text, view.permission, row, history_schema(view), parameters, is_list=False)
 
 
 def history_schema(view: View) -> JsonSchema:
@@ -180,10 +189,18 @@ ROW_TYPES: dict[Any, JsonSchema] = {
 }
 
 
-def row_schema(row: type) -> JsonSchema:
-    """The schema of a view's row; open, and every field may be null: it may not have happened yet."""
+def row_schema(row: type, hidden: Collection[str] = ()) -> JsonSchema:
+    """The schema of a view's row; open, and every field may be null: it may not have happened yet.
+
+    All of them are there but those that are `hidden` from who lacks a right.
+    """
     hints = get_type_hints(row)
-    return {"type": "object", "properties": {name: _row_type(hint) for name, hint in hints.items()}}
+    return {
+        "description": docstring(row),
+        "type": "object",
+        "properties": {name: _row_type(hint) for name, hint in hints.items()},
+        "required": [name for name in hints if name not in hidden],
+    }
 
 
 def lists_schema(names: Sequence[str]) -> JsonSchema:
@@ -207,8 +224,7 @@ def _told_of_list() -> JsonSchema:
 def _row_type(hint: Any) -> JsonSchema:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is list:
-        inner = {"type": "object"} if get_origin(arguments[0]) is dict else ROW_TYPES[arguments[0]]
-        return {"type": ["array", "null"], "items": inner}
+        return {"type": ["array", "null"], "items": _item_type(arguments[0])}
     if origin is dict:
         return {"type": ["object", "null"]}
     if origin is Literal:
@@ -217,6 +233,13 @@ def _row_type(hint: Any) -> JsonSchema:
         return _row_type(next(argument for argument in arguments if argument is not NoneType))
     found = ROW_TYPES[hint]
     return {**found, "type": [found["type"], "null"]}
+
+
+def _item_type(hint: Any) -> JsonSchema:
+    """The type of a list's items, none of which is null."""
+    if get_origin(hint) is Literal:
+        return {"type": "string", "enum": [*get_args(hint)]}
+    return {"type": "object"} if get_origin(hint) is dict else ROW_TYPES[hint]
 
 
 WORDS: JsonSchema = {

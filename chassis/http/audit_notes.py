@@ -23,6 +23,7 @@ from chassis.audit.entries import (
     Entry,
     EntryKind,
     at_fault,
+    detail_of,
     fields_of,
     object_id,
 )
@@ -72,7 +73,7 @@ class Attempt:
     def refused(self, refusal: Refused) -> None:
         """Note a refusal."""
         if refusal.code not in NOT_NOTED:
-            self.note(refusal.code, at_fault(refusal), refusal.message[:TEXT_LIMIT])
+            self.note(refusal.code, at_fault(refusal), detail_of(refusal, self.command))
 
     def note(self, result: str = DONE, field: str = "", detail: str = "") -> None:
         """Note what came of it: at the end of what is watched, so that it is noted once."""

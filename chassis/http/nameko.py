@@ -252,7 +252,7 @@ def _head(response: HttpResponse, headers: Mapping[str, str]) -> tuple[str, list
     Not by way of werkzeug's Response: that cost 30 us an answer.
     """
     fields = {**headers, "Content-Type": response.content_type, **response.headers}
-    if response.status != HTTPStatus.NO_CONTENT:
+    if response.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         fields["Content-Length"] = str(response.length)
     found = list(fields.items())
     if response.cookies:

@@ -18,8 +18,8 @@ REQUESTED_WITH = "X-Requested-With"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = "GET, POST, PUT, PATCH, DELETE"
 TAKEN = (
-    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", HEADER, SESSION_HEADER, REQUESTED_WITH,
-    "X-Correlation-Id", "traceparent",
+    "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", HEADER, SESSION_HEADER,
+    REQUESTED_WITH, "X-Correlation-Id", "traceparent",
 )  # fmt: skip
 TOLD = ("ETag", "Location", HEADER, "Retry-After", "RateLimit", "RateLimit-Policy", "Content-Disposition")
 PREFLIGHT_SECONDS = 600

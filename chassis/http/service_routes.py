@@ -12,6 +12,7 @@ from chassis.http.messages import HttpRequest, HttpResponse, Route, Serve
 class ServiceRoute:
     """A route of a service; `operation` describes it (OpenAPI).
 
+    `answer` is the class of what it answers, of which the document has the schema under its name.
     `everywhere`: every process with commands can serve it, for it needs none of the service's own records.
     `object_kind` is what an entry of the audit log says it is about; "" for what no entry tells of.
     """
@@ -22,6 +23,7 @@ class ServiceRoute:
     permission: str
     serve: Callable[[Api, HttpRequest], HttpResponse]
     operation: Mapping[str, Any]
+    answer: type | None = None
     object_kind: str = ""
     everywhere: bool = False
 

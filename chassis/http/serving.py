@@ -1,10 +1,12 @@
 """Every route of a process, with what serves it.  `chassis.http.nameko` serves them with nameko."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from chassis.audit.entries import ACTIONS, OBJECT_KINDS, object_kind
 from chassis.catalogue import Catalogue
 from chassis.http.commands import BulkHandler, CommandHandler
+from chassis.http.compression import compressing
 from chassis.http.edge import Api
 from chassis.http.messages import Route
 from chassis.http.operations import Operations
@@ -35,7 +37,7 @@ def routes_of(api: Api) -> list[Route]:
         closed = known(api)
         for view in api.views:
             query = ViewHandler(api, view, reader_of(api, view, closed))
-            found += view_routes(view, query, query.one, query.history)
+            found += view_routes(view, compressing(query), compressing(query.one), compressing(query.history))
         if api.views:
             found += operation_routes(Rebuilds(api, api.views, api.database).serving())
     return [guarded(route) for route in found]
@@ -60,13 +62,19 @@ def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:
 
 def known(api: Api) -> ClosedSets:
     """The closed sets that filters take values of, and that no view can name: what is data, or what is there."""
-    noted = [own for _, own in Catalogue.read().routes() if own.object_kind]
-    named = (*api.views, *PLATFORM_OPERATIONS, *noted)
-    actions = {*REGISTRY.commands, *(one.name for one in named)}
-    kinds = {object_kind(spec.cls) for spec in REGISTRY.commands.values()} | {view.what for view in api.views}
-    kinds |= {*OPERATED_ON, *(own.object_kind for own in noted)}
+    actions, kinds = names_in_audit_log(api.views)
     return {
         ROLES: lambda: [row.role for row in api.directory.roles()],
-        ACTIONS: lambda: sorted(actions),
-        OBJECT_KINDS: lambda: sorted(kinds),
+        ACTIONS: lambda: actions,
+        OBJECT_KINDS: lambda: kinds,
     }
+
+
+def names_in_audit_log(views: Sequence[View]) -> tuple[list[str], list[str]]:
+    """What entries of the audit log say was done, and the kinds of objects they are about."""
+    noted = [own for _, own in Catalogue.read().routes() if own.object_kind]
+    named = (*views, *PLATFORM_OPERATIONS, *noted)
+    actions = {*REGISTRY.commands, *(one.name for one in named)}
+    kinds = {object_kind(spec.cls) for spec in REGISTRY.commands.values()} | {view.what for view in views}
+    kinds |= {*OPERATED_ON, *(own.object_kind for own in noted)}
+    return sorted(actions), sorted(kinds)

@@ -1,23 +1,24 @@
 """Serving views: one row, a page, or a file."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
 import msgspec
 
-from chassis.audit.entries import EntryKind
+from chassis.audit.entries import WITHHELD, EntryKind
 from chassis.http.audit_notes import Attempt
 from chassis.http.edge import Api
 from chassis.http.messages import TYPES, HttpRequest, HttpResponse
 from chassis.http.requests import key_of, language_of, require_only
 from chassis.messaging.consistency import HEADER, Logs, Token
 from chassis.model.principal import Principal
-from chassis.model.views import View
+from chassis.model.views import View, Words
 from chassis.queries.filters import single
 from chassis.queries.history import ASKED
 from chassis.queries.reader import FORMATS, Freshness, ViewReader
 from contracts.errors import Refused
-from contracts.lists import AS_OF
+from contracts.lists import AS_OF, WHERE
 
 
 class ViewHandler:
@@ -38,7 +39,7 @@ class ViewHandler:
 
     def _attempt(self, http: HttpRequest, kind: EntryKind, id: str = "") -> Attempt:
         attempt = self._api.attempt(self._api.reads_log, http, kind, self._view.name, self._view.what, id)
-        attempt.query = http.query
+        attempt.query = _noted(self._view, http.query)
         return attempt
 
     def _list(self, http: HttpRequest, attempt: Attempt, format: str) -> HttpResponse:
@@ -123,6 +124,12 @@ class ViewHandler:
                 raise
             text = f"{refusal.message}  GET {meant.path} lists {meant.name.replace('_', ' ')}."
             raise Refused(refusal.code, text, field=refusal.field) from refusal
+
+
+def _noted(view: View, query: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """What the audit log notes of what was asked: not whom somebody looked for, where the view tells of persons."""
+    told = {*view.personal, WHERE, *(name for name, rule in view.filters.items() if isinstance(rule, Words))}
+    return {name: [WITHHELD] if view.personal and name in told else values for name, values in query.items()}
 
 
 def _fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str], logs: Logs) -> HttpResponse:

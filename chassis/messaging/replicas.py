@@ -31,6 +31,7 @@ from chassis.store.event_store import Conflict, EventStore
 from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
+from contracts.personal import person_named
 from contracts.schemas import decode, encode
 
 log = structlog.get_logger()
@@ -91,7 +92,7 @@ class Filling:
 
     def write(self) -> None:
         rows = [
-            ReplicaRow(self._names[name], key, None if row is None else encode(row))
+            ReplicaRow(self._names[name], key, None if row is None else encode(row, person_named(key), blank=True))
             for (name, key), row in self._rows.items()
         ]
         self._commit(Transaction(rows=rows))
@@ -128,7 +129,7 @@ class Filling:
         by_name = {replica.name: replica for replica in self._replicas}
         for name, keys in wanted.items():
             for key, body in self._store.rows_at(self._names[name], list(keys)).items():
-                self._rows[name, key] = decode(by_name[name].row, body)
+                self._rows[name, key] = decode(by_name[name].row, body, person_named(key))
 
     def _fed_by(self, record: Incoming) -> Iterator[tuple[Replica[Any], Any]]:
         for replica in self._replicas:

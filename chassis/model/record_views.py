@@ -97,7 +97,7 @@ def _row(kind: Kind) -> type:
         if field.one is Money:
             columns.append((_currency_of(name), _column(str if field.required else str | None)))
     if kind.owned:
-        columns += [("owner_id", UUID), ("owner_name", str)]
+        columns += [("owner_id", UUID | None), ("owner_name", str)]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
     made = make_dataclass(f"{kind.cls.__name__}Row", [*columns, (_DELETED, bool), ("version", int)])
     made.__doc__ = f"One {kind.what}."

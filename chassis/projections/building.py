@@ -23,6 +23,7 @@ from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.progress import Progress, with_fate
 from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.views import View
+from chassis.persons.opening import use_keys
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import Projection, commit
 from chassis.projections.state import ViewState, open_state, state_of
@@ -197,6 +198,7 @@ def join_states(database: "Database[Document]", state_id: str, parts: Sequence[P
 
 def _fill(beside: Beside, config: Config, part: Part) -> Built:
     view = next(view for view in Catalogue.read().views("projector") if view.name == part.view)
+    use_keys(config)
     database = connect(config)
     with closing(database.client), closing(reader_for(config, view, list(part.goals))) as reader:
         state = state_of(database, view, open_state(database, view, part.state_id, part.collection))

@@ -5,14 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from chassis.catalogue import Catalogue
 from chassis.model.changes import Append, Change, EventMetadata, Latest, Set
 from chassis.model.views import View
 from chassis.projections.versions import FROM, NUMBER, OF, UNTIL, made
 from contracts.customers import CustomerCreated, CustomerEdited
 from contracts.declare import REGISTRY
 from contracts.people import Person
-from services.reports.views.customers import VIEW
 
+VIEW = next(view for view in Catalogue.read().views() if view.name == "customers")
 ID = "01900000-0000-7000-8000-000000000001"
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 LI = Person(user_id=UUID(ID), name="Li")

@@ -22,6 +22,7 @@ from chassis.messaging.dead_letters import DeadLetter, DeadLetters
 from chassis.messaging.kafka import create_topics
 from chassis.messaging.partitions import TopicsDamaged
 from chassis.model.principal import Principal
+from chassis.persons.opening import use_keys
 from chassis.projections.collections import connect
 from chassis.projections.rebuild import Rebuild, view_states
 from chassis.run.api_process import run_api
@@ -56,7 +57,9 @@ def run_command(options: argparse.Namespace) -> int:
         "mailbox": _mailbox,
     }
     try:
-        return commands[options.command](options, Config.from_env())
+        config = Config.from_env()
+        use_keys(config)
+        return commands[options.command](options, config)
     except ConfigError as error:
         print(f"salestream: {error}", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -21,6 +21,7 @@ from chassis.kafka.port import Producer
 from chassis.messaging.kafka import create_topics
 from chassis.messaging.provenance import DEAD_LETTERS
 from chassis.messaging.relay import has_published
+from chassis.persons.opening import use_keys
 from chassis.run.topics import writers
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
@@ -39,6 +40,7 @@ class Host:
     def __init__(self, config: Config, only: Collection[str] = (), *, waits: Waits = here) -> None:
         self.config = config
         self._waits = waits
+        self.keys = use_keys(config, waits)
         self.catalogue = Catalogue.read(only)
         self._stores: dict[str, EventStore] = {}
         self._producer_lock = threading.Lock()
@@ -62,6 +64,7 @@ class Host:
         Those of events and commands only by who has the store that publishes on them, and not where it has done so
         before: such a topic was lost, and a new one would be taken for it (docs/runbooks/topic-lost.md).
         """
+        cast(object, self.keys.store)  # so that who lacks the master key does not begin
         created = create_topics(self.config, Catalogue.read().groups(), self._may_make)
         if created:
             log.info("topics created", topics=created)
@@ -77,6 +80,7 @@ class Host:
             self._made_producer.close(timeout=10)
         for store in self._stores.values():
             store.close()
+        self.keys.close()
 
 
 class Failures:

@@ -30,12 +30,13 @@ from chassis.store.events import (
 from chassis.store.publishing_lock import NoLock, PublishingLock
 from chassis.store.recorder import Recorder
 from chassis.store.transaction import CommandResult, Snapshot, Transaction, schema_fingerprint
+from contracts import personal
 from contracts.schemas import decode
 
 A = TypeVar("A", bound=Aggregate)
 
 Conflict = IntegrityError
-UNREADABLE = (msgspec.DecodeError, Damaged)
+UNREADABLE = (msgspec.DecodeError, Damaged, personal.Damaged)
 RECENT_RECORDS = 1_000
 KEYS_AT_ONCE = 1_000
 
@@ -63,6 +64,10 @@ class EventStore:
     def commit(self, transaction: Transaction) -> list[int]:
         """Store everything or nothing; returns the position of each event.  Raises Conflict."""
         stored = [self._mapper.to_stored_event(event) for event in transaction.events]
+        try:
+            personal.settle()
+        except personal.KeyTaken as error:
+            raise Conflict(str(error)) from error
         positions = list(self.recorder.insert_events(stored, more=transaction) or ())
         if stored:
             self.bell.ring()
@@ -79,7 +84,7 @@ class EventStore:
         if cls.snapshot_every:
             snapshot = self._more.snapshot(aggregate_id)
             if snapshot and snapshot.schema == schema_fingerprint(cls):
-                aggregate = decode(cls, snapshot.state)
+                aggregate = decode(cls, snapshot.state, aggregate_id)
         for fact in self.facts(aggregate_id, after=aggregate.version if aggregate else 0):
             if aggregate is None:
                 if type(fact) not in cls.appliers:

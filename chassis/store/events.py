@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -13,6 +13,7 @@ from chassis.foundation.limits import MAX_EVENT_BYTES
 from chassis.model.aggregates import INTERNAL_EVENTS, internal_name
 from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Portable, Refused
+from contracts.personal import Destroyed
 from contracts.schemas import decode, decoder_of, encode
 
 
@@ -66,13 +67,18 @@ class Recorded:
 def recorded(aggregate_id: UUID, version: int, fact: Any, meta: bytes, longest: int = MAX_EVENT_BYTES) -> Recorded:
     """Encode a fact for the store.
 
-    Raises Refused TOO_LARGE for one longer than `longest` (`chassis.foundation.limits`).
+    Raises Refused TOO_LARGE for one longer than `longest` (`chassis.foundation.limits`), and INVALID_STATE for what
+    tells of a person who was erased.
     """
     name, key = internal_name(type(fact)), ""
     if name is None:
         spec = REGISTRY.event_of(type(fact))
         name, key = spec.name, str(getattr(fact, spec.key))
-    data = encode(fact)
+    try:
+        data = encode(fact, aggregate_id)
+    except Destroyed as error:
+        text = "What was known of this person was erased; nothing more can be kept of them."
+        raise Refused("INVALID_STATE", text, state="ERASED") from error
     if len(data) > longest:
         raise Refused("TOO_LARGE", f"The record would grow to {len(data)} bytes; {longest} are allowed.")
     return Recorded(aggregate_id, version, name, key, data, meta)
@@ -104,7 +110,8 @@ class ContractMapper(Mapper[UUID]):
         return StoredEvent(event.originator_id, event.originator_version, event.type, packed(state))
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
-        return decode(fact_class(stored_event.topic), _state(stored_event.state).data)
+        data = _state(stored_event.state).data
+        return decode(fact_class(stored_event.topic), data, cast(UUID, stored_event.originator_id))
 
 
 class _NoTranscoder(Transcoder):

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from uuid import UUID
 
-import msgspec
 from eventsourcing.persistence import Tracking
 
 from chassis.audit.chain import NewRecord
 from chassis.model.aggregates import Aggregate
 from chassis.model.shapes import shape
 from chassis.store.events import Recorded
+from contracts.schemas import encode
 
 MAY_GO_BACK = ("position:", "floor:", "floored:", "beginning:")
 """Before what a consumer's group knows of a source (`chassis.messaging.progress`), beside its revision."""
@@ -92,6 +92,5 @@ def schema_fingerprint(cls: type[Aggregate]) -> str:
 
 
 def snapshot_of(aggregate: Aggregate) -> Snapshot:
-    return Snapshot(
-        aggregate.id, aggregate.version, schema_fingerprint(type(aggregate)), msgspec.json.encode(aggregate)
-    )
+    state = encode(aggregate, aggregate.id, blank=True)
+    return Snapshot(aggregate.id, aggregate.version, schema_fingerprint(type(aggregate)), state)

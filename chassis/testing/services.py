@@ -119,7 +119,7 @@ class InMemoryService:
 
     def facts(self) -> list[Any]:
         """All facts stored so far, internal ones included."""
-        return [decode(fact_class(n.type), n.data) for n in self.store.notifications(0, 1_000_000)]
+        return [decode(fact_class(n.type), n.data, n.aggregate_id) for n in self.store.notifications(0, 1_000_000)]
 
     def new_facts(self) -> list[Any]:
         """The facts stored since this was last asked."""

@@ -178,7 +178,7 @@ def check_snapshots(store: EventStore) -> Iterator[Difference | None]:
             except Unreadable as damage:
                 yield Difference(SNAPSHOTS, about, str(damage))
                 continue
-            kept = msgspec.json.decode(snapshot.state)
+            kept = msgspec.json.decode(msgspec.json.encode(decode(cls, snapshot.state, snapshot.aggregate_id)))
             if kept == msgspec.json.decode(msgspec.json.encode(made)):
                 yield None
                 continue

@@ -190,7 +190,7 @@ def pages(
 def fact_of(service: str, event: Notification, findings: Findings) -> Any:
     """The fact that an event tells; None where that can't be read, which is a difference."""
     try:
-        return decode(fact_class(event.type), event.data)
+        return decode(fact_class(event.type), event.data, event.aggregate_id)
     except Exception as error:  # whatever is wrong with stored bytes, it is a difference
         about = f"{service} {event.aggregate_id}"
         findings.differences.append(Difference(READABLE, about, line_of(error), ref_of(service, event)))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from chassis.catalogue import know_everything
 from chassis.foundation.config import Config
 from chassis.foundation.processes import Beside, Workers
+from chassis.persons.opening import use_keys
 from chassis.verify.shares import Count, Found, Share
 
 WORTH_PROCESSES = 20_000  # events: a process takes a second or two to start
@@ -33,4 +34,5 @@ def processes_for(events: int) -> int:
 
 
 def _look(beside: Beside, share: Share, config: Config) -> Found:
+    use_keys(config)
     return share.look(config, beside.count)

@@ -8,6 +8,7 @@ from uuid import UUID
 from chassis.model.aggregates import Aggregate
 from chassis.model.service import Replica
 from chassis.store.event_store import EventStore
+from contracts.personal import person_named
 from contracts.schemas import decode
 
 R = TypeVar("R")
@@ -67,7 +68,7 @@ class RowCache:
         if place in self._held:
             return cast("R | None", self._held[place])
         body = self._store.row(replica.name, key)
-        row = None if body is None else decode(replica.row, body)
+        row = None if body is None else decode(replica.row, body, person_named(key))
         if len(self._held) >= self._size:
             self._held.clear()
         self._held[place] = row

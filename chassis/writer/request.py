@@ -13,22 +13,24 @@ import msgspec
 
 from chassis.audit.entries import (
     NOWHERE,
-    TEXT_LIMIT,
     AuditedChange,
     CallOrigin,
     Entry,
     at_fault,
+    detail_of,
     fields_of,
     object_id,
     object_kind,
 )
-from chassis.foundation.compression import Damaged, unpacked
+from chassis.foundation.compression import Damaged, packed, unpacked
 from chassis.model.context import Context
 from chassis.store.events import Metadata
+from contracts import personal
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.people import Person
-from contracts.schemas import decode, encode
+from contracts.personal import open_text, plan_of, seal_text
+from contracts.schemas import decode, plain
 
 
 class EventAt(msgspec.Struct, frozen=True):
@@ -52,6 +54,8 @@ class Answer(msgspec.Struct, frozen=True):
     positions: tuple[int, ...] = ()
 
 
+ALWAYS = ("id", "version")
+"""What every answer tells."""
 MOST_EVENTS = 2**63
 """No version of a record is as high: stores can't hold it."""
 _PRINT = re.compile("[0-9a-f]{64}")
@@ -63,10 +67,33 @@ def require_print(fingerprint: object) -> None:
         raise Damaged("its fingerprint is none")
 
 
+REPLY = "reply"
+"""What of an answer tells of a person is sealed under this name."""
+
+
+def kept_answer(answer: Answer, command: Any) -> bytes:
+    """The answer as it is remembered: of a command that tells of a person, what an aggregate tells is sealed."""
+    plan = plan_of(type(command))
+    person = getattr(command, plan.person, None) if plan else None
+    if isinstance(person, UUID) and (told := {name: answer.body[name] for name in answer.body if name not in ALWAYS}):
+        text = seal_text(person, msgspec.json.encode(told).decode(), REPLY)
+        body = {**{name: answer.body[name] for name in ALWAYS}, REPLY: {"person": str(person), "text": text}}
+        answer = msgspec.structs.replace(answer, body=body)
+    return packed(msgspec.json.encode(answer))
+
+
 def remembered_answer(reply: object) -> Answer:
-    """The answer that is remembered of a command, as it is stored.  Raises Damaged."""
+    """The answer that is remembered of a command, as it is stored; without what was told of a person who was erased.
+
+    Raises Damaged.
+    """
     try:
         answer = decode(Answer, unpacked(reply))
+        if isinstance(kept := answer.body.pop(REPLY, None), dict):
+            told = open_text(UUID(kept["person"]), kept["text"], REPLY)
+            answer.body.update(msgspec.json.decode(told or "{}"))
+    except (personal.Damaged, KeyError, ValueError, AttributeError) as error:
+        raise Damaged(f"it is no answer: {error}") from error
     except (msgspec.MsgspecError, RecursionError) as error:
         raise Damaged(f"it is no answer: {error}") from error
     if not (isinstance(answer.body.get("id"), str) and isinstance(answer.body.get("version"), int)):
@@ -127,7 +154,8 @@ class Request:
 
     @cached_property
     def encoded(self) -> bytes:
-        return encode(self.command)
+        """Its JSON, not sealed: sealed it is another one each time."""
+        return plain(self.command)
 
     def fingerprint(self) -> str:
         """What is remembered of the command, to tell a repeat from another one."""
@@ -152,7 +180,7 @@ class Request:
         if not (spec.creates and self.remember and getattr(self.command, spec.key) == made_id(spec, self.command_id)):
             return None
         id = UUID(bytes=key.bytes, version=4)
-        return print_of(self.name, encode(replace(self.command, **{spec.key: id})))
+        return print_of(self.name, plain(replace(self.command, **{spec.key: id})))
 
     def entry(self, result: str, refusal: Refused | None = None, changes: Iterable[AuditedChange] = ()) -> bytes:
         """The audit entry of this command, encoded."""
@@ -173,7 +201,7 @@ class Request:
             command_id=self.command_id,
             correlation_id=self.correlation_id or self.command_id,
             field=at_fault(refusal) if refusal else "",
-            detail=refusal.message[:TEXT_LIMIT] if refusal else "",
+            detail=detail_of(refusal, self.command) if refusal else "",
             fields=fields_of(self.command, self.encoded),
             changes=tuple(changes),
         ).encode()

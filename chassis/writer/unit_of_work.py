@@ -5,10 +5,7 @@ from itertools import chain, islice
 from typing import Any, TypeVar
 from uuid import UUID
 
-import msgspec
-
 from chassis.audit.entries import AuditedChange
-from chassis.foundation.compression import packed
 from chassis.foundation.limits import (
     MAX_EVENT_BYTES,
     MAX_FOLLOWING_BYTES,
@@ -23,7 +20,7 @@ from chassis.store.event_store import EventStore
 from chassis.store.events import Recorded, recorded
 from chassis.store.transaction import CommandResult, Transaction, snapshot_of
 from chassis.writer.caches import AggregateCache, RowCache
-from chassis.writer.request import Answer, EventAt, Request
+from chassis.writer.request import Answer, EventAt, Request, kept_answer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
 from contracts.ids import RANDOM_UUIDS
@@ -229,7 +226,7 @@ class UnitOfWork:
         named = self._used.get(self._named, aggregate)  # what it changed may be another record
         body = {"id": str(key_value), "version": named.told_version, **aggregate.reply_to(self.context)}
         answer = Answer(service=batch.store.name, body=body, last=tuple(last))
-        reply = packed(msgspec.json.encode(answer)) if request.remember else b""
+        reply = kept_answer(answer, request.command) if request.remember else b""
         snapshots = [snapshot_of(used) for used in changed if _wants_snapshot(used)]
         for used in changed:  # nothing is refused, and nothing fails, from here on
             batch.recorded.setdefault(used.id, []).extend(used.pending)

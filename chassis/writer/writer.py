@@ -37,6 +37,7 @@ from chassis.writer.request import Answer, Request, remembered_answer, require_p
 from chassis.writer.unit_of_work import Batch, UnitOfWork
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, invalid_state
+from contracts.personal import person_named
 from contracts.schemas import decode, encode
 
 log = structlog.get_logger()
@@ -496,8 +497,9 @@ class Writer:
                 for key in replica.keys_of(fact):
                     held = rows.get((replica.name, key))
                     body = held.body if held else self.store.row(replica.name, key)
-                    row = feed(None if body is None else decode(replica.row, body), fact)
-                    rows[replica.name, key] = ReplicaRow(replica.name, key, None if row is None else encode(row))
+                    row = feed(None if body is None else decode(replica.row, body, person_named(key)), fact)
+                    kept = None if row is None else encode(row, person_named(key), blank=True)
+                    rows[replica.name, key] = ReplicaRow(replica.name, key, kept)
         if not rows:
             if positions or skipped:
                 self.store.commit(Transaction(rows=list(skipped), positions=positions))

@@ -904,7 +904,7 @@ ADDED: dict[type, tuple[str, ...]] = {
 }
 
 
-def as_before(fact: Any) -> bytes:
+def as_before(fact: Any, *_: object) -> bytes:
     """How a former release stored an event: without what has been added to it since."""
     fields = msgspec.json.decode(encode(fact))
     return msgspec.json.encode({name: fields[name] for name in fields if name not in ADDED.get(type(fact), ())})

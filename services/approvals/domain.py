@@ -78,6 +78,7 @@ class Case(Aggregate):
                     order_id=command.order_id,
                     round=command.round,
                     number=command.number,
+                    customer_id=command.customer_id,
                     customer_name=command.customer_name,
                     total=command.total,
                     route=command.route,

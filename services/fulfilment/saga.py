@@ -54,6 +54,7 @@ def open_case(order: OrderSubmitted, _turn: Turn) -> OpenCase:
         order_id=order.order_id,
         round=order.round,
         number=order.number,
+        customer_id=order.customer.customer_id,
         customer_name=order.customer.name,
         total=order.sale.total,
         route=order.route,

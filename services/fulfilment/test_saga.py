@@ -86,6 +86,7 @@ OPEN = OpenCase(
     order_id=ORDER,
     round=1,
     number="SO-1",
+    customer_id=CUSTOMER.customer_id,
     customer_name="Acme",
     total=TOTAL,
     route=("SUPERVISOR", "FINANCE"),

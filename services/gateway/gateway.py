@@ -100,6 +100,8 @@ class Gateway:
                 told = {**told, **cors}
             if told or cookies:
                 headers = {**response.headers, **told}
+                if "Vary" in response.headers and "Vary" in told:
+                    headers["Vary"] = f"{response.headers['Vary']}, {told['Vary']}"
                 response = replace(response, headers=headers, cookies=[*cookies, *response.cookies])
             return response
 

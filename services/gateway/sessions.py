@@ -23,7 +23,7 @@ from chassis.foundation.config import Config
 from chassis.http.messages import ANSWER_SECONDS, JSON, HttpRequest, HttpResponse, Route, Serve
 from chassis.http.origins import SESSION_HEADER
 from chassis.http.requests import json_body
-from contracts.access import ProveIdentity, RefreshSession, SignIn, SignOut
+from contracts.access import SIGN_OUT_HERE, ProveIdentity, RefreshSession, SignIn, SignOut
 from contracts.errors import Refused
 from contracts.ids import canonical
 
@@ -100,7 +100,7 @@ class CookieSessions:
             return self._signing_in(route)
         if route.name == RefreshSession.__name__:
             return self._refreshing(route)
-        if route.name == SignOut.__name__:
+        if route.name in (SignOut.__name__, SIGN_OUT_HERE):
             return self._signing_out(route)
         return route.serve
 

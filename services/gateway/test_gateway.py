@@ -17,6 +17,7 @@ from chassis.http.messages import HttpRequest, HttpResponse, Route
 from chassis.http.problems import guarded
 from chassis.model.principal import Principal
 from contracts import permissions
+from contracts.access import SIGN_OUT_HERE
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from services.gateway.gateway import BEFORE_SIGN_IN, enter
@@ -43,6 +44,8 @@ class Desk:
             Route("POST", "/sessions", "SignIn", self._sign_in),
             Route("POST", "/sessions/{session_id}/refresh", "RefreshSession", self._refresh),
             Route("DELETE", "/sessions/{session_id}", "SignOut", self._sign_out, permissions.SELF),
+            Route("DELETE", "/sessions/current", SIGN_OUT_HERE, self._order, permissions.PASSWORD),
+            Route("GET", "/varies", "varies", self._varies, permissions.PASSWORD),
         ]
         entered, self.unknown = enter(config, [guarded(route) for route in routes], TokenVerifier(config))
         self.routes = {(route.method, route.path): route for route in entered}
@@ -68,6 +71,9 @@ class Desk:
     def _order(self, http: HttpRequest) -> HttpResponse:
         self.seen.append(http)
         return HttpResponse(200, b'{"id":"1"}')
+
+    def _varies(self, http: HttpRequest) -> HttpResponse:
+        return HttpResponse(200, b"{}", {"Vary": "Accept-Encoding"})
 
     def _tokens(self) -> HttpResponse:
         told = {
@@ -275,6 +281,19 @@ def test_signing_out_takes_the_cookies_away(desk: Desk) -> None:
     response = desk.call("DELETE /sessions/{session_id}", path=path, Cookie=held(desk), X_Requested_With="test")
     assert response.status == 200
     assert cookies_in(response) == {"__Host-access": "", "__Host-refresh": ""}
+
+
+def test_sec_11_signing_out_without_the_id_takes_the_cookies_away_too(desk: Desk) -> None:
+    response = desk.call("DELETE /sessions/current", Cookie=held(desk), X_Requested_With="test")
+    assert response.status == 200
+    assert cookies_in(response) == {"__Host-access": "", "__Host-refresh": ""}
+    assert code_of(desk.call("DELETE /sessions/current", Cookie=held(desk))) == "FORBIDDEN", "another site's page"
+
+
+def test_what_an_answer_varies_with_is_told_whole(desk: Desk) -> None:
+    """Beside the origin stands what the route says itself: a cache goes by both."""
+    response = desk.call("GET /varies", Authorization=f"Bearer {desk.token()}", Origin=ORIGIN)
+    assert response.headers["Vary"] == "Accept-Encoding, Origin"
 
 
 @pytest.mark.parametrize(

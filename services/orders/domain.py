@@ -57,6 +57,7 @@ from contracts.orders import (
     paid_state,
 )
 from contracts.people import SALESTREAM, Person
+from contracts.personal import Personal
 from contracts.sales import ApprovalNode, CustomerSnapshot
 from contracts.settings import DEFAULTS
 from contracts.types import MAX_AMOUNT, MAX_LINES, Money
@@ -109,9 +110,9 @@ WAY_OUT: Mapping[tuple[type, OrderStatus], str] = {
 class Customer:
     """What an order needs of a customer."""
 
-    name: str
-    phone: str = ""
-    address: str = ""
+    name: Personal[str]
+    phone: Personal[str] = ""
+    address: Personal[str] = ""
     member: bool = False
     owner_id: UUID | None = None
 

@@ -38,7 +38,8 @@ def bounds(cls: type) -> dict[str, list[dict[str, Any]]]:
     schema = json_schema(cls, "output")
     found: dict[str, list[dict[str, Any]]] = {}
     for path, field in limits(schema, schema.get("$defs", {})):
-        found.setdefault(path, []).append(field)
+        unsealed = {name: value for name, value in field.items() if name != "maxLength" or "x-personal" not in field}
+        found.setdefault(path, []).append(unsealed | field.get("x-personal", {}))
     return found
 
 
@@ -46,7 +47,7 @@ def narrower(event: dict[str, Any], command: dict[str, Any]) -> str | None:
     """In which way the event takes less than the command."""
     if ("enum" in command and "enum" not in event) or "format" in command:
         return None  # of a fixed form, shorter than any text
-    if "pattern" in command and "maxLength" not in command and len(command["pattern"]) < event.get("maxLength", 0):
+    if "pattern" in command and "maxLength" not in command and len(command["pattern"]) < (event.get("maxLength") or 0):
         return None  # phones, roles, currencies: their patterns bound them
     for name in ("maxLength", "maximum", "maxItems"):
         if event.get(name) is not None and (command.get(name) is None or command[name] > event[name]):

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -57,6 +58,7 @@ def test_openapi_is_valid() -> None:
         service="inventory",
         summary="The stock ledger of a product.",
         permission="products.view",
+        row="StockRow",
         row_schema={"type": "object", "properties": {"balance": {"type": "integer"}}},
         params=[{"name": "product_id", "in": "path", "required": True, "schema": {"type": "string"}}],
         export=True,
@@ -183,7 +185,8 @@ def test_golden_sample_is_read_by_todays_code(file: Path) -> None:
 def test_golden_sample_is_written_back_whole(file: Path) -> None:
     spec = REGISTRY.events[file.name.removesuffix(".json").rpartition(".")[0]]
     text = file.read_bytes()
-    written = json.loads(encode(decode(spec.cls, text)))
+    assert decode(spec.cls, encode(decode(spec.cls, text))) == decode(spec.cls, text)
+    written = json.loads(msgspec.json.encode(decode(spec.cls, text)))  # whose personal texts are not sealed
     known = {name: value for name, value in json.loads(text).items() if name in documents.field_map(spec.cls)}
     assert contains(written, known)
 

@@ -32,6 +32,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.catalogue import Catalogue
+from chassis.metadata.everything import metadata
+from chassis.metadata.wording import Wording
 from chassis.model.principal import Principal
 from chassis.model.record_views import record_view
 from chassis.testing.people import ADMIN, FINANCE, SALES
@@ -139,6 +141,21 @@ def test_a_field_with_a_right_is_neither_given_nor_seen_without_it(market):
     market.do(load(KIND.create, {"name": "Nara", "turnover": None}), by=MARKETER)
 
 
+def test_who_may_not_see_a_field_is_told_of_no_column_no_input_and_no_choice_of_that_name():
+    def told(*rights):
+        found = metadata(Wording("en"), ("campaigns", *rights).__contains__, [])
+        view = next(one for one in found.views if one.name == "competitors")
+        commands = {one.name: {field.name: field for field in one.fields} for one in found.commands}
+        choices = {choice.value: choice.label for choice in commands["RevertCompetitor"]["fields"].choices}
+        columns = {column.name: column.label for column in view.columns}
+        return columns, commands["CreateCompetitor"].keys() | commands["EditCompetitor"].keys(), choices
+
+    columns, inputs, choices = told("products.cost")
+    assert columns["turnover_currency"] == "Turnover: currency" and columns["founded_on"] == choices["founded_on"]
+    assert "turnover" in columns.keys() & inputs & choices.keys()
+    assert not any("turnover" in name for found in told() for name in found if name != "turnover_currency")
+
+
 def test_its_list(market):
     assert VIEW in Catalogue.read().views("projector") and VIEW.path == "/competitors"
     assert VIEW.scope.owner == "owner_id" and VIEW.personal == ("phone",)
@@ -199,6 +216,7 @@ NOT_SHOWN = {
 
 
 KIND_FILE = "contracts/marketing.py"
+TEXTS_TEST = "tests/contract/test_texts.py"
 MOST_LINES = 40
 """What a plain record of six fields may cost, all in all."""
 
@@ -212,6 +230,12 @@ def shown(place: str) -> str:
         return PIECES[place]
     [found] = [code for where, code in PIECES.items() if where.startswith(place)]
     return found
+
+
+def texts_for(what: str) -> dict[str, str]:
+    """The lines that CONTRIBUTING shows for something under contracts/texts, by file."""
+    _, *parts = re.split(r"^# (\w+\.toml)\n", shown(f"contracts/texts/, {what}"), flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def indented(code: str, by: int = 4) -> str:
@@ -311,7 +335,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     line = shown("services/marketing/application.py")
     project.replace("services/marketing/application.py", 'SERVICE = Service("marketing", records=[Survey])\n', line)
     project.insert("services/marketing/application.py", "from contracts.marketing import ", "Competitor, ")
+    for what in ("the command", "the kind of record", "the view", "the service"):
+        for file, lines in texts_for(what).items():
+            project.append(f"contracts/texts/{file}", lines)
     project.write("test_what_is_new.py", USED)
+    shutil.copy(REPOSITORY_ROOT / TEXTS_TEST, project.folder / "test_texts.py")
     return project
 
 
@@ -331,9 +359,16 @@ def test_its_contracts_may_be_published_and_it_works(project: Project) -> None:
     project.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_what_is_new.py")
 
 
+def test_everything_new_is_called_something_and_nothing_is_called_twice(project: Project) -> None:
+    """The texts that are shown are all there must be, and none too many (SET-02)."""
+    project.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_texts.py")
+
+
 def test_a_kind_of_record_costs_what_is_said() -> None:
-    """Its class, its import and one word in its service."""
+    """Its class, its import, one word in its service, and a line for each word that people did not read before."""
     kind, service = shown(f"{KIND_FILE}, a kind of record"), shown("services/marketing/application.py")
     [made] = [node for node in ast.parse(kind).body if isinstance(node, ast.ClassDef)]
     assert sum(isinstance(node, ast.AnnAssign) for node in made.body) == 6
-    assert len(kind.splitlines()) + len(service.splitlines()) < MOST_LINES / 2
+    code = len(kind.splitlines()) + len(service.splitlines())
+    texts = sum(len(lines.splitlines()) for lines in texts_for("the kind of record").values())
+    assert code < MOST_LINES / 2 and code + texts < MOST_LINES

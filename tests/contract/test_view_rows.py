@@ -5,7 +5,8 @@ for, and is none to the documents.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -124,3 +125,35 @@ def test_every_choice_that_is_written_is_declared(view: View) -> None:
             told_freely = isinstance(value, str) and value.startswith("some ")  # the event declares no choice
             if type.kind == "choice" and value is not None and not told_freely:
                 assert value in type.choices, (event, name)
+
+
+def with_nothing(cls: type) -> Iterator[Any]:
+    """An event with every field filled but one, once for each that may have no value, at any depth."""
+    schema = json_schema(cls, "output")
+    whole, parts = sample(cls), schema.get("$defs", {})
+    for path in empty_in(schema, parts):
+        yield load(cls, with_value(whole, path, None))
+
+
+def empty_in(schema: JsonSchema, parts: Mapping[str, JsonSchema]) -> Iterator[tuple[Any, ...]]:
+    """Where null may stand."""
+    if "$ref" in schema:
+        yield from empty_in(parts[schema["$ref"].rpartition("/")[2]], parts)
+    for name, inner in schema.get("properties", {}).items():
+        options = [inner, *inner.get("anyOf", ())]
+        if any("null" in (one["type"] if isinstance(one.get("type"), list) else [one.get("type")]) for one in options):
+            yield (name,)
+        for option in options:
+            yield from ((name, *path) for path in empty_in(option, parts) if "items" not in option)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_a_field_that_an_event_leaves_without_a_value_is_declared_so(view: View) -> None:
+    """So `GET /metadata` tells clients which columns may be empty."""
+    hints = get_type_hints(view.row)
+    for cls in view.handlers:
+        for fact in (*facts_of(cls), *with_nothing(cls)):
+            for document in documents(view, [fact]).values():
+                empty = {name for name, hint in hints.items() if name in document and document[name] is None}
+                undeclared = {name for name in empty if NoneType not in get_args(hints[name])}
+                assert not undeclared, (cls.__name__, undeclared)

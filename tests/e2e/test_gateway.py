@@ -26,6 +26,7 @@ from component.gateway import GatewayProcess, gateway
 from component.people import DEFAULT, PASSWORD, Caller, accept, first_administrator, issue
 from component.support import Company, add_product, eventually, problem_of, unique
 
+from chassis.http.compression import SHORTEST
 from deploy.devstack.ports import free_ports
 from deploy.devstack.server import HOST
 from deploy.local.system import LocalSystem
@@ -87,6 +88,26 @@ def test_plt_01_a_browser_signs_in_works_and_signs_out_without_seeing_a_token(
     assert not browser.cookies
     gone = httpx.get(f"{entry}/me", headers={"Cookie": "; ".join(f"{name}={value}" for name, value in held.items())})
     problem_of(gone, "UNAUTHENTICATED")
+
+
+def test_uix_01_a_browser_learns_what_to_show_once_and_signs_out_without_an_id(
+    entry: str, company: Company, admin: Caller
+) -> None:
+    browser = signed_in(entry, worker(company, admin, "SAL"))
+    first = browser.get("/metadata", params={"language": "ja"})
+    assert first.headers["content-encoding"] == "gzip" and first.headers["cache-control"] == "private, no-cache"
+    views = {view["name"]: view for view in first.json()["views"]}
+    assert views["orders"]["label"] == "受注" and "audit" not in views
+    held = {"If-None-Match": first.headers["etag"]}
+    again = browser.get("/metadata", params={"language": "ja"}, headers=held)
+    assert (again.status_code, again.content) == (304, b"")
+    assert "content-length" not in again.headers
+    assert browser.get("/me", headers={"Accept-Language": "ja"}).json()["language"] == "ja", "the connection goes on"
+    assert browser.get("/metadata", params={"language": "en"}, headers=held).status_code == 200
+    colleagues = browser.get("/colleagues", params={"limit": "200"})
+    assert (colleagues.headers.get("content-encoding") == "gzip") == (len(colleagues.content) >= SHORTEST)
+    assert browser.delete("/sessions/current").status_code == 200
+    assert not browser.cookies
 
 
 def test_sec_19_rights_taken_away_are_gone_at_the_next_request(

@@ -31,9 +31,9 @@ class CaseRow:
     currency: Currency
     status: Literal["OPEN", "APPROVED", "REJECTED", "CLOSED", "VOID"]
     due: ApprovalNode | None
-    route: list[str]
+    route: list[ApprovalNode]
     submitter: str
-    submitter_id: UUID
+    submitter_id: UUID | None
     opened_at: datetime
     decisions: list[dict[str, Any]]
     closed_because: str | None

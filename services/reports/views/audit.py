@@ -11,6 +11,7 @@ from chassis.audit.labels import label, result_label
 from chassis.model.views import Exact, Range, View, Words
 from contracts.declare import REGISTRY
 from contracts.errors import STATUS
+from contracts.personal import opened_json
 
 
 @dataclass
@@ -51,7 +52,10 @@ class AuditRow:
 
 
 def asked_for(document: Mapping[str, Any]) -> Any:
-    return json.loads(document["fields"])
+    """What was asked for; what tells of a person is opened, and is nothing once they were erased."""
+    fields = json.loads(document["fields"])
+    spec = REGISTRY.commands.get(document["action"])
+    return fields if spec is None else opened_json(spec.cls, fields)
 
 
 SERVICES = tuple(sorted({spec.service for spec in REGISTRY.load().commands.values()}))

@@ -8,8 +8,10 @@ from typing import Any
 from chassis.model.changes import Append, Change, EventMetadata, Remove, Set
 from chassis.model.views import View
 from contracts.company import SHOWN_TO, CompanyDataSet, LogoSet, ParameterRemoved, ParameterSet
+from contracts.languages import Language
 from contracts.parameters import PARAMETERS
 from contracts.settings import DEFAULTS
+from contracts.types import Currency
 
 
 @dataclass
@@ -21,8 +23,8 @@ class CompanyRow:
     phone: str
     address: str
     email: str
-    currency: str
-    language: str
+    currency: Currency
+    language: Language
     time_zone: str
     logo: str
     version: int
@@ -36,7 +38,7 @@ class ParameterRow:
     value: str
     default: str | None
     changes: list[dict[str, object]]
-    changed_at: datetime
+    changed_at: datetime | None
     version: int
 
 

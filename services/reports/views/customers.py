@@ -32,7 +32,7 @@ class CustomerRow:
     member: bool
     member_level: str
     points: int
-    owner_id: UUID
+    owner_id: UUID | None
     owner_name: str
     created_at: datetime
     version: int

@@ -17,9 +17,12 @@ from contracts.devices import (
     DeviceEnrolled,
     DeviceStatus,
     DeviceWiped,
+    Network,
+    PhonePermission,
     WipeRequested,
     WipeSwitched,
 )
+from contracts.languages import Language
 from contracts.permissions import SELF
 
 
@@ -30,18 +33,18 @@ class DeviceRow:
     id: UUID
     name: str
     status: DeviceStatus
-    owner_id: UUID
+    owner_id: UUID | None
     owner_name: str
     memory_gb: int
     free_storage_gb: int
-    network: str
-    language: str
-    time_zone: str
-    permissions: list[str]
+    network: Network
+    language: Language | None
+    time_zone: str | None
+    permissions: list[PhonePermission]
     wipe_on: bool
     breaches: list[dict[str, Any]]
     enrolled_at: datetime
-    wiped_at: datetime
+    wiped_at: datetime | None
     version: int
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from chassis.model.changes import Append, Change, EventMetadata, Set
 from chassis.model.views import Scope, View
 from contracts.approvals import CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
-from contracts.fulfilment import FulfilmentAdvanced
+from contracts.fulfilment import FulfilmentAdvanced, FulfilmentStatus
 from contracts.orders import (
     OrderApproved,
     OrderCancelled,
@@ -72,7 +72,7 @@ class OrderPage:
     approvals: list[dict[str, Any]]
     history: list[dict[str, Any]]
     steps: list[dict[str, Any]]
-    fulfilment_status: str | None
+    fulfilment_status: FulfilmentStatus | None
     waiting_for: str | None
     created_at: datetime
     version: int

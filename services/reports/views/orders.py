@@ -52,7 +52,7 @@ class OrderRow:
     paid_state: PaidState
     refund_due: Decimal | None
     channel: str
-    owner_id: UUID
+    owner_id: UUID | None
     owner_name: str
     created_at: datetime
     submitted_at: datetime | None

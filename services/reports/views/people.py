@@ -42,17 +42,17 @@ class UserRow:
     email: str
     phone: Code
     company: str
-    department_id: UUID
-    superior_id: UUID
+    department_id: UUID | None
+    superior_id: UUID | None
     roles: list[RoleCode]
     status: UserStatus
     second_factor: Literal["", "TOTP", "MAIL", "SMS"]
-    successor_id: UUID
+    successor_id: UUID | None
     since: date
-    last_sign_in: date
-    failures: int
-    locked_until: datetime
-    reviewed_on: date
+    last_sign_in: date | None
+    failures: int | None
+    locked_until: datetime | None
+    reviewed_on: date | None
     next_review: date
     version: int
 
@@ -65,7 +65,7 @@ class ColleagueRow:
     name: str
     email: str
     phone: Code
-    department_id: UUID
+    department_id: UUID | None
 
 
 @dataclass
@@ -74,7 +74,7 @@ class DepartmentRow:
 
     id: UUID
     name: str
-    parent_id: UUID
+    parent_id: UUID | None
     version: int
 
 
@@ -85,7 +85,7 @@ class MachineRow:
     id: UUID
     name: str
     grants: list[dict[str, Any]]
-    responsible_id: UUID
+    responsible_id: UUID | None
     active: bool
     changed_at: datetime
     version: int

@@ -1,0 +1,118 @@
+"""All that a client is told, put together from what is declared."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chassis.audit.entries import ACTIONS, OBJECT_KINDS
+from chassis.catalogue import Catalogue
+from chassis.http.serving import names_in_audit_log
+from chassis.metadata.forms import command_metadata, statuses
+from chassis.metadata.shapes import (
+    ErrorMetadata,
+    MenuItem,
+    Metadata,
+    Named,
+    ParameterMetadata,
+    ProcessMetadata,
+)
+from chassis.metadata.views import ViewTold
+from chassis.metadata.wording import Wording
+from chassis.model.row_fields import ROLES as ROLES_THERE_ARE
+from chassis.model.saga import Saga
+from chassis.queries.conditions import OPERATORS
+from chassis.queries.filters import ClosedSets
+from contracts.declare import REGISTRY
+from contracts.errors import STATUS
+from contracts.menus import MenuEntry, menu
+from contracts.parameters import PARAMETERS
+from contracts.permissions import RIGHTS, ROLES
+
+GRANTED = [right for right, roles in RIGHTS.items() if roles != {"SYSTEM"}]
+"""The rights that people and programs may hold."""
+Role = tuple[str, str]
+"""The code of a role, and the name it has."""
+
+
+def metadata(wording: Wording, may: Callable[[str], bool], roles: Sequence[Role]) -> Metadata:
+    """What is told in some words to whom holds the rights that `may` tells, where there are these roles."""
+    return _Teller(wording, may, roles, Catalogue.read()).told()
+
+
+class _Teller:
+    """Tells everything in one wording."""
+
+    def __init__(self, wording: Wording, may: Callable[[str], bool], roles: Sequence[Role], catalogue: Catalogue):
+        self._wording, self._may, self._roles = wording, may, roles
+        self._views, self._sagas = catalogue.views(), catalogue.sagas()
+        actions, kinds = names_in_audit_log(self._views)
+        self._sets: ClosedSets = {
+            ROLES_THERE_ARE: lambda: [code for code, _ in roles],
+            ACTIONS: lambda: actions,
+            OBJECT_KINDS: lambda: kinds,
+        }
+
+    def told(self) -> Metadata:
+        wording, may = self._wording, self._may
+        return Metadata(
+            language=wording.language,
+            views=[
+                ViewTold(view, wording, may, self._sets, self._of_set).told()
+                for view in self._views
+                if may(view.permission)
+            ],
+            commands=[
+                command_metadata(spec, wording, may)
+                for spec in REGISTRY.commands.values()
+                if spec.is_public and may(spec.permission)
+            ],
+            rights=[Named(right, wording.of("rights", right)) for right in GRANTED],
+            roles=[Named(code, self._role(code, title)) for code, title in self._roles],
+            menu=[self._item(entry) for entry in menu() if may(entry.right)],
+            systems=[Named(name, wording.of("menu", name)) for name in dict.fromkeys(one.system for one in menu())],
+            operators=[Named(name, wording.of("operators", name)) for name in OPERATORS],
+            errors=[
+                ErrorMetadata(code=code, label=wording.of("errors", code), status=int(status))
+                for code, status in STATUS.items()
+            ],
+            processes=[self._process(saga) for _, saga in self._sagas],
+            parameters=[
+                ParameterMetadata(
+                    name=name,
+                    label=wording.of("parameters", name),
+                    default=one.default,
+                    lowest=one.lowest,
+                    highest=one.highest,
+                )
+                for name, one in PARAMETERS.items()
+            ],
+        )
+
+    def _of_set(self, known: str, value: str) -> str:
+        """What a value of a closed set is called."""
+        if known == ROLES_THERE_ARE:
+            return self._role(value, dict(self._roles)[value])
+        return self._wording.kind(value) if known == OBJECT_KINDS else self._action(value)
+
+    def _role(self, code: str, title: str) -> str:
+        """What a role is called: as an administrator has named it, or else by its text."""
+        return self._wording.of("roles", code) if title == ROLES.get(code) else title
+
+    def _action(self, name: str) -> str:
+        is_view = name in {view.name for view in self._views}
+        return self._wording.list(name) if is_view else self._wording.command(name)
+
+    def _item(self, entry: MenuEntry) -> MenuItem:
+        """An entry of the menu; one that leads to a list is called as that."""
+        view = next((view for view in self._views if view.path == entry.path), None)
+        label = self._wording.list(view.name) if view else self._wording.of("menu", entry.path)
+        return MenuItem(name=entry.name, label=label, path=entry.path, right=entry.right, system=entry.system)
+
+    def _process(self, saga: Saga[Any]) -> ProcessMetadata:
+        wording = self._wording
+        return ProcessMetadata(
+            name=saga.name,
+            label=wording.of("steps", saga.name),
+            steps=[Named(step.name, wording.of("steps", f"{saga.name}.{step.name}")) for step in saga.steps],
+            step_statuses=statuses(saga.reports, wording, "changes.status"),
+            statuses=statuses(saga.reports, wording, "status"),
+        )

@@ -1,0 +1,197 @@
+"""What a client is told of commands and their fields: derived from the schemas that check them."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+from marshmallow import Schema, fields, missing, validate
+
+from chassis.audit.entries import object_kind
+from chassis.http.routes import kebab
+from chassis.metadata.shapes import Choice, CommandMetadata, FormField, FormType
+from chassis.metadata.wording import Wording
+from contracts.declare import CommandSpec
+from contracts.records import KINDS
+from contracts.schemas import schema_of, takes_nothing
+from contracts.types import (
+    MAX_LINES,
+    CurrencyField,
+    DecimalField,
+    EmailField,
+    MailField,
+    PhoneField,
+    RoleField,
+    SecretField,
+    TextField,
+)
+
+TYPES: Sequence[tuple[type[fields.Field[Any]], FormType]] = (
+    (SecretField, "secret"),
+    (PhoneField, "phone"),
+    (EmailField, "email"),
+    (MailField, "email"),
+    (CurrencyField, "currency"),
+    (RoleField, "role"),
+    (fields.UUID, "id"),
+    (fields.Boolean, "flag"),
+    (fields.Integer, "whole"),
+    (fields.Decimal, "amount"),
+    (fields.AwareDateTime, "moment"),
+    (fields.Date, "day"),
+    (TextField, "text"),
+    (fields.List, "list"),
+    (fields.Nested, "object"),
+)
+"""Special ones first."""
+_PLAIN = (str, int, bool, Decimal, tuple)
+
+
+def command_metadata(spec: CommandSpec, wording: Wording, may: Callable[[str], bool]) -> CommandMetadata:
+    """A command that callers may give, with the fields that are given by who holds the rights that `may` tells."""
+    kind = object_kind(spec.cls)
+    rights = _rights_of_fields().get(spec.cls, {})
+    unseen = {name for name, right in rights.items() if not may(right)}
+    return CommandMetadata(
+        name=spec.name,
+        label=wording.command(spec.name),
+        record=wording.kind(kind),
+        method=str(spec.method),
+        path=str(spec.path),
+        bulk=f"/bulk/{kebab(spec.name)}" if spec.bulk else None,
+        right=spec.permission,
+        key=spec.key,
+        creates=spec.creates,
+        versioned=spec.versioned,
+        fields=[
+            _form_field(
+                (spec.name, kind),
+                name,
+                field,
+                wording,
+                place="path" if f"{{{name}}}" in str(spec.path) else "body",
+                right=rights.get(name, ""),
+                unseen=unseen,
+            )
+            for name, field in schema_of(spec.cls).fields.items()
+            if not _is_constant(field) and name not in unseen
+        ],
+    )
+
+
+def statuses(cls: type, wording: Wording, field: str) -> list[Choice]:
+    """The values that a field of a contract, or of its parts, is one of."""
+    schema, owners = schema_of(cls), (cls.__name__,)
+    for name in field.split(".")[:-1]:
+        inner = _single(schema.fields[name])
+        assert isinstance(inner, fields.Nested)
+        schema = _schema(inner)
+        owners = (_part(inner),)
+    name = field.rpartition(".")[2]
+    return _choices(_single(schema.fields[name]), owners, name, wording) or []
+
+
+def _rights_of_fields() -> Mapping[type, Mapping[str, str]]:
+    """The rights that giving or naming a field needs, by command: those of kinds of records."""
+    return {
+        command: {name: field.rules.right for name, field in kind.fields.items() if field.rules.right}
+        for kind in KINDS.values()
+        for command in (kind.create, kind.edit, kind.revert)
+    }
+
+
+def _form_field(
+    owners: Sequence[str],
+    name: str,
+    field: fields.Field[Any],
+    wording: Wording,
+    *,
+    place: Literal["path", "body"] = "body",
+    right: str = "",
+    unseen: Collection[str] = (),
+) -> FormField:
+    """A field; it offers none of the `unseen` fields to choose from."""
+    single = _single(field)
+    is_list = isinstance(field, fields.List)
+    lengths, bounds = _lengths(single), _bounds(single)
+    return FormField(
+        name=name,
+        label=wording.field(owners, name),
+        help=wording.help(owners, name),
+        place=place,
+        type="list" if is_list else _type(single),
+        of=_type(single) if is_list else None,
+        required=field.required,
+        keeps=place == "body" and not field.required and field.load_default is missing,
+        nullable=takes_nothing(field),
+        default=_default(field),
+        choices=[one for one in _choices(single, owners, name, wording) or [] if one.value not in unseen] or None,
+        shortest=lengths[0],
+        longest=lengths[1],
+        most=MAX_LINES if is_list else None,
+        many_lines=getattr(single, "many_lines", False),
+        lowest=bounds[0],
+        highest=bounds[1],
+        decimals=single.digits if isinstance(single, DecimalField) else None,
+        parts=_parts(single, wording),
+        right=right,
+    )
+
+
+def _single(field: fields.Field[Any]) -> fields.Field[Any]:
+    """A field, or that of the items where it is a list."""
+    return field.inner if isinstance(field, fields.List) else field
+
+
+def _is_constant(field: fields.Field[Any]) -> bool:
+    """Whether there is but one value, so that nobody is asked for it."""
+    return any(isinstance(one, validate.Equal) for one in field.validators)
+
+
+def _type(field: fields.Field[Any]) -> FormType:
+    if _one_of(field):
+        return "choice"
+    return next(name for cls, name in TYPES if isinstance(field, cls))
+
+
+def _one_of(field: fields.Field[Any]) -> Sequence[Any]:
+    return next(([*one.choices] for one in field.validators if isinstance(one, validate.OneOf)), [])
+
+
+def _choices(field: fields.Field[Any], owners: Sequence[str], name: str, wording: Wording) -> list[Choice] | None:
+    values = [str(value) for value in _one_of(field) if value is not None]
+    return [Choice(value, wording.choice(owners, name, value)) for value in values] or None
+
+
+def _default(field: fields.Field[Any]) -> Any:
+    default = field.load_default
+    return msgspec.to_builtins(default) if isinstance(default, _PLAIN) else None
+
+
+def _lengths(field: fields.Field[Any]) -> tuple[int | None, int | None]:
+    found = next((one for one in field.validators if isinstance(one, validate.Length)), None)
+    return (found.min, found.max) if found else (None, None)
+
+
+def _bounds(field: fields.Field[Any]) -> tuple[str | None, str | None]:
+    if isinstance(field, DecimalField):
+        return f"{field.lowest:f}", f"{field.highest:f}"
+    found = next((one for one in field.validators if isinstance(one, validate.Range)), None)
+    return (str(found.min), str(found.max)) if found else (None, None)
+
+
+def _parts(field: fields.Field[Any], wording: Wording) -> list[FormField] | None:
+    if not isinstance(field, fields.Nested):
+        return None
+    owners = (_part(field),)
+    return [_form_field(owners, name, part, wording) for name, part in _schema(field).fields.items()]
+
+
+def _schema(field: fields.Nested) -> Schema:
+    found: Schema = field.schema
+    return found
+
+
+def _part(field: fields.Nested) -> str:
+    """The name of a part's class: marshmallow-dataclass names the schema after it."""
+    return type(_schema(field)).__name__

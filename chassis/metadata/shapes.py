@@ -1,0 +1,201 @@
+"""The shape of `GET /metadata`; the OpenAPI document is made of these classes."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from contracts.languages import Language
+
+FormType = Literal[
+    "id", "choice", "flag", "whole", "amount", "moment", "day", "text", "code", "list", "object",
+    "secret", "phone", "email", "currency", "role",
+]  # fmt: skip
+"""What kind of value stands in a field.  `id` is a UUID, `amount` a decimal number as text, `code` a text in which
+blanks and dashes don't count, `currency` a code of ISO 4217, `role` the code of a role, `secret` is never shown."""
+
+
+class Named(msgspec.Struct, frozen=True):
+    """Something with a name for programs and a label for people."""
+
+    name: str
+    label: str
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """A value that a field may have."""
+
+    value: str
+    label: str
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of a view's rows.
+
+    `of` is the type of a list's items.  `choices` are all values there are, null where they are not a closed set.
+    `nullable`: the field may have no value; any field is null for a moment until the event that tells it has come.
+    `operators` are what `where` may ask of it; `right` is what one holds who sees it, "" for a field that everybody
+    sees who sees the rows; `personal`: it tells of people, and reading it is noted.
+    """
+
+    name: str
+    label: str
+    type: FormType
+    of: FormType | None
+    nullable: bool
+    choices: list[Choice] | None
+    sortable: bool
+    groupable: bool
+    summable: bool
+    operators: list[str]
+    right: str
+    personal: bool
+
+
+class ListFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """A filter of a list.
+
+    `kind` is `equal` (one parameter, repeated for several values), `between` (two parameters, either may be left out)
+    or `words`; `fields` are those it asks about.
+    """
+
+    name: str
+    label: str
+    kind: Literal["equal", "between", "words"]
+    parameters: list[str]
+    fields: list[str]
+    type: FormType
+    choices: list[Choice] | None
+
+
+class ViewMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """A list, or a page of one record.
+
+    `label` is what the list is called, `record` what one row is.  `list_path` is the address of the list, `page_path`
+    that of one row; null where there is none.  `sorts` are the fields to sort by; `default_sort` begins with - where it
+    goes down.  `aside` names the flag whose rows are in the list only when they are asked for, "" for none.
+    `history_path` is the address of who changed what in a row, null where that is not kept; such a list and its rows
+    can be asked for as of a moment, too.  `events` are what that history tells of.
+    """
+
+    name: str
+    label: str
+    record: str
+    right: str
+    list_path: str | None
+    page_path: str | None
+    columns: list[Column]
+    filters: list[ListFilter]
+    sorts: list[str]
+    default_sort: str
+    aside: str
+    history_path: str | None
+    events: list[Choice]
+
+
+class FormField(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of a command.
+
+    `place` is where it stands.  `required`: it must be given.  `keeps`: left out it keeps its value.  `nullable`: null
+    or an empty text says that there is no value.  `default` is what it is when left out, where that is a plain value.
+    Limits are null where there are none: `shortest` and `longest` in characters, `most` items, `lowest` and `highest`
+    numbers with at most `decimals`.  `many_lines`: a text of several lines.  `parts` are the fields of an object, or of
+    each item of a list of such.  `right`: it is given only by who holds this right besides, "" for none.
+    """
+
+    name: str
+    label: str
+    help: str
+    place: Literal["path", "body"]
+    type: FormType
+    of: FormType | None
+    required: bool
+    keeps: bool
+    nullable: bool
+    default: Any
+    choices: list[Choice] | None
+    shortest: int | None
+    longest: int | None
+    most: int | None
+    many_lines: bool
+    lowest: str | None
+    highest: str | None
+    decimals: int | None
+    parts: list["FormField"] | None
+    right: str
+
+
+class CommandMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """A command.
+
+    `record` is the kind of record it is about and `key` the field that names it; `creates`: it makes a new one.
+    `bulk` is the address of its bulk form, null where there is none; `versioned`: it takes If-Match.
+    """
+
+    name: str
+    label: str
+    record: str
+    method: str
+    path: str
+    bulk: str | None
+    right: str
+    key: str
+    creates: bool
+    versioned: bool
+    fields: list[FormField]
+
+
+class MenuItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the menu, and the one of the two systems in which it stands."""
+
+    name: str
+    label: str
+    path: str
+    right: str
+    system: Literal["business", "platform"]
+
+
+class ErrorMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """A code of refusals, with the status of HTTP that goes with it."""
+
+    code: str
+    label: str
+    status: int
+
+
+class ParameterMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """A system parameter: a whole number within limits."""
+
+    name: str
+    label: str
+    default: int
+    lowest: int
+    highest: int
+
+
+class ProcessMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """A process over several services: its steps in their order, and what a step and all of it may be at."""
+
+    name: str
+    label: str
+    steps: list[Named]
+    step_statuses: list[Choice]
+    statuses: list[Choice]
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client must know: what there is for whom it is told, in their language.
+
+    Views and commands whose right is not held, and fields that one may not see, are not in it.
+    """
+
+    language: Language
+    views: list[ViewMetadata]
+    commands: list[CommandMetadata]
+    rights: list[Named]
+    roles: list[Named]
+    menu: list[MenuItem]
+    systems: list[Named]
+    operators: list[Named]
+    errors: list[ErrorMetadata]
+    processes: list[ProcessMetadata]
+    parameters: list[ParameterMetadata]

@@ -1,0 +1,147 @@
+"""What a client is told of lists and pages: derived from views, for whom sees some of their fields."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal, get_args, get_type_hints
+
+from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
+from chassis.metadata.wording import Wording
+from chassis.model.row_fields import FieldType
+from chassis.model.views import Exact, Filter, Range, View, Words, parameter_names
+from chassis.queries.conditions import fields_asked, operators_of
+from chassis.queries.filters import ClosedSets, choices_of
+from chassis.queries.grouping import groups_of, sums_of
+from contracts.declare import REGISTRY
+from contracts.permissions import FIELD_RIGHTS
+from contracts.types import CurrencyField, RoleField
+
+_FILTERS: Mapping[type[Filter], Literal["equal", "between", "words"]] = {
+    Exact: "equal",
+    Range: "between",
+    Words: "words",
+}
+_BOUNDS: Mapping[type, FormType] = {date: "day", datetime: "moment", Decimal: "amount", int: "whole"}
+
+
+class ViewTold:
+    """What somebody is told of a view who holds the rights that `may` tells.
+
+    `sets` are the closed sets that no view can name; `said` is what a value of one is called (of a set, value).
+    """
+
+    def __init__(
+        self,
+        view: View,
+        wording: Wording,
+        may: Callable[[str], bool],
+        sets: ClosedSets,
+        said: Callable[[str, str], str],
+    ) -> None:
+        self._view, self._wording, self._sets, self._said = view, wording, sets, said
+        self._owners = (view.name, view.what)
+        self._may = may
+        self._seen = {name: kind for name, kind in view.types.items() if self._sees(name)}
+
+    def told(self) -> ViewMetadata:
+        view = self._view
+        sorts = [name for name in dict.fromkeys(name.removeprefix("-") for name in (*view.sorts, view.order))]
+        page = f"{view.path}/{{{view.detail}}}" if view.detail else view.path
+        return ViewMetadata(
+            name=view.name,
+            label=self._wording.list(view.name),
+            record=self._wording.kind(view.what),
+            right=view.permission,
+            list_path=view.path if view.is_list else None,
+            page_path=page if view.detail or not view.is_list else None,
+            columns=self._columns(),
+            filters=self._filters() if view.is_list else [],
+            sorts=[name for name in sorts if name in self._seen] if view.is_list else [],
+            default_sort=view.order if view.is_list and view.order.removeprefix("-") in self._seen else "",
+            aside=view.aside,
+            history_path=f"{page}/history" if view.history else None,
+            events=self._events(),
+        )
+
+    def _events(self) -> list[Choice]:
+        """The events that the history of a row tells of."""
+        specs = sorted((REGISTRY.event_of(fact) for fact in self._view.history), key=lambda spec: spec.name)
+        return [Choice(spec.name, self._wording.event(spec.cls.__name__)) for spec in specs]
+
+    def _sees(self, field: str) -> bool:
+        right = self._view.hidden.get(field.partition(".")[0])
+        return right is None or self._may(right)
+
+    def _has_unseen_parts(self, field: str) -> bool:
+        """Whether it holds things of any kind, some of them unseen: such a field is not searched."""
+        kind = self._view.types.get(field)
+        return kind is not None and kind.kind == "object" and not all(map(self._may, FIELD_RIGHTS.values()))
+
+    def _columns(self) -> list[Column]:
+        view = self._view
+        hints = get_type_hints(view.row)
+        asked = fields_asked(view) if view.is_list else {}
+        sorts = {name.removeprefix("-") for name in (*view.sorts, view.order)} if view.is_list else set()
+        groups, sums = (set(groups_of(view)), set(sums_of(view))) if view.is_list else (set(), set())
+        return [
+            Column(
+                name=name,
+                label=self._wording.field(self._owners, name),
+                type=form_type(kind),
+                of=form_type(kind.of) if kind.of else None,
+                nullable=type(None) in get_args(hints[name]),
+                choices=self._choices(name, kind.single.choices),
+                sortable=name in sorts,
+                groupable=name in groups,
+                summable=name in sums,
+                operators=[*operators_of(kind)] if name in asked else [],
+                right=view.hidden.get(name, ""),
+                personal=name in view.personal,
+            )
+            for name, kind in self._seen.items()
+        ]
+
+    def _filters(self) -> list[ListFilter]:
+        return [found for name, rule in self._view.filters.items() if (found := self._filter(name, rule))]
+
+    def _filter(self, name: str, rule: Filter) -> ListFilter | None:
+        """A filter as somebody has it; None for one of fields that they don't see."""
+        fields = rule.fields if isinstance(rule, Words) else [rule.field or name]
+        seen = [field for field in fields if self._sees(field) and not self._has_unseen_parts(field)]
+        if not seen:
+            return None
+        return ListFilter(
+            name=name,
+            label=", ".join(
+                dict.fromkeys(self._wording.field(self._owners, field.partition(".")[0]) for field in seen)
+            ),
+            kind=_FILTERS[type(rule)],
+            parameters=parameter_names({name: rule}),
+            fields=seen,
+            type=self._type(seen[0], rule),
+            choices=self._taken(seen[0], rule) if isinstance(rule, Exact) else None,
+        )
+
+    def _type(self, field: str, rule: Filter) -> FormType:
+        if isinstance(rule, Words):
+            return "text"
+        return _BOUNDS[rule.kind] if isinstance(rule, Range) else form_type(self._view.types[field].single)
+
+    def _taken(self, field: str, rule: Exact) -> list[Choice] | None:
+        """The values that a filter takes, where they are a closed set."""
+        kind = self._view.types[field].single
+        values = choices_of(kind, rule, self._sets)
+        known = "" if rule.among or kind.choices else rule.known or kind.known
+        if known:
+            return [Choice(value, self._said(known, value)) for value in values]
+        return self._choices(field, values)
+
+    def _choices(self, field: str, values: Sequence[str]) -> list[Choice] | None:
+        return [Choice(value, self._wording.choice(self._owners, field, value)) for value in values] or None
+
+
+def form_type(kind: FieldType) -> FormType:
+    """A field's kind as clients know it: a code that has a form of its own by that."""
+    if isinstance(kind.guard, CurrencyField):
+        return "currency"
+    return "role" if isinstance(kind.guard, RoleField) else kind.kind

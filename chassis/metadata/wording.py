@@ -1,0 +1,102 @@
+"""What things are called in one language: the text of each name (`contracts.texts`), or what follows from others."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from chassis.audit.labels import label
+from contracts.errors import STATUS
+from contracts.languages import Language
+from contracts.records import KINDS
+from contracts.texts import Subject, Text, texts
+
+Phrase = Literal[
+    "create", "edit", "delete", "restore", "revert", "created", "edited", "deleted", "restored", "currency_of"
+]  # fmt: skip
+"""What is said of any kind of record or field (`contracts/texts/phrases.toml`)."""
+OF_KINDS: tuple[Phrase, ...] = (
+    "create", "edit", "delete", "restore", "revert", "created", "edited", "deleted", "restored",
+)  # fmt: skip
+"""The commands and events of a kind of record, by their names in `Kind`."""
+_CURRENCY = "_currency"
+
+
+class Wording:
+    """The words of a language.
+
+    Something new that has no text yet, while it is developed, is called by the words of its name; a test refuses it.
+    """
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+
+    def text(self, subject: Subject, keys: Sequence[str]) -> Text | None:
+        """The text of the first of these keys that has one."""
+        found = texts(subject)
+        return next((found[key] for key in keys if key in found), None)
+
+    def without_text(self, subject: Subject, key: str) -> str:
+        """What something is called that has no text."""
+        return label(key.rpartition(".")[2])
+
+    def of(self, subject: Subject, key: str) -> str:
+        """The text of a key."""
+        found = self.text(subject, [key])
+        return found.said(self.language) if found else self.without_text(subject, key)
+
+    def field(self, owners: Sequence[str], name: str) -> str:
+        """What a field is called in one of these kinds, lists, commands or parts, or everywhere."""
+        if found := self.text("fields", [*(f"{owner}.{name}" for owner in owners), name]):
+            return found.said(self.language)
+        if name.endswith(_CURRENCY):
+            return self._phrase("currency_of", field=self.field(owners, name.removesuffix(_CURRENCY)))
+        what = name.removesuffix("_id").replace("_", " ")
+        if name.endswith("_id") and (found := self.text("kinds", [what])):
+            return _begun(found.said(self.language))
+        return self.without_text("fields", name)
+
+    def help(self, owners: Sequence[str], name: str) -> str:
+        """What to know before one fills in a field; "" where there is nothing to say."""
+        found = self.text("helps", [*(f"{owner}.{name}" for owner in owners), name])
+        return found.said(self.language) if found else ""
+
+    def choice(self, owners: Sequence[str], field: str, value: str) -> str:
+        """What a value of a field is called: a code of a refusal, and the name of a field, as they are elsewhere."""
+        keys = [*(f"{owner}.{field}.{value}" for owner in owners), f"{field}.{value}", value]
+        if found := self.text("choices", keys):
+            return found.said(self.language)
+        if value in STATUS:
+            return self.of("errors", value)
+        if found := self.text("fields", [*(f"{owner}.{value}" for owner in owners), value]):
+            return found.said(self.language)
+        return self.without_text("choices", f"{field}.{value}")
+
+    def kind(self, what: str) -> str:
+        """What one record of a kind is called."""
+        return _begun(self.of("kinds", what))
+
+    def list(self, view: str) -> str:
+        return self.of("lists", view)
+
+    def command(self, name: str) -> str:
+        """What a command is called; those of kinds of records by the name of the kind."""
+        return self._of_kind(name) or self.of("actions", name)
+
+    def event(self, name: str) -> str:
+        """What happened where there is an event of this name."""
+        return self._of_kind(name) or self.of("events", name)
+
+    def _of_kind(self, name: str) -> str:
+        """What a command or event of a kind of record is called; "" for any other one."""
+        for kind in KINDS.values():
+            for phrase in OF_KINDS:
+                if getattr(kind, phrase).__name__ == name:
+                    return self._phrase(phrase, kind=self.of("kinds", kind.what))
+        return ""
+
+    def _phrase(self, name: Phrase, **values: str) -> str:
+        return _begun(texts("phrases")[name].said(self.language, **values))
+
+
+def _begun(words: str) -> str:
+    """Words as they begin a line."""
+    return words[:1].upper() + words[1:]
