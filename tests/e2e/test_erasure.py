@@ -21,7 +21,6 @@ from component.support import (
     eventually,
     running,
 )
-from deploy.local.processes import REPOSITORY_ROOT
 from kafka import KafkaConsumer, TopicPartition
 
 from chassis.foundation.compression import Damaged, unpacked
@@ -29,6 +28,7 @@ from chassis.foundation.config import Config
 from chassis.foundation.connections import kafka_arguments
 from chassis.persons.opening import open_keys
 from chassis.projections.collections import connect
+from deploy.devstack.server import REPOSITORY_ROOT
 from deploy.local.system import LocalSystem
 
 NAME, PHONE, ADDRESS, NEED = "佐藤花子 Sato", "13912345999", "1-2-3 Umeda, Osaka", "walks with a stick"
@@ -123,9 +123,8 @@ def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_els
     problem = li.assert_refused("INVALID_STATE", "PATCH", f"/customers/{customer}", {"name": "Hana again"})
     assert problem["state"] == "ERASED"
     li.do("PATCH", f"/customers/{customer}", {"industry": "trade"})
-    another = add_order(
-        li, str(li.post("/customers", {**body, "name": "New", "need": ""})["id"]), (add_product(admin), 1, None)
-    )
+    other = str(li.post("/customers", {**body, "name": "Ichiro", "mobile": "13912345111"})["id"])
+    another = add_order(li, other, (add_product(admin), 1, None))
     li.post(f"/orders/{another}/submit")
     await_status(li, another, "SHIPPED")
     found = salestream(system, "verify", "--wait", "30")
