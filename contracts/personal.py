@@ -60,6 +60,9 @@ class Keys(Protocol):
     def opening(self, person: UUID) -> Cipher | None:
         """The key of a person; None when it was destroyed.  Raises Damaged where there never was one."""
 
+    def exported(self, person: UUID) -> bytes | None:
+        """The key itself; None when it was destroyed.  Raises Damaged where there never was one."""
+
     def settle(self) -> None:
         """Keep the keys that were made since the last time, durably.  Raises KeyTaken."""
 
@@ -83,6 +86,9 @@ class _NoKeys:
         raise RuntimeError("this process was given no keys of persons (chassis.persons.opening.use_keys)")
 
     def opening(self, person: UUID) -> Cipher | None:
+        raise RuntimeError("this process was given no keys of persons (chassis.persons.opening.use_keys)")
+
+    def exported(self, person: UUID) -> bytes | None:
         raise RuntimeError("this process was given no keys of persons (chassis.persons.opening.use_keys)")
 
     def settle(self) -> None:
@@ -189,6 +195,14 @@ def open_text(person: UUID, text: str, name: str) -> str:
     """What was sealed by `seal_text`; ERASED when the key was destroyed.  Raises Damaged."""
     cipher = _keys.opening(person)
     return cipher.open(text, name) if cipher else ERASED
+
+
+def key_of(person: UUID) -> bytes | None:
+    """The key of a person itself, for who may read them from the topics; None when it was destroyed.
+
+    Raises Damaged where there never was one.
+    """
+    return _keys.exported(person)
 
 
 def texts_of(contract: Any) -> Iterator[str]:

@@ -159,8 +159,14 @@ class KeyRing:
             return found
 
     def exported(self, person: UUID) -> bytes | None:
-        """The key itself, for who may read persons from the topics; None when there is none any more, or never was."""
-        return self.store.find([person]).get(person)
+        """The key itself, for who may read persons from the topics; None when it was destroyed.
+
+        Raises Damaged where there never was one.
+        """
+        found = self.store.find([person])
+        if person not in found:
+            raise Damaged(f"there is no key of {person}")
+        return found[person]
 
     def close(self) -> None:
         if "store" in self.__dict__:

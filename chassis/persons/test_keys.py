@@ -31,7 +31,7 @@ def rings(number: int = 2) -> tuple[Clock, list[KeyRing]]:
 def test_what_one_process_seals_another_one_opens(text: str) -> None:
     _, (one, other) = rings()
     sealed = one.sealing(HANA).seal(text, "name")
-    assert sealed.startswith(SEALED) and text not in sealed.removeprefix(SEALED)
+    assert sealed.startswith(SEALED) and (len(text) < 4 or text not in sealed.removeprefix(SEALED))
     one.settle()
     cipher = other.opening(HANA)
     assert cipher and cipher.open(sealed, "name") == text
@@ -112,7 +112,8 @@ def test_keys_that_could_not_be_kept_are_kept_the_next_time() -> None:
     sealed = ring.sealing(HANA).seal("Hana", "name")
     with pytest.raises(ConnectionError):
         ring.settle()
-    assert ring.exported(HANA) is None
+    with pytest.raises(Damaged):
+        ring.exported(HANA)
     store.is_away = False
     ring.settle()
     cipher = KeyRing(lambda: store).opening(HANA)
