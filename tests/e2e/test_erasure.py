@@ -88,6 +88,20 @@ def salestream(system: LocalSystem, *words: str) -> subprocess.CompletedProcess[
     )
 
 
+def read_by_an_integrator(system: LocalSystem, token: str) -> str:
+    """What the example of the documents prints."""
+    found = subprocess.run(
+        [sys.executable, str(REPOSITORY_ROOT / "docs/examples/read_persons.py")],
+        env={**system.settings(), "SALESTREAM": system.api.own_address, "TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
 def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_else_goes_on(system: LocalSystem) -> None:
     company = Company(config_of(system), system.api.own_address)
     await_views(company)
@@ -104,6 +118,10 @@ def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_els
     assert li.get(f"/orders/{order}")["customer"]["name"] == NAME
     assert told(octets(system)) == set(), "sealed from the first moment on"
     eventually(lambda: _noted(company, customer))
+
+    assert f"{customer}\t{NAME}\t{PHONE}" in read_by_an_integrator(system, admin.token)
+    li.assert_refused("FORBIDDEN", "GET", f"/persons/{customer}/key")
+    admin.assert_refused("NOT_FOUND", "GET", f"/persons/{uuid4()}/key")
 
     erased = salestream(system, "persons", "erase", customer)
     assert erased.returncode == 0, erased.stderr
@@ -132,6 +150,12 @@ def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_els
     again = salestream(system, "persons", "erase", customer)
     assert again.returncode == 1
     assert "destroyed before" in again.stdout
+    shown = read_by_an_integrator(system, admin.token)
+    assert f"{customer}\t(erased)\t(erased)" in shown and NAME not in shown
+    given = [
+        entry for entry in admin.items("/audit", action="person_key", object_id=customer) if entry["result"] == "DONE"
+    ]
+    assert len(given) == 2, "every key that was given out is noted"
     company.close()
 
 
