@@ -55,10 +55,10 @@ class Keys(Protocol):
     """The keys of persons, as this process knows them (`chassis.persons`)."""
 
     def sealing(self, person: UUID) -> Cipher:
-        """The key of a person, made if there is none yet.  Raises Destroyed."""
+        """The key of a person, made if there is none yet.  Raises Destroyed, KeysAway."""
 
     def opening(self, person: UUID) -> Cipher | None:
-        """The key of a person; None when it was destroyed.  Raises Damaged where there never was one."""
+        """The key of a person; None when it was destroyed.  Raises Damaged where there never was one, KeysAway."""
 
     def exported(self, person: UUID) -> bytes | None:
         """The key itself; None when it was destroyed.  Raises Damaged where there never was one."""
@@ -73,6 +73,10 @@ class Damaged(ValueError):
 
 class Destroyed(Exception):
     """The key of a person was destroyed: nothing more is written of them."""
+
+
+class KeysAway(ConnectionError):
+    """The keys can't be read now: nothing is wrong with what was to be sealed or opened."""
 
 
 class KeyTaken(Exception):

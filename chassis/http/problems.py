@@ -13,6 +13,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 from chassis.foundation import metrics
 from chassis.http.messages import PROBLEM, HttpRequest, HttpResponse, Route
 from contracts.errors import STATUS, Refused
+from contracts.personal import KeysAway
 
 log = structlog.get_logger()
 _CORRELATION = re.compile(r"^[A-Za-z0-9._:-]{1,100}$")
@@ -54,6 +55,9 @@ def guarded(route: Route) -> Route:
             response = problem(refusal, http)
         except ExecutionTimeout:
             response = problem(Refused("UNAVAILABLE", "The query took too long; narrow it with filters."), http)
+        except KeysAway as error:
+            log.warning("keys of persons unreachable", route=route.name, error=repr(error))
+            response = problem(Refused("UNAVAILABLE", "The keys of persons can't be read; try again."), http)
         except PyMongoError as error:
             log.warning("read models unreachable", route=route.name, error=repr(error))
             response = problem(Refused("UNAVAILABLE", "The read models can't be reached; try again."), http)

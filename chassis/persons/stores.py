@@ -53,6 +53,10 @@ class MemoryKeys:
         self._keys: dict[UUID, bytes | None] = {}
         self._lock = threading.Lock()
 
+    def any(self) -> Sequence[UUID]:
+        with self._lock:
+            return [person for person, key in self._keys.items() if key is not None][:1]
+
     def find(self, persons: Sequence[UUID]) -> Mapping[UUID, bytes | None]:
         with self._lock:
             return {person: self._keys[person] for person in persons if person in self._keys}
@@ -87,6 +91,11 @@ class SQLiteKeys:
             "CREATE TABLE IF NOT EXISTS person_keys "
             "(person TEXT PRIMARY KEY, key BLOB, destroyed_at TEXT) WITHOUT ROWID"
         )
+
+    def any(self) -> Sequence[UUID]:
+        with self._lock:
+            found = self._db.execute("SELECT person FROM person_keys WHERE key IS NOT NULL LIMIT 1").fetchall()
+        return [UUID(person) for (person,) in found]
 
     def find(self, persons: Sequence[UUID]) -> Mapping[UUID, bytes | None]:
         with self._lock:
@@ -150,6 +159,11 @@ class PostgresKeys:
         self._conninfo, self._wrapping = conninfo, wrapping
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None
+
+    def any(self) -> Sequence[UUID]:
+        with self._connected() as connection:
+            asked = "SELECT person FROM persons.person_keys WHERE key IS NOT NULL LIMIT 1"
+            return [person for (person,) in connection.execute(asked).fetchall()]
 
     def find(self, persons: Sequence[UUID]) -> Mapping[UUID, bytes | None]:
         with self._connected() as connection:
