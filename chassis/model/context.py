@@ -28,6 +28,9 @@ NOBODYS = AccessScope()
 class Organisation(Protocol):
     """Who acts in whose place, and who leads whom, at this moment (SEC-14): asked when it is needed, never stored."""
 
+    def person(self, id: UUID) -> Person | None:
+        """A user as events name one, whether the account is in use or not; None: nobody has heard of one."""
+
     def standing_in(self, person: UUID) -> UUID:
         """Who has taken over from this person, along the whole chain; the person, while nobody has."""
 
@@ -54,7 +57,10 @@ class Organisation(Protocol):
 
 
 class _Alone:
-    """Nobody is known to have left, and nobody to lead."""
+    """Nobody is known, nobody to have left, and nobody to lead."""
+
+    def person(self, id: UUID) -> Person | None:
+        return None
 
     def standing_in(self, person: UUID) -> UUID:
         return person
@@ -85,8 +91,8 @@ class Context:
     `now` is UTC; `today` is the day in the company's time zone (section 2.0).  `reach` says on whose records the
     command's right may be used, `reach_of` the same of any right; one that is not held reaches nobody.
     `currency` is the company's: that of amounts that name none (SET-04).
-    `organisation` tells who acts for whom.  What is entered belongs to `owner`: the user, or for a program the person
-    who is responsible for it.
+    `organisation` tells who acts for whom, and who a user is whom a command names (`organisation.person`).  What is
+    entered belongs to `owner`: the user, or for a program the person who is responsible for it.
     """
 
     user: Person
