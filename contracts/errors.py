@@ -1,6 +1,6 @@
 """The errors of the specification (section 2.0) and the HTTP status of each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -90,6 +90,20 @@ def not_found(what: str, field: str, always: Iterable[str] = ()) -> Refused:
     verb = "are" if what.endswith("s") else "is"
     there = f"; there always are {names}" if (names := ", ".join(sorted(always))) else ""
     return Refused("NOT_FOUND", f"There {verb} no such {what}{there}.", field=field)
+
+
+SHOWN_ROLES = 12
+"""So many roles a message names at most."""
+
+
+def lacks_right(right: str, roles: Sequence[str], field: str | None = None) -> Refused:
+    """The refusal for want of a right, of a `field` that alone needs it; `roles`: the titles of those that hold it."""
+    more = ["others"] if len(roles) > SHOWN_ROLES else []
+    holders = f"held by: {', '.join([*roles[:SHOWN_ROLES], *more])}" if roles else "no role holds it"
+    if field:
+        message = f"{field}: giving it needs the right {right}; {holders}.  Leave it out."
+        return Refused("FORBIDDEN", message, field=field)
+    return Refused("FORBIDDEN", f"Your roles do not hold the right {right}; {holders}.", state=right)
 
 
 def invalid_state(message: str, state: str) -> Refused:

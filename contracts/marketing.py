@@ -14,7 +14,7 @@ class Survey:
 
     subject: Name
     topic: SurveyTopic
-    surveyed_on: Day
+    surveyed_on: Day = data(past=True)
     competitor: Text = data(default="", sortable=True)
     finding: Note = data(default="", searchable=True)
     source: Text = ""

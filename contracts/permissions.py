@@ -74,6 +74,8 @@ FIELD_RIGHTS: dict[str, str] = dict.fromkeys(
 a command asked for, in the state of a record before and after (INV-02)."""
 
 ADMINISTRATOR = "ADM"
+NEVER_GIVEN = "SYSTEM"
+"""The role that nobody can be given."""
 LEADS = ("orders.approve", "subordinates")
 """What one must hold to decide for the people one leads (APR-12)."""
 

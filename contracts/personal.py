@@ -20,8 +20,6 @@ from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-import msgspec
-
 from contracts.declare import REGISTRY, CommandSpec, EventSpec
 
 T = TypeVar("T")
@@ -127,7 +125,7 @@ _plans: dict[type, Plan | None] = {}
 
 
 def _plan(cls: Any) -> Plan | None:
-    if not (is_dataclass(cls) or (isinstance(cls, type) and issubclass(cls, msgspec.Struct))):
+    if not is_dataclass(cls):
         return None
     texts, parts = [], []
     for name, hint in get_type_hints(cls, include_extras=True).items():

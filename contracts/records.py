@@ -25,10 +25,11 @@ from uuid import UUID
 
 from contracts.declare import KEPT, ContractError, command, event, value
 from contracts.ids import new_id
+from contracts.lists import LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import is_personal
-from contracts.types import Money, Name, Quantity
+from contracts.types import DayField, MomentField, Money, Name, Quantity
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class FieldRules:
     unique: bool = False
     personal: bool = False
     right: str = ""
+    past: bool = False
     searchable: bool | None = None
     sortable: bool | None = None
     filterable: bool | None = None
@@ -65,6 +67,7 @@ def data(
     unique: bool = False,
     personal: bool = False,
     right: str = "",
+    past: bool = False,
     searchable: bool | None = None,
     sortable: bool | None = None,
     filterable: bool | None = None,
@@ -76,6 +79,7 @@ def data(
     `unique`: no two records that are not deleted have the same; what reads the same is the same.
     `personal`: it tells of a person; whoever reads it is noted in the audit log (SEC-21).
     `right`: who sees or gives it needs this right besides; so does every field of that name, wherever it stands.
+    `past`: the day, or moment, of something that has happened: it is not to come.
     `searchable`: ?q= looks into it; as a rule every text of one line is.
     `sortable`: lists sort by it; as a rule numbers, days, choices and the texts that must be given.
     `filterable`: lists are narrowed by it; as a rule choices, flags, ids, what is measured and what is unique.
@@ -83,8 +87,8 @@ def data(
     `index`: the name under which unique values are kept, where they were kept before this was declared.
     """
     rules = FieldRules(
-        unique=unique, personal=personal, right=right, searchable=searchable, sortable=sortable, filterable=filterable,
-        given=given, index=index,
+        unique=unique, personal=personal, right=right, past=past, searchable=searchable, sortable=sortable,
+        filterable=filterable, given=given, index=index,
     )  # fmt: skip
     return field(default=default, metadata={"metadata": {_OWN: rules}})  # so deep marshmallow leaves it alone
 
@@ -222,9 +226,14 @@ class _Declaration:
         amounts = {f"{one.name}_currency" for one in self._fields.values() if one.one is Money}
         if taken := (EVERY_RECORD_HAS | amounts | {self._key}) & set(self._fields):
             raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(taken))} already")
+        if taken := LIST_PARAMETERS & set(self._fields):
+            asked = ", ".join(f"?{name}" for name in sorted(taken))
+            raise ContractError(f"{cls.__qualname__}: {asked} of lists means something else; name the field otherwise")
         if unknown := {view, edit} - {*RIGHTS, *OPEN}:
             raise ContractError(f"{cls.__qualname__}: there is no right {', '.join(sorted(unknown))}")
         for one in self._fields.values():
+            if one.rules.past and one.checked_by not in (DayField, MomentField):
+                raise ContractError(f"{cls.__qualname__}.{one.name} is neither a day nor a moment: it can't be past")
             if one.rules.right:
                 self._require_right(one)
 

@@ -22,6 +22,7 @@ import msgspec
 from contracts.currencies import fitted, too_fine
 from contracts.declare import KEPT, CommandSpec
 from contracts.errors import Refused
+from contracts.messages import AN_OBJECT, explain, unknown_field
 from contracts.personal import opened, sealed
 from contracts.text import key
 from contracts.types import MAX_LINES, FlagField, IdField, IntegerField, TextField
@@ -32,6 +33,9 @@ MAX_ERRORS = 20
 """So many wrong fields are told of at once."""
 MONEY = {"amount", "currency"}
 """The fields of an amount of money."""
+
+_WHOLE = "_schema"
+"""Under this name marshmallow tells what is wrong with an object as a whole."""
 
 _encoder = msgspec.json.Encoder()
 _currency: ContextVar[str] = ContextVar("currency", default="")
@@ -47,7 +51,9 @@ class StrictSchema(marshmallow.Schema):
     """
 
     class Meta:
-        unknown = marshmallow.RAISE
+        unknown = marshmallow.EXCLUDE  # `refuse_unknown` tells of them, with those there are
+
+    error_messages: dict[str, str] = {"type": AN_OBJECT}  # noqa: RUF012 - what marshmallow itself declares
 
     TYPE_MAPPING = {  # noqa: RUF012 - what marshmallow itself declares
         **marshmallow.Schema.TYPE_MAPPING,
@@ -64,6 +70,15 @@ class StrictSchema(marshmallow.Schema):
             return {**data, "currency": _currency.get()}
         return data
 
+    @marshmallow.validates_schema(pass_original=True, skip_on_field_errors=False)
+    def refuse_unknown(self, _: Any, given: Any, **__: Any) -> None:
+        """A field that there is not is refused, with the name of the one that is meant."""
+        if not isinstance(given, Mapping):
+            return
+        unknown = islice((str(name) for name in given if name not in self.fields), MAX_ERRORS)
+        if told := {f'"{name}"' if name == _WHOLE else name: [unknown_field(name, self.fields)] for name in unknown}:
+            raise marshmallow.ValidationError(told)
+
     @marshmallow.validates_schema(skip_on_field_errors=True)
     def check_decimals(self, data: Mapping[str, Any], **_: Any) -> None:
         """An amount beside its currency may not have more decimals than that has."""
@@ -72,6 +87,7 @@ class StrictSchema(marshmallow.Schema):
             raise marshmallow.ValidationError(too_fine(currency), "amount")
 
     def on_bind_field(self, field_name: str, field_obj: marshmallow.fields.Field[Any]) -> None:
+        explain(field_obj)
         if field_obj.load_default is KEPT:
             field_obj.load_default = field_obj.dump_default = marshmallow.missing
             field_obj.error_messages = {**field_obj.error_messages, "null": _no_null(field_obj)}
@@ -215,7 +231,7 @@ def _flatten(prefix: str, messages: Any) -> Iterator[tuple[str, list[str]]]:
     if isinstance(messages, dict):
         for name, inner in messages.items():
             told = told_name(str(name))
-            yield from _flatten(prefix if name == "_schema" else f"{prefix}.{told}" if prefix else told, inner)
+            yield from _flatten(prefix if name == _WHOLE else f"{prefix}.{told}" if prefix else told, inner)
     else:
         yield prefix, [str(message) for message in messages]
 

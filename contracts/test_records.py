@@ -29,6 +29,7 @@ def declared(name: str = "Rival", /, *, doc: str = "Somebody.", view: str = VIEW
         (lambda: declared(name=(Name, data(right="products.cost"))), "neither required nor unique"),
         (lambda: declared(code=(Text, data(default="", unique=True, right="products.cost"))), "neither required"),
         (lambda: declared(code=(Text, data(default="", right="secrets"))), "no right secrets"),
+        (lambda: declared(name=(Name, data(past=True))), "neither a day nor a moment"),
         (lambda: declared(unit_cost=(Text, data(default="", right="payments"))), "another one elsewhere"),
     ],
 )

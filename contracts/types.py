@@ -359,15 +359,13 @@ class MomentField(fields.AwareDateTime):
 class DayField(fields.Date):
     """A calendar day, YYYY-MM-DD, from 1900 on."""
 
-    default_error_messages = {"invalid": "Must be a day of the calendar such as 2026-01-31."}  # noqa: RUF012 - what marshmallow itself declares
-
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> date:
         try:
             if not isinstance(value, str) or not PLAIN_DAY.fullmatch(value):
                 raise ValueError("no plain day")
             day = date.fromisoformat(value)
         except ValueError as error:
-            raise ValidationError("Must be a day of the calendar such as 2026-01-31.") from error
+            raise self.make_error("invalid") from error
         if day.year < 1900:
             raise ValidationError("Must be 1900 or later.")
         return day

@@ -42,7 +42,7 @@ from contracts import text
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.people import Person
-from contracts.permissions import LEADS, ROLES, DataScope, first_rights
+from contracts.permissions import LEADS, NEVER_GIVEN, ROLES, DataScope, first_rights
 from contracts.schemas import decode
 
 log = structlog.get_logger()
@@ -334,7 +334,12 @@ class Directory:
 
     def roles(self) -> list[KnownRole]:
         """Every role people can have, with its rights."""
-        return [row for role, row in sorted(self._roles.items()) if role != "SYSTEM"]
+        return [row for role, row in sorted(self._roles.items()) if role != NEVER_GIVEN]
+
+    def roles_with(self, right: str) -> list[str]:
+        order = {role: number for number, role in enumerate(ROLES)}
+        holding = [row for row in self.roles() if right in row.rights]
+        return [row.title for row in sorted(holding, key=lambda row: order.get(row.role, len(order)))]
 
     def introduce(self, principal: Principal) -> None:
         """Take a caller's own word for name, roles and superior: for test tokens only (TEST_TOKENS)."""

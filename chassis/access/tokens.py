@@ -24,7 +24,7 @@ from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.private_files import make_key, private_folder, read_key
 from chassis.model.principal import Principal
 from contracts.errors import Refused
-from contracts.permissions import ROLES
+from contracts.permissions import NEVER_GIVEN, ROLES
 
 ALGORITHM = "EdDSA"
 ACCESS_SECONDS = 600
@@ -188,7 +188,7 @@ def _claimed(claims: Mapping[str, Any]) -> Principal:
             device_id=UUID(claims["device"]) if "device" in claims else None,
         )
     roles = frozenset(claims["roles"])
-    if not roles <= set(ROLES) or "SYSTEM" in roles:
+    if not roles <= set(ROLES) or NEVER_GIVEN in roles:
         raise ValueError("roles")
     superior = claims.get("superior")
     return Principal(user_id, name, roles, UUID(superior) if superior else None)

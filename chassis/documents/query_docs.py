@@ -17,18 +17,18 @@ from chassis.queries.conditions import (
     EMPTINESS,
     MOST_CONDITIONS,
     OPERATORS,
-    WHERE,
     fields_asked,
     operators_of,
 )
 from chassis.queries.conditions import LONGEST as LONGEST_WHERE
 from chassis.queries.conditions import LONGEST_VALUE as LONGEST_ASKED
 from chassis.queries.filters import AMOUNT, LONGEST, MOST_VALUES, MOST_WORDS, WHOLE
-from chassis.queries.grouping import GROUP, MOST_SUMS, SUM, groups_of, sums_of
-from chassis.queries.history import AS_OF, CURSOR, LIMIT, SINCE, UNTIL_WHEN, told_fields
+from chassis.queries.grouping import MOST_SUMS, groups_of, sums_of
+from chassis.queries.history import CURSOR, LIMIT, SINCE, UNTIL_WHEN, told_fields
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
+from contracts.lists import AS_OF, GROUP, SUM, WHERE
 from contracts.types import CurrencyField
 
 
@@ -284,7 +284,11 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         WHERE: where_schema(view),
         "sort": {"type": "string", "enum": [*sorts, *(f"-{name}" for name in sorts)]},
         "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        "cursor": {"type": "string", "minLength": 1, "description": "`next`, `previous` or `last` of a page"},
+        "cursor": {
+            "type": "string",
+            "minLength": 1,
+            "description": "`next`, `previous` or `last` of a page, with its filters, conditions and sort",
+        },
         "count": {"type": "string", "enum": ["true", "false"], "description": "true: tell the total too"},
         **group_schemas(view),
         **({AS_OF: MOMENT} if view.history else {}),

@@ -14,11 +14,11 @@ from chassis.http.requests import key_of, language_of, require_only
 from chassis.messaging.consistency import HEADER, Logs, Token
 from chassis.model.principal import Principal
 from chassis.model.views import View, Words
-from chassis.queries.conditions import WHERE
 from chassis.queries.filters import single
-from chassis.queries.history import AS_OF, ASKED
+from chassis.queries.history import ASKED
 from chassis.queries.reader import FORMATS, Freshness, ViewReader
 from contracts.errors import Refused
+from contracts.lists import AS_OF, WHERE
 
 
 class ViewHandler:

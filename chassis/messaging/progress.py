@@ -108,6 +108,15 @@ class Progress:
             if self.beginnings.get(source, math.inf) > first
         ]
 
+    def told_of_forged(self, topic: str, last: int) -> list[str]:
+        """The sources of a topic whose newest position no log has, which ends at `last`; a line each."""
+        told = []
+        for source, newest in sorted(self.positions.items()):
+            if source.rpartition(":")[0] == topic and newest > last:
+                twice = "; two in a row: what follows is passed over" if self.floors.get(source, 0) > last else ""
+                told.append(f"{source} was read up to position {newest}, the log ends at {last}: it was forged{twice}")
+        return told
+
     def put_right(self, source: str, first: int, last: int) -> None:
         """Believe the store, in which what belongs into a source has these positions (both 0: it holds nothing).
 

@@ -136,13 +136,15 @@ class Relay:
         Raises KafkaTimeoutError while Kafka is away (call again, nothing is lost), NotAccepted, TopicsDamaged.
         """
         before = self._published
+        if self._pending:
+            self._require_shared()
         if self._sent_up_to == before and (events := self._store.notifications(before, BATCH)):
             self._share()
             for event in events:
                 if (future := self._send(event)) is not None:
                     self._pending.append(future)
                 self._sent_up_to = event.position
-        for place in [self._wait(future) for future in self._pending]:
+        for place in self._places():
             self._note(place)
         metrics.of(metrics.PUBLISHED, self._store.name).inc(len(self._pending))
         self._pending.clear()
@@ -159,8 +161,27 @@ class Relay:
         self._shares_since = self._clock()
         times = self._store.position(MADE_ANEW) or 0
         if times != self._made_anew:
-            self._made_anew = times
-            raise TopicsDamaged(f"a topic that {self._store.name} publishes on was made anew")
+            raise self._was_made_anew(times)
+
+    def _was_made_anew(self, times: int) -> TopicsDamaged:
+        self._made_anew = times
+        return TopicsDamaged(f"a topic that {self._store.name} publishes on was made anew")
+
+    def _require_shared(self) -> None:
+        """Raises TopicsDamaged where the publishing lock is lost, as with its connection: while something is under way
+        a topic may be made anew, and this would stand before what is published again."""
+        if self._shares_since is not None and not self._store.publishing.is_held():
+            raise TopicsDamaged(f"the publishing lock of {self._store.name} was lost, with records under way")
+
+    def _places(self) -> list[Any]:
+        """Where Kafka has put what is under way.  It looks meanwhile whether the lock is still there."""
+        found, looked_at = [], self._clock()
+        for future in self._pending:
+            if self._clock() - looked_at > ACK_SECONDS:
+                self._require_shared()
+                looked_at = self._clock()
+            found.append(self._wait(future))
+        return found
 
     def _note(self, place: Any) -> None:
         """Raises TopicsDamaged when Kafka has put a record where there was one before: the topic was made anew."""
@@ -194,13 +215,15 @@ class Relay:
         """Save the position, now and then: what is published twice after a crash has the same ids.
 
         Always before the publishing lock is let go: what was published is what a topic made anew is filled with.
+        Raises TopicsDamaged where one was made anew since, as the lock was lost: what is not saved comes again.
         """
         now = self._clock()
         due = at_once or now - self._saved_at > SAVE_EVERY_SECONDS
         turn_ends = self._shares_since is not None and (at_once or now - self._shares_since > TURN_SECONDS)
         turn_ends = turn_ends and not self._under_way
         if self._published != self._saved and (due or turn_ends):
-            self._store.set_position(POSITION, self._published)
+            if not self._store.set_position_while(POSITION, self._published, MADE_ANEW, self._made_anew):
+                raise self._was_made_anew(self._store.position(MADE_ANEW) or 0)
             self._saved, self._saved_at = self._published, now
         if turn_ends:
             self._let_go()
@@ -249,7 +272,10 @@ class Relay:
                 stop.wait(0.5)
                 continue
             metrics.of(metrics.OUTBOX_LAG, self._store.name).set(lag)
-        self.save(at_once=True)
+        try:
+            self.save(at_once=True)
+        except TopicsDamaged as damage:
+            log.warning("relay ends unsaved", service=self._store.name, damage=str(damage))
         self._give_up()
 
     def _require_whole(self) -> None:

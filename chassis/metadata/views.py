@@ -8,9 +8,9 @@ from typing import Literal, get_args, get_type_hints
 from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
 from chassis.metadata.wording import Wording
 from chassis.model.row_fields import FieldType
-from chassis.model.views import Exact, Filter, Range, View, Words
+from chassis.model.views import Exact, Filter, Range, View, Words, parameter_names
 from chassis.queries.conditions import fields_asked, operators_of
-from chassis.queries.filters import ClosedSets, choices_of, parameter_names
+from chassis.queries.filters import ClosedSets, choices_of
 from chassis.queries.grouping import groups_of, sums_of
 from contracts.declare import REGISTRY
 from contracts.permissions import FIELD_RIGHTS

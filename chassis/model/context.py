@@ -1,12 +1,13 @@
 """Under which circumstances a command is decided: who asks, whose records they reach, who acts for whom, and when."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from contracts.people import Person
+from contracts.permissions import NEVER_GIVEN, ROLES, first_rights
 from contracts.types import FIRST_CURRENCY
 
 
@@ -55,6 +56,9 @@ class Organisation(Protocol):
     def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
         """Everybody whose account is in use, or of them who has one of these roles."""
 
+    def roles_with(self, right: str) -> Sequence[str]:
+        """The titles of the roles that hold a right now; those are no secret, who has them is."""
+
 
 class _Alone:
     """Nobody is known, nobody to have left, and nobody to lead."""
@@ -79,6 +83,9 @@ class _Alone:
 
     def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
         return ()
+
+    def roles_with(self, right: str) -> Sequence[str]:
+        return [title for role, title in ROLES.items() if role != NEVER_GIVEN and right in first_rights(role)]
 
 
 ALONE: Organisation = _Alone()

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, Organisation
-from contracts.errors import Refused
+from contracts.errors import Refused, lacks_right
 from contracts.people import Person
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, DataScope, first_rights, first_scope
 from contracts.types import FIRST_CURRENCY
@@ -71,7 +71,7 @@ class Principal:
             if right == COLLEAGUE:
                 text = "You have no role yet: an administrator gives you one."
                 raise Refused("FORBIDDEN", text, state=right)
-            raise Refused("FORBIDDEN", f"Your roles do not hold the right {right}.", state=right)
+            raise lacks_right(right, self.organisation.roles_with(right))
 
     def reach(self, right: str) -> AccessScope:
         """Whose records the caller may see or change by a right (SEC-18); nobody's by one that is not held."""

@@ -11,6 +11,7 @@ from uuid import UUID
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.row_fields import GUARDED, Code, FieldKind, field_types
 from chassis.model.views import Exact, Filter, Range, Scope, View, Words
+from contracts.lists import WORDS
 from contracts.people import Person
 from contracts.records import Field, Kind, kind_of
 from contracts.types import EmailField, MailField, Money, NoteField, PhoneField
@@ -174,7 +175,7 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
         elif type_.kind in ("choice", "flag", "id") or field.rules.unique or field.rules.filterable:
             found[name] = Exact()
     if words := [name for name, field in kind.fields.items() if _is_searchable(field, row)]:
-        found["q"] = Words(*words)
+        found[WORDS] = Words(*words)
     return {**found, _DELETED: Exact()}
 
 

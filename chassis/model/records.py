@@ -7,23 +7,24 @@ that has some says them in a class of its own, which stands in that line instead
         kind = kind_of(Survey)
 
         def check(self, data: Survey, given: Collection[str], context: Context, settings: Any) -> None:
-            if data.surveyed_on > context.today: raise Refused(...)
+            if data.topic == "COMPETITOR" and not data.competitor: raise Refused(...)
 
 Where records belong to people (`owned`), they change hands here too: who may give one to whom is ADR 0040.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
-from chassis.model.context import Context
+from chassis.model.context import CLOCK_STEP, Context
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import KEPT, ContractError, changes
-from contracts.errors import Refused, not_found
+from contracts.errors import Refused, lacks_right, not_found
 from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.records import KINDS, OWNER, Kind, kind_of
 from contracts.types import Money, PhoneField
@@ -71,7 +72,9 @@ class Record(Aggregate):
         """
         data = self.kind.cls(**changes(command, self.kind.cls))
         nothing = {field.name: field.default for field in fields(self.kind.cls)}
-        self._require_rights([name for name in self.kind.fields if getattr(data, name) != nothing[name]], context)
+        given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
+        self._require_rights(given, context)
+        self._require_past(data, given, context)
         self.check(data, tuple(self.kind.fields), context, settings)
         owner = {"owner": self._owner_named(command.owner_id, context)} if self.kind.owned else {}
         self.record(self.kind.created(**self._named, data=data, **owner, by=context.user))
@@ -98,6 +101,7 @@ class Record(Aggregate):
         self.check(data, tuple(given), context, settings)
         changed = tuple(name for name in self.kind.fields if getattr(data, name) != getattr(self.data, name))
         if changed:
+            self._require_past(data, changed, context)
             self.record(self.kind.edited(**self._named, data=data, changed=changed, by=context.user))
 
     def delete(self, _: Any, context: Context, settings: Any = None) -> None:
@@ -147,7 +151,23 @@ class Record(Aggregate):
         for name in given:
             if not self._may_give(name, context):
                 right = self.kind.fields[name].rules.right
-                raise Refused("FORBIDDEN", f"{name}: giving it needs the right {right}.  Leave it out.", field=name)
+                raise lacks_right(right, context.organisation.roles_with(right), name)
+
+    def _require_past(self, data: Any, given: Iterable[str], context: Context) -> None:
+        """Raises Refused VALIDATION for a day that is still to come, where it is one of something that has happened.
+
+        What stands there already is not asked again: today may be an earlier day since the company's zone was changed.
+        """
+        for name in given:
+            value = getattr(data, name)
+            if not self.kind.fields[name].rules.past or value is None:
+                continue
+            for one in value if isinstance(value, tuple) else (value,):
+                is_moment = isinstance(one, datetime)
+                if one > (context.now + CLOCK_STEP if is_moment else context.today):
+                    latest = f"{context.now:%Y-%m-%dT%H:%M:%SZ}" if is_moment else context.today
+                    text = f"{name}: tells of what has happened: must be not after {latest}."
+                    raise Refused("VALIDATION", text, field=name)
 
     def _may_give(self, name: str, context: Context) -> bool:
         right = self.kind.fields[name].rules.right

@@ -26,6 +26,7 @@ from chassis.model.changes import Add, Append, Change, EventMetadata, Latest, Pu
 from chassis.model.row_fields import BY_NUMBER, EQUAL_TO, FOUND_BY, FieldType, StoredKeys, field_types, key_place
 from contracts.declare import REGISTRY, ContractError
 from contracts.languages import LANGUAGES
+from contracts.lists import LIST_PARAMETERS, WORDS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.text import squashed_forms
 
@@ -88,6 +89,14 @@ class Range:
 
 Filter = Exact | Words | Range
 EventFunction = Callable[[Any, EventMetadata], Iterable[Change]]
+
+
+def parameter_names(filters: Mapping[str, Filter]) -> list[str]:
+    """The query parameters that some filters give."""
+    names: list[str] = []
+    for name, rule in filters.items():
+        names += [f"{name}_from", f"{name}_to"] if isinstance(rule, Range) else [name]
+    return names
 
 
 @dataclass(frozen=True)
@@ -212,6 +221,14 @@ class View:
         asked |= {rule.field or name for name, rule in self.filters.items() if isinstance(rule, Exact)}
         if unknown := asked - set(self.types):
             raise ContractError(f"view {self.name}: its row lacks what it sorts or filters by: {sorted(unknown)}")
+        self._require_own_names()
+
+    def _require_own_names(self) -> None:
+        """Raises ContractError for a filter that nobody could use, as its parameter means something else."""
+        names = parameter_names(self.filters)
+        words = {WORDS} if isinstance(self.filters.get(WORDS), Words) else set()
+        if taken := {name for name in names if names.count(name) > 1} | (LIST_PARAMETERS - words) & set(names):
+            raise ContractError(f"view {self.name}: parameters that mean something else already: {sorted(taken)}")
 
     @property
     def path(self) -> str:

@@ -182,7 +182,7 @@ class KeyRing:
 
     def _remember(self, person: UUID, key: bytes | None) -> _Known:
         known = self._known[person] = _Known(None if key is None else PersonCipher(key), self.ticks())
-        if len(self._known) > KEYS_KEPT + len(self._fresh):
+        while len(self._known) > KEYS_KEPT + len(self._fresh):
             oldest = next(one for one in self._known if one not in self._fresh)
             del self._known[oldest]
         return known

@@ -20,11 +20,11 @@ from chassis.model.views import Exact, View
 from chassis.queries import filters, folding
 from chassis.queries.filters import MOST_VALUES, ClosedSets
 from contracts.errors import Refused
+from contracts.lists import WHERE
 from contracts.schemas import told_name
 from contracts.text import has_controls, squashed_forms
 from contracts.types import PLAIN_DAY
 
-WHERE = "where"
 LONGEST = 4_000
 LONGEST_VALUE = 200
 LONGEST_PART = 100

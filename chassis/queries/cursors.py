@@ -2,22 +2,27 @@
 
 All pages of a list show it as it was when the first page was read: a row whose sort field changes meanwhile is neither
 lost nor told twice.  MongoDB keeps that state for some minutes (`minSnapshotHistoryWindowInSeconds`, 5 by default).
+
+It belongs to one list, its order and its conditions: with others it would begin in the midst of other rows, and nobody
+would see that some are missing.
 """
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, DecimalException
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
-from bson import Decimal128, Timestamp
+from bson import Decimal128, Timestamp, encode
 
 from contracts.errors import Refused
 from contracts.text import has_controls
 
-VERSION = 3
+VERSION = 4
 LONGEST = 4_000
 WHOLE_END = 2**63
 MOMENT_END = 2**32
@@ -52,9 +57,12 @@ class Cursor:
     """The page that follows the row of `value` and `key`, or with `back` the one that ends before it.
 
     Without a key there is no such row: it begins where the list does, or with `back` ends where the list ends.  `at` is
-    when all pages are of, `collection` where they are.
+    when all pages are of, `collection` where they are.  `conditions` tells those of the list `view` from others
+    (`told_apart`).
     """
 
+    view: str
+    conditions: str
     order: SortOrder
     collection: str
     at: Timestamp
@@ -69,6 +77,8 @@ class Cursor:
         order, at = self.order, self.at
         parts = [
             VERSION,
+            self.view,
+            self.conditions,
             order.text,
             order.language,
             self.collection,
@@ -117,6 +127,19 @@ class Cursor:
         return {"$and": [{field: reached}, later]}
 
 
+def told_apart(conditions: Sequence[Document]) -> str:
+    """What tells a list's conditions from others, in whatever order they and their values are given."""
+    return sha256(b"".join(sorted(encode(_in_order(condition)) for condition in conditions))).hexdigest()[:16]
+
+
+def _in_order(condition: Any) -> Any:
+    if isinstance(condition, dict):
+        return {
+            name: sorted(inner, key=repr) if name == "$in" else _in_order(inner) for name, inner in condition.items()
+        }
+    return [_in_order(inner) for inner in condition] if isinstance(condition, list) else condition
+
+
 def refused(what: str) -> Refused:
     return Refused("VALIDATION", f"cursor: {what}; start with the first page again.", field="cursor")
 
@@ -125,8 +148,11 @@ def _read(text: str) -> Cursor:
     if len(text) > LONGEST:
         raise ValueError("too long")
     raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    version, sort, language, collection, seconds, number, kind, value, key, back = msgspec.json.decode(raw)
-    if version != VERSION or not all(isinstance(part, str) for part in (sort, language, collection, kind, key)):
+    version, view, conditions, sort, language, collection, seconds, number, kind, value, key, back = (
+        msgspec.json.decode(raw)
+    )
+    texts = (view, conditions, sort, language, collection, kind, key)
+    if version != VERSION or not all(isinstance(part, str) for part in texts):
         raise ValueError("another version")
     if not isinstance(back, bool):
         raise ValueError("no way to go")
@@ -134,7 +160,9 @@ def _read(text: str) -> Cursor:
         raise ValueError("no moment")
     direction = -1 if sort.startswith("-") else 1
     order = SortOrder(sort.removeprefix("-"), direction, language)
-    return Cursor(order, collection, Timestamp(seconds, number), _value(kind, value), _plain(key), back)
+    return Cursor(
+        view, conditions, order, collection, Timestamp(seconds, number), _value(kind, value), _plain(key), back
+    )
 
 
 def _value(kind: str, value: Any) -> Any:

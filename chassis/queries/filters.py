@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 
 from chassis.foundation import addresses
 from chassis.model.row_fields import FOUND_BY, FieldType, key_place
-from chassis.model.views import Exact, Filter, Range, View, Words, unusual
+from chassis.model.views import Exact, Filter, Range, View, Words, parameter_names, unusual
 from contracts.errors import Refused
 from contracts.ids import canonical, id_in
 from contracts.text import has_controls, key, normal, squashed, squashed_forms
@@ -40,14 +40,6 @@ HOW = {
     "id": "an id such as 3f2b8c1e-0d4a-4c57-9c0e-5a1b2c3d4e5f",
     "address": "an address such as 203.0.113.7 or 2001:db8::1",
 }
-
-
-def parameter_names(filters: Mapping[str, Filter]) -> list[str]:
-    """The query parameters that some filters give."""
-    names: list[str] = []
-    for name, rule in filters.items():
-        names += [f"{name}_from", f"{name}_to"] if isinstance(rule, Range) else [name]
-    return names
 
 
 class Filters:

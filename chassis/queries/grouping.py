@@ -10,10 +10,10 @@ from typing import Any
 
 from chassis.model.views import View
 from contracts.errors import Refused
+from contracts.lists import GROUP, SUM
 from contracts.schemas import told_name
 from contracts.text import has_controls
 
-GROUP, SUM = "group", "sum"
 MOST_GROUPS = 200
 MOST_SUMS = 10
 CURRENCY = "currency"

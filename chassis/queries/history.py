@@ -18,7 +18,6 @@ Params = Mapping[str, Sequence[str]]
 Show = Callable[[Any], Any]
 """Makes of a stored value what is shown of it."""
 
-AS_OF = "as_of"
 SINCE, UNTIL_WHEN, LIMIT, CURSOR = "from", "to", "limit", "cursor"
 ASKED = (SINCE, UNTIL_WHEN, LIMIT, CURSOR)
 """What may be asked of the history of a row."""

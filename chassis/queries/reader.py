@@ -25,13 +25,14 @@ from chassis.projections.documents import STAMPS, stored, told_of_lists
 from chassis.projections.state import live_id
 from chassis.projections.versions import NUMBER, OF, versions_of
 from chassis.queries import cursors, history
-from chassis.queries.conditions import WHERE, Conditions
+from chassis.queries.conditions import Conditions
 from chassis.queries.cursors import Cursor, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
 from chassis.queries.filters import ClosedSets, Filters, require_value, single
-from chassis.queries.grouping import GROUP, SUM, Grouping
+from chassis.queries.grouping import Grouping
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
+from contracts.lists import AS_OF, GROUP, PAGING, SUM, WHERE
 from contracts.parameters import PARAMETERS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.schemas import told_name
@@ -49,7 +50,6 @@ WHERE_MS = 3_000
 """So long a page may take whose conditions, or groups, somebody made up: they may read every row in reach."""
 WAIT_SECONDS = 5.0
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.003, 0.010
-PAGING = ("limit", "cursor", "sort", "count", "format", GROUP, SUM)
 FORMATS = ("json", "csv", "xlsx")
 IN_ANY_ORDER = SortOrder("_id", 1)
 NO_SUCH_MOMENT, TOO_OLD, NOT_YET = 72, 239, 246
@@ -86,10 +86,12 @@ class Seen(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A list as somebody asked for it: the stages that select its rows, their order, how many a page has, in which
-    groups they are counted, as of which moment if not now, and whose rows they may be."""
+    """A list as somebody asked for it: the stages that select its rows, what tells their conditions from others
+    (`cursors.told_apart`), their order, how many a page has, in which groups they are counted, as of which moment if
+    not now, and whose rows they may be."""
 
     selection: list[Document]
+    conditions: str
     order: SortOrder
     limit: int
     grouping: Grouping | None = None
@@ -159,14 +161,14 @@ class ViewReader:
 
         Raises Refused NOT_FOUND, also for a row that is outside the caller's scope now, and where there was none then.
         """
-        at = history.moment(params, history.AS_OF, self._zone(), self._clock())
+        at = history.moment(params, AS_OF, self._zone(), self._clock())
         assert at is not None, "who asks for now asks for `one`"
         seen = self._ready(token)
         self._require_seen(principal, key, seen)
         found = self._version(key, at, seen)
         if found is None:
             text = f"There was no such {self._view.what} at that moment."
-            raise Refused("NOT_FOUND", text, field=history.AS_OF)
+            raise Refused("NOT_FOUND", text, field=AS_OF)
         [row] = self._rows([found], principal)
         return row, _freshness(seen.state)
 
@@ -240,8 +242,12 @@ class ViewReader:
         self, principal: Principal, params: Mapping[str, Sequence[str]], asked: Asked, cursor: Cursor
     ) -> Page:
         order = cursor.order
+        if cursor.view != self._view.name:
+            raise cursors.refused("it belongs to another list")
+        if cursor.conditions != asked.conditions:
+            raise cursors.refused("it belongs to other filters or conditions: give those of its page along with it")
         if (order.field, order.direction) != (asked.order.field, asked.order.direction):
-            raise cursors.refused("it belongs to another sort order")
+            raise cursors.refused("it belongs to another sort order: give that of its page along with it")
         if order.language not in self._view.orders_of(order.field):
             raise cursors.refused("it belongs to another order of texts")
         try:
@@ -277,7 +283,15 @@ class ViewReader:
         if _flag(params, "count"):
             counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, milliseconds)
             total = next((found["total"] for found in counted), 0)
-        cursor = cursor or Cursor(order, seen.state["collection"], seen.at or Timestamp(0, 0), None, "")
+        cursor = cursor or Cursor(
+            self._view.name,
+            asked.conditions,
+            order,
+            seen.state["collection"],
+            seen.at or Timestamp(0, 0),
+            None,
+            "",
+        )
         stages = [*selection, {"$match": cursor.beyond()}, cursor.reading.stage(), {"$limit": limit + 1}]
         documents = list(self._read(collection, stages, order, seen.at, milliseconds))
         is_more, has_come_from = len(documents) > limit, bool(cursor.key and documents)
@@ -489,10 +503,11 @@ class ViewReader:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
         sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
         filters = Filters(self._view, sees, self._zone(), self._known, searches)
+        given: list[Document] = []
         scope = self._scope(principal)
         kept: list[Document] = [scope]
         named = set(params)
-        offered = (*PAGING, history.AS_OF) if self._view.history else PAGING
+        offered = (*PAGING, AS_OF) if self._view.history else PAGING
         shown: list[Document] = []  # what is asked of rows that were added up
         sums = self._view.sums
         of_row = {*sums.by, sums.over} if sums else set()
@@ -503,7 +518,8 @@ class ViewReader:
             if name == WHERE:
                 require_value(name, values)
                 conditions = Conditions(self._view, sees, self._zone(), self._known)
-                (kept if sums is None else shown).append(conditions.read(single(name, values)))
+                given.append(conditions.read(single(name, values)))
+                (kept if sums is None else shown).append(given[-1])
                 named |= conditions.about
                 continue
             asked = filters.condition(name, values)
@@ -511,6 +527,7 @@ class ViewReader:
                 told, known = told_name(name[:100]), ", ".join(sorted({*filters.names, *offered, WHERE}))
                 raise Refused("VALIDATION", f"{told}: unknown parameter; there are {known}.", field=told)
             condition, about = asked
+            given.append(condition)
             (kept if sums is None or about <= of_row else shown).append(condition)
         filters.require_some_between(params)
         kept.insert(0, dict(self._view.shown(named)))
@@ -523,8 +540,10 @@ class ViewReader:
             selection.append({"$match": {"$and": shown}})
         grouping = Grouping.asked(self._view, sees, _one(params, GROUP), params.get(SUM, ()))
         order, limit = self._order(principal, _one(params, "sort"), language), self._limit(_one(params, "limit"))
-        at = history.moment(params, history.AS_OF, self._zone(), self._clock()) if self._view.history else None
-        return Asked(selection, order, limit, grouping, at, scope)
+        at = history.moment(params, AS_OF, self._zone(), self._clock()) if self._view.history else None
+        if at:  # as it was given: today ends later with each page
+            given.append({AS_OF: list(params[AS_OF])})
+        return Asked(selection, cursors.told_apart(given), order, limit, grouping, at, scope)
 
     def _scope(self, principal: Principal) -> Document:
         """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""

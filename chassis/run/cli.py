@@ -26,6 +26,7 @@ from chassis.persons.opening import use_keys
 from chassis.projections.collections import connect
 from chassis.projections.rebuild import Rebuild, view_states
 from chassis.run.api_process import run_api
+from chassis.run.erasure import erase
 from chassis.run.grants import apply, grants, table
 from chassis.run.topics import Topics
 from chassis.run.worker_process import run_worker
@@ -55,6 +56,7 @@ def run_command(options: argparse.Namespace) -> int:
         "audit": _audit,
         "administrator": _administrator,
         "mailbox": _mailbox,
+        "persons": _persons,
     }
     try:
         config = Config.from_env()
@@ -129,6 +131,14 @@ def _mailbox(options: argparse.Namespace, config: Config) -> int:
     for message in messages.Mailbox(Path(config.mailbox_dir)).messages(options.to):
         print(f"{message.how}  {message.to}  {message.text}")
     return 0
+
+
+def _persons(options: argparse.Namespace, config: Config) -> int:
+    keys = use_keys(config)
+    try:
+        return 0 if erase(config, keys, options.person) else 1
+    finally:
+        keys.close()
 
 
 def _grants(options: argparse.Namespace, config: Config) -> int:

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from chassis.foundation.command_line import command_line
 
@@ -97,8 +98,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_services(head)
     head.add_argument("--append", metavar="FILE", help="add it to this file instead")
 
+    persons = commands.add_parser("persons", help="what is known of persons: erase one")
+    acts = persons.add_subparsers(dest="action", required=True, metavar="ACTION")
+    erase = acts.add_parser("erase", help="destroy the key of a person, for good, and build the views anew")
+    erase.add_argument("person", type=_id, help="the id of the customer, user or record")
+
     _add_dead_letters(commands)
     return parser
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no id such as 3f2b8c1e-0d4a-4c57-9c0e-5a1b2c3d4e5f") from None
 
 
 def _add_topics(commands: Any) -> None:

@@ -5,6 +5,7 @@ relays stand aside (ADR 0007, 0027), and whoever reads it begins at its first re
 knows by position.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -79,13 +80,19 @@ class Topics:
             found += [f"{who}: {told}" for told in damages(begins, own, progress.offsets)]
             read = [place for place in progress.offsets.items() if place[0] in own and place in before]
             found += [f"{who}: {told}" for told in progress.told_of_missed(before[place] for place in read)]
+        for name in (name for name in sound if not name.endswith(DEAD_LETTERS)):
+            last = self._last_position(name)  # asked after what was read: nobody can have read beyond it
+            for who, topics, progress in readers:
+                if name in topics:
+                    found += [f"{who}: {told}" for told in progress.told_of_forged(name, last)]
         return found
 
     def republish(self, name: str, *, force: bool = False) -> int:
         """Make a topic anew and publish all of it that the stores hold; returns how many records.
 
-        Its relays stand aside meanwhile.  Raises ConfigError for a topic that lacks nothing, unless forced, and where a
-        relay does not.
+        Its relays stand aside meanwhile; one that has lost its lock with a connection is given the time to notice.
+        Raises ConfigError for a topic that lacks nothing, unless forced, where a relay does not stand aside, and where
+        the own lock is lost.
         """
         if name not in self._wanted or name.endswith(DEAD_LETTERS):
             raise ConfigError(f"{name!r} is not published from stores; there are {', '.join(self._from_stores())}")
@@ -97,6 +104,9 @@ class Topics:
                 store.set_position(MADE_ANEW, (store.position(MADE_ANEW) or 0) + 1)
             for store in stores:
                 _take_alone(store)
+            time.sleep(max((store.publishing.unnoticed for store in stores), default=0.0))  # nothing tells of it
+            for store in stores:
+                _require_alone(store)
             self._make_anew(name)
             self.reset(name)
             sender = producer(self._config, gapless=True)
@@ -121,6 +131,14 @@ class Topics:
         database = connect(self._config)
         for view in self._catalogue.views("projector"):
             PATIENCE.copy()(_view_begins_anew, database, view, sources, truth)
+
+    def _last_position(self, name: str) -> int:
+        """The last position of those logs from which a topic is published."""
+        last = 0
+        for service in writers(self._catalogue, name):
+            with self._store(service) as store:
+                last = max(last, store.last_position())
+        return last
 
     def _stored_positions(self, name: str) -> Truth | None:
         """The first and the last position that stores hold for each source of a topic; None where they don't tell."""
@@ -254,6 +272,15 @@ def _take_alone(store: EventStore) -> None:
         ) from error
 
 
+def _require_alone(store: EventStore) -> None:
+    """Raises ConfigError where the lock is lost, as with its connection: the relays go on then."""
+    if not store.publishing.is_held():
+        raise ConfigError(
+            f"the connection to the store of {store.name} was lost, and with it the lock that keeps its relays aside.  "
+            "Run `salestream topics republish` again, with --force"
+        )
+
+
 def _await(admin: KafkaAdminClient, name: str, *, there: bool) -> None:
     """Wait until the brokers agree whether a topic exists.  Raises RetryError."""
     PATIENCE.copy()(lambda: (name in admin.list_topics()) == there)
@@ -263,6 +290,7 @@ def _publish(sender: Producer, store: EventStore, topic: str) -> int:
     """Publish what a store has published on a topic, in the order of its log; what is newer its relay will bring."""
     at, end, number = 0, store.position(POSITION) or 0, 0
     while at < end and (events := store.notifications(at, BATCH)):
+        _require_alone(store)
         sent = []
         for event in events:
             at = event.position

@@ -153,6 +153,10 @@ class EventStore:
         """Save a position by itself, also backwards: for the relay, which may publish twice but never skip."""
         self._more.set_position(name, position)
 
+    def set_position_while(self, name: str, position: int, other: str, expected: int) -> bool:
+        """Save a position only while another one (0: there is none) is what is expected; whether it was saved."""
+        return self._more.set_position_while(name, position, other, expected)
+
     def position_of(self, aggregate_id: UUID, version: int) -> int | None:
         return self._more.position_of(aggregate_id, version)
 

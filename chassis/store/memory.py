@@ -94,6 +94,13 @@ class MemoryRecorder(POPOProcessRecorder):
         with self._database_lock:
             self._max_tracking_ids[name] = position
 
+    def set_position_while(self, name: str, position: int, other: str, expected: int) -> bool:
+        with self._database_lock:
+            if (self._max_tracking_ids.get(other) or 0) != expected:
+                return False
+            self._max_tracking_ids[name] = position
+            return True
+
     def results_after(self, command_id: str, limit: int) -> list[CommandResult]:
         return [self.results[id] for id in sorted(self.results) if id > command_id][:limit]
 

@@ -269,6 +269,28 @@ class PostgresRecorder(PostgresProcessRecorder):
                 (name, position),
             )
 
+    def set_position_while(self, name: str, position: int, other: str, expected: int) -> bool:
+        tracking = Identifier(self.datastore.schema), Identifier(self.tracking_table_name)
+        with self.datastore.transaction(commit=True) as curs:
+            curs.execute(  # the row is locked, also where it was not there: nobody changes it until this is stored
+                SQL(
+                    "INSERT INTO {}.{} AS held VALUES (%s,0) ON CONFLICT (application_name) "
+                    "DO UPDATE SET notification_id = held.notification_id RETURNING notification_id"
+                ).format(*tracking),
+                (other,),
+            )
+            found = curs.fetchone()
+            if found is None or found["notification_id"] != expected:
+                return False
+            curs.execute(
+                SQL(
+                    "INSERT INTO {}.{} VALUES (%s,%s) ON CONFLICT (application_name) "
+                    "DO UPDATE SET notification_id = excluded.notification_id"
+                ).format(*tracking),
+                (name, position),
+            )
+            return True
+
     def results_after(self, command_id: str, limit: int) -> list[CommandResult]:
         rows = self._all(
             "SELECT command_id, fingerprint, reply, day FROM {s}.command_results WHERE command_id>%s "

@@ -14,9 +14,17 @@ import psycopg
 from chassis.foundation.connections import GIVES_UP
 from chassis.foundation.private_files import private_file
 
+LOST_UNNOTICED_SECONDS = 20.0
+"""So long a relay may go on after the connection with its lock was cut: until it looks again (`relay.ACK_SECONDS`), and
+its client gives up (`connections.NETWORK`)."""
+
 
 class PublishingLock(Protocol):
     """The lock of one event store, as one process holds it."""
+
+    @property
+    def unnoticed(self) -> float:
+        """For how many seconds somebody may have lost it without knowing."""
 
     def share(self) -> bool:
         """Hold it beside others who share it, unless one has it alone."""
@@ -34,6 +42,8 @@ class PublishingLock(Protocol):
 class NoLock:
     """For a store that only its own process uses."""
 
+    unnoticed = 0.0
+
     def share(self) -> bool:
         return True
 
@@ -49,6 +59,8 @@ class NoLock:
 
 class FileLock:
     """For stores in a file: a lock on a file beside it, never on the store's own (SQLite has its locks there)."""
+
+    unnoticed = 0.0
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -80,6 +92,10 @@ class FileLock:
 
 class PostgresLock:
     """For PostgreSQL: an advisory lock of a connection of its own, which ends with it."""
+
+    @property
+    def unnoticed(self) -> float:
+        return LOST_UNNOTICED_SECONDS
 
     def __init__(self, conninfo: str, store: str) -> None:
         self._conninfo = conninfo

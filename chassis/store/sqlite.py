@@ -299,6 +299,15 @@ class SQLiteRecorder(SQLiteProcessRecorder):
         with self.datastore.transaction(commit=True) as c:
             c.execute("INSERT OR REPLACE INTO tracking VALUES (?,?)", (name, position))
 
+    def set_position_while(self, name: str, position: int, other: str, expected: int) -> bool:
+        with self.datastore.transaction(commit=True) as c:
+            c.execute(
+                "INSERT OR REPLACE INTO tracking SELECT ?,? WHERE "
+                "coalesce((SELECT notification_id FROM tracking WHERE application_name=?), 0)=? RETURNING 1",
+                (name, position, other, expected),
+            )
+            return c.fetchone() is not None
+
     def results_after(self, command_id: str, limit: int) -> list[CommandResult]:
         with self.datastore.transaction(commit=False) as c:
             c.execute(

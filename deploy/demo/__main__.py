@@ -146,7 +146,7 @@ class Demo:
             told = f"MongoDB does not tell: {error}"[:300]
         lines = [f"Orders of {self._run.name} in the view: {told}"]
         for process in self._system.processes:
-            lines.append(f"{process.title}: {'healthy' if process.healthy() else 'NOT HEALTHY'}, log {process.log}")
+            lines.append(f"{process.title}: {process.state()}, log {process.log}")
         lines.append("Records set aside: `salestream dlq groups` and `salestream dlq list <group>` tell.")
         return "\n".join(lines)
 

@@ -203,7 +203,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--renew", action="store_true", help="give that person another password first")
     options = parser.parse_args(arguments)
     try:
-        company = DemoCompany(LocalSystem.from_env())
+        system = LocalSystem.from_env()
+        system.require_running([system.api])  # before anything is made: the first sign-in founds the company
+        company = DemoCompany(system)
         if options.renew:
             company.renew(options.user)
         print(company.sign_in(options.user).token())

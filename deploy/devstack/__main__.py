@@ -6,10 +6,11 @@ import argparse
 import logging
 import shlex
 import sys
+from collections.abc import Callable, Sequence
 
 from chassis.foundation.command_line import command_line
 from deploy.devstack.errors import DevstackError
-from deploy.devstack.server import Server, Started
+from deploy.devstack.server import STOPPED, Server, Started
 from deploy.devstack.stack import Stack
 
 
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--postgres", action="store_true", help="PostgreSQL too (also: EVENT_STORE=postgres)")
     down = commands.add_parser("down", help="stop the servers; data is kept")
     down.add_argument("--wipe", action="store_true", help="delete the data too")
-    commands.add_parser("status", help="show each server; exit code 1 unless all are healthy")
+    commands.add_parser("status", help="show each server; exit code 1 unless all are healthy, 3 when all are stopped")
     commands.add_parser("env", help="print the addresses as NAME=value lines")
     commands.add_parser("wait", help="wait until the servers are healthy, without starting any")
     return parser
@@ -64,14 +65,26 @@ def print_stopped(server: Server, did_something: bool) -> None:
 
 
 def _status(stack: Stack) -> int:
-    all_healthy = True
-    for server in stack.servers:
-        healthy = server.healthy()
-        all_healthy &= healthy
-        own = f"on port {server.port}, process {server.pid or '-'}"
-        where = f"at {server.shown_address}" if server.external else own
-        print(f"{server.title:<11}{'healthy' if healthy else 'NOT HEALTHY'} {where}")
-    return 0 if all_healthy else 1
+    def where(server: Server) -> str:
+        return (
+            f"at {server.shown_address}" if server.external else f"on port {server.port}, process {server.pid or '-'}"
+        )
+
+    return print_status(stack.servers, where, "The development stack", "python -m deploy.devstack up")
+
+
+def print_status(servers: Sequence[Server], where: Callable[[Server], str], what: str, starts: str) -> int:
+    """Show each server; returns the exit code: 0 when all are healthy, STOPPED when none runs here, else 1."""
+    states = {server: server.state() for server in servers}
+    for server, state in states.items():
+        print(f"{server.title:<11}{state:<13}{where(server)}")
+    stopped = [server.title for server, state in states.items() if state == "stopped"]
+    if stopped and all(server.external or server.title in stopped for server in servers):
+        print(f"\n{what} is stopped.  Start it with `{starts}`.")
+        return STOPPED
+    if stopped:
+        print(f"\n{', '.join(stopped)}: stopped.  `{starts}` starts what is missing.")
+    return 0 if set(states.values()) == {"healthy"} else 1
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import psutil
 from tenacity import (
@@ -54,6 +54,9 @@ LOCK_SECONDS = 300.0
 PORT_SECONDS = 5.0
 FREE_BYTES = 1 << 30
 LOG_TAIL_LINES = 8
+State = Literal["healthy", "NOT HEALTHY", "stopped"]
+STOPPED = 3
+"""The exit code of a `status` that finds nothing running, as the service managers of Linux have it."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,12 @@ class Server(ABC):
         except NotReady:
             return False
         return True
+
+    def state(self) -> State:
+        """How it is.  One that does not run here is stopped, whatever else answers on its port."""
+        if self.pid is None and not self.external:
+            return "stopped"
+        return "healthy" if self.healthy() else "NOT HEALTHY"
 
     def start(self) -> Started:
         """Launch the server unless it runs, and return when it is healthy."""

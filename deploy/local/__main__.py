@@ -10,8 +10,9 @@ import sys
 import psutil
 
 from chassis.foundation.command_line import command_line
-from deploy.devstack.__main__ import print_started, print_stopped
+from deploy.devstack.__main__ import print_started, print_status, print_stopped
 from deploy.devstack.errors import DevstackError
+from deploy.devstack.server import Server
 from deploy.local.system import LocalSystem
 
 
@@ -22,8 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("up", help="start servers and services, wait until they are healthy")
     down = commands.add_parser("down", help="stop them; data is kept")
     down.add_argument("--wipe", action="store_true", help="delete the data too")
-    commands.add_parser("status", help="show each process; exit code 1 unless all are healthy")
-    commands.add_parser("env", help="print the settings as NAME=value lines")
+    commands.add_parser("status", help="show each process; exit code 1 unless all are healthy, 3 when all are stopped")
+    env = commands.add_parser("env", help="print the settings as NAME=value lines")
+    env.add_argument("--running", action="store_true", help="refuse unless Kafka and the databases run")
     options = parser.parse_args(arguments)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the health check reports what matters
     try:
@@ -37,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
             case "status":
                 return _status(system)
             case "env":
+                if options.running:
+                    system.require_running(system.stack.servers)
                 own = ("EVENT_STORE", "DATA_DIR", "TOKEN_KEY_DIR", "MAILBOX_DIR", "HTTP_ADDRESS")
                 for name in (*own, *system.stack.addresses.as_environment()):
                     print(f"{name}={shlex.quote(system.settings()[name])}")
@@ -47,13 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _status(system: LocalSystem) -> int:
-    all_healthy = True
-    for server in [*system.stack.servers, *system.processes]:
-        healthy = server.healthy()
-        all_healthy &= healthy
+    def where(server: Server) -> str:
+        if server.external:
+            return f"at {server.shown_address}"
         memory = f"{psutil.Process(server.pid).memory_info().rss / 2**20:.0f} MB" if server.pid else "-"
-        print(f"{server.title:<11}{'healthy' if healthy else 'NOT HEALTHY'}  port {server.port}  {memory}")
-    return 0 if all_healthy else 1
+        return f"port {server.port}  {memory}"
+
+    return print_status([*system.stack.servers, *system.processes], where, "Salestream", "make up")
 
 
 if __name__ == "__main__":

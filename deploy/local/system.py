@@ -8,7 +8,7 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -112,6 +112,12 @@ class LocalSystem:
         }
         given = {name: value for name, value in self._env.items() if value}
         return {**defaults, **given, **self.stack.addresses.as_environment()}
+
+    def require_running(self, servers: Iterable[Server]) -> None:
+        """Raises DevstackError, with the way out, where one of these servers of the system does not run."""
+        if stopped := [server.title for server in servers if server.state() == "stopped"]:
+            whole = "Salestream is stopped" if self.api.pid is None else f"{', '.join(stopped)} of Salestream: stopped"
+            raise DevstackError(f"{whole}.  Start it with `make up`.")
 
     def up(self, report: Callable[[Server, Started], None] | None = None) -> None:
         """Start what is missing; returns when all answer."""

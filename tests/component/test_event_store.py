@@ -111,19 +111,21 @@ def bench_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> Bench:
     return Bench(kind, config)
 
 
-@pytest.fixture(params=["sqlite", "postgres", "memory"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    bench = bench_of(request.param, tmp_path, request)
-    yield bench
-    bench.close()
+def bench_on(*kinds: str) -> Callable[..., Iterator[Bench]]:
+    """A fixture: an empty store of each of these kinds.  What two processes share is not in memory."""
+
+    @pytest.fixture(params=kinds)
+    def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+        bench = bench_of(request.param, tmp_path, request)
+        yield bench
+        bench.close()
+
+    return bench
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    """A store that two processes can share."""
-    bench = bench_of(request.param, tmp_path, request)
-    yield bench
-    bench.close()
+bench = bench_on("sqlite", "postgres", "memory")
+durable = bench_on("sqlite", "postgres")
+on_postgres = bench_on("postgres")
 
 
 @pytest.fixture
@@ -325,6 +327,30 @@ def test_a_position_alone_can_go_back(bench: Bench) -> None:
     store.set_position("relay", 10)
     store.set_position("relay", 4)
     assert bench.open().position("relay") == 4
+
+
+def test_a_position_is_saved_only_while_another_is_what_is_expected(bench: Bench) -> None:
+    store = bench.open()
+    assert store.set_position_while("relay", 3, "made-anew", 0), "one that was never saved is 0"
+    bench.open().set_position("made-anew", 1)
+    assert not store.set_position_while("relay", 5, "made-anew", 0)
+    assert store.position("relay") == 3
+    assert store.set_position_while("relay", 5, "made-anew", 1)
+    assert (bench.open().position("relay"), store.position("made-anew")) == (5, 1)
+
+
+def test_who_saves_a_position_and_who_changes_what_it_depends_on_wait_for_each_other(on_postgres: Bench) -> None:
+    """Also where that was never saved: whoever reads the position after the change sees what was saved before it."""
+    store, other = on_postgres.open(), on_postgres.open()
+    with psycopg.connect(on_postgres.config.postgres_url) as counting, ThreadPoolExecutor(1) as pool:
+        counting.execute("INSERT INTO inventory.inventory_tracking VALUES ('made-anew', 1)")
+        saved = pool.submit(store.set_position_while, "relay", 5, "made-anew", 0)
+        with psycopg.connect(on_postgres.config.postgres_url, autocommit=True) as looks:
+            until(lambda: looks.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is not None)
+        assert not saved.done()
+        counting.commit()
+        assert saved.result(10) is False
+    assert other.position("relay") is None
 
 
 def test_a_record_too_large_for_kafka_is_refused_before_it_is_stored(store: EventStore) -> None:
@@ -932,13 +958,6 @@ def test_who_waits_for_a_process_that_was_stopped_within_its_commit_goes_on_with
     again = AdjustStock(product_id=product, change=-1, reason="stopped")
     do(writer, again, key="k1")  # as its client was told, or may do
     assert stock_of(durable.open(), product).on_hand == 7
-
-
-@pytest.fixture
-def on_postgres(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    bench = bench_of("postgres", tmp_path, request)
-    yield bench
-    bench.close()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -28,7 +27,7 @@ from chassis.store.transaction import CommandResult, Transaction
 from chassis.writer.forgetting import DAY, DAY_SECONDS, LOOKED_AT, PAUSE_SECONDS, REST_SECONDS, Forgetting
 from chassis.writer.writer import Writer
 from component.support import until
-from component.test_event_store import NOW, TODAY, Bench, bench_of, deduct, do, names, new_product
+from component.test_event_store import NOW, TODAY, Bench, bench_of, bench_on, deduct, do, names, new_product
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.inventory import DeductStock, ReceiveStock
@@ -38,18 +37,7 @@ from services.inventory.application import SERVICE
 A_DAY = 86_400.0
 
 
-@pytest.fixture(params=["sqlite", "postgres", "memory"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    bench = bench_of(request.param, tmp_path, request)
-    yield bench
-    bench.close()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    bench = bench_of(request.param, tmp_path, request)
-    yield bench
-    bench.close()
+bench, durable = bench_on("sqlite", "postgres", "memory"), bench_on("sqlite", "postgres")
 
 
 @dataclass

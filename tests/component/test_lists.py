@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -22,6 +23,7 @@ from chassis.model.views import Exact, Range, Scope, View, Words, key_of, unusua
 from chassis.projections.collections import STATES, add_keys, collation, keys_kept
 from chassis.projections.documents import stored
 from chassis.projections.state import live_id, open_state
+from chassis.queries.cursors import Cursor
 from chassis.queries.filters import ClosedSets, Filters
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
 from contracts.errors import Refused
@@ -113,11 +115,69 @@ def test_a_cursor_is_taken_only_where_it_comes_from(database: Database[Document]
     assert "earlier releases" in shelf.refusal(sort="name", cursor=former).message
     parts = json.loads(base64.urlsafe_b64decode(cursor + "=="))
     for seconds, what in ((2**32 - 1, "some minutes"), (1, "some minutes")):
-        parts[4] = seconds
+        parts[6] = seconds
         forged = base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
         assert what in shelf.refusal(sort="name", cursor=forged).message
     database[STATES].update_one({"_id": "products"}, {"$set": {"collection": "products__new"}})
     assert "made anew" in shelf.refusal(sort="name", cursor=cursor).message
+
+
+def some_filter(view: View) -> dict[str, Any]:
+    """One filter of a list with a value that may stand there; nothing for a list that has none."""
+    for name, rule in view.filters.items():
+        if isinstance(rule, Words):
+            return {name: "text"}
+        if isinstance(rule, Range):
+            return {f"{name}_from": "2026-01-02" if issubclass(rule.kind, date) else "1"}
+        if not (rule.among or rule.known or rule.form):
+            value = value_of(view.types[rule.field or name].single, 1)
+            return {name: {True: "true", False: "false"}.get(value, str(value))}
+    return {}
+
+
+@each()
+def test_a_cursor_belongs_to_its_list_its_order_and_its_conditions(database: Database[Document], view: View) -> None:
+    """UIX-09, UIX-13: also one of pages that are read backwards."""
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, number) for number in range(5)])
+    page = shelf.page(limit="1")
+    elsewhere = replace(page_cursor := Cursor.read(str(page.next)), view="elsewhere").text()
+    assert page_cursor.view == view.name
+    asked = some_filter(view)
+    where = json.dumps({"field": "id", "is": "is_not_empty"})
+    for cursor in (str(page.next), str(page.last)):
+        for other in [{"where": where}, *([asked] if asked else [])]:
+            refused = shelf.refusal(limit="1", cursor=cursor, **other)
+            assert refused.field == "cursor"
+            assert "other filters or conditions" in refused.message and "first page again" in refused.message
+    refused = shelf.refusal(limit="1", cursor=elsewhere)
+    assert (refused.field, "another list" in refused.message) == ("cursor", True)
+    narrowed = Shelf(database, view)
+    narrowed.fill([document_of(view, number) for number in range(5)])
+    first = narrowed.page(limit="1", where=where)
+    cursor = str(first.next)
+    for other in ({}, {"where": json.dumps({"field": "id", "is": "equal", "value": first.items[0]["id"]})}):
+        assert narrowed.refusal(limit="1", cursor=cursor, **other).field == "cursor"
+    if asked:
+        assert narrowed.refusal(limit="1", cursor=cursor, where=where, **asked).field == "cursor"
+    spaced = json.dumps({"is": "is_not_empty", "field": "id"}, indent=1)
+    for same in (where, spaced):
+        assert narrowed.page(limit="1", cursor=cursor, where=same).items
+    assert len(narrowed.page(limit="3", cursor=cursor, where=where, count="true").items) == 3, "a page may be longer"
+
+
+def test_most_lists_have_a_filter_for_that() -> None:
+    assert sum(bool(some_filter(view)) for view in LISTS) > len(LISTS) / 2
+
+
+def test_a_cursor_knows_its_values_in_whatever_order_they_are_given(database: Database[Document]) -> None:
+    view = BY_NAME["products"]
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, number) for number in range(6)])
+    brands = [document_of(view, number)["brand"] for number in (1, 2, 3)]
+    cursor = str(shelf.page(limit="1", brand=brands).next)
+    assert shelf.page(limit="1", brand=brands[::-1], cursor=cursor).items
+    assert shelf.refusal(limit="1", brand=brands[:2], cursor=cursor).field == "cursor"
 
 
 @each(WITH_DEFAULTS)
@@ -349,7 +409,7 @@ def forged_cursors(cursor: str) -> list[str]:
         "NaN",
         "\ud800",
     ]
-    kinds = [[*parts[:6], kind, value, *parts[8:]] for kind in "ntj" for value in absurd]
+    kinds = [[*parts[:8], kind, value, *parts[10:]] for kind in "ntj" for value in absurd]
     changed = [[*parts[:n], value, *parts[n + 1 :]] for n in range(len(parts)) for value in absurd]
     return [base64.urlsafe_b64encode(json.dumps(made).encode()).decode() for made in (*kinds, *changed, parts[:-1])]
 

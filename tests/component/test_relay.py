@@ -194,11 +194,11 @@ def test_a_failed_save_loses_nothing(kafka: KafkaBench, kit: InMemoryService, mo
     broken = Relay(kit.store, kafka.new_producer)
     drain(broken)
 
-    def fail(name: str, position: int) -> None:
+    def fail(*_: object) -> None:
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(kit.store, "set_position", fail)
+        patch.setattr(kit.store, "set_position_while", fail)
         with pytest.raises(OSError):
             broken.save(at_once=True)
     broken.save(at_once=True)

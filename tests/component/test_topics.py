@@ -11,8 +11,10 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError
 from kafka import TopicPartition
@@ -48,6 +50,7 @@ from chassis.run import topics
 from chassis.run.main import main
 from chassis.run.process import Host
 from chassis.run.topics import Topics
+from chassis.store import publishing_lock
 from chassis.store.opening import open_store
 from chassis.store.transaction import ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
@@ -192,6 +195,45 @@ def system(kafka: KafkaBench, mongodb_uri: str, tmp_path: Path) -> Iterator[Syst
     system.close()
 
 
+@pytest.fixture
+def on_postgres(kafka: KafkaBench, mongodb_uri: str, postgres_url: str) -> Iterator[System]:
+    """The same with its stores in a database of PostgreSQL of their own."""
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        url = urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
+        kafka.config = replace(
+            kafka.config, mongodb_uri=mongodb_uri, mongodb_database=name, event_store="postgres", postgres_url=url
+        )
+        system = System(kafka, kafka.config)
+        yield system
+        system.close()
+        system.inventory.store.close()
+        system.orders.store.close()
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def cut_publishing_lock(config: Config) -> None:
+    """End the connection that holds the publishing lock, as a network or an administrator does."""
+    with psycopg.connect(config.postgres_url, autocommit=True) as connection:
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+            "WHERE locktype = 'advisory' AND datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchall()
+    assert ended == [(True,)]
+
+
+def require_in_order(system: System) -> None:
+    """Everything that is stored is on Kafka, and each first one behind all that was stored before it (ADR 0007)."""
+    positions: dict[str, list[int]] = {}
+    for record in system.kafka.records(TOPIC):
+        positions.setdefault(record.source, []).append(record.position)
+    for source, found in positions.items():
+        assert list(dict.fromkeys(found)) == sorted(set(found)), f"{source} is out of order (ADR 0007)"
+    public = [e.position for e in system.inventory.store.notifications(0, 99_999) if e.type in REGISTRY.events]
+    assert sorted({position for found in positions.values() for position in found}) == public
+
+
 @pytest.mark.parametrize("restarted", [True, False])
 def test_a_lost_topic_stops_everybody_and_is_published_again_from_the_store(
     system: System, restarted: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -269,11 +311,101 @@ def test_what_a_relay_has_under_way_never_comes_before_what_is_published_again(s
         Topics(system.config).republish(TOPIC)
         system.await_products(12)
         until(lambda: not system.problems())
-    positions: dict[str, list[int]] = {}
-    for record in system.kafka.records(TOPIC):
-        positions.setdefault(record.source, []).append(record.position)
-    for source, found in positions.items():
-        assert list(dict.fromkeys(found)) == sorted(set(found)), f"{source} is out of order (ADR 0007)"
+    require_in_order(system)
+
+
+def test_a_relay_that_has_lost_its_publishing_lock_does_not_save_what_it_had_published(
+    on_postgres: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has put into the old topic and not yet saved is not in the new one: it comes again."""
+    monkeypatch.setattr(publishing_lock, "LOST_UNNOTICED_SECONDS", 0.0)
+    system = on_postgres
+    system.add_products(4)
+    while system.relay.step():
+        pass
+    system.relay.save(at_once=True)
+    system.add_products(4)
+    system.relay.step()
+    cut_publishing_lock(system.config)
+    saved = system.inventory.store.position(POSITION)
+    Topics(system.config).republish(TOPIC, force=True)
+    with pytest.raises(TopicsDamaged, match="was made anew") as damage:
+        system.relay.save(at_once=True)
+    system.relay._stand(damage.value)  # as `run` does
+    assert system.inventory.store.position(POSITION) == saved
+    with system.at_work():
+        system.await_products(8)
+        until(lambda: not system.problems())
+    assert Topics(system.config).check() == []
+    require_in_order(system)
+
+
+def test_what_a_relay_has_under_way_when_it_loses_its_publishing_lock_is_given_up_before_the_topic_is_made_anew(
+    on_postgres: System,
+) -> None:
+    system = on_postgres
+    with system.at_work():
+        system.add_products(8)
+        system.await_products(8)
+        admin = admin_client(system.config)
+        try:
+            admin.delete_topics([TOPIC])
+            until(lambda: TOPIC not in admin.list_topics())
+        finally:
+            admin.close()
+        system.add_products(4)  # they wait in the relay for a topic that is not there
+        until(lambda: system.relay._under_way)
+        cut_publishing_lock(system.config)
+        Topics(system.config).republish(TOPIC, force=True)
+        system.await_products(12)
+        until(lambda: not system.problems())
+    assert Topics(system.config).check() == []
+    require_in_order(system)
+
+
+def test_a_relay_that_is_stopped_after_its_topic_was_made_anew_ends_and_saves_nothing(
+    on_postgres: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing_lock, "LOST_UNNOTICED_SECONDS", 0.0)
+    system = on_postgres
+    system.add_products(4)
+    system.relay.step()
+    cut_publishing_lock(system.config)
+    Topics(system.config).republish(TOPIC, force=True)
+    stop = threading.Event()
+    stop.set()
+    system.relay.run(stop)
+    assert not system.inventory.store.position(POSITION)
+    system.restart_relay()
+    with system.at_work():
+        system.await_products(4)
+    require_in_order(system)
+
+
+def test_who_makes_a_topic_anew_and_loses_the_lock_ends_and_can_begin_again(
+    on_postgres: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing_lock, "LOST_UNNOTICED_SECONDS", 0.0)
+    system = on_postgres
+    with system.at_work():
+        system.add_products(8)
+        system.await_products(8)
+        made = Topics(system.config)
+        make_anew = made._make_anew
+
+        def cut(name: str) -> None:
+            make_anew(name)
+            cut_publishing_lock(system.config)
+
+        monkeypatch.setattr(made, "_make_anew", cut)
+        until(lambda: system.relay._shares_since is None)
+        with pytest.raises(ConfigError, match=r"the lock that keeps its relays aside.* again, with --force"):
+            made.republish(TOPIC, force=True)
+        Topics(system.config).republish(TOPIC, force=True)
+        system.await_products(8)
+        until(lambda: not system.problems())
+    assert Topics(system.config).check() == []
+    require_in_order(system)
 
 
 def test_a_relay_whose_topic_is_lost_while_its_store_is_away_goes_on_when_both_are_back(
@@ -441,6 +573,78 @@ def test_a_forged_position_is_forgotten_with_its_record(system: System, position
     with system.at_work():
         system.add_products(4)
         system.await_products(products + 4)
+
+
+def test_two_forged_positions_in_a_row_are_told_and_what_the_runbook_says_puts_it_right(system: System) -> None:
+    """Who reads on passes over all that follows, also when the topic is published again: it can't tell what it took."""
+    store, number = system.inventory.store, system.config.topic_partitions
+    careless = Relay(store, system.kafka.new_producer)  # another would stand before a far position
+
+    def publish(products: int) -> None:
+        system.add_products(products)
+        while careless.step():
+            pass
+        careless.save(at_once=True)
+
+    def consume() -> None:
+        stop = threading.Event()
+        threads = [threading.Thread(target=one.run, args=(stop,)) for one in system.consumers]
+        for thread in threads:
+            thread.start()
+        try:
+            eventually(require_all_read)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def require_all_read() -> None:
+        ends = {f"{TOPIC}:{partition}": 0 for partition in range(number)}
+        for record in system.kafka.records(TOPIC):
+            ends[record.source] = record.offset + 1
+        states = list(system.database[STATES].find())
+        told = [{item["source"]: item["offset"] for item in state["sources"].values()} for state in states]
+        told.append({source: system.orders.store.position(f"offset:{source}") or 0 for source in ends})
+        assert len(told) == 3 and all((one.get(source) or 0) == end for one in told for source, end in ends.items())
+
+    publish(8)
+    consume()
+    taken = {record.source: record.position for record in system.kafka.records(TOPIC)}
+    assert len(taken) == number
+    spec = REGISTRY.event_of(ProductAdded)
+    for position in (FAR, 2 * FAR):
+        made = [genuine_event(spec, position, number) for _ in range(40)]
+        for forged in {one.partition: one for one in made}.values():
+            headers = [(name, value or b"") for name, value in forged.headers.items()]
+            system.kafka.send(TOPIC, (forged.key or b"").decode(), forged.value, headers, forged.partition)
+    publish(4)
+    consume()
+    assert system.products() == 8 + 2 * number, "those that were forged, and none that followed"
+    told = Topics(system.config).check()
+    readers = ("consumer orders", f"view {PRODUCTS.name}", f"view {LEDGER.name}")
+    assert len(told) == len(readers) * number
+    assert all("it was forged; two in a row: what follows is passed over" in line for line in told)
+    assert {line.partition(":")[0] for line in told} == set(readers)
+
+    Topics(system.config).republish(TOPIC)
+    for source, position in taken.items():  # the newest of ours that stood before the first forged one
+        system.orders.store.set_position(f"position:{source}", position)
+    consume()
+    assert system.products() == 8 + 2 * number, "the views are not put right by that"
+    for view in (PRODUCTS, LEDGER):
+        Rebuild(system.config, system.database, view, out=io.StringIO()).run(force=True)
+    assert system.products() == 12
+    assert len(system.orders.store.rows("products")) == 12 + 2 * number, "with those that were forged"
+    assert Topics(system.config).check() == []
+    system.restart_relay()
+    with system.at_work():
+        system.add_products(4)
+        eventually(lambda: _equal(system.products(), 16))
+        eventually(lambda: _equal(len(system.orders.store.rows("products")), 16 + 2 * number))
+
+
+def _equal(found: int, wanted: int) -> None:
+    assert found == wanted
 
 
 def test_what_is_set_aside_can_be_handed_in_again_after_its_letters_were_lost(system: System) -> None:

@@ -1,9 +1,16 @@
 """What a declaration of a kind of record is refused for, before anything is made of it."""
 
+from dataclasses import replace
+from datetime import date
+
 import pytest
 
+from chassis.catalogue import Catalogue
+from chassis.documents.query_docs import list_parameters
 from chassis.model.record_views import record_view
+from chassis.model.views import Exact, Filter, Range, parameter_names
 from contracts.declare import ContractError
+from contracts.lists import LIST_PARAMETERS
 from contracts.records import KINDS, kind_of, record
 from contracts.types import Money, Name, Text
 
@@ -13,14 +20,45 @@ OF_EVERY_RECORD = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OF_EVERY_RECORD)
-def test_a_field_that_every_record_has_is_refused_by_name(name: str) -> None:
+def declared(name: str) -> None:
+    """A kind of record with a field of this name."""
     told = {"__doc__": "A thing.", "__module__": __name__, "price": None}
     fields = {"subject": Name, "price": Money | None, name: Text}
+    record("/things", view="campaigns", edit="campaigns")(
+        type("Thing", (), {**told, name: "", "__annotations__": fields})
+    )
+
+
+@pytest.mark.parametrize("name", OF_EVERY_RECORD)
+def test_a_field_that_every_record_has_is_refused_by_name(name: str) -> None:
     with pytest.raises(ContractError, match=rf"Thing: every record has {name} already"):
-        record("/things", view="campaigns", edit="campaigns")(
-            type("Thing", (), {**told, name: "", "__annotations__": fields})
-        )
+        declared(name)
+
+
+@pytest.mark.parametrize("name", sorted(LIST_PARAMETERS))
+def test_a_field_that_nobody_could_ask_about_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ContractError, match=rf"Thing: \?{name} of lists means something else"):
+        declared(name)
+
+
+def test_the_parameters_of_every_list_are_those() -> None:
+    """A parameter that lists take and `contracts.lists` does not name would be nobody's to refuse."""
+    for view in (view for view in Catalogue.read().views() if view.is_list):
+        documented = {parameter["name"] for parameter in list_parameters(view)}
+        assert documented - set(parameter_names(view.filters)) <= LIST_PARAMETERS, view.name
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        *({name: Exact("subject")} for name in sorted(LIST_PARAMETERS)),
+        {"day": Range(date), "day_from": Exact("subject")},
+    ],
+)
+def test_a_filter_whose_parameter_means_something_else_is_refused(filters: dict[str, Filter]) -> None:
+    view = record_view(next(iter(KINDS)))
+    with pytest.raises(ContractError, match="mean something else already"):
+        replace(view, filters=filters)
 
 
 def test_the_fields_of_a_row_that_no_declaration_has_are_those() -> None:

@@ -1,10 +1,16 @@
 """The system of a folder: every command on it uses the store that its data was made with."""
 
+import os
+import re
+import subprocess
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import pytest
 
+from deploy.devstack.__main__ import print_status
 from deploy.devstack.errors import DevstackError
+from deploy.devstack.server import STOPPED
 from deploy.local.system import EVENT_STORE, LocalSystem
 
 
@@ -53,3 +59,71 @@ def test_data_is_not_used_with_other_security_than_it_was_made_with(tmp_path: Pa
     system(other, DEVSTACK_SECURE="1")
     with pytest.raises(DevstackError, match="Leave DEVSTACK_SECURE out"):
         system(other, DEVSTACK_SECURE="0")
+
+
+# -- a system that is stopped -----------------------------------------------------------------------------------------
+
+REPOSITORY = Path(__file__).parents[2]
+STARTS = {"up", "demo"}
+
+
+def targets_that_run_it() -> list[str]:
+    """The targets of the Makefile under `running it`, but for those that start it themselves."""
+    _, _, section = (REPOSITORY / "Makefile").read_text(encoding="utf-8").partition("# -- running it")
+    found = re.findall(r"^([a-z-]+): \$\(READY\)", section.partition("# -- testing it")[0], re.MULTILINE)
+    return [name for name in found if name not in STARTS]
+
+
+@pytest.mark.parametrize("target", targets_that_run_it())
+def test_a_target_that_meets_no_running_system_says_so_and_makes_nothing(tmp_path: Path, target: str) -> None:
+    home = tmp_path / "devstack"
+    done = subprocess.run(
+        ["make", "--no-print-directory", target],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DEVSTACK_DIR": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    told = done.stdout + done.stderr
+    assert "make up" in told or "was not running" in told
+    assert not any(word in told for word in ("NOT HEALTHY", "Traceback", "Errno", "not looked")), told
+    assert (done.returncode == 0) == (target in ("down", "wipe", "status")), told
+    assert not home.exists()
+
+
+def test_there_are_such_targets() -> None:
+    assert {"status", "down", "wipe", "verify", "token"} <= set(targets_that_run_it())
+
+
+def test_what_does_not_run_here_is_stopped_whoever_answers_on_its_port(tmp_path: Path) -> None:
+    made = system(tmp_path)
+    with patch.object(made.api, "healthy", return_value=True):
+        assert made.api.state() == "stopped"
+    with pytest.raises(DevstackError, match=r"Salestream is stopped.  Start it with `make up`"):
+        made.require_running(made.stack.servers)
+    given = system(tmp_path, MONGODB_URI="mongodb://198.51.100.1:1/")
+    with patch.object(given.stack.mongo, "healthy", return_value=True):
+        assert given.stack.mongo.state() == "healthy", "a server of somebody else is asked"
+
+
+@pytest.mark.parametrize(
+    ("states", "code", "told"),
+    [
+        (("healthy", "healthy"), 0, ""),
+        (("healthy", "NOT HEALTHY"), 1, "NOT HEALTHY"),
+        (("healthy", "stopped"), 1, "Server 1: stopped.  `make up` starts what is missing."),
+        (("NOT HEALTHY", "stopped"), 1, "`make up` starts what is missing."),
+        (("stopped", "stopped"), STOPPED, "Salestream is stopped.  Start it with `make up`."),
+    ],
+)
+def test_the_exit_code_tells_what_is_stopped_from_what_is_ill(
+    capsys: pytest.CaptureFixture[str], states: tuple[str, ...], code: int, told: str
+) -> None:
+    servers = [
+        Mock(title=f"Server {number}", external=False, **{"state.return_value": state})
+        for number, state in enumerate(states)
+    ]
+    assert print_status(servers, lambda _: "", "Salestream", "make up") == code
+    assert told in capsys.readouterr().out

@@ -12,8 +12,7 @@ from chassis.catalogue import Catalogue
 from chassis.metadata.everything import metadata
 from chassis.metadata.shapes import CommandMetadata, FormField, Metadata, ViewMetadata
 from chassis.metadata.wording import Wording
-from chassis.model.views import View
-from chassis.queries.filters import parameter_names
+from chassis.model.views import View, parameter_names
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import PUBLIC, ROLES, SELF

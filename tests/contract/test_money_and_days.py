@@ -15,6 +15,7 @@ from uuid import UUID
 import pytest
 from marshmallow import ValidationError
 
+from chassis.catalogue import Catalogue
 from chassis.documents import sample
 from chassis.model.principal import Principal
 from chassis.testing.people import ADMIN, FINANCE, SALES, SYSTEM, WAREHOUSE
@@ -25,6 +26,7 @@ from contracts.customers import CustomerCreated, CustomerData
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.inventory import Attributes, Prices, ProductAdded
+from contracts.messages import explain
 from contracts.orders import (
     ChangeOrder,
     CreateOrder,
@@ -35,7 +37,7 @@ from contracts.orders import (
     SubmitOrder,
 )
 from contracts.people import Person
-from contracts.records import KINDS
+from contracts.records import KINDS, Kind
 from contracts.schemas import load
 from contracts.shipping import Deliver, DispatchShipment
 from contracts.types import AmountField, CurrencyField, DayField, MomentField, Money
@@ -151,9 +153,10 @@ def test_a_day_is_a_day_of_the_calendar(spec: CommandSpec, path: Path) -> None:
 
 
 def test_who_gives_no_day_is_told_how_one_is_written() -> None:
+    explain(asked := DayField())
     for day in ("31.01.2026", "2026-02-30", "2026-01-31T00:00:00Z", 20260131, ""):
         with pytest.raises(ValidationError, match="such as 2026-01-31"):
-            DayField().deserialize(day)
+            asked.deserialize(day)
 
 
 def test_money_fills_up_the_decimals_of_its_currency_and_rounds_nothing() -> None:
@@ -295,6 +298,43 @@ def test_a_day_lies_where_the_thing_can_have_happened(place: tuple[type, Path], 
     for good in (TODAY, left_out(place)):
         kit, command, by = make(good)
         kit.do(command, by)
+
+
+OF_THE_PAST = [
+    pytest.param(kind, name, id=f"{kind.what}.{name}")
+    for kind in KINDS.values()
+    for name, field in kind.fields.items()
+    if field.rules.past
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), OF_THE_PAST)
+def test_a_record_tells_of_what_has_happened_no_day_to_come(kind: Kind, name: str) -> None:
+    """MKT-05, over every field of a kind of record that is declared so."""
+    is_moment = kind.fields[name].checked_by is MomentField
+    now, near, far = (
+        (NOW.isoformat(), (NOW + timedelta(minutes=2)).isoformat(), "9999-12-31T00:00:00Z")
+        if is_moment
+        else (TODAY.isoformat(), (TODAY + timedelta(days=1)).isoformat(), "9999-12-31")
+    )
+    kit = InMemoryService(next(one for one in Catalogue.read().services() if one.name == kind.service))
+    kit.now = NOW
+    create, edit = (
+        {key: value for key, value in sample(command).items() if key != name} for command in (kind.create, kind.edit)
+    )
+    for day in (near, far):
+        kit.assert_refused("VALIDATION", load(kind.create, {**create, name: day}), field=name)
+    kit.do(load(kind.create, {**create, name: now}))
+    for day in (near, far):
+        kit.assert_refused("VALIDATION", load(kind.edit, {**edit, name: day}), field=name)
+    kit.now -= timedelta(days=2)  # today is an earlier day: what stands there is in nobody's way
+    other = next(key for key in edit if key not in (name, kind.key) and isinstance(edit[key], str))
+    for command, more in ((kind.edit, {other: edit[other]}), (kind.delete, {}), (kind.restore, {})):
+        kit.do(load(command, {kind.key: create[kind.key], **more}))
+
+
+def test_some_record_tells_of_what_has_happened() -> None:
+    assert OF_THE_PAST
 
 
 def left_out(place: tuple[type, Path]) -> Any:

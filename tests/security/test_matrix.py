@@ -284,6 +284,8 @@ def test_SEC_16_who_may_and_who_may_not(
                 wrong.append(f"{guest.caller.name} is refused: {attempt.name} {told.body}")
             if not may and not refused_as_it_should(told, guest):
                 wrong.append(f"{guest.caller.name} is not refused: {attempt.name} {told.status} {told.body}")
+            if not may and guest.roles and function in HOLDERS and not names_the_holders(told, function):
+                wrong.append(f"{guest.caller.name} is not told who may: {attempt.name} {told.body}")
             if not may and office.state() != before:
                 wrong.append(f"{guest.caller.name} was refused and changed something: {attempt.name}")
     assert not wrong, "\n".join(wrong)
@@ -341,6 +343,18 @@ def refused_as_it_should(told: Told, guest: Guest) -> bool:
     return told.status == 403 and refused_at_the_door(told) and told.body["state"] == state
 
 
+def names_the_holders(told: Told, function: str) -> bool:
+    """Whether a refusal names the right and every role that holds it; who has them it does not tell."""
+    if told.body["state"] == "DEFAULT_PASSWORD":
+        return True
+    right, holders = told.body["state"], HOLDERS[function]
+    _, _, named = told.body["detail"].partition("held by: ")
+    titles = [title for title in named.rstrip(".").split(", ") if title]
+    return f"the right {right};" in told.body["detail"] and titles == [
+        title for role, title in ROLES.items() if role in holders
+    ]
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One way to use a route."""
@@ -385,3 +399,16 @@ def records_for(function: str, caller: Caller) -> dict[str, str]:
     """One's own account, or records that do not exist: those of the others stay as they are."""
     user_id = caller.user_id if function in (OWN, SIGNED_IN) else new_id()
     return {**dict.fromkeys(RECORDS, new_id()), **NAMED, "user_id": user_id}
+
+
+def test_SEC_16_who_lacks_a_right_is_told_the_roles_that_hold_it_now(tmp_path: Path) -> None:
+    with quick_hashes():
+        office = Office(tmp_path)
+        seller = office.user("SAL")
+        office.call("PUT /roles/NIGHT", {"title": "夜勤"}, office.admin).done()
+        office.call("PUT /roles/NIGHT/rights/campaigns", {"scope": "ALL"}, office.admin).done()
+        office.call("DELETE /roles/MKT/rights/campaigns", by=office.admin).done()
+        detail = office.call("GET /surveys", by=seller).body["detail"]
+    assert detail == (
+        "Your roles do not hold the right campaigns; held by: sales supervisor / manager, administrator, 夜勤."
+    )

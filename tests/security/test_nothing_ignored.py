@@ -10,10 +10,9 @@ import pytest
 from chassis.documents.samples import sample
 from chassis.http.messages import OPERATIONS, Route
 from chassis.http.routes import kebab
-from chassis.model.views import Exact, Words
-from chassis.queries.filters import parameter_names
-from chassis.queries.reader import PAGING
+from chassis.model.views import Exact, Words, parameter_names
 from contracts.declare import REGISTRY, CommandSpec
+from contracts.lists import PAGING
 from security.office import VIEWS, Office, Told, new_id
 
 BULK = [spec for spec in REGISTRY.load().commands.values() if spec.is_public and spec.bulk]

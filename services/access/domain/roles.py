@@ -29,9 +29,7 @@ from contracts.access import (
 )
 from contracts.errors import Refused, invalid_state, not_found
 from contracts.people import Person
-from contracts.permissions import ADMINISTRATOR, RIGHTS, ROLES, DataScope, first_rights, rights_of
-
-NEVER_GIVEN = "SYSTEM"
+from contracts.permissions import ADMINISTRATOR, NEVER_GIVEN, RIGHTS, ROLES, DataScope, first_rights, rights_of
 
 
 def role_id(role: str) -> Named:

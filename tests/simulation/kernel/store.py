@@ -46,6 +46,13 @@ class Disk(MemoryRecorder):
         super().set_position(name, position)
         self._after("after saving a position", detail)
 
+    def set_position_while(self, name: str, position: int, other: str, expected: int) -> bool:
+        detail = f"{self._name} {name} {position} while {other} is {expected}"
+        self._before("before saving a position", detail)
+        saved = super().set_position_while(name, position, other, expected)
+        self._after("after saving a position", detail)
+        return saved
+
     # -- reading
 
     def select_events(self, originator_id: UUID | str, **kwargs: Any) -> Sequence[StoredEvent]:
@@ -93,6 +100,8 @@ class Disk(MemoryRecorder):
 
 class Lock:
     """The publishing lock of a disk (`chassis.store.publishing_lock`) as a process holds it; it ends with that."""
+
+    unnoticed = 0.0
 
     def __init__(self, disk: Disk, process: Process) -> None:
         self._disk = disk

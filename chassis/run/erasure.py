@@ -1,0 +1,39 @@
+"""Erasing a person: their key is destroyed, and every view that tells of persons is built anew without them."""
+
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+from uuid import UUID
+
+from chassis.catalogue import Catalogue
+from chassis.foundation.config import Config
+from chassis.model.views import View
+from chassis.persons.keys import LOOKED_UP_EVERY, KeyRing
+from chassis.projections.collections import connect
+from chassis.projections.rebuild import Rebuild
+from contracts.personal import plan_of
+
+
+def views_of_persons() -> Sequence[View]:
+    """The views whose events have personal texts."""
+    return [view for view in Catalogue.read().views("projector") if any(map(plan_of, view.handlers))]
+
+
+def erase(config: Config, keys: KeyRing, person: UUID, out: TextIO = sys.stdout) -> bool:
+    """Erase a person, and tell how far it is; returns whether there was anything to erase.
+
+    One that was called off is begun again: the key is gone then, and the views are built anew.  Processes that run read
+    on with the key for LOOKED_UP_EVERY seconds at most.
+    """
+    had = keys.destroy(person)
+    told = "destroyed" if had else "not there: it was destroyed before, or nothing was ever known of this person"
+    print(f"{person}: the key is {told}", file=out, flush=True)
+    database = connect(config)
+    try:
+        for view in views_of_persons():
+            print(f"building {view.name} anew", file=out, flush=True)
+            Rebuild(config, database, view, out).run(force=True)
+    finally:
+        database.client.close()
+    print(f"processes that run forget the key within {LOOKED_UP_EVERY:.0f} s", file=out)
+    return had

@@ -1,0 +1,14 @@
+"""The query parameters that every list has, whatever it is a list of.
+
+They are named here alone: a field of the same name could not be asked about, so declarations refuse it
+(`contracts.records`, `chassis.model.views`).
+"""
+
+WHERE, GROUP, SUM = "where", "group", "sum"
+WORDS = "q"
+"""The parameter for words, which lists have where they are searched."""
+PAGING = ("limit", "cursor", "sort", "count", "format", GROUP, SUM)
+"""Which of the rows are told, in which order and form, and what is told besides."""
+AS_OF = "as_of"
+"""The parameter for a moment of the past, of lists that keep their history."""
+LIST_PARAMETERS = frozenset({*PAGING, WHERE, WORDS, AS_OF})

@@ -1,0 +1,141 @@
+"""CPL-01: once the key of a person is destroyed, nobody can read what was kept of them, and all else goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from component.support import (
+    Company,
+    add_order,
+    add_product,
+    await_status,
+    await_views,
+    config_of,
+    environment,
+    eventually,
+    running,
+)
+from kafka import KafkaConsumer, TopicPartition
+
+from chassis.foundation.compression import Damaged, unpacked
+from chassis.foundation.config import Config
+from chassis.foundation.connections import kafka_arguments
+from chassis.persons.opening import open_keys
+from chassis.projections.collections import connect
+from deploy.devstack.server import REPOSITORY_ROOT
+from deploy.local.system import LocalSystem
+
+NAME, PHONE, ADDRESS, NEED = "佐藤花子 Sato", "13912345999", "1-2-3 Umeda, Osaka", "walks with a stick"
+PERSON = [text.encode() for text in (NAME, "13912345999", ADDRESS, NEED)]
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    """One of its own: its keys are looked at and its processes are stopped."""
+    with running(LocalSystem.from_env(environment(tmp_path_factory.mktemp("erasure")))) as system:
+        yield system
+
+
+def octets(system: LocalSystem) -> Iterator[tuple[str, bytes]]:
+    """All that the stores and the topics hold, unpacked, with where it is."""
+    config = config_of(system)
+    for path in Path(config.data_dir).glob("*.sqlite"):
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+            tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            for table in tables:
+                for row in db.execute(f"SELECT * FROM {table}"):
+                    for value in row:
+                        yield f"{path.name} {table}", legible(value)
+    consumer = KafkaConsumer(**kafka_arguments(config), consumer_timeout_ms=2_000, auto_offset_reset="earliest")
+    topics = sorted(consumer.topics())
+    consumer.assign([TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()])
+    for record in consumer:
+        yield record.topic, record.value or b""
+        yield from ((record.topic, value or b"") for _, value in record.headers)
+    consumer.close()
+
+
+def legible(value: object) -> bytes:
+    try:
+        return unpacked(value)
+    except Damaged:
+        return str(value).encode()
+
+
+def documents(config: Config) -> Iterator[tuple[str, bytes]]:
+    """All that MongoDB holds."""
+    database = connect(config)
+    for name in database.list_collection_names():
+        yield from ((name, str(found).encode()) for found in database[name].find())
+    database.client.close()
+
+
+def told(places: Iterator[tuple[str, bytes]]) -> set[str]:
+    """Where something of the person can be read."""
+    return {place for place, content in places if any(text in content for text in PERSON)}
+
+
+def salestream(system: LocalSystem, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "chassis.run.main", *words]
+    return subprocess.run(
+        command, env=system.settings(), cwd=REPOSITORY_ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_else_goes_on(system: LocalSystem) -> None:
+    company = Company(config_of(system), system.api.own_address)
+    await_views(company)
+    li, admin = company.li, company.admin
+    body = {"name": NAME, "mobile": PHONE, "address": ADDRESS, "need": NEED, "industry": "IT"}
+    customer = str(li.post("/customers", body, key=str(uuid4()))["id"])
+    li.do("PATCH", f"/customers/{customer}", {"address": f"{ADDRESS} 2F"})
+    refused = li.send("POST", "/customers", {**body, "name": "Somebody else"})
+    assert refused.status_code == 409, refused.text
+    order = add_order(li, customer, (add_product(admin), 1, None))
+    li.post(f"/orders/{order}/submit")
+    await_status(li, order, "SHIPPED")
+    assert li.items("/customers", q="佐藤花子")[0]["mobile"] == PHONE
+    assert li.get(f"/orders/{order}")["customer"]["name"] == NAME
+    assert told(octets(system)) == set(), "sealed from the first moment on"
+    eventually(lambda: _noted(company, customer))
+
+    erased = salestream(system, "persons", "erase", customer)
+    assert erased.returncode == 0, erased.stderr
+    assert told(octets(system)) == set()
+    assert told(documents(config_of(system))) == set()
+    keys = open_keys(config_of(system))
+    assert keys.find([UUID(customer)]) == {UUID(customer): None}
+    keys.close()
+
+    for process in system.processes:
+        process.stop()
+    system.up()
+    row = li.get(f"/customers/{customer}")
+    assert (row["name"], row["mobile"], row["industry"]) == ("", "", "IT")
+    assert li.get(f"/orders/{order}")["customer"]["name"] == ""
+    assert li.items("/customers", q="佐藤花子") == []
+    problem = li.assert_refused("INVALID_STATE", "PATCH", f"/customers/{customer}", {"name": "Hana again"})
+    assert problem["state"] == "ERASED"
+    li.do("PATCH", f"/customers/{customer}", {"industry": "trade"})
+    other = str(li.post("/customers", {**body, "name": "Ichiro", "mobile": "13912345111"})["id"])
+    another = add_order(li, other, (add_product(admin), 1, None))
+    li.post(f"/orders/{another}/submit")
+    await_status(li, another, "SHIPPED")
+    found = salestream(system, "verify", "--wait", "30")
+    assert found.returncode == 0, found.stdout + found.stderr
+    again = salestream(system, "persons", "erase", customer)
+    assert again.returncode == 1
+    assert "destroyed before" in again.stdout
+    company.close()
+
+
+def _noted(company: Company, customer: str) -> None:
+    entries = company.admin.items("/audit", object_id=customer)
+    [created] = [entry for entry in entries if entry["action"] == "CreateCustomer"]
+    assert created["fields"]["name"] == NAME, "whoever may read the audit log reads it in full"
