@@ -13,6 +13,7 @@ from chassis.store.transaction import Transaction
 from chassis.testing.people import ADMIN, SALES, SUPERVISOR, user
 from chassis.testing.services import InMemoryService
 from contracts.customers import (
+    CUSTOMER,
     CreateCustomer,
     CustomerCreated,
     CustomerData,
@@ -305,3 +306,32 @@ def test_CUS_03_a_number_is_free_whatever_form_a_former_release_claimed(kit: InM
     kit.assert_refused("DUPLICATE", new, by=SALES, field="mobile")
     kit.do(EditCustomer(customer_id=WU, mobile="13800000009"), by=SALES)
     kit.do(new, by=SALES)
+
+
+def test_CUS_04_a_deleted_customer_frees_its_number_and_takes_it_back_if_it_is_still_free(kit: InMemoryService) -> None:
+    delete, restore = CUSTOMER.delete(customer_id=LI), CUSTOMER.restore(customer_id=LI)
+    kit.do(delete, by=SALES)
+    for command in (delete, SetMembership(customer_id=LI, member=True), EditCustomer(customer_id=LI, name="x")):
+        kit.assert_refused("NOT_FOUND", command, by=SALES, field="customer_id")
+    kit.do(replace(CREATE, customer_id=WU), by=SALES)
+    kit.assert_refused("DUPLICATE", restore, by=SALES, field="mobile")
+    kit.do(EditCustomer(customer_id=WU, mobile="13800000009"), by=SALES)
+    assert kit.do(restore, by=SALES).body == {"id": str(LI), "version": 3, "name": "Li Lei"}
+    kit.assert_refused("DUPLICATE", EditCustomer(customer_id=WU, mobile="13800000001"), by=SALES, field="mobile")
+
+
+def test_CUS_04_what_was_made_required_meanwhile_does_not_keep_a_customer_deleted(kit: InMemoryService) -> None:
+    kit.do(EditCustomer(customer_id=LI, source=""), by=SALES)
+    kit.do(CUSTOMER.delete(customer_id=LI), by=SALES)
+    kit.do(SetCustomerSettings(required=("source",)))
+    kit.do(CUSTOMER.restore(customer_id=LI), by=SALES)
+    refused = CUSTOMER.revert(customer_id=LI, version=2, fields=("source",))
+    kit.assert_refused("VALIDATION", refused, by=SALES, field="source")
+    kit.do(CUSTOMER.revert(customer_id=LI, version=1), by=SALES)
+    assert kit.stream(LI)[-1].changed == ("source",)
+
+
+def test_CUS_03_events_of_former_releases_tell_not_which_fields_changed() -> None:
+    told = {"customer_id": str(LI), "data": {"name": "Li Lei"}, "by": {"name": "Li"}}
+    edited: Any = load(CustomerEdited, told)
+    assert edited.changed == ()
