@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import NEVER_GIVEN, ROLES, first_rights
 from contracts.types import FIRST_CURRENCY
@@ -121,6 +122,21 @@ class Context:
         """Whether whoever asks holds a right, on whose records ever."""
         reach = self.reach_of(right)
         return reach.everybody or bool(reach.people)
+
+
+def user_named(organisation: Organisation, id: UUID, field: str) -> Person:
+    """The user whom a command names in a field, to whom something is to belong.
+
+    Raises Refused naming the field: nobody has heard of such a user, or they have left.
+    """
+    person = organisation.person(id)
+    if person is None:
+        text = "There is no such user. If the account is new, send the consistency token of what issued it."
+        raise Refused("NOT_FOUND", text, field=field)
+    if (heir := organisation.standing_in(id)) != id:
+        text = f"{person.name} has left, and {heir} has taken over: name that user."
+        raise Refused("INVALID_STATE", text, field=field, state="DELETED")
+    return person
 
 
 CLOCK_STEP = timedelta(minutes=1)  # by which a clock may be set back without anything ending before its time

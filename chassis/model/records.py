@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
-from chassis.model.context import CLOCK_STEP, Context
+from chassis.model.context import CLOCK_STEP, Context, user_named
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import KEPT, ContractError, changes
@@ -187,14 +187,7 @@ class Record(Aggregate):
         if not context.reach.covers(owner_id):
             text = f"Your rights do not reach this person: give the {self.kind.what} to somebody whom they reach."
             raise Refused("FORBIDDEN", text, field=OWNER)
-        person = context.organisation.person(owner_id)
-        if person is None:
-            text = "There is no such user. If the account is new, send the consistency token of what issued it."
-            raise Refused("NOT_FOUND", text, field=OWNER)
-        if (heir := context.organisation.standing_in(owner_id)) != owner_id:
-            text = f"{person.name} has left, and {heir} has taken over: name that user."
-            raise Refused("INVALID_STATE", text, field=OWNER, state="DELETED")
-        return person
+        return user_named(context.organisation, owner_id, OWNER)
 
     # -- what is remembered
 

@@ -1,4 +1,4 @@
-"""Records change hands on the running system: lists, totals, pages, history and orders follow at once (SEC-18, CUS-14)."""
+"""Records change hands on the running system: lists, totals, history and orders follow at once (SEC-18, CUS-14)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 from component.people import DEFAULT, Caller, accept, first_administrator, issue
 from component.support import Company, add_product
 
+from chassis.http.hand_over import PORTION
 from chassis.http.routes import kebab
 from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
@@ -84,3 +85,32 @@ def test_cus_04_cus_14_orders_are_written_for_customers_that_one_has_now(
     assert li.refused("NOT_FOUND", "POST", f"/orders/{draft}/submit", {})["state"] == "DELETED"
     wu.do("POST", f"/customers/{customer}/restore")
     li.do("POST", f"/orders/{draft}/submit")
+
+
+def test_sec_14_everything_that_a_leaver_had_is_handed_over_portion_by_portion(
+    company: Company, team: tuple[Caller, Caller, Caller], admin: Caller
+) -> None:
+    _, heir, other = team
+    leaver = accept(company, issue(admin, "SAL"), DEFAULT)
+    path = f"/users/{leaver.user_id}/hand-over"
+    owned = [kind for kind in KINDS.values() if kind.owned]
+    more = 3
+    for kind in owned:
+        items = [{"command": new_record(kind)} for _ in range(PORTION + more)]
+        told = leaver.do("POST", f"/bulk/{kebab(kind.create.__name__)}", {"items": items})["results"]
+        assert {item["status"] for item in told} == {201}
+    steps = [admin.do("POST", path, {"to_id": heir.user_id}) for _ in range(3)]
+    for step, (given, left) in zip(steps, [(PORTION, more), (more, 0), (0, 0)], strict=True):
+        assert step["kinds"] == [{"kind": kind.what, "given": given, "left": left, "refused": []} for kind in owned]
+        assert (step["given"], step["left"]) == (given * len(owned), left * len(owned))
+    for kind in owned:
+        assert leaver.do("GET", f"{kind.path}?count=true")["total"] == 0
+        assert heir.do("GET", f"{kind.path}?count=true")["total"] == PORTION + more
+        row = heir.do("GET", f"{kind.path}?limit=1")["items"][0]
+        newest, first = heir.do("GET", f"{kind.path}/{row['id']}/history")["items"]
+        assert (newest["by"]["user_id"], first["by"]["user_id"]) == (admin.user_id, leaver.user_id)
+
+    admin.do("POST", f"/users/{leaver.user_id}/deletion", {"successor_id": other.user_id})
+    assert admin.do("POST", path, {"to_id": heir.user_id})["given"] == 0
+    back = admin.refused("INVALID_STATE", "POST", f"/users/{heir.user_id}/hand-over", {"to_id": leaver.user_id})
+    assert back["field"] == "to_id"

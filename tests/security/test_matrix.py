@@ -48,6 +48,7 @@ ROUTES = {
     COLLEAGUES: "GET /colleagues; GET /colleagues/{user_id}; GET /departments; GET /departments/{department_id}",
     "Accounts, roles, remote wipe, audit log, backup": """
         GET /roles; POST /users; PATCH /users/{user_id}; POST /users/{user_id}/deletion;
+        POST /users/{user_id}/hand-over;
         PUT /roles/{role}/members/{user_id}; DELETE /roles/{role}/members/{user_id}; POST /users/{user_id}/review;
         DELETE /users/{user_id}/sessions; POST /users/{user_id}/default-password; DELETE /users/{user_id}/second-factor;
         PUT /roles/{role}; PUT /roles/{role}/rights/{right}; DELETE /roles/{role}/rights/{right};
