@@ -134,7 +134,8 @@ def user_named(organisation: Organisation, id: UUID, field: str) -> Person:
         text = "There is no such user. If the account is new, send the consistency token of what issued it."
         raise Refused("NOT_FOUND", text, field=field)
     if (heir := organisation.standing_in(id)) != id:
-        text = f"{person.name} has left, and {heir} has taken over: name that user."
+        in_place = organisation.person(heir)
+        text = f"{person.name} has left; name who has taken over: {in_place.name if in_place else 'user'} ({heir})."
         raise Refused("INVALID_STATE", text, field=field, state="DELETED")
     return person
 

@@ -92,7 +92,7 @@ def test_sec_18_cus_14_one_gives_a_record_to_whom_the_own_right_reaches_or_to_no
     for to in EVERYBODY:
         given = {"owner_id": str(to.user_id)}
         if to.name not in REACHED[scope]:
-            command = load(shop.kind.create, {**new_record(shop.kind), **given})
+            command: Any = load(shop.kind.create, {**new_record(shop.kind), **given})
             if how == "assign":
                 command = shop.assign(shop.create(caller), to.user_id)
             refusal = shop.kit.assert_refused("FORBIDDEN", command, by=caller, field="owner_id")
@@ -152,7 +152,7 @@ def test_cus_14_an_owner_who_is_unknown_or_has_left_is_refused_by_name_of_the_fi
     shop.kit.directory.tell([UserDeleted(user_id=STRANGER.user_id, user=state)])
     refusal = shop.kit.assert_refused("INVALID_STATE", shop.assign(id, STRANGER.user_id), by=HEAD, field="owner_id")
     assert str(LED.user_id) in refusal.message and refusal.state == "DELETED"
-    gone = load(shop.kind.create, {**new_record(shop.kind), "owner_id": str(STRANGER.user_id)})
+    gone: Any = load(shop.kind.create, {**new_record(shop.kind), "owner_id": str(STRANGER.user_id)})
     shop.kit.assert_refused("INVALID_STATE", gone, by=HEAD, field="owner_id")
     shop.kit.assert_refused("FORBIDDEN", shop.assign(shop.create(LED), uuid4()), by=LED, field="owner_id")
 

@@ -26,8 +26,8 @@ def admin(system: LocalSystem, company: Company) -> Caller:
 def team(company: Company, admin: Caller) -> tuple[Caller, Caller, Caller]:
     """A supervisor, and two salespeople whom the supervisor leads."""
     sato = accept(company, issue(admin, "SUP"), DEFAULT)
-    led = (accept(company, issue(admin, "SAL", superior_id=sato.user_id), DEFAULT) for _ in range(2))
-    return sato, *led
+    li, wu = (accept(company, issue(admin, "SAL", superior_id=sato.user_id), DEFAULT) for _ in range(2))
+    return sato, li, wu
 
 
 @pytest.mark.parametrize("kind", OWNED)
