@@ -350,18 +350,6 @@ class SignOut:
     session_id: UUID
 
 
-HAND_OVER_RECORDS = "hand_over_records"
-"""The route by which all that belongs to somebody is given to somebody else, by the commands of its kinds (SEC-14)."""
-
-
-@value
-class HandOverRecords:
-    """Give everything that one person has, of every kind of record that belongs to people, to another (SEC-14)."""
-
-    user_id: UUID
-    to_id: UUID
-
-
 SIGN_OUT_HERE = "sign_out_here"
 """The route by which one ends the session with which one calls, without knowing its id (SEC-11)."""
 

@@ -6,6 +6,7 @@ They work on what Salestream is made of and not on what the company does, so no 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 from contracts.declare import value
 
@@ -58,6 +59,18 @@ class RebuildRow:
     differing: list[str]
     reason: str
     called_off_by: str
+
+
+HAND_OVER_RECORDS = "hand_over_records"
+"""The route by which all that belongs to somebody is given to somebody else, by the commands of its kinds (SEC-14)."""
+
+
+@value
+class HandOverRecords:
+    """Give everything that one person has, of every kind of record that belongs to people, to another (SEC-14)."""
+
+    user_id: UUID
+    to_id: UUID
 
 
 @dataclass(frozen=True)

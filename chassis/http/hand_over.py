@@ -25,10 +25,10 @@ from chassis.http.serving import known, reader_of
 from chassis.http.views import ViewHandler
 from chassis.messaging.consistency import HEADER, Token
 from chassis.model.context import user_named
-from contracts.access import HAND_OVER_RECORDS, HandOverRecords
 from contracts.declare import REGISTRY
-from contracts.errors import STATUS, Refused
+from contracts.errors import STATUS, Refused, not_found
 from contracts.ids import parse_id
+from contracts.operations import HAND_OVER_RECORDS, HandOverRecords
 from contracts.records import KINDS, OWNER, Kind
 from contracts.schemas import can_be, load
 
@@ -75,7 +75,7 @@ def hand_over_records(api: Api, http: HttpRequest) -> HttpResponse:
         token = api.token(http)
         api.caller(http, RIGHT, attempt, partial(api.wait_for_replicas, writer, token, http=http))
         require_only(http)
-        asked = _asked(http)
+        asked = _asked(api, http)
         attempt.query = {"to_id": [str(asked.to_id)]}
         user_named(api.directory, asked.to_id, "to_id")
         if asked.to_id == asked.user_id:
@@ -89,11 +89,11 @@ def hand_over_records(api: Api, http: HttpRequest) -> HttpResponse:
     return HttpResponse(200, msgspec.json.encode(found), {HEADER: str(token)} if token else {})
 
 
-def _asked(http: HttpRequest) -> HandOverRecords:
-    """Whose records are to be whose.  Raises Refused, NOT_FOUND for what can be nobody's id."""
+def _asked(api: Api, http: HttpRequest) -> HandOverRecords:
+    """Whose records are to be whose; theirs who have left, too.  Raises Refused NOT_FOUND, or VALIDATION."""
     user_id = http.path["user_id"]
-    if not can_be(HandOverRecords, "user_id", user_id):
-        raise Refused("NOT_FOUND", "There is no such user.", field="user_id")
+    if not can_be(HandOverRecords, "user_id", user_id) or api.directory.person(parse_id(user_id)) is None:
+        raise not_found(USER, "user_id")
     body = json_body(http, "to_id")
     if "user_id" in body:
         raise Refused("VALIDATION", "user_id: stands in the path already.", field="user_id")
