@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from component.people import DEFAULT, Caller, accept, first_administrator, issue
 from component.support import Company, add_product
@@ -25,9 +27,14 @@ def admin(system: LocalSystem, company: Company) -> Caller:
 @pytest.fixture(scope="module")
 def team(company: Company, admin: Caller) -> tuple[Caller, Caller, Caller]:
     """A supervisor, and two salespeople whom the supervisor leads."""
-    sato = accept(company, issue(admin, "SUP"), DEFAULT)
-    li, wu = (accept(company, issue(admin, "SAL", superior_id=sato.user_id), DEFAULT) for _ in range(2))
+    sato = employ(company, admin, "SUP")
+    li, wu = (employ(company, admin, "SAL", superior_id=sato.user_id) for _ in range(2))
     return sato, li, wu
+
+
+def employ(company: Company, admin: Caller, role: str, **more: str) -> Caller:
+    """Somebody new who has signed in, and gets mail: so other tests may ask for a second proof of everybody."""
+    return accept(company, issue(admin, role, email=f"{uuid4().hex}@example.com", **more), DEFAULT)
 
 
 @pytest.mark.parametrize("kind", OWNED)
@@ -91,7 +98,7 @@ def test_sec_14_everything_that_a_leaver_had_is_handed_over_portion_by_portion(
     company: Company, team: tuple[Caller, Caller, Caller], admin: Caller
 ) -> None:
     _, heir, other = team
-    leaver = accept(company, issue(admin, "SAL"), DEFAULT)
+    leaver = employ(company, admin, "SAL")
     path = f"/users/{leaver.user_id}/hand-over"
     owned = [kind for kind in KINDS.values() if kind.owned]
     more = 3
