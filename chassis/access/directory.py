@@ -290,6 +290,10 @@ class Directory:
         held = self._scopes_of(self._users[person.id].roles)
         return all(right in held and (not for_others or held[right] & REACH_BELOW) for right in rights)
 
+    def person(self, id: UUID) -> Person | None:
+        user = self._users.get(id)
+        return None if user is None else Person(user_id=user.id, name=user.name)
+
     def standing_in(self, person: UUID) -> UUID:
         return self._now().standing_in(person)
 

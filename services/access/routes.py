@@ -1,5 +1,5 @@
-"""Who one is and what a client must know, which roles there are, signing out without an id, and the messages of an
-installation without a provider of mail and SMS."""
+"""Who one is and what a client must know, which roles there are, signing out without an id, handing over what belongs
+to somebody, and the messages of an installation without a provider of mail and SMS."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +10,7 @@ import msgspec
 
 from chassis.http.commands import CommandHandler
 from chassis.http.edge import Api
+from chassis.http.hand_over import RIGHT, USER, HandedOver, hand_over_records
 from chassis.http.messages import JSON, HttpRequest, HttpResponse
 from chassis.http.requests import language_of, require_only
 from chassis.http.service_routes import ServiceRoute
@@ -22,6 +23,7 @@ from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.menus import MenuEntry, menu
+from contracts.operations import HAND_OVER_RECORDS
 from contracts.permissions import PASSWORD, RIGHTS, DataScope
 from services.access.messages import Mailbox
 
@@ -233,6 +235,51 @@ SIGNED_OUT_HERE: dict[str, Any] = {
     },
 }
 
+HANDED_OVER: dict[str, Any] = {
+    "operationId": HAND_OVER_RECORDS,
+    "tags": ["access"],
+    "summary": "Give all that somebody has to somebody else",
+    "description": "Gives records of every kind that belongs to people, some of each at a time, each by its own "
+    "command: repeat it, with the consistency token of the answer, until none is left.  It may be stopped and begun "
+    "again at any time; once nothing is left it does nothing (SEC-14).",
+    "x-permission": RIGHT,
+    "parameters": [
+        {"name": "user_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}},
+        {"$ref": "#/components/parameters/Consistency"},
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": {
+                    "type": "object",
+                    "properties": {"to_id": {"type": "string", "format": "uuid"}},
+                    "required": ["to_id"],
+                    "additionalProperties": False,
+                }
+            }
+        },
+    },
+    "responses": {
+        "200": {
+            "description": "How far it is.",
+            "headers": {HEADER: {"$ref": f"#/components/headers/{HEADER}"}},
+            "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{HandedOver.__name__}"}}},
+        },
+        **_refused(
+            "400 Invalid",
+            "401 Unauthenticated",
+            "403 Forbidden",
+            "404 NotFound",
+            "409 Conflict",
+            "413 TooLarge",
+            "415 FileType",
+            "429 TooManyRequests",
+            "503 Unavailable",
+        ),
+    },
+}
+
 MAILBOX: dict[str, Any] = {
     "operationId": "mailbox",
     "tags": ["access"],
@@ -248,5 +295,8 @@ ROUTES = (
     ServiceRoute("GET", "/metadata", "metadata", PASSWORD, serve_metadata, METADATA, Metadata, everywhere=True),
     ServiceRoute("GET", "/roles", "roles", "accounts", roles, ROLE_LIST, RoleList, ROLE, everywhere=True),
     ServiceRoute("GET", "/mailbox", "mailbox", "platform", mailbox, MAILBOX, MessageList, MESSAGE),
+    ServiceRoute(
+        "POST", "/users/{user_id}/hand-over", HAND_OVER_RECORDS, RIGHT, hand_over_records, HANDED_OVER, HandedOver, USER
+    ),
     ServiceRoute("DELETE", "/sessions/current", SIGN_OUT_HERE, PASSWORD, sign_out_here, SIGNED_OUT_HERE),
 )

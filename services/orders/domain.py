@@ -115,6 +115,7 @@ class Customer:
     address: Personal[str] = ""
     member: bool = False
     owner_id: UUID | None = None
+    deleted: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,15 +164,19 @@ class Known:
     def customer(self, id: UUID, reach: AccessScope = EVERYBODY) -> CustomerSnapshot:
         """The customer as it is now.  Raises Refused NOT_FOUND, also for one of somebody the caller does not reach.
 
-        An order shows its customer's phone and address, so who may not see the customer may not name it (SEC-18).
+        An order shows its customer's phone and address, so who may not see the customer may not name it (SEC-18): one
+        of nobody is for those who reach everybody's (ADR 0040).  One that was deleted gets no order any more (CUS-04).
         """
         found = self.find_customer(id)
-        if found is None or not (found.owner_id is None or reach.covers(found.owner_id)):
+        if found is None or not reach.covers(found.owner_id):
             raise Refused(
                 "NOT_FOUND",
                 "There is no such customer. If it was created a moment ago, send the consistency token of that answer.",
                 field="customer_id",
             )
+        if found.deleted:
+            text = "This customer was deleted: name another one, or have it restored."
+            raise Refused("NOT_FOUND", text, field="customer_id", state="DELETED")
         return CustomerSnapshot(
             customer_id=id, name=found.name, phone=found.phone, address=found.address, member=found.member
         )
