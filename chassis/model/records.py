@@ -7,7 +7,7 @@ that has some says them in a class of its own, which stands in that line instead
         kind = kind_of(Survey)
 
         def check(self, data: Survey, context: Context) -> None:
-            if data.topic == "COMPETITOR" and not data.competitor: raise Refused(...)
+            if data.topic == "COMPETITOR" and not data.competitor: raise Refused("marketing.no_competitor", ...)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -145,8 +145,7 @@ class Record(Aggregate):
                 is_moment = isinstance(one, datetime)
                 if one > (context.now + CLOCK_STEP if is_moment else context.today):
                     latest = f"{context.now:%Y-%m-%dT%H:%M:%SZ}" if is_moment else context.today
-                    text = f"{name}: tells of what has happened: must be not after {latest}."
-                    raise Refused("VALIDATION", text, field=name)
+                    raise Refused("records.to_come", latest=latest, field=name)
 
     def _may_give(self, name: str, context: Context) -> bool:
         right = self.kind.fields[name].rules.right

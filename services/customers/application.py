@@ -2,6 +2,7 @@
 
 from chassis.model.service import Claim, Service, Work, change, hold, upsert
 from contracts.customers import CreateCustomer, EditCustomer, SetCustomerSettings, SetMembership
+from contracts.reasons import Why
 from services.customers.domain import SETTINGS, Customer, CustomerSettings, mobile_value
 
 
@@ -11,7 +12,7 @@ def _settings(work: Work) -> CustomerSettings:
 
 def _hold_mobile(customer: Customer, work: Work, before: str = "") -> None:
     mobile = customer.data.mobile
-    claims = [Claim(mobile_value(mobile), f"The mobile number {mobile}", "mobile")] if mobile else []
+    claims = [Claim(mobile_value(mobile), Why("customers.mobile", mobile=mobile), "mobile")] if mobile else []
     hold(work, customer.id, claims, [mobile_value(before)] if before else [])
 
 
