@@ -6,6 +6,7 @@ They work on what Salestream is made of and not on what the company does, so no 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 from contracts.declare import value
 
@@ -60,6 +61,17 @@ class RebuildRow:
     called_off_by: str
 
 
+@dataclass
+class PersonKeyRow:
+    """The key with which what tells of a person is sealed in events: 32 bytes in base64url without padding.
+
+    `key` is null once it was destroyed: the person was erased, and what was copied of them is to be deleted.
+    """
+
+    person_id: UUID
+    key: str | None
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation: its route, the right it needs, what it is told (`body`) and what it answers (`answer`).
@@ -109,5 +121,14 @@ PLATFORM_OPERATIONS = (
         "Call a rebuild off: one that waits ends at once, one that runs a moment later; the old view is kept.",
         RebuildRow,
         body=CallOffRebuild,
+    ),
+    Operation(
+        "person_key",
+        "GET",
+        "/persons/{person_id}/key",
+        "persons.keys",
+        "The key of a person, for programs that read persons from the event topics. Keep it in memory only, and ask "
+        "again at least once a day: a key that was destroyed is null. Who was given which key is in the audit log.",
+        PersonKeyRow,
     ),
 )

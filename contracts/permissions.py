@@ -63,6 +63,7 @@ RIGHTS: dict[str, frozenset[str]] = {
         "settings.view": "ADM",
         "accounts": "ADM",
         "platform": "ADM",
+        "persons.keys": "ADM",
         "system": "SYSTEM",
     }.items()
 }

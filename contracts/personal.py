@@ -55,10 +55,13 @@ class Keys(Protocol):
     """The keys of persons, as this process knows them (`chassis.persons`)."""
 
     def sealing(self, person: UUID) -> Cipher:
-        """The key of a person, made if there is none yet.  Raises Destroyed."""
+        """The key of a person, made if there is none yet.  Raises Destroyed, KeysAway."""
 
     def opening(self, person: UUID) -> Cipher | None:
-        """The key of a person; None when it was destroyed.  Raises Damaged where there never was one."""
+        """The key of a person; None when it was destroyed.  Raises Damaged where there never was one, KeysAway."""
+
+    def exported(self, person: UUID) -> bytes | None:
+        """The key itself; None when it was destroyed.  Raises Damaged where there never was one."""
 
     def settle(self) -> None:
         """Keep the keys that were made since the last time, durably.  Raises KeyTaken."""
@@ -72,6 +75,10 @@ class Destroyed(Exception):
     """The key of a person was destroyed: nothing more is written of them."""
 
 
+class KeysAway(ConnectionError):
+    """The keys can't be read now: nothing is wrong with what was to be sealed or opened."""
+
+
 class KeyTaken(Exception):
     """What was sealed with a key of this process can't be stored: another process has made one for the same person."""
 
@@ -83,6 +90,9 @@ class _NoKeys:
         raise RuntimeError("this process was given no keys of persons (chassis.persons.opening.use_keys)")
 
     def opening(self, person: UUID) -> Cipher | None:
+        raise RuntimeError("this process was given no keys of persons (chassis.persons.opening.use_keys)")
+
+    def exported(self, person: UUID) -> bytes | None:
         raise RuntimeError("this process was given no keys of persons (chassis.persons.opening.use_keys)")
 
     def settle(self) -> None:
@@ -191,10 +201,18 @@ def open_text(person: UUID, text: str, name: str) -> str:
     return cipher.open(text, name) if cipher else ERASED
 
 
+def key_of(person: UUID) -> bytes | None:
+    """The key of a person itself, for who may read them from the topics; None when it was destroyed.
+
+    Raises Damaged where there never was one.
+    """
+    return _keys.exported(person)
+
+
 def texts_of(contract: Any) -> Iterator[str]:
     """The personal texts of a contract, at any depth."""
     if plan := plan_of(type(contract)):
-        yield from (text for name in plan.texts if isinstance(text := getattr(contract, name), str) and text)
+        yield from _texts(contract, plan).values()
         for name, _ in plan.parts:
             held = getattr(contract, name)
             for part in held if isinstance(held, tuple) else (held,):
@@ -226,16 +244,14 @@ def _opened_json(fields: dict[str, Any], plan: Plan, person: UUID | None) -> dic
 def _sealed(whole: Any, plan: Plan, person: UUID | None, blank: bool) -> Any:
     own = getattr(whole, plan.person) if plan.person else person
     changes: dict[str, Any] = {}
-    if isinstance(own, UUID):
-        for name in plan.texts:
-            text = getattr(whole, name)
-            if isinstance(text, str) and text:
-                try:
-                    changes[name] = _keys.sealing(own).seal(text, name)
-                except Destroyed:
-                    if not blank:
-                        raise
-                    changes[name] = ERASED
+    if isinstance(own, UUID) and (texts := _texts(whole, plan)):
+        try:
+            cipher = _keys.sealing(own)
+            changes = {name: cipher.seal(text, name) for name, text in texts.items()}
+        except Destroyed:
+            if not blank:
+                raise
+            changes = dict.fromkeys(texts, ERASED)
     for name, part in plan.parts:
         held = changes.get(name, getattr(whole, name))
         if isinstance(held, tuple):
@@ -250,14 +266,19 @@ def _sealed(whole: Any, plan: Plan, person: UUID | None, blank: bool) -> Any:
     return copy
 
 
+def _texts(whole: Any, plan: Plan) -> dict[str, str]:
+    """The personal texts of a part itself, those that are not empty, by field."""
+    found = {name: getattr(whole, name) for name in plan.texts}
+    return {name: text for name, text in found.items() if isinstance(text, str) and text}
+
+
 def _open(whole: Any, plan: Plan, person: UUID | None) -> None:
     own = getattr(whole, plan.person) if plan.person else person
     if isinstance(own, UUID):
-        for name in plan.texts:
-            text = getattr(whole, name)
-            if isinstance(text, str) and text.startswith(SEALED):
-                cipher = _keys.opening(own)
-                whole.__dict__[name] = cipher.open(text, name) if cipher else ERASED
+        shut = {name: text for name, text in _texts(whole, plan).items() if text.startswith(SEALED)}
+        cipher = _keys.opening(own) if shut else None
+        for name, text in shut.items():
+            whole.__dict__[name] = cipher.open(text, name) if cipher else ERASED
     for name, part in plan.parts:
         held = getattr(whole, name)
         for item in held if isinstance(held, tuple) else (held,):

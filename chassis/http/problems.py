@@ -15,6 +15,7 @@ from chassis.http.messages import PROBLEM, HttpRequest, HttpResponse, Route
 from chassis.http.requests import language_of
 from contracts.errors import STATUS, Refused
 from contracts.languages import Language
+from contracts.personal import KeysAway
 
 log = structlog.get_logger()
 _CORRELATION = re.compile(r"^[A-Za-z0-9._:-]{1,100}$")
@@ -77,6 +78,9 @@ def guarded(route: Route, company: Callable[[], str] = english) -> Route:
             response = problem(refusal, http, company)
         except ExecutionTimeout:
             response = problem(Refused("system.slow_query"), http, company)
+        except KeysAway as error:
+            log.warning("keys of persons unreachable", route=route.name, error=repr(error))
+            response = problem(Refused("system.person_keys_away"), http, company)
         except PyMongoError as error:
             log.warning("read models unreachable", route=route.name, error=repr(error))
             response = problem(Refused("system.read_models_away"), http, company)

@@ -40,14 +40,16 @@ class Rebuilds:
             "rebuild": self._one,
             "call_off_rebuild": self._call_off,
         }
-        return {one.name: partial(self._noted, one, serve[one.name]) for one in PLATFORM_OPERATIONS}
+        return {
+            one.name: partial(self._noted, one, serve[one.name]) for one in PLATFORM_OPERATIONS if one.name in serve
+        }
 
     def _noted(
         self, operation: Operation, serve: Callable[[Principal, HttpRequest, Any], HttpResponse], http: HttpRequest
     ) -> HttpResponse:
         """Serve it for who may; what changes something is in the audit log, and so is who was refused."""
         api, changes = self._api, operation.method == "POST"
-        of_view, of_rebuild = OPERATED_ON
+        of_view, of_rebuild, _ = OPERATED_ON
         what, id = (
             (of_view, http.path["view"]) if "view" in http.path else (of_rebuild, http.path.get("rebuild_id", ""))
         )

@@ -8,7 +8,7 @@ from chassis.model.views import View
 from contracts.declare import CommandSpec
 from contracts.operations import PLATFORM_OPERATIONS
 
-OPERATED_ON = ("view", "rebuild")
+OPERATED_ON = ("view", "rebuild", "person")
 """The kinds of object of the platform's operations."""
 
 

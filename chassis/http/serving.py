@@ -10,6 +10,7 @@ from chassis.http.compression import compressing
 from chassis.http.edge import Api
 from chassis.http.messages import Route
 from chassis.http.operations import Operations
+from chassis.http.person_keys import PersonKeys
 from chassis.http.problems import guarded
 from chassis.http.rebuilds import Rebuilds
 from chassis.http.routes import OPERATED_ON, command_routes, operation_routes, process_routes, view_routes
@@ -39,7 +40,7 @@ def routes_of(api: Api) -> list[Route]:
             query = ViewHandler(api, view, reader_of(api, view, closed))
             found += view_routes(view, compressing(query), compressing(query.one), compressing(query.history))
         if api.views:
-            found += operation_routes(Rebuilds(api, api.views, api.database).serving())
+            found += operation_routes({**Rebuilds(api, api.views, api.database).serving(), **PersonKeys(api).serving()})
     return [guarded(route, api.language) for route in found]
 
 

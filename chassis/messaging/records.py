@@ -27,6 +27,7 @@ from chassis.messaging.provenance import (
 )
 from chassis.store.events import Metadata, Notification
 from contracts.declare import EventSpec
+from contracts.personal import KeysAway
 from contracts.schemas import decode
 
 RawHeaders = Sequence[tuple[str, bytes | None]]
@@ -132,6 +133,7 @@ def read_record(record: Any, wanted: Mapping[str, type], partitions: Mapping[str
 
     A record of another type has no fact; one that can't be read, or is none of ours (`chassis.messaging.provenance`),
     has `poison` set to the cause.  `partitions` are those of each topic, as far as they are known.
+    Raises KeysAway where what is sealed in it can't be opened now.
     """
     raw: dict[str, bytes | None] = dict(record.headers or ())
     poison: str | None = None
@@ -155,6 +157,8 @@ def read_record(record: Any, wanted: Mapping[str, type], partitions: Mapping[str
                 fact = decode(cls, record.value)
                 if str(getattr(fact, rule.key)) != key:
                     raise Foreign("its key is not that of its content")
+    except KeysAway:
+        raise  # it may be read later
     except Foreign as error:
         poison, fact, foreign = str(error), None, True
     except Exception as error:  # whatever is wrong with foreign bytes, it is the record's fault

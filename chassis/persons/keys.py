@@ -15,7 +15,7 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from contracts.personal import NONCE_BYTES, SEALED, Damaged, Destroyed, KeyTaken
+from contracts.personal import NONCE_BYTES, SEALED, Damaged, Destroyed, KeysAway, KeyTaken
 
 KEY_BITS = 256
 KEYS_KEPT = 5_000
@@ -27,6 +27,9 @@ LOOKED_UP_EVERY = 60.0
 
 class KeyStore(Protocol):
     """Where the keys are kept, each by itself."""
+
+    def any(self) -> Sequence[UUID]:
+        """A person who has a key; none while nobody has."""
 
     def find(self, persons: Sequence[UUID]) -> Mapping[UUID, bytes | None]:
         """The keys of these persons; None for one that was destroyed, nothing for one that never was."""
@@ -159,8 +162,14 @@ class KeyRing:
             return found
 
     def exported(self, person: UUID) -> bytes | None:
-        """The key itself, for who may read persons from the topics; None when there is none any more, or never was."""
-        return self.store.find([person]).get(person)
+        """The key itself, for who may read persons from the topics; None when it was destroyed.
+
+        Raises Damaged where there never was one.
+        """
+        found = self._kept(person)
+        if person not in found:
+            raise Damaged(f"there is no key of {person}")
+        return found[person]
 
     def close(self) -> None:
         if "store" in self.__dict__:
@@ -171,7 +180,7 @@ class KeyRing:
         if known is not None and (person in self._fresh or self.ticks() - known.looked_up < LOOKED_UP_EVERY):
             self._known.move_to_end(person)
             return known
-        found = self.store.find([person])
+        found = self._kept(person)
         if person not in found:
             return None
         key = found[person]
@@ -180,9 +189,16 @@ class KeyRing:
             return known
         return self._remember(person, key)
 
+    def _kept(self, person: UUID) -> Mapping[UUID, bytes | None]:
+        """What is kept of a person.  Raises KeysAway, also where the keys are not those of this installation."""
+        try:
+            return self.store.find([person])
+        except Exception as error:
+            raise KeysAway(f"the keys of persons can't be read: {error}") from error
+
     def _remember(self, person: UUID, key: bytes | None) -> _Known:
         known = self._known[person] = _Known(None if key is None else PersonCipher(key), self.ticks())
-        if len(self._known) > KEYS_KEPT + len(self._fresh):
+        while len(self._known) > KEYS_KEPT + len(self._fresh):
             oldest = next(one for one in self._known if one not in self._fresh)
             del self._known[oldest]
         return known

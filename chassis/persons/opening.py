@@ -29,7 +29,13 @@ def use_keys(config: Config, waits: Waits = here) -> KeyRing:
 
 
 def open_keys(config: Config, waits: Waits = here) -> KeyStore:
-    """Open (and if need be create) the keys of persons.  Raises ConfigError."""
+    """Open (and if need be create) the keys of persons.  Raises ConfigError, also for those of another installation."""
+    store = _opened(config, waits)
+    store.find(store.any())
+    return store
+
+
+def _opened(config: Config, waits: Waits) -> KeyStore:
     if config.event_store == "memory":
         return MemoryKeys()
     path = Path(config.token_key_dir) / MASTER

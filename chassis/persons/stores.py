@@ -53,6 +53,10 @@ class MemoryKeys:
         self._keys: dict[UUID, bytes | None] = {}
         self._lock = threading.Lock()
 
+    def any(self) -> Sequence[UUID]:
+        with self._lock:
+            return [person for person, key in self._keys.items() if key is not None][:1]
+
     def find(self, persons: Sequence[UUID]) -> Mapping[UUID, bytes | None]:
         with self._lock:
             return {person: self._keys[person] for person in persons if person in self._keys}
@@ -73,20 +77,25 @@ class MemoryKeys:
 
 
 class SQLiteKeys:
-    """A file of its own, in which nothing of a destroyed key stays: freed pages are overwritten, and no log is kept."""
+    """A file of its own, in which nothing of a destroyed key stays: what is freed is overwritten, the log emptied."""
 
     def __init__(self, path: Path, wrapping: Wrapping, waits: Waits = here) -> None:
         """It waits for the disk by way of `waits`."""
         self._wrapping, self._waits = wrapping, waits
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=DELETE")
+        self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA secure_delete=ON")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS person_keys "
             "(person TEXT PRIMARY KEY, key BLOB, destroyed_at TEXT) WITHOUT ROWID"
         )
+
+    def any(self) -> Sequence[UUID]:
+        with self._lock:
+            found = self._db.execute("SELECT person FROM person_keys WHERE key IS NOT NULL LIMIT 1").fetchall()
+        return [UUID(person) for (person,) in found]
 
     def find(self, persons: Sequence[UUID]) -> Mapping[UUID, bytes | None]:
         with self._lock:
@@ -104,8 +113,8 @@ class SQLiteKeys:
     def add(self, keys: Mapping[UUID, bytes]) -> Mapping[UUID, bytes | None]:
         rows = [(str(person), self._wrapping.wrap(person, key)) for person, key in keys.items()]
         with self._lock, self._transaction():
-            self._db.executemany("INSERT OR IGNORE INTO person_keys (person, key) VALUES (?, ?)", rows)
-            return self._find(list(keys))
+            made = self._db.executemany("INSERT OR IGNORE INTO person_keys (person, key) VALUES (?, ?)", rows)
+            return keys if made.rowcount == len(keys) else self._find(list(keys))
 
     def destroy(self, person: UUID) -> bool:
         with self._lock, self._transaction():
@@ -115,7 +124,15 @@ class SQLiteKeys:
                 "DO UPDATE SET key = NULL, destroyed_at = coalesce(destroyed_at, excluded.destroyed_at)",
                 (str(person), datetime.now(UTC).isoformat()),
             )
-            return had
+        with self._lock:
+            self._empty_log()
+        return had
+
+    def _empty_log(self) -> None:
+        """Let the log hold nothing of before.  Raises OperationalError while another process reads on for too long."""
+        [(busy, *_)] = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if busy:
+            raise sqlite3.OperationalError("the log of the keys can't be emptied while others read them: try again")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -143,6 +160,11 @@ class PostgresKeys:
         self._lock = threading.Lock()
         self._connection: psycopg.Connection[Any] | None = None
 
+    def any(self) -> Sequence[UUID]:
+        with self._connected() as connection:
+            asked = "SELECT person FROM persons.person_keys WHERE key IS NOT NULL LIMIT 1"
+            return [person for (person,) in connection.execute(asked).fetchall()]
+
     def find(self, persons: Sequence[UUID]) -> Mapping[UUID, bytes | None]:
         with self._connected() as connection:
             return self._find(connection, persons)
@@ -155,12 +177,12 @@ class PostgresKeys:
     def add(self, keys: Mapping[UUID, bytes]) -> Mapping[UUID, bytes | None]:
         rows = sorted((person, self._wrapping.wrap(person, key)) for person, key in keys.items())  # no two in a circle
         with self._connected() as connection, connection.transaction():
-            connection.execute(
+            made = connection.execute(
                 "INSERT INTO persons.person_keys (person, key) SELECT * FROM unnest(%s::uuid[], %s::bytea[]) "
                 "ON CONFLICT DO NOTHING",
                 [[person for person, _ in rows], [kept for _, kept in rows]],
             )
-            return self._find(connection, list(keys))
+            return keys if made.rowcount == len(keys) else self._find(connection, list(keys))
 
     def destroy(self, person: UUID) -> bool:
         with self._connected() as connection, connection.transaction():

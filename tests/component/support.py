@@ -28,6 +28,7 @@ from chassis.messaging.kafka import create_topics, topics_wanted
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.records import Incoming
 from chassis.model.principal import Principal
+from chassis.persons.opening import use_keys
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from chassis.testing.conformity import violations
@@ -351,6 +352,7 @@ def await_case(by: Person, order: str, due: str) -> dict[str, Any]:
 @contextmanager
 def stores(config: Config, names: tuple[str, ...] = SERVICES) -> Iterator[dict[str, EventStore]]:
     """The event stores of a system, opened beside its own processes."""
+    use_keys(config)
     opened = {name: open_store(name, config) for name in names}
     try:
         yield opened

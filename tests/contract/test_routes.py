@@ -23,6 +23,7 @@ from chassis.catalogue import Catalogue
 from chassis.documents import sample
 from chassis.documents.json_schema import parts_of
 from chassis.foundation.config import Config
+from chassis.http import person_keys
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse, Route
 from chassis.http.nameko import werkzeug_path
@@ -157,7 +158,13 @@ def test_every_query_of_one_row_takes_an_id_in_any_spelling(
 
     monkeypatch.setattr(ViewReader, "one", one)
     monkeypatch.setattr(ViewReader, "history", one)
+
+    def key(id: str) -> bytes:
+        asked.append(id)
+        return b"key"
+
     monkeypatch.setattr(RebuildRequests, "one", rebuild)
+    monkeypatch.setattr(person_keys, "_found", key)
     named = {f"{view.path}/{{{view.detail}}}" for view in CATALOGUE.views() if view.types["id"].kind != "id"}
     routes = [route for route in everything.routes if route.method == "GET" and "{" in route.path]
     routes = [route for route in routes if route.path not in named]

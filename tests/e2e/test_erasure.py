@@ -21,7 +21,6 @@ from component.support import (
     eventually,
     running,
 )
-from deploy.local.processes import REPOSITORY_ROOT
 from kafka import KafkaConsumer, TopicPartition
 
 from chassis.foundation.compression import Damaged, unpacked
@@ -29,6 +28,7 @@ from chassis.foundation.config import Config
 from chassis.foundation.connections import kafka_arguments
 from chassis.persons.opening import open_keys
 from chassis.projections.collections import connect
+from deploy.devstack.server import REPOSITORY_ROOT
 from deploy.local.system import LocalSystem
 
 NAME, PHONE, ADDRESS, NEED = "佐藤花子 Sato", "13912345999", "1-2-3 Umeda, Osaka", "walks with a stick"
@@ -88,6 +88,20 @@ def salestream(system: LocalSystem, *words: str) -> subprocess.CompletedProcess[
     )
 
 
+def read_by_an_integrator(system: LocalSystem, token: str) -> str:
+    """What the example of the documents prints."""
+    found = subprocess.run(
+        [sys.executable, str(REPOSITORY_ROOT / "docs/examples/read_persons.py")],
+        env={**system.settings(), "SALESTREAM": system.api.own_address, "TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
 def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_else_goes_on(system: LocalSystem) -> None:
     company = Company(config_of(system), system.api.own_address)
     await_views(company)
@@ -104,6 +118,10 @@ def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_els
     assert li.get(f"/orders/{order}")["customer"]["name"] == NAME
     assert told(octets(system)) == set(), "sealed from the first moment on"
     eventually(lambda: _noted(company, customer))
+
+    assert f"{customer}\t{NAME}\t{PHONE}" in read_by_an_integrator(system, admin.token)
+    li.assert_refused("FORBIDDEN", "GET", f"/persons/{customer}/key")
+    admin.assert_refused("NOT_FOUND", "GET", f"/persons/{uuid4()}/key")
 
     erased = salestream(system, "persons", "erase", customer)
     assert erased.returncode == 0, erased.stderr
@@ -123,9 +141,8 @@ def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_els
     problem = li.assert_refused("INVALID_STATE", "PATCH", f"/customers/{customer}", {"name": "Hana again"})
     assert problem["state"] == "ERASED"
     li.do("PATCH", f"/customers/{customer}", {"industry": "trade"})
-    another = add_order(
-        li, str(li.post("/customers", {**body, "name": "New", "need": ""})["id"]), (add_product(admin), 1, None)
-    )
+    other = str(li.post("/customers", {**body, "name": "Ichiro", "mobile": "13912345111"})["id"])
+    another = add_order(li, other, (add_product(admin), 1, None))
     li.post(f"/orders/{another}/submit")
     await_status(li, another, "SHIPPED")
     found = salestream(system, "verify", "--wait", "30")
@@ -133,6 +150,12 @@ def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_els
     again = salestream(system, "persons", "erase", customer)
     assert again.returncode == 1
     assert "destroyed before" in again.stdout
+    shown = read_by_an_integrator(system, admin.token)
+    assert f"{customer}\t(erased)\t(erased)" in shown and NAME not in shown
+    given = [
+        entry for entry in admin.items("/audit", action="person_key", object_id=customer) if entry["result"] == "DONE"
+    ]
+    assert len(given) == 2, "every key that was given out is noted"
     company.close()
 
 

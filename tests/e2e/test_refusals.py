@@ -1,4 +1,4 @@
-"""Refusals over HTTP with everything running: in the language of whoever asks, English for programs (ORD-07, SET-02)."""
+"""Refusals over HTTP with everything running: in the caller's language, English for programs (ORD-07, SET-02)."""
 
 from __future__ import annotations
 

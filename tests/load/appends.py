@@ -21,6 +21,7 @@ from eventsourcing.domain import Aggregate, event
 from chassis.foundation.compression import unpacked
 from chassis.foundation.config import Config
 from chassis.model.service import Service
+from chassis.persons.opening import use_keys
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from chassis.store.transaction import Transaction
@@ -47,6 +48,7 @@ class Lab:
     def __init__(self, service: Service, config: Config) -> None:
         REGISTRY.load()
         self._service = service
+        use_keys(config)
         self.store = open_store(service.name, config)
         self._alone = Writer(service, self.store)
 

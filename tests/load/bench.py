@@ -24,6 +24,7 @@ from tqdm import tqdm
 from chassis.foundation.config import Config
 from chassis.foundation.logs import configure_logging
 from chassis.foundation.memory import settle_memory
+from chassis.persons.opening import use_keys
 from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError
 from deploy.devstack.server import REPOSITORY_ROOT
@@ -117,6 +118,7 @@ def run(size: Size, seed: int, folder: Path) -> Report:
         whole.measure(report, size.plan)
         _say("rebuild")
         whole.rest()
+        use_keys(bench.config())
         rebuild.measure(report, bench, 3)
         _say("invariants")
         report.about |= invariants.check(bench.config(), data, drafts, whole.submitted)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from chassis.persons.opening import use_keys
 from chassis.store.opening import open_store
 from contracts.declare import REGISTRY
 from contracts.orders import OrderSubmitted
@@ -23,6 +24,7 @@ def measure(report: Report, bench: Bench, data: Data, pairs: int, slice_size: in
     """Pairs of slices: so many empty POSTs, so many submitted orders, each order once."""
     config = bench.config(DATA_DIR=str(bench.home / "http" / "stores"))
     REGISTRY.load()
+    use_keys(config)
     seeded = open_store("orders", config)
     data.teach_orders(seeded)
     seeded.close()
@@ -49,7 +51,9 @@ def measure_naive(report: Report, bench: Bench, data: Data, count: int, repetiti
     line = {"product_id": str(data.products[0]), "quantity": 1}
     plain = {"number": "SO-1", "customer": {"name": "田中商事"}, "lines": [line], "total": "4999.00"}
     ours = {"customer_id": str(data.customer), "lines": [line]}
-    seeded = open_store("orders", bench.config(DATA_DIR=str(bench.home / "create" / "stores")))
+    config = bench.config(DATA_DIR=str(bench.home / "create" / "stores"))
+    use_keys(config)
+    seeded = open_store("orders", config)
     data.teach_orders(seeded)
     seeded.close()
     naive_rates = _create(bench, "tests.load.naive", "naive", plain, count, repetitions)

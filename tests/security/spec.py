@@ -71,6 +71,7 @@ BEYOND_OWN = "Customers: view beyond own"
 READINGS = {
     "orders.view": "SAL SUP MGT FIN WHS ADM",  # ORD-09: who works with orders follows them
     "products.cost": "MGT FIN ADM",  # the purchase price and what follows from it (INV-02)
+    "persons.keys": "ADM",  # CPL-01: who hands out what opens personal data in the event topics
     "settings.view": "ADM",  # ACC-48: settings are neither seen nor changed
     "system": "",  # Salestream's own services; nobody's
 }

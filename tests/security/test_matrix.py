@@ -26,6 +26,7 @@ OWN = "one's own"  # whoever is signed in with a password of their own
 COLLEAGUES = "colleagues"  # whoever has a role
 SEE_ORDERS = "see orders"
 SEE_SETTINGS = "see settings"
+HAND_OUT_KEYS = "hand out keys of persons"
 SEE_CUSTOMERS = "see customers"
 
 ROUTES = {
@@ -69,6 +70,7 @@ ROUTES = {
         POST /rebuilds/{rebuild_id}/cancel
     """,  # metrics: from outside the networks of METRICS_NETWORKS
     SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}",
+    HAND_OUT_KEYS: "GET /persons/{person_id}/key",
     "Products: view": "GET /products; GET /products/{product_id}; GET /stock-alerts; GET /stock-ledger",
     "Products: add, edit, delete": """
         POST /products; PATCH /products/{product_id}; DELETE /products/{product_id};
@@ -114,6 +116,7 @@ FUNCTION_OF |= HISTORIES
 HOLDERS = {
     SEE_ORDERS: frozenset(spec.READINGS["orders.view"].split()),
     SEE_SETTINGS: frozenset(spec.READINGS["settings.view"].split()),
+    HAND_OUT_KEYS: frozenset(spec.READINGS["persons.keys"].split()),
     SEE_CUSTOMERS: spec.SEES_CUSTOMERS,
     **{function: spec.holders(function) for function in spec.CELLS},
 }
@@ -242,6 +245,7 @@ def records_of(office: Office) -> dict[str, str]:
         "entry_id": "orders-1-0",
         "view": "products",
         "rebuild_id": new_id(),
+        "person_id": customer,
         "case_id": new_id(),  # nobody has a case without an order that waits; tests/component/test_scopes.py has
         "reset_id": new_id(),
         **{kind.key: record_of(office, kind) for kind in KINDS.values()},
@@ -255,7 +259,7 @@ def record_of(office: Office, kind: Kind) -> str:
 
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
-           "reset_id", "rebuild_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
+           "reset_id", "rebuild_id", "person_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
          "entry_id": "orders-1-0", "view": "nobody"}  # fmt: skip
 

@@ -22,6 +22,8 @@ from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import command_topics, dead_letter_topic, event_topics
 from chassis.messaging.relay import POSITION, Relay
 from chassis.model.service import Service
+from chassis.persons.keys import KeyRing
+from chassis.persons.stores import MemoryKeys
 from chassis.projections.collections import STATES
 from chassis.projections.projector import Projector
 from chassis.projections.state import live_id
@@ -31,6 +33,7 @@ from chassis.writer.request import Request
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
+from contracts.personal import use
 
 from .kernel.kafka import Bus, Producer
 from .kernel.mongo import Database
@@ -89,6 +92,7 @@ class Cluster:
     """
 
     def __init__(self, scheduler: Scheduler, zone: ZoneInfo) -> None:
+        use(KeyRing(MemoryKeys))
         self.scheduler = scheduler
         self.zone = zone
         self.at_rest: Mapping[str, int] = {}

@@ -25,6 +25,7 @@ from chassis.store.memory import MemoryRecorder
 from chassis.writer.writer import Writer
 from contracts.company import CompanyDataSet
 from contracts.declare import REGISTRY
+from contracts.personal import person_named
 from contracts.schemas import decode
 
 from .cluster import VIEWS, Cluster
@@ -72,7 +73,7 @@ class Evidence:
 
     def _facts(self, service: str) -> Iterator[Fact]:
         for n in self.cluster.store(service).notifications(0, 1_000_000):
-            fact: Any = decode(fact_class(n.type), n.data)
+            fact: Any = decode(fact_class(n.type), n.data, n.aggregate_id)
             yield Fact(service, n.position, n.aggregate_id, n.version, n.type, n.key, fact, n.meta)
 
     def of(self, service: str, *kinds: type) -> Iterator[Fact]:
@@ -132,7 +133,11 @@ def replica_rows(cluster: Cluster, service: Service, random: Random) -> dict[tup
 
 def decoded_rows(service: Service, recorder: Any) -> dict[tuple[str, str], Any]:
     rows = {replica.name: replica.row for replica in service.replicas}
-    return {place: decode(rows[place[0]], body) for place, body in recorder.rows.items() if place[0] in rows}
+    return {
+        place: decode(rows[place[0]], body, person_named(place[1]))
+        for place, body in recorder.rows.items()
+        if place[0] in rows
+    }
 
 
 def without_repeats(records: Iterable[Incoming]) -> list[Incoming]:
