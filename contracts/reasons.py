@@ -18,7 +18,7 @@ from uuid import UUID
 
 from contracts.declare import ContractError, value
 from contracts.languages import LANGUAGES, Language
-from contracts.texts import Text, texts
+from contracts.texts import Subject, Text, texts
 
 FOLDER = Path(__file__).parent / "texts" / "refusals"
 PLACE = re.compile(r"{(\w+)}")
@@ -147,15 +147,22 @@ def _plain(given: Any) -> object:
 
 # -- words for codes and names
 
-_CHOICES = frozenset({"state", "states", "node"})
+_SUBJECTS: Mapping[str, Subject] = {
+    "kind": "kinds",
+    "state": "choices",
+    "states": "choices",
+    "node": "choices",
+    "right": "rights",
+}
 
 
 def _word(place: str, code: str, language: Language) -> str | None:
     """What a code or name is called that stands in a place of this name."""
     if place in ("field", "fields"):
         return _path(code, language)
-    subject = "kinds" if place == "kind" else "choices" if place in _CHOICES else "rights" if place == "right" else None
-    found = texts(subject).get(code) if subject else None
+    found = texts(_SUBJECTS[place]).get(code) if place in _SUBJECTS else None
+    if found is None and place == "kind" and language != "en":
+        found = texts("fields").get(code)  # what stands in an address and is no record, such as a right
     return found.said(language) if found else None
 
 

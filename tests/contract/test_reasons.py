@@ -3,6 +3,7 @@
 import ast
 import json
 import pickle
+import re
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -13,10 +14,13 @@ from uuid import UUID
 
 import pytest
 
+from chassis.catalogue import Catalogue
+from contracts.declare import REGISTRY
 from contracts.errors import STATUS, Refused, lacks_right, not_found
 from contracts.languages import LANGUAGES, Language
 from contracts.reasons import LONGEST, MOST, PLACE, ReasonText, Some, Why, reasons
 
+HAN = re.compile("[\u4e00-\u9fff]")
 ROOT = Path(__file__).parents[2]
 ABOUT = {"field", "state"}
 """What a refusal names; it fills the places of these names."""
@@ -178,10 +182,28 @@ def test_ord_07_codes_and_fields_are_told_in_words() -> None:
     assert refused.why.said("zh") == "订单当前为“挂起（缺货）”，此操作只适用于以下状态：草稿、已驳回。"
     assert not_found("order", "order_id").why.said("ja") == "該当する受注がありません。"
     wrong = Refused("forms.invalid", errors=[Why("forms.required"), Why("forms.blank")], field="lines.0.quantity")
-    assert wrong.why.said("zh").startswith("明细 1 数量：必填") or wrong.why.said("zh").endswith("不能为空白。")
+    assert wrong.why.said("zh") == "订单明细 1 数量：必填，不能省略。不能为空白。"
     assert wrong.message == "lines.0.quantity: Must be given; it can't be left out. May not be blank."
     lacking = lacks_right("orders.edit", ["夜班", "sales"])
     assert lacking.message.endswith("orders.edit; held by: 夜班, sales.") and "夜班、sales" in lacking.why.said("zh")
+
+
+def test_ord_07_every_kind_of_record_that_is_not_there_has_a_word() -> None:
+    """What a view, a command's address, or a handler calls the record that it asks for."""
+    kinds = {view.what for view in Catalogue.read().views()}
+    for spec in REGISTRY.commands.values():
+        kinds |= {name.removesuffix("_id").replace("_", " ") for name in PLACE.findall(str(spec.path))}
+    for _, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and name_of(node.func) in ("get", "new"):  # of a unit of work
+                kinds |= {one for word in node.keywords if word.arg == "what" for one in literals(word.value)}
+            elif isinstance(node, ast.Call) and name_of(node.func) == "not_found":
+                kinds |= {one for arg in node.args[:1] for one in literals(arg)}
+    said = {
+        kind: Why("records.unknown", kind=kind).said("zh").removeprefix("找不到该").removesuffix("。") for kind in kinds
+    }
+    without = {kind for kind, word in said.items() if not HAN.search(word)}
+    assert len(kinds) > 20 and not without
 
 
 def test_ord_07_parameters_are_told_as_json_has_them() -> None:
