@@ -29,10 +29,11 @@ TOLD = {"fields"}
 
 
 class Giving(NamedTuple):
-    """A function that gives a reason: at which position it takes it, and what it fills in by itself."""
+    """A function that takes a reason: at which position, what it takes besides, and what it fills in by itself."""
 
-    position: int
-    own: frozenset[str]
+    position: int = 0
+    takes: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
 
 class Given(NamedTuple):
@@ -55,17 +56,30 @@ def name_of(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
+def passing(tree: ast.Module) -> Iterator[tuple[ast.FunctionDef, ast.Call]]:
+    """The functions that have a parameter `reason`, and the calls in which they pass it on."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and "reason" in parameters(function):
+            for call in ast.walk(function):
+                if isinstance(call, ast.Call) and call.args and name_of(call.args[0]) == "reason":
+                    yield function, call
+
+
+def parameters(function: ast.FunctionDef) -> list[str]:
+    return [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
+
+
 def helpers(tree: ast.Module) -> dict[str, Giving]:
-    """The functions of a module that take a `reason` and pass it on."""
-    found = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and (names := [arg.arg for arg in node.args.args]) and "reason" in names:
-            passed = [call for call in ast.walk(node) if isinstance(call, ast.Call) and name_of(call.func) == "Refused"
-                      and call.args and name_of(call.args[0]) == "reason"]  # fmt: skip
-            if passed:
-                own = {word.arg for word in passed[0].keywords if word.arg}
-                found[node.name] = Giving(names.index("reason"), frozenset({*own, *names}))
-    return found
+    """The functions of a module that refuse for a reason that they are given."""
+    return {
+        function.name: Giving(
+            parameters(function).index("reason"),
+            frozenset(parameters(function)),
+            frozenset(word.arg for word in call.keywords if word.arg),
+        )
+        for function, call in passing(tree)
+        if name_of(call.func) == "Refused"
+    }
 
 
 def literals(node: ast.expr) -> list[str]:
@@ -80,29 +94,25 @@ def given() -> tuple[list[Given], list[str]]:
     """All reasons that code gives, and the places where it gives something else for one."""
     trees = list(sources())
     everywhere = {name: how for _, tree in trees for name, how in helpers(tree).items() if not name.startswith("_")}
-    everywhere |= {"Refused": Giving(0, frozenset()), "Why": Giving(0, frozenset())}
+    everywhere |= {"Refused": Giving(), "Why": Giving()}
     found, other = [], []
     for path, tree in trees:
         giving = everywhere | helpers(tree)
-        inside = {call for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name in helpers(tree)
-                  for call in ast.walk(node)}  # fmt: skip
+        passed = {call for _, call in passing(tree)}
         for node in ast.walk(tree):
-            if not isinstance(node, ast.Call):
+            if not isinstance(node, ast.Call) or node in passed:
                 continue
             name, args = name_of(node.func), node.args
             if name == "partial" and args and name_of(args[0]) in giving:
                 name, args = name_of(args[0]), args[1:]
-            where = f"{path.relative_to(ROOT)}:{node.lineno}"
-            if name not in giving or path.name == "reasons.py":
+            if name not in giving:
                 continue
-            how = giving[name]
-            if len(args) <= how.position or not literals(args[how.position]):
-                if node not in inside and path.name != "errors.py":  # where a refusal itself is made
-                    other.append(where)
-                continue
-            params = {word.arg or "**" for word in node.keywords} | how.own - {"reason"}
-            for reason in literals(args[how.position]):
-                found.append(Given(where, reason, frozenset(params), name != "Why"))
+            how, where = giving[name], f"{path.relative_to(ROOT)}:{node.lineno}"
+            named = literals(args[how.position]) if len(args) > how.position else []
+            if not named:
+                other.append(where)
+            params = {word.arg or "**" for word in node.keywords} - how.takes | how.own
+            found += [Given(where, reason, frozenset(params), name != "Why") for reason in named]
     return found, other
 
 
@@ -113,6 +123,18 @@ def test_ord_07_every_refusal_names_its_reason() -> None:
     assert len(found) > 200
 
 
+def test_ord_07_no_field_says_a_sentence_of_its_own() -> None:
+    """What marshmallow is given to tell is a reason too."""
+    sentences = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and name_of(node.func) == "ValidationError"
+        if node.args and isinstance(node.args[0], ast.Constant | ast.JoinedStr)
+    ]
+    assert not sentences, f"give a Why instead: {sentences}"
+
+
 def test_ord_07_every_reason_has_a_text_with_the_places_that_are_given() -> None:
     wrong = []
     for one in given()[0]:
@@ -120,8 +142,7 @@ def test_ord_07_every_reason_has_a_text_with_the_places_that_are_given() -> None
             wrong.append(f"{one.where}: contracts/texts/refusals/ lacks {one.reason}")
             continue
         places = reasons()[one.reason].places
-        told = one.params - TOLD if one.is_refusal else one.params
-        free = ABOUT | {"reason", "about", "name", "path"} if one.is_refusal else set()
+        told, free = (one.params - TOLD, ABOUT) if one.is_refusal else (one.params, set())
         if not places <= told or not told - places <= free:
             wrong.append(f"{one.where}: {one.reason} has the places {sorted(places)}, given are {sorted(told)}")
     assert not wrong, "\n".join(wrong)
