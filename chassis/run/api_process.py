@@ -51,7 +51,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
 
     config = replace(config, kafka_client="kafka-python")  # librdkafka would hold up eventlet's thread
     listener = Listener("HTTP_ADDRESS", config.http_address)
-    process = Host(config, only, waits=in_native_thread)
+    process = Host.of_a_process(config, only, waits=in_native_thread)
     failures = Failures()
     watched: dict[str, Watched] = {}
     if process.catalogue.with_role("api"):
