@@ -47,7 +47,7 @@ from contracts.schemas import decode
 
 log = structlog.get_logger()
 
-void = partial(Refused, "UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="Authorization")
+void = partial(Refused, "access.ended", field="Authorization")
 RECENT = 2_000  # events: far more than are on their way to Kafka while it can be reached
 CLOCKS_OFF = timedelta(days=1)  # by which the clock of a process that starts may be wrong
 REACH_BELOW: frozenset[DataScope] = frozenset({"SUBORDINATES", "ALL"})  # scopes that reach whom one leads

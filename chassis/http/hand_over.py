@@ -79,7 +79,7 @@ def hand_over_records(api: Api, http: HttpRequest) -> HttpResponse:
         attempt.query = {"to_id": [str(asked.to_id)]}
         user_named(api.directory, asked.to_id, "to_id")
         if asked.to_id == asked.user_id:
-            raise Refused("VALIDATION", "to_id: name somebody else than whose records these are.", field="to_id")
+            raise Refused("records.same_person", field="to_id")
         done = []
         for kind in (kind for kind in KINDS.values() if kind.owned):
             told, token = _give(api, http, kind, asked, token)
@@ -96,7 +96,7 @@ def _asked(api: Api, http: HttpRequest) -> HandOverRecords:
         raise not_found(USER, "user_id")
     body = json_body(http, "to_id")
     if "user_id" in body:
-        raise Refused("VALIDATION", "user_id: stands in the path already.", field="user_id")
+        raise Refused("records.in_the_path", field="user_id")
     asked: HandOverRecords = load(HandOverRecords, {**body, "user_id": user_id})
     return asked
 

@@ -131,12 +131,11 @@ def user_named(organisation: Organisation, id: UUID, field: str) -> Person:
     """
     person = organisation.person(id)
     if person is None:
-        text = "There is no such user. If the account is new, send the consistency token of what issued it."
-        raise Refused("NOT_FOUND", text, field=field)
+        raise Refused("records.no_such_user", field=field)
     if (heir := organisation.standing_in(id)) != id:
         in_place = organisation.person(heir)
-        text = f"{person.name} has left; name who has taken over: {in_place.name if in_place else 'user'} ({heir})."
-        raise Refused("INVALID_STATE", text, field=field, state="DELETED")
+        told = {"name": person.name, "heir": in_place.name if in_place else "user", "heir_id": heir}
+        raise Refused("records.user_has_left", **told, field=field, state="DELETED")
     return person
 
 

@@ -7,7 +7,7 @@ that has some says them in a class of its own, which stands in that line instead
         kind = kind_of(Survey)
 
         def check(self, data: Survey, given: Collection[str], context: Context, settings: Any) -> None:
-            if data.topic == "COMPETITOR" and not data.competitor: raise Refused(...)
+            if data.topic == "COMPETITOR" and not data.competitor: raise Refused("marketing.no_competitor", ...)
 
 Where records belong to people (`owned`), they change hands here too: who may give one to whom is ADR 0040.
 """
@@ -166,8 +166,7 @@ class Record(Aggregate):
                 is_moment = isinstance(one, datetime)
                 if one > (context.now + CLOCK_STEP if is_moment else context.today):
                     latest = f"{context.now:%Y-%m-%dT%H:%M:%SZ}" if is_moment else context.today
-                    text = f"{name}: tells of what has happened: must be not after {latest}."
-                    raise Refused("VALIDATION", text, field=name)
+                    raise Refused("records.to_come", latest=latest, field=name)
 
     def _may_give(self, name: str, context: Context) -> bool:
         right = self.kind.fields[name].rules.right
@@ -185,8 +184,7 @@ class Record(Aggregate):
         if owner_id is KEPT or owner_id == context.owner.user_id:
             return context.owner
         if not context.reach.covers(owner_id):
-            text = f"Your rights do not reach this person: give the {self.kind.what} to somebody whom they reach."
-            raise Refused("FORBIDDEN", text, field=OWNER)
+            raise Refused("records.owner_out_of_reach", kind=self.kind.what, field=OWNER)
         return user_named(context.organisation, owner_id, OWNER)
 
     # -- what is remembered

@@ -13,6 +13,7 @@ from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused
+from contracts.reasons import Why
 from contracts.types import Money
 
 CurrencyOf = Callable[[Records, UUID], str]
@@ -120,7 +121,7 @@ class Claim:
     """A unique value that a record is to hold; `what` it is and the `field` that a refusal names."""
 
     value: UniqueValue
-    what: str
+    what: Why
     field: str
 
 
@@ -155,7 +156,7 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
     def keep(record: Record, work: Work, before: Mapping[str, UniqueValue]) -> Record:
         """Let it hold its unique values; a refusal names the field and what stands in it."""
         claims = [
-            Claim(value, f"The {name.replace('_', ' ')} {getattr(record.data, name)}", name)
+            Claim(value, Why("records.value", field=name, value=getattr(record.data, name)), name)
             for name, value in record.unique_values.items()
         ]
         hold(work, record.id, claims, list(before.values()))
@@ -178,8 +179,7 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
     def revert(command: Any, work: Work) -> Record:
         record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
         if command.version > record.version:
-            text = f"version: the {kind.what} is at version {record.version}; name one it has had."
-            raise Refused("VALIDATION", text, field="version")
+            raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
         before = record.unique_values
         record.revert(command, work.earlier(aggregate, record.id, command.version).data, work.context, settings(work))
         return keep(record, work, before)

@@ -3,7 +3,7 @@ to somebody, and the messages of an installation without a provider of mail and 
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -91,7 +91,7 @@ def me(api: Api, http: HttpRequest) -> HttpResponse:
         must_change_password=caller.limited,
         rights=rights,
         menu=[entry for entry in menu() if entry.right in rights],
-        language=cast(Language, language_of(http, company.language)),
+        language=language_of(http, company.language),
         time_zone=company.zone.key,
         currency=company.currency,
         department_id=api.directory.department_of(caller.user_id),
@@ -118,9 +118,7 @@ def sign_out_here(api: Api, http: HttpRequest) -> HttpResponse:
     with api.attempt(writer, http, "COMMAND", spec.name, SESSION) as attempt:
         caller = api.caller(http, spec.permission, attempt)
         if caller.session_id is None:
-            raise Refused(
-                "NOT_FOUND", "You have signed in without a session; there is none to end.", field="session_id"
-            )
+            raise Refused("access.no_session", field="session_id")
     return CommandHandler(api, writer, spec)(replace(http, path={spec.key: str(caller.session_id)}))
 
 

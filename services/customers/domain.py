@@ -20,6 +20,7 @@ from contracts.customers import (
 )
 from contracts.declare import KEPT
 from contracts.errors import Refused
+from contracts.reasons import Why
 from contracts.settings import DEFAULTS
 from contracts.text import is_blank
 
@@ -46,12 +47,8 @@ class CustomerSettings(Aggregate):
         """Raises Refused VALIDATION naming every required field that is given blank."""
         missing = [name for name in self.required if name in given and is_blank(given[name])]
         if missing:
-            raise Refused(
-                "VALIDATION",
-                f"Fill in {', '.join(missing)}: the customer settings require it.",
-                field=missing[0],
-                fields={name: ["This field must be filled."] for name in missing},
-            )
+            why = Why("customers.required_fields", fields=missing)
+            raise Refused.by(why, field=missing[0], fields={name: [Why("customers.required")] for name in missing})
 
     def reply(self) -> dict[str, object]:
         return {"required": list(self.required)}

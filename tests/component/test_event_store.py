@@ -1092,7 +1092,7 @@ def test_what_a_command_only_reads_is_as_it_was_when_it_is_stored(bench: Bench, 
     def add_beside(command: AddProduct, work: Work) -> Aggregate:
         other = work.find(Product, beside)
         if (other is not None and other.attributes.brand == "Other") is not there:
-            raise Refused("INVALID_STATE", "the product beside it must not be so")
+            raise Refused("inventory.in_open_order", orders=["SO-1"], state="IN_OPEN_ORDER")
         return add_product(command, work)
 
     store, beside = bench.open(), uuid4()

@@ -78,14 +78,14 @@ def test_sec_14_in_parts_it_goes_by_http_in_the_name_of_the_caller(
     monkeypatch.setattr(hand_over, "Forwarder", Elsewhere)
     monkeypatch.setattr(office.api, "views", [])
     monkeypatch.setattr(office.api, "writers", {"access": office.writers["access"]})
-    refusal = Refused("FORBIDDEN", "Not this one.").problem()
+    refusal = Refused("records.out_of_reach").problem()
     results = [{"status": 200, "body": {"id": ids[0]}}, {"status": 403, "body": refusal}]
     for kind in OWNED:
         token = {"Salestream-Consistency": f"{kind.service}.events:0=7"}
         answers[kind.service] = HttpResponse(200, json.dumps({"results": results}).encode(), token)
     answers["reports"] = HttpResponse(200, json.dumps({"items": [{"id": id} for id in ids], "total": 9}).encode())
     told = office.call(path(leaver.user_id), {"to_id": heir.user_id}, office.admin)
-    one = {"given": 1, "left": 8, "refused": [{"id": ids[1], "code": "FORBIDDEN", "detail": "Not this one."}]}
+    one = {"given": 1, "left": 8, "refused": [{"id": ids[1], "code": "FORBIDDEN", "detail": refusal["detail"]}]}
     assert told.done()["kinds"] == [{"kind": kind.what, **one} for kind in OWNED]
     expected: list[tuple[str, str, str, Any]] = []
     for kind in OWNED:
