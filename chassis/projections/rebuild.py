@@ -36,6 +36,7 @@ from chassis.projections.building import (
     reader_for,
 )
 from chassis.projections.collections import STATES, make_indexes
+from chassis.projections.differences import differing_fields
 from chassis.projections.state import ViewState, drop_view, live_id, open_state, state_of
 from chassis.projections.versions import collections_of
 from contracts.operations import RebuildPhase
@@ -266,7 +267,7 @@ class Rebuild:
                     if number % COMPARED_AT_ONCE == 0:
                         self._watch("COMPARING", number, max(total, number))
                     if content(one) != content(other):
-                        told.append(_difference(one, other))
+                        told.append(_difference(self._view, one, other))
             return told
 
     def _state(self, id: str) -> ViewState:
@@ -305,15 +306,13 @@ def content(document: Document | None) -> Document | None:
     return {name: value for name, value in document.items() if name not in NOTES}
 
 
-def _difference(live: Document | None, new: Document | None) -> str:
+def _difference(view: View, live: Document | None, new: Document | None) -> str:
     """A document that is not the same in both: its key and what differs."""
     document = live or new
     assert document is not None, "one of them is there"
     if live is None or new is None:
         return f"{document['_id']}: {'the live view lacks it' if live is None else 'only the live view has it'}"
-    names = sorted(name for name in {*live, *new} - NOTES if live.get(name) != new.get(name))
-    told = "; ".join(f"{name} is {_short(live.get(name))}, now {_short(new.get(name))}" for name in names)
-    return f"{document['_id']}: {told}"
+    return f"{document['_id']}: {differing_fields(view, content(live) or {}, content(new) or {}, 'now')}"
 
 
 class _Told:
@@ -336,11 +335,6 @@ class _Told:
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_DIFFERENCE else f"{text[: LONGEST_DIFFERENCE - 3]}..."
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def rebuild_outdated(
