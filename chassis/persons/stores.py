@@ -80,7 +80,7 @@ class SQLiteKeys:
     """A file of its own, in which nothing of a destroyed key stays: what is freed is overwritten, the log emptied."""
 
     def __init__(self, path: Path, wrapping: Wrapping, waits: Waits = here) -> None:
-        """It waits for the disk by way of `waits`."""
+        """It waits for the disk, and for other processes that write, by way of `waits`."""
         self._wrapping, self._waits = wrapping, waits
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -136,13 +136,16 @@ class SQLiteKeys:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+        self._waits(self._begin)
         try:
             yield
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
         self._waits(self._commit)
+
+    def _begin(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
 
     def _commit(self) -> None:
         self._db.execute("COMMIT")
