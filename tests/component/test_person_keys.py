@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -129,19 +130,21 @@ def test_while_another_process_writes_the_keys_only_what_needs_one_waits(tmp_pat
     open_keys(config).close()
     other = sqlite3.connect(tmp_path / "stores" / "persons.sqlite", isolation_level=None)
     waited: list[str] = []
+    stranger = uuid4()
 
     def aside(wait: Callable[[], None]) -> None:
         """Run it where it may wait; the other process ends only once it is run there."""
         if other.in_transaction:
+            assert ThreadPoolExecutor(1).submit(keys.find, [stranger]).result(timeout=10) == {}
             other.execute("COMMIT")
         wait()
         waited.append(wait.__name__)
 
-    store = open_keys(config, aside)
-    for change in (lambda: store.add({HANA: KEY}), lambda: store.destroy(HANA)):
+    keys = open_keys(config, aside)
+    for change in (lambda: keys.add({HANA: KEY}), lambda: keys.destroy(HANA)):
         waited.clear()
         other.execute("BEGIN IMMEDIATE")
         change()
         assert waited == ["_begin", "_commit"]
-    store.close()
+    keys.close()
     other.close()
