@@ -272,7 +272,8 @@ class Rebuild:
 
     def _state(self, id: str) -> ViewState:
         document = self._database[STATES].find_one({"_id": id})
-        assert document is not None
+        if document is None:
+            raise Fenced("another rebuild of the view has switched it meanwhile")
         return state_of(self._database, self._view, document)
 
     def _switch(self, new_id: str) -> None:
@@ -284,7 +285,19 @@ class Rebuild:
         if not self._database[STATES].replace_one(was, document).matched_count:
             self._drop(document["collection"], new_id)
             raise Fenced("another rebuild of the view has switched it meanwhile")
-        self._drop(self._live.collection, new_id)
+        self._drop_all_but(document["collection"])
+
+    def _drop_all_but(self, live: str) -> None:
+        """Leave nothing of the view but the live collection: what a killed rebuild left tells of who was erased since.
+
+        One that goes on elsewhere is fenced off by the switch and can't take over any more.
+        """
+        self._database[STATES].delete_many({"_id": {"$regex": f"^{re.escape(new_names(self._view, '')[1])}"}})
+        first, other = re.escape(self._view.name), re.escape(new_names(self._view, "")[0])
+        ours = {"name": {"$regex": f"^({first}|{other}[^.]+)$"}}
+        for name in self._database.list_collection_names(filter=ours):
+            if name != live:
+                drop_view(self._database, name)
 
     def _try_to_drop(self, collection: str, state_id: str) -> None:
         """Leave nothing of a rebuild that failed: whoever tries again builds another collection."""
