@@ -4,10 +4,10 @@ They are named here alone: a field of the same name could not be asked about, so
 (`contracts.records`, `chassis.model.views`).
 """
 
-WHERE, GROUP, SUM = "where", "group", "sum"
+WHERE, GROUP, SUM, SORT = "where", "group", "sum", "sort"
 WORDS = "q"
 """The parameter for words, which lists have where they are searched."""
-PAGING = ("limit", "cursor", "sort", "count", "format", GROUP, SUM)
+PAGING = ("limit", "cursor", SORT, "count", "format", GROUP, SUM)
 """Which of the rows are told, in which order and form, and what is told besides."""
 AS_OF = "as_of"
 """The parameter for a moment of the past, of lists that keep their history."""

@@ -225,6 +225,33 @@ def opened_json(cls: type, fields: dict[str, Any]) -> dict[str, Any]:
     return fields if plan is None else _opened_json(fields, plan, None)
 
 
+def without_persons(contract: T, mark: str) -> T:
+    """A copy that tells of no person: `mark` stands in place of each personal text; itself where it has none."""
+    plan = plan_of(type(contract))
+    return contract if plan is None else _without_persons(contract, plan, mark)
+
+
+def _without_persons(whole: Any, plan: Plan, mark: str) -> Any:
+    changes: dict[str, Any] = dict.fromkeys(_texts(whole, plan), mark)
+    for name, part in plan.parts:
+        held = getattr(whole, name)
+        if isinstance(held, tuple):
+            changes[name] = tuple(_without_persons(item, part, mark) for item in held)
+        elif plan_of(type(held)) is part:
+            changes[name] = _without_persons(held, part, mark)
+    return _copy(whole, changes)
+
+
+def _copy(whole: Any, changes: dict[str, Any]) -> Any:
+    """Another of the same class, past its checks: what is written in place of a text need not be one that may be."""
+    if not changes:
+        return whole
+    copy = object.__new__(type(whole))
+    copy.__dict__.update(whole.__dict__)
+    copy.__dict__.update(changes)
+    return copy
+
+
 def _opened_json(fields: dict[str, Any], plan: Plan, person: UUID | None) -> dict[str, Any]:
     own = person_named(str(fields.get(plan.person, ""))) if plan.person else person
     found = dict(fields)
@@ -258,12 +285,7 @@ def _sealed(whole: Any, plan: Plan, person: UUID | None, blank: bool) -> Any:
             changes[name] = tuple(_sealed(item, part, own, blank) for item in held)
         elif plan_of(type(held)) is part:
             changes[name] = _sealed(held, part, own, blank)
-    if not changes:
-        return whole
-    copy = object.__new__(type(whole))
-    copy.__dict__.update(whole.__dict__)
-    copy.__dict__.update(changes)
-    return copy
+    return _copy(whole, changes)
 
 
 def _texts(whole: Any, plan: Plan) -> dict[str, str]:

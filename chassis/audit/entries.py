@@ -10,12 +10,13 @@ import msgspec
 
 from contracts.declare import KEPT, REGISTRY
 from contracts.errors import Refused
-from contracts.personal import plan_of, sealed, texts_of
-from contracts.schemas import decode, encode
+from contracts.personal import plan_of, sealed, texts_of, without_persons
+from contracts.schemas import decode, plain
 from contracts.types import SecretField
 
 DONE = "DONE"
 REPEATED = "REPEATED"  # the command had been done before under its Idempotency-Key; nothing happened
+HAPPENED = frozenset({DONE, REPEATED})
 INTERNAL = "INTERNAL"
 FIELDS_LIMIT = 16_384
 WITHHELD = "***"
@@ -99,20 +100,21 @@ def _is_secret(hint: Any) -> bool:
     return hint is SecretField or any(_is_secret(part) for part in inner)
 
 
-def fields_of(command: Any, encoded: bytes | None = None) -> msgspec.Raw:
+def fields_of(command: Any, encoded: bytes | None = None, *, refused: bool = False) -> msgspec.Raw:
     """What a command asks for, without its secrets; of a very long one (a picture) only length and digest.
 
-    What tells of a person is sealed.  `encoded` is the command's JSON, not sealed, where it has been made already.
+    What tells of a person is sealed.  Of one that was `refused` it is left out: the record that it names may never
+    come to be, and what is sealed with a key of that id could not be erased with the person.  `encoded` is the
+    command's JSON, not sealed, where it has been made already.
     """
     kind: Any = type(command)
-    secret = secret_fields(kind)
-    if secret:
-        whole = sealed(command, blank=True)
-        known = {name: getattr(whole, name) for name in command.__dataclass_fields__ if name not in secret}
+    shown = without_persons(command, WITHHELD) if refused else sealed(command, blank=True)
+    if secret := secret_fields(kind):
+        known = {name: getattr(shown, name) for name in command.__dataclass_fields__ if name not in secret}
         known = {name: value for name, value in known.items() if value is not KEPT}
         body = msgspec.json.encode(known)
     else:
-        body = encode(command, blank=True) if encoded is None or plan_of(kind) else encoded
+        body = plain(shown) if encoded is None or plan_of(kind) else encoded
     if len(body) > FIELDS_LIMIT:
         body = msgspec.json.encode({"bytes": len(body), "sha256": sha256(body).hexdigest()})
     return msgspec.Raw(body)

@@ -16,6 +16,7 @@ import msgspec
 from chassis.audit.entries import (
     DONE,
     FIELDS_LIMIT,
+    HAPPENED,
     INTERNAL,
     NOWHERE,
     TEXT_LIMIT,
@@ -97,12 +98,12 @@ class Attempt:
                 correlation_id=self.correlation_id,
                 field=field,
                 detail=detail,
-                fields=self._fields(),
+                fields=self._fields(result),
             )
         )
 
-    def _fields(self) -> msgspec.Raw:
+    def _fields(self, result: str) -> msgspec.Raw:
         if self.command is not None:
-            return fields_of(self.command)
+            return fields_of(self.command, refused=result not in HAPPENED)
         body = msgspec.json.encode(dict(self.query))
         return msgspec.Raw(body if len(body) <= FIELDS_LIMIT else b"{}")

@@ -167,7 +167,8 @@ class View:
     that there are before anything happened to them.
     `history` names the events of which each makes a new version of the row of the record it is about, by what its
     handler sets there; they tell who did it (`by`).  Such a view can be asked for a row, or
-    all rows, as of a moment, and for who changed what.
+    all rows, as of a moment, and for who changed what.  `without_history` names the fields of its row that other events
+    write: of them only what holds now is known, so a list as of a moment can't be asked by them.
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
@@ -196,6 +197,7 @@ class View:
     collected: bool = False
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     history: Collection[type] = ()
+    without_history: Collection[str] = ()
     edition: int = 1
 
     def __post_init__(self) -> None:

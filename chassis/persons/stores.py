@@ -84,10 +84,10 @@ class SQLiteKeys:
     """A file of its own, in which nothing of a destroyed key stays: what is freed is overwritten, the log emptied."""
 
     def __init__(self, path: Path, wrapping: Wrapping, waits: Waits = here) -> None:
-        """It waits for the disk by way of `waits`."""
+        """It waits for the disk, and for other processes that write, by way of `waits`."""
         self._wrapping, self._waits = wrapping, waits
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._db = self._connected(path)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA secure_delete=ON")
         self._db.execute("PRAGMA synchronous=FULL")
@@ -95,22 +95,26 @@ class SQLiteKeys:
             "CREATE TABLE IF NOT EXISTS person_keys "
             "(person TEXT PRIMARY KEY, key BLOB, destroyed_at TEXT) WITHOUT ROWID"
         )
+        self._reader = self._connected(path)  # one of its own: who reads waits for nobody who writes
+
+    def _connected(self, path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
 
     def any(self) -> Sequence[UUID]:
-        with self._lock:
-            found = self._db.execute("SELECT person FROM person_keys WHERE key IS NOT NULL LIMIT 1").fetchall()
+        with self._reading:
+            found = self._reader.execute("SELECT person FROM person_keys WHERE key IS NOT NULL LIMIT 1").fetchall()
         return [UUID(person) for (person,) in found]
 
     def find(self, persons: Sequence[UUID]) -> Mapping[UUID, bytes | None]:
-        with self._lock:
-            return self._find(persons)
+        with self._reading:
+            return self._find(self._reader, persons)
 
-    def _find(self, persons: Sequence[UUID]) -> dict[UUID, bytes | None]:
+    def _find(self, connection: sqlite3.Connection, persons: Sequence[UUID]) -> dict[UUID, bytes | None]:
         found: dict[UUID, bytes | None] = {}
         for at in range(0, len(persons), AT_ONCE):
             some = [str(person) for person in persons[at : at + AT_ONCE]]
             asked = f"SELECT person, key FROM person_keys WHERE person IN ({','.join('?' * len(some))})"
-            for person, kept in self._db.execute(asked, some):
+            for person, kept in connection.execute(asked, some).fetchall():
                 found[UUID(person)] = None if kept is None else self._wrapping.unwrap(UUID(person), kept)
         return found
 
@@ -118,11 +122,11 @@ class SQLiteKeys:
         rows = [(str(person), self._wrapping.wrap(person, key)) for person, key in keys.items()]
         with self._lock, self._transaction():
             made = self._db.executemany("INSERT OR IGNORE INTO person_keys (person, key) VALUES (?, ?)", rows)
-            return keys if made.rowcount == len(keys) else self._find(list(keys))
+            return keys if made.rowcount == len(keys) else self._find(self._db, list(keys))
 
     def destroy(self, person: UUID) -> bool:
         with self._lock, self._transaction():
-            had = self._find([person]).get(person) is not None
+            had = self._find(self._db, [person]).get(person) is not None
             self._db.execute(
                 "INSERT INTO person_keys (person, destroyed_at) VALUES (?, ?) ON CONFLICT (person) "
                 "DO UPDATE SET key = NULL, destroyed_at = coalesce(destroyed_at, excluded.destroyed_at)",
@@ -140,7 +144,7 @@ class SQLiteKeys:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+        self._waits(self._begin)
         try:
             yield
         except BaseException:
@@ -148,11 +152,15 @@ class SQLiteKeys:
             raise
         self._waits(self._commit)
 
+    def _begin(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
     def _commit(self) -> None:
         self._db.execute("COMMIT")
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock, self._reading:
+            self._reader.close()
             self._db.close()
 
 

@@ -36,6 +36,7 @@ from chassis.projections.building import (
     reader_for,
 )
 from chassis.projections.collections import STATES, make_indexes
+from chassis.projections.differences import differing_fields
 from chassis.projections.state import ViewState, drop_view, live_id, open_state, state_of
 from chassis.projections.versions import collections_of
 from contracts.operations import RebuildPhase
@@ -266,12 +267,13 @@ class Rebuild:
                     if number % COMPARED_AT_ONCE == 0:
                         self._watch("COMPARING", number, max(total, number))
                     if content(one) != content(other):
-                        told.append(_difference(one, other))
+                        told.append(_difference(self._view, one, other))
             return told
 
     def _state(self, id: str) -> ViewState:
         document = self._database[STATES].find_one({"_id": id})
-        assert document is not None
+        if document is None:
+            raise Fenced("another rebuild of the view has switched it meanwhile")
         return state_of(self._database, self._view, document)
 
     def _switch(self, new_id: str) -> None:
@@ -283,7 +285,19 @@ class Rebuild:
         if not self._database[STATES].replace_one(was, document).matched_count:
             self._drop(document["collection"], new_id)
             raise Fenced("another rebuild of the view has switched it meanwhile")
-        self._drop(self._live.collection, new_id)
+        self._drop_all_but(document["collection"])
+
+    def _drop_all_but(self, live: str) -> None:
+        """Leave nothing of the view but the live collection: what a killed rebuild left tells of who was erased since.
+
+        One that goes on elsewhere is fenced off by the switch and can't take over any more.
+        """
+        self._database[STATES].delete_many({"_id": {"$regex": f"^{re.escape(new_names(self._view, '')[1])}"}})
+        first, other = re.escape(self._view.name), re.escape(new_names(self._view, "")[0])
+        ours = {"name": {"$regex": f"^({first}|{other}[^.]+)$"}}
+        for name in self._database.list_collection_names(filter=ours):
+            if name != live:
+                drop_view(self._database, name)
 
     def _try_to_drop(self, collection: str, state_id: str) -> None:
         """Leave nothing of a rebuild that failed: whoever tries again builds another collection."""
@@ -305,15 +319,13 @@ def content(document: Document | None) -> Document | None:
     return {name: value for name, value in document.items() if name not in NOTES}
 
 
-def _difference(live: Document | None, new: Document | None) -> str:
+def _difference(view: View, live: Document | None, new: Document | None) -> str:
     """A document that is not the same in both: its key and what differs."""
     document = live or new
     assert document is not None, "one of them is there"
     if live is None or new is None:
         return f"{document['_id']}: {'the live view lacks it' if live is None else 'only the live view has it'}"
-    names = sorted(name for name in {*live, *new} - NOTES if live.get(name) != new.get(name))
-    told = "; ".join(f"{name} is {_short(live.get(name))}, now {_short(new.get(name))}" for name in names)
-    return f"{document['_id']}: {told}"
+    return f"{document['_id']}: {differing_fields(view, content(live) or {}, content(new) or {}, 'now')}"
 
 
 class _Told:
@@ -336,11 +348,6 @@ class _Told:
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_DIFFERENCE else f"{text[: LONGEST_DIFFERENCE - 3]}..."
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def rebuild_outdated(

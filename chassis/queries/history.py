@@ -11,6 +11,7 @@ from chassis.model.views import View
 from chassis.projections.versions import ABOUT, FROM, NUMBER, OF, UNTIL
 from chassis.queries.filters import bounds_of_day, parsed, single
 from contracts.errors import Refused
+from contracts.lists import AS_OF
 from contracts.types import PLAIN_DAY
 
 Document = dict[str, Any]
@@ -64,6 +65,17 @@ def asked(params: Params, zone: tzinfo, now: datetime) -> Asked:
     if cursor is not None and not re.fullmatch("[0-9]{1,18}", cursor):
         raise Refused("lists.history_cursor", field=CURSOR)
     return Asked(since, until, int(cursor) if cursor else None)
+
+
+def require_known(view: View, fields_of: Mapping[str, Iterable[str]]) -> None:
+    """Raises Refused VALIDATION for a parameter of a list as of a moment that asks of what only now is known.
+
+    `fields_of` tells of which fields each parameter asks.  Else a sum would come to nothing, and a filter find nothing.
+    """
+    for name, asked in fields_of.items():
+        if unknown := [field for field in asked if field in view.without_history]:
+            text = f"{name}: what {unknown[0]} was at a moment is not known; leave it out, or leave out {AS_OF}."
+            raise Refused("VALIDATION", text, field=name)
 
 
 def holding(at: datetime) -> list[Document]:

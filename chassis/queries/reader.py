@@ -32,7 +32,7 @@ from chassis.queries.filters import ClosedSets, Filters, require_value, single
 from chassis.queries.grouping import Grouping
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
-from contracts.lists import AS_OF, GROUP, PAGING, SUM, WHERE
+from contracts.lists import AS_OF, GROUP, PAGING, SORT, SUM, WHERE
 from contracts.parameters import PARAMETERS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.schemas import told_name
@@ -509,6 +509,7 @@ class ViewReader:
         shown: list[Document] = []  # what is asked of rows that were added up
         sums = self._view.sums
         of_row = {*sums.by, sums.over} if sums else set()
+        fields_of: dict[str, Iterable[str]] = {}  # of which each parameter asks
         for name, values in params.items():
             if name in offered:
                 require_value(name, values)
@@ -519,12 +520,14 @@ class ViewReader:
                 given.append(conditions.read(single(name, values)))
                 (kept if sums is None else shown).append(given[-1])
                 named |= conditions.about
+                fields_of[name] = sorted(conditions.about)
                 continue
             asked = filters.condition(name, values)
             if asked is None:
                 known = sorted({*filters.names, *offered, WHERE})
                 raise Refused("requests.unknown_parameter", names=known, field=told_name(name[:100]))
             condition, about = asked
+            fields_of[name] = sorted(about)
             given.append(condition)
             (kept if sums is None or about <= of_row else shown).append(condition)
         filters.require_some_between(params)
@@ -537,9 +540,12 @@ class ViewReader:
         if shown:
             selection.append({"$match": {"$and": shown}})
         grouping = Grouping.asked(self._view, sees, _one(params, GROUP), params.get(SUM, ()))
-        order, limit = self._order(principal, _one(params, "sort"), language), self._limit(_one(params, "limit"))
+        order, limit = self._order(principal, _one(params, SORT), language), self._limit(_one(params, "limit"))
         at = history.moment(params, AS_OF, self._zone(), self._clock()) if self._view.history else None
-        if at:  # as it was given: today ends later with each page
+        if at:
+            fields_of |= {SORT: [order.field], GROUP: [_one(params, GROUP) or ""], SUM: params.get(SUM, ())}
+            history.require_known(self._view, fields_of)
+            # as it was given: today ends later with each page
             given.append({AS_OF: list(params[AS_OF])})
         return Asked(selection, cursors.told_apart(given), order, limit, grouping, at, scope)
 

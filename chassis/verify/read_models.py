@@ -22,6 +22,7 @@ from chassis.messaging.dead_letters import Origin, unreadable_place
 from chassis.model.changes import Add, Change, EventMetadata, Put, Remove
 from chassis.model.views import View
 from chassis.projections.collections import STATES
+from chassis.projections.differences import differing_fields
 from chassis.projections.documents import changed, left_out, stored
 from chassis.projections.rebuild import content
 from chassis.projections.state import ViewState, live_id, state_of
@@ -209,13 +210,13 @@ class Views:
 
     def compare(self) -> Iterator[Difference]:
         """The documents that differ."""
-        for name in (place for view in self.views for place in collections_of(view, view.name)):
+        for view, name in [(one, place) for one in self.views for place in collections_of(one, one.name)]:
             for key, live, right, service, position in self.documents.pairs(name):
                 for list_name, more in left_out(right or {}).items():
                     self.incomplete.append(f"{name} {key}: {list_name} lacks its {more:,} oldest entries")
                 if content(live) != right:
                     event = EventRef(service, position) if service else None
-                    yield Difference(CHECK, f"{name} {key}", _how(content(live), right), event)
+                    yield Difference(CHECK, f"{name} {key}", _how(view, content(live), right), event)
 
 
 def _state(database: "Database[Document]", view: View, session: ClientSession) -> ViewState | None:
@@ -223,18 +224,12 @@ def _state(database: "Database[Document]", view: View, session: ClientSession) -
     return state_of(database, view, document, session) if document else None
 
 
-def _how(live: Document | None, right: Document | None) -> str:
+def _how(view: View, live: Document | None, right: Document | None) -> str:
     if live is None:
         return "the document is missing"
     if right is None:
         return "the document should not be there"
-    names = sorted(name for name in {*live, *right} if live.get(name) != right.get(name))
-    return "; ".join(f"{name} is {_short(live.get(name))}, should be {_short(right.get(name))}" for name in names)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    return differing_fields(view, live, right, "should be")
 
 
 def feeding_services(views: Sequence[View]) -> set[str]:

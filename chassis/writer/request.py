@@ -12,6 +12,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import msgspec
 
 from chassis.audit.entries import (
+    HAPPENED,
     NOWHERE,
     AuditedChange,
     CallOrigin,
@@ -202,7 +203,7 @@ class Request:
             correlation_id=self.correlation_id or self.command_id,
             field=at_fault(refusal) if refusal else "",
             detail=detail_of(refusal, self.command) if refusal else "",
-            fields=fields_of(self.command, self.encoded),
+            fields=fields_of(self.command, self.encoded, refused=result not in HAPPENED),
             changes=tuple(changes),
         ).encode()
 

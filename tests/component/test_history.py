@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,10 +17,12 @@ from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
 from chassis.messaging.records import Incoming
 from chassis.model.principal import Principal
-from chassis.model.views import View
+from chassis.model.views import Range, View
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import Projector
 from chassis.projections.versions import versions_of
+from chassis.queries.conditions import fields_asked
+from chassis.queries.grouping import groups_of, sums_of
 from chassis.queries.history import KEPT_OF_ITSELF
 from chassis.queries.reader import ViewReader
 from component.histories import history, interleaved
@@ -220,6 +223,31 @@ def test_who_has_a_row_no_more_does_not_find_it_in_the_past(past: Past) -> None:
     fields = {owner: another, **past.view.keys_of({owner: another})}
     past.database[state["collection"]].update_one({"_id": key}, {"$set": fields})
     assert key not in past.rows(former, as_of=text(LONG_AFTER))
+
+
+def test_what_no_version_knows_is_declared_and_a_list_as_of_a_moment_can_not_be_asked_by_it(past: Past) -> None:
+    """A sum of it came to 0, and a filter by it found nothing, as if that had been so (INV-06)."""
+    versions = past.database[versions_of(past.view.name)].find()
+    known = {"id", *past.view.computed} | {name for version in versions for name in version}
+    assert set(past.view.without_history) == past.view.types.keys() - known
+    now_only = past.view.without_history
+    ways = [("sort", sort.removeprefix("-"), sort) for sort in past.view.sorts]
+    ways += [("sum", name, name) for name in sums_of(past.view)]
+    ways += [("group", name, name) for name in groups_of(past.view)]
+    ways += [("where", name, json.dumps({"field": name, "is": "is_empty"})) for name in fields_asked(past.view)]
+    for base, rule in past.view.filters.items():
+        if isinstance(rule, Range):
+            ways += [(f"{base}_from", base, "2026-01-31" if rule.kind in (date, datetime) else "5")]
+    for name, field, value in ways:
+        assert past.rows(**{name: value}) is not None
+        if field not in now_only:
+            assert past.rows(as_of=text(LONG_AFTER), **{name: value}) is not None
+            continue
+        with pytest.raises(Refused) as refused:
+            past.rows(as_of=text(LONG_AFTER), **{name: value})
+        assert (refused.value.code, refused.value.field) == ("VALIDATION", name)
+        assert field in refused.value.message
+        assert "as_of" in refused.value.message
 
 
 def test_a_day_is_its_end_and_today_is_now(past: Past) -> None:

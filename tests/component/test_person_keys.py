@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -120,3 +122,29 @@ def test_keys_of_persons_named_in_any_order_by_two_at_once_stop_nobody(config: C
     store.add({person: KEYS[person] for person in people})
     found = store.add({person: KEYS[person] for person in reversed(people)})
     assert found == KEYS
+
+
+def test_while_another_process_writes_the_keys_only_what_needs_one_waits(tmp_path: Path) -> None:
+    """CPL-01: it waited in the thread of all requests, and the whole api stood still for as long."""
+    config = Config(event_store="sqlite", data_dir=str(tmp_path / "stores"), token_key_dir=str(tmp_path / "keys"))
+    open_keys(config).close()
+    other = sqlite3.connect(tmp_path / "stores" / "persons.sqlite", isolation_level=None)
+    waited: list[str] = []
+    stranger = uuid4()
+
+    def aside(wait: Callable[[], None]) -> None:
+        """Run it where it may wait; the other process ends only once it is run there."""
+        if other.in_transaction:
+            assert ThreadPoolExecutor(1).submit(keys.find, [stranger]).result(timeout=10) == {}
+            other.execute("COMMIT")
+        wait()
+        waited.append(wait.__name__)
+
+    keys = open_keys(config, aside)
+    for change in (lambda: keys.add({HANA: KEY}), lambda: keys.destroy(HANA)):
+        waited.clear()
+        other.execute("BEGIN IMMEDIATE")
+        change()
+        assert waited == ["_begin", "_commit"]
+    keys.close()
+    other.close()

@@ -530,6 +530,49 @@ def test_a_rebuild_tells_of_documents_that_differ(bench: Bench) -> None:
     assert Rebuild(bench.kafka.config, database, PRODUCTS_VIEW, io.StringIO()).run(switch=False)
 
 
+def test_a_switch_leaves_nothing_of_rebuilds_that_were_killed_and_nothing_of_theirs_can_take_over(bench: Bench) -> None:
+    """CPL-01: what they had built tells of persons who were erased since, and nobody looked for it."""
+    bench.publish()
+    database = bench.database()
+    bench.project(database)
+
+    class Killed(BaseException):
+        pass
+
+    class Dying(Rebuild):
+        """One whose process is killed before it compares: nothing tidies up."""
+
+        def _compared(self, reader: Any, new: Any) -> Any:
+            raise Killed
+
+        def _try_to_drop(self, collection: str, state_id: str) -> None:
+            """There is nobody to do so."""
+
+    names = {view.name for view in all_views()}
+    for _ in range(2):
+        with pytest.raises(Killed):
+            Dying(bench.kafka.config, database, PRODUCTS_VIEW, io.StringIO()).run()
+    left = {name for name in database.list_collection_names() if name.startswith("products__")}
+    assert left
+    others = set(database.list_collection_names()) - left - {"products", "products.versions"}
+
+    class Overtaken(Rebuild):
+        """One that has built when another one switches."""
+
+        def _compared(self, reader: Any, new: Any) -> Any:
+            assert Rebuild(bench.kafka.config, database, PRODUCTS_VIEW, io.StringIO()).run()
+            return super()._compared(reader, new)
+
+    with pytest.raises(Fenced):
+        Overtaken(bench.kafka.config, database, PRODUCTS_VIEW, io.StringIO()).run()
+    state = database[STATES].find_one({"_id": "products"})
+    assert state is not None
+    live = state["collection"]
+    assert {name for name in database.list_collection_names() if name not in others} == {live, f"{live}.versions"}
+    assert others <= set(database.list_collection_names())
+    assert {state["_id"] for state in database[STATES].find()} == names
+
+
 # -- poison -----------------------------------------------------------------------------------------------------------
 
 GOOD = [

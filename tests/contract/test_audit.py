@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from chassis.access.tokens import TokenVerifier, issue
 from chassis.audit.chain import Record, check_chain, entry_id, link
-from chassis.audit.entries import Entry, secret_fields
+from chassis.audit.entries import WITHHELD, Entry, fields_of, secret_fields
 from chassis.catalogue import Catalogue
+from chassis.documents.samples import sample
 from chassis.foundation.compression import unpacked
 from chassis.foundation.config import Config, ConfigError
 from chassis.http.audit_history import aggregates
@@ -24,22 +26,31 @@ from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.serving import routes_of
 from chassis.model.aggregates import Aggregate
 from chassis.model.principal import Principal
+from chassis.persons.keys import KeyRing
+from chassis.persons.stores import MemoryKeys
 from chassis.store.memory import MemoryRecorder
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.services import InMemoryService
 from chassis.verify.heads import read_heads, sign_heads
 from chassis.writer.writer import MAX_NOTES
 from contracts.access import IssueUser, SignIn
+from contracts.customers import CreateCustomer, EditCustomer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.inventory import AddProduct, AdjustStock, Prices
+from contracts.personal import SEALED, plan_of, use
+from contracts.schemas import encode, load, plain
 from contracts.types import Money
 from services.access.application import SERVICE as ACCESS
+from services.customers.application import SERVICE as CUSTOMERS
 from services.inventory.application import SERVICE
 
 PASSWORD = "Welcome#2026"
 PRICES = Prices(purchase=Money(amount=Decimal(60), currency="CNY"), sale=Money(amount=Decimal(100), currency="CNY"))
 PHONE = AddProduct(product_id=uuid4(), name="iPhone", model="A1", brand="Apple", prices=PRICES, opening_stock=5)
+
+REGISTRY.load()
+PERSONAL_COMMANDS = [spec.cls for spec in REGISTRY.commands.values() if plan_of(spec.cls)]
 
 
 def entries(kit: InMemoryService) -> list[Entry]:
@@ -71,6 +82,47 @@ def test_SEC_21_a_refused_command_is_written_down_with_code_and_field(kit: InMem
     entry = entries(kit)[-1]
     assert (entry.result, entry.field, entry.changes) == ("DUPLICATE", "name", ())
     assert entry.detail
+
+
+@pytest.mark.parametrize("cls", PERSONAL_COMMANDS, ids=lambda cls: cls.__name__)
+def test_CPL_01_of_a_refused_command_nothing_is_kept_of_a_person_and_no_key_is_made(cls: Any) -> None:
+    """The record that it names may never come to be: erasing the person would not reach what was sealed for that id."""
+    command = load(cls, sample(cls))
+    sealed = dict(leaves(msgspec.json.decode(encode(command))))
+    ring = KeyRing(MemoryKeys)
+    use(ring)
+    kept = dict(leaves(msgspec.json.decode(fields_of(command, plain(command), refused=True))))
+    personal = {place for place, value in sealed.items() if str(value).startswith(SEALED)}
+    assert personal
+    assert kept == {
+        place: WITHHELD if place in personal else value
+        for place, value in sealed.items()
+        if place[0] not in secret_fields(cls)
+    }
+    assert not ring.store.any() and not ring._fresh
+
+
+def leaves(told: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """The values in JSON, at any depth, each with where it stands."""
+    if not isinstance(told, dict | list):
+        yield place, told
+        return
+    for name, inner in told.items() if isinstance(told, dict) else enumerate(told):
+        yield from leaves(inner, (*place, name))
+
+
+def test_CPL_01_who_is_refused_as_a_customer_leaves_no_key(kit: InMemoryService) -> None:
+    ring = KeyRing(MemoryKeys)
+    use(ring)
+    office = InMemoryService(CUSTOMERS)
+    hana = CreateCustomer(name="佐藤花子", mobile="13912345999")  # an industry is asked for too
+    office.assert_refused("VALIDATION", hana, by=SALES, field="industry")
+    office.assert_refused(
+        "NOT_FOUND", EditCustomer(customer_id=uuid4(), name="佐藤花子"), by=SALES, field="customer_id"
+    )
+    assert [entry.result for entry in entries(office)] == ["VALIDATION", "NOT_FOUND"]
+    assert all("***" in bytes(entry.fields).decode() for entry in entries(office))
+    assert not ring.store.any() and not ring._fresh
 
 
 def test_SEC_21_a_repeat_is_marked_as_one(kit: InMemoryService) -> None:

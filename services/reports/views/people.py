@@ -225,6 +225,7 @@ VIEWS = [
             RightsReviewed: reviewed,
         },
         history=(*USER_EVENTS, RightsReviewed),
+        without_history=("last_sign_in", "failures", "locked_until"),
         filters={
             "status": Exact(),
             "roles": Exact(),

@@ -88,5 +88,6 @@ VIEW = View(
     },
     sorts=("name", "model", "brand", "on_hand", "sale_price"),
     history=(ProductAdded, ProductEdited, ProductDeleted),
+    without_history=("on_hand",),
     edition=2,
 )
