@@ -107,14 +107,20 @@ def know_everything() -> None:
 
 
 def views_of(service: str) -> list[View]:
-    """The views that one service declares; those of the projector's are also the lists of all kinds of records."""
+    """The views that one service declares.
+
+    Those of the projector's are also the lists of all kinds of records, but of those for which it declares its own.
+    """
     package = importlib.import_module(f"services.{service}.views")
     found: list[View] = []
     for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("test")):
         declared = importlib.import_module(f"{package.__name__}.{module}")
         views: Sequence[View] = getattr(declared, "VIEWS", None) or [declared.VIEW]
         found += views
-    return [*found, *map(record_view, KINDS)] if service == projector_group() else found
+    if service != projector_group():
+        return found
+    own = {view.path for view in found}
+    return [*found, *(record_view(cls) for cls, kind in KINDS.items() if kind.path not in own)]
 
 
 @cache

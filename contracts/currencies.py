@@ -5,6 +5,7 @@ from decimal import Decimal
 from iso4217 import Currency as Iso4217
 
 from contracts.errors import Refused
+from contracts.reasons import Why
 
 DECIMALS: dict[str, int] = {one.code: one.exponent for one in Iso4217 if one.exponent is not None}
 """Code -> decimals.  Gold, testing codes and the like, which have no smallest unit, are no currencies to pay in."""
@@ -23,15 +24,16 @@ def fitted(amount: Decimal, currency: str) -> Decimal | None:
     return exact if exact == amount else None
 
 
-def too_fine(currency: str) -> str:
+def too_fine(currency: str) -> Why:
     """What is said about an amount with more decimals than its currency has."""
-    decimals = DECIMALS[currency]
-    return f"{currency} has {f'at most {decimals}' if decimals else 'no'} decimals."
+    if most := DECIMALS[currency]:
+        return Why("forms.decimals", currency=currency, most=most)
+    return Why("forms.no_decimals", currency=currency)
 
 
 def exactly(amount: Decimal, currency: str, field: str) -> Decimal:
     """An amount that was given without its currency, fitted.  Raises Refused VALIDATION naming the field."""
     exact = fitted(amount, currency)
     if exact is None:
-        raise Refused("VALIDATION", f"{field}: {too_fine(currency)}", field=field)
+        raise Refused("forms.invalid", errors=[too_fine(currency)], field=field)
     return exact

@@ -1,13 +1,15 @@
-"""Customers as far as an order needs them (features CUS-01..03, CUS-21).  Aggregates: customer, mobile index."""
+"""Customers as far as an order needs them (features CUS-01..04, CUS-14, CUS-21).
 
-from dataclasses import field
+Aggregates: customer, mobile index, settings.
+"""
+
 from typing import Literal
 from uuid import UUID
 
 from contracts.declare import KEPT, command, event, value
-from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.personal import Personal
+from contracts.records import data, kind_of, record
 from contracts.types import Flag, Note, Phone, Tag, Text, Whole
 
 CustomerField = Literal[
@@ -16,23 +18,35 @@ CustomerField = Literal[
 ]  # fmt: skip
 
 
-@value
+@record(
+    "/customers", view="customers.view", edit="customers.edit", owned=True, name="Customer", tells_changes_always=False
+)
 class CustomerData:
-    """All that is known of a customer (CUS-01)."""
+    """All that is known of a customer (CUS-01..04, CUS-14).
 
-    name: Personal[Text] = ""
-    mobile: Personal[Text] = ""
-    industry: Text = ""
-    company: Text = ""
-    contact_person: Personal[Text] = ""
-    address: Personal[Text] = ""
-    region: Text = ""
-    importance: Text = ""
-    customer_type: Text = ""
+    The fields that the customer settings name must be filled.  Whoever deletes a customer frees its mobile number;
+    orders keep their own copy of it and go on, and no order can be entered or submitted for it any more.
+    """
+
+    name: Personal[Text] = data(default="", filterable=True, sortable=True)
+    mobile: Personal[Text] = data(default="", unique=True, index="customer-mobile", given=Personal[Phone] | None)
+    industry: Text = data(default="", filterable=True, searchable=False)
+    company: Text = data(default="", sortable=True)
+    contact_person: Personal[Text] = data(default="", searchable=False)
+    address: Personal[Text] = data(default="", searchable=False)
+    region: Text = data(default="", filterable=True, searchable=False)
+    importance: Text = data(default="", filterable=True, searchable=False)
+    customer_type: Text = data(default="", filterable=True, searchable=False)
     need: Personal[Note] = ""
-    category: Text = ""
-    source: Text = ""
-    tags: tuple[Text, ...] = ()
+    category: Text = data(default="", filterable=True, searchable=False)
+    source: Text = data(default="", filterable=True, searchable=False)
+    tags: tuple[Text, ...] = data(default=(), given=tuple[Tag, ...])
+
+
+CUSTOMER = kind_of(CustomerData)
+CreateCustomer, EditCustomer = CUSTOMER.create, CUSTOMER.edit
+CustomerCreated, CustomerEdited, CustomerAssigned = CUSTOMER.created, CUSTOMER.edited, CUSTOMER.assigned
+CustomerDeleted, CustomerRestored = CUSTOMER.deleted, CUSTOMER.restored
 
 
 @value
@@ -42,46 +56,6 @@ class Membership:
     member: Flag = False
     level: Text = ""
     points: Whole = 0
-
-
-@command("POST /customers", permission="customers.edit", key="customer_id", creates=True)
-class CreateCustomer:
-    """Save a new customer; the fields named in the customer settings must be filled (CUS-01, CUS-02)."""
-
-    customer_id: UUID = field(default_factory=new_id)
-    name: Personal[Text] = ""
-    mobile: Personal[Phone] | None = None
-    industry: Text = ""
-    company: Text = ""
-    contact_person: Personal[Text] = ""
-    address: Personal[Text] = ""
-    region: Text = ""
-    importance: Text = ""
-    customer_type: Text = ""
-    need: Personal[Note] = ""
-    category: Text = ""
-    source: Text = ""
-    tags: tuple[Tag, ...] = ()
-
-
-@command("PATCH /customers/{customer_id}", permission="customers.edit")
-class EditCustomer:
-    """Change a customer; a field left out keeps its value (CUS-03)."""
-
-    customer_id: UUID
-    name: Personal[Text] | None = KEPT
-    mobile: Personal[Phone] | None = KEPT
-    industry: Text | None = KEPT
-    company: Text | None = KEPT
-    contact_person: Personal[Text] | None = KEPT
-    address: Personal[Text] | None = KEPT
-    region: Text | None = KEPT
-    importance: Text | None = KEPT
-    customer_type: Text | None = KEPT
-    need: Personal[Note] | None = KEPT
-    category: Text | None = KEPT
-    source: Text | None = KEPT
-    tags: tuple[Tag, ...] | None = KEPT
 
 
 @command("PUT /customers/{customer_id}/membership", permission="customers.edit")
@@ -103,25 +77,6 @@ class SetCustomerSettings:
 
     required: tuple[CustomerField, ...] = KEPT
     settings_id: Literal["customers"] = "customers"
-
-
-@event("salestream.customers.customer-created.v1", key="customer_id")
-class CustomerCreated:
-    """A customer was saved."""
-
-    customer_id: UUID
-    data: CustomerData
-    owner: Person
-    by: Person = SALESTREAM
-
-
-@event("salestream.customers.customer-edited.v1", key="customer_id")
-class CustomerEdited:
-    """A customer's data changed; all values as they are now."""
-
-    customer_id: UUID
-    data: CustomerData
-    by: Person = SALESTREAM
 
 
 @event("salestream.customers.membership-set.v1", key="customer_id")

@@ -1,8 +1,12 @@
 """The errors of the specification (section 2.0) and the HTTP status of each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
+
+from contracts.languages import Language
+from contracts.reasons import Some, Why, reasons
+from contracts.texts import texts
 
 STATUS: dict[str, HTTPStatus] = {
     "VALIDATION": HTTPStatus.BAD_REQUEST,
@@ -47,49 +51,81 @@ def _as_it_was(cls: type[Portable], args: tuple[Any, ...]) -> Portable:
 class Refused(Portable):
     """A command or query is refused; it changed nothing.
 
-    `code` is one of `STATUS`; `message` tells a person what is wrong and the way out; `field` names the field at
-    fault (dotted for nested ones) or `state` the state the record is in; `fields` holds several field errors.
+    `reason` is a key of `contracts/texts/refusals/` and has its code and its sentence there, which tells a person what
+    is wrong and the way out; `params` fill its places.  `field` names the field at fault (dotted for nested ones) or
+    `state` the state the record is in: both fill the places of their names too.  `fields` holds several field errors.
+    As a text it is English.
     """
 
     def __init__(
         self,
-        code: str,
-        message: str,
+        reason: str,
         *,
         field: str | None = None,
         state: str | None = None,
-        fields: dict[str, list[str]] | None = None,
+        fields: Mapping[str, Sequence[Why]] | None = None,
+        **params: Any,
     ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+        places = reasons()[reason].places
+        about = {name: told for name, told in (("field", field), ("state", state)) if name in places}
+        self._is(Why(reason, **params, **about), field, state, fields)
+
+    def _is(
+        self, why: Why, field: str | None, state: str | None, fields: Mapping[str, Sequence[Why]] | None = None
+    ) -> None:
+        Exception.__init__(self, str(why))
+        self.why = why
+        self.code = reasons()[why.reason].code
+        self.message = str(why)
         self.field = field
         self.state = state
-        self.fields = fields or {}
+        self.fields = dict(fields or {})
 
-    def problem(self) -> dict[str, object]:
-        """The RFC 9457 problem document of this refusal."""
+    @classmethod
+    def by(
+        cls,
+        why: Why,
+        *,
+        field: str | None = None,
+        state: str | None = None,
+        fields: Mapping[str, Sequence[Why]] | None = None,
+    ) -> Self:
+        """The refusal for a reason with all its parameters."""
+        made = cls.__new__(cls)
+        made._is(why, field, state, fields)
+        return made
+
+    def problem(self, language: Language = "en") -> dict[str, object]:
+        """The RFC 9457 problem document of this refusal, its sentences in a language."""
         body: dict[str, object] = {
             "type": f"urn:salestream:error:{self.code}",
-            "title": self.code.replace("_", " ").capitalize(),
+            "title": texts("errors")[self.code].said(language),
             "status": int(STATUS[self.code]),
             "code": self.code,
-            "detail": self.message,
+            **self.why.told(),
+            "detail": self.why.said(language),
         }
         if self.field is not None:
             body["field"] = self.field
         if self.state is not None:
             body["state"] = self.state
         if self.fields:
-            body["errors"] = [{"field": name, "messages": texts} for name, texts in sorted(self.fields.items())]
+            body["errors"] = [
+                {
+                    "field": name,
+                    "messages": [why.said(language) for why in found],
+                    "reasons": [why.told() for why in found],
+                }
+                for name, found in sorted(self.fields.items())
+            ]
         return body
 
 
 def not_found(what: str, field: str, always: Iterable[str] = ()) -> Refused:
     """The refusal for an id that names nothing; `always` are the names of the records that are there by themselves."""
-    verb = "are" if what.endswith("s") else "is"
-    there = f"; there always are {names}" if (names := ", ".join(sorted(always))) else ""
-    return Refused("NOT_FOUND", f"There {verb} no such {what}{there}.", field=field)
+    if names := sorted(always):
+        return Refused("records.unknown_but", kind=what, names=names, field=field)
+    return Refused("records.unknown_many" if what.endswith("s") else "records.unknown", kind=what, field=field)
 
 
 SHOWN_ROLES = 12
@@ -98,14 +134,7 @@ SHOWN_ROLES = 12
 
 def lacks_right(right: str, roles: Sequence[str], field: str | None = None) -> Refused:
     """The refusal for want of a right, of a `field` that alone needs it; `roles`: the titles of those that hold it."""
-    more = ["others"] if len(roles) > SHOWN_ROLES else []
-    holders = f"held by: {', '.join([*roles[:SHOWN_ROLES], *more])}" if roles else "no role holds it"
+    holders = Why("rights.held_by", roles=Some(roles, SHOWN_ROLES)) if roles else Why("rights.held_by_nobody")
     if field:
-        message = f"{field}: giving it needs the right {right}; {holders}.  Leave it out."
-        return Refused("FORBIDDEN", message, field=field)
-    return Refused("FORBIDDEN", f"Your roles do not hold the right {right}; {holders}.", state=right)
-
-
-def invalid_state(message: str, state: str) -> Refused:
-    """The refusal for a command that the record's state does not allow."""
-    return Refused("INVALID_STATE", message, state=state)
+        return Refused("rights.field", right=right, holders=holders, field=field)
+    return Refused("rights.lacking", right=right, holders=holders, state=right)

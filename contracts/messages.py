@@ -1,34 +1,36 @@
 """What a field says of a value that it does not take: what may stand there, never only that this may not.
 
-They take the place of marshmallow's own messages in every schema (`contracts.schemas`), by the class they are of.
-A class of `contracts.types` that can say more says it itself, in its `default_error_messages`.
+They take the place of marshmallow's own messages in every schema (`contracts.schemas`), by the class they are of.  What
+they say in each language stands in `contracts/texts/refusals/forms.toml`.
 """
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import fields, validate
 
-_NUMBER = "Must be a number such as 12.50."
-_MOMENT = "Must be a moment with its zone such as 2026-01-31T08:00:00Z."
-_DAY = "Must be a day of the calendar such as 2026-01-31."
-AN_OBJECT = "Must be an object: { and }, with the names of fields and their values between them."
-MESSAGES: Mapping[type, Mapping[str, str]] = {
+from contracts.declare import ContractError
+from contracts.reasons import Some, Why
+
+AN_OBJECT = Why("forms.object")
+_MOMENT = dict.fromkeys(("invalid", "invalid_awareness", "format"), Why("forms.moment"))
+_DAY = dict.fromkeys(("invalid", "invalid_awareness", "format"), Why("forms.day"))
+MESSAGES: Mapping[type, Mapping[str, Why]] = {
     fields.Field: {
-        "required": "Must be given; it can't be left out.",
-        "null": "May not be null: it must have a value.",
-        "validator_failed": "Is not one of the values that it may have.",
+        "required": Why("forms.required"),
+        "null": Why("forms.null"),
+        "validator_failed": Why("forms.value"),
     },
-    fields.String: {"invalid": "Must be a text, in quotes.", "invalid_utf8": "Must be a text in UTF-8."},
-    fields.UUID: {"invalid_uuid": "Must be an id such as 3f2b8c1e-0d4a-4c57-9c0e-5a1b2c3d4e5f."},
-    fields.Number: {"invalid": _NUMBER, "too_large": "Is too large a number."},
-    fields.Integer: {"invalid": "Must be a whole number such as 3, without quotes."},
-    fields.Decimal: {"special": _NUMBER},
-    fields.Boolean: {"invalid": "Must be true or false, without quotes."},
-    fields.DateTime: {"invalid": _MOMENT, "invalid_awareness": _MOMENT, "format": _MOMENT},
-    fields.Date: {"invalid": _DAY, "invalid_awareness": _DAY, "format": _DAY},
-    fields.List: {"invalid": "Must be a list: [ and ], with the entries between them."},
+    fields.String: {"invalid": Why("forms.text"), "invalid_utf8": Why("forms.utf8")},
+    fields.UUID: {"invalid_uuid": Why("forms.id")},
+    fields.Number: {"invalid": Why("forms.number"), "too_large": Why("forms.too_large")},
+    fields.Integer: {"invalid": Why("forms.whole")},
+    fields.Decimal: {"special": Why("forms.number")},
+    fields.Boolean: {"invalid": Why("forms.flag")},
+    fields.DateTime: _MOMENT,
+    fields.Date: _DAY,
+    fields.List: {"invalid": Why("forms.list")},
     fields.Nested: {"type": AN_OBJECT},
 }
 SHOWN = 20
@@ -39,24 +41,47 @@ COMPARED = 60
 
 
 def explain(field: "fields.Field[Any]") -> None:
-    """Let a field, and the entries of a list, say what may stand there."""
+    """Let a field, what checks it, and the entries of a list, say what may stand there."""
     told: dict[str, str] = {}
     for cls in reversed(type(field).__mro__):
-        told |= MESSAGES.get(cls, {} if cls.__module__.startswith("marshmallow") else _own(cls))
+        told |= MESSAGES.get(cls, {})
     field.error_messages = {**field.error_messages, **told}
+    for one in field.validators:
+        explain_check(one)
     if isinstance(field, fields.List):
         explain(field.inner)
 
 
-def _own(cls: type) -> dict[str, str]:
-    own: dict[str, str] = vars(cls).get("default_error_messages", {})
-    return own
+def explain_check(check: Any) -> None:
+    """Let a validator say what it asks for.  Raises ContractError for one of which nothing is known to say."""
+    if isinstance(getattr(check, "error", None), Why):
+        return
+    match check:
+        case validate.Length(min=None, max=most):
+            check.error = Why("forms.most_characters", most=most)
+        case validate.Length(min=least, max=None):
+            check.error = Why("forms.fewest_characters", least=least)
+        case validate.Length(min=least, max=most):
+            check.error = Why("forms.length", least=least, most=most)
+        case validate.Range(min=None, max=most):
+            check.error = Why("forms.at_most", most=most)
+        case validate.Range(min=least, max=None):
+            check.error = Why("forms.at_least", least=least)
+        case validate.Range(min=least, max=most):
+            check.error = Why("forms.between", least=least, most=most)
+        case validate.OneOf():
+            check.error = Why("forms.one_of", states=list(check.choices))
+        case validate.Equal():
+            check.error = Why("forms.exactly", value=check.comparable)
+        case validate.Regexp():
+            check.error = Why("forms.pattern")
+        case _:
+            raise ContractError(f"{check!r}: contracts/messages.py does not know what it should say")
 
 
-def unknown_field(name: str, known: Iterable[str]) -> str:
+def unknown_field(name: str, known: Iterable[str]) -> Why:
     """What to tell of a name that no field has: the fields whose names are close to it, else those there are."""
     there = sorted(known)
     if close := get_close_matches(name[:COMPARED].lower(), there, CLOSE):
-        return f"Unknown field; did you mean {' or '.join(close)}?"
-    more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
-    return f"Unknown field; there are {', '.join(there[:SHOWN])}{more}." if there else "Unknown field; there are none."
+        return Why("forms.unknown_close", names=close)
+    return Why("forms.unknown", names=Some(there, SHOWN)) if there else Why("forms.unknown_none")

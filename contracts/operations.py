@@ -72,6 +72,18 @@ class PersonKeyRow:
     key: str | None
 
 
+HAND_OVER_RECORDS = "hand_over_records"
+"""The route by which all that belongs to somebody is given to somebody else, by the commands of its kinds (SEC-14)."""
+
+
+@value
+class HandOverRecords:
+    """Give everything that one person has, of every kind of record that belongs to people, to another (SEC-14)."""
+
+    user_id: UUID
+    to_id: UUID
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation: its route, the right it needs, what it is told (`body`) and what it answers (`answer`).

@@ -15,3 +15,5 @@ class Person:
 
 
 SALESTREAM = Person()
+NOBODY = Person(name="")
+"""The owner of a record that belongs to nobody (CUS-12)."""

@@ -11,7 +11,8 @@
 The class itself becomes what is known of such a record, a value.  From it come the commands CreateSurvey, EditSurvey,
 DeleteSurvey, RestoreSurvey and RevertSurvey, and the events SurveyCreated, SurveyEdited, SurveyDeleted and
 SurveyRestored, which stand in the module beside it; `chassis.model.records` makes the aggregate and
-`chassis.model.record_views` the list of them.
+`chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey and
+SurveyAssigned besides (ADR 0040).
 """
 
 import re
@@ -27,6 +28,7 @@ from contracts.ids import new_id
 from contracts.lists import LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
+from contracts.personal import is_personal
 from contracts.types import DayField, MomentField, Money, Name, Quantity
 
 T = TypeVar("T")
@@ -34,6 +36,9 @@ T = TypeVar("T")
 _WORD = re.compile(r"[A-Z][a-z0-9]*")
 _FEATURES = re.compile(r" \(([A-Z]{2,4}-[^)]*)\)")
 _OWN = "record"
+OWNER = "owner_id"
+"""The field of a command that says whose record it is to be; null: of nobody.  Left out, it is the caller's where one
+is entered, and stays whose it is where it is there."""
 EVERY_RECORD_HAS = frozenset(
     {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
     | {"deleted"}
@@ -51,6 +56,9 @@ class FieldRules:
     past: bool = False
     searchable: bool | None = None
     sortable: bool | None = None
+    filterable: bool | None = None
+    given: Any = None
+    index: str = ""
 
 
 def data(
@@ -62,6 +70,9 @@ def data(
     past: bool = False,
     searchable: bool | None = None,
     sortable: bool | None = None,
+    filterable: bool | None = None,
+    given: Any = None,
+    index: str = "",
 ) -> Any:
     """A field of a kind of record of which more is to be said than its type and default.
 
@@ -71,16 +82,20 @@ def data(
     `past`: the day, or moment, of something that has happened: it is not to come.
     `searchable`: ?q= looks into it; as a rule every text of one line is.
     `sortable`: lists sort by it; as a rule numbers, days, choices and the texts that must be given.
+    `filterable`: lists are narrowed by it; as a rule choices, flags, ids, what is measured and what is unique.
+    `given`: the type of what commands give, where events that are published hold more than may be given now.
+    `index`: the name under which unique values are kept, where they were kept before this was declared.
     """
     rules = FieldRules(
-        unique=unique, personal=personal, right=right, past=past, searchable=searchable, sortable=sortable
-    )
+        unique=unique, personal=personal, right=right, past=past, searchable=searchable, sortable=sortable,
+        filterable=filterable, given=given, index=index,
+    )  # fmt: skip
     return field(default=default, metadata={"metadata": {_OWN: rules}})  # so deep marshmallow leaves it alone
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a kind of record: its name, its type as declared, and what is said of it."""
+    """A field of a kind of record: its name, its type as events hold it, and what is said of it."""
 
     name: str
     type: Any
@@ -88,9 +103,19 @@ class Field:
     rules: FieldRules
 
     @property
+    def given(self) -> Any:
+        """Its type as commands give it."""
+        return self.type if self.rules.given is None else self.rules.given
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it tells of a person."""
+        return self.rules.personal or is_personal(self.type)
+
+    @property
     def one(self) -> Any:
-        """Its type without None, and that of its items where it is a list."""
-        kind = self.type
+        """The type of what is given without None, and that of its items where it is a list."""
+        kind = self.given
         if None.__class__ in get_args(kind):
             kind = next(part for part in get_args(kind) if part is not None.__class__)
         return get_args(kind)[0] if get_origin(kind) is tuple else kind
@@ -106,10 +131,12 @@ class Kind:
     """A kind of record, and the commands and events made of its declaration.
 
     `what` it is called in messages; `summary` says what one is; `key` names the field with the record's id.  `owned`: a
-    record belongs to who enters it, and who may see it follows from that (SEC-18).
+    record belongs to somebody, and who may see it follows from that (SEC-18); only then there are the
+    classes `assign` and `assigned`, else they are None.
     """
 
     cls: type
+    name: str
     what: str
     summary: str
     service: str
@@ -127,10 +154,13 @@ class Kind:
     edited: type
     deleted: type
     restored: type
+    assign: Any = None
+    assigned: Any = None
 
     @property
     def commands(self) -> tuple[type, ...]:
-        return (self.create, self.edit, self.delete, self.restore, self.revert)
+        found = (self.create, self.edit, self.delete, self.restore, self.revert)
+        return (*found, self.assign) if self.assign else found
 
 
 KINDS: dict[type, Kind] = {}
@@ -145,21 +175,27 @@ def kind_of(cls: type) -> Kind:
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(data, field))
-def record(path: str, *, view: str, edit: str, owned: bool = False) -> Callable[[type[T]], type[T]]:
+def record(
+    path: str, *, view: str, edit: str, owned: bool = False, name: str = "", tells_changes_always: bool = True
+) -> Callable[[type[T]], type[T]]:
     """Declare a kind of record.
 
     `path` is where its list is found; `view` and `edit` are the rights to read and to change such records.
+    `name` is what commands and events are named after, if not the class.  `tells_changes_always` is False where events
+    that are published tell that a record was edited, and not which fields changed.
     Raises ContractError where it is declared wrongly.
     """
 
     def declare(cls: type[T]) -> type[T]:
         made = value(cls)
-        words = _WORD.findall(cls.__name__)
-        if "".join(words) != cls.__name__:
+        called = name or cls.__name__
+        words = _WORD.findall(called)
+        if "".join(words) != called:
             raise ContractError(f"{cls.__qualname__}: a kind of record has a name such as MarketSurvey")
         if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}("):
             raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
-        KINDS[made] = _Declaration(made, [word.lower() for word in words], path, view, edit, owned=owned).kind()
+        declaration = _Declaration(made, words, path, view, edit, owned=owned)
+        KINDS[made] = declaration.kind(tells_changes_always=tells_changes_always)
         return made
 
     return declare
@@ -175,6 +211,8 @@ class _Declaration:
 
     def __init__(self, cls: type, words: list[str], path: str, view: str, edit: str, *, owned: bool) -> None:
         self._cls, self._path, self._view, self._edit, self._owned = cls, path, view, edit, owned
+        self._name = "".join(words)
+        words = [word.lower() for word in words]
         self._what = " ".join(words)
         self._stem = "-".join(words)
         self._key = "_".join([*words, "id"])
@@ -207,16 +245,19 @@ class _Declaration:
         if right not in RIGHTS or FIELD_RIGHTS.setdefault(one.name, right) != right:
             raise ContractError(f"{place}: there is no right {right}, or such a field needs another one elsewhere")
 
-    def kind(self) -> Kind:
+    def kind(self, *, tells_changes_always: bool) -> Kind:
         a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"
         one, item = a[0].lower() + a[1:], f"{self._path}/{{{self._key}}}"
-        given = {name: field.type for name, field in self._fields.items()}
-        first = {one.name: one.default for one in fields(self._cls) if one.default is not MISSING}
-        kept = {name: field.type if field.required else field.type | None for name, field in self._fields.items()}
+        given = {name: field.given for name, field in self._fields.items()}
+        first = {one.name: self._first(one) for one in fields(self._cls) if one.default is not MISSING}
+        if self._owned:
+            given[OWNER], first[OWNER] = UUID | None, KEPT
+        kept = {name: field.given if field.required else field.given | None for name, field in self._fields.items()}
         owner = {"owner": Person} if self._owned else {}
         told = {"data": self._cls}
         return Kind(
             cls=self._cls,
+            name=self._name,
             what=self._what,
             summary=(self._cls.__doc__ or "").strip().partition("\n")[0],
             service=self._service,
@@ -248,10 +289,29 @@ class _Declaration:
             edited=self._event(
                 "Edited", f"{a} changed: all that is known of it now, and which fields changed.",
                 {**told, "changed": tuple[Name, ...]},
+                {} if tells_changes_always else {"changed": ()},
             ),
             deleted=self._event("Deleted", f"{a} was deleted."),
             restored=self._event("Restored", f"{a} that was deleted is there again."),
+            **(self._owners(one, a, item) if self._owned else {}),
         )  # fmt: skip
+
+    def _owners(self, one: str, a: str, item: str) -> dict[str, type]:
+        """What there is besides where records belong to people: they may be given to others."""
+        return {
+            "assign": self._command(
+                "Assign", f"Give {one} to somebody else, or to nobody.", f"PUT {item}/owner", {OWNER: UUID | None},
+                {OWNER: KEPT},
+            ),
+            "assigned": self._event(
+                "Assigned", f"{a} belongs to somebody else now, or to nobody.", {"owner": Person, "before": Person}
+            ),
+        }  # fmt: skip
+
+    def _first(self, of: "DataclassField[Any]") -> Any:
+        """What is given when nothing is: None where commands may say that it is nothing, and events can't."""
+        given = self._fields[of.name].rules.given
+        return None if None.__class__ in get_args(given) else of.default
 
     def _command(
         self,
@@ -265,16 +325,22 @@ class _Declaration:
     ) -> type:
         id = {self._key: field(default_factory=new_id)} if creates else {}
         made = self._class(
-            f"{verb}{self._cls.__name__}", text, {self._key: UUID, **(annotations or {})}, {**(defaults or {}), **id}
+            f"{verb}{self._name}", text, {self._key: UUID, **(annotations or {})}, {**(defaults or {}), **id}
         )
         return self._beside(command(route, permission=self._edit, key=self._key, creates=creates)(made))
 
-    def _event(self, verb: str, text: str, annotations: Mapping[str, Any] | None = None) -> type:
+    def _event(
+        self,
+        verb: str,
+        text: str,
+        annotations: Mapping[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> type:
         made = self._class(
-            f"{self._cls.__name__}{verb}",
+            f"{self._name}{verb}",
             text,
             {self._key: UUID, **(annotations or {}), "by": Person},
-            {"by": SALESTREAM},
+            {**(defaults or {}), "by": SALESTREAM},
         )
         return self._beside(event(f"salestream.{self._service}.{self._stem}-{verb.lower()}.v1", key=self._key)(made))
 

@@ -24,6 +24,7 @@ from contracts.declare import KEPT, CommandSpec
 from contracts.errors import Refused
 from contracts.messages import AN_OBJECT, explain, unknown_field
 from contracts.personal import opened, sealed
+from contracts.reasons import Why
 from contracts.text import key
 from contracts.types import MAX_LINES, FlagField, IdField, IntegerField, TextField
 
@@ -96,15 +97,20 @@ class StrictSchema(marshmallow.Schema):
         elif not field_obj.required:
             field_obj.deserialize = partial(_or_absent, field_obj)  # type: ignore[method-assign]
         if isinstance(field_obj, marshmallow.fields.List):
-            field_obj.validators = [*field_obj.validators, marshmallow.validate.Length(max=MAX_LINES)]
+            longest = marshmallow.validate.Length(max=MAX_LINES, error=_too_many())
+            field_obj.validators = [*field_obj.validators, longest]
             field_obj._deserialize = partial(_deserialize_list, field_obj)  # type: ignore[assignment,method-assign]
 
 
-def _no_null(field: marshmallow.fields.Field[Any]) -> str:
+def _too_many() -> Why:
+    return Why("forms.most_entries", most=MAX_LINES)
+
+
+def _no_null(field: marshmallow.fields.Field[Any]) -> Why:
     """Why a field that keeps its value can't be null, and what may be meant."""
     if isinstance(field, TextField) and not field.shortest:
-        return "May not be null: an empty text says that there is none; leave it out to keep it."
-    return "Can't be taken away; leave it out to keep it."
+        return Why("forms.no_null_text")
+    return Why("forms.no_null")
 
 
 def _or_null(field: marshmallow.fields.Field[Any], value: Any, *args: Any, **kwargs: Any) -> Any:
@@ -131,7 +137,7 @@ def _deserialize_list(field: marshmallow.fields.List[Any], value: Any, *_: Any, 
     if not isinstance(value, list | tuple):
         raise field.make_error("invalid")
     if len(value) > MAX_LINES:
-        raise marshmallow.ValidationError(f"Longer than maximum length {MAX_LINES}.")
+        raise marshmallow.ValidationError(_too_many())
     items: list[Any] = []
     errors: dict[int, Any] = {}
     told = 0
@@ -164,7 +170,7 @@ def _repeated(item: marshmallow.fields.Field[Any], items: Sequence[Any]) -> dict
         value = getattr(one, name) if name else one
         same = key(value) if isinstance(value, str) else value
         if same in held:
-            told = [f"{value} is in the list already."]
+            told = [Why("forms.repeated", value=value)]
             found[number] = {name: told} if name else told
         held.add(same)
     return found
@@ -189,14 +195,14 @@ def load(cls: type[T], data: Any, *, currency: str = "") -> T:
     the fields at fault, MAX_ERRORS of them at most.
     """
     if not isinstance(data, Mapping):
-        raise Refused("VALIDATION", "The body must be a JSON object.", field="body")
+        raise Refused("forms.body", field="body")
     known = _currency.set(currency)
     try:
         return cast(T, schema_of(cls).load(data))
     except marshmallow.ValidationError as error:
         fields = dict(islice(_flatten("", error.messages), MAX_ERRORS))
         first = min(fields)
-        raise Refused("VALIDATION", f"{first}: {' '.join(fields[first])}", field=first, fields=fields) from error
+        raise Refused("forms.invalid", errors=fields[first], field=first, fields=fields) from error
     finally:
         _currency.reset(known)
 
@@ -227,13 +233,18 @@ def told_name(name: str) -> str:
     return name if name.strip() else f'"{name}"'
 
 
-def _flatten(prefix: str, messages: Any) -> Iterator[tuple[str, list[str]]]:
+def _flatten(prefix: str, messages: Any) -> Iterator[tuple[str, list[Why]]]:
     if isinstance(messages, dict):
         for name, inner in messages.items():
             told = told_name(str(name))
             yield from _flatten(prefix if name == _WHOLE else f"{prefix}.{told}" if prefix else told, inner)
     else:
-        yield prefix, [str(message) for message in messages]
+        yield prefix, [why_of(message) for message in messages]
+
+
+def why_of(message: object) -> Why:
+    """What a marshmallow message says.  All that are known are of this kind (`contracts.messages`)."""
+    return message if isinstance(message, Why) else Why("forms.value")
 
 
 def encode(contract: Any, person: UUID | None = None, *, blank: bool = False) -> bytes:

@@ -14,6 +14,7 @@ from marshmallow import ValidationError, fields, validate
 from contracts.currencies import DECIMALS, MOST_DECIMALS, fitted
 from contracts.declare import value
 from contracts.ids import parse_id
+from contracts.reasons import Why
 from contracts.text import (
     BETWEEN_DIGITS,
     DASHES,
@@ -63,13 +64,13 @@ class TextField(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         if not self.many_lines and not is_one_line(text := bare(text)):
-            raise ValidationError("Must be one line, without line breaks, tabs and other control characters.")
+            raise ValidationError(Why("forms.one_line"))
         if has_controls(text):
-            raise ValidationError("Control characters and lone surrogates are not allowed.")
+            raise ValidationError(Why("forms.controls"))
         if not self.as_typed:
             text = normal(text)
         if self.shortest and is_blank(text):
-            raise ValidationError("May not be blank.")
+            raise ValidationError(Why("forms.blank"))
         return text
 
 
@@ -96,7 +97,7 @@ class PathNameField(NameField):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         if set(text) & set(self.barred) or text in (".", ".."):
-            raise ValidationError("Stands in an address: it may have no slash, nor be . or ..")
+            raise ValidationError(Why("forms.path_name"))
         return text
 
 
@@ -129,13 +130,13 @@ class CurrencyField(fields.String):
     """The ISO 4217 code of a currency: three capital letters."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("validate", validate.Regexp(r"^[A-Z]{3}\Z", error="Must be an ISO 4217 code such as CNY."))
+        kwargs.setdefault("validate", validate.Regexp(r"^[A-Z]{3}\Z", error=Why("forms.currency")))
         super().__init__(**kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         code = super()._deserialize(value, attr, data, **kwargs)
         if re.fullmatch("[A-Z]{3}", code) and code not in DECIMALS:
-            raise ValidationError(f"{code} is no currency of ISO 4217; one is CNY.")
+            raise ValidationError(Why("forms.no_currency", currency=code))
         return code
 
 
@@ -165,9 +166,7 @@ class PhoneField(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         if not re.fullmatch(self.taken, text):
-            raise ValidationError(
-                "Must be 11 digits starting with 1, or the international form +<country> <number>, 7-19 digits."
-            )
+            raise ValidationError(Why("forms.phone"))
         return phone_form(text)
 
 
@@ -190,9 +189,9 @@ class EmailField(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         if len(text) > self.longest:
-            raise ValidationError(f"Longer than maximum length {self.longest}.")
+            raise ValidationError(Why("forms.most_characters", most=self.longest))
         if not re.fullmatch(self.taken, text):
-            raise ValidationError("Must be an e-mail address such as li@example.com.")
+            raise ValidationError(Why("forms.email"))
         return plain_form(text)
 
 
@@ -219,7 +218,7 @@ class RoleField(fields.String):
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault(
             "validate",
-            validate.Regexp(r"^[A-Z][A-Z0-9_]{1,19}\Z", error="Must be a role's code such as SAL."),
+            validate.Regexp(r"^[A-Z][A-Z0-9_]{1,19}\Z", error=Why("forms.role_code")),
         )
         super().__init__(**kwargs)
 
@@ -253,10 +252,10 @@ class DecimalField(fields.Decimal):
             raise self.make_error("invalid")
         number = super()._validated(value)
         if not self.lowest <= number <= self.highest:  # before quantize, which can't take a number of 30 digits
-            raise ValidationError(f"Must be between {self.lowest:f} and {self.highest:f}.")
+            raise ValidationError(Why("forms.between", least=self.lowest, most=self.highest))
         exact = number.quantize(Decimal(1).scaleb(-self.digits))
         if number != exact:
-            raise ValidationError(f"At most {self.digits} decimals are allowed.")
+            raise ValidationError(Why("forms.most_decimals", most=self.digits))
         for digits in range(self.digits if self.shown is None else self.shown, self.digits):
             shorter = exact.quantize(Decimal(1).scaleb(-digits))
             if shorter == exact:
@@ -339,7 +338,7 @@ class ChangeField(IntegerField):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         number = super()._deserialize(value, attr, data, **kwargs)
         if number == 0:
-            raise ValidationError("May not be 0.")
+            raise ValidationError(Why("forms.zero"))
         return number
 
 
@@ -367,7 +366,7 @@ class DayField(fields.Date):
         except ValueError as error:
             raise self.make_error("invalid") from error
         if day.year < 1900:
-            raise ValidationError("Must be 1900 or later.")
+            raise ValidationError(Why("forms.too_early"))
         return day
 
 

@@ -47,7 +47,7 @@ from contracts.schemas import decode
 
 log = structlog.get_logger()
 
-void = partial(Refused, "UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="Authorization")
+void = partial(Refused, "access.ended", field="Authorization")
 RECENT = 2_000  # events: far more than are on their way to Kafka while it can be reached
 CLOCKS_OFF = timedelta(days=1)  # by which the clock of a process that starts may be wrong
 REACH_BELOW: frozenset[DataScope] = frozenset({"SUBORDINATES", "ALL"})  # scopes that reach whom one leads
@@ -289,6 +289,10 @@ class Directory:
     def _may(self, person: Placed, rights: Sequence[str], for_others: bool) -> bool:
         held = self._scopes_of(self._users[person.id].roles)
         return all(right in held and (not for_others or held[right] & REACH_BELOW) for right in rights)
+
+    def person(self, id: UUID) -> Person | None:
+        user = self._users.get(id)
+        return None if user is None else Person(user_id=user.id, name=user.name)
 
     def standing_in(self, person: UUID) -> UUID:
         return self._now().standing_in(person)

@@ -123,10 +123,10 @@ class TokenVerifier:
     def verify(self, authorization: str | None) -> Principal:
         """The principal of an Authorization header.  Raises Refused UNAUTHENTICATED."""
         if not authorization:
-            raise Refused("UNAUTHENTICATED", "Send a token: Authorization: Bearer <token>.", field="Authorization")
+            raise Refused("access.no_token", field="Authorization")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise Refused("UNAUTHENTICATED", "The scheme must be Bearer.", field="Authorization")
+            raise Refused("access.token_scheme", field="Authorization")
         held = self._remembered.get(token)
         if held and held[0] > time.time() and held[1] > self._ticks():
             return held[2]
@@ -165,11 +165,11 @@ class TokenVerifier:
             )
             principal = _claimed(claims)
         except jwt.ExpiredSignatureError as error:
-            raise Refused("UNAUTHENTICATED", "The token has expired: sign in again.", field="Authorization") from error
+            raise Refused("access.token_expired", field="Authorization") from error
         except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, AttributeError) as error:
-            raise Refused("UNAUTHENTICATED", "The token is not valid.", field="Authorization") from error
+            raise Refused("access.token_invalid", field="Authorization") from error
         if not principal.needs_directory and not self._config.test_tokens:
-            raise Refused("UNAUTHENTICATED", "The token names no sign-in: sign in.", field="Authorization")
+            raise Refused("access.token_without_session", field="Authorization")
         return float(claims["exp"]) + LEEWAY_SECONDS, principal
 
 

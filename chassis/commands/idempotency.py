@@ -71,8 +71,6 @@ def command_id_of(principal: Principal, key: str, secret_print: str = "") -> str
     Of two who have not signed in nobody knows whether they are one: what they send (`secret_print`) tells them apart.
     """
     if not _KEY.match(key):
-        raise Refused(
-            "VALIDATION", "Idempotency-Key: 1 to 200 printable characters without blanks.", field="Idempotency-Key"
-        )
+        raise Refused("requests.key", field="Idempotency-Key")
     whose = principal.user_id or f"nobody:{secret_print}"
     return str(uuid5(NAMESPACE_URL, f"salestream:idempotency:{whose}:{key}"))

@@ -32,5 +32,5 @@ def load_command(
     command: Any = load(spec.cls, data, currency=currency)
     id = getattr(command, spec.key)
     if spec.creates and (not isinstance(id, UUID) or id.version not in RANDOM_UUIDS):
-        raise Refused("VALIDATION", f"{spec.key}: must be a random UUID (version 4 or 7).", field=spec.key)
+        raise Refused("records.random_id", field=spec.key)
     return command

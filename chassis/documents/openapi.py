@@ -163,13 +163,23 @@ ANSWERS: dict[str, JsonSchema] = {
         "required": ["as_of"],
     },
     "Problem": {
-        "description": "A refusal (RFC 9457): it changed nothing.  `field` or `state` is what is at fault.",
+        "description": "A refusal (RFC 9457): it changed nothing.  `field` or `state` is what is at fault; `reason` "
+        "says what is wrong with it, and `params` are what `detail` fills in: `GET /metadata` tells the reasons of "
+        "each code, and releases add some.  A parameter may be a reason itself, with its own.  `title`, `detail` and "
+        "`messages` are in the first language of Accept-Language that there is (zh, ja, en), or else the company's; in "
+        "English where Accept-Language is not sent.  Content-Language says which.",
         "type": "object",
         "properties": {
             "type": {"type": "string", "examples": ["urn:salestream:error:VALIDATION"]},
             "title": {"type": "string"},
             "status": {"type": "integer"},
             "code": {"type": "string", "enum": list(STATUS)},
+            "reason": {"type": "string", "examples": ["orders.paid_too_much"]},
+            "params": {
+                "type": "object",
+                "additionalProperties": True,
+                "examples": [{"open": "50.00", "currency": "CNY"}],
+            },
             "detail": {"type": "string"},
             "field": {"type": "string"},
             "state": {"type": "string"},
@@ -181,12 +191,24 @@ ANSWERS: dict[str, JsonSchema] = {
                     "properties": {
                         "field": {"type": "string"},
                         "messages": {"type": "array", "items": {"type": "string"}},
+                        "reasons": {
+                            "description": "The reasons of the messages, in their order.",
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "properties": {
+                                    "reason": {"type": "string"},
+                                    "params": {"type": "object", "additionalProperties": True},
+                                },
+                                "required": ["reason", "params"],
+                            },
+                        },
                     },
-                    "required": ["field", "messages"],
+                    "required": ["field", "messages", "reasons"],
                 },
             },
         },
-        "required": ["type", "title", "status", "code", "detail"],
+        "required": ["type", "title", "status", "code", "reason", "params", "detail"],
     },
 }
 

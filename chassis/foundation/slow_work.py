@@ -5,6 +5,7 @@ waits for the disk would stand in line behind hashes.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import eventlet
@@ -23,12 +24,15 @@ native_threading = patcher.original("threading")
 P = ParamSpec("P")
 T = TypeVar("T")
 
+SIGN_INS = partial(Refused, "system.too_many_sign_ins")
+FILES = partial(Refused, "system.too_many_files")
+
 
 class SlowWork:
     """Runs work in `threads` native threads; with `waiting` more in line the next is refused with OVERLOADED."""
 
-    def __init__(self, threads: int = 2, waiting: int = 100, *, busy: str = "Too many people sign in") -> None:
-        """`busy` says of what there is too much then."""
+    def __init__(self, threads: int = 2, waiting: int = 100, *, busy: Callable[[], Refused] = SIGN_INS) -> None:
+        """`busy` makes the refusal."""
         self._threads = threads
         self._busy = busy
         self._most = threads + waiting
@@ -38,7 +42,7 @@ class SlowWork:
 
     def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._inside >= self._most:
-            raise Refused("OVERLOADED", f"{self._busy} at this moment; try again in a second.")
+            raise self._busy()
         self._inside += 1
         try:
             answer = Event()

@@ -28,11 +28,11 @@ _LARGEST = 10**MAX_DIGITS
 def _number(text: str) -> Decimal:
     """A number with a point or an exponent, exact.  Raises Refused VALIDATION for one nobody means."""
     if len(text) > MAX_DIGITS:
-        raise _too_much(f"a number may have at most {MAX_DIGITS} digits", [])
+        raise _too_much("requests.most_digits", [], most=MAX_DIGITS)
     try:
         return Decimal(text)
     except InvalidOperation as error:  # an exponent beyond what a Decimal holds
-        raise _too_much("a number is out of all bounds", []) from error
+        raise _too_much("requests.out_of_bounds", []) from error
 
 
 _decoder = msgspec.json.Decoder(float_hook=_number)
@@ -41,16 +41,16 @@ _decoder = msgspec.json.Decoder(float_hook=_number)
 def read_object(raw: bytes) -> dict[str, Any]:
     """The JSON object that a body is.  Raises Refused VALIDATION."""
     if raw.count(b"[") + raw.count(b"{") > MAX_NODES:
-        raise _too_much(f"it may have at most {MAX_NODES} values", [])
+        raise _too_much("requests.most_values", [], most=MAX_NODES)
     try:
         body = _decoder.decode(raw)
         if isinstance(body, dict):
             count_nodes(body)
             require_single_keys(raw, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json.JSONDecodeError) as error:
-        raise Refused("VALIDATION", f"The body is not valid JSON: {error}.", field="body") from error
+        raise Refused("requests.json", problem=str(error), field="body") from error
     if not isinstance(body, dict):
-        raise Refused("VALIDATION", "The body must be a JSON object.", field="body")
+        raise Refused("forms.body", field="body")
     return body
 
 
@@ -63,38 +63,37 @@ def _left(value: Any, left: int, path: list[str]) -> int:
     """How many more values may follow this one.  `path` leads to it."""
     left -= 1
     if left < 0:
-        raise _too_much("it has too many values", path[:1])
+        raise _too_much("requests.too_many_values", path[:1])
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return left
     if kind is int or kind is Decimal:
         if kind is int and not -_LARGEST < value < _LARGEST:
-            raise _too_much(f"a number may have at most {MAX_DIGITS} digits", path)
+            raise _too_much("requests.most_digits", path, most=MAX_DIGITS)
         return left
     if len(path) >= MAX_DEPTH:
-        raise _too_much(f"it may be nested at most {MAX_DEPTH} deep", path[:1])
+        raise _too_much("requests.deepest", path[:1], most=MAX_DEPTH)
     if kind is list:
         if len(value) > MAX_LINES:
-            raise _too_much(f"it may have at most {MAX_LINES} entries", path)
+            raise _too_much("requests.most_entries", path, most=MAX_LINES)
         for number, inner in enumerate(value):
             path.append(str(number))
             left = _left(inner, left, path)
             path.pop()
         return left
     if len(value) > MAX_KEYS:
-        raise _too_much(f"an object may have at most {MAX_KEYS} fields", path)
+        raise _too_much("requests.most_fields", path, most=MAX_KEYS)
     for name, inner in value.items():
         if len(name) > MAX_KEY_LENGTH:
-            raise _too_much(f"the name of a field may have at most {MAX_KEY_LENGTH} characters", path)
+            raise _too_much("requests.long_name", path, most=MAX_KEY_LENGTH)
         path.append(name)
         left = _left(inner, left, path)
         path.pop()
     return left
 
 
-def _too_much(what: str, path: list[str]) -> Refused:
-    field = ".".join(path) or "body"
-    return Refused("VALIDATION", f"{field}: {what}.", field=field)
+def _too_much(reason: str, path: list[str], **params: Any) -> Refused:
+    return Refused(reason, field=".".join(path) or "body", **params)
 
 
 _KEY_ENDS = (b'":', b" :", b"\n:", b"\t:", b"\r:")
@@ -124,6 +123,6 @@ def _single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:  # ends at the first that repeats: the body's objects have MAX_KEYS different ones at most
         if name in found:
-            raise Refused("VALIDATION", f"{name[:200]}: stands in the object more than once.", field=name[:200])
+            raise Refused("requests.twice", field=name[:200])
         found[name] = value
     return found

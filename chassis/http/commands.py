@@ -16,7 +16,7 @@ from chassis.http.audit_notes import Attempt
 from chassis.http.bodies import MAX_COMMAND_NODES, count_nodes
 from chassis.http.edge import Api
 from chassis.http.messages import ANSWER_SECONDS, HttpRequest, HttpResponse
-from chassis.http.problems import internal
+from chassis.http.problems import in_language, internal, told_in
 from chassis.http.requests import json_body, require_only
 from chassis.messaging.consistency import HEADER, Token
 from chassis.model.principal import Principal
@@ -25,6 +25,7 @@ from chassis.writer.writer import Writer
 from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused, not_found
 from contracts.ids import canonical
+from contracts.reasons import Why
 from contracts.schemas import awaited, can_be, told_name
 
 MAX_BULK = 500
@@ -40,7 +41,9 @@ class CommandHandler:
         self._made = spec.key if spec.method == "PUT" and re.fullmatch(r"[^{]*{\w+}", str(spec.path)) else ""
         """The field of the path that names what the command puts there: all others name what must be there."""
         names, all_of_them = awaited(spec)
-        self._awaited = ("" if all_of_them or not names else "what changes, of ") + ", ".join(names)
+        self._awaited: Why | None = None
+        if names:
+            self._awaited = Why("requests.empty_body" if all_of_them else "requests.empty_change", names=names)
 
     @property
     def prepares_secrets(self) -> bool:
@@ -83,7 +86,7 @@ class CommandHandler:
         count_nodes(body, MAX_COMMAND_NODES)
         for name in http.path:
             if name in body:
-                raise Refused("VALIDATION", f"{name}: stands in the path already.", field=name)
+                raise Refused("requests.in_path", field=name)
             if name != self._made and not can_be(self._spec.cls, name, http.path[name]):
                 raise not_found(name.removesuffix("_id").replace("_", " "), name)
         return {**body, **http.path}
@@ -119,14 +122,16 @@ class BulkHandler:
             items = self._items(http, attempt, token)
         self._writer.submit_all([item.request for item in items if isinstance(item, Ready)])
         results, reached = [], token or Token({})
+        language = told_in(http, api.language)
         for outcome in map(_outcome, items):
             if isinstance(outcome, Refused):
-                results.append({"status": int(STATUS[outcome.code]), "body": outcome.problem()})
+                results.append({"status": int(STATUS[outcome.code]), "body": outcome.problem(language)})
             else:
                 body = self._writer.service.told(outcome.body)
                 results.append({"status": 201 if self._spec.creates else 200, "body": body})
                 reached = reached.with_also(api.token_of(outcome))
-        return HttpResponse(200, msgspec.json.encode({"results": results}), {HEADER: str(reached)})
+        headers = {HEADER: str(reached), **in_language(language)}
+        return HttpResponse(200, msgspec.json.encode({"results": results}), headers)
 
     def _attempt(self, http: HttpRequest) -> Attempt:
         return self._api.attempt(self._writer, http, "COMMAND", self._spec.name, object_kind(self._spec.cls))
@@ -139,16 +144,13 @@ class BulkHandler:
         require_only(http)
         for member, name in _HEADERS_OF_AN_ITEM.items():
             if name.lower() in http.headers:
-                raise Refused(
-                    "VALIDATION", f"{name}: of many commands each has its own: {member} in its item.", field=name
-                )
-        body = json_body(http, f"items, a list of 1 to {MAX_BULK} commands")
+                raise Refused("requests.of_each_item", member=member, field=name)
+        body = json_body(http, Why("requests.bulk_body", most=MAX_BULK))
         if unknown := set(body) - {"items"}:
-            name = told_name(min(unknown))
-            raise Refused("VALIDATION", f"{name}: Unknown field; there is items.", field=name)
+            raise Refused("requests.bulk_fields", names=["items"], field=told_name(min(unknown)))
         items = body.get("items")
         if not isinstance(items, list) or not 1 <= len(items) <= MAX_BULK:
-            raise Refused("VALIDATION", f"items: must be a list of 1 to {MAX_BULK} commands.", field="items")
+            raise Refused("requests.bulk_items", most=MAX_BULK, field="items")
         found = []
         for item in items:
             found.append(self._ready(http, caller, item))
@@ -177,14 +179,13 @@ class BulkHandler:
 def _parts(item: Any) -> tuple[Mapping[str, Any], str | None, str | None]:
     """The fields, the key and the If-Match of a command among many.  Raises Refused."""
     if not isinstance(item, dict) or not isinstance(item.get("command"), dict):
-        raise Refused("VALIDATION", 'Each item must be {"command": {...}}.', field="items")
+        raise Refused("requests.bulk_item", field="items")
     if unknown := set(item) - {"command", *_HEADERS_OF_AN_ITEM}:
-        name = told_name(min(unknown))
-        there = ", ".join(("command", *_HEADERS_OF_AN_ITEM))
-        raise Refused("VALIDATION", f"{name}: Unknown field; there are {there}.", field=name)
+        there = ("command", *_HEADERS_OF_AN_ITEM)
+        raise Refused("requests.bulk_fields", names=there, field=told_name(min(unknown)))
     for name in _HEADERS_OF_AN_ITEM:
         if not isinstance(item.get(name), str | None):
-            raise Refused("VALIDATION", f"{name}: must be a text; leave it out where there is none.", field=name)
+            raise Refused("requests.bulk_header", field=name)
     key, match = (item.get(name) for name in _HEADERS_OF_AN_ITEM)
     count_nodes(item["command"], MAX_COMMAND_NODES)
     return item["command"], key, match
@@ -207,7 +208,4 @@ def _result(future: "Future[Answer]") -> Answer:
     try:
         return future.result(timeout=ANSWER_SECONDS)
     except FutureTimeout as error:
-        raise Refused(
-            "UNAVAILABLE",
-            "No answer in time; the command may still be carried out. Repeat it with its Idempotency-Key.",
-        ) from error
+        raise Refused("system.no_answer") from error

@@ -51,7 +51,7 @@ class ConcurrencyLimit:
         try:
             self._require_room()
             if self._inside >= int(self._limit):
-                raise Refused("OVERLOADED", "Too many requests are in progress; nothing was changed, try again soon.")
+                raise Refused("system.too_many_requests")
         except Refused:
             metrics.TURNED_AWAY.inc()
             raise

@@ -143,6 +143,10 @@ class Api:
             traceparent=trace if _TRACEPARENT.match(trace) else "",
         )
 
+    def language(self) -> str:
+        """The company's language."""
+        return self.directory.company.language
+
     def token(self, http: HttpRequest) -> Token | None:
         """The consistency token that a request sends back.  Raises Refused VALIDATION for one that is made up."""
         return self.logs.token(http.headers.get(HEADER.lower()))
@@ -165,7 +169,7 @@ class Api:
             deadline, pause = time.monotonic() + 5.0, SHORTEST_WAIT
             while not there():
                 if time.monotonic() > deadline:
-                    raise Refused("UNAVAILABLE", "The service has not heard of your earlier change yet; try again.")
+                    raise Refused("system.not_heard_yet")
                 self.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_WAIT)
 

@@ -99,8 +99,7 @@ class Forwarder:
 
 
 def _away(service: str) -> Refused:
-    text = f"The service {service} can't be reached; the command may have been carried out. Repeat it with its key."
-    return Refused("UNAVAILABLE", text, state=service)
+    return Refused("system.service_away", state=service)
 
 
 def passed_on(headers: Mapping[str, str], without: Collection[str]) -> dict[str, str]:

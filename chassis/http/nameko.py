@@ -31,7 +31,7 @@ from chassis.foundation.health import Watched
 from chassis.foundation.listening import Listener
 from chassis.http.concurrency_limit import ConcurrencyLimit
 from chassis.http.messages import OPERATIONS, HttpRequest, HttpResponse, Route
-from chassis.http.problems import is_utf8, problem, unknown_route
+from chassis.http.problems import internal, is_utf8, problem, unknown_route
 from chassis.http.protocol import Protocol, Times, cut_slow, protocol
 from chassis.http.security_headers import security_headers
 from chassis.messaging.consumer import Consumer, RecordHandler
@@ -164,7 +164,7 @@ class _App(WsgiApp):  # type: ignore[misc]
             response = self._answer(WerkzeugRequest(environ))
         except Exception:
             log.exception("request failed before its route")
-            response = problem(Refused("INTERNAL", "Something went wrong on our side."))
+            response = problem(internal())
         start_response(*_head(response, self._edge.headers))
         if environ["REQUEST_METHOD"] == "HEAD":
             response.close()
@@ -222,14 +222,14 @@ def _from_werkzeug(request: WerkzeugRequest, path: Mapping[str, str], edge: Edge
         request.max_content_length = max_body + 1  # werkzeug cuts a chunked body off here without a word
         if headers.get("transfer-encoding", "").lower() == "chunked":
             environ["wsgi.input_terminated"] = True  # eventlet's stream ends with the last chunk: werkzeug may read it
-        too_large = Refused("TOO_LARGE", f"The body may have at most {max_body} bytes.")
+        too_large = Refused("requests.long_body", most=max_body)
         try:
             with environ["salestream.outside"]():
                 data = request.get_data(cache=False)
         except RequestEntityTooLarge as error:
             raise too_large from error
         except (HTTPException, OSError, ValueError) as error:
-            raise Refused("VALIDATION", "The body could not be read to its end.", field="body") from error
+            raise Refused("requests.broken_body", field="body") from error
         if len(data) > max_body:
             raise too_large
         environ["salestream.body_is_read"]()

@@ -75,8 +75,7 @@ class Origins:
         else:
             ours = REQUESTED_WITH.lower() in http.headers
         if not ours:
-            text = f"This comes from another site's page.  Without a browser send {REQUESTED_WITH}, or a bearer token."
-            raise Refused("FORBIDDEN", text, field="Origin", state="CROSS_SITE")
+            raise Refused("requests.other_site", header=REQUESTED_WITH, field="Origin", state="CROSS_SITE")
 
     def _is_own(self, origin: str, host: str) -> bool:
         return any(origin == f"{scheme}://{host}" for scheme in self._schemes)

@@ -96,7 +96,7 @@ class Pressure:
         """Raises Refused OVERLOADED while commands accepted earlier wait too long."""
         if self._behind:
             consumer, seconds = max(self._behind.items(), key=lambda found: found[1])
-            raise Refused("OVERLOADED", f"{consumer} is {seconds:.0f} s behind; nothing was changed, try again soon.")
+            raise Refused("system.behind", consumer=consumer, seconds=round(seconds))
 
     def look(self) -> None:
         """Take a sample of all logs."""

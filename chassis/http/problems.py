@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -12,7 +12,9 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from chassis.foundation import metrics
 from chassis.http.messages import PROBLEM, HttpRequest, HttpResponse, Route
+from chassis.http.requests import language_of
 from contracts.errors import STATUS, Refused
+from contracts.languages import Language
 from contracts.personal import KeysAway
 
 log = structlog.get_logger()
@@ -25,10 +27,31 @@ def correlation_of(http: HttpRequest) -> str:
     return text if _CORRELATION.match(text) else ""
 
 
-def problem(refusal: Refused, http: HttpRequest | None = None) -> HttpResponse:
-    """The answer that tells of a refusal."""
-    body = refusal.problem()
-    headers: dict[str, str] = {}
+def english() -> str:
+    """The language of a process that knows no company."""
+    return "en"
+
+
+def told_in(http: HttpRequest | None, company: Callable[[], str] = english) -> Language:
+    """The language of what is told of a refusal: English where none is asked for, as by programs (ADR 0041).
+
+    Otherwise the first of Accept-Language that there is, or else the company's.
+    """
+    if http is None or not http.headers.get("accept-language"):
+        return "en"
+    return language_of(http, company())
+
+
+def in_language(language: Language) -> dict[str, str]:
+    """The headers of an answer that was told in a language."""
+    return {"Content-Language": language, "Vary": "Accept-Language"}
+
+
+def problem(refusal: Refused, http: HttpRequest | None = None, company: Callable[[], str] = english) -> HttpResponse:
+    """The answer that tells of a refusal, in the language that is asked for or else the company's."""
+    language = told_in(http, company)
+    body = refusal.problem(language)
+    headers = in_language(language)
     if http is not None and (correlation := correlation_of(http)):
         body["correlation_id"] = correlation
     if refusal.code in ("OVERLOADED", "UNAVAILABLE", "RATE_LIMITED"):
@@ -41,29 +64,29 @@ def problem(refusal: Refused, http: HttpRequest | None = None) -> HttpResponse:
 
 
 def internal() -> Refused:
-    return Refused("INTERNAL", "Something went wrong on our side; it is in the log under the correlation id.")
+    return Refused("system.internal")
 
 
-def guarded(route: Route) -> Route:
-    """Time the route and turn whatever is raised into a problem."""
+def guarded(route: Route, company: Callable[[], str] = english) -> Route:
+    """Time the route and turn whatever is raised into a problem; `company` tells the company's language."""
 
     def serve(http: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         try:
             response = route.serve(http)
         except Refused as refusal:
-            response = problem(refusal, http)
+            response = problem(refusal, http, company)
         except ExecutionTimeout:
-            response = problem(Refused("UNAVAILABLE", "The query took too long; narrow it with filters."), http)
+            response = problem(Refused("system.slow_query"), http, company)
         except KeysAway as error:
             log.warning("keys of persons unreachable", route=route.name, error=repr(error))
-            response = problem(Refused("UNAVAILABLE", "The keys of persons can't be read; try again."), http)
+            response = problem(Refused("system.person_keys_away"), http, company)
         except PyMongoError as error:
             log.warning("read models unreachable", route=route.name, error=repr(error))
-            response = problem(Refused("UNAVAILABLE", "The read models can't be reached; try again."), http)
+            response = problem(Refused("system.read_models_away"), http, company)
         except Exception:
             log.exception("request failed", route=route.name, correlation_id=correlation_of(http))
-            response = problem(internal(), http)
+            response = problem(internal(), http, company)
         seconds = time.perf_counter() - started
         metrics.of(metrics.HTTP_SECONDS, route.name, str(response.status)).observe(seconds)
         if response.status >= 500:
@@ -87,12 +110,12 @@ def unknown_route(known: Sequence[Route]) -> Route:
 
     def serve(http: HttpRequest) -> HttpResponse:
         if not is_utf8(http.target):
-            raise Refused("VALIDATION", "The address is not in UTF-8.", field="path")
+            raise Refused("requests.address_encoding", field="path")
         path = unquote(http.target.partition("?")[0])  # as it is when its route is looked for
         others = {route.method for route in known if re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path), path)}
         if others:
             allowed = ", ".join(sorted(others | ({"HEAD"} if "GET" in others else set())))  # as it is served
-            raise Refused("METHOD_NOT_ALLOWED", f"{path} takes {allowed}, not {http.method}.", state=allowed)
-        raise Refused("NOT_FOUND", "There is no such address.", field="path")
+            raise Refused("requests.method", path=path, method=http.method, state=allowed)
+        raise Refused("requests.no_address", field="path")
 
     return guarded(Route("", "", "unknown", serve))

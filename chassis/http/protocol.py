@@ -25,6 +25,7 @@ from chassis.http.concurrency_limit import ConcurrencyLimit
 from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.problems import problem
 from contracts.errors import Refused
+from contracts.reasons import Why
 
 log = structlog.get_logger()
 
@@ -89,7 +90,7 @@ def parse_head(head: bytes) -> tuple[str, str, str, _Head, bool]:
     """
     line, end, rest = head.partition(b"\n")
     if line.count(b" ") > BLANKS_OF_LINE:
-        raise _bad("there is a blank in the address, which is written as %20")
+        raise _bad(Why("requests.blank_in_address"))
     head = NOT_ASCII.sub(lambda octet: b"%%%02X" % ord(octet[0]), line) + end + rest
     fields = _Head()
     parser = httptools.HttpRequestParser(fields)
@@ -98,23 +99,23 @@ def parse_head(head: bytes) -> tuple[str, str, str, _Head, bool]:
     except httptools.HttpParserUpgrade:
         pass  # no protocol is offered: the request is answered as it is, which RFC 9110 (7.8) allows
     except httptools.HttpParserError as error:
-        raise _bad(str(error)) from error
+        raise _bad(Why("requests.malformed", problem=str(error))) from error
     version = VERSIONS.get(parser.get_http_version())
     if not fields.complete or version is None:
-        raise _bad("HTTP/1.1 is spoken here")
+        raise _bad(Why("requests.http_version"))
     if not fields.url.startswith(b"/"):
-        raise _bad("the target must be a path")
+        raise _bad(Why("requests.no_path"))
     host = fields.get("host")
     if ("," in host) if host is not None else (version == "HTTP/1.1"):
-        raise _bad("there must be one Host")
+        raise _bad(Why("requests.one_host"))
     if (coding := fields.get("transfer-encoding")) and (coding.lower() != "chunked" or version == "HTTP/1.0"):
-        raise _bad("the only Transfer-Encoding is chunked")
+        raise _bad(Why("requests.chunked_only"))
     target = "/" + fields.url.decode("ascii").lstrip("/")  # "//host" must not be taken for an address by anybody
     return parser.get_method().decode("ascii"), target, version, fields, parser.should_keep_alive()
 
 
-def _bad(why: str) -> Refused:
-    return Refused("VALIDATION", f"The request can't be read: {why}.", field="request")
+def _bad(problem: Why) -> Refused:
+    return Refused("requests.unreadable", problem=problem, field="request")
 
 
 class _Chunks(wsgi.Input):  # type: ignore[misc]
@@ -193,7 +194,7 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
         line = super()._read_request_line()
         self._within(self.times.head)
         if len(line) >= self.server.url_length_limit:
-            self.refuse(Refused("TOO_LARGE", f"The address may have at most {self.server.url_length_limit} bytes."))
+            self.refuse(Refused("requests.long_address", most=self.server.url_length_limit))
             return ""
         return line
 
@@ -231,8 +232,9 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
             return
         self._within(self.times.body)
         self.rfile.fp.read(length)
-        correlation = HttpRequest({"x-correlation-id": self.headers.get("x-correlation-id", "")}, {}, {}, bytes)
-        self.wfile.write(_raw(problem(refusal, correlation), {**self.security_headers, "Connection": "keep-alive"}))
+        told = {name: self.headers.get(name, "") for name in ("x-correlation-id", "accept-language")}
+        answer = problem(refusal, HttpRequest(told, {}, {}, bytes))
+        self.wfile.write(_raw(answer, {**self.security_headers, "Connection": "keep-alive"}))
         self.wfile.flush()
 
     def _read_head(self) -> bytes:
@@ -246,8 +248,7 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
             if line in (b"\r\n", b"\n"):
                 return b"".join(lines)
             if size > MAX_HEAD_BYTES or len(lines) > MAX_HEADERS + 1:
-                text = f"The head of a request may have at most {MAX_HEADERS} fields and {MAX_HEAD_BYTES} bytes."
-                raise Refused("TOO_LARGE", text)
+                raise Refused("requests.long_head", headers=MAX_HEADERS, bytes=MAX_HEAD_BYTES)
             if not line.endswith(b"\n"):
                 return b""
 

@@ -67,7 +67,7 @@ class Rebuilds:
     def _ask(self, caller: Principal, http: HttpRequest, asked: RebuildView) -> HttpResponse:
         view = http.path["view"]
         if view not in self._views:
-            raise Refused("NOT_FOUND", f"There is no such view; there are {', '.join(self._views)}.", field="view")
+            raise Refused("system.no_view", views=list(self._views), field="view")
         key = http.headers.get("idempotency-key")
         id = str(uuid4()) if key is None else command_id_of(caller, key)
         by = str(caller.user_id or ""), caller.name

@@ -1,14 +1,15 @@
 """Reading a request: its body, parameters and headers."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from chassis.http.bodies import read_object
 from chassis.http.messages import JSON, HttpRequest
 from chassis.queries.filters import require_value
 from contracts.errors import Refused
 from contracts.ids import canonical
-from contracts.languages import LANGUAGES
+from contracts.languages import LANGUAGES, Language
+from contracts.reasons import Why
 from contracts.schemas import told_name
 from contracts.text import normal
 
@@ -20,8 +21,9 @@ def require_only(http: HttpRequest, *known: str) -> None:
     ignored."""
     if unknown := set(http.query) - set(known):
         name = told_name(min(unknown)[:100])
-        there = f"there is {', '.join(known)}" if known else "there are none here"
-        raise Refused("VALIDATION", f"{name}: unknown parameter; {there}.", field=name)
+        if known:
+            raise Refused("requests.unknown_parameter", names=known, field=name)
+        raise Refused("requests.no_parameters", field=name)
     for name, values in http.query.items():
         require_value(name, values)
 
@@ -32,28 +34,29 @@ def key_of(http: HttpRequest, *, is_id: bool = True) -> str:
     return canonical(text) if is_id else normal(text)
 
 
-def language_of(http: HttpRequest, company: str) -> str:
-    """In whose order texts are sorted: the first language of Accept-Language that there is, else the company's."""
+def language_of(http: HttpRequest, company: str) -> Language:
+    """What the caller reads, and texts are sorted for: the first language of Accept-Language that there is, else the
+    company's."""
     for part in http.headers.get("accept-language", "")[:200].split(","):
         tag = part.partition(";")[0].partition("-")[0].strip().lower()
         if tag in LANGUAGES:
             return tag
-    return company
+    return cast(Language, company)
 
 
-def json_body(http: HttpRequest, awaited: str = "") -> dict[str, Any]:
+def json_body(http: HttpRequest, awaited: Why | None = None) -> dict[str, Any]:
     """The body as a JSON object; {} when there is none, or nothing but blanks.
 
-    Raises Refused, also for no body where it is `awaited`: that tells what should be in it.
+    Raises Refused, also for no body where one is `awaited`: that tells what should be in it.
     """
     raw = http.body()
     if not raw.strip():
         if awaited:
-            raise Refused("VALIDATION", f"The body is empty: send a JSON object with {awaited}.", field="body")
+            raise Refused.by(awaited, field="body")
         return {}
     kind = http.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind != JSON:
-        raise Refused("FILE_TYPE", f"Send {JSON}, not {kind[:80]}.", field="Content-Type")
+        raise Refused("requests.content_type", wanted=JSON, given=kind[:80], field="Content-Type")
     return read_object(raw)
 
 
@@ -62,5 +65,5 @@ def expected_version(match: str | None) -> int | None:
         return None
     found = _ETAG.match(match.strip())
     if not found:
-        raise Refused("VALIDATION", 'If-Match: must be one ETag such as "3".', field="If-Match")
+        raise Refused("requests.etag", field="If-Match")
     return int(found[1])

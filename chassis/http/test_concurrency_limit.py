@@ -100,7 +100,7 @@ def test_an_address_is_looked_at_at_the_door_as_its_route_is_looked_for(target: 
 
 def test_a_door_lets_in_what_reads_only_and_what_is_let_in_always() -> None:
     def overloaded() -> None:
-        raise Refused("OVERLOADED", "behind")
+        raise Refused("system.too_many_requests")
 
     door = ConcurrencyLimit(100, 1.0, {"/sign-in", "/people/{id}/password"}, overloaded)
     for asked in ("GET /orders", "HEAD /", "POST /sign-in?x=1", "POST /people/7/password"):

@@ -48,7 +48,7 @@ class ViewHandler:
         token = self._api.token(http)
         single("format", http.query.get("format", ["json"]))
         if format not in FORMATS:
-            raise Refused("VALIDATION", f"format: must be one of {', '.join(FORMATS)}.", field="format")
+            raise Refused("lists.one_of", choices=FORMATS, field="format")
         if format != "json":
             with self._api.seat(principal, token, http):
                 return self._export(http, principal, token, format)
@@ -122,8 +122,13 @@ class ViewHandler:
             meant = next((view for view in self._api.views if view.is_list and view.name == key), None)
             if refusal.code != "NOT_FOUND" or meant is None:
                 raise
-            text = f"{refusal.message}  GET {meant.path} lists {meant.name.replace('_', ' ')}."
-            raise Refused(refusal.code, text, field=refusal.field) from refusal
+            raise Refused(
+                "lists.meant_list",
+                unknown=refusal.why,
+                route=f"GET {meant.path}",
+                list=meant.name.replace("_", " "),
+                field=refusal.field,
+            ) from refusal
 
 
 def _noted(view: View, query: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

@@ -40,7 +40,7 @@ class Token:
         parts = [_PART.match(part.strip()) for part in text.split(",")]
         positions = {part[1]: int(part[2]) for part in parts if part}
         if len(positions) < len(parts):  # some part is none, or names a source again
-            raise Refused("VALIDATION", f"{HEADER}: send back what an answer carried.", field=HEADER)
+            raise Refused("requests.token_form", field=HEADER)
         return cls(positions)
 
     @classmethod
@@ -118,9 +118,8 @@ class Logs:
         return self._seen.get(service, 0)
 
     @staticmethod
-    def _made_up(what: str) -> Refused:
-        text = f"{HEADER}: {what} has not happened; send back what an answer carried, or nothing."
-        return Refused("VALIDATION", text, field=HEADER)
+    def _made_up(position: str) -> Refused:
+        return Refused("requests.token_made_up", position=position, field=HEADER)
 
 
 MOST_OF_ONE = 100
@@ -143,10 +142,9 @@ class WaitingRoom:
         """Wait inside the block.  Raises Refused RATE_LIMITED or OVERLOADED when there is no room."""
         with self._lock:
             if self._inside[caller] >= self._most_of_one:
-                text = f"{self._most_of_one} of your requests wait for earlier changes already; try again in a second."
-                raise Refused("RATE_LIMITED", text, state="waiting")
+                raise Refused("system.too_many_of_yours", most=self._most_of_one, state="waiting")
             if self._inside.total() >= self._most_of_all:
-                raise Refused("OVERLOADED", "Too many requests wait for earlier changes; try again in a second.")
+                raise Refused("system.too_many_waiting")
             self._inside[caller] += 1
         try:
             yield

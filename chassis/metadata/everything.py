@@ -14,6 +14,7 @@ from chassis.metadata.shapes import (
     Named,
     ParameterMetadata,
     ProcessMetadata,
+    ReasonMetadata,
 )
 from chassis.metadata.views import ViewTold
 from chassis.metadata.wording import Wording
@@ -26,6 +27,7 @@ from contracts.errors import STATUS
 from contracts.menus import MenuEntry, menu
 from contracts.parameters import PARAMETERS
 from contracts.permissions import RIGHTS, ROLES
+from contracts.reasons import reasons
 
 GRANTED = [right for right, roles in RIGHTS.items() if roles != {"SYSTEM"}]
 """The rights that people and programs may hold."""
@@ -71,7 +73,9 @@ class _Teller:
             systems=[Named(name, wording.of("menu", name)) for name in dict.fromkeys(one.system for one in menu())],
             operators=[Named(name, wording.of("operators", name)) for name in OPERATORS],
             errors=[
-                ErrorMetadata(code=code, label=wording.of("errors", code), status=int(status))
+                ErrorMetadata(
+                    code=code, label=wording.of("errors", code), status=int(status), reasons=self._reasons(code)
+                )
                 for code, status in STATUS.items()
             ],
             processes=[self._process(saga) for _, saga in self._sagas],
@@ -92,6 +96,14 @@ class _Teller:
         if known == ROLES_THERE_ARE:
             return self._role(value, dict(self._roles)[value])
         return self._wording.kind(value) if known == OBJECT_KINDS else self._action(value)
+
+    def _reasons(self, code: str) -> list[ReasonMetadata]:
+        """The reasons that have a code."""
+        return [
+            ReasonMetadata(reason=name, text=one.text.in_language(self._wording.language), params=sorted(one.places))
+            for name, one in reasons().items()
+            if one.code == code
+        ]
 
     def _role(self, code: str, title: str) -> str:
         """What a role is called: as an administrator has named it, or else by its text."""

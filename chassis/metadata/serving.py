@@ -53,7 +53,7 @@ def _language(api: Api, http: HttpRequest) -> Language:
     if "language" in http.query:
         value = single("language", http.query["language"])
         return cast(Language, one_of("language", FieldType("choice"), LANGUAGES, value, UTC))
-    return cast(Language, language_of(http, api.directory.company.language))
+    return language_of(http, api.directory.company.language)
 
 
 @lru_cache(MADE)

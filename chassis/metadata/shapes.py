@@ -154,12 +154,21 @@ class MenuItem(msgspec.Struct, frozen=True, kw_only=True):
     system: Literal["business", "platform"]
 
 
+class ReasonMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """A reason of refusals: its sentence, whose places in braces are filled by the `params` of a refusal."""
+
+    reason: str
+    text: str
+    params: list[str]
+
+
 class ErrorMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """A code of refusals, with the status of HTTP that goes with it."""
+    """A code of refusals, with the status of HTTP that goes with it, and the reasons that have it."""
 
     code: str
     label: str
     status: int
+    reasons: list[ReasonMetadata]
 
 
 class ParameterMetadata(msgspec.Struct, frozen=True, kw_only=True):

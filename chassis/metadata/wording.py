@@ -10,11 +10,12 @@ from contracts.records import KINDS
 from contracts.texts import Subject, Text, texts
 
 Phrase = Literal[
-    "create", "edit", "delete", "restore", "revert", "created", "edited", "deleted", "restored", "currency_of"
+    "create", "edit", "delete", "restore", "revert", "assign", "created", "edited", "deleted", "restored", "assigned",
+    "currency_of",
 ]  # fmt: skip
 """What is said of any kind of record or field (`contracts/texts/phrases.toml`)."""
 OF_KINDS: tuple[Phrase, ...] = (
-    "create", "edit", "delete", "restore", "revert", "created", "edited", "deleted", "restored",
+    "create", "edit", "delete", "restore", "revert", "assign", "created", "edited", "deleted", "restored", "assigned",
 )  # fmt: skip
 """The commands and events of a kind of record, by their names in `Kind`."""
 _CURRENCY = "_currency"
@@ -89,7 +90,7 @@ class Wording:
         """What a command or event of a kind of record is called; "" for any other one."""
         for kind in KINDS.values():
             for phrase in OF_KINDS:
-                if getattr(kind, phrase).__name__ == name:
+                if getattr(getattr(kind, phrase), "__name__", "") == name:
                     return self._phrase(phrase, kind=self.of("kinds", kind.what))
         return ""
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import NEVER_GIVEN, ROLES, first_rights
 from contracts.types import FIRST_CURRENCY
@@ -28,6 +29,9 @@ NOBODYS = AccessScope()
 
 class Organisation(Protocol):
     """Who acts in whose place, and who leads whom, at this moment (SEC-14): asked when it is needed, never stored."""
+
+    def person(self, id: UUID) -> Person | None:
+        """A user as events name one, whether the account is in use or not; None: nobody has heard of one."""
 
     def standing_in(self, person: UUID) -> UUID:
         """Who has taken over from this person, along the whole chain; the person, while nobody has."""
@@ -58,7 +62,10 @@ class Organisation(Protocol):
 
 
 class _Alone:
-    """Nobody is known to have left, and nobody to lead."""
+    """Nobody is known, nobody to have left, and nobody to lead."""
+
+    def person(self, id: UUID) -> Person | None:
+        return None
 
     def standing_in(self, person: UUID) -> UUID:
         return person
@@ -92,8 +99,8 @@ class Context:
     `now` is UTC; `today` is the day in the company's time zone (section 2.0).  `reach` says on whose records the
     command's right may be used, `reach_of` the same of any right; one that is not held reaches nobody.
     `currency` is the company's: that of amounts that name none (SET-04).
-    `organisation` tells who acts for whom.  What is entered belongs to `owner`: the user, or for a program the person
-    who is responsible for it.
+    `organisation` tells who acts for whom, and who a user is whom a command names (`organisation.person`).  What is
+    entered belongs to `owner`: the user, or for a program the person who is responsible for it.
     """
 
     user: Person
@@ -115,6 +122,21 @@ class Context:
         """Whether whoever asks holds a right, on whose records ever."""
         reach = self.reach_of(right)
         return reach.everybody or bool(reach.people)
+
+
+def user_named(organisation: Organisation, id: UUID, field: str) -> Person:
+    """The user whom a command names in a field, to whom something is to belong.
+
+    Raises Refused naming the field: nobody has heard of such a user, or they have left.
+    """
+    person = organisation.person(id)
+    if person is None:
+        raise Refused("records.no_such_user", field=field)
+    if (heir := organisation.standing_in(id)) != id:
+        in_place = organisation.person(heir)
+        told = {"name": person.name, "heir": in_place.name if in_place else "user", "heir_id": heir}
+        raise Refused("records.user_has_left", **told, field=field, state="DELETED")
+    return person
 
 
 CLOCK_STEP = timedelta(minutes=1)  # by which a clock may be set back without anything ending before its time

@@ -65,12 +65,9 @@ class Principal:
         """Raises Refused FORBIDDEN unless the caller holds the right (SEC-02, SEC-16)."""
         if not self.may(right):
             if self.limited:
-                raise Refused(
-                    "FORBIDDEN", "Change your default password first, then sign in again.", state="DEFAULT_PASSWORD"
-                )
+                raise Refused("rights.default_password", state="DEFAULT_PASSWORD")
             if right == COLLEAGUE:
-                text = "You have no role yet: an administrator gives you one."
-                raise Refused("FORBIDDEN", text, state=right)
+                raise Refused("rights.no_role", state=right)
             raise lacks_right(right, self.organisation.roles_with(right))
 
     def reach(self, right: str) -> AccessScope:

@@ -1,17 +1,18 @@
 """The list and the page of each kind of record: what there is, found and sorted by what its fields are."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import make_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, make_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.row_fields import GUARDED, Code, FieldKind, field_types
 from chassis.model.views import Exact, Filter, Range, Scope, View, Words
 from contracts.lists import WORDS
+from contracts.people import Person
 from contracts.records import Field, Kind, kind_of
 from contracts.types import EmailField, MailField, Money, NoteField, PhoneField
 
@@ -19,20 +20,40 @@ _RANGES: Mapping[FieldKind, Any] = {"day": date, "moment": datetime, "amount": D
 _CODES = (PhoneField, EmailField, MailField)
 _NEWEST = "-created_at"
 _DELETED = "deleted"
+FIRST_EDITION = 2
+
+
+@dataclass(frozen=True)
+class More:
+    """What the view of a kind of record shows besides the record's own fields.
+
+    `row` is a dataclass whose fields are the further columns, `first` what stands in them when a record is entered, and
+    `told` what each event of such a record that tells of them sets there.
+    """
+
+    row: type
+    first: Mapping[str, Any]
+    told: Mapping[type, Callable[[Any], Mapping[str, Any]]]
 
 
 @cache
 def record_view(cls: type) -> View:
+    """The view of a kind of record of which nothing more is to be shown."""
+    return view_of(cls)
+
+
+def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION) -> View:
     """The view of a kind of record: GET its path, and GET its path with an id."""
     kind = kind_of(cls)
     key = kind.key
 
     def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        owner = {"owner_id": event.owner.user_id, "owner_name": event.owner.name} if kind.owned else {}
+        owner = _owner(event.owner) if kind.owned else {}
         yield Set(
             getattr(event, key),
             **_shown(kind, event.data),
             **owner,
+            **(more.first if more else {}),
             created_at=metadata.at,
             created_by=event.by.name,
             deleted=False,
@@ -48,8 +69,19 @@ def record_view(cls: type) -> View:
     def restored(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), deleted=False, **_changed(event, metadata))
 
+    def assigned(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), **_owner(event.owner), **_changed(event, metadata))
+
+    def further(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        assert more is not None
+        yield Set(getattr(event, key), **more.told[type(event)](event), **_changed(event, metadata))
+
     handlers = {kind.created: created, kind.edited: edited, kind.deleted: deleted, kind.restored: restored}
-    row = _row(kind)
+    if kind.assigned:
+        handlers[kind.assigned] = assigned
+    if more:
+        handlers |= dict.fromkeys(more.told, further)
+    row = _row(kind, more)
     filters = _filters(kind, row)
     return View(
         name=kind.path.removeprefix("/").replace("-", "_").replace("/", "_"),
@@ -65,8 +97,8 @@ def record_view(cls: type) -> View:
         sorts=("created_at", "changed_at", *(name for name in kind.fields if _is_sortable(kind.fields[name], row))),
         default_sort=_NEWEST,
         scope=Scope("owner_id") if kind.owned else None,
-        personal=tuple(name for name, field in kind.fields.items() if field.rules.personal),
-        edition=2,
+        personal=tuple(name for name, field in kind.fields.items() if field.is_personal),
+        edition=edition,
     )
 
 
@@ -82,6 +114,10 @@ def _shown(kind: Kind, data: Any) -> dict[str, Any]:
     return found
 
 
+def _owner(person: Person) -> dict[str, Any]:
+    return {"owner_id": person.user_id, "owner_name": person.name}
+
+
 def _changed(event: Any, metadata: EventMetadata) -> dict[str, Any]:
     return {"changed_at": metadata.at, "changed_by": event.by.name, "version": metadata.version}
 
@@ -90,16 +126,19 @@ def _currency_of(name: str) -> str:
     return f"{name}_currency"
 
 
-def _row(kind: Kind) -> type:
+def _row(kind: Kind, more: More | None) -> type:
     columns: list[tuple[str, Any]] = [("id", UUID)]
     for name, field in kind.fields.items():
-        columns.append((name, _column(field.type)))
+        column = _column(field.type)
+        columns.append((name, Code if column is str and field.checked_by in _CODES else column))
         if field.one is Money:
             columns.append((_currency_of(name), _column(str if field.required else str | None)))
+    if more:
+        columns += get_type_hints(more.row, include_extras=True).items()
     if kind.owned:
         columns += [("owner_id", UUID | None), ("owner_name", str)]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
-    made = make_dataclass(f"{kind.cls.__name__}Row", [*columns, (_DELETED, bool), ("version", int)])
+    made = make_dataclass(f"{kind.name}Row", [*columns, (_DELETED, bool), ("version", int)])
     made.__doc__ = f"One {kind.what}."
     made.__module__ = __name__
     return made
@@ -122,16 +161,18 @@ def _column(declared: Any) -> Any:
 
 
 def _filters(kind: Kind, row: type) -> dict[str, Filter]:
-    """?field= for what one picks from or knows exactly, bounds for what is measured, and ?q= for words."""
+    """?field= for what one picks from, knows exactly or is declared so, bounds for what is measured, ?q= for words."""
     found: dict[str, Filter] = {}
     for name, type_ in field_types(row).items():
         field = kind.fields.get(name)
         if field is None:
             if name == "owner_id":
                 found[name] = Exact()
+        elif field.rules.filterable is False:
+            continue
         elif type_.kind in _RANGES:
             found[name] = Range(_RANGES[type_.kind])
-        elif type_.kind in ("choice", "flag", "id") or field.rules.unique:
+        elif type_.kind in ("choice", "flag", "id") or field.rules.unique or field.rules.filterable:
             found[name] = Exact()
     if words := [name for name, field in kind.fields.items() if _is_searchable(field, row)]:
         found[WORDS] = Words(*words)

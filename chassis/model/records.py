@@ -6,11 +6,13 @@ that has some says them in a class of its own, which stands in that line instead
     class SurveyRecord(Record):
         kind = kind_of(Survey)
 
-        def check(self, data: Survey, context: Context) -> None:
-            if data.topic == "COMPETITOR" and not data.competitor: raise Refused(...)
+        def check(self, data: Survey, given: Collection[str], context: Context, settings: Any) -> None:
+            if data.topic == "COMPETITOR" and not data.competitor: raise Refused("marketing.no_competitor", ...)
+
+Where records belong to people (`owned`), they change hands here too: who may give one to whom is ADR 0040.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cache
@@ -18,12 +20,13 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
-from chassis.model.context import CLOCK_STEP, Context
+from chassis.model.context import CLOCK_STEP, Context, user_named
+from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
-from contracts.declare import ContractError, changes
+from contracts.declare import KEPT, ContractError, changes
 from contracts.errors import Refused, lacks_right, not_found
-from contracts.people import SALESTREAM, Person
-from contracts.records import KINDS, Kind, kind_of
+from contracts.people import NOBODY, SALESTREAM, Person
+from contracts.records import KINDS, OWNER, Kind, kind_of
 from contracts.types import Money, PhoneField
 
 
@@ -32,6 +35,8 @@ class Record(Aggregate):
     """One record of a kind: what is known of it, whose it is, and whether it was deleted."""
 
     kind: ClassVar[Kind]
+    settings: ClassVar[tuple[type[Aggregate], RecordId] | None] = None
+    """The record of its service with the settings that `check` goes by, if any: its class and what names it."""
 
     data: Any = None
     owner: Person = SALESTREAM
@@ -47,59 +52,75 @@ class Record(Aggregate):
             kind.deleted: Record._deleted,
             kind.restored: Record._restored,
         }
+        if kind.assigned:
+            cls.appliers[kind.assigned] = Record._assigned
 
     # -- what a kind may say of its own
 
-    def check(self, data: Any, context: Context) -> None:
-        """Raises Refused where the record may not become this."""
+    def check(self, data: Any, given: Collection[str], context: Context, settings: Any) -> None:
+        """Raises Refused where the record may not become this.
+
+        `given` names the fields that the command gives: what was there before need not be in the way of other changes.
+        """
 
     # -- commands
 
-    def create(self, command: Any, context: Context) -> None:
-        """Enter the record; it belongs to who does, or who answers for the program that does.  Raises Refused."""
+    def create(self, command: Any, context: Context, settings: Any = None) -> None:
+        """Enter the record; it belongs to whom the command names.  Raises Refused.
+
+        Where it names nobody that is who enters it, or who answers for the program that does.
+        """
         data = self.kind.cls(**changes(command, self.kind.cls))
         nothing = {field.name: field.default for field in fields(self.kind.cls)}
         given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
         self._require_rights(given, context)
         self._require_past(data, given, context)
-        self.check(data, context)
-        owner = {"owner": context.owner} if self.kind.owned else {}
+        self.check(data, tuple(self.kind.fields), context, settings)
+        owner = {"owner": self._owner_named(command.owner_id, context)} if self.kind.owned else {}
         self.record(self.kind.created(**self._named, data=data, **owner, by=context.user))
 
-    def edit(self, command: Any, context: Context) -> None:
+    def edit(self, command: Any, context: Context, settings: Any = None) -> None:
         """Change what the command names; nothing happens when that is how it is already.  Raises Refused."""
-        self._must_exist()
+        self.require_there()
         given = changes(command, self.kind.cls)
         self._require_rights(given, context)
-        self._become(replace(self.data, **given), context)
+        self._become(given, context, settings)
 
-    def revert(self, command: Any, then: Any, context: Context) -> None:
+    def revert(self, command: Any, then: Any, context: Context, settings: Any = None) -> None:
         """Put back what it was at an earlier version, `then`; nothing happens when that is how it is.
 
         Fields that need a right which the caller lacks stay as they are, unless they are named: that is refused.
         """
-        self._must_exist()
+        self.require_there()
         self._require_rights(command.fields, context)
         names = command.fields or [name for name in self.kind.fields if self._may_give(name, context)]
-        self._become(replace(self.data, **{name: getattr(then, name) for name in names}), context)
+        self._become({name: getattr(then, name) for name in names}, context, settings)
 
-    def _become(self, data: Any, context: Context) -> None:
+    def _become(self, given: Mapping[str, Any], context: Context, settings: Any) -> None:
+        data = replace(self.data, **given)
+        self.check(data, tuple(given), context, settings)
         changed = tuple(name for name in self.kind.fields if getattr(data, name) != getattr(self.data, name))
         if changed:
             self._require_past(data, changed, context)
-            self.check(data, context)
             self.record(self.kind.edited(**self._named, data=data, changed=changed, by=context.user))
 
-    def delete(self, _: Any, context: Context) -> None:
+    def delete(self, _: Any, context: Context, settings: Any = None) -> None:
         """Take the record away.  Raises Refused NOT_FOUND when it is gone already."""
-        self._must_exist()
+        self.require_there()
         self.record(self.kind.deleted(**self._named, by=context.user))
 
-    def restore(self, _: Any, context: Context) -> None:
+    def restore(self, _: Any, context: Context, settings: Any = None) -> None:
         """Bring the record back as it was; nothing happens when it is there.  Raises Refused."""
         if self.deleted:
-            self.check(self.data, context)
+            self.check(self.data, (), context, settings)
             self.record(self.kind.restored(**self._named, by=context.user))
+
+    def assign(self, command: Any, context: Context, settings: Any = None) -> None:
+        """Give the record to somebody else, or to nobody; nothing happens when it is theirs.  Raises Refused."""
+        self.require_there()
+        if command.owner_id is not KEPT and command.owner_id != self.owner.user_id:
+            owner = self._owner_named(command.owner_id, context)
+            self.record(self.kind.assigned(**self._named, owner=owner, before=self.owner, by=context.user))
 
     def reply(self) -> dict[str, Any]:
         return {"deleted": True} if self.deleted else {}
@@ -117,7 +138,7 @@ class Record(Aggregate):
         return {name: self._unique(name, value) for name, value in found.items() if value}
 
     def _unique(self, name: str, value: str) -> UniqueValue:
-        index = f"{self.kind.service}.{self.kind.what}.{name}"
+        index = self.kind.fields[name].rules.index or f"{self.kind.service}.{self.kind.what}.{name}"
         is_phone = self.kind.fields[name].checked_by is PhoneField
         return (UniqueIndex.of_phone if is_phone else UniqueIndex.of_text)(index, str(value))
 
@@ -145,16 +166,26 @@ class Record(Aggregate):
                 is_moment = isinstance(one, datetime)
                 if one > (context.now + CLOCK_STEP if is_moment else context.today):
                     latest = f"{context.now:%Y-%m-%dT%H:%M:%SZ}" if is_moment else context.today
-                    text = f"{name}: tells of what has happened: must be not after {latest}."
-                    raise Refused("VALIDATION", text, field=name)
+                    raise Refused("records.to_come", latest=latest, field=name)
 
     def _may_give(self, name: str, context: Context) -> bool:
         right = self.kind.fields[name].rules.right
         return not right or context.may(right)
 
-    def _must_exist(self) -> None:
+    def require_there(self) -> None:
+        """Raises Refused NOT_FOUND for a record that was deleted."""
         if self.deleted:
             raise not_found(self.kind.what, self.kind.key)
+
+    def _owner_named(self, owner_id: Any, context: Context) -> Person:
+        """Whose the record is to be.  Raises Refused naming `owner_id`; of whom one can't reach it tells nothing."""
+        if owner_id is None:
+            return NOBODY
+        if owner_id is KEPT or owner_id == context.owner.user_id:
+            return context.owner
+        if not context.reach.covers(owner_id):
+            raise Refused("records.owner_out_of_reach", kind=self.kind.what, field=OWNER)
+        return user_named(context.organisation, owner_id, OWNER)
 
     # -- what is remembered
 
@@ -170,6 +201,9 @@ class Record(Aggregate):
 
     def _restored(self, _: Any) -> None:
         self.deleted = False
+
+    def _assigned(self, fact: Any) -> None:
+        self.owner = fact.owner
 
     def currency(self) -> str:
         """That of its amounts: one that is entered without a currency is in it; "" where it has none."""

@@ -13,6 +13,7 @@ from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused
+from contracts.reasons import Why
 from contracts.types import Money
 
 CurrencyOf = Callable[[Records, UUID], str]
@@ -86,11 +87,17 @@ CommandFunction = Callable[[Any, Work], Aggregate]
 
 
 def change(cls: type[A], act: Callable[[A, Any, Context], None], *, what: str | None = None) -> CommandFunction:
-    """The handler that loads the aggregate named by the command's key and lets it decide."""
+    """The handler that loads the aggregate named by the command's key and lets it decide.
+
+    A record of a declared kind that was deleted is there for no command of its own either.
+    """
+    called = what or (cls.kind.what if issubclass(cls, Record) else cls.__name__.lower())
 
     def handler(command: Any, work: Work) -> A:
         key = REGISTRY.command_of(type(command)).key
-        aggregate = work.get(cls, record_id(key, getattr(command, key)), what=what or cls.__name__.lower(), field=key)
+        aggregate = work.get(cls, record_id(key, getattr(command, key)), what=called, field=key)
+        if isinstance(aggregate, Record):
+            aggregate.require_there()
         act(aggregate, command, work.context)
         return aggregate
 
@@ -114,7 +121,7 @@ class Claim:
     """A unique value that a record is to hold; `what` it is and the `field` that a refusal names."""
 
     value: UniqueValue
-    what: str
+    what: Why
     field: str
 
 
@@ -143,10 +150,13 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
     """The handlers of the commands that every kind of record has."""
     kind = aggregate.kind
 
+    def settings(work: Work) -> Aggregate | None:
+        return work.find_or_new(*aggregate.settings) if aggregate.settings else None
+
     def keep(record: Record, work: Work, before: Mapping[str, UniqueValue]) -> Record:
         """Let it hold its unique values; a refusal names the field and what stands in it."""
         claims = [
-            Claim(value, f"The {name.replace('_', ' ')} {getattr(record.data, name)}", name)
+            Claim(value, Why("records.value", field=name, value=getattr(record.data, name)), name)
             for name, value in record.unique_values.items()
         ]
         hold(work, record.id, claims, list(before.values()))
@@ -154,14 +164,14 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
 
     def create(command: Any, work: Work) -> Record:
         record = work.new(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
-        record.create(command, work.context)
+        record.create(command, work.context, settings(work))
         return keep(record, work, {})
 
-    def changing(act: Callable[[Record, Any, Context], None]) -> CommandFunction:
+    def changing(act: Callable[[Record, Any, Context, Any], None]) -> CommandFunction:
         def handler(command: Any, work: Work) -> Record:
             record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
             before = record.unique_values
-            act(record, command, work.context)
+            act(record, command, work.context, settings(work))
             return keep(record, work, before)
 
         return handler
@@ -169,10 +179,9 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
     def revert(command: Any, work: Work) -> Record:
         record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
         if command.version > record.version:
-            text = f"version: the {kind.what} is at version {record.version}; name one it has had."
-            raise Refused("VALIDATION", text, field="version")
+            raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
         before = record.unique_values
-        record.revert(command, work.earlier(aggregate, record.id, command.version).data, work.context)
+        record.revert(command, work.earlier(aggregate, record.id, command.version).data, work.context, settings(work))
         return keep(record, work, before)
 
     return {
@@ -181,6 +190,7 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
         kind.delete: changing(aggregate.delete),
         kind.restore: changing(aggregate.restore),
         kind.revert: revert,
+        **({kind.assign: changing(aggregate.assign)} if kind.assign else {}),
     }
 
 

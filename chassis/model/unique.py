@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from contracts.errors import Refused
+from contracts.reasons import Why
 from contracts.text import key, keys, normal, phone_keys
 
 
@@ -75,16 +76,16 @@ class UniqueIndex(Aggregate):
         former = dict.fromkeys((*now.former, *(id for value in before for id in value.ids)))
         return UniqueValue(now.taken, tuple(id for id in former if id not in now.taken))
 
-    def claim(self, holder: UUID, *, what: str, field: str) -> None:
+    def claim(self, holder: UUID, *, what: Why, field: str) -> None:
         """Take the value for `holder`.  Raises Refused DUPLICATE naming `field` when another record has it."""
         self.require_free_for(holder, what=what, field=field)
         if self.holder != holder:
             self.record(IndexClaimed(holder=holder))
 
-    def require_free_for(self, holder: UUID, *, what: str, field: str) -> None:
+    def require_free_for(self, holder: UUID, *, what: Why, field: str) -> None:
         """Raises Refused DUPLICATE naming `field` when another record has the value."""
         if self.holder not in (None, holder):
-            raise Refused("DUPLICATE", f"{what} is already used by the record {self.holder}.", field=field)
+            raise Refused("records.taken", what=what, holder=self.holder, field=field)
 
     def release(self, holder: UUID) -> None:
         """Free the value if `holder` has it."""

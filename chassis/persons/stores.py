@@ -61,6 +61,10 @@ class MemoryKeys:
         with self._lock:
             return {person: self._keys[person] for person in persons if person in self._keys}
 
+    def all(self) -> Mapping[UUID, bytes]:
+        with self._lock:
+            return {person: key for person, key in self._keys.items() if key is not None}
+
     def add(self, keys: Mapping[UUID, bytes]) -> Mapping[UUID, bytes | None]:
         with self._lock:
             self._keys = {**keys, **self._keys}

@@ -28,7 +28,7 @@ from chassis.projections.collections import STATES
 from chassis.projections.rebuild import Outcome, Rebuild, Stopped, new_names
 from chassis.projections.state import drop_view, live_id
 from chassis.writer.writer import key_reused
-from contracts.errors import Refused, invalid_state, not_found
+from contracts.errors import Refused, not_found
 from contracts.operations import RebuildPhase, RebuildView
 
 log = structlog.get_logger()
@@ -123,9 +123,9 @@ class RebuildRequests:
     def _busy(self, view: str) -> Refused:
         other = self._all.find_one({"view": view, "active": True})
         if other is None:  # it has ended this very moment
-            return Refused("UNAVAILABLE", "A rebuild of the view has just ended; try again.")
-        text = f"A rebuild of {view} is under way: {other['_id']}, asked for by {other['by']}."
-        return invalid_state(f"{text} Wait for it, or call it off.", str(other["status"]))
+            return Refused("system.rebuild_ended")
+        state = str(other["status"])
+        return Refused("system.rebuild_under_way", view=view, rebuild=other["_id"], by=other["by"], state=state)
 
     def call_off(self, id: str, by: str, request: str | None = None) -> Document:
         """Call a rebuild off; the same again, under the same id of the request, is answered with what came of it.
@@ -148,7 +148,7 @@ class RebuildRequests:
         found = self.one(id)
         if found["status"] == "CALLED_OFF" or request in found.get("called_off_as", ()):
             return found
-        raise invalid_state("The rebuild has ended already.", str(found["status"]))
+        raise Refused("system.rebuild_over", state=str(found["status"]))
 
     def one(self, id: str) -> Document:
         """Raises Refused NOT_FOUND."""

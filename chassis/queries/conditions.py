@@ -21,6 +21,7 @@ from chassis.queries import filters, folding
 from chassis.queries.filters import MOST_VALUES, ClosedSets
 from contracts.errors import Refused
 from contracts.lists import WHERE
+from contracts.reasons import Why
 from contracts.schemas import told_name
 from contracts.text import has_controls, squashed_forms
 from contracts.types import PLAIN_DAY
@@ -40,10 +41,7 @@ JOINED = {"and": "$and", "or": "$or"}
 _COMPARED = {"less": "$lt", "at_most": "$lte", "greater": "$gt", "at_least": "$gte"}
 _BEFORE_END = {"less": ("$lt", 0), "at_most": ("$lt", 1), "greater": ("$gte", 1), "at_least": ("$gte", 0)}
 """How a whole day bounds moments: by its begin (0) or its end (1)."""
-SHAPE = (
-    'a condition is {"field": .., "is": .., "value": ..}; several are {"and": [..]} or {"or": [..]}, '
-    f"{DEEPEST} deep and {MOST_CONDITIONS} in all at most"
-)
+SHAPE = Why("conditions.shape", deepest=DEEPEST, most=MOST_CONDITIONS)
 Document = dict[str, Any]
 
 
@@ -83,46 +81,46 @@ class Conditions:
     def read(self, text: str) -> Document:
         """The condition that a text writes.  Raises Refused VALIDATION that names the field at fault."""
         if len(text) > LONGEST:
-            raise _refused(f"may have at most {LONGEST} characters; ask for less at once")
+            raise _refused("conditions.long", most=LONGEST)
         if has_controls(text):
-            raise _refused("has control characters")
+            raise _refused("conditions.controls")
         try:
             found = json.loads(text, object_pairs_hook=_single, parse_int=str, parse_float=str, parse_constant=str)
         except (ValueError, RecursionError) as error:
-            raise _refused(f"is not valid JSON; {SHAPE}") from error
+            raise _refused("conditions.json", shape=SHAPE) from error
         return self._tree(found, [MOST_CONDITIONS, MOST_VALUES], DEEPEST)
 
     def _tree(self, node: Any, left: list[int], levels: int) -> Document:
         """`left`: so many conditions, and values, there may still be; `levels`: so deep they may be nested."""
         if not isinstance(node, dict):
-            raise _refused(SHAPE)
+            raise _refused("conditions.wrong_shape", shape=SHAPE)
         [joint, *more] = [*node, ""]
         if joint not in JOINED:
             return self._condition(node, left)
         if more != [""] or not isinstance(node[joint], list) or not node[joint]:
-            raise _refused(f"{joint!r} stands alone and holds a list of conditions; {SHAPE}")
+            raise _refused("conditions.joint", joint=joint, shape=SHAPE)
         if levels == 0:
-            raise _refused(f"may be nested at most {DEEPEST} deep")
+            raise _refused("conditions.deepest", most=DEEPEST)
         return {JOINED[joint]: [self._tree(inner, left, levels - 1) for inner in node[joint]]}
 
     def _condition(self, node: Mapping[str, Any], left: list[int]) -> Document:
         unknown = next((key for key in node if key not in ("field", "is", "value")), None)
         if unknown is not None:
-            raise _refused(f"{_told(unknown)}: unknown key; {SHAPE}")
+            raise _refused("conditions.unknown_key", name=_told(unknown), shape=SHAPE)
         left[0] -= 1
         if left[0] < 0:
-            raise _refused(f"may have at most {MOST_CONDITIONS} conditions")
+            raise _refused("conditions.most_conditions", most=MOST_CONDITIONS)
         name = node.get("field")
         if not isinstance(name, str):
-            raise _refused(f"a condition names its field; there are {', '.join(self._asked)}")
+            raise _refused("conditions.no_field", names=list(self._asked))
         kind = self._kind(name)
         self.about.add(name)
         allowed, operator = operators_of(kind), str(node.get("is"))
         if operator not in allowed:
-            raise _refused(f'"is" must be one of {", ".join(allowed)}', name)
+            raise _refused("conditions.operator", name, names=allowed)
         if operator in EMPTINESS:
             if "value" in node:
-                raise _refused(f"{operator} takes no value; leave it out", name)
+                raise _refused("conditions.no_value", name, operator=operator)
             empty: Document = {self._field(name): {"$in": [None, "", []]}}
             return empty if operator == "is_empty" else {"$nor": [empty]}
         texts = _texts(name, operator, node.get("value"), left)
@@ -137,11 +135,11 @@ class Conditions:
         """The kind of a field that may be asked about."""
         if name in self._asked:
             return self._asked[name]
-        known = ", ".join(self._asked)
+        known = list(self._asked)
         if name not in self._seen:
-            raise _refused(f"{_told(name)} is no field of this list; there are {known}")
-        why = "is worked out when a row is read" if name in self._view.computed else "has parts"
-        raise _refused(f"{why}, so nothing can be asked of it; there are {known}", name)
+            raise _refused("conditions.not_of_list", name=_told(name), names=known)
+        is_computed = name in self._view.computed
+        raise _refused("conditions.worked_out" if is_computed else "conditions.has_parts", name, names=known)
 
     @staticmethod
     def _field(name: str) -> str:
@@ -162,7 +160,7 @@ class Conditions:
         try:
             return filters.bounds_of_day(day, self._zone)
         except ValueError as error:
-            raise _refused(f"must be {filters.HOW['moment']}", name) from error
+            raise _refused("lists.form", name, form=filters.HOW["moment"]) from error
 
     def _value(self, name: str, kind: FieldType, choices: Sequence[str], text: str) -> Any:
         return filters.one_of(f"{WHERE}.{name}", kind, choices, text, self._zone)
@@ -198,7 +196,7 @@ class Conditions:
 
     def _part(self, name: str, kind: FieldType, operator: str, text: str) -> Document:
         if len(text) > LONGEST_PART:
-            raise _refused(f"{operator} takes at most {LONGEST_PART} characters", name)
+            raise _refused("conditions.long_part", name, operator=operator, most=LONGEST_PART)
         _require_some(name, folding.squashed(text))
         return self._squashed(name, [text], "" if operator == "contains" else r"\A", "")
 
@@ -216,15 +214,15 @@ def _texts(name: str, operator: str, value: Any, left: list[int]) -> list[str]:
     """The values of a condition as they are written."""
     values = value if operator == "one_of" else [value]
     if not isinstance(values, list) or not values:
-        raise _refused("one_of takes a list of values", name)
+        raise _refused("conditions.one_of", name)
     left[1] -= len(values)
     if left[1] < 0:
-        raise _refused(f"has too many values: {MOST_VALUES} in all conditions together", name)
+        raise _refused("conditions.most_values", name, most=MOST_VALUES)
     texts = [str(one).lower() if isinstance(one, bool) else one for one in values]
     if not all(isinstance(text, str) for text in texts):
-        raise _refused("takes a text, a number, true or false; what is empty is asked for by is_empty", name)
+        raise _refused("conditions.value", name)
     if any(len(text) > LONGEST_VALUE or has_controls(text) for text in texts):
-        raise _refused(f"a value may have at most {LONGEST_VALUE} characters, none of them a control character", name)
+        raise _refused("conditions.long_value", name, most=LONGEST_VALUE)
     return texts
 
 
@@ -235,17 +233,16 @@ def _told(name: str) -> str:
 
 def _require_some(name: str, key: str) -> None:
     if not key:
-        raise _refused("has nothing in it that can be looked for; take letters or digits, or is_empty", name)
+        raise _refused("conditions.nothing_to_find", name)
 
 
 def _single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of which no key stands twice: two readers might take different ones."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise _refused(f"an object has a key twice; {SHAPE}")
+        raise _refused("conditions.twice", shape=SHAPE)
     return found
 
 
-def _refused(what: str, name: str = "") -> Refused:
-    field = f"{WHERE}.{name}" if name else WHERE
-    return Refused("VALIDATION", f"{field}: {what}.", field=field)
+def _refused(reason: str, about: str = "", **params: Any) -> Refused:
+    return Refused(reason, field=f"{WHERE}.{about}" if about else WHERE, **params)

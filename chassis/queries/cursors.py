@@ -97,9 +97,7 @@ class Cursor:
         try:
             return _read(text)
         except (ValueError, TypeError, OverflowError, DecimalException, binascii.Error, RecursionError) as error:
-            raise refused(
-                "take it from `next`, `previous` or `last` of a page; those of earlier releases are not taken"
-            ) from error
+            raise not_taken("lists.cursor_form") from error
 
     @property
     def reading(self) -> SortOrder:
@@ -140,8 +138,8 @@ def _in_order(condition: Any) -> Any:
     return [_in_order(inner) for inner in condition] if isinstance(condition, list) else condition
 
 
-def refused(what: str) -> Refused:
-    return Refused("VALIDATION", f"cursor: {what}; start with the first page again.", field="cursor")
+def not_taken(reason: str) -> Refused:
+    return Refused(reason, field="cursor")
 
 
 def _read(text: str) -> Cursor:

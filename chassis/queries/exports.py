@@ -85,9 +85,9 @@ class Places:
     def take(self, caller: object) -> Callable[[], None]:
         """Take a place; what is returned gives it back.  Raises Refused RATE_LIMITED or OVERLOADED."""
         if caller in self._taken:
-            raise Refused("RATE_LIMITED", "You have an export under way; begin the next when it is there.")
+            raise Refused("lists.export_under_way")
         if len(self._taken) >= self._at_once:
-            raise Refused("OVERLOADED", f"{self._at_once} exports are under way; try again in a moment.")
+            raise Refused("lists.exports_under_way", count=self._at_once)
         self._taken.add(caller)
         return partial(self._taken.discard, caller)
 
@@ -309,12 +309,7 @@ def _day(text: str) -> date | None:
 
 def _require_room(file: Any) -> None:
     if file is not None and file.tell() > BYTES_LIMIT:
-        raise too_large(f"more than {BYTES_LIMIT // 1_000_000} MB")
-
-
-def too_large(what: str) -> Refused:
-    """The refusal of a list that is no file any more: nothing is cut silently."""
-    return Refused("TOO_LARGE", f"The export would have {what}; narrow it with filters.", field="format")
+        raise Refused("lists.export_bytes", most=BYTES_LIMIT // 1_000_000, field="format")  # nothing is cut silently
 
 
 def stamp(moment: datetime | None) -> str:

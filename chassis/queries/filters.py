@@ -15,6 +15,8 @@ from chassis.model.row_fields import FOUND_BY, FieldType, key_place
 from chassis.model.views import Exact, Filter, Range, View, Words, parameter_names, unusual
 from contracts.errors import Refused
 from contracts.ids import canonical, id_in
+from contracts.reasons import Why
+from contracts.schemas import why_of
 from contracts.text import has_controls, key, normal, squashed, squashed_forms
 from contracts.types import PLAIN_DAY
 
@@ -30,15 +32,14 @@ AMOUNT = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,8})?")
 MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
 )
-HOW = {
-    "moment": "a day such as 2026-01-31, or a moment such as 2026-01-31T08:00:00Z; without Z or an offset such as "
-    "+08:00 it is in the company's time zone",
-    "day": "a day such as 2026-01-31",
-    "amount": "an amount such as 12.50, with at most 15 digits before the point and 8 after it",
-    "whole": "a whole number of at most 15 digits",
-    "flag": "true or false",
-    "id": "an id such as 3f2b8c1e-0d4a-4c57-9c0e-5a1b2c3d4e5f",
-    "address": "an address such as 203.0.113.7 or 2001:db8::1",
+HOW: Mapping[str, Why] = {
+    "moment": Why("lists.form_moment"),
+    "day": Why("lists.form_day"),
+    "amount": Why("lists.form_amount"),
+    "whole": Why("lists.form_whole"),
+    "flag": Why("lists.form_flag"),
+    "id": Why("lists.form_id"),
+    "address": Why("lists.form_address"),
 }
 
 
@@ -114,8 +115,7 @@ class Filters:
             [(how, highest)] = self._bound(end, rule.kind, single(end, given[end])).items()
             lowest, highest = comparable(lowest), comparable(highest)
             if lowest > highest or (how == "$lt" and lowest == highest):
-                text = f"{begin}: must not be beyond {end}: there is nothing between them."
-                raise Refused("VALIDATION", text, field=begin)
+                raise Refused("lists.between", end=end, field=begin)
 
     def _exact(self, name: str, field: str, rule: Exact, values: Sequence[str]) -> Document:
         kind = self._view.types[field].single
@@ -165,7 +165,7 @@ def choices_of(kind: FieldType, rule: Exact, sets: ClosedSets) -> Sequence[str]:
 def _all_of(words: Sequence[str], places: Sequence[str], case: str = "") -> Document:
     """Every word occurs in one of these places."""
     if len(words) > MOST_WORDS:
-        raise Refused("VALIDATION", f"q: at most {MOST_WORDS} words.", field="q")
+        raise Refused("lists.most_words", most=MOST_WORDS, field="q")
     options = {"$options": case} if case else {}
     found = [{"$or": [{place: {"$regex": re.escape(word), **options}} for place in places]} for word in words]
     return {"$and": found} if found else {}
@@ -174,29 +174,27 @@ def _all_of(words: Sequence[str], places: Sequence[str], case: str = "") -> Docu
 def _require_some(name: str, value: str, key: str) -> None:
     """Raises Refused VALIDATION for a text of which nothing is left to compare: it would be taken for none at all."""
     if not key:
-        raise Refused(
-            "VALIDATION", f"{name}: has nothing in it that can be looked for; take letters or digits.", field=name
-        )
+        raise Refused("lists.nothing_to_find", field=name)
 
 
 def require_value(name: str, values: Sequence[str]) -> None:
     """Raises Refused VALIDATION for a parameter without a value: is nothing meant, or everything?"""
     if not all(map(normal, values)):
-        raise Refused("VALIDATION", f"{name}: is empty; give it a value, or leave it out.", field=name)
+        raise Refused("lists.empty", field=name)
 
 
 def single(name: str, values: Sequence[str]) -> str:
     """The value of a parameter that has one.  Raises Refused VALIDATION for several: which is meant?"""
     if len(values) > 1:
-        raise Refused("VALIDATION", f"{name}: must be given once.", field=name)
+        raise Refused("lists.once", field=name)
     return values[0]
 
 
 def _check(name: str, values: Sequence[str]) -> None:
     if len(values) > MOST_VALUES:
-        raise Refused("VALIDATION", f"{name}: at most {MOST_VALUES} values.", field=name)
+        raise Refused("lists.most_values", most=MOST_VALUES, field=name)
     if any(has_controls(value) or len(value) > LONGEST for value in values):
-        raise Refused("VALIDATION", f"{name}: too long, or with control characters.", field=name)
+        raise Refused("lists.long_or_controls", field=name)
 
 
 def _as_stored(value: str) -> set[str]:
@@ -211,18 +209,18 @@ def one_of(name: str, kind: FieldType, choices: Sequence[str], value: str, zone:
     if choices:
         found = next((choice for choice in choices if choice.casefold() == text.casefold()), None)
         if found is None:
-            raise Refused("VALIDATION", f"{name}: must be one of {', '.join(choices)}.", field=name)
+            raise Refused("lists.one_of", choices=choices, field=name)
         return found
     if kind.guard is not None:
         try:
             return kind.guard.deserialize(text.upper())
         except ValidationError as error:
-            raise Refused("VALIDATION", f"{name}: {error.messages[0]}", field=name) from error
+            raise Refused("forms.invalid", errors=[why_of(error.messages[0])], field=name) from error
     if kind.kind == "id":
         return in_form(name, "id", text)
     if kind.kind == "flag":
         if text.casefold() not in ("true", "false"):
-            raise Refused("VALIDATION", f"{name}: must be {HOW['flag']}.", field=name)
+            raise Refused("lists.form", form=HOW["flag"], field=name)
         return text.casefold() == "true"
     kinds: Mapping[str, type] = {"whole": int, "amount": Decimal, "moment": datetime, "day": date}
     return parsed(name, kinds[kind.kind], text, zone)
@@ -236,7 +234,7 @@ def in_form(name: str, form: str, value: str) -> str:
     """A text that has a form, as it is stored.  Raises Refused VALIDATION for what is none."""
     found = FORMS[form](normalize("NFKC", value).strip())
     if found is None:
-        raise Refused("VALIDATION", f"{name}: must be {HOW[form]}.", field=name)
+        raise Refused("lists.form", form=HOW[form], field=name)
     return found
 
 
@@ -293,4 +291,4 @@ def _in_utc(moment: datetime) -> datetime:
 
 def _malformed(name: str, kind: type) -> Refused:
     word = {datetime: "moment", date: "day", Decimal: "amount", int: "whole"}[kind]
-    return Refused("VALIDATION", f"{name}: must be {HOW[word]}.", field=name)
+    return Refused("lists.form", form=HOW[word], field=name)

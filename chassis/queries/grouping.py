@@ -11,6 +11,7 @@ from typing import Any
 from chassis.model.views import View
 from contracts.errors import Refused
 from contracts.lists import GROUP, SUM
+from contracts.reasons import Why
 from contracts.schemas import told_name
 from contracts.text import has_controls
 
@@ -56,7 +57,7 @@ class Grouping:
         if field is not None:
             _require_one_of(GROUP, field, [name for name in groups_of(view) if sees(name)])
         if len(sums) > MOST_SUMS:
-            raise Refused("VALIDATION", f"{SUM}: at most {MOST_SUMS} fields.", field=SUM)
+            raise Refused("lists.most_sums", most=MOST_SUMS, field=SUM)
         for name in sums:
             _require_one_of(SUM, name, [name for name in sums_of(view) if sees(name)])
         amounts = frozenset(name for name in sums if view.types[name].kind == "amount")
@@ -90,8 +91,7 @@ class Grouping:
             for one in found
         ]
         if len(groups) > MOST_GROUPS:
-            text = f"{GROUP}: {self.field} has more than {MOST_GROUPS} values; narrow the list with filters."
-            raise Refused("TOO_LARGE", text, field=GROUP)
+            raise Refused("lists.most_groups", name=self.field, most=MOST_GROUPS, field=GROUP)
         return sorted(groups, key=lambda group: (-group["count"], str(group["value"])))
 
     def _sums(self, parts: Sequence[Document]) -> Document:
@@ -110,6 +110,7 @@ class Grouping:
 def _require_one_of(parameter: str, name: str, known: Sequence[str]) -> None:
     """Raises Refused VALIDATION that tells the fields there are; what somebody may not see is none."""
     if name not in known:
-        told = "what has control characters" if has_controls(name) else told_name(name[:100])
-        can = f"one of {', '.join(known)}" if known else "left out: this list has no field for it"
-        raise Refused("VALIDATION", f"{parameter}: {told} can't be taken; it must be {can}.", field=parameter)
+        told = Why("lists.what_has_controls") if has_controls(name) else told_name(name[:100])
+        if not known:
+            raise Refused("lists.no_grouping", name=told, field=parameter)
+        raise Refused("lists.grouping", name=told, names=known, field=parameter)

@@ -52,8 +52,7 @@ def moment(params: Params, name: str, zone: tzinfo, now: datetime) -> datetime |
     else:
         at = parsed(name, datetime, text, zone)
     if at > now:
-        text = f"{name}: is still to come; leave it out for how things are now."
-        raise Refused("VALIDATION", text, field=name)
+        raise Refused("lists.still_to_come", field=name)
     return at
 
 
@@ -61,11 +60,10 @@ def asked(params: Params, zone: tzinfo, now: datetime) -> Asked:
     """What somebody asks of a history.  Raises Refused VALIDATION."""
     since, until = moment(params, SINCE, zone, now), moment(params, UNTIL_WHEN, zone, now)
     if since and until and since > until:
-        text = f"{SINCE}: must not be beyond {UNTIL_WHEN}: there is nothing between them."
-        raise Refused("VALIDATION", text, field=SINCE)
+        raise Refused("lists.between", end=UNTIL_WHEN, field=SINCE)
     cursor = single(CURSOR, params[CURSOR]) if CURSOR in params else None
     if cursor is not None and not re.fullmatch("[0-9]{1,18}", cursor):
-        raise Refused("VALIDATION", f"{CURSOR}: take it from `next` of a page.", field=CURSOR)
+        raise Refused("lists.history_cursor", field=CURSOR)
     return Asked(since, until, int(cursor) if cursor else None)
 
 

@@ -27,7 +27,7 @@ from chassis.projections.versions import NUMBER, OF, versions_of
 from chassis.queries import cursors, history
 from chassis.queries.conditions import Conditions
 from chassis.queries.cursors import Cursor, SortOrder
-from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, too_large
+from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp
 from chassis.queries.filters import ClosedSets, Filters, require_value, single
 from chassis.queries.grouping import Grouping
 from contracts.errors import Refused, not_found
@@ -167,8 +167,7 @@ class ViewReader:
         self._require_seen(principal, key, seen)
         found = self._version(key, at, seen)
         if found is None:
-            text = f"There was no such {self._view.what} at that moment."
-            raise Refused("NOT_FOUND", text, field=AS_OF)
+            raise Refused("records.unknown_then", kind=self._view.what, field=AS_OF)
         [row] = self._rows([found], principal)
         return row, _freshness(seen.state)
 
@@ -243,21 +242,21 @@ class ViewReader:
     ) -> Page:
         order = cursor.order
         if cursor.view != self._view.name:
-            raise cursors.refused("it belongs to another list")
+            raise cursors.not_taken("lists.cursor_list")
         if cursor.conditions != asked.conditions:
-            raise cursors.refused("it belongs to other filters or conditions: give those of its page along with it")
+            raise cursors.not_taken("lists.cursor_filters")
         if (order.field, order.direction) != (asked.order.field, asked.order.direction):
-            raise cursors.refused("it belongs to another sort order: give that of its page along with it")
+            raise cursors.not_taken("lists.cursor_sort")
         if order.language not in self._view.orders_of(order.field):
-            raise cursors.refused("it belongs to another order of texts")
+            raise cursors.not_taken("lists.cursor_language")
         try:
             state = self._state_at(cursor.at)
             if state is None or self._look().state["collection"] != cursor.collection != "":
-                raise cursors.refused("the list was made anew since")
+                raise cursors.not_taken("lists.cursor_renewed")
             return self._page(principal, params, asked._replace(order=order), Seen(state, cursor.at), cursor)
         except OperationFailure as error:
             if error.code in (NO_SUCH_MOMENT, TOO_OLD, NOT_YET):
-                raise cursors.refused("what its page was taken from is kept for some minutes only") from error
+                raise cursors.not_taken("lists.cursor_too_old") from error
             raise
 
     def _page(
@@ -327,7 +326,7 @@ class ViewReader:
         """
         for name in ("limit", "cursor", "count", GROUP, SUM):
             if name in params:
-                raise Refused("VALIDATION", f"{name}: a file holds all rows; leave it out.", field=name)
+                raise Refused("lists.whole_file", field=name)
         asked = self._asked(principal, params, language)
         with _narrowed(params):
             return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
@@ -341,7 +340,7 @@ class ViewReader:
         counting = [*selection, {"$limit": most + 1}, {"$count": "total"}]
         counted = next(self._read(collection, counting, order, seen.at, EXPORT_MS), {"total": 0})
         if counted["total"] > most:
-            raise too_large(f"more than {most} rows")
+            raise Refused("lists.export_rows", most=most, field="format")
         names = [name for name in self._names if self._may_see(name, principal)]
         columns = [Column(name, self._view.types[name]) for name in names]
         show = partial(plain, unseen=unseen_by(principal))
@@ -443,7 +442,7 @@ class ViewReader:
         seen = self._look()
         while not is_there(seen.state):
             if time.monotonic() > deadline:
-                raise Refused("UNAVAILABLE", "The view has not caught up with your change yet; try again in a second.")
+                raise Refused("system.not_shown_yet")
             self._sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
             # What another one who waits has just read serves all who wait.
@@ -475,8 +474,7 @@ class ViewReader:
                 self._sleep(LONGEST_PAUSE)
         found = answer["cursor"]["firstBatch"]
         if not found:
-            who = "a worker" if self._view.collected else "a projector"
-            raise Refused("UNAVAILABLE", f"The view {self._view.name} is not built yet: start {who}.")
+            raise Refused("system.no_worker" if self._view.collected else "system.no_projector", view=self._view.name)
         self._seen = seen = Seen(found[0], answer["cursor"].get("atClusterTime"))
         return seen
 
@@ -526,8 +524,8 @@ class ViewReader:
                 continue
             asked = filters.condition(name, values)
             if asked is None:
-                told, known = told_name(name[:100]), ", ".join(sorted({*filters.names, *offered, WHERE}))
-                raise Refused("VALIDATION", f"{told}: unknown parameter; there are {known}.", field=told)
+                known = sorted({*filters.names, *offered, WHERE})
+                raise Refused("requests.unknown_parameter", names=known, field=told_name(name[:100]))
             condition, about = asked
             fields_of[name] = sorted(about)
             given.append(condition)
@@ -573,7 +571,7 @@ class ViewReader:
         if text is None:
             return self._company.parameter("lists.rows")
         if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
-            raise Refused("VALIDATION", f"limit: must be a whole number from 1 to {MAX_LIMIT}.", field="limit")
+            raise Refused("lists.limit", most=MAX_LIMIT, field="limit")
         return int(text)
 
     def _order(self, principal: Principal, text: str | None, language: str) -> SortOrder:
@@ -583,8 +581,7 @@ class ViewReader:
         offered = [sort.removeprefix("-") for sort in (*self._view.sorts, self._view.order)]
         allowed = [sort for sort in dict.fromkeys(offered) if sort == "_id" or self._may_see(sort, principal)]
         if name not in allowed:
-            known = ", ".join(allowed)
-            raise Refused("VALIDATION", f"sort: must be one of {known}, with - before it to turn it.", field="sort")
+            raise Refused("lists.sort", names=allowed, field="sort")
         orders = self._view.orders_of(name)
         return SortOrder(name, direction, language if language in orders else orders[0])
 
@@ -642,8 +639,7 @@ def _narrowed(params: Mapping[str, Sequence[str]]) -> Iterator[None]:
         name = next((name for name in (WHERE, GROUP, SUM) if name in params), None)
         if name is None:
             raise
-        text = f"{name}: the rows could not be looked through in time; narrow the list with a filter, or ask for less."
-        raise Refused("UNAVAILABLE", text, field=name) from error
+        raise Refused("system.slow_list", field=name) from error
 
 
 def _as_of(at: Timestamp | None) -> Document:
@@ -709,5 +705,5 @@ def _one(params: Mapping[str, Sequence[str]], name: str) -> str | None:
 def _flag(params: Mapping[str, Sequence[str]], name: str) -> bool:
     text = _one(params, name)
     if text not in (None, "true", "1", "false", "0"):
-        raise Refused("VALIDATION", f"{name}: must be true or false.", field=name)
+        raise Refused("lists.flag", field=name)
     return text in ("true", "1")

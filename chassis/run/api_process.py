@@ -40,7 +40,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     """The api role: HTTP and the inboxes of the hosted services, under nameko."""
     from nameko.runners import ServiceRunner  # noqa: PLC0415
 
-    from chassis.foundation.slow_work import SlowWork  # noqa: PLC0415 - as above
+    from chassis.foundation.slow_work import FILES, SlowWork  # noqa: PLC0415 - as above
     from chassis.http.nameko import (  # noqa: PLC0415 - as above
         WORKERS,
         http_service,
@@ -51,7 +51,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
 
     config = replace(config, kafka_client="kafka-python")  # librdkafka would hold up eventlet's thread
     listener = Listener("HTTP_ADDRESS", config.http_address)
-    process = Host(config, only, waits=in_native_thread)
+    process = Host.of_a_process(config, only, waits=in_native_thread)
     failures = Failures()
     watched: dict[str, Watched] = {}
     if process.catalogue.with_role("api"):
@@ -85,7 +85,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
         watched=watched,
         slowly=SlowWork(),
         later=later,
-        aside=SlowWork(threads=1, busy="Too many lists are written to files"),
+        aside=SlowWork(threads=1, busy=FILES),
     )
     runner = ServiceRunner({"max_workers": WORKERS})
     routes = routes_of(api)

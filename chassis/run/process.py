@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -40,10 +40,15 @@ class Host:
     def __init__(self, config: Config, only: Collection[str] = (), *, waits: Waits = here) -> None:
         self.config = config
         self._waits = waits
-        self.keys = use_keys(config, waits)
         self.catalogue = Catalogue.read(only)
         self._stores: dict[str, EventStore] = {}
         self._producer_lock = threading.Lock()
+
+    @classmethod
+    def of_a_process(cls, config: Config, only: Collection[str] = (), *, waits: Waits = here) -> Self:
+        """What a process hosts that runs by itself: it uses the keys of persons, and does not begin without them."""
+        cast(object, use_keys(config, waits).store)
+        return cls(config, only, waits=waits)
 
     def store(self, name: str) -> EventStore:
         if name not in self._stores:
@@ -64,7 +69,6 @@ class Host:
         Those of events and commands only by who has the store that publishes on them, and not where it has done so
         before: such a topic was lost, and a new one would be taken for it (docs/runbooks/topic-lost.md).
         """
-        cast(object, self.keys.store)  # so that who lacks the master key does not begin
         created = create_topics(self.config, Catalogue.read().groups(), self._may_make)
         if created:
             log.info("topics created", topics=created)
@@ -80,7 +84,6 @@ class Host:
             self._made_producer.close(timeout=10)
         for store in self._stores.values():
             store.close()
-        self.keys.close()
 
 
 class Failures:

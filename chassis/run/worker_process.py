@@ -35,7 +35,7 @@ LANES = 3
 def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> int:
     """The roles without eventlet: relays, projector and saga, each in a thread of one plain process."""
     listener = Listener("HEALTH_ADDRESS", config.health_address)
-    process = Host(config, only)
+    process = Host.of_a_process(config, only)
     process.prepare()
     stop = threading.Event()
     loops: dict[str, Loop] = {}

@@ -77,10 +77,9 @@ def recorded(aggregate_id: UUID, version: int, fact: Any, meta: bytes, longest: 
     try:
         data = encode(fact, aggregate_id)
     except Destroyed as error:
-        text = "What was known of this person was erased; nothing more can be kept of them."
-        raise Refused("INVALID_STATE", text, state="ERASED") from error
+        raise Refused("records.person_erased", state="ERASED") from error
     if len(data) > longest:
-        raise Refused("TOO_LARGE", f"The record would grow to {len(data)} bytes; {longest} are allowed.")
+        raise Refused("records.too_large", size=len(data), most=longest)
     return Recorded(aggregate_id, version, name, key, data, meta)
 
 

@@ -136,14 +136,14 @@ class UnitOfWork:
 
     def new(self, cls: type[A], id: UUID, *, what: str, field: str) -> A:
         if self._is_taken(id) or self._batch.aggregate(cls, id) is not None:
-            raise Refused("DUPLICATE", f"This id is taken; choose another one for the new {what}.", field=field)
+            raise Refused("records.id_taken", kind=what, field=field)
         return self._start(cls, id)
 
     def find_or_new(self, cls: type[A], id: RecordId) -> A:
         found = self.find(cls, id)
         if found is None and self._is_taken(stream_id(id)):
             field = self._key if id == self._named else None
-            raise Refused("DUPLICATE", "This id is taken by a record of another kind.", field=field)
+            raise Refused("records.id_of_another_kind", field=field)
         return found or self._start(cls, id)
 
     def _is_taken(self, id: UUID) -> bool:
@@ -177,19 +177,20 @@ class UnitOfWork:
     def _check_reach(self, aggregate: Aggregate, id: RecordId) -> None:
         """The record a command names must be of somebody whom the caller's right reaches (SEC-18)."""
         if id == self._named and not aggregate.is_reached(self.context):
-            raise Refused("FORBIDDEN", "Your rights do not reach the records of this owner.", field=self._key)
+            raise Refused("records.out_of_reach", field=self._key)
 
     def _check_version(self, aggregate: Aggregate, id: RecordId) -> None:
         if id != self._guarded:
             return
         self._guarded = None
         if REGISTRY.command_of(type(self._request.command)).creates:
-            raise Refused("VALIDATION", "What is made new has no version yet: leave If-Match out.", field="If-Match")
+            raise Refused("records.no_version_yet", field="If-Match")
         expected = self._request.expected_version
         if expected is not None and not aggregate.is_as_seen(expected):
             raise Refused(
-                "VERSION_CONFLICT",
-                f"The record is at version {aggregate.told_version}, you changed version {expected}: read it again.",
+                "records.changed_meanwhile",
+                current=aggregate.told_version,
+                expected=expected,
                 field="If-Match",
                 state=str(aggregate.told_version),
             )
@@ -202,7 +203,7 @@ class UnitOfWork:
         """Add what the command recorded to the batch's transaction; returns the answer and what changed."""
         batch, request = self._batch, self._request
         if self._guarded is not None or self._takes_no_match:
-            raise Refused("VALIDATION", "This command takes no If-Match.", field="If-Match")
+            raise Refused("records.no_if_match", field="If-Match")
         last: list[EventAt] = []
         changes: list[AuditedChange] = []
         events: list[Recorded] = []
@@ -220,8 +221,7 @@ class UnitOfWork:
                 newest = public[-1]
                 last.append(EventAt(newest.key, used.id, newest.originator_version))
         if (size := sum(len(event.data) for event in events)) > most:
-            text = f"This would record {size} bytes in {len(events)} events; {most} are allowed: do it in parts."
-            raise Refused("TOO_LARGE", text)
+            raise Refused("records.too_much_at_once", size=size, count=len(events), most=most)
         key_value = getattr(request.command, REGISTRY.command_of(type(request.command)).key)
         named = self._used.get(self._named, aggregate)  # what it changed may be another record
         body = {"id": str(key_value), "version": named.told_version, **aggregate.reply_to(self.context)}

@@ -36,7 +36,7 @@ from chassis.writer.forgetting import Forgetting
 from chassis.writer.request import Answer, Request, remembered_answer, require_print
 from chassis.writer.unit_of_work import Batch, UnitOfWork
 from contracts.declare import REGISTRY
-from contracts.errors import Refused, invalid_state
+from contracts.errors import Refused
 from contracts.personal import person_named
 from contracts.schemas import decode, encode
 
@@ -53,7 +53,6 @@ LEARNED = "replicas"  # the name under which the store counts changes of replica
 NEWS = "news"  # and changes of those that a listener takes over
 POSITION_TRIES = 5
 POSITION_RETRIES = Retrying(stop=stop_after_attempt(POSITION_TRIES), wait=wait_fixed(0.1), reraise=True)
-UNREACHABLE = "The event store can't be reached; nothing was changed."
 
 
 class Listener(Protocol):
@@ -72,35 +71,22 @@ class Listener(Protocol):
 
 def unreadable(damage: Unreadable) -> Refused:
     """The refusal of a command on a record whose history is damaged."""
-    text = (
-        f"The history of the record {damage.aggregate_id} is damaged; nothing was changed. An operator must restore it."
-    )
-    return invalid_state(text, "DAMAGED")
+    return Refused("system.damaged_record", record=damage.aggregate_id, state="DAMAGED")
 
 
 def result_unreadable() -> Refused:
     """The refusal of a repeat of a command whose answer is damaged: it is done, and is not done again."""
-    text = (
-        "This command was carried out already, and is not carried out again; the answer that is remembered of it is "
-        "damaged. Read the record to see what it has done, or have an operator restore the answer."
-    )
-    return invalid_state(text, "DAMAGED")
+    return Refused("system.damaged_answer", state="DAMAGED")
 
 
 def print_unreadable() -> Refused:
     """The refusal of whatever comes under a key of which nobody knows what it was used for: a new one does it again."""
-    text = (
-        "A command under this Idempotency-Key was carried out already; what is remembered of it is damaged, so nobody "
-        "can tell whether it was this one. Nothing was changed now. Read the record to see what was done before you "
-        "send it under a new key."
-    )
-    return invalid_state(text, "DAMAGED")
+    return Refused("system.damaged_print", state="DAMAGED")
 
 
 def key_reused() -> Refused:
     """The refusal of another command under a key that was used."""
-    text = "This Idempotency-Key was used for another command: take a new key."
-    return Refused("KEY_REUSED", text, field="Idempotency-Key")
+    return Refused("requests.key_reused", field="Idempotency-Key")
 
 
 class Writer:
@@ -157,9 +143,9 @@ class Writer:
         """Queue commands so that they stay in order and, as far as possible, in one commit."""
         with self._wake:
             if self._stopping:
-                raise Refused("UNAVAILABLE", "The service is stopping; try again in a moment.")
+                raise Refused("system.stopping")
             if len(self._queue) + len(requests) > max(self._max_queue, len(requests)):
-                raise Refused("OVERLOADED", "Too many commands are waiting; try again in a second.")
+                raise Refused("system.too_many_commands")
             if not (self._queue or self._works):
                 self._pulse.beat()
             self._queue.extend(requests)
@@ -247,7 +233,7 @@ class Writer:
             log.error("store unreachable", service=self.service.name, commands=len(requests), error=repr(error))
             self._put_back(notes)
             for request in requests:
-                self._fail(request, Refused("UNAVAILABLE", UNREACHABLE))
+                self._fail(request, Refused("system.store_away"))
             return
         try:
             for request in requests:
@@ -323,7 +309,7 @@ class Writer:
         except PersistenceError as error:
             work.roll_back()
             log.error("store unreachable", service=self.service.name, command=request.name, error=repr(error))
-            batch.refusals.append((request, Refused("UNAVAILABLE", UNREACHABLE)))
+            batch.refusals.append((request, Refused("system.store_away")))
         except Exception as error:
             work.roll_back()
             log.exception("command failed", command=request.name, command_id=request.command_id)
@@ -433,7 +419,7 @@ class Writer:
         if isinstance(error, PersistenceError) and not isinstance(error, Conflict):
             log.error("commit failed", service=self.service.name, commands=len(requests), error=repr(error))
             for request in requests:
-                self._fail(request, Refused("UNAVAILABLE", "The event store can't be reached; repeat the command."))
+                self._fail(request, Refused("system.store_lost"))
         elif len(requests) > 1:
             log.warning("commit failed, retrying one by one", service=self.service.name, error=repr(error))
             for request in requests:
@@ -452,7 +438,7 @@ class Writer:
         if request.attempts < ATTEMPTS:
             self.execute([request])
         else:
-            self._fail(request, Refused("OVERLOADED", "Others changed the record at the same time; try again."))
+            self._fail(request, Refused("system.crowded_record"))
 
     def _is_stored(self, batch: Batch) -> bool:
         """Whether the store already holds this very batch: the reply to its COMMIT was lost on the way (fault 6).

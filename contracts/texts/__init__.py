@@ -4,6 +4,7 @@
 
 A text may have places, such as {kind}, that are filled in when it is said.  Which texts there must be follows from what
 is declared (`chassis.metadata.wording`); `tests/contract/test_texts.py` says which file lacks which.
+What refusals say stands in `refusals/` (`contracts.reasons`).
 """
 
 import tomllib
@@ -32,8 +33,12 @@ class Text:
 
     def said(self, language: Language, **values: str) -> str:
         """The text in a language, with its places filled in.  Raises KeyError for a place without a value."""
+        return self.in_language(language).format_map(values)
+
+    def in_language(self, language: Language) -> str:
+        """The text in a language, its places as they stand."""
         found: str = getattr(self, language)
-        return found.format_map(values)
+        return found
 
 
 @cache

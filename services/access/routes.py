@@ -1,15 +1,16 @@
-"""Who one is and what a client must know, which roles there are, signing out without an id, and the messages of an
-installation without a provider of mail and SMS."""
+"""Who one is and what a client must know, which roles there are, signing out without an id, handing over what belongs
+to somebody, and the messages of an installation without a provider of mail and SMS."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
 from chassis.http.commands import CommandHandler
 from chassis.http.edge import Api
+from chassis.http.hand_over import RIGHT, USER, HandedOver, hand_over_records
 from chassis.http.messages import JSON, HttpRequest, HttpResponse
 from chassis.http.requests import language_of, require_only
 from chassis.http.service_routes import ServiceRoute
@@ -22,6 +23,7 @@ from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.menus import MenuEntry, menu
+from contracts.operations import HAND_OVER_RECORDS
 from contracts.permissions import PASSWORD, RIGHTS, DataScope
 from services.access.messages import Mailbox
 
@@ -89,7 +91,7 @@ def me(api: Api, http: HttpRequest) -> HttpResponse:
         must_change_password=caller.limited,
         rights=rights,
         menu=[entry for entry in menu() if entry.right in rights],
-        language=cast(Language, language_of(http, company.language)),
+        language=language_of(http, company.language),
         time_zone=company.zone.key,
         currency=company.currency,
         department_id=api.directory.department_of(caller.user_id),
@@ -116,9 +118,7 @@ def sign_out_here(api: Api, http: HttpRequest) -> HttpResponse:
     with api.attempt(writer, http, "COMMAND", spec.name, SESSION) as attempt:
         caller = api.caller(http, spec.permission, attempt)
         if caller.session_id is None:
-            raise Refused(
-                "NOT_FOUND", "You have signed in without a session; there is none to end.", field="session_id"
-            )
+            raise Refused("access.no_session", field="session_id")
     return CommandHandler(api, writer, spec)(replace(http, path={spec.key: str(caller.session_id)}))
 
 
@@ -233,6 +233,51 @@ SIGNED_OUT_HERE: dict[str, Any] = {
     },
 }
 
+HANDED_OVER: dict[str, Any] = {
+    "operationId": HAND_OVER_RECORDS,
+    "tags": ["access"],
+    "summary": "Give all that somebody has to somebody else",
+    "description": "Gives records of every kind that belongs to people, some of each at a time, each by its own "
+    "command: repeat it, with the consistency token of the answer, until none is left.  It may be stopped and begun "
+    "again at any time; once nothing is left it does nothing (SEC-14).",
+    "x-permission": RIGHT,
+    "parameters": [
+        {"name": "user_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}},
+        {"$ref": "#/components/parameters/Consistency"},
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": {
+                    "type": "object",
+                    "properties": {"to_id": {"type": "string", "format": "uuid"}},
+                    "required": ["to_id"],
+                    "additionalProperties": False,
+                }
+            }
+        },
+    },
+    "responses": {
+        "200": {
+            "description": "How far it is.",
+            "headers": {HEADER: {"$ref": f"#/components/headers/{HEADER}"}},
+            "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{HandedOver.__name__}"}}},
+        },
+        **_refused(
+            "400 Invalid",
+            "401 Unauthenticated",
+            "403 Forbidden",
+            "404 NotFound",
+            "409 Conflict",
+            "413 TooLarge",
+            "415 FileType",
+            "429 TooManyRequests",
+            "503 Unavailable",
+        ),
+    },
+}
+
 MAILBOX: dict[str, Any] = {
     "operationId": "mailbox",
     "tags": ["access"],
@@ -248,5 +293,8 @@ ROUTES = (
     ServiceRoute("GET", "/metadata", "metadata", PASSWORD, serve_metadata, METADATA, Metadata, everywhere=True),
     ServiceRoute("GET", "/roles", "roles", "accounts", roles, ROLE_LIST, RoleList, ROLE, everywhere=True),
     ServiceRoute("GET", "/mailbox", "mailbox", "platform", mailbox, MAILBOX, MessageList, MESSAGE),
+    ServiceRoute(
+        "POST", "/users/{user_id}/hand-over", HAND_OVER_RECORDS, RIGHT, hand_over_records, HANDED_OVER, HandedOver, USER
+    ),
     ServiceRoute("DELETE", "/sessions/current", SIGN_OUT_HERE, PASSWORD, sign_out_here, SIGNED_OUT_HERE),
 )

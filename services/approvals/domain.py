@@ -26,7 +26,7 @@ from contracts.approvals import (
     OpenCase,
     Reject,
 )
-from contracts.errors import Refused, invalid_state
+from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import LEADS
 from contracts.sales import ApprovalNode
@@ -70,7 +70,7 @@ class Case(Aggregate):
     def open(self, command: OpenCase, _: Context) -> None:
         """Ask for the approvals (APR-01).  A case opens once, and not after it was closed."""
         if not command.route:
-            raise Refused("VALIDATION", "A case without a node would never be decided.", field="route")
+            raise Refused("approvals.no_node", field="route")
         if self.status == "NEW":
             self.record(
                 CaseOpened(
@@ -154,13 +154,13 @@ class Case(Aggregate):
         """The due node, if the caller means it and may decide it.  Raises Refused."""
         own = [node for node in self.route if self._may_decide(node, context)]
         if self.route and not own:
-            raise Refused("FORBIDDEN", "None of this order's approvals is yours to give.", field="case_id")
+            raise Refused("approvals.not_yours", field="case_id")
         if named is not None and self.route and named not in self.route:
-            raise Refused("VALIDATION", f"This case has no node {named}.", field="node")
+            raise Refused("approvals.no_such_node", node=named, field="node")
         due = self._require_due([named] if named else own)
         self._require_waiting(order)
         if due not in own:
-            raise Refused("FORBIDDEN", f"The node {due} is not yours to decide.", field="node")
+            raise Refused("approvals.node_not_yours", node=due, field="node")
         self._require_right_person(context)
         return due
 
@@ -168,12 +168,12 @@ class Case(Aggregate):
         """The due node if it is among those meant.  Raises Refused (APR-02, APR-10, APR-11)."""
         decided = self.route[: len(self.decided_by)]
         if self.status not in ("NEW", "CLOSED") and all(node in decided for node in meant):
-            raise Refused("ALREADY_DECIDED", f"The node {meant[-1]} is decided already.", field="node", state=meant[-1])
+            raise Refused("approvals.decided", node=meant[-1], field="node", state=meant[-1])
         due = self.due
         if due is None:
-            raise invalid_state(f"The case is {self.status}; it takes no more decisions.", self.status)
+            raise Refused("approvals.closed", state=self.status)
         if due not in meant:
-            raise invalid_state(f"It is too early: the node {due} has to decide first.", due)
+            raise Refused("approvals.too_early", node=due, state=due)
         return due
 
     def _require_waiting(self, order: OrderSeen | None) -> None:
@@ -181,7 +181,7 @@ class Case(Aggregate):
         if order is None or order.round < self.round or (order.round == self.round and not order.called_off):
             return
         how = order.called_off if order.round == self.round else "WITHDRAWN"
-        raise invalid_state(f"The order was {how.lower()}: its case takes no more decisions.", how)
+        raise Refused("approvals.order_cancelled" if how == "CANCELLED" else "approvals.order_withdrawn", state=how)
 
     def _may_decide(self, node: ApprovalNode, context: Context) -> bool:
         """Whether a node is the caller's: who leads the submitter now, or leads everybody; finance (APR-12)."""
@@ -201,10 +201,10 @@ class Case(Aggregate):
         organisation = context.organisation
         callers = {caller, organisation.person_behind(caller)}
         if submitter is not None and not callers.isdisjoint({submitter, organisation.standing_in(submitter)}):
-            raise Refused("FORBIDDEN", "Nobody decides on an order they submitted or took over.", field="case_id")
+            raise Refused("approvals.own_order", field="case_id")
         decided = {person.user_id for person in self.decided_by if person.user_id is not None}
         if not callers.isdisjoint(decided | {organisation.person_behind(id) for id in decided}):
-            raise Refused("FORBIDDEN", "You decided on this order already: another person has to.", field="case_id")
+            raise Refused("approvals.decided_by_you", field="case_id")
 
     # -- memory
 

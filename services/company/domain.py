@@ -28,8 +28,7 @@ def check_time_zone(name: str) -> None:
     try:
         ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:
-        text = f"time_zone: there is no time zone {name[:60]!r}; one is Asia/Shanghai."
-        raise Refused("VALIDATION", text, field="time_zone") from error
+        raise Refused("company.time_zone", name=name[:60], field="time_zone") from error
 
 
 @dataclass
@@ -46,12 +45,9 @@ class Company(Aggregate):
         """
         given = changes(command, CompanyData)
         if command.logo not in (KEPT, self.logo):
-            text = (
-                "logo: is set with PUT /settings/company/logo, not here; leave it out, or send back the one there is."
-            )
-            raise Refused("VALIDATION", text, field="logo")
+            raise Refused("company.logo_elsewhere", route="PUT /settings/company/logo", field="logo")
         if self.data.full_name and is_blank(given.get("full_name", self.data.full_name)):
-            raise Refused("VALIDATION", "full_name: the company has a name; it can be another one.", field="full_name")
+            raise Refused("company.has_a_name", field="full_name")
         if "time_zone" in given:
             check_time_zone(given["time_zone"])
         data = replace(self.data, **given)
@@ -63,7 +59,7 @@ class Company(Aggregate):
     def set_logo(self, command: SetLogo, context: Context) -> None:
         """The picture comes scaled (see `services.company.logo`)."""
         if not command.image and self.logo:
-            raise Refused("VALIDATION", "image: a logo can be replaced, not taken away.", field="image")
+            raise Refused("company.logo_stays", field="image")
         if command.image != self.logo:
             self.record(LogoSet(settings_id=command.settings_id, png=command.image, by=context.user))
 
@@ -92,18 +88,16 @@ class Parameter(Aggregate):
         known = PARAMETERS.get(command.name)
         like = next((name for name in PARAMETERS if squashed(name) == squashed(command.name)), None)
         if known is None and like is not None and not self.is_there:
-            raise Refused("VALIDATION", f"name: nothing would obey {command.name}; there is {like}.", field="name")
+            raise Refused("company.no_such_parameter", name=command.name, like=like, field="name")
         value = self.value if command.value is KEPT else command.value
         if known is not None and not self.value and value == str(known.default):
             value = ""  # it is at its default already: what is shown can be sent back
         if known is not None and value and known.read(value) is None:
-            text = (
-                f"value: {command.name} is a whole number from {known.lowest} to {known.highest}; empty: its default."
-            )
-            raise Refused("VALIDATION", text, field="value")
+            least, most = known.lowest, known.highest
+            raise Refused("company.parameter_value", name=command.name, least=least, most=most, field="value")
         if value != self.value:
             if command.reason is KEPT:
-                raise Refused("VALIDATION", "reason: say why it changes.", field="reason")
+                raise Refused("company.say_why", field="reason")
             self.record(
                 ParameterSet(
                     name=command.name,

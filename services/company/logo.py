@@ -17,7 +17,7 @@ SIZE = (200, 200)
 KINDS = ("PNG", "JPEG")
 MOST_PIXELS = 25_000_000
 
-no_picture = partial(Refused, "FILE_TYPE", "image: must be a PNG or JPG picture in base64.", field="image")
+no_picture = partial(Refused, "company.no_picture", field="image")
 
 
 def scale(data: bytes) -> tuple[bytes, tuple[int, int]]:
@@ -29,7 +29,7 @@ def scale(data: bytes) -> tuple[bytes, tuple[int, int]]:
         with Image.open(io.BytesIO(data), formats=KINDS) as picture:
             size = picture.size
             if size[0] * size[1] > MOST_PIXELS:  # told by its head, before anything is unpacked
-                raise Refused("TOO_LARGE", f"image: at most {MOST_PIXELS} pixels are allowed.", field="image")
+                raise Refused("company.most_pixels", most=MOST_PIXELS, field="image")
             whole = picture.convert("RGBA")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise no_picture() from error

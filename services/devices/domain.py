@@ -27,7 +27,7 @@ from contracts.devices import (
     WipeRequested,
     WipeSwitched,
 )
-from contracts.errors import Refused, invalid_state
+from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
 from contracts.settings import DEFAULTS
 
@@ -43,7 +43,7 @@ USED_FOR = {
     "LOCATION": "there are no check-ins and tracks in the field",
     "STORAGE": "nothing is kept for use without a network",
 }
-stranger = partial(Refused, "UNAUTHENTICATED", "The phone or its secret is not known.", field="secret")
+stranger = partial(Refused, "devices.stranger", field="secret")
 
 
 @internal_event("devices.secret-set")
@@ -105,8 +105,7 @@ class Device(Aggregate):
     def enrol(self, command: EnrolDevice, mark: str, context: Context) -> None:
         """Too little storage refuses; little memory and mobile data are told (SEC-23, SEC-24)."""
         if command.free_storage_gb < LEAST_STORAGE_GB:
-            text = f"free_storage_gb: {LEAST_STORAGE_GB} GB must be free: delete something and enrol again."
-            raise Refused("VALIDATION", text, field="free_storage_gb")
+            raise Refused("devices.storage", least=LEAST_STORAGE_GB, field="free_storage_gb")
         self.record(
             DeviceEnrolled(
                 device_id=self.id,
@@ -122,12 +121,12 @@ class Device(Aggregate):
     def activate(self, command: ActivateDevice, context: Context) -> None:
         """Language, time zone and permissions; a refused permission switches off only its function (SEC-25, SEC-26)."""
         if self.owner.user_id != context.user.user_id:
-            raise Refused("FORBIDDEN", "This is not your phone.", field="device_id")
+            raise Refused("devices.not_yours", field="device_id")
         self._require("ENROLLED", "ACTIVE")
         try:
             ZoneInfo(command.time_zone)
         except (ValueError, OSError, KeyError) as error:
-            raise Refused("VALIDATION", "time_zone: there is no such time zone.", field="time_zone") from error
+            raise Refused("devices.time_zone", field="time_zone") from error
         self.record(
             DeviceActivated(
                 device_id=self.id,
@@ -171,9 +170,9 @@ class Device(Aggregate):
         until = self.asked_at + CONFIRM_WITHIN if self.asked_at else None
         in_time = is_before(context.now, until, CONFIRM_WITHIN)
         if not in_time or self.asked_by.user_id != context.user.user_id:
-            raise invalid_state("Confirm once with POST /devices/{device_id}/wipe, then again.", "NOT_CONFIRMED")
+            raise Refused("devices.not_confirmed", route="POST /devices/{device_id}/wipe", state="NOT_CONFIRMED")
         if command.name.strip() != self.name.strip():
-            raise Refused("VALIDATION", "name: is not the name of this phone.", field="name")
+            raise Refused("devices.wrong_name", field="name")
         self.record(WipeRequested(device_id=self.id, by=context.user))
 
     def acknowledge(self) -> None:
@@ -185,11 +184,11 @@ class Device(Aggregate):
 
     def _require_switched_on(self) -> None:
         if not self.wipe_on:
-            raise invalid_state("Remote wipe was not switched on for this phone.", "WIPE_OFF")
+            raise Refused("devices.wipe_off", state="WIPE_OFF")
 
     def _require(self, *allowed: DeviceStatus) -> None:
         if self.status not in allowed:
-            raise invalid_state(f"The phone is {self.status}; this needs {' or '.join(allowed)}.", self.status)
+            raise Refused("devices.status", states=allowed, state=self.status)
 
     def reply(self) -> dict[str, Any]:
         return {"status": self.status, "warnings": list(self.warnings)}

@@ -93,8 +93,7 @@ class Gateway:
             except Refused as refusal:
                 response = self._refuse(route, refusal, http)
             except _Exceeded as exceeded:
-                text = "That is more than this service takes from one caller: wait, then try again."
-                response = self._refuse(route, Refused("RATE_LIMITED", text, state=exceeded.quota.name), http)
+                response = self._refuse(route, Refused("system.rate", state=exceeded.quota.name), http)
                 told = exceeded.quota.headers()
             if cors := self._origins.headers_for(http):
                 told = {**told, **cors}

@@ -114,7 +114,7 @@ class CookieSessions:
             http = replace(http, body=lambda: body)
             if route.name == SignIn.__name__ and "session_id" in json_body(http):
                 # Who could choose the id of somebody else's session would know it afterwards (session fixation).
-                raise Refused("VALIDATION", "session_id: is chosen by the server.", field="session_id")
+                raise Refused("gateway.server_chooses", field="session_id")
             response = route.serve(http)
             if response.status >= 400 or (tokens := _tokens_of(response)) is None:
                 return response
@@ -129,7 +129,7 @@ class CookieSessions:
                 return route.serve(http)
             held = cookies_of(http).get(self._refresh, "")
             if held.partition(".")[0] != canonical(http.path["session_id"]):
-                raise Refused("UNAUTHENTICATED", "There is no cookie of this session: sign in.", field="session_id")
+                raise Refused("gateway.no_cookie", field="session_id")
             renewed = self._renew(held, http)
             return HttpResponse(200, msgspec.json.encode(renewed.told), cookies=self._cookies(renewed))
 
@@ -190,16 +190,14 @@ class CookieSessions:
         try:
             UUID(session_id)
         except ValueError as error:
-            raise Refused("UNAUTHENTICATED", "The cookie is none of ours: sign in.", field="Cookie") from error
+            raise Refused("gateway.other_cookie", field="Cookie") from error
         body = {"refresh_token": token}
         request = internal(http, "POST", f"/sessions/{session_id}/refresh", {"session_id": session_id}, body)
         response = self._routes[RefreshSession.__name__].serve(request)
         if response.status >= 500:
-            raise Refused(
-                "UNAVAILABLE", "The sign-in can't be renewed at this moment; try again.", state=SESSION_HEADER
-            )
+            raise Refused("gateway.no_renewal", state=SESSION_HEADER)
         if response.status >= 400:
-            raise Refused("UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="Cookie")
+            raise Refused("access.ended", field="Cookie")
         tokens = _tokens_of(response)
         assert tokens is not None, "a refresh that succeeds gives tokens"
         return tokens
@@ -233,7 +231,7 @@ def cookies_of(http: HttpRequest) -> dict[str, str]:
 def _asks_for_cookies(http: HttpRequest) -> bool:
     asked = http.headers.get(SESSION_HEADER.lower())
     if asked is not None and asked.lower() != COOKIE:
-        raise Refused("VALIDATION", f"{SESSION_HEADER}: the only value is {COOKIE}.", field=SESSION_HEADER)
+        raise Refused("gateway.only_value", value=COOKIE, field=SESSION_HEADER)
     return asked is not None
 
 

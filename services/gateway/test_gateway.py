@@ -84,15 +84,15 @@ class Desk:
 
     def _sign_in(self, http: HttpRequest) -> HttpResponse:
         if json.loads(http.body())["password"] != "right":
-            raise Refused("UNAUTHENTICATED", "The name or the password is wrong.", field="password")
+            raise Refused("access.wrong", field="password")
         return self._tokens()
 
     def _refresh(self, http: HttpRequest) -> HttpResponse:
         self.in_exchange()
         if self.away:
-            raise Refused("UNAVAILABLE", "Away.")
+            raise Refused("system.store_away")
         if json.loads(http.body())["refresh_token"] != self.refresh_token:
-            raise Refused("UNAUTHENTICATED", "The sign-in has ended.", field="session_id")
+            raise Refused("access.ended", field="session_id")
         self.refreshed += 1
         self.refresh_token = f"fresh-{self.refreshed}"
         return self._tokens()

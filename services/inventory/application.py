@@ -15,6 +15,7 @@ from contracts.inventory import (
     ReturnStock,
 )
 from contracts.orders import OrderCancelled, OrderChanged, OrderCompleted, OrderCreated, OrderShipped
+from contracts.reasons import Why
 from services.inventory.domain import Deduction, Product, StockItem, deduction_id, name_value, stock_id
 
 BUCKETS = tuple(f"{number:02x}" for number in range(256))
@@ -75,7 +76,7 @@ def _open_orders_with(product_id: UUID, work: Work) -> list[str]:
 
 def _name(product: Product) -> Claim:
     taken = product.attributes
-    return Claim(name_value(taken), f"The name and model {taken.name} {taken.model}", "name")
+    return Claim(name_value(taken), Why("inventory.name_and_model", name=taken.name, model=taken.model), "name")
 
 
 def _product(product_id: UUID, work: Work) -> Product:

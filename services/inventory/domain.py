@@ -13,7 +13,7 @@ from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import KEPT, changes
-from contracts.errors import Refused, invalid_state, not_found
+from contracts.errors import Refused, not_found
 from contracts.ids import beside
 from contracts.inventory import (
     AddProduct,
@@ -35,6 +35,7 @@ from contracts.inventory import (
     StockReturned,
     StockShort,
 )
+from contracts.reasons import Some
 from contracts.sales import Shortage
 from contracts.types import MAX_QUANTITY
 
@@ -64,8 +65,7 @@ def _check_prices(prices: Prices, field: str = "prices") -> None:
     given = [price for price in (prices.purchase, prices.sale, prices.member) if price is not None]
     currencies = dict.fromkeys(price.currency for price in given)
     if len(currencies) > 1:
-        text = f"{field}: purchase, sale and member price must be in one currency, not in {' and '.join(currencies)}."
-        raise Refused("VALIDATION", text, field=field)
+        raise Refused("inventory.prices_in_one_currency", currencies=list(currencies), field=field)
 
 
 @dataclass
@@ -142,12 +142,7 @@ class Product(Aggregate):
         """
         self._must_exist()
         if open_orders:
-            named, more = ", ".join(open_orders[:MOST_NAMED]), len(open_orders) - MOST_NAMED
-            told = f"{named} and {more} more" if more > 0 else named
-            raise invalid_state(
-                f"Orders that are not yet shipped contain this product: {told}.  Ship or cancel them first.",
-                "IN_OPEN_ORDER",
-            )
+            raise Refused("inventory.in_open_order", orders=Some(open_orders, MOST_NAMED), state="IN_OPEN_ORDER")
         self.record(ProductDeleted(product_id=self.id, by=context.user))
 
     def reply(self) -> dict[str, object]:
@@ -219,12 +214,7 @@ class StockItem(Aggregate):
         """
         self._must_be_open()
         if self.on_hand + command.change < 0:
-            raise Refused(
-                "INSUFFICIENT_STOCK",
-                f"Only {self.on_hand} are on hand: stock can't go below zero.",
-                field="change",
-                state=str(self.on_hand),
-            )
+            raise Refused("inventory.below_zero", on_hand=self.on_hand, field="change", state=str(self.on_hand))
         self._must_fit(command.change, "change")
         self._move("ADJUSTMENT", command.change, context, reason=command.reason)
 
@@ -257,7 +247,7 @@ class StockItem(Aggregate):
     def _must_fit(self, change: int, name: str) -> None:
         """What is entered may not lead beyond MAX_QUANTITY; goods that come back may, and then can be written off."""
         if change > 0 and self.on_hand + change > MAX_QUANTITY:
-            raise Refused("VALIDATION", f"Stock can't be more than {MAX_QUANTITY}.", field=name)
+            raise Refused("inventory.most_stock", most=MAX_QUANTITY, field=name)
 
     def _move(
         self, kind: MovementKind, change: int, context: Context, *, reason: str = "", order_id: UUID | None = None

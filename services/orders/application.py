@@ -1,11 +1,19 @@
 """The orders service: what it does on each command, and what it knows of customers and products."""
 
 from dataclasses import replace
+from typing import Any
 
 from chassis.model.service import Replica, Service, Work, change, upsert
 from contracts.approvals import CaseApproved, CaseRejected, case_id_of
 from contracts.company import CompanyDataSet
-from contracts.customers import CustomerCreated, CustomerEdited, MembershipSet
+from contracts.customers import (
+    CustomerAssigned,
+    CustomerCreated,
+    CustomerDeleted,
+    CustomerEdited,
+    CustomerRestored,
+    MembershipSet,
+)
 from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited
 from contracts.orders import (
     ApproveOrder,
@@ -38,15 +46,25 @@ from services.orders.domain import (
 # -- what it knows of others
 
 
-def customer_saved(row: Customer | None, fact: CustomerCreated | CustomerEdited) -> Customer:
-    data, known_owner = fact.data, row.owner_id if row else None
-    return Customer(
-        name=data.name,
-        phone=data.mobile,
-        address=data.address,
-        member=row.member if row else False,
-        owner_id=fact.owner.user_id if isinstance(fact, CustomerCreated) else known_owner,
-    )
+def customer_saved(row: Customer | None, fact: Any) -> Customer:
+    about = {"name": fact.data.name, "phone": fact.data.mobile, "address": fact.data.address}
+    return replace(row, **about) if row else Customer(**about)
+
+
+def customer_entered(row: Customer | None, fact: Any) -> Customer:
+    return replace(customer_saved(row, fact), owner_id=fact.owner.user_id)
+
+
+def customer_assigned(row: Customer | None, fact: Any) -> Customer | None:
+    return row and replace(row, owner_id=fact.owner.user_id)
+
+
+def customer_deleted(row: Customer | None, _: Any) -> Customer | None:
+    return row and replace(row, deleted=True)
+
+
+def customer_restored(row: Customer | None, _: Any) -> Customer | None:
+    return row and replace(row, deleted=False)
 
 
 def membership_set(row: Customer | None, fact: MembershipSet) -> Customer | None:
@@ -72,7 +90,14 @@ def product_deleted(row: Product | None, _: ProductDeleted) -> Product | None:
 CUSTOMERS = Replica(
     "customers",
     Customer,
-    feeds={CustomerCreated: customer_saved, CustomerEdited: customer_saved, MembershipSet: membership_set},
+    feeds={
+        CustomerCreated: customer_entered,
+        CustomerEdited: customer_saved,
+        CustomerAssigned: customer_assigned,
+        CustomerDeleted: customer_deleted,
+        CustomerRestored: customer_restored,
+        MembershipSet: membership_set,
+    },
 )
 PRODUCTS = Replica(
     "products",

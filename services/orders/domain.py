@@ -16,7 +16,7 @@ from chassis.model.context import EVERYBODY, AccessScope, Context
 from chassis.model.identity import Named
 from contracts.currencies import exactly
 from contracts.declare import KEPT, changes
-from contracts.errors import Refused, invalid_state
+from contracts.errors import Refused
 from contracts.inventory import Prices
 from contracts.orders import (
     ApproveOrder,
@@ -58,6 +58,7 @@ from contracts.orders import (
 )
 from contracts.people import SALESTREAM, Person
 from contracts.personal import Personal
+from contracts.reasons import Why
 from contracts.sales import ApprovalNode, CustomerSnapshot
 from contracts.settings import DEFAULTS
 from contracts.types import MAX_AMOUNT, MAX_LINES, Money
@@ -94,12 +95,12 @@ MOVES: Mapping[type, Mapping[OrderStatus, tuple[OrderStatus, ...]]] = {
     },
 }
 
-WAY_OUT: Mapping[tuple[type, OrderStatus], str] = {
-    (ChangeOrder, "PENDING_APPROVAL"): "Its submitter must withdraw it first.",
-    (SubmitOrder, "REJECTED"): "Change it first; that makes it a draft again.",
-    (RecordPayment, "DRAFT"): "Submit it first.",
-    (RecordPayment, "PENDING_APPROVAL"): "It takes payments once it is approved.",
-    (CancelOrder, "SHIPPED"): "The goods have left.",
+WAY_OUT: Mapping[tuple[type, OrderStatus], Why] = {
+    (ChangeOrder, "PENDING_APPROVAL"): Why("orders.withdraw_first"),
+    (SubmitOrder, "REJECTED"): Why("orders.change_first"),
+    (RecordPayment, "DRAFT"): Why("orders.submit_first"),
+    (RecordPayment, "PENDING_APPROVAL"): Why("orders.approve_first"),
+    (CancelOrder, "SHIPPED"): Why("orders.goods_have_left"),
 }
 
 
@@ -115,6 +116,7 @@ class Customer:
     address: Personal[str] = ""
     member: bool = False
     owner_id: UUID | None = None
+    deleted: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,15 +165,14 @@ class Known:
     def customer(self, id: UUID, reach: AccessScope = EVERYBODY) -> CustomerSnapshot:
         """The customer as it is now.  Raises Refused NOT_FOUND, also for one of somebody the caller does not reach.
 
-        An order shows its customer's phone and address, so who may not see the customer may not name it (SEC-18).
+        An order shows its customer's phone and address, so who may not see the customer may not name it (SEC-18): one
+        of nobody is for those who reach everybody's (ADR 0040).  One that was deleted gets no order any more (CUS-04).
         """
         found = self.find_customer(id)
-        if found is None or not (found.owner_id is None or reach.covers(found.owner_id)):
-            raise Refused(
-                "NOT_FOUND",
-                "There is no such customer. If it was created a moment ago, send the consistency token of that answer.",
-                field="customer_id",
-            )
+        if found is None or not reach.covers(found.owner_id):
+            raise Refused("orders.no_customer", field="customer_id")
+        if found.deleted:
+            raise Refused("orders.deleted_customer", field="customer_id", state="DELETED")
         return CustomerSnapshot(
             customer_id=id, name=found.name, phone=found.phone, address=found.address, member=found.member
         )
@@ -182,11 +183,7 @@ class Known:
         for index, id in enumerate(ids):
             product = self.find_product(id)
             if product is None or product.deleted:
-                raise Refused(
-                    "NOT_FOUND",
-                    "There is no such product. If it was just added, send the consistency token of that answer.",
-                    field=f"lines.{index}.product_id",
-                )
+                raise Refused("orders.no_product", field=f"lines.{index}.product_id")
             products.append(product)
         return products
 
@@ -202,9 +199,9 @@ def priced(
     Without a `currency` that of the products counts, and the company's where they are priced in several (SET-04).
     """
     if not requests:
-        raise Refused("VALIDATION", "An order needs at least one line.", field="lines")
+        raise Refused("orders.no_lines", field="lines")
     if len(requests) > MAX_LINES:
-        raise Refused("VALIDATION", f"An order takes at most {MAX_LINES} lines.", field="lines")
+        raise Refused("orders.most_lines", most=MAX_LINES, field="lines")
     products = known.products([request.product_id for request in requests])
     currency = currency or common_currency([product.price_for(customer) for product in products]) or company_s
     lines = tuple(
@@ -213,7 +210,7 @@ def priced(
     )
     total = sum((line.amount for line in lines), Decimal(0))
     if total > MAX_AMOUNT:
-        raise Refused("VALIDATION", f"The total of {total:f} exceeds the {MAX_AMOUNT:f} of an order.", field="lines")
+        raise Refused("orders.total_too_large", total=total, most=MAX_AMOUNT, field="lines")
     return lines, Money(amount=total, currency=currency)
 
 
@@ -228,11 +225,8 @@ def unit_price(index: int, request: LineRequest, default: Money, currency: str) 
     if request.unit_price is not None:
         return exactly(request.unit_price, currency, f"lines.{index}.unit_price")
     if default.currency != currency:
-        raise Refused(
-            "VALIDATION",
-            f"The product is priced in {default.currency}: enter its unit price in {currency}.",
-            field=f"lines.{index}.unit_price",
-        )
+        field = f"lines.{index}.unit_price"
+        raise Refused("orders.other_currency", priced_in=default.currency, currency=currency, field=field)
     return default.amount
 
 
@@ -273,7 +267,7 @@ def check_order_date(day: date | None, today: date) -> None:
     """An order may be entered long after it was given, or be planned; a day that is neither is a slip."""
     earliest, latest = today.replace(year=today.year - YEARS_BACK, day=1), today + timedelta(days=DAYS_AHEAD)
     if day is not None and not earliest <= day <= latest:
-        raise Refused("VALIDATION", f"order_date: must be from {earliest} to {latest}.", field="order_date")
+        raise Refused("orders.order_date", earliest=earliest, latest=latest, field="order_date")
 
 
 # -- the sales process ----------------------------------------------------------------------------------------------
@@ -304,10 +298,7 @@ class SalesProcess(Aggregate):
         is_sent_back = command.currency == before.currency and command.threshold in (KEPT, before.amount)
         if not is_sent_back and command.currency not in (KEPT, context.currency):
             raise Refused(
-                "VALIDATION",
-                f"currency: the company's is {context.currency}; it is changed with the company data, "
-                "PUT /settings/company.",
-                field="currency",
+                "orders.company_currency", currency=context.currency, route="PUT /settings/company", field="currency"
             )
         currency = before.currency if is_left_out or is_sent_back else context.currency
         amount = before.amount
@@ -317,18 +308,16 @@ class SalesProcess(Aggregate):
         rates = self.rates if command.rates is KEPT else command.rates
         if currency != before.currency and command.threshold is KEPT:
             raise Refused(
-                "VALIDATION",
-                f"The threshold of {before.amount} is in {before.currency}: give it in {currency} too.",
+                "orders.threshold_currency",
+                amount=before.amount,
+                before=before.currency,
+                currency=currency,
                 field="threshold",
             )
         if currency != before.currency and self.rates and command.rates is KEPT:
-            raise Refused(
-                "VALIDATION",
-                f"The rates lead to {before.currency}: give those to {currency} too, or an empty list.",
-                field="rates",
-            )
+            raise Refused("orders.rates_currency", before=before.currency, currency=currency, field="rates")
         if len(set(route)) < len(route):
-            raise Refused("VALIDATION", "A route takes each node once.", field="route")
+            raise Refused("orders.route_twice", field="route")
         check_rates(rates, currency)
         fact = SalesProcessSet(
             settings_id=command.settings_id,
@@ -354,12 +343,7 @@ class SalesProcess(Aggregate):
         for rate in self.rates:
             if rate.currency == total.currency:
                 return total.amount * rate.rate
-        raise Refused(
-            "VALIDATION",
-            f"There is no exchange rate from {total.currency} to {currency}: "
-            "an administrator sets it in the sales-process settings.",
-            field="currency",
-        )
+        raise Refused("orders.no_rate", given=total.currency, currency=currency, field="currency")
 
     def reply_to(self, context: Context) -> dict[str, Any]:
         return {
@@ -383,8 +367,9 @@ def check_rates(rates: Sequence[ExchangeRate], currency: str) -> None:
     seen = {currency}
     for index, rate in enumerate(rates):
         if rate.currency in seen:
-            why = "is the company currency" if rate.currency == currency else "has a rate already"
-            raise Refused("VALIDATION", f"{rate.currency} {why}.", field=f"rates.{index}.currency")
+            is_own = rate.currency == currency
+            field = f"rates.{index}.currency"
+            raise Refused("orders.rate_of_own" if is_own else "orders.rate_twice", currency=rate.currency, field=field)
         seen.add(rate.currency)
 
 
@@ -526,11 +511,7 @@ class Order(Aggregate):
         """Raises Refused VALIDATION when another currency would turn an entered price into another amount."""
         typed = any(line.price_typed for line in self.lines)
         if typed and currency not in (None, self.total.currency):
-            raise Refused(
-                "VALIDATION",
-                f"The unit price was entered in {self.total.currency}: give the lines with prices in {currency} too.",
-                field="lines",
-            )
+            raise Refused("orders.entered_price", before=self.total.currency, currency=currency, field="lines")
 
     def _priced_anew(
         self,
@@ -551,17 +532,18 @@ class Order(Aggregate):
     def withdraw(self, command: WithdrawOrder, case: CaseSeen | None, context: Context) -> None:
         """Take it back to draft; only its submitter may, or who acts in that person's place (ORD-08, SEC-14)."""
         if self.submitter is not None and not acts_for(self.submitter, context):
-            raise Refused("FORBIDDEN", "Only its submitter may withdraw an order.", field="order_id")
+            raise Refused("orders.not_submitter", field="order_id")
         self._require_status(command)
         if case is not None:
-            raise invalid_state(f"The order was {case.decided.lower()} a moment ago; look at it again.", case.decided)
+            approved = case.decided == "APPROVED"
+            raise Refused("orders.approved_meanwhile" if approved else "orders.rejected_meanwhile", state=case.decided)
         self.record(OrderWithdrawn(order_id=self.id, round=self.round, sale=self.sale, by=context.user))
 
     def cancel(self, command: CancelOrder, shipment: ShipmentSeen | None, context: Context) -> None:
         """Call it off before it ships (ORD-15); what was paid by then is owed back (ORD-10)."""
         self._require_status(command)
         if shipment is not None and shipment.round == self.round:
-            raise invalid_state("The goods were handed over to logistics; the order ships.", "HANDED_OVER")
+            raise Refused("orders.handed_over", state="HANDED_OVER")
         self.record(
             OrderCancelled(
                 order_id=self.id,
@@ -647,14 +629,13 @@ class Order(Aggregate):
         currency = self.total.currency
         amount = exactly(command.amount, currency, "amount")
         if amount <= 0:
-            raise Refused("VALIDATION", "A payment must be more than 0.", field="amount")
+            raise Refused("orders.payment_of_nothing", field="amount")
         if amount > open_amount:
-            raise Refused("VALIDATION", f"Only {open_amount:f} {currency} is open on this order.", field="amount")
+            raise Refused("orders.paid_too_much", open=open_amount, currency=currency, field="amount")
         earliest = min(self.order_date, self.submitted_on or self.order_date)
         latest = max(context.today, earliest)  # a zone that was changed meanwhile may have set today back
         if command.paid_on is not None and not earliest <= command.paid_on <= latest:
-            text = f"paid_on: must be not before {earliest}, when the order was given, and not after {latest}."
-            raise Refused("VALIDATION", text, field="paid_on")
+            raise Refused("orders.paid_on", earliest=earliest, latest=latest, field="paid_on")
         paid = self.paid + amount
         state = paid_state(paid, self.total.amount)
         assert state != "UNPAID"  # something was paid
@@ -699,10 +680,10 @@ class Order(Aggregate):
 
     def _require_status(self, command: Any) -> None:
         if self.status not in MOVES[type(command)]:
-            allowed = ", ".join(MOVES[type(command)])
-            hint = WAY_OUT.get((type(command), self.status), "")
-            message = f"The order is {self.status}; this needs one that is {allowed}. {hint}".strip()
-            raise invalid_state(message, self.status)
+            allowed = MOVES[type(command)]
+            if way_out := WAY_OUT.get((type(command), self.status)):
+                raise Refused("orders.status_with_way_out", states=allowed, way_out=way_out, state=self.status)
+            raise Refused("orders.status", states=allowed, state=self.status)
 
     def _awaits(self, command: Any, round: int) -> bool:
         return self.status in MOVES[type(command)] and self.round == round

@@ -15,7 +15,16 @@ from chassis.testing.people import ADMIN, FINANCE, SALES, SUPERVISOR, SYSTEM, us
 from chassis.testing.services import InMemoryService
 from chassis.writer.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet
-from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet
+from contracts.customers import (
+    CustomerAssigned,
+    CustomerCreated,
+    CustomerData,
+    CustomerDeleted,
+    CustomerEdited,
+    CustomerRestored,
+    Membership,
+    MembershipSet,
+)
 from contracts.errors import Refused
 from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, ProductEdited
 from contracts.orders import (
@@ -52,7 +61,7 @@ from contracts.orders import (
     SubmitOrder,
     WithdrawOrder,
 )
-from contracts.people import Person
+from contracts.people import NOBODY, Person
 from contracts.sales import CustomerSnapshot, Shortage
 from contracts.schemas import decode, encode, load
 from contracts.types import MAX_LINES, Money
@@ -1147,3 +1156,43 @@ def test_SET_04_a_threshold_that_nobody_has_set_is_answered_in_the_companys_curr
         assert answer.body["threshold"] == {"amount": "5000", "currency": "JPY"}
     assert kit.facts() == []
     assert kit.do(SetSalesProcess(route=())).body["threshold"] == {"amount": "5000", "currency": "JPY"}
+
+
+# -- the customer is deleted, or changes hands ----------------------------------------------------------------------
+
+
+def test_cus_04_a_deleted_customer_gets_no_order_until_it_is_restored(kit: InMemoryService) -> None:
+    create(kit)
+    kit.learn(CustomerDeleted(customer_id=ACME))
+    refused = [
+        CreateOrder(order_id=OTHER, customer_id=ACME, lines=(line(),)),
+        SubmitOrder(order_id=ORDER),
+        ChangeOrder(order_id=ORDER, lines=(line(quantity=2),)),
+    ]
+    for command in refused:
+        refusal = kit.assert_refused("NOT_FOUND", command, SALES, field="customer_id")
+        assert refusal.state == "DELETED" and "restored" in refusal.message
+    kit.learn(CustomerRestored(customer_id=ACME))
+    for command in refused[::2]:
+        kit.do(command, SALES)
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+
+
+def test_cus_04_orders_that_were_submitted_go_on_with_their_copy_of_a_deleted_customer(kit: InMemoryService) -> None:
+    reach(kit, "ON_HOLD")
+    kit.learn(CustomerDeleted(customer_id=ACME))
+    kit.do(RetryOrder(order_id=ORDER), SALES)
+    kit.do(ShipOrder(order_id=ORDER, round=1), SYSTEM)
+    assert submitted(kit).customer.name == "Acme" and status(kit) == "SHIPPED"
+
+
+def test_cus_14_an_order_is_written_by_whoever_has_the_customer_now(kit: InMemoryService) -> None:
+    first, second = (Person(user_id=by.user_id, name=by.name) for by in (SALES, COLLEAGUE))
+    order = CreateOrder(order_id=OTHER, customer_id=ACME, lines=(line(),))
+    kit.learn(CustomerAssigned(customer_id=ACME, owner=second, before=first))
+    kit.assert_refused("NOT_FOUND", order, SALES, field="customer_id")
+    kit.learn(MOVED_HOUSE, CustomerAssigned(customer_id=ACME, owner=NOBODY, before=second))
+    for by in (SALES, COLLEAGUE, SUPERVISOR):
+        kit.assert_refused("NOT_FOUND", order, by, field="customer_id")
+    kit.learn(CustomerAssigned(customer_id=ACME, owner=second, before=NOBODY))
+    kit.do(order, COLLEAGUE)

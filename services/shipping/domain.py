@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from chassis.model.aggregates import Aggregate, applies
 from chassis.model.context import Context
-from contracts.errors import Refused, invalid_state, not_found
+from contracts.errors import Refused, not_found
 from contracts.orders import (
     OrderApproved,
     OrderCancelled,
@@ -23,6 +23,7 @@ from contracts.orders import (
     OrderWithdrawn,
 )
 from contracts.people import SALESTREAM, Person
+from contracts.reasons import Why
 from contracts.shipping import (
     CancelShipment,
     Deliver,
@@ -58,16 +59,16 @@ STATUS_AFTER: dict[type, OrderStatus] = {
     OrderCancelled: "CANCELLED",
 }
 
-NOT_READY: dict[OrderStatus, str] = {
-    "DRAFT": "The order is a draft: it must be submitted and, if it needs approval, be approved first.",
-    "PENDING_APPROVAL": "The order must be approved first.",
-    "REJECTED": "The order was rejected; it must be approved first.",
-    "SUBMITTED": "The order's goods are not ready yet, or it ships by itself: look at its fulfilment progress.",
-    "APPROVED": "The order's goods are not ready yet, or it ships by itself: look at its fulfilment progress.",
-    "ON_HOLD": "The order waits for stock: restock and retry it first.",
-    "SHIPPED": "The order has been shipped; its shipment is being written, try again in a moment.",
-    "COMPLETED": "The order is completed.",
-    "CANCELLED": "The order was cancelled.",
+NOT_READY: dict[OrderStatus, Why] = {
+    "DRAFT": Why("shipping.draft"),
+    "PENDING_APPROVAL": Why("shipping.pending"),
+    "REJECTED": Why("shipping.rejected"),
+    "SUBMITTED": Why("shipping.not_ready"),
+    "APPROVED": Why("shipping.not_ready"),
+    "ON_HOLD": Why("shipping.waits_for_stock"),
+    "SHIPPED": Why("shipping.being_written"),
+    "COMPLETED": Why("shipping.completed"),
+    "CANCELLED": Why("shipping.cancelled"),
 }
 
 
@@ -75,7 +76,7 @@ def not_ready(order: OrderSeen | None) -> Refused:
     """The refusal for an order without a shipment (FUL-04): it is not ready, or there is no such order."""
     if order is None:
         return not_found("order", "order_id")
-    return invalid_state(NOT_READY[order.status], order.status)
+    return Refused.by(NOT_READY[order.status], state=order.status)
 
 
 @dataclass
@@ -149,9 +150,9 @@ class Shipment(Aggregate):
         left_on = self.left_on or date.min
         latest = max(context.today, left_on)  # a zone that was changed meanwhile may have set today back
         if command.delivered_on is not None and not left_on <= command.delivered_on <= latest:
-            since = f"not before {left_on}, when the goods left, and " if self.left_on else ""
-            text = f"delivered_on: must be {since}not after {latest}."
-            raise Refused("VALIDATION", text, field="delivered_on")
+            if self.left_on is None:
+                raise Refused("shipping.delivered_by", latest=latest, field="delivered_on")
+            raise Refused("shipping.delivered_between", earliest=left_on, latest=latest, field="delivered_on")
         self.record(ShipmentDelivered(order_id=self.id, delivered_on=command.delivered_on or latest, by=context.user))
 
     def reply(self) -> dict[str, Any]:
@@ -163,7 +164,7 @@ class Shipment(Aggregate):
             return
         if self.status == "CANCELLED" and order is not None:
             raise not_ready(order)
-        raise invalid_state(f"The shipment is {self.status}; this needs one that is {wanted}.", self.status)
+        raise Refused("shipping.status", states=[wanted], state=self.status)
 
     # -- memory
 

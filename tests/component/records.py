@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from chassis.catalogue import Catalogue
-from chassis.documents.samples import sample
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
+from chassis.testing.records import new_record
 from chassis.testing.services import InMemoryService
 from contracts.access import AddDepartment, IssueUser
 from contracts.customers import CreateCustomer, CustomerCreated
@@ -95,12 +95,11 @@ def department() -> Filled:
 
 def of_kind(kind: Kind) -> Filled:
     kit, id = InMemoryService(SERVICES[kind.service]), uuid4()
-    kit.do(load(kind.create, {**sample(kind.create), kind.key: str(id)}))
+    kit.do(load(kind.create, {**new_record(kind), kind.key: str(id)}))
     return Filled(kit, id)
 
 
 FILLED: dict[str, Callable[[], Filled]] = {
-    "EditCustomer": customer,
     "EditProduct": product,
     "ChangeOrder": order,
     "EditUser": user,

@@ -32,6 +32,7 @@ from chassis.persons.opening import use_keys
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from chassis.testing.conformity import violations
+from chassis.testing.keys import holding
 from contracts.declare import REGISTRY
 from deploy.devstack.ports import free_ports
 from deploy.local.system import LocalSystem
@@ -112,9 +113,10 @@ def running(system: LocalSystem, extra: Callable[[], None] = lambda: None) -> It
     folder = system.home
     try:
         system.up()
-        yield system
-        with stores(config_of(system)) as opened:
-            assert [text for store in opened.values() for text in violations(store.notifications(0, ALL))] == []
+        with holding(use_keys(config_of(system))):
+            yield system
+            with stores(config_of(system)) as opened:
+                assert [text for store in opened.values() for text in violations(store.notifications(0, ALL))] == []
     finally:
         extra()
         system.down(wipe=True)
@@ -352,7 +354,6 @@ def await_case(by: Person, order: str, due: str) -> dict[str, Any]:
 @contextmanager
 def stores(config: Config, names: tuple[str, ...] = SERVICES) -> Iterator[dict[str, EventStore]]:
     """The event stores of a system, opened beside its own processes."""
-    use_keys(config)
     opened = {name: open_store(name, config) for name in names}
     try:
         yield opened

@@ -48,7 +48,7 @@ from chassis.store.postgres import COMMIT_SECONDS, CONNECT_SECONDS, LIMITS_TRANS
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.testing.people import WAREHOUSE
 from chassis.verify.commands import Claims, check_results
-from chassis.writer import unit_of_work as unit_of_work_module
+from chassis.writer import request as request_module
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import ATTEMPTS, POSITION_TRIES, Writer
 from component.support import REPOSITORY_ROOT, eventually, until
@@ -495,7 +495,7 @@ def test_what_a_former_release_stored_unpacked_is_read_and_gone_on_with(
 ) -> None:
     """Events, remembered results and audit records."""
     command = new_product(5)
-    for module in (events_module, chain_module, unit_of_work_module):
+    for module in (events_module, chain_module, request_module):
         monkeypatch.setattr(module, "packed", bytes)
     first = do(Writer(SERVICE, durable.open()), command, key="k1")
     monkeypatch.undo()
@@ -1092,7 +1092,7 @@ def test_what_a_command_only_reads_is_as_it_was_when_it_is_stored(bench: Bench, 
     def add_beside(command: AddProduct, work: Work) -> Aggregate:
         other = work.find(Product, beside)
         if (other is not None and other.attributes.brand == "Other") is not there:
-            raise Refused("INVALID_STATE", "the product beside it must not be so")
+            raise Refused("inventory.in_open_order", orders=["SO-1"], state="IN_OPEN_ORDER")
         return add_product(command, work)
 
     store, beside = bench.open(), uuid4()

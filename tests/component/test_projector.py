@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import UUID, uuid4
@@ -35,6 +36,7 @@ from chassis.projections.rebuild import Rebuild, content, rebuild_outdated
 from chassis.run.worker_process import LANES
 from chassis.store.event_store import EventStore
 from chassis.store.events import Notification
+from chassis.testing.keys import share
 from chassis.testing.people import FINANCE, SALES, SUPERVISOR, WAREHOUSE
 from chassis.testing.people import SYSTEM as ITSELF
 from chassis.testing.services import InMemoryService
@@ -427,14 +429,16 @@ def test_a_rebuild_beside_a_living_projector_gives_the_same_and_switches(bench: 
 
 
 @pytest.mark.parametrize("view", [SALES_BY_PRODUCT, LEDGER_VIEW], ids=lambda view: view.name)
-def test_processes_beside_each_other_rebuild_the_same(bench: Bench, view: View) -> None:
+def test_processes_beside_each_other_rebuild_the_same(bench: Bench, view: View, tmp_path: Path) -> None:
     """A document of one partition each, and one that several write."""
     bench.publish()
     database = bench.database()
+    config = replace(bench.config_of(database), data_dir=str(tmp_path / "stores"), token_key_dir=str(tmp_path / "keys"))
+    share(config)
     live = bench.project(database, [view])
     seen: list[tuple[int, int]] = []
     rebuild = Rebuild(
-        bench.config_of(database),
+        config,
         database,
         view,
         io.StringIO(),

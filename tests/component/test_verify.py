@@ -30,6 +30,7 @@ from chassis.messaging.records import event_headers
 from chassis.messaging.replicas import refill_changed
 from chassis.model.principal import Principal
 from chassis.model.saga import Process as SagaProcess
+from chassis.persons.opening import use_keys
 from chassis.projections.collections import STATES, connect
 from chassis.run.main import main
 from chassis.run.process import Host
@@ -38,6 +39,7 @@ from chassis.sagas.runner import WaitingRow
 from chassis.store.events import recorded
 from chassis.store.opening import open_store
 from chassis.store.transaction import Transaction, snapshot_of
+from chassis.testing.keys import holding
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.verify.audit import copy_behind
 from chassis.verify.findings import CONSISTENT, DIFFERENT, NOT_LOOKED, Findings
@@ -197,6 +199,7 @@ def config(kafka_servers: str, mongodb_uri: str, tmp_path_factory: pytest.TempPa
         mongodb_uri=mongodb_uri,
         mongodb_database=f"test_{uuid4().hex}",
         data_dir=str(tmp_path_factory.mktemp("stores")),
+        token_key_dir=str(tmp_path_factory.mktemp("keys")),
         topic_partitions=2,
     )
     bench = KafkaBench(config)
@@ -208,6 +211,11 @@ def config(kafka_servers: str, mongodb_uri: str, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="module")
 def company(config: Config) -> Iterator[Company]:
     """At rest: everything has happened, nothing runs."""
+    with holding(use_keys(config)):
+        yield from _at_rest(config)
+
+
+def _at_rest(config: Config) -> Iterator[Company]:
     company = a_busy_company(config)
     assert verify(config).exit_code == CONSISTENT  # which also waits until all have caught up
     company.stop()

@@ -129,7 +129,8 @@ def test_each_limit_leaves_room_for_what_it_holds() -> None:
     [
         ConnectionResetError(), TimeoutError(), OSError(28, "disk full"), KafkaTimeoutError(), AutoReconnect(""),
         NotLeaderForPartitionError(), OperationFailure("", 112), OperationFailure("not authorized", 13),
-        BulkWriteError({"writeErrors": [{"code": 112}]}), Refused("OVERLOADED", ""), Refused("UNAVAILABLE", ""),
+        BulkWriteError({"writeErrors": [{"code": 112}]}),
+        Refused("system.too_many_commands"), Refused("system.store_away"),
     ],
     ids=repr,
 )  # fmt: skip
@@ -142,7 +143,8 @@ def test_what_may_pass_is_waited_for(error: Exception) -> None:
     [
         OverflowError(), KeyError("x"), TypeError(), AssertionError(), RecursionError(), UnicodeError(),
         DocumentTooLarge(""), MessageSizeTooLargeError(), OperationFailure("too large", 17419),
-        BulkWriteError({"writeErrors": [{"code": 2}]}), Refused("TOO_LARGE", ""), Refused("NOT_FOUND", ""),
+        BulkWriteError({"writeErrors": [{"code": 2}]}),
+        Refused("records.too_large", size=2, most=1), Refused("requests.no_address", field="path"),
     ],
     ids=repr,
 )  # fmt: skip
@@ -344,7 +346,8 @@ def consumer_of(handler: Fails, brokers: Brokers) -> Consumer:
 
 
 @pytest.mark.parametrize(
-    "error", [OverflowError("big"), Refused("TOO_LARGE", "large"), KeyError("x"), DocumentTooLarge("16 MB")]
+    "error",
+    [OverflowError("big"), Refused("records.too_large", size=2, most=1), KeyError("x"), DocumentTooLarge("16 MB")],
 )
 def test_whoever_fails_for_good_on_a_record_sets_it_aside_alone(error: Exception) -> None:
     brokers = Brokers([record(position, position - 1) for position in range(1, 7)])

@@ -17,6 +17,7 @@ import services
 from chassis.foundation.rate_limits import Quota
 from chassis.store.events import Unreadable
 from contracts.errors import Portable, Refused
+from contracts.reasons import Why
 
 
 def modules(package: ModuleType) -> list[ModuleType]:
@@ -38,11 +39,12 @@ WITH_INIT = {
     if any("__init__" in vars(base) for base in cls.__mro__ if base.__module__.partition(".")[0] in OURS)
 }
 VALUES: dict[str, Any] = {
-    "code": "DUPLICATE",
     "message": "It is taken.",
+    "reason": "records.taken",
+    "params": {"what": Why("access.login"), "holder": UUID(int=7)},
     "field": "name",
     "state": "HELD",
-    "fields": {"name": ["It is taken."]},
+    "fields": {"name": [Why("customers.required")]},
     "aggregate_id": UUID(int=7),
     "version": 3,
     "cause": ValueError("no JSON"),
@@ -54,7 +56,9 @@ VALUES: dict[str, Any] = {
 def made(cls: type[BaseException]) -> BaseException:
     if f"{cls.__module__}.{cls.__qualname__}" not in WITH_INIT:
         return cls("what has happened", 7)
-    return cls(**{name: VALUES[name] for name in inspect.signature(cls).parameters})
+    taken = inspect.signature(cls).parameters.values()
+    more = [VALUES[one.name] for one in taken if one.kind is one.VAR_KEYWORD]
+    return cls(**{one.name: VALUES[one.name] for one in taken if one.kind is not one.VAR_KEYWORD}, **(more or [{}])[0])
 
 
 def test_there_are_such_errors() -> None:

@@ -10,6 +10,7 @@ from chassis.metadata.everything import metadata
 from chassis.metadata.wording import Phrase, Wording
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import ROLES
+from contracts.reasons import reasons
 from contracts.texts import Subject, Text, texts
 
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
@@ -73,8 +74,8 @@ def test_set_02_chinese_is_simplified_and_japanese_is_japanese() -> None:
         set("検証価様発録図売読応単変関権処経済転戻込働対覧"),
         set("单订员权图读发编录应经关户买卖变证对"),
     )
-    for subject in SUBJECTS:
-        for key, text in texts(subject).items():
-            assert not set(text.zh) & (japanese - chinese), (subject, key)
-            assert not set(text.ja) & (chinese - japanese), (subject, key)
-            assert text.en.isascii(), (subject, key)
+    said = {f"{subject}:{key}": text for subject in SUBJECTS for key, text in texts(subject).items()}
+    for key, text in {**said, **{reason: one.text for reason, one in reasons().items()}}.items():
+        assert not set(text.zh) & (japanese - chinese), key
+        assert not set(text.ja) & (chinese - japanese), key
+        assert text.en.isascii(), key

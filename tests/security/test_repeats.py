@@ -142,7 +142,7 @@ def test_a_release_fills_in_another_field(done: Done, monkeypatch: pytest.Monkey
 
 def test_a_release_refuses_what_was_right(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
     def stricter(*_: Any, **__: Any) -> Any:
-        raise Refused("VALIDATION", "name: too long.", field="name")
+        raise Refused("lists.long_or_controls", field="name")
 
     monkeypatch.setattr(pipeline, "load_command", stricter)
     assert_repeats(done)

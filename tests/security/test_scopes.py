@@ -4,6 +4,7 @@ What lists, pages, totals and exports show of them: tests/component/test_scopes.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from chassis.catalogue import Catalogue
 from chassis.http.routes import kebab
 from chassis.model.aggregates import Aggregate
+from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, DataScope
+from contracts.records import KINDS, Kind
 from security.office import Caller, Office, new_id
 from security.teams import REACHED, Team, add_product
 
@@ -35,8 +38,12 @@ def a_case(team: Team, superior: Caller) -> str:
     return team.case(superior)
 
 
+def a_record(kind: Kind, team: Team, owner: Caller) -> str:
+    """One of a declared kind, which the owner enters."""
+    return str(team.office.call(f"POST {kind.path}", new_record(kind), owner).done()["id"])
+
+
 COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
-    "EditCustomer": (a_customer, {"region": "North"}, frozenset({200})),
     "SetMembership": (a_customer, {"member": True}, frozenset({200})),
     "ChangeOrder": (a_draft, {"note": "changed"}, frozenset({200})),
     "SubmitOrder": (a_draft, {}, frozenset({200})),
@@ -46,6 +53,18 @@ COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
     "RetryOrder": (a_submitted_order, {}, frozenset({409})),  # it is not on hold
     "Approve": (a_case, {}, frozenset({200, 403})),  # the due node is the superior's
     "Reject": (a_case, {"reason": "too dear"}, frozenset({200, 403})),
+    **{
+        command.__name__: (partial(a_record, kind), body, frozenset({200}))
+        for kind in KINDS.values()
+        if kind.owned
+        for command, body in (
+            (kind.edit, {}),
+            (kind.delete, {}),
+            (kind.restore, {}),
+            (kind.revert, {"version": 1}),
+            (kind.assign, {"owner_id": None}),
+        )
+    },
 }
 """Every command on a record with an owner: how to make the record, what to send, what the reached may be answered."""
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from chassis.documents.samples import sample
 from chassis.foundation import metrics
 from chassis.store.memory import MemoryRecorder
+from chassis.testing.records import new_record
 from chassis.writer.request import made_id
 from contracts.declare import REGISTRY
 from contracts.ids import RANDOM_UUIDS
@@ -44,15 +44,12 @@ def order(office: Office) -> Asked:
 
 
 def of_kind(kind: Kind, office: Office) -> Asked:
-    body = {name: value for name, value in sample(kind.create).items() if name != kind.key}
-    unique = {name: new_id() for name, field in kind.fields.items() if field.rules.unique}
-    return Asked(f"POST {kind.path}", {**body, **unique}, office.admin, {})
+    return Asked(f"POST {kind.path}", new_record(kind), office.admin, {})
 
 
 ASKS: dict[str, Callable[[Office], Asked]] = {
     **{name: ask for name, ask in ASKED.items() if name in CREATING},
     "AddDepartment": department,
-    "CreateCustomer": customer,
     "AddProduct": product,
     "CreateOrder": order,
     **{kind.create.__name__: partial(of_kind, kind) for kind in KINDS.values()},

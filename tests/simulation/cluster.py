@@ -64,7 +64,7 @@ class ActorWriter(Writer):
     def submit_all(self, requests: Sequence[Request]) -> None:
         """Queue commands, and wait until they are answered or the process is dead."""
         if self.process.stopping:
-            raise Refused("UNAVAILABLE", "The service is stopping.")
+            raise Refused("system.stopping")
         self.waiting.extend(requests)
         self.process.scheduler.wait(
             ANSWER_SECONDS,

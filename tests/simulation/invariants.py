@@ -31,7 +31,7 @@ from contracts.orders import (
     OrderWithdrawn,
     PaymentRecorded,
 )
-from contracts.records import KINDS
+from contracts.records import KINDS, OWNER
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
 from services.inventory.domain import StockItem, stock_id
 from services.orders.domain import Order
@@ -474,21 +474,27 @@ def nothing_failed_inside(evidence: Evidence) -> None:
 
 def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
     """I16: of every kind of record the list shows what its events make of it, and what is unique is one record's."""
+    aggregates = {one.kind.cls: one for service in SERVICES.values() for one in map(aggregate_of, service.records)}
     for kind in KINDS.values():
         shown, holders = evidence.rows(record_view(kind.cls).name), dict[UUID, UUID]()
         for id, facts in evidence.streams(kind.service).items():
             if not isinstance(facts[0].fact, kind.created):
                 continue
-            record = aggregate_of(kind.cls)(id)
+            record = aggregates[kind.cls](id)
             for fact in facts:
                 record.apply(fact.fact)
             row = shown.get(str(id)) or {}
-            seen = row.get("version"), row.get("deleted")
-            require(seen == (record.version, record.deleted), "I16", f"{kind.what} {id} {record} is shown as {seen}")
+            wanted: tuple[Any, ...] = (record.version, record.deleted, *record.owners)
+            seen = row.get("version"), row.get("deleted"), *([row.get(OWNER)] if kind.owned else [])
+            require(_texts(seen) == _texts(wanted), "I16", f"{kind.what} {id} {record} is shown as {seen}")
             for value in record.unique_values.values():
                 for taken in value.taken:
                     first = holders.setdefault(taken, id)
                     require(first == id, "I16", f"{kind.what} {id} has what the record {first} has")
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [str(value) for value in values]
 
 
 CHECKS: Sequence[Callable[[Evidence], None]] = (

@@ -41,7 +41,7 @@ from contracts.orders import (
     SubmitOrder,
     WithdrawOrder,
 )
-from contracts.records import KINDS, Kind
+from contracts.records import KINDS, OWNER, Kind
 from contracts.schemas import load
 from contracts.shipping import Deliver, HandOver
 from contracts.types import Money, Name, Note, Text
@@ -483,6 +483,7 @@ class People:
         """A record of some kind; what is unique is often taken."""
         kind = self.random.choice([*KINDS.values()])
         body = {**sample(kind.create), kind.key: str(new_id(self.random))}
+        body.pop(OWNER, None)
         texts = [name for name, field in kind.fields.items() if field.rules.unique and field.one in TEXTS]
         body |= {name: f"{name} {self.random.randint(1, 3)}" for name in texts}
         command: Any = load(kind.create, body)
@@ -495,7 +496,10 @@ class People:
         kind, id = self.random.choice(self.records)
         text = next(name for name, field in kind.fields.items() if field.one in TEXTS)
         change = {text: f"said {self.random.randint(1, 9)}"}
-        acts: list[tuple[type, dict[str, str]]] = [(kind.edit, change), (kind.delete, {}), (kind.restore, {})]
+        acts: list[tuple[type, dict[str, Any]]] = [(kind.edit, change), (kind.delete, {}), (kind.restore, {})]
+        if kind.owned:
+            owners = [None, *(by.user_id for by in self.sellers)]
+            acts += [(kind.assign, {OWNER: self.random.choice(owners)})] * 2
         command, more = self.random.choice(acts)
         self.do(command(**{kind.key: id}, **more), self.admins[0])
 

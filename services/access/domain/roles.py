@@ -27,7 +27,7 @@ from contracts.access import (
     RoleDefined,
     RoleState,
 )
-from contracts.errors import Refused, invalid_state, not_found
+from contracts.errors import Refused, not_found
 from contracts.people import Person
 from contracts.permissions import ADMINISTRATOR, NEVER_GIVEN, RIGHTS, ROLES, DataScope, first_rights, rights_of
 
@@ -36,17 +36,21 @@ def role_id(role: str) -> Named:
     return Named("role", role)
 
 
-def check_right(right: str, field: str = "right", code: str = "NOT_FOUND") -> None:
-    """Raises Refused, naming the field, for a right that does not exist or that people never hold."""
-    if right not in RIGHTS or right == "system":
-        there = ", ".join(sorted(set(RIGHTS) - {"system"}))
-        raise Refused(code, f"{field}: there is no right {right[:60]!r}; there are {there}.", field=field)
+def given_rights() -> list[str]:
+    """The rights that people and machine accounts may hold."""
+    return sorted(set(RIGHTS) - {"system"})
+
+
+def check_right(right: str) -> None:
+    """Raises Refused NOT_FOUND for a right that does not exist or that people never hold."""
+    if right not in (there := given_rights()):
+        raise Refused("access.no_right", name=right[:60], rights=there, field="right")
 
 
 def require_adjustable(role: str) -> None:
     """Raises Refused INVALID_STATE for the administrators' rights: without one of them nobody could give it back."""
     if role == ADMINISTRATOR:
-        raise invalid_state("Administrators hold every right, everywhere and always.", "ALWAYS_HELD")
+        raise Refused("access.administrators_rights", state="ALWAYS_HELD")
 
 
 def grants_of(scopes: Mapping[str, DataScope]) -> tuple[Grant, ...]:
@@ -78,7 +82,7 @@ class Role(Aggregate):
     def define(self, command: DefineRole, context: Context) -> None:
         """Name it; a new one has no right yet (SEC-15)."""
         if command.role == NEVER_GIVEN:
-            raise Refused("VALIDATION", "role: SYSTEM is Salestream itself.", field="role")
+            raise Refused("access.system_role", field="role")
         known = self.state is not None or command.role in ROLES
         grants = self.now(command.role).grants if known else ()
         self.record(RoleDefined(role=command.role, state=self._after(command.title, grants), by=context.user))
@@ -175,7 +179,9 @@ class Machine(Aggregate):
     def add(self, command: AddMachine, responsible_id: UUID | None, mark: str, context: Context) -> None:
         """What it enters belongs to the responsible person (SEC-18)."""
         for number, grant in enumerate(command.grants):
-            check_right(grant.right, f"grants.{number}.right", "VALIDATION")
+            if grant.right not in (there := given_rights()):
+                field = f"grants.{number}.right"
+                raise Refused("access.no_right_to_grant", name=grant.right[:60], rights=there, field=field)
         self._change(context.user, name=command.name, grants=command.grants, responsible_id=responsible_id)
         self.record(MachineSecretSet(mark=mark))
 
@@ -208,7 +214,7 @@ class Machine(Aggregate):
 
     def _require_active(self) -> None:
         if not self.active:
-            raise invalid_state("The machine account has ended.", "ENDED")
+            raise Refused("access.machine_ended", state="ENDED")
 
     def reply(self) -> dict[str, Any]:
         return {"name": self.name, "epoch": self.epoch}

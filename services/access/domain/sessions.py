@@ -23,6 +23,7 @@ from contracts.access import (
 from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.people import Person
+from contracts.reasons import Some
 from contracts.settings import DEFAULTS
 from services.access.domain.users import User, login_key
 
@@ -35,34 +36,23 @@ MOST_CODES_AN_HOUR = 5
 IDLE = timedelta(days=7)
 LONGEST = timedelta(days=30)
 HOUR = timedelta(hours=1)
+SHOWN_LOGINS = 3
 
 # Made anew each time: an exception keeps the frames it was raised through, with what they hold.
-wrong = partial(Refused, "UNAUTHENTICATED", "The name or the password is wrong.", field="password")
-wrong_code = partial(Refused, "UNAUTHENTICATED", "The code is wrong, used or expired.", field="code")
-wrong_challenge = partial(
-    Refused, "VALIDATION", "challenge_answer: does not match the image.", field="challenge_answer"
-)
+wrong = partial(Refused, "access.wrong", field="password")
+wrong_code = partial(Refused, "access.wrong_code", field="code")
+wrong_challenge = partial(Refused, "access.wrong_challenge", field="challenge_answer")
 needs_challenge = partial(
-    Refused,
-    "VALIDATION",
-    "challenge: draw a verification image first (POST /challenges).",
-    field="challenge",
-    state="REQUIRED",
+    Refused, "access.needs_challenge", route="POST /challenges", field="challenge", state="REQUIRED"
 )
-ended = partial(Refused, "UNAUTHENTICATED", "The sign-in has ended: sign in again.", field="session_id")
-key_lost = partial(
-    Refused,
-    "INVALID_STATE",
-    "The key of your authenticator app can't be read any more: ask an administrator to take your second verification "
-    "away (DELETE /users/{user_id}/second-factor), then sign in again.",
-    state="KEY_LOST",
-)
+ended = partial(Refused, "access.ended", field="session_id")
+key_lost = partial(Refused, "access.key_lost", route="DELETE /users/{user_id}/second-factor", state="KEY_LOST")
 
 
 def locked(until: datetime) -> Refused:
     """The refusal while no sign-in is taken; the same for a name that belongs to nobody."""
-    text = f"Too many sign-ins failed: try again after {until.isoformat(timespec='seconds')}."
-    return Refused("UNAUTHENTICATED", text, field="password", state="LOCKED")
+    moment = until.isoformat(timespec="seconds")
+    return Refused("access.locked", until=moment, field="password", state="LOCKED")
 
 
 # -- settings
@@ -117,13 +107,12 @@ class AccessSettings(Aggregate):
         if shut_out:
             by_role = not set(shut_out[0].state.roles).isdisjoint(self.second_factor_roles)
             field = "second_factor_roles" if by_role else "first_sign_in_code"
-            some = ", ".join(user.state.login for user in shut_out[:3]) + (", ..." if len(shut_out) > 3 else "")
-            people = "1 person" if len(shut_out) == 1 else f"{len(shut_out)} people"
-            text = (
-                f"{field}: {people} could not sign in any more ({some}): they have neither an e-mail address nor a "
-                "phone number for the code. Give them one first (PATCH /users/{user_id})."
-            )
-            raise Refused("VALIDATION", text, field=field, state="NO_CONTACT")
+            way_out, state = "PATCH /users/{user_id}", "NO_CONTACT"
+            logins = Some([user.state.login for user in shut_out], SHOWN_LOGINS)
+            if len(shut_out) == 1:
+                raise Refused("access.locks_one_out", logins=logins, route=way_out, field=field, state=state)
+            count = len(shut_out)
+            raise Refused("access.locks_out", count=count, logins=logins, route=way_out, field=field, state=state)
 
     def after(self, command: SetAccessSettings) -> "AccessSettings":
         """The settings as the command would leave them; these stay what they are."""
@@ -360,7 +349,7 @@ class Session(Aggregate):
         """
         assert self.until is not None and self.last is not None
         if seen != self.mark and not is_ours:
-            raise Refused("UNAUTHENTICATED", "This is no refresh token of the session.", field="refresh_token")
+            raise Refused("access.no_refresh_token", field="refresh_token")
         if seen != self.mark:
             self.end("REUSED_TOKEN", self.user, now)
         elif not (is_before(now, self.until, IDLE) and is_before(now, self.last, LONGEST)):

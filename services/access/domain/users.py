@@ -29,12 +29,14 @@ from contracts.access import (
     UserStatus,
 )
 from contracts.declare import changes
-from contracts.errors import Refused, invalid_state
+from contracts.errors import Refused
 from contracts.people import Person
+from contracts.reasons import Why
 from contracts.text import key, phone_key
 
 REVIEW_DAYS = 90
 SHORTEST_PASSWORD = 8
+BEGIN_FACTOR = "POST /users/{user_id}/second-factor"
 CONTACTS = {"MAIL": "email", "SMS": "phone"}  # how codes are sent, and to which of the user's contacts
 NOT_YET = UserState(login="", name="", status="NOT_ACTIVATED", revision=0)
 ADMINISTRATORS_ID = uuid5(NAMESPACE_URL, "salestream:access:administrators")
@@ -67,17 +69,17 @@ def check_password(password: str, field: str) -> None:
     missing = [
         what
         for what, there in (
-            (f"at least {SHORTEST_PASSWORD} characters", len(password) >= SHORTEST_PASSWORD),
-            ("an upper case letter", any(ch.isupper() for ch in password)),
-            ("a lower case letter", any(ch.islower() for ch in password)),
-            ("a digit", any(ch.isdigit() for ch in password)),
-            ("a special symbol", any(not ch.isalnum() and not ch.isspace() for ch in password)),
+            (Why("access.characters", least=SHORTEST_PASSWORD), len(password) >= SHORTEST_PASSWORD),
+            (Why("access.upper_case"), any(ch.isupper() for ch in password)),
+            (Why("access.lower_case"), any(ch.islower() for ch in password)),
+            (Why("access.digit"), any(ch.isdigit() for ch in password)),
+            (Why("access.symbol"), any(not ch.isalnum() and not ch.isspace() for ch in password)),
         )
         if not there
     ]
     if missing:
-        text = f"{field}: the password lacks {', '.join(missing)}."
-        raise Refused("VALIDATION", text, field=field, fields={field: [f"Lacks {what}." for what in missing]})
+        fields = {field: [Why("access.lacks", missing=what) for what in missing]}
+        raise Refused("access.weak_password", missing=missing, field=field, fields=fields)
 
 
 @internal_event("access.password-hashed")
@@ -212,12 +214,11 @@ class User(Aggregate):
         """Change what the command names; nothing happens when that is how it is already (SEC-12, SEC-14)."""
         self.require_there()
         if getattr(command, "superior_id", None) == self.id:
-            raise Refused("VALIDATION", "superior_id: nobody leads themselves.", field="superior_id")
+            raise Refused("access.leads_themselves", field="superior_id")
         given = changes(command, UserState)
         way = CONTACTS.get(self.state.second_factor)
         if way and given.get(way) == "":
-            text = f"{way}: the codes of the second verification go there; switch that off or to another way first."
-            raise Refused("VALIDATION", text, field=way)
+            raise Refused("access.codes_go_there", field=way)
         if any(getattr(self.state, name) != value for name, value in given.items()):
             self.record(UserEdited(user_id=self.id, user=self._changed(**given), by=context.user))
 
@@ -235,7 +236,7 @@ class User(Aggregate):
         self.require_there()
         successor.require_there("successor_id")
         if successor.id == self.id:
-            raise Refused("VALIDATION", "successor_id: must be somebody else.", field="successor_id")
+            raise Refused("access.successor", field="successor_id")
         gone = self._changed(status="DELETED", epoch=self.state.epoch + 1, roles=(), successor_id=successor.id)
         self.record(UserDeleted(user_id=self.id, user=gone, by=context.user))
         self.record(PasswordHashed(hash=""))
@@ -306,7 +307,7 @@ class User(Aggregate):
         is not the one that the code went to, or every sign-in has ended since.
         """
         if not self.unconfirmed.method:
-            raise invalid_state("Begin with POST /users/{user_id}/second-factor.", "NOT_BEGUN")
+            raise Refused("access.not_begun", route=BEGIN_FACTOR, state="NOT_BEGUN")
         self._require_holds(self.unconfirmed)
         return self.unconfirmed
 
@@ -314,8 +315,7 @@ class User(Aggregate):
         if factor.method in CONTACTS:
             self.contact(factor.method)
         if self.voids(factor.epoch, factor.sent_to):
-            text = "The password or the contact is another by now: begin anew with POST /users/{user_id}/second-factor."
-            raise invalid_state(text, "NOT_BEGUN")
+            raise Refused("access.begin_anew", route=BEGIN_FACTOR, state="NOT_BEGUN")
 
     def confirm_factor(self, recovery_marks: Sequence[str], context: Context) -> None:
         """SEC-06.  The pending second proof holds from now on."""
@@ -357,8 +357,9 @@ class User(Aggregate):
         """Where a code is sent.  Raises Refused INVALID_STATE when the user has no such contact."""
         found: str = getattr(self.state, CONTACTS[method])
         if not found:
-            what = "phone number" if method == "SMS" else "e-mail address"
-            raise invalid_state(f"The account has no {what} to send a code to: ask an administrator.", "NO_CONTACT")
+            raise Refused(
+                "access.no_phone_of_yours" if method == "SMS" else "access.no_email_of_yours", state="NO_CONTACT"
+            )
         return found
 
     def contact_method(self) -> str:
@@ -391,7 +392,7 @@ class User(Aggregate):
 
     def require_there(self, field: str = "user_id") -> None:
         if self.state.status == "DELETED":
-            raise Refused("INVALID_STATE", f"{field}: this user was deleted.", field=field, state="DELETED")
+            raise Refused("access.deleted", field=field, state="DELETED")
 
     @property
     def person(self) -> Person:
@@ -475,11 +476,7 @@ class Administrators(Aggregate):
         if user_id not in self.members:
             return
         if not any(can_sign_in(other) for other in self.members if other != user_id):
-            text = (
-                "No administrator who can sign in would be left: make somebody else one first, "
-                "with a password and what the settings ask of a sign-in."
-            )
-            raise invalid_state(text, "LAST_ADMINISTRATOR")
+            raise Refused("access.last_administrator", state="LAST_ADMINISTRATOR")
         self.record(AdministratorRemoved(user_id=user_id))
 
     @applies(AdministratorAdded)

@@ -20,6 +20,7 @@ from contracts.access import (
 from contracts.declare import changes
 from contracts.errors import Refused
 from contracts.permissions import ADMINISTRATOR
+from contracts.reasons import Why
 from services.access.domain.roles import Department, Role, role_id
 from services.access.domain.users import (
     User,
@@ -40,7 +41,7 @@ def _require_can_lead(work: Work, superior_id: UUID, user_id: UUID) -> None:
         seen.add(above.id)
         above = user_of(work, next_id, "superior_id")
     if above.id == user_id:
-        raise Refused("VALIDATION", "superior_id: is led by this user, or is this user.", field="superior_id")
+        raise Refused("access.led_by_them", field="superior_id")
 
 
 def _can_sign_in(work: Work, user_id: UUID) -> bool:
@@ -65,7 +66,7 @@ def names_of(state: UserState) -> dict[str, str]:
 
 def claim_names(work: Work, user: User, before: UserState | None = None) -> None:
     names = names_of(user.state)
-    claims = [Claim(login_value(name), "This name to sign in with", field) for field, name in names.items()]
+    claims = [Claim(login_value(name), Why("access.login"), field) for field, name in names.items()]
     hold(work, user.id, claims, [login_value(name) for name in names_of(before).values()] if before else [])
 
 
@@ -88,16 +89,16 @@ def register_user(command: RegisterUser, work: Work) -> Aggregate:
     if wrong := wrongly_answered(work, work.prepared.answered):
         return wrong
     if not settings_of(work).self_registration:
-        raise Refused("FORBIDDEN", "Registration is switched off: ask an administrator.", state="SWITCHED_OFF")
+        raise Refused("access.registration_off", state="SWITCHED_OFF")
     login = command.email or command.phone
     if not login:
-        raise Refused("VALIDATION", "email: give an e-mail address or a phone number.", field="email")
+        raise Refused("access.contact_needed", field="email")
     user = work.new(User, command.user_id, what="user", field="user_id")
     user.register(command, login, work.prepared.hash)
     for name in names_of(user.state).values():
         if any((index := work.find(UniqueIndex, id)) and index.holder for id in login_value(name).ids):
             field = "email" if command.email else "phone"
-            raise Refused("DUPLICATE", "There is an account with this name already.", field=field)  # not whose
+            raise Refused("access.registered_already", field=field)  # not whose
     claim_names(work, user)
     return user
 

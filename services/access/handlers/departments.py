@@ -5,6 +5,7 @@ from contracts.access import (
     AddDepartment,
     RenameDepartment,
 )
+from contracts.reasons import Why
 from services.access.domain.roles import Department
 
 
@@ -26,4 +27,4 @@ def rename_department(command: RenameDepartment, work: Work) -> Department:
 
 
 def _name_of_department(department: Department) -> Claim:
-    return Claim(department.name_value(), f"The name {department.name}, within the same department,", "name")
+    return Claim(department.name_value(), Why("access.department_name", name=department.name), "name")

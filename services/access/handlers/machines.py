@@ -8,6 +8,7 @@ from contracts.access import (
     NameResponsible,
     RenewMachineSecret,
 )
+from contracts.reasons import Why
 from services.access.domain.roles import Machine
 from services.access.handlers.records import user_of
 from services.access.preparation.machines import wrong_secret
@@ -19,7 +20,7 @@ def add_machine(command: AddMachine, work: Work) -> Machine:
     if command.responsible_id:
         user_of(work, command.responsible_id, "responsible_id").require_there("responsible_id")
     machine.add(command, command.responsible_id or work.context.owner.user_id, work.prepared.mark, work.context)
-    hold(work, machine.id, [Claim(machine.name_value(), f"The name {machine.name}", "name")])
+    hold(work, machine.id, [Claim(machine.name_value(), Why("access.machine_name", name=machine.name), "name")])
     return machine
 
 

@@ -54,14 +54,14 @@ def request_password_reset(command: RequestPasswordReset, work: Work) -> Aggrega
     if wrong := wrongly_answered(work, facts.answered):
         return wrong
     user_id = facts.user.id if facts.user else None
-    reset = work.new(PasswordReset, command.reset_id, what="password reset", field="reset_id")
+    reset = work.new(PasswordReset, command.reset_id, what="reset", field="reset_id")
     sent = attempts_of(work, user_id, command.name).ask_code(work.context.now)
     reset.ask(facts.user if sent else None, facts.mark, work.context.now)
     return reset
 
 
 def reset_password(command: ResetPassword, work: Work) -> PasswordReset:
-    reset = work.get(PasswordReset, command.reset_id, what="password reset", field="reset_id")
+    reset = work.get(PasswordReset, command.reset_id, what="reset", field="reset_id")
     user = user_of(work, reset.user_id) if reset.user_id else None
     if reset.attempt(work.prepared.mark, user, work.context.now):
         assert user is not None

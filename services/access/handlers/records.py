@@ -36,5 +36,5 @@ def administrators_of(work: Work) -> Administrators:
 
 def require_own(work: Work, user_id: UUID) -> User:
     if user_id != work.context.user.user_id:
-        raise Refused("FORBIDDEN", "This is for one's own account only.", field="user_id")
+        raise Refused("access.own_account", field="user_id")
     return user_of(work, user_id)

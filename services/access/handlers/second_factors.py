@@ -9,11 +9,12 @@ from contracts.access import (
     RemoveSecondFactor,
     ResetSecondFactor,
 )
-from contracts.errors import invalid_state
+from contracts.errors import Refused
 from services.access.domain.sessions import (
     CODE_LIVES,
 )
 from services.access.domain.users import (
+    BEGIN_FACTOR,
     User,
 )
 from services.access.handlers.passwords import wrong_password
@@ -37,8 +38,7 @@ def confirm_second_factor(command: ConfirmSecondFactor, work: Work) -> Aggregate
     pending = user.pending_factor()
     if pending.method == "TOTP":
         if facts.step is None:
-            way_out = "begin anew (POST /users/{user_id}/second-factor)."
-            raise invalid_state(f"The key of the authenticator app can't be read any more: {way_out}", "KEY_LOST")
+            raise Refused("access.pending_key_lost", route=BEGIN_FACTOR, state="KEY_LOST")
         right = facts.step > 0 and facts.seen == pending.sealed_key and user.use_step(facts.step)
     else:
         right = facts.mark == pending.code_mark and is_before(facts.now, pending.code_until, CODE_LIVES)

@@ -22,8 +22,7 @@ def set_access_settings(command: SetAccessSettings, work: Work) -> AccessSetting
     concerned = [*administrators_of(work).members, *after.concerned_by(work.context.organisation, settings)]
     for role in after.second_factor_roles:
         if role not in settings.second_factor_roles and not work.find_or_new(Role, role_id(role)).exists(role):
-            text = f"second_factor_roles: there is no role {role}; define it first (PUT /roles/{role})."
-            raise Refused("VALIDATION", text, field="second_factor_roles")
+            raise Refused("access.no_role", role=role, route=f"PUT /roles/{role}", field="second_factor_roles")
     people = (work.find(User, id) for id in dict.fromkeys(concerned))
     after.require_way_in([user for user in people if user is not None], settings)
     settings.change(command, work.context)

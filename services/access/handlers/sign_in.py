@@ -53,8 +53,7 @@ def sign_in(command: SignIn, work: Work) -> Aggregate:
         attempts.fail(user.id if user else None, "PASSWORD", now)
         return attempts
     if not facts.owns_device:  # told to nobody but who has the password
-        text = "device_id: you have enrolled no such phone; sign in without it, then enrol it (POST /devices)."
-        raise Refused("UNAUTHENTICATED", text, field="device_id", state="NOT_YOURS")
+        raise Refused("access.not_your_phone", route="POST /devices", field="device_id", state="NOT_YOURS")
     session = work.new(Session, command.session_id, what="session", field="session_id")
     if method := settings.proof_of(user):
         code = None
@@ -111,6 +110,6 @@ def refresh_session(command: RefreshSession, work: Work) -> Session:
 def sign_out(command: SignOut, work: Work) -> Session:
     session = work.get(Session, command.session_id, what="session", field="session_id")
     if session.user.user_id != work.context.user.user_id:
-        raise Refused("FORBIDDEN", "This is for one's own sessions only.", field="session_id")
+        raise Refused("access.own_sessions", field="session_id")
     session.end("SIGNED_OUT", work.context.user, work.context.now)
     return session

@@ -6,13 +6,14 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.service import CommandFunction, Work
 from contracts.declare import KEPT
 from contracts.errors import Refused
+from contracts.reasons import Why
 from services.access.domain.users import (
     CONTACTS,
     User,
 )
 from services.access.handlers.records import settings_of
 
-NO_CONTACT = {"MAIL": "no e-mail address", "SMS": "no phone number"}
+NO_CONTACT = {"MAIL": Why("access.no_email"), "SMS": Why("access.no_phone")}
 
 
 def keeps_way_in(handler: CommandFunction, field: str) -> CommandFunction:
@@ -30,12 +31,14 @@ def keeps_way_in(handler: CommandFunction, field: str) -> CommandFunction:
         if isinstance(changed, User) and settings.locks_out(changed) and not had_none:
             missing = [name for name in CONTACTS.values() if getattr(command, name, KEPT) in (None, "")]
             at_fault = missing[0] if missing else field
-            missed = NO_CONTACT.get(changed.factor.method, "neither an e-mail address nor a phone number")
-            text = (
-                f"{at_fault}: this person is asked for a code at sign-in, and there is {missed} to send it to: "
-                "give one first (PATCH /users/{user_id})."
+            missed = NO_CONTACT.get(changed.factor.method, Why("access.no_contact"))
+            raise Refused(
+                "access.no_way_in",
+                missing=missed,
+                route="PATCH /users/{user_id}",
+                field=at_fault,
+                state="NO_CONTACT",
             )
-            raise Refused("VALIDATION", text, field=at_fault, state="NO_CONTACT")
         return changed
 
     return guarded

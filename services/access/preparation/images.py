@@ -79,5 +79,5 @@ def answered(challenge: str | None, answer: str, surroundings: Surroundings) -> 
     except ValueError as error:
         raise wrong_challenge() from error
     if not ends - CODE_LIVES.total_seconds() - CLOCKS_APART <= surroundings.now.timestamp() <= ends:
-        raise Refused("VALIDATION", "challenge: it has expired, draw another one.", field="challenge")
+        raise Refused("access.challenge_expired", field="challenge")
     return Answered(challenge_id, same(_proof(challenge_id, ends, answer, surroundings.config), proof))

@@ -15,12 +15,13 @@ from contracts.access import (
 )
 from contracts.errors import Refused
 from contracts.people import Person
+from contracts.reasons import Why
 from services.access import vault
 from services.access.domain.roles import Machine
 from services.access.preparation.records import GONE, same
 from services.access.vault import Vault
 
-wrong_secret = partial(Refused, "UNAUTHENTICATED", "The machine account or its secret is wrong.", field="secret")
+wrong_secret = partial(Refused, "access.wrong_secret", field="secret")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def check_new_machine(command: AddMachine, surroundings: Surroundings) -> Prepar
     """Raises Refused DUPLICATE for the name of an account of a former release: those have not claimed theirs."""
     holder = surroundings.directory.machine_named(command.name)
     if holder not in (None, command.machine_id):
-        raise Refused("DUPLICATE", f"The name {command.name} is already used by the record {holder}.", field="name")
+        raise Refused("records.taken", what=Why("access.machine_name", name=command.name), holder=holder, field="name")
     return new_machine_secret(command, surroundings)
 
 

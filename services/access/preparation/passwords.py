@@ -52,7 +52,7 @@ def check_change(command: ChangePassword, surroundings: Surroundings) -> Prepare
     attempts_of(user.id, "", surroundings).require_open(surroundings.now)
     check_password(command.new_password, "new_password")
     if command.new_password == command.old_password:
-        raise Refused("VALIDATION", "new_password: must differ from the old one.", field="new_password")
+        raise Refused("access.same_password", field="new_password")
     right = surroundings.slowly(vault.matches, command.old_password, user.password_hash)
     made = surroundings.slowly(vault.hash_password, command.new_password) if right else ""
     return Prepared(

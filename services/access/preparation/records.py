@@ -23,9 +23,7 @@ from services.access.vault import Vault
 STEP_SECONDS = 30
 STEPS_OFF = 1  # how many time steps an authenticator's clock may be off
 GONE = ""  # what a secret is replaced by before the command goes on
-needs_password = partial(
-    Refused, "VALIDATION", "password: another e-mail address or phone number needs your password.", field="password"
-)
+needs_password = partial(Refused, "access.needs_password", field="password")
 
 
 def user_named(name: str, surroundings: Surroundings) -> User | None:
@@ -40,7 +38,7 @@ def user_named(name: str, surroundings: Surroundings) -> User | None:
 def require_own(user_id: UUID, surroundings: Surroundings) -> User:
     """The caller's own account.  Raises Refused FORBIDDEN for another one."""
     if user_id != surroundings.caller.user_id:
-        raise Refused("FORBIDDEN", "This is for one's own account only.", field="user_id")
+        raise Refused("access.own_account", field="user_id")
     user = surroundings.records.load(User, user_id)
     assert user is not None, "the directory knows the caller"
     return user

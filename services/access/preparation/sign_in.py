@@ -86,7 +86,7 @@ def session_of(id: UUID, surroundings: Surroundings) -> Session | None:
 def require_not_wiped(device_id: UUID | None, surroundings: Surroundings) -> None:
     """Raises Refused UNAUTHENTICATED for a phone that must wipe itself (SEC-29)."""
     if surroundings.directory.is_revoked(device_id):
-        raise Refused("UNAUTHENTICATED", "This phone was wiped: enrol it anew.", field="device_id", state="WIPED")
+        raise Refused("access.wiped", field="device_id", state="WIPED")
 
 
 def tell_sign_in(body: dict[str, Any], facts: SignInFacts, surroundings: Surroundings) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""Why something is refused: a reason for programs with its parameters, and the sentence that tells it to people.
+
+    Why("lists.most_words", field="q", most=10)     "q: at most 10 words."
+
+The sentence stands in Chinese, Japanese and English under its reason in `contracts/texts/refusals/`: lists.toml,
+[most_words].  Its places are the parameters.  A test (`tests/contract/test_reasons.py`) holds code and texts together.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from contracts.declare import ContractError, value
+from contracts.languages import LANGUAGES, Language
+from contracts.texts import Subject, Text, texts
+
+FOLDER = Path(__file__).parent / "texts" / "refusals"
+PLACE = re.compile(r"{(\w+)}")
+LONGEST = 500
+"""So many characters of a value are told at most."""
+MOST = 250
+"""So many entries of a list are told at most."""
+_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+_COMMA: Mapping[Language, str] = {"zh": "、", "ja": "、", "en": ", "}
+_AND_MORE: Mapping[Language, str] = {"zh": "等，另有 {count} 项", "ja": "、ほか {count} 件", "en": " and {count} more"}
+_BETWEEN: Mapping[Language, str] = {"zh": "", "ja": "", "en": " "}
+"""What stands between two sentences."""
+
+
+@value
+class ReasonText:
+    """The code of a reason (`contracts.errors.STATUS`) and its sentence in each language."""
+
+    code: str
+    text: Text
+
+    @property
+    def places(self) -> frozenset[str]:
+        return frozenset(PLACE.findall(self.text.en))
+
+
+@cache
+def reasons() -> Mapping[str, ReasonText]:
+    """All reasons by their keys, `<file>.<key>`.  Raises ContractError for one that is not in these three languages."""
+    found: dict[str, ReasonText] = {}
+    for path in sorted(FOLDER.glob("*.toml")):
+        for key, said in tomllib.loads(path.read_text(encoding="utf-8")).items():
+            code = said.pop("code", "VALIDATION")
+            if said.keys() != set(LANGUAGES):
+                raise ContractError(f"contracts/texts/refusals/{path.name}: {key!r} must have {', '.join(LANGUAGES)}")
+            found[f"{path.stem}.{key}"] = ReasonText(code=code, text=Text(**said))
+    return found
+
+
+class Why(str):
+    """Why something is refused.  As a text it is English, as logs and programs have it; `said` tells it to people.
+
+    It is a text so that marshmallow, whose messages are such, carries it as it is.
+    """
+
+    __slots__ = ("params", "reason")
+    reason: str
+    params: Mapping[str, Any]
+
+    def __new__(cls, reason: str, /, **params: Any) -> "Why":
+        made = super().__new__(cls, _filled(reason, params, "en"))
+        made.reason, made.params = reason, params
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.reason, dict(self.params))
+
+    def format(self, *_: object, **__: object) -> "Why":
+        """Itself: marshmallow would fill in the places of its own messages."""
+        return self
+
+    def said(self, language: Language) -> str:
+        """The sentence in a language."""
+        return str(self) if language == "en" else _filled(self.reason, self.params, language)
+
+    def told(self) -> dict[str, object]:
+        """The reason and its parameters, as JSON has them."""
+        return {"reason": self.reason, "params": {name: _plain(one) for name, one in self.params.items()}}
+
+
+def _again(reason: str, params: Mapping[str, Any]) -> Why:
+    return Why(reason, **params)
+
+
+class Some:
+    """Entries of which a sentence tells the first `shown` by name, and of the others how many there are."""
+
+    def __init__(self, entries: Iterable[object], shown: int) -> None:
+        self.entries, self.shown = list(entries), shown
+
+
+def _filled(reason: str, params: Mapping[str, Any], language: Language) -> str:
+    """A sentence with its places filled in.  What is filled in is never read as a sentence itself."""
+    sentence = reasons()[reason].text.in_language(language)
+    return PLACE.sub(lambda place: _said(place[1], params[place[1]], language), sentence)
+
+
+def _said(place: str, given: Any, language: Language) -> str:
+    """A value as a sentence tells it: codes and names that have words in a language by those."""
+    if isinstance(given, Why):
+        return given.said(language)
+    if isinstance(given, Some):
+        return _listed(place, given.entries, given.shown, language)
+    if not isinstance(given, str) and isinstance(given, Iterable):
+        return _listed(place, list(given), MOST, language)
+    word = _word(place, str(given), language) if language != "en" or place == "kind" else None
+    return word or shown(given)
+
+
+def _listed(place: str, entries: Sequence[Any], most: int, language: Language) -> str:
+    between = _BETWEEN if place == "errors" else _COMMA
+    told = between[language].join(_said(place, one, language) for one in entries[:most])
+    more = len(entries) - most
+    return told + (_AND_MORE[language].replace("{count}", str(more)) if more > 0 else "")
+
+
+def shown(given: object) -> str:
+    """A value as it is told: of bounded length, without what can't be seen or written."""
+    text = f"{given:f}" if isinstance(given, Decimal) else str(given)
+    return _UNSEEN.sub("\ufffd", text[:LONGEST])
+
+
+def _plain(given: Any) -> object:
+    """A value as JSON has it."""
+    if isinstance(given, Why):
+        return given.told()
+    if isinstance(given, Some):
+        return _plain(given.entries)
+    if isinstance(given, int):
+        return given
+    if isinstance(given, str | Decimal | UUID | date):
+        return shown(given)
+    return [_plain(one) for one in list(given)[:MOST]] if isinstance(given, Iterable) else shown(given)
+
+
+# -- words for codes and names
+
+_SUBJECTS: Mapping[str, Subject] = {
+    "kind": "kinds",
+    "state": "choices",
+    "states": "choices",
+    "node": "choices",
+    "right": "rights",
+}
+
+
+def _word(place: str, code: str, language: Language) -> str | None:
+    """What a code or name is called that stands in a place of this name."""
+    if place in ("field", "fields"):
+        return _path(code, language)
+    found = texts(_SUBJECTS[place]).get(code) if place in _SUBJECTS else None
+    if found is None and place == "kind" and language != "en":
+        found = texts("fields").get(code)  # what stands in an address and is no record, such as a right
+    return found.said(language) if found else None
+
+
+def _path(path: str, language: Language) -> str | None:
+    """What a field is called; entries of lists are counted from 1, as people do.  None where a part has no name."""
+    told = [str(int(part) + 1) if re.fullmatch("[0-9]{1,6}", part) else _field(part, language)
+            for part in path.split(".")]  # fmt: skip
+    return " ".join(part for part in told if part) if all(told) else None
+
+
+def _field(name: str, language: Language) -> str | None:
+    found = texts("fields").get(name)
+    if found is None and name.endswith("_id"):
+        found = texts("kinds").get(name.removesuffix("_id").replace("_", " "))
+    return found.said(language) if found else None
