@@ -74,8 +74,7 @@ def require_known(view: View, fields_of: Mapping[str, Iterable[str]]) -> None:
     """
     for name, asked in fields_of.items():
         if unknown := [field for field in asked if field in view.without_history]:
-            text = f"{name}: what {unknown[0]} was at a moment is not known; leave it out, or leave out {AS_OF}."
-            raise Refused("VALIDATION", text, field=name)
+            raise Refused("lists.without_history", asked=unknown[0], as_of=AS_OF, field=name)
 
 
 def holding(at: datetime) -> list[Document]:

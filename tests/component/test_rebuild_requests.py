@@ -178,7 +178,7 @@ def test_one_that_is_killed_just_after_the_switch_has_switched(shop: Shop, monke
 
     asked = shop.ask().body
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(Rebuild, "_drop", killed)
+        patched.setattr(Rebuild, "_drop_all_but", killed)
         shop.worker(lease_seconds=0.05).step(shop.stop)
     assert until(lambda: shop.worker().step(shop.stop))
     assert shop.shown(asked["id"])["status"] == "SWITCHED"
