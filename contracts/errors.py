@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any, Self
 
 from contracts.languages import Language
-from contracts.reasons import Some, Why, reasons
+from contracts.reasons import Some, Why, given_again, reasons
 from contracts.texts import texts
 
 STATUS: dict[str, HTTPStatus] = {
@@ -94,6 +94,12 @@ class Refused(Portable):
         made = cls.__new__(cls)
         made._is(why, field, state, fields)
         return made
+
+    @classmethod
+    def told_by(cls, problem: Mapping[str, Any]) -> Self:
+        """The refusal that another process has answered, by its problem document."""
+        why = given_again({"reason": problem["reason"], "params": problem["params"]})
+        return cls.by(why, field=problem.get("field"), state=problem.get("state"))
 
     def problem(self, language: Language = "en") -> dict[str, object]:
         """The RFC 9457 problem document of this refusal, its sentences in a language."""

@@ -90,6 +90,13 @@ class Why(str):
         return {"reason": self.reason, "params": {name: _plain(one) for name, one in self.params.items()}}
 
 
+def given_again(told: Any) -> Any:
+    """A parameter as another process has told it (`Why.told`): what is a reason itself is one again."""
+    if isinstance(told, dict) and told.keys() == {"reason", "params"}:
+        return _again(told["reason"], {name: given_again(one) for name, one in told["params"].items()})
+    return [given_again(one) for one in told] if isinstance(told, list) else told
+
+
 def _again(reason: str, params: Mapping[str, Any]) -> Why:
     return Why(reason, **params)
 

@@ -51,7 +51,6 @@ class FieldRules:
     """What is said of a field beside its type; None follows from that (`Field`)."""
 
     unique: bool = False
-    personal: bool = False
     right: str = ""
     past: bool = False
     searchable: bool | None = None
@@ -65,7 +64,6 @@ def data(
     *,
     default: Any = MISSING,
     unique: bool = False,
-    personal: bool = False,
     right: str = "",
     past: bool = False,
     searchable: bool | None = None,
@@ -77,7 +75,6 @@ def data(
     """A field of a kind of record of which more is to be said than its type and default.
 
     `unique`: no two records that are not deleted have the same; what reads the same is the same.
-    `personal`: it tells of a person; whoever reads it is noted in the audit log (SEC-21).
     `right`: who sees or gives it needs this right besides; so does every field of that name, wherever it stands.
     `past`: the day, or moment, of something that has happened: it is not to come.
     `searchable`: ?q= looks into it; as a rule every text of one line is.
@@ -87,7 +84,7 @@ def data(
     `index`: the name under which unique values are kept, where they were kept before this was declared.
     """
     rules = FieldRules(
-        unique=unique, personal=personal, right=right, past=past, searchable=searchable, sortable=sortable,
+        unique=unique, right=right, past=past, searchable=searchable, sortable=sortable,
         filterable=filterable, given=given, index=index,
     )  # fmt: skip
     return field(default=default, metadata={"metadata": {_OWN: rules}})  # so deep marshmallow leaves it alone
@@ -109,8 +106,8 @@ class Field:
 
     @property
     def is_personal(self) -> bool:
-        """Whether it tells of a person."""
-        return self.rules.personal or is_personal(self.type)
+        """Whether it tells of a person (`Personal`): it is sealed, and whoever reads it is noted (SEC-21, CPL-01)."""
+        return is_personal(self.type)
 
     @property
     def one(self) -> Any:

@@ -26,9 +26,10 @@ from chassis.http.views import ViewHandler
 from chassis.messaging.consistency import HEADER, Token
 from chassis.model.context import user_named
 from contracts.declare import REGISTRY
-from contracts.errors import STATUS, Refused, not_found
+from contracts.errors import Refused, not_found
 from contracts.ids import parse_id
 from contracts.operations import HAND_OVER_RECORDS, HandOverRecords
+from contracts.reasons import Why
 from contracts.records import KINDS, OWNER, Kind
 from contracts.schemas import can_be, load
 
@@ -94,7 +95,7 @@ def _asked(api: Api, http: HttpRequest) -> HandOverRecords:
     user_id = http.path["user_id"]
     if not can_be(HandOverRecords, "user_id", user_id) or api.directory.person(parse_id(user_id)) is None:
         raise not_found(USER, "user_id")
-    body = json_body(http, "to_id")
+    body = json_body(http, Why("requests.empty_body", names=["to_id"]))
     if "user_id" in body:
         raise Refused("records.in_the_path", field="user_id")
     asked: HandOverRecords = load(HandOverRecords, {**body, "user_id": user_id})
@@ -171,7 +172,5 @@ def _ask(serve: Serve, request: HttpRequest) -> tuple[dict[str, Any], Token | No
     body = b"".join(answer.file) if answer.file else answer.body
     told: dict[str, Any] = msgspec.json.decode(body)
     if answer.status != 200:
-        code = told.get("code", "")
-        known_code = code if code in STATUS else "UNAVAILABLE"
-        raise Refused(known_code, told.get("detail", ""), field=told.get("field"), state=told.get("state"))
+        raise Refused.told_by(told)
     return told, Token.parse(answer.headers.get(HEADER))

@@ -134,8 +134,8 @@ def user_named(organisation: Organisation, id: UUID, field: str) -> Person:
         raise Refused("records.no_such_user", field=field)
     if (heir := organisation.standing_in(id)) != id:
         in_place = organisation.person(heir)
-        told = {"name": person.name, "heir": in_place.name if in_place else "user", "heir_id": heir}
-        raise Refused("records.user_has_left", **told, field=field, state="DELETED")
+        name = in_place.name if in_place else "user"
+        raise Refused("records.user_has_left", name=person.name, heir=name, heir_id=heir, field=field, state="DELETED")
     return person
 
 

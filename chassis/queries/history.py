@@ -11,7 +11,6 @@ from chassis.model.views import View
 from chassis.projections.versions import ABOUT, FROM, NUMBER, OF, UNTIL
 from chassis.queries.filters import bounds_of_day, parsed, single
 from contracts.errors import Refused
-from contracts.lists import AS_OF
 from contracts.types import PLAIN_DAY
 
 Document = dict[str, Any]
@@ -74,7 +73,7 @@ def require_known(view: View, fields_of: Mapping[str, Iterable[str]]) -> None:
     """
     for name, asked in fields_of.items():
         if unknown := [field for field in asked if field in view.without_history]:
-            raise Refused("lists.without_history", asked=unknown[0], as_of=AS_OF, field=name)
+            raise Refused("lists.unknown_then", name=unknown[0], field=name)
 
 
 def holding(at: datetime) -> list[Document]:

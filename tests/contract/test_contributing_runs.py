@@ -332,6 +332,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     kind = shown(f"{KIND_FILE}, a kind of record")
     project.append(KIND_FILE, kind)
     project.insert(KIND_FILE, "from contracts.types import ", "Flag, Money, Phone, ")
+    project.insert(KIND_FILE, "from contracts.records import data, record", "\nfrom contracts.personal import Personal")
     line = shown("services/marketing/application.py")
     project.replace("services/marketing/application.py", 'SERVICE = Service("marketing", records=[Survey])\n', line)
     project.insert("services/marketing/application.py", "from contracts.marketing import ", "Competitor, ")

@@ -14,7 +14,7 @@ import pytest
 from chassis.http import hand_over
 from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.routes import kebab
-from contracts.errors import Refused
+from contracts.errors import Refused, lacks_right
 from contracts.records import KINDS
 from security.office import Office, new_id
 
@@ -60,7 +60,7 @@ def test_sec_14_in_parts_it_goes_by_http_in_the_name_of_the_caller(
     """The list and the commands are of other processes: what they refuse is refused, record by record or whole."""
     leaver, heir, ids = office.user("SAL"), office.user("SAL"), [new_id(), new_id()]
     asked: list[tuple[str, str, str, Any]] = []
-    away = HttpResponse(403, json.dumps({"code": "FORBIDDEN", "detail": "No.", "state": "x.view"}).encode())
+    away = HttpResponse(403, json.dumps(lacks_right("orders.view", ["Sales"]).problem()).encode())
     answers: dict[str, HttpResponse] = {}
 
     class Elsewhere:
@@ -100,4 +100,4 @@ def test_sec_14_in_parts_it_goes_by_http_in_the_name_of_the_caller(
     assert asked == expected
     answers["reports"] = away
     told = office.call(path(leaver.user_id), {"to_id": heir.user_id}, office.admin)
-    assert (told.status, told.code, told.body["state"]) == (403, "FORBIDDEN", "x.view")
+    assert (told.status, told.code, told.body["state"]) == (403, "FORBIDDEN", "orders.view")
