@@ -247,6 +247,7 @@ def test_what_no_version_knows_is_declared_and_a_list_as_of_a_moment_can_not_be_
             past.rows(as_of=text(LONG_AFTER), **{name: value})
         assert (refused.value.code, refused.value.field) == ("VALIDATION", name)
         assert field in refused.value.message
+        assert field in refused.value.message
         assert "as_of" in refused.value.message
 
 
