@@ -201,6 +201,14 @@ def open_text(person: UUID, text: str, name: str) -> str:
     return cipher.open(text, name) if cipher else ERASED
 
 
+def is_erased(person: UUID) -> bool:
+    """Whether the key of a person was destroyed.  Raises KeysAway."""
+    try:
+        return _keys.opening(person) is None
+    except Damaged:
+        return False  # nothing was ever known of them
+
+
 def key_of(person: UUID) -> bytes | None:
     """The key of a person itself, for who may read them from the topics; None when it was destroyed.
 

@@ -94,8 +94,8 @@ def query_docs(view: View) -> list[QueryDoc]:
 def _history_doc(view: View, path: str, parameter: dict[str, Any]) -> QueryDoc:
     """Who changed what in one row."""
     schemas: dict[str, JsonSchema] = {
-        SINCE: {**MOMENT, "description": "What happened from this moment, or the end of this day, on."},
-        UNTIL_WHEN: {**MOMENT, "description": "What happened up to this moment, or the end of this day."},
+        SINCE: {**MOMENT, "description": "What happened from this moment, or this day, on."},
+        UNTIL_WHEN: {**MOMENT, "description": "What happened up to this moment, or until this day is over."},
         LIMIT: {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
         CURSOR: {"type": "string", "minLength": 1, "description": "`next` of a page"},
     }

@@ -70,6 +70,9 @@ class Work(Protocol):
     def earlier(self, cls: type[A], id: UUID, version: int) -> A:
         """The aggregate as it was at a version that it has had."""
 
+    def is_erased(self, person: UUID) -> bool:
+        """Whether a person was erased: what is known of them reads as nothing (CPL-01)."""
+
     def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
         """What this service knows of another's record."""
 

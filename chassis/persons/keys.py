@@ -153,13 +153,19 @@ class KeyRing:
     def destroy(self, person: UUID) -> bool:
         """Destroy the key of a person for good; other processes read on for LOOKED_UP_EVERY at most.
 
-        Returns whether there was one.
+        Returns whether there was one; of whom nothing was ever known nothing is kept either.
         """
         with self._lock:
             self._fresh.pop(person, None)
+            if person not in self._kept(person):
+                return False
             found = self.store.destroy(person)
             self._known.pop(person, None)
             return found
+
+    def is_known(self, person: UUID) -> bool:
+        """Whether there is a key of a person, or was one."""
+        return person in self._kept(person)
 
     def exported(self, person: UUID) -> bytes | None:
         """The key itself, for who may read persons from the topics; None when it was destroyed.

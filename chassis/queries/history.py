@@ -35,7 +35,7 @@ class Asked(NamedTuple):
 
 
 def moment(params: Params, name: str, zone: tzinfo, now: datetime) -> datetime | None:
-    """The moment that a parameter names; of a day its end, or now.
+    """The moment that a parameter names; of a day its end, or now, and of the day from which on, its begin.
 
     Raises Refused VALIDATION for what is none, or is still to come.
     """
@@ -47,7 +47,7 @@ def moment(params: Params, name: str, zone: tzinfo, now: datetime) -> datetime |
             begin, end = bounds_of_day(text, zone)
         except ValueError:
             begin = end = parsed(name, datetime, text, zone)  # which refuses it
-        at = min(end - LAST_OF_A_DAY, max(begin, now))
+        at = begin if name == SINCE else min(end - LAST_OF_A_DAY, max(begin, now))
     else:
         at = parsed(name, datetime, text, zone)
     if at > now:

@@ -25,8 +25,11 @@ def erase(config: Config, keys: KeyRing, person: UUID, out: TextIO = sys.stdout)
     One that was called off is begun again: the key is gone then, and the views are built anew.  Processes that run read
     on with the key for LOOKED_UP_EVERY seconds at most.
     """
+    if not keys.is_known(person):
+        print(f"{person}: nothing was ever known of such a person", file=out)
+        return False
     had = keys.destroy(person)
-    told = "destroyed" if had else "not there: it was destroyed before, or nothing was ever known of this person"
+    told = "destroyed" if had else "gone: it was destroyed before"
     print(f"{person}: the key is {told}", file=out, flush=True)
     database = connect(config)
     try:

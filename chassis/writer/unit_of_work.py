@@ -24,6 +24,7 @@ from chassis.writer.request import Answer, EventAt, Request, kept_answer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
 from contracts.ids import RANDOM_UUIDS
+from contracts.personal import is_erased
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")
@@ -161,6 +162,9 @@ class UnitOfWork:
         for fact in islice(facts, version):
             aggregate.apply(fact)
         return aggregate
+
+    def is_erased(self, person: UUID) -> bool:
+        return is_erased(person)
 
     def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
         return self._batch.rows.get(replica, str(key))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from chassis.model.service import Replica, Service, Work, change, upsert
 from contracts.approvals import CaseApproved, CaseRejected, case_id_of
@@ -143,8 +144,13 @@ SHIPMENTS = Replica(
 
 
 def known(work: Work) -> Known:
-    company = work.lookup(COMPANY, "company")
-    return Known(lambda id: work.lookup(CUSTOMERS, id), lambda id: work.lookup(PRODUCTS, id), company)
+    def customer(id: UUID) -> Customer | None:
+        found = work.lookup(CUSTOMERS, id)
+        if found is None or found.name or found.phone or found.address:
+            return found
+        return replace(found, erased=work.is_erased(id))
+
+    return Known(customer, lambda id: work.lookup(PRODUCTS, id), work.lookup(COMPANY, "company"))
 
 
 # -- commands that need more than the order

@@ -117,6 +117,7 @@ class Customer:
     member: bool = False
     owner_id: UUID | None = None
     deleted: bool = False
+    erased: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,13 +167,16 @@ class Known:
         """The customer as it is now.  Raises Refused NOT_FOUND, also for one of somebody the caller does not reach.
 
         An order shows its customer's phone and address, so who may not see the customer may not name it (SEC-18): one
-        of nobody is for those who reach everybody's (ADR 0040).  One that was deleted gets no order any more (CUS-04).
+        of nobody is for those who reach everybody's (ADR 0040).  One that was deleted gets no order any more (CUS-04),
+        nor one who was erased (CPL-01).
         """
         found = self.find_customer(id)
         if found is None or not reach.covers(found.owner_id):
             raise Refused("orders.no_customer", field="customer_id")
         if found.deleted:
             raise Refused("orders.deleted_customer", field="customer_id", state="DELETED")
+        if found.erased:
+            raise Refused("orders.erased_customer", field="customer_id", state="ERASED")
         return CustomerSnapshot(
             customer_id=id, name=found.name, phone=found.phone, address=found.address, member=found.member
         )

@@ -255,3 +255,11 @@ def test_a_day_is_its_end_and_today_is_now(past: Past) -> None:
     last = max(record.at for record in past.records if record.at)
     past.reader = ViewReader(past.database, past.view, clock=lambda: last + timedelta(minutes=1))
     assert past.rows(as_of=last.date().isoformat()) == past.rows(as_of=text(last + timedelta(minutes=1)))
+
+
+def test_a_day_from_which_on_is_all_of_it(past: Past) -> None:
+    """From a day to the same day is what happened on it."""
+    day = sorted(record.at for record in past.records if record.at)[len(past.records) // 2].date().isoformat()
+    key = past.keys[0]
+    on_it = [entry for entry in past.entries(key) if entry["at"][:10] == day]
+    assert past.entries(key, **{"from": day, "to": day}) == on_it

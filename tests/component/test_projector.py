@@ -481,10 +481,12 @@ def test_a_rebuild_by_processes_that_is_called_off_leaves_nothing(bench: Bench) 
 
 @pytest.mark.parametrize("view", [SALES_BY_PRODUCT, LEDGER_VIEW], ids=lambda view: view.name)
 @pytest.mark.parametrize("words", [1, 4])
-def test_where_processes_are_killed_one_rebuilds_the_view(bench: Bench, view: View, words: int) -> None:
+def test_where_processes_are_killed_one_rebuilds_the_view(bench: Bench, view: View, words: int, tmp_path: Path) -> None:
     """Memory is short, or whoever stops a worker stops all its processes: then `watch` ends it."""
     bench.publish()
     database = bench.database()
+    config = replace(bench.config_of(database), data_dir=str(tmp_path / "stores"), token_key_dir=str(tmp_path / "keys"))
+    share(config)
     live = bench.project(database, [view])
     seen: list[tuple[int, int]] = []
 
@@ -494,7 +496,7 @@ def test_where_processes_are_killed_one_rebuilds_the_view(bench: Bench, view: Vi
             for child in multiprocessing.active_children():
                 child.kill()
 
-    rebuild = Rebuild(bench.config_of(database), database, view, io.StringIO(), watch=kill, processes=2)
+    rebuild = Rebuild(config, database, view, io.StringIO(), watch=kill, processes=2)
     assert rebuild.run()
     assert rebuild.figures is not None and rebuild.figures.differences == 0
     assert documents(database, [view]) == live

@@ -141,6 +141,11 @@ def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_els
     problem = li.assert_refused("INVALID_STATE", "PATCH", f"/customers/{customer}", {"name": "Hana again"})
     assert problem["state"] == "ERASED"
     li.do("PATCH", f"/customers/{customer}", {"industry": "trade"})
+    line = {"product_id": add_product(admin), "quantity": 1}
+    problem = li.assert_refused("INVALID_STATE", "POST", "/orders", {"customer_id": customer, "lines": [line]})
+    assert (problem["field"], problem["state"]) == ("customer_id", "ERASED")
+    unknown = salestream(system, "persons", "erase", str(uuid4()))
+    assert (unknown.returncode, "nothing was ever known" in unknown.stdout) == (1, True)
     other = str(li.post("/customers", {**body, "name": "Ichiro", "mobile": "13912345111"})["id"])
     another = add_order(li, other, (add_product(admin), 1, None))
     li.post(f"/orders/{another}/submit")
