@@ -279,7 +279,8 @@ class Rebuild:
     def _switch(self, new_id: str) -> None:
         """Let the new view take over from the one it was compared with, which no other rebuild may have replaced."""
         document = self._database[STATES].find_one({"_id": new_id})
-        assert document is not None
+        if document is None:
+            raise Fenced("another rebuild of the view has switched it meanwhile")
         document = {**document, "_id": self._live_id, "generation": self._live.generation + 1}
         was = {"_id": self._live_id, "generation": self._live.generation}
         if not self._database[STATES].replace_one(was, document).matched_count:
