@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from chassis.persons.opening import use_keys
 from deploy.devstack.errors import PortBusy
 
 from .check import check
@@ -109,6 +110,7 @@ class Runner:
         verdict: Literal["pass", "fail", "not run"] = "fail"
         try:
             system = self._ready()
+            use_keys(system.config)
             started = time.monotonic()
             history = History(self._histories / f"{fault.number}.jsonl")
             shop = Shop(system, history)

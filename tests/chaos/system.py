@@ -23,7 +23,6 @@ from component.support import Company, await_views, config_of, environment, proc
 
 from chassis.catalogue import Catalogue
 from chassis.foundation.config import Config
-from chassis.persons.opening import use_keys
 from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from deploy.devstack.kafka import Kafka
@@ -95,7 +94,6 @@ class ChaosSystem:
     def store(self, service: str) -> EventStore:
         """A service's store, opened beside the processes and past the proxies."""
         if service not in self._stores:
-            use_keys(self.config)
             self._stores[service] = open_store(service, self.config)
         return self._stores[service]
 

@@ -102,8 +102,9 @@ class Data:
 
     def teach_orders(self, store: EventStore) -> None:
         """Tell an orders store of the customer and the products, as one whose replicas were filled."""
-        customer = Customer(name="田中商事", phone="13800138000", address="上海市浦东新区")
-        rows = [ReplicaRow(CUSTOMERS.name, str(self.customer), encode(customer))]
+        li = demo_user_li().user_id
+        customer = Customer(name="田中商事", phone="13800138000", address="上海市浦东新区", owner_id=li)
+        rows = [ReplicaRow(CUSTOMERS.name, str(self.customer), encode(customer, self.customer))]
         for number, id in enumerate(self.products):
             product = Product(name=f"Phone {number}", model="A2892", brand="Apple", prices=PRICES)
             rows.append(ReplicaRow(PRODUCTS.name, str(id), encode(product)))

@@ -315,7 +315,7 @@ def deletions_forgotten() -> Iterator[None]:
 
 # Which invariant each breaks, and a seed from which on some soon finds it.
 BUGS: Mapping[Bug, tuple[str, int]] = {
-    position_saved_before_the_acknowledgement: ("Stuck", 27),
+    position_saved_before_the_acknowledgement: ("Stuck", 90),
     no_position_guard: ("I8", 0),
     offsets_apart_from_data: ("I9", 1),
     results_not_remembered: ("I1", 0),
@@ -331,7 +331,7 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     days_in_utc: ("I15", 2),
     day_told_to_nobody: ("I15", 0),
     zone_as_at_the_start: ("I15", 3),
-    news_learned_by_another_process_unheard: ("I15", 5),
+    news_learned_by_another_process_unheard: ("I15", 70),
     foreign_records_passed_over: ("dead letters", 15),
     sources_not_checked: ("dead letters", 6),
     everything_may_pass: ("Stuck", 7),
