@@ -103,6 +103,7 @@ class Cluster:
         self.database = Database(scheduler)
         self.disks = {name: Disk(name, scheduler) for name in CATALOGUE.with_role("relay")}
         self.internal_errors: list[str] = []
+        self._consumers: dict[tuple[str, str], Consumer] = {}  # those that run now, by process and what they do
         self.writers: dict[str, dict[str, ActorWriter]] = {name: {} for name in SERVICES}
         random = scheduler.random
         two = random.choice((0.0, 0.0, 0.5))  # in some runs there are two of some, as while a version is rolled out
@@ -159,7 +160,8 @@ class Cluster:
                 producers.append(self.bus.producer(process))
             return producers[0]
 
-        self._loop(what, Consumer(CONFIG, handler, producer, clock=process.monotonic).run, process)
+        consumer = self._consumers[process.name, what] = Consumer(CONFIG, handler, producer, clock=process.monotonic)
+        self._loop(what, consumer.run, process)
 
     def _loop(self, what: str, run: Callable[[Any], None], process: Process) -> None:
         self.scheduler.actor(f"{process.name} {what}", lambda: run(Stop(process)), process)
@@ -167,11 +169,15 @@ class Cluster:
     # -- whether all is done
 
     def is_at_rest(self) -> bool:
-        """Whether everything that was recorded has been published, and all that was published has been processed."""
+        """Whether everything that was recorded has been published, and all that was published has been processed.
+
+        By whoever does: one that sleeps after a failure has not heard yet of what another one of its service has.
+        """
         return (
             all(process.alive and not process.stopping for process in self.scheduler.processes)
             and not any(writer.waiting for writers in self.writers.values() for writer in writers.values())
             and self.bus.is_quiet()
+            and all(consumer._reader is not None for consumer in self._consumers.values())
             and all(disk.max_tracking_id(POSITION) == disk.max_notification_id() for disk in self.disks.values())
             and self._commands_and_replicas_are_done()
             and self._sagas_are_done()
