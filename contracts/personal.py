@@ -228,7 +228,7 @@ def texts_of(contract: Any) -> Iterator[str]:
 
 
 def opened_json(cls: type, fields: dict[str, Any]) -> dict[str, Any]:
-    """The same for JSON that was read without its class, as far as it is of that class.  Raises Damaged."""
+    """JSON that was read without its class with its personal texts opened, as far as it is of it.  Raises Damaged."""
     plan = plan_of(cls)
     return fields if plan is None else _opened_json(fields, plan, None)
 
@@ -288,7 +288,7 @@ def _sealed(whole: Any, plan: Plan, person: UUID | None, blank: bool) -> Any:
                 raise
             changes = dict.fromkeys(texts, ERASED)
     for name, part in plan.parts:
-        held = changes.get(name, getattr(whole, name))
+        held = getattr(whole, name)
         if isinstance(held, tuple):
             changes[name] = tuple(_sealed(item, part, own, blank) for item in held)
         elif plan_of(type(held)) is part:

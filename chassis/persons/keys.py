@@ -135,19 +135,17 @@ class KeyRing:
         Raises KeyTaken when another process has made one for the same person meanwhile.
         """
         with self._lock:
-            if not self._fresh:
-                return
-            fresh, self._fresh = self._fresh, {}
-        try:
-            kept = self.store.add(fresh)
-        except BaseException:
-            with self._lock:
-                self._fresh = {**fresh, **self._fresh}
-            raise
-        if other := [person for person, key in fresh.items() if kept.get(person) != key]:
-            with self._lock:
-                for person in other:
-                    self._known.pop(person, None)
+            fresh = dict(self._fresh)
+        if not fresh:
+            return
+        kept = self.store.add(fresh)  # who else stores what is sealed with them keeps them too, until they are kept
+        with self._lock:
+            other = [person for person, key in fresh.items() if kept.get(person) != key]
+            for person in fresh:
+                self._fresh.pop(person, None)
+            for person in other:
+                self._known.pop(person, None)
+        if other:
             raise KeyTaken(f"another process has made a key for {other[0]} meanwhile")
 
     def destroy(self, person: UUID) -> bool:

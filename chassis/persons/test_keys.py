@@ -122,6 +122,27 @@ def test_keys_that_could_not_be_kept_are_kept_the_next_time() -> None:
     assert cipher and cipher.open(sealed, "name") == "Hana"
 
 
+class Meanwhile(MemoryKeys):
+    """Keys that take a while to keep: another one of the process stores something meanwhile."""
+
+    ring: KeyRing | None = None
+
+    def add(self, keys: Mapping[UUID, bytes]) -> Mapping[UUID, bytes | None]:
+        if ring := self.ring:
+            self.ring = None
+            ring.settle()
+            assert self.find(list(keys)) == keys, "what the other stores is sealed with a key that is kept"
+        return super().add(keys)
+
+
+def test_whoever_stores_while_a_key_is_being_kept_keeps_it_too() -> None:
+    store = Meanwhile()
+    store.ring = ring = KeyRing(lambda: store)
+    ring.sealing(HANA)
+    ring.settle()
+    assert ring.exported(HANA)
+
+
 class Counting(MemoryKeys):
     asked = 0
 

@@ -39,7 +39,7 @@ def collections_of(view: View, collection: str) -> list[str]:
 
 
 def made(view: View, changes: Changes, latest: Mapping[str, Document]) -> list[Document]:
-    """The versions that changes make or end; `latest` are those that hold now, by row, and are used up."""
+    """The versions that changes make or end; `latest` are those that hold now, by row."""
     found: dict[str, Document] = {}
     holding = dict(latest)
     for change, event in _of_history(view, changes):
