@@ -153,6 +153,19 @@ def _refused(*refusals: str) -> dict[str, Any]:
     return {one[:3]: {"$ref": f"#/components/responses/{one[4:]}"} for one in refusals}
 
 
+REFUSED_COMMAND = _refused(
+    "400 Invalid",
+    "401 Unauthenticated",
+    "403 Forbidden",
+    "404 NotFound",
+    "409 Conflict",
+    "413 TooLarge",
+    "415 FileType",
+    "429 TooManyRequests",
+    "503 Unavailable",
+)
+"""How what changes something may be refused."""
+
 ME: dict[str, Any] = {
     "operationId": "me",
     "tags": ["access"],
@@ -219,17 +232,7 @@ SIGNED_OUT_HERE: dict[str, Any] = {
             "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in ("ETag", HEADER)},
             "content": {JSON: {"schema": {"$ref": "#/components/schemas/CommandAnswer"}}},
         },
-        **_refused(
-            "400 Invalid",
-            "401 Unauthenticated",
-            "403 Forbidden",
-            "404 NotFound",
-            "409 Conflict",
-            "413 TooLarge",
-            "415 FileType",
-            "429 TooManyRequests",
-            "503 Unavailable",
-        ),
+        **REFUSED_COMMAND,
     },
 }
 
@@ -264,17 +267,7 @@ HANDED_OVER: dict[str, Any] = {
             "headers": {HEADER: {"$ref": f"#/components/headers/{HEADER}"}},
             "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{HandedOver.__name__}"}}},
         },
-        **_refused(
-            "400 Invalid",
-            "401 Unauthenticated",
-            "403 Forbidden",
-            "404 NotFound",
-            "409 Conflict",
-            "413 TooLarge",
-            "415 FileType",
-            "429 TooManyRequests",
-            "503 Unavailable",
-        ),
+        **REFUSED_COMMAND,
     },
 }
 
