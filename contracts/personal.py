@@ -54,8 +54,12 @@ class Cipher(Protocol):
 class Keys(Protocol):
     """The keys of persons, as this process knows them (`chassis.persons`)."""
 
-    def sealing(self, person: UUID) -> Cipher:
-        """The key of a person, made if there is none yet.  Raises Destroyed, KeysAway."""
+    def sealing(self, person: UUID, whose: str = "") -> Cipher:
+        """The key of a person, made if there is none yet.  Raises Destroyed, KeysAway.
+
+        `whose` says what sort of record the person is, as `Plan.whose`.  Raises OfAnother when the key was made for
+        one of another sort.
+        """
 
     def opening(self, person: UUID) -> Cipher | None:
         """The key of a person; None when it was destroyed.  Raises Damaged where there never was one, KeysAway."""
@@ -75,6 +79,10 @@ class Destroyed(Exception):
     """The key of a person was destroyed: nothing more is written of them."""
 
 
+class OfAnother(Exception):
+    """The key under this id is that of a record of another sort: the two would be erased together."""
+
+
 class KeysAway(ConnectionError):
     """The keys can't be read now: nothing is wrong with what was to be sealed or opened."""
 
@@ -86,7 +94,7 @@ class KeyTaken(Exception):
 class _NoKeys:
     """The keys of a process that was given none: it can neither write nor read what tells of a person."""
 
-    def sealing(self, person: UUID) -> Cipher:
+    def sealing(self, person: UUID, whose: str = "") -> Cipher:
         raise RuntimeError("this process was given no keys of persons (chassis.persons.opening.use_keys)")
 
     def opening(self, person: UUID) -> Cipher | None:
@@ -121,6 +129,11 @@ class Plan:
     person: str
     texts: tuple[str, ...]
     parts: tuple[tuple[str, "Plan"], ...]
+
+    @property
+    def whose(self) -> str:
+        """What sort of record the person is: "customer" where the field is `customer_id`."""
+        return self.person.removesuffix("_id")
 
 
 def plan_of(cls: type) -> Plan | None:
@@ -176,10 +189,11 @@ def person_named(key: str) -> UUID | None:
 def sealed(contract: T, person: UUID | None = None, *, blank: bool = False) -> T:
     """A copy whose personal texts are sealed; itself where it has none.
 
-    Raises Destroyed for those of a person who was erased, or leaves them out where they may be `blank`.
+    Raises Destroyed for those of a person who was erased, or leaves them out where they may be `blank`.  Raises
+    OfAnother where its key names a record of another sort.
     """
     plan = plan_of(type(contract))
-    return contract if plan is None else _sealed(contract, plan, person, blank)
+    return contract if plan is None else _sealed(contract, plan, person, "", blank)
 
 
 def opened(contract: T, person: UUID | None = None) -> T:
@@ -276,12 +290,12 @@ def _opened_json(fields: dict[str, Any], plan: Plan, person: UUID | None) -> dic
     return found
 
 
-def _sealed(whole: Any, plan: Plan, person: UUID | None, blank: bool) -> Any:
-    own = getattr(whole, plan.person) if plan.person else person
+def _sealed(whole: Any, plan: Plan, person: UUID | None, whose: str, blank: bool) -> Any:
+    own, sort = (getattr(whole, plan.person), plan.whose) if plan.person else (person, whose)
     changes: dict[str, Any] = {}
     if isinstance(own, UUID) and (texts := _texts(whole, plan)):
         try:
-            cipher = _keys.sealing(own)
+            cipher = _keys.sealing(own, sort)
             changes = {name: cipher.seal(text, name) for name, text in texts.items()}
         except Destroyed:
             if not blank:
@@ -290,9 +304,9 @@ def _sealed(whole: Any, plan: Plan, person: UUID | None, blank: bool) -> Any:
     for name, part in plan.parts:
         held = getattr(whole, name)
         if isinstance(held, tuple):
-            changes[name] = tuple(_sealed(item, part, own, blank) for item in held)
+            changes[name] = tuple(_sealed(item, part, own, sort, blank) for item in held)
         elif plan_of(type(held)) is part:
-            changes[name] = _sealed(held, part, own, blank)
+            changes[name] = _sealed(held, part, own, sort, blank)
     return _copy(whole, changes)
 
 

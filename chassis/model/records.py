@@ -70,6 +70,7 @@ class Record(Aggregate):
 
         Where it names nobody that is who enters it, or who answers for the program that does.
         """
+        self._require_own_id(context)
         data = self.kind.cls(**changes(command, self.kind.cls))
         nothing = {field.name: field.default for field in fields(self.kind.cls)}
         given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
@@ -145,6 +146,12 @@ class Record(Aggregate):
     @property
     def _named(self) -> dict[str, UUID]:
         return {self.kind.key: self.id}
+
+    def _require_own_id(self, context: Context) -> None:
+        """Raises Refused for the id of a user: what tells of a person is sealed with the key of that id (CPL-01)."""
+        is_personal = any(field.is_personal for field in self.kind.fields.values())
+        if is_personal and context.organisation.person(self.id):
+            raise Refused("records.id_of_another_kind", field=self.kind.key)
 
     def _require_rights(self, given: Iterable[str], context: Context) -> None:
         """Raises Refused FORBIDDEN for a field that needs a right of its own, whatever is given for it."""

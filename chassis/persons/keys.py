@@ -15,9 +15,10 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from contracts.personal import NONCE_BYTES, SEALED, Damaged, Destroyed, KeysAway, KeyTaken
+from contracts.personal import NONCE_BYTES, SEALED, Damaged, Destroyed, KeysAway, KeyTaken, OfAnother
 
 KEY_BITS = 256
+KEY_BYTES = KEY_BITS // 8
 KEYS_KEPT = 5_000
 """So many keys a process holds at once, some 1.5 kB each with the texts it has just sealed and opened."""
 TEXTS_KEPT = 8
@@ -26,7 +27,7 @@ LOOKED_UP_EVERY = 60.0
 
 
 class KeyStore(Protocol):
-    """Where the keys are kept, each by itself."""
+    """Where the keys are kept, each by itself: KEY_BYTES, and after them what sort of record it was made for."""
 
     def any(self) -> Sequence[UUID]:
         """A person who has a key; none while nobody has."""
@@ -88,6 +89,7 @@ def _keep(texts: dict[tuple[str, str], str], place: tuple[str, str], text: str) 
 @dataclass(slots=True)
 class _Known:
     cipher: PersonCipher | None  # None: destroyed
+    whose: str  # "": of any sort
     looked_up: float
 
 
@@ -109,16 +111,18 @@ class KeyRing:
     def store(self) -> KeyStore:
         return self.opens()
 
-    def sealing(self, person: UUID) -> PersonCipher:
-        """The key of a person, made if there is none yet.  Raises Destroyed."""
+    def sealing(self, person: UUID, whose: str = "") -> PersonCipher:
+        """The key of a person, made if there is none yet.  Raises Destroyed, and OfAnother for one of another sort."""
         with self._lock:
             known = self._find(person)
             if known is None:
-                key = AESGCM.generate_key(KEY_BITS)
+                key = AESGCM.generate_key(KEY_BITS) + whose.encode()
                 self._fresh[person] = key
                 known = self._remember(person, key)
             if known.cipher is None:
                 raise Destroyed(f"the key of {person} was destroyed")
+            if whose and known.whose and whose != known.whose:
+                raise OfAnother(f"{person} is a {known.whose}")
             return known.cipher
 
     def opening(self, person: UUID) -> PersonCipher | None:
@@ -173,7 +177,8 @@ class KeyRing:
         found = self._kept(person)
         if person not in found:
             raise Damaged(f"there is no key of {person}")
-        return found[person]
+        key = found[person]
+        return None if key is None else key[:KEY_BYTES]
 
     def close(self) -> None:
         if "store" in self.__dict__:
@@ -201,7 +206,9 @@ class KeyRing:
             raise KeysAway(f"the keys of persons can't be read: {error}") from error
 
     def _remember(self, person: UUID, key: bytes | None) -> _Known:
-        known = self._known[person] = _Known(None if key is None else PersonCipher(key), self.ticks())
+        whose = "" if key is None else key[KEY_BYTES:].decode()
+        cipher = None if key is None else PersonCipher(key[:KEY_BYTES])
+        known = self._known[person] = _Known(cipher, whose, self.ticks())
         while len(self._known) > KEYS_KEPT + len(self._fresh):
             oldest = next(one for one in self._known if one not in self._fresh)
             del self._known[oldest]

@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chassis.persons.keys import KEYS_KEPT, LOOKED_UP_EVERY, TEXTS_KEPT, KeyRing
+from chassis.persons.keys import KEY_BYTES, KEYS_KEPT, LOOKED_UP_EVERY, TEXTS_KEPT, KeyRing
 from chassis.persons.stores import MemoryKeys
-from contracts.personal import SEALED, Damaged, Destroyed, KeyTaken
+from contracts.personal import SEALED, Damaged, Destroyed, KeyTaken, OfAnother
 
 HANA = UUID("01900000-0000-7000-8000-000000000001")
 TEXTS = ("佐藤花子", "a", "x" * 10_000, "é\U0001f600", "sealed:1:not", "\n")
@@ -65,6 +65,28 @@ def test_a_destroyed_key_opens_and_seals_nothing_any_more_and_no_new_one_is_made
     clock.now += LOOKED_UP_EVERY
     assert other.opening(HANA) is None, "another process asks again after so long"
     assert one.exported(HANA) is None
+
+
+def test_a_customer_is_not_sealed_with_the_key_of_a_user_of_the_same_id() -> None:
+    """Else who erases one erases the other (CPL-01)."""
+    _, (one, other) = rings()
+    sealed = one.sealing(HANA, "user").seal("Hana", "phone")
+    with pytest.raises(OfAnother):
+        one.sealing(HANA, "customer")
+    one.settle()
+    with pytest.raises(OfAnother):
+        other.sealing(HANA, "customer")
+    assert other.sealing(HANA, "user").open(sealed, "phone") == "Hana"
+    assert other.sealing(HANA).open(sealed, "phone") == "Hana", "who knows no sort takes the one that there is"
+    key = other.exported(HANA)
+    assert key and len(key) == KEY_BYTES
+
+
+def test_a_key_of_before_sorts_were_told_is_of_any() -> None:
+    store = MemoryKeys()
+    store.add({HANA: b"k" * KEY_BYTES})
+    ring = KeyRing(lambda: store)
+    assert ring.sealing(HANA, "user") is ring.sealing(HANA, "customer")
 
 
 def test_of_whom_nothing_was_ever_known_nothing_is_kept_when_they_are_erased() -> None:

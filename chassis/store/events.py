@@ -13,7 +13,7 @@ from chassis.foundation.limits import MAX_EVENT_BYTES
 from chassis.model.aggregates import INTERNAL_EVENTS, internal_name
 from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Portable, Refused
-from contracts.personal import Destroyed
+from contracts.personal import Destroyed, OfAnother
 from contracts.schemas import decode, decoder_of, encode
 
 
@@ -68,16 +68,18 @@ def recorded(aggregate_id: UUID, version: int, fact: Any, meta: bytes, longest: 
     """Encode a fact for the store.
 
     Raises Refused TOO_LARGE for one longer than `longest` (`chassis.foundation.limits`), and INVALID_STATE for what
-    tells of a person who was erased.
+    tells of a person who was erased, and DUPLICATE for what tells of one whose id is that of another sort of record.
     """
-    name, key = internal_name(type(fact)), ""
+    name, key, field = internal_name(type(fact)), "", ""
     if name is None:
         spec = REGISTRY.event_of(type(fact))
-        name, key = spec.name, str(getattr(fact, spec.key))
+        name, key, field = spec.name, str(getattr(fact, spec.key)), spec.key
     try:
         data = encode(fact, aggregate_id)
     except Destroyed as error:
         raise Refused("records.person_erased", state="ERASED") from error
+    except OfAnother as error:
+        raise Refused("records.id_of_another_kind", field=field) from error
     if len(data) > longest:
         raise Refused("records.too_large", size=len(data), most=longest)
     return Recorded(aggregate_id, version, name, key, data, meta)

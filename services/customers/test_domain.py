@@ -93,6 +93,13 @@ def test_CUS_01_an_id_is_used_once(kit: InMemoryService) -> None:
     kit.assert_refused("DUPLICATE", replace(CREATE, mobile="13800000002"), by=SALES, field="customer_id")
 
 
+def test_CPL_01_a_customer_has_not_the_id_of_a_user() -> None:
+    """Both would be sealed with one key: who erases one would erase the other, and each could read the other."""
+    kit = InMemoryService(SERVICE)
+    kit.known(OTHER_SALES)
+    kit.assert_refused("DUPLICATE", replace(CREATE, customer_id=OTHER_SALES.user_id), field="customer_id")
+
+
 @pytest.mark.parametrize(
     "name,value", [("name", ""), ("name", " \t"), ("mobile", None), ("industry", ""), ("industry", "  ")]
 )

@@ -15,6 +15,7 @@ from chassis.documents.json_schema import JsonSchema, json_schema
 from chassis.messaging.kafka import partition_of
 from chassis.messaging.records import Incoming
 from contracts.declare import REGISTRY
+from contracts.records import KINDS
 from contracts.schemas import decode, encode
 
 PARTITIONS = 3
@@ -22,41 +23,51 @@ FIRST_DAY = datetime(2026, 3, 2, 15, 59, tzinfo=UTC)
 IDS = [str(uuid5(NAMESPACE_URL, f"salestream:history:{number}")) for number in range(4)]
 """So few that every record meets every other one: an order's id may be a product's, too."""
 
-Maker = Callable[[JsonSchema], Any]
+Maker = Callable[[JsonSchema, str], Any]
+
+
+@cache
+def ids_of(name: str) -> list[str]:
+    """The ids that a field of this name may have: a record that tells of a person has none that a user has."""
+    told = {kind.key for kind in KINDS.values() if any(field.is_personal for field in kind.fields.values())}
+    return [str(uuid5(NAMESPACE_URL, f"{name}:{id}")) for id in IDS] if name in told else IDS
 
 
 schema_of = cache(partial(json_schema, form="output"))
 
 
 def event_of(cls: type, value: Maker, items: Callable[[JsonSchema], int]) -> Any:
-    """An event with every field filled: `value` makes what is no part itself, `items` says how long a list is."""
+    """An event with every field filled: of its schema and the field's name `value` makes what is no part itself.
+
+    `items` says how long a list is.
+    """
     schema = schema_of(cls)
     parts: Mapping[str, JsonSchema] = schema.get("$defs", {})
 
-    def made(part: JsonSchema) -> Any:
+    def made(part: JsonSchema, field: str) -> Any:
         if "anyOf" in part:
-            return made(part["anyOf"][0])
+            return made(part["anyOf"][0], field)
         if "$ref" in part:
-            return made(parts[part["$ref"].rpartition("/")[2]])
+            return made(parts[part["$ref"].rpartition("/")[2]], field)
         if part.get("type") == "object":
-            return {name: made(inner) for name, inner in part["properties"].items()}
+            return {name: made(inner, name) for name, inner in part["properties"].items()}
         if part.get("type") == "array":
-            return [made(part["items"]) for _ in range(items(part))]
-        return value(part)
+            return [made(part["items"], field) for _ in range(items(part))]
+        return value(part, field)
 
-    return decode(cls, msgspec.json.encode(made(schema)))
+    return decode(cls, msgspec.json.encode(made(schema, "")))
 
 
 def random_event(cls: type, random: Random) -> Any:
     """An event as it might be, of few different values."""
 
-    def value(part: JsonSchema) -> Any:
+    def value(part: JsonSchema, field: str) -> Any:
         if "enum" in part:
             return random.choice(part["enum"])
         kind = part.get("format", part["type"])
         match kind:
             case "uuid":
-                return random.choice(IDS)
+                return random.choice(ids_of(field))
             case "date":
                 return (date(2026, 3, 1) + timedelta(days=random.randrange(3))).isoformat()
             case "date-time":
@@ -80,12 +91,12 @@ def random_event(cls: type, random: Random) -> Any:
 def largest_event(cls: type) -> Any:
     """An event whose texts are as long as its contract allows, each character of four bytes."""
 
-    def value(part: JsonSchema) -> Any:
+    def value(part: JsonSchema, field: str) -> Any:
         if "enum" in part:
             return max(part["enum"], key=lambda choice: len(str(choice)))
         match part.get("format", part["type"]):
             case "uuid":
-                return IDS[0]
+                return ids_of(field)[0]
             case "date":
                 return "2026-03-02"
             case "date-time":

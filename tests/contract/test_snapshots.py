@@ -36,7 +36,7 @@ READ_AROUND = {"User", "Attempts", "Session", "Device"}
 def some_event(kind: type, random: Random) -> Any:
     if REGISTRY.is_public_event(kind):
         return random_event(kind, random)
-    return event_of(kind, lambda part: random_value(part, random), lambda _: random.randint(1, 2))
+    return event_of(kind, lambda part, _: random_value(part, random), lambda _: random.randint(1, 2))
 
 
 def random_value(part: Any, random: Random) -> Any:
