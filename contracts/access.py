@@ -6,14 +6,16 @@ No event holds a secret: passwords, codes and keys never leave the access servic
 
 from dataclasses import field
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 from contracts.declare import KEPT, command, event, value
+from contracts.languages import Language
+from contracts.lists import MOST_ROWS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import PASSWORD, PUBLIC, SELF, DataScope
 from contracts.personal import Personal
-from contracts.types import Email, Flag, Mail, Name, PathName, Phone, RoleCode, Secret, Text, Whole
+from contracts.types import Email, Flag, Mail, Name, PathName, Phone, RoleCode, Secret, Text, Whole, WholeField
 
 UserStatus = Literal["NOT_ACTIVATED", "DEFAULT_PASSWORD", "ACTIVE", "DELETED"]
 FactorMethod = Literal["TOTP", "MAIL", "SMS"]
@@ -21,6 +23,25 @@ ChallengePolicy = Literal["ALWAYS", "AFTER_FAILURE", "NEVER"]
 
 
 # -- values -----------------------------------------------------------------------------------------------------------
+
+
+class PageRowsField(WholeField):
+    """Rows of a page."""
+
+    lowest = 1
+    highest = MOST_ROWS
+
+
+PageRows = Annotated[int, PageRowsField]
+
+
+@value
+class Preferences:
+    """How somebody works with Salestream; None is what the company has set for everybody (UIX-11, SET-02, SET-03)."""
+
+    language: Language | None = None
+    time_zone: Text | None = None
+    rows_per_page: PageRows | None = None
 
 
 @value
@@ -44,6 +65,7 @@ class UserState:
     roles: tuple[Text, ...] = ()
     second_factor: Text = ""
     successor_id: UUID | None = None
+    preferences: Preferences = Preferences()
 
 
 @value
@@ -129,6 +151,19 @@ class EditPersonalData:
     email: Personal[Email] | None = KEPT
     phone: Personal[Phone] | None = KEPT
     password: Secret | None = field(default=None, repr=False)
+
+
+@command("PATCH /users/{user_id}/preferences", permission=SELF)
+class SetPreferences:
+    """Say how one works with Salestream: its language, the zone in which times are shown, the rows of a page.
+
+    A field left out keeps its value; null is what the company has set (UIX-11, SET-02, SET-03).
+    """
+
+    user_id: UUID
+    language: Language | None = KEPT
+    time_zone: Name | None = KEPT
+    rows_per_page: PageRows | None = KEPT
 
 
 @command("POST /users/{user_id}/deletion", permission="accounts")

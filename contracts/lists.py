@@ -7,6 +7,8 @@ They are named here alone: a field of the same name could not be asked about, so
 WHERE, GROUP, SUM, SORT = "where", "group", "sum", "sort"
 WORDS = "q"
 """The parameter for words, which lists have where they are searched."""
+MOST_ROWS = 200
+"""The rows that a page may have."""
 PAGING = ("limit", "cursor", SORT, "count", "format", GROUP, SUM)
 """Which of the rows are told, in which order and form, and what is told besides."""
 AS_OF = "as_of"

@@ -7,6 +7,8 @@ for people; nothing reads them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from contracts.lists import MOST_ROWS
+
 
 @dataclass(frozen=True)
 class SystemParameter:
@@ -26,6 +28,6 @@ class SystemParameter:
 
 
 PARAMETERS: Mapping[str, SystemParameter] = {
-    "lists.rows": SystemParameter(50, 1, 200, "rows of a page when the caller does not say how many"),
+    "lists.rows": SystemParameter(50, 1, MOST_ROWS, "rows of a page when the caller does not say how many"),
     "exports.rows": SystemParameter(100_000, 1, 100_000, "rows that an export may have"),
 }

@@ -9,11 +9,12 @@ of the zone leaves alone what is dated already, and a view that is built again g
 """
 
 from datetime import date, datetime
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from chassis.access.known import KnownCompany, KnownParameter
 from chassis.foundation.config import first_zone
-from contracts.languages import LANGUAGES
+from contracts.languages import LANGUAGES, Language
 from contracts.parameters import PARAMETERS
 from contracts.types import FIRST_CURRENCY
 
@@ -55,9 +56,9 @@ class CompanySettings:
         return self.known.currency
 
     @property
-    def language(self) -> str:
+    def language(self) -> Language:
         """In it people are written to, and names are sorted for whom asks for no other (SET-02)."""
-        return self.known.language
+        return cast(Language, self.known.language)
 
     def day_of(self, moment: datetime) -> date:
         """The day of a moment for the company."""

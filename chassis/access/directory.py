@@ -39,6 +39,7 @@ from chassis.model.principal import Principal
 from chassis.model.service import Replica
 from chassis.store.events import Notification, Unreadable
 from contracts import text
+from contracts.access import Preferences
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.people import Person
@@ -48,6 +49,7 @@ from contracts.schemas import decode
 log = structlog.get_logger()
 
 void = partial(Refused, "access.ended", field="Authorization")
+COMPANYS = Preferences()
 RECENT = 2_000  # events: far more than are on their way to Kafka while it can be reached
 CLOCKS_OFF = timedelta(days=1)  # by which the clock of a process that starts may be wrong
 REACH_BELOW: frozenset[DataScope] = frozenset({"SUBORDINATES", "ALL"})  # scopes that reach whom one leads
@@ -249,6 +251,7 @@ class Directory:
             scopes=scopes,
             reach_of=reach,
             organisation=self,
+            preferences=user.preferences,
         )
 
     def _admit_machine(self, claimed: Principal) -> Principal:
@@ -318,6 +321,11 @@ class Directory:
         """The department that somebody is in, if any."""
         user = self._users.get(person) if person else None
         return user.department_id if user else None
+
+    def preferences_of(self, person: UUID | None) -> Preferences:
+        """How somebody works with Salestream; of a program, and of whom nothing is known, what the company has set."""
+        user = self._users.get(person) if person else None
+        return user.preferences if user else COMPANYS
 
     def owner_of_device(self, device_id: UUID | None) -> UUID | None:
         """Who enrolled a device; None for one that nobody did."""

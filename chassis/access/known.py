@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from chassis.model.service import Replica
+from contracts.access import Preferences
 from contracts.permissions import DataScope, first_rights, rights_of
 
 
@@ -24,6 +25,7 @@ class KnownUser(msgspec.Struct, frozen=True):
     superior_id: UUID | None = None
     department_id: UUID | None = None
     successor_id: UUID | None = None
+    preferences: Preferences = Preferences()
 
 
 class KnownRole(msgspec.Struct, frozen=True):

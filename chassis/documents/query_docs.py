@@ -25,10 +25,10 @@ from chassis.queries.conditions import LONGEST_VALUE as LONGEST_ASKED
 from chassis.queries.filters import AMOUNT, LONGEST, MOST_VALUES, MOST_WORDS, WHOLE
 from chassis.queries.grouping import MOST_SUMS, groups_of, sums_of
 from chassis.queries.history import CURSOR, LIMIT, SINCE, UNTIL_WHEN, told_fields
-from chassis.queries.reader import DEFAULT_LIMIT, FORMATS, MAX_LIMIT
+from chassis.queries.reader import DEFAULT_LIMIT, FORMATS
 from contracts.currencies import DECIMALS
 from contracts.declare import REGISTRY, CommandSpec
-from contracts.lists import AS_OF, GROUP, SUM, WHERE
+from contracts.lists import AS_OF, GROUP, MOST_ROWS, SUM, WHERE
 from contracts.types import CurrencyField
 
 
@@ -96,7 +96,7 @@ def _history_doc(view: View, path: str, parameter: dict[str, Any]) -> QueryDoc:
     schemas: dict[str, JsonSchema] = {
         SINCE: {**MOMENT, "description": "What happened from this moment, or this day, on."},
         UNTIL_WHEN: {**MOMENT, "description": "What happened up to this moment, or until this day is over."},
-        LIMIT: {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        LIMIT: {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": DEFAULT_LIMIT},
         CURSOR: {"type": "string", "minLength": 1, "description": "`next` of a page"},
     }
     text = (
@@ -283,7 +283,7 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
     schemas |= {
         WHERE: where_schema(view),
         "sort": {"type": "string", "enum": [*sorts, *(f"-{name}" for name in sorts)]},
-        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+        "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": DEFAULT_LIMIT},
         "cursor": {
             "type": "string",
             "minLength": 1,

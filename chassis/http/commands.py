@@ -16,7 +16,7 @@ from chassis.http.audit_notes import Attempt
 from chassis.http.bodies import MAX_COMMAND_NODES, count_nodes
 from chassis.http.edge import Api
 from chassis.http.messages import ANSWER_SECONDS, HttpRequest, HttpResponse
-from chassis.http.problems import in_language, internal, told_in
+from chassis.http.problems import in_language, internal
 from chassis.http.requests import json_body, require_only
 from chassis.messaging.consistency import HEADER, Token
 from chassis.model.principal import Principal
@@ -122,7 +122,7 @@ class BulkHandler:
             items = self._items(http, attempt, token)
         self._writer.submit_all([item.request for item in items if isinstance(item, Ready)])
         results, reached = [], token or Token({})
-        language = told_in(http, api.language)
+        language = api.told_in(http)
         for outcome in map(_outcome, items):
             if isinstance(outcome, Refused):
                 results.append({"status": int(STATUS[outcome.code]), "body": outcome.problem(language)})

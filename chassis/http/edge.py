@@ -25,7 +25,7 @@ from chassis.http import audit_history as history
 from chassis.http.audit_notes import Attempt, origin_of
 from chassis.http.messages import HttpRequest
 from chassis.http.problems import correlation_of
-from chassis.http.requests import expected_version
+from chassis.http.requests import expected_version, language_asked
 from chassis.messaging.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.model.middleware import Offload, Surroundings, at_once
 from chassis.model.principal import NOBODY, Principal
@@ -36,6 +36,7 @@ from chassis.writer.request import Answer, Request
 from chassis.writer.writer import Writer
 from contracts.declare import CommandSpec
 from contracts.errors import Refused
+from contracts.languages import Language
 from contracts.permissions import PUBLIC
 
 log = structlog.get_logger()
@@ -143,9 +144,22 @@ class Api:
             traceparent=trace if _TRACEPARENT.match(trace) else "",
         )
 
-    def language(self) -> str:
-        """The company's language."""
-        return self.directory.company.language
+    def language_of(self, http: HttpRequest) -> Language:
+        """What the caller reads: the language they have set, else the first of Accept-Language, else the company's."""
+        return self._set_by_caller(http) or language_asked(http) or self.directory.company.language
+
+    def told_in(self, http: HttpRequest) -> Language:
+        """The language of what is told of a refusal: English where none is set or asked for (ADR 0041)."""
+        if http.headers.get("accept-language"):
+            return self.language_of(http)
+        return self._set_by_caller(http) or "en"
+
+    def _set_by_caller(self, http: HttpRequest) -> Language | None:
+        try:
+            claimed = self._verifier.verify(http.headers.get("authorization"))
+        except Refused:
+            return None  # nobody says who calls
+        return self.directory.preferences_of(claimed.user_id).language
 
     def token(self, http: HttpRequest) -> Token | None:
         """The consistency token that a request sends back.  Raises Refused VALIDATION for one that is made up."""

@@ -12,7 +12,7 @@ from pymongo.errors import ExecutionTimeout, PyMongoError
 
 from chassis.foundation import metrics
 from chassis.http.messages import PROBLEM, HttpRequest, HttpResponse, Route
-from chassis.http.requests import language_of
+from chassis.http.requests import language_asked
 from contracts.errors import STATUS, Refused
 from contracts.languages import Language
 from contracts.personal import KeysAway
@@ -27,19 +27,9 @@ def correlation_of(http: HttpRequest) -> str:
     return text if _CORRELATION.match(text) else ""
 
 
-def english() -> str:
-    """The language of a process that knows no company."""
-    return "en"
-
-
-def told_in(http: HttpRequest | None, company: Callable[[], str] = english) -> Language:
-    """The language of what is told of a refusal: English where none is asked for, as by programs (ADR 0041).
-
-    Otherwise the first of Accept-Language that there is, or else the company's.
-    """
-    if http is None or not http.headers.get("accept-language"):
-        return "en"
-    return language_of(http, company())
+def asked_in(http: HttpRequest) -> Language:
+    """The language of what is told of a refusal, in a process that knows neither people nor a company."""
+    return language_asked(http) or "en"
 
 
 def in_language(language: Language) -> dict[str, str]:
@@ -47,9 +37,11 @@ def in_language(language: Language) -> dict[str, str]:
     return {"Content-Language": language, "Vary": "Accept-Language"}
 
 
-def problem(refusal: Refused, http: HttpRequest | None = None, company: Callable[[], str] = english) -> HttpResponse:
-    """The answer that tells of a refusal, in the language that is asked for or else the company's."""
-    language = told_in(http, company)
+def problem(
+    refusal: Refused, http: HttpRequest | None = None, told_in: Callable[[HttpRequest], Language] = asked_in
+) -> HttpResponse:
+    """The answer that tells of a refusal, in the language that `told_in` says; English to whom nothing is known of."""
+    language = told_in(http) if http else "en"
     body = refusal.problem(language)
     headers = in_language(language)
     if http is not None and (correlation := correlation_of(http)):
@@ -67,26 +59,26 @@ def internal() -> Refused:
     return Refused("system.internal")
 
 
-def guarded(route: Route, company: Callable[[], str] = english) -> Route:
-    """Time the route and turn whatever is raised into a problem; `company` tells the company's language."""
+def guarded(route: Route, told_in: Callable[[HttpRequest], Language] = asked_in) -> Route:
+    """Time the route and turn whatever is raised into a problem, in the language that `told_in` says."""
 
     def serve(http: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         try:
             response = route.serve(http)
         except Refused as refusal:
-            response = problem(refusal, http, company)
+            response = problem(refusal, http, told_in)
         except ExecutionTimeout:
-            response = problem(Refused("system.slow_query"), http, company)
+            response = problem(Refused("system.slow_query"), http, told_in)
         except KeysAway as error:
             log.warning("keys of persons unreachable", route=route.name, error=repr(error))
-            response = problem(Refused("system.person_keys_away"), http, company)
+            response = problem(Refused("system.person_keys_away"), http, told_in)
         except PyMongoError as error:
             log.warning("read models unreachable", route=route.name, error=repr(error))
-            response = problem(Refused("system.read_models_away"), http, company)
+            response = problem(Refused("system.read_models_away"), http, told_in)
         except Exception:
             log.exception("request failed", route=route.name, correlation_id=correlation_of(http))
-            response = problem(internal(), http, company)
+            response = problem(internal(), http, told_in)
         seconds = time.perf_counter() - started
         metrics.of(metrics.HTTP_SECONDS, route.name, str(response.status)).observe(seconds)
         if response.status >= 500:

@@ -1,7 +1,7 @@
 """Reading a request: its body, parameters and headers."""
 
 import re
-from typing import Any, cast
+from typing import Any
 
 from chassis.http.bodies import read_object
 from chassis.http.messages import JSON, HttpRequest
@@ -34,14 +34,13 @@ def key_of(http: HttpRequest, *, is_id: bool = True) -> str:
     return canonical(text) if is_id else normal(text)
 
 
-def language_of(http: HttpRequest, company: str) -> Language:
-    """What the caller reads, and texts are sorted for: the first language of Accept-Language that there is, else the
-    company's."""
+def language_asked(http: HttpRequest) -> Language | None:
+    """The first language of Accept-Language that there is."""
     for part in http.headers.get("accept-language", "")[:200].split(","):
         tag = part.partition(";")[0].partition("-")[0].strip().lower()
         if tag in LANGUAGES:
             return tag
-    return cast(Language, company)
+    return None
 
 
 def json_body(http: HttpRequest, awaited: Why | None = None) -> dict[str, Any]:

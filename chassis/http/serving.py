@@ -41,7 +41,7 @@ def routes_of(api: Api) -> list[Route]:
             found += view_routes(view, compressing(query), compressing(query.one), compressing(query.history))
         if api.views:
             found += operation_routes({**Rebuilds(api, api.views, api.database).serving(), **PersonKeys(api).serving()})
-    return [guarded(route, api.language) for route in found]
+    return [guarded(route, api.told_in) for route in found]
 
 
 def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:

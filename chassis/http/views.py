@@ -10,7 +10,7 @@ from chassis.audit.entries import WITHHELD, EntryKind
 from chassis.http.audit_notes import Attempt
 from chassis.http.edge import Api
 from chassis.http.messages import TYPES, HttpRequest, HttpResponse
-from chassis.http.requests import key_of, language_of, require_only
+from chassis.http.requests import key_of, require_only
 from chassis.messaging.consistency import HEADER, Logs, Token
 from chassis.model.principal import Principal
 from chassis.model.views import View, Words
@@ -63,7 +63,7 @@ class ViewHandler:
         return _fresh(body, page.freshness, {}, self._api.logs)
 
     def _language(self, http: HttpRequest) -> str:
-        return language_of(http, self._api.directory.company.language)
+        return self._api.language_of(http)
 
     def _export(self, http: HttpRequest, principal: Principal, token: Token | None, format: str) -> HttpResponse:
         give_back = self._api.exports.take(principal.user_id)

@@ -12,7 +12,7 @@ from werkzeug.http import parse_etags
 from chassis.http.compression import takes_gzip
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse
-from chassis.http.requests import language_of, require_only
+from chassis.http.requests import require_only
 from chassis.metadata.everything import Role, metadata
 from chassis.metadata.wording import Wording
 from chassis.model.row_fields import FieldType
@@ -53,7 +53,7 @@ def _language(api: Api, http: HttpRequest) -> Language:
     if "language" in http.query:
         value = single("language", http.query["language"])
         return cast(Language, one_of("language", FieldType("choice"), LANGUAGES, value, UTC))
-    return language_of(http, api.directory.company.language)
+    return api.language_of(http)
 
 
 @lru_cache(MADE)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, Organisation
+from contracts.access import Preferences
 from contracts.errors import Refused, lacks_right
 from contracts.people import Person
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, DataScope, first_rights, first_scope
@@ -25,7 +26,8 @@ class Principal:
     `session_id` and `epoch` tell whether the sign-in still holds; `limited` callers must change their default password
     first (SEC-02).  `scopes` are the rights with how far each reaches, `reach_of` says whose records that means,
     `organisation` who acts for whom; they come from the directory, without it the roles' first rights hold.
-    `responsible` is the person to whom belongs what a program enters.
+    `responsible` is the person to whom belongs what a program enters; `preferences` are what a person
+    has set for themselves.
     """
 
     user_id: UUID | None
@@ -41,6 +43,7 @@ class Principal:
     reach_of: Callable[[frozenset[DataScope]], AccessScope] | None = field(default=None, compare=False, repr=False)
     organisation: Organisation = field(default=ALONE, compare=False, repr=False)
     responsible: Person | None = field(default=None, compare=False, repr=False)
+    preferences: Preferences = field(default=Preferences(), compare=False, repr=False)
 
     @property
     def needs_directory(self) -> bool:

@@ -32,7 +32,7 @@ from chassis.queries.filters import ClosedSets, Filters, require_value, single
 from chassis.queries.grouping import Grouping
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
-from contracts.lists import AS_OF, GROUP, PAGING, SORT, SUM, WHERE
+from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE
 from contracts.parameters import PARAMETERS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.schemas import told_name
@@ -41,7 +41,6 @@ Document = dict[str, Any]
 T = TypeVar("T")
 
 DEFAULT_LIMIT = PARAMETERS["lists.rows"].default
-MAX_LIMIT = 200
 EXPORT_ROWS = 200
 """Rows of an export that are read, and then written aside, at once."""
 AMOUNTS_KEPT = 20_000
@@ -180,7 +179,7 @@ class ViewReader:
         Raises Refused NOT_FOUND, also for a row outside the caller's scope, and VALIDATION.
         """
         part = history.asked(params, self._zone(), self._clock())
-        limit = self._limit(_one(params, history.LIMIT))
+        limit = self._limit(principal, _one(params, history.LIMIT))
         seen = self._ready(token)
         self._require_seen(principal, key, seen)
         names = history.told_fields(self._view, [name for name in self._names if self._may_see(name, principal)])
@@ -540,7 +539,8 @@ class ViewReader:
         if shown:
             selection.append({"$match": {"$and": shown}})
         grouping = Grouping.asked(self._view, sees, _one(params, GROUP), params.get(SUM, ()))
-        order, limit = self._order(principal, _one(params, SORT), language), self._limit(_one(params, "limit"))
+        order = self._order(principal, _one(params, SORT), language)
+        limit = self._limit(principal, _one(params, "limit"))
         at = history.moment(params, AS_OF, self._zone(), self._clock()) if self._view.history else None
         if at:
             fields_of |= {SORT: [order.field], GROUP: [_one(params, GROUP) or ""], SUM: params.get(SUM, ())}
@@ -566,12 +566,12 @@ class ViewReader:
             own.append({place: {"$in": sorted(ids)}})
         return own[0] if len(own) == 1 else {"$or": own}
 
-    def _limit(self, text: str | None) -> int:
-        """How many rows a page has."""
+    def _limit(self, principal: Principal, text: str | None) -> int:
+        """How many rows a page has: as many as asked for, or as the caller has set for all lists, or the company."""
         if text is None:
-            return self._company.parameter("lists.rows")
-        if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MAX_LIMIT:
-            raise Refused("lists.limit", most=MAX_LIMIT, field="limit")
+            return principal.preferences.rows_per_page or self._company.parameter("lists.rows")
+        if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_ROWS:
+            raise Refused("lists.limit", most=MOST_ROWS, field="limit")
         return int(text)
 
     def _order(self, principal: Principal, text: str | None, language: str) -> SortOrder:

@@ -34,6 +34,7 @@ from contracts.access import (
     ReviewRights,
     RevokeRight,
     SetAccessSettings,
+    SetPreferences,
     SignIn,
     SignOut,
 )
@@ -54,6 +55,7 @@ from services.access.handlers.accounts import (
     register_user,
     remove_role_member,
     review_rights,
+    set_preferences,
 )
 from services.access.handlers.departments import add_department, rename_department
 from services.access.handlers.machines import (
@@ -124,6 +126,7 @@ SERVICE = Service(
         RegisterUser: register_user,
         EditUser: keeps_way_in(edit_user, "email"),
         EditPersonalData: keeps_way_in(edit_personal_data, "email"),
+        SetPreferences: set_preferences,
         DeleteUser: delete_user,
         AddRoleMember: keeps_way_in(add_role_member, "role"),
         RemoveRoleMember: remove_role_member,

@@ -25,6 +25,7 @@ def user_told(row: KnownUser | None, fact: Any) -> KnownUser:
         superior_id=state.superior_id,
         department_id=state.department_id,
         successor_id=state.successor_id,
+        preferences=state.preferences,
     )
 
 

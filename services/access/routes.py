@@ -12,13 +12,13 @@ from chassis.http.commands import CommandHandler
 from chassis.http.edge import Api
 from chassis.http.hand_over import RIGHT, USER, HandedOver, hand_over_records
 from chassis.http.messages import JSON, HttpRequest, HttpResponse
-from chassis.http.requests import language_of, require_only
+from chassis.http.requests import require_only
 from chassis.http.service_routes import ServiceRoute
 from chassis.messaging.consistency import HEADER
 from chassis.metadata.serving import serve_metadata
 from chassis.metadata.shapes import Metadata
 from chassis.queries.filters import single
-from contracts.access import SIGN_OUT_HERE, SignOut
+from contracts.access import SIGN_OUT_HERE, Preferences, SignOut
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
@@ -33,8 +33,9 @@ NEWEST_MESSAGES = 200
 class Me(msgspec.Struct, frozen=True, kw_only=True):
     """Who the caller is, what they may do and how far each right reaches, and the menu entries that shows.
 
-    `language` is the one in which the caller is answered: that of Accept-Language, or else the company's.  Days are
-    counted in `time_zone`, and amounts that name no currency are in `currency`: the company's (SET-02..04).
+    `language` is the one in which the caller is answered: the one they have set, that of Accept-Language, or else the
+    company's.  Days are counted in `time_zone`, and amounts that name no currency are in `currency`: the company's
+    (SET-02..04).  `preferences` are what the caller has set (`PATCH /users/{user_id}/preferences`).
     """
 
     id: UUID | None
@@ -48,6 +49,7 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     department_id: UUID | None
     session_id: UUID | None
+    preferences: Preferences
 
 
 class RoleRow(msgspec.Struct, frozen=True):
@@ -91,11 +93,12 @@ def me(api: Api, http: HttpRequest) -> HttpResponse:
         must_change_password=caller.limited,
         rights=rights,
         menu=[entry for entry in menu() if entry.right in rights],
-        language=language_of(http, company.language),
+        language=api.language_of(http),
         time_zone=company.zone.key,
         currency=company.currency,
         department_id=api.directory.department_of(caller.user_id),
         session_id=caller.session_id,
+        preferences=caller.preferences,
     )
     return HttpResponse(200, msgspec.json.encode(told))
 

@@ -67,6 +67,7 @@ from contracts.access import (
     RoleState,
     SecondFactorSet,
     SetAccessSettings,
+    SetPreferences,
     SignIn,
     SignOut,
 )
@@ -1581,6 +1582,7 @@ TAKES_THE_WAY_IN: dict[type, str] = {
 KEEPS_THE_WAY_IN = {
     RegisterUser,  # has a contact, or is refused
     DeleteUser,  # there is no way in, on purpose
+    SetPreferences,  # says nothing of how one signs in
     RemoveRoleMember, ReviewRights, EndSignIns, ChangePassword,  # ask for no code that was not asked for
     EnrolSecondFactor, ConfirmSecondFactor,  # give a proof, and refuse one whose contact is not there
 }  # fmt: skip

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from chassis.model.aggregates import Aggregate, applies
 from chassis.model.context import Context
+from chassis.model.time_zones import require_time_zone
 from contracts.company import (
     CompanyData,
     CompanyDataSet,
@@ -21,14 +21,6 @@ from contracts.declare import KEPT, changes
 from contracts.errors import Refused, not_found
 from contracts.parameters import PARAMETERS
 from contracts.text import is_blank, squashed
-
-
-def check_time_zone(name: str) -> None:
-    """Raises Refused VALIDATION for a time zone that does not exist (SET-03)."""
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError) as error:
-        raise Refused("company.time_zone", name=name[:60], field="time_zone") from error
 
 
 @dataclass
@@ -49,7 +41,7 @@ class Company(Aggregate):
         if self.data.full_name and is_blank(given.get("full_name", self.data.full_name)):
             raise Refused("company.has_a_name", field="full_name")
         if "time_zone" in given:
-            check_time_zone(given["time_zone"])
+            require_time_zone(given["time_zone"])
         data = replace(self.data, **given)
         if data != self.data:
             self.record(

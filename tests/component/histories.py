@@ -53,6 +53,8 @@ def event_of(cls: type, value: Maker, items: Callable[[JsonSchema], int]) -> Any
             return {name: made(inner, name) for name, inner in part["properties"].items()}
         if part.get("type") == "array":
             return [made(part["items"], field) for _ in range(items(part))]
+        if isinstance(part["type"], list):  # what may be null is something
+            part = {**part, "type": part["type"][0]}
         return value(part, field)
 
     return decode(cls, msgspec.json.encode(made(schema, "")))

@@ -14,7 +14,7 @@ from chassis.catalogue import Catalogue
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.records import new_record
 from chassis.testing.services import InMemoryService
-from contracts.access import AddDepartment, IssueUser
+from contracts.access import AddDepartment, IssueUser, SetPreferences
 from contracts.customers import CreateCustomer, CustomerCreated
 from contracts.declare import CommandSpec
 from contracts.inventory import AddProduct, Prices, ProductAdded, Trait
@@ -87,6 +87,12 @@ def oneself() -> Filled:
         return Filled(office.kit, id, office.principal(office.sign_in(login, NEW)))
 
 
+def with_preferences() -> Filled:
+    made = oneself()
+    made.kit.do(SetPreferences(user_id=made.id, language="en", time_zone="Asia/Tokyo", rows_per_page=30), made.by)
+    return made
+
+
 def department() -> Filled:
     kit, id = InMemoryService(SERVICES["access"]), uuid4()
     kit.do(AddDepartment(department_id=id, name="Sales"))
@@ -104,6 +110,7 @@ FILLED: dict[str, Callable[[], Filled]] = {
     "ChangeOrder": order,
     "EditUser": user,
     "EditPersonalData": oneself,
+    "SetPreferences": with_preferences,
     "RenameDepartment": department,
     **{kind.edit.__name__: partial(of_kind, kind) for kind in KINDS.values()},
 }

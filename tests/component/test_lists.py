@@ -26,6 +26,7 @@ from chassis.projections.state import live_id, open_state
 from chassis.queries.cursors import Cursor
 from chassis.queries.filters import ClosedSets, Filters
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
+from contracts.access import Preferences
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES
 from contracts.text import normal
@@ -54,6 +55,17 @@ def uneven(view: View, sort: str) -> list[Document]:
     return [document_of(view, number, **{sort: value}) for number, value in enumerate(values)] + [
         document_of(view, number) for number in range(20, 24)
     ]
+
+
+@each()
+def test_uix_11_acc_67_the_rows_of_a_page_that_somebody_has_set_hold_for_every_list(
+    database: Database[Document], view: View
+) -> None:
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, number) for number in range(6)])
+    theirs = replace(ROOT, preferences=Preferences(rows_per_page=2))
+    assert len(shelf.page(theirs).items) == min(2, len(shelf.page(ROOT).items))
+    assert len(shelf.page(theirs, limit="5").items) == len(shelf.page(ROOT, limit="5").items), "who asks gets as many"
 
 
 @each()

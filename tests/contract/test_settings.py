@@ -320,9 +320,9 @@ def test_SET_05_a_page_has_as_many_rows_as_the_company_wants() -> None:
     nowhere: Any = None
     directory = Directory(known_everywhere())
     reader = ViewReader(nowhere, SETTINGS, company=directory.company)
-    assert reader._limit(None) == 50
+    assert reader._limit(ADMIN, None) == 50
     directory.tell([ParameterSet(name="lists.rows", before="", value="5", reason="policy", revision=1)])
-    assert (reader._limit(None), reader._limit("9")) == (5, 9)
+    assert (reader._limit(ADMIN, None), reader._limit(ADMIN, "9")) == (5, 9)
 
 
 # -- records that are changed ------------------------------------------------------------------------------------------

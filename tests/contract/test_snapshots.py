@@ -40,8 +40,7 @@ def some_event(kind: type, random: Random) -> Any:
 
 
 def random_value(part: Any, random: Random) -> Any:
-    kind = part["type"] if isinstance(part["type"], str) else part["type"][0]  # of one that may be null
-    match part.get("format", kind):
+    match part.get("format", part["type"]):
         case "uuid":
             return str(random.choice(IDS))
         case "date-time":

@@ -60,7 +60,8 @@ SHOWN = [(spec, view) for spec in COMMANDS for view in shown_by(spec)]
 
 FITTING = {"default_password": DEFAULT, "free_storage_gb": 64, "parent_id": None, "superior_id": None, "version": 1}
 NOT_AT_FIRST = {
-    "EditPersonalData", "ChangePassword", "EnrolSecondFactor", "ConfirmSecondFactor", "RemoveSecondFactor",
+    "EditPersonalData", "SetPreferences", "ChangePassword",
+    "EnrolSecondFactor", "ConfirmSecondFactor", "RemoveSecondFactor",
     "ActivateDevice", "ContactFromDevice", "AcknowledgeWipe", "AskWipe", "ConfirmWipe", "Approve", "Reject",
     "WithdrawOrder", "RetryOrder", "RecordPayment", "HandOver", "Deliver",
     "GetMachineToken",

@@ -41,7 +41,7 @@ ROUTES = {
         GET /me; GET /metadata; POST /users/{user_id}/password; DELETE /sessions/{session_id}; DELETE /sessions/current
     """,
     OWN: """
-        PATCH /users/{user_id}/personal-data; POST /users/{user_id}/second-factor;
+        PATCH /users/{user_id}/personal-data; PATCH /users/{user_id}/preferences; POST /users/{user_id}/second-factor;
         POST /users/{user_id}/second-factor/confirmation; POST /users/{user_id}/second-factor/removal;
         POST /devices; POST /devices/{device_id}/activation; GET /devices; GET /devices/{device_id};
         GET /company; GET /company/{settings_id}

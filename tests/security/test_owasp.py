@@ -15,8 +15,8 @@ from chassis.foundation.config import Config
 from chassis.http.commands import MAX_BULK
 from chassis.http.routes import kebab
 from chassis.messaging.records import read_record
-from chassis.queries.reader import MAX_LIMIT
 from contracts.declare import REGISTRY, CommandSpec
+from contracts.lists import MOST_ROWS
 from contracts.orders import OrderCancelled
 from security.office import DEFAULT, PASSWORD, Office, new_id
 from security.teams import Team, add_product
@@ -97,7 +97,7 @@ class TestAPI4UnrestrictedResourceConsumption:
     """Bodies, heads, rates and slow senders: the tests of the gateway.  Load: `make bench`."""
 
     def test_lists_pages_and_bulks_are_bounded(self, office: Office) -> None:
-        for limit in ("0", "-1", str(MAX_LIMIT + 1), "1e9", "99999999999"):
+        for limit in ("0", "-1", str(MOST_ROWS + 1), "1e9", "99999999999"):
             told = office.call("GET /orders", by=office.admin, query={"limit": [limit]})
             assert (told.code, told.body["field"]) == ("VALIDATION", "limit")
         tried: list[list[Any]] = [[], [{"command": {}}] * (MAX_BULK + 1)]

@@ -136,6 +136,67 @@ def test_set_02_me_tells_language_zone_currency_department_and_session(office: O
     assert told.keys() == set(Me.__struct_fields__)
 
 
+def preferred(office: Office, by: Caller, **preferences: Any) -> Told:
+    return office.call(f"PATCH /users/{by.user_id}/preferences", preferences, by)
+
+
+def test_acc_77_set_02_a_language_that_somebody_has_set_applies_to_all_they_are_told(office: Office) -> None:
+    seller = office.user("SAL")
+
+    def told(**headers: str) -> tuple[str, str, str]:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        me = office.call("GET /me", by=seller, headers=given).done()
+        refused = office.call("POST /products", {}, seller, headers=given)
+        return me["language"], metadata_of(office, seller, **headers).language, refused.body["detail"]
+
+    assert told()[:2] == ("zh", "zh") and told()[2].isascii()
+    preferred(office, seller, language="ja").done()
+    assert told()[:2] == told(accept_language="en")[:2] == ("ja", "ja")
+    assert told() == told(accept_language="en") and not told()[2].isascii()
+    assert metadata_of(office, seller, "en").language == "en", "whoever asks for one gets it"
+    assert metadata_of(office, office.admin).language == "zh", "it is theirs alone"
+    preferred(office, seller, language=None).done()
+    assert told(accept_language="en")[:2] == ("en", "en")
+
+
+def test_acc_67_acc_77_what_is_left_out_stays_and_null_is_the_companys(office: Office) -> None:
+    seller = office.user("SAL")
+
+    def mine() -> dict[str, Any]:
+        found: dict[str, Any] = office.call("GET /me", by=seller).done()["preferences"]
+        return found
+
+    assert mine() == {"language": None, "time_zone": None, "rows_per_page": None}
+    preferred(office, seller, language="en", time_zone="Asia/Tokyo", rows_per_page=30).done()
+    before = office.state()
+    preferred(office, seller, rows_per_page=30).done()
+    assert office.state() == before, "what is so already is no event"
+    preferred(office, seller, time_zone=None).done()
+    assert mine() == {"language": "en", "time_zone": None, "rows_per_page": 30}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rows_per_page", 0), ("rows_per_page", 201), ("rows_per_page", "20"), ("rows_per_page", 1.5),
+        ("rows_per_page", True), ("language", "fr"), ("time_zone", "Mars/Base"),
+        ("time_zone", "../../etc/passwd"), ("columns", ["name"]),
+    ],
+)  # fmt: skip
+def test_uix_11_set_03_what_nobody_can_prefer_is_refused_by_name(office: Office, field: str, value: Any) -> None:
+    seller = office.user("SAL")
+    before = office.state()
+    told = preferred(office, seller, **{field: value})
+    assert (told.status, told.code) == (400, "VALIDATION") and field in str(told.body)
+    assert office.state() == before
+
+
+def test_sec_12_nobody_sets_how_others_work(office: Office) -> None:
+    seller, other = office.user("SAL"), office.user("SAL")
+    told = office.call(f"PATCH /users/{other.user_id}/preferences", {"language": "en"}, seller)
+    assert told.code == "FORBIDDEN"
+
+
 def test_sec_11_one_signs_out_without_knowing_the_session(office: Office) -> None:
     office_hours = office.user("SAL")
     told = office.call("DELETE /sessions/current", by=office_hours).done()

@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context
+from chassis.model.time_zones import require_time_zone
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.access import (
     USER_EVENTS,
@@ -15,11 +16,13 @@ from contracts.access import (
     EditUser,
     IssueUser,
     PasswordSet,
+    Preferences,
     RegisterUser,
     RightsReviewed,
     RoleGiven,
     RoleTaken,
     SecondFactorSet,
+    SetPreferences,
     SignInsEnded,
     UserDeleted,
     UserEdited,
@@ -221,6 +224,19 @@ class User(Aggregate):
             raise Refused("access.codes_go_there", field=way)
         if any(getattr(self.state, name) != value for name, value in given.items()):
             self.record(UserEdited(user_id=self.id, user=self._changed(**given), by=context.user))
+
+    def prefer(self, command: SetPreferences, context: Context) -> None:
+        """Change how the user works with Salestream; nothing happens when that is how it is (UIX-11, SET-02, SET-03).
+
+        Raises Refused VALIDATION for a time zone that does not exist.
+        """
+        self.require_there()
+        given = changes(command, Preferences)
+        if given.get("time_zone") is not None:
+            require_time_zone(given["time_zone"])
+        preferences = replace(self.state.preferences, **given)
+        if preferences != self.state.preferences:
+            self.record(UserEdited(user_id=self.id, user=self._changed(preferences=preferences), by=context.user))
 
     def changes_contact(self, command: EditPersonalData) -> bool:
         """Whether codes would go somewhere else."""

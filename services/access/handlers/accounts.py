@@ -15,6 +15,7 @@ from contracts.access import (
     RegisterUser,
     RemoveRoleMember,
     ReviewRights,
+    SetPreferences,
     UserState,
 )
 from contracts.declare import changes
@@ -121,6 +122,12 @@ def edit_personal_data(command: EditPersonalData, work: Work) -> Aggregate:
     if work.prepared is None and user.changes_contact(command):
         raise needs_password()  # it was the same contact a moment ago
     return _edit(user, command, work)
+
+
+def set_preferences(command: SetPreferences, work: Work) -> User:
+    user = require_own(work, command.user_id)
+    user.prefer(command, work.context)
+    return user
 
 
 def _edit(user: User, command: EditUser | EditPersonalData, work: Work) -> User:

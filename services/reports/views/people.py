@@ -108,13 +108,14 @@ class SecurityWeek:
     second_proofs_changed: int
 
 
+NOT_SHOWN = ("revision", "epoch", "preferences")
 NOTHING_IN_WEEK = {item.name: 0 for item in fields(SecurityWeek) if item.type in ("int", int)}
 
 
 def told(event: Any, metadata: EventMetadata) -> Iterable[Change]:
     state = event.user
-    fields = {name: getattr(state, name) for name in state.__dataclass_fields__ if name not in ("revision", "epoch")}
-    yield Set(event.user_id, **fields, version=metadata.version)
+    shown = {name: getattr(state, name) for name in state.__dataclass_fields__ if name not in NOT_SHOWN}
+    yield Set(event.user_id, **shown, version=metadata.version)
     if isinstance(event, UserIssued | UserRegistered):
         day = metadata.day
         yield Set(event.user_id, since=day, next_review=day + timedelta(days=REVIEW_DAYS))
