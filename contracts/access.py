@@ -6,16 +6,15 @@ No event holds a secret: passwords, codes and keys never leave the access servic
 
 from dataclasses import field
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID, uuid4
 
 from contracts.declare import KEPT, command, event, value
 from contracts.languages import Language
-from contracts.lists import MOST_ROWS
-from contracts.people import SALESTREAM, Person
+from contracts.people import SALESTREAM, PageRows, Person, Preferences
 from contracts.permissions import PASSWORD, PUBLIC, SELF, DataScope
 from contracts.personal import Personal
-from contracts.types import Email, Flag, Mail, Name, PathName, Phone, RoleCode, Secret, Text, Whole, WholeField
+from contracts.types import Email, Flag, Mail, Name, PathName, Phone, RoleCode, Secret, Text, Whole
 
 UserStatus = Literal["NOT_ACTIVATED", "DEFAULT_PASSWORD", "ACTIVE", "DELETED"]
 FactorMethod = Literal["TOTP", "MAIL", "SMS"]
@@ -23,25 +22,6 @@ ChallengePolicy = Literal["ALWAYS", "AFTER_FAILURE", "NEVER"]
 
 
 # -- values -----------------------------------------------------------------------------------------------------------
-
-
-class PageRowsField(WholeField):
-    """Rows of a page."""
-
-    lowest = 1
-    highest = MOST_ROWS
-
-
-PageRows = Annotated[int, PageRowsField]
-
-
-@value
-class Preferences:
-    """How somebody works with Salestream; None is what the company has set for everybody (UIX-11, SET-02, SET-03)."""
-
-    language: Language | None = None
-    time_zone: Text | None = None
-    rows_per_page: PageRows | None = None
 
 
 @value

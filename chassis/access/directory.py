@@ -39,10 +39,9 @@ from chassis.model.principal import Principal
 from chassis.model.service import Replica
 from chassis.store.events import Notification, Unreadable
 from contracts import text
-from contracts.access import Preferences
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
-from contracts.people import Person
+from contracts.people import Person, Preferences
 from contracts.permissions import LEADS, NEVER_GIVEN, ROLES, DataScope, first_rights
 from contracts.schemas import decode
 

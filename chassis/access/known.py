@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from chassis.model.service import Replica
-from contracts.access import Preferences
+from contracts.people import Preferences
 from contracts.permissions import DataScope, first_rights, rights_of
 
 

@@ -6,9 +6,8 @@ from datetime import date, datetime
 from uuid import UUID
 
 from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, Organisation
-from contracts.access import Preferences
 from contracts.errors import Refused, lacks_right
-from contracts.people import Person
+from contracts.people import Person, Preferences
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, DataScope, first_rights, first_scope
 from contracts.types import FIRST_CURRENCY
 

@@ -18,12 +18,13 @@ from chassis.messaging.consistency import HEADER
 from chassis.metadata.serving import serve_metadata
 from chassis.metadata.shapes import Metadata
 from chassis.queries.filters import single
-from contracts.access import SIGN_OUT_HERE, Preferences, SignOut
+from contracts.access import SIGN_OUT_HERE, SignOut
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.menus import MenuEntry, menu
 from contracts.operations import HAND_OVER_RECORDS
+from contracts.people import Preferences
 from contracts.permissions import PASSWORD, RIGHTS, DataScope
 from services.access.messages import Mailbox
 

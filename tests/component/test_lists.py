@@ -26,9 +26,9 @@ from chassis.projections.state import live_id, open_state
 from chassis.queries.cursors import Cursor
 from chassis.queries.filters import ClosedSets, Filters
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
-from contracts.access import Preferences
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES
+from contracts.people import Preferences
 from contracts.text import normal
 
 SALESPERSON = Principal(uuid4(), "Li", frozenset({"SAL"}))

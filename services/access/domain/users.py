@@ -16,7 +16,6 @@ from contracts.access import (
     EditUser,
     IssueUser,
     PasswordSet,
-    Preferences,
     RegisterUser,
     RightsReviewed,
     RoleGiven,
@@ -33,7 +32,7 @@ from contracts.access import (
 )
 from contracts.declare import changes
 from contracts.errors import Refused
-from contracts.people import Person
+from contracts.people import Person, Preferences
 from contracts.reasons import Why
 from contracts.text import key, phone_key
 

@@ -178,10 +178,15 @@ def store_and_log_full(run: Run) -> None:
     if not system.has_disks:
         raise NotRun("a disk of its own takes mounting a tmpfs, which needs root")
     postgres, api = system.servers["postgres"], system.api
+
+    def is_not_ready() -> bool:
+        fill(postgres.home)
+        return api.pid is None or not says_ready(api)
+
     with shop.busy(a_second=40), filled(postgres.home), filled(api.home):
         unclear = run.history.count("unknown")
         until(lambda: run.history.count("unknown") > unclear)
-        until(lambda: api.pid is None or not says_ready(api))
+        until(is_not_ready)
         system.forget_stores()
         run.note(f"the api {'stays up' if api.pid else 'ended'} while nothing can be stored or logged")
         free(postgres.home)
@@ -200,13 +205,18 @@ BALLAST = "ballast"
 def filled(folder: Path) -> Iterator[None]:
     """A file that takes all there is left of the folder's disk."""
     try:
-        for size in (1 << 20, 1 << 12):
-            with (folder / BALLAST).open("ab", buffering=0) as ballast, suppress(OSError):
-                while ballast.write(bytes(size)) == size:
-                    pass
+        fill(folder)
         yield
     finally:
         free(folder)
+
+
+def fill(folder: Path) -> None:
+    """Take what is left of the folder's disk: a server may have given some of it back since."""
+    for size in (1 << 20, 1 << 12):
+        with (folder / BALLAST).open("ab", buffering=0) as ballast, suppress(OSError):
+            while ballast.write(bytes(size)) == size:
+                pass
 
 
 def free(folder: Path) -> None:
