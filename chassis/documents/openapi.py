@@ -65,6 +65,12 @@ PARAMETERS: dict[str, Any] = {
         "description": "The token of an earlier answer: what it tells of is waited for.",
         "schema": TOKEN_SCHEMA,
     },
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "ETags of answers that are kept: 304 says that one of them still holds.",
+        "schema": {"type": "string", "maxLength": 500},
+    },
     "RequestedWith": {
         "name": REQUESTED_WITH,
         "in": "header",
@@ -84,6 +90,7 @@ PARAMETERS: dict[str, Any] = {
 HEADERS: dict[str, Any] = {
     "ETag": {"description": "The record's version, for If-Match.", "schema": {"type": "string"}},
     HEADER: {"description": "A token: whoever sends it back sees at least this.", "schema": {"type": "string"}},
+    "Mark": {"description": "Tells this answer from others, for If-None-Match.", "schema": {"type": "string"}},
     "Location": {"description": "Where the new record is found.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "string"}},
     "WWW-Authenticate": {"description": "The scheme to use.", "schema": {"type": "string"}},
@@ -366,20 +373,24 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
             "groups": {"type": "array", "items": ref("Group"), "maxItems": MOST_GROUPS},
         }
         fresh["required"] += ["items", "next", "previous", "last"]
-    told = [HEADER] if query.is_list else ["ETag", HEADER]
+    told = {"ETag": "Mark" if query.is_list else "ETag", HEADER: HEADER}
     schema = fresh if query.is_list else {"allOf": [ref(query.row), fresh]}
     content: dict[str, Any] = {JSON: {"schema": schema}}
     if query.export:
         content |= {"text/csv": {"schema": {"type": "string"}}, TYPES["xlsx"]: {}}
     found = {
         "description": "Found.",
-        "headers": {name: ref(name, "headers") for name in told},
+        "headers": {name: ref(described, "headers") for name, described in told.items()},
         "content": content,
     }
+    parameters, kept = [*query.params, ref("Consistency", "parameters")], {}
+    if query.is_list:
+        parameters.append(ref("IfNoneMatch", "parameters"))
+        kept = {"304": {"description": "What is kept still holds."}}
     return {
         **_about(query.operation_id, query.service, query.summary, query.permission),
-        "parameters": [*query.params, ref("Consistency", "parameters")],
-        "responses": {"200": found, **_problems(NOT_OF_QUERIES)},
+        "parameters": parameters,
+        "responses": {"200": found, **kept, **_problems(NOT_OF_QUERIES)},
     }
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from chassis.audit.entries import WITHHELD, EntryKind
 from chassis.http.audit_notes import Attempt
+from chassis.http.conditional import mark_of, unless_known
 from chassis.http.edge import Api
 from chassis.http.messages import TYPES, HttpRequest, HttpResponse
 from chassis.http.requests import key_of, require_only
@@ -60,7 +61,8 @@ class ViewHandler:
             body["total"] = page.total
         if page.groups is not None:
             body["groups"] = page.groups
-        return _fresh(body, page.freshness, {}, self._api.logs)
+        mark = mark_of(msgspec.json.encode(body))  # how fresh it is changes with whatever happens anywhere
+        return unless_known(http, mark, _fresh(body, page.freshness, {}, self._api.logs))
 
     def _language(self, http: HttpRequest) -> str:
         return self._api.language_of(http)

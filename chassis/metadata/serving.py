@@ -3,13 +3,12 @@
 import gzip
 from datetime import UTC
 from functools import lru_cache
-from hashlib import sha256
 from typing import NamedTuple, cast
 
 import msgspec
-from werkzeug.http import parse_etags
 
 from chassis.http.compression import takes_gzip
+from chassis.http.conditional import mark_of, unless_known
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.requests import require_only
@@ -30,7 +29,7 @@ class Made(NamedTuple):
     """An answer, compressed, and what tells it from another one."""
 
     packed: bytes
-    etag: str
+    mark: str
 
 
 def serve_metadata(api: Api, http: HttpRequest) -> HttpResponse:
@@ -40,12 +39,12 @@ def serve_metadata(api: Api, http: HttpRequest) -> HttpResponse:
     held = frozenset(right for right in (*RIGHTS, *OPEN) if caller.may(right))
     roles = tuple((row.role, row.title) for row in api.directory.roles())
     made = _made(_language(api, http), held, roles)
-    headers = {**CACHED, "ETag": f'W/"{made.etag}"', "Vary": "Accept-Encoding, Accept-Language"}
-    if parse_etags(http.headers.get("if-none-match")).contains_weak(made.etag):
-        return HttpResponse(304, headers=headers)
+    headers = {**CACHED, "Vary": "Accept-Encoding, Accept-Language"}
     if takes_gzip(http.headers.get("accept-encoding", "")):
-        return HttpResponse(200, made.packed, {**headers, "Content-Encoding": "gzip"})
-    return HttpResponse(200, gzip.decompress(made.packed), headers)
+        answer = HttpResponse(200, made.packed, {**headers, "Content-Encoding": "gzip"})
+    else:
+        answer = HttpResponse(200, gzip.decompress(made.packed), headers)
+    return unless_known(http, made.mark, answer)
 
 
 def _language(api: Api, http: HttpRequest) -> Language:
@@ -59,4 +58,4 @@ def _language(api: Api, http: HttpRequest) -> Language:
 @lru_cache(MADE)
 def _made(language: Language, held: frozenset[str], roles: tuple[Role, ...]) -> Made:
     body = msgspec.json.encode(metadata(Wording(language), held.__contains__, roles))
-    return Made(gzip.compress(body, mtime=0), sha256(body).hexdigest()[:32])
+    return Made(gzip.compress(body, mtime=0), mark_of(body))

@@ -193,14 +193,9 @@ METADATA: dict[str, Any] = {
             "name": "language",
             "in": "query",
             "schema": {"type": "string", "enum": list(LANGUAGES)},
-            "description": "Left out: the first of Accept-Language that there is, or else the company's.",
+            "description": "Left out: what the caller has set, the first of Accept-Language, or else the company's.",
         },
-        {
-            "name": "If-None-Match",
-            "in": "header",
-            "schema": {"type": "string", "maxLength": 500},
-            "description": "ETags of answers that are kept.",
-        },
+        {"$ref": "#/components/parameters/IfNoneMatch"},
     ],
     "responses": {
         **_found(Metadata.__name__, "400 Invalid", "401 Unauthenticated"),
@@ -208,7 +203,7 @@ METADATA: dict[str, Any] = {
     },
 }
 METADATA["responses"]["200"]["headers"] = {
-    "ETag": {"description": "Tells this answer from others, for If-None-Match.", "schema": {"type": "string"}},
+    "ETag": {"$ref": "#/components/headers/Mark"},
     "Content-Encoding": {"description": "gzip, for who accepts that.", "schema": {"type": "string"}},
 }
 

@@ -29,9 +29,14 @@ def test_a_record_is_entered_found_changed_deleted_and_restored(company: Company
 
     eventually(lambda: found(1))
     assert admin.get(place)[text] == mark
+    first = admin.send("GET", kind.path, params={"q": mark, "count": "true"})
+    known = {"If-None-Match": f'"other", {first.headers["ETag"]}'}
+    again = admin.send("GET", kind.path, params={"q": mark, "count": "true"}, headers=known)
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
     changed = admin.do("PATCH", place, {text: f"{mark} changed"})
     assert changed["version"] == 2
     eventually(lambda: _shows(admin.get(place)[text], f"{mark} changed"))
+    assert admin.send("GET", kind.path, params={"q": mark, "count": "true"}, headers=known).status_code == 200
     admin.do("DELETE", place)
     eventually(lambda: found(0))
     assert admin.send("GET", place).status_code == 404

@@ -184,7 +184,7 @@ class Office:
         response = route.serve(HttpRequest(sent, values, query or {}, lambda: raw))
         if response.file:
             response = replace(response, body=b"".join(response.file))
-        is_json = response.content_type.endswith("json")
+        is_json = response.body and response.content_type.endswith("json")
         return Told(response.status, json.loads(response.body) if is_json else None, response)
 
     def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:

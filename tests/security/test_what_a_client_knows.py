@@ -12,7 +12,7 @@ from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.metadata.shapes import Metadata
 from chassis.model.principal import Principal
 from contracts.access import SIGN_OUT_HERE
-from security.office import DEFAULT, Caller, Office, Told, new_id
+from security.office import DEFAULT, VIEWS, Caller, Office, Told, new_id
 from services.access.routes import Me
 
 METADATA = "GET /metadata"
@@ -66,6 +66,16 @@ def test_who_knows_it_already_gets_no_body(office: Office) -> None:
     for unknown in ('"other"', "nonsense", ""):
         assert asked(office, office.admin, "ja", if_none_match=unknown).status == 200
     assert asked(office, office.admin, "en", if_none_match=etag).status == 200
+
+
+@pytest.mark.parametrize("view", [view.path for view in VIEWS if view.is_list])
+def test_who_knows_a_list_already_gets_no_body(office: Office, view: str) -> None:
+    first = office.call(f"GET {view}", by=office.admin)
+    assert first.status == 200 and first.response.headers["ETag"].startswith('W/"')
+    again = office.call(f"GET {view}", by=office.admin, headers={"if-none-match": first.response.headers["ETag"]})
+    assert (again.status, again.response.headers["ETag"]) == (304, first.response.headers["ETag"])
+    other = office.call(f"GET {view}", by=office.admin, headers={"if-none-match": 'W/"other"'})
+    assert other.status == 200
 
 
 def test_it_is_compressed_for_who_takes_that(office: Office) -> None:
