@@ -23,7 +23,7 @@ from chassis.model.principal import Principal
 from chassis.projections.collections import STATES
 from chassis.writer.request import Answer, Request
 from contracts.access import UserDeleted, UserEdited, UserState
-from contracts.approvals import Approve, Reject, case_id_of
+from contracts.approvals import NODES_OF_ORDERS, Approve, Reject, case_id_of
 from contracts.company import SetCompanyData, SetParameter
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
@@ -521,7 +521,7 @@ class People:
             self._leave_in_turn(cases)
         for case in cases:
             leader = self.leader_of(case)
-            due = leader is not None and case.due == "SUPERVISOR"
+            due = leader is not None and case.due == NODES_OF_ORDERS["SUPERVISOR"]
             by = leader if leader and due else self.random.choice((self.finance, *self.admins))
             if self.do(Approve(case_id=case.id), by, keyed=True, is_due=due) is None and due:
                 self.do(Approve(case_id=case.id), self.random.choice(self.admins), keyed=True)  # I11 tells of it
@@ -529,7 +529,7 @@ class People:
 
     def _leave_in_turn(self, cases: Sequence[Case]) -> None:
         """Who should decide leaves, and so does who took over."""
-        due = [case for case in cases if case.due == "SUPERVISOR"]
+        due = [case for case in cases if case.due == NODES_OF_ORDERS["SUPERVISOR"]]
         for _ in range(2):
             gone = self.leader_of(due[0]) if due else None
             heirs = [boss for boss in self._still_here(self.bosses) if gone and boss.user_id != gone.user_id]
