@@ -51,3 +51,7 @@ class Node:
     key: Text
     deciders: tuple[Decider, ...]
     title: Text = ""
+
+    @property
+    def called(self) -> str:
+        return self.title or self.key

@@ -91,7 +91,7 @@ class ViewTold:
                 type=form_type(kind),
                 of=form_type(kind.of) if kind.of else None,
                 nullable=type(None) in get_args(hints[name]),
-                choices=self._choices(name, kind.single.choices),
+                choices=self._choices(name, kind.single.choices or view.named.get(name, ())),
                 sortable=name in sorts,
                 groupable=name in groups,
                 summable=name in sums,

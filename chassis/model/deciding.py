@@ -12,12 +12,16 @@ from uuid import UUID
 
 from chassis.model.context import ALONE, NOBODYS, AccessScope, Context, Organisation
 from chassis.model.principal import Principal
-from contracts.deciders import CaseRight, Decider
+from contracts.deciders import CaseRight, Decider, Node
+from contracts.errors import Refused, lacks_right
 from contracts.permissions import LEADERSHIP, RIGHTS
+from contracts.reasons import Some, Why
 
 Condition = dict[str, Any]
 BY_PEOPLE = "^(SUPERIOR|ROLE|USER):"
 """The marks of nodes that who leads everybody decides too: else they would wait for ever where nobody is left."""
+NAMES_TOLD = 5
+"""So many of those whose turn it is a refusal names at most."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,88 @@ class Matter:
             names = [person.name] if person else []
         is_there = names if decider.kind == "RIGHT" else holder or organisation.people({decider.role})
         return {"kind": decider.kind, "names": names, "user_id": holder, "vacant": not is_there}
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far a matter has come that is decided node by node (APR-02, APR-08..12).
+
+    `decided` are those who have decided the first nodes; `status` is OPEN as long as somebody is to decide, and NEW or
+    CLOSED where nobody ever will.
+    """
+
+    status: str
+    nodes: Sequence[Node]
+    decided: Sequence[UUID | None]
+    matter: Matter
+
+    @property
+    def due(self) -> Node | None:
+        """The node that is to be decided now."""
+        return self.nodes[len(self.decided)] if self.status == "OPEN" else None
+
+    def meant(self, caller: Caller, named: str | None = None) -> Node:
+        """The due node, if it is the one `named`, or where none is named one of the caller's.
+
+        Raises Refused: FORBIDDEN for whom no node means, VALIDATION for a node that there is not, ALREADY_DECIDED, or
+        INVALID_STATE where it is over or others have to decide first.
+        """
+        self._require_reached(caller)
+        own = [node for node in self.nodes if self.matter.is_for(node.deciders, caller)]
+        if self.nodes and not own:
+            raise Refused("approvals.not_yours", field="case_id")
+        of_that_name = [node for node in self.nodes if node.key == named]
+        if named is not None and self.nodes and not of_that_name:
+            raise Refused("approvals.no_such_node", node=named, field="node")
+        return self._require_due(own if named is None else of_that_name, named, caller)
+
+    def require_decider(self, due: Node, caller: Caller) -> None:
+        """Nobody decides another's node, nor what they asked for or took over, nor two nodes (APR-12).
+
+        A program counts as the person who answers for it.  Raises Refused FORBIDDEN.
+        """
+        if not self.matter.is_for(due.deciders, caller):
+            raise Refused("approvals.node_not_yours", node=due.called, field="node")
+        if self.matter.is_own(caller):
+            raise Refused("approvals.own_order", field="case_id")
+        if has_decided([id for id in self.decided if id is not None], caller):
+            raise Refused("approvals.decided_by_you", field="case_id")
+
+    def refusal(self, caller: Caller) -> Refused | None:
+        """Why the caller may not decide now; None where they may."""
+        try:
+            self.require_decider(self.meant(caller), caller)
+        except Refused as refusal:
+            return refusal
+        return None
+
+    def _require_reached(self, caller: Caller) -> None:
+        """How far the right to decide reaches says whose cases are the caller's (SEC-18).  Raises Refused FORBIDDEN."""
+        right = self.matter.right
+        if right and not self.matter.is_reached(caller):
+            if caller.reach(right) == NOBODYS:
+                raise lacks_right(right, caller.organisation.roles_with(right))
+            raise Refused("records.out_of_reach", field="case_id")
+        if not self.nodes and not caller.leads_everybody:
+            raise Refused("records.out_of_reach", field="case_id")
+
+    def _require_due(self, meant: Sequence[Node], named: str | None, caller: Caller) -> Node:
+        decided, due = self.nodes[: len(self.decided)], self.due
+        if self.status not in ("NEW", "CLOSED") and all(node in decided for node in meant):
+            if named is None and due is not None:
+                raise Refused("approvals.turn_of_others", node=due.called, who=self._whose(due, caller), state=due.key)
+            raise Refused("approvals.decided", node=meant[-1].called, field="node", state=meant[-1].key)
+        if due is None:
+            raise Refused("approvals.closed", state=self.status)
+        if due not in meant:
+            raise Refused("approvals.too_early", node=due.called, who=self._whose(due, caller), state=due.key)
+        return due
+
+    def _whose(self, node: Node, caller: Caller) -> Why:
+        """Who decides a node now, as a refusal names them."""
+        told = [self.matter.told(decider, caller.organisation) for decider in node.deciders]
+        names = [name for one in told if not one["vacant"] for name in one["names"]]
+        return Why("approvals.whose", names=Some(names, NAMES_TOLD)) if names else Why("approvals.of_nobody")
 
 
 def has_decided(decided: Iterable[UUID], caller: Caller) -> bool:

@@ -184,6 +184,7 @@ class View:
     handler sets there; they tell who did it (`by`).  Such a view can be asked for a row, or
     all rows, as of a moment, and for who changed what.  `without_history` names the fields of its row that other events
     write: of them only what holds now is known, so a list as of a moment can't be asked by them.
+    `named`: of fields that hold codes of any kind, those that the texts have a name for.
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
@@ -213,6 +214,7 @@ class View:
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     history: Collection[type] = ()
     without_history: Collection[str] = ()
+    named: Mapping[str, Sequence[str]] = field(default_factory=dict)
     edition: int = 1
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context
-from chassis.model.deciding import Caller, Matter, has_decided
+from chassis.model.deciding import Caller, Course, Matter
 from contracts.approvals import (
     ORDER,
     Approve,
@@ -41,17 +41,14 @@ from contracts.approvals import (
     of_order,
 )
 from contracts.deciders import Node
-from contracts.errors import Refused, lacks_right
+from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import RIGHTS
-from contracts.reasons import Some, Why
 from contracts.types import Text
 
 CaseStatus = Literal["NEW", "OPEN", "APPROVED", "REJECTED", "CLOSED", "VOID"]
 
 NOTHING = UUID(int=0)
-NAMES_TOLD = 5
-"""So many of those whose turn it is a refusal names at most."""
 
 
 @dataclass(frozen=True)
@@ -159,66 +156,30 @@ class Case(Aggregate):
         return self.kind == ORDER
 
     @property
-    def due(self) -> Node | None:
-        """The node that is to be decided now."""
-        return self.nodes[len(self.decided_by)] if self.status == "OPEN" else None
+    def course(self) -> Course:
+        """How far it has come, as the rules of deciding know it."""
+        decided = tuple(person.user_id for person in self.decided_by)
+        return Course(self.status, self.nodes, decided, Matter(self.submitter.user_id, self.right, self.superior_id))
 
     @property
-    def matter(self) -> Matter:
-        return Matter(self.submitter.user_id, self.right, self.superior_id)
+    def due(self) -> Node | None:
+        """The node that is to be decided now."""
+        return self.course.due
 
     def reply(self) -> dict[str, Any]:
-        return {"status": self.status, "due": self.due.key if self.due else None}
+        due = self.due
+        return {"status": self.status, "due": due.key if due else None}
 
     def _tell(self, fact: Any) -> None:
         self.record(of_order(fact) if self.told_as_order else fact)
 
     def _node_to_decide(self, named: str | None, order: OrderSeen | None, context: Context) -> Node:
         """The due node, if the caller means it and may decide it.  Raises Refused."""
-        caller = Caller.of(context)
-        self._require_reached(caller)
-        own = [node for node in self.nodes if self.matter.is_for(node.deciders, caller)]
-        if self.nodes and not own:
-            raise Refused("approvals.not_yours", field="case_id")
-        if named is not None and self.nodes and named not in [node.key for node in self.nodes]:
-            raise Refused("approvals.no_such_node", node=named, field="node")
-        due = self._require_due([node for node in self.nodes if node.key == named] if named else own, named, caller)
+        caller, course = Caller.of(context), self.course
+        due = course.meant(caller, named)
         self._require_waiting(order)
-        if due not in own:
-            raise Refused("approvals.node_not_yours", node=called(due), field="node")
-        self._require_right_person(caller)
+        course.require_decider(due, caller)
         return due
-
-    def _require_reached(self, caller: Caller) -> None:
-        """How far the right to decide reaches says whose cases are the caller's (SEC-18).  Raises Refused FORBIDDEN."""
-        if self.right and not self.matter.is_reached(caller):
-            if not (reach := caller.reach(self.right)).everybody and not reach.people:
-                raise lacks_right(self.right, caller.organisation.roles_with(self.right))
-            raise Refused("records.out_of_reach", field="case_id")
-        if not self.nodes and not caller.leads_everybody:
-            raise Refused("records.out_of_reach", field="case_id")
-
-    def _require_due(self, meant: list[Node], named: str | None, caller: Caller) -> Node:
-        """The due node if it is among those meant.  Raises Refused (APR-02, APR-10, APR-11)."""
-        decided, due = self.nodes[: len(self.decided_by)], self.due
-        if self.status not in ("NEW", "CLOSED") and all(node in decided for node in meant):
-            if named is None and due is not None:
-                raise Refused(
-                    "approvals.turn_of_others", node=called(due), who=self._whose_turn(due, caller), state=due.key
-                )
-            key = meant[-1].key
-            raise Refused("approvals.decided", node=called(meant[-1]), field="node", state=key)
-        if due is None:
-            raise Refused("approvals.closed", state=self.status)
-        if due not in meant:
-            raise Refused("approvals.too_early", node=called(due), who=self._whose_turn(due, caller), state=due.key)
-        return due
-
-    def _whose_turn(self, node: Node, caller: Caller) -> Why:
-        """Who decides a node now, as a refusal names them."""
-        told = [self.matter.told(decider, caller.organisation) for decider in node.deciders]
-        names = [name for one in told if not one["vacant"] for name in one["names"]]
-        return Why("approvals.whose", names=Some(names, NAMES_TOLD)) if names else Why("approvals.of_nobody")
 
     def _require_waiting(self, order: OrderSeen | None) -> None:
         """The order may have been called off, and the case not yet have heard of it (APR-11).  Raises Refused."""
@@ -226,16 +187,6 @@ class Case(Aggregate):
             return
         how = order.called_off if order.round == self.round else "WITHDRAWN"
         raise Refused("approvals.order_cancelled" if how == "CANCELLED" else "approvals.order_withdrawn", state=how)
-
-    def _require_right_person(self, caller: Caller) -> None:
-        """Not the submitter nor who has taken over, and another person at each node (APR-12).
-
-        A program counts as the person who answers for it.  Raises Refused FORBIDDEN.
-        """
-        if self.matter.is_own(caller):
-            raise Refused("approvals.own_order" if self.is_of_order else "approvals.own", field="case_id")
-        if has_decided([one.user_id for one in self.decided_by if one.user_id is not None], caller):
-            raise Refused("approvals.decided_by_you", field="case_id")
 
     # -- memory
 
@@ -271,11 +222,6 @@ class Case(Aggregate):
         self.status = "CLOSED"
 
 
-def called(node: Node) -> str:
-    """What people call a node."""
-    return node.title or node.key
-
-
 def require_decidable(nodes: tuple[Node, ...]) -> None:
     """Each node has a name of its own, and somebody who decides it (APR-04).  Raises Refused VALIDATION."""
     if not nodes:
@@ -286,6 +232,6 @@ def require_decidable(nodes: tuple[Node, ...]) -> None:
             raise Refused("approvals.node_key", field=f"nodes.{index}.key")
         seen.add(node.key)
         if not node.deciders or not all(decider.is_complete for decider in node.deciders):
-            raise Refused("approvals.no_decider", node=called(node), field=f"nodes.{index}.deciders")
+            raise Refused("approvals.no_decider", node=node.called, field=f"nodes.{index}.deciders")
         if unknown := [one.right for one in node.deciders if one.right and one.right not in RIGHTS]:
             raise Refused("approvals.no_such_right", name=unknown[0], field=f"nodes.{index}.deciders")

@@ -8,11 +8,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 from chassis.model.changes import Append, Change, EventMetadata, Set
-from chassis.model.deciding import Caller, Matter, has_decided, rows_seen, rows_to_decide
+from chassis.model.deciding import Caller, Course, Matter, rows_seen, rows_to_decide
 from chassis.model.row_fields import Code
 from chassis.model.views import CALLER, Exact, OfCaller, Range, Scope, View, Words
 from contracts.approvals import (
+    NODES_OF_ORDERS,
     ORDER,
+    Approve,
     CaseApproved,
     CaseApprovedV2,
     CaseClosed,
@@ -25,9 +27,11 @@ from contracts.approvals import (
     DecisionVoidedV2,
     NodeApproved,
     NodeApprovedV2,
+    Reject,
     of_any_subject,
 )
 from contracts.deciders import Decider, Node
+from contracts.declare import REGISTRY
 from contracts.permissions import STAFF
 from contracts.records import KINDS
 from contracts.types import Currency
@@ -38,7 +42,8 @@ class CaseRow:
     """One approval case, of whatever subject: `kind` and `subject_id` say which, `link` where it is found.
 
     `because` tells why approval was asked for: rule, limit and value.  `due` is the node that decides next, since
-    `due_since`, and `due_for` who that is now; `due_for_me`: the caller may decide it.  `nodes` has every node with its
+    `due_since`, and `due_for` who that is now; `due_for_me`: the caller may decide it, and `actions` says of each
+    command whether it is allowed, and the reason why not.  `nodes` has every node with its
     state, who decides or decided it, when and with which comment; `decisions` those that were made.  The title of a
     node is empty where it is called as the texts call its key.
 
@@ -64,6 +69,7 @@ class CaseRow:
     due_since: datetime | None
     due_for: list[dict[str, Any]]
     due_for_me: bool
+    actions: list[dict[str, Any]]
     route: list[str]
     nodes: list[dict[str, Any]]
     submitter: str
@@ -166,32 +172,39 @@ def voided(event: DecisionVoided | DecisionVoidedV2, metadata: EventMetadata) ->
 # -- what is worked out when it is read
 
 
+REGISTRY.load()  # so that every kind of record is known
+PAGES = {ORDER: "/orders"} | {kind.what: kind.path for kind in KINDS.values()}
+"""Where subjects of a kind are found."""
+
+
 def link(row: Mapping[str, Any]) -> str | None:
     """Where the subject is found; None for a kind that has no page."""
-    pages = {ORDER: "/orders"} | {kind.what.replace(" ", "_"): kind.path for kind in KINDS.values()}
-    page = pages.get(row["kind"])
+    page = PAGES.get(row["kind"])
     return f"{page}/{row['subject_id']}" if page else None
 
 
-def matter(row: Mapping[str, Any]) -> Matter:
-    """What waits, as the rules of deciding know it."""
-    return Matter(_id(row["submitter_id"]), row["right"], _id(row["superior_id"]))
+def course(row: Mapping[str, Any]) -> Course:
+    """How far a case has come, as the rules of deciding know it."""
+    decided = [_id(one["by_id"]) for one in row.get("decisions") or () if one["decision"] == "APPROVED"]
+    return Course(row["status"], [_node(node) for node in row["nodes"]], decided, _matter(row))
 
 
 def due_for(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Who decides the due node now."""
-    due = _due_node(row)
+    due = course(row).due if row.get("due") and row.get("nodes") else None
     return _for_whom(row, due) if due else []
 
 
 def due_for_me(row: Mapping[str, Any]) -> bool:
     """Whether the caller may decide the due node: what `rows_to_decide` asks of all rows."""
-    caller, due = row[CALLER], _due_node(row)
-    if due is None or caller.id is None or not matter(row).is_reached(caller):
-        return False
-    asked = matter(row)
-    decided = [id for one in row.get("decisions") or () if (id := _id(one.get("by_id")))]
-    return asked.is_for(_deciders(due), caller) and not asked.is_own(caller) and not has_decided(decided, caller)
+    return bool(row.get("due") and row.get("nodes")) and course(row).refusal(row[CALLER]) is None
+
+
+def actions(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the caller may do now, and the reason why not, as the command would be refused."""
+    why = course(row).refusal(row[CALLER]) if row.get("nodes") else None
+    told = {"code": why.code, **why.why.told()} if why else {"code": None, "reason": None, "params": {}}
+    return [{"command": command.__name__, "allowed": why is None, **told} for command in (Approve, Reject)]
 
 
 def nodes(row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -204,21 +217,22 @@ def _node_told(row: Mapping[str, Any], node: Mapping[str, Any], decision: Mappin
     waiting = "DUE" if node["key"] == row["due"] else "WAITING" if row["status"] == "OPEN" else "CLOSED"
     state = decision["decision"] if decision else waiting
     told = {name: decision[name] if decision else None for name in ("by", "by_id", "at", "comment")}
-    waits = _for_whom(row, node) if state in ("DUE", "WAITING") else []
+    waits = _for_whom(row, _node(node)) if state in ("DUE", "WAITING") else []
     return {"key": node["key"], "title": node["title"], "state": state, **told, "for": waits}
 
 
-def _due_node(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return next((node for node in row["nodes"] or () if node["key"] == row["due"]), None)
+def _for_whom(row: Mapping[str, Any], node: Node) -> list[dict[str, Any]]:
+    matter = _matter(row)
+    return [matter.told(decider, row[CALLER].organisation) for decider in node.deciders]
 
 
-def _for_whom(row: Mapping[str, Any], node: Mapping[str, Any]) -> list[dict[str, Any]]:
-    organisation = row[CALLER].organisation
-    return [matter(row).told(decider, organisation) for decider in _deciders(node)]
+def _matter(row: Mapping[str, Any]) -> Matter:
+    return Matter(_id(row["submitter_id"]), row["right"], _id(row["superior_id"]))
 
 
-def _deciders(node: Mapping[str, Any]) -> list[Decider]:
-    return [Decider(**{**one, "user_id": _id(one["user_id"])}) for one in node["deciders"]]
+def _node(stored: Mapping[str, Any]) -> Node:
+    deciders = tuple(Decider(**{**one, "user_id": _id(one["user_id"])}) for one in stored["deciders"])
+    return Node(key=stored["key"], title=stored["title"], deciders=deciders)
 
 
 def _id(text: str | None) -> UUID | None:
@@ -266,6 +280,7 @@ VIEW = View(
     sorts=("opened_at", "amount", "number"),
     default_sort="opened_at",
     indexes=(("submitter_id", "status"),),
-    computed={"link": link, "due_for": due_for, "due_for_me": due_for_me, "nodes": nodes},
+    computed={"link": link, "due_for": due_for, "due_for_me": due_for_me, "actions": actions, "nodes": nodes},
+    named={"kind": [*PAGES], "due": [*NODES_OF_ORDERS], "route": [*NODES_OF_ORDERS]},
     scope=Scope("submitter_id", seen=rows_seen),
 )
