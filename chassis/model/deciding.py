@@ -214,7 +214,10 @@ def has_decided(decided: Iterable[UUID], caller: Caller) -> bool:
 
 def rows_seen(caller: Caller) -> Condition:
     """The condition of rows that the caller may see: those their right reaches, and those where a node is theirs."""
-    return _any_of(_by_right(caller, "deciders" if not caller.leads_everybody else ""))
+    if not caller.leads_everybody:
+        return _any_of(_by_right(caller, "deciders"))
+    sees_all = all(caller.reach(right).everybody for right in get_args(CaseRight))
+    return {} if sees_all else _any_of(_by_right(caller, ""))
 
 
 def rows_to_decide(caller: Caller, decided: str) -> Condition:

@@ -52,7 +52,7 @@ class CaseRow:
     """
 
     id: UUID
-    kind: Code
+    kind: str
     subject_id: UUID
     link: str | None
     title: str
@@ -64,7 +64,7 @@ class CaseRow:
     currency: Currency | None
     because: list[dict[str, Any]]
     status: Literal["OPEN", "APPROVED", "REJECTED", "CLOSED", "VOID"]
-    due: Code | None
+    due: str | None
     due_title: str | None
     due_since: datetime | None
     due_for: list[dict[str, Any]]
@@ -274,7 +274,7 @@ VIEW = View(
         "kind": Exact(),
         "order_id": Exact(field="subject_id"),
         "subject_id": Exact(),
-        "q": Words("title", "customer_name", "submitter"),
+        "q": Words("title", "number", "customer_name", "submitter"),
         "amount": Range(Decimal),
     },
     sorts=("opened_at", "amount", "number"),
