@@ -36,7 +36,18 @@ class Decider:
     @property
     def mark(self) -> str:
         """It as one text, by which rows are found that it decides."""
-        return f"{self.kind}:{self.role or self.right or self.user_id or ''}"
+        named = self.role if self.kind == "ROLE" else self.right if self.kind == "RIGHT" else self.user_id or ""
+        return f"{self.kind}:{named}"
+
+    @classmethod
+    def marked(cls, mark: str) -> "Decider":
+        """The decider with this mark."""
+        kind, _, named = mark.partition(":")
+        if kind == "ROLE":
+            return cls(kind="ROLE", role=named)
+        if kind == "RIGHT":
+            return cls(kind="RIGHT", right=named)
+        return cls(kind="USER" if kind == "USER" else "SUPERIOR", user_id=UUID(named) if named else None)
 
 
 @value

@@ -164,7 +164,7 @@ class Case(Aggregate):
     @property
     def due(self) -> Node | None:
         """The node that is to be decided now."""
-        return self.course.due
+        return self.nodes[len(self.decided_by)] if self.status == "OPEN" else None
 
     def reply(self) -> dict[str, Any]:
         due = self.due

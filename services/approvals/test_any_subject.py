@@ -246,6 +246,12 @@ def test_apr_04_a_node_without_somebody_who_decides_is_refused(nodes: tuple[Node
     InMemoryService(SERVICE).assert_refused("VALIDATION", request(*nodes), SYSTEM, field=field)
 
 
+@pytest.mark.parametrize("node", [node for node, _ in NODES.values()], ids=NODES)
+def test_a_decider_is_known_by_its_mark(node: Node) -> None:
+    for decider in node.deciders:
+        assert Decider.marked(decider.mark) == decider
+
+
 # -- cases of orders, in both words ---------------------------------------------------------------------------------
 
 

@@ -101,7 +101,7 @@ def opened(event: CaseOpenedV2, metadata: EventMetadata) -> Iterable[Change]:
         **_due(event.nodes[0], metadata),
         right=event.right or "",
         route=[node.key for node in event.nodes],
-        nodes=event.nodes,
+        nodes=[{"key": node.key, "title": node.title, "deciders": _marks(node)} for node in event.nodes],
         deciders=_marks(*event.nodes),
         superior_id=event.superior_id,
         submitter=event.submitter.name,
@@ -231,7 +231,7 @@ def _matter(row: Mapping[str, Any]) -> Matter:
 
 
 def _node(stored: Mapping[str, Any]) -> Node:
-    deciders = tuple(Decider(**{**one, "user_id": _id(one["user_id"])}) for one in stored["deciders"])
+    deciders = tuple(map(Decider.marked, stored["deciders"]))
     return Node(key=stored["key"], title=stored["title"], deciders=deciders)
 
 
