@@ -6,6 +6,7 @@ Whoever holds the right sees the entry, so a menu follows the roles and what adm
 from typing import Literal
 
 from contracts.declare import value
+from contracts.permissions import STAFF
 from contracts.records import KINDS
 
 
@@ -23,7 +24,7 @@ MENU: tuple[MenuEntry, ...] = (
     MenuEntry(name="Customers", path="/customers", right="customers.view", system="business"),
     MenuEntry(name="Products", path="/products", right="products.view", system="business"),
     MenuEntry(name="Orders", path="/orders", right="orders.view", system="business"),
-    MenuEntry(name="Approvals", path="/approvals", right="orders.approve", system="business"),
+    MenuEntry(name="Approvals", path="/approvals", right=STAFF, system="business"),
     MenuEntry(name="Shipments", path="/shipments", right="shipping", system="business"),
     MenuEntry(name="Sales by day", path="/reports/sales-by-day", right="reports.sales", system="business"),
     MenuEntry(name="Sales process", path="/settings/sales-process", right="settings.view", system="business"),

@@ -77,8 +77,10 @@ a command asked for, in the state of a record before and after (INV-02)."""
 ADMINISTRATOR = "ADM"
 NEVER_GIVEN = "SYSTEM"
 """The role that nobody can be given."""
-LEADS = ("orders.approve", "subordinates")
-"""What one must hold to decide for the people one leads (APR-12)."""
+LEADERSHIP = "subordinates"
+"""The right to lead people: who holds it for everybody decides what nobody else can (APR-12)."""
+LEADS = ("orders.approve", LEADERSHIP)
+"""What one must hold to decide on the orders of the people one leads (APR-12)."""
 
 JUDGED_FIRST = frozenset({
     "customers.edit", "customers.view", "leads.claim", "leads.assign", "opportunities", "messages.send",
@@ -93,7 +95,8 @@ PUBLIC = "public"  # nobody needs to be signed in: signing in itself, registerin
 SELF = "self"  # whoever is signed in, for what is their own
 PASSWORD = "password"  # the same, also with a default password that must be changed first (SEC-02)
 COLLEAGUE = "colleague"  # whoever has a role: who registered is a stranger until an administrator gives one (SEC-04)
-OPEN = frozenset({PUBLIC, SELF, PASSWORD, COLLEAGUE})
+STAFF = "staff"  # whoever has a role, and programs: the record says which of them may
+OPEN = frozenset({PUBLIC, SELF, PASSWORD, COLLEAGUE, STAFF})
 """What a command or view may name instead of a right."""
 
 # Data scopes (SEC-18): who sees more than the records they own.  Every other role sees its own.

@@ -312,6 +312,15 @@ class Directory:
         """Everybody whose next one above, of those who hold the rights, is one of these."""
         return self._now().waiting_for(leaders, rights)
 
+    def stood_in_by(self, person: UUID) -> set[UUID]:
+        return self._now().with_heritage({person})
+
+    def answered_for_by(self, person: UUID) -> set[UUID]:
+        return self._now().answered_for_by(person)
+
+    def acted_for_by(self, person: UUID, *rights: str) -> set[UUID]:
+        return self._now().acted_for_by(person, rights)
+
     def people(self, roles: Collection[str] | None = None) -> list[UUID]:
         known = (user for user in self._users.values() if user.active)
         return [user.id for user in known if roles is None or not set(roles).isdisjoint(user.roles)]

@@ -45,6 +45,7 @@ class Chart:
         self._may = may
         self._leaders: dict[tuple[UUID, tuple[str, ...], bool], UUID | None] = {}
         self._waiting: dict[tuple[str, ...], dict[UUID, list[UUID]]] = {}
+        self._acting: dict[tuple[str, ...], dict[UUID, list[UUID]]] = {}
         self._led: dict[UUID, list[UUID]] = defaultdict(list)
         self._left: dict[UUID, list[UUID]] = defaultdict(list)
         for person in self._people.values():
@@ -155,6 +156,21 @@ class Chart:
                     found[leader].append(person)
             self._waiting[key] = found
         return {person for leader in leaders for person in self._waiting[key].get(leader, ())}
+
+    def answered_for_by(self, person: UUID) -> set[UUID]:
+        """The programs this person answers for now."""
+        return {program for program in self._responsible if self.person_behind(program) == person}
+
+    def acted_for_by(self, person: UUID, rights: Sequence[str]) -> set[UUID]:
+        """Everybody whose work this person does, of those that are known (`acting_for`)."""
+        key = tuple(rights)
+        if key not in self._acting:
+            found: dict[UUID, list[UUID]] = defaultdict(list)
+            for known in (*self._people, *self._responsible):
+                if acting := self.acting_for(known, rights):
+                    found[acting].append(known)
+            self._acting[key] = found
+        return {*self._acting[key].get(person, ())}
 
     def led_by(self, leader: UUID) -> set[UUID]:
         """Everybody below: those one leads, those they lead, and so on."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.changes import LONGEST_LIST
-from chassis.model.views import LISTS, Exact, Range, View
+from chassis.model.views import LISTS, Exact, OfCaller, Range, View
 from chassis.queries.conditions import (
     DEEPEST,
     EMPTINESS,
@@ -273,6 +273,8 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
     for name, rule in view.filters.items():
         if isinstance(rule, Range):
             schemas[f"{name}_from"] = schemas[f"{name}_to"] = RANGE_SCHEMAS[rule.kind]
+        elif isinstance(rule, OfCaller):
+            schemas[name] = {"type": "string", "enum": ["true", "false"], "description": "Worked out of who asks."}
         else:
             one = _value_schema(view, name, rule) if isinstance(rule, Exact) else WORDS
             schemas[name] = {"type": "array", "items": one, "maxItems": MOST_VALUES}

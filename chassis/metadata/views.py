@@ -8,7 +8,7 @@ from typing import Literal, get_args, get_type_hints
 from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
 from chassis.metadata.wording import Wording
 from chassis.model.row_fields import FieldType
-from chassis.model.views import Exact, Filter, Range, View, Words, parameter_names
+from chassis.model.views import Exact, Filter, OfCaller, Range, View, Words, parameter_names
 from chassis.queries.conditions import fields_asked, operators_of
 from chassis.queries.filters import ClosedSets, choices_of
 from chassis.queries.grouping import groups_of, sums_of
@@ -18,6 +18,7 @@ from contracts.types import CurrencyField, RoleField
 
 _FILTERS: Mapping[type[Filter], Literal["equal", "between", "words"]] = {
     Exact: "equal",
+    OfCaller: "equal",
     Range: "between",
     Words: "words",
 }
@@ -90,7 +91,7 @@ class ViewTold:
                 type=form_type(kind),
                 of=form_type(kind.of) if kind.of else None,
                 nullable=type(None) in get_args(hints[name]),
-                choices=self._choices(name, kind.single.choices),
+                choices=self._choices(name, kind.single.choices or view.named.get(name, ())),
                 sortable=name in sorts,
                 groupable=name in groups,
                 summable=name in sums,

@@ -61,12 +61,14 @@ class Wording:
         return found.said(self.language) if found else ""
 
     def choice(self, owners: Sequence[str], field: str, value: str) -> str:
-        """What a value of a field is called: a code of a refusal, and the name of a field, as they are elsewhere."""
+        """What a value of a field is called: codes of refusals, kinds and names of fields as they are elsewhere."""
         keys = [*(f"{owner}.{field}.{value}" for owner in owners), f"{field}.{value}", value]
         if found := self.text("choices", keys):
             return found.said(self.language)
         if value in STATUS:
             return self.of("errors", value)
+        if field == "kind" and self.text("kinds", [value]):
+            return self.kind(value)
         if found := self.text("fields", [*(f"{owner}.{value}" for owner in owners), value]):
             return found.said(self.language)
         return self.without_text("choices", f"{field}.{value}")

@@ -54,6 +54,15 @@ class Organisation(Protocol):
     def waiting_for(self, leaders: Collection[UUID], *rights: str) -> Collection[UUID]:
         """Everybody whose next one above, of those who hold these rights, is one of these."""
 
+    def stood_in_by(self, person: UUID) -> Collection[UUID]:
+        """Everybody in whose place this person stands, and the programs this person answers for."""
+
+    def answered_for_by(self, person: UUID) -> Collection[UUID]:
+        """The programs this person answers for now."""
+
+    def acted_for_by(self, person: UUID, *rights: str) -> Collection[UUID]:
+        """Everybody whose work this person does, their own too (`acting_for`)."""
+
     def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
         """Everybody whose account is in use, or of them who has one of these roles."""
 
@@ -81,6 +90,15 @@ class _Alone:
 
     def waiting_for(self, leaders: Collection[UUID], *rights: str) -> Collection[UUID]:
         return ()
+
+    def stood_in_by(self, person: UUID) -> Collection[UUID]:
+        return {person}
+
+    def answered_for_by(self, person: UUID) -> Collection[UUID]:
+        return ()
+
+    def acted_for_by(self, person: UUID, *rights: str) -> Collection[UUID]:
+        return {person}
 
     def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
         return ()

@@ -8,7 +8,7 @@ from uuid import UUID
 from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, Organisation
 from contracts.errors import Refused, lacks_right
 from contracts.people import Person, Preferences
-from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, DataScope, first_rights, first_scope
+from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, STAFF, DataScope, first_rights, first_scope
 from contracts.types import FIRST_CURRENCY
 
 
@@ -54,6 +54,8 @@ class Principal:
         if right in OPEN:
             if right == PUBLIC:
                 return True
+            if right == STAFF:
+                return self.user_id is not None and not self.limited and (self.machine or bool(self.roles))
             own = self.user_id is not None and not self.machine
             return own and (right == PASSWORD or not self.limited) and (right != COLLEAGUE or bool(self.roles))
         return bool(self.scopes_of(right)) and not self.limited
@@ -68,7 +70,7 @@ class Principal:
         if not self.may(right):
             if self.limited:
                 raise Refused("rights.default_password", state="DEFAULT_PASSWORD")
-            if right == COLLEAGUE:
+            if right in (COLLEAGUE, STAFF):
                 raise Refused("rights.no_role", state=right)
             raise lacks_right(right, self.organisation.roles_with(right))
 

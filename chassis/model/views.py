@@ -23,6 +23,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from chassis.model.changes import Add, Append, Change, EventMetadata, Latest, Put, Set
+from chassis.model.deciding import Caller
 from chassis.model.row_fields import BY_NUMBER, EQUAL_TO, FOUND_BY, FieldType, StoredKeys, field_types, key_place
 from contracts.declare import REGISTRY, ContractError
 from contracts.languages import LANGUAGES
@@ -34,6 +35,8 @@ LISTS = "lists"
 """Where the row of an answer tells of its lists how many entries they had, and how many are left out."""
 COMPANY_CURRENCY = "_company_currency"
 """Where a document that is read tells what is worked out from it the currency that the company has now."""
+CALLER = "_caller"
+"""Where it tells who asks (`chassis.model.deciding.Caller`)."""
 
 
 # -- queries ------------------------------------------------------------------------------------------------------
@@ -87,7 +90,18 @@ class Range:
     field: str | None = None
 
 
-Filter = Exact | Words | Range
+@dataclass(frozen=True)
+class OfCaller:
+    """?name=true: the rows for which a condition holds that is worked out of who asks; ?name=false: the others.
+
+    `name` is a field of the row that says the same of one row (`View.computed`).
+    """
+
+    condition: Callable[[Caller], Mapping[str, Any]]
+    field: None = None
+
+
+Filter = Exact | Words | Range | OfCaller
 EventFunction = Callable[[Any, EventMetadata], Iterable[Change]]
 
 
@@ -103,14 +117,14 @@ def parameter_names(filters: Mapping[str, Filter]) -> list[str]:
 class Scope:
     """Whose rows a caller sees (SEC-18): the fields that hold the ids of those it belongs to, one of them in reach.
 
-    `led_with`: it belongs to the next one above that person who holds these rights, whoever that is now.
     `right`: the right whose reach counts, if not the view's own; without it one sees one's own.
+    `seen`: rows belong to people in another way: the condition of those that somebody sees.
     """
 
     owner: str
     also: Sequence[str] = ()
-    led_with: Sequence[str] = ()
     right: str = ""
+    seen: Callable[[Caller], Mapping[str, Any]] | None = None
 
     @property
     def fields(self) -> Sequence[str]:
@@ -162,13 +176,15 @@ class View:
 
     `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right
     besides those that need one wherever they stand (`contracts.permissions.FIELD_RIGHTS`),
-    `computed` those worked out when read: from the others, and from the company's currency (COMPANY_CURRENCY).
+    `computed` those worked out when read: from the others, from the company's currency (COMPANY_CURRENCY), and from who
+    asks (CALLER).
     `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
     that there are before anything happened to them.
     `history` names the events of which each makes a new version of the row of the record it is about, by what its
     handler sets there; they tell who did it (`by`).  Such a view can be asked for a row, or
     all rows, as of a moment, and for who changed what.  `without_history` names the fields of its row that other events
     write: of them only what holds now is known, so a list as of a moment can't be asked by them.
+    `named`: of fields that hold codes of any kind, those that the texts have a name for.
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
@@ -198,6 +214,7 @@ class View:
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     history: Collection[type] = ()
     without_history: Collection[str] = ()
+    named: Mapping[str, Sequence[str]] = field(default_factory=dict)
     edition: int = 1
 
     def __post_init__(self) -> None:

@@ -11,8 +11,9 @@ from bson import Decimal128
 from marshmallow import ValidationError
 
 from chassis.foundation import addresses
+from chassis.model.deciding import NOBODY, Caller
 from chassis.model.row_fields import FOUND_BY, FieldType, key_place
-from chassis.model.views import Exact, Filter, Range, View, Words, parameter_names, unusual
+from chassis.model.views import Exact, Filter, OfCaller, Range, View, Words, parameter_names, unusual
 from contracts.errors import Refused
 from contracts.ids import canonical, id_in
 from contracts.reasons import Why
@@ -21,6 +22,7 @@ from contracts.text import has_controls, key, normal, squashed, squashed_forms
 from contracts.types import PLAIN_DAY
 
 Document = dict[str, Any]
+FLAG = FieldType("flag")
 ClosedSets = Mapping[str, Callable[[], Sequence[str]]]
 """What is known when a request is answered, by its name: the roles there are, for example."""
 
@@ -58,7 +60,10 @@ class Filters:
         zone: tzinfo = UTC,
         known: ClosedSets | None = None,
         searches: Callable[[str], bool] | None = None,
+        *,
+        caller: Caller = NOBODY,
     ) -> None:
+        self._caller = caller
         self._searches = searches or sees
         self._known = known or {}
         self._view = view
@@ -90,9 +95,15 @@ class Filters:
                 _check(name, values)
                 if isinstance(rule, Words):
                     return self._words(rule, values), frozenset(rule.fields)
+                if isinstance(rule, OfCaller):
+                    return self._of_caller(name, rule, values), frozenset({name})
                 field = rule.field or name
                 return self._exact(name, field, rule, values), frozenset({field})
         return None
+
+    def is_of_caller(self, name: str) -> bool:
+        """Whether what a parameter asks for is worked out of who asks."""
+        return isinstance(self._offered.get(name), OfCaller)
 
     def _bound(self, name: str, kind: type, text: str) -> Document:
         """What "from" or "to" a value means; a day is the whole of it, where moments are asked for too."""
@@ -138,6 +149,12 @@ class Filters:
         if rule.usual is None or rule.usual in found:
             return asked
         return {"$and": [asked, unusual(place, rule.usual)]}  # else MongoDB does not see that the index has them all
+
+    def _of_caller(self, name: str, rule: OfCaller, values: Sequence[str]) -> Document:
+        require_value(name, values)
+        asked = one_of(name, FLAG, (), single(name, values), self._zone)
+        condition = dict(rule.condition(self._caller))
+        return condition if asked else {"$nor": [condition]}
 
     def _words(self, rule: Words, values: Sequence[str]) -> Document:
         require_value("q", values)

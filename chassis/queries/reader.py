@@ -16,9 +16,10 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from chassis.access.company import CompanySettings
 from chassis.messaging.consistency import Token, service_of
+from chassis.model.deciding import Caller
 from chassis.model.middleware import Offload, at_once
 from chassis.model.principal import Principal
-from chassis.model.views import COMPANY_CURRENCY, LISTS, Sums, View
+from chassis.model.views import CALLER, COMPANY_CURRENCY, LISTS, Sums, View
 from chassis.projections.audit_collector import tells_of
 from chassis.projections.collections import STATES, collation, mongo_key
 from chassis.projections.documents import STAMPS, stored, told_of_lists
@@ -342,13 +343,13 @@ class ViewReader:
             raise Refused("lists.export_rows", most=most, field="format")
         names = [name for name in self._names if self._may_see(name, principal)]
         columns = [Column(name, self._view.types[name]) for name in names]
-        show = partial(plain, unseen=unseen_by(principal))
+        show, caller = partial(plain, unseen=unseen_by(principal)), Caller.of(principal)
         sheet: Sheet = self._aside(self._sheet, format, columns, show)
         try:
             stages = [*selection, order.stage(), *self._without_keys()]
             found = self._read(collection, stages, order, seen.at, EXPORT_MS)
             for documents in _batches(found, EXPORT_ROWS):
-                self._aside(self._add, sheet, names, documents)
+                self._aside(self._add, sheet, names, documents, caller)
             about = {"List": self._view.path, "As of": stamp(asked.at or _freshness(seen.state).as_of)}
             file = self._aside(sheet.finish, about)
         except BaseException:
@@ -366,10 +367,10 @@ class ViewReader:
             return CsvSheet(columns, show)
         return ExcelSheet(self._view.name, columns, show, self._zone())
 
-    def _add(self, sheet: Sheet, names: Sequence[str], documents: Iterable[Document]) -> None:
+    def _add(self, sheet: Sheet, names: Sequence[str], documents: Iterable[Document], caller: Caller) -> None:
         rows = []
         for document in documents:
-            shown = self._shown(document)
+            shown = self._shown(document, caller)
             rows.append([shown.get(name) for name in names])
         sheet.add(rows)
 
@@ -499,7 +500,7 @@ class ViewReader:
     def _asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
         sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
-        filters = Filters(self._view, sees, self._zone(), self._known, searches)
+        filters = Filters(self._view, sees, self._zone(), self._known, searches, caller=Caller.of(principal))
         given: list[Document] = []
         scope = self._scope(principal)
         kept: list[Document] = [scope]
@@ -527,7 +528,8 @@ class ViewReader:
                 raise Refused("requests.unknown_parameter", names=known, field=told_name(name[:100]))
             condition, about = asked
             fields_of[name] = sorted(about)
-            given.append(condition)
+            # what is worked out of the caller may be another condition with the next page
+            given.append({name: list(values)} if filters.is_of_caller(name) else condition)
             (kept if sums is None or about <= of_row else shown).append(condition)
         filters.require_some_between(params)
         kept.insert(0, dict(self._view.shown(named)))
@@ -554,15 +556,20 @@ class ViewReader:
         scope = self._view.scope
         if scope is None:
             return {}
+        if scope.seen is not None:
+            return dict(scope.seen(Caller.of(principal)))
         right = scope.right if principal.may(scope.right or self._view.permission) else ""
         reach = principal.reach(right or self._view.permission)
         if reach.everybody:
             return {}
-        people = principal.organisation.waiting_for(reach.people, *scope.led_with) if scope.led_with else reach.people
         own: list[Document] = []
         for name in scope.fields:
             place, make = self._view.place_of(name), self._view.type_of(name).equal
-            ids = [key for person in people for key in (make(str(person)) if make and place != name else [str(person)])]
+            ids = [
+                key
+                for person in reach.people
+                for key in (make(str(person)) if make and place != name else [str(person)])
+            ]
             own.append({place: {"$in": sorted(ids)}})
         return own[0] if len(own) == 1 else {"$or": own}
 
@@ -596,10 +603,10 @@ class ViewReader:
         kind = self._view.types.get(name)
         return self._may_see(name, principal) and not (kind and kind.kind == "object" and unseen_by(principal))
 
-    def _shown(self, document: Document) -> Document:
+    def _shown(self, document: Document, caller: Caller) -> Document:
         """A document with its id and what is worked out from it, once; of an earlier version that isn't known."""
         document = {**self._laid_under.get(document["_id"], {}), **document}
-        known = {**document, COMPANY_CURRENCY: self._company.currency}
+        known = {**document, COMPANY_CURRENCY: self._company.currency, CALLER: caller}
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items() if OF not in document else ():
             shown[name] = stored(compute(known))
@@ -608,10 +615,11 @@ class ViewReader:
     def _rows(self, documents: Iterable[Document], principal: Principal) -> list[Document]:
         """What somebody sees of documents."""
         names, unseen = [name for name in self._names if self._may_see(name, principal)], unseen_by(principal)
-        return [self._row(document, names, unseen) for document in documents]
+        caller = Caller.of(principal)
+        return [self._row(document, names, unseen, caller) for document in documents]
 
-    def _row(self, document: Document, names: Sequence[str], unseen: Set[str]) -> Document:
-        shown = self._shown(document)
+    def _row(self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller) -> Document:
+        shown = self._shown(document, caller)
         row = {name: plain(shown.get(name, [] if name in self._lists else None), unseen) for name in names}
         if growing := [name for name in self._view.growing_lists if name in row]:
             row[LISTS] = told_of_lists(document, growing)

@@ -1,7 +1,8 @@
-"""What a list of facts gives in a view."""
+"""What a list of facts gives in a view, and which documents a condition selects."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,3 +29,38 @@ def documents(view: View, facts: Iterable[Any], *, at: datetime | None = None) -
             if document is not None:
                 found[name] = document
     return {name: stored(document) for name, document in found.items()}
+
+
+def matches(document: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
+    """Whether MongoDB would find a document by a condition of the kinds that scopes are made of."""
+    return all(_holds(document, name, asked) for name, asked in condition.items())
+
+
+def _holds(document: Mapping[str, Any], name: str, asked: Any) -> bool:
+    if name.startswith("$"):
+        parts = [matches(document, part) for part in asked]
+        return {"$and": all(parts), "$or": any(parts), "$nor": not any(parts)}[name]
+    found = _values(document, name.split("."))
+    if not isinstance(asked, Mapping):
+        return asked in found
+    return all(_compares(how, value, found) for how, value in asked.items())
+
+
+def _compares(how: str, value: Any, found: list[Any]) -> bool:
+    match how:
+        case "$in":
+            return any(one in value for one in found)
+        case "$nin":
+            return not any(one in value for one in found)
+        case "$regex":
+            return any(isinstance(one, str) and re.search(value, one) for one in found)
+    raise ValueError(f"scopes know no {how}")
+
+
+def _values(value: Any, path: list[str]) -> list[Any]:
+    """What stands at a path: what is in a list stands there one by one."""
+    if isinstance(value, list):
+        return [found for one in value for found in _values(one, path)]
+    if not path:
+        return [value]
+    return _values(value.get(path[0]), path[1:]) if isinstance(value, Mapping) else [None]

@@ -1,7 +1,7 @@
 """The approvals service: what it does on each command, and what it knows of orders."""
 
 from chassis.model.service import Replica, Service, Work, upsert
-from contracts.approvals import Approve, CloseCase, OpenCase, Reject
+from contracts.approvals import Approve, CallOffApproval, CloseCase, OpenCase, Reject, RequestApproval
 from contracts.orders import OrderCancelled, OrderSubmitted, OrderWithdrawn
 from services.approvals.domain import Case, OrderSeen
 
@@ -32,7 +32,7 @@ ORDERS = Replica(
 
 def _case(command: Approve | Reject, work: Work) -> tuple[Case, OrderSeen | None]:
     case = work.get(Case, command.case_id, what="case", field="case_id")
-    return case, work.lookup(ORDERS, case.order_id)
+    return case, work.lookup(ORDERS, case.subject_id) if case.is_of_order else None
 
 
 def approve(command: Approve, work: Work) -> Case:
@@ -47,8 +47,10 @@ def reject(command: Reject, work: Work) -> Case:
     return case
 
 
-open_case = upsert(Case, Case.open)
-close_case = upsert(Case, Case.close)
+request_approval = upsert(Case, Case.open)
+call_off_approval = upsert(Case, Case.close)
+open_case = upsert(Case, Case.open_for_order)
+close_case = upsert(Case, Case.close_for_order)
 
 
 SERVICE = Service(
@@ -56,6 +58,8 @@ SERVICE = Service(
     commands={
         Approve: approve,
         Reject: reject,
+        RequestApproval: request_approval,
+        CallOffApproval: call_off_approval,
         OpenCase: open_case,
         CloseCase: close_case,
     },

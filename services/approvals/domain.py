@@ -1,11 +1,13 @@
-"""The rules of approval cases: node after node, each decided once, by the right and by different persons.
+"""The rules of approval cases: node after node, each decided once, by who it names and by different persons.
 
 A decision is checked in this order: may the caller decide any node of this case (FORBIDDEN), does the case still take
 decisions (INVALID_STATE), is the node meant the one that is due (ALREADY_DECIDED or INVALID_STATE), may this person
 decide it (FORBIDDEN).
 
-Whose turn it is follows from the submitter at the moment of the decision: who is above, and who has taken over from
-whom, is asked of the organisation and never kept.
+Whose turn it is follows from the submitter and the nodes at the moment of the decision: who is above, who has taken
+over from whom, and who has which role, is asked of the organisation and never kept (`chassis.model.deciding`).
+
+What a case is about means nothing here.  Cases that `OpenCase` asked for are told in the words of orders (ADR 0044).
 """
 
 from dataclasses import dataclass
@@ -13,31 +15,40 @@ from typing import Any, Literal
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
-from chassis.model.context import NOBODYS, Context
+from chassis.model.context import Context
+from chassis.model.deciding import Caller, Course, Matter
 from contracts.approvals import (
+    ORDER,
     Approve,
+    CallOffApproval,
     CaseApproved,
+    CaseApprovedV2,
     CaseClosed,
+    CaseClosedV2,
     CaseOpened,
+    CaseOpenedV2,
     CaseRejected,
+    CaseRejectedV2,
     CloseCase,
     DecisionVoided,
+    DecisionVoidedV2,
     NodeApproved,
+    NodeApprovedV2,
     OpenCase,
     Reject,
+    RequestApproval,
+    of_any_subject,
+    of_order,
 )
+from contracts.deciders import Node
 from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
-from contracts.permissions import LEADS
-from contracts.sales import ApprovalNode
+from contracts.permissions import RIGHTS
 from contracts.types import Text
 
 CaseStatus = Literal["NEW", "OPEN", "APPROVED", "REJECTED", "CLOSED", "VOID"]
 
-RIGHT_OF: dict[ApprovalNode, str] = {"SUPERVISOR": "subordinates", "FINANCE": "payments"}
-"""What one must hold, besides `orders.approve`, to decide a node: whose work it is (APR-12)."""
-
-NO_ORDER = UUID(int=0)
+NOTHING = UUID(int=0)
 
 
 @dataclass(frozen=True)
@@ -57,44 +68,53 @@ class CaseBarred:
 
 @dataclass
 class Case(Aggregate):
-    """The approvals of one submission round of an order."""
+    """The approvals of one round of a subject."""
 
     status: CaseStatus = "NEW"
-    order_id: UUID = NO_ORDER
+    kind: str = ""
+    subject_id: UUID = NOTHING
     round: int = 0
-    route: tuple[ApprovalNode, ...] = ()
+    nodes: tuple[Node, ...] = ()
     submitter: Person = SALESTREAM
     superior_id: UUID | None = None
-    decided_by: tuple[Person, ...] = ()  # one for each decided node, in the order of the route
+    right: str = ""
+    decided_by: tuple[Person, ...] = ()  # one for each decided node, in their order
+    told_as_order: bool = False  # in the words of orders: `OpenCase` asked for it
 
-    def open(self, command: OpenCase, _: Context) -> None:
-        """Ask for the approvals (APR-01).  A case opens once, and not after it was closed."""
+    def open_for_order(self, command: OpenCase, context: Context) -> None:
+        """Ask for the approvals of an order (APR-01)."""
         if not command.route:
             raise Refused("approvals.no_node", field="route")
         if self.status == "NEW":
-            self.record(
-                CaseOpened(
+            self.told_as_order = True
+            self.open(of_any_subject(command), context)
+
+    def open(self, command: RequestApproval, _: Context) -> None:
+        """Ask for the approvals (APR-01, APR-04).  A case opens once, and not after it was closed."""
+        require_decidable(command.nodes)
+        if self.status == "NEW":
+            self._tell(
+                CaseOpenedV2(
                     case_id=self.id,
-                    order_id=command.order_id,
-                    round=command.round,
-                    number=command.number,
-                    customer_id=command.customer_id,
-                    customer_name=command.customer_name,
-                    total=command.total,
-                    route=command.route,
+                    subject=command.subject,
+                    nodes=command.nodes,
                     submitter=command.submitter,
                     superior_id=command.superior_id,
+                    right=command.right,
                 )
             )
 
-    def close(self, command: CloseCase, _: Context) -> None:
-        """The order was cancelled or withdrawn (APR-11).  A decision that came too late for it is void."""
+    def close_for_order(self, command: CloseCase, context: Context) -> None:
+        """The order was cancelled or withdrawn (APR-11)."""
+        self.close(of_any_subject(command), context)
+
+    def close(self, command: CallOffApproval, _: Context) -> None:
+        """The subject was cancelled or withdrawn (APR-11).  A decision that came too late for it is void."""
+        about: dict[str, Any] = {"case_id": self.id, "kind": self.kind, "subject_id": self.subject_id}
         if self.status == "OPEN":
-            self.record(CaseClosed(case_id=self.id, order_id=command.order_id, reason=command.reason))
+            self._tell(CaseClosedV2(**about, reason=command.reason))
         elif self.status in ("APPROVED", "REJECTED") and command.undecided:
-            self.record(
-                DecisionVoided(case_id=self.id, order_id=self.order_id, round=self.round, reason=command.reason)
-            )
+            self._tell(DecisionVoidedV2(**about, round=self.round, reason=command.reason))
         elif self.status == "NEW":
             self.record(CaseBarred(reason=command.reason))
 
@@ -102,29 +122,27 @@ class Case(Aggregate):
         """Approve the node that is due; after the last one the case is approved (APR-02, APR-08)."""
         node = self._node_to_decide(command.node, order, context)
         position = len(self.decided_by) + 1
-        following = self.route[position] if position < len(self.route) else None
-        self.record(
-            NodeApproved(
-                case_id=self.id,
-                order_id=self.order_id,
-                node=node,
-                by=context.user,
-                next=following,
-                comment=command.comment,
-            )
-        )
+        following = self.nodes[position] if position < len(self.nodes) else None
+        about: dict[str, Any] = {
+            "case_id": self.id,
+            "kind": self.kind,
+            "subject_id": self.subject_id,
+            "by": context.user,
+        }
+        self._tell(NodeApprovedV2(**about, node=node.key, next=following, comment=command.comment))
         if following is None:
-            self.record(CaseApproved(case_id=self.id, order_id=self.order_id, round=self.round, by=context.user))
+            self._tell(CaseApprovedV2(**about, round=self.round))
 
     def reject(self, command: Reject, order: OrderSeen | None, context: Context) -> None:
-        """Turn the order down; the remaining nodes are closed (APR-09)."""
+        """Turn the subject down; the remaining nodes are closed (APR-09)."""
         node = self._node_to_decide(command.node, order, context)
-        self.record(
-            CaseRejected(
+        self._tell(
+            CaseRejectedV2(
                 case_id=self.id,
-                order_id=self.order_id,
+                kind=self.kind,
+                subject_id=self.subject_id,
                 round=self.round,
-                node=node,
+                node=node.key,
                 reason=command.reason,
                 by=context.user,
             )
@@ -133,47 +151,34 @@ class Case(Aggregate):
     # -- what the rules share
 
     @property
-    def due(self) -> ApprovalNode | None:
+    def is_of_order(self) -> bool:
+        """Whether it waits for an order, of which this service knows when it is called off."""
+        return self.kind == ORDER
+
+    @property
+    def course(self) -> Course:
+        """How far it has come, as the rules of deciding know it."""
+        decided = tuple(person.user_id for person in self.decided_by)
+        return Course(self.status, self.nodes, decided, Matter(self.submitter.user_id, self.right, self.superior_id))
+
+    @property
+    def due(self) -> Node | None:
         """The node that is to be decided now."""
-        return self.route[len(self.decided_by)] if self.status == "OPEN" else None
-
-    def leader(self, context: Context) -> UUID | None:
-        """Who decides the node SUPERVISOR now; None: whoever leads everybody."""
-        if self.submitter.user_id is None:
-            return self.superior_id
-        return context.organisation.leader_of(self.submitter.user_id, *LEADS, otherwise=self.superior_id)
-
-    def is_reached(self, context: Context) -> bool:
-        """A case belongs to whose work it is to decide; the inbox shows the same."""
-        return context.reach.covers(self.leader(context))
+        return self.nodes[len(self.decided_by)] if self.status == "OPEN" else None
 
     def reply(self) -> dict[str, Any]:
-        return {"status": self.status, "due": self.due}
-
-    def _node_to_decide(self, named: ApprovalNode | None, order: OrderSeen | None, context: Context) -> ApprovalNode:
-        """The due node, if the caller means it and may decide it.  Raises Refused."""
-        own = [node for node in self.route if self._may_decide(node, context)]
-        if self.route and not own:
-            raise Refused("approvals.not_yours", field="case_id")
-        if named is not None and self.route and named not in self.route:
-            raise Refused("approvals.no_such_node", node=named, field="node")
-        due = self._require_due([named] if named else own)
-        self._require_waiting(order)
-        if due not in own:
-            raise Refused("approvals.node_not_yours", node=due, field="node")
-        self._require_right_person(context)
-        return due
-
-    def _require_due(self, meant: list[ApprovalNode]) -> ApprovalNode:
-        """The due node if it is among those meant.  Raises Refused (APR-02, APR-10, APR-11)."""
-        decided = self.route[: len(self.decided_by)]
-        if self.status not in ("NEW", "CLOSED") and all(node in decided for node in meant):
-            raise Refused("approvals.decided", node=meant[-1], field="node", state=meant[-1])
         due = self.due
-        if due is None:
-            raise Refused("approvals.closed", state=self.status)
-        if due not in meant:
-            raise Refused("approvals.too_early", node=due, state=due)
+        return {"status": self.status, "due": due.key if due else None}
+
+    def _tell(self, fact: Any) -> None:
+        self.record(of_order(fact) if self.told_as_order else fact)
+
+    def _node_to_decide(self, named: str | None, order: OrderSeen | None, context: Context) -> Node:
+        """The due node, if the caller means it and may decide it.  Raises Refused."""
+        caller, course = Caller.of(context), self.course
+        due = course.meant(caller, named)
+        self._require_waiting(order)
+        course.require_decider(due, caller)
         return due
 
     def _require_waiting(self, order: OrderSeen | None) -> None:
@@ -183,52 +188,50 @@ class Case(Aggregate):
         how = order.called_off if order.round == self.round else "WITHDRAWN"
         raise Refused("approvals.order_cancelled" if how == "CANCELLED" else "approvals.order_withdrawn", state=how)
 
-    def _may_decide(self, node: ApprovalNode, context: Context) -> bool:
-        """Whether a node is the caller's: who leads the submitter now, or leads everybody; finance (APR-12)."""
-        reach = context.reach_of(RIGHT_OF[node])
-        if node == "SUPERVISOR":
-            return reach.everybody or (reach != NOBODYS and self.leader(context) == context.user.user_id is not None)
-        return reach.covers(self.submitter.user_id)
-
-    def _require_right_person(self, context: Context) -> None:
-        """Not the submitter nor who has taken over, and another person at each node (APR-12).
-
-        A program counts as the person who answers for it.  Raises Refused FORBIDDEN.
-        """
-        caller, submitter = context.user.user_id, self.submitter.user_id
-        if caller is None:
-            return
-        organisation = context.organisation
-        callers = {caller, organisation.person_behind(caller)}
-        if submitter is not None and not callers.isdisjoint({submitter, organisation.standing_in(submitter)}):
-            raise Refused("approvals.own_order", field="case_id")
-        decided = {person.user_id for person in self.decided_by if person.user_id is not None}
-        if not callers.isdisjoint(decided | {organisation.person_behind(id) for id in decided}):
-            raise Refused("approvals.decided_by_you", field="case_id")
-
     # -- memory
 
     @applies(CaseOpened)
-    def _opened(self, fact: CaseOpened) -> None:
-        self.status, self.order_id, self.round, self.route = "OPEN", fact.order_id, fact.round, fact.route
+    def _opened_for_order(self, fact: CaseOpened) -> None:
+        self._opened(of_any_subject(fact))
+        self.told_as_order = True
+
+    @applies(CaseOpenedV2)
+    def _opened(self, fact: CaseOpenedV2) -> None:
+        self.status, self.nodes, self.right = "OPEN", fact.nodes, fact.right or ""
+        self.kind, self.subject_id, self.round = fact.subject.kind, fact.subject.id, fact.subject.round
         self.submitter, self.superior_id = fact.submitter, fact.superior_id
 
-    @applies(NodeApproved)
-    def _node_approved(self, fact: NodeApproved) -> None:
+    @applies(NodeApproved, NodeApprovedV2)
+    def _node_approved(self, fact: NodeApproved | NodeApprovedV2) -> None:
         self.decided_by = (*self.decided_by, fact.by)
 
-    @applies(CaseApproved)
-    def _approved(self, _: CaseApproved) -> None:
+    @applies(CaseApproved, CaseApprovedV2)
+    def _approved(self, _: CaseApproved | CaseApprovedV2) -> None:
         self.status = "APPROVED"
 
-    @applies(CaseRejected)
-    def _rejected(self, fact: CaseRejected) -> None:
+    @applies(CaseRejected, CaseRejectedV2)
+    def _rejected(self, fact: CaseRejected | CaseRejectedV2) -> None:
         self.status, self.decided_by = "REJECTED", (*self.decided_by, fact.by)
 
-    @applies(DecisionVoided)
-    def _voided(self, _: DecisionVoided) -> None:
+    @applies(DecisionVoided, DecisionVoidedV2)
+    def _voided(self, _: DecisionVoided | DecisionVoidedV2) -> None:
         self.status = "VOID"
 
-    @applies(CaseClosed, CaseBarred)
-    def _closed(self, _: CaseClosed | CaseBarred) -> None:
+    @applies(CaseClosed, CaseClosedV2, CaseBarred)
+    def _closed(self, _: CaseClosed | CaseClosedV2 | CaseBarred) -> None:
         self.status = "CLOSED"
+
+
+def require_decidable(nodes: tuple[Node, ...]) -> None:
+    """Each node has a name of its own, and somebody who decides it (APR-04).  Raises Refused VALIDATION."""
+    if not nodes:
+        raise Refused("approvals.no_node", field="nodes")
+    seen: set[str] = set()
+    for index, node in enumerate(nodes):
+        if not node.key or node.key in seen:
+            raise Refused("approvals.node_key", field=f"nodes.{index}.key")
+        seen.add(node.key)
+        if not node.deciders or not all(decider.is_complete for decider in node.deciders):
+            raise Refused("approvals.no_decider", node=node.called, field=f"nodes.{index}.deciders")
+        if unknown := [one.right for one in node.deciders if one.right and one.right not in RIGHTS]:
+            raise Refused("approvals.no_such_right", name=unknown[0], field=f"nodes.{index}.deciders")

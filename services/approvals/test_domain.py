@@ -213,10 +213,26 @@ def test_apr_09_the_remaining_nodes_are_closed(kit: InMemoryService, decide: Dec
 
 
 @both_ways
-@pytest.mark.parametrize("node", [None, "SUPERVISOR"])
-def test_apr_10_the_supervisor_decides_twice(kit: InMemoryService, decide: Decision, node: ApprovalNode | None) -> None:
+def test_apr_10_the_supervisor_decides_twice(kit: InMemoryService, decide: Decision) -> None:
     kit.do(approve(), SUPERVISOR)
-    kit.assert_refused("ALREADY_DECIDED", decide(node), SUPERVISOR, field="node")
+    kit.assert_refused("ALREADY_DECIDED", decide("SUPERVISOR"), SUPERVISOR, field="node")
+
+
+@both_ways
+def test_apr_02_who_has_decided_and_names_no_node_is_told_whose_turn_it_is(
+    kit: InMemoryService, decide: Decision
+) -> None:
+    kit.do(approve(), SUPERVISOR)
+    refusal = kit.assert_refused("INVALID_STATE", decide(None), SUPERVISOR)
+    assert (refusal.why.reason, refusal.state) == ("approvals.turn_of_others", "FINANCE")
+    assert refusal.message.endswith("the turn of the node FINANCE now (finance, administrator).")
+
+
+@both_ways
+def test_apr_02_who_comes_too_early_is_told_who_decides_before(kit: InMemoryService, decide: Decision) -> None:
+    kit.known(SUPERVISOR)
+    refusal = kit.assert_refused("INVALID_STATE", decide(None), FINANCE)
+    assert refusal.message == "It is too early: the node SUPERVISOR has to decide first (sato)."
 
 
 @both_ways

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chassis.model.saga import Process, Saga, Step, Turn
-from contracts.approvals import CaseApproved, CaseRejected, CloseCase, OpenCase, case_id_of
+from contracts.approvals import AskedBecause, CaseApproved, CaseRejected, CloseCase, OpenCase, case_id_of
 from contracts.fulfilment import FulfilmentAdvanced, FulfilmentStatus, StepChange
 from contracts.inventory import DeductStock, ReturnStock, StockDeducted, StockLine, StockShort
 from contracts.orders import (
@@ -60,6 +60,7 @@ def open_case(order: OrderSubmitted, _turn: Turn) -> OpenCase:
         route=order.route,
         submitter=order.submitter,
         superior_id=order.superior_id,
+        because=(AskedBecause(rule="threshold", limit=order.threshold, value=order.sale.total),),
     )
 
 

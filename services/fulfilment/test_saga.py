@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chassis.testing.people import SALES, SUPERVISOR
 from chassis.testing.sagas import SagaScenario
-from contracts.approvals import CaseApproved, CaseRejected, CloseCase, OpenCase, case_id_of
+from contracts.approvals import AskedBecause, CaseApproved, CaseRejected, CloseCase, OpenCase, case_id_of
 from contracts.inventory import DeductStock, ReturnStock, StockDeducted, StockLine, StockShort
 from contracts.orders import (
     ApproveOrder,
@@ -92,6 +92,7 @@ OPEN = OpenCase(
     route=("SUPERVISOR", "FINANCE"),
     submitter=LI,
     superior_id=SUPERVISOR.user_id,
+    because=(AskedBecause(rule="threshold", limit=SUBMITTED.threshold, value=TOTAL),),
 )
 APPROVED = CaseApproved(case_id=CASE, order_id=ORDER, round=1)
 REJECTED = CaseRejected(case_id=CASE, order_id=ORDER, round=1, node="FINANCE", reason="too dear", by=LI)

@@ -278,7 +278,14 @@ def test_apr_07_apr_13_the_inbox_shows_what_is_due_and_how_it_was_decided() -> N
     case = documents(approvals.VIEW, [opened, first])[str(CASE)]
     assert case["due"] == "FINANCE"
     assert entries(case["decisions"]) == [
-        {"node": "SUPERVISOR", "decision": "APPROVED", "by": "li", "comment": "fine", "at": AT}
+        {
+            "node": "SUPERVISOR",
+            "decision": "APPROVED",
+            "by": "li",
+            "by_id": str(LI.user_id),
+            "comment": "fine",
+            "at": AT,
+        }
     ]
     ends = {
         "APPROVED": CaseApproved(case_id=CASE, order_id=ORDER, round=1),

@@ -19,7 +19,7 @@ from pymongo.database import Database
 
 from chassis.model.principal import Principal
 from chassis.model.row_fields import BY_NUMBER
-from chassis.model.views import Exact, Range, Scope, View, Words, key_of, unusual
+from chassis.model.views import Exact, OfCaller, Range, Scope, View, Words, key_of, unusual
 from chassis.projections.collections import STATES, add_keys, collation, keys_kept
 from chassis.projections.documents import stored
 from chassis.projections.state import live_id, open_state
@@ -141,7 +141,7 @@ def some_filter(view: View) -> dict[str, Any]:
             return {name: "text"}
         if isinstance(rule, Range):
             return {f"{name}_from": "2026-01-02" if issubclass(rule.kind, date) else "1"}
-        if not (rule.among or rule.known or rule.form):
+        if isinstance(rule, Exact) and not (rule.among or rule.known or rule.form):
             value = value_of(view.types[rule.field or name].single, 1)
             return {name: {True: "true", False: "false"}.get(value, str(value))}
     return {}
@@ -313,7 +313,7 @@ def test_every_filter_uses_an_index(database: Database[Document], view: View) ->
     shelf.fill([document_of(view, number) for number in range(300)])
     sort = view.order
     for name, rule in view.filters.items():
-        if isinstance(rule, Words):
+        if isinstance(rule, Words | OfCaller):
             continue
         field = view.place_of(rule.field or name)
         kind = view.types[rule.field or name].single
@@ -551,7 +551,7 @@ def test_what_nothing_can_be_found_by_is_refused_and_finds_not_everything(
     shelf = Shelf(database, view)
     shelf.fill([document_of(view, number) for number in range(2)])
     for name, rule in view.filters.items():
-        keyed = None if isinstance(rule, Range | Words) or rule.among else view.types[rule.field or name].keyed
+        keyed = None if not isinstance(rule, Exact) or rule.among else view.types[rule.field or name].keyed
         for text in ("\u200b", "\u2060\u200d", " \ufeff ", "-", "--", "()", "/ ."):
             searched = isinstance(rule, Words) and (not view.collected or not normal(text))
             if searched or (keyed and not keyed(text)[0] and not view.collected):

@@ -17,15 +17,18 @@ from uuid import UUID, uuid4
 import pytest
 from security.office import quick_hashes
 
+from chassis.model.deciding import Caller
 from chassis.model.principal import SYSTEM, Principal
-from chassis.model.views import View
+from chassis.model.views import CALLER, View
 from chassis.queries.reader import ViewReader
 from chassis.testing.services import InMemoryService
+from chassis.testing.views import documents, matches
 from chassis.writer.caches import AggregateCache, RowCache
 from chassis.writer.unit_of_work import Batch, UnitOfWork
 from contracts.access import AddMachine, AddRoleMember, DeleteUser, EditUser, Grant, IssueUser, RemoveRoleMember
-from contracts.approvals import Approve, CaseOpened, OpenCase, case_id_of
+from contracts.approvals import Approve, OpenCase, case_id_of
 from contracts.customers import CreateCustomer
+from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.inventory import AddProduct, Prices
 from contracts.orders import CancelOrder, CreateOrder, LineRequest, SubmitOrder, WithdrawOrder
@@ -136,8 +139,17 @@ class Firm:
         if principal is None or not principal.may(view.permission):
             return False
         condition = ViewReader(None, view)._scope(principal)  # type: ignore[arg-type]
-        kept = {**document, **view.keys_of(document)}
-        return all(matches(kept, name, wanted) for name, wanted in condition.items())
+        return matches({**document, **view.keys_of(document)}, condition)
+
+    def is_due_for(self, person: UUID, row: dict[str, Any]) -> bool:
+        """Whether the inbox counts a case as one that waits for somebody, and says so of it (APR-07)."""
+        principal = self.known(person)
+        if principal is None:
+            return False
+        caller = Caller.of(principal)
+        said = approval_views.due_for_me({**row, CALLER: caller})
+        assert matches(row, approval_views.to_decide(caller)) == said, "its list and its row say the same"
+        return said
 
     def refusal(self, service: str, command: Any, by: UUID) -> str:
         """The code with which somebody would be refused; "" when they are not.  Nothing changes."""
@@ -146,7 +158,7 @@ class Firm:
         if principal is None:
             return "UNAUTHENTICATED"
         try:
-            principal.require({"approvals": "orders.approve", "orders": "orders.edit"}[service])
+            principal.require(REGISTRY.command_of(type(command)).permission)
             try_out(kit, command, self.signed_in(by))
         except Refused as refusal:
             return refusal.code
@@ -154,10 +166,11 @@ class Firm:
 
     def deciders(self, order: UUID) -> set[UUID]:
         """Who may decide the order's case now; asserts that all of them see it."""
-        command = Approve(case_id=self.cases[order])
+        command, row = Approve(case_id=self.cases[order]), self.case_row(order)
         found = {person for person in self.people if not self.refusal("approvals", command, person)}
         for person in found:
-            assert self.sees(person, approval_views.VIEW, self.case_row(order)), "may decide what it can't see"
+            assert self.sees(person, approval_views.VIEW, row), "may decide what it can't see"
+        assert found == {person for person in self.people if self.is_due_for(person, row)}, "waits for who may decide"
         return found
 
     def withdrawers(self, order: UUID) -> set[UUID]:
@@ -167,10 +180,9 @@ class Firm:
         return found
 
     def case_row(self, order: UUID) -> dict[str, Any]:
-        opened = next(
-            f for f in self.services["approvals"].facts() if isinstance(f, CaseOpened) and f.order_id == order
-        )
-        return {"submitter_id": str(opened.submitter.user_id)}
+        case = str(self.cases[order])
+        facts = [fact for fact in self.services["approvals"].facts() if str(fact.case_id) == case]
+        return documents(approval_views.VIEW, facts)[case]
 
     def order_row(self, order: UUID) -> dict[str, Any]:
         stream = self.services["orders"].stream(order)
@@ -179,12 +191,6 @@ class Firm:
     def chief(self, people: Iterable[UUID]) -> set[UUID]:
         """Without those who may do everything."""
         return {person for person in people if "ADM" not in (known.roles if (known := self.known(person)) else ())}
-
-
-def matches(document: dict[str, Any], name: str, wanted: Any) -> bool:
-    if name == "$or":
-        return any(all(matches(document, key, value) for key, value in part.items()) for part in wanted)
-    return document[name] in wanted["$in"]
 
 
 def try_out(kit: InMemoryService, command: Any, by: Principal) -> None:

@@ -7,13 +7,16 @@ for, and is none to the documents.
 from collections.abc import Iterator, Mapping
 from types import NoneType
 from typing import Any, get_args, get_type_hints
+from uuid import uuid4
 
 import pytest
 
 from chassis.catalogue import Catalogue
 from chassis.documents.json_schema import JsonSchema, json_schema
 from chassis.documents.samples import sample
-from chassis.model.views import COMPANY_CURRENCY, View, Words
+from chassis.model.context import ALONE, NOBODYS
+from chassis.model.deciding import Caller
+from chassis.model.views import CALLER, COMPANY_CURRENCY, OfCaller, View, Words
 from chassis.testing.views import documents
 from contracts.schemas import load
 
@@ -76,12 +79,26 @@ def used_besides(view: View, document: Mapping[str, Any]) -> set[str]:
     found |= {*view.sums.by, view.sums.over} if view.sums else set()
     for name, rule in view.filters.items():
         found |= set(rule.fields) if isinstance(rule, Words) else {rule.field or name}
+    asker = Caller(uuid4(), ["SAL"], lambda _: NOBODYS, ALONE)
+    asked = [view.scope.seen] if view.scope and view.scope.seen else []
+    asked += [rule.condition for rule in view.filters.values() if isinstance(rule, OfCaller)]
+    found |= {name for condition in asked for name in names_in(condition(asker))}
     for id, default in list(view.defaults.items())[:1]:  # what is worked out may go by the id
         document = {**document, **default, "_id": id}
-    read = Read({**document, COMPANY_CURRENCY: "CNY"})
+    read = Read({**document, COMPANY_CURRENCY: "CNY", CALLER: asker})
     for compute in view.computed.values():
         compute(read)
     return {name.partition(".")[0] for name in found | read.asked}
+
+
+def names_in(condition: Mapping[str, Any]) -> Iterator[str]:
+    """The fields that a condition asks about."""
+    for name, inner in condition.items():
+        if name.startswith("$"):
+            for part in inner:
+                yield from names_in(part)
+        else:
+            yield name.partition(".")[0]
 
 
 def written(view: View) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -399,7 +399,6 @@ def test_no_token_may_claim_to_be_salestream_itself(company: Company) -> None:
         ("li", "POST", f"/shipments/{NOBODYS}/hand-over", "shipping"),
         ("mei", "PUT", "/settings/sales-process", "settings"),
         ("li", "GET", "/reports/sales-by-day", "reports.sales"),
-        ("li", "GET", "/approvals", "orders.approve"),
         ("wang", "GET", "/customers", "customers.view"),
         ("li", "POST", "/bulk/add-product", "products.edit"),
     ],

@@ -11,9 +11,19 @@ import pytest
 
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
-from chassis.testing.people import user
-from contracts.approvals import Approve, Reject, case_id_of
+from chassis.testing.people import SYSTEM, user
+from chassis.testing.services import InMemoryService
+from contracts.approvals import (
+    Approve,
+    CallOffApproval,
+    Reject,
+    RequestApproval,
+    Subject,
+    case_id_for,
+    case_id_of,
+)
 from contracts.customers import CreateCustomer
+from contracts.deciders import Decider, Node
 from contracts.declare import REGISTRY
 from contracts.inventory import AddProduct, Prices, ReceiveStock
 from contracts.orders import (
@@ -26,8 +36,10 @@ from contracts.orders import (
     SubmitOrder,
     WithdrawOrder,
 )
+from contracts.people import Person
 from contracts.shipping import Deliver, HandOver
 from contracts.types import Money
+from services.approvals.application import SERVICE as APPROVALS
 from services.fulfilment.saga import SAGA
 
 from .company import Company
@@ -133,7 +145,41 @@ def test_what_comes_late_does_nothing(journey: Callable[[], Shop]) -> None:
     assert journey().came_late
 
 
+# -- approvals of other subjects than orders, asked for by whatever waits for them (ADR 0044)
+
+ERRAND, CASE = UUID(int=7), case_id_for("errand", UUID(int=7), 1)
+REQUEST = RequestApproval(
+    case_id=CASE,
+    subject=Subject(kind="errand", id=ERRAND, title="errand"),
+    nodes=tuple(Node(key=key, deciders=(Decider(kind="ROLE", role="FIN"),)) for key in ("first", "second")),
+    submitter=Person(user_id=SELLER.user_id, name=SELLER.name),
+)
+CALL_OFF = CallOffApproval(case_id=CASE, reason="WITHDRAWN", undecided=True)
+FIRST, SECOND = user("chen", "FIN"), user("sun", "FIN")
+ENDS: dict[str, list[tuple[Any, Any]]] = {
+    "approved": [(REQUEST, SYSTEM), (Approve(case_id=CASE), FIRST), (Approve(case_id=CASE), SECOND)],
+    "rejected": [(REQUEST, SYSTEM), (Approve(case_id=CASE), FIRST), (Reject(case_id=CASE, reason="r"), SECOND)],
+    "called off": [(REQUEST, SYSTEM), (Approve(case_id=CASE), FIRST), (CALL_OFF, SYSTEM)],
+    "decided too late": [(REQUEST, SYSTEM), (Reject(case_id=CASE, reason="r"), FIRST), (CALL_OFF, SYSTEM)],
+    "called off first": [(CALL_OFF, SYSTEM), (REQUEST, SYSTEM)],
+}
+
+
+@pytest.mark.parametrize("steps", ENDS.values(), ids=ENDS)
+def test_what_comes_late_of_any_subject_does_nothing(steps: list[tuple[Any, Any]]) -> None:
+    kit, sent = InMemoryService(APPROVALS), list[Any]()
+    for command, by in steps:
+        kit.do(command, by)
+        sent += [command] if by is SYSTEM else []
+        before = kit.store.last_position()
+        for late in sent:
+            kit.do(late, SYSTEM)
+            assert kit.store.last_position() == before, f"{late} was done twice"
+
+
 def test_each_command_of_the_inboxes_came_late() -> None:
     """Whoever adds one that is not of the order saga: show here too that it is harmless when it comes late."""
     came_late = set[type]().union(*(journey().came_late for journey in JOURNEYS))
-    assert came_late == SAGA.sends() == {spec.cls for spec in REGISTRY.commands.values() if not spec.is_public}
+    assert came_late == SAGA.sends()
+    of_any_subject = {type(command) for steps in ENDS.values() for command, by in steps if by is SYSTEM}
+    assert came_late | of_any_subject == {spec.cls for spec in REGISTRY.commands.values() if not spec.is_public}

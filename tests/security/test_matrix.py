@@ -25,6 +25,7 @@ ANYBODY = "anybody"  # signing in, registering, recovering a password; a phone w
 SIGNED_IN = "signed in"  # also with a default password that must be changed
 OWN = "one's own"  # whoever is signed in with a password of their own
 COLLEAGUES = "colleagues"  # whoever has a role
+STAFF = "staff"  # whoever has a role, and programs: the record says which of them may
 SEE_ORDERS = "see orders"
 SEE_SETTINGS = "see settings"
 HAND_OUT_KEYS = "hand out keys of persons"
@@ -47,6 +48,9 @@ ROUTES = {
         GET /company; GET /company/{settings_id}
     """,
     COLLEAGUES: "GET /colleagues; GET /colleagues/{user_id}; GET /departments; GET /departments/{department_id}",
+    STAFF: """
+        POST /approvals/{case_id}/approve; POST /approvals/{case_id}/reject; GET /approvals; GET /approvals/{case_id}
+    """,
     "Accounts, roles, remote wipe, audit log, backup": """
         GET /roles; POST /users; PATCH /users/{user_id}; POST /users/{user_id}/deletion;
         POST /users/{user_id}/hand-over;
@@ -84,9 +88,6 @@ ROUTES = {
         POST /orders/{order_id}/cancel; POST /orders/{order_id}/retry
     """,
     SEE_ORDERS: "GET /orders; GET /orders/{order_id}",
-    "Orders: approve": """
-        POST /approvals/{case_id}/approve; POST /approvals/{case_id}/reject; GET /approvals; GET /approvals/{case_id}
-    """,
     "Payments": "POST /orders/{order_id}/payments",
     "Stock-out, shipping": """
         POST /shipments/{order_id}/hand-over; POST /shipments/{order_id}/deliver; GET /shipments;
@@ -183,8 +184,8 @@ class Guest:
             return False
         if function == OWN:
             return not self.is_machine
-        if function == COLLEAGUES:
-            return bool(self.roles)
+        if function in (COLLEAGUES, STAFF):
+            return bool(self.roles) or (function == STAFF and self.is_machine)
         if self.is_machine:
             return spec.RIGHT_OF.get(function) in self.rights
         return not self.roles.isdisjoint(HOLDERS[function])

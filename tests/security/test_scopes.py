@@ -16,6 +16,7 @@ from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, DataScope
 from contracts.records import KINDS, Kind
+from security import spec
 from security.office import Caller, Office, new_id
 from security.teams import REACHED, Team, add_product
 
@@ -191,6 +192,20 @@ def test_APR_12_who_approves_is_told_by_rights_not_by_the_names_of_roles(office:
     office.call("DELETE /roles/SUP/rights/subordinates", by=admin).done()
     assert office.call(f"POST /approvals/{case}/approve", {}, boss).code == "FORBIDDEN"
     office.call("PUT /roles/SUP/rights/subordinates", {"scope": "SUBORDINATES"}, admin).done()
+    assert office.call(f"POST /approvals/{case}/approve", {}, boss).done()["status"] == "APPROVED"
+
+
+def test_SEC_16_who_lacks_the_right_decides_no_order_and_is_told_who_holds_it(office: Office) -> None:
+    """Whoever has a role may come to the door of approvals: it is the case that says who decides (ADR 0044)."""
+    boss = office.user("SUP")
+    case = Team(office, "OWN", boss, {"own": boss}, "").case(boss)
+    holders = spec.holders("Orders: approve")
+    for role in sorted(set(spec.ROLES) - holders):
+        by, before = office.user(role), office.state()
+        for decision, body in (("approve", {}), ("reject", {"reason": "x"})):
+            told = office.call(f"POST /approvals/{case}/{decision}", body, by)
+            assert (told.code, told.body["state"], office.state()) == ("FORBIDDEN", "orders.approve", before), role
+            assert "held by: sales supervisor / manager, finance, administrator" in told.body["detail"]
     assert office.call(f"POST /approvals/{case}/approve", {}, boss).done()["status"] == "APPROVED"
 
 

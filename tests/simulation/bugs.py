@@ -24,6 +24,7 @@ from chassis.messaging.records import Incoming
 from chassis.messaging.relay import Relay
 from chassis.model import service
 from chassis.model.changes import EventMetadata
+from chassis.model.deciding import Matter
 from chassis.model.identity import record_id
 from chassis.model.records import aggregate_of
 from chassis.projections import documents, projector
@@ -194,7 +195,7 @@ def entries_apart_from_events() -> AbstractContextManager[Any]:
 
 def superiors_frozen() -> AbstractContextManager[Any]:
     """A case goes on waiting for who led the submitter when it was opened."""
-    return mock.patch.object(Case, "leader", lambda case, _: case.superior_id)
+    return mock.patch.object(Matter, "leader", lambda matter, _: matter.superior_id)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from chassis.model.views import View
 from chassis.projections.collections import STATES
 from chassis.projections.state import ViewState
 from chassis.testing.conformity import violations
+from contracts.declare import REGISTRY
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
 from contracts.orders import (
     OrderCancelled,
@@ -33,6 +34,7 @@ from contracts.orders import (
 )
 from contracts.records import KINDS, OWNER
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
+from services.approvals.domain import Case
 from services.inventory.domain import StockItem, stock_id
 from services.orders.domain import Order
 from services.shipping.domain import Shipment
@@ -493,6 +495,22 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
                     require(first == id, "I16", f"{kind.what} {id} has what the record {first} has")
 
 
+def i17_cases_are_shown_as_they_are(evidence: Evidence) -> None:
+    """I17: the inbox shows of each case what it holds, and each case is told in one form to its end (ADR 0044)."""
+    shown = evidence.rows("approval_inbox")
+    for id, facts in evidence.streams("approvals").items():
+        case = Case(id)
+        for fact in facts:
+            case.apply(fact.fact)
+        forms = {type(fact.fact).__name__.endswith("V2") for fact in facts if REGISTRY.is_public_event(type(fact.fact))}
+        require(forms <= {not case.told_as_order}, "I17", f"the case {id} is told in two forms")
+        if case.nodes:
+            row = shown.get(str(id)) or {}
+            wanted = case.status, case.reply()["due"], case.kind, case.subject_id
+            seen = tuple(row.get(name) for name in ("status", "due", "kind", "subject_id"))
+            require(_texts(seen) == _texts(wanted), "I17", f"the case {id} {wanted} is shown as {seen}")
+
+
 def _texts(values: Iterable[Any]) -> list[str]:
     return [str(value) for value in values]
 
@@ -516,6 +534,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i14_every_order_has_its_own_number,
     i15_days_are_the_companys,
     i16_records_are_shown_as_they_are,
+    i17_cases_are_shown_as_they_are,
 )
 
 

@@ -19,11 +19,20 @@ from chassis.access.directory import Directory
 from chassis.catalogue import known_everywhere
 from chassis.documents.samples import sample
 from chassis.messaging.consistency import Token
-from chassis.model.principal import Principal
+from chassis.model.principal import SYSTEM, Principal
 from chassis.projections.collections import STATES
 from chassis.writer.request import Answer, Request
 from contracts.access import UserDeleted, UserEdited, UserState
-from contracts.approvals import Approve, Reject, case_id_of
+from contracts.approvals import (
+    NODES_OF_ORDERS,
+    Approve,
+    CallOffApproval,
+    Reject,
+    RequestApproval,
+    Subject,
+    case_id_for,
+    case_id_of,
+)
 from contracts.company import SetCompanyData, SetParameter
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
@@ -41,6 +50,7 @@ from contracts.orders import (
     SubmitOrder,
     WithdrawOrder,
 )
+from contracts.people import Person
 from contracts.records import KINDS, OWNER, Kind
 from contracts.schemas import load
 from contracts.shipping import Deliver, HandOver
@@ -94,6 +104,7 @@ class People:
             self.directory.introduce(by)
         self.above = {by.user_id: self.bosses[0].user_id for by in self.sellers}  # who leads whom
         self.successors: dict[UUID | None, UUID | None] = {}  # who has left, and who took over
+        self.errands: list[UUID] = []  # cases of what is no order
         self.called_off: set[UUID] = set()  # cases whose order's cancel or withdrawal was answered
         self.taken_up: set[UUID] = set()  # orders of sellers that an admin submitted
         self.seen = Token({})
@@ -118,7 +129,7 @@ class People:
 
         For who has left the heir does it.  `told`: the newest token goes along with it for certain.
         """
-        by = self.known[self.in_place_of(by.user_id)]
+        by = by if by is SYSTEM else self.known[self.in_place_of(by.user_id)]
         service = REGISTRY.command_of(type(command)).service
         keyed = self.random.random() < 0.8 if keyed is None else keyed
         operation = self.history.invoke(command, service, keyed=keyed)
@@ -282,6 +293,7 @@ class People:
         for _ in range(self.random.choice((0, 0, 3))):
             self._in_background("stranger", self._strange)
         self._in_background("clerk", lambda: self._day(6, [self.enter_record, self.change_record, self.change_record]))
+        self._in_background("errands", lambda: self._day(3, [self.ask, self.ask, self.call_off]))
         self._in_background("director", lambda: self._day(2, [self.move_company, self.set_parameter]))
 
     def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
@@ -409,6 +421,28 @@ class People:
         self._news += 1
         self.directory.tell([kind(user_id=about.user_id, user=UserState(**told, **changes, revision=self._news))])
 
+    # -- approvals of something else than orders
+
+    def ask(self) -> None:
+        """Somebody asks for approval of an errand, which no service knows."""
+        errand, by = new_id(self.random), self.random.choice(self._still_here(self.sellers) or self.admins)
+        about = self.known[self.in_place_of(by.user_id)]
+        command = RequestApproval(
+            case_id=case_id_for("errand", errand, 1),
+            subject=Subject(kind="errand", id=errand, title="去苏州"),
+            nodes=tuple(self.random.sample([*NODES_OF_ORDERS.values()], self.random.randint(1, 2))),
+            submitter=Person(user_id=about.user_id, name=about.name),
+            superior_id=self.above.get(about.user_id),
+        )
+        self.errands.append(command.case_id)
+        self.do(command, SYSTEM)
+
+    def call_off(self) -> None:
+        """An errand is called off, perhaps before anybody has asked, or after all is decided."""
+        case = self.random.choice([*self.errands, case_id_for("errand", new_id(self.random), 1)])
+        undecided = self.random.random() < 0.5
+        self.do(CallOffApproval(case_id=case, reason="WITHDRAWN", undecided=undecided), SYSTEM)
+
     # -- the others
 
     def decide(self, by: Principal) -> None:
@@ -521,7 +555,7 @@ class People:
             self._leave_in_turn(cases)
         for case in cases:
             leader = self.leader_of(case)
-            due = leader is not None and case.due == "SUPERVISOR"
+            due = leader is not None and case.due == NODES_OF_ORDERS["SUPERVISOR"]
             by = leader if leader and due else self.random.choice((self.finance, *self.admins))
             if self.do(Approve(case_id=case.id), by, keyed=True, is_due=due) is None and due:
                 self.do(Approve(case_id=case.id), self.random.choice(self.admins), keyed=True)  # I11 tells of it
@@ -529,7 +563,7 @@ class People:
 
     def _leave_in_turn(self, cases: Sequence[Case]) -> None:
         """Who should decide leaves, and so does who took over."""
-        due = [case for case in cases if case.due == "SUPERVISOR"]
+        due = [case for case in cases if case.due == NODES_OF_ORDERS["SUPERVISOR"]]
         for _ in range(2):
             gone = self.leader_of(due[0]) if due else None
             heirs = [boss for boss in self._still_here(self.bosses) if gone and boss.user_id != gone.user_id]
@@ -542,7 +576,7 @@ class People:
         return None if above is None else self.known[self.in_place_of(above)]
 
     def _open_cases(self) -> list[Case]:
-        cases = [id for id, first in streams(self.cluster, "approvals").items() if first.endswith("case-opened.v1")]
+        cases = [id for id, first in streams(self.cluster, "approvals").items() if ".case-opened." in first]
         held = [self.cluster.store("approvals").load(Case, id) for id in cases]
         return [case for case in held if case and case.status == "OPEN"]
 
