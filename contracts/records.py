@@ -24,12 +24,13 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_ar
 from uuid import UUID
 
 from contracts.declare import KEPT, ContractError, command, event, value
+from contracts.dictionaries import PREPARED
 from contracts.ids import new_id
 from contracts.lists import LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import is_personal
-from contracts.types import DayField, MomentField, Money, Name, Quantity
+from contracts.types import DayField, MomentField, Money, Name, Quantity, TextField
 
 T = TypeVar("T")
 
@@ -58,6 +59,8 @@ class FieldRules:
     filterable: bool | None = None
     given: Any = None
     index: str = ""
+    dictionary: str = ""
+    free: bool = False
 
 
 def data(
@@ -71,6 +74,8 @@ def data(
     filterable: bool | None = None,
     given: Any = None,
     index: str = "",
+    dictionary: str = "",
+    free: bool = False,
 ) -> Any:
     """A field of a kind of record of which more is to be said than its type and default.
 
@@ -82,10 +87,13 @@ def data(
     `filterable`: lists are narrowed by it; as a rule choices, flags, ids, what is measured and what is unique.
     `given`: the type of what commands give, where events that are published hold more than may be given now.
     `index`: the name under which unique values are kept, where they were kept before this was declared.
+    `dictionary`: the text, or each of several, is the code of an entry of it (`contracts.dictionaries`).
+    `free`: other texts are taken too, as they were before there was the dictionary; what reads as the code or the label
+    of an entry counts as that entry.
     """
     rules = FieldRules(
         unique=unique, right=right, past=past, searchable=searchable, sortable=sortable,
-        filterable=filterable, given=given, index=index,
+        filterable=filterable, given=given, index=index, dictionary=dictionary, free=free,
     )  # fmt: skip
     return field(default=default, metadata={"metadata": {_OWN: rules}})  # so deep marshmallow leaves it alone
 
@@ -233,6 +241,8 @@ class _Declaration:
                 raise ContractError(f"{cls.__qualname__}.{one.name} is neither a day nor a moment: it can't be past")
             if one.rules.right:
                 self._require_right(one)
+            if one.rules.dictionary:
+                self._require_dictionary(one)
 
     def _require_right(self, one: Field) -> None:
         """A field that needs a right is hidden by its name, and told by no refusal."""
@@ -241,6 +251,14 @@ class _Declaration:
             raise ContractError(f"{place} needs a right, so it can be neither required nor unique")
         if right not in RIGHTS or FIELD_RIGHTS.setdefault(one.name, right) != right:
             raise ContractError(f"{place}: there is no right {right}, or such a field needs another one elsewhere")
+
+    def _require_dictionary(self, one: Field) -> None:
+        """What is picked from a dictionary is a text, or several, and told by no other means what it is."""
+        place = f"{self._cls.__qualname__}.{one.name}"
+        if one.rules.dictionary not in PREPARED:
+            raise ContractError(f"{place}: there is no dictionary {one.rules.dictionary}")
+        if not (isinstance(one.checked_by, type) and issubclass(one.checked_by, TextField)) or one.rules.unique:
+            raise ContractError(f"{place}: what is picked from a dictionary is a text that several records may have")
 
     def kind(self, *, tells_changes_always: bool) -> Kind:
         a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"

@@ -35,6 +35,7 @@ from chassis.access.known import (
 from chassis.access.organisation import Chart, Placed
 from chassis.access.tokens import TOKENS_LIVE
 from chassis.model.context import EVERYBODY, AccessScope
+from chassis.model.dictionaries import Dictionaries, KnownEntry
 from chassis.model.principal import Principal
 from chassis.model.service import Replica
 from chassis.store.events import Notification, Unreadable
@@ -80,8 +81,8 @@ def _skip(damage: Unreadable) -> None:
 class Directory:
     """The people, roles and machine accounts a process knows.  Newer news replace older ones in whatever order.
 
-    `known` is what services let every other one know.  `company` is what the company has set for everybody; it is
-    heard of in the same way.
+    `known` is what services let every other one know.  `company` is what the company has set for everybody, and
+    `dictionaries` what fields are picked from; they are heard of in the same way.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Directory:
         company: CompanySettings | None = None,
     ) -> None:
         self.company = company or CompanySettings()
+        self.dictionaries = Dictionaries()
         self._replicas = [replica for of_service in known.values() for replica in of_service.replicas]
         self._from_start = {service for service, of_service in known.items() if of_service.from_start}
         self._fed_by: dict[type, list[Replica[Any]]] = defaultdict(list)
@@ -166,6 +168,8 @@ class Directory:
             return self._machines.get(UUID(key))
         if kind is KnownCompany:
             return self.company.known
+        if kind is KnownEntry:
+            return self.dictionaries.known(key)
         return self.company.parameter_known(key) if kind is KnownParameter else None
 
     def _take(self, row: Any) -> None:
@@ -190,6 +194,8 @@ class Directory:
                 self.company.take(row)
             case KnownParameter():
                 self.company.take_parameter(row)
+            case KnownEntry():
+                self.dictionaries.take(row)
 
     def _put_user(self, row: KnownUser) -> None:
         held = self._users.get(row.id)
@@ -249,6 +255,7 @@ class Directory:
             scopes=scopes,
             reach_of=reach,
             organisation=self,
+            dictionaries=self.dictionaries,
         )
 
     def _admit_machine(self, claimed: Principal) -> Principal:
@@ -268,6 +275,7 @@ class Directory:
             scopes=scopes,
             reach_of=lambda wanted: EVERYBODY if "ALL" in wanted else own,
             organisation=self,
+            dictionaries=self.dictionaries,
             responsible=person,
         )
 

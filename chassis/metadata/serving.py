@@ -15,6 +15,7 @@ from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.requests import language_of, require_only
 from chassis.metadata.everything import Role, metadata
 from chassis.metadata.wording import Wording
+from chassis.model.dictionaries import Tree
 from chassis.model.row_fields import FieldType
 from chassis.queries.filters import one_of, single
 from contracts.languages import LANGUAGES, Language
@@ -39,7 +40,7 @@ def serve_metadata(api: Api, http: HttpRequest) -> HttpResponse:
     require_only(http, "language")
     held = frozenset(right for right in (*RIGHTS, *OPEN) if caller.may(right))
     roles = tuple((row.role, row.title) for row in api.directory.roles())
-    made = _made(_language(api, http), held, roles)
+    made = _made(_language(api, http), held, roles, api.directory.dictionaries.all())
     headers = {**CACHED, "ETag": f'W/"{made.etag}"', "Vary": "Accept-Encoding, Accept-Language"}
     if parse_etags(http.headers.get("if-none-match")).contains_weak(made.etag):
         return HttpResponse(304, headers=headers)
@@ -57,6 +58,8 @@ def _language(api: Api, http: HttpRequest) -> Language:
 
 
 @lru_cache(MADE)
-def _made(language: Language, held: frozenset[str], roles: tuple[Role, ...]) -> Made:
-    body = msgspec.json.encode(metadata(Wording(language), held.__contains__, roles))
+def _made(
+    language: Language, held: frozenset[str], roles: tuple[Role, ...], dictionaries: tuple[tuple[str, Tree], ...]
+) -> Made:
+    body = msgspec.json.encode(metadata(Wording(language), held.__contains__, roles, dictionaries))
     return Made(gzip.compress(body, mtime=0), sha256(body).hexdigest()[:32])

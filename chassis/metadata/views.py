@@ -97,6 +97,7 @@ class ViewTold:
                 operators=[*operators_of(kind)] if name in asked else [],
                 right=view.hidden.get(name, ""),
                 personal=name in view.personal,
+                dictionary=view.picked.get(name, ""),
             )
             for name, kind in self._seen.items()
         ]

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, Organisation
+from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from contracts.errors import Refused, lacks_right
 from contracts.people import Person
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, DataScope, first_rights, first_scope
@@ -24,7 +25,8 @@ class Principal:
 
     `session_id` and `epoch` tell whether the sign-in still holds; `limited` callers must change their default password
     first (SEC-02).  `scopes` are the rights with how far each reaches, `reach_of` says whose records that means,
-    `organisation` who acts for whom; they come from the directory, without it the roles' first rights hold.
+    `organisation` who acts for whom, `dictionaries` what fields are picked from; they come from the directory, without
+    it the roles' first rights hold.
     `responsible` is the person to whom belongs what a program enters.
     """
 
@@ -40,6 +42,7 @@ class Principal:
     scopes: Mapping[str, frozenset[DataScope]] | None = field(default=None, compare=False, repr=False)
     reach_of: Callable[[frozenset[DataScope]], AccessScope] | None = field(default=None, compare=False, repr=False)
     organisation: Organisation = field(default=ALONE, compare=False, repr=False)
+    dictionaries: Dictionaries = field(default=AS_PREPARED, compare=False, repr=False)
     responsible: Person | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -91,6 +94,7 @@ class Principal:
             currency=currency,
             organisation=self.organisation,
             responsible=self.responsible,
+            dictionaries=self.dictionaries,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
-from chassis.model.row_fields import GUARDED, Code, FieldKind, field_types
+from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, field_types
 from chassis.model.views import Exact, Filter, Range, Scope, View, Words
 from contracts.lists import WORDS
 from contracts.people import Person
@@ -129,7 +129,7 @@ def _currency_of(name: str) -> str:
 def _row(kind: Kind, more: More | None) -> type:
     columns: list[tuple[str, Any]] = [("id", UUID)]
     for name, field in kind.fields.items():
-        column = _column(field.type)
+        column = _picked(field) if field.rules.dictionary else _column(field.type)
         columns.append((name, Code if column is str and field.checked_by in _CODES else column))
         if field.one is Money:
             columns.append((_currency_of(name), _column(str if field.required else str | None)))
@@ -142,6 +142,12 @@ def _row(kind: Kind, more: More | None) -> type:
     made.__doc__ = f"One {kind.what}."
     made.__module__ = __name__
     return made
+
+
+def _picked(field: Field) -> Any:
+    """The type of a column of what is picked from a dictionary: a code, or several."""
+    one = Annotated[str, Picked(field.rules.dictionary)]
+    return list[one] if get_origin(field.type) is tuple else one
 
 
 def _column(declared: Any) -> Any:
@@ -168,11 +174,11 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
         if field is None:
             if name == "owner_id":
                 found[name] = Exact()
-        elif field.rules.filterable is False:
+        elif (rules := field.rules).filterable is False:
             continue
         elif type_.kind in _RANGES:
             found[name] = Range(_RANGES[type_.kind])
-        elif type_.kind in ("choice", "flag", "id") or field.rules.unique or field.rules.filterable:
+        elif type_.kind in ("choice", "flag", "id") or any((rules.unique, rules.filterable, rules.dictionary)):
             found[name] = Exact()
     if words := [name for name, field in kind.fields.items() if _is_searchable(field, row)]:
         found[WORDS] = Words(*words)
@@ -188,8 +194,13 @@ def _is_searchable(field: Field, row: type) -> bool:
 def _is_sortable(field: Field, row: type) -> bool:
     if field.rules.sortable is not None:
         return field.rules.sortable
-    kind = field_types(row)[field.name].kind
-    return kind in (*_RANGES, "choice") or (kind in ("text", "code") and field.required and not _is_long(field))
+    type_ = field_types(row)[field.name]
+    kind = type_.kind
+    return (
+        kind in (*_RANGES, "choice")
+        or bool(type_.dictionary)
+        or (kind in ("text", "code") and field.required and not _is_long(field))
+    )
 
 
 def _is_long(field: Field) -> bool:

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import CLOCK_STEP, Context, user_named
+from chassis.model.dictionaries import listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import KEPT, ContractError, changes
@@ -70,7 +71,7 @@ class Record(Aggregate):
 
         Where it names nobody that is who enters it, or who answers for the program that does.
         """
-        data = self.kind.cls(**changes(command, self.kind.cls))
+        data = self.kind.cls(**self._listed(changes(command, self.kind.cls), context))
         nothing = {field.name: field.default for field in fields(self.kind.cls)}
         given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
         self._require_rights(given, context)
@@ -97,7 +98,7 @@ class Record(Aggregate):
         self._become({name: getattr(then, name) for name in names}, context, settings)
 
     def _become(self, given: Mapping[str, Any], context: Context, settings: Any) -> None:
-        data = replace(self.data, **given)
+        data = replace(self.data, **self._listed(given, context))
         self.check(data, tuple(given), context, settings)
         changed = tuple(name for name in self.kind.fields if getattr(data, name) != getattr(self.data, name))
         if changed:
@@ -167,6 +168,10 @@ class Record(Aggregate):
                 if one > (context.now + CLOCK_STEP if is_moment else context.today):
                     latest = f"{context.now:%Y-%m-%dT%H:%M:%SZ}" if is_moment else context.today
                     raise Refused("records.to_come", latest=latest, field=name)
+
+    def _listed(self, given: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+        """What is given, what is picked from dictionaries by its code.  Raises Refused naming the field."""
+        return listed(self.kind.fields, given, self.data, context.dictionaries)
 
     def _may_give(self, name: str, context: Context) -> bool:
         right = self.kind.fields[name].rules.right

@@ -32,6 +32,8 @@ from contracts.text import squashed_forms
 
 LISTS = "lists"
 """Where the row of an answer tells of its lists how many entries they had, and how many are left out."""
+LABELS = "labels"
+"""Where the row of an answer tells what is called, in the caller's language, what was picked from dictionaries."""
 COMPANY_CURRENCY = "_company_currency"
 """Where a document that is read tells what is worked out from it the currency that the company has now."""
 
@@ -201,9 +203,9 @@ class View:
     edition: int = 1
 
     def __post_init__(self) -> None:
-        if LISTS in {item.name for item in fields(self.row)}:
+        if taken := {LISTS, LABELS} & {item.name for item in fields(self.row)}:
             raise ContractError(
-                f"view {self.name}: answers tell of its lists under {LISTS!r}: name the field otherwise"
+                f"view {self.name}: answers tell of lists and codes under {sorted(taken)}: name the field otherwise"
             )
         further = {name: right for name, right in FIELD_RIGHTS.items() if name in self.types}
         object.__setattr__(self, "hidden", {**further, **self.hidden})
@@ -265,6 +267,11 @@ class View:
     def types(self) -> Mapping[str, FieldType]:
         """The kind of every field of its rows."""
         return field_types(self.row)
+
+    @cached_property
+    def picked(self) -> Mapping[str, str]:
+        """The fields whose values were picked from a dictionary, or several of them, and which one that is."""
+        return {name: kind.single.dictionary for name, kind in self.types.items() if kind.single.dictionary}
 
     @cached_property
     def growing_lists(self) -> Sequence[str]:

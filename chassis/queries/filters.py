@@ -11,6 +11,7 @@ from bson import Decimal128
 from marshmallow import ValidationError
 
 from chassis.foundation import addresses
+from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from chassis.model.row_fields import FOUND_BY, FieldType, key_place
 from chassis.model.views import Exact, Filter, Range, View, Words, parameter_names, unusual
 from contracts.errors import Refused
@@ -48,7 +49,8 @@ class Filters:
     Words are looked for in those that `searches` tells.
 
     `zone` is the company's: days begin and end in it, and moments that tell no offset are in it.  A value that is none
-    of a closed set is refused with those there are: `known` tells the sets that are not declared.
+    of a closed set is refused with those there are: `known` tells the sets that are not declared.  Who asks for an
+    entry of one of the `dictionaries` asks for all that is below it.
     """
 
     def __init__(
@@ -57,8 +59,11 @@ class Filters:
         sees: Callable[[str], bool],
         zone: tzinfo = UTC,
         known: ClosedSets | None = None,
+        *,
         searches: Callable[[str], bool] | None = None,
+        dictionaries: Dictionaries = AS_PREPARED,
     ) -> None:
+        self._dictionaries = dictionaries
         self._searches = searches or sees
         self._known = known or {}
         self._view = view
@@ -131,7 +136,7 @@ class Filters:
         else:
             for value in values:
                 _require_some(name, value, kind.keyed(value)[0])
-            found = list(values)
+            found = branches(kind, values, self._dictionaries)
         if place != field and kind.equal:
             found = [key for value in found for key in kind.equal(value)]
         asked: Document = {place: {"$in": found}}
@@ -154,6 +159,14 @@ class Filters:
             wholes.append(words)
         conditions = [_all_of(found, places) for found in wholes]
         return conditions[0] if len(conditions) == 1 else {"$or": conditions} if conditions else {}
+
+
+def branches(kind: FieldType, values: Sequence[str], dictionaries: Dictionaries) -> list[str]:
+    """The values that are asked for: where they are entries of a dictionary, with all that is below them."""
+    if not kind.dictionary:
+        return list(values)
+    tree = dictionaries.of(kind.dictionary)
+    return list(dict.fromkeys(text for value in values for text in tree.texts_of(value)))
 
 
 def choices_of(kind: FieldType, rule: Exact, sets: ClosedSets) -> Sequence[str]:
