@@ -48,7 +48,7 @@ class CustomerData:
 CUSTOMER = kind_of(CustomerData)
 CreateCustomer, EditCustomer = CUSTOMER.create, CUSTOMER.edit
 CustomerCreated, CustomerEdited, CustomerAssigned = CUSTOMER.created, CUSTOMER.edited, CUSTOMER.assigned
-CustomerDeleted, CustomerRestored = CUSTOMER.deleted, CUSTOMER.restored
+CustomerDeleted, CustomerRestored, CustomerShared = CUSTOMER.deleted, CUSTOMER.restored, CUSTOMER.shared
 
 
 @value

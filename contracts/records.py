@@ -11,8 +11,8 @@
 The class itself becomes what is known of such a record, a value.  From it come the commands CreateSurvey, EditSurvey,
 DeleteSurvey, RestoreSurvey and RevertSurvey, and the events SurveyCreated, SurveyEdited, SurveyDeleted and
 SurveyRestored, which stand in the module beside it; `chassis.model.records` makes the aggregate and
-`chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey and
-SurveyAssigned besides (ADR 0040).
+`chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey,
+ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).
 """
 
 import re
@@ -30,7 +30,8 @@ from contracts.lists import LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import is_personal
-from contracts.types import DayField, MomentField, Money, Name, Quantity, TextField
+from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
+from contracts.types import Day, DayField, MomentField, Money, Name, Quantity, TextField
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ OWNER = "owner_id"
 is entered, and stays whose it is where it is there."""
 EVERY_RECORD_HAS = frozenset(
     {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
-    | {"deleted"}
+    | {"deleted", SHARES, SHARED_WITH, SHARED_WITH_ME}
 )
 """The names that a kind's own fields can't have."""
 
@@ -136,8 +137,8 @@ class Kind:
     """A kind of record, and the commands and events made of its declaration.
 
     `what` it is called in messages; `summary` says what one is; `key` names the field with the record's id.  `owned`: a
-    record belongs to somebody, and who may see it follows from that (SEC-18); only then there are the
-    classes `assign` and `assigned`, else they are None.
+    record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
+    are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.
     """
 
     cls: type
@@ -161,11 +162,14 @@ class Kind:
     restored: type
     assign: Any = None
     assigned: Any = None
+    share: Any = None
+    unshare: Any = None
+    shared: Any = None
 
     @property
     def commands(self) -> tuple[type, ...]:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
-        return (*found, self.assign) if self.assign else found
+        return (*found, self.assign, self.share, self.unshare) if self.owned else found
 
 
 KINDS: dict[type, Kind] = {}
@@ -320,6 +324,19 @@ class _Declaration:
             ),
             "assigned": self._event(
                 "Assigned", f"{a} belongs to somebody else now, or to nobody.", {"owner": Person, "before": Person}
+            ),
+            "share": self._command(
+                "Share",
+                f"Let a user, or a department, read or edit {one} too (COL-07); `until`: the last day.",
+                f"PUT {item}/shares/{{with_id}}", {"with_id": UUID, "access": Access, "until": Day | None},
+                {"access": "READ", "until": None},
+            ),
+            "unshare": self._command(
+                "Unshare", f"Share {one} with a user or department no longer (COL-07).",
+                f"DELETE {item}/shares/{{with_id}}", {"with_id": UUID},
+            ),
+            "shared": self._event(
+                "Shared", f"With whom {one} is shared changed (COL-07): all of them.", {SHARES: tuple[Share, ...]}
             ),
         }  # fmt: skip
 

@@ -109,7 +109,7 @@ class Directory:
         self._machines: dict[UUID, KnownMachine] = {}
         self._ended: dict[UUID, tuple[datetime, float]] = {}  # when it says that it ended, and when that was heard of
         self._forgot_at = ticks()
-        self._departments: dict[UUID, UUID | None] = {}
+        self._departments: dict[UUID, KnownDepartment] = {}
         self._devices: dict[UUID, UUID | None] = {}
         self._revoked: set[UUID] = set()
         self._forget()
@@ -160,17 +160,16 @@ class Directory:
 
     def _held(self, kind: type, key: str) -> Any:
         """The row that is held now, of those kinds whose news are compared with it."""
-        if kind is KnownUser:
-            return self._users.get(UUID(key))
-        if kind is KnownRole:
-            return self._roles.get(key)
-        if kind is KnownMachine:
-            return self._machines.get(UUID(key))
-        if kind is KnownCompany:
-            return self.company.known
-        if kind is KnownEntry:
-            return self.dictionaries.known(key)
-        return self.company.parameter_known(key) if kind is KnownParameter else None
+        held: Mapping[type, Callable[[], Any]] = {
+            KnownUser: lambda: self._users.get(UUID(key)),
+            KnownRole: lambda: self._roles.get(key),
+            KnownMachine: lambda: self._machines.get(UUID(key)),
+            KnownDepartment: lambda: self._departments.get(UUID(key)),
+            KnownCompany: lambda: self.company.known,
+            KnownParameter: lambda: self.company.parameter_known(key),
+            KnownEntry: lambda: self.dictionaries.known(key),
+        }
+        return held[kind]() if kind in held else None
 
     def _take(self, row: Any) -> None:
         match row:
@@ -184,7 +183,7 @@ class Directory:
                 for session_id, at in row.ended.items():
                     self._end(session_id, at)
             case KnownDepartment():
-                self._departments[row.id] = row.parent_id
+                self._departments[row.id] = row
                 self._forget()
             case KnownDevice():
                 self._devices[row.id] = row.owner_id
@@ -302,6 +301,10 @@ class Directory:
         user = self._users.get(id)
         return None if user is None else Person(user_id=user.id, name=user.name)
 
+    def department(self, id: UUID) -> str | None:
+        row = self._departments.get(id)
+        return None if row is None else row.name
+
     def standing_in(self, person: UUID) -> UUID:
         return self._now().standing_in(person)
 
@@ -399,11 +402,22 @@ class Directory:
         if "DEPARTMENT" in scopes and user.department_id is not None:
             within = self._part_of(user.department_id)
             people |= {other.id for other in self._users.values() if other.department_id in within}
-        return AccessScope(people=frozenset(self._now().with_heritage(people)))
+        shared = frozenset({user.id, *self._departments_of(user)})
+        return AccessScope(people=frozenset(self._now().with_heritage(people)), shared=shared)
+
+    def _departments_of(self, user: KnownUser) -> dict[UUID, None]:
+        """The department somebody is in, and those it is part of."""
+        found: dict[UUID, None] = {}
+        id = user.department_id
+        while id is not None and id not in found:
+            found[id] = None
+            row = self._departments.get(id)
+            id = row.parent_id if row else None
+        return found
 
     def _part_of(self, department: UUID) -> set[UUID]:
         found = {department}
-        while more := {id for id, parent in self._departments.items() if parent in found} - found:
+        while more := {row.id for row in self._departments.values() if row.parent_id in found} - found:
             found |= more
         return found
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.changes import LONGEST_LIST
-from chassis.model.views import LABELS, LISTS, Exact, Range, View
+from chassis.model.views import LABELS, LISTS, Exact, Range, Shared, View
 from chassis.queries.conditions import (
     DEEPEST,
     EMPTINESS,
@@ -298,6 +298,10 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         if isinstance(rule, Range):
             schemas[f"{name}_from"] = schemas[f"{name}_to"] = RANGE_SCHEMAS[rule.kind]
         else:
+            if isinstance(rule, Shared):
+                text = "true: what others have shared with the caller or their department; false: all else"
+                schemas[name] = {"type": "string", "enum": ["true", "false"], "description": text}
+                continue
             one = _value_schema(view, name, rule) if isinstance(rule, Exact) else WORDS
             schemas[name] = {"type": "array", "items": one, "maxItems": MOST_VALUES}
             if name == view.aside:

@@ -8,7 +8,7 @@ from typing import Literal, get_args, get_type_hints
 from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
 from chassis.metadata.wording import Wording
 from chassis.model.row_fields import FieldType
-from chassis.model.views import Exact, Filter, Range, View, Words, parameter_names
+from chassis.model.views import Exact, Filter, Range, Shared, View, Words, parameter_names
 from chassis.queries.conditions import fields_asked, operators_of
 from chassis.queries.filters import ClosedSets, choices_of
 from chassis.queries.grouping import groups_of, sums_of
@@ -20,6 +20,7 @@ _FILTERS: Mapping[type[Filter], Literal["equal", "between", "words"]] = {
     Exact: "equal",
     Range: "between",
     Words: "words",
+    Shared: "equal",
 }
 _BOUNDS: Mapping[type, FormType] = {date: "day", datetime: "moment", Decimal: "amount", int: "whole"}
 
@@ -113,9 +114,9 @@ class ViewTold:
             return None
         return ListFilter(
             name=name,
-            label=", ".join(
-                dict.fromkeys(self._wording.field(self._owners, field.partition(".")[0]) for field in seen)
-            ),
+            label=self._wording.field(self._owners, name)
+            if isinstance(rule, Shared)
+            else ", ".join(dict.fromkeys(self._wording.field(self._owners, field.partition(".")[0]) for field in seen)),
             kind=_FILTERS[type(rule)],
             parameters=parameter_names({name: rule}),
             fields=seen,
@@ -124,6 +125,8 @@ class ViewTold:
         )
 
     def _type(self, field: str, rule: Filter) -> FormType:
+        if isinstance(rule, Shared):
+            return "flag"
         if isinstance(rule, Words):
             return "text"
         return _BOUNDS[rule.kind] if isinstance(rule, Range) else form_type(self._view.types[field].single)

@@ -15,7 +15,8 @@ from contracts.types import FIRST_CURRENCY
 
 def own_reach(user_id: UUID | None) -> Callable[[frozenset[DataScope]], AccessScope]:
     """The reach of somebody who leads nobody."""
-    own = AccessScope(people=frozenset({user_id} if user_id else ()))
+    alone = frozenset({user_id} if user_id else ())
+    own = AccessScope(people=alone, shared=alone)
     return lambda scopes: EVERYBODY if "ALL" in scopes else own
 
 
@@ -78,6 +79,11 @@ class Principal:
         if not self.may(right):
             return NOBODYS
         return (self.reach_of or own_reach(self.user_id))(self.scopes_of(right))
+
+    @property
+    def shared_as(self) -> frozenset[UUID]:
+        """The ids under which others share their records with the caller, whatever rights that has."""
+        return (self.reach_of or own_reach(self.user_id))(frozenset()).shared
 
     def context(self, now: datetime, today: date, right: str | None = None, currency: str = FIRST_CURRENCY) -> Context:
         """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""

@@ -1,6 +1,6 @@
 """The list and the page of each kind of record: what there is, found and sorted by what its fields are."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,10 +10,11 @@ from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, field_types
-from chassis.model.views import Exact, Filter, Range, Scope, View, Words
+from chassis.model.views import Exact, Filter, Range, Scope, Shared, View, Words
 from contracts.lists import WORDS
 from contracts.people import Person
 from contracts.records import Field, Kind, kind_of
+from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Share
 from contracts.types import EmailField, MailField, Money, NoteField, PhoneField
 
 _RANGES: Mapping[FieldKind, Any] = {"day": date, "moment": datetime, "amount": Decimal, "whole": int}
@@ -48,7 +49,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     key = kind.key
 
     def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        owner = _owner(event.owner) if kind.owned else {}
+        owner = {**_owner(event.owner), **_shares(())} if kind.owned else {}
         yield Set(
             getattr(event, key),
             **_shown(kind, event.data),
@@ -70,7 +71,10 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         yield Set(getattr(event, key), deleted=False, **_changed(event, metadata))
 
     def assigned(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        yield Set(getattr(event, key), **_owner(event.owner), **_changed(event, metadata))
+        yield Set(getattr(event, key), **_owner(event.owner), **_shares(()), **_changed(event, metadata))
+
+    def shared(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), **_shares(event.shares), **_changed(event, metadata))
 
     def further(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         assert more is not None
@@ -78,7 +82,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
 
     handlers = {kind.created: created, kind.edited: edited, kind.deleted: deleted, kind.restored: restored}
     if kind.assigned:
-        handlers[kind.assigned] = assigned
+        handlers |= {kind.assigned: assigned, kind.shared: shared}
     if more:
         handlers |= dict.fromkeys(more.told, further)
     row = _row(kind, more)
@@ -96,7 +100,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         filters=filters,
         sorts=("created_at", "changed_at", *(name for name in kind.fields if _is_sortable(kind.fields[name], row))),
         default_sort=_NEWEST,
-        scope=Scope("owner_id") if kind.owned else None,
+        scope=Scope("owner_id", shared=True) if kind.owned else None,
         personal=tuple(name for name, field in kind.fields.items() if field.is_personal),
         edition=edition,
     )
@@ -118,6 +122,10 @@ def _owner(person: Person) -> dict[str, Any]:
     return {"owner_id": person.user_id, "owner_name": person.name}
 
 
+def _shares(shares: Sequence[Share]) -> dict[str, Any]:
+    return {SHARES: shares, SHARED_WITH: [share.with_id for share in shares]}
+
+
 def _changed(event: Any, metadata: EventMetadata) -> dict[str, Any]:
     return {"changed_at": metadata.at, "changed_by": event.by.name, "version": metadata.version}
 
@@ -137,6 +145,7 @@ def _row(kind: Kind, more: More | None) -> type:
         columns += get_type_hints(more.row, include_extras=True).items()
     if kind.owned:
         columns += [("owner_id", UUID | None), ("owner_name", str)]
+        columns += [(SHARES, list[dict[str, Any]]), (SHARED_WITH, list[UUID])]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
     made = make_dataclass(f"{kind.name}Row", [*columns, (_DELETED, bool), ("version", int)])
     made.__doc__ = f"One {kind.what}."
@@ -172,7 +181,7 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
     for name, type_ in field_types(row).items():
         field = kind.fields.get(name)
         if field is None:
-            if name == "owner_id":
+            if name in ("owner_id", SHARED_WITH):
                 found[name] = Exact()
         elif (rules := field.rules).filterable is False:
             continue
@@ -182,7 +191,7 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
             found[name] = Exact()
     if words := [name for name, field in kind.fields.items() if _is_searchable(field, row)]:
         found[WORDS] = Words(*words)
-    return {**found, _DELETED: Exact()}
+    return {**found, **({SHARED_WITH_ME: Shared()} if kind.owned else {}), _DELETED: Exact()}
 
 
 def _is_searchable(field: Field, row: type) -> bool:

@@ -196,7 +196,15 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
         kind.delete: changing(aggregate.delete),
         kind.restore: changing(aggregate.restore),
         kind.revert: revert,
-        **({kind.assign: changing(aggregate.assign)} if kind.assign else {}),
+        **(
+            {
+                kind.assign: changing(aggregate.assign),
+                kind.share: changing(aggregate.share),
+                kind.unshare: changing(aggregate.unshare),
+            }
+            if kind.owned
+            else {}
+        ),
     }
 
 

@@ -28,6 +28,7 @@ from contracts.declare import REGISTRY, ContractError
 from contracts.languages import LANGUAGES
 from contracts.lists import LIST_PARAMETERS, WORDS
 from contracts.permissions import FIELD_RIGHTS
+from contracts.sharing import SHARED_WITH, SHARES
 from contracts.text import squashed_forms
 
 LISTS = "lists"
@@ -62,7 +63,7 @@ class Exact:
     few: bool = False
 
 
-def unusual(field: str, usual: str) -> Mapping[str, Any]:
+def unusual(field: str, usual: str | bytes) -> Mapping[str, Any]:
     """The condition for the rows whose field has another value than the usual one, as MongoDB knows it in an index."""
     beyond = {field: {"$gt": usual}}
     return {"$or": [{field: {"$lt": usual}}, beyond]} if usual else beyond
@@ -89,7 +90,14 @@ class Range:
     field: str | None = None
 
 
-Filter = Exact | Words | Range
+@dataclass(frozen=True)
+class Shared:
+    """?shared_with_me=true: what others have shared with whoever asks, or with their department; false: all else."""
+
+    field: str = SHARES
+
+
+Filter = Exact | Words | Range | Shared
 EventFunction = Callable[[Any, EventMetadata], Iterable[Change]]
 
 
@@ -107,12 +115,15 @@ class Scope:
 
     `led_with`: it belongs to the next one above that person who holds these rights, whoever that is now.
     `right`: the right whose reach counts, if not the view's own; without it one sees one's own.
+    `shared`: rows may be shared with others (COL-07): the fields `contracts.sharing.SHARED_WITH`, with their ids, and
+    SHARES tell with whom.
     """
 
     owner: str
     also: Sequence[str] = ()
     led_with: Sequence[str] = ()
     right: str = ""
+    shared: bool = False
 
     @property
     def fields(self) -> Sequence[str]:
@@ -144,13 +155,13 @@ class Index:
     fields: Sequence[str]
     language: str = ""
     hashed: bool = False
-    usual: str | None = None
+    usual: str | bytes | None = None
 
     @property
     def name(self) -> str:
         more = [self.language] if self.language else []
         if self.usual is not None:
-            more.append(f"but_{self.usual or 'nothing'}")
+            more.append(f"but_{self.usual if self.usual and isinstance(self.usual, str) else 'nothing'}")
         return "_".join([*self.fields, *more])
 
 
@@ -356,7 +367,9 @@ class View:
             if asked.few:
                 found.append(Index((self.place_of(path),), hashed=True, usual=asked.usual))
             elif path != default:
-                found.append(Index((self.place_of(path), *end), usual=asked.usual))
+                # Most rows are shared with nobody: those are not in the index of with whom.
+                usual = SHARED_WITH_NOBODY if path == SHARED_WITH else asked.usual
+                found.append(Index((self.place_of(path), *end), usual=usual))
         for name, rule in self.filters.items():
             if isinstance(rule, Range):
                 found.append(Index((rule.field or name, *(() if self.sums else ("_id",)))))
@@ -379,6 +392,8 @@ class View:
 
 
 _ID = FieldType("id")
+SHARED_WITH_NOBODY = b""
+"""What the key of every id is beyond."""
 KEYS_KEPT = 2_000
 """Of each field so many values are remembered with their keys: most come again soon."""
 _NOT_SET = object()

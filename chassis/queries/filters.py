@@ -13,11 +13,12 @@ from marshmallow import ValidationError
 from chassis.foundation import addresses
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from chassis.model.row_fields import FOUND_BY, FieldType, key_place
-from chassis.model.views import Exact, Filter, Range, View, Words, parameter_names, unusual
+from chassis.model.views import Exact, Filter, Range, Shared, View, Words, parameter_names, unusual
 from contracts.errors import Refused
 from contracts.ids import canonical, id_in
 from contracts.reasons import Why
 from contracts.schemas import why_of
+from contracts.sharing import SHARED_WITH, SHARES
 from contracts.text import has_controls, key, normal, squashed, squashed_forms
 from contracts.types import PLAIN_DAY
 
@@ -25,6 +26,7 @@ Document = dict[str, Any]
 ClosedSets = Mapping[str, Callable[[], Sequence[str]]]
 """What is known when a request is answered, by its name: the roles there are, for example."""
 
+_FLAG = FieldType("flag")
 LONGEST = 500
 MOST_WORDS = 20
 MOST_VALUES = 100
@@ -50,7 +52,8 @@ class Filters:
 
     `zone` is the company's: days begin and end in it, and moments that tell no offset are in it.  A value that is none
     of a closed set is refused with those there are: `known` tells the sets that are not declared.  Who asks for an
-    entry of one of the `dictionaries` asks for all that is below it.
+    entry of one of the `dictionaries` asks for all that is below it.  `shared` is the condition for what others have
+    shared with them.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class Filters:
         *,
         searches: Callable[[str], bool] | None = None,
         dictionaries: Dictionaries = AS_PREPARED,
+        shared: Document | None = None,
     ) -> None:
+        self._shared = shared or {}
         self._dictionaries = dictionaries
         self._searches = searches or sees
         self._known = known or {}
@@ -93,6 +98,9 @@ class Filters:
                     return {field: self._bound(name, rule.kind, value)}, frozenset({field})
             elif name == base:
                 _check(name, values)
+                if isinstance(rule, Shared):
+                    wanted = one_of(name, _FLAG, (), single(name, values), self._zone)
+                    return (self._shared if wanted else {"$nor": [self._shared]}), frozenset({SHARES, SHARED_WITH})
                 if isinstance(rule, Words):
                     return self._words(rule, values), frozenset(rule.fields)
                 field = rule.field or name

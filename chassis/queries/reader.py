@@ -37,6 +37,7 @@ from contracts.lists import AS_OF, GROUP, PAGING, SORT, SUM, WHERE
 from contracts.parameters import PARAMETERS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.schemas import told_name
+from contracts.sharing import SHARED_WITH, SHARES
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -517,7 +518,15 @@ class ViewReader:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
         sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
         dictionaries = principal.dictionaries
-        filters = Filters(self._view, sees, self._zone(), self._known, searches=searches, dictionaries=dictionaries)
+        filters = Filters(
+            self._view,
+            sees,
+            self._zone(),
+            self._known,
+            searches=searches,
+            dictionaries=dictionaries,
+            shared=self._shared(principal),
+        )
         given: list[Document] = []
         scope = self._scope(principal)
         kept: list[Document] = [scope]
@@ -583,7 +592,20 @@ class ViewReader:
             place, make = self._view.place_of(name), self._view.type_of(name).equal
             ids = [key for person in people for key in (make(str(person)) if make and place != name else [str(person)])]
             own.append({place: {"$in": sorted(ids)}})
+        if scope.shared and reach.shared:
+            own.append(self._shared(principal))
         return own[0] if len(own) == 1 else {"$or": own}
+
+    def _shared(self, principal: Principal) -> Document:
+        """The condition for rows that are shared with the caller, or their department, today (COL-07)."""
+        if not (self._view.scope and self._view.scope.shared):
+            return {}
+        today = self._clock().astimezone(self._zone()).date().isoformat()
+        ids = sorted(map(str, principal.shared_as))
+        place, make = self._view.place_of(SHARED_WITH), self._view.type_of(SHARED_WITH).equal
+        keys = sorted(key for id in ids for key in (make(id) if make else [id]))
+        lasts = {"$or": [{"until": None}, {"until": {"$gte": today}}]}
+        return {place: {"$in": keys}, SHARES: {"$elemMatch": {"with_id": {"$in": ids}, **lasts}}}
 
     def _limit(self, text: str | None) -> int:
         """How many rows a page has."""

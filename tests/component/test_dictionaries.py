@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from component.lists import BY_NAME, ROOT, Shelf, as_query, document_of
 from pymongo.database import Database
 
 from chassis.model.dictionaries import Dictionaries, KnownEntry
 from chassis.model.principal import Principal
+from component.lists import BY_NAME, ROOT, Shelf, as_query, document_of
 from contracts.dictionaries import DictionaryEntry
 
 CUSTOMERS = BY_NAME["customers"]
@@ -66,7 +66,9 @@ def test_cus_08_tags_are_found_by_any_all_and_none_of_them(shelf: Shelf) -> None
 def test_cfg_08_rows_groups_and_files_tell_labels_in_the_callers_language(
     shelf: Shelf, language: str, label: str
 ) -> None:
-    page = shelf.reader.page(ROOT, as_query({"industry": "MACHINERY", "group": "industry", "sort": "industry"}), None, language)
+    page = shelf.reader.page(
+        ROOT, as_query({"industry": "MACHINERY", "group": "industry", "sort": "industry"}), None, language
+    )
     assert [row["labels"]["industry"] for row in page.items] == [label] * 3
     assert page.groups == [{"value": "MACHINERY", "label": label, "count": 3}]
     file = b"".join(shelf.reader.export(ROOT, as_query({"industry": "machinery"}), None, "csv", language=language))
@@ -76,7 +78,10 @@ def test_cfg_08_rows_groups_and_files_tell_labels_in_the_callers_language(
 
 
 def test_cus_08_rows_are_counted_by_tag_in_one_call(shelf: Shelf) -> None:
-    groups = {group["value"]: (group["label"], group["count"]) for group in shelf.page(group="tags", sum="points").groups or []}
+    groups = {
+        group["value"]: (group["label"], group["count"])
+        for group in shelf.page(group="tags", sum="points").groups or []
+    }
     assert groups == {
         "PROSPECT": ("潜在客户", 3),
         "INTERESTED": ("意向客户", 2),
