@@ -44,6 +44,8 @@ T = TypeVar("T")
 
 DEFAULT_LIMIT = PARAMETERS["lists.rows"].default
 MAX_LIMIT = 200
+MOST_MERGED = 200
+"""So many places of an index MongoDB merges in an order (internalQueryMaxScansToExplode)."""
 EXPORT_ROWS = 200
 """Rows of an export that are read, and then written aside, at once."""
 AMOUNTS_KEPT = 20_000
@@ -307,7 +309,10 @@ class ViewReader:
             None,
             "",
         )
-        stages = [*selection, {"$match": cursor.beyond()}, cursor.reading.stage(), {"$limit": limit + 1}]
+        matching = [*selection, {"$match": cursor.beyond()}]
+        if asked.scope and order.field == self._view.order.removeprefix("-") and not asked.at:
+            matching = _each_by_its_index(matching, asked.scope)
+        stages = [*matching, cursor.reading.stage(), {"$limit": limit + 1}]
         documents = list(self._read(collection, stages, order, seen.at, milliseconds))
         is_more, has_come_from = len(documents) > limit, bool(cursor.key and documents)
         documents = documents[:limit][:: -1 if cursor.back else 1]
@@ -687,6 +692,22 @@ class ViewReader:
         if growing := [name for name in self._view.growing_lists if name in row]:
             row[LISTS] = told_of_lists(document, growing)
         return row
+
+
+def _each_by_its_index(stages: Sequence[Document], scope: Document) -> list[Document]:
+    """The same stages, where a scope has alternatives (one's own rows, and shared ones) these on the outside.
+
+    MongoDB then reads each by its own index and merges them in the order of the list.  Within other conditions, or of
+    more keys, it would read all rows of the scope and sort them, or look through the whole list.
+    """
+    branches = scope.get("$or", [])
+    keys = sum(len(wanted["$in"]) for branch in branches for wanted in branch.values() if "$in" in wanted)
+    at = next((number for number, stage in enumerate(stages) if "$match" not in stage), len(stages))
+    if not branches or keys > MOST_MERGED or at == 0:
+        return [*stages]
+    parts = [part for stage in stages[:at] for part in stage["$match"].get("$and", [stage["$match"]])]
+    others = [part for part in parts if part is not scope]
+    return [{"$match": {"$or": [{"$and": [branch, *others]} for branch in branches]}}, *stages[at:]]
 
 
 def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:
