@@ -13,11 +13,11 @@ from contracts.types import Flag, Name, Whole
 class AddDictionaryEntry:
     """Add an entry to a dictionary, at the top or below another one (CFG-08, CFG-09).
 
-    One language is enough: it stands in for the others.
+    `entry` is its code.  One language is enough: it stands in for the others.
     """
 
     dictionary: DictionaryName
-    code: EntryCode
+    entry: EntryCode
     zh: EntryLabel = ""
     ja: EntryLabel = ""
     en: EntryLabel = ""
@@ -25,7 +25,7 @@ class AddDictionaryEntry:
     position: Whole = 0
 
 
-@command("PATCH /dictionaries/{dictionary}/entries/{code}", permission="settings")
+@command("PUT /dictionaries/{dictionary}/entries/{entry}", permission="settings")
 class EditDictionaryEntry:
     """Rename an entry, move it with all below it, switch it off or on; a field left out keeps its value (CFG-09).
 
@@ -33,7 +33,7 @@ class EditDictionaryEntry:
     """
 
     dictionary: DictionaryName
-    code: EntryCode
+    entry: EntryCode
     zh: EntryLabel = KEPT
     ja: EntryLabel = KEPT
     en: EntryLabel = KEPT
@@ -42,12 +42,12 @@ class EditDictionaryEntry:
     active: Flag = KEPT
 
 
-@command("DELETE /dictionaries/{dictionary}/entries/{code}", permission="settings")
+@command("DELETE /dictionaries/{dictionary}/entries/{entry}", permission="settings")
 class DeleteDictionaryEntry:
     """Take away an entry that no record has and none is below; others are switched off instead (CFG-08, CUS-09)."""
 
     dictionary: DictionaryName
-    code: EntryCode
+    entry: EntryCode
 
 
 @event("salestream.configuration.dictionary-entry-set.v1", key="dictionary")

@@ -138,14 +138,10 @@ class Record(Aggregate):
         """
         self.require_there()
         self._require_not_only_shared(context)
+        named = self._named_to_share(command, context)
         if command.until is not None and command.until < context.today:
             raise Refused("records.day_is_over", today=context.today, field="until")
-        share = Share(
-            with_id=command.with_id,
-            **self._named_to_share(command, context),
-            access=command.access,
-            until=command.until,
-        )
+        share = Share(with_id=command.with_id, **named, access=command.access, until=command.until)
         shares = (*(one for one in self.shares if one.with_id != share.with_id), share)
         if len(shares) > MOST_SHARES:
             raise Refused("records.most_shares", kind=self.kind.what, most=MOST_SHARES, field="with_id")
@@ -153,12 +149,13 @@ class Record(Aggregate):
             self.record(self.kind.shared(**self._named, shares=shares, by=context.user))
 
     def unshare(self, command: Any, context: Context, settings: Any = None) -> None:
-        """Share it with a user or department no longer; nothing happens when it isn't (COL-07).  Raises Refused."""
+        """Share it with a user or department no longer (COL-07).  Raises Refused NOT_FOUND where it isn't."""
         self.require_there()
         self._require_not_only_shared(context)
         shares = tuple(one for one in self.shares if one.with_id != command.with_id)
-        if shares != self.shares:
-            self.record(self.kind.shared(**self._named, shares=shares, by=context.user))
+        if shares == self.shares:
+            raise Refused("records.not_shared_with", kind=self.kind.what, field="with_id")
+        self.record(self.kind.shared(**self._named, shares=shares, by=context.user))
 
     def _named_to_share(self, command: Any, context: Context) -> dict[str, Any]:
         """With whom a command shares the record: what they are, and what they are called."""

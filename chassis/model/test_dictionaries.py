@@ -48,7 +48,7 @@ def test_cfg_08_what_is_no_entry_is_refused_with_the_way_out(name: str, value: A
     with pytest.raises(Refused) as refused:
         listed(FIELDS, {name: value}, None, Dictionaries())
     assert (refused.value.code, refused.value.field) == ("VALIDATION", name)
-    assert "GET /dictionaries?dictionary=industries" in refused.value.message
+    assert "GET /dictionary-entries?dictionary=industries" in refused.value.message
 
 
 def test_cfg_08_one_that_is_switched_off_is_kept_and_not_given() -> None:

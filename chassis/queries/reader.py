@@ -154,7 +154,10 @@ class ViewReader:
         """
         state = self._ready(token).state
         condition = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.shown())]}
-        found = self._database[state["collection"]].find_one(condition) or self._default(key)
+        collection = self._database[state["collection"]]
+        found = collection.find_one(condition)
+        if found is None and key in self._view.defaults and collection.find_one({"_id": key}) is None:
+            found = self._default(key)
         if found is None:
             field = self._view.detail or self._view.path.rpartition("{")[2].rstrip("}")
             raise not_found(self._view.what, field, self._view.defaults)
@@ -670,10 +673,9 @@ class ViewReader:
         for name, dictionary in self._view.picked.items():
             if name in names:
                 tree, value = principal.dictionaries.of(dictionary), document.get(name)
-                if isinstance(value, list):
-                    found[name] = [tree.label(str(one), cast(Language, language)) for one in value]
-                else:
-                    found[name] = tree.label(value, cast(Language, language)) if value else ""
+                values = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+                labels = [tree.label(one, cast(Language, language)) if one else "" for one in values]
+                found[name] = labels if isinstance(value, list) else "".join(labels)
         return found
 
     def _entries(self, field: str | None, principal: Principal, language: str) -> Label:

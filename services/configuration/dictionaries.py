@@ -38,13 +38,13 @@ class Dictionary(Aggregate):
     def add(self, command: AddDictionaryEntry, context: Context) -> None:
         """Add an entry.  Raises Refused naming the field."""
         tree = self.tree(command.dictionary)
-        if taken := tree.find(command.code):
-            raise Refused("configuration.code_taken", code=taken.code, field="code")
+        if taken := tree.find(command.entry):
+            raise Refused("configuration.code_taken", code=taken.code, field="entry")
         if len(tree.entries) >= MOST_ENTRIES:
             raise Refused("configuration.most_entries", most=MOST_ENTRIES, field="dictionary")
         parent = _named(tree, command.parent, "parent").code if command.parent else ""
         entry = DictionaryEntry(
-            code=command.code,
+            code=command.entry,
             zh=command.zh,
             ja=command.ja,
             en=command.en,
@@ -56,7 +56,7 @@ class Dictionary(Aggregate):
     def edit(self, command: EditDictionaryEntry, context: Context) -> None:
         """Change an entry; nothing happens when that is how it is already.  Raises Refused naming the field."""
         tree = self.tree(command.dictionary)
-        before = _named(tree, command.code, "code")
+        before = _named(tree, command.entry, "entry")
         names = [*LANGUAGES, "position", "active"]
         given = {name: value for name in names if (value := getattr(command, name)) is not KEPT}
         if command.parent is not KEPT:
@@ -71,9 +71,9 @@ class Dictionary(Aggregate):
         Raises Refused INVALID_STATE while others are below it.
         """
         tree = self.tree(command.dictionary)
-        entry = _named(tree, command.code, "code")
+        entry = _named(tree, command.entry, "entry")
         if below := tree.children(entry.code):
-            raise Refused("configuration.entries_below", count=len(below), field="code", state="IN_USE")
+            raise Refused("configuration.entries_below", count=len(below), field="entry", state="IN_USE")
         self.record(
             DictionaryEntryDeleted(
                 dictionary=command.dictionary, entry=entry, by=context.user, revision=self.version + 1

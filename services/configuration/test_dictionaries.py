@@ -31,15 +31,15 @@ def kit() -> InMemoryService:
 
 
 def add(kit: InMemoryService, code: str, **more: Any) -> None:
-    kit.do(AddDictionaryEntry(**{"dictionary": INDUSTRIES, "code": code, "en": code, **more}))
+    kit.do(AddDictionaryEntry(**{"dictionary": INDUSTRIES, "entry": code, "en": code, **more}))
 
 
 def edit(code: str, **more: Any) -> EditDictionaryEntry:
-    return EditDictionaryEntry(**{"dictionary": INDUSTRIES, "code": code, **more})
+    return EditDictionaryEntry(**{"dictionary": INDUSTRIES, "entry": code, **more})
 
 
 def delete(code: str) -> DeleteDictionaryEntry:
-    return DeleteDictionaryEntry(dictionary=INDUSTRIES, code=code)
+    return DeleteDictionaryEntry(dictionary=INDUSTRIES, entry=code)
 
 
 def codes(kit: InMemoryService) -> list[str]:
@@ -54,9 +54,9 @@ def test_cfg_08_what_is_prepared_could_have_been_entered(name: DictionaryName) -
     for entry in PREPARED[name].values():
         assert entry.zh and entry.ja and entry.en, "on a fresh system everybody reads them"
         assert entry.parent == "" or entry.parent in entered
-        load(AddDictionaryEntry, {"dictionary": name, "code": entry.code, "zh": entry.zh, "position": entry.position})
+        load(AddDictionaryEntry, {"dictionary": name, "entry": entry.code, "zh": entry.zh, "position": entry.position})
         entered[entry.code] = entry
-    kit.do(AddDictionaryEntry(dictionary=name, code="new-one", en="One that was not there"))
+    kit.do(AddDictionaryEntry(dictionary=name, entry="new-one", en="One that was not there"))
 
 
 def test_cus_08_a_fresh_system_has_the_tags_of_the_specification() -> None:
@@ -85,20 +85,20 @@ def test_cfg_08_the_events_tell_all_of_an_entry_and_a_repeat_tells_nothing(kit: 
 
 @pytest.mark.parametrize("code", ["IT", "it", "It"])
 def test_cfg_08_a_code_is_there_once_in_whatever_case(kit: InMemoryService, code: str) -> None:
-    command = AddDictionaryEntry(dictionary=INDUSTRIES, code=code, en="Something else")
-    kit.assert_refused("DUPLICATE", command, field="code")
+    command = AddDictionaryEntry(dictionary=INDUSTRIES, entry=code, en="Something else")
+    kit.assert_refused("DUPLICATE", command, field="entry")
 
 
 @pytest.mark.parametrize("code", ["", " ", "1A", "A B", "A/B", "..", "行业", "a" * 41, "A\n", "A\u200b B"])
 def test_cfg_08_a_code_has_a_form(code: str) -> None:
     with pytest.raises(Refused) as refused:
-        load(AddDictionaryEntry, {"dictionary": INDUSTRIES, "code": code, "en": "x"})
-    assert refused.value.field == "code"
+        load(AddDictionaryEntry, {"dictionary": INDUSTRIES, "entry": code, "en": "x"})
+    assert refused.value.field == "entry"
 
 
 @pytest.mark.parametrize(("language", "label"), [("zh", "零售"), ("en", "retail"), ("en", " Ｒetail"), ("ja", "小売")])
 def test_cfg_08_two_beside_each_other_are_not_called_the_same(kit: InMemoryService, language: str, label: str) -> None:
-    given = {"dictionary": INDUSTRIES, "code": "SHOPS", "en": "Shops", language: label}
+    given = {"dictionary": INDUSTRIES, "entry": "SHOPS", "en": "Shops", language: label}
     refusal = kit.assert_refused("DUPLICATE", load(AddDictionaryEntry, given), field=language)
     assert "RETAIL" in refusal.message
     kit.do(load(AddDictionaryEntry, {**given, "parent": "TRADE"}))
@@ -106,7 +106,7 @@ def test_cfg_08_two_beside_each_other_are_not_called_the_same(kit: InMemoryServi
 
 
 def test_cfg_08_an_entry_has_a_name(kit: InMemoryService) -> None:
-    command = AddDictionaryEntry(dictionary=INDUSTRIES, code="NEW", en=" ")
+    command = AddDictionaryEntry(dictionary=INDUSTRIES, entry="NEW", en=" ")
     kit.assert_refused("VALIDATION", command, field="zh")
     kit.assert_refused("VALIDATION", edit("IT", zh="", ja="", en=""), field="zh")
 
@@ -125,7 +125,7 @@ def test_cfg_09_an_entry_moves_with_all_below_it_and_never_below_itself(kit: InM
 def test_cfg_09_a_tree_is_no_deeper_than_may_be_also_by_what_is_moved_into_it(kit: InMemoryService) -> None:
     for level in range(2, MOST_LEVELS + 1):
         add(kit, f"L{level}", parent=f"L{level - 1}" if level > 2 else "IT")
-    deeper = AddDictionaryEntry(dictionary=INDUSTRIES, code="L6", en="x", parent=f"L{MOST_LEVELS}")
+    deeper = AddDictionaryEntry(dictionary=INDUSTRIES, entry="L6", en="x", parent=f"L{MOST_LEVELS}")
     kit.assert_refused("VALIDATION", deeper, field="parent")
     kit.assert_refused("VALIDATION", edit("MANUFACTURING", parent=f"L{MOST_LEVELS - 1}"), field="parent")
     kit.assert_refused("VALIDATION", edit("IT", parent="TRADE"), field="parent")
@@ -135,7 +135,7 @@ def test_cfg_09_a_tree_is_no_deeper_than_may_be_also_by_what_is_moved_into_it(ki
 def test_cfg_08_a_dictionary_has_so_many_entries(kit: InMemoryService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dictionaries, "MOST_ENTRIES", len(PREPARED[INDUSTRIES]) + 1)
     add(kit, "ONE")
-    command = AddDictionaryEntry(dictionary=INDUSTRIES, code="TWO", en="Two")
+    command = AddDictionaryEntry(dictionary=INDUSTRIES, entry="TWO", en="Two")
     kit.assert_refused("TOO_LARGE", command, field="dictionary")
     kit.do(delete("ONE"))
     kit.do(command)
@@ -150,24 +150,24 @@ def test_cus_09_an_entry_that_records_have_is_switched_off_and_never_deleted(kit
         CustomerCreated(customer_id=gone, data=CustomerData(industry="RETAIL"), owner=NOBODY),
         CustomerEdited(customer_id=gone, data=CustomerData(industry="IT")),
     )
-    refusal = kit.assert_refused("INVALID_STATE", delete("RETAIL"), field="code")
+    refusal = kit.assert_refused("INVALID_STATE", delete("RETAIL"), field="entry")
     assert "2 records" in refusal.message and refusal.state == "IN_USE"
     kit.do(edit("RETAIL", active=False))
     kit.learn(*(CustomerEdited(customer_id=id, data=CustomerData()) for id in (one, other)))
     kit.do(delete("RETAIL"))
     assert isinstance(kit.facts()[-1], DictionaryEntryDeleted)
     assert "RETAIL" not in codes(kit)
-    kit.assert_refused("NOT_FOUND", delete("RETAIL"), field="code")
-    kit.assert_refused("NOT_FOUND", edit("RETAIL", active=True), field="code")
+    kit.assert_refused("NOT_FOUND", delete("RETAIL"), field="entry")
+    kit.assert_refused("NOT_FOUND", edit("RETAIL", active=True), field="entry")
     assert kit.directory.dictionaries.of(INDUSTRIES).label("RETAIL", "zh") == "零售", "who has it all the same reads it"
 
 
 def test_cfg_09_one_with_others_below_it_is_not_deleted(kit: InMemoryService) -> None:
-    kit.assert_refused("INVALID_STATE", delete("MANUFACTURING"), field="code")
+    kit.assert_refused("INVALID_STATE", delete("MANUFACTURING"), field="entry")
     kit.do(delete("MACHINERY"))
     kit.do(delete("ELECTRONICS"))
     kit.do(delete("MANUFACTURING"))
-    kit.do(AddDictionaryEntry(dictionary=INDUSTRIES, code="manufacturing", en="Manufacturing again"))
+    kit.do(AddDictionaryEntry(dictionary=INDUSTRIES, entry="manufacturing", en="Manufacturing again"))
 
 
 def test_cfg_08_news_of_an_entry_come_in_whatever_order() -> None:

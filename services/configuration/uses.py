@@ -47,13 +47,13 @@ def delete_entry(command: DeleteDictionaryEntry, work: Work) -> Dictionary:
     """Raises Refused INVALID_STATE, telling how many records have the entry."""
     dictionary = work.find_or_new(Dictionary, record_id("dictionary", command.dictionary))
     tree = dictionary.tree(command.dictionary)
-    entry = tree.find(command.code)
+    entry = tree.find(command.entry)
     prefix = place_of(command.dictionary, "")
     values = (
         {tree.meant(value.removeprefix(prefix)) for value in use.values if value.startswith(prefix)}
         for use in work.rows(USES)
     )
     if entry and (count := sum(entry in meant for meant in values)):
-        raise Refused("configuration.entry_in_use", count=count, field="code", state="IN_USE")
+        raise Refused("configuration.entry_in_use", count=count, field="entry", state="IN_USE")
     dictionary.delete(command, work.context)
     return dictionary

@@ -36,7 +36,7 @@ def _shown(dictionary: str, entry: DictionaryEntry) -> dict[str, object]:
 
 
 def _key(dictionary: str, code: str) -> str:
-    return f"{dictionary}/{code}"
+    return f"{dictionary}.{code}"
 
 
 def entry_set(event: DictionaryEntrySet, metadata: EventMetadata) -> Iterable[Change]:
@@ -59,8 +59,9 @@ def _told(dictionary: str, entry: DictionaryEntry, by: str, metadata: EventMetad
 
 
 VIEW = View(
-    name="dictionaries",
-    route="GET /dictionaries",
+    name="dictionary_entries",
+    route="GET /dictionary-entries",
+    detail="entry_key",
     row=EntryRow,
     permission=COLLEAGUE,
     what="dictionary entry",
