@@ -30,23 +30,25 @@ class CustomerData:
 
     name: Personal[Text] = data(default="", filterable=True, sortable=True)
     mobile: Personal[Text] = data(default="", unique=True, index="customer-mobile", given=Personal[Phone] | None)
-    industry: Text = data(default="", filterable=True, searchable=False)
+    industry: Text = data(default="", dictionary="industries", free=True, searchable=False)
     company: Text = data(default="", sortable=True)
     contact_person: Personal[Text] = data(default="", searchable=False)
     address: Personal[Text] = data(default="", searchable=False)
-    region: Text = data(default="", filterable=True, searchable=False)
-    importance: Text = data(default="", filterable=True, searchable=False)
-    customer_type: Text = data(default="", filterable=True, searchable=False)
+    region: Text = data(default="", dictionary="regions", free=True, searchable=False, sortable=False)
+    importance: Text = data(default="", dictionary="importance", free=True, searchable=False, sortable=False)
+    customer_type: Text = data(default="", dictionary="customer_types", free=True, searchable=False, sortable=False)
     need: Personal[Note] = ""
-    category: Text = data(default="", filterable=True, searchable=False)
-    source: Text = data(default="", filterable=True, searchable=False)
-    tags: tuple[Text, ...] = data(default=(), given=tuple[Tag, ...])
+    category: Text = data(default="", dictionary="customer_categories", free=True, searchable=False, sortable=False)
+    source: Text = data(default="", dictionary="customer_sources", free=True, searchable=False, sortable=False)
+    tags: tuple[Text, ...] = data(
+        default=(), given=tuple[Tag, ...], dictionary="customer_tags", free=True, searchable=False
+    )
 
 
 CUSTOMER = kind_of(CustomerData)
 CreateCustomer, EditCustomer = CUSTOMER.create, CUSTOMER.edit
 CustomerCreated, CustomerEdited, CustomerAssigned = CUSTOMER.created, CUSTOMER.edited, CUSTOMER.assigned
-CustomerDeleted, CustomerRestored = CUSTOMER.deleted, CUSTOMER.restored
+CustomerDeleted, CustomerRestored, CustomerShared = CUSTOMER.deleted, CUSTOMER.restored, CUSTOMER.shared
 
 
 @value

@@ -11,8 +11,8 @@
 The class itself becomes what is known of such a record, a value.  From it come the commands CreateSurvey, EditSurvey,
 DeleteSurvey, RestoreSurvey and RevertSurvey, and the events SurveyCreated, SurveyEdited, SurveyDeleted and
 SurveyRestored, which stand in the module beside it; `chassis.model.records` makes the aggregate and
-`chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey and
-SurveyAssigned besides (ADR 0040).
+`chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey,
+ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).
 """
 
 import re
@@ -24,12 +24,14 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_ar
 from uuid import UUID
 
 from contracts.declare import KEPT, ContractError, command, event, value
+from contracts.dictionaries import PREPARED
 from contracts.ids import new_id
 from contracts.lists import LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import is_personal
-from contracts.types import DayField, MomentField, Money, Name, Quantity
+from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
+from contracts.types import Day, DayField, MomentField, Money, Name, Quantity, TextField
 
 T = TypeVar("T")
 
@@ -41,7 +43,7 @@ OWNER = "owner_id"
 is entered, and stays whose it is where it is there."""
 EVERY_RECORD_HAS = frozenset(
     {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
-    | {"deleted"}
+    | {"deleted", SHARES, SHARED_WITH, SHARED_WITH_ME}
 )
 """The names that a kind's own fields can't have."""
 
@@ -58,6 +60,8 @@ class FieldRules:
     filterable: bool | None = None
     given: Any = None
     index: str = ""
+    dictionary: str = ""
+    free: bool = False
 
 
 def data(
@@ -71,6 +75,8 @@ def data(
     filterable: bool | None = None,
     given: Any = None,
     index: str = "",
+    dictionary: str = "",
+    free: bool = False,
 ) -> Any:
     """A field of a kind of record of which more is to be said than its type and default.
 
@@ -82,10 +88,13 @@ def data(
     `filterable`: lists are narrowed by it; as a rule choices, flags, ids, what is measured and what is unique.
     `given`: the type of what commands give, where events that are published hold more than may be given now.
     `index`: the name under which unique values are kept, where they were kept before this was declared.
+    `dictionary`: the text, or each of several, is the code of an entry of it (`contracts.dictionaries`).
+    `free`: other texts are taken too, as they were before there was the dictionary; what reads as the code or the label
+    of an entry counts as that entry.
     """
     rules = FieldRules(
         unique=unique, right=right, past=past, searchable=searchable, sortable=sortable,
-        filterable=filterable, given=given, index=index,
+        filterable=filterable, given=given, index=index, dictionary=dictionary, free=free,
     )  # fmt: skip
     return field(default=default, metadata={"metadata": {_OWN: rules}})  # so deep marshmallow leaves it alone
 
@@ -128,8 +137,8 @@ class Kind:
     """A kind of record, and the commands and events made of its declaration.
 
     `what` it is called in messages; `summary` says what one is; `key` names the field with the record's id.  `owned`: a
-    record belongs to somebody, and who may see it follows from that (SEC-18); only then there are the
-    classes `assign` and `assigned`, else they are None.
+    record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
+    are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.
     """
 
     cls: type
@@ -153,11 +162,14 @@ class Kind:
     restored: type
     assign: Any = None
     assigned: Any = None
+    share: Any = None
+    unshare: Any = None
+    shared: Any = None
 
     @property
     def commands(self) -> tuple[type, ...]:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
-        return (*found, self.assign) if self.assign else found
+        return (*found, self.assign, self.share, self.unshare) if self.owned else found
 
 
 KINDS: dict[type, Kind] = {}
@@ -233,6 +245,8 @@ class _Declaration:
                 raise ContractError(f"{cls.__qualname__}.{one.name} is neither a day nor a moment: it can't be past")
             if one.rules.right:
                 self._require_right(one)
+            if one.rules.dictionary:
+                self._require_dictionary(one)
 
     def _require_right(self, one: Field) -> None:
         """A field that needs a right is hidden by its name, and told by no refusal."""
@@ -241,6 +255,14 @@ class _Declaration:
             raise ContractError(f"{place} needs a right, so it can be neither required nor unique")
         if right not in RIGHTS or FIELD_RIGHTS.setdefault(one.name, right) != right:
             raise ContractError(f"{place}: there is no right {right}, or such a field needs another one elsewhere")
+
+    def _require_dictionary(self, one: Field) -> None:
+        """What is picked from a dictionary is a text, or several, and told by no other means what it is."""
+        place = f"{self._cls.__qualname__}.{one.name}"
+        if one.rules.dictionary not in PREPARED:
+            raise ContractError(f"{place}: there is no dictionary {one.rules.dictionary}")
+        if not (isinstance(one.checked_by, type) and issubclass(one.checked_by, TextField)) or one.rules.unique:
+            raise ContractError(f"{place}: what is picked from a dictionary is a text that several records may have")
 
     def kind(self, *, tells_changes_always: bool) -> Kind:
         a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"
@@ -302,6 +324,19 @@ class _Declaration:
             ),
             "assigned": self._event(
                 "Assigned", f"{a} belongs to somebody else now, or to nobody.", {"owner": Person, "before": Person}
+            ),
+            "share": self._command(
+                "Share",
+                f"Let a user, or a department, read or edit {one} too (COL-07); `until`: the last day.",
+                f"PUT {item}/shares/{{with_id}}", {"with_id": UUID, "access": Access, "until": Day | None},
+                {"access": "READ", "until": None},
+            ),
+            "unshare": self._command(
+                "Unshare", f"Share {one} with a user or department no longer (COL-07).",
+                f"DELETE {item}/shares/{{with_id}}", {"with_id": UUID},
+            ),
+            "shared": self._event(
+                "Shared", f"With whom {one} is shared changed (COL-07): all of them.", {SHARES: tuple[Share, ...]}
             ),
         }  # fmt: skip
 

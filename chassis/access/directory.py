@@ -35,6 +35,7 @@ from chassis.access.known import (
 from chassis.access.organisation import Chart, Placed
 from chassis.access.tokens import TOKENS_LIVE
 from chassis.model.context import EVERYBODY, AccessScope
+from chassis.model.dictionaries import Dictionaries, KnownEntry
 from chassis.model.principal import Principal
 from chassis.model.service import Replica
 from chassis.store.events import Notification, Unreadable
@@ -81,8 +82,8 @@ def _skip(damage: Unreadable) -> None:
 class Directory:
     """The people, roles and machine accounts a process knows.  Newer news replace older ones in whatever order.
 
-    `known` is what services let every other one know.  `company` is what the company has set for everybody; it is
-    heard of in the same way.
+    `known` is what services let every other one know.  `company` is what the company has set for everybody, and
+    `dictionaries` what fields are picked from; they are heard of in the same way.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Directory:
         company: CompanySettings | None = None,
     ) -> None:
         self.company = company or CompanySettings()
+        self.dictionaries = Dictionaries()
         self._replicas = [replica for of_service in known.values() for replica in of_service.replicas]
         self._from_start = {service for service, of_service in known.items() if of_service.from_start}
         self._fed_by: dict[type, list[Replica[Any]]] = defaultdict(list)
@@ -108,7 +110,7 @@ class Directory:
         self._machines: dict[UUID, KnownMachine] = {}
         self._ended: dict[UUID, tuple[datetime, float]] = {}  # when it says that it ended, and when that was heard of
         self._forgot_at = ticks()
-        self._departments: dict[UUID, UUID | None] = {}
+        self._departments: dict[UUID, KnownDepartment] = {}
         self._devices: dict[UUID, UUID | None] = {}
         self._revoked: set[UUID] = set()
         self._forget()
@@ -159,15 +161,16 @@ class Directory:
 
     def _held(self, kind: type, key: str) -> Any:
         """The row that is held now, of those kinds whose news are compared with it."""
-        if kind is KnownUser:
-            return self._users.get(UUID(key))
-        if kind is KnownRole:
-            return self._roles.get(key)
-        if kind is KnownMachine:
-            return self._machines.get(UUID(key))
-        if kind is KnownCompany:
-            return self.company.known
-        return self.company.parameter_known(key) if kind is KnownParameter else None
+        held: Mapping[type, Callable[[], Any]] = {
+            KnownUser: lambda: self._users.get(UUID(key)),
+            KnownRole: lambda: self._roles.get(key),
+            KnownMachine: lambda: self._machines.get(UUID(key)),
+            KnownDepartment: lambda: self._departments.get(UUID(key)),
+            KnownCompany: lambda: self.company.known,
+            KnownParameter: lambda: self.company.parameter_known(key),
+            KnownEntry: lambda: self.dictionaries.known(key),
+        }
+        return held[kind]() if kind in held else None
 
     def _take(self, row: Any) -> None:
         match row:
@@ -181,7 +184,7 @@ class Directory:
                 for session_id, at in row.ended.items():
                     self._end(session_id, at)
             case KnownDepartment():
-                self._departments[row.id] = row.parent_id
+                self._departments[row.id] = row
                 self._forget()
             case KnownDevice():
                 self._devices[row.id] = row.owner_id
@@ -191,6 +194,8 @@ class Directory:
                 self.company.take(row)
             case KnownParameter():
                 self.company.take_parameter(row)
+            case KnownEntry():
+                self.dictionaries.take(row)
 
     def _put_user(self, row: KnownUser) -> None:
         held = self._users.get(row.id)
@@ -251,6 +256,7 @@ class Directory:
             reach_of=reach,
             organisation=self,
             preferences=user.preferences,
+            dictionaries=self.dictionaries,
         )
 
     def _admit_machine(self, claimed: Principal) -> Principal:
@@ -270,6 +276,7 @@ class Directory:
             scopes=scopes,
             reach_of=lambda wanted: EVERYBODY if "ALL" in wanted else own,
             organisation=self,
+            dictionaries=self.dictionaries,
             responsible=person,
         )
 
@@ -295,6 +302,10 @@ class Directory:
     def person(self, id: UUID) -> Person | None:
         user = self._users.get(id)
         return None if user is None else Person(user_id=user.id, name=user.name)
+
+    def department(self, id: UUID) -> str | None:
+        row = self._departments.get(id)
+        return None if row is None else row.name
 
     def standing_in(self, person: UUID) -> UUID:
         return self._now().standing_in(person)
@@ -407,11 +418,22 @@ class Directory:
         if "DEPARTMENT" in scopes and user.department_id is not None:
             within = self._part_of(user.department_id)
             people |= {other.id for other in self._users.values() if other.department_id in within}
-        return AccessScope(people=frozenset(self._now().with_heritage(people)))
+        shared = frozenset({user.id, *self._departments_of(user)})
+        return AccessScope(people=frozenset(self._now().with_heritage(people)), shared=shared)
+
+    def _departments_of(self, user: KnownUser) -> dict[UUID, None]:
+        """The department somebody is in, and those it is part of."""
+        found: dict[UUID, None] = {}
+        id = user.department_id
+        while id is not None and id not in found:
+            found[id] = None
+            row = self._departments.get(id)
+            id = row.parent_id if row else None
+        return found
 
     def _part_of(self, department: UUID) -> set[UUID]:
         found = {department}
-        while more := {id for id, parent in self._departments.items() if parent in found} - found:
+        while more := {row.id for row in self._departments.values() if row.parent_id in found} - found:
             found |= more
         return found
 

@@ -62,10 +62,11 @@ class EndedSessions(msgspec.Struct, frozen=True):
 
 
 class KnownDepartment(msgspec.Struct, frozen=True):
-    """A department and the one it is part of."""
+    """A department, the one it is part of, and what it is called."""
 
     id: UUID
     parent_id: UUID | None
+    name: str = ""
 
 
 class KnownDevice(msgspec.Struct, frozen=True):

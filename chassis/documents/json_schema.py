@@ -20,6 +20,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
 from contracts.currencies import DECIMALS
+from contracts.dictionaries import EntryCodeField
 from contracts.personal import plan_of, sealed_length
 from contracts.schemas import schema_of, stands_once, takes_nothing
 from contracts.text import AROUND, NO_LINE
@@ -61,6 +62,7 @@ EXAMPLES: dict[type[fields.Field[Any]], str] = {
     PhoneField: "13912345678",
     RateField: "7.12345678",
     RoleField: "SAL",
+    EntryCodeField: "RETAIL",
 }
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.changes import LONGEST_LIST
-from chassis.model.views import LISTS, Exact, OfCaller, Range, View
+from chassis.model.views import LABELS, LISTS, Exact, OfCaller, Range, Shared, View
 from chassis.queries.conditions import (
     DEEPEST,
     EMPTINESS,
@@ -60,6 +60,9 @@ def query_docs(view: View) -> list[QueryDoc]:
     if view.growing_lists:
         row["properties"][LISTS] = lists_schema(view.growing_lists)
         row["required"].append(LISTS)
+    if view.picked:
+        row["properties"][LABELS] = labels_schema(view)
+        row["required"].append(LABELS)
     taken = {field.name for spec in setters(view) for field in fields(spec.cls)}
     if taken & row["properties"].keys():
         for name in row["properties"].keys() - taken:
@@ -118,6 +121,14 @@ def history_schema(view: View) -> JsonSchema:
         "properties": {"field": {"type": "string", "enum": names}, "before": value, "after": value},
         "required": ["field", "before", "after"],
     }
+    if view.picked:
+        change["properties"]["labels"] = {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": 2,
+            "items": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+            "description": "What was picked from a dictionary is called so in the caller's language: before and after.",
+        }
     changes: JsonSchema = {
         "type": "array",
         "items": change,
@@ -213,6 +224,19 @@ def lists_schema(names: Sequence[str]) -> JsonSchema:
     }
 
 
+def labels_schema(view: View) -> JsonSchema:
+    """What a row tells of what was picked from dictionaries."""
+    text: JsonSchema = {"type": "string"}
+    several: JsonSchema = {"type": "array", "items": text}
+    names = {name: several if view.types[name].kind == "list" else text for name in view.picked}
+    return {
+        "type": "object",
+        "description": "What is called, in the caller's language, what was picked from dictionaries; of several in "
+        "their order. A text that is no entry stands for itself.",
+        "properties": names,
+    }
+
+
 def _told_of_list() -> JsonSchema:
     return {
         "type": "object",
@@ -276,6 +300,10 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         elif isinstance(rule, OfCaller):
             schemas[name] = {"type": "string", "enum": ["true", "false"], "description": "Worked out of who asks."}
         else:
+            if isinstance(rule, Shared):
+                text = "true: what others have shared with the caller or their department; false: all else"
+                schemas[name] = {"type": "string", "enum": ["true", "false"], "description": text}
+                continue
             one = _value_schema(view, name, rule) if isinstance(rule, Exact) else WORDS
             schemas[name] = {"type": "array", "items": one, "maxItems": MOST_VALUES}
             if name == view.aside:
@@ -327,6 +355,10 @@ def group_schema() -> JsonSchema:
             "value": {
                 "type": ["string", "boolean", "null"],
                 "description": "null: empty, or all rows where no field is named.",
+            },
+            "label": {
+                "type": "string",
+                "description": "Where the field is picked from a dictionary: what the value is called.",
             },
             "count": {"type": "integer", "minimum": 1},
             "sums": {

@@ -97,8 +97,10 @@ class ViewHandler:
         key = self._key(http)
         with self._api.seat(principal, token, http):
             if http.query:
-                return _fresh(*self._reader.one_as_of(principal, key, http.query, token), {}, self._api.logs)
-            row, freshness = self._row(principal, key, token)
+                return _fresh(
+                    *self._reader.one_as_of(principal, key, http.query, token, self._language(http)), {}, self._api.logs
+                )
+            row, freshness = self._row(principal, key, token, self._language(http))
         if self._view.collected:
             row = self._api.with_history(row, principal)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
@@ -111,15 +113,19 @@ class ViewHandler:
             token = self._api.token(http)
             require_only(http, *ASKED)
             with self._api.seat(principal, token, http):
-                told, freshness = self._reader.history(principal, self._key(http), http.query, token)
+                told, freshness = self._reader.history(
+                    principal, self._key(http), http.query, token, self._language(http)
+                )
             if self._view.personal:
                 attempt.note()
             return _fresh(told, freshness, {}, self._api.logs)
 
-    def _row(self, principal: Principal, key: str, token: Token | None) -> tuple[dict[str, Any], Freshness]:
+    def _row(
+        self, principal: Principal, key: str, token: Token | None, language: str
+    ) -> tuple[dict[str, Any], Freshness]:
         """The row of a key.  Raises Refused NOT_FOUND, which tells of the list that is looked for by its name."""
         try:
-            return self._reader.one(principal, key, token)
+            return self._reader.one(principal, key, token, language)
         except Refused as refusal:
             meant = next((view for view in self._api.views if view.is_list and view.name == key), None)
             if refusal.code != "NOT_FOUND" or meant is None:

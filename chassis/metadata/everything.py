@@ -3,11 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from chassis.audit.entries import ACTIONS, OBJECT_KINDS
 from chassis.catalogue import Catalogue
 from chassis.http.serving import names_in_audit_log
 from chassis.metadata.forms import command_metadata, statuses
 from chassis.metadata.shapes import (
+    DictionaryMetadata,
+    EntryMetadata,
     ErrorMetadata,
     MenuItem,
     Metadata,
@@ -18,6 +22,7 @@ from chassis.metadata.shapes import (
 )
 from chassis.metadata.views import ViewTold
 from chassis.metadata.wording import Wording
+from chassis.model.dictionaries import AS_PREPARED, Tree
 from chassis.model.row_fields import ROLES as ROLES_THERE_ARE
 from chassis.model.saga import Saga
 from chassis.queries.conditions import OPERATORS
@@ -35,9 +40,28 @@ Role = tuple[str, str]
 """The code of a role, and the name it has."""
 
 
-def metadata(wording: Wording, may: Callable[[str], bool], roles: Sequence[Role]) -> Metadata:
-    """What is told in some words to whom holds the rights that `may` tells, where there are these roles."""
-    return _Teller(wording, may, roles, Catalogue.read()).told()
+def metadata(
+    wording: Wording,
+    may: Callable[[str], bool],
+    roles: Sequence[Role],
+    dictionaries: Sequence[tuple[str, Tree]] = AS_PREPARED.all(),
+) -> Metadata:
+    """What is told in some words to whom holds the rights that `may` tells, where there are these roles and entries."""
+    told = _Teller(wording, may, roles, Catalogue.read()).told()
+    return msgspec.structs.replace(told, dictionaries=[_dictionary(wording, *one) for one in dictionaries])
+
+
+def _dictionary(wording: Wording, name: str, tree: Tree) -> DictionaryMetadata:
+    entries = [
+        EntryMetadata(
+            code=entry.code,
+            label=entry.label(wording.language),
+            parent=tree.parent(entry),
+            active=tree.is_active(entry),
+        )
+        for entry in tree.branch("")
+    ]
+    return DictionaryMetadata(name=name, label=wording.choice((), "dictionary", name), entries=entries)
 
 
 class _Teller:
@@ -89,6 +113,7 @@ class _Teller:
                 )
                 for name, one in PARAMETERS.items()
             ],
+            dictionaries=[],
         )
 
     def _of_set(self, known: str, value: str) -> str:

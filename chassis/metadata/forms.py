@@ -12,7 +12,7 @@ from chassis.http.routes import kebab
 from chassis.metadata.shapes import Choice, CommandMetadata, FormField, FormType
 from chassis.metadata.wording import Wording
 from contracts.declare import CommandSpec
-from contracts.records import KINDS
+from contracts.records import KINDS, Field, FieldRules
 from contracts.schemas import schema_of, takes_nothing
 from contracts.types import (
     MAX_LINES,
@@ -23,7 +23,6 @@ from contracts.types import (
     PhoneField,
     RoleField,
     SecretField,
-    TextField,
 )
 
 TYPES: Sequence[tuple[type[fields.Field[Any]], FormType]] = (
@@ -39,18 +38,20 @@ TYPES: Sequence[tuple[type[fields.Field[Any]], FormType]] = (
     (fields.Decimal, "amount"),
     (fields.AwareDateTime, "moment"),
     (fields.Date, "day"),
-    (TextField, "text"),
+    (fields.String, "text"),
     (fields.List, "list"),
     (fields.Nested, "object"),
 )
 """Special ones first."""
+NO_RULES = FieldRules()
 _PLAIN = (str, int, bool, Decimal, tuple)
 
 
 def command_metadata(spec: CommandSpec, wording: Wording, may: Callable[[str], bool]) -> CommandMetadata:
     """A command that callers may give, with the fields that are given by who holds the rights that `may` tells."""
     kind = object_kind(spec.cls)
-    rights = _rights_of_fields().get(spec.cls, {})
+    declared = _declared().get(spec.cls, {})
+    rights = {name: field.rules.right for name, field in declared.items() if field.rules.right}
     unseen = {name for name, right in rights.items() if not may(right)}
     return CommandMetadata(
         name=spec.name,
@@ -70,7 +71,7 @@ def command_metadata(spec: CommandSpec, wording: Wording, may: Callable[[str], b
                 field,
                 wording,
                 place="path" if f"{{{name}}}" in str(spec.path) else "body",
-                right=rights.get(name, ""),
+                rules=declared[name].rules if name in declared else NO_RULES,
                 unseen=unseen,
             )
             for name, field in schema_of(spec.cls).fields.items()
@@ -91,13 +92,9 @@ def statuses(cls: type, wording: Wording, field: str) -> list[Choice]:
     return _choices(_single(schema.fields[name]), owners, name, wording) or []
 
 
-def _rights_of_fields() -> Mapping[type, Mapping[str, str]]:
-    """The rights that giving or naming a field needs, by command: those of kinds of records."""
-    return {
-        command: {name: field.rules.right for name, field in kind.fields.items() if field.rules.right}
-        for kind in KINDS.values()
-        for command in (kind.create, kind.edit, kind.revert)
-    }
+def _declared() -> Mapping[type, Mapping[str, Field]]:
+    """The fields of kinds of records that are given or named, by command."""
+    return {command: kind.fields for kind in KINDS.values() for command in (kind.create, kind.edit, kind.revert)}
 
 
 def _form_field(
@@ -107,7 +104,7 @@ def _form_field(
     wording: Wording,
     *,
     place: Literal["path", "body"] = "body",
-    right: str = "",
+    rules: FieldRules = NO_RULES,
     unseen: Collection[str] = (),
 ) -> FormField:
     """A field; it offers none of the `unseen` fields to choose from."""
@@ -134,7 +131,9 @@ def _form_field(
         highest=bounds[1],
         decimals=single.digits if isinstance(single, DecimalField) else None,
         parts=_parts(single, wording),
-        right=right,
+        right=rules.right,
+        dictionary=rules.dictionary,
+        free=rules.free,
     )
 
 

@@ -14,6 +14,7 @@ from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.requests import require_only
 from chassis.metadata.everything import Role, metadata
 from chassis.metadata.wording import Wording
+from chassis.model.dictionaries import Tree
 from chassis.model.row_fields import FieldType
 from chassis.queries.filters import one_of, single
 from contracts.languages import LANGUAGES, Language
@@ -38,7 +39,7 @@ def serve_metadata(api: Api, http: HttpRequest) -> HttpResponse:
     require_only(http, "language")
     held = frozenset(right for right in (*RIGHTS, *OPEN) if caller.may(right))
     roles = tuple((row.role, row.title) for row in api.directory.roles())
-    made = _made(_language(api, http), held, roles)
+    made = _made(_language(api, http), held, roles, api.directory.dictionaries.all())
     headers = {**CACHED, "Vary": "Accept-Encoding, Accept-Language"}
     if takes_gzip(http.headers.get("accept-encoding", "")):
         answer = HttpResponse(200, made.packed, {**headers, "Content-Encoding": "gzip"})
@@ -56,6 +57,8 @@ def _language(api: Api, http: HttpRequest) -> Language:
 
 
 @lru_cache(MADE)
-def _made(language: Language, held: frozenset[str], roles: tuple[Role, ...]) -> Made:
-    body = msgspec.json.encode(metadata(Wording(language), held.__contains__, roles))
+def _made(
+    language: Language, held: frozenset[str], roles: tuple[Role, ...], dictionaries: tuple[tuple[str, Tree], ...]
+) -> Made:
+    body = msgspec.json.encode(metadata(Wording(language), held.__contains__, roles, dictionaries))
     return Made(gzip.compress(body, mtime=0), mark_of(body))

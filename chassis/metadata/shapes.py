@@ -33,6 +33,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     `of` is the type of a list's items.  `choices` are all values there are, null where they are not a closed set.
     `nullable`: the field may have no value; any field is null for a moment until the event that tells it has come.
+    `dictionary` names the one whose entries it holds the codes of, "" for none; rows tell their `labels` besides.
     `operators` are what `where` may ask of it; `right` is what one holds who sees it, "" for a field that everybody
     sees who sees the rows; `personal`: it tells of people, and reading it is noted.
     """
@@ -49,6 +50,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     operators: list[str]
     right: str
     personal: bool
+    dictionary: str
 
 
 class ListFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +102,7 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     Limits are null where there are none: `shortest` and `longest` in characters, `most` items, `lowest` and `highest`
     numbers with at most `decimals`.  `many_lines`: a text of several lines.  `parts` are the fields of an object, or of
     each item of a list of such.  `right`: it is given only by who holds this right besides, "" for none.
+    `dictionary`: the code of one of its entries is given, "" for none; where it is `free`, any other text too.
     """
 
     name: str
@@ -122,6 +125,8 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     decimals: int | None
     parts: list["FormField"] | None
     right: str
+    dictionary: str
+    free: bool
 
 
 class CommandMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +196,23 @@ class ProcessMetadata(msgspec.Struct, frozen=True, kw_only=True):
     statuses: list[Choice]
 
 
+class EntryMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a dictionary; `parent` is the one it is below, "" at the top.  Only an `active` one can be picked."""
+
+    code: str
+    label: str
+    parent: str
+    active: bool
+
+
+class DictionaryMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """A dictionary: its entries in their order, each before those below it."""
+
+    name: str
+    label: str
+    entries: list[EntryMetadata]
+
+
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     """What a client must know: what there is for whom it is told, in their language.
 
@@ -208,3 +230,4 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[ErrorMetadata]
     processes: list[ProcessMetadata]
     parameters: list[ParameterMetadata]
+    dictionaries: list[DictionaryMetadata]

@@ -8,7 +8,7 @@ from typing import Literal, get_args, get_type_hints
 from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
 from chassis.metadata.wording import Wording
 from chassis.model.row_fields import FieldType
-from chassis.model.views import Exact, Filter, OfCaller, Range, View, Words, parameter_names
+from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names
 from chassis.queries.conditions import fields_asked, operators_of
 from chassis.queries.filters import ClosedSets, choices_of
 from chassis.queries.grouping import groups_of, sums_of
@@ -21,6 +21,7 @@ _FILTERS: Mapping[type[Filter], Literal["equal", "between", "words"]] = {
     OfCaller: "equal",
     Range: "between",
     Words: "words",
+    Shared: "equal",
 }
 _BOUNDS: Mapping[type, FormType] = {date: "day", datetime: "moment", Decimal: "amount", int: "whole"}
 
@@ -98,6 +99,7 @@ class ViewTold:
                 operators=[*operators_of(kind)] if name in asked else [],
                 right=view.hidden.get(name, ""),
                 personal=name in view.personal,
+                dictionary=view.picked.get(name, ""),
             )
             for name, kind in self._seen.items()
         ]
@@ -113,9 +115,9 @@ class ViewTold:
             return None
         return ListFilter(
             name=name,
-            label=", ".join(
-                dict.fromkeys(self._wording.field(self._owners, field.partition(".")[0]) for field in seen)
-            ),
+            label=self._wording.field(self._owners, name)
+            if isinstance(rule, Shared)
+            else ", ".join(dict.fromkeys(self._wording.field(self._owners, field.partition(".")[0]) for field in seen)),
             kind=_FILTERS[type(rule)],
             parameters=parameter_names({name: rule}),
             fields=seen,
@@ -124,6 +126,8 @@ class ViewTold:
         )
 
     def _type(self, field: str, rule: Filter) -> FormType:
+        if isinstance(rule, Shared):
+            return "flag"
         if isinstance(rule, Words):
             return "text"
         return _BOUNDS[rule.kind] if isinstance(rule, Range) else form_type(self._view.types[field].single)

@@ -1,26 +1,43 @@
 """Under which circumstances a command is decided: who asks, whose records they reach, who acts for whom, and when."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import NEVER_GIVEN, ROLES, first_rights
+from contracts.sharing import Access, Share
 from contracts.types import FIRST_CURRENCY
 
 
 @dataclass(frozen=True)
 class AccessScope:
-    """Whose records somebody may see or change by a right (SEC-18): everybody's, or those of some people."""
+    """Whose records somebody may see or change by a right (SEC-18): everybody's, or those of some people.
+
+    `shared` are the ids under which others share theirs with whoever that is: the own one, and those of the department
+    and of the ones above it (COL-07).
+    """
 
     everybody: bool = False
     people: frozenset[UUID] = frozenset()
+    shared: frozenset[UUID] = frozenset()
 
     def covers(self, owner_id: UUID | None) -> bool:
+        """Whether it reaches the records of somebody, or of nobody (None), whether they are shared or not."""
         return self.everybody or owner_id in self.people
+
+    def reaches(self, owner_id: UUID | None, shares: Iterable[Share], today: date, access: Access = "READ") -> bool:
+        """Whether it reaches a record: by whose it is, or by with whom that is shared, to read or to edit."""
+        return self.covers(owner_id) or any(
+            share.with_id in self.shared
+            and (share.until is None or today <= share.until)
+            and (access == "READ" or share.access == "EDIT")
+            for share in shares
+        )
 
 
 EVERYBODY = AccessScope(everybody=True)
@@ -32,6 +49,9 @@ class Organisation(Protocol):
 
     def person(self, id: UUID) -> Person | None:
         """A user as events name one, whether the account is in use or not; None: nobody has heard of one."""
+
+    def department(self, id: UUID) -> str | None:
+        """What a department is called now; None: nobody has heard of one."""
 
     def standing_in(self, person: UUID) -> UUID:
         """Who has taken over from this person, along the whole chain; the person, while nobody has."""
@@ -76,6 +96,9 @@ class _Alone:
     def person(self, id: UUID) -> Person | None:
         return None
 
+    def department(self, id: UUID) -> str | None:
+        return None
+
     def standing_in(self, person: UUID) -> UUID:
         return person
 
@@ -116,7 +139,7 @@ class Context:
 
     `now` is UTC; `today` is the day in the company's time zone (section 2.0).  `reach` says on whose records the
     command's right may be used, `reach_of` the same of any right; one that is not held reaches nobody.
-    `currency` is the company's: that of amounts that name none (SET-04).
+    `currency` is the company's: that of amounts that name none (SET-04).  `dictionaries` hold what is picked.
     `organisation` tells who acts for whom, and who a user is whom a command names (`organisation.person`).  What is
     entered belongs to `owner`: the user, or for a program the person who is responsible for it.
     """
@@ -131,6 +154,7 @@ class Context:
     currency: str = FIRST_CURRENCY
     organisation: Organisation = ALONE
     responsible: Person | None = None
+    dictionaries: Dictionaries = AS_PREPARED
 
     @property
     def owner(self) -> Person:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, Organisation
+from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from contracts.errors import Refused, lacks_right
 from contracts.people import Person, Preferences
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, STAFF, DataScope, first_rights, first_scope
@@ -14,7 +15,8 @@ from contracts.types import FIRST_CURRENCY
 
 def own_reach(user_id: UUID | None) -> Callable[[frozenset[DataScope]], AccessScope]:
     """The reach of somebody who leads nobody."""
-    own = AccessScope(people=frozenset({user_id} if user_id else ()))
+    alone = frozenset({user_id} if user_id else ())
+    own = AccessScope(people=alone, shared=alone)
     return lambda scopes: EVERYBODY if "ALL" in scopes else own
 
 
@@ -24,7 +26,8 @@ class Principal:
 
     `session_id` and `epoch` tell whether the sign-in still holds; `limited` callers must change their default password
     first (SEC-02).  `scopes` are the rights with how far each reaches, `reach_of` says whose records that means,
-    `organisation` who acts for whom; they come from the directory, without it the roles' first rights hold.
+    `organisation` who acts for whom, `dictionaries` what fields are picked from; they come from the directory, without
+    it the roles' first rights hold.
     `responsible` is the person to whom belongs what a program enters; `preferences` are what a person
     has set for themselves.
     """
@@ -41,6 +44,7 @@ class Principal:
     scopes: Mapping[str, frozenset[DataScope]] | None = field(default=None, compare=False, repr=False)
     reach_of: Callable[[frozenset[DataScope]], AccessScope] | None = field(default=None, compare=False, repr=False)
     organisation: Organisation = field(default=ALONE, compare=False, repr=False)
+    dictionaries: Dictionaries = field(default=AS_PREPARED, compare=False, repr=False)
     responsible: Person | None = field(default=None, compare=False, repr=False)
     preferences: Preferences = field(default=Preferences(), compare=False, repr=False)
 
@@ -80,6 +84,11 @@ class Principal:
             return NOBODYS
         return (self.reach_of or own_reach(self.user_id))(self.scopes_of(right))
 
+    @property
+    def shared_as(self) -> frozenset[UUID]:
+        """The ids under which others share their records with the caller, whatever rights that has."""
+        return (self.reach_of or own_reach(self.user_id))(frozenset()).shared
+
     def context(self, now: datetime, today: date, right: str | None = None, currency: str = FIRST_CURRENCY) -> Context:
         """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
         reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
@@ -95,6 +104,7 @@ class Principal:
             currency=currency,
             organisation=self.organisation,
             responsible=self.responsible,
+            dictionaries=self.dictionaries,
         )
 
 

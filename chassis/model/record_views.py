@@ -1,6 +1,6 @@
 """The list and the page of each kind of record: what there is, found and sorted by what its fields are."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -9,11 +9,12 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
-from chassis.model.row_fields import GUARDED, Code, FieldKind, field_types
-from chassis.model.views import Exact, Filter, Range, Scope, View, Words
+from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, field_types
+from chassis.model.views import Exact, Filter, Range, Scope, Shared, View, Words
 from contracts.lists import WORDS
 from contracts.people import Person
 from contracts.records import Field, Kind, kind_of
+from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Share
 from contracts.types import EmailField, MailField, Money, NoteField, PhoneField
 
 _RANGES: Mapping[FieldKind, Any] = {"day": date, "moment": datetime, "amount": Decimal, "whole": int}
@@ -48,7 +49,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     key = kind.key
 
     def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        owner = _owner(event.owner) if kind.owned else {}
+        owner = {**_owner(event.owner), **_shares(())} if kind.owned else {}
         yield Set(
             getattr(event, key),
             **_shown(kind, event.data),
@@ -70,7 +71,10 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         yield Set(getattr(event, key), deleted=False, **_changed(event, metadata))
 
     def assigned(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        yield Set(getattr(event, key), **_owner(event.owner), **_changed(event, metadata))
+        yield Set(getattr(event, key), **_owner(event.owner), **_shares(()), **_changed(event, metadata))
+
+    def shared(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), **_shares(event.shares), **_changed(event, metadata))
 
     def further(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         assert more is not None
@@ -78,7 +82,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
 
     handlers = {kind.created: created, kind.edited: edited, kind.deleted: deleted, kind.restored: restored}
     if kind.assigned:
-        handlers[kind.assigned] = assigned
+        handlers |= {kind.assigned: assigned, kind.shared: shared}
     if more:
         handlers |= dict.fromkeys(more.told, further)
     row = _row(kind, more)
@@ -96,7 +100,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         filters=filters,
         sorts=("created_at", "changed_at", *(name for name in kind.fields if _is_sortable(kind.fields[name], row))),
         default_sort=_NEWEST,
-        scope=Scope("owner_id") if kind.owned else None,
+        scope=Scope("owner_id", shared=True) if kind.owned else None,
         personal=tuple(name for name, field in kind.fields.items() if field.is_personal),
         edition=edition,
     )
@@ -118,6 +122,10 @@ def _owner(person: Person) -> dict[str, Any]:
     return {"owner_id": person.user_id, "owner_name": person.name}
 
 
+def _shares(shares: Sequence[Share]) -> dict[str, Any]:
+    return {SHARES: shares, SHARED_WITH: [share.with_id for share in shares]}
+
+
 def _changed(event: Any, metadata: EventMetadata) -> dict[str, Any]:
     return {"changed_at": metadata.at, "changed_by": event.by.name, "version": metadata.version}
 
@@ -129,7 +137,7 @@ def _currency_of(name: str) -> str:
 def _row(kind: Kind, more: More | None) -> type:
     columns: list[tuple[str, Any]] = [("id", UUID)]
     for name, field in kind.fields.items():
-        column = _column(field.type)
+        column = _picked(field) if field.rules.dictionary else _column(field.type)
         columns.append((name, Code if column is str and field.checked_by in _CODES else column))
         if field.one is Money:
             columns.append((_currency_of(name), _column(str if field.required else str | None)))
@@ -137,11 +145,18 @@ def _row(kind: Kind, more: More | None) -> type:
         columns += get_type_hints(more.row, include_extras=True).items()
     if kind.owned:
         columns += [("owner_id", UUID | None), ("owner_name", str)]
+        columns += [(SHARES, list[dict[str, Any]]), (SHARED_WITH, list[UUID])]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
     made = make_dataclass(f"{kind.name}Row", [*columns, (_DELETED, bool), ("version", int)])
     made.__doc__ = f"One {kind.what}."
     made.__module__ = __name__
     return made
+
+
+def _picked(field: Field) -> Any:
+    """The type of a column of what is picked from a dictionary: a code, or several."""
+    one = Annotated[str, Picked(field.rules.dictionary)]
+    return list[one] if get_origin(field.type) is tuple else one
 
 
 def _column(declared: Any) -> Any:
@@ -166,17 +181,17 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
     for name, type_ in field_types(row).items():
         field = kind.fields.get(name)
         if field is None:
-            if name == "owner_id":
+            if name in ("owner_id", SHARED_WITH):
                 found[name] = Exact()
-        elif field.rules.filterable is False:
+        elif (rules := field.rules).filterable is False:
             continue
         elif type_.kind in _RANGES:
             found[name] = Range(_RANGES[type_.kind])
-        elif type_.kind in ("choice", "flag", "id") or field.rules.unique or field.rules.filterable:
+        elif type_.kind in ("choice", "flag", "id") or any((rules.unique, rules.filterable, rules.dictionary)):
             found[name] = Exact()
     if words := [name for name, field in kind.fields.items() if _is_searchable(field, row)]:
         found[WORDS] = Words(*words)
-    return {**found, _DELETED: Exact()}
+    return {**found, **({SHARED_WITH_ME: Shared()} if kind.owned else {}), _DELETED: Exact()}
 
 
 def _is_searchable(field: Field, row: type) -> bool:
@@ -188,8 +203,13 @@ def _is_searchable(field: Field, row: type) -> bool:
 def _is_sortable(field: Field, row: type) -> bool:
     if field.rules.sortable is not None:
         return field.rules.sortable
-    kind = field_types(row)[field.name].kind
-    return kind in (*_RANGES, "choice") or (kind in ("text", "code") and field.required and not _is_long(field))
+    type_ = field_types(row)[field.name]
+    kind = type_.kind
+    return (
+        kind in (*_RANGES, "choice")
+        or bool(type_.dictionary)
+        or (kind in ("text", "code") and field.required and not _is_long(field))
+    )
 
 
 def _is_long(field: Field) -> bool:

@@ -21,12 +21,14 @@ from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import CLOCK_STEP, Context, user_named
+from chassis.model.dictionaries import listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import KEPT, ContractError, changes
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.records import KINDS, OWNER, Kind, kind_of
+from contracts.sharing import MOST_SHARES, Share
 from contracts.types import Money, PhoneField
 
 
@@ -41,6 +43,7 @@ class Record(Aggregate):
     data: Any = None
     owner: Person = SALESTREAM
     deleted: bool = False
+    shares: tuple[Share, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -53,7 +56,7 @@ class Record(Aggregate):
             kind.restored: Record._restored,
         }
         if kind.assigned:
-            cls.appliers[kind.assigned] = Record._assigned
+            cls.appliers |= {kind.assigned: Record._assigned, kind.shared: Record._shared}
 
     # -- what a kind may say of its own
 
@@ -71,7 +74,7 @@ class Record(Aggregate):
         Where it names nobody that is who enters it, or who answers for the program that does.
         """
         self._require_own_id(context)
-        data = self.kind.cls(**changes(command, self.kind.cls))
+        data = self.kind.cls(**self._listed(changes(command, self.kind.cls), context))
         nothing = {field.name: field.default for field in fields(self.kind.cls)}
         given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
         self._require_rights(given, context)
@@ -98,7 +101,7 @@ class Record(Aggregate):
         self._become({name: getattr(then, name) for name in names}, context, settings)
 
     def _become(self, given: Mapping[str, Any], context: Context, settings: Any) -> None:
-        data = replace(self.data, **given)
+        data = replace(self.data, **self._listed(given, context))
         self.check(data, tuple(given), context, settings)
         changed = tuple(name for name in self.kind.fields if getattr(data, name) != getattr(self.data, name))
         if changed:
@@ -108,20 +111,71 @@ class Record(Aggregate):
     def delete(self, _: Any, context: Context, settings: Any = None) -> None:
         """Take the record away.  Raises Refused NOT_FOUND when it is gone already."""
         self.require_there()
+        self._require_not_only_shared(context)
         self.record(self.kind.deleted(**self._named, by=context.user))
 
     def restore(self, _: Any, context: Context, settings: Any = None) -> None:
         """Bring the record back as it was; nothing happens when it is there.  Raises Refused."""
+        self._require_not_only_shared(context)
         if self.deleted:
             self.check(self.data, (), context, settings)
             self.record(self.kind.restored(**self._named, by=context.user))
 
     def assign(self, command: Any, context: Context, settings: Any = None) -> None:
-        """Give the record to somebody else, or to nobody; nothing happens when it is theirs.  Raises Refused."""
+        """Give the record to somebody else, or to nobody; nothing happens when it is theirs.  Raises Refused.
+
+        With whom it was shared was for whose it was to say: it no longer is.
+        """
         self.require_there()
+        self._require_not_only_shared(context)
         if command.owner_id is not KEPT and command.owner_id != self.owner.user_id:
             owner = self._owner_named(command.owner_id, context)
             self.record(self.kind.assigned(**self._named, owner=owner, before=self.owner, by=context.user))
+
+    def share(self, command: Any, context: Context, settings: Any = None) -> None:
+        """Let a user or department read or edit it too; nothing happens when they do so already (COL-07).
+
+        Raises Refused naming the field.
+        """
+        self.require_there()
+        self._require_not_only_shared(context)
+        named = self._named_to_share(command, context)
+        if command.until is not None and command.until < context.today:
+            raise Refused("records.day_is_over", today=context.today, field="until")
+        share = Share(with_id=command.with_id, **named, access=command.access, until=command.until)
+        shares = (*(one for one in self.shares if one.with_id != share.with_id), share)
+        if len(shares) > MOST_SHARES:
+            raise Refused("records.most_shares", kind=self.kind.what, most=MOST_SHARES, field="with_id")
+        if share not in self.shares:
+            self.record(self.kind.shared(**self._named, shares=shares, by=context.user))
+
+    def unshare(self, command: Any, context: Context, settings: Any = None) -> None:
+        """Share it with a user or department no longer (COL-07).  Raises Refused NOT_FOUND where it isn't."""
+        self.require_there()
+        self._require_not_only_shared(context)
+        shares = tuple(one for one in self.shares if one.with_id != command.with_id)
+        if shares == self.shares:
+            raise Refused("records.not_shared_with", kind=self.kind.what, field="with_id")
+        self.record(self.kind.shared(**self._named, shares=shares, by=context.user))
+
+    def _named_to_share(self, command: Any, context: Context) -> dict[str, Any]:
+        """With whom a command shares the record: what they are, and what they are called."""
+        if (name := context.organisation.department(command.with_id)) is not None:
+            return {"kind": "DEPARTMENT", "name": name}
+        if command.with_id == self.owner.user_id:
+            raise Refused("records.shared_with_owner", kind=self.kind.what, field="with_id")
+        if context.organisation.person(command.with_id) is None:
+            raise Refused("records.nobody_to_share_with", field="with_id")
+        return {"kind": "USER", "name": user_named(context.organisation, command.with_id, "with_id").name}
+
+    def _require_not_only_shared(self, context: Context) -> None:
+        """Raises Refused FORBIDDEN for what those may not do with whom it is only shared."""
+        if self.kind.owned and not context.reach.covers(self.owner.user_id):
+            raise Refused("records.only_shared", kind=self.kind.what, field=self.kind.key)
+
+    def is_reached(self, context: Context) -> bool:
+        """Whether the caller's right reaches this record, or it is shared with the caller to edit (SEC-18, COL-07)."""
+        return not self.kind.owned or context.reach.reaches(self.owner.user_id, self.shares, context.today, "EDIT")
 
     def reply(self) -> dict[str, Any]:
         return {"deleted": True} if self.deleted else {}
@@ -175,6 +229,10 @@ class Record(Aggregate):
                     latest = f"{context.now:%Y-%m-%dT%H:%M:%SZ}" if is_moment else context.today
                     raise Refused("records.to_come", latest=latest, field=name)
 
+    def _listed(self, given: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
+        """What is given, what is picked from dictionaries by its code.  Raises Refused naming the field."""
+        return listed(self.kind.fields, given, self.data, context.dictionaries)
+
     def _may_give(self, name: str, context: Context) -> bool:
         right = self.kind.fields[name].rules.right
         return not right or context.may(right)
@@ -211,6 +269,10 @@ class Record(Aggregate):
 
     def _assigned(self, fact: Any) -> None:
         self.owner = fact.owner
+        self.shares = ()
+
+    def _shared(self, fact: Any) -> None:
+        self.shares = fact.shares
 
     def currency(self) -> str:
         """That of its amounts: one that is entered without a currency is in it; "" where it has none."""

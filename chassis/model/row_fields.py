@@ -24,6 +24,14 @@ Code = Annotated[str, CODE]
 """A text that is no language: a number, a phone, a name to sign in with.  It sorts by the numbers in it (SO-999999
 comes before SO-1000000), and blanks and dashes in it don't count when it is looked for."""
 
+
+@dataclass(frozen=True)
+class Picked:
+    """Marks a text as the code of an entry of a dictionary: `Annotated[str, Picked("industries")]`."""
+
+    dictionary: str
+
+
 _KINDS: Mapping[Any, FieldKind] = {
     UUID: "id", bool: "flag", int: "whole", Decimal: "amount", datetime: "moment", date: "day", str: "text",
 }  # fmt: skip
@@ -39,7 +47,8 @@ StoredKeys = Callable[[str], list[Any]]
 class FieldType:
     """A field's kind; `choices` of a choice; `guard` checks a code that has a form of its own, such as a currency.
 
-    `of` is the kind of a list's items.  `known` is what it is one of where that is data: ROLES.
+    `of` is the kind of a list's items.  `known` is what it is one of where that is data: ROLES; `dictionary` names the
+    one whose entry it is the code of.
     """
 
     kind: FieldKind
@@ -47,6 +56,7 @@ class FieldType:
     known: str = ""
     guard: fields.String | None = None
     of: "FieldType | None" = None
+    dictionary: str = ""
 
     @property
     def single(self) -> "FieldType":
@@ -124,6 +134,8 @@ def _type_of(hint: Any) -> FieldType:
 
 
 def _annotated(base: Any, what: Any) -> FieldType:
+    if isinstance(what, Picked):
+        return FieldType("code", dictionary=what.dictionary)
     if what == CODE:
         return FieldType("code")
     if what in GUARDED:

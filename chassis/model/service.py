@@ -1,6 +1,6 @@
 """What an `application.py` declares: a service's table of contents - its commands, one line each, and its replicas."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -78,6 +78,9 @@ class Work(Protocol):
 
     def has_any(self, replica: Replica[R], prefix: str) -> bool:
         """Whether a replica has a row whose key begins with `prefix`."""
+
+    def rows(self, replica: Replica[R]) -> Iterator[R]:
+        """All that this service knows of others' records, one after the other: for what is asked now and then."""
 
     def next_number(self, series: str) -> int:
         """The next number of a series that this service counts, from 1 on; no other record ever gets it.
@@ -193,7 +196,15 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
         kind.delete: changing(aggregate.delete),
         kind.restore: changing(aggregate.restore),
         kind.revert: revert,
-        **({kind.assign: changing(aggregate.assign)} if kind.assign else {}),
+        **(
+            {
+                kind.assign: changing(aggregate.assign),
+                kind.share: changing(aggregate.share),
+                kind.unshare: changing(aggregate.unshare),
+            }
+            if kind.owned
+            else {}
+        ),
     }
 
 

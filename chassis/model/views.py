@@ -29,10 +29,13 @@ from contracts.declare import REGISTRY, ContractError
 from contracts.languages import LANGUAGES
 from contracts.lists import LIST_PARAMETERS, WORDS
 from contracts.permissions import FIELD_RIGHTS
+from contracts.sharing import SHARED_WITH, SHARES
 from contracts.text import squashed_forms
 
 LISTS = "lists"
 """Where the row of an answer tells of its lists how many entries they had, and how many are left out."""
+LABELS = "labels"
+"""Where the row of an answer tells what is called, in the caller's language, what was picked from dictionaries."""
 COMPANY_CURRENCY = "_company_currency"
 """Where a document that is read tells what is worked out from it the currency that the company has now."""
 CALLER = "_caller"
@@ -63,7 +66,7 @@ class Exact:
     few: bool = False
 
 
-def unusual(field: str, usual: str) -> Mapping[str, Any]:
+def unusual(field: str, usual: str | bytes) -> Mapping[str, Any]:
     """The condition for the rows whose field has another value than the usual one, as MongoDB knows it in an index."""
     beyond = {field: {"$gt": usual}}
     return {"$or": [{field: {"$lt": usual}}, beyond]} if usual else beyond
@@ -101,7 +104,14 @@ class OfCaller:
     field: None = None
 
 
-Filter = Exact | Words | Range | OfCaller
+@dataclass(frozen=True)
+class Shared:
+    """?shared_with_me=true: what others have shared with whoever asks, or with their department; false: all else."""
+
+    field: str = SHARES
+
+
+Filter = Exact | Words | Range | OfCaller | Shared
 EventFunction = Callable[[Any, EventMetadata], Iterable[Change]]
 
 
@@ -119,12 +129,15 @@ class Scope:
 
     `right`: the right whose reach counts, if not the view's own; without it one sees one's own.
     `seen`: rows belong to people in another way: the condition of those that somebody sees.
+    `shared`: rows may be shared with others (COL-07): the fields `contracts.sharing.SHARED_WITH`, with their ids, and
+    SHARES tell with whom.
     """
 
     owner: str
     also: Sequence[str] = ()
     right: str = ""
     seen: Callable[[Caller], Mapping[str, Any]] | None = None
+    shared: bool = False
 
     @property
     def fields(self) -> Sequence[str]:
@@ -156,13 +169,13 @@ class Index:
     fields: Sequence[str]
     language: str = ""
     hashed: bool = False
-    usual: str | None = None
+    usual: str | bytes | None = None
 
     @property
     def name(self) -> str:
         more = [self.language] if self.language else []
         if self.usual is not None:
-            more.append(f"but_{self.usual or 'nothing'}")
+            more.append(f"but_{self.usual if self.usual and isinstance(self.usual, str) else 'nothing'}")
         return "_".join([*self.fields, *more])
 
 
@@ -218,9 +231,9 @@ class View:
     edition: int = 1
 
     def __post_init__(self) -> None:
-        if LISTS in {item.name for item in fields(self.row)}:
+        if taken := {LISTS, LABELS} & {item.name for item in fields(self.row)}:
             raise ContractError(
-                f"view {self.name}: answers tell of its lists under {LISTS!r}: name the field otherwise"
+                f"view {self.name}: answers tell of lists and codes under {sorted(taken)}: name the field otherwise"
             )
         further = {name: right for name, right in FIELD_RIGHTS.items() if name in self.types}
         object.__setattr__(self, "hidden", {**further, **self.hidden})
@@ -282,6 +295,11 @@ class View:
     def types(self) -> Mapping[str, FieldType]:
         """The kind of every field of its rows."""
         return field_types(self.row)
+
+    @cached_property
+    def picked(self) -> Mapping[str, str]:
+        """The fields whose values were picked from a dictionary, or several of them, and which one that is."""
+        return {name: kind.single.dictionary for name, kind in self.types.items() if kind.single.dictionary}
 
     @cached_property
     def growing_lists(self) -> Sequence[str]:
@@ -366,7 +384,9 @@ class View:
             if asked.few:
                 found.append(Index((self.place_of(path),), hashed=True, usual=asked.usual))
             elif path != default:
-                found.append(Index((self.place_of(path), *end), usual=asked.usual))
+                # Most rows are shared with nobody: those are not in the index of with whom.
+                usual = SHARED_WITH_NOBODY if path == SHARED_WITH else asked.usual
+                found.append(Index((self.place_of(path), *end), usual=usual))
         for name, rule in self.filters.items():
             if isinstance(rule, Range):
                 found.append(Index((rule.field or name, *(() if self.sums else ("_id",)))))
@@ -389,6 +409,8 @@ class View:
 
 
 _ID = FieldType("id")
+SHARED_WITH_NOBODY = b""
+"""What the key of every id is beyond."""
 KEYS_KEPT = 2_000
 """Of each field so many values are remembered with their keys: most come again soon."""
 _NOT_SET = object()

@@ -15,6 +15,7 @@ from unicodedata import normalize
 
 from bson import Regex
 
+from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from chassis.model.row_fields import EQUAL_TO, FOUND_BY, FieldType, key_place
 from chassis.model.views import Exact, View
 from chassis.queries import filters, folding
@@ -66,8 +67,15 @@ def fields_asked(view: View) -> dict[str, FieldType]:
 class Conditions:
     """What may be asked of a view by somebody who sees the fields that `sees` tells."""
 
-    def __init__(self, view: View, sees: Callable[[str], bool], zone: tzinfo = UTC, known: ClosedSets | None = None):
-        self._view, self._zone, self._known = view, zone, known or {}
+    def __init__(
+        self,
+        view: View,
+        sees: Callable[[str], bool],
+        zone: tzinfo = UTC,
+        known: ClosedSets | None = None,
+        dictionaries: Dictionaries = AS_PREPARED,
+    ) -> None:
+        self._view, self._zone, self._known, self._dictionaries = view, zone, known or {}, dictionaries
         self._seen = {name: kind for name, kind in view.types.items() if sees(name)}
         self._asked = {name: kind for name, kind in fields_asked(view).items() if name in self._seen}
         self._kept = {place for _, place, _ in view.keys}
@@ -178,7 +186,7 @@ class Conditions:
         else:
             for text in texts:
                 _require_some(name, folding.squashed(text) if one.kind == "code" else folding.folded(text))
-            values = list(texts)
+            values = filters.branches(one, texts, self._dictionaries)
         place = key_place(EQUAL_TO, name)
         if one.equal and place in self._kept:
             return {place: {"$in": [key for value in values for key in one.equal(value)]}}

@@ -12,12 +12,14 @@ from marshmallow import ValidationError
 
 from chassis.foundation import addresses
 from chassis.model.deciding import NOBODY, Caller
+from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from chassis.model.row_fields import FOUND_BY, FieldType, key_place
-from chassis.model.views import Exact, Filter, OfCaller, Range, View, Words, parameter_names, unusual
+from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names, unusual
 from contracts.errors import Refused
 from contracts.ids import canonical, id_in
 from contracts.reasons import Why
 from contracts.schemas import why_of
+from contracts.sharing import SHARED_WITH, SHARES
 from contracts.text import has_controls, key, normal, squashed, squashed_forms
 from contracts.types import PLAIN_DAY
 
@@ -26,6 +28,7 @@ FLAG = FieldType("flag")
 ClosedSets = Mapping[str, Callable[[], Sequence[str]]]
 """What is known when a request is answered, by its name: the roles there are, for example."""
 
+_FLAG = FieldType("flag")
 LONGEST = 500
 MOST_WORDS = 20
 MOST_VALUES = 100
@@ -50,7 +53,9 @@ class Filters:
     Words are looked for in those that `searches` tells.
 
     `zone` is the company's: days begin and end in it, and moments that tell no offset are in it.  A value that is none
-    of a closed set is refused with those there are: `known` tells the sets that are not declared.
+    of a closed set is refused with those there are: `known` tells the sets that are not declared.  Who asks for an
+    entry of one of the `dictionaries` asks for all that is below it.  `shared` is the condition for what others have
+    shared with them.
     """
 
     def __init__(
@@ -59,11 +64,15 @@ class Filters:
         sees: Callable[[str], bool],
         zone: tzinfo = UTC,
         known: ClosedSets | None = None,
-        searches: Callable[[str], bool] | None = None,
         *,
+        searches: Callable[[str], bool] | None = None,
         caller: Caller = NOBODY,
+        dictionaries: Dictionaries = AS_PREPARED,
+        shared: Document | None = None,
     ) -> None:
         self._caller = caller
+        self._shared = shared or {}
+        self._dictionaries = dictionaries
         self._searches = searches or sees
         self._known = known or {}
         self._view = view
@@ -93,6 +102,9 @@ class Filters:
                     return {field: self._bound(name, rule.kind, value)}, frozenset({field})
             elif name == base:
                 _check(name, values)
+                if isinstance(rule, Shared):
+                    wanted = one_of(name, _FLAG, (), single(name, values), self._zone)
+                    return (self._shared if wanted else {"$nor": [self._shared]}), frozenset({SHARES, SHARED_WITH})
                 if isinstance(rule, Words):
                     return self._words(rule, values), frozenset(rule.fields)
                 if isinstance(rule, OfCaller):
@@ -142,7 +154,7 @@ class Filters:
         else:
             for value in values:
                 _require_some(name, value, kind.keyed(value)[0])
-            found = list(values)
+            found = branches(kind, values, self._dictionaries)
         if place != field and kind.equal:
             found = [key for value in found for key in kind.equal(value)]
         asked: Document = {place: {"$in": found}}
@@ -171,6 +183,14 @@ class Filters:
             wholes.append(words)
         conditions = [_all_of(found, places) for found in wholes]
         return conditions[0] if len(conditions) == 1 else {"$or": conditions} if conditions else {}
+
+
+def branches(kind: FieldType, values: Sequence[str], dictionaries: Dictionaries) -> list[str]:
+    """The values that are asked for: where they are entries of a dictionary, with all that is below them."""
+    if not kind.dictionary:
+        return list(values)
+    tree = dictionaries.of(kind.dictionary)
+    return list(dict.fromkeys(text for value in values for text in tree.texts_of(value)))
 
 
 def choices_of(kind: FieldType, rule: Exact, sets: ClosedSets) -> Sequence[str]:

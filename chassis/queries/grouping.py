@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bson import Decimal128
+
 from chassis.model.views import View
 from contracts.errors import Refused
 from contracts.lists import GROUP, SUM
@@ -19,12 +21,14 @@ MOST_GROUPS = 200
 MOST_SUMS = 10
 CURRENCY = "currency"
 Document = dict[str, Any]
+Label = Callable[[str], tuple[str, str]]
+"""Of a value that was picked from a dictionary, the code of the entry and what it is called."""
 
 
 def groups_of(view: View) -> list[str]:
     """The fields by which rows may be grouped: those of few values that are the same as they are stored."""
-    kinds = view.types.items()
-    return [name for name, kind in kinds if kind.kind in ("choice", "flag", "id", "code") and _is_kept(view, name)]
+    found = [name for name, kind in view.types.items() if kind.kind in ("choice", "flag", "id", "code")]
+    return [name for name in dict.fromkeys((*found, *view.picked)) if _is_kept(view, name)]
 
 
 def sums_of(view: View) -> list[str]:
@@ -46,12 +50,22 @@ class Grouping:
     sums: Sequence[str]
     amounts: frozenset[str]
     by_currency: bool
+    is_list: bool = False
+    label: Label | None = None
 
     @classmethod
     def asked(
-        cls, view: View, sees: Callable[[str], bool], field: str | None, sums: Sequence[str]
+        cls,
+        view: View,
+        sees: Callable[[str], bool],
+        field: str | None,
+        sums: Sequence[str],
+        label: Label | None = None,
     ) -> "Grouping | None":
-        """What somebody asks for who sees the fields that `sees` tells.  Raises Refused VALIDATION."""
+        """What somebody asks for who sees the fields that `sees` tells.  Raises Refused VALIDATION.
+
+        `label` tells of a value of a dictionary which entry it is and what that is called.
+        """
         if field is None and not sums:
             return None
         if field is not None:
@@ -61,7 +75,9 @@ class Grouping:
         for name in sums:
             _require_one_of(SUM, name, [name for name in sums_of(view) if sees(name)])
         amounts = frozenset(name for name in sums if view.types[name].kind == "amount")
-        return cls(field, list(dict.fromkeys(sums)), amounts, bool(amounts) and CURRENCY in view.types)
+        is_list = field is not None and view.types[field].kind == "list"
+        by_currency = bool(amounts) and CURRENCY in view.types
+        return cls(field, list(dict.fromkeys(sums)), amounts, by_currency, is_list, label)
 
     def stages(self) -> list[Document]:
         """The stages behind those that select the rows.  One group more than may be is enough to know."""
@@ -69,7 +85,9 @@ class Grouping:
         value = {"$ifNull": [f"${self.field}", None]} if self.field else None
         added = {f"sum{at}": {"$sum": self._number(name)} for at, name in enumerate(self.sums)}
         parts = {"currency": "$_id.currency", **{name: f"${name}" for name in added}}
+        each = [{"$unwind": {"path": f"${self.field}", "preserveNullAndEmptyArrays": True}}] if self.is_list else []
         return [
+            *each,
             {
                 "$group": {
                     "_id": {"value": value, "currency": currency},
@@ -87,17 +105,26 @@ class Grouping:
     def told(self, found: Iterable[Document]) -> list[Document]:
         """The groups as they are answered, the largest first.  Raises Refused TOO_LARGE for more than may be."""
         groups = [
-            {"value": one["_id"], "count": one["count"], **({"sums": self._sums(one["parts"])} if self.sums else {})}
-            for one in found
+            {
+                **self._value(one["_id"]),
+                "count": one["count"],
+                **({"sums": self._sums(one["parts"])} if self.sums else {}),
+            }
+            for one in (_together(found, self.label) if self.label else found)
         ]
         if len(groups) > MOST_GROUPS:
             raise Refused("lists.most_groups", name=self.field, most=MOST_GROUPS, field=GROUP)
         return sorted(groups, key=lambda group: (-group["count"], str(group["value"])))
 
+    def _value(self, value: Any) -> Document:
+        return {"value": value, **({"label": self.label(value or "")[1]} if self.label else {})}
+
     def _sums(self, parts: Sequence[Document]) -> Document:
         found: Document = {}
         for at, name in enumerate(self.sums):
-            values = {part["currency"]: part[f"sum{at}"] for part in parts}
+            values: Document = {}
+            for part in parts:
+                values[part["currency"]] = _plus(values.get(part["currency"]), part[f"sum{at}"])
             if name not in self.amounts:
                 found[name] = sum(values.values())
             elif self.by_currency:
@@ -105,6 +132,25 @@ class Grouping:
             else:
                 found[name] = str(values[""])
         return found
+
+
+def _together(found: Iterable[Document], label: Label) -> Iterable[Document]:
+    """The groups of an entry as one: that of its code, and those of texts that were typed before there was one."""
+    by_entry: dict[str, Document] = {}
+    for one in found:
+        code = label(one["_id"] or "")[0]
+        known = by_entry.setdefault(code, {"_id": code or None, "count": 0, "parts": []})
+        known["count"] += one["count"]
+        known["parts"] += one["parts"]
+    return by_entry.values()
+
+
+def _plus(first: Any, second: Any) -> Any:
+    if first is None:
+        return second
+    if isinstance(second, Decimal128):
+        return Decimal128(first.to_decimal() + second.to_decimal())
+    return first + second
 
 
 def _require_one_of(parameter: str, name: str, known: Sequence[str]) -> None:

@@ -17,6 +17,8 @@ Document = dict[str, Any]
 Params = Mapping[str, Sequence[str]]
 Show = Callable[[Any], Any]
 """Makes of a stored value what is shown of it."""
+Labels = Callable[[Document], Document]
+"""What is called, in the caller's language, what a row has picked from dictionaries, by field."""
 
 SINCE, UNTIL_WHEN, LIMIT, CURSOR = "from", "to", "limit", "cursor"
 ASKED = (SINCE, UNTIL_WHEN, LIMIT, CURSOR)
@@ -102,12 +104,12 @@ def versions_asked(row: str, part: Asked) -> Document:
     return found
 
 
-def entries(versions: Iterable[Document], names: Collection[str], show: Show) -> list[Document]:
+def entries(versions: Iterable[Document], names: Collection[str], show: Show, labels: Labels) -> list[Document]:
     """What each version but the last changed; `versions` have the newest first, the last may be none ({})."""
-    return [_entry(version, before, names, show) for version, before in pairwise(versions)]
+    return [_entry(version, before, names, show, labels) for version, before in pairwise(versions)]
 
 
-def _entry(version: Document, before: Document, names: Collection[str], show: Show) -> Document:
+def _entry(version: Document, before: Document, names: Collection[str], show: Show, labels: Labels) -> Document:
     about = version[ABOUT]
     return {
         "version": version[NUMBER],
@@ -115,14 +117,26 @@ def _entry(version: Document, before: Document, names: Collection[str], show: Sh
         "event": about["type"],
         "by": about["by"],
         "cause": about["cause"],
-        "changes": difference(before, version, names, show),
+        "changes": difference(before, version, names, show, labels),
     }
 
 
-def difference(before: Document, after: Document, names: Collection[str], show: Show) -> list[Document]:
-    """The fields that differ between two versions of a row, of those `names`; {} is one that was not there."""
-    changed = [name for name in names if before.get(name) != after.get(name)]
-    return [{"field": name, "before": show(before.get(name)), "after": show(after.get(name))} for name in changed]
+def difference(before: Document, after: Document, names: Collection[str], show: Show, labels: Labels) -> list[Document]:
+    """The fields that differ between two versions of a row, of those `names`; {} is one that was not there.
+
+    Of what was picked from dictionaries it is told what that is called, too.
+    """
+    told_before, told_after = labels(before), labels(after)
+    return [
+        {
+            "field": name,
+            "before": show(before.get(name)),
+            "after": show(after.get(name)),
+            **({"labels": [told_before[name], told_after[name]]} if name in told_after else {}),
+        }
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
 
 
 def told_fields(view: View, names: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from bson import Decimal128, Timestamp
@@ -19,7 +19,7 @@ from chassis.messaging.consistency import Token, service_of
 from chassis.model.deciding import Caller
 from chassis.model.middleware import Offload, at_once
 from chassis.model.principal import Principal
-from chassis.model.views import CALLER, COMPANY_CURRENCY, LISTS, Sums, View
+from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LISTS, Sums, View
 from chassis.projections.audit_collector import tells_of
 from chassis.projections.collections import STATES, collation, mongo_key
 from chassis.projections.documents import STAMPS, stored, told_of_lists
@@ -30,18 +30,22 @@ from chassis.queries.conditions import Conditions
 from chassis.queries.cursors import Cursor, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp
 from chassis.queries.filters import ClosedSets, Filters, require_value, single
-from chassis.queries.grouping import Grouping
+from chassis.queries.grouping import Grouping, Label
+from chassis.queries.history import Labels
 from contracts.errors import Refused, not_found
-from contracts.languages import LANGUAGES
+from contracts.languages import LANGUAGES, Language
 from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE
 from contracts.parameters import PARAMETERS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.schemas import told_name
+from contracts.sharing import SHARED_WITH, SHARES
 
 Document = dict[str, Any]
 T = TypeVar("T")
 
 DEFAULT_LIMIT = PARAMETERS["lists.rows"].default
+MOST_MERGED = 200
+"""So many places of an index MongoDB merges in an order (internalQueryMaxScansToExplode)."""
 EXPORT_ROWS = 200
 """Rows of an export that are read, and then written aside, at once."""
 AMOUNTS_KEPT = 20_000
@@ -97,6 +101,7 @@ class Asked(NamedTuple):
     grouping: Grouping | None = None
     at: datetime | None = None
     scope: Document | None = None
+    language: str = LANGUAGES[0]
 
     def collection(self, rows: str) -> str:
         """Where they are read, when the rows of now are in `rows`."""
@@ -140,22 +145,32 @@ class ViewReader:
 
     # -- what callers use
 
-    def one(self, principal: Principal, key: str, token: Token | None) -> tuple[Document, Freshness]:
+    def one(
+        self, principal: Principal, key: str, token: Token | None, language: str = LANGUAGES[0]
+    ) -> tuple[Document, Freshness]:
         """The row with this key, or what holds while nothing has happened to it.
 
         Raises Refused NOT_FOUND, also for a row outside the caller's scope.
         """
         state = self._ready(token).state
         condition = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.shown())]}
-        found = self._database[state["collection"]].find_one(condition) or self._default(key)
+        collection = self._database[state["collection"]]
+        found = collection.find_one(condition)
+        if found is None and key in self._view.defaults and collection.find_one({"_id": key}) is None:
+            found = self._default(key)
         if found is None:
             field = self._view.detail or self._view.path.rpartition("{")[2].rstrip("}")
             raise not_found(self._view.what, field, self._view.defaults)
-        [row] = self._rows([found], principal)
+        [row] = self._rows([found], principal, language)
         return row, _freshness(state)
 
     def one_as_of(
-        self, principal: Principal, key: str, params: Mapping[str, Sequence[str]], token: Token | None
+        self,
+        principal: Principal,
+        key: str,
+        params: Mapping[str, Sequence[str]],
+        token: Token | None,
+        language: str = LANGUAGES[0],
     ) -> tuple[Document, Freshness]:
         """The row with this key as it was at the moment that `as_of` names.
 
@@ -168,11 +183,16 @@ class ViewReader:
         found = self._version(key, at, seen)
         if found is None:
             raise Refused("records.unknown_then", kind=self._view.what, field=AS_OF)
-        [row] = self._rows([found], principal)
+        [row] = self._rows([found], principal, language)
         return row, _freshness(seen.state)
 
     def history(
-        self, principal: Principal, key: str, params: Mapping[str, Sequence[str]], token: Token | None
+        self,
+        principal: Principal,
+        key: str,
+        params: Mapping[str, Sequence[str]],
+        token: Token | None,
+        language: str = LANGUAGES[0],
     ) -> tuple[Document, Freshness]:
         """Who changed what in the row with this key, the newest first; of a deleted one too.
 
@@ -189,12 +209,13 @@ class ViewReader:
         is_more = len(found) > limit
         if found and not is_more:
             found += list(self._newest({OF: key, NUMBER: {"$lt": found[-1][NUMBER]}}, 1, seen)) or [{}]
-        told: Document = {"items": history.entries(found, names, show)}
+        labels = partial(self._labels, names=names, principal=principal, language=language)
+        told: Document = {"items": history.entries(found, names, show, labels)}
         told["next"] = str(found[limit - 1][NUMBER]) if is_more else None
         if part.since or part.until:
             before = self._version(key, part.since, seen) if part.since else None
             after = self._version(key, part.until or self._clock(), seen)
-            told["difference"] = history.difference(before or {}, after or {}, names, show)
+            told["difference"] = history.difference(before or {}, after or {}, names, show, labels)
         return told, _freshness(seen.state)
 
     def _require_seen(self, principal: Principal, key: str, seen: Seen) -> None:
@@ -291,7 +312,10 @@ class ViewReader:
             None,
             "",
         )
-        stages = [*selection, {"$match": cursor.beyond()}, cursor.reading.stage(), {"$limit": limit + 1}]
+        matching = [*selection, {"$match": cursor.beyond()}]
+        if asked.scope and order.field == self._view.order.removeprefix("-") and not asked.at:
+            matching = _each_by_its_index(matching, asked.scope)
+        stages = [*matching, cursor.reading.stage(), {"$limit": limit + 1}]
         documents = list(self._read(collection, stages, order, seen.at, milliseconds))
         is_more, has_come_from = len(documents) > limit, bool(cursor.key and documents)
         documents = documents[:limit][:: -1 if cursor.back else 1]
@@ -301,7 +325,7 @@ class ViewReader:
 
         is_next, is_previous = (has_come_from, is_more) if cursor.back else (is_more, has_come_from)
         return Page(
-            items=self._rows(documents, principal),
+            items=self._rows(documents, principal, asked.language),
             next=beside(documents[-1], False) if is_next else None,
             previous=beside(documents[0], True) if is_previous else None,
             last=replace(cursor, value=None, key="", back=True).text() if is_next else None,
@@ -345,11 +369,12 @@ class ViewReader:
         columns = [Column(name, self._view.types[name]) for name in names]
         show, caller = partial(plain, unseen=unseen_by(principal)), Caller.of(principal)
         sheet: Sheet = self._aside(self._sheet, format, columns, show)
+        labels = partial(self._labels, names=names, principal=principal, language=asked.language)
         try:
             stages = [*selection, order.stage(), *self._without_keys()]
             found = self._read(collection, stages, order, seen.at, EXPORT_MS)
             for documents in _batches(found, EXPORT_ROWS):
-                self._aside(self._add, sheet, names, documents, caller)
+                self._aside(self._add, sheet, names, documents, caller, labels)
             about = {"List": self._view.path, "As of": stamp(asked.at or _freshness(seen.state).as_of)}
             file = self._aside(sheet.finish, about)
         except BaseException:
@@ -367,10 +392,17 @@ class ViewReader:
             return CsvSheet(columns, show)
         return ExcelSheet(self._view.name, columns, show, self._zone())
 
-    def _add(self, sheet: Sheet, names: Sequence[str], documents: Iterable[Document], caller: Caller) -> None:
+    def _add(
+        self,
+        sheet: Sheet,
+        names: Sequence[str],
+        documents: Iterable[Document],
+        caller: Caller,
+        labels: Labels,
+    ) -> None:
         rows = []
         for document in documents:
-            shown = self._shown(document, caller)
+            shown = {**self._shown(document, caller), **labels(document)}
             rows.append([shown.get(name) for name in names])
         sheet.add(rows)
 
@@ -499,8 +531,7 @@ class ViewReader:
 
     def _asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
-        sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
-        filters = Filters(self._view, sees, self._zone(), self._known, searches, caller=Caller.of(principal))
+        sees, filters = partial(self._may_see, principal=principal), self._filters(principal)
         given: list[Document] = []
         scope = self._scope(principal)
         kept: list[Document] = [scope]
@@ -516,7 +547,7 @@ class ViewReader:
                 continue
             if name == WHERE:
                 require_value(name, values)
-                conditions = Conditions(self._view, sees, self._zone(), self._known)
+                conditions = Conditions(self._view, sees, self._zone(), self._known, principal.dictionaries)
                 given.append(conditions.read(single(name, values)))
                 (kept if sums is None else shown).append(given[-1])
                 named |= conditions.about
@@ -540,16 +571,31 @@ class ViewReader:
             selection += _added_up(sums, self._decimals)
         if shown:
             selection.append({"$match": {"$and": shown}})
-        grouping = Grouping.asked(self._view, sees, _one(params, GROUP), params.get(SUM, ()))
+        grouped = _one(params, GROUP)
+        label = self._entries(grouped, principal, language) if grouped in self._view.picked else None
+        grouping = Grouping.asked(self._view, sees, grouped, params.get(SUM, ()), label)
         order = self._order(principal, _one(params, SORT), language)
         limit = self._limit(principal, _one(params, "limit"))
         at = history.moment(params, AS_OF, self._zone(), self._clock()) if self._view.history else None
         if at:
-            fields_of |= {SORT: [order.field], GROUP: [_one(params, GROUP) or ""], SUM: params.get(SUM, ())}
+            fields_of |= {SORT: [order.field], GROUP: [grouped or ""], SUM: params.get(SUM, ())}
             history.require_known(self._view, fields_of)
             # as it was given: today ends later with each page
             given.append({AS_OF: list(params[AS_OF])})
-        return Asked(selection, cursors.told_apart(given), order, limit, grouping, at, scope)
+        return Asked(selection, cursors.told_apart(given), order, limit, grouping, at, scope, language)
+
+    def _filters(self, principal: Principal) -> Filters:
+        sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
+        return Filters(
+            self._view,
+            sees,
+            self._zone(),
+            self._known,
+            searches=searches,
+            caller=Caller.of(principal),
+            dictionaries=principal.dictionaries,
+            shared=self._shared(principal),
+        )
 
     def _scope(self, principal: Principal) -> Document:
         """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
@@ -571,7 +617,20 @@ class ViewReader:
                 for key in (make(str(person)) if make and place != name else [str(person)])
             ]
             own.append({place: {"$in": sorted(ids)}})
+        if scope.shared and reach.shared:
+            own.append(self._shared(principal))
         return own[0] if len(own) == 1 else {"$or": own}
+
+    def _shared(self, principal: Principal) -> Document:
+        """The condition for rows that are shared with the caller, or their department, today (COL-07)."""
+        if not (self._view.scope and self._view.scope.shared):
+            return {}
+        today = self._clock().astimezone(self._zone()).date().isoformat()
+        ids = sorted(map(str, principal.shared_as))
+        place, make = self._view.place_of(SHARED_WITH), self._view.type_of(SHARED_WITH).equal
+        keys = sorted(key for id in ids for key in (make(id) if make else [id]))
+        lasts = {"$or": [{"until": None}, {"until": {"$gte": today}}]}
+        return {place: {"$in": keys}, SHARES: {"$elemMatch": {"with_id": {"$in": ids}, **lasts}}}
 
     def _limit(self, principal: Principal, text: str | None) -> int:
         """How many rows a page has: as many as asked for, or as the caller has set for all lists, or the company."""
@@ -612,11 +671,40 @@ class ViewReader:
             shown[name] = stored(compute(known))
         return shown
 
-    def _rows(self, documents: Iterable[Document], principal: Principal) -> list[Document]:
+    def _rows(
+        self, documents: Iterable[Document], principal: Principal, language: str = LANGUAGES[0]
+    ) -> list[Document]:
         """What somebody sees of documents."""
         names, unseen = [name for name in self._names if self._may_see(name, principal)], unseen_by(principal)
         caller = Caller.of(principal)
-        return [self._row(document, names, unseen, caller) for document in documents]
+        rows = []
+        for document in documents:
+            row = self._row(document, names, unseen, caller)
+            if self._view.picked:
+                row[LABELS] = self._labels(document, names, principal, language)
+            rows.append(row)
+        return rows
+
+    def _labels(self, document: Document, names: Sequence[str], principal: Principal, language: str) -> Document:
+        """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each."""
+        found: Document = {}
+        for name, dictionary in self._view.picked.items():
+            if name in names:
+                tree, value = principal.dictionaries.of(dictionary), document.get(name)
+                values = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+                labels = [tree.label(one, cast(Language, language)) if one else "" for one in values]
+                found[name] = labels if isinstance(value, list) else "".join(labels)
+        return found
+
+    def _entries(self, field: str | None, principal: Principal, language: str) -> Label:
+        """What tells the code of the entry that a value of a field means, and what it is called."""
+        tree = principal.dictionaries.of(self._view.picked[str(field)])
+
+        def label(value: str) -> tuple[str, str]:
+            entry = tree.meant(value)
+            return (entry.code if entry else value), tree.label(value, cast(Language, language))
+
+        return label
 
     def _row(self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller) -> Document:
         shown = self._shown(document, caller)
@@ -624,6 +712,22 @@ class ViewReader:
         if growing := [name for name in self._view.growing_lists if name in row]:
             row[LISTS] = told_of_lists(document, growing)
         return row
+
+
+def _each_by_its_index(stages: Sequence[Document], scope: Document) -> list[Document]:
+    """The same stages, where a scope has alternatives (one's own rows, and shared ones) these on the outside.
+
+    MongoDB then reads each by its own index and merges them in the order of the list.  Within other conditions, or of
+    more keys, it would read all rows of the scope and sort them, or look through the whole list.
+    """
+    branches = scope.get("$or", [])
+    keys = sum(len(wanted["$in"]) for branch in branches for wanted in branch.values() if "$in" in wanted)
+    at = next((number for number, stage in enumerate(stages) if "$match" not in stage), len(stages))
+    if not branches or keys > MOST_MERGED or at == 0:
+        return [*stages]
+    parts = [part for stage in stages[:at] for part in stage["$match"].get("$and", [stage["$match"]])]
+    others = [part for part in parts if part is not scope]
+    return [{"$match": {"$or": [{"$and": [branch, *others]} for branch in branches]}}, *stages[at:]]
 
 
 def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:

@@ -1,6 +1,6 @@
 """What commands have recorded until their commit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Any, TypeVar
 from uuid import UUID
@@ -25,6 +25,7 @@ from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
 from contracts.ids import RANDOM_UUIDS
 from contracts.personal import is_erased
+from contracts.schemas import decode
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")
@@ -171,6 +172,9 @@ class UnitOfWork:
 
     def has_any(self, replica: Replica[R], prefix: str) -> bool:
         return bool(self._batch.store.rows_with_prefix(replica.name, prefix, 1))
+
+    def rows(self, replica: Replica[R]) -> Iterator[R]:
+        return (decode(replica.row, body) for body in self._batch.store.rows(replica.name))
 
     def next_number(self, series: str) -> int:
         name = f"{NUMBERS}{series}"

@@ -6,7 +6,7 @@ from typing import Any
 from chassis.access.known import EndedSessions, Known, KnownDepartment, KnownMachine, KnownRole, KnownUser
 from chassis.access.tokens import TOKENS_LIVE
 from chassis.model.service import Replica
-from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, MachineChanged, SessionEnded
+from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, DepartmentRenamed, MachineChanged, SessionEnded
 
 REMEMBERED_ENDS = 50  # of a user, whatever their time: so many may have been stamped while a clock was ahead
 
@@ -67,13 +67,21 @@ def session_ended(row: EndedSessions | None, fact: SessionEnded) -> EndedSession
 
 
 def department_added(_: KnownDepartment | None, fact: DepartmentAdded) -> KnownDepartment:
-    return KnownDepartment(fact.department_id, fact.parent_id)
+    return KnownDepartment(fact.department_id, fact.parent_id, fact.name)
+
+
+def department_renamed(row: KnownDepartment | None, fact: DepartmentRenamed) -> KnownDepartment | None:
+    return row and KnownDepartment(row.id, row.parent_id, fact.name)
 
 
 USERS = Replica("access-users", KnownUser, feeds=dict.fromkeys(USER_EVENTS, user_told))
 KNOWN_ROLES = Replica("access-roles", KnownRole, feeds=dict.fromkeys(ROLE_EVENTS, role_told))
 MACHINES = Replica("access-machines", KnownMachine, feeds={MachineChanged: machine_told})
 ENDED = Replica("access-ended", EndedSessions, feeds={SessionEnded: session_ended}, key=lambda fact: str(fact.user_id))
-DEPARTMENTS = Replica("access-departments", KnownDepartment, feeds={DepartmentAdded: department_added})
+DEPARTMENTS = Replica(
+    "access-departments",
+    KnownDepartment,
+    feeds={DepartmentAdded: department_added, DepartmentRenamed: department_renamed},
+)
 
 KNOWN = Known((USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS))

@@ -13,6 +13,7 @@ from contracts.customers import (
     CustomerDeleted,
     CustomerEdited,
     CustomerRestored,
+    CustomerShared,
     MembershipSet,
 )
 from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited
@@ -57,7 +58,11 @@ def customer_entered(row: Customer | None, fact: Any) -> Customer:
 
 
 def customer_assigned(row: Customer | None, fact: Any) -> Customer | None:
-    return row and replace(row, owner_id=fact.owner.user_id)
+    return row and replace(row, owner_id=fact.owner.user_id, shares=())
+
+
+def customer_shared(row: Customer | None, fact: Any) -> Customer | None:
+    return row and replace(row, shares=fact.shares)
 
 
 def customer_deleted(row: Customer | None, _: Any) -> Customer | None:
@@ -95,6 +100,7 @@ CUSTOMERS = Replica(
         CustomerCreated: customer_entered,
         CustomerEdited: customer_saved,
         CustomerAssigned: customer_assigned,
+        CustomerShared: customer_shared,
         CustomerDeleted: customer_deleted,
         CustomerRestored: customer_restored,
         MembershipSet: membership_set,

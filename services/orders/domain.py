@@ -61,6 +61,7 @@ from contracts.personal import Personal
 from contracts.reasons import Why
 from contracts.sales import ApprovalNode, CustomerSnapshot
 from contracts.settings import DEFAULTS
+from contracts.sharing import Share
 from contracts.types import MAX_AMOUNT, MAX_LINES, Money
 
 SALES_PROCESS = Named("settings_id", "sales-process")
@@ -118,6 +119,7 @@ class Customer:
     owner_id: UUID | None = None
     deleted: bool = False
     erased: bool = False
+    shares: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,15 +165,15 @@ class Known:
     find_product: Callable[[UUID], Product | None]
     company: CompanySnapshot | None = None
 
-    def customer(self, id: UUID, reach: AccessScope = EVERYBODY) -> CustomerSnapshot:
-        """The customer as it is now.  Raises Refused NOT_FOUND, also for one of somebody the caller does not reach.
+    def customer(self, id: UUID, reach: AccessScope, today: date) -> CustomerSnapshot:
+        """The customer as it is now.  Raises Refused NOT_FOUND, also for one that the caller does not reach.
 
         An order shows its customer's phone and address, so who may not see the customer may not name it (SEC-18): one
         of nobody is for those who reach everybody's (ADR 0040).  One that was deleted gets no order any more (CUS-04),
         nor one who was erased (CPL-01).
         """
         found = self.find_customer(id)
-        if found is None or not reach.covers(found.owner_id):
+        if found is None or not reach.reaches(found.owner_id, found.shares, today):
             raise Refused("orders.no_customer", field="customer_id")
         if found.deleted:
             raise Refused("orders.deleted_customer", field="customer_id", state="DELETED")
@@ -426,7 +428,7 @@ class Order(Aggregate):
     def create(self, command: CreateOrder, number: int, known: Known, context: Context) -> None:
         """Write the draft (ORD-01, ORD-02).  `number` is its place in the series of orders."""
         check_order_date(command.order_date, context.today)
-        customer = known.customer(command.customer_id, context.reach)
+        customer = known.customer(command.customer_id, context.reach, context.today)
         lines, total = priced(command.lines, customer, command.currency, known, context.currency)
         self.record(
             OrderCreated(
@@ -456,7 +458,8 @@ class Order(Aggregate):
         customer, lines, total = self.customer, self.lines, self.total
         if command.customer_id is not KEPT or command.lines is not KEPT:
             id = self.customer.customer_id if command.customer_id is KEPT else command.customer_id
-            customer = known.customer(id, EVERYBODY if id == self.customer.customer_id else context.reach)
+            reach = EVERYBODY if id == self.customer.customer_id else context.reach
+            customer = known.customer(id, reach, context.today)
         currency = self._fixed_currency if command.currency is KEPT else command.currency
         before = self.customer
         moved = (customer.customer_id, customer.member) != (before.customer_id, before.member)
@@ -484,7 +487,7 @@ class Order(Aggregate):
     def submit(self, command: SubmitOrder, process: SalesProcess, known: Known, context: Context) -> None:
         """Freeze the order's data and find its route (ORD-03, ORD-05..07, ORD-11, ORD-16)."""
         self._require_status(command)
-        customer = known.customer(self.customer.customer_id)
+        customer = known.customer(self.customer.customer_id, EVERYBODY, context.today)
         lines, total = self._priced_anew(entered(self.lines), customer, self._fixed_currency, known, context)
         threshold = process.threshold_in(context.currency)
         route = process.route_for(total, threshold)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, get_args
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import msgspec
 import pytest
@@ -22,6 +22,7 @@ from contracts.customers import (
     CustomerDeleted,
     CustomerEdited,
     CustomerRestored,
+    CustomerShared,
     Membership,
     MembershipSet,
 )
@@ -64,6 +65,7 @@ from contracts.orders import (
 from contracts.people import NOBODY, Person
 from contracts.sales import CustomerSnapshot, Shortage
 from contracts.schemas import decode, encode, load
+from contracts.sharing import Share
 from contracts.types import MAX_LINES, Money
 from services.orders.application import SERVICE
 from services.orders.domain import MOVES, SALES_PROCESS, entered
@@ -1196,3 +1198,20 @@ def test_cus_14_an_order_is_written_by_whoever_has_the_customer_now(kit: InMemor
         kit.assert_refused("NOT_FOUND", order, by, field="customer_id")
     kit.learn(CustomerAssigned(customer_id=ACME, owner=second, before=NOBODY))
     kit.do(order, COLLEAGUE)
+
+
+def test_col_07_an_order_is_written_by_whom_the_customer_is_shared_with_as_long_as_it_is(kit: InMemoryService) -> None:
+    other = Person(user_id=uuid4(), name="Wu")
+    with_me = Share(with_id=SALES.user_id, kind="USER", name=SALES.name, until=kit.today)  # type: ignore[arg-type]
+    order = CreateOrder(order_id=OTHER, customer_id=ACME, lines=(line(),))
+    kit.learn(CustomerAssigned(customer_id=ACME, owner=other, before=NOBODY))
+    kit.assert_refused("NOT_FOUND", order, SALES, field="customer_id")
+    kit.learn(CustomerShared(customer_id=ACME, shares=(with_me,)))
+    kit.do(order, SALES)
+    another = replace(order, order_id=uuid4())
+    kit.pass_time(days=1)
+    kit.assert_refused("NOT_FOUND", another, SALES, field="customer_id")
+    kit.learn(CustomerShared(customer_id=ACME, shares=(replace(with_me, until=None),)))
+    kit.do(another, SALES)
+    kit.learn(CustomerAssigned(customer_id=ACME, owner=other, before=other))
+    kit.assert_refused("NOT_FOUND", replace(order, order_id=uuid4()), SALES, field="customer_id")

@@ -19,7 +19,7 @@ from pymongo.database import Database
 
 from chassis.model.principal import Principal
 from chassis.model.row_fields import BY_NUMBER
-from chassis.model.views import Exact, OfCaller, Range, Scope, View, Words, key_of, unusual
+from chassis.model.views import Exact, OfCaller, Range, Scope, Shared, View, Words, key_of, unusual
 from chassis.projections.collections import STATES, add_keys, collation, keys_kept
 from chassis.projections.documents import stored
 from chassis.projections.state import live_id, open_state
@@ -313,7 +313,7 @@ def test_every_filter_uses_an_index(database: Database[Document], view: View) ->
     shelf.fill([document_of(view, number) for number in range(300)])
     sort = view.order
     for name, rule in view.filters.items():
-        if isinstance(rule, Words | OfCaller):
+        if isinstance(rule, Words | OfCaller | Shared):
             continue
         field = view.place_of(rule.field or name)
         kind = view.types[rule.field or name].single

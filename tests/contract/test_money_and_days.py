@@ -258,8 +258,9 @@ def found(wanted: Callable[[Any], bool]) -> set[tuple[type, Path]]:
     """Where public commands take such a value; those of the saga repeat what an event has told.
 
     The fields of a kind of record are told as they are: any day is right, and a kind's own rules have their own tests.
+    So has the day until which a record is shared, which is none of something that has happened (test_sharing.py).
     """
-    of_kinds = {cls for kind in KINDS.values() for cls in (kind.create, kind.edit)}
+    of_kinds = {cls for kind in KINDS.values() for cls in (kind.create, kind.edit, kind.share)}
     asked = [spec.cls for spec in COMMANDS if spec.is_public and spec.cls not in of_kinds]
     return {(cls, path) for cls in asked for path in places(cls, wanted)}
 

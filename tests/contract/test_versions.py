@@ -16,6 +16,7 @@ from chassis.model.changes import EventMetadata, Remove
 from chassis.model.views import View
 from chassis.projections.documents import changed
 from contracts.declare import REGISTRY, CommandSpec
+from contracts.records import KINDS
 from contracts.schemas import decode, load
 
 CATALOGUE = Catalogue.read()
@@ -58,13 +59,14 @@ def shown_by(spec: CommandSpec) -> Iterator[View]:
 SHOWN = [(spec, view) for spec in COMMANDS for view in shown_by(spec)]
 
 
-FITTING = {"default_password": DEFAULT, "free_storage_gb": 64, "parent_id": None, "superior_id": None, "version": 1}
+FITTING = {"default_password": DEFAULT, "free_storage_gb": 64, "parent_id": None, "superior_id": None, "version": 1,
+           "until": None}  # fmt: skip
 NOT_AT_FIRST = {
     "EditPersonalData", "SetPreferences", "ChangePassword",
     "EnrolSecondFactor", "ConfirmSecondFactor", "RemoveSecondFactor",
     "ActivateDevice", "ContactFromDevice", "AcknowledgeWipe", "AskWipe", "ConfirmWipe", "Approve", "Reject",
     "WithdrawOrder", "RetryOrder", "RecordPayment", "HandOver", "Deliver",
-    "GetMachineToken",
+    "GetMachineToken", *(kind.unshare.__name__ for kind in KINDS.values() if kind.unshare),
 }  # fmt: skip
 """What takes more than the records there are: those who own them, a case, a shipment.  The services' own tests hold all
 commands to it, by `InMemoryService.check_version`."""

@@ -47,7 +47,10 @@ ROUTES = {
         POST /devices; POST /devices/{device_id}/activation; GET /devices; GET /devices/{device_id};
         GET /company; GET /company/{settings_id}
     """,
-    COLLEAGUES: "GET /colleagues; GET /colleagues/{user_id}; GET /departments; GET /departments/{department_id}",
+    COLLEAGUES: """
+        GET /colleagues; GET /colleagues/{user_id}; GET /departments; GET /departments/{department_id};
+        GET /dictionary-entries; GET /dictionary-entries/{entry_key}
+    """,
     STAFF: """
         POST /approvals/{case_id}/approve; POST /approvals/{case_id}/reject; GET /approvals; GET /approvals/{case_id}
     """,
@@ -69,7 +72,9 @@ ROUTES = {
         PUT /settings/access; PUT /settings/company; PUT /settings/company/logo; PUT /settings/parameters/{name};
         DELETE /settings/parameters/{name};
         PUT /settings/devices; PUT /settings/customers; PUT /settings/sales-process;
-        GET /parameters; GET /parameters/{name}
+        GET /parameters; GET /parameters/{name};
+        POST /dictionaries/{dictionary}/entries; PUT /dictionaries/{dictionary}/entries/{entry};
+        DELETE /dictionaries/{dictionary}/entries/{entry}
     """,
     "Platform system": """
         GET /mailbox; GET /metrics; POST /views/{view}/rebuilds; GET /rebuilds; GET /rebuilds/{rebuild_id};
@@ -229,15 +234,20 @@ def records_of(office: Office) -> dict[str, str]:
     office.tell_all()
     order = {"customer_id": customer, "lines": [{"product_id": product_id, "quantity": 1}]}
     phone = {"name": "Phone", "memory_gb": 8, "free_storage_gb": 64}
+    department = office.call("POST /departments", {"name": "Sales"}, office.admin).done()["id"]
     return {
         **{kind.key: record_of(office, kind) for kind in KINDS.values()},
+        "with_id": department,
+        "dictionary": "importance",
+        "entry": "HIGH",
+        "entry_key": "importance.HIGH",
         "user_id": seller.user_id,
         "owner_id": seller.user_id,
         "session_id": seller.session_id,
         "customer_id": customer,
         "product_id": product_id,
         "order_id": office.call("POST /orders", order, seller).done()["id"],
-        "department_id": office.call("POST /departments", {"name": "Sales"}, office.admin).done()["id"],
+        "department_id": department,
         "device_id": office.call("POST /devices", phone, seller).done()["id"],
         "machine_id": office.machine(("products.view", "ALL")).user_id,
         "role": "SAL",
@@ -259,9 +269,10 @@ def record_of(office: Office, kind: Kind) -> str:
 
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
-           "reset_id", "rebuild_id", "person_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
+           "reset_id", "rebuild_id", "person_id", "with_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
-         "entry_id": "orders-1-0", "view": "nobody"}  # fmt: skip
+         "entry_id": "orders-1-0", "view": "nobody", "dictionary": "importance", "entry": "NOTHING",
+         "entry_key": "importance.NOTHING"}  # fmt: skip
 
 
 # -- the matrix ---------------------------------------------------------------------------------------------------

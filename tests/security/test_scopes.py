@@ -44,6 +44,8 @@ def a_record(kind: Kind, team: Team, owner: Caller) -> str:
     return str(team.office.call(f"POST {kind.path}", new_record(kind), owner).done()["id"])
 
 
+EVERYBODY = new_id()
+"""A department with which records are shared here."""
 COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
     "SetMembership": (a_customer, {"member": True}, frozenset({200})),
     "ChangeOrder": (a_draft, {"note": "changed"}, frozenset({200})),
@@ -55,7 +57,7 @@ COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
     "Approve": (a_case, {}, frozenset({200, 403})),  # the due node is the superior's
     "Reject": (a_case, {"reason": "too dear"}, frozenset({200, 403})),
     **{
-        command.__name__: (partial(a_record, kind), body, frozenset({200}))
+        command.__name__: (partial(a_record, kind), body, frozenset({404 if command is kind.unshare else 200}))
         for kind in KINDS.values()
         if kind.owned
         for command, body in (
@@ -64,6 +66,8 @@ COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
             (kind.restore, {}),
             (kind.revert, {"version": 1}),
             (kind.assign, {"owner_id": None}),
+            (kind.share, {"with_id": EVERYBODY}),
+            (kind.unshare, {"with_id": EVERYBODY}),
         )
     },
 }
@@ -73,6 +77,8 @@ COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
 @pytest.fixture(scope="module")
 def teams(office: Office) -> dict[DataScope, Team]:
     product_id = add_product(office)
+    department = {"department_id": EVERYBODY, "name": "Everybody"}
+    office.call("POST /departments", department, office.admin).done()
     return {scope: Team.gather(office, scope, product_id) for scope in DATA_SCOPES}
 
 
@@ -111,8 +117,10 @@ def test_SEC_18_a_command_reaches_as_far_as_its_right(
                 told = office.call(f"POST /bulk/{kebab(name)}", {"items": items}, team.caller).done()["results"][0]
                 status, answer = told["status"], told["body"]
             else:
-                path = f"{spec.method} {spec.path}".replace(f"{{{spec.key}}}", id)
-                single = office.call(path, body, team.caller)
+                given = {**body, spec.key: id}
+                path = f"{spec.method} {spec.path}".format(**given)
+                in_body = {name: value for name, value in body.items() if f"{{{name}}}" not in str(spec.path)}
+                single = office.call(path, in_body, team.caller)
                 status, answer = single.status, single.body
             cell = f"{scope} on a record of {relation}: {status} {answer}"
             if reached and status not in expected:

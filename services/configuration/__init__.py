@@ -1,0 +1,1 @@
+"""The configuration service (features CFG-08, CFG-09): what a company makes of what is declared."""

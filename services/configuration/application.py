@@ -1,0 +1,16 @@
+"""The configuration service: its commands, one line each, and what it knows of the records of others."""
+
+from chassis.model.service import Service, upsert
+from contracts.configuration import AddDictionaryEntry, DeleteDictionaryEntry, EditDictionaryEntry
+from services.configuration.dictionaries import Dictionary
+from services.configuration.uses import USES, delete_entry
+
+SERVICE = Service(
+    "configuration",
+    commands={
+        AddDictionaryEntry: upsert(Dictionary, Dictionary.add),
+        EditDictionaryEntry: upsert(Dictionary, Dictionary.edit),
+        DeleteDictionaryEntry: delete_entry,
+    },
+    replicas=[USES],
+)

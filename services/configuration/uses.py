@@ -1,0 +1,59 @@
+"""Which records have an entry of a dictionary: learned from the events of every kind with such a field.
+
+Nobody lists those kinds: a field that is declared so is heard of, and one that is declared so later makes another
+replica, which is filled from event one (`chassis.messaging.replicas`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from chassis.model.dictionaries import place_of, values_in
+from chassis.model.identity import record_id
+from chassis.model.service import Replica, Work
+from contracts.configuration import DeleteDictionaryEntry
+from contracts.declare import REGISTRY
+from contracts.errors import Refused
+from contracts.records import KINDS, Field
+from services.configuration.dictionaries import Dictionary
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a record has from dictionaries: `dictionary/value`, for each.  A deleted one can be restored with it."""
+
+    values: tuple[str, ...]
+
+
+def _told(fields: Sequence[Field], _: Use | None, fact: Any) -> Use | None:
+    found = tuple(place_of(field.rules.dictionary, value) for field in fields for value in values_in(field, fact.data))
+    return Use(found) if found else None
+
+
+def _feeds() -> dict[type, Callable[[Use | None, Any], Use | None]]:
+    REGISTRY.load()
+    found: dict[type, Callable[[Use | None, Any], Use | None]] = {}
+    for kind in KINDS.values():
+        if fields := [field for field in kind.fields.values() if field.rules.dictionary]:
+            found |= dict.fromkeys((kind.created, kind.edited), partial(_told, fields))
+    return found
+
+
+USES = Replica("uses-of-entries", Use, feeds=_feeds())
+
+
+def delete_entry(command: DeleteDictionaryEntry, work: Work) -> Dictionary:
+    """Raises Refused INVALID_STATE, telling how many records have the entry."""
+    dictionary = work.find_or_new(Dictionary, record_id("dictionary", command.dictionary))
+    tree = dictionary.tree(command.dictionary)
+    entry = tree.find(command.entry)
+    prefix = place_of(command.dictionary, "")
+    values = (
+        {tree.meant(value.removeprefix(prefix)) for value in use.values if value.startswith(prefix)}
+        for use in work.rows(USES)
+    )
+    if entry and (count := sum(entry in meant for meant in values)):
+        raise Refused("configuration.entry_in_use", count=count, field="entry", state="IN_USE")
+    dictionary.delete(command, work.context)
+    return dictionary

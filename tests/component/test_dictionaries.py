@@ -1,0 +1,98 @@
+"""Lists of what is picked from dictionaries, on a real MongoDB (CFG-08, CFG-09, CUS-08, CUS-09)."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from chassis.model.dictionaries import Dictionaries, KnownEntry
+from chassis.model.principal import Principal
+from component.lists import BY_NAME, ROOT, Shelf, as_query, document_of
+from contracts.dictionaries import DictionaryEntry
+
+CUSTOMERS = BY_NAME["customers"]
+HELD = {
+    1: ("MANUFACTURING", ["PROSPECT"]),
+    2: ("MACHINERY", ["PROSPECT", "vip"]),
+    3: ("机械设备", ["INTERESTED", "PROSPECT"]),
+    4: ("machinery", []),
+    5: ("RETAIL", ["意向客户"]),
+    6: ("mining", []),
+    7: ("", ["vip"]),
+}
+
+
+@pytest.fixture
+def shelf(database: Database[dict[str, Any]]) -> Iterator[Shelf]:
+    found = Shelf(database, CUSTOMERS)
+    found.fill([document_of(CUSTOMERS, number, industry=one, tags=tags) for number, (one, tags) in HELD.items()])
+    yield found
+
+
+def numbers(rows: list[dict[str, Any]]) -> list[int]:
+    return sorted(int(row["id"][:8], 16) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("MANUFACTURING", [1, 2, 3, 4]),
+        ("制造业", [1, 2, 3, 4]),
+        ("machinery", [2, 3, 4]),
+        ("ELECTRONICS", []),
+        ("retail", [5]),
+        ("Mining", [6]),
+    ],
+)
+def test_cfg_09_an_entry_finds_its_branch_and_what_was_typed_before(shelf: Shelf, asked: str, found: list[int]) -> None:
+    assert numbers(shelf.rows(industry=asked)) == found
+    condition = {"field": "industry", "is": "equal", "value": asked}
+    assert numbers(shelf.rows(where=json.dumps(condition))) == found
+    negated = numbers(shelf.rows(where=json.dumps({**condition, "is": "not_equal"})))
+    assert negated == sorted(set(HELD) - set(found))
+
+
+def test_cus_08_tags_are_found_by_any_all_and_none_of_them(shelf: Shelf) -> None:
+    assert numbers(shelf.page(tag_any=["PROSPECT", "vip"]).items) if "tag_any" in CUSTOMERS.filters else True
+    assert numbers(shelf.page(tags=["INTERESTED", "vip"]).items) == [2, 3, 5, 7]
+
+
+@pytest.mark.parametrize(
+    ("language", "label"), [("zh", "机械设备"), ("ja", "機械"), ("en", "Machinery")], ids=["zh", "ja", "en"]
+)
+def test_cfg_08_rows_groups_and_files_tell_labels_in_the_callers_language(
+    shelf: Shelf, language: str, label: str
+) -> None:
+    page = shelf.reader.page(
+        ROOT, as_query({"industry": "MACHINERY", "group": "industry", "sort": "industry"}), None, language
+    )
+    assert [row["labels"]["industry"] for row in page.items] == [label] * 3
+    assert page.groups == [{"value": "MACHINERY", "label": label, "count": 3}]
+    file = b"".join(shelf.reader.export(ROOT, as_query({"industry": "machinery"}), None, "csv", language=language))
+    assert file.decode("utf-8-sig").count(label) == 3
+    one, _ = shelf.reader.one(ROOT, page.items[0]["id"], None, language)
+    assert one["labels"] == page.items[0]["labels"]
+
+
+def test_cus_08_rows_are_counted_by_tag_in_one_call(shelf: Shelf) -> None:
+    groups = {
+        group["value"]: (group["label"], group["count"])
+        for group in shelf.page(group="tags", sum="points").groups or []
+    }
+    assert groups == {
+        "PROSPECT": ("潜在客户", 3),
+        "INTERESTED": ("意向客户", 2),
+        "vip": ("vip", 2),
+        None: ("", 2),
+    }
+
+
+def test_cfg_08_a_renamed_entry_is_told_by_its_new_name_at_once(shelf: Shelf) -> None:
+    known = Dictionaries()
+    known.take(KnownEntry("industries", DictionaryEntry(code="RETAIL", zh="门店", parent="TRADE"), 1))
+    caller: Principal = replace(ROOT, dictionaries=known)
+    [row] = shelf.reader.page(caller, as_query({"industry": "TRADE"}), None).items
+    assert (row["industry"], row["labels"]["industry"]) == ("RETAIL", "门店")
