@@ -24,6 +24,7 @@ from chassis.access.known import (
     EndedSessions,
     Known,
     KnownCompany,
+    KnownCustomField,
     KnownDepartment,
     KnownDevice,
     KnownMachine,
@@ -166,6 +167,8 @@ class Directory:
             return self._machines.get(UUID(key))
         if kind is KnownCompany:
             return self.company.known
+        if kind is KnownCustomField:
+            return self.company.custom_fields.known(*key.split("."))
         return self.company.parameter_known(key) if kind is KnownParameter else None
 
     def _take(self, row: Any) -> None:
@@ -190,6 +193,8 @@ class Directory:
                 self.company.take(row)
             case KnownParameter():
                 self.company.take_parameter(row)
+            case KnownCustomField():
+                self.company.custom_fields.take(row)
 
     def _put_user(self, row: KnownUser) -> None:
         held = self._users.get(row.id)

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from contracts.custom_fields import CustomField
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import NEVER_GIVEN, ROLES, first_rights
@@ -99,6 +100,7 @@ class Context:
     `now` is UTC; `today` is the day in the company's time zone (section 2.0).  `reach` says on whose records the
     command's right may be used, `reach_of` the same of any right; one that is not held reaches nobody.
     `currency` is the company's: that of amounts that name none (SET-04).
+    `custom_fields` tells the fields that the company has added to a kind of record (`Kind.code`, ADR 0042).
     `organisation` tells who acts for whom, and who a user is whom a command names (`organisation.person`).  What is
     entered belongs to `owner`: the user, or for a program the person who is responsible for it.
     """
@@ -113,6 +115,7 @@ class Context:
     currency: str = FIRST_CURRENCY
     organisation: Organisation = ALONE
     responsible: Person | None = None
+    custom_fields: Callable[[str], Sequence[CustomField]] = lambda _: ()
 
     @property
     def owner(self) -> Person:

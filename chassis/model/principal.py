@@ -1,11 +1,12 @@
 """Who calls, and what they may do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
 from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, Organisation
+from contracts.custom_fields import CustomField
 from contracts.errors import Refused, lacks_right
 from contracts.people import Person
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, DataScope, first_rights, first_scope
@@ -76,7 +77,14 @@ class Principal:
             return NOBODYS
         return (self.reach_of or own_reach(self.user_id))(self.scopes_of(right))
 
-    def context(self, now: datetime, today: date, right: str | None = None, currency: str = FIRST_CURRENCY) -> Context:
+    def context(
+        self,
+        now: datetime,
+        today: date,
+        right: str | None = None,
+        currency: str = FIRST_CURRENCY,
+        custom_fields: Callable[[str], Sequence[CustomField]] = lambda _: (),
+    ) -> Context:
         """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
         reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
         person = Person(user_id=self.user_id, name=self.name)
@@ -91,6 +99,7 @@ class Principal:
             currency=currency,
             organisation=self.organisation,
             responsible=self.responsible,
+            custom_fields=custom_fields,
         )
 
 

@@ -10,6 +10,7 @@ from unicodedata import normalize
 from chassis.model.views import View
 from chassis.projections.versions import ABOUT, FROM, NUMBER, OF, UNTIL
 from chassis.queries.filters import bounds_of_day, parsed, single
+from contracts.custom_fields import OWN
 from contracts.errors import Refused
 from contracts.types import PLAIN_DAY
 
@@ -120,9 +121,16 @@ def _entry(version: Document, before: Document, names: Collection[str], show: Sh
 
 
 def difference(before: Document, after: Document, names: Collection[str], show: Show) -> list[Document]:
-    """The fields that differ between two versions of a row, of those `names`; {} is one that was not there."""
-    changed = [name for name in names if before.get(name) != after.get(name)]
-    return [{"field": name, "before": show(before.get(name)), "after": show(after.get(name))} for name in changed]
+    """The fields that differ between two versions of a row, of those `names`; {} is one that was not there.
+
+    Those that the company has added are told one by one: `own.grade`.
+    """
+    pairs = {name: (before.get(name), after.get(name)) for name in names if name != OWN}
+    if OWN in names:
+        first, last = before.get(OWN) or {}, after.get(OWN) or {}
+        pairs |= {f"{OWN}.{key}": (first.get(key), last.get(key)) for key in sorted({*first, *last})}
+    changed = [(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]]
+    return [{"field": name, "before": show(one), "after": show(other)} for name, one, other in changed]
 
 
 def told_fields(view: View, names: Iterable[str]) -> list[str]:

@@ -186,7 +186,12 @@ class People:
         now, permission = writer.process.now(), REGISTRY.command_of(type(operation.command)).permission
         request = Request(
             command=operation.command,
-            context=self.directory.admit(by).context(now, writer.company.day_of(now), permission),
+            context=self.directory.admit(by).context(
+                now,
+                writer.company.day_of(now),
+                permission,
+                custom_fields=self.directory.company.custom_fields.of,
+            ),
             command_id=operation.command_id,
             remember=operation.keyed,
             expected_version=version,

@@ -1,0 +1,1 @@
+"""What a company makes of Salestream."""
