@@ -729,8 +729,8 @@ def plain(value: Any, unseen: Set[str] = frozenset()) -> Any:
 
 @lru_cache(AMOUNTS_KEPT)
 def _amount(octets: bytes) -> str:
-    """An amount as text, from the octets that tell it: most come again."""
-    return str(Decimal128.from_bid(octets))
+    """An amount as text, with no exponent, from the octets that tell it: most come again."""
+    return f"{Decimal128.from_bid(octets).to_decimal():f}"
 
 
 def _position(state: Document, source: str) -> int:
