@@ -5,7 +5,7 @@ from typing import Annotated
 from contracts.custom_fields import CustomField, CustomKey, CustomType, Label
 from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
-from contracts.types import Flag, Note, PathName, Text, TextField, Whole
+from contracts.types import Flag, PathName, Tag, Text, TextField, Whole
 
 
 class FormulaField(TextField):
@@ -42,7 +42,7 @@ class AddCustomField:
     label: Label
     help: Label = Label()
     required: Flag = False
-    default: tuple[Note, ...] = ()
+    default: tuple[Tag, ...] = ()
     choices: tuple[ChoiceGiven, ...] = ()
     formula: Formula = ""
     position: Whole = 0
@@ -60,7 +60,7 @@ class ChangeCustomField:
     label: Label = KEPT
     help: Label = KEPT
     required: Flag = KEPT
-    default: tuple[Note, ...] | None = KEPT
+    default: tuple[Tag, ...] | None = KEPT
     choices: tuple[ChoiceGiven, ...] = KEPT
     formula: Formula = KEPT
     position: Whole = KEPT

@@ -46,14 +46,13 @@ def fields_of(spec: CommandSpec) -> list[str]:
 class Filled:
     """A service with a record of which every optional value is given.
 
-    `named` is what names it in a command, and `row` in a view, where that is not its id.
+    `named` is what names it in a command, where that is not its id.
     """
 
     kit: InMemoryService
     id: UUID
     by: Any = ADMIN
     named: Mapping[str, str] = field(default_factory=dict)
-    row: str = ""
 
 
 def customer() -> Filled:
@@ -113,8 +112,7 @@ def custom_formula() -> Filled:
 
 
 def of_custom_field(kit: InMemoryService, key: str) -> Filled:
-    named = {"kind": "customer", "key": key}
-    return Filled(kit, Named("kind", "customer").id, named=named, row=f"customer.{key}")
+    return Filled(kit, Named("kind", "customer").id, named={"kind": "customer", "key": key})
 
 
 def of_kind(kind: Kind) -> Filled:

@@ -128,5 +128,5 @@ def test_left_out_null_and_empty_are_three_things(spec: CommandSpec, name: str, 
         row = {item.name for item in fields(view.row)}
         if type(fact) in view.handlers and name in row:
             public = [known for known in made.kit.facts() if type(known) in view.handlers]
-            shown = documents(view, public)[made.row or str(stored(made.id))].get(name)
+            shown = documents(view, public)[str(stored(made.id))].get(name)
             assert shown in nothing, f"{view.name}.{name} shows {shown!r}"

@@ -40,7 +40,7 @@ def names() -> list[str]:
 
 
 def test_there_are_such_names() -> None:
-    assert {"settings_id", "name", "role"} == {kind for service in SERVICES for kind in kinds_of(service)}
+    assert {"settings_id", "name", "role", "kind"} == {kind for service in SERVICES for kind in kinds_of(service)}
     assert {"company", "access", "sales-process", "customers", "devices"} <= set(names())
 
 

@@ -63,9 +63,9 @@ NOT_AT_FIRST = {
     "EditPersonalData", "ChangePassword", "EnrolSecondFactor", "ConfirmSecondFactor", "RemoveSecondFactor",
     "ActivateDevice", "ContactFromDevice", "AcknowledgeWipe", "AskWipe", "ConfirmWipe", "Approve", "Reject",
     "WithdrawOrder", "RetryOrder", "RecordPayment", "HandOver", "Deliver",
-    "GetMachineToken",
+    "GetMachineToken", "AddCustomField", "ChangeCustomField",
 }  # fmt: skip
-"""What takes more than the records there are: those who own them, a case, a shipment.  The services' own tests hold all
+"""What takes more than the records there are: those who own them, a case, a shipment, a field of its type.  The services' own tests hold all
 commands to it, by `InMemoryService.check_version`."""
 
 

@@ -71,7 +71,11 @@ class TestAPI3BrokenObjectPropertyLevelAuthorization:
     def test_no_command_takes_a_field_it_does_not_declare(self, office: Office, spec: CommandSpec) -> None:
         """Mass assignment: whatever a record holds besides, a caller can't set it (single and bulk form)."""
         assert spec.path is not None
-        named = {name: new_id() for name in re.findall(r"{(\w+)}", spec.path)} | {"role": "NOBODY", "right": "payments"}
+        named = {name: new_id() for name in re.findall(r"{(\w+)}", spec.path)} | {
+            "role": "NOBODY",
+            "right": "payments",
+            "key": "seats",
+        }
         declared = {item.name for item in fields(spec.cls)}
         body = {name: value for name, value in sample(spec.cls).items() if f"{{{name}}}" not in spec.path}
         path = f"{spec.method} {spec.path.format(**named)}"

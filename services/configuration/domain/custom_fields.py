@@ -95,7 +95,7 @@ class CustomFields(Aggregate):
     def _named(self, kind: str, key: str) -> CustomField:
         kind_named(kind)
         if key not in self.fields:
-            raise not_found("custom field", "key")
+            raise not_found("key", "key")
         return self.fields[key]
 
     def _about(self, kind: str, context: Context) -> dict[str, Any]:
