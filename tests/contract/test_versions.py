@@ -65,8 +65,8 @@ NOT_AT_FIRST = {
     "WithdrawOrder", "RetryOrder", "RecordPayment", "HandOver", "Deliver",
     "GetMachineToken", "AddCustomField", "ChangeCustomField",
 }  # fmt: skip
-"""What takes more than the records there are: those who own them, a case, a shipment, a field of its type.  The services' own tests hold all
-commands to it, by `InMemoryService.check_version`."""
+"""What takes more than the records there are: those who own them, a case, a shipment, a field of its type.  The
+services' own tests hold all commands to it, by `InMemoryService.check_version`."""
 
 
 def test_there_are_such_commands() -> None:

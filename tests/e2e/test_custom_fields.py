@@ -138,9 +138,8 @@ def test_cfg_01_fields_are_added_used_renamed_and_retired(company: Company, kind
     assert fields.metadata()[0][f"own.{fields.key('note')}"]["retired"]
     admin.post(f"{fields.path('note')}/restore")
     eventually(lambda: admin.do("PATCH", place, fields.own(note="again")))
-    assert {
-        row["retired"] for row in admin.items("/custom-fields", kind=kind.code) if row["key"] == fields.key("seats")
-    } == {True}
+    defined = admin.get(f"/custom-fields/{kind.code}")["fields"]
+    assert (defined[fields.key("seats")]["retired"], defined[fields.key("note")]["retired"]) == (True, False)
 
 
 def test_cfg_01_what_is_not_given_is_refused_by_name_in_one_and_in_bulk(company: Company) -> None:
