@@ -1,12 +1,134 @@
-"""How a company sets up what is declared: its dictionaries (CFG-08, CFG-09).
+"""How a company sets up what is declared, and what it adds: its dictionaries (CFG-08, CFG-09), and fields of its own on
+kinds of records (CFG-01, CFG-02).
 
-Aggregates: dictionary.
+Aggregates: dictionary, the fields of a kind.
 """
 
-from contracts.declare import KEPT, command, event
+from typing import Annotated
+
+from contracts.custom_fields import CustomField, CustomKey, CustomType, Label
+from contracts.declare import KEPT, command, event, value
 from contracts.dictionaries import DictionaryEntry, DictionaryName, EntryCode, EntryLabel
 from contracts.people import SALESTREAM, Person
-from contracts.types import Flag, Name, Whole
+from contracts.types import Flag, Name, PathName, Tag, Text, TextField, Whole
+
+
+class FormulaField(TextField):
+    """Arithmetic over the numbers of a record (`contracts.formulas`)."""
+
+    longest = 500
+
+
+Formula = Annotated[str, FormulaField]
+
+
+@value
+class ChoiceGiven:
+    """A value that a field of choices may have."""
+
+    told_apart_by = "key"
+
+    key: CustomKey
+    label: Label
+
+
+@command("POST /custom-fields/{kind}", permission="settings")
+class AddCustomField:
+    """Add a field to a kind of record (CFG-01, CFG-02).
+
+    `key` is what programs call it, for ever; so is its type.  A field of choices has `choices`, a formula has
+    `formula`: arithmetic over numbers of the record, such as `own.price * (1 - own.discount / 100)`.  `default` is
+    what a new record has where nothing is given; `required`: a new record must have a value, which can't be taken away.
+    """
+
+    kind: PathName
+    key: CustomKey
+    type: CustomType
+    label: Label
+    help: Label = Label()
+    required: Flag = False
+    default: tuple[Tag, ...] = ()
+    choices: tuple[ChoiceGiven, ...] = ()
+    formula: Formula = ""
+    position: Whole = 0
+
+
+@command("PATCH /custom-fields/{kind}/{key}", permission="settings")
+class ChangeCustomField:
+    """Rename, reorder or otherwise change a field that the company has added; a field left out keeps its value.
+
+    `choices` are all that may be given from now on.  One that is left out is taken away: records that have it keep it.
+    """
+
+    kind: PathName
+    key: CustomKey
+    label: Label = KEPT
+    help: Label = KEPT
+    required: Flag = KEPT
+    default: tuple[Tag, ...] | None = KEPT
+    choices: tuple[ChoiceGiven, ...] = KEPT
+    formula: Formula = KEPT
+    position: Whole = KEPT
+
+
+@command("DELETE /custom-fields/{kind}/{key}", permission="settings")
+class RetireCustomField:
+    """Let a field be given no more; what records have of it stays readable (CFG-02)."""
+
+    kind: PathName
+    key: CustomKey
+
+
+@command("POST /custom-fields/{kind}/{key}/restore", permission="settings")
+class RestoreCustomField:
+    """Bring a field back that was retired, with what records have of it."""
+
+    kind: PathName
+    key: CustomKey
+
+
+@event("salestream.configuration.custom-field-added.v1", key="kind")
+class CustomFieldAdded:
+    """The company added a field to a kind of record.  `revision` grows with each change of the fields of a kind."""
+
+    kind: Text
+    field: CustomField
+    revision: Whole
+    by: Person = SALESTREAM
+
+
+@event("salestream.configuration.custom-field-changed.v1", key="kind")
+class CustomFieldChanged:
+    """A field that the company has added changed: all that is known of it now."""
+
+    kind: Text
+    field: CustomField
+    revision: Whole
+    by: Person = SALESTREAM
+
+
+@event("salestream.configuration.custom-field-retired.v1", key="kind")
+class CustomFieldRetired:
+    """A field is not given any more; records keep what they have of it."""
+
+    kind: Text
+    field: CustomField
+    revision: Whole
+    by: Person = SALESTREAM
+
+
+@event("salestream.configuration.custom-field-restored.v1", key="kind")
+class CustomFieldRestored:
+    """A field that was retired is given again."""
+
+    kind: Text
+    field: CustomField
+    revision: Whole
+    by: Person = SALESTREAM
+
+
+CUSTOM_FIELD_EVENTS = (CustomFieldAdded, CustomFieldChanged, CustomFieldRetired, CustomFieldRestored)
+"""The events that tell of a field, each with all that is known of it."""
 
 
 @command("POST /dictionaries/{dictionary}/entries", permission="settings")

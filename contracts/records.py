@@ -12,7 +12,8 @@ The class itself becomes what is known of such a record, a value.  From it come 
 DeleteSurvey, RestoreSurvey and RevertSurvey, and the events SurveyCreated, SurveyEdited, SurveyDeleted and
 SurveyRestored, which stand in the module beside it; `chassis.model.records` makes the aggregate and
 `chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey,
-ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).
+ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).  What a company adds to a kind at
+run time is in `own` (ADR 0042): a field that no declaration names, as every kind has it.
 """
 
 import re
@@ -20,16 +21,20 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from dataclasses import Field as DataclassField
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 from uuid import UUID
 
+from marshmallow.fields import Number
+
+from contracts.custom_fields import OWN, GivenOwn, Own
 from contracts.declare import KEPT, ContractError, command, event, value
 from contracts.dictionaries import PREPARED
 from contracts.ids import new_id
 from contracts.lists import LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
-from contracts.personal import is_personal
+from contracts.personal import Personal, is_personal
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
 from contracts.types import Day, DayField, MomentField, Money, Name, Quantity, TextField
 
@@ -37,13 +42,13 @@ T = TypeVar("T")
 
 _WORD = re.compile(r"[A-Z][a-z0-9]*")
 _FEATURES = re.compile(r" \(([A-Z]{2,4}-[^)]*)\)")
-_OWN = "record"
+_RULES = "record"
 OWNER = "owner_id"
 """The field of a command that says whose record it is to be; null: of nobody.  Left out, it is the caller's where one
 is entered, and stays whose it is where it is there."""
 EVERY_RECORD_HAS = frozenset(
     {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
-    | {"deleted", SHARES, SHARED_WITH, SHARED_WITH_ME}
+    | {"deleted", OWN, SHARES, SHARED_WITH, SHARED_WITH_ME}
 )
 """The names that a kind's own fields can't have."""
 
@@ -96,7 +101,7 @@ def data(
         unique=unique, right=right, past=past, searchable=searchable, sortable=sortable,
         filterable=filterable, given=given, index=index, dictionary=dictionary, free=free,
     )  # fmt: skip
-    return field(default=default, metadata={"metadata": {_OWN: rules}})  # so deep marshmallow leaves it alone
+    return field(default=default, metadata={"metadata": {_RULES: rules}})  # so deep marshmallow leaves it alone
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,12 @@ class Field:
     def is_personal(self) -> bool:
         """Whether it tells of a person (`Personal`): it is sealed, and whoever reads it is noted (SEC-21, CPL-01)."""
         return is_personal(self.type)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it can be calculated with: a number, or the amount of money."""
+        checked = self.checked_by
+        return self.one in (int, Decimal, Money) or (isinstance(checked, type) and issubclass(checked, Number))
 
     @property
     def one(self) -> Any:
@@ -167,6 +178,16 @@ class Kind:
     shared: Any = None
 
     @property
+    def code(self) -> str:
+        """What it is called in addresses, and where something is said of the kind: `market-survey`."""
+        return self.what.replace(" ", "-")
+
+    @property
+    def has_personal(self) -> bool:
+        """Whether a record tells of a person.  What a company adds to it does so too then (ADR 0039)."""
+        return any(field.is_personal for field in self.fields.values())
+
+    @property
     def commands(self) -> tuple[type, ...]:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
         return (*found, self.assign, self.share, self.unshare) if self.owned else found
@@ -196,7 +217,7 @@ def record(
     """
 
     def declare(cls: type[T]) -> type[T]:
-        made = value(cls)
+        made = value(_with_own(cls))
         called = name or cls.__name__
         words = _WORD.findall(called)
         if "".join(words) != called:
@@ -210,8 +231,18 @@ def record(
     return declare
 
 
+def _with_own(cls: type[T]) -> type[T]:
+    """The class with what a company adds to such a record; personal where the record tells of a person."""
+    if OWN in vars(cls).get("__annotations__", {}):
+        raise ContractError(f"{cls.__qualname__}: every record has {OWN} already")
+    is_about_a_person = any(map(is_personal, get_type_hints(cls, include_extras=True).values()))
+    cls.__annotations__[OWN] = Personal[Own] if is_about_a_person else Own
+    setattr(cls, OWN, "")
+    return cls
+
+
 def _rules(of: "DataclassField[Any]") -> FieldRules:
-    found: FieldRules = of.metadata.get("metadata", {}).get(_OWN, FieldRules())
+    found: FieldRules = of.metadata.get("metadata", {}).get(_RULES, FieldRules())
     return found
 
 
@@ -230,8 +261,11 @@ class _Declaration:
         self._features = found[0] if found else ""
         hints = get_type_hints(cls, include_extras=True)
         self._fields = {
-            one.name: Field(one.name, hints[one.name], one.default is MISSING, _rules(one)) for one in fields(cls)
+            one.name: Field(one.name, hints[one.name], one.default is MISSING, _rules(one))
+            for one in fields(cls)
+            if one.name != OWN
         }
+        self._own_given: Any = Personal[GivenOwn] if is_personal(hints[OWN]) else GivenOwn
         amounts = {f"{one.name}_currency" for one in self._fields.values() if one.one is Money}
         if taken := (EVERY_RECORD_HAS | amounts | {self._key}) & set(self._fields):
             raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(taken))} already")
@@ -268,10 +302,16 @@ class _Declaration:
         a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"
         one, item = a[0].lower() + a[1:], f"{self._path}/{{{self._key}}}"
         given = {name: field.given for name, field in self._fields.items()}
-        first = {one.name: self._first(one) for one in fields(self._cls) if one.default is not MISSING}
+        first = {
+            one.name: self._first(one)
+            for one in fields(self._cls)
+            if one.default is not MISSING and one.name in self._fields
+        }
         if self._owned:
             given[OWNER], first[OWNER] = UUID | None, KEPT
         kept = {name: field.given if field.required else field.given | None for name, field in self._fields.items()}
+        given[OWN], first[OWN] = self._own_given, ""
+        kept[OWN] = self._own_given | None
         owner = {"owner": Person} if self._owned else {}
         told = {"data": self._cls}
         return Kind(
@@ -301,7 +341,7 @@ class _Declaration:
                 "Revert",
                 f"Put back what {one} was at an earlier version: all that the caller may give, or the fields named.",
                 f"POST {item}/revert",
-                {"version": Quantity, "fields": tuple[Literal[tuple(self._fields)], ...]},  # type: ignore[misc]
+                {"version": Quantity, "fields": tuple[Literal[tuple([*self._fields, OWN])], ...]},  # type: ignore[misc]
                 {"fields": ()},
             ),
             created=self._event("Created", f"{a} was entered.", {**told, **owner}),

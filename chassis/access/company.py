@@ -1,4 +1,5 @@
-"""What the company has set for all of Salestream, as this process knows it: time zone, currency, language (SET-02..04).
+"""What the company has set for all of Salestream, as this process knows it: time zone, currency, language (SET-02..04),
+and the fields that it has added to kinds of records (CFG-01).
 
 One place says it, the company's data in the company service; every service keeps a row of it
 (`services.company.known`), and each process holds it in memory with its directory.  Before anything was set, TIME_ZONE
@@ -12,6 +13,7 @@ from datetime import date, datetime
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from chassis.access.custom_fields import CustomFields
 from chassis.access.known import KnownCompany, KnownParameter
 from chassis.foundation.config import first_zone
 from contracts.languages import LANGUAGES, Language
@@ -25,6 +27,7 @@ class CompanySettings:
     def __init__(self, zone: ZoneInfo | None = None) -> None:
         self.known = KnownCompany((zone or first_zone()).key, FIRST_CURRENCY, LANGUAGES[0])
         self._parameters: dict[str, KnownParameter] = {}
+        self.custom_fields = CustomFields()
 
     def take(self, row: KnownCompany) -> None:
         """What was heard of, or what a service's store holds; older news change nothing."""

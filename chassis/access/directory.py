@@ -24,6 +24,7 @@ from chassis.access.known import (
     EndedSessions,
     Known,
     KnownCompany,
+    KnownCustomField,
     KnownDepartment,
     KnownDevice,
     KnownMachine,
@@ -169,6 +170,7 @@ class Directory:
             KnownCompany: lambda: self.company.known,
             KnownParameter: lambda: self.company.parameter_known(key),
             KnownEntry: lambda: self.dictionaries.known(key),
+            KnownCustomField: lambda: self.company.custom_fields.known(*key.split(".")),
         }
         return held[kind]() if kind in held else None
 
@@ -196,6 +198,8 @@ class Directory:
                 self.company.take_parameter(row)
             case KnownEntry():
                 self.dictionaries.take(row)
+            case KnownCustomField():
+                self.company.custom_fields.take(row)
 
     def _put_user(self, row: KnownUser) -> None:
         held = self._users.get(row.id)

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from chassis.model.service import Replica
+from contracts.custom_fields import CustomField
 from contracts.people import Preferences
 from contracts.permissions import DataScope, first_rights, rights_of
 
@@ -97,6 +98,14 @@ class KnownParameter(msgspec.Struct, frozen=True):
     name: str
     value: str
     revision: int = 0
+
+
+class KnownCustomField(msgspec.Struct, frozen=True):
+    """A field that the company has added to a kind of record (CFG-01)."""
+
+    kind: str
+    field: CustomField
+    revision: int
 
 
 @dataclass(frozen=True)

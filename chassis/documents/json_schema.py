@@ -20,6 +20,15 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
 from contracts.currencies import DECIMALS
+from contracts.custom_fields import (
+    KEY,
+    MOST_CHOICES,
+    MOST_FIELDS,
+    CustomKeyField,
+    CustomTextField,
+    GivenOwnField,
+    OwnField,
+)
 from contracts.dictionaries import EntryCodeField
 from contracts.personal import plan_of, sealed_length
 from contracts.schemas import schema_of, stands_once, takes_nothing
@@ -55,10 +64,13 @@ ANY_LINE = f"^[{AROUND}]*[^{NO_LINE}]*[{AROUND}]*{TEXT_END}"
 SOME_LINE = rf"^[{AROUND}]*[^\s{NO_LINE}][^{NO_LINE}]*[{AROUND}]*{TEXT_END}"
 BARRED = NO_LINE + re.escape(PathNameField.barred)
 PATH_NAME = rf"^(?![{AROUND}]*\.{{1,2}}[{AROUND}]*$)[{AROUND}]*[^\s{BARRED}][^{BARRED}]*[{AROUND}]*{TEXT_END}"
-EXAMPLES: dict[type[fields.Field[Any]], str] = {
+EXAMPLES: dict[type[fields.Field[Any]], Any] = {
     AmountField: "1234.50",
     CurrencyField: "CNY",
+    CustomKeyField: "tax_number",
     EmailField: "li@example.com",
+    GivenOwnField: {},
+    OwnField: '{"number":{"seats":"12"},"text":{"tax_number":"91320594"}}',
     PhoneField: "13912345678",
     RateField: "7.12345678",
     RoleField: "SAL",
@@ -80,7 +92,7 @@ def components(classes: Iterable[type], form: Form) -> dict[str, JsonSchema]:
     plugin = MarshmallowPlugin(schema_name_resolver=partial(_part_name, form=form))
     spec = APISpec(title="Salestream", version="1", openapi_version="3.1.0", plugins=[plugin])
     converter: Any = plugin.converter
-    for function in (_text, _pattern, _decimal, _change, _day, _choice, _example):
+    for function in (_text, _pattern, _decimal, _change, _day, _choice, _example, _own):
         converter.add_attribute_function(function)
     if form == "input":
         converter.add_attribute_function(_one_line)
@@ -193,6 +205,21 @@ def _set(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
     return {"uniqueItems": True} if isinstance(field, fields.List) and stands_once(field.inner) else {}
 
 
+def _own(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
+    """The values of fields that a company has added, by key.  Which there are, and what they take, is data."""
+    if not isinstance(field, GivenOwnField):
+        return {}
+    text = {"type": "string", "maxLength": CustomTextField.longest}
+    choices = {"type": "array", "items": {"type": "string"}, "maxItems": MOST_CHOICES}
+    return {
+        **_typed(field, "object"),
+        "propertyNames": {"pattern": KEY.removesuffix(r"\Z") + TEXT_END},
+        "additionalProperties": {"anyOf": [text, {"type": "number"}, choices, {"type": "null"}]},
+        "maxProperties": MOST_FIELDS,
+        "description": "Fields that the company has added: `GET /metadata` tells them; null takes a value away.",
+    }
+
+
 def _one_line(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
     """What is taken from outside; what services tell each other may be older than the rule that it has one line."""
     if not isinstance(field, TextField) or field.many_lines:
@@ -263,4 +290,4 @@ def _choice(_: Any, field: fields.Field[Any], *, ret: JsonSchema) -> JsonSchema:
 
 def _example(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
     example = next((text for kind, text in EXAMPLES.items() if isinstance(field, kind)), None)
-    return {"examples": [example]} if example else {}
+    return {} if example is None else {"examples": [example]}

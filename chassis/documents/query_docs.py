@@ -27,6 +27,7 @@ from chassis.queries.grouping import MOST_SUMS, groups_of, sums_of
 from chassis.queries.history import CURSOR, LIMIT, SINCE, UNTIL_WHEN, told_fields
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS
 from contracts.currencies import DECIMALS
+from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.lists import AS_OF, GROUP, MOST_ROWS, SUM, WHERE
 from contracts.types import CurrencyField
@@ -118,7 +119,7 @@ def history_schema(view: View) -> JsonSchema:
     value: JsonSchema = {"description": "As in the row; null where there was none."}
     change: JsonSchema = {
         "type": "object",
-        "properties": {"field": {"type": "string", "enum": names}, "before": value, "after": value},
+        "properties": {"field": _field_schema(names), "before": value, "after": value},
         "required": ["field", "before", "after"],
     }
     if view.picked:
@@ -163,6 +164,14 @@ def history_schema(view: View) -> JsonSchema:
         },
         "required": ["items", "next"],
     }
+
+
+def _field_schema(names: Sequence[str]) -> JsonSchema:
+    """The name of a field of a row, one that the company has added among them."""
+    known = [name for name in names if name != OWN]
+    if OWN not in names:
+        return {"type": "string", "enum": known}
+    return {"type": "string", "anyOf": [{"enum": known}, {"pattern": rf"^{OWN}\."}]}
 
 
 def setters(view: View) -> list[CommandSpec]:
@@ -312,7 +321,7 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
                 )
     schemas |= {
         WHERE: where_schema(view),
-        "sort": {"type": "string", "enum": [*sorts, *(f"-{name}" for name in sorts)]},
+        "sort": _or_own(view, {"type": "string", "enum": [*sorts, *(f"-{name}" for name in sorts)]}),
         "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": DEFAULT_LIMIT},
         "cursor": {
             "type": "string",
@@ -332,15 +341,23 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
     return [_parameter(name, schema) for name, schema in schemas.items()]
 
 
+def _or_own(view: View, schema: JsonSchema) -> JsonSchema:
+    """The schema of a field's name, which may be one that the company has added to such records."""
+    if not view.kind:
+        return schema
+    more = {name: value for name, value in schema.items() if name != "enum"}
+    return {**more, "anyOf": [{"enum": schema["enum"]}, {"pattern": rf"^-?{OWN}\."}]}
+
+
 def group_schemas(view: View) -> dict[str, JsonSchema]:
     """The fields by which rows may be counted in groups, and those that may be summed; nothing where there are none."""
     found: dict[str, JsonSchema] = {}
     if groups_of(view):
         text = "Tell too how many rows have each value of this field, in all pages together."
-        found[GROUP] = {"type": "string", "enum": groups_of(view), "description": text}
+        found[GROUP] = _or_own(view, {"type": "string", "enum": groups_of(view), "description": text})
     if sums_of(view):
         text = "Tell too what this field comes to, in each group; amounts for each currency by itself."
-        one: JsonSchema = {"type": "string", "enum": sums_of(view), "description": text}
+        one = _or_own(view, {"type": "string", "enum": sums_of(view), "description": text})
         found[SUM] = {"type": "array", "items": one, "maxItems": MOST_SUMS}
     return found
 

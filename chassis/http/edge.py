@@ -133,7 +133,9 @@ class Api:
         trace = http.headers.get("traceparent", "")
         return Request(
             command=command,
-            context=caller.context(now, company.day_of(now), spec.permission, company.currency),
+            context=caller.context(
+                now, company.day_of(now), spec.permission, company.currency, company.custom_fields.of
+            ),
             command_id=command_id,
             sent_print=sent.mark,
             secret_print=sent.secret_mark,

@@ -27,6 +27,7 @@ from chassis.model.row_fields import ROLES as ROLES_THERE_ARE
 from chassis.model.saga import Saga
 from chassis.queries.conditions import OPERATORS
 from chassis.queries.filters import ClosedSets
+from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY
 from contracts.errors import STATUS
 from contracts.menus import MenuEntry, menu
@@ -40,14 +41,20 @@ Role = tuple[str, str]
 """The code of a role, and the name it has."""
 
 
+Own = Callable[[str], Sequence[CustomField]]
+"""The fields that the company has added to a kind of record."""
+
+
 def metadata(
     wording: Wording,
     may: Callable[[str], bool],
     roles: Sequence[Role],
     dictionaries: Sequence[tuple[str, Tree]] = AS_PREPARED.all(),
+    own: Own = lambda _: (),
 ) -> Metadata:
-    """What is told in some words to whom holds the rights that `may` tells, where there are these roles and entries."""
-    told = _Teller(wording, may, roles, Catalogue.read()).told()
+    """What is told in some words to whom holds the rights that `may` tells, where there are these roles, entries and
+    fields."""
+    told = _Teller(wording, may, roles, own, Catalogue.read()).told()
     return msgspec.structs.replace(told, dictionaries=[_dictionary(wording, *one) for one in dictionaries])
 
 
@@ -67,8 +74,10 @@ def _dictionary(wording: Wording, name: str, tree: Tree) -> DictionaryMetadata:
 class _Teller:
     """Tells everything in one wording."""
 
-    def __init__(self, wording: Wording, may: Callable[[str], bool], roles: Sequence[Role], catalogue: Catalogue):
-        self._wording, self._may, self._roles = wording, may, roles
+    def __init__(
+        self, wording: Wording, may: Callable[[str], bool], roles: Sequence[Role], own: Own, catalogue: Catalogue
+    ):
+        self._wording, self._may, self._roles, self._own = wording, may, roles, own
         self._views, self._sagas = catalogue.views(), catalogue.sagas()
         actions, kinds = names_in_audit_log(self._views)
         self._sets: ClosedSets = {
@@ -82,12 +91,12 @@ class _Teller:
         return Metadata(
             language=wording.language,
             views=[
-                ViewTold(view, wording, may, self._sets, self._of_set).told()
+                ViewTold(view, wording, may, self._sets, self._of_set, own=self._own(view.kind)).told()
                 for view in self._views
                 if may(view.permission)
             ],
             commands=[
-                command_metadata(spec, wording, may)
+                command_metadata(spec, wording, may, self._own)
                 for spec in REGISTRY.commands.values()
                 if spec.is_public and may(spec.permission)
             ],

@@ -10,8 +10,12 @@ from marshmallow import Schema, fields, missing, validate
 from chassis.audit.entries import object_kind
 from chassis.http.routes import kebab
 from chassis.metadata.shapes import Choice, CommandMetadata, FormField, FormType
+from chassis.metadata.views import form_type, own_choices
 from chassis.metadata.wording import Wording
+from chassis.model.custom_columns import field_type
+from contracts.custom_fields import CustomField, CustomKeyField, CustomNumberField, CustomTextField, GivenOwnField
 from contracts.declare import CommandSpec
+from contracts.languages import Language
 from contracts.records import KINDS, Field, FieldRules
 from contracts.schemas import schema_of, takes_nothing
 from contracts.types import (
@@ -32,6 +36,7 @@ TYPES: Sequence[tuple[type[fields.Field[Any]], FormType]] = (
     (MailField, "email"),
     (CurrencyField, "currency"),
     (RoleField, "role"),
+    (CustomKeyField, "code"),
     (fields.UUID, "id"),
     (fields.Boolean, "flag"),
     (fields.Integer, "whole"),
@@ -40,6 +45,7 @@ TYPES: Sequence[tuple[type[fields.Field[Any]], FormType]] = (
     (fields.Date, "day"),
     (fields.String, "text"),
     (fields.List, "list"),
+    (GivenOwnField, "object"),
     (fields.Nested, "object"),
 )
 """Special ones first."""
@@ -47,8 +53,16 @@ NO_RULES = FieldRules()
 _PLAIN = (str, int, bool, Decimal, tuple)
 
 
-def command_metadata(spec: CommandSpec, wording: Wording, may: Callable[[str], bool]) -> CommandMetadata:
-    """A command that callers may give, with the fields that are given by who holds the rights that `may` tells."""
+def command_metadata(
+    spec: CommandSpec,
+    wording: Wording,
+    may: Callable[[str], bool],
+    own: Callable[[str], Sequence[CustomField]] = lambda _: (),
+) -> CommandMetadata:
+    """A command that callers may give, with the fields that are given by who holds the rights that `may` tells.
+
+    `own` are the fields that the company has added to a kind of record.
+    """
     kind = object_kind(spec.cls)
     declared = _declared().get(spec.cls, {})
     rights = {name: field.rules.right for name, field in declared.items() if field.rules.right}
@@ -73,6 +87,8 @@ def command_metadata(spec: CommandSpec, wording: Wording, may: Callable[[str], b
                 place="path" if f"{{{name}}}" in str(spec.path) else "body",
                 rules=declared[name].rules if name in declared else NO_RULES,
                 unseen=unseen,
+                own=own(_kind_of_commands().get(spec.cls, "")) if isinstance(field, GivenOwnField) else (),
+                keeps_own=not spec.creates,
             )
             for name, field in schema_of(spec.cls).fields.items()
             if not _is_constant(field) and name not in unseen
@@ -106,11 +122,14 @@ def _form_field(
     place: Literal["path", "body"] = "body",
     rules: FieldRules = NO_RULES,
     unseen: Collection[str] = (),
+    own: Sequence[CustomField] = (),
+    keeps_own: bool = False,
 ) -> FormField:
     """A field; it offers none of the `unseen` fields to choose from."""
     single = _single(field)
     is_list = isinstance(field, fields.List)
     lengths, bounds = _lengths(single), _bounds(single)
+    own_parts = [own_field(one, wording.language, keeps_own) for one in own if one.is_given]
     return FormField(
         name=name,
         label=wording.field(owners, name),
@@ -130,10 +149,47 @@ def _form_field(
         lowest=bounds[0],
         highest=bounds[1],
         decimals=single.digits if isinstance(single, DecimalField) else None,
-        parts=_parts(single, wording),
+        parts=own_parts if isinstance(single, GivenOwnField) else _parts(single, wording),
         right=rules.right,
         dictionary=rules.dictionary,
         free=rules.free,
+    )
+
+
+def _kind_of_commands() -> Mapping[type, str]:
+    """The kinds of records whose own fields a command gives."""
+    return {command: kind.code for kind in KINDS.values() for command in (kind.create, kind.edit)}
+
+
+def own_field(field: CustomField, language: Language, keeps: bool) -> FormField:
+    """A field that the company has added, as a form has it."""
+    is_list, is_choice = field.type == "choices", field.type in ("choice", "choices")
+    number = CustomNumberField() if field.type == "number" else None
+    kind = form_type(field_type(field))
+    default = list(field.default) if is_list else next(iter(field.default), None)
+    return FormField(
+        name=field.key,
+        label=field.label.said(language),
+        help=field.help.said(language),
+        place="body",
+        type=kind,
+        of="choice" if is_list else None,
+        required=field.required and not keeps,
+        keeps=keeps,
+        nullable=not field.required,
+        default=None if keeps else default or None,
+        choices=[one for one in own_choices(field, language) or [] if not one.retired] if is_choice else None,
+        shortest=0 if field.type == "text" else None,
+        longest=CustomTextField.longest if field.type == "text" else None,
+        most=MAX_LINES if is_list else None,
+        many_lines=field.type == "text",
+        lowest=f"{number.lowest:f}" if number else None,
+        highest=f"{number.highest:f}" if number else None,
+        decimals=number.digits if number else None,
+        parts=None,
+        right="",
+        dictionary="",
+        free=False,
     )
 
 

@@ -17,13 +17,18 @@ from chassis.metadata.wording import Wording
 from chassis.model.dictionaries import Tree
 from chassis.model.row_fields import FieldType
 from chassis.queries.filters import one_of, single
+from contracts.custom_fields import CustomField
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import OPEN, PASSWORD, RIGHTS
+from contracts.records import KINDS
 
 MADE = 256
 """So many answers are kept, compressed: of 20 kB each at most.  One takes 20 to 45 ms to make."""
 CACHED = {"Cache-Control": "private, no-cache"}
 """A browser may keep it for its own user, and asks each time whether it still holds."""
+
+
+Fields = tuple[CustomField, ...]
 
 
 class Made(NamedTuple):
@@ -39,7 +44,8 @@ def serve_metadata(api: Api, http: HttpRequest) -> HttpResponse:
     require_only(http, "language")
     held = frozenset(right for right in (*RIGHTS, *OPEN) if caller.may(right))
     roles = tuple((row.role, row.title) for row in api.directory.roles())
-    made = _made(_language(api, http), held, roles, api.directory.dictionaries.all())
+    own = tuple((kind.code, tuple(api.directory.company.custom_fields.of(kind.code))) for kind in KINDS.values())
+    made = _made(_language(api, http), held, roles, api.directory.dictionaries.all(), own)
     headers = {**CACHED, "Vary": "Accept-Encoding, Accept-Language"}
     if takes_gzip(http.headers.get("accept-encoding", "")):
         answer = HttpResponse(200, made.packed, {**headers, "Content-Encoding": "gzip"})
@@ -58,7 +64,13 @@ def _language(api: Api, http: HttpRequest) -> Language:
 
 @lru_cache(MADE)
 def _made(
-    language: Language, held: frozenset[str], roles: tuple[Role, ...], dictionaries: tuple[tuple[str, Tree], ...]
+    language: Language,
+    held: frozenset[str],
+    roles: tuple[Role, ...],
+    dictionaries: tuple[tuple[str, Tree], ...],
+    own: tuple[tuple[str, Fields], ...],
 ) -> Made:
-    body = msgspec.json.encode(metadata(Wording(language), held.__contains__, roles, dictionaries))
+    fields = dict(own)
+    told = metadata(Wording(language), held.__contains__, roles, dictionaries, lambda kind: fields.get(kind, ()))
+    body = msgspec.json.encode(told)
     return Made(gzip.compress(body, mtime=0), mark_of(body))

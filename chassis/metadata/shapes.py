@@ -22,10 +22,11 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """A value that a field may have."""
+    """A value that a field may have; one that the company has taken away is `retired`: read, and not given any more."""
 
     value: str
     label: str
+    retired: bool = False
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +35,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     `of` is the type of a list's items.  `choices` are all values there are, null where they are not a closed set.
     `nullable`: the field may have no value; any field is null for a moment until the event that tells it has come.
     `dictionary` names the one whose entries it holds the codes of, "" for none; rows tell their `labels` besides.
+    `retired`: the company has added it, and given it up: it is read, and not given any more.
     `operators` are what `where` may ask of it; `right` is what one holds who sees it, "" for a field that everybody
     sees who sees the rows; `personal`: it tells of people, and reading it is noted.
     """
@@ -51,6 +53,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     right: str
     personal: bool
     dictionary: str
+    retired: bool
 
 
 class ListFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,12 +7,15 @@ from typing import Literal, get_args, get_type_hints
 
 from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
 from chassis.metadata.wording import Wording
+from chassis.model.custom_columns import extended
 from chassis.model.row_fields import FieldType
 from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names
 from chassis.queries.conditions import fields_asked, operators_of
 from chassis.queries.filters import ClosedSets, choices_of
 from chassis.queries.grouping import groups_of, sums_of
+from contracts.custom_fields import OWN, CustomField
 from contracts.declare import REGISTRY
+from contracts.languages import Language
 from contracts.permissions import FIELD_RIGHTS
 from contracts.types import CurrencyField, RoleField
 
@@ -29,6 +32,7 @@ _BOUNDS: Mapping[type, FormType] = {date: "day", datetime: "moment", Decimal: "a
 class ViewTold:
     """What somebody is told of a view who holds the rights that `may` tells.
 
+    `own` are the fields that the company has added to such records.
     `sets` are the closed sets that no view can name; `said` is what a value of one is called (of a set, value).
     """
 
@@ -39,7 +43,11 @@ class ViewTold:
         may: Callable[[str], bool],
         sets: ClosedSets,
         said: Callable[[str, str], str],
+        *,
+        own: Sequence[CustomField] = (),
     ) -> None:
+        self._own = {one.path: one for one in own}
+        view = extended(view, own)
         self._view, self._wording, self._sets, self._said = view, wording, sets, said
         self._owners = (view.name, view.what)
         self._may = may
@@ -71,13 +79,12 @@ class ViewTold:
         return [Choice(spec.name, self._wording.event(spec.cls.__name__)) for spec in specs]
 
     def _sees(self, field: str) -> bool:
-        right = self._view.hidden.get(field.partition(".")[0])
+        right = self._view.hidden.get(field.partition(".")[0]) or FIELD_RIGHTS.get(field.removeprefix(f"{OWN}."))
         return right is None or self._may(right)
 
     def _has_unseen_parts(self, field: str) -> bool:
         """Whether it holds things of any kind, some of them unseen: such a field is not searched."""
-        kind = self._view.types.get(field)
-        return kind is not None and kind.kind == "object" and not all(map(self._may, FIELD_RIGHTS.values()))
+        return field in self._view.holds_anything and not all(map(self._may, FIELD_RIGHTS.values()))
 
     def _columns(self) -> list[Column]:
         view = self._view
@@ -88,21 +95,27 @@ class ViewTold:
         return [
             Column(
                 name=name,
-                label=self._wording.field(self._owners, name),
+                label=self._label(name),
                 type=form_type(kind),
                 of=form_type(kind.of) if kind.of else None,
-                nullable=type(None) in get_args(hints[name]),
+                nullable=name in self._own or type(None) in get_args(hints[name]),
                 choices=self._choices(name, kind.single.choices or view.named.get(name, ())),
                 sortable=name in sorts,
                 groupable=name in groups,
                 summable=name in sums,
                 operators=[*operators_of(kind)] if name in asked else [],
                 right=view.hidden.get(name, ""),
-                personal=name in view.personal,
+                personal=name.partition(".")[0] in view.personal,
                 dictionary=view.picked.get(name, ""),
+                retired=name in self._own and self._own[name].retired,
             )
             for name, kind in self._seen.items()
         ]
+
+    def _label(self, name: str) -> str:
+        """What a field is called: one that the company has added by what the company calls it."""
+        own = self._own.get(name)
+        return own.label.said(self._wording.language) if own else self._wording.field(self._owners, name)
 
     def _filters(self) -> list[ListFilter]:
         return [found for name, rule in self._view.filters.items() if (found := self._filter(name, rule))]
@@ -142,7 +155,14 @@ class ViewTold:
         return self._choices(field, values)
 
     def _choices(self, field: str, values: Sequence[str]) -> list[Choice] | None:
+        if own := self._own.get(field):
+            return own_choices(own, self._wording.language)
         return [Choice(value, self._wording.choice(self._owners, field, value)) for value in values] or None
+
+
+def own_choices(field: CustomField, language: Language) -> list[Choice] | None:
+    """The choices of a field that the company has added; those that were taken away are read, and not given."""
+    return [Choice(one.key, one.label.said(language), one.retired) for one in field.choices] or None
 
 
 def form_type(kind: FieldType) -> FormType:

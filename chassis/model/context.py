@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
+from contracts.custom_fields import CustomField
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.permissions import NEVER_GIVEN, ROLES, first_rights
@@ -140,6 +141,7 @@ class Context:
     `now` is UTC; `today` is the day in the company's time zone (section 2.0).  `reach` says on whose records the
     command's right may be used, `reach_of` the same of any right; one that is not held reaches nobody.
     `currency` is the company's: that of amounts that name none (SET-04).  `dictionaries` hold what is picked.
+    `custom_fields` tells the fields that the company has added to a kind of record (`Kind.code`, ADR 0042).
     `organisation` tells who acts for whom, and who a user is whom a command names (`organisation.person`).  What is
     entered belongs to `owner`: the user, or for a program the person who is responsible for it.
     """
@@ -155,6 +157,7 @@ class Context:
     organisation: Organisation = ALONE
     responsible: Person | None = None
     dictionaries: Dictionaries = AS_PREPARED
+    custom_fields: Callable[[str], Sequence[CustomField]] = lambda _: ()
 
     @property
     def owner(self) -> Person:

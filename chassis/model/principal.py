@@ -1,12 +1,13 @@
 """Who calls, and what they may do."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
 from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, Organisation
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
+from contracts.custom_fields import CustomField
 from contracts.errors import Refused, lacks_right
 from contracts.people import Person, Preferences
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, STAFF, DataScope, first_rights, first_scope
@@ -89,7 +90,14 @@ class Principal:
         """The ids under which others share their records with the caller, whatever rights that has."""
         return (self.reach_of or own_reach(self.user_id))(frozenset()).shared
 
-    def context(self, now: datetime, today: date, right: str | None = None, currency: str = FIRST_CURRENCY) -> Context:
+    def context(
+        self,
+        now: datetime,
+        today: date,
+        right: str | None = None,
+        currency: str = FIRST_CURRENCY,
+        custom_fields: Callable[[str], Sequence[CustomField]] = lambda _: (),
+    ) -> Context:
         """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
         reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
         person = Person(user_id=self.user_id, name=self.name)
@@ -105,6 +113,7 @@ class Principal:
             organisation=self.organisation,
             responsible=self.responsible,
             dictionaries=self.dictionaries,
+            custom_fields=custom_fields,
         )
 
 

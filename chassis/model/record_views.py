@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
+from chassis.model.custom_values import OwnValues
 from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, field_types
 from chassis.model.views import Exact, Filter, Range, Scope, Shared, View, Words
+from contracts.custom_fields import OWN
 from contracts.lists import WORDS
 from contracts.people import Person
 from contracts.records import Field, Kind, kind_of
@@ -21,7 +23,7 @@ _RANGES: Mapping[FieldKind, Any] = {"day": date, "moment": datetime, "amount": D
 _CODES = (PhoneField, EmailField, MailField)
 _NEWEST = "-created_at"
 _DELETED = "deleted"
-FIRST_EDITION = 2
+FIRST_EDITION = 3
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,11 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         sorts=("created_at", "changed_at", *(name for name in kind.fields if _is_sortable(kind.fields[name], row))),
         default_sort=_NEWEST,
         scope=Scope("owner_id", shared=True) if kind.owned else None,
-        personal=tuple(name for name, field in kind.fields.items() if field.is_personal),
+        personal=(
+            *(name for name, field in kind.fields.items() if field.is_personal),
+            *([OWN] if kind.has_personal else []),
+        ),
+        kind=kind.code,
         edition=edition,
     )
 
@@ -115,6 +121,7 @@ def _shown(kind: Kind, data: Any) -> dict[str, Any]:
             found[name], found[_currency_of(name)] = (value.amount, value.currency) if value else (None, None)
         else:
             found[name] = value
+    found[OWN] = OwnValues(data.own)
     return found
 
 
@@ -141,6 +148,7 @@ def _row(kind: Kind, more: More | None) -> type:
         columns.append((name, Code if column is str and field.checked_by in _CODES else column))
         if field.one is Money:
             columns.append((_currency_of(name), _column(str if field.required else str | None)))
+    columns.append((OWN, dict[str, Any]))
     if more:
         columns += get_type_hints(more.row, include_extras=True).items()
     if kind.owned:
@@ -189,8 +197,7 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
             found[name] = Range(_RANGES[type_.kind])
         elif type_.kind in ("choice", "flag", "id") or any((rules.unique, rules.filterable, rules.dictionary)):
             found[name] = Exact()
-    if words := [name for name, field in kind.fields.items() if _is_searchable(field, row)]:
-        found[WORDS] = Words(*words)
+    found[WORDS] = Words(*(name for name, field in kind.fields.items() if _is_searchable(field, row)), OWN)
     return {**found, **({SHARED_WITH_ME: Shared()} if kind.owned else {}), _DELETED: Exact()}
 
 

@@ -19,11 +19,13 @@ from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
 
+from chassis.model import custom_values
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import CLOCK_STEP, Context, user_named
 from chassis.model.dictionaries import listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
+from contracts.custom_fields import OWN, CustomField
 from contracts.declare import KEPT, ContractError, changes
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.people import NOBODY, SALESTREAM, Person
@@ -74,7 +76,8 @@ class Record(Aggregate):
         Where it names nobody that is who enters it, or who answers for the program that does.
         """
         self._require_own_id(context)
-        data = self.kind.cls(**self._listed(changes(command, self.kind.cls), context))
+        own = custom_values.entered(self._custom_fields(context), command.own, context)
+        data = self.kind.cls(**{**self._listed(changes(command, self.kind.cls), context), OWN: own})
         nothing = {field.name: field.default for field in fields(self.kind.cls)}
         given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
         self._require_rights(given, context)
@@ -87,6 +90,8 @@ class Record(Aggregate):
         """Change what the command names; nothing happens when that is how it is already.  Raises Refused."""
         self.require_there()
         given = changes(command, self.kind.cls)
+        if command.own is not KEPT:
+            given[OWN] = custom_values.changed(self._custom_fields(context), self.data.own, command.own, context)
         self._require_rights(given, context)
         self._become(given, context, settings)
 
@@ -97,15 +102,20 @@ class Record(Aggregate):
         """
         self.require_there()
         self._require_rights(command.fields, context)
-        names = command.fields or [name for name in self.kind.fields if self._may_give(name, context)]
-        self._become({name: getattr(then, name) for name in names}, context, settings)
+        names = command.fields or [*(name for name in self.kind.fields if self._may_give(name, context)), OWN]
+        given = {name: getattr(then, name) for name in names}
+        if OWN in given:
+            given[OWN] = custom_values.put_back(self._custom_fields(context), self.data.own, then.own, context)
+        self._become(given, context, settings)
 
     def _become(self, given: Mapping[str, Any], context: Context, settings: Any) -> None:
         data = replace(self.data, **self._listed(given, context))
         self.check(data, tuple(given), context, settings)
         changed = tuple(name for name in self.kind.fields if getattr(data, name) != getattr(self.data, name))
-        if changed:
+        own = custom_values.names_changed(self.data.own, data.own)
+        if changed or own:
             self._require_past(data, changed, context)
+            changed += own
             self.record(self.kind.edited(**self._named, data=data, changed=changed, by=context.user))
 
     def delete(self, _: Any, context: Context, settings: Any = None) -> None:
@@ -210,7 +220,7 @@ class Record(Aggregate):
     def _require_rights(self, given: Iterable[str], context: Context) -> None:
         """Raises Refused FORBIDDEN for a field that needs a right of its own, whatever is given for it."""
         for name in given:
-            if not self._may_give(name, context):
+            if name != OWN and not self._may_give(name, context):
                 right = self.kind.fields[name].rules.right
                 raise lacks_right(right, context.organisation.roles_with(right), name)
 
@@ -232,6 +242,9 @@ class Record(Aggregate):
     def _listed(self, given: Mapping[str, Any], context: Context) -> Mapping[str, Any]:
         """What is given, what is picked from dictionaries by its code.  Raises Refused naming the field."""
         return listed(self.kind.fields, given, self.data, context.dictionaries)
+
+    def _custom_fields(self, context: Context) -> Sequence[CustomField]:
+        return context.custom_fields(self.kind.code)
 
     def _may_give(self, name: str, context: Context) -> bool:
         right = self.kind.fields[name].rules.right

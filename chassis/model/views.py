@@ -23,8 +23,10 @@ from typing import Any, Literal
 from uuid import UUID
 
 from chassis.model.changes import Add, Append, Change, EventMetadata, Latest, Put, Set
+from chassis.model.custom_values import OwnValues
 from chassis.model.deciding import Caller
 from chassis.model.row_fields import BY_NUMBER, EQUAL_TO, FOUND_BY, FieldType, StoredKeys, field_types, key_place
+from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, ContractError
 from contracts.languages import LANGUAGES
 from contracts.lists import LIST_PARAMETERS, WORDS
@@ -198,6 +200,8 @@ class View:
     all rows, as of a moment, and for who changed what.  `without_history` names the fields of its row that other events
     write: of them only what holds now is known, so a list as of a moment can't be asked by them.
     `named`: of fields that hold codes of any kind, those that the texts have a name for.
+    `kind` names the kind of record whose rows they are (`Kind.code`): a company may add fields to those, whose values
+    are in `own`; `further` are their types, by what queries call them (`chassis.model.custom_columns`).
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
@@ -228,6 +232,8 @@ class View:
     history: Collection[type] = ()
     without_history: Collection[str] = ()
     named: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kind: str = ""
+    further: Mapping[str, FieldType] = field(default_factory=dict)
     edition: int = 1
 
     def __post_init__(self) -> None:
@@ -294,7 +300,7 @@ class View:
     @cached_property
     def types(self) -> Mapping[str, FieldType]:
         """The kind of every field of its rows."""
-        return field_types(self.row)
+        return {**field_types(self.row), **self.further}
 
     @cached_property
     def picked(self) -> Mapping[str, str]:
@@ -308,6 +314,14 @@ class View:
         if not any(Append in getattr(function, "__globals__", {}).values() for function in code):
             return ()
         return [name for name, kind in self.types.items() if kind.of is not None and kind.of.kind == "object"]
+
+    @cached_property
+    def holds_anything(self) -> frozenset[str]:
+        """The fields that hold things of any kind, some of them perhaps unseen by who sees the row.
+
+        What a company has added is of no such kind: none of it is called like a field that needs a right.
+        """
+        return frozenset(name for name, kind in self.types.items() if kind.kind == "object" and name != OWN)
 
     @cached_property
     def keys(self) -> Sequence[tuple[str, str, StoredKeys]]:
@@ -429,6 +443,8 @@ def _value_at(fields: Mapping[str, Any], path: str) -> Any:
 
 def key_of(value: Any, make: StoredKeys) -> Any:
     """The key of a value, or all of them where it has several, and of each item of a list; None for what has none."""
+    if isinstance(value, OwnValues):
+        return [key for text in value.texts for key in make(text)]
     if isinstance(value, list | tuple):
         return [key for item in value for key in (make(str(item)) if isinstance(item, str | UUID) else [None])]
     if not isinstance(value, str | UUID):

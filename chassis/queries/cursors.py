@@ -19,12 +19,15 @@ from typing import Any, NamedTuple
 import msgspec
 from bson import Decimal128, Timestamp, encode
 
+from contracts.custom_fields import OWN
 from contracts.errors import Refused
 from contracts.text import has_controls
 
 VERSION = 4
 LONGEST = 4_000
 WHOLE_END = 2**63
+EMPTY = "_empty"
+"""Where a row says, while it is sorted, whether it has a value."""
 MOMENT_END = 2**32
 DIGITS = 34
 Document = dict[str, Any]
@@ -33,23 +36,29 @@ Document = dict[str, Any]
 class SortOrder(NamedTuple):
     """How a list is sorted: by a field, up (1) or down (-1), texts as people of `language` expect (`View.orders_of`).
 
-    `_id` decides between equals and turns with the direction, so that one index serves both.
+    `_id` decides between equals and turns with the direction, so that one index serves both.  Rows without a value come
+    first where the list goes up, as MongoDB has it; with `empty` 1 they come last whichever way it goes, and with -1,
+    read back from its end, first.
     """
 
     field: str
     direction: int
     language: str = ""
+    empty: int = 0
 
     @property
     def text(self) -> str:
         return ("-" if self.direction < 0 else "") + self.field
 
     def turned(self) -> "SortOrder":
-        return self._replace(direction=-self.direction)
+        return self._replace(direction=-self.direction, empty=-self.empty)
 
-    def stage(self) -> Document:
+    def stages(self) -> list[Document]:
         both = {self.field: self.direction, "_id": self.direction}
-        return {"$sort": both}
+        if not self.empty:
+            return [{"$sort": both}]
+        is_empty = {"$cond": [{"$gt": [f"${self.field}", None]}, 0, 1]}
+        return [{"$set": {EMPTY: is_empty}}, {"$sort": {EMPTY: self.empty, **both}}, {"$unset": EMPTY}]
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,8 @@ class Cursor:
         if not self.key:
             return {}
         beyond = {"_id": {"$lt" if down else "$gt": self.key}}
+        if self.order.empty:
+            return self._beyond_with_empty_apart(beyond)
         if field == "_id":
             return beyond
         if self.value is None and down:
@@ -123,6 +134,16 @@ class Cursor:
             return later
         reached = {"$not": {"$gt": self.value}} if down else {"$gte": self.value}
         return {"$and": [{field: reached}, later]}
+
+    def _beyond_with_empty_apart(self, beyond: Document) -> Document:
+        """The same where rows without a value stand at one end; comparisons never find those."""
+        field, reading = self.order.field, self.reading
+        if self.value is None:
+            more = {field: None, **beyond}
+            return more if reading.empty > 0 else {"$or": [more, {field: {"$ne": None}}]}
+        how = "$lt" if reading.direction < 0 else "$gt"
+        more = {"$or": [{field: {how: self.value}}, {field: self.value, **beyond}]}
+        return {"$or": [more, {field: None}]} if reading.empty > 0 else more
 
 
 def told_apart(conditions: Sequence[Document]) -> str:
@@ -142,6 +163,11 @@ def not_taken(reason: str) -> Refused:
     return Refused(reason, field="cursor")
 
 
+def order_of(field: str, direction: int, language: str) -> SortOrder:
+    """The order by a field.  Of the fields that a company has added many rows have no value: those come last."""
+    return SortOrder(field, direction, language, 1 if field.startswith(f"{OWN}.") else 0)
+
+
 def _read(text: str) -> Cursor:
     if len(text) > LONGEST:
         raise ValueError("too long")
@@ -157,7 +183,7 @@ def _read(text: str) -> Cursor:
     if not all(type(part) is int and 0 <= part < MOMENT_END for part in (seconds, number)):
         raise ValueError("no moment")
     direction = -1 if sort.startswith("-") else 1
-    order = SortOrder(sort.removeprefix("-"), direction, language)
+    order = order_of(sort.removeprefix("-"), direction, language)
     return Cursor(
         view, conditions, order, collection, Timestamp(seconds, number), _value(kind, value), _plain(key), back
     )

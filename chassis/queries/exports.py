@@ -94,10 +94,14 @@ class Places:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: the field's name and kind."""
+    """One column: its head, its kind, and what stands in it of a row: the field that is called so, if nothing else."""
 
     name: str
     type: FieldType
+    value: Callable[[Mapping[str, Any]], Any] | None = None
+
+    def of(self, row: Mapping[str, Any]) -> Any:
+        return self.value(row) if self.value else row.get(self.name)
 
 
 @dataclass
@@ -163,7 +167,7 @@ class CsvSheet:
         self._plain = plain
         self._free = [column.type.kind in ("text", "code", "list", "object") for column in columns]
         self._file.write(b"\xef\xbb\xbf")
-        self._write([[column.name for column in columns]])
+        self._write([[self._cell(column.name, True) for column in columns]])  # some heads people have typed
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
         self.told.rows += len(rows)

@@ -10,6 +10,7 @@ from unicodedata import normalize
 from chassis.model.views import View
 from chassis.projections.versions import ABOUT, FROM, NUMBER, OF, UNTIL
 from chassis.queries.filters import bounds_of_day, parsed, single
+from contracts.custom_fields import OWN
 from contracts.errors import Refused
 from contracts.types import PLAIN_DAY
 
@@ -124,18 +125,23 @@ def _entry(version: Document, before: Document, names: Collection[str], show: Sh
 def difference(before: Document, after: Document, names: Collection[str], show: Show, labels: Labels) -> list[Document]:
     """The fields that differ between two versions of a row, of those `names`; {} is one that was not there.
 
-    Of what was picked from dictionaries it is told what that is called, too.
+    Those that the company has added are told one by one: `own.grade`.  Of what was picked from dictionaries it is told
+    what that is called, too.
     """
     told_before, told_after = labels(before), labels(after)
+    pairs = {name: (before.get(name), after.get(name)) for name in names if name != OWN}
+    if OWN in names:
+        first, last = before.get(OWN) or {}, after.get(OWN) or {}
+        pairs |= {f"{OWN}.{key}": (first.get(key), last.get(key)) for key in sorted({*first, *last})}
     return [
         {
             "field": name,
-            "before": show(before.get(name)),
-            "after": show(after.get(name)),
+            "before": show(one),
+            "after": show(other),
             **({"labels": [told_before[name], told_after[name]]} if name in told_after else {}),
         }
-        for name in names
-        if before.get(name) != after.get(name)
+        for name, (one, other) in pairs.items()
+        if one != other
     ]
 
 

@@ -16,6 +16,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from chassis.access.company import CompanySettings
 from chassis.messaging.consistency import Token, service_of
+from chassis.model.custom_columns import extended
 from chassis.model.deciding import Caller
 from chassis.model.middleware import Offload, at_once
 from chassis.model.principal import Principal
@@ -25,13 +26,14 @@ from chassis.projections.collections import STATES, collation, mongo_key
 from chassis.projections.documents import STAMPS, stored, told_of_lists
 from chassis.projections.state import live_id
 from chassis.projections.versions import NUMBER, OF, versions_of
-from chassis.queries import cursors, history
+from chassis.queries import cursors, custom_sheet, formulas, history
 from chassis.queries.conditions import Conditions
 from chassis.queries.cursors import Cursor, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp
 from chassis.queries.filters import ClosedSets, Filters, require_value, single
 from chassis.queries.grouping import Grouping, Label
 from chassis.queries.history import Labels
+from contracts.custom_fields import OWN, CustomField
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES, Language
 from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE
@@ -92,7 +94,7 @@ class Seen(NamedTuple):
 class Asked(NamedTuple):
     """A list as somebody asked for it: the stages that select its rows, what tells their conditions from others
     (`cursors.told_apart`), their order, how many a page has, in which groups they are counted, as of which moment if
-    not now, and whose rows they may be."""
+    not now, whose rows they may be, and in which language people are told of them."""
 
     selection: list[Document]
     conditions: str
@@ -101,7 +103,7 @@ class Asked(NamedTuple):
     grouping: Grouping | None = None
     at: datetime | None = None
     scope: Document | None = None
-    language: str = LANGUAGES[0]
+    language: Language = LANGUAGES[0]
 
     def collection(self, rows: str) -> str:
         """Where they are read, when the rows of now are in `rows`."""
@@ -142,6 +144,7 @@ class ViewReader:
         self._names = [item.name for item in fields(view.row)]
         self._decimals = {name for name, kind in view.types.items() if kind.kind == "amount"}
         self._lists = {name for name, kind in view.types.items() if kind.kind == "list"}
+        self._extended: tuple[Sequence[CustomField], View] = ((), view)
 
     # -- what callers use
 
@@ -158,6 +161,8 @@ class ViewReader:
         found = collection.find_one(condition)
         if found is None and key in self._view.defaults and collection.find_one({"_id": key}) is None:
             found = self._default(key)
+        if found is not None and (worked_out := formulas.stages(self._custom_fields())):
+            [found] = self._database.aggregate([{"$documents": {"$literal": [found]}}, *worked_out])
         if found is None:
             field = self._view.detail or self._view.path.rpartition("{")[2].rstrip("}")
             raise not_found(self._view.what, field, self._view.defaults)
@@ -230,7 +235,7 @@ class ViewReader:
     def _version(self, key: str, at: datetime, seen: Seen) -> Document | None:
         """The row with this key as it was at a moment."""
         there: list[Document] = [{"$match": {OF: key}}, *history.holding(at), {"$match": dict(self._view.where)}]
-        return next(self._versions(there, seen), None)
+        return next(self._versions([*there, *formulas.stages(self._custom_fields())], seen), None)
 
     def _newest(self, condition: Document, number: int, seen: Seen) -> Iterator[Document]:
         """The newest versions for which a condition holds."""
@@ -268,7 +273,7 @@ class ViewReader:
             raise cursors.not_taken("lists.cursor_filters")
         if (order.field, order.direction) != (asked.order.field, asked.order.direction):
             raise cursors.not_taken("lists.cursor_sort")
-        if order.language not in self._view.orders_of(order.field):
+        if order.language not in self._view_now().orders_of(order.field):
             raise cursors.not_taken("lists.cursor_language")
         try:
             state = self._state_at(cursor.at)
@@ -315,13 +320,14 @@ class ViewReader:
         matching = [*selection, {"$match": cursor.beyond()}]
         if asked.scope and order.field == self._view.order.removeprefix("-") and not asked.at:
             matching = _each_by_its_index(matching, asked.scope)
-        stages = [*matching, cursor.reading.stage(), {"$limit": limit + 1}]
+        worked_out = formulas.stages(self._custom_fields())
+        stages = [*matching, *cursor.reading.stages(), {"$limit": limit + 1}, *worked_out]
         documents = list(self._read(collection, stages, order, seen.at, milliseconds))
         is_more, has_come_from = len(documents) > limit, bool(cursor.key and documents)
         documents = documents[:limit][:: -1 if cursor.back else 1]
 
         def beside(row: Document, back: bool) -> str:
-            return replace(cursor, value=row.get(order.field), key=row["_id"], back=back).text()
+            return replace(cursor, value=value_at(row, order.field), key=row["_id"], back=back).text()
 
         is_next, is_previous = (has_come_from, is_more) if cursor.back else (is_more, has_come_from)
         return Page(
@@ -356,7 +362,12 @@ class ViewReader:
             return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
 
     def _export(
-        self, principal: Principal, asked: Asked, seen: Seen, format: str, closed: Callable[[], None]
+        self,
+        principal: Principal,
+        asked: Asked,
+        seen: Seen,
+        format: str,
+        closed: Callable[[], None],
     ) -> FileBody:
         collection, order = asked.collection(seen.state["collection"]), asked.order
         selection = self._selected(asked, seen)
@@ -366,15 +377,16 @@ class ViewReader:
         if counted["total"] > most:
             raise Refused("lists.export_rows", most=most, field="format")
         names = [name for name in self._names if self._may_see(name, principal)]
-        columns = [Column(name, self._view.types[name]) for name in names]
+        columns = self._columns(names, principal, asked.language)
         show, caller = partial(plain, unseen=unseen_by(principal)), Caller.of(principal)
         sheet: Sheet = self._aside(self._sheet, format, columns, show)
         labels = partial(self._labels, names=names, principal=principal, language=asked.language)
         try:
-            stages = [*selection, order.stage(), *self._without_keys()]
+            worked_out = formulas.stages(self._custom_fields())
+            stages = [*selection, *order.stages(), *self._without_keys(), *worked_out]
             found = self._read(collection, stages, order, seen.at, EXPORT_MS)
             for documents in _batches(found, EXPORT_ROWS):
-                self._aside(self._add, sheet, names, documents, caller, labels)
+                self._aside(self._add, sheet, columns, documents, caller, labels)
             about = {"List": self._view.path, "As of": stamp(asked.at or _freshness(seen.state).as_of)}
             file = self._aside(sheet.finish, about)
         except BaseException:
@@ -395,7 +407,7 @@ class ViewReader:
     def _add(
         self,
         sheet: Sheet,
-        names: Sequence[str],
+        columns: Sequence[Column],
         documents: Iterable[Document],
         caller: Caller,
         labels: Labels,
@@ -403,8 +415,27 @@ class ViewReader:
         rows = []
         for document in documents:
             shown = {**self._shown(document, caller), **labels(document)}
-            rows.append([shown.get(name) for name in names])
+            rows.append([column.of(shown) for column in columns])
         sheet.add(rows)
+
+    def _columns(self, names: Sequence[str], principal: Principal, language: Language) -> list[Column]:
+        """The columns of a file: those named of the row, and in place of `own` those that the company has added."""
+        if not self._view.kind:
+            return [Column(name, self._view.types[name]) for name in names]
+        own = custom_sheet.columns(self._custom_fields(), names, language, self._company.language, principal)
+        return [*(Column(name, self._view.types[name]) for name in names if name != OWN), *own]
+
+    # -- the fields that the company has added
+
+    def _custom_fields(self) -> Sequence[CustomField]:
+        return self._company.custom_fields.of(self._view.kind) if self._view.kind else ()
+
+    def _view_now(self) -> View:
+        """The view with the columns there are at this moment."""
+        fields = self._custom_fields()
+        if fields is not self._extended[0]:
+            self._extended = (fields, extended(self._view, fields))
+        return self._extended[1]
 
     # -- reading
 
@@ -531,6 +562,7 @@ class ViewReader:
 
     def _asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
+        view = self._view_now()
         sees, filters = partial(self._may_see, principal=principal), self._filters(principal)
         given: list[Document] = []
         scope = self._scope(principal)
@@ -547,7 +579,7 @@ class ViewReader:
                 continue
             if name == WHERE:
                 require_value(name, values)
-                conditions = Conditions(self._view, sees, self._zone(), self._known, principal.dictionaries)
+                conditions = Conditions(view, sees, self._zone(), self._known, principal.dictionaries)
                 given.append(conditions.read(single(name, values)))
                 (kept if sums is None else shown).append(given[-1])
                 named |= conditions.about
@@ -566,23 +598,23 @@ class ViewReader:
         kept.insert(0, dict(self._view.shown(named)))
         if sums and sums.over and not any(sums.over in condition for condition in kept):
             kept.append({sums.over: None})  # the rows that hold the sums of all
-        selection: list[Document] = [{"$match": {"$and": kept}}]
+        order = self._order(principal, _one(params, SORT), language)
+        limit = self._limit(principal, _one(params, "limit"))
+        worked_out = self._worked_out(params, named, order)
+        given += worked_out  # a page goes on by the formula that it began with
+        selection: list[Document] = [*worked_out, {"$match": {"$and": kept}}]
         if sums:
             selection += _added_up(sums, self._decimals)
         if shown:
             selection.append({"$match": {"$and": shown}})
-        grouped = _one(params, GROUP)
-        label = self._entries(grouped, principal, language) if grouped in self._view.picked else None
-        grouping = Grouping.asked(self._view, sees, grouped, params.get(SUM, ()), label)
-        order = self._order(principal, _one(params, SORT), language)
-        limit = self._limit(principal, _one(params, "limit"))
+        grouping = self._grouping(principal, params, language)
         at = history.moment(params, AS_OF, self._zone(), self._clock()) if self._view.history else None
         if at:
-            fields_of |= {SORT: [order.field], GROUP: [grouped or ""], SUM: params.get(SUM, ())}
+            fields_of |= {SORT: [order.field], GROUP: [_one(params, GROUP) or ""], SUM: params.get(SUM, ())}
             history.require_known(self._view, fields_of)
             # as it was given: today ends later with each page
             given.append({AS_OF: list(params[AS_OF])})
-        return Asked(selection, cursors.told_apart(given), order, limit, grouping, at, scope, language)
+        return Asked(selection, cursors.told_apart(given), order, limit, grouping, at, scope, cast(Language, language))
 
     def _filters(self, principal: Principal) -> Filters:
         sees, searches = (partial(may, principal=principal) for may in (self._may_see, self._may_search))
@@ -596,6 +628,16 @@ class ViewReader:
             dictionaries=principal.dictionaries,
             shared=self._shared(principal),
         )
+
+    def _grouping(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Grouping | None:
+        sees, field = partial(self._may_see, principal=principal), _one(params, GROUP)
+        label = self._entries(field, principal, language) if field in self._view.picked else None
+        return Grouping.asked(self._view_now(), sees, field, params.get(SUM, ()), label)
+
+    def _worked_out(self, params: Mapping[str, Sequence[str]], named: Set[str], order: SortOrder) -> list[Document]:
+        """The stage that works out the formulas by which a list is selected, sorted or counted."""
+        asked = {*named, order.field, *params.get(GROUP, ()), *params.get(SUM, ())}
+        return formulas.stages(self._custom_fields(), asked)
 
     def _scope(self, principal: Principal) -> Document:
         """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
@@ -644,23 +686,24 @@ class ViewReader:
         """The order asked for; by a field that the caller may not see there is none."""
         text = text or self._view.order
         name, direction = text.removeprefix("-"), -1 if text.startswith("-") else 1
-        offered = [sort.removeprefix("-") for sort in (*self._view.sorts, self._view.order)]
+        view = self._view_now()
+        offered = [sort.removeprefix("-") for sort in (*view.sorts, view.order)]
         allowed = [sort for sort in dict.fromkeys(offered) if sort == "_id" or self._may_see(sort, principal)]
         if name not in allowed:
             raise Refused("lists.sort", names=allowed, field="sort")
-        orders = self._view.orders_of(name)
-        return SortOrder(name, direction, language if language in orders else orders[0])
+        orders = view.orders_of(name)
+        return cursors.order_of(name, direction, language if language in orders else orders[0])
 
     # -- rows
 
     def _may_see(self, name: str, principal: Principal) -> bool:
-        right = self._view.hidden.get(name)
+        right = self._view.hidden.get(name) or FIELD_RIGHTS.get(name.removeprefix(f"{OWN}."))
         return right is None or principal.may(right)
 
     def _may_search(self, name: str, principal: Principal) -> bool:
         """Whether words are looked for in a field: not in what holds things of any kind, some of them unseen."""
-        kind = self._view.types.get(name)
-        return self._may_see(name, principal) and not (kind and kind.kind == "object" and unseen_by(principal))
+        holds_anything = name in self._view.holds_anything
+        return self._may_see(name, principal) and not (holds_anything and unseen_by(principal))
 
     def _shown(self, document: Document, caller: Caller) -> Document:
         """A document with its id and what is worked out from it, once; of an earlier version that isn't known."""
@@ -669,7 +712,7 @@ class ViewReader:
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items() if OF not in document else ():
             shown[name] = stored(compute(known))
-        return shown
+        return formulas.tidied(shown, self._custom_fields())
 
     def _rows(
         self, documents: Iterable[Document], principal: Principal, language: str = LANGUAGES[0]
@@ -774,6 +817,13 @@ def unseen_by(principal: Principal) -> Set[str]:
     return {name for name, right in FIELD_RIGHTS.items() if not principal.may(right)}
 
 
+def value_at(document: Document, path: str) -> Any:
+    """What a document holds at a dotted path; None for nothing."""
+    outer, _, inner = path.partition(".")
+    held = document.get(outer)
+    return held.get(inner) if inner and isinstance(held, dict) else held
+
+
 def plain(value: Any, unseen: Set[str] = frozenset()) -> Any:
     """A stored value as JSON shows it: amounts as text, moments in RFC 3339, and of its parts none that is `unseen`."""
     if isinstance(value, str):
@@ -792,8 +842,8 @@ def plain(value: Any, unseen: Set[str] = frozenset()) -> Any:
 
 @lru_cache(AMOUNTS_KEPT)
 def _amount(octets: bytes) -> str:
-    """An amount as text, from the octets that tell it: most come again."""
-    return str(Decimal128.from_bid(octets))
+    """An amount as text, with no exponent, from the octets that tell it: most come again."""
+    return f"{Decimal128.from_bid(octets).to_decimal():f}"
 
 
 def _position(state: Document, source: str) -> int:

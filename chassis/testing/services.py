@@ -59,10 +59,12 @@ class InMemoryService:
     def request(
         self, command: Any, by: Principal = ADMIN, *, key: str | None = None, version: int | None = None
     ) -> Request:
-        spec = REGISTRY.command_of(type(command))
+        spec, company = REGISTRY.command_of(type(command)), self.directory.company
         return Request(
             command=command,
-            context=self.known(by).context(self.now, self.today, spec.permission, self.directory.company.currency),
+            context=self.known(by).context(
+                self.now, self.today, spec.permission, company.currency, company.custom_fields.of
+            ),
             command_id=key or f"test-{next(self._ids)}",
             remember=key is not None,
             expected_version=version,

@@ -3,6 +3,7 @@
 from chassis.model.service import Service, upsert
 from contracts.configuration import AddDictionaryEntry, DeleteDictionaryEntry, EditDictionaryEntry
 from services.configuration.dictionaries import Dictionary
+from services.configuration.fields import COMMANDS as OF_FIELDS
 from services.configuration.uses import USES, delete_entry
 
 SERVICE = Service(
@@ -11,6 +12,7 @@ SERVICE = Service(
         AddDictionaryEntry: upsert(Dictionary, Dictionary.add),
         EditDictionaryEntry: upsert(Dictionary, Dictionary.edit),
         DeleteDictionaryEntry: delete_entry,
+        **OF_FIELDS,
     },
     replicas=[USES],
 )

@@ -1,8 +1,8 @@
 """Records of which every optional value is given, one for each change (PATCH) that there is."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -10,12 +10,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
+
 from chassis.catalogue import Catalogue
+from chassis.model.identity import Named
+from chassis.testing.custom_fields import FIELDS as CUSTOM_FIELDS
+from chassis.testing.custom_fields import VALUES, known
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.records import new_record
 from chassis.testing.services import InMemoryService
 from contracts.access import AddDepartment, IssueUser, SetPreferences
-from contracts.customers import CreateCustomer, CustomerCreated
+from contracts.configuration import AddCustomField, ChoiceGiven
+from contracts.custom_fields import Label
+from contracts.customers import CUSTOMER, CreateCustomer, CustomerCreated
 from contracts.declare import CommandSpec
 from contracts.inventory import AddProduct, Prices, ProductAdded, Trait
 from contracts.orders import CreateOrder, LineRequest
@@ -37,18 +44,23 @@ def fields_of(spec: CommandSpec) -> list[str]:
 
 @dataclass
 class Filled:
-    """A service with a record of which every optional value is given."""
+    """A service with a record of which every optional value is given.
+
+    `named` is what names it in a command, where that is not its id.
+    """
 
     kit: InMemoryService
     id: UUID
     by: Any = ADMIN
+    named: Mapping[str, str] = field(default_factory=dict)
 
 
 def customer() -> Filled:
     kit, id = InMemoryService(SERVICES["customers"]), uuid4()
     names = ("industry", "company", "contact_person", "address", "region", "importance", "customer_type", "need")
     texts: dict[str, Any] = {name: "something" for name in (*names, "category", "source")}
-    kit.do(CreateCustomer(customer_id=id, name="Li", mobile="13800000001", tags=("big",), **texts), SALES)
+    own = own_values(kit, CUSTOMER)
+    kit.do(CreateCustomer(customer_id=id, name="Li", mobile="13800000001", tags=("big",), own=own, **texts), SALES)
     return Filled(kit, id, SALES)
 
 
@@ -99,10 +111,37 @@ def department() -> Filled:
     return Filled(kit, id)
 
 
+def custom_formula() -> Filled:
+    kit = InMemoryService(SERVICES["configuration"])
+    kit.do(AddCustomField(kind="customer", key="two", type="formula", label=Label(zh="两"), formula="1 + 1"))
+    return of_custom_field(kit, "two")
+
+
+def of_custom_field(kit: InMemoryService, key: str) -> Filled:
+    return Filled(kit, Named("kind", "customer").id, named={"kind": "customer", "key": key})
+
+
 def of_kind(kind: Kind) -> Filled:
     kit, id = InMemoryService(SERVICES[kind.service]), uuid4()
-    kit.do(load(kind.create, {**new_record(kind), kind.key: str(id)}))
+    own_values(kit, kind)
+    kit.do(load(kind.create, {**new_record(kind), kind.key: str(id), "own": VALUES}))
     return Filled(kit, id)
+
+
+def own_values(kit: InMemoryService, kind: Kind) -> str:
+    """Values of the fields that the company has added to a kind, as a command holds them."""
+    kit.known(SALES)
+    for row in known(kind.code, *CUSTOM_FIELDS):
+        kit.directory.company.custom_fields.take(row)
+    return msgspec.json.encode(VALUES).decode()
+
+
+def custom_field() -> Filled:
+    kit, label = InMemoryService(SERVICES["configuration"]), Label(zh="等级")
+    choices = (ChoiceGiven(key="a", label=label),)
+    more: dict[str, Any] = {"default": ("a",), "required": True, "position": 3, "help": label}
+    kit.do(AddCustomField(kind="customer", key="grade", type="choice", label=label, choices=choices, **more))
+    return of_custom_field(kit, "grade")
 
 
 FILLED: dict[str, Callable[[], Filled]] = {
@@ -112,5 +151,7 @@ FILLED: dict[str, Callable[[], Filled]] = {
     "EditPersonalData": oneself,
     "SetPreferences": with_preferences,
     "RenameDepartment": department,
+    "ChangeCustomField": custom_field,
+    "ChangeCustomField.formula": custom_formula,
     **{kind.edit.__name__: partial(of_kind, kind) for kind in KINDS.values()},
 }

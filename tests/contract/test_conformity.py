@@ -47,6 +47,8 @@ def narrower(event: dict[str, Any], command: dict[str, Any]) -> str | None:
     """In which way the event takes less than the command."""
     if ("enum" in command and "enum" not in event) or "format" in command:
         return None  # of a fixed form, shorter than any text
+    if "maxProperties" in command:
+        return None  # what is written of it is bounded where it is taken (`contracts.custom_fields`)
     if "pattern" in command and "maxLength" not in command and len(command["pattern"]) < (event.get("maxLength") or 0):
         return None  # phones, roles, currencies: their patterns bound them
     for name in ("maxLength", "maximum", "maxItems"):

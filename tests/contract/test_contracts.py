@@ -22,6 +22,7 @@ from chassis.documents.json_schema import docstring, json_schema
 from chassis.documents.query_docs import query_docs
 from chassis.http.routes import kebab
 from contracts.currencies import fitted
+from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, CommandSpec, EventSpec
 from contracts.errors import Refused
 from contracts.orders import OrderCancelled, OrderHeld
@@ -474,7 +475,7 @@ def test_hostile_value_is_refused_naming_the_field(spec: CommandSpec, path: Path
 @pytest.mark.parametrize("spec", COMMANDS)
 def test_unknown_field_is_refused_by_name_at_every_depth(spec: CommandSpec) -> None:
     good = sample(spec.cls)
-    for path in [(), *(path for path in paths(good) if isinstance(at(good, path), dict))]:
+    for path in [(), *(path for path in paths(good) if isinstance(at(good, path), dict) and path != (OWN,))]:
         with pytest.raises(Refused) as refused:
             load(spec.cls, put(good, (*path, "surprise"), 1))
         assert named(refused.value, (*path, "surprise"))

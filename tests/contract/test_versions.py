@@ -66,10 +66,11 @@ NOT_AT_FIRST = {
     "EnrolSecondFactor", "ConfirmSecondFactor", "RemoveSecondFactor",
     "ActivateDevice", "ContactFromDevice", "AcknowledgeWipe", "AskWipe", "ConfirmWipe", "Approve", "Reject",
     "WithdrawOrder", "RetryOrder", "RecordPayment", "HandOver", "Deliver",
-    "GetMachineToken", *(kind.unshare.__name__ for kind in KINDS.values() if kind.unshare),
+    "GetMachineToken", "AddCustomField", "ChangeCustomField",
+    *(kind.unshare.__name__ for kind in KINDS.values() if kind.unshare),
 }  # fmt: skip
-"""What takes more than the records there are: those who own them, a case, a shipment.  The services' own tests hold all
-commands to it, by `InMemoryService.check_version`."""
+"""What takes more than the records there are: those who own them, a case, a shipment, a field of its type.  The
+services' own tests hold all commands to it, by `InMemoryService.check_version`."""
 
 
 def test_there_are_such_commands() -> None:

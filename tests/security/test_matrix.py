@@ -74,13 +74,15 @@ ROUTES = {
         PUT /settings/devices; PUT /settings/customers; PUT /settings/sales-process;
         GET /parameters; GET /parameters/{name};
         POST /dictionaries/{dictionary}/entries; PUT /dictionaries/{dictionary}/entries/{entry};
-        DELETE /dictionaries/{dictionary}/entries/{entry}
+        DELETE /dictionaries/{dictionary}/entries/{entry};
+        POST /custom-fields/{kind}; PATCH /custom-fields/{kind}/{key}; DELETE /custom-fields/{kind}/{key};
+        POST /custom-fields/{kind}/{key}/restore
     """,
     "Platform system": """
         GET /mailbox; GET /metrics; POST /views/{view}/rebuilds; GET /rebuilds; GET /rebuilds/{rebuild_id};
         POST /rebuilds/{rebuild_id}/cancel
     """,  # metrics: from outside the networks of METRICS_NETWORKS
-    SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}",
+    SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}; GET /custom-fields; GET /custom-fields/{kind}",
     HAND_OUT_KEYS: "GET /persons/{person_id}/key",
     "Products: view": "GET /products; GET /products/{product_id}; GET /stock-alerts; GET /stock-ledger",
     "Products: add, edit, delete": """
@@ -254,6 +256,8 @@ def records_of(office: Office) -> dict[str, str]:
         "right": "payments",
         "settings_id": "sales-process",
         "name": "greeting",
+        "kind": "customer",
+        "key": field_of(office),
         "entry_id": "orders-1-0",
         "view": "products",
         "rebuild_id": new_id(),
@@ -261,6 +265,13 @@ def records_of(office: Office) -> dict[str, str]:
         "case_id": new_id(),  # nobody has a case without an order that waits; tests/component/test_scopes.py has
         "reset_id": new_id(),
     }
+
+
+def field_of(office: Office) -> str:
+    """The key of a field that was added to customers."""
+    field = {"key": "seats", "type": "number", "label": {"zh": "座位"}}
+    office.call("POST /custom-fields/customer", field, office.admin).done()
+    return "seats"
 
 
 def record_of(office: Office, kind: Kind) -> str:
@@ -272,7 +283,7 @@ RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id
            "reset_id", "rebuild_id", "person_id", "with_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
          "entry_id": "orders-1-0", "view": "nobody", "dictionary": "importance", "entry": "NOTHING",
-         "entry_key": "importance.NOTHING"}  # fmt: skip
+         "entry_key": "importance.NOTHING", "kind": "customer", "key": "nobody"}  # fmt: skip
 
 
 # -- the matrix ---------------------------------------------------------------------------------------------------

@@ -13,13 +13,17 @@ from chassis.catalogue import projector_group
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.provenance import LETTER, OFFSET, PARTITION, TOPIC
 from chassis.messaging.records import Incoming, read_record
+from chassis.model.custom_values import OwnValues
 from chassis.model.record_views import record_view
 from chassis.model.records import aggregate_of
 from chassis.model.saga import Process
 from chassis.model.views import View
 from chassis.projections.collections import STATES
+from chassis.projections.documents import stored
 from chassis.projections.state import ViewState
 from chassis.testing.conformity import violations
+from contracts.configuration import CUSTOM_FIELD_EVENTS
+from contracts.custom_fields import OWN, read
 from contracts.declare import REGISTRY
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
 from contracts.orders import (
@@ -509,6 +513,22 @@ def i17_cases_are_shown_as_they_are(evidence: Evidence) -> None:
             wanted = case.status, case.reply()["due"], case.kind, case.subject_id
             seen = tuple(row.get(name) for name in ("status", "due", "kind", "subject_id"))
             require(_texts(seen) == _texts(wanted), "I17", f"the case {id} {wanted} is shown as {seen}")
+def i17_own_values_are_of_fields_that_were_added(evidence: Evidence) -> None:
+    """I17: a record has values of fields that the company has added to its kind alone, and its list shows them."""
+    told_of = evidence.of("configuration", *CUSTOM_FIELD_EVENTS)
+    added = {(fact.fact.kind, fact.fact.field.key): fact.fact.field for fact in told_of}
+    for kind in KINDS.values():
+        shown = evidence.rows(record_view(kind.cls).name)
+        for fact in evidence.of(kind.service, kind.created, kind.edited):
+            for key, held in read(fact.fact.data.own).items():
+                field = added.get((kind.code, key))
+                is_such = field is not None and field.type == held.type
+                require(is_such, "I17", f"{fact} has {held} for {key}, of which the company knows {field}")
+        for id, facts in evidence.streams(kind.service).items():
+            told = [one.fact.data.own for one in facts if isinstance(one.fact, kind.created | kind.edited)]
+            if told:
+                seen = (shown.get(str(id)) or {}).get(OWN)
+                require(seen == stored(OwnValues(told[-1])), "I17", f"{kind.what} {id} is shown with {seen}")
 
 
 def _texts(values: Iterable[Any]) -> list[str]:
@@ -535,6 +555,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i15_days_are_the_companys,
     i16_records_are_shown_as_they_are,
     i17_cases_are_shown_as_they_are,
+    i17_own_values_are_of_fields_that_were_added,
 )
 
 

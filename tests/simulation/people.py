@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from eventsourcing.persistence import OperationalError, PersistenceError
 
 from chassis.access.directory import Directory
@@ -34,6 +35,8 @@ from contracts.approvals import (
     case_id_of,
 )
 from contracts.company import SetCompanyData, SetParameter
+from contracts.configuration import AddCustomField, ChangeCustomField, RestoreCustomField, RetireCustomField
+from contracts.custom_fields import OWN, Label
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
 from contracts.errors import Refused
@@ -197,7 +200,12 @@ class People:
         now, permission = writer.process.now(), REGISTRY.command_of(type(operation.command)).permission
         request = Request(
             command=operation.command,
-            context=self.directory.admit(by).context(now, writer.company.day_of(now), permission),
+            context=self.directory.admit(by).context(
+                now,
+                writer.company.day_of(now),
+                permission,
+                custom_fields=writer.company.custom_fields.of,
+            ),
             command_id=operation.command_id,
             remember=operation.keyed,
             expected_version=version,
@@ -295,6 +303,7 @@ class People:
         self._in_background("clerk", lambda: self._day(6, [self.enter_record, self.change_record, self.change_record]))
         self._in_background("errands", lambda: self._day(3, [self.ask, self.ask, self.call_off]))
         self._in_background("director", lambda: self._day(2, [self.move_company, self.set_parameter]))
+        self._in_background("configurer", lambda: self._day(4, [self.set_field]))
 
     def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
         for _ in range(self.random.randint(1, times)):
@@ -519,6 +528,7 @@ class People:
         body = {**sample(kind.create), kind.key: str(new_id(self.random))}
         body.pop(OWNER, None)
         texts = [name for name, field in kind.fields.items() if field.rules.unique and field.one in TEXTS]
+        body[OWN] = self._own()
         body |= {name: f"{name} {self.random.randint(1, 3)}" for name in texts}
         command: Any = load(kind.create, body)
         self.records.append((kind, UUID(body[kind.key])))
@@ -531,11 +541,28 @@ class People:
         text = next(name for name, field in kind.fields.items() if field.one in TEXTS)
         change = {text: f"said {self.random.randint(1, 9)}"}
         acts: list[tuple[type, dict[str, Any]]] = [(kind.edit, change), (kind.delete, {}), (kind.restore, {})]
+        if own := self._own():
+            acts.append((kind.edit, {OWN: msgspec.json.encode(own).decode()}))
         if kind.owned:
             owners = [None, *(by.user_id for by in self.sellers)]
             acts += [(kind.assign, {OWNER: self.random.choice(owners)})] * 2
         command, more = self.random.choice(acts)
         self.do(command(**{kind.key: id}, **more), self.admins[0])
+
+    def _own(self) -> dict[str, Any]:
+        """Values of fields that the company may have added, and that the service may have heard of."""
+        values = {"seats": self.random.randint(1, 9), "note": f"said {self.random.randint(1, 9)}"}
+        return {key: value for key, value in values.items() if self.random.random() < 0.3}
+
+    def set_field(self) -> None:
+        """Add a field to a kind of record, rename it, retire it or bring it back."""
+        kind = self.random.choice([*KINDS.values()])
+        key, type = self.random.choice((("seats", "number"), ("note", "text")))
+        named: dict[str, Any] = {"kind": kind.code, "key": key}
+        added = AddCustomField(**named, type=type, label=Label(zh=key), default=self.random.choice(((), ("3",))))
+        renamed = ChangeCustomField(**named, label=Label(ja=f"{key} {self.random.randint(1, 9)}"))
+        acts = (added, added, added, renamed, RetireCustomField(**named), RestoreCustomField(**named))
+        self.do(self.random.choice(acts), self.admins[0])
 
     # -- the end of the day: what waits for people is settled, by the truth and not by views
 

@@ -1,0 +1,56 @@
+"""The columns of a file for the fields that a company has added: their heads are labels, as are choices and people."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from chassis.model.custom_columns import field_type
+from chassis.model.principal import Principal
+from chassis.model.row_fields import FieldType
+from chassis.queries.exports import Column
+from contracts.custom_fields import OWN, CustomField
+from contracts.languages import Language
+
+Say = Callable[[Any], Any]
+
+
+def columns(
+    fields: Sequence[CustomField], taken: Collection[str], language: Language, company: Language, principal: Principal
+) -> list[Column]:
+    """One column for each field, called by its label in a language.
+
+    Where another column, of `taken` or before it, has that head already its key tells it apart.
+    """
+    heads: set[str] = set(taken)
+    found: list[Column] = []
+    for one in fields:
+        label = one.label.said(language, company)
+        head = f"{label} ({one.path})" if label in heads else label
+        heads.add(head)
+        say, type = _saying(one, language, company, principal)
+        found.append(Column(head, type, partial(_value, one.key, say)))
+    return found
+
+
+def _value(key: str, say: Say, row: Mapping[str, Any]) -> Any:
+    held = (row.get(OWN) or {}).get(key)
+    return None if held is None else say(held)
+
+
+def _saying(field: CustomField, language: Language, company: Language, principal: Principal) -> tuple[Say, FieldType]:
+    """What makes of a value the cell, and what kind of cell that is."""
+    if field.type in ("choice", "choices"):
+        labels = {one.key: one.label.said(language, company) for one in field.choices}
+        if field.type == "choice":
+            return lambda key: labels.get(key, key), FieldType("text")
+        return lambda keys: ", ".join(labels.get(key, key) for key in keys), FieldType("text")
+    if field.type == "person":
+        return partial(_name, principal), FieldType("text")
+    return lambda value: value, field_type(field)
+
+
+def _name(principal: Principal, id: str) -> str:
+    """What a user is called; nobody's id is left out where nobody knows them."""
+    person = principal.organisation.person(UUID(id))
+    return person.name if person else id

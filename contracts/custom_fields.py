@@ -1,0 +1,199 @@
+"""Fields that a company adds to a kind of record (CFG-01, CFG-02): what one is, and how its values are written down.
+
+A record has all of them in one text, `own`, of which `read` makes the values by key and `written` the text.  It tells
+the type of each value, so whoever reads an event needs no definition; and where a record tells of a person that one
+text is sealed as every other (`contracts.personal`).
+"""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from marshmallow import ValidationError, fields, validate
+
+from contracts.declare import value
+from contracts.languages import LANGUAGES, Language
+from contracts.reasons import Why
+from contracts.types import DecimalField, Flag, Note, NoteField, Text, TextField, Whole
+
+CustomType = Literal["text", "number", "day", "choice", "choices", "person", "formula"]
+"""A text, a number, a day, one or several of some choices, a user, or what is worked out from numbers."""
+
+OWN = "own"
+"""The field of a record, its commands and its rows in which the values of these fields are."""
+MOST_FIELDS = 100
+"""So many fields a kind of record has at most, with those that are retired."""
+MOST_CHOICES = 200
+"""So many choices a field has at most, with those that were taken away."""
+LONGEST_OWN = 10_000
+"""So many characters the values of one record have at most, as they are written down."""
+LONGEST_KEY = 40
+KEY = rf"^[a-z][a-z0-9_]{{0,{LONGEST_KEY - 1}}}\Z"
+
+
+class CustomKeyField(fields.String):
+    """The key of a field that a company adds, or of a choice, for ever: small letters, digits and underscores."""
+
+    once = True
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("validate", validate.Regexp(KEY, error=Why("fields.key", most=LONGEST_KEY)))
+        super().__init__(**kwargs)
+
+
+class CustomTextField(NoteField):
+    """A value of a field of texts: up to 1,000 characters, in as many lines as people like."""
+
+    longest = 1000
+
+
+class CustomNumberField(DecimalField):
+    """A value of a field of numbers, above or below 0, with eight decimals at most."""
+
+    lowest = -DecimalField.highest
+    digits = 8
+    shown = 0
+
+
+class OwnField(TextField):
+    """The values of a record's own fields as they are written down (`written`)."""
+
+    longest = LONGEST_OWN
+    many_lines = True
+    as_typed = True
+
+
+class GivenOwnField(fields.String):
+    """What a command gives for own fields: an object of values by key, null where one is taken away.
+
+    Whoever sends a command writes an object; the command itself holds it as JSON (`given`).
+    """
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not isinstance(value, Mapping):
+            raise ValidationError(Why("forms.object"))
+        if len(value) > MOST_FIELDS:
+            raise ValidationError(Why("forms.most_entries", most=MOST_FIELDS))
+        if wrong := [str(key) for key, one in value.items() if not _is_plain(one)]:
+            raise ValidationError({key[:LONGEST_KEY]: [Why("fields.plain_values")] for key in wrong})
+        try:
+            text = msgspec.json.encode(dict(value), order="sorted").decode()
+        except (UnicodeEncodeError, ValueError) as error:
+            raise ValidationError(Why("forms.utf8")) from error
+        if len(text) > LONGEST_OWN:
+            raise ValidationError(Why("fields.too_much", most=LONGEST_OWN))
+        return text
+
+
+def _is_plain(given: Any) -> bool:
+    """Whether a value may be one: a text, a number, a flag, null, or a list of texts."""
+    if isinstance(given, list | tuple):
+        return len(given) <= MOST_CHOICES and all(isinstance(one, str) for one in given)
+    if isinstance(given, float):
+        return isfinite(given)
+    return given is None or isinstance(given, str | int)
+
+
+CustomKey = Annotated[str, CustomKeyField]
+Own = Annotated[str, OwnField]
+GivenOwn = Annotated[str, GivenOwnField]
+
+
+@value
+class Label:
+    """What a company calls something, in each language in which it does."""
+
+    zh: Text = ""
+    ja: Text = ""
+    en: Text = ""
+
+    def said(self, language: Language, company: Language = LANGUAGES[0]) -> str:
+        """In a language; where it has none there in that of the company, or any that there is."""
+        told = [str(getattr(self, one)) for one in (language, company, *LANGUAGES)]
+        return next((text for text in told if text), "")
+
+
+@value
+class CustomChoice:
+    """A value of a field of choices.  One that was taken away is `retired`: records keep it, nobody is given it."""
+
+    told_apart_by = "key"
+
+    key: CustomKey
+    label: Label
+    retired: Flag = False
+
+
+@value
+class CustomField:
+    """A field that a company has added to a kind of record.
+
+    `default` is what a new record has where nothing is given: one entry, or several choices.  `choices` are those of a
+    field of choices, `formula` is what is worked out (`contracts.formulas`).  Fields stand in the order of `position`,
+    and of their keys where that is equal.  A `retired` one is not given any more, and shown where it was.
+    """
+
+    key: CustomKey
+    type: CustomType
+    label: Label
+    help: Label = Label()
+    required: Flag = False
+    default: tuple[Note, ...] = ()
+    choices: tuple[CustomChoice, ...] = ()
+    formula: Note = ""
+    position: Whole = 0
+    retired: Flag = False
+
+    @property
+    def path(self) -> str:
+        """What it is called in queries and refusals."""
+        return f"{OWN}.{self.key}"
+
+    @property
+    def is_given(self) -> bool:
+        """Whether commands give it a value."""
+        return not self.retired and self.type != "formula"
+
+    @property
+    def is_worked_out(self) -> bool:
+        """Whether it is worked out of others now."""
+        return not self.retired and self.type == "formula"
+
+    @property
+    def choice_keys(self) -> list[str]:
+        """The choices there are."""
+        return [one.key for one in self.choices if not one.retired]
+
+
+class Held(NamedTuple):
+    """A value and the type of its field: a number is the text that writes it, choices are their keys."""
+
+    type: str
+    value: str | tuple[str, ...]
+
+
+def given(text: str) -> dict[str, Any]:
+    """What a command gives for own fields, by key."""
+    found: dict[str, Any] = msgspec.json.decode(text) if text else {}
+    return found
+
+
+def read(text: str) -> dict[str, Held]:
+    """The values of a record's own fields by key; none of an empty text."""
+    if not text:
+        return {}
+    by_type: dict[str, dict[str, Any]] = msgspec.json.decode(text)
+    return {
+        key: Held(type, tuple(one) if isinstance(one, list) else one)
+        for type, values in by_type.items()
+        for key, one in values.items()
+    }
+
+
+def written(values: Mapping[str, Held]) -> str:
+    """Values by key as a record holds them: JSON, in which they stand by type and key; "" for none."""
+    by_type: dict[str, dict[str, Any]] = {}
+    for key, one in values.items():
+        by_type.setdefault(one.type, {})[key] = one.value
+    return msgspec.json.encode(by_type, order="sorted").decode() if by_type else ""

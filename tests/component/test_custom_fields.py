@@ -1,0 +1,291 @@
+"""Lists by the fields that a company has added (CFG-01, CFG-02), on a real MongoDB: every type on every kind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from openpyxl import load_workbook
+from pymongo.database import Database
+
+from chassis.access.company import CompanySettings
+from chassis.model.custom_columns import SORTED, extended
+from chassis.model.custom_values import OwnValues
+from chassis.model.views import View
+from chassis.projections.documents import stored
+from chassis.queries.conditions import PARTS, operators_of
+from chassis.queries.grouping import groups_of, sums_of
+from chassis.queries.reader import ViewReader
+from chassis.testing.custom_fields import FIELDS, known
+from component.lists import LISTS, ROOT, Document, Shelf, as_query, document_of
+from contracts.custom_fields import CustomField, Held, Label, written
+from contracts.errors import Refused
+
+VIEWS = [view for view in LISTS if view.kind]
+TYPES = {one.key: one for one in FIELDS}
+PEOPLE = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(2)]
+TEXTS = ["苏州", "北京", "Äpfel", "apples", "=1+1", "苏 州", "x-2"]
+NUMBERS = ["12.5", "0", "-3", "1000000000000", "0.00000001"]
+
+
+def own_of(number: int) -> dict[str, Held]:
+    """The own values of the number-th record: each is missing in some of them."""
+    made: dict[str, str | tuple[str, ...]] = {
+        "note": TEXTS[number % len(TEXTS)],
+        "seats": NUMBERS[number % len(NUMBERS)],
+        "price": NUMBERS[number % 3],
+        "since": f"2026-03-{1 + number % 9:02d}",
+        "grade": "ab"[number % 2],
+        "uses": ("a", "b")[: 1 + number % 2],
+        "guide": PEOPLE[number % 2],
+    }
+    return {key: Held(TYPES[key].type, value) for at, (key, value) in enumerate(made.items()) if number % (at + 4)}
+
+
+class Kept(Shelf):
+    """The list of a kind of record to which fields were added, with records that have values of them."""
+
+    def __init__(self, database: Database[Document], view: View, *fields: CustomField, count: int = 40) -> None:
+        super().__init__(database, view)
+        self.company = CompanySettings()
+        self.define(*(fields or FIELDS))
+        self.reader = ViewReader(database, view, company=self.company)
+        self.fill([self.document(number) for number in range(count)])
+
+    def define(self, *fields: CustomField, revision: int = 1) -> None:
+        for row in known(self.view.kind, *fields, revision=revision):
+            self.company.custom_fields.take(row)
+
+    def document(self, number: int) -> Document:
+        values = OwnValues(written(own_of(number)))
+        return {**document_of(self.view, number), **self.view.keys_of({"own": values}), "own": stored(values)}
+
+    @property
+    def now(self) -> View:
+        return extended(self.view, self.company.custom_fields.of(self.view.kind))
+
+    def ids(self, **params: str) -> set[str]:
+        return {row["id"] for row in self.rows(**params)}
+
+    def asked(self, field: str, operator: str, **value: Any) -> set[str]:
+        return self.ids(where=json.dumps({"field": field, "is": operator, **value}))
+
+    def all(self) -> list[Document]:
+        return self.rows(limit="200")
+
+    def export(self, format: str, language: str = "zh", **params: str) -> bytes:
+        return b"".join(self.reader.export(ROOT, as_query(params), None, format, language=language))
+
+
+@pytest.fixture(scope="module", params=VIEWS, ids=lambda view: view.kind)
+def kept(request: pytest.FixtureRequest, database: Database[Document]) -> Kept:
+    return Kept(database, request.param)
+
+
+def value_of(row: Document, key: str) -> Any:
+    """A value as it is compared."""
+    value = row["own"].get(key)
+    return Decimal(value) if value is not None and TYPES[key].type in ("number", "formula") else value
+
+
+def product(row: Document) -> Decimal | None:
+    price, seats = value_of(row, "price"), value_of(row, "seats")
+    return None if price is None or seats is None else round(price * seats, 8)
+
+
+def test_cfg_01_a_row_shows_what_it_has_and_what_is_worked_out_of_it(kept: Kept) -> None:
+    rows = {row["id"]: row for row in kept.all()}
+    assert len(rows) == 40
+    for number in range(40):
+        document = kept.document(number)
+        row = rows[document["_id"]]
+        assert {key: value for key, value in row["own"].items() if key != "total"} == {
+            key: str(held.value) if held.type != "choices" else [*held.value] for key, held in own_of(number).items()
+        }
+        assert value_of(row, "total") == product(row)
+        assert kept.reader.one(ROOT, row["id"], None)[0]["own"] == row["own"]
+    assert {"-37.5", "0", None} <= {row["own"]["total"] for row in rows.values()}
+
+
+def meant(row: Document, key: str, operator: str) -> Any:
+    """A value as a condition compares it: what is looked for within a text is found whatever its blanks and dashes."""
+    value = value_of(row, key)
+    return re.sub("[ -]", "", value) if operator in PARTS and value else value
+
+
+MEANT: dict[str, Callable[[Any, Any], bool]] = {
+    "equal": lambda value, asked: asked in value if isinstance(value, list) else value == asked,
+    "not_equal": lambda value, asked: (
+        value is None or (asked not in value if isinstance(value, list) else value != asked)
+    ),
+    "one_of": lambda value, asked: value is not None and MEANT["equal"](value, asked),
+    "less": lambda value, asked: value is not None and value < asked,
+    "at_most": lambda value, asked: value is not None and value <= asked,
+    "greater": lambda value, asked: value is not None and value > asked,
+    "at_least": lambda value, asked: value is not None and value >= asked,
+    "contains": lambda value, asked: value is not None and asked in value,
+    "begins_with": lambda value, asked: value is not None and value.startswith(asked),
+    "is_empty": lambda value, _: value is None,
+    "is_not_empty": lambda value, _: value is not None,
+}
+"""What each operator means, said once more."""
+ASKED: dict[str, Any] = {
+    "note": "苏州", "seats": Decimal("0"), "price": Decimal("12.5"), "since": "2026-03-04", "grade": "b", "uses": "b",
+    "guide": PEOPLE[1], "total": Decimal("-37.5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", TYPES)
+def test_cfg_01_every_field_is_asked_about_as_its_type_says(kept: Kept, key: str) -> None:
+    rows = kept.all()
+    operators = operators_of(kept.now.types[f"own.{key}"])
+    assert operators
+    for operator in operators:
+        asked = ASKED[key]
+        value: Any = [str(asked)] if operator == "one_of" else str(asked)
+        given = {} if operator in ("is_empty", "is_not_empty") else {"value": value}
+        wanted = {row["id"] for row in rows if MEANT[operator](meant(row, key, operator), asked)}
+        assert kept.asked(f"own.{key}", operator, **given) == wanted, operator
+
+
+@pytest.mark.parametrize("key", [one.key for one in FIELDS if one.type in SORTED])
+@pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
+@pytest.mark.parametrize("limit", ["3", "7"])
+def test_cfg_01_lists_sort_by_every_field_and_show_the_empty_ones_last(
+    kept: Kept, key: str, down: bool, limit: str
+) -> None:
+    sort = f"{'-' if down else ''}own.{key}"
+    pages = list(kept.pages(sort=sort, limit=limit))
+    rows = [row for page in pages for row in page.items]
+    assert sorted(row["id"] for row in rows) == sorted(row["id"] for row in kept.all())
+    values = [value_of(row, key) for row in rows]
+    empty = values.count(None)
+    assert values[len(values) - empty :] == [None] * empty
+    filled = values[: len(values) - empty]
+    if key != "note":  # those are in the order of a language
+        assert filled == sorted(filled, reverse=down)
+    ids = [row["id"] for row in rows if value_of(row, key) is None]
+    assert ids == sorted(ids, reverse=down)
+    back = list(kept.pages_back(pages[-1].previous, sort=sort, limit=limit))
+    assert [page.items for page in reversed(back)] == [page.items for page in pages[:-1]]
+    last = kept.page(sort=sort, limit=limit, cursor=pages[0].last or "").items
+    assert [row["id"] for row in last] == [row["id"] for row in rows][-len(last) :]
+
+
+def test_cfg_01_texts_sort_as_people_of_a_language_expect(kept: Kept) -> None:
+    page = kept.reader.page(ROOT, as_query({"sort": "own.note", "limit": "200"}), None, "zh")
+    chinese = dict.fromkeys(value_of(row, "note") for row in page.items if value_of(row, "note") in ("苏州", "北京"))
+    assert list(chinese) == ["北京", "苏州"]  # bei before su
+
+
+def test_cfg_01_words_are_found_in_texts_alone(kept: Kept) -> None:
+    rows = kept.all()
+    wanted = {row["id"] for row in rows if value_of(row, "note") in ("苏州", "苏 州")}
+    assert wanted == kept.ids(q="苏州") == kept.ids(q="苏 州")
+    assert kept.ids(q="X 2") >= {row["id"] for row in rows if value_of(row, "note") == "x-2"}
+    for value in ("2026-03-04", PEOPLE[0], "1000000000000"):
+        assert not kept.ids(q=value), "none of these is a text"
+
+
+def test_cfg_01_rows_are_counted_and_added_up_by_them(kept: Kept) -> None:
+    rows = kept.all()
+    assert {"own.grade", "own.guide"} <= set(groups_of(kept.now))
+    assert {"own.seats", "own.price", "own.total"} <= set(sums_of(kept.now))
+    page = kept.page(group="own.grade", sum=["own.seats", "own.total"])
+    assert page.groups is not None
+    assert {group["value"] for group in page.groups} == {"a", "b", None}
+    for group in page.groups:
+        own = [row for row in rows if value_of(row, "grade") == group["value"]]
+        assert group["count"] == len(own)
+        for key in ("seats", "total"):
+            assert Decimal(group["sums"][f"own.{key}"]) == sum(value_of(row, key) or 0 for row in own)
+
+
+@pytest.mark.parametrize("format", ["csv", "xlsx"])
+def test_cfg_01_a_file_has_a_column_for_each_called_by_its_label(kept: Kept, format: str) -> None:
+    rows, content = kept.rows(sort="own.seats"), kept.export(format, "en", sort="own.seats")
+    if format == "csv":
+        head, *lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))
+        cells: list[list[Any]] = [[cell or None for cell in line] for line in lines]
+    else:
+        sheet = load_workbook(io.BytesIO(content)).worksheets[0]
+        head = [str(cell.value) for cell in sheet[1]]
+        cells = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=2)]
+    labels = ["Note", "座位", "価格", "Since", "等级", "用途", "向导", "Total"]
+    assert [name for name in head if name in labels] == labels
+    assert "own" not in head
+    at = {name: number for number, name in enumerate(head)}
+    for row, line in zip(rows, cells, strict=True):
+        seats = value_of(row, "seats")
+        found = line[at["座位"]]
+        assert (seats is None) is (found is None) and (seats is None or Decimal(str(found)) == seats)
+        if format == "xlsx" and seats is not None and row["own"]["seats"] not in ("1000000000000", "0.00000001"):
+            assert isinstance(found, int | float)
+        assert line[at["等级"]] == {"a": "Best", "b": "乙", None: None}[value_of(row, "grade")]
+        if value_of(row, "note") == "=1+1":
+            assert line[at["Note"]] == ("'=1+1" if format == "csv" else "=1+1")
+
+
+def test_cfg_01_heads_that_are_alike_are_told_apart_and_run_as_no_formula(database: Database[Document]) -> None:
+    same = [CustomField(key=key, type="text", label=Label(zh="=HYPERLINK()")) for key in ("one", "two")]
+    name = CustomField(key="three", type="text", label=Label(zh=next(iter(VIEWS[0].types))))
+    kept = Kept(database, VIEWS[0], *same, name, count=1)
+    head = next(csv.reader(io.StringIO(kept.export("csv").decode("utf-8-sig"))))
+    assert len(set(head)) == len(head)
+    assert head[-3:] == ["'=HYPERLINK()", "id (own.three)", "'=HYPERLINK() (own.two)"]
+
+
+def test_cfg_02_a_retired_field_is_read_and_a_renamed_one_keeps_its_values(database: Database[Document]) -> None:
+    kept = Kept(database, VIEWS[0])
+    wanted = kept.asked("own.seats", "is_not_empty")
+    formula = replace(TYPES["total"], retired=True)
+    kept.define(replace(TYPES["seats"], retired=True, label=Label(en="Chairs")), formula, revision=2)
+    assert kept.asked("own.seats", "is_not_empty") == wanted
+    assert {row["id"] for row in kept.all() if "seats" in row["own"]} == wanted
+    head = next(csv.reader(io.StringIO(kept.export("csv").decode("utf-8-sig"))))
+    assert head[-2:] == ["Chairs", "Total"]
+
+
+def test_cfg_01_formulas_divide_by_nothing_and_change_with_their_text(database: Database[Document]) -> None:
+    by_zero = CustomField(key="rate", type="formula", label=Label(zh="率"), formula="own.price / own.seats")
+    kept = Kept(database, VIEWS[0], *FIELDS[1:3], by_zero)
+    rows = kept.all()
+    for row in rows:
+        price, seats = value_of(row, "price"), value_of(row, "seats")
+        rate = row["own"]["rate"]
+        assert (rate is None) is (price is None or not seats)
+        assert rate is None or Decimal(rate) == round(price / seats, 8)
+        assert "E" not in str(rate)
+    first = kept.page(sort="own.rate", limit="3")
+    assert first.next
+    kept.define(replace(by_zero, formula="own.price * 2"), revision=2)
+    with pytest.raises(Refused) as refused:
+        kept.page(sort="own.rate", limit="3", cursor=first.next)
+    assert refused.value.field == "cursor"
+    assert any(row["own"]["rate"] == "25" for row in kept.all())
+    deep = "own.price/(" * 20 + "1" + ")" * 20
+    kept.define(replace(by_zero, formula=deep), revision=3)
+    assert len(kept.rows(sort="-own.rate")) == 40
+
+
+@pytest.mark.parametrize("name", ["own", "own.nothing", "own.$where", "own.a.b", "own.__proto__", "own.", ".own"])
+def test_cfg_01_what_there_is_not_can_not_be_asked(kept: Kept, name: str) -> None:
+    assert kept.refusal(sort=name).field == "sort"
+    assert kept.refusal(group=name).field == "group"
+    assert kept.refusal(sum=name).field == "sum"
+    field = kept.refusal(where=json.dumps({"field": name, "is": "is_empty"})).field
+    assert field is not None and field.startswith("where")
+
+
+def test_cfg_01_a_list_as_of_a_moment_has_them_too(kept: Kept) -> None:
+    """The versions themselves are made by the projector, of whatever its handlers set (`test_history`)."""
+    at = datetime.now(UTC) - timedelta(seconds=1)
+    assert kept.rows(as_of=at.isoformat(), sort="own.total", where='{"field":"own.note","is":"is_not_empty"}') == []

@@ -1,0 +1,178 @@
+"""Values of the fields that a company adds (CFG-01, CFG-02): every type of field on every kind of record."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from chassis.catalogue import Catalogue
+from chassis.model.record_views import record_view
+from chassis.model.views import View
+from chassis.testing.custom_fields import FIELDS, HELD, NOT_TAKEN, VALUES, known
+from chassis.testing.people import SALES
+from chassis.testing.records import new_record
+from chassis.testing.services import InMemoryService
+from chassis.testing.views import documents
+from contracts.custom_fields import CustomField, Label
+from contracts.errors import Refused
+from contracts.records import KINDS, Kind, kind_of
+from contracts.schemas import load
+
+SERVICES = {service.name: service for service in Catalogue.read().services()}
+VIEWS: dict[str, View] = {view.kind: view for view in Catalogue.read().views() if view.kind}
+EVERY_KIND = pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.code)
+TYPES = {one.key: one for one in FIELDS}
+
+
+class Kept:
+    """Records of a kind to which fields were added."""
+
+    def __init__(self, kind: Kind, *fields: CustomField) -> None:
+        self.kind, self.id = kind, uuid4()
+        self.kit = InMemoryService(SERVICES[kind.service])
+        self.kit.known(SALES)
+        self.define(*fields)
+
+    def define(self, *fields: CustomField, revision: int = 1) -> None:
+        for row in known(self.kind.code, *fields, revision=revision):
+            self.kit.directory.company.custom_fields.take(row)
+
+    def command(self, cls: type, id: UUID | None = None, **given: Any) -> Any:
+        return load(cls, {**given, self.kind.key: str(id or self.id)})
+
+    def create(self, id: UUID | None = None, **own: Any) -> None:
+        self.kit.do(self.command(self.kind.create, id, **new_record(self.kind) | {"own": own}))
+
+    def edit(self, **own: Any) -> None:
+        self.kit.do(self.command(self.kind.edit, own=own))
+
+    def row(self) -> dict[str, Any]:
+        return documents(VIEWS[self.kind.code], self.kit.stream(self.id))[str(self.id)]
+
+    @property
+    def own(self) -> dict[str, Any]:
+        return {key: value if isinstance(value, list) else str(value) for key, value in self.row()["own"].items()}
+
+    def refused(self, cls: type, field: str, **own: Any) -> Refused:
+        given = new_record(self.kind) if cls is self.kind.create else {}
+        before = self.kit.store.last_position()
+        id = uuid4() if cls is self.kind.create else self.id
+        with pytest.raises(Refused) as refused:
+            self.kit.do(self.command(cls, id, **given | {"own": own}))
+        assert refused.value.field == field
+        assert self.kit.store.last_position() == before
+        return refused.value
+
+
+@EVERY_KIND
+def test_cfg_01_a_value_of_every_type_is_given_shown_changed_and_taken_away(kind: Kind) -> None:
+    kept = Kept(kind, *FIELDS)
+    kept.create(**VALUES)
+    assert kept.own == HELD
+    for key, value in VALUES.items():
+        before = kept.kit.store.last_position()
+        kept.edit(**{key: value})
+        assert kept.kit.store.last_position() == before, f"{key} was that already"
+        kept.edit(**{key: None})
+        assert kept.own == {one: held for one, held in HELD.items() if one != key}
+        assert kept.kit.stream(kept.id)[-1].changed == (f"own.{key}",)
+        kept.edit(**{key: value})
+    kept.edit()
+    assert kept.own == HELD
+    kept.kit.do(kept.command(kind.edit, own=None))
+    assert kept.own == {}
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("key", NOT_TAKEN)
+def test_cfg_01_what_a_field_does_not_take_is_refused_by_its_name(kind: Kind, key: str) -> None:
+    kept = Kept(kind, *FIELDS)
+    kept.create()
+    for value in NOT_TAKEN[key]:
+        for cls in (kind.create, kind.edit):
+            refusal = kept.refused(cls, f"own.{key}", **{key: value})
+            assert refusal.code == ("NOT_FOUND" if key == "guide" and "-" in str(value) else "VALIDATION")
+
+
+@EVERY_KIND
+def test_cfg_01_a_kind_without_such_fields_has_no_values(kind: Kind) -> None:
+    kept = Kept(kind)
+    kept.create()
+    assert kept.kit.stream(kept.id)[-1].data.own == ""
+    assert kept.own == {}
+    kept.refused(kind.edit, "own.note", note="x")
+    kept.refused(kind.create, "own.note", note="x")
+
+
+@EVERY_KIND
+def test_cfg_01_what_must_be_given_is_and_what_is_not_given_has_its_default(kind: Kind) -> None:
+    needed = CustomField(key="needed", type="text", label=Label(zh="必"), required=True)
+    usual = CustomField(key="usual", type="number", label=Label(zh="常"), default=("3",))
+    kept = Kept(kind, usual)
+    kept.create()
+    kept.define(needed)
+    kept.edit(usual=4)  # what became required later is in nobody's way
+    assert kept.own == {"usual": "4"}
+    kept.refused(kind.create, "own.needed")
+    kept.refused(kind.create, "own.needed", needed="  ")
+    kept.edit(needed="x")
+    kept.refused(kind.edit, "own.needed", needed=None)
+    kept.id = uuid4()
+    kept.create(needed="y", usual=None)
+    assert kept.own == {"needed": "y"}
+
+
+@EVERY_KIND
+def test_cfg_02_a_retired_field_keeps_its_values_and_takes_no_more(kind: Kind) -> None:
+    kept = Kept(kind, *FIELDS)
+    kept.create(**VALUES)
+    retired = CustomField(key="note", type="text", label=Label(en="Old"), retired=True)
+    kept.define(retired, revision=2)
+    kept.edit(note=VALUES["note"], seats=1)  # what a query showed may be sent back
+    assert kept.own == {**HELD, "seats": "1"}
+    assert kept.refused(kind.edit, "own.note", note="other").code == "INVALID_STATE"
+    assert kept.refused(kind.create, "own.note", note="other").code == "INVALID_STATE"
+    kept.kit.do(kept.command(kind.edit, own=None))
+    assert kept.own == {"note": HELD["note"]}
+
+
+@EVERY_KIND
+def test_cfg_02_a_choice_that_was_taken_away_stays_where_it_is(kind: Kind) -> None:
+    kept = Kept(kind, *FIELDS)
+    kept.create(grade="b")
+    first, second = TYPES["grade"].choices
+    kept.define(replace(TYPES["grade"], choices=(first, replace(second, retired=True))), revision=2)
+    kept.edit(grade="b", note="x")
+    assert kept.own == {"grade": "b", "note": "x"}
+    kept.edit(grade="a")
+    kept.refused(kind.edit, "own.grade", grade="b")
+
+
+@EVERY_KIND
+def test_cfg_01_an_earlier_version_is_put_back_with_its_values(kind: Kind) -> None:
+    kept = Kept(kind, *FIELDS)
+    kept.create(**VALUES)
+    kept.edit(note="later", seats=None)
+    kept.define(CustomField(key="since", type="day", label=Label(zh="x"), retired=True), revision=2)
+    kept.kit.do(kept.command(kind.revert, version=1, fields=["own"]))
+    assert kept.own == HELD
+    kept.kit.do(kept.command(kind.revert, version=2))
+    assert kept.own == {key: value for key, value in {**HELD, "note": "later"}.items() if key != "seats"}
+
+
+@EVERY_KIND
+def test_cfg_01_values_tell_of_the_person_of_whom_the_record_tells(kind: Kind) -> None:
+    kept = Kept(kind, *FIELDS)
+    kept.create(note="苏州")
+    stored = [one.data for one in kept.kit.store.notifications(0, 10)]
+    assert any("苏州".encode() in data for data in stored) is not kind.has_personal
+    assert ("own" in VIEWS[kind.code].personal) is kind.has_personal
+
+
+def test_cfg_01_every_kind_has_them() -> None:
+    assert {kind.code for kind in KINDS.values()} == VIEWS.keys()
+    for cls, kind in KINDS.items():
+        assert kind_of(cls) is kind
+        assert "own" in {*record_view(cls).types}
+    assert {one.type for one in FIELDS} == {"text", "number", "day", "choice", "choices", "person", "formula"}
