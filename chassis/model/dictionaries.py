@@ -171,8 +171,8 @@ def listed(
     """
     found = dict(given)
     for name, value in given.items():
-        field = fields[name]
-        if field.rules.dictionary and value:
+        field = fields.get(name)
+        if field and field.rules.dictionary and value:
             held = values_in(field, before) if before is not None else []
             tree = dictionaries.of(field.rules.dictionary)
             if isinstance(value, tuple):
