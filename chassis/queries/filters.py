@@ -104,7 +104,11 @@ class Filters:
                 if isinstance(rule, Words):
                     return self._words(rule, values), frozenset(rule.fields)
                 field = rule.field or name
-                return self._exact(name, field, rule, values), frozenset({field})
+                if rule.match == "all":
+                    each = [self._exact(name, field, rule, [value]) for value in values]
+                    return {"$and": each}, frozenset({field})
+                found = self._exact(name, field, rule, values)
+                return {"$nor": [found]} if rule.match == "none" else found, frozenset({field})
         return None
 
     def _bound(self, name: str, kind: type, text: str) -> Document:
