@@ -135,14 +135,8 @@ def difference(before: Document, after: Document, names: Collection[str], show: 
             **({"labels": [told_before[name], told_after[name]]} if name in told_after else {}),
         }
         for name in names
-        if _held(before, name) != _held(after, name)
+        if before.get(name) != after.get(name)
     ]
-
-
-def _held(version: Document, name: str) -> Any:
-    """What stands in a field; a list that nobody has filled is none."""
-    value = version.get(name)
-    return None if value == [] else value
 
 
 def told_fields(view: View, names: Iterable[str]) -> list[str]:
