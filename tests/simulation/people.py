@@ -25,8 +25,10 @@ from chassis.writer.request import Answer, Request
 from contracts.access import UserDeleted, UserEdited, UserState
 from contracts.approvals import Approve, Reject, case_id_of
 from contracts.company import SetCompanyData, SetParameter
+from contracts.configuration import AddDictionaryEntry, DeleteDictionaryEntry, EditDictionaryEntry
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
+from contracts.dictionaries import PREPARED
 from contracts.errors import Refused
 from contracts.inventory import AddProduct, AdjustStock, DeleteProduct, EditProduct, Prices, ReceiveStock
 from contracts.orders import (
@@ -41,7 +43,7 @@ from contracts.orders import (
     SubmitOrder,
     WithdrawOrder,
 )
-from contracts.records import KINDS, OWNER, Kind
+from contracts.records import KINDS, OWNER, TAGS, Kind
 from contracts.schemas import load
 from contracts.shipping import Deliver, HandOver
 from contracts.types import Money, Name, Note, Text
@@ -282,7 +284,9 @@ class People:
         for _ in range(self.random.choice((0, 0, 3))):
             self._in_background("stranger", self._strange)
         self._in_background("clerk", lambda: self._day(6, [self.enter_record, self.change_record, self.change_record]))
-        self._in_background("director", lambda: self._day(2, [self.move_company, self.set_parameter]))
+        self._in_background(
+            "director", lambda: self._day(2, [self.move_company, self.set_parameter, self.edit_dictionary])
+        )
 
     def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
         for _ in range(self.random.randint(1, times)):
@@ -500,8 +504,25 @@ class People:
         if kind.owned:
             owners = [None, *(by.user_id for by in self.sellers)]
             acts += [(kind.assign, {OWNER: self.random.choice(owners)})] * 2
+            with_id = self.random.choice(self.sellers).user_id
+            access = self.random.choice(("READ", "EDIT"))
+            acts += [(kind.share, {"with_id": with_id, "access": access}), (kind.unshare, {"with_id": with_id})]
+        if kind.tag:
+            tags = self.random.sample([*PREPARED[kind.fields[TAGS].rules.dictionary], "new"], 2)
+            acts.append((kind.tag, {"add": (tags[0],), "remove": (tags[1],)}))
         command, more = self.random.choice(acts)
         self.do(command(**{kind.key: id}, **more), self.admins[0])
+
+    def edit_dictionary(self) -> None:
+        """An entry that records have may be on its way to be deleted, or switched off."""
+        name = self.random.choice(("customer_tags", "industries"))
+        entry: dict[str, Any] = {"dictionary": name, "entry": self.random.choice([*PREPARED[name], "new"])}
+        commands = (
+            AddDictionaryEntry(**entry, en="New"),
+            EditDictionaryEntry(**entry, active=self.random.random() < 0.5),
+            DeleteDictionaryEntry(**entry),
+        )
+        self.do(self.random.choice(commands), self.admins[0])
 
     # -- the end of the day: what waits for people is settled, by the truth and not by views
 
