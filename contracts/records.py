@@ -36,7 +36,7 @@ from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import Personal, is_personal
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
-from contracts.types import Day, DayField, MomentField, Money, Name, Quantity, TextField
+from contracts.types import Day, DayField, MomentField, Money, Name, Quantity, Tag, TextField
 
 T = TypeVar("T")
 
@@ -46,6 +46,8 @@ _RULES = "record"
 OWNER = "owner_id"
 """The field of a command that says whose record it is to be; null: of nobody.  Left out, it is the caller's where one
 is entered, and stays whose it is where it is there."""
+TAGS = "tags"
+"""The field of a kind that has tags: several codes of a dictionary, which say how people group its records (CUS-08)."""
 EVERY_RECORD_HAS = frozenset(
     {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
     | {"deleted", OWN, SHARES, SHARED_WITH, SHARED_WITH_ME}
@@ -149,7 +151,8 @@ class Kind:
 
     `what` it is called in messages; `summary` says what one is; `key` names the field with the record's id.  `owned`: a
     record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
-    are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.
+    are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `tag` is there where the
+    kind has the field TAGS.
     """
 
     cls: type
@@ -176,6 +179,7 @@ class Kind:
     share: Any = None
     unshare: Any = None
     shared: Any = None
+    tag: Any = None
 
     @property
     def code(self) -> str:
@@ -190,7 +194,8 @@ class Kind:
     @property
     def commands(self) -> tuple[type, ...]:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
-        return (*found, self.assign, self.share, self.unshare) if self.owned else found
+        more = (self.assign, self.share, self.unshare, self.tag)
+        return (*found, *(command for command in more if command))
 
 
 KINDS: dict[type, Kind] = {}
@@ -281,6 +286,8 @@ class _Declaration:
                 self._require_right(one)
             if one.rules.dictionary:
                 self._require_dictionary(one)
+            elif one.name == TAGS:
+                raise ContractError(f"{cls.__qualname__}.{TAGS}: tags come from a dictionary")
 
     def _require_right(self, one: Field) -> None:
         """A field that needs a right is hidden by its name, and told by no refusal."""
@@ -353,7 +360,17 @@ class _Declaration:
             deleted=self._event("Deleted", f"{a} was deleted."),
             restored=self._event("Restored", f"{a} that was deleted is there again."),
             **(self._owners(one, a, item) if self._owned else {}),
+            **(self._tags(one, item) if TAGS in self._fields else {}),
         )  # fmt: skip
+
+    def _tags(self, one: str, item: str) -> dict[str, type]:
+        """What there is besides where records have tags: some are added or taken away, whatever others there are."""
+        return {
+            "tag": self._command(
+                "Tag", f"Add tags to {one}, or take some away, and leave its others (CUS-08).", f"POST {item}/tags",
+                {"add": tuple[Tag, ...], "remove": tuple[Tag, ...]}, {"add": (), "remove": ()},
+            ),
+        }  # fmt: skip
 
     def _owners(self, one: str, a: str, item: str) -> dict[str, type]:
         """What there is besides where records belong to people: they may be given to others."""

@@ -59,13 +59,14 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 class ListFilter(msgspec.Struct, frozen=True, kw_only=True):
     """A filter of a list.
 
-    `kind` is `equal` (one parameter, repeated for several values), `between` (two parameters, either may be left out)
+    `kind` is `equal` (one parameter, repeated for several values), `all_of` and `none_of` (the same, of what a row has
+    several of), `between` (two parameters, either may be left out)
     or `words`; `fields` are those it asks about.
     """
 
     name: str
     label: str
-    kind: Literal["equal", "between", "words"]
+    kind: Literal["equal", "between", "words", "all_of", "none_of"]
     parameters: list[str]
     fields: list[str]
     type: FormType

@@ -19,8 +19,8 @@ from contracts.languages import Language
 from contracts.permissions import FIELD_RIGHTS
 from contracts.types import CurrencyField, RoleField
 
+_SEVERAL: Mapping[str, Literal["all_of", "none_of"]] = {"all": "all_of", "none": "none_of"}
 _FILTERS: Mapping[type[Filter], Literal["equal", "between", "words"]] = {
-    Exact: "equal",
     OfCaller: "equal",
     Range: "between",
     Words: "words",
@@ -131,7 +131,7 @@ class ViewTold:
             label=self._wording.field(self._owners, name)
             if isinstance(rule, Shared)
             else ", ".join(dict.fromkeys(self._wording.field(self._owners, field.partition(".")[0]) for field in seen)),
-            kind=_FILTERS[type(rule)],
+            kind=_SEVERAL.get(rule.match, "equal") if isinstance(rule, Exact) else _FILTERS[type(rule)],
             parameters=parameter_names({name: rule}),
             fields=seen,
             type=self._type(seen[0], rule),

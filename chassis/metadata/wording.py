@@ -10,12 +10,12 @@ from contracts.records import KINDS
 from contracts.texts import Subject, Text, texts
 
 Phrase = Literal[
-    "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare",
+    "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag",
     "created", "edited", "deleted", "restored", "assigned", "shared", "currency_of",
 ]  # fmt: skip
 """What is said of any kind of record or field (`contracts/texts/phrases.toml`)."""
 OF_KINDS: tuple[Phrase, ...] = (
-    "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare",
+    "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag",
     "created", "edited", "deleted", "restored", "assigned", "shared",
 )  # fmt: skip
 """The commands and events of a kind of record, by their names in `Kind`."""

@@ -162,6 +162,12 @@ def values_in(field: Field, data: Any) -> list[str]:
     return [one for one in (held if isinstance(held, tuple) else (held,)) if one]
 
 
+def is_among(text: str, others: Iterable[str], tree: Tree) -> bool:
+    """Whether a text is one of some others: the same text, or what means the same entry."""
+    entry = tree.meant(text)
+    return any(key(text) == key(other) or (entry is not None and tree.meant(other) is entry) for other in others)
+
+
 def listed(
     fields: Mapping[str, Field], given: Mapping[str, Any], before: Any, dictionaries: Dictionaries
 ) -> dict[str, Any]:

@@ -197,6 +197,9 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
             found[name] = Range(_RANGES[type_.kind])
         elif type_.kind in ("choice", "flag", "id") or any((rules.unique, rules.filterable, rules.dictionary)):
             found[name] = Exact()
+    for name, type_ in field_types(row).items():
+        if type_.kind == "list" and type_.single.dictionary and name in found:
+            found |= {f"{name}_all": Exact(name, match="all"), f"{name}_none": Exact(name, match="none")}
     found[WORDS] = Words(*(name for name, field in kind.fields.items() if _is_searchable(field, row)), OWN)
     return {**found, **({SHARED_WITH_ME: Shared()} if kind.owned else {}), _DELETED: Exact()}
 

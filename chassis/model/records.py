@@ -22,16 +22,19 @@ from uuid import UUID
 from chassis.model import custom_values
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import CLOCK_STEP, Context, user_named
-from chassis.model.dictionaries import listed
+from chassis.model.dictionaries import is_among, listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.custom_fields import OWN, CustomField
 from contracts.declare import KEPT, ContractError, changes
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.people import NOBODY, SALESTREAM, Person
-from contracts.records import KINDS, OWNER, Kind, kind_of
+from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
 from contracts.sharing import MOST_SHARES, Share
-from contracts.types import Money, PhoneField
+from contracts.types import MAX_LINES, Money, PhoneField
+
+ADD = "add"
+"""The field of a command with the tags that are added."""
 
 
 @dataclass
@@ -117,6 +120,24 @@ class Record(Aggregate):
             self._require_past(data, changed, context)
             changed += own
             self.record(self.kind.edited(**self._named, data=data, changed=changed, by=context.user))
+
+    def tag(self, command: Any, context: Context, settings: Any = None) -> None:
+        """Add tags and take some away, whatever others there are; nothing happens when it is so already (CUS-08).
+
+        Of two people who do so at once none undoes what the other did.  Raises Refused naming the field.
+        """
+        self.require_there()
+        self._require_rights((TAGS,), context)
+        tree = context.dictionaries.of(self.kind.fields[TAGS].rules.dictionary)
+        if both := [tag for tag in command.add if is_among(tag, command.remove, tree)]:
+            raise Refused("records.tag_in_both", tag=both[0], field="remove")
+        kept = tuple(tag for tag in self.data.tags if not is_among(tag, command.remove, tree))
+        new = tuple(tag for tag in command.add if not is_among(tag, kept, tree))
+        as_given = {ADD: replace(self.kind.fields[TAGS], name=ADD)}
+        added = listed(as_given, {ADD: new}, None, context.dictionaries)[ADD]
+        if len(kept) + len(added) > MAX_LINES:
+            raise Refused("records.most_tags", kind=self.kind.what, most=MAX_LINES, field=ADD)
+        self._become({TAGS: (*kept, *added)}, context, settings)
 
     def delete(self, _: Any, context: Context, settings: Any = None) -> None:
         """Take the record away.  Raises Refused NOT_FOUND when it is gone already."""

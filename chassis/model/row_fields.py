@@ -135,7 +135,7 @@ def _type_of(hint: Any) -> FieldType:
 
 def _annotated(base: Any, what: Any) -> FieldType:
     if isinstance(what, Picked):
-        return FieldType("code", dictionary=what.dictionary)
+        return FieldType("text", dictionary=what.dictionary)
     if what == CODE:
         return FieldType("code")
     if what in GUARDED:

@@ -205,6 +205,7 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
             if kind.owned
             else {}
         ),
+        **({kind.tag: changing(aggregate.tag)} if kind.tag else {}),
     }
 
 

@@ -58,6 +58,8 @@ class Exact:
     What its index need not hold makes a large view smaller (ADR 0033).  `usual` is a value that is asked for by nobody,
     or that so many rows have that they are met soon in the order of the list: its rows are in no index.  Where `few`
     rows have one value, the index holds hashes of values alone: rows are found by it, and then sorted.
+
+    `match` is for what rows have several of: some of the values given, all of them, or none.
     """
 
     field: str | None = None
@@ -66,6 +68,7 @@ class Exact:
     form: Literal["", "id", "address"] = ""
     usual: str | None = None
     few: bool = False
+    match: Literal["any", "all", "none"] = "any"
 
 
 def unusual(field: str, usual: str | bytes) -> Mapping[str, Any]:
@@ -411,8 +414,8 @@ class View:
         return key_place(EQUAL_TO, field) if self.type_of(field).equal and not self.collected else field
 
     def is_in_words(self, field: str) -> bool:
-        """Whether a field sorts in the order of a language."""
-        return field != "_id" and self.types[field].kind == "text"
+        """Whether a field sorts in the order of a language: a text, and not the code of an entry."""
+        return field != "_id" and self.types[field].kind == "text" and not self.types[field].dictionary
 
     def orders_of(self, field: str) -> Sequence[str]:
         """The orders in which a field may be sorted: languages, BY_NUMBER, or "" for that of values as they are."""

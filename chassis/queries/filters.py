@@ -102,16 +102,25 @@ class Filters:
                     return {field: self._bound(name, rule.kind, value)}, frozenset({field})
             elif name == base:
                 _check(name, values)
-                if isinstance(rule, Shared):
-                    wanted = one_of(name, _FLAG, (), single(name, values), self._zone)
-                    return (self._shared if wanted else {"$nor": [self._shared]}), frozenset({SHARES, SHARED_WITH})
-                if isinstance(rule, Words):
-                    return self._words(rule, values), frozenset(rule.fields)
-                if isinstance(rule, OfCaller):
-                    return self._of_caller(name, rule, values), frozenset({name})
-                field = rule.field or name
-                return self._exact(name, field, rule, values), frozenset({field})
+                return self._meant(name, rule, values)
         return None
+
+    def _meant(
+        self, name: str, rule: Exact | Words | OfCaller | Shared, values: Sequence[str]
+    ) -> tuple[Document, frozenset[str]]:
+        match rule:
+            case Shared():
+                wanted = one_of(name, _FLAG, (), single(name, values), self._zone)
+                return (self._shared if wanted else {"$nor": [self._shared]}), frozenset({SHARES, SHARED_WITH})
+            case Words():
+                return self._words(rule, values), frozenset(rule.fields)
+            case OfCaller():
+                return self._of_caller(name, rule, values), frozenset({name})
+        field = rule.field or name
+        if rule.match == "all":
+            return {"$and": [self._exact(name, field, rule, [value]) for value in values]}, frozenset({field})
+        found = self._exact(name, field, rule, values)
+        return {"$nor": [found]} if rule.match == "none" else found, frozenset({field})
 
     def is_of_caller(self, name: str) -> bool:
         """Whether what a parameter asks for is worked out of who asks."""

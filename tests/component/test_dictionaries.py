@@ -56,8 +56,11 @@ def test_cfg_09_an_entry_finds_its_branch_and_what_was_typed_before(shelf: Shelf
 
 
 def test_cus_08_tags_are_found_by_any_all_and_none_of_them(shelf: Shelf) -> None:
-    assert numbers(shelf.page(tag_any=["PROSPECT", "vip"]).items) if "tag_any" in CUSTOMERS.filters else True
     assert numbers(shelf.page(tags=["INTERESTED", "vip"]).items) == [2, 3, 5, 7]
+    assert numbers(shelf.page(tags_all=["prospect", "vip"]).items) == [2]
+    assert numbers(shelf.page(tags_all=["INTERESTED", "意向客户"]).items) == [3, 5]
+    assert numbers(shelf.page(tags_none=["PROSPECT", "vip"]).items) == [4, 5, 6]
+    assert numbers(shelf.page(tags="PROSPECT", tags_none="INTERESTED").items) == [1, 2]
 
 
 @pytest.mark.parametrize(

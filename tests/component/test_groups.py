@@ -27,12 +27,14 @@ def counted(view: View, rows: list[Document], field: str | None, sums: list[str]
     """What the rows that are shown come to, by value."""
     found: dict[Any, tuple[int, Document]] = {}
     for row in rows:
-        value = row[field] if field else None
-        count, told = found.get(value, (0, {name: {} for name in sums}))
-        for name in sums:
-            currency = row.get("currency") or "" if view.types[name].kind == "amount" else ""
-            told[name][currency] = told[name].get(currency, 0) + Decimal(row[name] or 0)
-        found[value] = count + 1, told
+        held = row[field] if field else None
+        values = (held or [None]) if isinstance(held, list) else [held]
+        for value in [one or None for one in values] if field in view.picked else values:  # None: nothing was picked
+            count, told = found.get(value, (0, {name: {} for name in sums}))
+            for name in sums:
+                currency = row.get("currency") or "" if view.types[name].kind == "amount" else ""
+                told[name][currency] = told[name].get(currency, 0) + Decimal(row[name] or 0)
+            found[value] = count + 1, told
     return found
 
 

@@ -139,6 +139,8 @@ def some_filter(view: View) -> dict[str, Any]:
     for name, rule in view.filters.items():
         if isinstance(rule, Words):
             return {name: "text"}
+        if isinstance(rule, Shared):
+            continue
         if isinstance(rule, Range):
             return {f"{name}_from": "2026-01-02" if issubclass(rule.kind, date) else "1"}
         if isinstance(rule, Exact) and not (rule.among or rule.known or rule.form):
@@ -515,6 +517,8 @@ def test_a_filter_finds_what_counts_as_the_same(database: Database[Document], vi
     """What is not seen may be nothing or a blank, and a phone number has a 0 behind its country or not."""
     for name, rule in view.filters.items():
         if not isinstance(rule, Exact) or not view.types[rule.field or name].keyed or rule.among:
+            continue
+        if rule.match != "any":
             continue
         field = rule.field or name
         is_code = view.types[field].single.kind == "code"

@@ -16,8 +16,8 @@ from pymongo.database import Database
 from chassis.model.context import AccessScope
 from chassis.model.principal import Principal
 from chassis.model.views import View
-from component.lists import LISTS, Shelf, as_query, document_of
-from component.test_lists import PAGE, Document, plan_of, sorts_of
+from component.lists import LISTS, Document, Shelf, as_query, document_of
+from component.test_lists import PAGE, plan_of, sorts_of
 from contracts.errors import Refused
 
 SHARED = [view for view in LISTS if view.scope and view.scope.shared]

@@ -4,7 +4,7 @@ Asked of every kind of record that is owned, so also of those that are declared 
 """
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
@@ -32,7 +32,7 @@ from contracts.people import Person
 from contracts.permissions import DataScope
 from contracts.records import KINDS, Kind
 from contracts.schemas import load
-from contracts.sharing import MOST_SHARES, Share
+from contracts.sharing import MOST_SHARES, Access, Share
 
 CATALOGUE = Catalogue.read()
 SERVICES = {service.name: service for service in CATALOGUE.services()}
@@ -91,15 +91,15 @@ class Shop:
         self.kit.directory.tell([UserEdited(user_id=by.user_id, user=state)])  # type: ignore[arg-type]
 
     def may_edit(self, by: Principal) -> bool:
-        return self.kit.directory.admit(by).reach(self.right).reaches(*self._of_record(), access="EDIT")
+        return self.kit.directory.admit(by).reach(self.right).reaches(*self._of_record("EDIT"))
 
     def may_read(self, by: Principal) -> bool:
         return self.kit.directory.admit(by).reach(self.right).reaches(*self._of_record())
 
-    def _of_record(self) -> Any:
+    def _of_record(self, access: Access = "READ") -> tuple[UUID | None, tuple[Share, ...], date, Access]:
         row = self.row()
         shares = tuple(load(Share, one) for one in self.told())
-        return UUID(row["owner_id"]) if row["owner_id"] else None, shares, self.kit.today
+        return UUID(row["owner_id"]) if row["owner_id"] else None, shares, self.kit.today, access
 
     def told(self) -> list[dict[str, Any]]:
         return [dict(one) for one in self.row()["shares"]]

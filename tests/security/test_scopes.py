@@ -68,7 +68,9 @@ COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
             (kind.assign, {"owner_id": None}),
             (kind.share, {"with_id": EVERYBODY}),
             (kind.unshare, {"with_id": EVERYBODY}),
+            (kind.tag, {"add": ["PROSPECT"]}),
         )
+        if command
     },
 }
 """Every command on a record with an owner: how to make the record, what to send, what the reached may be answered."""

@@ -36,7 +36,8 @@ from contracts.orders import (
     OrderWithdrawn,
     PaymentRecorded,
 )
-from contracts.records import KINDS, OWNER
+from contracts.records import KINDS, OWNER, TAGS
+from contracts.sharing import SHARED_WITH
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
 from services.approvals.domain import Case
 from services.inventory.domain import StockItem, stock_id
@@ -490,8 +491,12 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
             for fact in facts:
                 record.apply(fact.fact)
             row = shown.get(str(id)) or {}
-            wanted: tuple[Any, ...] = (record.version, record.deleted, *record.owners)
-            seen = row.get("version"), row.get("deleted"), *([row.get(OWNER)] if kind.owned else [])
+            shares = [[str(share.with_id) for share in record.shares]] if kind.owned else []
+            wanted: tuple[Any, ...] = (record.version, record.deleted, *record.owners, *shares)
+            whose = [row.get(OWNER), row.get(SHARED_WITH)] if kind.owned else []
+            seen = row.get("version"), row.get("deleted"), *whose
+            if kind.tag:
+                wanted, seen = (*wanted, [*record.data.tags]), (*seen, row.get(TAGS))
             require(_texts(seen) == _texts(wanted), "I16", f"{kind.what} {id} {record} is shown as {seen}")
             for value in record.unique_values.values():
                 for taken in value.taken:

@@ -35,10 +35,19 @@ from contracts.approvals import (
     case_id_of,
 )
 from contracts.company import SetCompanyData, SetParameter
-from contracts.configuration import AddCustomField, ChangeCustomField, RestoreCustomField, RetireCustomField
+from contracts.configuration import (
+    AddCustomField,
+    AddDictionaryEntry,
+    ChangeCustomField,
+    DeleteDictionaryEntry,
+    EditDictionaryEntry,
+    RestoreCustomField,
+    RetireCustomField,
+)
 from contracts.custom_fields import OWN, Label
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
+from contracts.dictionaries import PREPARED
 from contracts.errors import Refused
 from contracts.inventory import AddProduct, AdjustStock, DeleteProduct, EditProduct, Prices, ReceiveStock
 from contracts.orders import (
@@ -54,7 +63,7 @@ from contracts.orders import (
     WithdrawOrder,
 )
 from contracts.people import Person
-from contracts.records import KINDS, OWNER, Kind
+from contracts.records import KINDS, OWNER, TAGS, Kind
 from contracts.schemas import load
 from contracts.shipping import Deliver, HandOver
 from contracts.types import Money, Name, Note, Text
@@ -302,7 +311,9 @@ class People:
             self._in_background("stranger", self._strange)
         self._in_background("clerk", lambda: self._day(6, [self.enter_record, self.change_record, self.change_record]))
         self._in_background("errands", lambda: self._day(3, [self.ask, self.ask, self.call_off]))
-        self._in_background("director", lambda: self._day(2, [self.move_company, self.set_parameter]))
+        self._in_background(
+            "director", lambda: self._day(2, [self.move_company, self.set_parameter, self.edit_dictionary])
+        )
         self._in_background("configurer", lambda: self._day(4, [self.set_field]))
 
     def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
@@ -546,6 +557,12 @@ class People:
         if kind.owned:
             owners = [None, *(by.user_id for by in self.sellers)]
             acts += [(kind.assign, {OWNER: self.random.choice(owners)})] * 2
+            with_id = self.random.choice(self.sellers).user_id
+            access = self.random.choice(("READ", "EDIT"))
+            acts += [(kind.share, {"with_id": with_id, "access": access}), (kind.unshare, {"with_id": with_id})]
+        if kind.tag:
+            tags = self.random.sample([*PREPARED[kind.fields[TAGS].rules.dictionary], "new"], 2)
+            acts.append((kind.tag, {"add": (tags[0],), "remove": (tags[1],)}))
         command, more = self.random.choice(acts)
         self.do(command(**{kind.key: id}, **more), self.admins[0])
 
@@ -563,6 +580,16 @@ class People:
         renamed = ChangeCustomField(**named, label=Label(ja=f"{key} {self.random.randint(1, 9)}"))
         acts = (added, added, added, renamed, RetireCustomField(**named), RestoreCustomField(**named))
         self.do(self.random.choice(acts), self.admins[0])
+    def edit_dictionary(self) -> None:
+        """An entry that records have may be on its way to be deleted, or switched off."""
+        name = self.random.choice(("customer_tags", "industries"))
+        entry: dict[str, Any] = {"dictionary": name, "entry": self.random.choice([*PREPARED[name], "new"])}
+        commands = (
+            AddDictionaryEntry(**entry, en="New"),
+            EditDictionaryEntry(**entry, active=self.random.random() < 0.5),
+            DeleteDictionaryEntry(**entry),
+        )
+        self.do(self.random.choice(commands), self.admins[0])
 
     # -- the end of the day: what waits for people is settled, by the truth and not by views
 

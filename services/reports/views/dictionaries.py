@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chassis.model.changes import Change, EventMetadata, Set
-from chassis.model.row_fields import Code
 from chassis.model.views import Exact, View, Words
 from contracts.configuration import DictionaryEntryDeleted, DictionaryEntrySet
 from contracts.dictionaries import PREPARED, DictionaryEntry, DictionaryName
@@ -18,11 +17,11 @@ class EntryRow:
 
     id: str
     dictionary: DictionaryName
-    code: Code
+    code: str
     zh: str
     ja: str
     en: str
-    parent: Code
+    parent: str
     position: int
     active: bool
     deleted: bool
@@ -74,7 +73,7 @@ VIEW = View(
         "deleted": Exact(),
         "q": Words("code", "zh", "ja", "en"),
     },
-    sorts=("position", "code", "changed_at"),
+    sorts=("position", "changed_at"),
     default_sort="position",
     aside="deleted",
     defaults={

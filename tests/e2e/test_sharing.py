@@ -1,0 +1,98 @@
+"""On the running system: records are shared and tagged, and values are picked (COL-07, CUS-08, CFG-08, CUS-09)."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from component.people import Caller, first_administrator
+from component.support import Company, add_product
+
+from chassis.http.routes import kebab
+from chassis.testing.records import new_record
+from contracts.declare import REGISTRY
+from contracts.records import KINDS, TAGS, Kind
+from deploy.local.system import LocalSystem
+
+from .test_ownership import employ
+
+REGISTRY.load()
+OWNED = [pytest.param(kind, id=kind.what) for kind in KINDS.values() if kind.owned]
+CUSTOMERS = next(kind for kind in KINDS.values() if kind.path == "/customers")
+
+
+@pytest.fixture(scope="module")
+def admin(system: LocalSystem, company: Company) -> Caller:
+    return first_administrator(system, company)
+
+
+@pytest.mark.parametrize("kind", OWNED)
+def test_col_07_lists_and_pages_follow_at_once_when_a_record_is_shared_and_when_it_is_not(
+    kind: Kind, company: Company, admin: Caller
+) -> None:
+    west = admin.do("POST", "/departments", {"name": f"West {uuid4().hex[:8]}"})["id"]
+    li = employ(company, admin, "SAL")
+    wu = employ(company, admin, "SAL", department_id=west)
+    id = li.do("POST", kind.path, new_record(kind))["id"]
+    place = f"{kind.path}/{id}"
+
+    def seen() -> list[str]:
+        return [row["id"] for row in wu.do("GET", f"{kind.path}?shared_with_me=true")["items"]]
+
+    wu.refused("NOT_FOUND", "GET", place)
+    li.do("PUT", f"{place}/shares/{wu.user_id}", {})
+    assert seen() == [id]
+    [share] = wu.do("GET", place)["shares"]
+    assert (share["with_id"], share["kind"], share["access"], share["until"]) == (wu.user_id, "USER", "READ", None)
+    assert wu.refused("FORBIDDEN", "DELETE", place)["reason"] == "records.out_of_reach"
+    li.do("PUT", f"{place}/shares/{west}", {"access": "EDIT"})
+    li.do("DELETE", f"{place}/shares/{wu.user_id}")
+    assert seen() == [id], "by the department"
+    assert wu.refused("FORBIDDEN", "DELETE", place)["reason"] == "records.only_shared"
+    wu.do("POST", f"{place}/revert", {"version": 1})
+    newest = wu.do("GET", f"{place}/history")["items"][0]
+    assert {change["field"] for change in newest["changes"]} == {"shares", "shared_with"}
+    items = [{"command": {kind.key: id, "with_id": west}}]
+    [told] = li.do("POST", f"/bulk/{kebab(kind.unshare.__name__)}", {"items": items})["results"]
+    assert told["status"] == 200 and seen() == []
+    wu.refused("NOT_FOUND", "GET", place)
+
+
+def test_col_07_orders_are_written_for_customers_that_one_sees(company: Company, admin: Caller) -> None:
+    li, wu = (employ(company, admin, "SAL") for _ in range(2))
+    customer = li.do("POST", "/customers", new_record(CUSTOMERS))["id"]
+    order = {"customer_id": customer, "lines": [{"product_id": add_product(company.wang), "quantity": 1}]}
+    wu.refused("NOT_FOUND", "POST", "/orders", order)
+    li.do("PUT", f"/customers/{customer}/shares/{wu.user_id}", {})
+    wu.do("POST", "/orders", order)
+
+
+def test_cfg_08_cus_09_an_entry_is_added_picked_found_switched_off_and_not_deleted(
+    company: Company, admin: Caller
+) -> None:
+    li = employ(company, admin, "SAL")
+    code, place = f"X{uuid4().hex[:8]}", "/dictionaries/industries/entries"
+    admin.do("POST", place, {"entry": code, "zh": f"半导体{code}", "parent": "ELECTRONICS"})
+    customer = li.do("POST", "/customers", {**new_record(CUSTOMERS), "industry": code})["id"]
+    [row] = li.do("GET", "/customers?industry=MANUFACTURING")["items"]
+    assert (row["id"], row["industry"], row["labels"]["industry"]) == (customer, code, f"半导体{code}")
+    entries = [entry["code"] for one in li.do("GET", "/metadata")["dictionaries"] for entry in one["entries"]]
+    assert code in entries
+
+    refused = admin.refused("INVALID_STATE", "DELETE", f"{place}/{code}")
+    assert (refused["reason"], refused["params"]["count"]) == ("configuration.entry_in_use", 1), "by the token"
+    admin.do("PUT", f"{place}/{code}", {"active": False})
+    assert li.refused("INVALID_STATE", "POST", "/customers", {**new_record(CUSTOMERS), "industry": code})["field"] == (
+        "industry"
+    )
+    li.do("PATCH", f"/customers/{customer}", {"industry": code, "need": "chips"})
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if TAGS in kind.fields], ids=lambda kind: kind.what)
+def test_cus_08_acc_18_tags_are_changed_one_by_one_and_counted(kind: Kind, company: Company, admin: Caller) -> None:
+    li = employ(company, admin, "SAL")
+    id = li.do("POST", kind.path, {**new_record(kind), TAGS: ["PROSPECT"]})["id"]
+    li.do("POST", f"{kind.path}/{id}/tags", {"add": ["INTERESTED"], "remove": ["PROSPECT"]})
+    assert li.do("GET", f"{kind.path}/{id}")[TAGS] == ["INTERESTED"]
+    groups = li.do("GET", f"{kind.path}?group=tags")["groups"]
+    assert [(group["value"], group["count"]) for group in groups] == [("INTERESTED", 1)]
