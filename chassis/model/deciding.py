@@ -105,21 +105,6 @@ class Matter:
         asked = self.submitter_id
         return asked is not None and not caller.ids.isdisjoint({asked, caller.organisation.standing_in(asked)})
 
-    def told(self, decider: Decider, organisation: Organisation) -> dict[str, Any]:
-        """For whom it waits: of which kind, the person's id where it is one, and names: theirs, or those of roles.
-
-        `vacant`: nobody is there now, so who leads everybody decides.
-        """
-        holder, names = None, [decider.role]
-        if decider.kind == "RIGHT":
-            names = [*organisation.roles_with(decider.right)]
-        elif decider.kind != "ROLE":
-            holder = self.holder(decider, organisation)
-            person = organisation.person(holder) if holder else None
-            names = [person.name] if person else []
-        is_there = names if decider.kind == "RIGHT" else holder or organisation.people({decider.role})
-        return {"kind": decider.kind, "names": names, "user_id": holder, "vacant": not is_there}
-
 
 @dataclass(frozen=True)
 class Course:
@@ -174,6 +159,28 @@ class Course:
             return refusal
         return None
 
+    def told(self, node: Node, organisation: Organisation) -> list[dict[str, Any]]:
+        """For whom a node waits, by decider: its kind, the person's id where it is one, and names, theirs or of roles.
+
+        `vacant`: nobody is there now who may, so who leads everybody decides.
+        """
+        return [self._told(decider, organisation) for decider in node.deciders]
+
+    def _told(self, decider: Decider, organisation: Organisation) -> dict[str, Any]:
+        asked = self.matter.submitter_id
+        barred = {*self.decided, asked, organisation.standing_in(asked) if asked else None}
+        holder, names = None, [decider.role]
+        if decider.kind == "RIGHT":  # administrators hold every right
+            names = [*organisation.roles_with(decider.right)]
+            is_there = bool(names)
+        elif decider.kind == "ROLE":
+            is_there = bool({*organisation.people({decider.role})} - barred)
+        else:
+            holder = self.matter.holder(decider, organisation)
+            person = organisation.person(holder) if holder else None
+            names, is_there = [person.name] if person else [], holder not in {*barred, None}
+        return {"kind": decider.kind, "names": names, "user_id": holder, "vacant": not is_there}
+
     def _require_reached(self, caller: Caller) -> None:
         """How far the right to decide reaches says whose cases are the caller's (SEC-18).  Raises Refused FORBIDDEN."""
         right = self.matter.right
@@ -198,7 +205,7 @@ class Course:
 
     def _whose(self, node: Node, caller: Caller) -> Why:
         """Who decides a node now, as a refusal names them."""
-        told = [self.matter.told(decider, caller.organisation) for decider in node.deciders]
+        told = self.told(node, caller.organisation)
         names = [name for one in told if not one["vacant"] for name in one["names"]]
         return Why("approvals.whose", names=Some(names, NAMES_TOLD)) if names else Why("approvals.of_nobody")
 

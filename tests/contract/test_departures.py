@@ -26,8 +26,9 @@ from chassis.testing.views import documents, matches
 from chassis.writer.caches import AggregateCache, RowCache
 from chassis.writer.unit_of_work import Batch, UnitOfWork
 from contracts.access import AddMachine, AddRoleMember, DeleteUser, EditUser, Grant, IssueUser, RemoveRoleMember
-from contracts.approvals import Approve, OpenCase, case_id_of
+from contracts.approvals import Approve, OpenCase, RequestApproval, Subject, case_id_for, case_id_of
 from contracts.customers import CreateCustomer
+from contracts.deciders import Decider, Node
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.inventory import AddProduct, Prices
@@ -130,6 +131,25 @@ class Firm:
         )
         self.services["approvals"].do(opening, SYSTEM)
         return order
+
+    def errand(self, by: UUID, *nodes: Node) -> UUID:
+        """Somebody asks for approval of what is no order; the id of the errand."""
+        errand, submitter = uuid4(), self.access.directory.person(by)
+        assert submitter is not None
+        self.cases[errand] = case_id_for("errand", errand, 1)
+        request = RequestApproval(
+            case_id=self.cases[errand],
+            subject=Subject(kind="errand", id=errand, title="errand"),
+            nodes=nodes,
+            submitter=submitter,
+        )
+        self.services["approvals"].do(request, SYSTEM)
+        return errand
+
+    def is_vacant(self, errand: UUID) -> bool:
+        """Whether the row says that nobody is there for the due node."""
+        row = {**self.case_row(errand), CALLER: Caller.of(self.known(self.admin) or SYSTEM)}
+        return all(told["vacant"] for told in approval_views.due_for(row))
 
     # -- what people see and may do
 
@@ -379,6 +399,46 @@ def test_whatever_happens_to_people_each_thing_that_waits_is_done_by_exactly_one
             assert withdrawing == {owner} or not can_edit(firm, owner), "only the owner, while the owner can"
             if above_somebody(firm, order):
                 assert len(firm.chief(deciding)) == 1, "there is somebody above who may"
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_sec_14_whatever_happens_to_people_a_node_of_any_kind_waits_for_who_may_decide_it(
+    firm: Firm, seed: int
+) -> None:
+    """APR-04: the list, the row and the command say the same; where nobody is there, that is told (ADR 0044)."""
+    random = Random(f"nodes {seed}")
+    for _ in range(4):
+        firm.person("SUP", under=random.choice([None, *firm.people[1:]]))
+    for _ in range(4):
+        firm.person("SAL", *random.sample(["SUP"], random.randint(0, 1)), under=random.choice(firm.people[1:]))
+    for _ in range(8):
+        shake(firm, random)
+        by, named = random.choice(firm.staff()), random.choice(firm.people)
+        kinds = (
+            Decider(kind="SUPERIOR"),
+            Decider(kind="SUPERIOR", user_id=named),
+            Decider(kind="USER", user_id=named),
+            Decider(kind="ROLE", role=random.choice(["SUP", "SAL", "QCI"])),
+            Decider(kind="RIGHT", right=random.choice(["subordinates", "customers.edit"])),
+        )
+        deciders = tuple(random.sample(kinds, random.randint(1, 2)))
+        firm.errand(by, Node(key="one", deciders=deciders))
+        for errand in firm.cases:
+            deciding, row = firm.deciders(errand), firm.case_row(errand)
+            submitter = UUID(row["submitter_id"])
+            heir = firm.access.directory.standing_in(submitter)
+            assert not deciding & {submitter, heir}, "nobody decides what they asked for or took over"
+            assert firm.admin in deciding or firm.admin == heir
+            if firm.is_vacant(errand):
+                assert not firm.chief(deciding), "it says that nobody is there, and somebody is"
+            elif not any(mark.startswith("RIGHT") for mark in row["due_deciders"]):
+                assert deciding - {firm.admin} or heir == firm.admin or is_administrators(firm, row)
+
+
+def is_administrators(firm: Firm, row: dict[str, Any]) -> bool:
+    """Whether it is the administrator whom the due node means."""
+    told = approval_views.due_for({**row, CALLER: Caller.of(firm.known(firm.admin) or SYSTEM)})
+    return any(one["user_id"] == firm.admin for one in told)
 
 
 def can_edit(firm: Firm, person: UUID) -> bool:

@@ -185,14 +185,15 @@ def link(row: Mapping[str, Any]) -> str | None:
 
 def course(row: Mapping[str, Any]) -> Course:
     """How far a case has come, as the rules of deciding know it."""
+    matter = Matter(_id(row["submitter_id"]), row["right"], _id(row["superior_id"]))
     decided = [_id(one["by_id"]) for one in row.get("decisions") or () if one["decision"] == "APPROVED"]
-    return Course(row["status"], [_node(node) for node in row["nodes"]], decided, _matter(row))
+    return Course(row["status"], [_node(node) for node in row["nodes"]], decided, matter)
 
 
 def due_for(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Who decides the due node now."""
-    due = course(row).due if row.get("due") and row.get("nodes") else None
-    return _for_whom(row, due) if due else []
+    case = course(row) if row.get("due") and row.get("nodes") else None
+    return case.told(case.due, row[CALLER].organisation) if case and case.due else []
 
 
 def due_for_me(row: Mapping[str, Any]) -> bool:
@@ -217,17 +218,8 @@ def _node_told(row: Mapping[str, Any], node: Mapping[str, Any], decision: Mappin
     waiting = "DUE" if node["key"] == row["due"] else "WAITING" if row["status"] == "OPEN" else "CLOSED"
     state = decision["decision"] if decision else waiting
     told = {name: decision[name] if decision else None for name in ("by", "by_id", "at", "comment")}
-    waits = _for_whom(row, _node(node)) if state in ("DUE", "WAITING") else []
+    waits = course(row).told(_node(node), row[CALLER].organisation) if state in ("DUE", "WAITING") else []
     return {"key": node["key"], "title": node["title"], "state": state, **told, "for": waits}
-
-
-def _for_whom(row: Mapping[str, Any], node: Node) -> list[dict[str, Any]]:
-    matter = _matter(row)
-    return [matter.told(decider, row[CALLER].organisation) for decider in node.deciders]
-
-
-def _matter(row: Mapping[str, Any]) -> Matter:
-    return Matter(_id(row["submitter_id"]), row["right"], _id(row["superior_id"]))
 
 
 def _node(stored: Mapping[str, Any]) -> Node:
