@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from contracts.custom_fields import CustomField, CustomKey, CustomType, Label
+from contracts.custom_fields import CustomField, CustomKey, CustomType, Help, Label
 from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.types import Flag, PathName, Tag, Text, TextField, Whole
@@ -40,7 +40,7 @@ class AddCustomField:
     key: CustomKey
     type: CustomType
     label: Label
-    help: Label = Label()
+    help: Help = Help()
     required: Flag = False
     default: tuple[Tag, ...] = ()
     choices: tuple[ChoiceGiven, ...] = ()
@@ -58,7 +58,7 @@ class ChangeCustomField:
     kind: PathName
     key: CustomKey
     label: Label = KEPT
-    help: Label = KEPT
+    help: Help = KEPT
     required: Flag = KEPT
     default: tuple[Tag, ...] | None = KEPT
     choices: tuple[ChoiceGiven, ...] = KEPT
