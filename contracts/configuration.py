@@ -6,7 +6,7 @@ Aggregates: dictionary, the fields of a kind.
 
 from typing import Annotated
 
-from contracts.custom_fields import CustomField, CustomKey, CustomType, Label
+from contracts.custom_fields import CustomField, CustomKey, CustomType, Help, Label
 from contracts.declare import KEPT, command, event, value
 from contracts.dictionaries import DictionaryEntry, DictionaryName, EntryCode, EntryLabel
 from contracts.people import SALESTREAM, Person
@@ -45,7 +45,7 @@ class AddCustomField:
     key: CustomKey
     type: CustomType
     label: Label
-    help: Label = Label()
+    help: Help = Help()
     required: Flag = False
     default: tuple[Tag, ...] = ()
     choices: tuple[ChoiceGiven, ...] = ()
@@ -63,7 +63,7 @@ class ChangeCustomField:
     kind: PathName
     key: CustomKey
     label: Label = KEPT
-    help: Label = KEPT
+    help: Help = KEPT
     required: Flag = KEPT
     default: tuple[Tag, ...] | None = KEPT
     choices: tuple[ChoiceGiven, ...] = KEPT

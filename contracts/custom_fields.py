@@ -42,6 +42,12 @@ class CustomKeyField(fields.String):
         super().__init__(**kwargs)
 
 
+class LabelField(TextField):
+    """What something is called: up to 60 characters, so that all labels of a kind's fields fit into one row."""
+
+    longest = 60
+
+
 class CustomTextField(NoteField):
     """A value of a field of texts: up to 1,000 characters, in as many lines as people like."""
 
@@ -98,20 +104,30 @@ def _is_plain(given: Any) -> bool:
 CustomKey = Annotated[str, CustomKeyField]
 Own = Annotated[str, OwnField]
 GivenOwn = Annotated[str, GivenOwnField]
+LabelText = Annotated[str, LabelField]
 
 
 @value
 class Label:
     """What a company calls something, in each language in which it does."""
 
-    zh: Text = ""
-    ja: Text = ""
-    en: Text = ""
+    zh: LabelText = ""
+    ja: LabelText = ""
+    en: LabelText = ""
 
     def said(self, language: Language, company: Language = LANGUAGES[0]) -> str:
         """In a language; where it has none there in that of the company, or any that there is."""
         told = [str(getattr(self, one)) for one in (language, company, *LANGUAGES)]
         return next((text for text in told if text), "")
+
+
+@value
+class Help(Label):
+    """What to know before one fills in a field, in each language in which the company says it."""
+
+    zh: Text = ""
+    ja: Text = ""
+    en: Text = ""
 
 
 @value
@@ -137,7 +153,7 @@ class CustomField:
     key: CustomKey
     type: CustomType
     label: Label
-    help: Label = Label()
+    help: Help = Help()
     required: Flag = False
     default: tuple[Note, ...] = ()
     choices: tuple[CustomChoice, ...] = ()

@@ -21,7 +21,7 @@ class Named(msgspec.Struct, frozen=True):
     label: str
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
     """A value that a field may have; one that the company has taken away is `retired`: read, and not given any more."""
 
     value: str

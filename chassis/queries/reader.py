@@ -51,6 +51,8 @@ MOST_MERGED = 200
 EXPORT_ROWS = 200
 """Rows of an export that are read, and then written aside, at once."""
 AMOUNTS_KEPT = 20_000
+LONGEST_PLAIN = 20
+"""An amount of so many digits before or behind the point is written with an exponent: no contract takes such."""
 PAGE_MS, EXPORT_MS = 10_000, 60_000
 WHERE_MS = 3_000
 """So long a page may take whose conditions, or groups, somebody made up: they may read every row in reach."""
@@ -842,8 +844,9 @@ def plain(value: Any, unseen: Set[str] = frozenset()) -> Any:
 
 @lru_cache(AMOUNTS_KEPT)
 def _amount(octets: bytes) -> str:
-    """An amount as text, with no exponent, from the octets that tell it: most come again."""
-    return f"{Decimal128.from_bid(octets).to_decimal():f}"
+    """An amount as text, from the octets that tell it: most come again.  What contracts hold has no exponent."""
+    number = Decimal128.from_bid(octets).to_decimal()
+    return f"{number:f}" if number.is_finite() and abs(number.adjusted()) < LONGEST_PLAIN else str(number)
 
 
 def _position(state: Document, source: str) -> int:

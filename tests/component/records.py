@@ -21,7 +21,7 @@ from chassis.testing.records import new_record
 from chassis.testing.services import InMemoryService
 from contracts.access import AddDepartment, IssueUser, SetPreferences
 from contracts.configuration import AddCustomField, ChoiceGiven
-from contracts.custom_fields import Label
+from contracts.custom_fields import Help, Label
 from contracts.customers import CUSTOMER, CreateCustomer, CustomerCreated
 from contracts.declare import CommandSpec
 from contracts.inventory import AddProduct, Prices, ProductAdded, Trait
@@ -139,7 +139,7 @@ def own_values(kit: InMemoryService, kind: Kind) -> str:
 def custom_field() -> Filled:
     kit, label = InMemoryService(SERVICES["configuration"]), Label(zh="等级")
     choices = (ChoiceGiven(key="a", label=label),)
-    more: dict[str, Any] = {"default": ("a",), "required": True, "position": 3, "help": label}
+    more: dict[str, Any] = {"default": ("a",), "required": True, "position": 3, "help": Help(zh="如何")}
     kit.do(AddCustomField(kind="customer", key="grade", type="choice", label=label, choices=choices, **more))
     return of_custom_field(kit, "grade")
 

@@ -26,6 +26,7 @@ from chassis.queries.grouping import groups_of, sums_of
 from chassis.queries.history import KEPT_OF_ITSELF
 from chassis.queries.reader import ViewReader
 from component.histories import history, interleaved
+from contracts.custom_fields import OWN
 from contracts.errors import Refused
 from contracts.permissions import FIELD_RIGHTS
 
@@ -104,6 +105,12 @@ def test_a_history_names_who_did_what_by_which_event_in_which_order(past: Past) 
         assert [e["by"]["name"] for e in found] == [r.fact.by.name for r in reversed(wanted)]
 
 
+def flat(row: Document) -> Document:
+    """A row with what the company has added told one by one, as a history does."""
+    own = row.get(OWN) or {}
+    return {name: value for name, value in row.items() if name != OWN} | {f"{OWN}.{key}": own[key] for key in own}
+
+
 def test_the_changes_of_a_history_one_after_another_make_the_row_of_now(past: Past) -> None:
     past.widen()
     rows = past.rows()
@@ -116,9 +123,10 @@ def test_the_changes_of_a_history_one_after_another_make_the_row_of_now(past: Pa
                 assert made.get(change["field"]) == change["before"]
                 assert change["before"] != change["after"]
                 made[change["field"]] = change["after"]
-                of_history.add(change["field"])
-        told = {name: row[name] for name in of_history}
+                of_history.add(change["field"].partition(".")[0])
+        told = flat({name: row[name] for name in of_history})
         assert {name: made.get(name) for name in told} == told, key
+        assert all(value is None for name, value in made.items() if name not in told), key
     assert not of_history & KEPT_OF_ITSELF
 
 
@@ -168,11 +176,12 @@ def test_the_difference_of_two_moments_is_what_the_two_rows_differ_in(past: Past
     for key in before.keys() & after.keys():
         told, _ = past.reader.history(ROOT, key, {"from": [text(since)], "to": [text(until)]}, None)
         found = {change["field"]: (change["before"], change["after"]) for change in told["difference"]}
-        told_fields = before[key].keys() - KEPT_OF_ITSELF - {LABELS}
-        names = [name for name in told_fields if before[key][name] != after[key][name]]
+        first, last = flat(before[key]), flat(after[key])
+        told_fields = {*first, *last} - KEPT_OF_ITSELF - {LABELS}
+        names = [name for name in told_fields if first.get(name) != last.get(name)]
         nothing = {name for name, (one, other) in found.items() if one in (None, []) and other in (None, [])}
         assert {name: (one or None, other or None) for name, (one, other) in found.items() if name not in nothing} == {
-            name: (before[key][name] or None, after[key][name] or None) for name in names
+            name: (first.get(name) or None, last.get(name) or None) for name in names
         }, "a list that nobody has filled may be told as none"
         assert all(since <= datetime.fromisoformat(entry["at"]) <= until for entry in told["items"])
 

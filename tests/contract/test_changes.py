@@ -18,7 +18,7 @@ from chassis.catalogue import Catalogue
 from chassis.model.aggregates import Aggregate
 from chassis.projections.documents import stored
 from chassis.testing.views import documents
-from contracts.custom_fields import Label
+from contracts.custom_fields import Help
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.schemas import decode, encode, load
@@ -117,7 +117,7 @@ def test_left_out_null_and_empty_are_three_things(spec: CommandSpec, name: str, 
         assert given == "empty" or not is_optional(spec, name) or "must be filled" in str(refusal.fields)
         return
     assert given == "empty" or is_optional(spec, name)
-    nothing: tuple[Any, ...] = ("", None, (), [], {}, Label(), stored(Label()))
+    nothing: tuple[Any, ...] = ("", None, (), [], {}, Help(), stored(Help()))
     assert value_in(record_of(made), name) in nothing
     [fact] = [fact for fact in facts if REGISTRY.is_public_event(type(fact)) and value_in(fact, name) is not ...]
     assert value_in(fact, name) in nothing

@@ -14,6 +14,7 @@ from uuid import UUID
 from pymongo import UpdateOne
 
 from chassis.access.company import CompanySettings
+from chassis.access.custom_fields import CustomFields
 from chassis.access.directory import Directory
 from chassis.access.organisation import Chart
 from chassis.messaging import consumer, records
@@ -38,6 +39,7 @@ from chassis.store.transaction import Transaction
 from chassis.writer import unit_of_work, writer
 from chassis.writer.writer import Writer
 from contracts.company import CompanyDataSet
+from contracts.custom_fields import CustomField
 from contracts.inventory import DeductStock, StockDeducted, StockLine
 from contracts.records import KINDS
 from services.approvals.domain import Case
@@ -315,6 +317,15 @@ def deletions_forgotten() -> Iterator[None]:
 
 
 # Which invariant each breaks, and a seed from which on some soon finds it.
+def fields_of_any_kind() -> AbstractContextManager[Any]:
+    """A record takes values of the fields that the company has added to another kind."""
+
+    def of(fields: CustomFields, _: str) -> Sequence[CustomField]:
+        return [one.field for kind in fields._known.values() for one in kind.values()]
+
+    return mock.patch.object(CustomFields, "of", of)
+
+
 BUGS: Mapping[Bug, tuple[str, int]] = {
     position_saved_before_the_acknowledgement: ("Stuck", 90),
     no_position_guard: ("I8", 0),
@@ -343,4 +354,5 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     numbers_from_ids: ("I14", 1),
     names_of_one_kind: ("I11", 0),
     deletions_forgotten: ("I16", 0),
+    fields_of_any_kind: ("I17", 5),
 }
