@@ -34,7 +34,7 @@ from chassis.access.known import (
 )
 from chassis.access.organisation import Chart, Placed
 from chassis.access.tokens import TOKENS_LIVE
-from chassis.model.context import EVERYBODY, AccessScope
+from chassis.model.context import EVERYBODY, NOBODYS, AccessScope
 from chassis.model.principal import Principal
 from chassis.model.service import Replica
 from chassis.store.events import Notification, Unreadable
@@ -309,6 +309,13 @@ class Directory:
     def waiting_for(self, leaders: Collection[UUID], *rights: str) -> set[UUID]:
         """Everybody whose next one above, of those who hold the rights, is one of these."""
         return self._now().waiting_for(leaders, rights)
+
+    def reach_of(self, person: UUID, right: str) -> AccessScope:
+        user = self._users.get(person)
+        if user is None or not user.active:
+            return NOBODYS
+        scopes = self._scopes_of(user.roles).get(right)
+        return self._work_out(user, scopes) if scopes else NOBODYS
 
     def people(self, roles: Collection[str] | None = None) -> list[UUID]:
         known = (user for user in self._users.values() if user.active)
