@@ -1,6 +1,6 @@
-"""What people do around a record: comments and the log of views (features COL-09, UIX-07).
+"""What people do around a record: comments, files and the log of views (features COL-09, UIX-07).
 
-Aggregates: comment, viewer.
+Aggregates: comment, file, attachment, viewer.
 """
 
 from dataclasses import field
@@ -11,10 +11,12 @@ from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import COLLEAGUE
 from contracts.personal import Personal, Unlogged
-from contracts.types import Name, Note, Reason, Text
+from contracts.types import Name, Note, PathName, Reason, Text, Whole
 
 MODERATION = "comments.moderate"
-"""The right to take away what others have said, of the people whom it reaches."""
+"""The right to take away what others have said or attached, of the people whom it reaches."""
+UPLOAD_FILE, DOWNLOAD_FILE = "upload_file", "download_file"
+"""The routes by which the octets of files come and go."""
 
 
 @value
@@ -53,6 +55,38 @@ class DeleteComment:
     """Take a comment away: one's own, or by the right `comments.moderate` that of others (COL-09)."""
 
     comment_id: UUID
+
+
+@command(None, permission="system", key="file_id")
+class RegisterFile:
+    """A file has been received and is kept: the way to it is `POST /files`."""
+
+    file_id: UUID
+    size: Whole
+    sha256: Name
+    media_type: Name
+
+
+@command("POST /attachments", permission=COLLEAGUE, key="attachment_id", creates=True)
+class AttachFile:
+    """Put a file that one has uploaded on a record that one may see, or on one's own comment there (COL-09).
+
+    Once, and within a day of its upload.
+    """
+
+    attachment_id: UUID = field(default_factory=new_id)
+    file_id: UUID
+    subject_kind: Name
+    subject_id: UUID
+    name: Unlogged[PathName]
+    comment_id: UUID | None = None
+
+
+@command("DELETE /attachments/{attachment_id}", permission=COLLEAGUE)
+class DeleteAttachment:
+    """Take a file away for good: one's own, or by the right `comments.moderate` that of others (COL-09)."""
+
+    attachment_id: UUID
 
 
 @command("POST /viewings", permission=COLLEAGUE, key="subject_id", versioned=False)
@@ -99,6 +133,39 @@ class CommentDeleted:
     """A comment was taken away."""
 
     comment_id: UUID
+    subject_kind: Text
+    subject_id: UUID
+    by: Person = SALESTREAM
+
+
+@event("salestream.collaboration.file-attached.v1", key="attachment_id")
+class FileAttached:
+    """There is a file on a record, or on a comment there.
+
+    What kind of file it is tells its content; `size` is in octets.  The octets are in no event.
+    """
+
+    about_person = "person_id"
+
+    attachment_id: UUID
+    file_id: UUID
+    subject_kind: Text
+    subject_id: UUID
+    person_id: UUID | None
+    name: Personal[Text]
+    size: Whole
+    sha256: Text
+    media_type: Text
+    comment_id: UUID | None = None
+    by: Person = SALESTREAM
+
+
+@event("salestream.collaboration.attachment-deleted.v1", key="attachment_id")
+class AttachmentDeleted:
+    """A file was taken from a record; its octets are deleted."""
+
+    attachment_id: UUID
+    file_id: UUID
     subject_kind: Text
     subject_id: UUID
     by: Person = SALESTREAM

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             case "env":
                 if options.running:
                     system.require_running(system.stack.servers)
-                own = ("EVENT_STORE", "DATA_DIR", "TOKEN_KEY_DIR", "MAILBOX_DIR", "HTTP_ADDRESS")
+                own = ("EVENT_STORE", "DATA_DIR", "TOKEN_KEY_DIR", "MAILBOX_DIR", "FILES_DIR", "HTTP_ADDRESS")
                 for name in (*own, *system.stack.addresses.as_environment()):
                     print(f"{name}={shlex.quote(system.settings()[name])}")
     except DevstackError as error:

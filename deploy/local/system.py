@@ -102,6 +102,7 @@ class LocalSystem:
             "DATA_DIR": str(self.home / "stores"),
             "TOKEN_KEY_DIR": str(self.home / "keys"),
             "MAILBOX_DIR": str(self.home / "mailbox"),
+            "FILES_DIR": str(self.home / "files"),
             "HTTP_ADDRESS": f"{HOST}:{self.api.port}",
             "HEALTH_ADDRESS": f"{HOST}:{self.worker.port}",
             "PLAIN_HTTP": "1",

@@ -1,18 +1,26 @@
-"""The collaboration service: comments on records, and what people have viewed last."""
+"""The collaboration service: comments on records, files on them, and what people have viewed last."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.model.context import user_named
 from chassis.model.service import Service, Work
-from contracts.collaboration import DeleteComment, EditComment, RecordViewing, WriteComment
+from contracts.collaboration import (
+    AttachFile,
+    DeleteAttachment,
+    DeleteComment,
+    EditComment,
+    RecordViewing,
+    RegisterFile,
+    WriteComment,
+)
 from contracts.declare import KEPT
 from contracts.errors import Refused, not_found
 from contracts.people import Person
-from services.collaboration.domain import MOST_MENTIONED, Comment, Viewer, viewer
+from services.collaboration.domain import MOST_MENTIONED, Attachment, Comment, File, Viewer, viewer
 from services.collaboration.subjects import SUBJECTS, Subject, find_seen, require_seen
 
-COMMENT = "comment"
+COMMENT, FILE, ATTACHMENT = "comment", "file", "attachment"
 
 
 def write_comment(command: WriteComment, work: Work) -> Comment:
@@ -60,6 +68,42 @@ def mentioned(work: Work, subject: Subject, ids: Sequence[UUID]) -> list[Person]
     return found
 
 
+def register_file(command: RegisterFile, work: Work) -> File:
+    file = work.new(File, command.file_id, what=FILE, field="file_id")
+    file.register(command, work.context)
+    return file
+
+
+def attach_file(command: AttachFile, work: Work) -> Attachment:
+    subject = require_seen(work, command.subject_kind, command.subject_id)
+    if command.comment_id is not None:
+        require_own_comment(work, command)
+    attachment = work.new(Attachment, command.attachment_id, what=ATTACHMENT, field="attachment_id")
+    file = work.get(File, command.file_id, what=FILE, field="file_id")
+    file.use(attachment.id, work.context)
+    attachment.attach(command, file, subject.person_id, work.context)
+    return attachment
+
+
+def require_own_comment(work: Work, command: AttachFile) -> None:
+    """Raises Refused for a comment on another record, or of somebody else: what they say is theirs."""
+    assert command.comment_id is not None
+    comment = work.get(Comment, command.comment_id, what=COMMENT, field="comment_id")
+    is_there = (comment.subject_kind, comment.subject_id) == (command.subject_kind, command.subject_id)
+    if comment.deleted or not is_there:
+        raise not_found(COMMENT, "comment_id")
+    if comment.author.user_id != work.context.user.user_id:
+        raise Refused("collaboration.not_your_comment", field="comment_id")
+
+
+def delete_attachment(command: DeleteAttachment, work: Work) -> Attachment:
+    attachment = work.get(Attachment, command.attachment_id, what=ATTACHMENT, field="attachment_id")
+    if attachment.deleted or find_seen(work, attachment.subject_kind, attachment.subject_id) is None:
+        raise not_found(ATTACHMENT, "attachment_id")
+    attachment.delete(command, work.context)
+    return attachment
+
+
 def record_viewing(command: RecordViewing, work: Work) -> Viewer:
     require_seen(work, command.subject_kind, command.subject_id)
     user_id = work.context.user.user_id
@@ -75,6 +119,9 @@ SERVICE = Service(
         WriteComment: write_comment,
         EditComment: edit_comment,
         DeleteComment: delete_comment,
+        RegisterFile: register_file,
+        AttachFile: attach_file,
+        DeleteAttachment: delete_attachment,
         RecordViewing: record_viewing,
     },
     replicas=[SUBJECTS],

@@ -1,30 +1,39 @@
-"""What people say about records, and what they have looked at last (COL-09, UIX-07)."""
+"""What people say about records, what they put on them, and what they have looked at last (COL-09, UIX-07)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from chassis.model.aggregates import Aggregate, applies
-from chassis.model.context import Context
+from chassis.model.aggregates import Aggregate, applies, internal_event
+from chassis.model.context import CLOCK_STEP, Context
 from chassis.model.identity import Named
 from contracts.collaboration import (
     MODERATION,
+    AttachFile,
+    AttachmentDeleted,
     CommentDeleted,
     CommentEdited,
     CommentWritten,
+    DeleteAttachment,
     DeleteComment,
     EditComment,
+    FileAttached,
     RecordViewed,
     RecordViewing,
+    RegisterFile,
     SubjectRef,
     WriteComment,
 )
 from contracts.declare import KEPT
-from contracts.errors import Refused
+from contracts.errors import Refused, not_found
 from contracts.people import SALESTREAM, Person
+from contracts.types import Text, Whole
 
 NO_RECORD = UUID(int=0)
 MOST_MENTIONED = 50
+WAITS = timedelta(days=1)
+"""So long a file that was uploaded may be put on a record; then its octets are deleted."""
 MOST_RECENT = 100
 """So many records are on the list of what somebody has viewed last."""
 
@@ -87,8 +96,7 @@ class Comment(Aggregate):
 
     def delete(self, _: DeleteComment, context: Context) -> None:
         """Raises Refused FORBIDDEN for that of somebody whom the caller's right to moderate does not reach."""
-        is_own = self.author.user_id == context.user.user_id
-        if not is_own and not context.reach_of(MODERATION).covers(self.author.user_id):
+        if not may_take_away(self.author, context):
             raise Refused("collaboration.not_your_comment", field="comment_id")
         self.record(
             CommentDeleted(
@@ -108,6 +116,131 @@ class Comment(Aggregate):
     @applies(CommentDeleted)
     def _deleted(self, _: CommentDeleted) -> None:
         self.text, self.deleted = "", True
+
+
+def may_take_away(by: Person, context: Context) -> bool:
+    """Whether the caller takes away what this person said or attached: their own, or of whom they may moderate."""
+    return by.user_id == context.user.user_id or context.reach_of(MODERATION).covers(by.user_id)
+
+
+@internal_event("collaboration.file-registered")
+class FileRegistered:
+    """A file is kept under the id of its record; nobody but who uploaded it knows of it yet."""
+
+    size: Whole
+    sha256: Text
+    media_type: Text
+    at: datetime
+    by: Person
+
+
+@internal_event("collaboration.file-used")
+class FileUsed:
+    """The file is on a record."""
+
+    attachment_id: UUID
+
+
+@dataclass
+class File(Aggregate):
+    """A file that somebody has uploaded: its octets are in the file store under the same id."""
+
+    size: int = 0
+    sha256: str = ""
+    media_type: str = ""
+    at: datetime | None = None
+    by: Person = SALESTREAM
+    attachment_id: UUID | None = None
+
+    def register(self, command: RegisterFile, context: Context) -> None:
+        self.record(
+            FileRegistered(
+                size=command.size,
+                sha256=command.sha256,
+                media_type=command.media_type,
+                at=context.now,
+                by=context.user,
+            )
+        )
+
+    def use(self, attachment_id: UUID, context: Context) -> None:
+        """Raises Refused: NOT_FOUND for a file of somebody else, or one that waits too long; it is used once."""
+        if self.by.user_id != context.user.user_id:
+            raise not_found("file", "file_id")
+        if self.attachment_id is not None:
+            raise Refused("collaboration.file_used", field="file_id", state="ATTACHED")
+        if self.waits_too_long(context.now):
+            raise Refused("collaboration.file_expired", field="file_id", state="EXPIRED")
+        self.record(FileUsed(attachment_id=attachment_id))
+
+    def waits_too_long(self, now: datetime) -> bool:
+        """Whether nobody can put it on a record any more, and it is on none."""
+        return self.attachment_id is None and (self.at is None or not self.at - CLOCK_STEP <= now < self.at + WAITS)
+
+    @applies(FileRegistered)
+    def _registered(self, fact: FileRegistered) -> None:
+        self.size, self.sha256, self.media_type = fact.size, fact.sha256, fact.media_type
+        self.at, self.by = fact.at, fact.by
+
+    @applies(FileUsed)
+    def _used(self, fact: FileUsed) -> None:
+        self.attachment_id = fact.attachment_id
+
+
+@dataclass
+class Attachment(Aggregate):
+    """A file on a record, or on a comment there."""
+
+    file_id: UUID = NO_RECORD
+    subject_kind: str = ""
+    subject_id: UUID = NO_RECORD
+    person_id: UUID | None = None
+    name: str = ""
+    size: int = 0
+    media_type: str = ""
+    by: Person = SALESTREAM
+    deleted: bool = False
+
+    def attach(self, command: AttachFile, file: File, person_id: UUID | None, context: Context) -> None:
+        self.record(
+            FileAttached(
+                attachment_id=self.id,
+                file_id=file.id,
+                subject_kind=command.subject_kind,
+                subject_id=command.subject_id,
+                person_id=person_id,
+                name=command.name,
+                size=file.size,
+                sha256=file.sha256,
+                media_type=file.media_type,
+                comment_id=command.comment_id,
+                by=context.user,
+            )
+        )
+
+    def delete(self, _: DeleteAttachment, context: Context) -> None:
+        """Raises Refused FORBIDDEN for that of somebody whom the caller's right to moderate does not reach."""
+        if not may_take_away(self.by, context):
+            raise Refused("collaboration.not_your_file", field="attachment_id")
+        self.record(
+            AttachmentDeleted(
+                attachment_id=self.id,
+                file_id=self.file_id,
+                subject_kind=self.subject_kind,
+                subject_id=self.subject_id,
+                by=context.user,
+            )
+        )
+
+    @applies(FileAttached)
+    def _attached(self, fact: FileAttached) -> None:
+        self.file_id, self.subject_kind, self.subject_id = fact.file_id, fact.subject_kind, fact.subject_id
+        self.person_id, self.name, self.size, self.media_type = fact.person_id, fact.name, fact.size, fact.media_type
+        self.by = fact.by
+
+    @applies(AttachmentDeleted)
+    def _deleted(self, _: AttachmentDeleted) -> None:
+        self.name, self.deleted = "", True
 
 
 @dataclass
