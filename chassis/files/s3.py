@@ -41,8 +41,8 @@ class Bucket:
         )
 
     def keep(self, id: UUID, source: Path) -> None:
-        with _as_os_error():
-            self._client.upload_file(str(source), self._bucket, self._name(id), Config=IN_PARTS)
+        with _as_os_error(), source.open("rb") as file:
+            self._client.upload_fileobj(file, self._bucket, self._name(id), Config=IN_PARTS)
 
     def open(self, id: UUID) -> FileContent:
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chassis.model.changes import Change, EventMetadata, Put, Remove
+from chassis.model.changes import Change, EventMetadata, Remove, Set
 from chassis.model.views import KINDS_OF_SUBJECTS, Exact, Range, View, Words
 from contracts.collaboration import AttachmentDeleted, FileAttached
 from contracts.permissions import COLLEAGUE
@@ -33,21 +33,19 @@ class AttachmentRow:
 
 
 def attached(event: FileAttached, metadata: EventMetadata) -> Iterable[Change]:
-    yield Put(
+    yield Set(
         event.attachment_id,
-        {
-            "subject_kind": event.subject_kind,
-            "subject_id": event.subject_id,
-            "comment_id": event.comment_id,
-            "name": event.name,
-            "size": event.size,
-            "sha256": event.sha256,
-            "media_type": event.media_type,
-            "attached_by_id": event.by.user_id,
-            "attached_by": event.by.name,
-            "attached_at": metadata.at,
-            "version": metadata.version,
-        },
+        subject_kind=event.subject_kind,
+        subject_id=event.subject_id,
+        comment_id=event.comment_id,
+        name=event.name,
+        size=event.size,
+        sha256=event.sha256,
+        media_type=event.media_type,
+        attached_by_id=event.by.user_id,
+        attached_by=event.by.name,
+        attached_at=metadata.at,
+        version=metadata.version,
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.model.changes import Change, EventMetadata, Put, Remove, Set
+from chassis.model.changes import Change, EventMetadata, Remove, Set
 from chassis.model.views import KINDS_OF_SUBJECTS, Exact, View, Words
 from contracts.collaboration import CommentDeleted, CommentEdited, CommentWritten
 from contracts.people import Person
@@ -45,18 +45,16 @@ def _text(event: CommentWritten | CommentEdited) -> dict[str, Any]:
 
 
 def written(event: CommentWritten, metadata: EventMetadata) -> Iterable[Change]:
-    yield Put(
+    yield Set(
         event.comment_id,
-        {
-            "subject_kind": event.subject_kind,
-            "subject_id": event.subject_id,
-            **_text(event),
-            "author_id": event.by.user_id,
-            "author": event.by.name,
-            "written_at": metadata.at,
-            "edited_at": None,
-            "version": metadata.version,
-        },
+        subject_kind=event.subject_kind,
+        subject_id=event.subject_id,
+        **_text(event),
+        author_id=event.by.user_id,
+        author=event.by.name,
+        written_at=metadata.at,
+        edited_at=None,
+        version=metadata.version,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chassis.model.changes import Change, EventMetadata, Put, Remove
+from chassis.model.changes import Change, EventMetadata, Put, Remove, Set
 from chassis.model.views import KINDS_OF_SUBJECTS, Exact, Range, Scope, View
 from contracts.collaboration import RecordViewed
 from contracts.permissions import COLLEAGUE
@@ -41,14 +41,12 @@ def _place(event: RecordViewed, kind: str, id: UUID) -> str:
 def viewed_last(event: RecordViewed, metadata: EventMetadata) -> Iterable[Change]:
     for gone in event.forgotten:
         yield Remove(_place(event, gone.subject_kind, gone.subject_id))
-    yield Put(
+    yield Set(
         _place(event, event.subject_kind, event.subject_id),
-        {
-            "subject_kind": event.subject_kind,
-            "subject_id": event.subject_id,
-            "viewer_id": event.viewer_id,
-            "viewed_at": metadata.at,
-        },
+        subject_kind=event.subject_kind,
+        subject_id=event.subject_id,
+        viewer_id=event.viewer_id,
+        viewed_at=metadata.at,
     )
 
 
