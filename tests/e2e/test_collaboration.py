@@ -102,13 +102,13 @@ def test_col_09_uix_07_every_kind_of_record_has_comments_and_views(company: Comp
 
 
 def test_col_09_who_sees_a_record_sees_what_is_said_of_it_in_every_form(company: Company) -> None:
-    li, wu, sato, admin = company.li, company.wu, company.sato, company.admin
+    li, tanaka, sato, admin = company.li, company.tanaka, company.sato, company.admin
     customer = add_customer(li)
     mine = comment(li, customer, mentions=[str(sato.principal.user_id)])
     theirs = comment(sato, customer, text="=1+1 well done")
     order = add_order(li, customer, (add_product(company.wang), 1, None))
     on_order = comment(li, order, "order")
-    for by, there in ((li, 3), (sato, 3), (wu, 0), (company.wang, 1), (admin, 3)):
+    for by, there in ((li, 3), (sato, 3), (tanaka, 0), (company.wang, 1), (admin, 3)):
         told = by.get("/comments", subject_id=[customer, order], count="true", group="subject_kind")
         assert (len(told["items"]), told["total"], sum(one["count"] for one in told["groups"])) == (there,) * 3
         file = by.send("GET", "/comments", params={"subject_id": [customer, order], "format": "csv"})
@@ -123,12 +123,12 @@ def test_col_09_who_sees_a_record_sees_what_is_said_of_it_in_every_form(company:
     told = li.assert_refused("VALIDATION", "GET", "/comments", params={"subject_kind": "comment"})
     assert told["field"] == "subject_kind"
 
-    assert wu.assert_refused("NOT_FOUND", "PATCH", f"/comments/{mine}", {"text": "x"})["field"] == "comment_id"
-    assert wu.assert_refused("NOT_FOUND", "POST", "/comments", {
+    assert tanaka.assert_refused("NOT_FOUND", "PATCH", f"/comments/{mine}", {"text": "x"})["field"] == "comment_id"
+    assert tanaka.assert_refused("NOT_FOUND", "POST", "/comments", {
         "subject_kind": "customer", "subject_id": customer, "text": "x",
     })["field"] == "subject_id"  # fmt: skip
-    sato.do("PUT", f"/customers/{customer}/owner", {"owner_id": str(wu.principal.user_id)})
-    assert {row["id"] for row in wu.items("/comments", subject_id=customer)} == {mine, theirs}
+    sato.do("PUT", f"/customers/{customer}/owner", {"owner_id": str(tanaka.principal.user_id)})
+    assert {row["id"] for row in tanaka.items("/comments", subject_id=customer)} == {mine, theirs}
     assert li.items("/comments", subject_id=customer) == []
     li.assert_refused("NOT_FOUND", "PATCH", f"/comments/{mine}", {"text": "x"})
     problem = sato.assert_refused("VALIDATION", "POST", "/comments", {
@@ -136,7 +136,7 @@ def test_col_09_who_sees_a_record_sees_what_is_said_of_it_in_every_form(company:
     })  # fmt: skip
     assert problem["field"] == "mentions"
     sato.do("DELETE", f"/comments/{theirs}")
-    assert [row["id"] for row in wu.items("/comments", subject_id=customer)] == [mine]
+    assert [row["id"] for row in tanaka.items("/comments", subject_id=customer)] == [mine]
 
 
 def test_uix_07_views_are_ones_own_and_who_viewed_needs_a_right(company: Company) -> None:
@@ -155,7 +155,7 @@ def test_uix_07_views_are_ones_own_and_who_viewed_needs_a_right(company: Company
 def test_col_09_a_file_is_uploaded_attached_and_saved_under_its_name_by_whom_its_record_is_seen(
     company: Company,
 ) -> None:
-    li, wu = company.li, company.wu
+    li, tanaka = company.li, company.tanaka
     customer = add_customer(li)
     told = uploaded(li)
     assert told | {"id": 0} == {
@@ -173,7 +173,7 @@ def test_col_09_a_file_is_uploaded_attached_and_saved_under_its_name_by_whom_its
     assert answer.headers["content-disposition"].startswith('attachment; filename="___ ___ (___).pdf"')
     assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
     assert answer.headers["x-content-type-options"] == "nosniff"
-    wu.assert_refused("NOT_FOUND", "GET", place)
+    tanaka.assert_refused("NOT_FOUND", "GET", place)
     li.assert_refused("NOT_FOUND", "GET", f"/attachments/{uuid4()}/content")
     li.assert_refused("NOT_FOUND", "GET", "/attachments/nonsense/content")
     eventually(lambda: _downloads(company, attachment, ["DONE", "NOT_FOUND"]))
