@@ -88,7 +88,11 @@ UPLOADED: dict[str, Any] = {
     "(COL-09).",
     "x-permission": COLLEAGUE,
     "parameters": [],
-    "requestBody": {"required": True, "description": "The file itself.", "content": {"application/octet-stream": {"schema": _BINARY}}},
+    "requestBody": {
+        "required": True,
+        "description": "The file itself.",
+        "content": {"application/octet-stream": {"schema": _BINARY}},
+    },
     "responses": {
         "201": {
             "description": "Kept.",
