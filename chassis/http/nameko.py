@@ -256,6 +256,7 @@ def _from_werkzeug(request: WerkzeugRequest, path: Mapping[str, str], edge: Edge
                     raise Refused("requests.broken_body", field="body")
                 moves()
                 yield piece
+                eventlet.sleep(0)  # what comes faster than it is read would keep all others waiting
         if declared is not None and taken != declared:
             raise Refused("requests.broken_body", field="body")
         environ["salestream.body_is_read"]()
@@ -285,6 +286,7 @@ class _Sent:
         for piece in self._content:
             self._moves()
             yield piece
+            eventlet.sleep(0)  # as above
 
     def close(self) -> None:
         self._content.close()
