@@ -109,7 +109,7 @@ def test_col_09_who_sees_a_record_sees_what_is_said_of_it_in_every_form(company:
     order = add_order(li, customer, (add_product(company.wang), 1, None))
     on_order = comment(li, order, "order")
     for by, there in ((li, 3), (sato, 3), (tanaka, 0), (company.wang, 1), (admin, 3)):
-        told = by.get("/comments", subject_id=[customer, order], count="true", group="subject_kind")
+        told = by.get("/comments", subject_id=[customer, order], count="true", group="subject_id")
         assert (len(told["items"]), told["total"], sum(one["count"] for one in told["groups"])) == (there,) * 3
         file = by.send("GET", "/comments", params={"subject_id": [customer, order], "format": "csv"})
         assert len(file.text.splitlines()) == there + 1

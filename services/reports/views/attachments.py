@@ -9,7 +9,6 @@ from datetime import datetime
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Remove, Set
-from chassis.model.row_fields import Code
 from chassis.model.views import KINDS_OF_SUBJECTS, Exact, Range, View, Words
 from contracts.collaboration import AttachmentDeleted, FileAttached
 from contracts.permissions import COLLEAGUE
@@ -20,7 +19,7 @@ class AttachmentRow:
     """One file, with its octets' number and digest; of a comment where `comment_id` says so."""
 
     id: UUID
-    subject_kind: Code
+    subject_kind: str
     subject_id: UUID
     comment_id: UUID | None
     name: str

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Remove, Set
-from chassis.model.row_fields import Code
 from chassis.model.views import KINDS_OF_SUBJECTS, Exact, View, Words
 from contracts.collaboration import CommentDeleted, CommentEdited, CommentWritten
 from contracts.people import Person
@@ -22,7 +21,7 @@ class CommentRow:
     """One comment.  `edited_at` is null as long as it reads as it was written."""
 
     id: UUID
-    subject_kind: Code
+    subject_kind: str
     subject_id: UUID
     text: str
     mentioned: list[dict[str, Any]]

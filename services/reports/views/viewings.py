@@ -6,7 +6,6 @@ from datetime import datetime
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Put, Remove, Set
-from chassis.model.row_fields import Code
 from chassis.model.views import KINDS_OF_SUBJECTS, Exact, Range, Scope, View
 from contracts.collaboration import RecordViewed
 from contracts.permissions import COLLEAGUE
@@ -17,7 +16,7 @@ class RecentRow:
     """A record that the caller has looked at, and when last."""
 
     id: str
-    subject_kind: Code
+    subject_kind: str
     subject_id: UUID
     viewer_id: UUID
     viewed_at: datetime
@@ -28,7 +27,7 @@ class ViewingRow:
     """One look at a record."""
 
     id: str
-    subject_kind: Code
+    subject_kind: str
     subject_id: UUID
     viewer_id: UUID
     viewer: str
