@@ -20,6 +20,7 @@ from chassis.model.views import View
 from chassis.projections.collections import STATES
 from chassis.projections.state import ViewState
 from chassis.testing.conformity import violations
+from contracts.collaboration import CommentDeleted, CommentWritten
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
 from contracts.orders import (
     OrderCancelled,
@@ -493,6 +494,22 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
                     require(first == id, "I16", f"{kind.what} {id} has what the record {first} has")
 
 
+def i17_what_is_said_is_about_a_record_and_shown_as_it_reads(evidence: Evidence) -> None:
+    """I17: each comment and view is about a record that there is; comments are shown as they read, or not once gone."""
+    services = {kind.what: kind.service for kind in KINDS.values()} | {"order": "orders"}
+    shown = evidence.rows("comments")
+    for id, facts in evidence.streams("collaboration").items():
+        told = [fact.fact for fact in facts]
+        for fact in told:
+            there = evidence.streams(services[fact.subject_kind])
+            require(fact.subject_id in there, "I17", f"{fact} is about no record")
+        if isinstance(told[0], CommentWritten):
+            is_gone = isinstance(told[-1], CommentDeleted)
+            row = shown.get(str(id))
+            require((row is None) is is_gone, "I17", f"comment {id} {told} is shown as {row}")
+            require(row is None or row["text"] == told[-1].text, "I17", f"comment {id} {told} is shown as {row}")
+
+
 def _texts(values: Iterable[Any]) -> list[str]:
     return [str(value) for value in values]
 
@@ -516,6 +533,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i14_every_order_has_its_own_number,
     i15_days_are_the_companys,
     i16_records_are_shown_as_they_are,
+    i17_what_is_said_is_about_a_record_and_shown_as_it_reads,
 )
 
 

@@ -24,6 +24,7 @@ from chassis.projections.collections import STATES
 from chassis.writer.request import Answer, Request
 from contracts.access import UserDeleted, UserEdited, UserState
 from contracts.approvals import Approve, Reject, case_id_of
+from contracts.collaboration import DeleteComment, EditComment, RecordViewing, WriteComment
 from contracts.company import SetCompanyData, SetParameter
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
@@ -99,6 +100,7 @@ class People:
         self.seen = Token({})
         self.settings_tried = False
         self.records: list[tuple[Kind, UUID]] = []
+        self.comments: list[UUID] = []
         self._news = 1
 
     # -- one command
@@ -281,7 +283,8 @@ class People:
         self._in_background("cashier", lambda: self._day(6, [self.take_money]))
         for _ in range(self.random.choice((0, 0, 3))):
             self._in_background("stranger", self._strange)
-        self._in_background("clerk", lambda: self._day(6, [self.enter_record, self.change_record, self.change_record]))
+        clerk = [self.enter_record, self.change_record, self.change_record, self.talk, self.talk]
+        self._in_background("clerk", lambda: self._day(8, clerk))
         self._in_background("director", lambda: self._day(2, [self.move_company, self.set_parameter]))
 
     def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
@@ -502,6 +505,27 @@ class People:
             acts += [(kind.assign, {OWNER: self.random.choice(owners)})] * 2
         command, more = self.random.choice(acts)
         self.do(command(**{kind.key: id}, **more), self.admins[0])
+
+    def talk(self) -> None:
+        """Somebody looks at a record, says something about it, or takes that back; often before its service has heard
+        of the record."""
+        subjects = [*((kind.what, id) for kind, id in self.records), *(("order", id) for id in self.orders)]
+        if not subjects:
+            return
+        by = self.admins[0]
+        kind, id = self.random.choice(subjects)
+        about: dict[str, Any] = {"subject_kind": kind, "subject_id": id}
+        said = f"said {self.random.randint(1, 9)}"
+        mentions = tuple(one.user_id for one in self.bosses[:1] if one.user_id and self.random.random() < 0.3)
+        comment = WriteComment(comment_id=new_id(self.random), text=said, mentions=mentions, **about)
+        acts: list[Any] = [RecordViewing(**about), comment, comment]
+        if self.comments:
+            known = self.random.choice(self.comments)
+            acts += [EditComment(comment_id=known, text=said), DeleteComment(comment_id=known)]
+        act = self.random.choice(acts)
+        if act is comment:
+            self.comments.append(comment.comment_id)
+        self.do(act, by, told=self.random.random() < 0.8)
 
     # -- the end of the day: what waits for people is settled, by the truth and not by views
 
