@@ -17,7 +17,7 @@ from contracts.collaboration import (
 from contracts.declare import KEPT
 from contracts.errors import Refused, not_found
 from contracts.people import Person
-from services.collaboration.domain import MOST_MENTIONED, Attachment, Comment, File, Viewer, viewer
+from services.collaboration.domain import MOST_MENTIONED, Attachment, Comment, File, Uploader, Viewer, uploader, viewer
 from services.collaboration.subjects import SUBJECTS, Subject, find_seen, require_seen
 
 COMMENT, FILE, ATTACHMENT = "comment", "file", "attachment"
@@ -71,6 +71,8 @@ def mentioned(work: Work, subject: Subject, ids: Sequence[UUID]) -> list[Person]
 def register_file(command: RegisterFile, work: Work) -> File:
     file = work.new(File, command.file_id, what=FILE, field="file_id")
     file.register(command, work.context)
+    if work.context.user.user_id is not None:
+        work.find_or_new(Uploader, uploader(work.context.user.user_id)).wait_for(file, work.context)
     return file
 
 
@@ -81,6 +83,8 @@ def attach_file(command: AttachFile, work: Work) -> Attachment:
     attachment = work.new(Attachment, command.attachment_id, what=ATTACHMENT, field="attachment_id")
     file = work.get(File, command.file_id, what=FILE, field="file_id")
     file.use(attachment.id, work.context)
+    if file.by.user_id is not None:
+        work.find_or_new(Uploader, uploader(file.by.user_id)).settle(file.id)
     attachment.attach(command, file, subject.person_id, work.context)
     return attachment
 

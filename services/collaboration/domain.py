@@ -34,8 +34,15 @@ NO_RECORD = UUID(int=0)
 MOST_MENTIONED = 50
 WAITS = timedelta(days=1)
 """So long a file that was uploaded may be put on a record; then its octets are deleted."""
+MOST_WAITING, MOST_WAITING_BYTES = 50, 1_000_000_000
+"""So many files of one person may wait to be put on a record, and so many octets: else one could fill the disk."""
 MOST_RECENT = 100
 """So many records are on the list of what somebody has viewed last."""
+
+
+def uploader(user_id: UUID) -> Named:
+    """What names the files of somebody that wait to be put on a record."""
+    return Named("uploader_id", str(user_id))
 
 
 def viewer(user_id: UUID) -> Named:
@@ -185,6 +192,54 @@ class File(Aggregate):
     @applies(FileUsed)
     def _used(self, fact: FileUsed) -> None:
         self.attachment_id = fact.attachment_id
+
+
+@internal_event("collaboration.upload-waits")
+class UploadWaits:
+    """A file of this person waits to be put on a record."""
+
+    file_id: UUID
+    size: Whole
+    at: datetime
+
+
+@internal_event("collaboration.upload-settled")
+class UploadSettled:
+    """A file of this person is on a record."""
+
+    file_id: UUID
+
+
+@dataclass
+class Uploader(Aggregate):
+    """The files of one person that wait to be put on a record, for a day each."""
+
+    snapshot_every = 100
+
+    waiting: tuple[UploadWaits, ...] = ()
+
+    def require_room(self, now: datetime) -> None:
+        """Raises Refused RATE_LIMITED when so much waits that nothing more is taken."""
+        waiting = [one for one in self.waiting if one.at + WAITS > now]
+        size = sum(one.size for one in waiting)
+        if len(waiting) >= MOST_WAITING or size >= MOST_WAITING_BYTES:
+            raise Refused("collaboration.files_waiting", count=len(waiting), size=size)
+
+    def wait_for(self, file: File, context: Context) -> None:
+        """A file more waits.  Raises Refused RATE_LIMITED."""
+        self.require_room(context.now)
+        self.record(UploadWaits(file_id=file.id, size=file.size, at=context.now))
+
+    def settle(self, file_id: UUID) -> None:
+        self.record(UploadSettled(file_id=file_id))
+
+    @applies(UploadWaits)
+    def _waits(self, fact: UploadWaits) -> None:
+        self.waiting = (*(one for one in self.waiting if one.at + WAITS > fact.at), fact)
+
+    @applies(UploadSettled)
+    def _settled(self, fact: UploadSettled) -> None:
+        self.waiting = tuple(one for one in self.waiting if one.file_id != fact.file_id)
 
 
 @dataclass

@@ -20,7 +20,7 @@ from contracts.permissions import COLLEAGUE
 from contracts.personal import is_erased
 from contracts.schemas import can_be, decode
 from services.collaboration.application import ATTACHMENT, FILE
-from services.collaboration.domain import Attachment
+from services.collaboration.domain import Attachment, Uploader, uploader
 from services.collaboration.subjects import SUBJECTS, Subject, key
 
 SERVICE = "collaboration"
@@ -41,6 +41,8 @@ def upload(api: Api, http: HttpRequest) -> HttpResponse:
     with api.attempt(writer, http, "COMMAND", UPLOAD_FILE, FILE, str(file_id)) as attempt:
         caller = api.caller(http, COLLEAGUE, attempt)
         require_only(http)
+        if caller.user_id and (known := writer.store.load(Uploader, uploader(caller.user_id))):
+            known.require_room(api.clock())  # before anything is received; it is asked again when it is registered
         with api.files.receive(http, caller.user_id) as file:
             api.files.keep(file_id, file)
             told = UploadedFile(file_id, file.size, file.sha256, file.media_type)

@@ -26,6 +26,7 @@ from contracts.collaboration import (
 from contracts.customers import CustomerData
 from contracts.personal import use
 from contracts.records import kind_of
+from services.collaboration import domain
 from services.collaboration.application import SERVICE
 from services.collaboration.domain import WAITS
 from services.collaboration.test_collaboration import OTHER, enter, person, write
@@ -164,3 +165,21 @@ def test_col_09_rights_of_who_uploads_are_asked_again_when_it_is_attached(kit: I
     kit.learn(CUSTOMER.assigned(customer_id=id, owner=person(OTHER), before=person(SALES)))
     kit.assert_refused("NOT_FOUND", command, by=SALES, field="subject_id")
     kit.assert_refused("NOT_FOUND", replace(command, subject_id=enter(kit, owner=person(OTHER))), by=SALES)
+
+
+def test_col_09_who_lets_many_files_wait_sends_no_more_until_some_are_attached_or_gone(
+    kit: InMemoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(domain, "MOST_WAITING", 2)
+    id, first = enter(kit), upload(kit)
+    upload(kit)
+    third = RegisterFile(file_id=uuid4(), size=12, sha256="ab" * 32, media_type="text/plain")
+    told = kit.assert_refused("RATE_LIMITED", third, by=SALES)
+    assert told.why.params == {"count": 2, "size": 24}
+    upload(kit, OTHER)
+    kit.do(attaching(first, id), by=SALES)
+    kit.do(third, by=SALES)
+    kit.pass_time(seconds=WAITS.total_seconds())
+    upload(kit)
+    monkeypatch.setattr(domain, "MOST_WAITING_BYTES", 12)
+    kit.assert_refused("RATE_LIMITED", replace(third, file_id=uuid4()), by=SALES)
