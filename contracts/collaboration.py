@@ -11,7 +11,7 @@ from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import COLLEAGUE
 from contracts.personal import Personal, Unlogged
-from contracts.types import Name, Note, PathName, Reason, Text, Whole
+from contracts.types import Name, Note, PathName, Reason, Text, User, Whole
 
 MODERATION = "comments.moderate"
 """The right to take away what others have said or attached, of the people whom it reaches."""
@@ -38,7 +38,7 @@ class WriteComment:
     subject_kind: Name
     subject_id: UUID
     text: Unlogged[Reason]
-    mentions: tuple[UUID, ...] = ()
+    mentions: tuple[User, ...] = ()
 
 
 @command("PATCH /comments/{comment_id}", permission=COLLEAGUE)
@@ -47,7 +47,7 @@ class EditComment:
 
     comment_id: UUID
     text: Unlogged[Reason] = KEPT
-    mentions: tuple[UUID, ...] = KEPT
+    mentions: tuple[User, ...] = KEPT
 
 
 @command("DELETE /comments/{comment_id}", permission=COLLEAGUE)

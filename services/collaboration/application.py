@@ -58,7 +58,7 @@ def mentioned(work: Work, subject: Subject, ids: Sequence[UUID]) -> list[Person]
     Raises Refused for one who is not known, has left, or may not see the record: nobody would tell them of it.
     """
     organisation, found = work.context.organisation, []
-    for id in dict.fromkeys(ids):
+    for id in ids:
         person = user_named(organisation, id, "mentions")
         if not subject.is_seen(lambda right, id=id: organisation.reach_of(id, right)):  # type: ignore[misc]
             raise Refused("collaboration.cannot_see", name=person.name, kind=subject.kind, field="mentions")
@@ -69,9 +69,8 @@ def mentioned(work: Work, subject: Subject, ids: Sequence[UUID]) -> list[Person]
 
 
 def register_file(command: RegisterFile, work: Work) -> File:
-    file = work.new(File, command.file_id, what=FILE, field="file_id")
-    file.register(command, work.context)
-    if work.context.user.user_id is not None:
+    file = work.find_or_new(File, command.file_id)
+    if file.register(command, work.context) and work.context.user.user_id is not None:
         work.find_or_new(Uploader, uploader(work.context.user.user_id)).wait_for(file, work.context)
     return file
 

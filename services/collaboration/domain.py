@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
-from chassis.model.context import CLOCK_STEP, Context
+from chassis.model.context import Context, is_before
 from chassis.model.identity import Named
 from contracts.collaboration import (
     MODERATION,
@@ -159,7 +159,10 @@ class File(Aggregate):
     by: Person = SALESTREAM
     attachment_id: UUID | None = None
 
-    def register(self, command: RegisterFile, context: Context) -> None:
+    def register(self, command: RegisterFile, context: Context) -> bool:
+        """Returns whether it was not registered before: then nothing happens."""
+        if self.at is not None:
+            return False
         self.record(
             FileRegistered(
                 size=command.size,
@@ -169,6 +172,7 @@ class File(Aggregate):
                 by=context.user,
             )
         )
+        return True
 
     def use(self, attachment_id: UUID, context: Context) -> None:
         """Raises Refused: NOT_FOUND for a file of somebody else, or one that waits too long; it is used once."""
@@ -182,7 +186,7 @@ class File(Aggregate):
 
     def waits_too_long(self, now: datetime) -> bool:
         """Whether nobody can put it on a record any more, and it is on none."""
-        return self.attachment_id is None and (self.at is None or not self.at - CLOCK_STEP <= now < self.at + WAITS)
+        return self.attachment_id is None and not is_before(now, self.at and self.at + WAITS, WAITS)
 
     @applies(FileRegistered)
     def _registered(self, fact: FileRegistered) -> None:
@@ -220,7 +224,7 @@ class Uploader(Aggregate):
 
     def require_room(self, now: datetime) -> None:
         """Raises Refused RATE_LIMITED when so much waits that nothing more is taken."""
-        waiting = [one for one in self.waiting if one.at + WAITS > now]
+        waiting = [one for one in self.waiting if is_before(now, one.at + WAITS, WAITS)]
         size = sum(one.size for one in waiting)
         if len(waiting) >= MOST_WAITING or size >= MOST_WAITING_BYTES:
             raise Refused("collaboration.files_waiting", count=len(waiting), size=size)

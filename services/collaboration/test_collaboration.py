@@ -188,7 +188,7 @@ def test_col_09_who_is_mentioned_is_there_and_may_see_the_record(kit: InMemorySe
     kit.assert_refused("VALIDATION", mention(WAREHOUSE.user_id), by=SALES, field="mentions")
     unknown = kit.assert_refused("NOT_FOUND", mention(uuid4()), by=SALES, field="mentions")
     assert unknown.why.reason == "records.no_such_user"
-    kit.do(mention(SUPERVISOR.user_id, MANAGER.user_id, SUPERVISOR.user_id), by=SALES)
+    kit.do(mention(SUPERVISOR.user_id, MANAGER.user_id), by=SALES)
     assert kit.stream(COMMENT)[0].mentioned == (person(SUPERVISOR), person(MANAGER))
     kit.do(EditComment(comment_id=COMMENT, mentions=(id_of(MANAGER), id_of(SALES))), by=SALES)
     assert kit.stream(COMMENT)[1].newly_mentioned == (person(SALES),)
@@ -205,7 +205,7 @@ def test_col_09_the_number_of_people_mentioned_has_a_bound(kit: InMemoryService)
 
     refused = kit.assert_refused("VALIDATION", mention(ids), by=SALES, field="mentions")
     assert refused.why.reason == "collaboration.most_mentioned"
-    kit.do(mention([*ids[:-1], ids[0]]), by=SALES)
+    kit.do(mention(ids[:-1]), by=SALES)
 
 
 def test_col_09_programs_and_people_without_a_role_do_not_comment() -> None:

@@ -58,7 +58,14 @@ def shown_by(spec: CommandSpec) -> Iterator[View]:
 SHOWN = [(spec, view) for spec in COMMANDS for view in shown_by(spec)]
 
 
-FITTING = {"default_password": DEFAULT, "free_storage_gb": 64, "parent_id": None, "superior_id": None, "version": 1}
+FITTING = {
+    "mentions": [],
+    "default_password": DEFAULT,
+    "free_storage_gb": 64,
+    "parent_id": None,
+    "superior_id": None,
+    "version": 1,
+}
 NOT_AT_FIRST = {
     "EditPersonalData", "ChangePassword", "EnrolSecondFactor", "ConfirmSecondFactor", "RemoveSecondFactor",
     "ActivateDevice", "ContactFromDevice", "AcknowledgeWipe", "AskWipe", "ConfirmWipe", "Approve", "Reject",
