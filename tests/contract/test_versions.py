@@ -102,6 +102,8 @@ def test_the_version_that_is_answered_is_shown_and_taken(spec: CommandSpec, view
             return
         assert not office.writers[spec.service].service.untold & told.body.keys()
         shown = {key: row for key, row in rows(office, view).items() if row.get("version")}
+        if spec.method == "DELETE" and told.body["id"] not in shown:
+            return  # there is no row that could show one
         assert told.body["version"] == shown[told.body["id"]]["version"]
         if spec.versioned:
             assert told.response.headers["ETag"] == f'"{told.body["version"]}"'
