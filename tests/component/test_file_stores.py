@@ -9,45 +9,33 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from chassis.files.folder import Folder
 from chassis.files.opening import open_files
 from chassis.files.port import PIECE, FileStore, NoSuchFile
 from chassis.foundation.config import Config
-from deploy.devstack.ports import free_ports
+from component.s3 import BUCKET, client, s3_server, settings
 
-BUCKET, SECRET = "salestream", "testing"
 Source = Callable[[bytes], Path]
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    """A server that speaks S3, with a bucket."""
-    port = free_ports(1)[0]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port)
-    server.start()
-    address = f"http://127.0.0.1:{port}"
-    client = boto3.client(
-        "s3", endpoint_url=address, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key=SECRET
-    )
-    client.create_bucket(Bucket=BUCKET)
-    client.put_object(Bucket=BUCKET, Key="files/readme.txt", Body=b"no file of ours")
-    yield address
-    server.stop()
+    with s3_server() as address:
+        client(address).put_object(Bucket=BUCKET, Key="files/readme.txt", Body=b"no file of ours")
+        yield address
 
 
 def in_bucket(endpoint: str, **more: str) -> Config:
-    given = {"s3_bucket": BUCKET, "s3_prefix": "files/", "s3_access_key": "x", "s3_secret_key": SECRET, **more}
-    return replace(Config(), file_store="s3", s3_endpoint=endpoint, **given)  # type: ignore[arg-type]
+    """Settings as a process reads them."""
+    return Config.from_env({**settings(endpoint), **more})
 
 
 @pytest.fixture(params=["folder", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> FileStore:
     if request.param == "s3":
-        return open_files(in_bucket(request.getfixturevalue("endpoint"), s3_prefix=f"{uuid4()}/"))
+        return open_files(in_bucket(request.getfixturevalue("endpoint"), S3_PREFIX=f"{uuid4()}/"))
     return open_files(replace(Config(), files_dir=str(tmp_path / "files")))
 
 
@@ -88,7 +76,7 @@ def test_col_09_a_file_is_replaced_whole_listed_and_gone_once_deleted(store: Fil
 
 
 def test_col_09_what_can_not_be_kept_is_an_error_of_files(endpoint: str, source: Source, tmp_path: Path) -> None:
-    away, no_bucket = in_bucket("http://127.0.0.1:1"), in_bucket(endpoint, s3_bucket="nobody")
+    away, no_bucket = in_bucket("http://127.0.0.1:1"), in_bucket(endpoint, S3_BUCKET="nobody")
     blocked = tmp_path / "blocked"
     blocked.write_bytes(b"")
     for store in (open_files(away), open_files(no_bucket)):

@@ -1,4 +1,7 @@
-"""Comments, files and views of records on a running system, for whoever may see the record (COL-09, UIX-07)."""
+"""Comments, files and views of records on a running system, for whoever may see the record (COL-09, UIX-07).
+
+It keeps its files by a server that speaks S3; a folder is what all other systems of the tests have.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ import httpx
 import pytest
 from component.gateway import gateway
 from component.persons import documents, octets, salestream
+from component.s3 import s3_server, settings
 from component.support import (
     Company,
     Person,
@@ -30,6 +34,7 @@ from component.support import (
     running,
 )
 
+from chassis.files.opening import open_files
 from chassis.messaging.consistency import HEADER
 from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
@@ -47,8 +52,10 @@ ALL_KINDS = [pytest.param(kind, id=kind.what) for kind in KINDS.values()]
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     """One of its own: it is stopped, its files are looked at, and a person is erased."""
     folder = tmp_path_factory.mktemp("collaboration")
-    with running(LocalSystem.from_env(environment(folder, MAX_FILE_BYTES=str(MOST)))) as system:
-        yield system
+    with s3_server() as address:
+        own = environment(folder, MAX_FILE_BYTES=str(MOST), **settings(address))
+        with running(LocalSystem.from_env(own)) as system:
+            yield system
 
 
 @pytest.fixture(scope="module")
@@ -256,8 +263,9 @@ def test_cpl_01_all_is_there_after_a_restart_and_a_rebuild_and_nothing_of_who_wa
     customer, other = add_customer(li), add_customer(li)
     order = add_order(li, customer, (add_product(company.wang), 1, None))
     kept = comment(li, other, text="remains")
-    said = [comment(li, customer), comment(sato, order, "order")]
-    attachment, stays = attach(li, customer), attach(li, other, "stays.pdf")
+    text, name, pdf = f"{TEXT} {uuid4()}", f"{uuid4()} {NAME}", b"%PDF-1.7\n" + os.urandom(90_000)
+    said = [comment(li, customer, text=text), comment(sato, order, "order", text)]
+    attachment, stays = attach(li, customer, name, pdf), attach(li, other, "stays.pdf", pdf)
     li.do("POST", "/viewings", {"subject_kind": "customer", "subject_id": customer})
     for process in system.processes:
         process.stop()
@@ -271,20 +279,20 @@ def test_cpl_01_all_is_there_after_a_restart_and_a_rebuild_and_nothing_of_who_wa
 
     before = shown()
     assert {row["id"] for row in before["/comments"]} == {kept, *said}
-    assert li.send("GET", f"/attachments/{attachment}/content").content == PDF
+    assert li.send("GET", f"/attachments/{attachment}/content").content == pdf
     for view in ("comments", "attachments", "recently_viewed", "viewings"):
         rebuilt = salestream(system, "views", "rebuild", view)
         assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
     assert shown() == before
 
-    files = Path(system.settings()["FILES_DIR"]) / "kept"
     erased = salestream(system, "persons", "erase", customer)
     assert erased.returncode == 0, erased.stdout + erased.stderr
-    personal = [TEXT.encode(), NAME.encode()]
+    personal = [text.encode(), name.encode()]
     told = [place for place, content in (*octets(system), *documents(config_of(system)))
-            if any(text in content for text in personal)]  # fmt: skip
+            if any(one in content for one in personal)]  # fmt: skip
     assert told == []
-    holding = [path for path in files.glob("*/*") if path.read_bytes() == PDF]
+    files = open_files(config_of(system))
+    holding = [kept.id for kept in files.kept() if b"".join(files.open(kept.id)) == pdf]
     assert len(holding) == 1, "that of the other customer"
     for process in system.processes:
         process.stop()
@@ -296,7 +304,7 @@ def test_cpl_01_all_is_there_after_a_restart_and_a_rebuild_and_nothing_of_who_wa
     names = {row["id"]: row["name"] for row in after["/attachments"]}
     assert names == {attachment: "", stays: "stays.pdf"}
     assert li.assert_refused("NOT_FOUND", "GET", f"/attachments/{attachment}/content")["reason"] == "files.gone"
-    assert li.send("GET", f"/attachments/{stays}/content").content == PDF
+    assert li.send("GET", f"/attachments/{stays}/content").content == pdf
     refused = li.assert_refused("INVALID_STATE", "POST", "/comments", {
         "subject_kind": "order", "subject_id": order, "text": "again",
     })  # fmt: skip
