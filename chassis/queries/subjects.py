@@ -24,7 +24,9 @@ class SeenSubject:
 def of_seen(seen: Mapping[str, SeenSubject]) -> Sequence[Document]:
     """The stages that leave of some rows those whose subject the caller sees.
 
-    One look by id for each row and kind: a row has a subject of one kind, and is not found in the others.
+    One look by id for each row and kind: a row has a subject of one kind, and is not found in the others.  The
+    condition comes after the look: within it MongoDB may take an index of the condition, and read all records for
+    each row.
     """
     stages: list[Document] = [{"$match": {SUBJECT_KIND: {"$in": list(seen)}}}]
     found: list[Document] = []
@@ -36,12 +38,11 @@ def of_seen(seen: Mapping[str, SeenSubject]) -> Sequence[Document]:
                     "from": subject.collection,
                     "localField": SUBJECT_ID,
                     "foreignField": "_id",
-                    "pipeline": [{"$match": dict(subject.condition)}, {"$project": {"_id": 1}}],
                     "as": place,
                 }
             }
         )
-        found.append({SUBJECT_KIND: kind, place: {"$ne": []}})
+        found.append({SUBJECT_KIND: kind, place: {"$elemMatch": dict(subject.condition)}})
     if not found:
         return stages  # of no kind: no row is left
     return [*stages, {"$match": {"$or": found}}, {"$unset": [f"_seen_{number}" for number in range(len(seen))]}]
