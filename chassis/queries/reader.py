@@ -674,7 +674,7 @@ def _narrowed(params: Mapping[str, Sequence[str]]) -> Iterator[None]:
     try:
         yield
     except ExecutionTimeout as error:
-        name = next((name for name in (WHERE, GROUP, SUM) if name in params), None)
+        name = next((name for name in (WHERE, GROUP, SUM, "count") if name in params), None)
         if name is None:
             raise
         raise Refused("system.slow_list", field=name) from error
