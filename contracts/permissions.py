@@ -64,6 +64,8 @@ RIGHTS: dict[str, frozenset[str]] = {
         "accounts": "ADM",
         "platform": "ADM",
         "persons.keys": "ADM",
+        "comments.moderate": "SUP ADM",
+        "records.viewers": "MGT ADM",
         "system": "SYSTEM",
     }.items()
 }

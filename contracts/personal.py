@@ -28,6 +28,13 @@ MARK = "personal"
 Personal = Annotated[T, MARK]
 """The type of a text that tells of a person: `Personal[Name]`."""
 
+UNLOGGED = "unlogged"
+Unlogged = Annotated[T, UNLOGGED]
+"""The type of what a command gives and the audit log leaves out: `Unlogged[Reason]`.
+
+For what may tell of a person whom the command does not name, so that no key could seal it there; the event does.
+"""
+
 SEALED = "sealed:1:"
 """What a sealed text begins with; then, in base64url without padding, NONCE_BYTES and what AES-256-GCM makes of it."""
 NONCE_BYTES, TAG_BYTES = 12, 16
@@ -172,6 +179,13 @@ def is_personal(hint: Any) -> bool:
     if get_origin(hint) is Annotated:
         return MARK in hint.__metadata__
     return any(is_personal(part) for part in get_args(hint) if part is not type(None))
+
+
+def is_unlogged(hint: Any) -> bool:
+    """Whether the audit log leaves out what has this type."""
+    if get_origin(hint) is Annotated:
+        return UNLOGGED in hint.__metadata__
+    return any(is_unlogged(part) for part in get_args(hint))
 
 
 def _classes(hint: Any) -> set[type]:

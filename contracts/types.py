@@ -126,6 +126,12 @@ class IdField(fields.UUID):
             raise self.make_error("invalid_uuid") from error
 
 
+class UserField(IdField):
+    """The id of a user in a list of such: who is in it already is not put in again."""
+
+    once = True
+
+
 class CurrencyField(fields.String):
     """The ISO 4217 code of a currency: three capital letters."""
 
@@ -370,6 +376,7 @@ class DayField(fields.Date):
         return day
 
 
+User = Annotated[UUID, UserField]
 Text = Annotated[str, TextField]
 Name = Annotated[str, NameField]
 Tag = Annotated[str, TagField]

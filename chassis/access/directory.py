@@ -35,7 +35,7 @@ from chassis.access.known import (
 )
 from chassis.access.organisation import Chart, Placed
 from chassis.access.tokens import TOKENS_LIVE
-from chassis.model.context import EVERYBODY, AccessScope
+from chassis.model.context import EVERYBODY, NOBODYS, AccessScope
 from chassis.model.dictionaries import Dictionaries, KnownEntry
 from chassis.model.principal import Principal
 from chassis.model.service import Replica
@@ -335,6 +335,13 @@ class Directory:
 
     def acted_for_by(self, person: UUID, *rights: str) -> set[UUID]:
         return self._now().acted_for_by(person, rights)
+
+    def reach_of(self, person: UUID, right: str) -> AccessScope:
+        user = self._users.get(person)
+        if user is None or not user.active:
+            return NOBODYS
+        scopes = self._scopes_of(user.roles).get(right)
+        return self._work_out(user, scopes) if scopes else NOBODYS
 
     def people(self, roles: Collection[str] | None = None) -> list[UUID]:
         known = (user for user in self._users.values() if user.active)

@@ -10,7 +10,7 @@ import msgspec
 
 from contracts.declare import KEPT, REGISTRY
 from contracts.errors import Refused
-from contracts.personal import plan_of, sealed, texts_of, without_persons
+from contracts.personal import is_unlogged, plan_of, sealed, texts_of, without_persons
 from contracts.schemas import decode, plain
 from contracts.types import SecretField
 
@@ -89,10 +89,10 @@ def decode_entries(body: bytes) -> list[Entry]:
 
 
 @cache
-def secret_fields(cls: Any) -> frozenset[str]:
-    """The fields of a contract that are declared `Secret`."""
+def left_out(cls: Any) -> frozenset[str]:
+    """The fields of a contract of which no entry tells: those declared `Secret` or `Unlogged`."""
     hints = get_type_hints(cls, include_extras=True)
-    return frozenset(name for name, hint in hints.items() if _is_secret(hint))
+    return frozenset(name for name, hint in hints.items() if _is_secret(hint) or is_unlogged(hint))
 
 
 def _is_secret(hint: Any) -> bool:
@@ -101,7 +101,7 @@ def _is_secret(hint: Any) -> bool:
 
 
 def fields_of(command: Any, encoded: bytes | None = None, *, refused: bool = False) -> msgspec.Raw:
-    """What a command asks for, without its secrets; of a very long one (a picture) only length and digest.
+    """What a command asks for, without secrets and what is `Unlogged`; of a very long one only length and digest.
 
     What tells of a person is sealed.  Of one that was `refused` it is left out: the record that it names may never
     come to be, and what is sealed with a key of that id could not be erased with the person.  `encoded` is the
@@ -109,7 +109,7 @@ def fields_of(command: Any, encoded: bytes | None = None, *, refused: bool = Fal
     """
     kind: Any = type(command)
     shown = without_persons(command, WITHHELD) if refused else sealed(command, blank=True)
-    if secret := secret_fields(kind):
+    if secret := left_out(kind):
         known = {name: getattr(shown, name) for name in command.__dataclass_fields__ if name not in secret}
         known = {name: value for name, value in known.items() if value is not KEPT}
         body = msgspec.json.encode(known)

@@ -14,9 +14,11 @@ Store = Literal["sqlite", "postgres", "memory"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 KafkaClient = Literal["auto", "confluent", "kafka-python"]
+FileStoreKind = Literal["folder", "s3"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "event_store": get_args(Store),
+    "file_store": get_args(FileStoreKind),
     "log_level": get_args(LogLevel),
     "kafka_client": get_args(KafkaClient),
     "kafka_security_protocol": get_args(SecurityProtocol),
@@ -114,6 +116,19 @@ class Config:
     token_audience: str = "salestream-api"
     test_tokens: int = 0  # 1: take a token's own word for its roles; for tests and measurements only
     mailbox_dir: str = ".devstack/mailbox"
+    file_store: FileStoreKind = "folder"
+    files_dir: str = ".devstack/files"  # of the folder, and of what is being received
+    s3_endpoint: str = ""  # of a service other than AWS, e.g. http://minio:9000
+    s3_bucket: str = ""
+    s3_prefix: str = ""  # before the name of each file
+    s3_region: str = "us-east-1"
+    s3_access_key: str = ""  # empty: what the machine or its role has
+    s3_secret_key: str = _secret()
+    max_file_bytes: int = 100_000_000
+    file_types: str = (
+        ""  # media types that are taken, by content, e.g. text/plain, image/*, application/pdf; empty: all
+    )
+    file_sweep_seconds: float = 3_600.0  # between two looks for files that nobody needs any more
     max_body_bytes: int = 1_000_000
     max_head_seconds: float = 10.0  # how long a request's head may take, then its body, then its answer
     max_body_seconds: float = 30.0
@@ -158,6 +173,8 @@ class Config:
                 f"KAFKA_SECURITY_PROTOCOL={config.kafka_security_protocol} needs KAFKA_USERNAME, and KAFKA_PASSWORD "
                 "or KAFKA_PASSWORD_FILE"
             )
+        if config.file_store == "s3" and not config.s3_bucket:
+            raise ConfigError("FILE_STORE=s3 needs S3_BUCKET")
         if config.results_days < 1:
             raise ConfigError(f"RESULTS_DAYS={config.results_days} must be at least 1")
         if not 1 <= config.topic_partitions <= MOST_PARTITIONS:

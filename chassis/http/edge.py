@@ -19,10 +19,12 @@ from chassis.access.tokens import TokenVerifier
 from chassis.audit.entries import EntryKind
 from chassis.catalogue import Catalogue, known_everywhere
 from chassis.commands.idempotency import PRINT_KEY_BYTES, Sent, command_id_of
+from chassis.files.opening import open_files
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import make_key, read_key
 from chassis.http import audit_history as history
 from chassis.http.audit_notes import Attempt, origin_of
+from chassis.http.files import Files
 from chassis.http.messages import HttpRequest
 from chassis.http.problems import correlation_of
 from chassis.http.requests import expected_version, language_asked
@@ -203,6 +205,11 @@ class Api:
         path = Path(self.config.token_key_dir) / "repeats.key"
         make_key(path, lambda: token_bytes(PRINT_KEY_BYTES))
         return read_key(path, shortest=PRINT_KEY_BYTES)
+
+    @cached_property
+    def files(self) -> Files:
+        """The files that people give."""
+        return Files(self.config, open_files(self.config), self.aside)
 
     @property
     def reads_log(self) -> Writer | None:

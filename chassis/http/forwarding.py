@@ -1,6 +1,6 @@
 """Routes of services in other processes: a request is passed on by HTTP, and the answer comes back as it is."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, closing
 from tempfile import SpooledTemporaryFile
 from urllib.parse import urlsplit
@@ -44,6 +44,7 @@ class Forwarder:
 
     def __init__(self, config: Config) -> None:
         self._template = config.service_address
+        self._most = config.max_file_bytes
         try:
             parts = urlsplit(self._template.format(service="orders"))
         except (KeyError, ValueError, IndexError):
@@ -56,20 +57,23 @@ class Forwarder:
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS + CONNECT_SECONDS)
         self._pools = urllib3.PoolManager(num_pools=50, maxsize=CONNECTIONS, retries=retries, timeout=timeout)
 
-    def to(self, service: str) -> Serve:
-        """What serves the routes of a service by asking it."""
+    def to(self, service: str, *, takes_file: bool = False) -> Serve:
+        """What serves the routes of a service by asking it; a file is passed on piece by piece."""
         address = self._template.format(service=service)
 
         def serve(http: HttpRequest) -> HttpResponse:
-            return self._ask(service, address, http)
+            if takes_file:
+                with closing(http.stream(self._most)) as pieces:
+                    return self._ask(service, address, http, pieces)
+            return self._ask(service, address, http, http.body())
 
         return serve
 
-    def _ask(self, service: str, address: str, http: HttpRequest) -> HttpResponse:
+    def _ask(self, service: str, address: str, http: HttpRequest, sent: bytes | Iterator[bytes]) -> HttpResponse:
         with ExitStack() as held:
             body = held.enter_context(SpooledTemporaryFile(IN_MEMORY))
             try:
-                answer = held.enter_context(closing(self._send(address, http)))
+                answer = held.enter_context(closing(self._send(address, http, sent)))
                 for piece in answer.stream(PIECE, decode_content=False):
                     body.write(piece)
             except urllib3.exceptions.HTTPError as error:
@@ -86,11 +90,11 @@ class Forwarder:
             held.pop_all()  # the file is closed when it has been sent
             return HttpResponse(answer.status, b"", headers, content_type, file=FileBody(body, headers))
 
-    def _send(self, address: str, http: HttpRequest) -> urllib3.BaseHTTPResponse:
+    def _send(self, address: str, http: HttpRequest, sent: bytes | Iterator[bytes]) -> urllib3.BaseHTTPResponse:
         return self._pools.request(
             "GET" if http.method == "HEAD" else http.method,  # what is sent to the client then is no body anyway
             address + http.target,
-            body=http.body(),
+            body=sent,
             headers=passed_on(http.headers, OURS) | {"X-Forwarded-For": http.address},
             redirect=False,
             decode_content=False,
@@ -122,7 +126,7 @@ def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue) -> 
     found: list[Route] = []
     for service, own in everywhere.routes():
         if service in away and not (own.everywhere and here.with_role("api")):
-            found.append(own.served_by(forwarder.to(service)))
+            found.append(own.served_by(forwarder.to(service, takes_file=own.takes_file)))
     for spec in REGISTRY.commands.values():
         if spec.service in away:
             serve = forwarder.to(spec.service)

@@ -1,9 +1,10 @@
 """A request and an answer as the edge sees them, and a route; free of any web framework."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+from chassis.files.port import FileContent
 from chassis.queries.exports import FileBody
 from contracts.permissions import PUBLIC
 
@@ -13,11 +14,17 @@ PROBLEM = "application/problem+json"
 TYPES = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
+def no_body(_: int) -> Generator[bytes, None, None]:
+    """The body of a request that no connection stands behind."""
+    yield from ()
+
+
 @dataclass(frozen=True)
 class HttpRequest:
     """A request as the edge sees it.  Header names are lower case; `body` reads the body (bounded) when called.
 
     `address` is the client's, told by a trusted proxy where there is one; "" where no connection stands behind it.
+    `stream` reads the body piece by piece instead, for what is too long to be held: of so many octets at most.
     `target` is the path and query as they were sent.  Within `outside()` the request takes up no room at the door.
     """
 
@@ -29,6 +36,7 @@ class HttpRequest:
     method: str = ""
     target: str = ""
     outside: Callable[[], AbstractContextManager[None]] = nullcontext
+    stream: Callable[[int], Generator[bytes, None, None]] = no_body
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class HttpResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
     cookies: Sequence[str] = ()
-    file: FileBody | None = None
+    file: FileBody | FileContent | None = None
 
     @property
     def length(self) -> int:

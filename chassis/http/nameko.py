@@ -6,7 +6,7 @@ routes of all services in it: two would share the port and answer each other's r
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request as WerkzeugRequest
 
+from chassis.files.port import PIECE, FileContent
 from chassis.foundation.addresses import Proxies, networks
 from chassis.foundation.config import Config
 from chassis.foundation.health import Watched
@@ -48,6 +49,8 @@ SOCKET_SECONDS = 60
 WORKERS = 1_000
 ANSWER_SECONDS = 10.0
 QUIET_LOOKS = 5
+LONGEST_UPLOAD = 1_800.0
+"""Seconds that a file may take in all, however steadily it comes: a connection is held for it."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,8 @@ class _App(WsgiApp):  # type: ignore[misc]
         if environ["REQUEST_METHOD"] == "HEAD":
             response.close()
             return ()
+        if isinstance(response.file, FileContent):
+            return _Sent(response.file, environ["salestream.body_is_read"])
         return response.file or (response.body,)
 
     def _answer(self, request: WerkzeugRequest) -> HttpResponse:
@@ -235,12 +240,56 @@ def _from_werkzeug(request: WerkzeugRequest, path: Mapping[str, str], edge: Edge
         environ["salestream.body_is_read"]()
         return data
 
+    def stream(most: int) -> Generator[bytes, None, None]:
+        too_large = Refused("files.too_large", most=most)
+        declared = int(environ["CONTENT_LENGTH"]) if environ.get("CONTENT_LENGTH") else None
+        if declared is not None and declared > most:
+            raise too_large
+        read, moves, taken = environ["wsgi.input"].read, environ["salestream.body_moves"], 0
+        latest = time.monotonic() + LONGEST_UPLOAD
+        with environ["salestream.outside"]():
+            while piece := _piece_of(read):
+                taken += len(piece)
+                if taken > most:
+                    raise too_large
+                if time.monotonic() > latest:
+                    raise Refused("requests.broken_body", field="body")
+                moves()
+                yield piece
+                eventlet.sleep(0)  # what comes faster than it is read would keep all others waiting
+        if declared is not None and taken != declared:
+            raise Refused("requests.broken_body", field="body")
+        environ["salestream.body_is_read"]()
+
     query_string = environ.get("QUERY_STRING")
     query = {name: request.args.getlist(name) for name in request.args} if query_string else {}
     address = edge.proxies.client_of(environ["REMOTE_ADDR"], environ.get("HTTP_X_FORWARDED_FOR", ""))
     target = _target(environ)
     method, outside = environ["REQUEST_METHOD"], environ["salestream.outside"]
-    return HttpRequest(headers, path, query, body, address, method, target, outside)
+    return HttpRequest(headers, path, query, body, address, method, target, outside, stream)
+
+
+def _piece_of(read: Callable[[int], bytes]) -> bytes:
+    try:
+        return read(PIECE)
+    except (OSError, ValueError) as error:
+        raise Refused("requests.broken_body", field="body") from error
+
+
+class _Sent:
+    """A long file on its way: its connection may take as long for each piece as for a whole answer else."""
+
+    def __init__(self, content: FileContent, moves: Callable[[], None]) -> None:
+        self._content, self._moves = content, moves
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._content:
+            self._moves()
+            yield piece
+            eventlet.sleep(0)  # as above
+
+    def close(self) -> None:
+        self._content.close()
 
 
 STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}

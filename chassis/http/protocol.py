@@ -269,6 +269,7 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
         else:
             self._within(self.times.body if env.get("CONTENT_LENGTH", "0") != "0" else self.times.answer)
         env["salestream.body_is_read"] = self.body_is_read
+        env["salestream.body_moves"] = self.body_moves
         env["salestream.outside"] = self._outside
         return env
 
@@ -287,6 +288,10 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
     def body_is_read(self) -> None:
         """The body is there: from now on the time of the answer counts."""
         self._within(self.times.answer)
+
+    def body_moves(self) -> None:
+        """Some of a long body has come: the next of it may take as long."""
+        self._within(self.times.body)
 
     @classmethod
     def end_with_answers(cls) -> None:

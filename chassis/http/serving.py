@@ -16,11 +16,12 @@ from chassis.http.rebuilds import Rebuilds
 from chassis.http.routes import OPERATED_ON, command_routes, operation_routes, process_routes, view_routes
 from chassis.http.views import ViewHandler
 from chassis.model.row_fields import ROLES
-from chassis.model.views import View
+from chassis.model.views import KINDS_OF_SUBJECTS, View
 from chassis.queries.filters import ClosedSets
 from chassis.queries.reader import ViewReader
 from contracts.declare import REGISTRY
 from contracts.operations import PLATFORM_OPERATIONS
+from contracts.subjects import subjects
 
 
 def routes_of(api: Api) -> list[Route]:
@@ -48,6 +49,7 @@ def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:
     """What reads a view for this process."""
     assert api.database is not None
     company = api.directory.company
+    about = [one for one in api.views if one.is_list and one.what in subjects()] if view.of_subject else []
     return ViewReader(
         api.database,
         view,
@@ -58,6 +60,7 @@ def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:
         company=company,
         records={name: writer.store.last_audit for name, writer in api.writers.items()},
         known=closed,
+        subjects={one.what: reader_of(api, one, closed) for one in about},
     )
 
 
@@ -68,6 +71,7 @@ def known(api: Api) -> ClosedSets:
         ROLES: lambda: [row.role for row in api.directory.roles()],
         ACTIONS: lambda: actions,
         OBJECT_KINDS: lambda: kinds,
+        KINDS_OF_SUBJECTS: lambda: sorted(subjects()),
     }
 
 

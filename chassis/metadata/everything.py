@@ -25,6 +25,7 @@ from chassis.metadata.wording import Wording
 from chassis.model.dictionaries import AS_PREPARED, Tree
 from chassis.model.row_fields import ROLES as ROLES_THERE_ARE
 from chassis.model.saga import Saga
+from chassis.model.views import KINDS_OF_SUBJECTS
 from chassis.queries.conditions import OPERATORS
 from chassis.queries.filters import ClosedSets
 from contracts.custom_fields import CustomField
@@ -34,6 +35,7 @@ from contracts.menus import MenuEntry, menu
 from contracts.parameters import PARAMETERS
 from contracts.permissions import RIGHTS, ROLES
 from contracts.reasons import reasons
+from contracts.subjects import subjects
 
 GRANTED = [right for right, roles in RIGHTS.items() if roles != {"SYSTEM"}]
 """The rights that people and programs may hold."""
@@ -84,6 +86,7 @@ class _Teller:
             ROLES_THERE_ARE: lambda: [code for code, _ in roles],
             ACTIONS: lambda: actions,
             OBJECT_KINDS: lambda: kinds,
+            KINDS_OF_SUBJECTS: lambda: sorted(subjects()),
         }
 
     def told(self) -> Metadata:
@@ -129,7 +132,7 @@ class _Teller:
         """What a value of a closed set is called."""
         if known == ROLES_THERE_ARE:
             return self._role(value, dict(self._roles)[value])
-        return self._wording.kind(value) if known == OBJECT_KINDS else self._action(value)
+        return self._action(value) if known == ACTIONS else self._wording.kind(value)
 
     def _reasons(self, code: str) -> list[ReasonMetadata]:
         """The reasons that have a code."""

@@ -90,6 +90,9 @@ class Organisation(Protocol):
     def roles_with(self, right: str) -> Sequence[str]:
         """The titles of the roles that hold a right now; those are no secret, who has them is."""
 
+    def reach_of(self, person: UUID, right: str) -> AccessScope:
+        """Whose records a user may see or change by a right; nobody's by one that is not held, or by who has left."""
+
 
 class _Alone:
     """Nobody is known, nobody to have left, and nobody to lead."""
@@ -129,6 +132,9 @@ class _Alone:
 
     def roles_with(self, right: str) -> Sequence[str]:
         return [title for role, title in ROLES.items() if role != NEVER_GIVEN and right in first_rights(role)]
+
+    def reach_of(self, person: UUID, right: str) -> AccessScope:
+        return NOBODYS
 
 
 ALONE: Organisation = _Alone()

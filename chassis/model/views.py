@@ -32,12 +32,15 @@ from contracts.languages import LANGUAGES
 from contracts.lists import LIST_PARAMETERS, WORDS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.sharing import SHARED_WITH, SHARES
+from contracts.subjects import SUBJECT_ID, SUBJECT_KIND
 from contracts.text import squashed_forms
 
 LISTS = "lists"
 """Where the row of an answer tells of its lists how many entries they had, and how many are left out."""
 LABELS = "labels"
 """Where the row of an answer tells what is called, in the caller's language, what was picked from dictionaries."""
+KINDS_OF_SUBJECTS = "kinds of subjects"
+"""The closed set of what rows about other records call the kinds of those (`contracts.subjects`)."""
 COMPANY_CURRENCY = "_company_currency"
 """Where a document that is read tells what is worked out from it the currency that the company has now."""
 CALLER = "_caller"
@@ -136,6 +139,7 @@ class Scope:
     `seen`: rows belong to people in another way: the condition of those that somebody sees.
     `shared`: rows may be shared with others (COL-07): the fields `contracts.sharing.SHARED_WITH`, with their ids, and
     SHARES tell with whom.
+    `only_own`: one's own and nobody else's, whomever one leads and in whose place ever one is.
     """
 
     owner: str
@@ -143,6 +147,7 @@ class Scope:
     right: str = ""
     seen: Callable[[Caller], Mapping[str, Any]] | None = None
     shared: bool = False
+    only_own: bool = False
 
     @property
     def fields(self) -> Sequence[str]:
@@ -208,6 +213,8 @@ class View:
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
+    `of_subject`: each row is about another record, which `subject_kind` and `subject_id` name, and is shown to whom the
+    list of that record's kind shows the record itself.
 
     Indexes follow from sorts, filters and scope; `indexes` names those that are wanted besides.
     """
@@ -237,6 +244,7 @@ class View:
     named: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kind: str = ""
     further: Mapping[str, FieldType] = field(default_factory=dict)
+    of_subject: bool = False
     edition: int = 1
 
     def __post_init__(self) -> None:
@@ -252,6 +260,8 @@ class View:
             raise ContractError(f"view {self.name}: defaults are nobody's, always shown, and not added up")
         if self.history and (self.defaults or self.sums or not (self.is_list and self.detail)):
             raise ContractError(f"view {self.name}: a history is that of the rows of a list, each of one record")
+        if self.of_subject:
+            self._require_subjects()
         for fact in self.history:
             if fact not in self.handlers or "by" not in {item.name for item in fields(fact)}:
                 raise ContractError(f"view {self.name}: its history needs a handler of {fact.__name__} and its `by`")
@@ -299,6 +309,15 @@ class View:
     def shown(self, asked: Collection[str] = ()) -> Mapping[str, Any]:
         """The condition of rows that are shown to whoever asks by these filters, or of these fields."""
         return {**self.where, self.aside: {"$ne": True}} if self.aside and self.aside not in asked else self.where
+
+    def _require_subjects(self) -> None:
+        """What is looked up for each row (`chassis.queries.subjects`) is found by an index that knows no language."""
+        if self.history or self.sums or self.defaults or not self.is_list:
+            raise ContractError(f"view {self.name}: what is about other records is a plain list")
+        if not {SUBJECT_KIND, SUBJECT_ID} <= set(self.types):
+            raise ContractError(f"view {self.name}: its rows do not name the record that they are about")
+        if any(self.orders_of(sort.removeprefix("-")) != ("",) for sort in (*self.sorts, self.order)):
+            raise ContractError(f"view {self.name}: what is about other records is not sorted by texts")
 
     @cached_property
     def types(self) -> Mapping[str, FieldType]:

@@ -16,6 +16,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from chassis.access.company import CompanySettings
 from chassis.messaging.consistency import Token, service_of
+from chassis.model.context import AccessScope
 from chassis.model.custom_columns import extended
 from chassis.model.deciding import Caller
 from chassis.model.middleware import Offload, at_once
@@ -33,6 +34,7 @@ from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, 
 from chassis.queries.filters import ClosedSets, Filters, require_value, single
 from chassis.queries.grouping import Grouping, Label
 from chassis.queries.history import Labels
+from chassis.queries.subjects import SeenSubject, of_seen
 from contracts.custom_fields import OWN, CustomField
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES, Language
@@ -127,11 +129,13 @@ class ViewReader:
         company: CompanySettings | None = None,
         records: Mapping[str, Callable[[], int]] | None = None,
         known: ClosedSets | None = None,
+        subjects: "Mapping[str, ViewReader] | None" = None,
     ) -> None:
         """`records` tells the newest audit record of each service that is hosted here: of its commands without events,
         which no position tells, the audit log has an entry too.  `known` tells what filters take besides what is
-        declared."""
+        declared.  `subjects` read the lists of the records that this view's rows are about, by kind."""
         self._known = known
+        self._subjects = subjects or {}
         self._records = records or {}
         self._database = database
         self._view = view
@@ -157,10 +161,15 @@ class ViewReader:
 
         Raises Refused NOT_FOUND, also for a row outside the caller's scope.
         """
-        state = self._ready(token).state
-        condition = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.shown())]}
+        seen = self._ready_with_subjects(token)
+        state = seen.state
+        condition: Document = {"$and": [{"_id": key}, self._scope(principal), dict(self._view.shown())]}
         collection = self._database[state["collection"]]
-        found = collection.find_one(condition)
+        if self._view.of_subject:
+            stages = [{"$match": condition}, *self._of_seen(principal, seen.at)]
+            found = next(self._read(state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS), None)
+        else:
+            found = collection.find_one(condition)
         if found is None and key in self._view.defaults and collection.find_one({"_id": key}) is None:
             found = self._default(key)
         if found is not None and (worked_out := formulas.stages(self._custom_fields())):
@@ -279,7 +288,8 @@ class ViewReader:
             raise cursors.not_taken("lists.cursor_language")
         try:
             state = self._state_at(cursor.at)
-            if state is None or self._look().state["collection"] != cursor.collection != "":
+            is_renewed = any(reader._is_renewed_since(cursor.at) for reader in self._subjects.values())
+            if is_renewed or state is None or self._look().state["collection"] != cursor.collection != "":
                 raise cursors.not_taken("lists.cursor_renewed")
             return self._page(principal, params, asked._replace(order=order), Seen(state, cursor.at), cursor)
         except OperationFailure as error:
@@ -301,14 +311,14 @@ class ViewReader:
             self._selected(asked, seen),
             WHERE_MS if {WHERE, GROUP, SUM} & set(params) else PAGE_MS,
         )
+        of_seen = self._of_seen(principal, seen.at)
+        every = [*selection, *of_seen]
         if asked.grouping:
             # In no language: values that differ are different.
-            counted = self._read(
-                collection, [*selection, *asked.grouping.stages()], IN_ANY_ORDER, seen.at, milliseconds
-            )
+            counted = self._read(collection, [*every, *asked.grouping.stages()], IN_ANY_ORDER, seen.at, milliseconds)
             groups = asked.grouping.told(counted)
         if _flag(params, "count"):
-            counted = self._read(collection, [*selection, {"$count": "total"}], order, seen.at, milliseconds)
+            counted = self._read(collection, [*every, {"$count": "total"}], order, seen.at, milliseconds)
             total = next((found["total"] for found in counted), 0)
         cursor = cursor or Cursor(
             self._view.name,
@@ -323,7 +333,8 @@ class ViewReader:
         if asked.scope and order.field == self._view.order.removeprefix("-") and not asked.at:
             matching = _each_by_its_index(matching, asked.scope)
         worked_out = formulas.stages(self._custom_fields())
-        stages = [*matching, *cursor.reading.stages(), {"$limit": limit + 1}, *worked_out]
+        # subjects are looked up row by row, until the page is full
+        stages = [*matching, *cursor.reading.stages(), *of_seen, {"$limit": limit + 1}, *worked_out]
         documents = list(self._read(collection, stages, order, seen.at, milliseconds))
         is_more, has_come_from = len(documents) > limit, bool(cursor.key and documents)
         documents = documents[:limit][:: -1 if cursor.back else 1]
@@ -372,7 +383,7 @@ class ViewReader:
         closed: Callable[[], None],
     ) -> FileBody:
         collection, order = asked.collection(seen.state["collection"]), asked.order
-        selection = self._selected(asked, seen)
+        selection = [*self._selected(asked, seen), *self._of_seen(principal, seen.at)]
         most = min(EXPORT_LIMIT, self._company.parameter("exports.rows"))
         counting = [*selection, {"$limit": most + 1}, {"$count": "total"}]
         counted = next(self._read(collection, counting, order, seen.at, EXPORT_MS), {"total": 0})
@@ -462,11 +473,31 @@ class ViewReader:
         """How texts are compared.  Rows that are added up are told apart by code points too."""
         return {**collation(language), "strength": 5} if self._view.sums else collation(language)
 
+    def _of_seen(self, principal: Principal, at: Timestamp | None) -> Sequence[Document]:
+        """The stages that leave the rows about records that the caller sees, as of a moment; none for other views."""
+        if not self._view.of_subject:
+            return ()
+        found: dict[str, SeenSubject] = {}
+        for kind, reader in self._subjects.items():
+            if principal.may(reader._view.permission) and (state := reader._state_of(at)):
+                condition = {"$and": [reader._scope(principal), dict(reader._view.shown())]}
+                found[kind] = SeenSubject(state["collection"], condition)
+        return of_seen(found)
+
+    def _state_of(self, at: Timestamp | None) -> Document | None:
+        return self._state_at(at) if at else self._look().state
+
+    def _ready_with_subjects(self, token: Token | None) -> Seen:
+        """The same as `_ready`, once the records that rows are about are as the token promises too."""
+        for reader in self._subjects.values():
+            reader._ready(token)
+        return self._ready(token)
+
     def _at_a_moment(self, token: Token | None, read: Callable[[Seen], T]) -> T:
         """What is read at a moment at which the view has what the token promises."""
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
-            seen = self._ready(token)
+            seen = self._ready_with_subjects(token)
             try:
                 return read(seen)
             except OperationFailure as error:
@@ -547,6 +578,11 @@ class ViewReader:
         """The view's state at an earlier moment."""
         found: list[Document] = self._find_state(at)["cursor"]["firstBatch"]
         return found[0] if found else None
+
+    def _is_renewed_since(self, at: Timestamp) -> bool:
+        """Whether another collection has taken the place of the one that there was at an earlier moment."""
+        then = self._state_at(at)
+        return then is None or then["collection"] != self._look().state["collection"]
 
     def _find_state(self, at: Timestamp | None) -> Document:
         answer: Document = self._database.command(
@@ -650,6 +686,8 @@ class ViewReader:
             return dict(scope.seen(Caller.of(principal)))
         right = scope.right if principal.may(scope.right or self._view.permission) else ""
         reach = principal.reach(right or self._view.permission)
+        if scope.only_own:
+            reach = AccessScope(people=frozenset({principal.user_id} if principal.user_id else ()))
         if reach.everybody:
             return {}
         own: list[Document] = []
@@ -793,7 +831,7 @@ def _narrowed(params: Mapping[str, Sequence[str]]) -> Iterator[None]:
     try:
         yield
     except ExecutionTimeout as error:
-        name = next((name for name in (WHERE, GROUP, SUM) if name in params), None)
+        name = next((name for name in (WHERE, GROUP, SUM, "count") if name in params), None)
         if name is None:
             raise
         raise Refused("system.slow_list", field=name) from error

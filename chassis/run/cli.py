@@ -29,6 +29,7 @@ from chassis.run.api_process import run_api
 from chassis.run.erasure import erase
 from chassis.run.grants import apply, grants, table
 from chassis.run.topics import Topics
+from chassis.run.upkeep import sweep_here
 from chassis.run.worker_process import run_worker
 from chassis.store.opening import existing_store
 from chassis.verify.audit import check_chains
@@ -57,6 +58,7 @@ def run_command(options: argparse.Namespace) -> int:
         "administrator": _administrator,
         "mailbox": _mailbox,
         "persons": _persons,
+        "files": _files,
     }
     try:
         config = Config.from_env()
@@ -139,6 +141,11 @@ def _persons(options: argparse.Namespace, config: Config) -> int:
         return 0 if erase(config, keys, options.person) else 1
     finally:
         keys.close()
+
+
+def _files(options: argparse.Namespace, config: Config) -> int:
+    print(f"{sweep_here(config)} files deleted")
+    return 0
 
 
 def _grants(options: argparse.Namespace, config: Config) -> int:

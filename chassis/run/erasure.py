@@ -1,4 +1,5 @@
-"""Erasing a person: their key is destroyed, and every view that tells of persons is built anew without them."""
+"""Erasing a person: their key is destroyed, every view that tells of persons is built anew without them, and the octets
+of files on their records are deleted."""
 
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from chassis.model.views import View
 from chassis.persons.keys import LOOKED_UP_EVERY, KeyRing
 from chassis.projections.collections import connect
 from chassis.projections.rebuild import Rebuild
+from chassis.run.upkeep import sweep_here
 from contracts.personal import plan_of
 
 
@@ -38,5 +40,6 @@ def erase(config: Config, keys: KeyRing, person: UUID, out: TextIO = sys.stdout)
             Rebuild(config, database, view, out).run(force=True)
     finally:
         database.client.close()
+    print(f"{sweep_here(config)} files deleted", file=out)
     print(f"processes that run forget the key within {LOOKED_UP_EVERY:.0f} s", file=out)
     return had

@@ -103,6 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     erase = acts.add_parser("erase", help="destroy the key of a person, for good, and build the views anew")
     erase.add_argument("person", type=_id, help="the id of the customer, user or record")
 
+    files = commands.add_parser("files", help="files that people have put on records")
+    acts = files.add_subparsers(dest="action", required=True, metavar="ACTION")
+    acts.add_parser("sweep", help="delete those that nobody can reach any more; a worker does it every hour")
+
     _add_dead_letters(commands)
     return parser
 

@@ -23,6 +23,7 @@ from chassis.projections.projector import Projector
 from chassis.projections.rebuild import rebuild_outdated
 from chassis.projections.rebuild_requests import RebuildWorker
 from chassis.run.process import SWITCH_SECONDS, Failures, Host, health_server, on_signal
+from chassis.run.upkeep import Upkeep
 from chassis.sagas.runner import SagaRunner
 
 log = structlog.get_logger()
@@ -40,7 +41,7 @@ def run_worker(config: Config, only: Collection[str], roles: Sequence[str]) -> i
     stop = threading.Event()
     loops: dict[str, Loop] = {}
     if "relay" in roles:
-        loops |= relay_loops(process) | collector_loops(process)
+        loops |= relay_loops(process) | collector_loops(process) | upkeep_loops(process)
     if "projector" in roles:
         loops |= projector_loops(process, stop)
     if "saga" in roles:
@@ -78,6 +79,12 @@ def collector_loops(process: Host) -> dict[str, Loop]:
     names = process.catalogue.with_role("api")
     database, view = connect(process.config), Catalogue.read().audit_view()
     return {f"audit-{name}": Collector(process.store(name), database, view) for name in names}
+
+
+def upkeep_loops(process: Host) -> dict[str, Loop]:
+    """What deletes the files that nobody needs any more, of services that keep some."""
+    keeping = [name for name, _ in process.catalogue.modules("upkeep")]
+    return {"upkeep": Upkeep(process.config, process.catalogue, process.store)} if keeping else {}
 
 
 def projector_loops(process: Host, stop: threading.Event) -> dict[str, Loop]:

@@ -13,7 +13,7 @@ from chassis.foundation.command_line import command_line
 from deploy.devstack.__main__ import print_started, print_status, print_stopped
 from deploy.devstack.errors import DevstackError
 from deploy.devstack.server import Server
-from deploy.local.system import LocalSystem
+from deploy.local.system import FOLDERS, LocalSystem
 
 
 @command_line
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             case "env":
                 if options.running:
                     system.require_running(system.stack.servers)
-                own = ("EVENT_STORE", "DATA_DIR", "TOKEN_KEY_DIR", "MAILBOX_DIR", "HTTP_ADDRESS")
+                own = ("EVENT_STORE", *FOLDERS, "HTTP_ADDRESS")
                 for name in (*own, *system.stack.addresses.as_environment()):
                     print(f"{name}={shlex.quote(system.settings()[name])}")
     except DevstackError as error:

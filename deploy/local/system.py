@@ -17,6 +17,8 @@ from deploy.devstack.errors import DevstackError, NotReady
 from deploy.devstack.server import HOST, Server, Started
 from deploy.devstack.stack import whole_number
 
+FOLDERS = {"DATA_DIR": "stores", "TOKEN_KEY_DIR": "keys", "MAILBOX_DIR": "mailbox", "FILES_DIR": "files"}
+"""Where a system keeps its data, by the variables that name the folders."""
 EVENT_STORE = "event-store"
 """The file that tells with which kind of store the data of a folder was made."""
 
@@ -99,9 +101,7 @@ class LocalSystem:
         """The environment of a Salestream process of this system; what the caller's environment sets goes first."""
         defaults = {
             "EVENT_STORE": "sqlite",
-            "DATA_DIR": str(self.home / "stores"),
-            "TOKEN_KEY_DIR": str(self.home / "keys"),
-            "MAILBOX_DIR": str(self.home / "mailbox"),
+            **{name: str(self.home / folder) for name, folder in FOLDERS.items()},
             "HTTP_ADDRESS": f"{HOST}:{self.api.port}",
             "HEALTH_ADDRESS": f"{HOST}:{self.worker.port}",
             "PLAIN_HTTP": "1",
@@ -149,7 +149,7 @@ class LocalSystem:
                 report(process, stopped)
         self.stack.down(wipe=wipe, report=report)
         if wipe:
-            for folder in ("stores", "keys", "mailbox", "api", "worker"):
+            for folder in (*FOLDERS.values(), "api", "worker"):
                 shutil.rmtree(self.home / folder, ignore_errors=True)
             for name in (EVENT_STORE, "people.json"):
                 (self.home / name).unlink(missing_ok=True)

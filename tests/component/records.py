@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from chassis.catalogue import Catalogue
+from chassis.documents.samples import sample
 from chassis.model.identity import Named
 from chassis.testing.custom_fields import FIELDS as CUSTOM_FIELDS
 from chassis.testing.custom_fields import VALUES, known
@@ -20,12 +21,14 @@ from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.records import new_record
 from chassis.testing.services import InMemoryService
 from contracts.access import AddDepartment, IssueUser, SetPreferences
+from contracts.collaboration import WriteComment
 from contracts.configuration import AddCustomField, ChoiceGiven
 from contracts.custom_fields import Help, Label
 from contracts.customers import CUSTOMER, CreateCustomer, CustomerCreated
 from contracts.declare import CommandSpec
 from contracts.inventory import AddProduct, Prices, ProductAdded, Trait
 from contracts.orders import CreateOrder, LineRequest
+from contracts.people import Person
 from contracts.records import KINDS, Kind
 from contracts.schemas import load
 from contracts.types import Money
@@ -144,9 +147,22 @@ def custom_field() -> Filled:
     return of_custom_field(kit, "grade")
 
 
+def comment() -> Filled:
+    kit, id, record = InMemoryService(SERVICES["collaboration"]), uuid4(), uuid4()
+    kind = next(iter(KINDS.values()))
+    owner = {"owner": Person(user_id=SALES.user_id, name=SALES.name)} if kind.owned else {}
+    kit.learn(replace(load(kind.created, sample(kind.created)), **{kind.key: record}, **owner))
+    for by in (ADMIN, SALES):
+        kit.known(by)
+    about: dict[str, Any] = {"subject_kind": kind.what, "subject_id": record, "mentions": (ADMIN.user_id,)}
+    kit.do(WriteComment(comment_id=id, text="something", **about), ADMIN)
+    return Filled(kit, id)
+
+
 FILLED: dict[str, Callable[[], Filled]] = {
     "EditProduct": product,
     "ChangeOrder": order,
+    "EditComment": comment,
     "EditUser": user,
     "EditPersonalData": oneself,
     "SetPreferences": with_preferences,

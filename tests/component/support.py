@@ -52,7 +52,20 @@ PORTS = (
     "SALESTREAM_PORT",
     "SALESTREAM_WORKER_PORT",
 )
-OURS = ("DEVSTACK_", "KAFKA_", "MONGODB_", "POSTGRES_", "RATE_", "SALESTREAM_", "TEST_", "TOKEN_", "TOPIC_")
+OURS = (
+    "DEVSTACK_",
+    "FILE_",
+    "FILES_",
+    "KAFKA_",
+    "MONGODB_",
+    "POSTGRES_",
+    "RATE_",
+    "S3_",
+    "SALESTREAM_",
+    "TEST_",
+    "TOKEN_",
+    "TOPIC_",
+)
 OTHER = (
     "EVENT_STORE",
     "DATA_DIR",

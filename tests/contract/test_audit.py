@@ -15,7 +15,7 @@ import pytest
 
 from chassis.access.tokens import TokenVerifier, issue
 from chassis.audit.chain import Record, check_chain, entry_id, link
-from chassis.audit.entries import WITHHELD, Entry, fields_of, secret_fields
+from chassis.audit.entries import WITHHELD, Entry, fields_of, left_out
 from chassis.catalogue import Catalogue
 from chassis.documents.samples import sample
 from chassis.foundation.compression import unpacked
@@ -97,7 +97,7 @@ def test_CPL_01_of_a_refused_command_nothing_is_kept_of_a_person_and_no_key_is_m
     assert kept == {
         place: WITHHELD if place in personal else value
         for place, value in sealed.items()
-        if place[0] not in secret_fields(cls)
+        if place[0] not in left_out(cls)
     }
     assert not ring.store.any() and not ring._fresh
 
@@ -172,7 +172,7 @@ def test_every_field_that_may_be_secret_is_declared_so() -> None:
     harmless = {"first_sign_in_code"}
     for spec in REGISTRY.commands.values():
         names = {item.name for item in fields(spec.cls) if SUSPICIOUS.search(item.name)} - harmless
-        assert names <= secret_fields(spec.cls), f"{spec.name}: {names - secret_fields(spec.cls)}"
+        assert names <= left_out(spec.cls), f"{spec.name}: {names - left_out(spec.cls)}"
     Catalogue.read().services()
     kinds = [cls for cls in aggregates(Aggregate) if cls.__module__.startswith("services.")]
     assert len(kinds) > 10

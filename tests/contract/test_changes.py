@@ -26,8 +26,8 @@ from services.access.test_access import NEW
 
 REPOSITORY = Path(__file__).parents[2]
 CHANGES = [spec for spec in REGISTRY.commands.values() if spec.method == "PATCH"]
-PARTS = {"purchase_price": "purchase", "sale_price": "sale", "member_price": "member"}
-"""Fields of a change that are part of a value in the record."""
+PARTS = {"purchase_price": "purchase", "sale_price": "sale", "member_price": "member", "mentions": "mentioned"}
+"""Fields of a change that are part of a value in the record, or have become one."""
 CASES = [(spec, name) for spec in CHANGES for name in fields_of(spec)]
 
 

@@ -59,8 +59,15 @@ def shown_by(spec: CommandSpec) -> Iterator[View]:
 SHOWN = [(spec, view) for spec in COMMANDS for view in shown_by(spec)]
 
 
-FITTING = {"default_password": DEFAULT, "free_storage_gb": 64, "parent_id": None, "superior_id": None, "version": 1,
-           "until": None}  # fmt: skip
+FITTING = {
+    "mentions": [],
+    "default_password": DEFAULT,
+    "free_storage_gb": 64,
+    "parent_id": None,
+    "superior_id": None,
+    "version": 1,
+    "until": None,
+}
 NOT_AT_FIRST = {
     "EditPersonalData", "SetPreferences", "ChangePassword",
     "EnrolSecondFactor", "ConfirmSecondFactor", "RemoveSecondFactor",
@@ -99,6 +106,8 @@ def test_the_version_that_is_answered_is_shown_and_taken(spec: CommandSpec, view
             return
         assert not office.writers[spec.service].service.untold & told.body.keys()
         shown = {key: row for key, row in rows(office, view).items() if row.get("version")}
+        if spec.method == "DELETE" and told.body["id"] not in shown:
+            return  # there is no row that could show one
         assert told.body["version"] == shown[told.body["id"]]["version"]
         if spec.versioned:
             assert told.response.headers["ETag"] == f'"{told.body["version"]}"'

@@ -5,7 +5,7 @@ The read models exist and are empty; whoever needs rows in them asks a real Mong
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -127,7 +127,8 @@ class Office:
 
     def __init__(self, folder: Path, database: Any = None, **settings: Any) -> None:
         keys, mailbox = str(folder / "keys"), str(folder / "mailbox")
-        self.config = replace(Config(), token_key_dir=keys, mailbox_dir=mailbox, **settings)
+        files = str(folder / "files")
+        self.config = replace(Config(), token_key_dir=keys, mailbox_dir=mailbox, files_dir=files, **settings)
         self.mailbox = Mailbox(folder / "mailbox")
         self.directory = Directory(known_everywhere())
         services = CATALOGUE.services()
@@ -181,7 +182,11 @@ class Office:
         sent = dict(headers or {})
         if by.authorization is not None:
             sent["authorization"] = by.authorization
-        response = route.serve(HttpRequest(sent, values, query or {}, lambda: raw))
+
+        def stream(_: int) -> Generator[bytes, None, None]:
+            yield from [raw] if raw else ()
+
+        response = route.serve(HttpRequest(sent, values, query or {}, lambda: raw, stream=stream))
         if response.file:
             response = replace(response, body=b"".join(response.file))
         is_json = response.body and response.content_type.endswith("json")

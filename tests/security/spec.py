@@ -72,6 +72,8 @@ READINGS = {
     "orders.view": "SAL SUP MGT FIN WHS ADM",  # ORD-09: who works with orders follows them
     "products.cost": "MGT FIN ADM",  # the purchase price and what follows from it (INV-02)
     "persons.keys": "ADM",  # CPL-01: who hands out what opens personal data in the event topics
+    "comments.moderate": "SUP ADM",  # COL-09: who leads people takes away what they should not have said
+    "records.viewers": "MGT ADM",  # UIX-07: who has viewed what tells of colleagues, not of records
     "settings.view": "ADM",  # ACC-48: settings are neither seen nor changed
     "system": "",  # Salestream's own services; nobody's
 }

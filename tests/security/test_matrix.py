@@ -17,6 +17,7 @@ from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, RIGHTS, ROLES, DataScope, first_rights, first_scope
 from contracts.records import KINDS, Kind
+from contracts.subjects import SUBJECT_ID, SUBJECT_KIND
 from security import spec
 from security.office import DEFAULT, NOBODY, VIEWS, Caller, Office, Told, new_id, quick_hashes
 
@@ -30,6 +31,7 @@ SEE_ORDERS = "see orders"
 SEE_SETTINGS = "see settings"
 HAND_OUT_KEYS = "hand out keys of persons"
 SEE_CUSTOMERS = "see customers"
+SEE_VIEWERS = "see who viewed records"
 
 ROUTES = {
     OPERATORS: "GET /livez; GET /readyz",
@@ -49,8 +51,14 @@ ROUTES = {
     """,
     COLLEAGUES: """
         GET /colleagues; GET /colleagues/{user_id}; GET /departments; GET /departments/{department_id};
-        GET /dictionary-entries; GET /dictionary-entries/{entry_key}
-    """,
+        GET /dictionary-entries; GET /dictionary-entries/{entry_key};
+        GET /comments; GET /comments/{comment_id}; POST /comments; PATCH /comments/{comment_id};
+        DELETE /comments/{comment_id};
+        GET /attachments; GET /attachments/{attachment_id}; GET /attachments/{attachment_id}/content;
+        POST /attachments; DELETE /attachments/{attachment_id}; POST /files;
+        POST /viewings; GET /recently-viewed
+    """,  # of records that they see
+    SEE_VIEWERS: "GET /viewings",
     STAFF: """
         POST /approvals/{case_id}/approve; POST /approvals/{case_id}/reject; GET /approvals; GET /approvals/{case_id}
     """,
@@ -125,6 +133,7 @@ HOLDERS = {
     SEE_SETTINGS: frozenset(spec.READINGS["settings.view"].split()),
     HAND_OUT_KEYS: frozenset(spec.READINGS["persons.keys"].split()),
     SEE_CUSTOMERS: spec.SEES_CUSTOMERS,
+    SEE_VIEWERS: frozenset(spec.READINGS["records.viewers"].split()),
     **{function: spec.holders(function) for function in spec.CELLS},
 }
 LISTS = {view.path for view in VIEWS if view.is_list}
@@ -234,6 +243,8 @@ def records_of(office: Office) -> dict[str, str]:
     product = {"name": "Phone", "model": "A1", "brand": "Acme", "prices": prices, "opening_stock": 9}
     product_id = office.call("POST /products", product, office.admin).done()["id"]
     office.tell_all()
+    subject = {"subject_kind": "customer", "subject_id": customer}
+    waiting, file = (office.call("POST /files", b"a file", office.admin).done()["id"] for _ in range(2))
     order = {"customer_id": customer, "lines": [{"product_id": product_id, "quantity": 1}]}
     phone = {"name": "Phone", "memory_gb": 8, "free_storage_gb": 64}
     department = office.call("POST /departments", {"name": "Sales"}, office.admin).done()["id"]
@@ -243,6 +254,12 @@ def records_of(office: Office) -> dict[str, str]:
         "dictionary": "importance",
         "entry": "HIGH",
         "entry_key": "importance.HIGH",
+        **subject,
+        "file_id": waiting,
+        "comment_id": office.call("POST /comments", {**subject, "text": "x"}, office.admin).done()["id"],
+        "attachment_id": office.call(
+            "POST /attachments", {**subject, "file_id": file, "name": "x"}, office.admin
+        ).done()["id"],
         "user_id": seller.user_id,
         "owner_id": seller.user_id,
         "session_id": seller.session_id,
@@ -280,7 +297,8 @@ def record_of(office: Office, kind: Kind) -> str:
 
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
-           "reset_id", "rebuild_id", "person_id", "with_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
+           "reset_id", "rebuild_id", "person_id", "with_id", "comment_id", "attachment_id",
+           *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
          "entry_id": "orders-1-0", "view": "nobody", "dictionary": "importance", "entry": "NOTHING",
          "entry_key": "importance.NOTHING", "kind": "customer", "key": "nobody"}  # fmt: skip
@@ -344,6 +362,7 @@ def test_a_command_takes_the_version_of_the_record_it_names_or_says_that_it_does
         office = Office(tmp_path)
         path, body = place.format(**(told_of := records_of(office))), sample(command.cls)
         body = {name: value for name, value in body.items() if f"{{{name}}}" not in place}
+        body |= {name: told_of[name] for name in (SUBJECT_KIND, SUBJECT_ID) if name in body}
         told = office.call(path, body, office.admin, headers={"if-match": '"1"'})
         takes_none = told.status == 400 and told.body.get("field") == "If-Match"
         assert takes_none == (not command.versioned), told.body

@@ -47,11 +47,29 @@ def of_kind(kind: Kind, office: Office) -> Asked:
     return Asked(f"POST {kind.path}", new_record(kind), office.admin, {})
 
 
+def on_a_customer(office: Office) -> dict[str, str]:
+    asked = customer(office)
+    id = office.call(asked.request, asked.body, asked.by).done()["id"]
+    office.tell_all()
+    return {"subject_kind": "customer", "subject_id": id}
+
+
+def comment(office: Office) -> Asked:
+    return Asked("POST /comments", {**on_a_customer(office), "text": "x"}, office.admin, {})
+
+
+def attachment(office: Office) -> Asked:
+    file = office.call("POST /files", b"a file", office.admin).done()["id"]
+    return Asked("POST /attachments", {**on_a_customer(office), "file_id": file, "name": "x"}, office.admin, {})
+
+
 ASKS: dict[str, Callable[[Office], Asked]] = {
     **{name: ask for name, ask in ASKED.items() if name in CREATING},
     "AddDepartment": department,
     "AddProduct": product,
     "CreateOrder": order,
+    "WriteComment": comment,
+    "AttachFile": attachment,
     **{kind.create.__name__: partial(of_kind, kind) for kind in KINDS.values()},
 }
 

@@ -22,6 +22,7 @@ from chassis.projections.collections import STATES
 from chassis.projections.documents import stored
 from chassis.projections.state import ViewState
 from chassis.testing.conformity import violations
+from contracts.collaboration import CommentDeleted, CommentWritten
 from contracts.configuration import CUSTOM_FIELD_EVENTS
 from contracts.custom_fields import OWN, read
 from contracts.declare import REGISTRY
@@ -518,8 +519,10 @@ def i17_cases_are_shown_as_they_are(evidence: Evidence) -> None:
             wanted = case.status, case.reply()["due"], case.kind, case.subject_id
             seen = tuple(row.get(name) for name in ("status", "due", "kind", "subject_id"))
             require(_texts(seen) == _texts(wanted), "I17", f"the case {id} {wanted} is shown as {seen}")
-def i17_own_values_are_of_fields_that_were_added(evidence: Evidence) -> None:
-    """I17: a record has values of fields that the company has added to its kind alone, and its list shows them."""
+
+
+def i18_own_values_are_of_fields_that_were_added(evidence: Evidence) -> None:
+    """I18: a record has values of fields that the company has added to its kind alone, and its list shows them."""
     told_of = evidence.of("configuration", *CUSTOM_FIELD_EVENTS)
     added = {(fact.fact.kind, fact.fact.field.key): fact.fact.field for fact in told_of}
     for kind in KINDS.values():
@@ -528,12 +531,28 @@ def i17_own_values_are_of_fields_that_were_added(evidence: Evidence) -> None:
             for key, held in read(fact.fact.data.own).items():
                 field = added.get((kind.code, key))
                 is_such = field is not None and field.type == held.type
-                require(is_such, "I17", f"{fact} has {held} for {key}, of which the company knows {field}")
+                require(is_such, "I18", f"{fact} has {held} for {key}, of which the company knows {field}")
         for id, facts in evidence.streams(kind.service).items():
-            told = [one.fact.data.own for one in facts if isinstance(one.fact, kind.created | kind.edited)]
+            told = [one.fact.data.own for one in facts if type(one.fact) in (kind.created, kind.edited)]
             if told:
                 seen = (shown.get(str(id)) or {}).get(OWN)
-                require(seen == stored(OwnValues(told[-1])), "I17", f"{kind.what} {id} is shown with {seen}")
+                require(seen == stored(OwnValues(told[-1])), "I18", f"{kind.what} {id} is shown with {seen}")
+
+
+def i19_what_is_said_is_about_a_record_and_shown_as_it_reads(evidence: Evidence) -> None:
+    """I19: each comment and view is about a record that there is; comments are shown as they read, or not once gone."""
+    services = {kind.what: kind.service for kind in KINDS.values()} | {"order": "orders"}
+    shown = evidence.rows("comments")
+    for id, facts in evidence.streams("collaboration").items():
+        told = [fact.fact for fact in facts]
+        for fact in told:
+            there = evidence.streams(services[fact.subject_kind])
+            require(fact.subject_id in there, "I19", f"{fact} is about no record")
+        if isinstance(told[0], CommentWritten):
+            is_gone = isinstance(told[-1], CommentDeleted)
+            row = shown.get(str(id))
+            require((row is None) is is_gone, "I19", f"comment {id} {told} is shown as {row}")
+            require(row is None or row["text"] == told[-1].text, "I19", f"comment {id} {told} is shown as {row}")
 
 
 def _texts(values: Iterable[Any]) -> list[str]:
@@ -560,7 +579,8 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i15_days_are_the_companys,
     i16_records_are_shown_as_they_are,
     i17_cases_are_shown_as_they_are,
-    i17_own_values_are_of_fields_that_were_added,
+    i18_own_values_are_of_fields_that_were_added,
+    i19_what_is_said_is_about_a_record_and_shown_as_it_reads,
 )
 
 

@@ -34,6 +34,7 @@ from contracts.approvals import (
     case_id_for,
     case_id_of,
 )
+from contracts.collaboration import DeleteComment, EditComment, RecordViewing, WriteComment
 from contracts.company import SetCompanyData, SetParameter
 from contracts.configuration import (
     AddCustomField,
@@ -44,7 +45,7 @@ from contracts.configuration import (
     RestoreCustomField,
     RetireCustomField,
 )
-from contracts.custom_fields import OWN, Label
+from contracts.custom_fields import OWN, CustomType, Label
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
 from contracts.dictionaries import PREPARED
@@ -122,6 +123,7 @@ class People:
         self.seen = Token({})
         self.settings_tried = False
         self.records: list[tuple[Kind, UUID]] = []
+        self.comments: list[UUID] = []
         self._news = 1
 
     # -- one command
@@ -309,7 +311,8 @@ class People:
         self._in_background("cashier", lambda: self._day(6, [self.take_money]))
         for _ in range(self.random.choice((0, 0, 3))):
             self._in_background("stranger", self._strange)
-        self._in_background("clerk", lambda: self._day(6, [self.enter_record, self.change_record, self.change_record]))
+        clerk = [self.enter_record, self.change_record, self.change_record, self.talk, self.talk]
+        self._in_background("clerk", lambda: self._day(8, clerk))
         self._in_background("errands", lambda: self._day(3, [self.ask, self.ask, self.call_off]))
         self._in_background(
             "director", lambda: self._day(2, [self.move_company, self.set_parameter, self.edit_dictionary])
@@ -574,12 +577,14 @@ class People:
     def set_field(self) -> None:
         """Add a field to a kind of record, rename it, retire it or bring it back."""
         kind = self.random.choice([*KINDS.values()])
-        key, type = self.random.choice((("seats", "number"), ("note", "text")))
+        fields: tuple[tuple[str, CustomType], ...] = (("seats", "number"), ("note", "text"))
+        key, type = self.random.choice(fields)
         named: dict[str, Any] = {"kind": kind.code, "key": key}
         added = AddCustomField(**named, type=type, label=Label(zh=key), default=self.random.choice(((), ("3",))))
         renamed = ChangeCustomField(**named, label=Label(ja=f"{key} {self.random.randint(1, 9)}"))
         acts = (added, added, added, renamed, RetireCustomField(**named), RestoreCustomField(**named))
         self.do(self.random.choice(acts), self.admins[0])
+
     def edit_dictionary(self) -> None:
         """An entry that records have may be on its way to be deleted, or switched off."""
         name = self.random.choice(("customer_tags", "industries"))
@@ -590,6 +595,27 @@ class People:
             DeleteDictionaryEntry(**entry),
         )
         self.do(self.random.choice(commands), self.admins[0])
+
+    def talk(self) -> None:
+        """Somebody looks at a record, says something about it, or takes that back; often before its service has heard
+        of the record."""
+        subjects = [*((kind.what, id) for kind, id in self.records), *(("order", id) for id in self.orders)]
+        if not subjects:
+            return
+        by = self.admins[0]
+        kind, id = self.random.choice(subjects)
+        about: dict[str, Any] = {"subject_kind": kind, "subject_id": id}
+        said = f"said {self.random.randint(1, 9)}"
+        mentions = tuple(one.user_id for one in self.bosses[:1] if one.user_id and self.random.random() < 0.3)
+        comment = WriteComment(comment_id=new_id(self.random), text=said, mentions=mentions, **about)
+        acts: list[Any] = [RecordViewing(**about), comment, comment]
+        if self.comments:
+            known = self.random.choice(self.comments)
+            acts += [EditComment(comment_id=known, text=said), DeleteComment(comment_id=known)]
+        act = self.random.choice(acts)
+        if act is comment:
+            self.comments.append(comment.comment_id)
+        self.do(act, by, told=self.random.random() < 0.8)
 
     # -- the end of the day: what waits for people is settled, by the truth and not by views
 
