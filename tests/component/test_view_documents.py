@@ -66,11 +66,13 @@ def test_mongodb_makes_of_any_history_in_any_order_what_is_recomputed(databases:
                 projector.offsets([])
                 projector.process(batch)
     recomputed: dict[str, dict[str, Document]] = {view.name: {} for view in VIEWS}
+    written = set[str]()
     for records in sources.values():
         for record in records:
             for view in VIEWS:
                 found = recomputed[view.name]
                 changes = changes_of(view, record)
+                written |= {view.name} if changes else set()
                 for version in made(view, changes, latest_of(found, record.key)):
                     found[version["_id"]] = {name: value for name, value in version.items() if name != "_id"}
                 for change, event in changes:
@@ -82,7 +84,7 @@ def test_mongodb_makes_of_any_history_in_any_order_what_is_recomputed(databases:
     for view in VIEWS:
         wanted = {key: {"_id": key, **stored(document)} for key, document in recomputed[view.name].items()}
         assert documents(databases[0], view) == documents(databases[1], view) == wanted, view.name
-        assert wanted, f"nothing happened in {view.name}"
+    assert written == {view.name for view in VIEWS}  # one may end with all its rows removed
 
 
 def latest_of(found: dict[str, Document], row: str) -> dict[str, Document]:
