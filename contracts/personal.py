@@ -17,6 +17,7 @@ what reads it opens it.  Once the key is destroyed nobody can, wherever a copy i
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
+from functools import cached_property
 from typing import Annotated, Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -137,10 +138,11 @@ class Plan:
     texts: tuple[str, ...]
     parts: tuple[tuple[str, "Plan"], ...]
 
-    @property
+    @cached_property
     def whose(self) -> str:
-        """What sort of record the person is: "customer" where the field is `customer_id`."""
-        return self.person.removesuffix("_id")
+        """What sort of record the person is: "customer" where the field is `customer_id`; "" where it may be any."""
+        keys = {spec.key for spec in REGISTRY.events.values()}
+        return self.person.removesuffix("_id") if self.person in keys else ""
 
 
 def plan_of(cls: type) -> Plan | None:

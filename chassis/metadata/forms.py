@@ -43,9 +43,9 @@ TYPES: Sequence[tuple[type[fields.Field[Any]], FormType]] = (
     (fields.Decimal, "amount"),
     (fields.AwareDateTime, "moment"),
     (fields.Date, "day"),
+    (GivenOwnField, "object"),
     (fields.String, "text"),
     (fields.List, "list"),
-    (GivenOwnField, "object"),
     (fields.Nested, "object"),
 )
 """Special ones first."""
