@@ -509,7 +509,7 @@ def i17_own_values_are_of_fields_that_were_added(evidence: Evidence) -> None:
                 is_such = field is not None and field.type == held.type
                 require(is_such, "I17", f"{fact} has {held} for {key}, of which the company knows {field}")
         for id, facts in evidence.streams(kind.service).items():
-            told = [one.fact.data.own for one in facts if isinstance(one.fact, kind.created | kind.edited)]
+            told = [one.fact.data.own for one in facts if type(one.fact) in (kind.created, kind.edited)]
             if told:
                 seen = (shown.get(str(id)) or {}).get(OWN)
                 require(seen == stored(OwnValues(told[-1])), "I17", f"{kind.what} {id} is shown with {seen}")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
@@ -27,7 +27,7 @@ from contracts.access import UserDeleted, UserEdited, UserState
 from contracts.approvals import Approve, Reject, case_id_of
 from contracts.company import SetCompanyData, SetParameter
 from contracts.configuration import AddCustomField, ChangeCustomField, RestoreCustomField, RetireCustomField
-from contracts.custom_fields import OWN, Label
+from contracts.custom_fields import OWN, CustomType, Label
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
 from contracts.errors import Refused
@@ -525,7 +525,9 @@ class People:
         kind = self.random.choice([*KINDS.values()])
         key, type = self.random.choice((("seats", "number"), ("note", "text")))
         named: dict[str, Any] = {"kind": kind.code, "key": key}
-        added = AddCustomField(**named, type=type, label=Label(zh=key), default=self.random.choice(((), ("3",))))
+        added = AddCustomField(
+            **named, type=cast(CustomType, type), label=Label(zh=key), default=self.random.choice(((), ("3",)))
+        )
         renamed = ChangeCustomField(**named, label=Label(ja=f"{key} {self.random.randint(1, 9)}"))
         acts = (added, added, added, renamed, RetireCustomField(**named), RestoreCustomField(**named))
         self.do(self.random.choice(acts), self.admins[0])
