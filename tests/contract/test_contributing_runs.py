@@ -158,7 +158,7 @@ def test_who_may_not_see_a_field_is_told_of_no_column_no_input_and_no_choice_of_
 
 def test_its_list(market):
     assert VIEW in Catalogue.read().views("projector") and VIEW.path == "/competitors"
-    assert VIEW.scope.owner == "owner_id" and VIEW.personal == ("phone",)
+    assert VIEW.scope.owner == "owner_id" and VIEW.personal == ("phone", "own")
     own = {"name", "phone", "turnover", "founded_on", "is_abroad"}
     assert set(VIEW.filters) == {*own, "q", "owner_id", "shared_with", "shared_with_me", "deleted"}
     assert set(VIEW.sorts) == {"created_at", "changed_at", "name", "turnover", "founded_on"}

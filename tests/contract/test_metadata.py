@@ -63,7 +63,8 @@ def test_every_column_of_every_view_is_told(everything: Metadata, view: View) ->
     assert [column.name for column in one.columns] == list(view.types)
     for column in one.columns:
         kind = view.types[column.name].single
-        assert [choice.value for choice in column.choices or ()] == list(kind.choices)
+        choices = kind.choices or view.named.get(column.name, ())
+        assert [choice.value for choice in column.choices or ()] == list(choices)
         assert column.right == view.hidden.get(column.name, "")
     assert {event.value for event in one.events} == view.history_types
     assert (one.history_path is not None) == bool(view.history)
