@@ -57,10 +57,10 @@ def mentioned(work: Work, subject: Subject, ids: Sequence[UUID]) -> list[Person]
 
     Raises Refused for one who is not known, has left, or may not see the record: nobody would tell them of it.
     """
-    organisation, found = work.context.organisation, []
+    organisation, today, found = work.context.organisation, work.context.today, []
     for id in ids:
         person = user_named(organisation, id, "mentions")
-        if not subject.is_seen(lambda right, id=id: organisation.reach_of(id, right)):  # type: ignore[misc]
+        if not subject.is_seen(lambda right, id=id: organisation.reach_of(id, right), today):  # type: ignore[misc]
             raise Refused("collaboration.cannot_see", name=person.name, kind=subject.kind, field="mentions")
         found.append(person)
     if len(found) > MOST_MENTIONED:

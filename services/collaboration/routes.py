@@ -67,7 +67,8 @@ def download(api: Api, http: HttpRequest) -> HttpResponse:
         if attachment is None or attachment.deleted:
             raise unknown
         row = writer.store.row(SUBJECTS.name, key(attachment.subject_kind, attachment.subject_id))
-        if row is None or not decode(Subject, row).is_seen(caller.reach):
+        today = api.directory.company.day_of(api.clock())
+        if row is None or not decode(Subject, row).is_seen(caller.reach, today):
             raise unknown
         if attachment.person_id is not None and is_erased(attachment.person_id):
             raise Refused("files.gone")

@@ -5,6 +5,7 @@ Every kind of record feeds them by the events that its declaration makes, and or
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from contracts.errors import Refused, not_found
 from contracts.orders import OrderChanged, OrderCreated, OrderSubmitted
 from contracts.personal import plan_of
 from contracts.records import KINDS, Kind
+from contracts.sharing import Share
 from contracts.subjects import SUBJECT_ID, SUBJECT_KIND, subjects
 
 REGISTRY.load()  # all kinds of records are declared then
@@ -26,14 +28,16 @@ Reach = Callable[[str], AccessScope]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is known of a record: its kind, whose it is (empty: nobody's in particular), of which person it tells."""
+    """What is known of a record: its kind, whose it is (empty: nobody's in particular), of which person it tells, and
+    with whom it is shared."""
 
     kind: str
     owners: tuple[UUID | None, ...]
     person_id: UUID | None = None
     deleted: bool = False
+    shares: tuple[Share, ...] = ()
 
-    def is_seen(self, reach: Reach) -> bool:
+    def is_seen(self, reach: Reach, today: date) -> bool:
         """Whether who has this reach may see the record, and so what others say of it, and say something themselves.
 
         What decides here decides for comments and views alike; lists go by the view of the record itself.
@@ -41,7 +45,7 @@ class Subject:
         reached = reach(subjects()[self.kind])
         if not self.owners:
             return not self.deleted and (reached.everybody or bool(reached.people))
-        return not self.deleted and any(map(reached.covers, self.owners))
+        return not self.deleted and any(reached.reaches(owner, self.shares, today) for owner in self.owners)
 
 
 def key(kind: str, id: UUID) -> str:
@@ -69,7 +73,10 @@ def feeds_of(kind: Kind) -> Mapping[type, Feed]:
         return row and replace(row, deleted=False)
 
     def assigned(row: Subject | None, fact: Any) -> Subject | None:
-        return row and replace(row, owners=(fact.owner.user_id,))
+        return row and replace(row, owners=(fact.owner.user_id,), shares=())
+
+    def shared(row: Subject | None, fact: Any) -> Subject | None:
+        return row and replace(row, shares=fact.shares)
 
     found: dict[type, Feed] = {
         kind.created: created,
@@ -77,7 +84,7 @@ def feeds_of(kind: Kind) -> Mapping[type, Feed]:
         kind.deleted: deleted,
         kind.restored: restored,
     }
-    return found | ({kind.assigned: assigned} if kind.assigned else {})
+    return found | ({kind.assigned: assigned, kind.shared: shared} if kind.owned else {})
 
 
 def _person(kind: Kind, fact: Any) -> UUID | None:
@@ -120,7 +127,7 @@ SUBJECTS = Replica(
 def find_seen(work: Work, kind: str, id: UUID) -> Subject | None:
     """The record, if the caller may see it."""
     found = work.lookup(SUBJECTS, key(kind, id))
-    return found if found and found.is_seen(work.context.reach_of) else None
+    return found if found and found.is_seen(work.context.reach_of, work.context.today) else None
 
 
 def require_seen(work: Work, kind: str, id: UUID) -> Subject:

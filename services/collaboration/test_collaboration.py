@@ -27,6 +27,7 @@ from contracts.orders import OrderCreated, OrderSubmitted
 from contracts.people import NOBODY, Person
 from contracts.records import KINDS, Kind, kind_of
 from contracts.schemas import load
+from contracts.sharing import Share
 from contracts.subjects import subjects
 from services.collaboration import domain
 from services.collaboration.application import SERVICE
@@ -125,6 +126,25 @@ def test_col_09_who_may_comment_follows_the_owner_of_the_record(kit: InMemorySer
     for by in (SALES, OTHER, SUPERVISOR):
         kit.assert_refused("NOT_FOUND", command(id), by=by, field="subject_id")
     write(kit, id, ADMIN, kind.what)
+
+
+@pytest.mark.parametrize("kind", OWNED)
+def test_col_07_col_09_whom_a_record_is_shared_with_comments_on_it_as_long_as_it_is(
+    kit: InMemoryService, kind: Kind
+) -> None:
+    id, command = enter(kit, kind), partial_write(kind)
+    mention = replace(command(id), mentions=(id_of(OTHER),))
+    kit.assert_refused("VALIDATION", mention, by=SALES, field="mentions")
+    share = Share(with_id=id_of(OTHER), kind="USER", name=OTHER.name, until=kit.today)
+    kit.learn(fact(kind.shared, **{kind.key: id}, shares=(share,)))
+    write(kit, id, OTHER, kind.what)
+    kit.do(mention, by=SALES)
+    kit.pass_time(days=1)
+    kit.assert_refused("NOT_FOUND", command(id), by=OTHER, field="subject_id")
+    kit.learn(fact(kind.shared, **{kind.key: id}, shares=(replace(share, until=None),)))
+    write(kit, id, OTHER, kind.what)
+    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=person(SUPERVISOR), before=person(SALES)))
+    kit.assert_refused("NOT_FOUND", command(id), by=OTHER, field="subject_id")
 
 
 def partial_write(kind: Kind) -> Any:

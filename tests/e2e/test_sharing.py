@@ -42,6 +42,10 @@ def test_col_07_lists_and_pages_follow_at_once_when_a_record_is_shared_and_when_
     wu.refused("NOT_FOUND", "GET", place)
     li.do("PUT", f"{place}/shares/{wu.user_id}", {})
     assert seen() == [id]
+    said = {"subject_kind": kind.what, "subject_id": id, "text": "お元気ですか"}
+    comment = wu.do("POST", "/comments", said)["id"]
+    talk = f"/comments?subject_id={id}"
+    assert [row["id"] for row in wu.do("GET", talk)["items"]] == [comment]
     [share] = wu.do("GET", place)["shares"]
     assert (share["with_id"], share["kind"], share["access"], share["until"]) == (wu.user_id, "USER", "READ", None)
     assert wu.refused("FORBIDDEN", "DELETE", place)["reason"] == "records.out_of_reach"
@@ -56,6 +60,8 @@ def test_col_07_lists_and_pages_follow_at_once_when_a_record_is_shared_and_when_
     [told] = li.do("POST", f"/bulk/{kebab(kind.unshare.__name__)}", {"items": items})["results"]
     assert told["status"] == 200 and seen() == []
     wu.refused("NOT_FOUND", "GET", place)
+    wu.refused("NOT_FOUND", "POST", "/comments", said)
+    assert wu.do("GET", talk)["items"] == [] != li.do("GET", talk)["items"]
 
 
 def test_col_07_orders_are_written_for_customers_that_one_sees(company: Company, admin: Caller) -> None:
