@@ -97,3 +97,4 @@ class CustomerSettingsSet:
     settings_id: Text
     required: tuple[Text, ...]
     by: Person = SALESTREAM
+    revision: Whole = 0

@@ -10,15 +10,22 @@ of the zone leaves alone what is dated already, and a view that is built again g
 """
 
 from datetime import date, datetime
-from typing import cast
+from typing import TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from chassis.access.custom_fields import CustomFields
-from chassis.access.known import KnownCompany, KnownParameter
+from chassis.access.known import KnownCompany, KnownCustomField, KnownParameter, KnownRequired
 from chassis.foundation.config import first_zone
 from contracts.languages import LANGUAGES, Language
 from contracts.parameters import PARAMETERS
+from contracts.settings import REQUIRED
 from contracts.types import FIRST_CURRENCY
+
+Row = TypeVar("Row", KnownParameter, KnownRequired)
+
+
+def _newer(held: Row | None, row: Row) -> Row:
+    return row if held is None or row.revision >= held.revision else held
 
 
 class CompanySettings:
@@ -27,26 +34,38 @@ class CompanySettings:
     def __init__(self, zone: ZoneInfo | None = None) -> None:
         self.known = KnownCompany((zone or first_zone()).key, FIRST_CURRENCY, LANGUAGES[0])
         self._parameters: dict[str, KnownParameter] = {}
+        self._required: dict[str, KnownRequired] = {}
         self.custom_fields = CustomFields()
 
-    def take(self, row: KnownCompany) -> None:
+    def take(self, row: KnownCompany | KnownParameter | KnownCustomField | KnownRequired) -> None:
         """What was heard of, or what a service's store holds; older news change nothing."""
-        if row.revision >= self.known.revision:
-            self.known = row
+        match row:
+            case KnownCompany():
+                if row.revision >= self.known.revision:
+                    self.known = row
+            case KnownParameter():
+                self._parameters[row.name] = _newer(self._parameters.get(row.name), row)
+            case KnownRequired():
+                self._required[row.kind] = _newer(self._required.get(row.kind), row)
+            case KnownCustomField():
+                self.custom_fields.take(row)
 
     def parameter_known(self, name: str) -> KnownParameter | None:
         return self._parameters.get(name)
-
-    def take_parameter(self, row: KnownParameter) -> None:
-        held = self._parameters.get(row.name)
-        if held is None or row.revision >= held.revision:
-            self._parameters[row.name] = row
 
     def parameter(self, name: str) -> int:
         """A system parameter that is obeyed; its default while nobody has set it, or set it to what it can't be."""
         known, held = PARAMETERS[name], self._parameters.get(name)
         found = None if held is None else known.read(held.value)
         return known.default if found is None else found
+
+    def required_known(self, kind: str) -> KnownRequired | None:
+        return self._required.get(kind)
+
+    def required(self, kind: str) -> tuple[str, ...]:
+        """The fields of a kind of record (`Kind.code`) that must be filled by the company's settings (CUS-02)."""
+        held = self._required.get(kind)
+        return held.fields if held else REQUIRED.get(kind, ())
 
     @property
     def zone(self) -> ZoneInfo:

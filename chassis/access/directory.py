@@ -29,6 +29,7 @@ from chassis.access.known import (
     KnownDevice,
     KnownMachine,
     KnownParameter,
+    KnownRequired,
     KnownRole,
     KnownUser,
     RevokedDevice,
@@ -169,6 +170,7 @@ class Directory:
             KnownDepartment: lambda: self._departments.get(UUID(key)),
             KnownCompany: lambda: self.company.known,
             KnownParameter: lambda: self.company.parameter_known(key),
+            KnownRequired: lambda: self.company.required_known(key),
             KnownEntry: lambda: self.dictionaries.known(key),
             KnownCustomField: lambda: self.company.custom_fields.known(*key.split(".")),
         }
@@ -192,14 +194,10 @@ class Directory:
                 self._devices[row.id] = row.owner_id
             case RevokedDevice():
                 self._revoked.add(row.id)
-            case KnownCompany():
+            case KnownCompany() | KnownParameter() | KnownCustomField() | KnownRequired():
                 self.company.take(row)
-            case KnownParameter():
-                self.company.take_parameter(row)
             case KnownEntry():
                 self.dictionaries.take(row)
-            case KnownCustomField():
-                self.company.custom_fields.take(row)
 
     def _put_user(self, row: KnownUser) -> None:
         held = self._users.get(row.id)

@@ -108,6 +108,14 @@ class KnownCustomField(msgspec.Struct, frozen=True):
     revision: int
 
 
+class KnownRequired(msgspec.Struct, frozen=True):
+    """The fields of a kind of record that must be filled, beside those that its declaration says (CUS-02)."""
+
+    kind: str
+    fields: tuple[str, ...]
+    revision: int
+
+
 @dataclass(frozen=True)
 class Known:
     """What a service lets every other one know, declared in its `known.py` (KNOWN): replicas with the rows above.

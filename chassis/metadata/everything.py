@@ -1,14 +1,14 @@
 """All that a client is told, put together from what is declared."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
 
 from chassis.audit.entries import ACTIONS, OBJECT_KINDS
 from chassis.catalogue import Catalogue
 from chassis.http.serving import names_in_audit_log
-from chassis.metadata.forms import command_metadata, statuses
+from chassis.metadata.forms import CompanyForm, command_metadata, kind_of_command, statuses
 from chassis.metadata.shapes import (
     DictionaryMetadata,
     EntryMetadata,
@@ -28,7 +28,6 @@ from chassis.model.saga import Saga
 from chassis.model.views import KINDS_OF_SUBJECTS
 from chassis.queries.conditions import OPERATORS
 from chassis.queries.filters import ClosedSets
-from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY
 from contracts.errors import STATUS
 from contracts.menus import MenuEntry, menu
@@ -43,21 +42,18 @@ Role = tuple[str, str]
 """The code of a role, and the name it has."""
 
 
-Own = Callable[[str], Sequence[CustomField]]
-"""The fields that the company has added to a kind of record."""
+class Company(NamedTuple):
+    """What the company has made of what is declared: its roles, the entries of its dictionaries and its forms."""
+
+    roles: tuple[Role, ...] = ()
+    dictionaries: tuple[tuple[str, Tree], ...] = AS_PREPARED.all()
+    forms: tuple[CompanyForm, ...] = ()
 
 
-def metadata(
-    wording: Wording,
-    may: Callable[[str], bool],
-    roles: Sequence[Role],
-    dictionaries: Sequence[tuple[str, Tree]] = AS_PREPARED.all(),
-    own: Own = lambda _: (),
-) -> Metadata:
-    """What is told in some words to whom holds the rights that `may` tells, where there are these roles, entries and
-    fields."""
-    told = _Teller(wording, may, roles, own, Catalogue.read()).told()
-    return msgspec.structs.replace(told, dictionaries=[_dictionary(wording, *one) for one in dictionaries])
+def metadata(wording: Wording, may: Callable[[str], bool], company: Company) -> Metadata:
+    """What is told in some words, and of this company, to whom holds the rights that `may` tells."""
+    told = _Teller(wording, may, company, Catalogue.read()).told()
+    return msgspec.structs.replace(told, dictionaries=[_dictionary(wording, *one) for one in company.dictionaries])
 
 
 def _dictionary(wording: Wording, name: str, tree: Tree) -> DictionaryMetadata:
@@ -76,30 +72,32 @@ def _dictionary(wording: Wording, name: str, tree: Tree) -> DictionaryMetadata:
 class _Teller:
     """Tells everything in one wording."""
 
-    def __init__(
-        self, wording: Wording, may: Callable[[str], bool], roles: Sequence[Role], own: Own, catalogue: Catalogue
-    ):
-        self._wording, self._may, self._roles, self._own = wording, may, roles, own
+    def __init__(self, wording: Wording, may: Callable[[str], bool], company: Company, catalogue: Catalogue):
+        self._wording, self._may, self._roles = wording, may, company.roles
+        self._forms = {form.kind: form for form in company.forms}
         self._views, self._sagas = catalogue.views(), catalogue.sagas()
         actions, kinds = names_in_audit_log(self._views)
         self._sets: ClosedSets = {
-            ROLES_THERE_ARE: lambda: [code for code, _ in roles],
+            ROLES_THERE_ARE: lambda: [code for code, _ in company.roles],
             ACTIONS: lambda: actions,
             OBJECT_KINDS: lambda: kinds,
             KINDS_OF_SUBJECTS: lambda: sorted(subjects()),
         }
+
+    def _form(self, kind: str) -> CompanyForm:
+        return self._forms.get(kind, CompanyForm(kind))
 
     def told(self) -> Metadata:
         wording, may = self._wording, self._may
         return Metadata(
             language=wording.language,
             views=[
-                ViewTold(view, wording, may, self._sets, self._of_set, own=self._own(view.kind)).told()
+                ViewTold(view, wording, may, self._sets, self._of_set, own=self._form(view.kind).own).told()
                 for view in self._views
                 if may(view.permission)
             ],
             commands=[
-                command_metadata(spec, wording, may, self._own)
+                command_metadata(spec, wording, may, self._form(kind_of_command(spec.cls)))
                 for spec in REGISTRY.commands.values()
                 if spec.is_public and may(spec.permission)
             ],

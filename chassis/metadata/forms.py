@@ -1,6 +1,7 @@
 """What a client is told of commands and their fields: derived from the schemas that check them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -53,16 +54,23 @@ NO_RULES = FieldRules()
 _PLAIN = (str, int, bool, Decimal, tuple)
 
 
+@dataclass(frozen=True)
+class CompanyForm:
+    """What the company has made of the form of a kind of record (`Kind.code`): the fields that it added, and those that
+    it wants filled."""
+
+    kind: str
+    own: tuple[CustomField, ...] = ()
+    required: tuple[str, ...] = ()
+
+
 def command_metadata(
     spec: CommandSpec,
     wording: Wording,
     may: Callable[[str], bool],
-    own: Callable[[str], Sequence[CustomField]] = lambda _: (),
+    form: CompanyForm,
 ) -> CommandMetadata:
-    """A command that callers may give, with the fields that are given by who holds the rights that `may` tells.
-
-    `own` are the fields that the company has added to a kind of record.
-    """
+    """A command that callers may give, with the fields that are given by who holds the rights that `may` tells."""
     kind = object_kind(spec.cls)
     declared = _declared().get(spec.cls, {})
     rights = {name: field.rules.right for name, field in declared.items() if field.rules.right}
@@ -87,8 +95,8 @@ def command_metadata(
                 place="path" if f"{{{name}}}" in str(spec.path) else "body",
                 rules=declared[name].rules if name in declared else NO_RULES,
                 unseen=unseen,
-                own=own(_kind_of_commands().get(spec.cls, "")) if isinstance(field, GivenOwnField) else (),
-                keeps_own=not spec.creates,
+                form=form,
+                keeps=not spec.creates,
             )
             for name, field in schema_of(spec.cls).fields.items()
             if not _is_constant(field) and name not in unseen
@@ -122,14 +130,15 @@ def _form_field(
     place: Literal["path", "body"] = "body",
     rules: FieldRules = NO_RULES,
     unseen: Collection[str] = (),
-    own: Sequence[CustomField] = (),
-    keeps_own: bool = False,
+    form: CompanyForm | None = None,
+    keeps: bool = False,
 ) -> FormField:
     """A field; it offers none of the `unseen` fields to choose from."""
+    own, is_wanted = (form.own, name in form.required) if form else ((), False)
     single = _single(field)
     is_list = isinstance(field, fields.List)
     lengths, bounds = _lengths(single), _bounds(single)
-    own_parts = [own_field(one, wording.language, keeps_own) for one in own if one.is_given]
+    own_parts = [own_field(one, wording.language, keeps) for one in own if one.is_given]
     return FormField(
         name=name,
         label=wording.field(owners, name),
@@ -137,9 +146,9 @@ def _form_field(
         place=place,
         type="list" if is_list else _type(single),
         of=_type(single) if is_list else None,
-        required=field.required,
+        required=field.required or (is_wanted and not keeps),
         keeps=place == "body" and not field.required and field.load_default is missing,
-        nullable=takes_nothing(field),
+        nullable=takes_nothing(field) and not is_wanted,
         default=_default(field),
         choices=[one for one in _choices(single, owners, name, wording) or [] if one.value not in unseen] or None,
         shortest=lengths[0],
@@ -156,9 +165,9 @@ def _form_field(
     )
 
 
-def _kind_of_commands() -> Mapping[type, str]:
-    """The kinds of records whose own fields a command gives."""
-    return {command: kind.code for kind in KINDS.values() for command in (kind.create, kind.edit)}
+def kind_of_command(cls: type) -> str:
+    """The kind of record whose fields a command gives; "" for none."""
+    return next((kind.code for kind in KINDS.values() if cls in (kind.create, kind.edit)), "")
 
 
 def own_field(field: CustomField, language: Language, keeps: bool) -> FormField:

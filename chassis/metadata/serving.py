@@ -12,12 +12,11 @@ from chassis.http.conditional import mark_of, unless_known
 from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.requests import require_only
-from chassis.metadata.everything import Role, metadata
+from chassis.metadata.everything import Company, metadata
+from chassis.metadata.forms import CompanyForm
 from chassis.metadata.wording import Wording
-from chassis.model.dictionaries import Tree
 from chassis.model.row_fields import FieldType
 from chassis.queries.filters import one_of, single
-from contracts.custom_fields import CustomField
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import OPEN, PASSWORD, RIGHTS
 from contracts.records import KINDS
@@ -26,9 +25,6 @@ MADE = 256
 """So many answers are kept, compressed: of 20 kB each at most.  One takes 20 to 45 ms to make."""
 CACHED = {"Cache-Control": "private, no-cache"}
 """A browser may keep it for its own user, and asks each time whether it still holds."""
-
-
-Fields = tuple[CustomField, ...]
 
 
 class Made(NamedTuple):
@@ -44,8 +40,12 @@ def serve_metadata(api: Api, http: HttpRequest) -> HttpResponse:
     require_only(http, "language")
     held = frozenset(right for right in (*RIGHTS, *OPEN) if caller.may(right))
     roles = tuple((row.role, row.title) for row in api.directory.roles())
-    own = tuple((kind.code, tuple(api.directory.company.custom_fields.of(kind.code))) for kind in KINDS.values())
-    made = _made(_language(api, http), held, roles, api.directory.dictionaries.all(), own)
+    settings = api.directory.company
+    forms = tuple(
+        CompanyForm(kind.code, tuple(settings.custom_fields.of(kind.code)), settings.required(kind.code))
+        for kind in KINDS.values()
+    )
+    made = _made(_language(api, http), held, Company(roles, api.directory.dictionaries.all(), forms))
     headers = {**CACHED, "Vary": "Accept-Encoding, Accept-Language"}
     if takes_gzip(http.headers.get("accept-encoding", "")):
         answer = HttpResponse(200, made.packed, {**headers, "Content-Encoding": "gzip"})
@@ -63,14 +63,6 @@ def _language(api: Api, http: HttpRequest) -> Language:
 
 
 @lru_cache(MADE)
-def _made(
-    language: Language,
-    held: frozenset[str],
-    roles: tuple[Role, ...],
-    dictionaries: tuple[tuple[str, Tree], ...],
-    own: tuple[tuple[str, Fields], ...],
-) -> Made:
-    fields = dict(own)
-    told = metadata(Wording(language), held.__contains__, roles, dictionaries, lambda kind: fields.get(kind, ()))
-    body = msgspec.json.encode(told)
+def _made(language: Language, held: frozenset[str], company: Company) -> Made:
+    body = msgspec.json.encode(metadata(Wording(language), held.__contains__, company))
     return Made(gzip.compress(body, mtime=0), mark_of(body))

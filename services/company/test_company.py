@@ -117,7 +117,7 @@ def test_SET_05_a_parameter_goes_back_to_its_default_with_an_empty_value(kit: In
     last: Any = kit.facts()[-1]
     assert (last.before, last.value) == (str(known.lowest), "")
     for fact in kit.facts():
-        company.take_parameter(parameter_told(company.parameter_known(name), fact))
+        company.take(parameter_told(company.parameter_known(name), fact))
     assert company.parameter(name) == known.default
 
 
@@ -169,7 +169,7 @@ def test_SET_05_a_parameter_for_people_is_taken_away_and_may_come_again(kit: InM
     assert (told.before, told.revision) == ("", 3)
     company = CompanySettings()
     for fact in kit.facts():
-        company.take_parameter(parameter_told(company.parameter_known(name), fact))
+        company.take(parameter_told(company.parameter_known(name), fact))
     assert company.parameter_known(name) == KnownParameter(name, "again", 3)
 
 

@@ -41,7 +41,11 @@ class CustomerSettings(Aggregate):
             return
         required = tuple(name for name in FIELDS if name in command.required)
         if required != self.required:
-            self.record(CustomerSettingsSet(settings_id=command.settings_id, required=required, by=context.user))
+            self.record(
+                CustomerSettingsSet(
+                    settings_id=command.settings_id, required=required, by=context.user, revision=self.version + 1
+                )
+            )
 
     def check(self, given: dict[str, Any]) -> None:
         """Raises Refused VALIDATION naming every required field that is given blank."""

@@ -32,7 +32,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.catalogue import Catalogue
-from chassis.metadata.everything import metadata
+from chassis.metadata.everything import Company, metadata
 from chassis.metadata.wording import Wording
 from chassis.model.principal import Principal
 from chassis.model.record_views import record_view
@@ -143,7 +143,7 @@ def test_a_field_with_a_right_is_neither_given_nor_seen_without_it(market):
 
 def test_who_may_not_see_a_field_is_told_of_no_column_no_input_and_no_choice_of_that_name():
     def told(*rights):
-        found = metadata(Wording("en"), ("campaigns", *rights).__contains__, [])
+        found = metadata(Wording("en"), ("campaigns", *rights).__contains__, Company())
         view = next(one for one in found.views if one.name == "competitors")
         commands = {one.name: {field.name: field for field in one.fields} for one in found.commands}
         choices = {choice.value: choice.label for choice in commands["RevertCompetitor"]["fields"].choices}

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chassis.catalogue import Catalogue
-from chassis.metadata.everything import metadata
+from chassis.metadata.everything import Company, metadata
 from chassis.metadata.shapes import CommandMetadata, FormField, Metadata, ViewMetadata
 from chassis.metadata.wording import Wording
 from chassis.model.views import View, parameter_names
@@ -20,12 +20,12 @@ from contracts.schemas import schema_of
 
 VIEWS = Catalogue.read().views()
 COMMANDS = [spec for spec in REGISTRY.load().commands.values() if spec.is_public]
-PEOPLE = [(code, title) for code, title in ROLES.items() if code != "SYSTEM"]
+PEOPLE = tuple((code, title) for code, title in ROLES.items() if code != "SYSTEM")
 
 
 def told(language: Language, *rights: str) -> Metadata:
     """What is told to somebody with these rights, or all."""
-    return metadata(Wording(language), lambda right: not rights or right in rights, PEOPLE)
+    return metadata(Wording(language), lambda right: not rights or right in rights, Company(PEOPLE))
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
@@ -134,7 +134,9 @@ def test_inv_02_what_one_may_not_see_or_do_is_not_told() -> None:
 
 
 def test_sec_15_a_role_that_an_administrator_has_named_has_that_name() -> None:
-    found = metadata(Wording("ja"), lambda right: True, [("SAL", "salesperson"), ("FIN", "出納"), ("TEAM_9", "九组")])
+    found = metadata(
+        Wording("ja"), lambda right: True, Company((("SAL", "salesperson"), ("FIN", "出納"), ("TEAM_9", "九组")))
+    )
     assert [(role.name, role.label) for role in found.roles] == [
         ("SAL", "営業担当"), ("FIN", "出納"), ("TEAM_9", "九组"),
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from chassis.metadata.everything import metadata
+from chassis.metadata.everything import Company, metadata
 from chassis.metadata.wording import Phrase, Wording
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import ROLES
@@ -16,7 +16,7 @@ from contracts.texts import Subject, Text, texts
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 EVERY_TEXT = [pytest.param(subject, key, text, id=f"{subject}:{key}") for subject in SUBJECTS for key, text in
               texts(subject).items()]  # fmt: skip
-PEOPLE = [(code, title) for code, title in ROLES.items() if code != "SYSTEM"]
+PEOPLE = tuple((code, title) for code, title in ROLES.items() if code != "SYSTEM")
 
 
 class Noted(Wording):
@@ -40,7 +40,7 @@ class Noted(Wording):
 def noted() -> Noted:
     """What is asked for while all of it is told to somebody who sees everything."""
     wording = Noted("en")
-    metadata(wording, lambda right: True, PEOPLE)
+    metadata(wording, lambda right: True, Company(PEOPLE))
     return wording
 
 

@@ -207,6 +207,31 @@ def test_sec_12_nobody_sets_how_others_work(office: Office) -> None:
     assert told.code == "FORBIDDEN"
 
 
+def test_cus_02_a_salesperson_s_form_tells_what_the_administrator_wants_filled(office: Office) -> None:
+    """Who may not read the settings knows it before the form is refused."""
+    seller = office.user("SAL")
+
+    def form(command: str) -> dict[str, tuple[bool, bool]]:
+        fields = next(one.fields for one in metadata_of(office, seller).commands if one.name == command)
+        return {field.name: (field.required, field.nullable) for field in fields}
+
+    def wants(*required: str) -> None:
+        office.call("PUT /settings/customers", {"required": required}, office.admin).done()
+
+    optional, wanted = (False, True), (True, False)
+    assert [form("CreateCustomer")[name] for name in ("name", "industry", "address")] == [wanted, wanted, optional]
+    assert form("EditCustomer")["industry"] == (False, False), "it may be left out, and not be taken away"
+    etag = asked(office, seller).headers["ETag"]
+    wants("address")
+    assert asked(office, seller, if_none_match=etag).status == 200
+    assert [form("CreateCustomer")[name] for name in ("industry", "address")] == [optional, wanted]
+    told = office.call("POST /customers", {"name": "Acme"}, seller)
+    assert (told.code, told.body["field"]) == ("VALIDATION", "address")
+    wants()
+    assert form("CreateCustomer")["address"] == optional
+    office.call("POST /customers", {}, seller).done()
+
+
 def test_sec_11_one_signs_out_without_knowing_the_session(office: Office) -> None:
     office_hours = office.user("SAL")
     told = office.call("DELETE /sessions/current", by=office_hours).done()
