@@ -14,6 +14,7 @@ from chassis.access.known import Known
 from chassis.foundation.config import ConfigError
 from chassis.model.checks import Check
 from chassis.model.record_views import record_view
+from chassis.model.records import Record, aggregate_of
 from chassis.model.saga import Saga
 from chassis.model.service import Service
 from chassis.model.views import View
@@ -48,6 +49,11 @@ class Catalogue:
         ]
         everywhere = [replica for of_service in known_everywhere().values() for replica in of_service.replicas]
         return [replace(service, replicas=[*service.replicas, *everywhere]) for service in found]
+
+    def records(self) -> dict[str, type[Record]]:
+        """The aggregate of each kind of record, by `Kind.code`."""
+        found = [aggregate_of(record) for service in self.services() for record in service.records]
+        return {aggregate.kind.code: aggregate for aggregate in found}
 
     def sagas(self) -> list[tuple[str, Saga[Any]]]:
         """(service, saga) of the services that run one."""

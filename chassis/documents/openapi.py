@@ -169,6 +169,19 @@ ANSWERS: dict[str, JsonSchema] = {
         "properties": {"as_of": {"type": ["string", "null"], "format": "date-time"}},
         "required": ["as_of"],
     },
+    "Action": {
+        "description": "Whether the caller may give a command of the record now; `code`, `reason` and `params` say why "
+        "not, as the refusal would (`GET /metadata` has the sentences).  What the command says may be refused besides.",
+        "type": "object",
+        "properties": {
+            "command": {"type": "string"},
+            "allowed": {"type": "boolean"},
+            "code": {"type": ["string", "null"]},
+            "reason": {"type": ["string", "null"]},
+            "params": {"type": "object"},
+        },
+        "required": ["command", "allowed", "code", "reason", "params"],
+    },
     "Problem": {
         "description": "A refusal (RFC 9457): it changed nothing.  `field` or `state` is what is at fault; `reason` "
         "says what is wrong with it, and `params` are what `detail` fills in: `GET /metadata` tells the reasons of "
@@ -373,6 +386,9 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
             "groups": {"type": "array", "items": ref("Group"), "maxItems": MOST_GROUPS},
         }
         fresh["required"] += ["items", "next", "previous", "last"]
+    if query.actions:
+        fresh["properties"]["actions"] = {"type": "array", "items": ref("Action"), "readOnly": True}
+        fresh["required"].append("actions")
     told = {"ETag": "Mark" if query.is_list else "ETag", HEADER: HEADER}
     schema = fresh if query.is_list else {"allOf": [ref(query.row), fresh]}
     content: dict[str, Any] = {JSON: {"schema": schema}}

@@ -38,7 +38,8 @@ class QueryDoc:
     """What the documents tell of a query.
 
     `params` are OpenAPI parameter objects; `row_schema` describes one row and must be open, since a single row is
-    answered together with its freshness.  `row` is the name under which the documents have it.
+    answered together with its freshness.  `row` is the name under which the documents have it.  `actions`: it is told
+    what the caller may do.
     """
 
     path: str
@@ -51,6 +52,7 @@ class QueryDoc:
     params: list[dict[str, Any]] = field(default_factory=list)
     is_list: bool = True
     export: bool = False
+    actions: bool = False
     method: str = "GET"
 
 
@@ -88,8 +90,11 @@ def query_docs(view: View) -> list[QueryDoc]:
         as_of = [_parameter(AS_OF, MOMENT)] if view.history else []
         parameters = [parameter, *as_of]
         found.append(
-            QueryDoc(path, name, "reports", summary, view.permission, name_of_row, row, parameters, is_list=False)
-        )
+            QueryDoc(
+                path, name, "reports", summary, view.permission, name_of_row, row, parameters,
+                is_list=False, actions=bool(view.kind),
+            )
+        )  # fmt: skip
         if view.history:
             found.append(_history_doc(view, f"{path}/history", parameter))
     return found

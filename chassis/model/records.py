@@ -73,6 +73,19 @@ class Record(Aggregate):
 
     # -- commands
 
+    def require_may(self, command: type, context: Context) -> None:
+        """Raises Refused where the caller may give no such command of this record now, whatever it says.
+
+        A record that was deleted takes none but that which restores it, and those with whom it is only shared may
+        neither take it away nor give it to others.
+        """
+        kind = self.kind
+        if command is not kind.restore:
+            self.require_there()
+        for_whose_it_is = command in (kind.delete, kind.restore, kind.assign, kind.share, kind.unshare)
+        if kind.owned and for_whose_it_is and not context.reach.covers(self.owner.user_id):
+            raise Refused("records.only_shared", kind=kind.what, field=kind.key)
+
     def create(self, command: Any, context: Context, settings: Any = None) -> None:
         """Enter the record; it belongs to whom the command names.  Raises Refused.
 
@@ -91,7 +104,6 @@ class Record(Aggregate):
 
     def edit(self, command: Any, context: Context, settings: Any = None) -> None:
         """Change what the command names; nothing happens when that is how it is already.  Raises Refused."""
-        self.require_there()
         given = changes(command, self.kind.cls)
         if command.own is not KEPT:
             given[OWN] = custom_values.changed(self._custom_fields(context), self.data.own, command.own, context)
@@ -103,7 +115,6 @@ class Record(Aggregate):
 
         Fields that need a right which the caller lacks stay as they are, unless they are named: that is refused.
         """
-        self.require_there()
         self._require_rights(command.fields, context)
         names = command.fields or [*(name for name in self.kind.fields if self._may_give(name, context)), OWN]
         given = {name: getattr(then, name) for name in names}
@@ -126,7 +137,6 @@ class Record(Aggregate):
 
         Of two people who do so at once none undoes what the other did.  Raises Refused naming the field.
         """
-        self.require_there()
         self._require_rights((TAGS,), context)
         tree = context.dictionaries.of(self.kind.fields[TAGS].rules.dictionary)
         if both := [tag for tag in command.add if is_among(tag, command.remove, tree)]:
@@ -140,14 +150,11 @@ class Record(Aggregate):
         self._become({TAGS: (*kept, *added)}, context, settings)
 
     def delete(self, _: Any, context: Context, settings: Any = None) -> None:
-        """Take the record away.  Raises Refused NOT_FOUND when it is gone already."""
-        self.require_there()
-        self._require_not_only_shared(context)
+        """Take the record away."""
         self.record(self.kind.deleted(**self._named, by=context.user))
 
     def restore(self, _: Any, context: Context, settings: Any = None) -> None:
         """Bring the record back as it was; nothing happens when it is there.  Raises Refused."""
-        self._require_not_only_shared(context)
         if self.deleted:
             self.check(self.data, (), context, settings)
             self.record(self.kind.restored(**self._named, by=context.user))
@@ -157,8 +164,6 @@ class Record(Aggregate):
 
         With whom it was shared was for whose it was to say: it no longer is.
         """
-        self.require_there()
-        self._require_not_only_shared(context)
         if command.owner_id is not KEPT and command.owner_id != self.owner.user_id:
             owner = self._owner_named(command.owner_id, context)
             self.record(self.kind.assigned(**self._named, owner=owner, before=self.owner, by=context.user))
@@ -168,8 +173,6 @@ class Record(Aggregate):
 
         Raises Refused naming the field.
         """
-        self.require_there()
-        self._require_not_only_shared(context)
         named = self._named_to_share(command, context)
         if command.until is not None and command.until < context.today:
             raise Refused("records.day_is_over", today=context.today, field="until")
@@ -182,8 +185,6 @@ class Record(Aggregate):
 
     def unshare(self, command: Any, context: Context, settings: Any = None) -> None:
         """Share it with a user or department no longer (COL-07).  Raises Refused NOT_FOUND where it isn't."""
-        self.require_there()
-        self._require_not_only_shared(context)
         shares = tuple(one for one in self.shares if one.with_id != command.with_id)
         if shares == self.shares:
             raise Refused("records.not_shared_with", kind=self.kind.what, field="with_id")
@@ -198,11 +199,6 @@ class Record(Aggregate):
         if context.organisation.person(command.with_id) is None:
             raise Refused("records.nobody_to_share_with", field="with_id")
         return {"kind": "USER", "name": user_named(context.organisation, command.with_id, "with_id").name}
-
-    def _require_not_only_shared(self, context: Context) -> None:
-        """Raises Refused FORBIDDEN for what those may not do with whom it is only shared."""
-        if self.kind.owned and not context.reach.covers(self.owner.user_id):
-            raise Refused("records.only_shared", kind=self.kind.what, field=self.kind.key)
 
     def is_reached(self, context: Context) -> bool:
         """Whether the caller's right reaches this record, or it is shared with the caller to edit (SEC-18, COL-07)."""

@@ -103,7 +103,7 @@ def change(cls: type[A], act: Callable[[A, Any, Context], None], *, what: str | 
         key = REGISTRY.command_of(type(command)).key
         aggregate = work.get(cls, record_id(key, getattr(command, key)), what=called, field=key)
         if isinstance(aggregate, Record):
-            aggregate.require_there()
+            aggregate.require_may(type(command), work.context)
         act(aggregate, command, work.context)
         return aggregate
 
@@ -176,6 +176,7 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
     def changing(act: Callable[[Record, Any, Context, Any], None]) -> CommandFunction:
         def handler(command: Any, work: Work) -> Record:
             record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+            record.require_may(type(command), work.context)
             before = record.unique_values
             act(record, command, work.context, settings(work))
             return keep(record, work, before)
@@ -184,6 +185,7 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
 
     def revert(command: Any, work: Work) -> Record:
         record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+        record.require_may(kind.revert, work.context)
         if command.version > record.version:
             raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
         before = record.unique_values

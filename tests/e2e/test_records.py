@@ -28,7 +28,10 @@ def test_a_record_is_entered_found_changed_deleted_and_restored(company: Company
         assert [row["id"] for row in admin.items(kind.path, q=mark)] == [record] * times
 
     eventually(lambda: found(1))
-    assert admin.get(place)[text] == mark
+    page = admin.get(place)
+    assert page[text] == mark
+    allowed = {action["command"]: action["allowed"] for action in page["actions"]}
+    assert all(allowed.values()) and {kind.edit.__name__, kind.delete.__name__} < allowed.keys()
     first = admin.send("GET", kind.path, params={"q": mark, "count": "true"})
     known = {"If-None-Match": f'"other", {first.headers["ETag"]}'}
     again = admin.send("GET", kind.path, params={"q": mark, "count": "true"}, headers=known)
