@@ -10,6 +10,7 @@ from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.personal import Personal
 from contracts.records import data, kind_of, record
+from contracts.settings import DEFAULTS
 from contracts.types import Flag, Note, Phone, Tag, Text, Whole
 
 CustomerField = Literal[
@@ -19,7 +20,13 @@ CustomerField = Literal[
 
 
 @record(
-    "/customers", view="customers.view", edit="customers.edit", owned=True, name="Customer", tells_changes_always=False
+    "/customers",
+    view="customers.view",
+    edit="customers.edit",
+    owned=True,
+    name="Customer",
+    tells_changes_always=False,
+    wanted=DEFAULTS["customers"]["required"],
 )
 class CustomerData:
     """All that is known of a customer (CUS-01..04, CUS-14).

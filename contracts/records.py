@@ -18,7 +18,7 @@ run time is in `own` (ADR 0042): a field that no declaration names, as every kin
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from dataclasses import Field as DataclassField
 from decimal import Decimal
@@ -152,7 +152,7 @@ class Kind:
     `what` it is called in messages; `summary` says what one is; `key` names the field with the record's id.  `owned`: a
     record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
     are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `tag` is there where the
-    kind has the field TAGS.
+    kind has the field TAGS.  `wanted` are fields that must be filled besides until the company says which (CUS-02).
     """
 
     cls: type
@@ -164,6 +164,7 @@ class Kind:
     path: str
     view: str
     owned: bool
+    wanted: Sequence[str]
     fields: Mapping[str, Field]
     create: type
     edit: type
@@ -211,13 +212,21 @@ def kind_of(cls: type) -> Kind:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(data, field))
 def record(
-    path: str, *, view: str, edit: str, owned: bool = False, name: str = "", tells_changes_always: bool = True
+    path: str,
+    *,
+    view: str,
+    edit: str,
+    owned: bool = False,
+    name: str = "",
+    tells_changes_always: bool = True,
+    wanted: Sequence[str] = (),
 ) -> Callable[[type[T]], type[T]]:
     """Declare a kind of record.
 
     `path` is where its list is found; `view` and `edit` are the rights to read and to change such records.
     `name` is what commands and events are named after, if not the class.  `tells_changes_always` is False where events
-    that are published tell that a record was edited, and not which fields changed.
+    that are published tell that a record was edited, and not which fields changed.  `wanted` are fields that must be
+    filled until the company's settings of that kind say which (CUS-02).
     Raises ContractError where it is declared wrongly.
     """
 
@@ -230,7 +239,7 @@ def record(
         if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}("):
             raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
         declaration = _Declaration(made, words, path, view, edit, owned=owned)
-        KINDS[made] = declaration.kind(tells_changes_always=tells_changes_always)
+        KINDS[made] = declaration.kind(tells_changes_always=tells_changes_always, wanted=wanted)
         return made
 
     return declare
@@ -305,7 +314,9 @@ class _Declaration:
         if not (isinstance(one.checked_by, type) and issubclass(one.checked_by, TextField)) or one.rules.unique:
             raise ContractError(f"{place}: what is picked from a dictionary is a text that several records may have")
 
-    def kind(self, *, tells_changes_always: bool) -> Kind:
+    def kind(self, *, tells_changes_always: bool, wanted: Sequence[str]) -> Kind:
+        if unknown := set(wanted) - self._fields.keys():
+            raise ContractError(f"{self._cls.__qualname__}: it has no field {', '.join(sorted(unknown))}")
         a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"
         one, item = a[0].lower() + a[1:], f"{self._path}/{{{self._key}}}"
         given = {name: field.given for name, field in self._fields.items()}
@@ -331,6 +342,7 @@ class _Declaration:
             path=self._path,
             view=self._view,
             owned=self._owned,
+            wanted=tuple(wanted),
             fields=self._fields,
             create=self._command(
                 "Create", f"Enter {one}.", f"POST {self._path}", given, first, creates=True

@@ -36,5 +36,3 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """By settings id.  The company has no name before somebody gives one."""
-REQUIRED: Mapping[str, tuple[str, ...]] = {"customer": DEFAULTS["customers"]["required"]}
-"""The fields that must be filled while nobody has set others, by kind of record (`Kind.code`): CUS-02."""

@@ -18,7 +18,7 @@ from chassis.access.known import KnownCompany, KnownCustomField, KnownParameter,
 from chassis.foundation.config import first_zone
 from contracts.languages import LANGUAGES, Language
 from contracts.parameters import PARAMETERS
-from contracts.settings import REQUIRED
+from contracts.records import Kind
 from contracts.types import FIRST_CURRENCY
 
 Row = TypeVar("Row", KnownParameter, KnownRequired)
@@ -62,10 +62,10 @@ class CompanySettings:
     def required_known(self, kind: str) -> KnownRequired | None:
         return self._required.get(kind)
 
-    def required(self, kind: str) -> tuple[str, ...]:
-        """The fields of a kind of record (`Kind.code`) that must be filled by the company's settings (CUS-02)."""
-        held = self._required.get(kind)
-        return held.fields if held else REQUIRED.get(kind, ())
+    def required(self, kind: Kind) -> tuple[str, ...]:
+        """The fields of a kind of record that must be filled by what the company has set, or else at first (CUS-02)."""
+        held = self._required.get(kind.code)
+        return held.fields if held else tuple(kind.wanted)
 
     @property
     def zone(self) -> ZoneInfo:

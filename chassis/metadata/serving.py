@@ -42,7 +42,7 @@ def serve_metadata(api: Api, http: HttpRequest) -> HttpResponse:
     roles = tuple((row.role, row.title) for row in api.directory.roles())
     settings = api.directory.company
     forms = tuple(
-        CompanyForm(kind.code, tuple(settings.custom_fields.of(kind.code)), settings.required(kind.code))
+        CompanyForm(kind.code, tuple(settings.custom_fields.of(kind.code)), settings.required(kind))
         for kind in KINDS.values()
     )
     made = _made(_language(api, http), held, Company(roles, api.directory.dictionaries.all(), forms))
