@@ -130,7 +130,8 @@ def run(size: Size, seed: int, folder: Path) -> Report:
 
 
 def verify(config: Config) -> None:
-    """`salestream verify` on the system at rest.  Raises Broken."""
+    """`salestream verify` on the system at rest, with the keys of its persons.  Raises Broken."""
+    use_keys(config)
     findings = Verification(config, (), wait=60.0, bars=_no_bar).run()
     if findings.exit_code:
         raise Broken(findings.text())
