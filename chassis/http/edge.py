@@ -33,7 +33,7 @@ from chassis.model.middleware import Offload, Surroundings, at_once
 from chassis.model.principal import NOBODY, Principal
 from chassis.model.views import View
 from chassis.queries.exports import Places
-from chassis.queries.reader import plain, unseen_by
+from chassis.queries.rows import plain, unseen_by
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import Writer
 from contracts.declare import CommandSpec

@@ -18,7 +18,7 @@ from chassis.http.routes import OPERATED_ON
 from chassis.model.principal import Principal
 from chassis.model.views import View
 from chassis.projections.rebuild_requests import RebuildRequests
-from chassis.queries.reader import plain
+from chassis.queries.rows import plain
 from contracts.errors import Refused
 from contracts.operations import PLATFORM_OPERATIONS, CallOffRebuild, Operation, RebuildRow, RebuildView
 from contracts.schemas import load

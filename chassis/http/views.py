@@ -18,8 +18,9 @@ from chassis.model.principal import Principal
 from chassis.model.records import Record
 from chassis.model.views import View, Words
 from chassis.queries.filters import single
+from chassis.queries.freshness import Freshness
 from chassis.queries.history import ASKED
-from chassis.queries.reader import FORMATS, Freshness, ViewReader
+from chassis.queries.reader import FORMATS, ViewReader
 from contracts.errors import Refused
 from contracts.lists import AS_OF, WHERE
 

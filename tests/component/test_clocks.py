@@ -16,7 +16,7 @@ from chassis.projections.audit_collector import HEARTBEAT_SECONDS as AUDIT_HEART
 from chassis.projections.audit_collector import Collector
 from chassis.projections.collections import STATES, connect
 from chassis.projections.projector import HEARTBEAT_SECONDS, Projector
-from chassis.queries.reader import _freshness
+from chassis.queries.freshness import freshness_of
 from chassis.store.opening import open_store
 from component.support import unique
 
@@ -65,10 +65,10 @@ def test_idle_views_go_on_telling_the_time_when_the_clock_is_set(database: Any, 
     clock.passes(HEARTBEAT_SECONDS)
     projector.idle()
     for state in database[STATES].find():
-        assert _freshness(state).as_of == clock.wall, state["_id"]
+        assert freshness_of(state).as_of == clock.wall, state["_id"]
     clock.passes(HEARTBEAT_SECONDS / 2)
     projector.idle()
-    assert {_freshness(state).as_of for state in database[STATES].find()} == {
+    assert {freshness_of(state).as_of for state in database[STATES].find()} == {
         clock.wall - timedelta(seconds=HEARTBEAT_SECONDS / 2)
     }, "not at every turn"
 
@@ -83,5 +83,5 @@ def test_an_idle_audit_log_goes_on_telling_the_time_when_the_clock_is_set(
     clock.wall += jump
     clock.passes(AUDIT_HEARTBEAT_SECONDS)
     collector.step()
-    assert _freshness(database[STATES].find_one({"_id": "audit"})).as_of == clock.wall
+    assert freshness_of(database[STATES].find_one({"_id": "audit"})).as_of == clock.wall
     store.close()

@@ -192,7 +192,8 @@ def test_SEC_18_filters_of_reports_ask_the_sums(office: Office, rows: Rows) -> N
 def test_SEC_18_no_list_of_records_with_owners_is_untested() -> None:
     """A view with an owner's field has a scope, and is tested here."""
     scoped = {view.path for view in VIEWS if view.scope is not None and view.is_list}
-    assert scoped == {*LISTS, *REPORTS, "/devices"}  # phones: tests/e2e/test_access.py
+    elsewhere = {"/devices", "/recently-viewed"}  # tests/e2e/test_access.py, tests/e2e/test_collaboration.py
+    assert scoped == {*LISTS, *REPORTS, *elsewhere}
     assert {view.path for view in VIEWS if view.scope is not None} == {*scoped, "/orders/{order_id}"}
     for view in VIEWS:
         if "owner_id" in get_type_hints(view.row) and view.permission != "accounts":

@@ -143,7 +143,7 @@ def test_col_07_the_list_of_ones_own_and_shared_rows_is_read_by_indexes(
         told = read_by(shelf, by, monkeypatch, {"cursor": [cursor]} if cursor else {})
         assert told["nReturned"] == PAGE
         assert told["totalDocsExamined"] <= 2 * PAGE, told["totalDocsExamined"]
-    condition = shelf.reader._scope(by)
+    condition = shelf.reader.asking.scope(by)
     for sort in sorts_of(view):
         for language in view.orders_of(sort.removeprefix("-")):
             assert "COLLSCAN" not in plan_of(shelf, condition, sort, language), (sort, language)
@@ -155,7 +155,7 @@ def test_col_07_rows_that_are_shared_with_nobody_are_in_no_index_of_that(
 ) -> None:
     shelf = Shelf(database, view)
     shelf.fill([row(view, number, OTHER, *([share(ME)] if number == 1 else [])) for number in range(20)])
-    plan = plan_of(shelf, shelf.reader._shared(caller(view, ME)), view.order, view.orders_of("created_at")[0])
+    plan = plan_of(shelf, shelf.reader.asking.shared(caller(view, ME)), view.order, view.orders_of("created_at")[0])
     assert "IXSCAN" in plan and "COLLSCAN" not in plan
     [index] = [index for index in view.all_indexes if index.fields[0] == view.place_of("shared_with")]
     assert index.usual == b""

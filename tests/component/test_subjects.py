@@ -135,7 +135,7 @@ def test_col_09_records_are_looked_up_by_their_id(database: Database[Document]) 
         desk.say(number, "customer", desk.enter("customer", number), ROOT)
     seen = desk.shelf.reader._of_seen(ROOT, None)
     for sort in ("written_at", "-written_at"):
-        order = desk.shelf.reader._order(ROOT, sort, "zh")
+        order = desk.shelf.reader.asking.order(ROOT, sort, "zh")
         assert order.language == "", "with a language no index of ids serves"
         told = database.command(
             "explain",

@@ -10,7 +10,7 @@ from chassis.catalogue import Catalogue
 from chassis.documents.samples import sample
 from chassis.http.actions import Action, actions_on, commands_on
 from chassis.model.record_views import record_view
-from chassis.queries.reader import plain
+from chassis.queries.rows import plain
 from chassis.testing.records import new_record
 from chassis.testing.views import documents
 from contracts.declare import REGISTRY

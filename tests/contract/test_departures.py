@@ -158,7 +158,7 @@ class Firm:
         principal = self.known(person)
         if principal is None or not principal.may(view.permission):
             return False
-        condition = ViewReader(None, view)._scope(principal)  # type: ignore[arg-type]
+        condition = ViewReader(None, view).asking.scope(principal)  # type: ignore[arg-type]
         return matches({**document, **view.keys_of(document)}, condition)
 
     def is_due_for(self, person: UUID, row: dict[str, Any]) -> bool:

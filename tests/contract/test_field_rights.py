@@ -52,8 +52,8 @@ def test_it_is_in_no_row_of_who_has_not_the_right(view: View) -> None:
         for field in [field for field, kind in view.types.items() if kind.kind in ("object", "list")]:
             part = {"kept": 1, "inner": [{name: "31.00", "kept": 2}], name: "31.00"}
             document = {"_id": "1", **dict.fromkeys(view.types), field: [part]}
-            assert str(reader._rows([document], ADMIN)[0]).count("31.00") == 2
-            row = reader._rows([document], KEEPER)[0]
+            assert str(reader.rows.told([document], ADMIN)[0]).count("31.00") == 2
+            row = reader.rows.told([document], KEEPER)[0]
             assert "31.00" not in str(row) and row[field] == [{"kept": 1, "inner": [{"kept": 2}]}]
 
 
@@ -64,5 +64,5 @@ def test_words_are_not_looked_for_where_it_may_stand(view: View) -> None:
     for rule in view.filters.values():
         for field in rule.fields if isinstance(rule, Words) else ():
             whatever = field in view.types and view.types[field].kind == "object" and field != OWN
-            assert reader._may_search(field, ADMIN)
-            assert reader._may_search(field, KEEPER) is not whatever
+            assert reader.rows.may_search(field, ADMIN)
+            assert reader.rows.may_search(field, KEEPER) is not whatever

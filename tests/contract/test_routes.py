@@ -30,7 +30,8 @@ from chassis.http.nameko import werkzeug_path
 from chassis.http.serving import routes_of
 from chassis.messaging.consistency import HEADER
 from chassis.projections.rebuild_requests import RebuildRequests
-from chassis.queries.reader import Freshness, ViewReader
+from chassis.queries.freshness import Freshness
+from chassis.queries.reader import ViewReader
 from chassis.testing.people import ADMIN, SALES
 from chassis.testing.services import InMemoryService
 from contracts.company import CompanyData, CompanyDataSet, SetParameter
@@ -150,7 +151,8 @@ def test_every_query_of_one_row_takes_an_id_in_any_spelling(
 
     def one(_reader: ViewReader, _principal: Any, key: str, *_: Any) -> tuple[dict[str, Any], Freshness]:
         asked.append(key)
-        return {"service": "", "changes": []}, Freshness(None, {})
+        of_record = {"id": str(ID), "deleted": False, "owner_id": None, "owner_name": "", "shares": []}
+        return {"service": "", "changes": [], **of_record}, Freshness(None, {})
 
     def rebuild(_requests: RebuildRequests, key: str) -> dict[str, Any]:
         asked.append(key)

@@ -28,7 +28,8 @@ from chassis.http.messages import HttpRequest
 from chassis.http.serving import routes_of
 from chassis.model.views import COMPANY_CURRENCY, View
 from chassis.projections.documents import stored
-from chassis.queries.reader import ViewReader, plain
+from chassis.queries.reader import ViewReader
+from chassis.queries.rows import plain
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
 from chassis.testing.people import ADMIN
@@ -173,7 +174,7 @@ def bodies(kit: InMemoryService, spec: CommandSpec) -> Iterator[dict[str, Any]]:
         for key in {*found, *view.defaults} & ({of} if isinstance(of, str) else {*found, *view.defaults}):
             document = {"_id": key, **found[key]} if key in found else reader._default(key)
             assert document is not None
-            row = json.loads(json.dumps(reader._rows([document], ADMIN)[0]))
+            row = json.loads(json.dumps(reader.rows.told([document], ADMIN)[0]))
             if spec.cls is SetLogo:
                 yield from [{"image": row["logo"]}] if "logo" in row else []
             elif view is SETTINGS:
@@ -320,9 +321,9 @@ def test_SET_05_a_page_has_as_many_rows_as_the_company_wants() -> None:
     nowhere: Any = None
     directory = Directory(known_everywhere())
     reader = ViewReader(nowhere, SETTINGS, company=directory.company)
-    assert reader._limit(ADMIN, None) == 50
+    assert reader.asking.limit(ADMIN, None) == 50
     directory.tell([ParameterSet(name="lists.rows", before="", value="5", reason="policy", revision=1)])
-    assert (reader._limit(ADMIN, None), reader._limit(ADMIN, "9")) == (5, 9)
+    assert (reader.asking.limit(ADMIN, None), reader.asking.limit(ADMIN, "9")) == (5, 9)
 
 
 # -- records that are changed ------------------------------------------------------------------------------------------
@@ -392,5 +393,5 @@ def test_what_was_set_in_part_is_shown_with_its_defaults(view: View, id: str) ->
     assert untouched is not None
     names = sorted(item.name for item in fields(view.row) if item.name in view.defaults[id])
     assert names
-    [whole], [rest] = reader._rows([untouched], ADMIN), reader._rows([partly], ADMIN)
+    [whole], [rest] = reader.rows.told([untouched], ADMIN), reader.rows.told([partly], ADMIN)
     assert {name: rest[name] for name in names} == {**{name: whole[name] for name in names}, "version": 1}

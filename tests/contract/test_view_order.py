@@ -169,9 +169,9 @@ def test_the_reader_of_a_list_is_told_how_many_entries_are_left_out(view: View) 
         return
     reader = ViewReader(NOWHERE, replace(view, computed={}))  # the documents here hold nothing to work out from
     long = {name: [{"at": FIRST_DAY}] * LONGEST_LIST for name in view.growing_lists}
-    row = reader._rows([{"_id": "1", TOTALS: dict.fromkeys(long, LONGEST_LIST + 7), **long}], ADMIN)[0]
+    row = reader.rows.told([{"_id": "1", TOTALS: dict.fromkeys(long, LONGEST_LIST + 7), **long}], ADMIN)[0]
     assert row[LISTS] == {name: {"total": LONGEST_LIST + 7, "left_out": 7} for name in long}
-    assert reader._rows([{"_id": "1"}], ADMIN)[0][LISTS] == {name: {"total": 0, "left_out": 0} for name in long}
+    assert reader.rows.told([{"_id": "1"}], ADMIN)[0][LISTS] == {name: {"total": 0, "left_out": 0} for name in long}
 
 
 def test_a_later_event_keeps_what_it_said() -> None:

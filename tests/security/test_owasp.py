@@ -24,7 +24,7 @@ from security.teams import Team, add_product
 COMMANDS = [spec for spec in REGISTRY.load().commands.values() if spec.is_public]
 
 
-NAMED = {"role": "NOBODY", "right": "payments", "dictionary": "importance", "entry": "HIGH"}
+NAMED = {"role": "NOBODY", "right": "payments", "dictionary": "importance", "entry": "HIGH", "key": "seats"}
 """What stands in paths and is no id."""
 EXTRAS = {"owner_id", "version", "status", "roles", "by", "epoch", "paid", "on_hand", "__class__"}
 

@@ -1,0 +1,230 @@
+"""What a list is asked for: its parameters checked, and made into the stages that select rows in the caller's scope."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from datetime import datetime, tzinfo
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+from chassis.access.company import CompanySettings
+from chassis.model.context import AccessScope
+from chassis.model.deciding import Caller
+from chassis.model.principal import Principal
+from chassis.model.views import Sums, View
+from chassis.projections.documents import STAMPS
+from chassis.projections.versions import versions_of
+from chassis.queries import cursors, formulas, history
+from chassis.queries.conditions import Conditions
+from chassis.queries.cursors import SortOrder
+from chassis.queries.filters import ClosedSets, Filters, require_value, single
+from chassis.queries.grouping import Grouping
+from chassis.queries.rows import Rows
+from chassis.queries.view_now import ViewNow
+from contracts.errors import Refused
+from contracts.languages import LANGUAGES, Language
+from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE
+from contracts.schemas import told_name
+from contracts.sharing import SHARED_WITH, SHARES
+
+Document = dict[str, Any]
+
+
+class Asked(NamedTuple):
+    """A list as somebody asked for it: the stages that select its rows, what tells their conditions from others
+    (`cursors.told_apart`), their order, how many a page has, in which groups they are counted, as of which moment if
+    not now, whose rows they may be, and in which language people are told of them."""
+
+    selection: list[Document]
+    conditions: str
+    order: SortOrder
+    limit: int
+    grouping: Grouping | None = None
+    at: datetime | None = None
+    scope: Document | None = None
+    language: Language = LANGUAGES[0]
+
+    def collection(self, rows: str) -> str:
+        """Where they are read, when the rows of now are in `rows`."""
+        return versions_of(rows) if self.at else rows
+
+
+class Asking:
+    """Reads what one view is asked for."""
+
+    def __init__(
+        self,
+        now: ViewNow,
+        rows: Rows,
+        company: CompanySettings,
+        *,
+        zone: Callable[[], tzinfo],
+        clock: Callable[[], datetime],
+        known: ClosedSets | None,
+    ) -> None:
+        """`known` tells what filters take besides what is declared."""
+        self._view: View = now.declared
+        self._now, self._rows, self._company = now, rows, company
+        self._zone, self._clock, self._known = zone, clock, known
+        self._decimals = {name for name, kind in self._view.types.items() if kind.kind == "amount"}
+
+    def asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
+        """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
+        view = self._now.view
+        sees, filters = partial(self._rows.may_see, principal=principal), self._filters(principal)
+        given: list[Document] = []
+        scope = self.scope(principal)
+        kept: list[Document] = [scope]
+        named = set(params)
+        offered = (*PAGING, AS_OF) if self._view.history else PAGING
+        shown: list[Document] = []  # what is asked of rows that were added up
+        sums = self._view.sums
+        of_row = {*sums.by, sums.over} if sums else set()
+        fields_of: dict[str, Iterable[str]] = {}  # of which each parameter asks
+        for name, values in params.items():
+            if name in offered:
+                require_value(name, values)
+                continue
+            if name == WHERE:
+                require_value(name, values)
+                conditions = Conditions(view, sees, self._zone(), self._known, principal.dictionaries)
+                given.append(conditions.read(single(name, values)))
+                (kept if sums is None else shown).append(given[-1])
+                named |= conditions.about
+                fields_of[name] = sorted(conditions.about)
+                continue
+            asked = filters.condition(name, values)
+            if asked is None:
+                known = sorted({*filters.names, *offered, WHERE})
+                raise Refused("requests.unknown_parameter", names=known, field=told_name(name[:100]))
+            condition, about = asked
+            fields_of[name] = sorted(about)
+            # what is worked out of the caller may be another condition with the next page
+            given.append({name: list(values)} if filters.is_of_caller(name) else condition)
+            (kept if sums is None or about <= of_row else shown).append(condition)
+        filters.require_some_between(params)
+        kept.insert(0, dict(self._view.shown(named)))
+        if sums and sums.over and not any(sums.over in condition for condition in kept):
+            kept.append({sums.over: None})  # the rows that hold the sums of all
+        order = self.order(principal, one(params, SORT), language)
+        limit = self.limit(principal, one(params, "limit"))
+        worked_out = self._worked_out(params, named, order)
+        given += worked_out  # a page goes on by the formula that it began with
+        selection: list[Document] = [*worked_out, {"$match": {"$and": kept}}]
+        if sums:
+            selection += _added_up(sums, self._decimals)
+        if shown:
+            selection.append({"$match": {"$and": shown}})
+        grouping = self._grouping(principal, params, language)
+        at = history.moment(params, AS_OF, self._zone(), self._clock()) if self._view.history else None
+        if at:
+            fields_of |= {SORT: [order.field], GROUP: [one(params, GROUP) or ""], SUM: params.get(SUM, ())}
+            history.require_known(self._view, fields_of)
+            # as it was given: today ends later with each page
+            given.append({AS_OF: list(params[AS_OF])})
+        return Asked(selection, cursors.told_apart(given), order, limit, grouping, at, scope, cast(Language, language))
+
+    def _filters(self, principal: Principal) -> Filters:
+        sees, searches = (partial(may, principal=principal) for may in (self._rows.may_see, self._rows.may_search))
+        return Filters(
+            self._view,
+            sees,
+            self._zone(),
+            self._known,
+            searches=searches,
+            caller=Caller.of(principal),
+            dictionaries=principal.dictionaries,
+            shared=self.shared(principal),
+        )
+
+    def _grouping(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Grouping | None:
+        sees, field = partial(self._rows.may_see, principal=principal), one(params, GROUP)
+        label = self._rows.entries(field, principal, language) if field in self._view.picked else None
+        return Grouping.asked(self._now.view, sees, field, params.get(SUM, ()), label)
+
+    def _worked_out(self, params: Mapping[str, Sequence[str]], named: Set[str], order: SortOrder) -> list[Document]:
+        """The stage that works out the formulas by which a list is selected, sorted or counted."""
+        asked = {*named, order.field, *params.get(GROUP, ()), *params.get(SUM, ())}
+        return formulas.stages(self._now.fields, asked)
+
+    def scope(self, principal: Principal) -> Document:
+        """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
+        scope = self._view.scope
+        if scope is None:
+            return {}
+        if scope.seen is not None:
+            return dict(scope.seen(Caller.of(principal)))
+        right = scope.right if principal.may(scope.right or self._view.permission) else ""
+        reach = principal.reach(right or self._view.permission)
+        if scope.only_own:
+            reach = AccessScope(people=frozenset({principal.user_id} if principal.user_id else ()))
+        if reach.everybody:
+            return {}
+        own: list[Document] = []
+        for name in scope.fields:
+            place, make = self._view.place_of(name), self._view.type_of(name).equal
+            ids = [
+                key
+                for person in reach.people
+                for key in (make(str(person)) if make and place != name else [str(person)])
+            ]
+            own.append({place: {"$in": sorted(ids)}})
+        if scope.shared and reach.shared:
+            own.append(self.shared(principal))
+        return own[0] if len(own) == 1 else {"$or": own}
+
+    def shared(self, principal: Principal) -> Document:
+        """The condition for rows that are shared with the caller, or their department, today (COL-07)."""
+        if not (self._view.scope and self._view.scope.shared):
+            return {}
+        today = self._clock().astimezone(self._zone()).date().isoformat()
+        ids = sorted(map(str, principal.shared_as))
+        place, make = self._view.place_of(SHARED_WITH), self._view.type_of(SHARED_WITH).equal
+        keys = sorted(key for id in ids for key in (make(id) if make else [id]))
+        lasts = {"$or": [{"until": None}, {"until": {"$gte": today}}]}
+        return {place: {"$in": keys}, SHARES: {"$elemMatch": {"with_id": {"$in": ids}, **lasts}}}
+
+    def limit(self, principal: Principal, text: str | None) -> int:
+        """How many rows a page has: as many as asked for, or as the caller has set for all lists, or the company."""
+        if text is None:
+            return principal.preferences.rows_per_page or self._company.parameter("lists.rows")
+        if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_ROWS:
+            raise Refused("lists.limit", most=MOST_ROWS, field="limit")
+        return int(text)
+
+    def order(self, principal: Principal, text: str | None, language: str) -> SortOrder:
+        """The order asked for; by a field that the caller may not see there is none."""
+        text = text or self._view.order
+        name, direction = text.removeprefix("-"), -1 if text.startswith("-") else 1
+        view = self._now.view
+        offered = [sort.removeprefix("-") for sort in (*view.sorts, view.order)]
+        allowed = [sort for sort in dict.fromkeys(offered) if sort == "_id" or self._rows.may_see(sort, principal)]
+        if name not in allowed:
+            raise Refused("lists.sort", names=allowed, field="sort")
+        orders = view.orders_of(name)
+        return cursors.order_of(name, direction, language if language in orders else orders[0])
+
+
+def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:
+    """The stages that make one row of the stored ones of several owners.  A sum of nothing is 0."""
+    id = {"$concat": [part for name in sums.by for part in ("/", f"${name}")][1:]}
+    newest = {"$top": {"sortBy": {f"{STAMPS}.{sums.newest}" if sums.newest else "_id": -1}, "output": "$$ROOT"}}
+    added = {name: {"$sum": f"${name}"} for name in sums.fields}
+    shown = {name: {"$toDecimal": f"${name}"} if name in decimals else f"${name}" for name in sums.fields}
+    return [
+        {"$group": {"_id": id, "newest": newest, **added}},
+        {"$replaceWith": {"$mergeObjects": ["$newest", {"_id": "$_id", **shown}]}},
+    ]
+
+
+def one(params: Mapping[str, Sequence[str]], name: str) -> str | None:
+    """The value of a parameter that has one, None without it.  Raises Refused VALIDATION when it is given twice."""
+    values = params.get(name)
+    return single(name, values) if values else None
+
+
+def flag(params: Mapping[str, Sequence[str]], name: str) -> bool:
+    """What a parameter says that is true or false.  Raises Refused VALIDATION."""
+    text = one(params, name)
+    if text not in (None, "true", "1", "false", "0"):
+        raise Refused("lists.flag", field=name)
+    return text in ("true", "1")

@@ -1,0 +1,134 @@
+"""What somebody sees of the documents of a view: the fields they may see, what is worked out, and labels."""
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import fields
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, cast
+
+from bson import Decimal128
+
+from chassis.access.company import CompanySettings
+from chassis.model.deciding import Caller
+from chassis.model.principal import Principal
+from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LISTS, View
+from chassis.projections.documents import stored, told_of_lists
+from chassis.projections.versions import OF
+from chassis.queries import formulas
+from chassis.queries.grouping import Label
+from chassis.queries.view_now import ViewNow
+from contracts.custom_fields import OWN
+from contracts.languages import LANGUAGES, Language
+from contracts.permissions import FIELD_RIGHTS
+
+Document = dict[str, Any]
+AMOUNTS_KEPT = 20_000
+LONGEST_PLAIN = 20
+"""An amount of so many digits before or behind the point is written with an exponent: no contract takes such."""
+
+
+class Rows:
+    """The rows of one view, as callers see them."""
+
+    def __init__(self, view: View, company: CompanySettings, now: ViewNow) -> None:
+        self._view, self._company, self._now = view, company, now
+        self._laid_under = {key: stored(values) for key, values in view.defaults.items()}
+        self._names = [item.name for item in fields(view.row)]
+        self._lists = {name for name, kind in view.types.items() if kind.kind == "list"}
+
+    def names(self, principal: Principal) -> list[str]:
+        """The fields of the row that somebody may see."""
+        return [name for name in self._names if self.may_see(name, principal)]
+
+    def may_see(self, name: str, principal: Principal) -> bool:
+        right = self._view.hidden.get(name) or FIELD_RIGHTS.get(name.removeprefix(f"{OWN}."))
+        return right is None or principal.may(right)
+
+    def may_search(self, name: str, principal: Principal) -> bool:
+        """Whether words are looked for in a field: not in what holds things of any kind, some of them unseen."""
+        holds_anything = name in self._view.holds_anything
+        return self.may_see(name, principal) and not (holds_anything and unseen_by(principal))
+
+    def shown(self, document: Document, caller: Caller) -> Document:
+        """A document with its id and what is worked out from it, once; of an earlier version that isn't known."""
+        document = {**self._laid_under.get(document["_id"], {}), **document}
+        known = {**document, COMPANY_CURRENCY: self._company.currency, CALLER: caller}
+        shown = {**document, "id": document["_id"]}
+        for name, compute in self._view.computed.items() if OF not in document else ():
+            shown[name] = stored(compute(known))
+        return formulas.tidied(shown, self._now.fields)
+
+    def told(self, documents: Iterable[Document], principal: Principal, language: str = LANGUAGES[0]) -> list[Document]:
+        """What somebody sees of documents."""
+        names, unseen = self.names(principal), unseen_by(principal)
+        caller = Caller.of(principal)
+        rows = []
+        for document in documents:
+            row = self._row(document, names, unseen, caller)
+            if self._view.picked:
+                row[LABELS] = self.labels(document, names, principal, language)
+            rows.append(row)
+        return rows
+
+    def labels(self, document: Document, names: Sequence[str], principal: Principal, language: str) -> Document:
+        """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each."""
+        found: Document = {}
+        for name, dictionary in self._view.picked.items():
+            if name in names:
+                tree, value = principal.dictionaries.of(dictionary), document.get(name)
+                values = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
+                labels = [tree.label(one, cast(Language, language)) if one else "" for one in values]
+                found[name] = labels if isinstance(value, list) else "".join(labels)
+        return found
+
+    def entries(self, field: str | None, principal: Principal, language: str) -> Label:
+        """What tells the code of the entry that a value of a field means, and what it is called."""
+        tree = principal.dictionaries.of(self._view.picked[str(field)])
+
+        def label(value: str) -> tuple[str, str]:
+            entry = tree.meant(value)
+            return (entry.code if entry else value), tree.label(value, cast(Language, language))
+
+        return label
+
+    def _row(self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller) -> Document:
+        shown = self.shown(document, caller)
+        row = {name: plain(shown.get(name, [] if name in self._lists else None), unseen) for name in names}
+        if growing := [name for name in self._view.growing_lists if name in row]:
+            row[LISTS] = told_of_lists(document, growing)
+        return row
+
+
+def unseen_by(principal: Principal) -> Set[str]:
+    """The names of the fields that somebody may not see, wherever they stand."""
+    return {name for name, right in FIELD_RIGHTS.items() if not principal.may(right)}
+
+
+def value_at(document: Document, path: str) -> Any:
+    """What a document holds at a dotted path; None for nothing."""
+    outer, _, inner = path.partition(".")
+    held = document.get(outer)
+    return held.get(inner) if inner and isinstance(held, dict) else held
+
+
+def plain(value: Any, unseen: Set[str] = frozenset()) -> Any:
+    """A stored value as JSON shows it: amounts as text, moments in RFC 3339, and of its parts none that is `unseen`."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal128):
+        return _amount(value.bid)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, dict):
+        seen = {name: inner for name, inner in value.items() if not name.startswith("_") and name not in unseen}
+        return {name: plain(inner, unseen) for name, inner in seen.items()}
+    if isinstance(value, list):
+        return [plain(inner, unseen) for inner in value]
+    return value
+
+
+@lru_cache(AMOUNTS_KEPT)
+def _amount(octets: bytes) -> str:
+    """An amount as text, from the octets that tell it: most come again.  What contracts hold has no exponent."""
+    number = Decimal128.from_bid(octets).to_decimal()
+    return f"{number:f}" if number.is_finite() and abs(number.adjusted()) < LONGEST_PLAIN else str(number)
