@@ -13,6 +13,7 @@ from chassis.model.records import Record
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
 from contracts.people import Person
+from contracts.schemas import decode
 from contracts.sharing import SHARES, Share
 
 ACTIONS = "actions"
@@ -49,7 +50,7 @@ def actions_on(
     if kind.owned:
         owner = row["owner_id"]
         found.owner = Person(user_id=UUID(owner) if owner else None, name=row["owner_name"])
-        found.shares = msgspec.convert(row[SHARES], tuple[Share, ...])
+        found.shares = tuple(decode(Share, msgspec.json.encode(share)) for share in row[SHARES])
     return [_action(spec, found, caller, now, company) for spec in commands_on(record)]
 
 
