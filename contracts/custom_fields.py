@@ -6,6 +6,7 @@ text is sealed as every other (`contracts.personal`).
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from math import isfinite
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -96,7 +97,7 @@ def _is_plain(given: Any) -> bool:
     """Whether a value may be one: a text, a number, a flag, null, or a list of texts."""
     if isinstance(given, list | tuple):
         return len(given) <= MOST_CHOICES and all(isinstance(one, str) for one in given)
-    if isinstance(given, float):
+    if isinstance(given, float | Decimal):
         return isfinite(given)
     return given is None or isinstance(given, str | int)
 

@@ -51,7 +51,8 @@ def actions_on(
         owner = row["owner_id"]
         found.owner = Person(user_id=UUID(owner) if owner else None, name=row["owner_name"])
         found.shares = tuple(decode(Share, msgspec.json.encode(share)) for share in row[SHARES])
-    return [_action(spec, found, caller, now, company) for spec in commands_on(record)]
+    there = [spec for spec in commands_on(record) if found.deleted or spec.cls is not kind.restore]
+    return [_action(spec, found, caller, now, company) for spec in there]
 
 
 def _action(spec: CommandSpec, record: Record, caller: Principal, now: datetime, company: CompanySettings) -> Action:

@@ -72,7 +72,8 @@ def changed(definitions: Definitions, before: str, own: str | None, context: Con
 
     Raises Refused, naming the field.
     """
-    wanted = dict.fromkeys(one.key for one in definitions if one.is_given) if own is None else given(own)
+    all_there = [one.key for one in definitions if one.is_given or one.key in read(before)]
+    wanted = dict.fromkeys(all_there) if own is None else given(own)
     return _bounded(_changed(definitions, read(before), wanted, context))
 
 
@@ -112,12 +113,13 @@ def _changed(
         held = before.get(key)
         if value == _as_given(held) and (held is not None or not field.required):
             continue
-        if not field.is_given:
+        is_taken_away = value in (None, "", []) and field.retired and field.type != "formula"
+        if not field.is_given and not is_taken_away:
             raise Refused("fields.retired" if field.retired else "fields.worked_out", field=field.path)
         taken = None if value in (None, "", []) else checked(field, value, context)
         if taken is not None and taken.value:
             found[key] = taken
-        elif field.required:
+        elif field.required and not field.retired:
             raise _required(field)
         else:
             found.pop(key, None)  # blanks alone are no text

@@ -22,7 +22,7 @@ KEY_BYTES = KEY_BITS // 8
 KEYS_KEPT = 5_000
 """So many keys a process holds at once, some 1.5 kB each with the texts it has just sealed and opened."""
 TEXTS_KEPT = 8
-LOOKED_UP_EVERY = 60.0
+LOOKED_UP_EVERY = 15.0
 """Seconds after which a key is looked up again: so long a process may read on after another one destroyed it."""
 
 

@@ -268,7 +268,7 @@ class ViewReader:
         seen: Seen,
         cursor: Cursor | None = None,
     ) -> Page:
-        order, limit, groups = asked.order, asked.limit, None
+        order, limit, groups, is_later = asked.order, asked.limit, None, cursor is not None
         collection, total = asked.collection(seen.state["collection"]), None
         selection, milliseconds = (
             self._selected(asked, seen),
@@ -305,16 +305,29 @@ class ViewReader:
         def beside(row: Document, back: bool) -> str:
             return replace(cursor, value=value_at(row, order.field), key=row["_id"], back=back).text()
 
+        ends = documents[:1], documents[-1:]
+        if is_later and not self._view.sums and (asked.scope or of_seen):
+            documents = self._still_seen(principal, documents)
         is_next, is_previous = (has_come_from, is_more) if cursor.back else (is_more, has_come_from)
         return Page(
             items=self.rows.told(documents, principal, asked.language),
-            next=beside(documents[-1], False) if is_next else None,
-            previous=beside(documents[0], True) if is_previous else None,
+            next=beside(ends[1][0], False) if is_next else None,
+            previous=beside(ends[0][0], True) if is_previous else None,
             last=replace(cursor, value=None, key="", back=True).text() if is_next else None,
             freshness=freshness_of(seen.state),
             total=total,
             groups=groups,
         )
+
+    def _still_seen(self, principal: Principal, documents: Sequence[Document]) -> list[Document]:
+        """Those of a later page that the caller may see now: a page is of a moment ago, and rights are those of now."""
+        seen, key = self._states.look(), OF if documents and OF in documents[0] else "_id"
+        there = {"$in": [document[key] for document in documents]}
+        condition = {"$and": [{"_id": there}, self.asking.scope(principal), dict(self._view.where)]}
+        stages = [{"$match": condition}, *self._of_seen(principal, seen.at), {"$project": {"_id": 1}}]
+        found = self._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS)
+        ids = {row["_id"] for row in found}
+        return [one for one in documents if one[key] in ids or one[key] in self._view.defaults]
 
     def export(
         self,

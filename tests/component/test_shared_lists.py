@@ -6,6 +6,7 @@ Asked of every list whose rows may be shared, so also of those that are declared
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,9 +17,11 @@ from pymongo.database import Database
 from chassis.model.context import AccessScope
 from chassis.model.principal import Principal
 from chassis.model.views import View
+from chassis.queries.cursors import Cursor
 from component.lists import LISTS, Document, Shelf, as_query, document_of
 from component.test_lists import PAGE, plan_of, sorts_of
 from contracts.errors import Refused
+from contracts.sharing import SHARED_WITH, SHARES
 
 SHARED = [view for view in LISTS if view.scope and view.scope.shared]
 ME, OTHER, TEAM, ELSEWHERE = (uuid4() for _ in range(4))
@@ -102,6 +105,27 @@ def test_col_07_what_is_shared_with_me_is_a_filter(shelf: Shelf, view: View) -> 
         assert refused.value.field == "shared_with_me"
 
 
+@each
+def test_col_07_a_later_page_shows_nothing_of_what_is_not_shared_any_more(
+    database: Database[Document], view: View
+) -> None:
+    """Pages are of the moment of the first one; rights are those of now.  A cursor that somebody made up is no way."""
+    shelf = Shelf(database, view)
+    shelf.fill([row(view, number, OTHER, share(ME)) for number in range(6)])
+    shelf.fill([row(view, number, ME) for number in range(6, 9)])
+    by = caller(view, ME)
+    first = shelf.page(by, limit="2")
+    assert first.next and len(first.items) == 2
+    made_up = replace(Cursor.read(first.next), value=None, key="").text()
+    shelf.collection.update_many({"owner_id": str(OTHER)}, {"$set": {SHARES: [], SHARED_WITH: []}})
+    for begin in (first.next, made_up):
+        pages, told = [shelf.page(by, limit="2", cursor=begin)], set()
+        while cursor := pages[-1].next:
+            pages.append(shelf.page(by, limit="2", cursor=cursor))
+        told = {one["owner_id"] for page in pages for one in page.items}
+        assert told <= {str(ME)} and len(pages) > 1
+
+
 def read_by(shelf: Shelf, by: Principal, patch: pytest.MonkeyPatch, asked: dict[str, list[str]]) -> Document:
     """What MongoDB says of how it reads the rows of a page that the reader asks for."""
     pipelines: list[list[Document]] = []
@@ -114,7 +138,7 @@ def read_by(shelf: Shelf, by: Principal, patch: pytest.MonkeyPatch, asked: dict[
     with patch.context() as patched:
         patched.setattr(shelf.reader, "_read", noted)
         shelf.reader.page(by, {"limit": [str(PAGE - 1)], **asked}, None)
-    command = {"aggregate": shelf.collection.name, "pipeline": pipelines[-1], "cursor": {}}
+    command = {"aggregate": shelf.collection.name, "pipeline": pipelines[0], "cursor": {}}
     told: Document = shelf.database.command("explain", command, verbosity="executionStats")
     found: Document = told["executionStats"]
     return found

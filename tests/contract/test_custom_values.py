@@ -133,8 +133,17 @@ def test_cfg_02_a_retired_field_keeps_its_values_and_takes_no_more(kind: Kind) -
     assert kept.own == {**HELD, "seats": "1"}
     assert kept.refused(kind.edit, "own.note", note="other").code == "INVALID_STATE"
     assert kept.refused(kind.create, "own.note", note="other").code == "INVALID_STATE"
+    kept.edit(note=None)
+    assert kept.own == {key: value for key, value in {**HELD, "seats": "1"}.items() if key != "note"}, (
+        "it may be removed"
+    )
     kept.kit.do(kept.command(kind.edit, own=None))
-    assert kept.own == {"note": HELD["note"]}
+    assert kept.own == {}
+    kept.define(replace(retired, retired=False), revision=3)
+    kept.edit(note=VALUES["note"])
+    kept.define(replace(retired, required=True), revision=4)
+    kept.kit.do(kept.command(kind.edit, own=None))
+    assert kept.own == {}, "a retired field need not be filled"
 
 
 @EVERY_KIND

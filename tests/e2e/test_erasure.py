@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from uuid import UUID, uuid4
 
 import pytest
 from component.persons import documents, octets, salestream
 from component.support import (
     Company,
+    Person,
     add_order,
     add_product,
     await_status,
@@ -76,8 +79,9 @@ def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_els
     li.assert_refused("FORBIDDEN", "GET", f"/persons/{customer}/key")
     admin.assert_refused("NOT_FOUND", "GET", f"/persons/{uuid4()}/key")
 
-    erased = salestream(system, "persons", "erase", customer)
+    erased, changed = _erased_while_it_is_changed(system, li, customer)
     assert erased.returncode == 0, erased.stderr
+    assert 200 in changed, "processes that run know the key for a while"
     assert told(octets(system)) == set()
     assert told(documents(config_of(system))) == set()
     keys = open_keys(config_of(system))
@@ -115,6 +119,20 @@ def test_CPL_01_a_person_whose_key_was_destroyed_can_be_read_nowhere_and_all_els
     ]
     assert len(given) == 2, "every key that was given out is noted"
     company.close()
+
+
+def _erased_while_it_is_changed(
+    system: LocalSystem, by: Person, customer: str
+) -> tuple[subprocess.CompletedProcess[str], set[int]]:
+    """What the command tells, and how changes of the same customer were answered meanwhile."""
+    answers: set[int] = set()
+    with ThreadPoolExecutor(1) as pool:
+        erasing = pool.submit(salestream, system, "persons", "erase", customer)
+        while not erasing.done():
+            floor = len(answers) + int(time.monotonic() * 10) % 1_000
+            answers.add(by.send("PATCH", f"/customers/{customer}", {"address": f"{ADDRESS} {floor}F"}).status_code)
+            wait([erasing], timeout=0.5)
+    return erasing.result(), answers
 
 
 def _noted(company: Company, customer: str) -> None:

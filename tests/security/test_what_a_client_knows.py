@@ -189,7 +189,7 @@ def test_acc_67_acc_77_what_is_left_out_stays_and_null_is_the_companys(office: O
     ("field", "value"),
     [
         ("rows_per_page", 0), ("rows_per_page", 201), ("rows_per_page", "20"), ("rows_per_page", 1.5),
-        ("rows_per_page", True), ("language", "fr"), ("time_zone", "Mars/Base"),
+        ("rows_per_page", True), ("language", "fr"), ("time_zone", "Mars/Base"), ("time_zone", "localtime"),
         ("time_zone", "../../etc/passwd"), ("columns", ["name"]),
     ],
 )  # fmt: skip
