@@ -8,7 +8,8 @@ from security.office import Caller, Office, quick_hashes
 
 from chassis.catalogue import Catalogue
 from chassis.documents.samples import sample
-from chassis.http.actions import Action, actions_on, commands_on
+from chassis.http.actions import actions_on, commands_on
+from chassis.model.actions import Action
 from chassis.model.record_views import record_view
 from chassis.queries.rows import plain
 from chassis.testing.records import new_record
@@ -56,7 +57,7 @@ def test_uix_08_what_one_may_do_is_told_as_it_would_be_refused(kind: Kind, tmp_p
         record = RECORDS[kind.code]
         seen = set()
         for name, caller in people.items():
-            for spec in commands_on(record):
+            for spec in commands_on(kind.cls):
                 id = entered(office, kind, people)
                 action = _action(office, record, shown(office, kind, id), caller, spec.name)
                 if action is None:

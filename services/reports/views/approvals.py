@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
+from chassis.model.actions import Action
 from chassis.model.changes import Append, Change, EventMetadata, Set
 from chassis.model.deciding import Caller, Course, Matter, rows_seen, rows_to_decide
 from chassis.model.row_fields import Code
@@ -204,8 +205,7 @@ def due_for_me(row: Mapping[str, Any]) -> bool:
 def actions(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the caller may do now, and the reason why not, as the command would be refused."""
     why = course(row).refusal(row[CALLER]) if row.get("nodes") else None
-    told = {"code": why.code, **why.why.told()} if why else {"code": None, "reason": None, "params": {}}
-    return [{"command": command.__name__, "allowed": why is None, **told} for command in (Approve, Reject)]
+    return [Action.of(command.__name__, why).told() for command in (Approve, Reject)]
 
 
 def nodes(row: Mapping[str, Any]) -> list[dict[str, Any]]:
