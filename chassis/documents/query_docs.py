@@ -56,8 +56,8 @@ class QueryDoc:
     method: str = "GET"
 
 
-def query_docs(view: View) -> list[QueryDoc]:
-    """The operations of a view: its list, one row, or both."""
+def query_docs(view: View, pages: Collection[str] = ()) -> list[QueryDoc]:
+    """The operations of a view: its list, one row, or both; `pages` are the paths that tell what may be done."""
     name_of_row = view.row.__name__
     row = row_schema(view.row, view.hidden)
     if view.growing_lists:
@@ -78,8 +78,7 @@ def query_docs(view: View) -> list[QueryDoc]:
         found.append(
             QueryDoc(view.path, view.name, "reports", text, view.permission, name_of_row, row, parameters, export=True)
         )
-    path = f"{view.path}/{{{view.detail}}}" if view.detail else view.path
-    if view.detail or not view.is_list:
+    if path := view.page:
         name = f"{view.name}_one" if view.detail else view.name
         parameter = {
             "name": path.rpartition("{")[2].rstrip("}"),
@@ -92,7 +91,7 @@ def query_docs(view: View) -> list[QueryDoc]:
         found.append(
             QueryDoc(
                 path, name, "reports", summary, view.permission, name_of_row, row, parameters,
-                is_list=False, actions=bool(view.kind),
+                is_list=False, actions=path in pages,
             )
         )  # fmt: skip
         if view.history:

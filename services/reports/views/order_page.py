@@ -60,6 +60,7 @@ class OrderPage:
     channel: str
     note: str
     owner: dict[str, Any]
+    submitter_id: UUID | None
     company: dict[str, Any] | None
     hold: dict[str, Any] | None
     paid: Decimal
