@@ -14,6 +14,7 @@ from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused
 from contracts.reasons import Why
+from contracts.records import Kind
 from contracts.types import Money
 
 CurrencyOf = Callable[[Records, UUID], str]
@@ -223,6 +224,11 @@ def _currencies(aggregate: type[Record]) -> dict[type, CurrencyOf]:
     return {aggregate.kind.edit: currency}
 
 
+def _page_of(kind: Kind) -> str:
+    """The path of one record."""
+    return f"{kind.path}/{{{kind.key}}}"
+
+
 @dataclass(frozen=True)
 class Service:
     """One service: what it does on each command it owns, and what it knows of other services.
@@ -230,6 +236,8 @@ class Service:
     `records` are the kinds of records it keeps, whose commands need no line each: the declaration of a kind, or the
     aggregate that says the kind's own rules (`chassis.model.records`).
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
+    `pages` says of which aggregate a page shows one, by its path (`/orders/{order_id}`), so that it tells what may be
+    done with it; kinds of records need no line.
     `untold` names what is in answers for middleware alone: callers are not told.
     `currency_of` tells, for changes of records that have a currency, which that is: money that names none is in it.
     """
@@ -238,6 +246,7 @@ class Service:
     commands: Mapping[type, CommandFunction] = field(default_factory=dict)
     records: Sequence[type] = ()
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
+    pages: Mapping[str, type[Aggregate]] = field(default_factory=dict)
     middleware: Mapping[type, Middleware] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
     currency_of: Mapping[type, CurrencyOf] = field(default_factory=dict)
@@ -247,6 +256,7 @@ class Service:
         for aggregate in map(aggregate_of, self.records):
             object.__setattr__(self, "commands", {**record_commands(aggregate), **self.commands})
             object.__setattr__(self, "currency_of", {**_currencies(aggregate), **self.currency_of})
+            object.__setattr__(self, "pages", {_page_of(aggregate.kind): aggregate, **self.pages})
         declared = {spec.cls for spec in REGISTRY.commands_of(self.name)}
         if missing := declared - set(self.commands):
             raise ContractError(f"{self.name}: no handler for {sorted(c.__name__ for c in missing)}")
