@@ -10,7 +10,7 @@ from marshmallow import Schema, fields, missing, validate
 
 from chassis.audit.entries import object_kind
 from chassis.http.routes import kebab
-from chassis.metadata.shapes import Choice, CommandMetadata, FormField, FormType
+from chassis.metadata.shapes import Choice, CommandMetadata, Default, FormField, FormType
 from chassis.metadata.views import form_type, own_choices
 from chassis.metadata.wording import Wording
 from chassis.model.custom_columns import field_type
@@ -227,9 +227,10 @@ def _choices(field: fields.Field[Any], owners: Sequence[str], name: str, wording
     return [Choice(value, wording.choice(owners, name, value)) for value in values] or None
 
 
-def _default(field: fields.Field[Any]) -> Any:
+def _default(field: fields.Field[Any]) -> Default:
     default = field.load_default
-    return msgspec.to_builtins(default) if isinstance(default, _PLAIN) else None
+    found: Default = msgspec.to_builtins(default) if isinstance(default, _PLAIN) else None
+    return list(found) if isinstance(found, tuple) else found
 
 
 def _lengths(field: fields.Field[Any]) -> tuple[int | None, int | None]:

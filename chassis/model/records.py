@@ -16,8 +16,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
+
+import msgspec
 
 from chassis.model import custom_values
 from chassis.model.aggregates import Aggregate
@@ -30,7 +32,8 @@ from contracts.declare import KEPT, ContractError, changes
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
-from contracts.sharing import MOST_SHARES, Share
+from contracts.schemas import decode
+from contracts.sharing import MOST_SHARES, SHARES, Share
 from contracts.types import MAX_LINES, Money, PhoneField
 
 KEPT_FIELDS = "kept"
@@ -73,7 +76,20 @@ class Record(Aggregate):
         `given` names the fields that the command gives: what was there before need not be in the way of other changes.
         """
 
-    # -- commands
+    # -- what may be done with it
+
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        record = super().on_page(row)
+        record.deleted = row["deleted"]
+        if cls.kind.owned:
+            record.owner = Person(user_id=row["owner_id"] and UUID(row["owner_id"]), name=row["owner_name"])
+            record.shares = tuple(decode(Share, msgspec.json.encode(share)) for share in row[SHARES])
+        return record
+
+    def can_change_by(self, command: type) -> bool:
+        """What is there is not brought back."""
+        return self.deleted or command is not self.kind.restore
 
     def require_may(self, command: type, context: Context) -> None:
         """Raises Refused where the caller may give no such command of this record now, whatever it says.
@@ -87,6 +103,8 @@ class Record(Aggregate):
         for_whose_it_is = command in (kind.delete, kind.restore, kind.assign, kind.share, kind.unshare)
         if kind.owned and for_whose_it_is and not context.reach.covers(self.owner.user_id):
             raise Refused("records.only_shared", kind=kind.what, field=kind.key)
+
+    # -- commands
 
     def create(self, command: Any, context: Context, settings: Any = None) -> None:
         """Enter the record; it belongs to whom the command names.  Raises Refused.

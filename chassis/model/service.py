@@ -10,11 +10,14 @@ from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
 from chassis.model.middleware import Middleware, Records
 from chassis.model.records import Record, aggregate_of, require_all
+from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused
 from contracts.reasons import Why
+from contracts.records import Kind
+from contracts.schedules import SCHEDULES, AsOf, Done, schedules_of
 from contracts.types import Money
 
 CurrencyOf = Callable[[Records, UUID], str]
@@ -95,6 +98,8 @@ class Work(Protocol):
 
 
 CommandFunction = Callable[[Any, Work], Aggregate]
+ScheduleFunction = Callable[[AsOf, Work], Done]
+"""What a schedule does.  It may be called again for the same day, so it leaves alone what it has dealt with."""
 
 
 def change(cls: type[A], act: Callable[[A, Any, Context], None], *, what: str | None = None) -> CommandFunction:
@@ -266,13 +271,52 @@ def _currencies(aggregate: type[Record]) -> dict[type, CurrencyOf]:
     return {aggregate.kind.edit: currency}
 
 
+def _page_of(kind: Kind) -> str:
+    """The path of one record."""
+    return f"{kind.path}/{{{kind.key}}}"
+
+
+def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFunction]:
+    """The handlers of a schedule's commands; what is not by hand comes from `chassis.schedules`, prepared."""
+    declared, aggregate = SCHEDULES[run], timetable_of(run)
+
+    def of(work: Work) -> Timetable:
+        return work.find_or_new(aggregate, timetable_id(declared))
+
+    def do(command: Any, work: Work) -> Timetable:
+        timetable, context = of(work), work.context
+        match work.prepared:
+            case Plan() as plan:
+                timetable.plan(plan)
+            case Failure() as failure:
+                timetable.tell_failed(failure, context)
+            case Due() as due if timetable.is_due(due):
+                timetable.tell_ran(due.day, due.due, act(AsOf(due.day, due.due), work), context)
+            case Due():
+                pass  # another process was first
+            case _:
+                as_of = day_asked_for(command.day, context)
+                timetable.tell_ran(as_of.day, None, act(as_of, work), context)
+        return timetable
+
+    def switch(command: Any, work: Work) -> Timetable:
+        timetable = of(work)
+        timetable.switch(command, work.context)
+        return timetable
+
+    return {declared.run: do, declared.switch: switch}
+
+
 @dataclass(frozen=True)
 class Service:
     """One service: what it does on each command it owns, and what it knows of other services.
 
     `records` are the kinds of records it keeps, whose commands need no line each: the declaration of a kind, or the
     aggregate that says the kind's own rules (`chassis.model.records`).
+    `schedules` says what is done at certain times, by the commands that are declared for it (`contracts.schedules`).
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
+    `pages` says of which aggregate a page shows one, by its path (`/orders/{order_id}`), so that it tells what may be
+    done with it; kinds of records need no line.
     `untold` names what is in answers for middleware alone: callers are not told.
     `currency_of` tells, for changes of records that have a currency, which that is: money that names none is in it.
     """
@@ -281,15 +325,23 @@ class Service:
     commands: Mapping[type, CommandFunction] = field(default_factory=dict)
     records: Sequence[type] = ()
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
+    pages: Mapping[str, type[Aggregate]] = field(default_factory=dict)
     middleware: Mapping[type, Middleware] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
     currency_of: Mapping[type, CurrencyOf] = field(default_factory=dict)
+    schedules: Mapping[type, ScheduleFunction] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_all(self.name, self.records)
         for aggregate in map(aggregate_of, self.records):
             object.__setattr__(self, "commands", {**record_commands(aggregate), **self.commands})
             object.__setattr__(self, "currency_of", {**_currencies(aggregate), **self.currency_of})
+            object.__setattr__(self, "pages", {_page_of(aggregate.kind): aggregate, **self.pages})
+        if wrong := set(self.schedules) ^ set(schedules_of(self.name)):
+            named = ", ".join(sorted(cls.__name__ for cls in wrong))
+            raise ContractError(f"{self.name}: its schedules are not those that its contracts declare: {named}")
+        for run, act in self.schedules.items():
+            object.__setattr__(self, "commands", {**schedule_commands(run, act), **self.commands})
         declared = {spec.cls for spec in REGISTRY.commands_of(self.name)}
         if missing := declared - set(self.commands):
             raise ContractError(f"{self.name}: no handler for {sorted(c.__name__ for c in missing)}")
