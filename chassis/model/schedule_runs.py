@@ -42,7 +42,8 @@ def failed(runs: Runs, fact: Any) -> None:
 
 
 def switched(runs: Runs, _: Any) -> None:
-    runs.planned = None
+    """It begins afresh: so it may, when a clock was years ahead."""
+    runs.planned = runs.done = None
 
 
 def runs_once(service: str) -> Rule[Runs]:

@@ -113,13 +113,11 @@ class Timetable(Aggregate):
         """What is to be planned now; None while it is switched off, and while what is planned still holds."""
         if not self.active:
             return None
-        when, newest = self.declared.when, newest_day(now, self.declared.when.at, zone)
+        when = self.declared.when
+        newest = newest_day(now, when.at, zone)
+        first = self._following(newest)
         if self.day is not None:
-            first = self.day
-        else:
-            first = self.done + ONE_DAY if self.done else newest + ONE_DAY
-            if self.afresh:
-                first = max(first, newest + ONE_DAY)
+            first = self.day if self.number else min(self.day, first)
         day = self._day(when, first, newest)
         while not is_day(day, zone):
             day += ONE_DAY
@@ -127,6 +125,17 @@ class Timetable(Aggregate):
         if (day, due) == (self.day, self.due):
             return None
         return Plan(day, due, zone.key, (day - first).days, self.version)
+
+    def _following(self, newest: date) -> date:
+        """The day after the last that was done; when that is not to be made up for, the next to come.
+
+        What a clock has done that was years ahead does not count when it begins afresh: else nothing would for years.
+        """
+        to_come = newest + ONE_DAY
+        if self.done is None or (self.afresh and self.done > to_come + ONE_DAY):
+            return to_come
+        following = self.done + ONE_DAY
+        return max(following, to_come) if self.afresh or self.day is not None else following
 
     def _day(self, when: Daily, first: date, newest: date) -> date:
         """The day to run for, of those from `first` on; in the midst of a run that is the day of that run."""

@@ -157,6 +157,26 @@ def test_a_day_that_was_done_is_not_done_again_when_it_is_switched_on() -> None:
     assert one.day == date(2026, 3, 4)
 
 
+def test_what_was_planned_by_a_clock_that_was_years_ahead_is_planned_anew() -> None:
+    one = table()
+    step(one, shanghai(2, 9).replace(year=2030), SHANGHAI)
+    assert one.day == date(2030, 3, 3)
+    step(one, shanghai(2, 9), SHANGHAI)
+    assert one.day == date(2026, 3, 3)
+
+
+def test_what_was_done_by_a_clock_that_was_years_ahead_is_forgotten_when_it_is_switched_off_and_on() -> None:
+    one = table()
+    step(one, shanghai(2, 9), SHANGHAI)
+    step(one, shanghai(2, 9).replace(year=2030), SHANGHAI)
+    step(one, shanghai(2, 9), SHANGHAI)
+    assert one.day == date(2030, 3, 3), "no day is run for twice by itself"
+    for active in (False, True):
+        one.switch(DECLARED.switch(active=active), SYSTEM.context(shanghai(2, 9), date(2026, 3, 2)))
+    step(one, shanghai(2, 9), SHANGHAI)
+    assert one.day == date(2026, 3, 3)
+
+
 def test_pauses_grow_after_each_failure_up_to_an_hour() -> None:
     one, now = table(), shanghai(3, 8)
     step(one, shanghai(2, 9), SHANGHAI)

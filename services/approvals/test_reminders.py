@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chassis.model.schedules import timetable_id, timetable_of
 from chassis.model.service import Service
 from chassis.testing.services import InMemoryService
 from contracts.approvals import CallOffApproval, CaseOpenedV2, CaseReminded, RemindDeciders, RequestApproval, Subject
@@ -174,6 +175,17 @@ def test_ntf_04_nothing_is_done_while_it_is_off(kit: InMemoryService) -> None:
     kit.now += timedelta(days=1)
     kit.keep_schedules()
     assert reminded(kit) == [(case, date(2026, 3, 4))]
+
+
+def test_ntf_04_what_is_planned_and_done_is_read_from_a_snapshot_too(kit: InMemoryService) -> None:
+    for _ in range(60):
+        kit.pass_time(days=1)
+        kit.keep_schedules()
+    assert len(runs(kit)) == 60
+    timetable = timetable_of(RemindDeciders)
+    assert kit.store.snapshots_after(None, 10)[0].version == timetable.snapshot_every
+    held = kit.store.load(timetable, timetable_id(DECLARED))
+    assert held and (held.version, held.done, held.day) == (121, date(2026, 5, 1), date(2026, 5, 2))
 
 
 def test_a_service_says_what_its_schedules_do() -> None:
