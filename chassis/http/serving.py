@@ -49,7 +49,7 @@ def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:
     """What reads a view for this process."""
     assert api.database is not None
     company = api.directory.company
-    about = [one for one in api.views if one.is_list and one.what in subjects()] if view.of_subject else []
+    about = {one.subject: one for one in api.views if one.is_list and one.subject in subjects()}
     return ViewReader(
         api.database,
         view,
@@ -60,7 +60,7 @@ def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:
         company=company,
         records={name: writer.store.last_audit for name, writer in api.writers.items()},
         known=closed,
-        subjects={one.what: reader_of(api, one, closed) for one in about},
+        subjects={code: reader_of(api, one, closed) for code, one in about.items()} if view.of_subject else {},
     )
 
 

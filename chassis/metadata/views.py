@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Literal, get_args, get_type_hints
 
 from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
-from chassis.metadata.wording import Wording
 from chassis.model.custom_columns import extended
 from chassis.model.row_fields import FieldType
 from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names
+from chassis.model.wording import Wording
 from chassis.queries.conditions import fields_asked, operators_of
 from chassis.queries.filters import ClosedSets, choices_of
 from chassis.queries.grouping import groups_of, sums_of

@@ -22,6 +22,7 @@ CurrencyOf = Callable[[Records, UUID], str]
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")
+Held = TypeVar("Held", bound=UniqueIndex | None)
 
 
 @dataclass(frozen=True)
@@ -142,15 +143,23 @@ def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[Uni
     new = [one for one in claims if one.value not in before]
     for one in new:
         for id in one.value.former:
-            if index := work.find(UniqueIndex, id):
+            if index := _held(work, work.find(UniqueIndex, id)):
                 index.require_free_for(holder, what=one.what, field=one.field)
         for id in one.value.taken:
-            work.find_or_new(UniqueIndex, id).claim(holder, what=one.what, field=one.field)
+            index = _held(work, work.find_or_new(UniqueIndex, id))
+            index.claim(holder, what=one.what, field=one.field)
     kept = {id for one in claims for id in (one.value.taken if one in new else one.value.ids)}
     given_up = [id for value in (*before, *(one.value for one in new)) for id in value.ids if id not in kept]
     for id in dict.fromkeys(given_up):
         if index := work.find(UniqueIndex, id):
             index.release(holder)
+
+
+def _held(work: Work, index: Held) -> Held:
+    """The index of a value, which who was erased holds no more: nobody could tell any more what to give up (CPL-01)."""
+    if index is not None and index.holder is not None and work.is_erased(index.holder):
+        index.release(index.holder)
+    return index
 
 
 def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:

@@ -45,6 +45,8 @@ COMPANY_CURRENCY = "_company_currency"
 """Where a document that is read tells what is worked out from it the currency that the company has now."""
 CALLER = "_caller"
 """Where it tells who asks (`chassis.model.deciding.Caller`)."""
+LANGUAGE = "_language"
+"""Where it tells the language of whoever asks."""
 
 
 # -- queries ------------------------------------------------------------------------------------------------------
@@ -200,7 +202,7 @@ class View:
     `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right
     besides those that need one wherever they stand (`contracts.permissions.FIELD_RIGHTS`),
     `computed` those worked out when read: from the others, from the company's currency (COMPANY_CURRENCY), and from who
-    asks (CALLER).
+    asks (CALLER) in which language (LANGUAGE).
     `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
     that there are before anything happened to them.
     `history` names the events of which each makes a new version of the row of the record it is about, by what its
@@ -294,6 +296,11 @@ class View:
     def history_types(self) -> frozenset[str]:
         """The types of the events of its history."""
         return frozenset(REGISTRY.event_of(fact).name for fact in self.history)
+
+    @property
+    def subject(self) -> str:
+        """What comments and the like call the kind of its rows (`contracts.subjects`)."""
+        return self.kind or self.what
 
     @property
     def is_list(self) -> bool:

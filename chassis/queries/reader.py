@@ -367,7 +367,8 @@ class ViewReader:
             raise Refused("lists.export_rows", most=most, field="format")
         names = self.rows.names(principal)
         columns = self._columns(names, principal, asked.language)
-        show, caller = partial(plain, unseen=unseen_by(principal)), Caller.of(principal)
+        show = partial(plain, unseen=unseen_by(principal))
+        shown = partial(self.rows.shown, caller=Caller.of(principal), language=asked.language)
         sheet: Sheet = self._aside(self._sheet, format, columns, show)
         labels = partial(self.rows.labels, names=names, principal=principal, language=asked.language)
         try:
@@ -375,7 +376,7 @@ class ViewReader:
             stages = [*selection, *order.stages(), *self._without_keys(), *worked_out]
             found = self._read(collection, stages, order, seen.at, EXPORT_MS)
             for documents in _batches(found, EXPORT_ROWS):
-                self._aside(self._add, sheet, columns, documents, caller, labels)
+                self._aside(self._add, sheet, columns, documents, shown, labels)
             about = {"List": self._view.path, "As of": stamp(asked.at or freshness_of(seen.state).as_of)}
             file = self._aside(sheet.finish, about)
         except BaseException:
@@ -398,13 +399,13 @@ class ViewReader:
         sheet: Sheet,
         columns: Sequence[Column],
         documents: Iterable[Document],
-        caller: Caller,
+        shown: Callable[[Document], Document],
         labels: Labels,
     ) -> None:
         rows = []
         for document in documents:
-            shown = {**self.rows.shown(document, caller), **labels(document)}
-            rows.append([column.of(shown) for column in columns])
+            row = {**shown(document), **labels(document)}
+            rows.append([column.of(row) for column in columns])
         sheet.add(rows)
 
     def _columns(self, names: Sequence[str], principal: Principal, language: Language) -> list[Column]:

@@ -11,7 +11,7 @@ from bson import Decimal128
 from chassis.access.company import CompanySettings
 from chassis.model.deciding import Caller
 from chassis.model.principal import Principal
-from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LISTS, View
+from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LANGUAGE, LISTS, View
 from chassis.projections.documents import stored, told_of_lists
 from chassis.projections.versions import OF
 from chassis.queries import formulas
@@ -49,10 +49,10 @@ class Rows:
         holds_anything = name in self._view.holds_anything
         return self.may_see(name, principal) and not (holds_anything and unseen_by(principal))
 
-    def shown(self, document: Document, caller: Caller) -> Document:
+    def shown(self, document: Document, caller: Caller, language: str = LANGUAGES[0]) -> Document:
         """A document with its id and what is worked out from it, once; of an earlier version that isn't known."""
         document = {**self._laid_under.get(document["_id"], {}), **document}
-        known = {**document, COMPANY_CURRENCY: self._company.currency, CALLER: caller}
+        known = {**document, COMPANY_CURRENCY: self._company.currency, CALLER: caller, LANGUAGE: language}
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items() if OF not in document else ():
             shown[name] = stored(compute(known))
@@ -64,7 +64,7 @@ class Rows:
         caller = Caller.of(principal)
         rows = []
         for document in documents:
-            row = self._row(document, names, unseen, caller)
+            row = self._row(document, names, unseen, caller, language)
             if self._view.picked:
                 row[LABELS] = self.labels(document, names, principal, language)
             rows.append(row)
@@ -91,8 +91,10 @@ class Rows:
 
         return label
 
-    def _row(self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller) -> Document:
-        shown = self.shown(document, caller)
+    def _row(
+        self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller, language: str
+    ) -> Document:
+        shown = self.shown(document, caller, language)
         row = {name: plain(shown.get(name, [] if name in self._lists else None), unseen) for name in names}
         if growing := [name for name in self._view.growing_lists if name in row]:
             row[LISTS] = told_of_lists(document, growing)

@@ -61,7 +61,7 @@ def feeds_of(kind: Kind) -> Mapping[type, Feed]:
 
     def created(_: Subject | None, fact: Any) -> Subject:
         owners = (fact.owner.user_id,) if kind.owned else ()
-        return Subject(kind.what, owners, _person(kind, fact))
+        return Subject(kind.code, owners, _person(kind, fact))
 
     def edited(row: Subject | None, fact: Any) -> Subject | None:
         return row and replace(row, person_id=_person(kind, fact))
@@ -109,7 +109,7 @@ def order_submitted(row: Subject | None, fact: OrderSubmitted) -> Subject | None
 
 
 _FEEDS: dict[str, Mapping[type, Feed]] = {
-    **{kind.what: feeds_of(kind) for kind in KINDS.values()},
+    **{kind.code: feeds_of(kind) for kind in KINDS.values()},
     ORDER: {OrderCreated: order_created, OrderChanged: order_changed, OrderSubmitted: order_submitted},
 }
 _KIND_OF = {fact: kind for kind, feeds in _FEEDS.items() for fact in feeds}

@@ -222,7 +222,7 @@ def voided(event: DecisionVoided | DecisionVoidedV2, metadata: EventMetadata) ->
 
 
 REGISTRY.load()  # so that every kind of record is known
-PAGES = {ORDER: "/orders"} | {kind.what: kind.path for kind in KINDS.values()}
+PAGES = {ORDER: "/orders"} | {kind.code: kind.path for kind in KINDS.values()}
 """Where subjects of a kind are found."""
 
 
