@@ -1,7 +1,7 @@
 """What a client is told of commands and their fields: derived from the schemas that check them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -95,7 +95,7 @@ def command_metadata(
                 place="path" if f"{{{name}}}" in str(spec.path) else "body",
                 rules=declared[name].rules if name in declared else NO_RULES,
                 unseen=unseen,
-                form=form,
+                form=replace(form, own=tuple(one for one in form.own if all(map(may, one.rights)))),
                 keeps=not spec.creates,
             )
             for name, field in schema_of(spec.cls).fields.items()
@@ -196,7 +196,7 @@ def own_field(field: CustomField, language: Language, keeps: bool) -> FormField:
         highest=f"{number.highest:f}" if number else None,
         decimals=number.digits if number else None,
         parts=None,
-        right="",
+        right=field.edit_right or field.view_right,
         dictionary="",
         free=False,
     )

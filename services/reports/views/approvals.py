@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal, TypedDict
 from uuid import UUID
@@ -25,6 +25,7 @@ from contracts.approvals import (
     CaseOpenedV2,
     CaseRejected,
     CaseRejectedV2,
+    CaseReminded,
     DecisionVoided,
     DecisionVoidedV2,
     NodeApproved,
@@ -86,7 +87,8 @@ class CaseRow:
     `because` tells why approval was asked for: rule, limit and value.  `due` is the node that decides next, since
     `due_since`, and `due_for` who that is now; `due_for_me`: the caller may decide it, and `actions` says of each
     command whether it is allowed, and the reason why not.  `nodes` has every node with its
-    state, who decides or decided it, when and with which comment; `decisions` those that were made.  The title of a
+    state, who decides or decided it, when and with which comment; `decisions` those that were made.  `reminded_on` is
+    the day for which deciders were last reminded.  The title of a
     node is empty where it is called as the texts call its key.
 
     `order_id` and `number` are those of an order, null for other subjects.  VOID: it was decided when its subject had
@@ -117,6 +119,7 @@ class CaseRow:
     submitter: str
     submitter_id: UUID | None
     opened_at: datetime
+    reminded_on: date | None
     decisions: list[Decision]
     closed_because: str | None
     version: int
@@ -218,6 +221,11 @@ def voided(event: DecisionVoided | DecisionVoidedV2, metadata: EventMetadata) ->
     yield _ended(event.case_id, "VOID", metadata, closed_because=event.reason)
 
 
+def reminded(event: CaseReminded, _: EventMetadata) -> Iterable[Change]:
+    """Of another stream, so the version of the case is what it was."""
+    yield Set(event.case_id, reminded_on=event.day)
+
+
 # -- what is worked out when it is read
 
 
@@ -311,6 +319,7 @@ VIEW = View(
         CaseClosedV2: closed,
         DecisionVoided: voided,
         DecisionVoidedV2: voided,
+        CaseReminded: reminded,
     },
     filters={
         "status": Exact(),
