@@ -14,7 +14,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from chassis.model.wording import Wording
 from openpyxl import load_workbook
 from pymongo.database import Database
 
@@ -24,6 +23,7 @@ from chassis.model.custom_columns import SORTED, extended
 from chassis.model.custom_values import OwnValues
 from chassis.model.principal import Principal
 from chassis.model.views import View
+from chassis.model.wording import Wording
 from chassis.projections.documents import stored
 from chassis.queries.conditions import PARTS, operators_of
 from chassis.queries.grouping import groups_of, sums_of
