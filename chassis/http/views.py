@@ -14,8 +14,8 @@ from chassis.http.edge import Api
 from chassis.http.messages import TYPES, HttpRequest, HttpResponse
 from chassis.http.requests import key_of, require_only
 from chassis.messaging.consistency import HEADER, Logs, Token
+from chassis.model.actions import Page as RecordPage
 from chassis.model.principal import Principal
-from chassis.model.records import Record
 from chassis.model.views import View, Words
 from chassis.queries.filters import single
 from chassis.queries.freshness import Freshness
@@ -28,9 +28,9 @@ from contracts.lists import AS_OF, WHERE
 class ViewHandler:
     """Serves a view: one row when its path names one, else a page or an export."""
 
-    def __init__(self, api: Api, view: View, reader: ViewReader, record: type[Record] | None = None) -> None:
-        """`record` is the aggregate of the kind of record whose rows they are, if they are of one."""
-        self._api, self._view, self._reader, self._record = api, view, reader, record
+    def __init__(self, api: Api, view: View, reader: ViewReader, page: RecordPage | None = None) -> None:
+        """`page` says what can be done with the record that a row shows, where it shows one."""
+        self._api, self._view, self._reader, self._page = api, view, reader, page
         self._by_id = view.types["id"].kind == "id"
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
@@ -107,8 +107,8 @@ class ViewHandler:
             row, freshness = self._row(principal, key, token, self._language(http))
         if self._view.collected:
             row = self._api.with_history(row, principal)
-        if self._record:
-            row[ACTIONS] = actions_on(self._record, row, principal, self._api.clock(), self._api.directory.company)
+        if self._page:
+            row[ACTIONS] = actions_on(self._page, row, principal, self._api.clock(), self._api.directory.company)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers, self._api.logs)
 

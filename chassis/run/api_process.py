@@ -23,6 +23,8 @@ from chassis.http.forwarding import forwarded_routes
 from chassis.http.pressure import Pressure
 from chassis.http.problems import unknown_route
 from chassis.http.serving import routes_of
+from chassis.kafka.shared import SharedFetch
+from chassis.messaging.consumer import Consumer, RecordHandler
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.progress import processed_positions
 from chassis.messaging.replicas import refill_changed
@@ -97,12 +99,11 @@ def run_api(config: Config, only: Collection[str]) -> int:
         routes += forwarded_routes(config, process.catalogue, Catalogue.read())
         routes, unknown = gateway.enter(config, routes, verifier)
     runner.add_service(http_service(routes, config, listener, unknown, pressure.require_room))
+    fetch = SharedFetch(config)
     for writer in writers.values():
         writer.start()
-        inbox = Inbox(writer, directory.company)
-        if inbox.topics():
-            prepare = partial(refill_changed, config, writer)
-            runner.add_service(inbox_service(config, inbox, process.producer, watched, prepare))
+        if (inbox := Inbox(writer, directory.company)).topics():
+            runner.add_service(inbox_service(inbox, consumer_of(process, writer, fetch), watched))
     beside: dict[str, Loop] = {"pressure": pressure, **keepers(writers, directory.company, rings)}
     stop_beside = _start(beside, watched, failures)
     stopping = on_signal(lambda: _stop_runner(runner))
@@ -116,11 +117,18 @@ def run_api(config: Config, only: Collection[str]) -> int:
     finally:
         stop_beside.set()
         rings.ring()
+        fetch.close()
         for writer in writers.values():
             writer.stop()
         process.close()
     log.info("api stopped", by_signal=stopping.is_set(), failed=failures.names)
     return 1 if failures.names else 0
+
+
+def consumer_of(process: Host, writer: Writer, fetch: SharedFetch) -> Callable[[RecordHandler], Consumer]:
+    """What makes the consumer of a service's inbox: it refills replicas first, and reads with all others together."""
+    prepare = partial(refill_changed, process.config, writer)
+    return partial(Consumer, process.config, producer=process.producer, prepare=prepare, readers=fetch.reader)
 
 
 def keepers(writers: Mapping[str, Writer], company: CompanySettings, rings: Rings) -> dict[str, Keeper]:

@@ -45,7 +45,7 @@ from contracts.configuration import (
     RestoreCustomField,
     RetireCustomField,
 )
-from contracts.custom_fields import OWN, CustomType, Label
+from contracts.custom_fields import OWN, CustomType, Label, LabelChange
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
 from contracts.dictionaries import PREPARED
@@ -594,7 +594,7 @@ class People:
         key, type = self.random.choice(fields)
         named: dict[str, Any] = {"kind": kind.code, "key": key}
         added = AddCustomField(**named, type=type, label=Label(zh=key), default=self.random.choice(((), ("3",))))
-        renamed = ChangeCustomField(**named, label=Label(ja=f"{key} {self.random.randint(1, 9)}"))
+        renamed = ChangeCustomField(**named, label=LabelChange(ja=f"{key} {self.random.randint(1, 9)}"))
         acts = (added, added, added, renamed, RetireCustomField(**named), RestoreCustomField(**named))
         self.do(self.random.choice(acts), self.admins[0])
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from chassis.model.actions import Action
@@ -16,6 +16,7 @@ from contracts.approvals import (
     NODES_OF_ORDERS,
     ORDER,
     Approve,
+    AskedBecause,
     CaseApproved,
     CaseApprovedV2,
     CaseClosed,
@@ -32,11 +33,50 @@ from contracts.approvals import (
     Reject,
     of_any_subject,
 )
-from contracts.deciders import Decider, Node
+from contracts.deciders import Decider, DeciderKind, Node
 from contracts.declare import REGISTRY
 from contracts.permissions import STAFF
 from contracts.records import KINDS
 from contracts.types import Currency
+
+
+class WaitsFor(TypedDict):
+    """For whom a node waits: the person where it is one, and names, theirs or of roles.
+
+    `vacant`: nobody is there now who may, so who leads everybody decides.
+    """
+
+    kind: DeciderKind
+    names: list[str]
+    user_id: UUID | None
+    vacant: bool
+
+
+NodeShown = TypedDict(
+    "NodeShown",
+    {
+        "key": str,
+        "title": str,
+        "state": Literal["APPROVED", "REJECTED", "DUE", "WAITING", "CLOSED"],
+        "by": str | None,
+        "by_id": UUID | None,
+        "at": datetime | None,
+        "comment": str | None,
+        "for": list[WaitsFor],
+    },
+)
+"""A node of the case: its state, who decided it, when and with which comment, and for whom it waits."""
+
+
+class Decision(TypedDict):
+    """What somebody decided."""
+
+    node: str
+    decision: Literal["APPROVED", "REJECTED"]
+    by: str
+    by_id: UUID | None
+    comment: str
+    at: datetime
 
 
 @dataclass
@@ -65,21 +105,21 @@ class CaseRow:
     customer_name: str
     amount: Decimal | None
     currency: Currency | None
-    because: list[dict[str, Any]]
+    because: list[AskedBecause]
     status: Literal["OPEN", "APPROVED", "REJECTED", "CLOSED", "VOID"]
     due: str | None
     due_title: str | None
     due_since: datetime | None
-    due_for: list[dict[str, Any]]
+    due_for: list[WaitsFor]
     due_for_me: bool
-    actions: list[dict[str, Any]]
+    actions: list[Action]
     route: list[str]
-    nodes: list[dict[str, Any]]
+    nodes: list[NodeShown]
     submitter: str
     submitter_id: UUID | None
     opened_at: datetime
     reminded_on: date | None
-    decisions: list[dict[str, Any]]
+    decisions: list[Decision]
     closed_because: str | None
     version: int
 
