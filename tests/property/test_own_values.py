@@ -87,8 +87,8 @@ class Records:
 
     def check(self) -> None:
         for id, (value, _) in self.wanted.items():
-            told = [fact.data.own for fact in self.kit.stream(id) if isinstance(fact, KIND.created | KIND.edited)]
-            found = read(told[-1]).get("tax")
+            facts: list[Any] = [one for one in self.kit.stream(id) if type(one) in (KIND.created, KIND.edited)]
+            found = read(facts[-1].data.own).get("tax")
             assert (key(str(found.value)) if found else None) == (key(value) if value else None)
 
 
