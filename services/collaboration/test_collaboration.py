@@ -34,6 +34,8 @@ from services.collaboration.application import SERVICE
 from services.collaboration.subjects import SUBJECTS
 
 OTHER = user("wu", "SAL", superior=SUPERVISOR)
+KEEPER, COLLEAGUE = (user(name, "SUP", superior=SUPERVISOR) for name in ("zhou", "sun"))
+"""Two who may have records of any kind, each their own."""
 COMMENT = UUID("01900000-0000-7000-8000-00000000000c")
 CUSTOMER = kind_of(CustomerData)
 ALL_KINDS = [pytest.param(kind, id=kind.what) for kind in KINDS.values()]
@@ -43,7 +45,7 @@ OWNED = [pytest.param(kind, id=kind.what) for kind in KINDS.values() if kind.own
 @pytest.fixture
 def kit() -> InMemoryService:
     kit = InMemoryService(SERVICE)
-    for person in (ADMIN, MANAGER, SALES, SUPERVISOR, WAREHOUSE, OTHER):
+    for person in (ADMIN, MANAGER, SALES, SUPERVISOR, WAREHOUSE, OTHER, KEEPER, COLLEAGUE):
         kit.known(person)
     return kit
 
@@ -115,15 +117,15 @@ def test_col_09_every_kind_of_record_can_be_commented_on_by_whom_it_is_seen(kit:
 
 @pytest.mark.parametrize("kind", OWNED)
 def test_col_09_who_may_comment_follows_the_owner_of_the_record(kit: InMemoryService, kind: Kind) -> None:
-    id, command = enter(kit, kind), partial_write(kind)
-    write(kit, id, SALES, kind.what)
+    id, command = enter(kit, kind, person(KEEPER)), partial_write(kind)
+    write(kit, id, KEEPER, kind.what)
     write(kit, id, SUPERVISOR, kind.what)
-    kit.assert_refused("NOT_FOUND", command(id), by=OTHER, field="subject_id")
-    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=person(OTHER), before=person(SALES)))
-    write(kit, id, OTHER, kind.what)
-    kit.assert_refused("NOT_FOUND", command(id), by=SALES, field="subject_id")
-    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=NOBODY, before=person(OTHER)))
-    for by in (SALES, OTHER, SUPERVISOR):
+    kit.assert_refused("NOT_FOUND", command(id), by=COLLEAGUE, field="subject_id")
+    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=person(COLLEAGUE), before=person(KEEPER)))
+    write(kit, id, COLLEAGUE, kind.what)
+    kit.assert_refused("NOT_FOUND", command(id), by=KEEPER, field="subject_id")
+    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=NOBODY, before=person(COLLEAGUE)))
+    for by in (KEEPER, COLLEAGUE, SUPERVISOR):
         kit.assert_refused("NOT_FOUND", command(id), by=by, field="subject_id")
     write(kit, id, ADMIN, kind.what)
 
@@ -132,19 +134,19 @@ def test_col_09_who_may_comment_follows_the_owner_of_the_record(kit: InMemorySer
 def test_col_07_col_09_whom_a_record_is_shared_with_comments_on_it_as_long_as_it_is(
     kit: InMemoryService, kind: Kind
 ) -> None:
-    id, command = enter(kit, kind), partial_write(kind)
-    mention = replace(command(id), mentions=(id_of(OTHER),))
-    kit.assert_refused("VALIDATION", mention, by=SALES, field="mentions")
-    share = Share(with_id=id_of(OTHER), kind="USER", name=OTHER.name, until=kit.today)
+    id, command = enter(kit, kind, person(KEEPER)), partial_write(kind)
+    mention = replace(command(id), mentions=(id_of(COLLEAGUE),))
+    kit.assert_refused("VALIDATION", mention, by=KEEPER, field="mentions")
+    share = Share(with_id=id_of(COLLEAGUE), kind="USER", name=COLLEAGUE.name, until=kit.today)
     kit.learn(fact(kind.shared, **{kind.key: id}, shares=(share,)))
-    write(kit, id, OTHER, kind.what)
-    kit.do(mention, by=SALES)
+    write(kit, id, COLLEAGUE, kind.what)
+    kit.do(mention, by=KEEPER)
     kit.pass_time(days=1)
-    kit.assert_refused("NOT_FOUND", command(id), by=OTHER, field="subject_id")
+    kit.assert_refused("NOT_FOUND", command(id), by=COLLEAGUE, field="subject_id")
     kit.learn(fact(kind.shared, **{kind.key: id}, shares=(replace(share, until=None),)))
-    write(kit, id, OTHER, kind.what)
-    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=person(SUPERVISOR), before=person(SALES)))
-    kit.assert_refused("NOT_FOUND", command(id), by=OTHER, field="subject_id")
+    write(kit, id, COLLEAGUE, kind.what)
+    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=person(SUPERVISOR), before=person(KEEPER)))
+    kit.assert_refused("NOT_FOUND", command(id), by=COLLEAGUE, field="subject_id")
 
 
 def partial_write(kind: Kind) -> Any:

@@ -12,9 +12,8 @@ from chassis.http.actions import actions_on, commands_on
 from chassis.model.actions import Action
 from chassis.model.record_views import record_view
 from chassis.queries.rows import plain
-from chassis.testing.records import new_record
 from chassis.testing.views import documents
-from contracts.declare import REGISTRY
+from contracts.declare import REGISTRY, CommandSpec
 from contracts.records import KINDS, Kind
 
 REGISTRY.load()
@@ -31,7 +30,7 @@ def callers_of(office: Office) -> dict[str, Caller]:
 
 
 def entered(office: Office, kind: Kind, people: dict[str, Caller]) -> str:
-    id: str = office.call(f"POST {kind.path}", new_record(kind), office.admin).done()["id"]
+    id = office.enter(kind)
     place = f"{kind.path}/{id}"
     if kind.owned:
         office.call(f"PUT {place}/owner", {"owner_id": people["owner"].user_id}, office.admin).done()
@@ -57,14 +56,15 @@ def test_uix_08_what_one_may_do_is_told_as_it_would_be_refused(kind: Kind, tmp_p
         record = RECORDS[kind.code]
         seen = set()
         for name, caller in people.items():
-            for spec in commands_on(kind.cls):
+            for spec, status in asked(kind):
                 id = entered(office, kind, people)
-                action = _action(office, record, shown(office, kind, id), caller, spec.name)
+                action = _action(office, record, shown(office, kind, id), caller, spec.name, status)
                 if action is None:
                     assert spec.cls is kind.restore, "what is there can't be restored"
                     continue
                 body: dict[str, Any] = {
                     **plain(sample(spec.cls)), "version": 1, "owner_id": people["owner"].user_id, "until": None,
+                    "status": status,
                 }  # fmt: skip
                 path = str(spec.path).format(**{kind.key: id, "with_id": people["stranger"].user_id})
                 named = {part for part in (kind.key, "with_id") if f"{{{part}}}" in str(spec.path)}
@@ -74,19 +74,32 @@ def test_uix_08_what_one_may_do_is_told_as_it_would_be_refused(kind: Kind, tmp_p
                     {field: value for field, value in body.items() if field in fields and field not in named},
                     caller,
                 )
-                about = f"{name} {spec.name}: {action} {told.body}"
+                about = f"{name} {spec.name} {status}: {action} {told.body}"
                 seen.add(action.allowed)
                 if action.allowed:
                     assert told.code != "FORBIDDEN" and (told.code, _field(told.body)) != ("NOT_FOUND", kind.key), about
                 else:
                     assert (told.code, told.body["reason"]) == (action.code, action.reason), about
+                    assert told.body["params"] == action.params, about
         assert seen == {True, False}
 
 
-def _action(office: Office, record: Any, row: dict[str, Any], caller: Caller, command: str) -> Action | None:
+def asked(kind: Kind) -> list[tuple[CommandSpec, str | None]]:
+    """Every command on such a record, that which sets its status once for each other one."""
+    others = kind.statuses.names[1:] if kind.statuses else []
+    return [
+        (spec, status)
+        for spec in commands_on(kind.cls)
+        for status in (others if spec.cls is kind.set_status else [None])
+    ]
+
+
+def _action(
+    office: Office, record: Any, row: dict[str, Any], caller: Caller, command: str, status: str | None
+) -> Action | None:
     principal, company = office.principal_of(caller), office.directory.company
-    found = actions_on(record, row, principal, office.api.clock(), company)
-    return next((action for action in found if action.command == command), None)
+    found = actions_on(record, row, principal, office.api.clock(), company, children={})
+    return next((action for action in found if (action.command, action.status) == (command, status)), None)
 
 
 def _field(body: Any) -> Any:

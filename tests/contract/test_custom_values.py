@@ -11,7 +11,7 @@ from chassis.model.record_views import record_view
 from chassis.model.views import View
 from chassis.testing.custom_fields import FIELDS, HELD, NOT_TAKEN, VALUES, known
 from chassis.testing.people import SALES
-from chassis.testing.records import new_record
+from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents
 from contracts.custom_fields import CustomField, Label
@@ -42,7 +42,7 @@ class Kept:
         return load(cls, {**given, self.kind.key: str(id or self.id)})
 
     def create(self, id: UUID | None = None, **own: Any) -> None:
-        self.kit.do(self.command(self.kind.create, id, **new_record(self.kind) | {"own": own}))
+        self.kit.do(self.command(self.kind.create, id, **new_record(self.kind, enter_in(self.kit)) | {"own": own}))
 
     def edit(self, **own: Any) -> None:
         self.kit.do(self.command(self.kind.edit, own=own))
@@ -55,7 +55,7 @@ class Kept:
         return {key: value if isinstance(value, list) else str(value) for key, value in self.row()["own"].items()}
 
     def refused(self, cls: type, field: str, **own: Any) -> Refused:
-        given = new_record(self.kind) if cls is self.kind.create else {}
+        given = new_record(self.kind, enter_in(self.kit)) if cls is self.kind.create else {}
         before = self.kit.store.last_position()
         id = uuid4() if cls is self.kind.create else self.id
         with pytest.raises(Refused) as refused:
