@@ -490,9 +490,9 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
         for id, facts in evidence.streams(kind.service).items():
             if not isinstance(facts[0].fact, kind.created):
                 continue
-            record = aggregates[kind.cls](id)
-            for fact in facts:
-                record.apply(fact.fact)
+            record, told = aggregates[kind.cls](id), [fact.fact for fact in facts]
+            for fact in told:
+                record.apply(fact)
             row = shown.get(str(id)) or {}
             shares = [[str(share.with_id) for share in record.shares]] if kind.owned else []
             wanted: tuple[Any, ...] = (record.version, record.deleted, *record.owners, *shares)
@@ -502,6 +502,8 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
                 wanted, seen = (*wanted, [*record.data.tags]), (*seen, row.get(TAGS))
             if kind.statuses:
                 wanted, seen = (*wanted, record.status), (*seen, row.get(STATUS))
+                for before, to in ((one.before, one.status) for one in told if type(one) is kind.status_set):
+                    require(kind.statuses.step(before, to), "I16", f"{kind.what} {id} went from {before} to {to}")
                 lacks = [n for n in kind.statuses.needed_in(record.status) if not is_filled(getattr(record.data, n))]
                 require(not lacks, "I16", f"{kind.what} {id} is {record.status} and lacks {lacks}")
             require(_texts(seen) == _texts(wanted), "I16", f"{kind.what} {id} {record} is shown as {seen}")
