@@ -15,8 +15,8 @@ from chassis.http.edge import Api
 from chassis.http.messages import TYPES, HttpRequest, HttpResponse
 from chassis.http.requests import key_of, require_only
 from chassis.messaging.consistency import HEADER, Logs, Token
+from chassis.model.actions import Page as RecordPage
 from chassis.model.principal import Principal
-from chassis.model.records import Record
 from chassis.model.views import View, Words
 from chassis.queries.filters import single
 from chassis.queries.freshness import Freshness
@@ -43,12 +43,12 @@ class ViewHandler:
         api: Api,
         view: View,
         reader: ViewReader,
-        record: type[Record] | None = None,
+        page: RecordPage | None = None,
         children: Sequence[Children] = (),
     ) -> None:
-        """`record` is the aggregate of the kind of record whose rows they are, if they are of one; `children` are the
-        records whose deletion that of such a record waits for."""
-        self._api, self._view, self._reader, self._record = api, view, reader, record
+        """`page` says what can be done with the record that a row shows, where it shows one; `children` are the records
+        whose deletion that of such a record waits for."""
+        self._api, self._view, self._reader, self._page = api, view, reader, page
         self._children = children
         self._by_id = view.types["id"].kind == "id"
 
@@ -126,9 +126,9 @@ class ViewHandler:
             row, freshness = self._row(principal, key, token, self._language(http))
         if self._view.collected:
             row = self._api.with_history(row, principal)
-        if self._record:
+        if self._page:
             row[ACTIONS] = actions_on(
-                self._record,
+                self._page,
                 row,
                 principal,
                 self._api.clock(),

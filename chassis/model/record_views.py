@@ -173,7 +173,7 @@ def _row(kind: Kind, more: More | None) -> type:
         columns += get_type_hints(more.row, include_extras=True).items()
     if kind.owned:
         columns += [("owner_id", UUID | None), ("owner_name", str)]
-        columns += [(SHARES, list[dict[str, Any]]), (SHARED_WITH, list[UUID])]
+        columns += [(SHARES, list[Share]), (SHARED_WITH, list[UUID])]
     if kind.statuses:
         columns += [(STATUS, kind.statuses.type), (STATUS_REASON, str), (STATUS_SINCE, datetime)]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
@@ -202,7 +202,7 @@ def _column(declared: Any) -> Any:
         return _column(next(part for part in parts if part is not type(None))) | None
     if declared is Money:
         return Decimal
-    return dict[str, Any] if hasattr(declared, "__dataclass_fields__") else declared
+    return declared
 
 
 def _filters(kind: Kind, row: type) -> dict[str, Filter]:

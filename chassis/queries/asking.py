@@ -20,6 +20,7 @@ from chassis.queries.filters import ClosedSets, Filters, require_value, single
 from chassis.queries.grouping import Grouping
 from chassis.queries.rows import Rows
 from chassis.queries.view_now import ViewNow
+from contracts.custom_fields import OWN
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE
@@ -69,7 +70,7 @@ class Asking:
 
     def asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
-        view = self._now.view
+        view = self._now.seen(principal).view
         sees, filters = partial(self._rows.may_see, principal=principal), self._filters(principal)
         given: list[Document] = []
         scope = self.scope(principal)
@@ -134,12 +135,13 @@ class Asking:
             caller=Caller.of(principal),
             dictionaries=principal.dictionaries,
             shared=self.shared(principal),
+            texts=None if (seen := self._now.seen(principal)).is_all else {OWN: seen.texts},
         )
 
     def _grouping(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Grouping | None:
         sees, field = partial(self._rows.may_see, principal=principal), one(params, GROUP)
         label = self._rows.entries(field, principal, language) if field in self._view.picked else None
-        return Grouping.asked(self._now.view, sees, field, params.get(SUM, ()), label)
+        return Grouping.asked(self._now.seen(principal).view, sees, field, params.get(SUM, ()), label)
 
     def _worked_out(self, params: Mapping[str, Sequence[str]], named: Set[str], order: SortOrder) -> list[Document]:
         """The stage that works out the formulas by which a list is selected, sorted or counted."""
@@ -195,7 +197,7 @@ class Asking:
         """The order asked for; by a field that the caller may not see there is none."""
         text = text or self._view.order
         name, direction = text.removeprefix("-"), -1 if text.startswith("-") else 1
-        view = self._now.view
+        view = self._now.seen(principal).view
         offered = [sort.removeprefix("-") for sort in (*view.sorts, view.order)]
         allowed = [sort for sort in dict.fromkeys(offered) if sort == "_id" or self._rows.may_see(sort, principal)]
         if name not in allowed:

@@ -3,6 +3,7 @@
 from chassis.model.service import Service, upsert
 from contracts.configuration import AddDictionaryEntry, DeleteDictionaryEntry, EditDictionaryEntry
 from services.configuration.dictionaries import Dictionary
+from services.configuration.doubles import OWN_VALUES
 from services.configuration.fields import COMMANDS as OF_FIELDS
 from services.configuration.uses import USES, delete_entry
 
@@ -14,5 +15,5 @@ SERVICE = Service(
         DeleteDictionaryEntry: delete_entry,
         **OF_FIELDS,
     },
-    replicas=[USES],
+    replicas=[USES, *OWN_VALUES.values()],
 )

@@ -18,11 +18,13 @@ from chassis.model.custom_values import OwnValues
 from chassis.model.record_views import record_view
 from chassis.model.records import Record, aggregate_of, is_filled
 from chassis.model.saga import Process
+from chassis.model.schedule_runs import runs_once
 from chassis.model.views import View
 from chassis.projections.collections import STATES
 from chassis.projections.documents import stored
 from chassis.projections.state import ViewState
 from chassis.testing.conformity import violations
+from contracts.approvals import CaseReminded
 from contracts.collaboration import CommentDeleted, CommentWritten
 from contracts.configuration import CUSTOM_FIELD_EVENTS
 from contracts.custom_fields import OWN, read
@@ -39,6 +41,7 @@ from contracts.orders import (
     PaymentRecorded,
 )
 from contracts.records import KINDS, OWNER, TAGS
+from contracts.schedules import schedules_of
 from contracts.sharing import SHARED_WITH
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
 from contracts.statuses import STATUS
@@ -503,7 +506,8 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
             if kind.statuses:
                 wanted, seen = (*wanted, record.status), (*seen, row.get(STATUS))
                 for before, to in ((one.before, one.status) for one in told if type(one) is kind.status_set):
-                    require(kind.statuses.step(before, to), "I16", f"{kind.what} {id} went from {before} to {to}")
+                    is_step = kind.statuses.step(before, to) is not None
+                    require(is_step, "I16", f"{kind.what} {id} went from {before} to {to}")
                 lacks = [n for n in kind.statuses.needed_in(record.status) if not is_filled(getattr(record.data, n))]
                 require(not lacks, "I16", f"{kind.what} {id} is {record.status} and lacks {lacks}")
             require(_texts(seen) == _texts(wanted), "I16", f"{kind.what} {id} {record} is shown as {seen}")
@@ -513,8 +517,8 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
                     require(first == id, "I16", f"{kind.what} {id} has what the record {first} has")
 
 
-def i20_what_belongs_to_a_record_is_counted_and_never_left_alone(evidence: Evidence) -> None:
-    """I20: a record belongs to one that is there, none is above itself, and each knows how many belong to it."""
+def i21_what_belongs_to_a_record_is_counted_and_never_left_alone(evidence: Evidence) -> None:
+    """I21: a record belongs to one that is there, none is above itself, and each knows how many belong to it."""
     aggregates = {one.kind.cls: one for service in SERVICES.values() for one in map(aggregate_of, service.records)}
     for service in {kind.service for kind in KINDS.values() if kind.parents}:
         records, counted, told = dict[UUID, Record](), dict[tuple[UUID, str], int](), dict[UUID, Children]()
@@ -533,21 +537,22 @@ def i20_what_belongs_to_a_record_is_counted_and_never_left_alone(evidence: Evide
                 if record.kind.parents[name].rules.outlives or parent not in records:
                     continue
                 counted[parent, record.kind.what] = counted.get((parent, record.kind.what), 0) + 1
-                require(not records[parent].deleted, "I20", f"{record.kind.what} {id} belongs to {parent}: deleted")
+                require(not records[parent].deleted, "I21", f"{record.kind.what} {id} belongs to {parent}: deleted")
                 above: UUID | None = parent
                 while above is not None and record.kind.parents[name].rules.record == record.kind.what:
-                    require(above != id, "I20", f"{record.kind.what} {id} is above itself")
+                    require(above != id, "I21", f"{record.kind.what} {id} is above itself")
                     above = getattr(records[above].data, name)
         for parent in records:
             kept = told[children_id(parent)].counts if children_id(parent) in told else {}
             wanted = {what: number for (of, what), number in counted.items() if of == parent}
-            require({what: n for what, n in kept.items() if n} == wanted, "I20", f"{parent} has {kept}, not {wanted}")
+            require({what: n for what, n in kept.items() if n} == wanted, "I21", f"{parent} has {kept}, not {wanted}")
 
 
 def i17_cases_are_shown_as_they_are(evidence: Evidence) -> None:
     """I17: the inbox shows of each case what it holds, and each case is told in one form to its end (ADR 0044)."""
     shown = evidence.rows("approval_inbox")
-    for id, facts in evidence.streams("approvals").items():
+    cases = {id: facts for id, facts in evidence.streams("approvals").items() if type(facts[0].fact) in Case.appliers}
+    for id, facts in cases.items():
         case = Case(id)
         for fact in facts:
             case.apply(fact.fact)
@@ -598,6 +603,21 @@ def _texts(values: Iterable[Any]) -> list[str]:
     return [str(value) for value in values]
 
 
+def i20_each_day_of_a_schedule_is_done_once(evidence: Evidence) -> None:
+    """I20: what was planned ran once for its day, and what it does was done once for that day."""
+    for service, rule in ((name, runs_once(name)) for name in SERVICES if schedules_of(name)):
+        states = {one.name: rule.state() for one in schedules_of(service).values()}
+        for fact in evidence.of(service, *rule.folds):
+            state = states[fact.fact.schedule]
+            rule.folds[type(fact.fact)](state, fact.fact)
+            require(not rule.never(state), "I20", f"{fact}: {rule.never(state)}")
+    reminded: set[tuple[UUID, date]] = set()
+    for fact in evidence.of("approvals", CaseReminded):
+        about = fact.fact.case_id, fact.fact.day
+        require(about not in reminded, "I20", f"{fact}: for that day they were reminded before")
+        reminded.add(about)
+
+
 CHECKS: Sequence[Callable[[Evidence], None]] = (
     nothing_failed_inside,
     only_what_strangers_wrote_is_set_aside,
@@ -620,7 +640,8 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i17_cases_are_shown_as_they_are,
     i18_own_values_are_of_fields_that_were_added,
     i19_what_is_said_is_about_a_record_and_shown_as_it_reads,
-    i20_what_belongs_to_a_record_is_counted_and_never_left_alone,
+    i20_each_day_of_a_schedule_is_done_once,
+    i21_what_belongs_to_a_record_is_counted_and_never_left_alone,
 )
 
 
