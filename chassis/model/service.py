@@ -288,7 +288,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
 
         def tells(other: UUID) -> bool:
             found = work.find(aggregate, other)
-            return found is None or found.is_reached(work.context)
+            return found is None or found.is_reached(work.context, kind.edit)
 
         claims = [
             Claim(value, Why("records.value", field=name, value=getattr(record.data, name)), name, tells=tells)

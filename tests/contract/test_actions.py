@@ -309,6 +309,8 @@ def asked(page: Page) -> list[tuple[CommandSpec, str | None]]:
 
 def send(office: Office, spec: CommandSpec, people: People, id: str, caller: Caller, **more: Any) -> Any:
     in_path, body = given(spec, office, people, id)
+    if spec.name.startswith("Unshare"):  # who has it shared with themselves ends that, all others what they name
+        in_path["with_id"] = caller.user_id if caller in (people["READ"], people["EDIT"]) else people["READ"].user_id
     path = str(spec.path).format(**in_path)
     return office.call(f"{spec.method} {path}", {**body, **more} or None, caller)
 
