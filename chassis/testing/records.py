@@ -34,12 +34,17 @@ def new_record(kind: Kind, enter: Enter, *, belongs: bool = False) -> dict[str, 
 
 
 def enter_in(kit: InMemoryService, by: Principal = ADMIN) -> Enter:
-    """Enter records in a service, each for whoever enters it; of those that another one keeps it hears."""
+    """Enter records in a service, each for whoever enters it, without what needs a right of its own.
+
+    Of those that another service keeps it hears.
+    """
 
     def enter(kind: Kind) -> str:
         id = uuid4()
         if kind.service == kit.writer.service.name:
-            kit.do(load(kind.create, {**new_record(kind, enter), kind.key: str(id)}), by)
+            for_all = {name for name, field in kind.fields.items() if not field.rules.right}
+            body = {name: value for name, value in new_record(kind, enter).items() if name in for_all}
+            kit.do(load(kind.create, {**body, kind.key: str(id)}), by)
         else:
             kit.learn(heard_of(kind, id, by))
         return str(id)

@@ -37,7 +37,7 @@ Scene = Callable[[Office, People], str]
 def callers_of(office: Office) -> dict[str, Caller]:
     boss = office.user("SUP")
     seller = office.user("SAL", superior_id=boss.user_id)
-    others = {name: office.user("SAL") for name in ("stranger", *SHARED)}
+    others = {name: office.user("SUP") for name in ("stranger", *SHARED)}
     programs = {"program": office.machine(("customers.edit", "ALL"), ("customers.view", "ALL"))}
     return {"owner": seller, "boss": boss, "admin": office.admin, "finance": office.user("FIN"), **others, **programs}
 
