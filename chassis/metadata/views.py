@@ -18,6 +18,7 @@ from contracts.custom_fields import OWN, CustomField
 from contracts.declare import REGISTRY
 from contracts.languages import Language
 from contracts.permissions import FIELD_RIGHTS
+from contracts.records import KINDS
 from contracts.types import CurrencyField, RoleField
 
 _SEVERAL: Mapping[str, Literal["all_of", "none_of"]] = {"all": "all_of", "none": "none_of"}
@@ -109,6 +110,7 @@ class ViewTold:
                 right=self._own[name].view_right if name in self._own else view.hidden.get(name, ""),
                 personal=name.partition(".")[0] in view.personal,
                 dictionary=view.picked.get(name, ""),
+                named_in=next((kind.path for kind in KINDS.values() if kind.code == view.parents.get(name)), ""),
                 retired=name in self._own and self._own[name].retired,
             )
             for name, kind in self._seen.items()

@@ -38,7 +38,8 @@ from contracts.text import squashed_forms
 LISTS = "lists"
 """Where the row of an answer tells of its lists how many entries they had, and how many are left out."""
 LABELS = "labels"
-"""Where the row of an answer tells what is called, in the caller's language, what was picked from dictionaries."""
+"""Where the row of an answer tells what is called, in the caller's language, what was picked from dictionaries, and
+what the records are called that it names."""
 KINDS_OF_SUBJECTS = "kinds of subjects"
 """The closed set of what rows about other records call the kinds of those (`contracts.subjects`)."""
 COMPANY_CURRENCY = "_company_currency"
@@ -212,6 +213,8 @@ class View:
     `named`: of fields that hold codes of any kind, those that the texts have a name for.
     `kind` names the kind of record whose rows they are (`Kind.code`): a company may add fields to those, whose values
     are in `own`; `further` are their types, by what queries call them (`chassis.model.custom_columns`).
+    `called` names the field that says what such a record is called; `parents` are the fields that hold the id of
+    another record, and of which kind that is: answers tell what it is called, among the labels, to whoever sees it.
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
@@ -245,6 +248,8 @@ class View:
     without_history: Collection[str] = ()
     named: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kind: str = ""
+    called: str = ""
+    parents: Mapping[str, str] = field(default_factory=dict)
     further: Mapping[str, FieldType] = field(default_factory=dict)
     of_subject: bool = False
     edition: int = 1

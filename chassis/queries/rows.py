@@ -16,12 +16,14 @@ from chassis.projections.documents import stored, told_of_lists
 from chassis.projections.versions import OF
 from chassis.queries import formulas
 from chassis.queries.grouping import Label
+from chassis.queries.parents import Names
 from chassis.queries.view_now import ViewNow
 from contracts.custom_fields import OWN
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import FIELD_RIGHTS
 
 Document = dict[str, Any]
+NOTHING_NAMED: Names = {}
 AMOUNTS_KEPT = 20_000
 LONGEST_PLAIN = 20
 """An amount of so many digits before or behind the point is written with an exponent: no contract takes such."""
@@ -69,21 +71,39 @@ class Rows:
             shown[name] = stored(compute(known))
         return formulas.tidied(shown, self._now.fields)
 
-    def told(self, documents: Iterable[Document], principal: Principal, language: str = LANGUAGES[0]) -> list[Document]:
-        """What somebody sees of documents."""
+    def told(
+        self,
+        documents: Iterable[Document],
+        principal: Principal,
+        language: str = LANGUAGES[0],
+        called: Names = NOTHING_NAMED,
+    ) -> list[Document]:
+        """What somebody sees of documents; `called` tells the names of the records that those name."""
         names, unseen = self.names(principal), self.unseen(principal)
         caller = Caller.of(principal)
         rows = []
         for document in self.without_unseen(documents, principal):
             row = self._row(document, names, unseen, caller, language)
-            if self._view.picked:
-                row[LABELS] = self.labels(document, names, principal, language)
+            if self._view.picked or self._view.parents:
+                row[LABELS] = self.labels(document, names, principal, language, called)
             rows.append(row)
         return rows
 
-    def labels(self, document: Document, names: Sequence[str], principal: Principal, language: str) -> Document:
-        """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each."""
-        found: Document = {}
+    def labels(
+        self,
+        document: Document,
+        names: Sequence[str],
+        principal: Principal,
+        language: str,
+        called: Names = NOTHING_NAMED,
+    ) -> Document:
+        """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each.
+
+        So are the records that it names; one that the caller does not see is called nothing.
+        """
+        found: Document = {
+            name: called.get(name, {}).get(document.get(name) or "", "") for name in self._view.parents if name in names
+        }
         for name, dictionary in self._view.picked.items():
             if name in names:
                 tree, value = principal.dictionaries.of(dictionary), document.get(name)

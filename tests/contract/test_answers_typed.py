@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-from contract.test_view_rows import VIEWS, written
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from test_view_rows import VIEWS, written
 
 from chassis.documents import collect, openapi
 from chassis.documents.query_docs import row_schema

@@ -13,7 +13,6 @@ import pytest
 from chassis.documents.samples import sample
 from chassis.http.routes import kebab
 from chassis.queries.reader import FORMATS
-from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, RIGHTS, ROLES, DataScope, first_rights, first_scope
 from contracts.records import KINDS, Kind
@@ -309,7 +308,7 @@ def schedule_of(office: Office) -> str:
 
 def record_of(office: Office, kind: Kind) -> str:
     """The id of a new record of a kind."""
-    return str(office.call(f"POST {kind.path}", new_record(kind), office.admin).done()["id"])
+    return office.enter(kind)
 
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
