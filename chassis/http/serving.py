@@ -14,13 +14,16 @@ from chassis.http.person_keys import PersonKeys
 from chassis.http.problems import guarded
 from chassis.http.rebuilds import Rebuilds
 from chassis.http.routes import OPERATED_ON, command_routes, operation_routes, process_routes, view_routes
+from chassis.http.saved_views import SavedViews
 from chassis.http.views import ViewHandler
 from chassis.model.row_fields import ROLES
 from chassis.model.views import KINDS_OF_SUBJECTS, View
 from chassis.queries.filters import ClosedSets
 from chassis.queries.reader import ViewReader
 from contracts.declare import REGISTRY
+from contracts.lists import VIEWED
 from contracts.operations import PLATFORM_OPERATIONS
+from contracts.saved_views import DEFAULT_VIEWS, SAVED_VIEWS
 from contracts.subjects import subjects
 
 
@@ -37,8 +40,9 @@ def routes_of(api: Api) -> list[Route]:
             found += command_routes(spec, serve, BulkHandler(api, writer, spec), always=serve.prepares_secrets)
     if api.database is not None:
         closed, records = known(api), Catalogue.read().records()
+        saved = saved_views(api, closed)
         for view in api.views:
-            query = ViewHandler(api, view, reader_of(api, view, closed), records.get(view.kind))
+            query = ViewHandler(api, view, reader_of(api, view, closed), records.get(view.kind), saved)
             found += view_routes(view, compressing(query), compressing(query.one), compressing(query.history))
         if api.views:
             found += operation_routes({**Rebuilds(api, api.views, api.database).serving(), **PersonKeys(api).serving()})
@@ -61,7 +65,16 @@ def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:
         records={name: writer.store.last_audit for name, writer in api.writers.items()},
         known=closed,
         subjects={one.what: reader_of(api, one, closed) for one in about},
+        viewings=next((one for one in api.views if VIEWED in one.types and one.scope and one.scope.only_own), None),
     )
+
+
+def saved_views(api: Api, closed: ClosedSets) -> SavedViews | None:
+    """What people have saved of lists, where the lists of that are served."""
+    there = {view.name: view for view in api.views}
+    if not {SAVED_VIEWS, DEFAULT_VIEWS} <= there.keys():
+        return None
+    return SavedViews(*(reader_of(api, there[name], closed) for name in (SAVED_VIEWS, DEFAULT_VIEWS)))
 
 
 def known(api: Api) -> ClosedSets:

@@ -13,6 +13,7 @@ from chassis.http.conditional import mark_of, unless_known
 from chassis.http.edge import Api
 from chassis.http.messages import TYPES, HttpRequest, HttpResponse
 from chassis.http.requests import key_of, require_only
+from chassis.http.saved_views import Applied, SavedViews
 from chassis.messaging.consistency import HEADER, Logs, Token
 from chassis.model.principal import Principal
 from chassis.model.records import Record
@@ -28,9 +29,17 @@ from contracts.lists import AS_OF, WHERE
 class ViewHandler:
     """Serves a view: one row when its path names one, else a page or an export."""
 
-    def __init__(self, api: Api, view: View, reader: ViewReader, record: type[Record] | None = None) -> None:
-        """`record` is the aggregate of the kind of record whose rows they are, if they are of one."""
-        self._api, self._view, self._reader, self._record = api, view, reader, record
+    def __init__(
+        self,
+        api: Api,
+        view: View,
+        reader: ViewReader,
+        record: type[Record] | None = None,
+        saved: SavedViews | None = None,
+    ) -> None:
+        """`record` is the aggregate of the kind of record whose rows they are, if they are of one; `saved` are the
+        views that people have saved of lists."""
+        self._api, self._view, self._reader, self._record, self._saved = api, view, reader, record, saved
         self._by_id = view.types["id"].kind == "id"
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
@@ -54,28 +63,44 @@ class ViewHandler:
         single("format", http.query.get("format", ["json"]))
         if format not in FORMATS:
             raise Refused("lists.one_of", choices=FORMATS, field="format")
-        if format != "json":
-            with self._api.seat(principal, token, http):
-                return self._export(http, principal, token, format)
         with self._api.seat(principal, token, http):
-            page = self._reader.page(principal, http.query, token, self._language(http))
+            applied = self._applied(http, principal, token)
+            if format != "json":
+                return self._export(http, applied, principal, token, format)
+            page = self._reader.page(principal, applied.query, token, self._language(http))
         body: dict[str, Any] = {"items": page.items}
         body |= {"next": page.next, "previous": page.previous, "last": page.last}
         if page.total is not None:
             body["total"] = page.total
         if page.groups is not None:
             body["groups"] = page.groups
+        if applied.told is not None:
+            body["view"] = applied.told
         mark = mark_of(msgspec.json.encode(body))  # how fresh it is changes with whatever happens anywhere
         return unless_known(http, mark, _fresh(body, page.freshness, {}, self._api.logs))
+
+    def _applied(self, http: HttpRequest, principal: Principal, token: Token | None) -> Applied:
+        """The query, with that of the saved view that it names."""
+        if self._saved is None:
+            return Applied(http.query)
+        return self._saved.applied(self._reader, principal, http.query, token, self._api.language_of(http))
 
     def _language(self, http: HttpRequest) -> str:
         return self._api.language_of(http)
 
-    def _export(self, http: HttpRequest, principal: Principal, token: Token | None, format: str) -> HttpResponse:
+    def _export(
+        self, http: HttpRequest, applied: Applied, principal: Principal, token: Token | None, format: str
+    ) -> HttpResponse:
         give_back = self._api.exports.take(principal.user_id)
         try:
             file = self._reader.export(
-                principal, http.query, token, format, language=self._language(http), closed=give_back
+                principal,
+                applied.query,
+                token,
+                format,
+                language=self._language(http),
+                closed=give_back,
+                shown=applied.columns,
             )
         except BaseException:
             give_back()

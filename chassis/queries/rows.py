@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import fields
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, cast
+from uuid import UUID
 
 from bson import Decimal128
 
@@ -14,7 +14,7 @@ from chassis.model.principal import Principal
 from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LISTS, View
 from chassis.projections.documents import stored, told_of_lists
 from chassis.projections.versions import OF
-from chassis.queries import formulas
+from chassis.queries import amounts, formulas
 from chassis.queries.grouping import Label
 from chassis.queries.view_now import ViewNow
 from contracts.custom_fields import OWN
@@ -22,9 +22,6 @@ from contracts.languages import LANGUAGES, Language
 from contracts.permissions import FIELD_RIGHTS
 
 Document = dict[str, Any]
-AMOUNTS_KEPT = 20_000
-LONGEST_PLAIN = 20
-"""An amount of so many digits before or behind the point is written with an exponent: no contract takes such."""
 
 
 class Rows:
@@ -65,13 +62,14 @@ class Rows:
         rows = []
         for document in documents:
             row = self._row(document, names, unseen, caller)
-            if self._view.picked:
+            if self._view.picked or self._own_people():
                 row[LABELS] = self.labels(document, names, principal, language)
             rows.append(row)
         return rows
 
     def labels(self, document: Document, names: Sequence[str], principal: Principal, language: str) -> Document:
-        """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each."""
+        """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each;
+        and the people whom fields name that the company has added."""
         found: Document = {}
         for name, dictionary in self._view.picked.items():
             if name in names:
@@ -79,7 +77,16 @@ class Rows:
                 values = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
                 labels = [tree.label(one, cast(Language, language)) if one else "" for one in values]
                 found[name] = labels if isinstance(value, list) else "".join(labels)
+        for path in self._own_people() if OWN in names else ():
+            if self.may_see(path, principal):
+                id = value_at(document, path)
+                person = principal.organisation.person(UUID(id)) if id else None
+                found[path] = person.name if person else ""
         return found
+
+    def _own_people(self) -> Sequence[str]:
+        """The fields that the company has added whose values are users."""
+        return [one.path for one in self._now.fields if one.type == "person"]
 
     def entries(self, field: str | None, principal: Principal, language: str) -> Label:
         """What tells the code of the entry that a value of a field means, and what it is called."""
@@ -95,7 +102,7 @@ class Rows:
         shown = self.shown(document, caller)
         row = {name: plain(shown.get(name, [] if name in self._lists else None), unseen) for name in names}
         if growing := [name for name in self._view.growing_lists if name in row]:
-            row[LISTS] = told_of_lists(document, growing)
+            row[LISTS] = told_of_lists(shown, growing)  # some of them are worked out
         return row
 
 
@@ -116,7 +123,7 @@ def plain(value: Any, unseen: Set[str] = frozenset()) -> Any:
     if isinstance(value, str):
         return value
     if isinstance(value, Decimal128):
-        return _amount(value.bid)
+        return amounts.told(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, dict):
@@ -125,10 +132,3 @@ def plain(value: Any, unseen: Set[str] = frozenset()) -> Any:
     if isinstance(value, list):
         return [plain(inner, unseen) for inner in value]
     return value
-
-
-@lru_cache(AMOUNTS_KEPT)
-def _amount(octets: bytes) -> str:
-    """An amount as text, from the octets that tell it: most come again.  What contracts hold has no exponent."""
-    number = Decimal128.from_bid(octets).to_decimal()
-    return f"{number:f}" if number.is_finite() and abs(number.adjusted()) < LONGEST_PLAIN else str(number)

@@ -5,6 +5,7 @@ from contracts.configuration import AddDictionaryEntry, DeleteDictionaryEntry, E
 from services.configuration.dictionaries import Dictionary
 from services.configuration.fields import COMMANDS as OF_FIELDS
 from services.configuration.uses import USES, delete_entry
+from services.configuration.views_of_lists import COMMANDS as OF_VIEWS
 
 SERVICE = Service(
     "configuration",
@@ -13,6 +14,7 @@ SERVICE = Service(
         EditDictionaryEntry: upsert(Dictionary, Dictionary.edit),
         DeleteDictionaryEntry: delete_entry,
         **OF_FIELDS,
+        **OF_VIEWS,
     },
     replicas=[USES],
 )
