@@ -12,14 +12,16 @@ from typing import Any
 
 from chassis.access.known import Known
 from chassis.foundation.config import ConfigError
+from chassis.model.actions import Page
 from chassis.model.checks import Check
 from chassis.model.record_views import record_view
-from chassis.model.records import Record, aggregate_of
 from chassis.model.saga import Saga
+from chassis.model.schedule_runs import runs_once
 from chassis.model.service import Service
 from chassis.model.views import View
 from contracts.declare import REGISTRY
 from contracts.records import KINDS
+from contracts.schedules import schedules_of
 
 SERVICES_FILE = Path(__file__).parent.parent / "deploy" / "services.toml"
 
@@ -50,10 +52,10 @@ class Catalogue:
         everywhere = [replica for of_service in known_everywhere().values() for replica in of_service.replicas]
         return [replace(service, replicas=[*service.replicas, *everywhere]) for service in found]
 
-    def records(self) -> dict[str, type[Record]]:
-        """The aggregate of each kind of record, by `Kind.code`."""
-        found = [aggregate_of(record) for service in self.services() for record in service.records]
-        return {aggregate.kind.code: aggregate for aggregate in found}
+    def pages(self) -> dict[str, Page]:
+        """The pages of single records, by their path."""
+        found = [(service.name, path, one) for service in self.services() for path, one in service.pages.items()]
+        return {path: Page.of(service, path, aggregate) for service, path, aggregate in found}
 
     def sagas(self) -> list[tuple[str, Saga[Any]]]:
         """(service, saga) of the services that run one."""
@@ -90,8 +92,9 @@ class Catalogue:
         return importlib.import_module(f"services.{found[0]}.gateway") if found else None
 
     def checks(self) -> list[tuple[str, Check]]:
-        """(service, what must hold of its facts), from each `services/<name>/verification.py` there is."""
-        return [(name, check) for name, module in self.modules("verification") for check in module.CHECKS]
+        """(service, what must hold of its facts): from each `services/<name>/verification.py`, and of its schedules."""
+        declared = [(name, check) for name, module in self.modules("verification") for check in module.CHECKS]
+        return [*declared, *((name, runs_once(name)) for name in self.with_role("api") if schedules_of(name))]
 
     def modules(self, name: str) -> Iterator[tuple[str, Any]]:
         """(service, module) of the services that have a module of this name."""

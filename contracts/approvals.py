@@ -5,6 +5,7 @@ approvals first, and in words of their own: `OpenCase`, `CloseCase` and the even
 as before; everything else has `RequestApproval`, `CallOffApproval` and the events v2 (ADR 0044).
 """
 
+from datetime import time
 from functools import singledispatch
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -16,7 +17,8 @@ from contracts.people import SALESTREAM, Person
 from contracts.permissions import STAFF
 from contracts.personal import Personal
 from contracts.sales import ApprovalNode
-from contracts.types import Flag, Money, Note, Quantity, Reason, Text
+from contracts.schedules import Daily, schedule
+from contracts.types import Day, Flag, Money, Note, Quantity, Reason, Text
 
 
 def case_id_for(kind: str, subject_id: UUID, round: int) -> UUID:
@@ -140,6 +142,11 @@ class CloseCase:
     undecided: Flag = False
 
 
+@schedule(Daily(time(8), missed="LAST"))
+class RemindDeciders:
+    """Remind those for whom approvals wait, every morning (NTF-04)."""
+
+
 # -- what is told of cases of any subject
 
 
@@ -211,6 +218,16 @@ class DecisionVoidedV2:
     subject_id: UUID
     round: Quantity
     reason: Note
+
+
+@event("salestream.approvals.case-reminded.v1", key="case_id")
+class CaseReminded:
+    """The case still waits: who may decide it is to be reminded on this day (NTF-04)."""
+
+    case_id: UUID
+    kind: Text
+    subject_id: UUID
+    day: Day
 
 
 # -- what is told of cases of orders, which `OpenCase` asked for

@@ -8,14 +8,14 @@ from dataclasses import field
 from typing import Annotated
 from uuid import UUID
 
-from contracts.custom_fields import CustomField, CustomKey, CustomType, Help, Label
+from contracts.custom_fields import CustomField, CustomKey, CustomType, Help, HelpChange, Label, LabelChange
 from contracts.declare import KEPT, command, event, value
 from contracts.dictionaries import DictionaryEntry, DictionaryName, EntryCode, EntryLabel
 from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import COLLEAGUE
 from contracts.saved_views import Audience, ColumnName, ListParameter, ListView
-from contracts.types import Flag, Name, PathName, RoleCode, Tag, Text, TextField, Whole
+from contracts.types import Flag, Moment, Name, PathName, RoleCode, Tag, Text, TextField, Whole
 
 
 class FormulaField(TextField):
@@ -37,6 +37,16 @@ class ChoiceGiven:
     label: Label
 
 
+@value
+class ChoiceChanged:
+    """A value that a field of choices may have from now on; what is not said of one that is there stays."""
+
+    told_apart_by = "key"
+
+    key: CustomKey
+    label: LabelChange = KEPT
+
+
 @command("POST /custom-fields/{kind}", permission="settings")
 class AddCustomField:
     """Add a field to a kind of record (CFG-01, CFG-02).
@@ -44,6 +54,8 @@ class AddCustomField:
     `key` is what programs call it, for ever; so is its type.  A field of choices has `choices`, a formula has
     `formula`: arithmetic over numbers of the record, such as `own.price * (1 - own.discount / 100)`.  `default` is
     what a new record has where nothing is given; `required`: a new record must have a value, which can't be taken away.
+    Who sees the field needs the right `view_right`, and who gives it `edit_right` too.  `unique`: no two records that
+    are there have the same; what reads the same is the same.
     """
 
     kind: PathName
@@ -56,6 +68,9 @@ class AddCustomField:
     choices: tuple[ChoiceGiven, ...] = ()
     formula: Formula = ""
     position: Whole = 0
+    view_right: Text = ""
+    edit_right: Text = ""
+    unique: Flag = False
 
 
 @command("PATCH /custom-fields/{kind}/{key}", permission="settings")
@@ -63,17 +78,21 @@ class ChangeCustomField:
     """Rename, reorder or otherwise change a field that the company has added; a field left out keeps its value.
 
     `choices` are all that may be given from now on.  One that is left out is taken away: records that have it keep it.
+    Of a label, and of help, a language that is left out stays, and an empty text takes it away.
     """
 
     kind: PathName
     key: CustomKey
-    label: Label = KEPT
-    help: Help = KEPT
+    label: LabelChange = KEPT
+    help: HelpChange = KEPT
     required: Flag = KEPT
     default: tuple[Tag, ...] | None = KEPT
-    choices: tuple[ChoiceGiven, ...] = KEPT
+    choices: tuple[ChoiceChanged, ...] = KEPT
     formula: Formula = KEPT
     position: Whole = KEPT
+    view_right: Text | None = KEPT
+    edit_right: Text | None = KEPT
+    unique: Flag = KEPT
 
 
 @command("DELETE /custom-fields/{kind}/{key}", permission="settings")
@@ -94,12 +113,16 @@ class RestoreCustomField:
 
 @event("salestream.configuration.custom-field-added.v1", key="kind")
 class CustomFieldAdded:
-    """The company added a field to a kind of record.  `revision` grows with each change of the fields of a kind."""
+    """The company added a field to a kind of record.
+
+    `revision` grows with each change of the fields of a kind.  `at` is when it was added; older events tell none.
+    """
 
     kind: Text
     field: CustomField
     revision: Whole
     by: Person = SALESTREAM
+    at: Moment | None = None
 
 
 @event("salestream.configuration.custom-field-changed.v1", key="kind")
@@ -110,6 +133,7 @@ class CustomFieldChanged:
     field: CustomField
     revision: Whole
     by: Person = SALESTREAM
+    at: Moment | None = None
 
 
 @event("salestream.configuration.custom-field-retired.v1", key="kind")
@@ -120,6 +144,7 @@ class CustomFieldRetired:
     field: CustomField
     revision: Whole
     by: Person = SALESTREAM
+    at: Moment | None = None
 
 
 @event("salestream.configuration.custom-field-restored.v1", key="kind")
@@ -130,6 +155,7 @@ class CustomFieldRestored:
     field: CustomField
     revision: Whole
     by: Person = SALESTREAM
+    at: Moment | None = None
 
 
 CUSTOM_FIELD_EVENTS = (CustomFieldAdded, CustomFieldChanged, CustomFieldRetired, CustomFieldRestored)

@@ -6,17 +6,20 @@ text is sealed as every other (`contracts.personal`).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from math import isfinite
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import msgspec
 from marshmallow import ValidationError, fields, validate
 
-from contracts.declare import value
+from contracts.declare import KEPT, value
 from contracts.languages import LANGUAGES, Language
 from contracts.reasons import Why
-from contracts.types import DecimalField, Flag, Note, NoteField, Text, TextField, Whole
+from contracts.text import plain_form
+from contracts.types import DayField, DecimalField, Flag, Note, NoteField, Text, TextField, Whole
 
 CustomType = Literal["text", "number", "day", "choice", "choices", "person", "formula"]
 """A text, a number, a day, one or several of some choices, a user, or what is worked out from numbers."""
@@ -56,11 +59,26 @@ class CustomTextField(NoteField):
 
 
 class CustomNumberField(DecimalField):
-    """A value of a field of numbers, above or below 0, with eight decimals at most."""
+    """A value of a field of numbers, above or below 0, with eight decimals at most; in digits of any width."""
 
     lowest = -DecimalField.highest
     digits = 8
     shown = 0
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Decimal:
+        return super()._deserialize(_in_plain_form(value), attr, data, **kwargs)
+
+
+class CustomDayField(DayField):
+    """A value of a field of days, in digits of any width."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> date:
+        return super()._deserialize(_in_plain_form(value), attr, data, **kwargs)
+
+
+def _in_plain_form(value: Any) -> Any:
+    """What is written with a Chinese or Japanese keyboard: ２０２６－０３－０１ for 2026-03-01."""
+    return plain_form(value) if isinstance(value, str) else value
 
 
 class OwnField(TextField):
@@ -121,6 +139,11 @@ class Label:
         told = [str(getattr(self, one)) for one in (language, company, *LANGUAGES)]
         return next((text for text in told if text), "")
 
+    def changed(self, given: "LabelChange") -> Self:
+        """With what a change gives: a language that is left out keeps what it says, an empty text takes it away."""
+        found = {one: getattr(given, one) for one in LANGUAGES}
+        return replace(self, **{one: text for one, text in found.items() if text is not KEPT})
+
 
 @value
 class Help(Label):
@@ -129,6 +152,24 @@ class Help(Label):
     zh: Text = ""
     ja: Text = ""
     en: Text = ""
+
+
+@value
+class LabelChange:
+    """What something is to be called; a language left out keeps what it says, an empty text takes it away."""
+
+    zh: LabelText = KEPT
+    ja: LabelText = KEPT
+    en: LabelText = KEPT
+
+
+@value
+class HelpChange(LabelChange):
+    """The same of what to know before one fills in a field."""
+
+    zh: Text = KEPT
+    ja: Text = KEPT
+    en: Text = KEPT
 
 
 @value
@@ -149,6 +190,9 @@ class CustomField:
     `default` is what a new record has where nothing is given: one entry, or several choices.  `choices` are those of a
     field of choices, `formula` is what is worked out (`contracts.formulas`).  Fields stand in the order of `position`,
     and of their keys where that is equal.  A `retired` one is not given any more, and shown where it was.
+    `view_right` is the right that one needs to see it, `edit_right` the one to give it besides; "" for none.
+    Of a `unique` one no two records that are there have the same value.  `unique_since` is the revision of the kind's
+    fields with which it became so; 0 for one that was so from its beginning.
     """
 
     key: CustomKey
@@ -161,6 +205,10 @@ class CustomField:
     formula: Note = ""
     position: Whole = 0
     retired: Flag = False
+    view_right: Text = ""
+    edit_right: Text = ""
+    unique: Flag = False
+    unique_since: Whole = 0
 
     @property
     def path(self) -> str:
@@ -176,6 +224,16 @@ class CustomField:
     def is_worked_out(self) -> bool:
         """Whether it is worked out of others now."""
         return not self.retired and self.type == "formula"
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether no two records may have the same value now; a retired one is in nobody's way."""
+        return self.unique and not self.retired
+
+    @property
+    def rights(self) -> tuple[str, ...]:
+        """What one must hold to give it: nobody gives what they don't see."""
+        return tuple(right for right in (self.view_right, self.edit_right) if right)
 
     @property
     def choice_keys(self) -> list[str]:

@@ -34,6 +34,7 @@ MENU: tuple[MenuEntry, ...] = (
     MenuEntry(name="Machine accounts", path="/machines", right="accounts", system="platform"),
     MenuEntry(name="Phones", path="/devices", right="accounts", system="platform"),
     MenuEntry(name="System parameters", path="/parameters", right="settings", system="platform"),
+    MenuEntry(name="Scheduled tasks", path="/schedules", right="platform", system="platform"),
     MenuEntry(name="Operation log", path="/audit", right="accounts", system="platform"),
     MenuEntry(name="Security report", path="/reports/security", right="accounts", system="platform"),
 )

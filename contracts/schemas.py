@@ -110,7 +110,14 @@ def _no_null(field: marshmallow.fields.Field[Any]) -> Why:
     """Why a field that keeps its value can't be null, and what may be meant."""
     if isinstance(field, TextField) and not field.shortest:
         return Why("forms.no_null_text")
+    if isinstance(field, marshmallow.fields.Nested) and _keeps_its_parts(field):
+        return Why("forms.no_null_parts")
     return Why("forms.no_null")
+
+
+def _keeps_its_parts(field: marshmallow.fields.Nested) -> bool:
+    """Whether an object names what is to change, and keeps the rest."""
+    return all(part.load_default is marshmallow.missing and not part.required for part in field.schema.fields.values())
 
 
 def _or_null(field: marshmallow.fields.Field[Any], value: Any, *args: Any, **kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ from contracts import types
 from contracts.declare import REGISTRY
 from contracts.schemas import schema_of
 from contracts.text import is_blank, is_one_line, key, keys, normal, phone_key, phone_keys, squashed, squashed_forms
-from contracts.types import PHONE, EmailField, NameField, PhoneField, SecretField, TextField
+from contracts.types import PHONE, EmailField, NameField, NoteField, PathNameField, PhoneField, SecretField, TextField
 
 TEXT_FIELDS = [
     cls for cls in vars(types).values() if isinstance(cls, type) and issubclass(cls, TextField) and not cls.as_typed
@@ -169,3 +169,38 @@ def test_the_first_of_all_keys_is_the_key(text: str) -> None:
 def test_what_is_not_seen_is_nothing_or_a_blank() -> None:
     assert keys("Desk\u200bLamp") == ["desklamp", "desk lamp"]
     assert keys("Desk Lamp") == ["desk lamp"] and keys("台灯") == ["台灯"]
+
+
+TURNING = [
+    "\u202a",
+    "\u202b",
+    "\u202c",
+    "\u202d",
+    "\u202e",
+    "\u2066",
+    "\u2067",
+    "\u2068",
+    "\u2069",
+    "\u206f",
+    "\ufff9",
+    "\ufffb",
+]
+
+
+@pytest.mark.parametrize("sign", TURNING, ids=ascii)
+def test_uix_13_a_line_is_shown_in_the_order_in_which_it_is_written(sign: str) -> None:
+    """What turns it is refused within; around a name it was copied along, from a telephone's contacts say, and goes."""
+    for field in (TextField(), NameField(), PathNameField()):
+        with pytest.raises(ValidationError):
+            field.deserialize(f"gpj.{sign}exe")
+        assert field.deserialize(f"{sign}li{sign}") == "li"
+    assert NoteField().deserialize(f"a {sign} b") == f"a {sign} b", "a note may quote what it likes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\u05d7\u05d1\u05e8\u05ea \u200fSO-1\u200e x", "\u0645\u06cc\u200c\u062e", "\U0001f469\u200d\U0001f4bb"],
+    ids=ascii,
+)
+def test_uix_13_marks_that_scripts_need_stay_within_a_name(text: str) -> None:
+    assert NameField().deserialize(text) == text

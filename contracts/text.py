@@ -16,9 +16,15 @@ from functools import lru_cache
 _NO_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ud800-\\udfff]")
 NO_LINE = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 """What a text of one line has not: control characters, and line ends that are none; the inside of a class."""
-AROUND = r"\s\x85\u00ad\u200b\u2060\ufeff"
+NO_ORDER = r"\u202a-\u202e\u2066-\u206f\ufff9-\ufffb"
+"""What changes in which order signs are shown, or joins what is no text: a name with it reads as another one.  Unicode
+has embeddings, overrides and isolates for whole paragraphs (UAX #9), advises against the others (Unicode, 23.2 and
+23.8), and against all of them in names (UTS #39).  Marks of direction, which scripts need within a name, are none of
+these.  The inside of a class."""
+AROUND = rf"\s\x85\u00ad\u200b\u2060\ufeff{NO_ORDER}"
 """What is pasted along around a text, a line break among it, and taken away: what `bare` does not keep; the inside of a
 class."""
+_NO_ORDER = re.compile(f"[{NO_ORDER}]")
 _NO_LINE = re.compile(f"[{NO_LINE}]")
 _BLANKS = re.compile(r"[^\S\n\r\t]")
 _WIDE_BLANK = "\u3000"  # as wide as a Chinese character, and typed between Japanese names: it stays
@@ -44,6 +50,11 @@ def has_controls(text: str) -> bool:
 def is_one_line(text: str) -> bool:
     """Whether it has no line end, no tab and no other control character."""
     return not _NO_LINE.search(text)
+
+
+def has_no_order(text: str) -> bool:
+    """Whether it has characters by which signs are shown in another order than they are written."""
+    return bool(_NO_ORDER.search(text))
 
 
 def is_invisible(ch: str) -> bool:
@@ -116,7 +127,9 @@ _NO_DASH = re.compile(f"(?!-)[{BETWEEN_DIGITS}]")
 _TO_COUNTRY = re.compile("^(?:[+]|0[ -]*0)[ -]*")
 _MANY_BLANKS = re.compile("[ -]{4,}")
 _DASHES = re.compile(f"[{DASHES}]")
-_UNSEEN_ALONE = frozenset("\u200b\u2060\ufeff\u00ad")  # the others belong to what stands beside them
+_UNSEEN_ALONE = frozenset(  # the others belong to what stands beside them
+    ("\u200b", "\u2060", "\ufeff", "\u00ad", *_NO_ORDER.findall("".join(map(chr, range(0x2000, 0xFFFE)))))
+)
 
 
 def _is_edge(ch: str) -> bool:

@@ -21,6 +21,7 @@ from contracts.text import (
     EDGES,
     bare,
     has_controls,
+    has_no_order,
     in_any_width,
     is_blank,
     is_one_line,
@@ -47,7 +48,8 @@ class TextField(fields.String):
     """A line of text, 0 to `longest` characters, in the form of `contracts.text.normal`.
 
     `many_lines` says that there may be several, with tabs; other control characters are refused in each.  A line break
-    around it, as from a cell of a table or the end of a file, goes as blanks do.
+    around it, as from a cell of a table or the end of a file, goes as blanks do.  One line is shown in the order in
+    which it is written (`contracts.text.NO_ORDER`).
     """
 
     longest = 200
@@ -65,6 +67,8 @@ class TextField(fields.String):
         text = super()._deserialize(value, attr, data, **kwargs)
         if not self.many_lines and not is_one_line(text := bare(text)):
             raise ValidationError(Why("forms.one_line"))
+        if not self.many_lines and has_no_order(text):
+            raise ValidationError(Why("forms.no_order"))
         if has_controls(text):
             raise ValidationError(Why("forms.controls"))
         if not self.as_typed:

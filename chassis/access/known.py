@@ -1,7 +1,7 @@
 """What every service keeps of people, roles, programs, sign-ins, devices and the company: rows, and who feeds them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -100,12 +100,28 @@ class KnownParameter(msgspec.Struct, frozen=True):
     revision: int = 0
 
 
+class EarlierFormula(msgspec.Struct, frozen=True):
+    """How a field was worked out until a moment; None: nobody knows until when, so it was never so."""
+
+    formula: str
+    until: datetime | None
+
+
 class KnownCustomField(msgspec.Struct, frozen=True):
-    """A field that the company has added to a kind of record (CFG-01)."""
+    """A field that the company has added to a kind of record (CFG-01); `earlier`: its formulas until now, in order."""
 
     kind: str
     field: CustomField
     revision: int
+    earlier: tuple[EarlierFormula, ...] = ()
+
+    def then(self, at: datetime) -> CustomField:
+        """The field as it is called and seen now, worked out as it was at a moment.
+
+        What was added later is worked out as at first.
+        """
+        formula = next((one.formula for one in self.earlier if one.until and at < one.until), self.field.formula)
+        return self.field if formula == self.field.formula else replace(self.field, formula=formula)
 
 
 class KnownRequired(msgspec.Struct, frozen=True):

@@ -32,13 +32,13 @@ __all__ = [
 def collect() -> tuple[list[QueryDoc], dict[str, dict[type, Callable[..., Any]]]]:
     """The queries and the consumers of all services: what the documents need besides the contracts."""
     catalogue = Catalogue.read()
-    consumers: dict[str, dict[type, Callable[..., Any]]] = {}
+    pages, consumers = catalogue.pages(), dict[str, dict[type, Callable[..., Any]]]()
     for service in catalogue.services():
         for replica in service.replicas:
             consumers[f"{service.name} replica {replica.name}"] = dict(replica.feeds)
     for view in catalogue.views("projector"):
         consumers[f"view {view.name}"] = dict(view.handlers)
-    return [doc for view in catalogue.views() for doc in query_docs(view)], consumers
+    return [doc for view in catalogue.views() for doc in query_docs(view, pages)], consumers
 
 
 def documents(

@@ -32,7 +32,7 @@ from contracts.custom_fields import (
 from contracts.dictionaries import EntryCodeField
 from contracts.personal import plan_of, sealed_length
 from contracts.schemas import schema_of, stands_once, takes_nothing
-from contracts.text import AROUND, NO_LINE
+from contracts.text import AROUND, NO_LINE, NO_ORDER
 from contracts.types import (
     LONGEST_DECIMAL,
     AmountField,
@@ -60,9 +60,10 @@ SOME_TEXT = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
 SINCE_1900 = "^(19|[2-9][0-9])[0-9]{2}-"
 NO_LINE_AFTER = r"(?!\n)"  # in Python $ also matches before a last line break
 TEXT_END = "$" + NO_LINE_AFTER
-ANY_LINE = f"^[{AROUND}]*[^{NO_LINE}]*[{AROUND}]*{TEXT_END}"
-SOME_LINE = rf"^[{AROUND}]*[^\s{NO_LINE}][^{NO_LINE}]*[{AROUND}]*{TEXT_END}"
-BARRED = NO_LINE + re.escape(PathNameField.barred)
+NOT_WITHIN = NO_LINE + NO_ORDER
+ANY_LINE = f"^[{AROUND}]*[^{NOT_WITHIN}]*[{AROUND}]*{TEXT_END}"
+SOME_LINE = rf"^[{AROUND}]*[^\s{NOT_WITHIN}][^{NOT_WITHIN}]*[{AROUND}]*{TEXT_END}"
+BARRED = NOT_WITHIN + re.escape(PathNameField.barred)
 PATH_NAME = rf"^(?![{AROUND}]*\.{{1,2}}[{AROUND}]*$)[{AROUND}]*[^\s{BARRED}][^{BARRED}]*[{AROUND}]*{TEXT_END}"
 EXAMPLES: dict[type[fields.Field[Any]], Any] = {
     AmountField: "1234.50",

@@ -178,7 +178,7 @@ ANSWERS: dict[str, JsonSchema] = {
             "allowed": {"type": "boolean"},
             "code": {"type": ["string", "null"]},
             "reason": {"type": ["string", "null"]},
-            "params": {"type": "object"},
+            "params": {"type": "object", "additionalProperties": True},
         },
         "required": ["command", "allowed", "code", "reason", "params"],
     },

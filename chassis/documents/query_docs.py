@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typeddict
 from uuid import UUID
 
 from chassis.documents.json_schema import JsonSchema, docstring
@@ -28,8 +28,9 @@ from chassis.queries.history import CURSOR, LIMIT, SINCE, UNTIL_WHEN, told_field
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS
 from contracts.currencies import DECIMALS
 from contracts.custom_fields import OWN
-from contracts.declare import REGISTRY, CommandSpec
+from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.lists import AS_OF, GROUP, MOST_ROWS, SUM, VIEW, WHERE
+from contracts.permissions import FIELD_RIGHTS
 from contracts.saved_views import MINE
 from contracts.types import CurrencyField
 
@@ -57,8 +58,8 @@ class QueryDoc:
     method: str = "GET"
 
 
-def query_docs(view: View) -> list[QueryDoc]:
-    """The operations of a view: its list, one row, or both."""
+def query_docs(view: View, pages: Collection[str] = ()) -> list[QueryDoc]:
+    """The operations of a view: its list, one row, or both; `pages` are the paths that tell what may be done."""
     name_of_row = view.row.__name__
     row = row_schema(view.row, view.hidden)
     if view.growing_lists:
@@ -80,8 +81,7 @@ def query_docs(view: View) -> list[QueryDoc]:
         found.append(
             QueryDoc(view.path, view.name, "reports", text, view.permission, name_of_row, row, parameters, export=True)
         )
-    path = f"{view.path}/{{{view.detail}}}" if view.detail else view.path
-    if view.detail or not view.is_list:
+    if path := view.page:
         name = f"{view.name}_one" if view.detail else view.name
         parameter = {
             "name": path.rpartition("{")[2].rstrip("}"),
@@ -94,7 +94,7 @@ def query_docs(view: View) -> list[QueryDoc]:
         found.append(
             QueryDoc(
                 path, name, "reports", summary, view.permission, name_of_row, row, parameters,
-                is_list=False, actions=bool(view.kind),
+                is_list=False, actions=path in pages,
             )
         )  # fmt: skip
         if view.history:
@@ -123,7 +123,7 @@ def history_schema(view: View) -> JsonSchema:
     """What a row's history tells."""
     row = row_schema(view.row)["properties"]
     names = told_fields(view, row)
-    value: JsonSchema = {"description": "As in the row; null where there was none."}
+    value: JsonSchema = {"type": ANYTHING, "description": "As in the row; null where there was none."}
     change: JsonSchema = {
         "type": "object",
         "properties": {"field": _field_schema(names), "before": value, "after": value},
@@ -171,6 +171,10 @@ def history_schema(view: View) -> JsonSchema:
         },
         "required": ["items", "next"],
     }
+
+
+ANYTHING = ["string", "number", "boolean", "array", "object", "null"]
+"""What is of the type that another field names."""
 
 
 def _field_schema(names: Sequence[str]) -> JsonSchema:
@@ -263,24 +267,49 @@ def _told_of_list() -> JsonSchema:
 
 
 def _row_type(hint: Any) -> JsonSchema:
+    """The schema of a field of a row, which may be null as long as what tells of it has not happened."""
+    return _or_null(_part_type(hint))
+
+
+def _part_type(hint: Any) -> JsonSchema:
+    """The schema of what stands within a row: null only where it is declared so.
+
+    Raises ContractError for a type that says nothing: whoever reads the answer must know what to expect.
+    """
     origin, arguments = get_origin(hint), get_args(hint)
-    if origin is list:
-        return {"type": ["array", "null"], "items": _item_type(arguments[0])}
+    if origin in (list, tuple):
+        return {"type": "array", "items": _part_type(arguments[0])}
     if origin is dict:
-        return {"type": ["object", "null"]}
+        return {"type": "object", "additionalProperties": arguments[1] is Any or _part_type(arguments[1])}
     if origin is Literal:
-        return {"type": ["string", "null"], "enum": [*arguments, None]}
-    if arguments:
-        return _row_type(next(argument for argument in arguments if argument is not NoneType))
-    found = ROW_TYPES[hint]
-    return {**found, "type": [found["type"], "null"]}
+        return {"type": "string", "enum": [*arguments]}
+    if NoneType in arguments:
+        return _or_null(_part_type(next(argument for argument in arguments if argument is not NoneType)))
+    if hint in ROW_TYPES:
+        return dict(ROW_TYPES[hint])
+    if is_typeddict(hint) or is_dataclass(hint) or hasattr(hint, "__struct_fields__"):
+        return _object_type(hint)
+    raise ContractError(f"the documents can't tell what {hint} is: declare its fields")
 
 
-def _item_type(hint: Any) -> JsonSchema:
-    """The type of a list's items, none of which is null."""
-    if get_origin(hint) is Literal:
-        return {"type": "string", "enum": [*get_args(hint)]}
-    return {"type": "object"} if get_origin(hint) is dict else ROW_TYPES[hint]
+def _object_type(cls: type) -> JsonSchema:
+    """An object with its fields: all are there, but those of a TypedDict that need not be, and those that need a right
+    of their own (`FIELD_RIGHTS`)."""
+    hints = get_type_hints(cls)
+    there: Collection[str] = getattr(cls, "__required_keys__", hints)
+    return {
+        **({"description": text} if (text := docstring(cls)) else {}),
+        "type": "object",
+        "properties": {name: _part_type(hint) for name, hint in hints.items()},
+        "required": [name for name in hints if name in there and name not in FIELD_RIGHTS],
+    }
+
+
+def _or_null(schema: JsonSchema) -> JsonSchema:
+    if isinstance(schema["type"], list):
+        return schema
+    choices = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, **choices, "type": [schema["type"], "null"]}
 
 
 WORDS: JsonSchema = {

@@ -9,6 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 M = TypeVar("M", bound=MetricWrapperBase)
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_LATE = (0.01, 0.05, 0.1, 0.5, 1, 5, 60, 3_600, 86_400)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 HTTP_SECONDS = Histogram("salestream_http_seconds", "HTTP requests", ["route", "status"], buckets=_FAST)
@@ -40,6 +41,17 @@ SAGA_AGE = Histogram(
     "salestream_saga_step_seconds", "Time from an event to the saga's reaction", ["saga"], buckets=_FAST
 )
 SAGA_ATTENTION = Counter("salestream_saga_needs_attention_total", "Sagas that gave up waiting for a step", ["saga"])
+SCHEDULE_RUNS = Counter(
+    "salestream_schedule_runs_total", "Runs of a schedule by outcome (ok or failed)", ["schedule", "outcome"]
+)
+SCHEDULE_LATE = Histogram(
+    "salestream_schedule_late_seconds", "How long after it was due a run was done", ["schedule"], buckets=_LATE
+)
+SCHEDULE_NEXT = Gauge(
+    "salestream_schedule_next_run_timestamp_seconds",
+    "When a schedule is due; long ago: it is late or fails; 0: it is switched off",
+    ["schedule"],
+)
 AUDIT_DROPPED = Counter(
     "salestream_audit_dropped_total", "Audit entries of refusals and reads that were given up in a flood", ["service"]
 )

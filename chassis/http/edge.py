@@ -230,7 +230,12 @@ class Api:
         writer = self.writers.get(entry["service"])
         if writer is None or not entry["changes"]:
             return entry
-        return {**entry, "changes": plain(history.told(writer.store, entry["changes"]), unseen_by(principal))}
+        return {
+            **entry,
+            "changes": plain(
+                history.told(writer.store, entry["changes"]), unseen_by(principal, self.directory.company)
+            ),
+        }
 
     def token_of(self, answer: Answer) -> Token:
         return Token.of(answer, self.config.topic_partitions)

@@ -317,21 +317,18 @@ class InboxEntrypoint(Entrypoint):  # type: ignore[misc]
 
     def __init__(
         self,
-        config: Config,
         handler: RecordHandler,
-        producer: Callable[[], Any],
+        consumer: Callable[[RecordHandler], Consumer],
         watched: dict[str, Watched],
-        prepare: Callable[[], bool],
         **kwargs: Any,
     ) -> None:
-        self._config, self._inner, self._producer, self._watched = config, handler, producer, watched
-        self._prepare = prepare
+        self._inner, self._consumer, self._watched = handler, consumer, watched
         self._stop = threading.Event()
         self._thread: Any = None
         super().__init__(expected_exceptions=(PoisonRecord,), **kwargs)
 
     def start(self) -> None:
-        consumer = Consumer(self._config, _InWorkers(self._inner, self), self._producer, prepare=self._prepare)
+        consumer = self._consumer(_InWorkers(self._inner, self))
         self._watched[f"inbox {self._inner.group}"] = consumer
         self._thread = self.container.spawn_managed_thread(partial(consumer.run, self._stop))
 
@@ -426,16 +423,12 @@ def _mounted(route: Route, entrypoint: type[RouteEntrypoint]) -> Any:
 
 
 def inbox_service(
-    config: Config,
-    handler: RecordHandler,
-    producer: Callable[[], Any],
-    watched: dict[str, Watched],
-    prepare: Callable[[], bool],
+    handler: RecordHandler, consumer: Callable[[RecordHandler], Consumer], watched: dict[str, Watched]
 ) -> type:
-    """The nameko service class that prepares and runs an inbox, and puts its consumer among what is watched."""
+    """The nameko service class that runs an inbox by the consumer made for it, and puts that among what is watched."""
 
     def consume(_self: Any, records: Sequence[Incoming]) -> None:
         handler.process(records)
 
-    entrypoint = InboxEntrypoint.decorator(config, handler, producer, watched, prepare)(consume)
+    entrypoint = InboxEntrypoint.decorator(handler, consumer, watched)(consume)
     return type("InboxService", (), {"name": f"{handler.group}-inbox", "consume": entrypoint})

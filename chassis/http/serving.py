@@ -39,10 +39,10 @@ def routes_of(api: Api) -> list[Route]:
             serve = CommandHandler(api, writer, spec)
             found += command_routes(spec, serve, BulkHandler(api, writer, spec), always=serve.prepares_secrets)
     if api.database is not None:
-        closed, records = known(api), Catalogue.read().records()
+        closed, pages = known(api), Catalogue.read().pages()
         saved = saved_views(api, closed)
         for view in api.views:
-            query = ViewHandler(api, view, reader_of(api, view, closed), records.get(view.kind), saved)
+            query = ViewHandler(api, view, reader_of(api, view, closed), pages.get(view.page), saved)
             found += view_routes(view, compressing(query), compressing(query.one), compressing(query.history))
         if api.views:
             found += operation_routes({**Rebuilds(api, api.views, api.database).serving(), **PersonKeys(api).serving()})

@@ -15,8 +15,8 @@ from chassis.http.messages import TYPES, HttpRequest, HttpResponse
 from chassis.http.requests import key_of, require_only
 from chassis.http.saved_views import Applied, SavedViews
 from chassis.messaging.consistency import HEADER, Logs, Token
+from chassis.model.actions import Page as RecordPage
 from chassis.model.principal import Principal
-from chassis.model.records import Record
 from chassis.model.views import View, Words
 from chassis.queries.filters import single
 from chassis.queries.freshness import Freshness
@@ -34,12 +34,12 @@ class ViewHandler:
         api: Api,
         view: View,
         reader: ViewReader,
-        record: type[Record] | None = None,
+        page: RecordPage | None = None,
         saved: SavedViews | None = None,
     ) -> None:
-        """`record` is the aggregate of the kind of record whose rows they are, if they are of one; `saved` are the
-        views that people have saved of lists."""
-        self._api, self._view, self._reader, self._record, self._saved = api, view, reader, record, saved
+        """`page` says what can be done with the record that a row shows, where it shows one; `saved` are the views that
+        people have saved of lists."""
+        self._api, self._view, self._reader, self._page, self._saved = api, view, reader, page, saved
         self._by_id = view.types["id"].kind == "id"
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
@@ -132,8 +132,8 @@ class ViewHandler:
             row, freshness = self._row(principal, key, token, self._language(http))
         if self._view.collected:
             row = self._api.with_history(row, principal)
-        if self._record:
-            row[ACTIONS] = actions_on(self._record, row, principal, self._api.clock(), self._api.directory.company)
+        if self._page:
+            row[ACTIONS] = actions_on(self._page, row, principal, self._api.clock(), self._api.directory.company)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers, self._api.logs)
 

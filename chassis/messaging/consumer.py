@@ -19,7 +19,7 @@ from chassis.foundation import metrics
 from chassis.foundation.config import Config
 from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
-from chassis.kafka.port import Producer
+from chassis.kafka.port import Producer, Reader
 from chassis.messaging.dead_letters import (
     Gone,
     Letters,
@@ -94,10 +94,15 @@ class Consumer:
         *,
         prepare: Callable[[], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        readers: Callable[[str], Reader] | None = None,
     ) -> None:
-        """`prepare` is done whenever reading begins; it returns whether it has changed anything of what is stored."""
+        """`prepare` is done whenever reading begins; it returns whether it has changed anything of what is stored.
+
+        It reads by what `readers` makes (`PartitionReader`).
+        """
         self._config = config
         self._clock = clock
+        self._readers = readers
         self._prepare = prepare or (lambda: False)
         self._prepares = prepare is not None
         self._handler = handler
@@ -119,7 +124,13 @@ class Consumer:
         """Connect and continue at the stored positions.  Raises TopicsDamaged."""
         handler = self._handler
         handler.forget()
-        reader = PartitionReader(self._config, handler.group, [*handler.topics(), self._dead_topic], handler.wanted())
+        reader = PartitionReader(
+            self._config,
+            handler.group,
+            [*handler.topics(), self._dead_topic],
+            handler.wanted(),
+            readers=self._readers,
+        )
         try:
             self._stored = self._prepared(reader.sources)
             reader.require_whole(self._stored)

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 import structlog
 from kafka import TopicPartition
@@ -68,11 +69,15 @@ class PartitionReader:
         wanted: Mapping[str, type],
         *,
         only: Collection[str] | None = None,
+        readers: Callable[[str], Reader] | None = None,
     ) -> None:
-        """Raises TopicsDamaged when a topic does not exist, or not with its partitions."""
+        """It reads by what `readers` makes for this client id, as a rule a client of its own.
+
+        Raises TopicsDamaged when a topic does not exist, or not with its partitions.
+        """
         self._config = config
         self._wanted = wanted
-        self._consumer = new_reader(config, client_id)
+        self._consumer = (readers or partial(new_reader, config))(client_id)
         try:
             self._partitions = self._found(topics)
         except Exception:

@@ -1,7 +1,7 @@
 """What a client is told of commands and their fields: derived from the schemas that check them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from marshmallow import Schema, fields, missing, validate
 
 from chassis.audit.entries import object_kind
 from chassis.http.routes import kebab
-from chassis.metadata.shapes import Choice, CommandMetadata, FormField, FormType
+from chassis.metadata.shapes import Choice, CommandMetadata, Default, FormField, FormType
 from chassis.metadata.views import form_type, own_choices
 from chassis.metadata.wording import Wording
 from chassis.model.custom_columns import field_type
@@ -95,7 +95,7 @@ def command_metadata(
                 place="path" if f"{{{name}}}" in str(spec.path) else "body",
                 rules=declared[name].rules if name in declared else NO_RULES,
                 unseen=unseen,
-                form=form,
+                form=replace(form, own=tuple(one for one in form.own if all(map(may, one.rights)))),
                 keeps=not spec.creates,
             )
             for name, field in schema_of(spec.cls).fields.items()
@@ -196,7 +196,7 @@ def own_field(field: CustomField, language: Language, keeps: bool) -> FormField:
         highest=f"{number.highest:f}" if number else None,
         decimals=number.digits if number else None,
         parts=None,
-        right="",
+        right=field.edit_right or field.view_right,
         dictionary="",
         free=False,
     )
@@ -227,9 +227,10 @@ def _choices(field: fields.Field[Any], owners: Sequence[str], name: str, wording
     return [Choice(value, wording.choice(owners, name, value)) for value in values] or None
 
 
-def _default(field: fields.Field[Any]) -> Any:
+def _default(field: fields.Field[Any]) -> Default:
     default = field.load_default
-    return msgspec.to_builtins(default) if isinstance(default, _PLAIN) else None
+    found: Default = msgspec.to_builtins(default) if isinstance(default, _PLAIN) else None
+    return list(found) if isinstance(found, tuple) else found
 
 
 def _lengths(field: fields.Field[Any]) -> tuple[int | None, int | None]:

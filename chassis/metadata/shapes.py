@@ -1,6 +1,6 @@
 """The shape of `GET /metadata`; the OpenAPI document is made of these classes."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -19,6 +19,10 @@ class Named(msgspec.Struct, frozen=True):
 
     name: str
     label: str
+
+
+Default = str | int | bool | list[str] | None
+"""What a field is when it is left out, where that is a plain value."""
 
 
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -118,7 +122,7 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     required: bool
     keeps: bool
     nullable: bool
-    default: Any
+    default: Default
     choices: list[Choice] | None
     shortest: int | None
     longest: int | None

@@ -8,6 +8,7 @@ from typing import Literal, get_args, get_type_hints
 from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
 from chassis.metadata.wording import Wording
 from chassis.model.custom_columns import extended
+from chassis.model.custom_rights import seen
 from chassis.model.row_fields import FieldType
 from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names
 from chassis.queries.conditions import fields_asked, operators_of
@@ -47,6 +48,7 @@ class ViewTold:
         *,
         own: Sequence[CustomField] = (),
     ) -> None:
+        own = seen(own, may)
         self._own = {one.path: one for one in own}
         view = extended(view, own)
         self._view, self._wording, self._sets, self._said = view, wording, sets, said
@@ -104,7 +106,7 @@ class ViewTold:
                 groupable=name in groups,
                 summable=name in sums,
                 operators=[*operators_of(kind)] if name in asked else [],
-                right=view.hidden.get(name, ""),
+                right=self._own[name].view_right if name in self._own else view.hidden.get(name, ""),
                 personal=name.partition(".")[0] in view.personal,
                 dictionary=view.picked.get(name, ""),
                 retired=name in self._own and self._own[name].retired,

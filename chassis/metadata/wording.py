@@ -7,18 +7,22 @@ from chassis.audit.labels import label
 from contracts.errors import STATUS
 from contracts.languages import Language
 from contracts.records import KINDS
+from contracts.schedules import SCHEDULES
 from contracts.texts import Subject, Text, texts
 
 Phrase = Literal[
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag",
     "created", "edited", "deleted", "restored", "assigned", "shared", "currency_of",
+    "switch", "planned", "ran", "failed", "switched",
 ]  # fmt: skip
-"""What is said of any kind of record or field (`contracts/texts/phrases.toml`)."""
+"""What is said of any kind of record, field or schedule (`contracts/texts/phrases.toml`)."""
 OF_KINDS: tuple[Phrase, ...] = (
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag",
     "created", "edited", "deleted", "restored", "assigned", "shared",
 )  # fmt: skip
 """The commands and events of a kind of record, by their names in `Kind`."""
+OF_SCHEDULES: tuple[Phrase, ...] = ("switch", "planned", "ran", "failed", "switched")
+"""A schedule's commands and events, by their names in `Schedule`; it is called as the command that it runs."""
 _CURRENCY = "_currency"
 
 
@@ -82,12 +86,12 @@ class Wording:
         return self.of("lists", view)
 
     def command(self, name: str) -> str:
-        """What a command is called; those of kinds of records by the name of the kind."""
-        return self._of_kind(name) or self.of("actions", name)
+        """What a command is called; those of kinds of records and schedules by the name of that."""
+        return self._of_kind(name) or self._of_schedule(name) or self.of("actions", name)
 
     def event(self, name: str) -> str:
         """What happened where there is an event of this name."""
-        return self._of_kind(name) or self.of("events", name)
+        return self._of_kind(name) or self._of_schedule(name) or self.of("events", name)
 
     def _of_kind(self, name: str) -> str:
         """What a command or event of a kind of record is called; "" for any other one."""
@@ -95,6 +99,14 @@ class Wording:
             for phrase in OF_KINDS:
                 if getattr(getattr(kind, phrase), "__name__", "") == name:
                     return self._phrase(phrase, kind=self.of("kinds", kind.what))
+        return ""
+
+    def _of_schedule(self, name: str) -> str:
+        """What a command or event of a schedule is called; "" for any other one."""
+        for one in SCHEDULES.values():
+            for phrase in OF_SCHEDULES:
+                if getattr(one, phrase).__name__ == name:
+                    return self._phrase(phrase, schedule=self.of("actions", one.run.__name__))
         return ""
 
     def _phrase(self, name: Phrase, **values: str) -> str:

@@ -1,10 +1,15 @@
 """What a caller may do with what a row shows, and the reason why not, as the command would be refused."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from chassis.model.aggregates import Aggregate
+from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
+from contracts.permissions import PASSWORD, PUBLIC, SELF
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,3 +35,22 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     def told(self) -> dict[str, Any]:
         """As a row holds it."""
         return msgspec.structs.asdict(self)
+
+
+FOR_THEMSELVES = frozenset({PUBLIC, PASSWORD, SELF})
+"""What somebody does for themselves alone is nothing that the page of a record offers."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page of one record: the aggregate that it shows, and the commands that change such a record."""
+
+    aggregate: type[Aggregate]
+    commands: Sequence[CommandSpec]
+
+    @classmethod
+    def of(cls, service: str, path: str, aggregate: type[Aggregate]) -> "Page":
+        """The page at a path that ends with what names the record (`/orders/{order_id}`)."""
+        key = path.rpartition("{")[2].rstrip("}")
+        changing = [spec for spec in REGISTRY.commands_of(service) if spec.is_public and not spec.creates]
+        return cls(aggregate, [one for one in changing if one.key == key and one.permission not in FOR_THEMSELVES])

@@ -16,9 +16,9 @@ A fact is public if and only if it is a contract event; `internal_event` declare
 Aggregates follow the event-sourcing library's protocol (id, version, pending events) without its metaclass: ADR 0003.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 from uuid import UUID
 
 from chassis.model.context import Context
@@ -92,6 +92,23 @@ class Aggregate:
     def is_reached(self, context: Context) -> bool:
         """Whether the caller's right reaches this record (SEC-18)."""
         return not self.owners or any(map(context.reach.covers, self.owners))
+
+    # -- what may be done with it
+
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        """The record as its page shows it, as far as `is_reached`, `can_change_by` and `require_may` ask of it."""
+        return cls(UUID(row["id"]))
+
+    def can_change_by(self, _: type) -> bool:
+        """Whether a command means anything for the record as it is: a page does not speak of one that doesn't."""
+        return True
+
+    def require_may(self, command: type, context: Context) -> None:
+        """Raises Refused where the caller may give no such command of this record now, whatever it says.
+
+        The commands ask it before all else, and so does the page of the record, which tells what may be done.
+        """
 
     def reply(self) -> dict[str, Any]:
         """What the answer to a command tells besides id and version."""

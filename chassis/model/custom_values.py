@@ -6,14 +6,17 @@ What is there already is not asked again: a choice that was taken away, or a ret
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from marshmallow import ValidationError, fields
 
 from chassis.model.context import Context, user_named
+from chassis.model.custom_rights import seen
 from contracts.custom_fields import (
     LONGEST_OWN,
     OWN,
+    CustomDayField,
     CustomField,
     CustomNumberField,
     CustomTextField,
@@ -22,15 +25,22 @@ from contracts.custom_fields import (
     read,
     written,
 )
-from contracts.errors import Refused
+from contracts.errors import Refused, lacks_right
 from contracts.messages import explain, unknown_field
 from contracts.reasons import Why
 from contracts.schemas import told_name, why_of
-from contracts.types import DayField, IdField
+from contracts.types import IdField
 
 SHOWN = 60
 """So many characters of a name that somebody made up are told."""
 Definitions = Sequence[CustomField]
+
+
+class PutBack(NamedTuple):
+    """The values of a record that becomes what it was, and the paths of those that can't be: they stay as they are."""
+
+    own: str
+    kept: tuple[str, ...]
 
 
 class OwnValues(dict[str, Any]):
@@ -60,11 +70,27 @@ def entered(definitions: Definitions, own: str, context: Context) -> str:
     for one in definitions:
         if not one.is_given or one.key in found:
             continue
-        if one.default and one.key not in wanted:
-            found[one.key] = checked(one, [*one.default] if one.type == "choices" else one.default[0], context)
+        if one.key not in wanted and (usual := _by_default(one, context)):
+            found[one.key] = usual
         elif one.required:
             raise _required(one)
     return _bounded(found)
+
+
+def _by_default(field: CustomField, context: Context) -> Held | None:
+    """What a new record has where nothing is given; in place of a user who has left whoever took over.
+
+    Nothing where that can't be given today: what nobody gives must be in no record's way.
+    """
+    if not field.default:
+        return None
+    value = [*field.default] if field.type == "choices" else field.default[0]
+    if field.type == "person":
+        value = str(context.organisation.standing_in(UUID(field.default[0])))
+    try:
+        return checked(field, value, context)
+    except Refused:
+        return None
 
 
 def changed(definitions: Definitions, before: str, own: str | None, context: Context) -> str:
@@ -72,23 +98,31 @@ def changed(definitions: Definitions, before: str, own: str | None, context: Con
 
     Raises Refused, naming the field.
     """
-    all_there = [one.key for one in definitions if one.is_given or one.key in read(before)]
+    may_be = [one for one in definitions if all(map(context.may, one.rights))]
+    all_there = [one.key for one in may_be if one.is_given or one.key in read(before)]
     wanted = dict.fromkeys(all_there) if own is None else given(own)
     return _bounded(_changed(definitions, read(before), wanted, context))
 
 
-def put_back(definitions: Definitions, before: str, then: str, context: Context) -> str:
-    """The values of a record that becomes what it was `then`, as far as its fields are given today.  Raises Refused.
+def put_back(definitions: Definitions, before: str, then: str, context: Context) -> PutBack:
+    """The values of a record that becomes what it was `then`, as far as they may be given today, and by the caller.
 
-    What must have a value today and had none then keeps the one it has.
+    What can't be stays as it is, and is told: a choice that was taken away meanwhile, a user who has left, a field
+    that is retired, or must have a value and had none.  Raises Refused for what is too much altogether.
     """
-    earlier = read(then)
-    wanted = {
-        one.key: _as_given(earlier.get(one.key))
-        for one in definitions
-        if one.is_given and (one.key in earlier or not one.required)
-    }
-    return _bounded(_changed(definitions, read(before), wanted, context))
+    now, earlier, kept = read(before), read(then), []
+    for one in definitions:
+        if now.get(one.key) == earlier.get(one.key) or not all(map(context.may, one.rights)):
+            continue
+        try:
+            then_given = _changed(definitions, now, {one.key: _as_given(earlier.get(one.key))}, context)
+        except Refused:
+            then_given = now
+        if one.retired or then_given is now:
+            kept.append(one.path)
+        else:
+            now = then_given
+    return PutBack(_bounded(now), tuple(kept))
 
 
 def names_changed(before: str, after: str) -> tuple[str, ...]:
@@ -103,24 +137,26 @@ def names_changed(before: str, after: str) -> tuple[str, ...]:
 def _changed(
     definitions: Definitions, before: Mapping[str, Held], wanted: Mapping[str, Any], context: Context
 ) -> dict[str, Held]:
-    known = {one.key: one for one in definitions}
+    known = {one.key: one for one in seen(definitions, context.may)}
     found = dict(before)
     for key, value in wanted.items():
         field = known.get(key)
         if field is None:
-            why = unknown_field(key, [one.key for one in definitions if one.is_given])
+            why = unknown_field(key, [one.key for one in known.values() if one.is_given])
             raise Refused("forms.invalid", errors=[why], field=f"{OWN}.{told_name(key[:SHOWN])}")
         held = before.get(key)
         if value == _as_given(held) and (held is not None or not field.required):
             continue
-        is_taken_away = value in (None, "", []) and field.retired and field.type != "formula"
-        if not field.is_given and not is_taken_away:
+        if lacking := [right for right in field.rights if not context.may(right)]:
+            raise lacks_right(lacking[0], context.organisation.roles_with(lacking[0]), field.path)
+        is_nothing = value in (None, "") or (value == [] and field.type == "choices")
+        if not field.is_given and not (is_nothing and field.retired and field.type != "formula"):
             raise Refused("fields.retired" if field.retired else "fields.worked_out", field=field.path)
-        taken = None if value in (None, "", []) else checked(field, value, context)
+        taken = None if is_nothing else checked(field, value, context)
         if taken is not None and taken.value:
             found[key] = taken
         elif field.required and not field.retired:
-            raise _required(field)
+            raise _required(field, was_there=held is not None)
         else:
             found.pop(key, None)  # blanks alone are no text
     return found
@@ -131,8 +167,9 @@ def _as_given(held: Held | None) -> Any:
     return None if held is None else [*held.value] if isinstance(held.value, tuple) else held.value
 
 
-def _required(field: CustomField) -> Refused:
-    return Refused("forms.invalid", errors=[Why("forms.required")], field=field.path)
+def _required(field: CustomField, *, was_there: bool = False) -> Refused:
+    why = Why("fields.stays_filled") if was_there else Why("forms.required")
+    return Refused("forms.invalid", errors=[why], field=field.path)
 
 
 def _bounded(values: Mapping[str, Held]) -> str:
@@ -166,7 +203,7 @@ def _by(check: "fields.Field[Any]") -> Callable[[CustomField, Any, Context, str]
 
 def _choice(field: CustomField, value: Any, _: Context, at: str) -> str:
     if value not in field.choice_keys:
-        raise Refused("forms.invalid", errors=[Why("lists.one_of", choices=field.choice_keys, field=at)], field=at)
+        raise Refused("forms.invalid", errors=[Why("fields.one_of", choices=field.choice_keys)], field=at)
     return str(value)
 
 
@@ -189,7 +226,7 @@ _by_id = _by(IdField())
 _CHECKS: Mapping[str, Callable[[CustomField, Any, Context, str], str | tuple[str, ...]]] = {
     "text": _by(CustomTextField()),
     "number": _by(CustomNumberField()),
-    "day": _by(DayField()),
+    "day": _by(CustomDayField()),
     "choice": _choice,
     "choices": _choices,
     "person": _person,

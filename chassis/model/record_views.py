@@ -153,7 +153,7 @@ def _row(kind: Kind, more: More | None) -> type:
         columns += get_type_hints(more.row, include_extras=True).items()
     if kind.owned:
         columns += [("owner_id", UUID | None), ("owner_name", str)]
-        columns += [(SHARES, list[dict[str, Any]]), (SHARED_WITH, list[UUID])]
+        columns += [(SHARES, list[Share]), (SHARED_WITH, list[UUID])]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
     made = make_dataclass(f"{kind.name}Row", [*columns, (_DELETED, bool), ("version", int)])
     made.__doc__ = f"One {kind.what}."
@@ -180,7 +180,7 @@ def _column(declared: Any) -> Any:
         return _column(next(part for part in parts if part is not type(None))) | None
     if declared is Money:
         return Decimal
-    return dict[str, Any] if hasattr(declared, "__dataclass_fields__") else declared
+    return declared
 
 
 def _filters(kind: Kind, row: type) -> dict[str, Filter]:

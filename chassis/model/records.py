@@ -16,8 +16,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
+
+import msgspec
 
 from chassis.model import custom_values
 from chassis.model.aggregates import Aggregate
@@ -25,14 +27,17 @@ from chassis.model.context import CLOCK_STEP, Context, user_named
 from chassis.model.dictionaries import is_among, listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
-from contracts.custom_fields import OWN, CustomField
+from contracts.custom_fields import OWN, CustomField, read
 from contracts.declare import KEPT, ContractError, changes
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
-from contracts.sharing import MOST_SHARES, Share
+from contracts.schemas import decode
+from contracts.sharing import MOST_SHARES, SHARES, Share
 from contracts.types import MAX_LINES, Money, PhoneField
 
+KEPT_FIELDS = "kept"
+"""The field of an answer with the names of the fields that could not be put back, and stay as they are."""
 ADD = "add"
 """The field of a command with the tags that are added."""
 
@@ -71,7 +76,20 @@ class Record(Aggregate):
         `given` names the fields that the command gives: what was there before need not be in the way of other changes.
         """
 
-    # -- commands
+    # -- what may be done with it
+
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        record = super().on_page(row)
+        record.deleted = row["deleted"]
+        if cls.kind.owned:
+            record.owner = Person(user_id=row["owner_id"] and UUID(row["owner_id"]), name=row["owner_name"])
+            record.shares = tuple(decode(Share, msgspec.json.encode(share)) for share in row[SHARES])
+        return record
+
+    def can_change_by(self, command: type) -> bool:
+        """What is there is not brought back."""
+        return self.deleted or command is not self.kind.restore
 
     def require_may(self, command: type, context: Context) -> None:
         """Raises Refused where the caller may give no such command of this record now, whatever it says.
@@ -85,6 +103,8 @@ class Record(Aggregate):
         for_whose_it_is = command in (kind.delete, kind.restore, kind.assign, kind.share, kind.unshare)
         if kind.owned and for_whose_it_is and not context.reach.covers(self.owner.user_id):
             raise Refused("records.only_shared", kind=kind.what, field=kind.key)
+
+    # -- commands
 
     def create(self, command: Any, context: Context, settings: Any = None) -> None:
         """Enter the record; it belongs to whom the command names.  Raises Refused.
@@ -113,14 +133,28 @@ class Record(Aggregate):
     def revert(self, command: Any, then: Any, context: Context, settings: Any = None) -> None:
         """Put back what it was at an earlier version, `then`; nothing happens when that is how it is.
 
-        Fields that need a right which the caller lacks stay as they are, unless they are named: that is refused.
+        Fields that need a right which the caller lacks stay as they are, unless they are named: that is refused.  So
+        does what can't be given any more, such as an entry of a dictionary that was switched off; the answer tells it.
         """
         self._require_rights(command.fields, context)
         names = command.fields or [*(name for name in self.kind.fields if self._may_give(name, context)), OWN]
         given = {name: getattr(then, name) for name in names}
+        kept = [name for name in names if not command.fields and not self._may_be_listed(name, given[name], context)]
+        for name in kept:
+            del given[name]
         if OWN in given:
-            given[OWN] = custom_values.put_back(self._custom_fields(context), self.data.own, then.own, context)
+            back = custom_values.put_back(self._custom_fields(context), self.data.own, then.own, context)
+            given[OWN] = back.own
+            kept += back.kept
         self._become(given, context, settings)
+        self.kept.extend(kept)
+
+    def _may_be_listed(self, name: str, value: Any, context: Context) -> bool:
+        try:
+            self._listed({name: value}, context)
+        except Refused:
+            return False
+        return True
 
     def _become(self, given: Mapping[str, Any], context: Context, settings: Any) -> None:
         data = replace(self.data, **self._listed(given, context))
@@ -204,8 +238,16 @@ class Record(Aggregate):
         """Whether the caller's right reaches this record, or it is shared with the caller to edit (SEC-18, COL-07)."""
         return not self.kind.owned or context.reach.reaches(self.owner.user_id, self.shares, context.today, "EDIT")
 
+    @property
+    def kept(self) -> list[str]:
+        """The fields that could not be put back, until an answer has told them."""
+        found: list[str] = self.__dict__.setdefault("_kept", [])
+        return found
+
     def reply(self) -> dict[str, Any]:
-        return {"deleted": True} if self.deleted else {}
+        kept = [*self.kept]
+        self.kept.clear()
+        return {**({"deleted": True} if self.deleted else {}), **({KEPT_FIELDS: kept} if kept else {})}
 
     @property
     def owners(self) -> tuple[UUID | None, ...]:
@@ -218,6 +260,17 @@ class Record(Aggregate):
             return {}
         found = {name: getattr(self.data, name) for name, field in self.kind.fields.items() if field.rules.unique}
         return {name: self._unique(name, value) for name, value in found.items() if value}
+
+    def own_values_once(self, context: Context) -> Mapping[str, "OwnValueOnce"]:
+        """What no other record of the kind may have of the fields that the company has added, by path (CFG-01)."""
+        if self.deleted or self.data is None:
+            return {}
+        held = {key: str(one.value) for key, one in read(self.data.own).items()}
+        return {
+            one.path: OwnValueOnce(one, held[one.key], own_value_once(self.kind, one, held[one.key]))
+            for one in self._custom_fields(context)
+            if one.is_unique and one.key in held
+        }
 
     def _unique(self, name: str, value: str) -> UniqueValue:
         index = self.kind.fields[name].rules.index or f"{self.kind.service}.{self.kind.what}.{name}"
@@ -308,6 +361,19 @@ class Record(Aggregate):
         """That of its amounts: one that is entered without a currency is in it; "" where it has none."""
         amounts = [getattr(self.data, name) for name, field in self.kind.fields.items() if field.one is Money]
         return next((amount.currency for amount in amounts if isinstance(amount, Money)), "")
+
+
+class OwnValueOnce(NamedTuple):
+    """The value that a record has of a unique field of the company's, as people read it and as the index names it."""
+
+    field: CustomField
+    text: str
+    value: UniqueValue
+
+
+def own_value_once(kind: Kind, field: CustomField, text: str) -> UniqueValue:
+    """A value of a unique field of the company's as ids of its index."""
+    return UniqueIndex.of_text(f"{kind.service}.{kind.what}.{field.path}", text)
 
 
 @cache

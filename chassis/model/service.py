@@ -10,10 +10,14 @@ from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
 from chassis.model.middleware import Middleware, Records
 from chassis.model.records import Record, aggregate_of, require_all
+from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
+from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused
 from contracts.reasons import Why
+from contracts.records import Kind
+from contracts.schedules import SCHEDULES, AsOf, Done, schedules_of
 from contracts.types import Money
 
 CurrencyOf = Callable[[Records, UUID], str]
@@ -70,6 +74,10 @@ class Work(Protocol):
     def earlier(self, cls: type[A], id: UUID, version: int) -> A:
         """The aggregate as it was at a version that it has had."""
 
+    def had_earlier(self, cls: type[Record], field: CustomField, ids: Sequence[UUID]) -> Sequence[UUID]:
+        """The records of a kind that may have a value, which its index names by these ids, since before the field was
+        unique: they hold no index of it."""
+
     def is_erased(self, person: UUID) -> bool:
         """Whether a person was erased: what is known of them reads as nothing (CPL-01)."""
 
@@ -90,6 +98,8 @@ class Work(Protocol):
 
 
 CommandFunction = Callable[[Any, Work], Aggregate]
+ScheduleFunction = Callable[[AsOf, Work], Done]
+"""What a schedule does.  It may be called again for the same day, so it leaves alone what it has dealt with."""
 
 
 def change(cls: type[A], act: Callable[[A, Any, Context], None], *, what: str | None = None) -> CommandFunction:
@@ -124,11 +134,26 @@ def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> CommandFunct
 
 @dataclass(frozen=True)
 class Claim:
-    """A unique value that a record is to hold; `what` it is and the `field` that a refusal names."""
+    """A unique value that a record is to hold; `what` it is and the `field` that a refusal names.
+
+    `earlier` are other records that may have it without holding it.  `has` tells whether a record still has it, and
+    `tells` whether the caller may know which one that is; both None where whoever holds a value has it, and is told.
+    """
 
     value: UniqueValue
     what: Why
     field: str
+    earlier: Sequence[UUID] = ()
+    has: Callable[[UUID], bool] | None = None
+    tells: Callable[[UUID], bool] | None = None
+
+    def require_free(self, other: UUID | None, holder: UUID) -> None:
+        """Raises Refused DUPLICATE where another record has it."""
+        if other in (None, holder) or (self.has and not self.has(other)):
+            return
+        if self.tells and not self.tells(other):
+            raise Refused("records.taken_unseen", what=self.what, field=self.field)
+        raise Refused("records.taken", what=self.what, holder=other, field=self.field)
 
 
 def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[UniqueValue] = ()) -> None:
@@ -140,11 +165,15 @@ def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[Uni
     """
     new = [one for one in claims if one.value not in before]
     for one in new:
+        for other in one.earlier:
+            one.require_free(other, holder)
         for id in one.value.former:
             if index := work.find(UniqueIndex, id):
-                index.require_free_for(holder, what=one.what, field=one.field)
+                one.require_free(index.holder, holder)
         for id in one.value.taken:
-            work.find_or_new(UniqueIndex, id).claim(holder, what=one.what, field=one.field)
+            index = work.find_or_new(UniqueIndex, id)
+            one.require_free(index.holder, holder)
+            index.claim(holder)
     kept = {id for one in claims for id in (one.value.taken if one in new else one.value.ids)}
     given_up = [id for value in (*before, *(one.value for one in new)) for id in value.ids if id not in kept]
     for id in dict.fromkeys(given_up):
@@ -159,25 +188,44 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
     def settings(work: Work) -> Aggregate | None:
         return work.find_or_new(*aggregate.settings) if aggregate.settings else None
 
-    def keep(record: Record, work: Work, before: Mapping[str, UniqueValue]) -> Record:
+    def held(record: Record, work: Work) -> list[UniqueValue]:
+        own = record.own_values_once(work.context).values()
+        return [*record.unique_values.values(), *(one.value for one in own)]
+
+    def keep(record: Record, work: Work, before: Sequence[UniqueValue]) -> Record:
         """Let it hold its unique values; a refusal names the field and what stands in it."""
+
+        def tells(other: UUID) -> bool:
+            found = work.find(aggregate, other)
+            return found is None or found.is_reached(work.context)
+
         claims = [
-            Claim(value, Why("records.value", field=name, value=getattr(record.data, name)), name)
+            Claim(value, Why("records.value", field=name, value=getattr(record.data, name)), name, tells=tells)
             for name, value in record.unique_values.items()
         ]
-        hold(work, record.id, claims, list(before.values()))
+        for path, one in record.own_values_once(work.context).items():
+
+            def has(other: UUID, path: str = path, value: UniqueValue = one.value) -> bool:
+                found = work.find(aggregate, other)
+                theirs = found.own_values_once(work.context).get(path) if found else None
+                return theirs is not None and not set(theirs.value.ids).isdisjoint(value.ids)
+
+            what = Why("records.value", field=path, value=one.text)
+            earlier = work.had_earlier(aggregate, one.field, one.value.ids)
+            claims.append(Claim(one.value, what, path, earlier, has, tells))
+        hold(work, record.id, claims, before)
         return record
 
     def create(command: Any, work: Work) -> Record:
         record = work.new(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
         record.create(command, work.context, settings(work))
-        return keep(record, work, {})
+        return keep(record, work, [])
 
     def changing(act: Callable[[Record, Any, Context, Any], None]) -> CommandFunction:
         def handler(command: Any, work: Work) -> Record:
             record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
             record.require_may(type(command), work.context)
-            before = record.unique_values
+            before = held(record, work)
             act(record, command, work.context, settings(work))
             return keep(record, work, before)
 
@@ -188,7 +236,7 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
         record.require_may(kind.revert, work.context)
         if command.version > record.version:
             raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
-        before = record.unique_values
+        before = held(record, work)
         record.revert(command, work.earlier(aggregate, record.id, command.version).data, work.context, settings(work))
         return keep(record, work, before)
 
@@ -223,13 +271,52 @@ def _currencies(aggregate: type[Record]) -> dict[type, CurrencyOf]:
     return {aggregate.kind.edit: currency}
 
 
+def _page_of(kind: Kind) -> str:
+    """The path of one record."""
+    return f"{kind.path}/{{{kind.key}}}"
+
+
+def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFunction]:
+    """The handlers of a schedule's commands; what is not by hand comes from `chassis.schedules`, prepared."""
+    declared, aggregate = SCHEDULES[run], timetable_of(run)
+
+    def of(work: Work) -> Timetable:
+        return work.find_or_new(aggregate, timetable_id(declared))
+
+    def do(command: Any, work: Work) -> Timetable:
+        timetable, context = of(work), work.context
+        match work.prepared:
+            case Plan() as plan:
+                timetable.plan(plan)
+            case Failure() as failure:
+                timetable.tell_failed(failure, context)
+            case Due() as due if timetable.is_due(due):
+                timetable.tell_ran(due.day, due.due, act(AsOf(due.day, due.due), work), context)
+            case Due():
+                pass  # another process was first
+            case _:
+                as_of = day_asked_for(command.day, context)
+                timetable.tell_ran(as_of.day, None, act(as_of, work), context)
+        return timetable
+
+    def switch(command: Any, work: Work) -> Timetable:
+        timetable = of(work)
+        timetable.switch(command, work.context)
+        return timetable
+
+    return {declared.run: do, declared.switch: switch}
+
+
 @dataclass(frozen=True)
 class Service:
     """One service: what it does on each command it owns, and what it knows of other services.
 
     `records` are the kinds of records it keeps, whose commands need no line each: the declaration of a kind, or the
     aggregate that says the kind's own rules (`chassis.model.records`).
+    `schedules` says what is done at certain times, by the commands that are declared for it (`contracts.schedules`).
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
+    `pages` says of which aggregate a page shows one, by its path (`/orders/{order_id}`), so that it tells what may be
+    done with it; kinds of records need no line.
     `untold` names what is in answers for middleware alone: callers are not told.
     `currency_of` tells, for changes of records that have a currency, which that is: money that names none is in it.
     """
@@ -238,15 +325,23 @@ class Service:
     commands: Mapping[type, CommandFunction] = field(default_factory=dict)
     records: Sequence[type] = ()
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
+    pages: Mapping[str, type[Aggregate]] = field(default_factory=dict)
     middleware: Mapping[type, Middleware] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
     currency_of: Mapping[type, CurrencyOf] = field(default_factory=dict)
+    schedules: Mapping[type, ScheduleFunction] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_all(self.name, self.records)
         for aggregate in map(aggregate_of, self.records):
             object.__setattr__(self, "commands", {**record_commands(aggregate), **self.commands})
             object.__setattr__(self, "currency_of", {**_currencies(aggregate), **self.currency_of})
+            object.__setattr__(self, "pages", {_page_of(aggregate.kind): aggregate, **self.pages})
+        if wrong := set(self.schedules) ^ set(schedules_of(self.name)):
+            named = ", ".join(sorted(cls.__name__ for cls in wrong))
+            raise ContractError(f"{self.name}: its schedules are not those that its contracts declare: {named}")
+        for run, act in self.schedules.items():
+            object.__setattr__(self, "commands", {**schedule_commands(run, act), **self.commands})
         declared = {spec.cls for spec in REGISTRY.commands_of(self.name)}
         if missing := declared - set(self.commands):
             raise ContractError(f"{self.name}: no handler for {sorted(c.__name__ for c in missing)}")

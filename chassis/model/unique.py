@@ -7,8 +7,6 @@ from unicodedata import normalize
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
-from contracts.errors import Refused
-from contracts.reasons import Why
 from contracts.text import key, keys, normal, phone_keys
 
 
@@ -76,16 +74,10 @@ class UniqueIndex(Aggregate):
         former = dict.fromkeys((*now.former, *(id for value in before for id in value.ids)))
         return UniqueValue(now.taken, tuple(id for id in former if id not in now.taken))
 
-    def claim(self, holder: UUID, *, what: Why, field: str) -> None:
-        """Take the value for `holder`.  Raises Refused DUPLICATE naming `field` when another record has it."""
-        self.require_free_for(holder, what=what, field=field)
+    def claim(self, holder: UUID) -> None:
+        """Take the value for `holder`.  That no other record has it is asked before (`chassis.model.service.hold`)."""
         if self.holder != holder:
             self.record(IndexClaimed(holder=holder))
-
-    def require_free_for(self, holder: UUID, *, what: Why, field: str) -> None:
-        """Raises Refused DUPLICATE naming `field` when another record has the value."""
-        if self.holder not in (None, holder):
-            raise Refused("records.taken", what=what, holder=self.holder, field=field)
 
     def release(self, holder: UUID) -> None:
         """Free the value if `holder` has it."""

@@ -303,6 +303,13 @@ class View:
         return "{" not in self.path
 
     @property
+    def page(self) -> str:
+        """The path of one row, "" where only lists are answered."""
+        if self.detail:
+            return f"{self.path}/{{{self.detail}}}"
+        return "" if self.is_list else self.path
+
+    @property
     def order(self) -> str:
         return self.default_sort or self.sorts[0]
 

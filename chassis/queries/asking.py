@@ -21,6 +21,7 @@ from chassis.queries.filters import ClosedSets, Filters, require_value, single
 from chassis.queries.grouping import Grouping
 from chassis.queries.rows import Rows
 from chassis.queries.view_now import ViewNow
+from contracts.custom_fields import OWN
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE
@@ -72,7 +73,7 @@ class Asking:
 
     def asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
-        view = self._now.view
+        view = self._now.seen(principal).view
         sees, filters = partial(self._rows.may_see, principal=principal), self._filters(principal)
         given: list[Document] = []
         scope = self.scope(principal)
@@ -137,12 +138,13 @@ class Asking:
             caller=Caller.of(principal),
             dictionaries=principal.dictionaries,
             shared=self.shared(principal),
+            texts=None if (seen := self._now.seen(principal)).is_all else {OWN: seen.texts},
         )
 
     def _grouping(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Grouping | None:
         sees, field = partial(self._rows.may_see, principal=principal), one(params, GROUP)
         label = self._rows.entries(field, principal, language) if field in self._view.picked else None
-        return Grouping.asked(self._now.view, sees, field, params.get(SUM, ()), label)
+        return Grouping.asked(self._now.seen(principal).view, sees, field, params.get(SUM, ()), label)
 
     def _worked_out(self, params: Mapping[str, Sequence[str]], named: Set[str], order: SortOrder) -> list[Document]:
         """The stage that works out the formulas by which a list is selected, sorted or counted."""
@@ -197,13 +199,13 @@ class Asking:
 
     def columns(self, principal: Principal) -> Sequence[str]:
         """What somebody may see of a row: a column each, with those that the company has added."""
-        return [name for name in self._now.view.types if self._rows.may_see(name, principal)]
+        return [name for name in self._now.seen(principal).view.types if self._rows.may_see(name, principal)]
 
     def order(self, principal: Principal, text: str | None, language: str) -> SortOrder:
         """The order asked for; by a field that the caller may not see there is none."""
         text = text or self._view.order
         name, direction = text.removeprefix("-"), -1 if text.startswith("-") else 1
-        view = self._now.view
+        view = self._now.seen(principal).view
         allowed = [sort for sort in view.sortable if sort == "_id" or self._rows.may_see(sort, principal)]
         if name not in allowed:
             raise self._not_sorted(name, principal, allowed)
@@ -213,7 +215,7 @@ class Asking:
 
     def _not_sorted(self, name: str, principal: Principal, allowed: Sequence[str]) -> Refused:
         """Why no list is sorted so; a field that the caller may not see is like one that there is not."""
-        view = self._now.view
+        view = self._now.seen(principal).view
         if name not in view.types or not self._rows.may_see(name, principal):
             return Refused("lists.sort", names=allowed, field=SORT)
         if not view.types[name].has_order:

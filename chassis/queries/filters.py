@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from unicodedata import normalize
 
@@ -15,6 +16,7 @@ from chassis.model.deciding import NOBODY, Caller
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from chassis.model.row_fields import FOUND_BY, FieldType, key_place
 from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names, unusual
+from chassis.queries import folding
 from contracts.errors import Refused
 from contracts.ids import canonical, id_in
 from contracts.reasons import Why
@@ -27,6 +29,9 @@ Document = dict[str, Any]
 FLAG = FieldType("flag")
 ClosedSets = Mapping[str, Callable[[], Sequence[str]]]
 """What is known when a request is answered, by its name: the roles there are, for example."""
+
+Place = tuple[str, Callable[[str], str]]
+"""A field of a document, and the pattern by which a word is found there."""
 
 _FLAG = FieldType("flag")
 LONGEST = 500
@@ -55,7 +60,8 @@ class Filters:
     `zone` is the company's: days begin and end in it, and moments that tell no offset are in it.  A value that is none
     of a closed set is refused with those there are: `known` tells the sets that are not declared.  Who asks for an
     entry of one of the `dictionaries` asks for all that is below it.  `shared` is the condition for what others have
-    shared with them.
+    shared with them.  `texts` names, of a field whose keys are those of texts some of which they may not see, the texts
+    that they may.
     """
 
     def __init__(
@@ -69,7 +75,9 @@ class Filters:
         caller: Caller = NOBODY,
         dictionaries: Dictionaries = AS_PREPARED,
         shared: Document | None = None,
+        texts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        self._texts = texts or {}
         self._caller = caller
         self._shared = shared or {}
         self._dictionaries = dictionaries
@@ -183,15 +191,22 @@ class Filters:
             _require_some("q", value, normal(value) if self._view.collected else squashed(value))
         text = " ".join(values)
         fields = [field for field in rule.fields if self._searches(field)]
+        places: list[Place] = [(field, re.escape) for field in fields]
         if self._view.collected:
-            return _all_of([normalize("NFKC", word) for word in normal(text).split()], fields, case="i")
+            return _all_of([normalize("NFKC", word) for word in normal(text).split()], places, case="i")
         words = [word for word in map(squashed, key(text).split()) if word]
-        places = [key_place(FOUND_BY, field) for field in fields]
+        places = [place for field in fields for place in self._places(field)]
         wholes = [[whole] for whole in squashed_forms(text) if whole]
         if len(words) > 1:
             wholes.append(words)
         conditions = [_all_of(found, places) for found in wholes]
         return conditions[0] if len(conditions) == 1 else {"$or": conditions} if conditions else {}
+
+    def _places(self, field: str) -> list[Place]:
+        """Where words are looked for in a field: among its keys, or in those of its texts that the caller may see."""
+        if field not in self._texts:
+            return [(key_place(FOUND_BY, field), re.escape)]
+        return [(text, partial(folding.squashed_pattern, begin="", end="")) for text in self._texts[field]]
 
 
 def branches(kind: FieldType, values: Sequence[str], dictionaries: Dictionaries) -> list[str]:
@@ -208,13 +223,13 @@ def choices_of(kind: FieldType, rule: Exact, sets: ClosedSets) -> Sequence[str]:
     return rule.among or kind.choices or (known() if known else ())
 
 
-def _all_of(words: Sequence[str], places: Sequence[str], case: str = "") -> Document:
-    """Every word occurs in one of these places."""
+def _all_of(words: Sequence[str], places: Sequence[Place], case: str = "") -> Document:
+    """Every word occurs in one of these places; where there is none, in nothing."""
     if len(words) > MOST_WORDS:
         raise Refused("lists.most_words", most=MOST_WORDS, field="q")
     options = {"$options": case} if case else {}
-    found = [{"$or": [{place: {"$regex": re.escape(word), **options}} for place in places]} for word in words]
-    return {"$and": found} if found else {}
+    found = [{"$or": [{place: {"$regex": pattern(word), **options}} for place, pattern in places]} for word in words]
+    return {"_id": {"$in": []}} if not places else {"$and": found} if found else {}
 
 
 def _require_some(name: str, value: str, key: str) -> None:

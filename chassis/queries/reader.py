@@ -46,7 +46,7 @@ from chassis.queries.freshness import (
 )
 from chassis.queries.history import Labels
 from chassis.queries.remembered import Remembered
-from chassis.queries.rows import Rows, plain, unseen_by, value_at
+from chassis.queries.rows import Rows, plain, value_at
 from chassis.queries.subjects import SeenSubject, of_seen
 from chassis.queries.view_now import ViewNow
 from chassis.queries.viewed import Viewings
@@ -195,18 +195,22 @@ class ViewReader:
         seen = self._states.ready(token)
         self._require_seen(principal, key, seen)
         names = history.told_fields(self._view, self.rows.names(principal))
-        show = partial(plain, unseen=unseen_by(principal))
+        show = partial(plain, unseen=self.rows.unseen(principal))
         found = list(self._newest(history.versions_asked(key, part), limit + 1, seen))
         is_more = len(found) > limit
         if found and not is_more:
             found += list(self._newest({OF: key, NUMBER: {"$lt": found[-1][NUMBER]}}, 1, seen)) or [{}]
+        found = list(self.rows.without_unseen(found, principal))
         labels = partial(self.rows.labels, names=names, principal=principal, language=language)
         told: Document = {"items": history.entries(found, names, show, labels)}
         told["next"] = str(found[limit - 1][NUMBER]) if is_more else None
         if part.since or part.until:
-            before = self._version(key, part.since, seen) if part.since else None
-            after = self._version(key, part.until or self._clock(), seen)
-            told["difference"] = history.difference(before or {}, after or {}, names, show, labels)
+            ends = (
+                (self._version(key, part.since, seen) if part.since else None) or {},
+                self._version(key, part.until or self._clock(), seen) or {},
+            )
+            before, after = self.rows.without_unseen(ends, principal)
+            told["difference"] = history.difference(before, after, names, show, labels)
         return told, freshness_of(seen.state)
 
     def _require_seen(self, principal: Principal, key: str, seen: Seen) -> None:
@@ -261,7 +265,7 @@ class ViewReader:
             raise cursors.not_taken("lists.cursor_filters")
         if (order.field, order.direction) != (asked.order.field, asked.order.direction):
             raise cursors.not_taken("lists.cursor_sort")
-        if order.language not in self._now.view.orders_of(order.field):
+        if order.language not in self._now.seen(principal).view.orders_of(order.field):
             raise cursors.not_taken("lists.cursor_language")
         try:
             state = self._states.at(cursor.at)
@@ -431,7 +435,7 @@ class ViewReader:
             raise Refused("lists.export_rows", most=most, field="format")
         names = self.rows.names(principal)
         columns = self._columns(names, principal, asked)
-        show, caller = partial(plain, unseen=unseen_by(principal)), Caller.of(principal)
+        show, caller = partial(plain, unseen=self.rows.unseen(principal)), Caller.of(principal)
         sheet: Sheet = self._aside(self._sheet, format, columns, show)
         labels = partial(self.rows.labels, names=names, principal=principal, language=asked.language)
         try:
@@ -484,8 +488,9 @@ class ViewReader:
         """The columns of a file: those named of the row, and in place of `own` those that the company has added; of
         these the `shown` ones in their order, or all."""
         found = {name: Column(name, self._view.types[name]) for name in names if name != OWN or not self._view.kind}
-        paths = [field.path for field in self._now.fields]
-        own = custom_sheet.columns(self._now.fields, names, asked.language, self._company.language, principal)
+        seen = self._now.seen(principal).fields
+        paths = [field.path for field in seen]
+        own = custom_sheet.columns(seen, names, asked.language, self._company.language, principal)
         found |= dict(zip(paths, own, strict=True))
         shown = [one for name in asked.shown for one in ([*paths] if name == OWN and paths else [name]) if one in found]
         return [found[name] for name in dict.fromkeys(shown or found)]

@@ -1,6 +1,6 @@
 """What somebody sees of the documents of a view: the fields they may see, what is worked out, and labels."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Sequence, Set
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -44,7 +44,18 @@ class Rows:
     def may_search(self, name: str, principal: Principal) -> bool:
         """Whether words are looked for in a field: not in what holds things of any kind, some of them unseen."""
         holds_anything = name in self._view.holds_anything
-        return self.may_see(name, principal) and not (holds_anything and unseen_by(principal))
+        return self.may_see(name, principal) and not (holds_anything and self.unseen(principal))
+
+    def unseen(self, principal: Principal) -> Set[str]:
+        """The names of the fields that somebody may not see, wherever they stand (`unseen_by`)."""
+        return unseen_by(principal, self._company)
+
+    def without_unseen(self, documents: Iterable[Document], principal: Principal) -> Iterator[Document]:
+        """The documents without the values of own fields that somebody may not see."""
+        keys = self._now.seen(principal).keys
+        for document in documents:
+            own = document.get(OWN) if self._view.kind else None
+            yield {**document, OWN: {key: own[key] for key in own if key in keys}} if own else document
 
     def shown(self, document: Document, caller: Caller) -> Document:
         """A document with its id and what is worked out from it, once; of an earlier version that isn't known."""
@@ -57,12 +68,12 @@ class Rows:
 
     def told(self, documents: Iterable[Document], principal: Principal, language: str = LANGUAGES[0]) -> list[Document]:
         """What somebody sees of documents."""
-        names, unseen = self.names(principal), unseen_by(principal)
+        names, unseen = self.names(principal), self.unseen(principal)
         caller = Caller.of(principal)
         rows = []
-        for document in documents:
+        for document in self.without_unseen(documents, principal):
             row = self._row(document, names, unseen, caller)
-            if self._view.picked or self._own_people():
+            if self._view.picked or self._own_people(principal):
                 row[LABELS] = self.labels(document, names, principal, language)
             rows.append(row)
         return rows
@@ -77,16 +88,15 @@ class Rows:
                 values = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
                 labels = [tree.label(one, cast(Language, language)) if one else "" for one in values]
                 found[name] = labels if isinstance(value, list) else "".join(labels)
-        for path in self._own_people() if OWN in names else ():
-            if self.may_see(path, principal):
-                id = value_at(document, path)
-                person = principal.organisation.person(UUID(id)) if id else None
-                found[path] = person.name if person else ""
+        for path in self._own_people(principal) if OWN in names else ():
+            id = value_at(document, path)
+            person = principal.organisation.person(UUID(id)) if id else None
+            found[path] = person.name if person else ""
         return found
 
-    def _own_people(self) -> Sequence[str]:
+    def _own_people(self, principal: Principal) -> Sequence[str]:
         """The fields that the company has added whose values are users."""
-        return [one.path for one in self._now.fields if one.type == "person"]
+        return [one.path for one in self._now.seen(principal).fields if one.type == "person"]
 
     def entries(self, field: str | None, principal: Principal, language: str) -> Label:
         """What tells the code of the entry that a value of a field means, and what it is called."""
@@ -100,15 +110,23 @@ class Rows:
 
     def _row(self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller) -> Document:
         shown = self.shown(document, caller)
-        row = {name: plain(shown.get(name, [] if name in self._lists else None), unseen) for name in names}
+        row = {
+            name: plain(shown.get(name, [] if name in self._lists else None), () if name == OWN else unseen)
+            for name in names
+        }
         if growing := [name for name in self._view.growing_lists if name in row]:
             row[LISTS] = told_of_lists(shown, growing)  # some of them are worked out
         return row
 
 
-def unseen_by(principal: Principal) -> Set[str]:
-    """The names of the fields that somebody may not see, wherever they stand."""
-    return {name for name, right in FIELD_RIGHTS.items() if not principal.may(right)}
+def unseen_by(principal: Principal, company: CompanySettings) -> Set[str]:
+    """The names of the fields that somebody may not see, wherever they stand.
+
+    The values of a record's own fields are among them, all together, where one of those needs a right that is lacking:
+    what commands gave, and how a record was, tells them as one text.
+    """
+    found = {name for name, right in FIELD_RIGHTS.items() if not principal.may(right)}
+    return found if all(map(principal.may, company.custom_fields.rights)) else found | {OWN}
 
 
 def value_at(document: Document, path: str) -> Any:
@@ -118,7 +136,7 @@ def value_at(document: Document, path: str) -> Any:
     return held.get(inner) if inner and isinstance(held, dict) else held
 
 
-def plain(value: Any, unseen: Set[str] = frozenset()) -> Any:
+def plain(value: Any, unseen: Container[str] = frozenset()) -> Any:
     """A stored value as JSON shows it: amounts as text, moments in RFC 3339, and of its parts none that is `unseen`."""
     if isinstance(value, str):
         return value

@@ -15,7 +15,7 @@ from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
 from chassis.catalogue import Catalogue, known_everywhere
 from chassis.foundation.config import Config
-from chassis.foundation.health import Serving, Watched, problems_of
+from chassis.foundation.health import Loop, Serving, Watched, problems_of
 from chassis.foundation.listening import Listener
 from chassis.foundation.memory import settle_memory
 from chassis.http.edge import Api
@@ -23,6 +23,8 @@ from chassis.http.forwarding import forwarded_routes
 from chassis.http.pressure import Pressure
 from chassis.http.problems import unknown_route
 from chassis.http.serving import routes_of
+from chassis.kafka.shared import SharedFetch
+from chassis.messaging.consumer import Consumer, RecordHandler
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.progress import processed_positions
 from chassis.messaging.replicas import refill_changed
@@ -30,6 +32,8 @@ from chassis.model.middleware import Offload, at_once
 from chassis.projections.collections import Document, connect
 from chassis.projections.state import view_positions
 from chassis.run.process import SWITCH_SECONDS, Failures, Host, on_signal
+from chassis.schedules.bell import Rings
+from chassis.schedules.keeper import Keeper
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 
@@ -57,13 +61,14 @@ def run_api(config: Config, only: Collection[str]) -> int:
     if process.catalogue.with_role("api"):
         process.prepare()
     directory = Directory(known_everywhere(), company=CompanySettings(config.zone))
+    rings = Rings(directory)
     writers = {
         s.name: Writer(
             s,
             process.store(s.name),
             max_queue=config.max_queue,
             results_days=config.results_days,
-            listener=directory,
+            listener=rings,
             failed=failures.note,
         )
         for s in process.catalogue.services()
@@ -94,16 +99,13 @@ def run_api(config: Config, only: Collection[str]) -> int:
         routes += forwarded_routes(config, process.catalogue, Catalogue.read())
         routes, unknown = gateway.enter(config, routes, verifier)
     runner.add_service(http_service(routes, config, listener, unknown, pressure.require_room))
+    fetch = SharedFetch(config)
     for writer in writers.values():
         writer.start()
-        inbox = Inbox(writer, directory.company)
-        if inbox.topics():
-            prepare = partial(refill_changed, config, writer)
-            runner.add_service(inbox_service(config, inbox, process.producer, watched, prepare))
-    stop_looking = threading.Event()
-    looking = Serving("pressure", lambda: pressure.run(stop_looking), failures.note)
-    watched |= {"pressure": pressure, "thread pressure": looking}
-    looking.start()
+        if (inbox := Inbox(writer, directory.company)).topics():
+            runner.add_service(inbox_service(inbox, consumer_of(process, writer, fetch), watched))
+    beside: dict[str, Loop] = {"pressure": pressure, **keepers(writers, directory.company, rings)}
+    stop_beside = _start(beside, watched, failures)
     stopping = on_signal(lambda: _stop_runner(runner))
     failures.end = lambda: _stop_runner(runner)
     runner.start()
@@ -113,12 +115,40 @@ def run_api(config: Config, only: Collection[str]) -> int:
     try:
         runner.wait()
     finally:
-        stop_looking.set()
+        stop_beside.set()
+        rings.ring()
+        fetch.close()
         for writer in writers.values():
             writer.stop()
         process.close()
     log.info("api stopped", by_signal=stopping.is_set(), failed=failures.names)
     return 1 if failures.names else 0
+
+
+def consumer_of(process: Host, writer: Writer, fetch: SharedFetch) -> Callable[[RecordHandler], Consumer]:
+    """What makes the consumer of a service's inbox: it refills replicas first, and reads with all others together."""
+    prepare = partial(refill_changed, process.config, writer)
+    return partial(Consumer, process.config, producer=process.producer, prepare=prepare, readers=fetch.reader)
+
+
+def keepers(writers: Mapping[str, Writer], company: CompanySettings, rings: Rings) -> dict[str, Keeper]:
+    """Who keeps the schedules of these writers' services."""
+    return {
+        f"schedules {name}": Keeper(writer, company, rings.bell())
+        for name, writer in writers.items()
+        if writer.service.schedules
+    }
+
+
+def _start(loops: Mapping[str, Loop], watched: dict[str, Watched], failures: Failures) -> threading.Event:
+    """Let loops run beside the requests, each watched in a thread that is; they end with what is returned."""
+    stop = threading.Event()
+    threads = [Serving(name, partial(loop.run, stop), failures.note) for name, loop in loops.items()]
+    watched |= loops
+    watched |= {f"thread {thread.name}": thread for thread in threads}
+    for thread in threads:
+        thread.start()
+    return stop
 
 
 def _stop_runner(runner: Any) -> None:

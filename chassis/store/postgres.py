@@ -360,6 +360,8 @@ CONNECT_SECONDS = 1
 
 So soon a command is answered 503 while PostgreSQL is away.
 """
+MOST_CONNECTIONS = 10
+"""So many at once of one process to the store of one service.  None is kept open that nobody used for ten minutes."""
 
 
 def postgres_env(name: str, parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -373,7 +375,7 @@ def postgres_env(name: str, parameters: Mapping[str, Any]) -> dict[str, str]:
         "POSTGRES_USER": parameters.get("user", "postgres"),
         "POSTGRES_PASSWORD": parameters.get("password", "none"),
         "POSTGRES_SCHEMA": name,
-        "POSTGRES_POOL_SIZE": "2",
-        "POSTGRES_MAX_OVERFLOW": "8",
+        "POSTGRES_POOL_SIZE": "0",  # a process has a pool for each service: what is kept open for none adds up
+        "POSTGRES_MAX_OVERFLOW": str(MOST_CONNECTIONS),
         "POSTGRES_CONNECT_TIMEOUT": str(CONNECT_SECONDS),
     }

@@ -6,6 +6,7 @@ kit.assert_refused("DUPLICATE", AddProduct(...), by=WAREHOUSE, field="name")
 assert kit.new_facts() == [ProductAdded(...)]
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -25,6 +26,8 @@ from chassis.model.middleware import Surroundings
 from chassis.model.principal import Principal
 from chassis.model.service import Service
 from chassis.queries.saved import require_taken
+from chassis.schedules.bell import Rings
+from chassis.schedules.keeper import Keeper
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
 from chassis.store.memory import MemoryRecorder
@@ -37,6 +40,24 @@ from contracts.errors import Refused
 from contracts.schemas import decode
 
 
+class AtOnce:
+    """A writer for who waits for its thread, where there is none: what is submitted is carried out."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    @property
+    def service(self) -> Service:
+        return self._writer.service
+
+    @property
+    def store(self) -> EventStore:
+        return self._writer.store
+
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        self._writer.execute(requests)
+
+
 class InMemoryService:
     """One service on the in-memory store, driven by commands."""
 
@@ -44,7 +65,10 @@ class InMemoryService:
         self.config = config or Config()
         self.directory = Directory(known_everywhere(), clock=lambda: self.now, company=CompanySettings(ZoneInfo(zone)))
         self.store = EventStore(service.name, MemoryRecorder())
-        self.writer = Writer(service, self.store, listener=self.directory)
+        rings = Rings(self.directory)
+        self.writer = Writer(service, self.store, listener=rings)
+        at_once: Any = AtOnce(self.writer)
+        self._keeper = Keeper(at_once, self.directory.company, rings.bell(), clock=lambda: self.now)
         self.now = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
         self._seen = 0
         self._ids = count(1)
@@ -53,6 +77,12 @@ class InMemoryService:
 
     def pass_time(self, **delta: float) -> None:
         self.now += timedelta(**delta)
+
+    def keep_schedules(self) -> float:
+        """Have done what is due at this moment; returns for how many seconds there is nothing to do."""
+        pause = self._keeper.turn()
+        self.check_published()
+        return pause
 
     @property
     def today(self) -> date:

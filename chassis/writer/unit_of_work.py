@@ -1,6 +1,6 @@
 """What commands have recorded until their commit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,12 +15,15 @@ from chassis.foundation.limits import (
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.identity import Named, RecordId, record_id, stream_id
+from chassis.model.records import Record
 from chassis.model.service import Replica
 from chassis.store.event_store import EventStore
 from chassis.store.events import Recorded, recorded
 from chassis.store.transaction import CommandResult, Transaction, snapshot_of
 from chassis.writer.caches import AggregateCache, RowCache
+from chassis.writer.earlier_values import EarlierValues
 from chassis.writer.request import Answer, EventAt, Request, kept_answer
+from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
 from contracts.ids import RANDOM_UUIDS
@@ -43,7 +46,10 @@ class Batch:
         rows: RowCache,
         remembered: Mapping[str, CommandResult],
         day: int = 0,
+        *,
+        earlier: EarlierValues | None = None,
     ) -> None:
+        self.earlier = earlier or EarlierValues(store)
         self.store = store
         self.cache = cache
         self.rows = rows
@@ -163,6 +169,9 @@ class UnitOfWork:
         for fact in islice(facts, version):
             aggregate.apply(fact)
         return aggregate
+
+    def had_earlier(self, cls: type[Record], field: CustomField, ids: Sequence[UUID]) -> list[UUID]:
+        return self._batch.earlier.holders(cls, field, ids)
 
     def is_erased(self, person: UUID) -> bool:
         return is_erased(person)

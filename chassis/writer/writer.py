@@ -32,6 +32,7 @@ from chassis.store.event_store import Conflict, EventStore
 from chassis.store.events import Notification, Unreadable
 from chassis.store.transaction import CommandResult, ReplicaRow, Transaction
 from chassis.writer.caches import AggregateCache, RowCache
+from chassis.writer.earlier_values import EarlierValues
 from chassis.writer.forgetting import Forgetting
 from chassis.writer.request import Answer, Request, remembered_answer, require_print
 from chassis.writer.unit_of_work import Batch, UnitOfWork
@@ -111,6 +112,7 @@ class Writer:
         self._listener = listener
         self._cache = AggregateCache()
         self._rows = RowCache(store)
+        self._earlier = EarlierValues(store)
         self._seen, self._learned = store.newest(LEARNED)
         self._news = store.position(NEWS) or 0
         self._forgetting = Forgetting(store, results_days, ticks=clock)
@@ -226,6 +228,7 @@ class Writer:
                 self._rows,
                 self.store.results([request.command_id for request in requests if request.remember]),
                 self._forgetting.day,
+                earlier=self._earlier,
             )
             batch.transaction.seen = self._seen
             batch.absent = self.store.absent(_new_ids(requests))

@@ -38,13 +38,14 @@ from contracts.access import (
     SignIn,
     SignOut,
 )
-from services.access.domain.roles import Role
+from services.access.domain.roles import Machine, Role
 from services.access.domain.sessions import (
     ended,
     wrong,
     wrong_challenge,
     wrong_code,
 )
+from services.access.domain.users import User
 from services.access.handlers.accounts import (
     add_role_member,
     delete_user,
@@ -157,6 +158,7 @@ SERVICE = Service(
         GetMachineToken: get_machine_token,
         SetAccessSettings: set_access_settings,
     },
+    pages={"/users/{user_id}": User, "/machines/{machine_id}": Machine},
     middleware={
         IssueUser: Middleware(hash_default),
         IssueDefaultPassword: Middleware(hash_default),

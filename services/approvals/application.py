@@ -1,9 +1,26 @@
 """The approvals service: what it does on each command, and what it knows of orders."""
 
 from chassis.model.service import Replica, Service, Work, upsert
-from contracts.approvals import Approve, CallOffApproval, CloseCase, OpenCase, Reject, RequestApproval
+from contracts.approvals import (
+    Approve,
+    CallOffApproval,
+    CaseApproved,
+    CaseApprovedV2,
+    CaseClosed,
+    CaseClosedV2,
+    CaseOpened,
+    CaseOpenedV2,
+    CaseRejected,
+    CaseRejectedV2,
+    CloseCase,
+    OpenCase,
+    Reject,
+    RemindDeciders,
+    RequestApproval,
+)
 from contracts.orders import OrderCancelled, OrderSubmitted, OrderWithdrawn
-from services.approvals.domain import Case, OrderSeen
+from contracts.schedules import AsOf, Done
+from services.approvals.domain import Case, OrderSeen, Reminder, WaitingCase, reminder_id
 
 # -- what it knows of orders: whether a round still waits, so that a decision sees what was answered before it
 
@@ -27,6 +44,26 @@ ORDERS = Replica(
 )
 
 
+# -- which of its own cases wait: a service can't ask its store for records in a state
+
+
+def case_opened(_: WaitingCase | None, fact: CaseOpened | CaseOpenedV2) -> WaitingCase:
+    return WaitingCase(fact.case_id)
+
+
+def case_ended(_row: WaitingCase | None, _fact: object) -> None:
+    """It waits no longer."""
+
+
+ENDINGS = (CaseApproved, CaseApprovedV2, CaseRejected, CaseRejectedV2, CaseClosed, CaseClosedV2)
+
+WAITING = Replica(
+    "waiting-cases",
+    WaitingCase,
+    feeds={CaseOpened: case_opened, CaseOpenedV2: case_opened, **dict.fromkeys(ENDINGS, case_ended)},
+)
+
+
 # -- commands
 
 
@@ -47,6 +84,21 @@ def reject(command: Reject, work: Work) -> Case:
     return case
 
 
+REMINDED_AT_ONCE = 500
+"""So many cases in one transaction."""
+
+
+def remind(as_of: AsOf, work: Work) -> Done:
+    """Remind of every case that waits, and was not reminded of for this day."""
+    number = 0
+    for row in work.rows(WAITING):
+        if number == REMINDED_AT_ONCE:
+            return Done(number, goes_on=True)
+        if case := work.find(Case, row.case_id):
+            number += work.find_or_new(Reminder, reminder_id(case.id)).remind(case, as_of.day)
+    return Done(number)
+
+
 request_approval = upsert(Case, Case.open)
 call_off_approval = upsert(Case, Case.close)
 open_case = upsert(Case, Case.open_for_order)
@@ -63,5 +115,6 @@ SERVICE = Service(
         OpenCase: open_case,
         CloseCase: close_case,
     },
-    replicas=[ORDERS],
+    replicas=[ORDERS, WAITING],
+    schedules={RemindDeciders: remind},
 )

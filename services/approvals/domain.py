@@ -11,8 +11,9 @@ What a case is about means nothing here.  Cases that `OpenCase` asked for are to
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context
@@ -29,6 +30,7 @@ from contracts.approvals import (
     CaseOpenedV2,
     CaseRejected,
     CaseRejectedV2,
+    CaseReminded,
     CloseCase,
     DecisionVoided,
     DecisionVoidedV2,
@@ -57,6 +59,13 @@ class OrderSeen:
 
     round: int
     called_off: str = ""
+
+
+@dataclass(frozen=True)
+class WaitingCase:
+    """A case that has been opened and has not ended, for who goes through all of them."""
+
+    case_id: UUID
 
 
 @internal_event("approvals.case-barred")
@@ -220,6 +229,29 @@ class Case(Aggregate):
     @applies(CaseClosed, CaseClosedV2, CaseBarred)
     def _closed(self, _: CaseClosed | CaseClosedV2 | CaseBarred) -> None:
         self.status = "CLOSED"
+
+
+@dataclass
+class Reminder(Aggregate):
+    """What was reminded of a case.  Not a part of it: who decides what they have read is not too late by a reminder."""
+
+    day: date | None = None
+
+    def remind(self, case: Case, day: date) -> bool:
+        """Have those reminded who may decide a case that waits, once for each day (NTF-04); whether it is done now."""
+        if case.status != "OPEN" or (self.day is not None and day <= self.day):
+            return False
+        self.record(CaseReminded(case_id=case.id, kind=case.kind, subject_id=case.subject_id, day=day))
+        return True
+
+    @applies(CaseReminded)
+    def _reminded(self, fact: CaseReminded) -> None:
+        self.day = fact.day
+
+
+def reminder_id(case_id: UUID) -> UUID:
+    """Under which what was reminded of a case stands."""
+    return uuid5(NAMESPACE_URL, f"salestream:reminder:{case_id}")
 
 
 def require_decidable(nodes: tuple[Node, ...]) -> None:

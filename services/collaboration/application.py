@@ -128,4 +128,5 @@ SERVICE = Service(
         RecordViewing: record_viewing,
     },
     replicas=[SUBJECTS],
+    pages={"/comments/{comment_id}": Comment, "/attachments/{attachment_id}": Attachment},
 )

@@ -1,8 +1,9 @@
 """What people say about records, what they put on them, and what they have looked at last (COL-09, UIX-07)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Self
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
@@ -61,6 +62,18 @@ class Comment(Aggregate):
     author: Person = SALESTREAM
     deleted: bool = False
 
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        comment = super().on_page(row)
+        comment.author = Person(user_id=row["author_id"] and UUID(row["author_id"]), name=row["author"])
+        return comment
+
+    def require_may(self, command: type, context: Context) -> None:
+        """Its author changes it; who may moderate that person takes it away too."""
+        is_theirs = self.author.user_id == context.user.user_id
+        if not is_theirs and not (command is DeleteComment and may_take_away(self.author, context)):
+            raise Refused("collaboration.not_your_comment", field="comment_id")
+
     def write(
         self, command: WriteComment, person_id: UUID | None, mentioned: Sequence[Person], context: Context
     ) -> None:
@@ -81,8 +94,7 @@ class Comment(Aggregate):
         self, command: EditComment, person_id: UUID | None, mentioned: Sequence[Person] | None, context: Context
     ) -> None:
         """Nothing happens when it reads so already.  Raises Refused FORBIDDEN for the comment of somebody else."""
-        if self.author.user_id != context.user.user_id:
-            raise Refused("collaboration.not_your_comment", field="comment_id")
+        self.require_may(EditComment, context)
         text = self.text if command.text is KEPT else command.text
         named = self.mentioned if mentioned is None else tuple(mentioned)
         if (text, named) == (self.text, self.mentioned):
@@ -103,8 +115,7 @@ class Comment(Aggregate):
 
     def delete(self, _: DeleteComment, context: Context) -> None:
         """Raises Refused FORBIDDEN for that of somebody whom the caller's right to moderate does not reach."""
-        if not may_take_away(self.author, context):
-            raise Refused("collaboration.not_your_comment", field="comment_id")
+        self.require_may(DeleteComment, context)
         self.record(
             CommentDeleted(
                 comment_id=self.id, subject_kind=self.subject_kind, subject_id=self.subject_id, by=context.user
@@ -260,6 +271,17 @@ class Attachment(Aggregate):
     by: Person = SALESTREAM
     deleted: bool = False
 
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        attachment = super().on_page(row)
+        attachment.by = Person(user_id=row["attached_by_id"] and UUID(row["attached_by_id"]), name=row["attached_by"])
+        return attachment
+
+    def require_may(self, command: type, context: Context) -> None:
+        """Who attached it takes it away, and who may moderate that person."""
+        if not may_take_away(self.by, context):
+            raise Refused("collaboration.not_your_file", field="attachment_id")
+
     def attach(self, command: AttachFile, file: File, person_id: UUID | None, context: Context) -> None:
         self.record(
             FileAttached(
@@ -279,8 +301,7 @@ class Attachment(Aggregate):
 
     def delete(self, _: DeleteAttachment, context: Context) -> None:
         """Raises Refused FORBIDDEN for that of somebody whom the caller's right to moderate does not reach."""
-        if not may_take_away(self.by, context):
-            raise Refused("collaboration.not_your_file", field="attachment_id")
+        self.require_may(DeleteAttachment, context)
         self.record(
             AttachmentDeleted(
                 attachment_id=self.id,

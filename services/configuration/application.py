@@ -3,6 +3,7 @@
 from chassis.model.service import Service, upsert
 from contracts.configuration import AddDictionaryEntry, DeleteDictionaryEntry, EditDictionaryEntry
 from services.configuration.dictionaries import Dictionary
+from services.configuration.doubles import OWN_VALUES
 from services.configuration.fields import COMMANDS as OF_FIELDS
 from services.configuration.uses import USES, delete_entry
 from services.configuration.views_of_lists import COMMANDS as OF_VIEWS
@@ -16,5 +17,5 @@ SERVICE = Service(
         **OF_FIELDS,
         **OF_VIEWS,
     },
-    replicas=[USES],
+    replicas=[USES, *OWN_VALUES.values()],
 )

@@ -40,6 +40,8 @@ class Dictionary(Aggregate):
         tree = self.tree(command.dictionary)
         if taken := tree.find(command.entry):
             raise Refused("configuration.code_taken", code=taken.code, field="entry")
+        if called := tree.meant(command.entry):
+            raise Refused("configuration.code_is_label", label=command.entry, code=called.code, field="entry")
         if len(tree.entries) >= MOST_ENTRIES:
             raise Refused("configuration.most_entries", most=MOST_ENTRIES, field="dictionary")
         parent = _named(tree, command.parent, "parent").code if command.parent else ""

@@ -3,10 +3,11 @@
 from chassis.model.service import upsert
 from contracts.configuration import AddCustomField, ChangeCustomField, RestoreCustomField, RetireCustomField
 from services.configuration.domain.custom_fields import CustomFields
+from services.configuration.doubles import changing
 
 COMMANDS = {
     AddCustomField: upsert(CustomFields, CustomFields.add),
-    ChangeCustomField: upsert(CustomFields, CustomFields.change),
+    ChangeCustomField: changing(CustomFields.change),
     RetireCustomField: upsert(CustomFields, CustomFields.retire),
-    RestoreCustomField: upsert(CustomFields, CustomFields.restore),
+    RestoreCustomField: changing(CustomFields.restore),
 }

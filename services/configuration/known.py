@@ -3,7 +3,7 @@ company has added to kinds of records (CFG-01)."""
 
 from typing import Any
 
-from chassis.access.known import Known, KnownCustomField
+from chassis.access.known import EarlierFormula, Known, KnownCustomField
 from chassis.model.dictionaries import KnownEntry, place_of
 from chassis.model.service import Replica
 from contracts.configuration import CUSTOM_FIELD_EVENTS, DictionaryEntryDeleted, DictionaryEntrySet
@@ -20,7 +20,10 @@ def field_told(row: KnownCustomField | None, fact: Any) -> KnownCustomField:
     """Older news change nothing."""
     if row is not None and row.revision > fact.revision:
         return row
-    return KnownCustomField(fact.kind, fact.field, fact.revision)
+    earlier = row.earlier if row else ()
+    if row is not None and row.field.formula != fact.field.formula:
+        earlier = (*earlier, EarlierFormula(row.field.formula, fact.at))
+    return KnownCustomField(fact.kind, fact.field, fact.revision, earlier)
 
 
 ENTRIES = Replica(

@@ -1,10 +1,16 @@
 """Fields that a company adds to a kind of record (CFG-01, CFG-02): which may be, and how they change."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
+from chassis.model.principal import Principal
+from chassis.testing.people import FINANCE, SALES, WAREHOUSE
 from chassis.testing.services import InMemoryService
+from contracts.access import UserDeleted, UserState
 from contracts.configuration import (
     AddCustomField,
     ChangeCustomField,
@@ -16,11 +22,14 @@ from contracts.configuration import (
     RestoreCustomField,
     RetireCustomField,
 )
-from contracts.custom_fields import MOST_CHOICES, MOST_FIELDS, Label
+from contracts.custom_fields import MOST_CHOICES, MOST_FIELDS, Held, Help, Label, written
+from contracts.customers import CustomerCreated, CustomerData, CustomerDeleted, CustomerEdited, CustomerRestored
 from contracts.errors import Refused
+from contracts.people import NOBODY
 from contracts.schemas import load
 from services.configuration.application import SERVICE
 
+NOTHING_KNOWN: Any = CustomerData()
 NOTE, GRADE = Label(zh="说明"), Label(en="Grade")
 
 
@@ -89,7 +98,10 @@ def test_cfg_01_a_choice_that_is_left_out_is_kept_for_who_has_it(kit: InMemorySe
         ("VALIDATION", add("x", "formula"), "formula"),
         ("VALIDATION", add("x", "number", formula="1"), "formula"),
         *(("VALIDATION", add("x", "formula", formula=text), "formula")
-          for text in ("own.x", "own.note", "own.nothing", "name", "seats", "own.seats(1)", "1e400", "own.seats ** 2")),
+          for text in ("own.x", "own.note", "own.nothing", "name", "seats", "own.seats(1)", "1e400", "own.seats ** 2",
+                       "own._seats", "DAYS(own.seats, own.seats)", "ROUND(own.seats, 9)", "ROUND(own.seats, own.seats)",
+                       "ROUND()", "IF(own.seats, 1, 2)", "IF(1 < 2 < 3, 1, 2)", "IF(1 < 2, 1)", "ROUND(x=1)", "abs(1)",
+                       "own.seats > 1", "DAYS(1, 2)", "(lambda: 1)()", "IF(1 < 2, *own)")),
         ("VALIDATION", add("x", "formula", formula="own.seats", required=True), "required"),
         ("VALIDATION", add("x", "number", default=("many",)), "default"),
         ("VALIDATION", add("x", "number", default=("1", "2")), "default"),
@@ -107,6 +119,118 @@ def test_cfg_01_what_may_not_be_is_refused_by_name(kit: InMemoryService, code: s
     kit.do(add("grade", "choice", choices=(choice("a"),)))
     kit.do(add("twice", "formula", formula="own.seats * 2"))
     kit.assert_refused(code, command, field=field)
+
+
+def said(key: str, **given: Any) -> ChangeCustomField:
+    """A change as a client sends it."""
+    return load(ChangeCustomField, {"kind": "customer", "key": key, **given})
+
+
+def test_cfg_01_a_label_given_in_one_language_leaves_the_others(kit: InMemoryService) -> None:
+    kit.do(
+        add("grade", "choice", label=Label(zh="级", ja="級", en="Grade"), choices=(choice("a"),), help=Help(zh="选"))
+    )
+    kit.do(said("grade", label={"en": "Class"}, help={"ja": "選ぶ"}))
+    found = kit.facts()[-1].field
+    assert (found.label, found.help) == (Label(zh="级", ja="級", en="Class"), Help(zh="选", ja="選ぶ"))
+    kit.do(
+        said(
+            "grade", label={"zh": "", "ja": ""}, help={"zh": "", "ja": ""}, choices=[{"key": "a", "label": {"en": "A"}}]
+        )
+    )
+    found = kit.facts()[-1].field
+    assert (found.label, found.help) == (Label(en="Class"), Help())
+    assert found.choices[0].label == Label(ja="a", en="A")
+    kit.do(said("grade", choices=[{"key": "b", "label": {"zh": "乙"}}, {"key": "a"}]))
+    now = kit.facts()[-1].field.choices
+    assert [(one.key, one.label) for one in now] == [("b", Label(zh="乙")), ("a", Label(ja="a", en="A"))]
+    kit.assert_refused("VALIDATION", said("grade", label={"en": ""}), field="label")
+    kit.assert_refused("VALIDATION", said("grade", choices=[{"key": "c"}]), field="choices.0.label")
+
+
+def left(kit: InMemoryService, person: Principal, heir: Principal) -> None:
+    """Somebody has left, and another one has taken over."""
+    kit.known(person)
+    kit.known(heir)
+    state = UserState(login="x", name=person.name, status="DELETED", revision=9, successor_id=heir.user_id)
+    assert person.user_id
+    kit.directory.tell([UserDeleted(user_id=person.user_id, user=state)])
+
+
+def test_cfg_01_a_field_can_be_changed_after_whom_its_default_names_has_left(kit: InMemoryService) -> None:
+    kit.known(SALES)
+    kit.do(add("guide", "person", default=(str(SALES.user_id),)))
+    left(kit, SALES, FINANCE)
+    kit.do(said("guide", label={"en": "Guide"}))
+    kit.do(said("guide", default=None))
+    kit.assert_refused("INVALID_STATE", said("guide", default=[str(SALES.user_id)]), field="default")
+
+
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [
+        (add("x", view_right="nothing"), "view_right"),
+        (add("x", edit_right="system"), "edit_right"),
+        (add("x", view_right="payments", required=True), "view_right"),
+        (add("x", "formula", formula="1", edit_right="payments"), "edit_right"),
+        (add("x", "choice", choices=(choice("a"),), unique=True), "unique"),
+        (add("x", "formula", formula="1", unique=True), "unique"),
+        (add("x", unique=True, default=("a",)), "default"),
+        (add("x", unique=True, view_right="payments"), "unique"),
+    ],
+)
+def test_cfg_01_a_right_and_what_is_unique_fit_the_field(kit: InMemoryService, command: Any, field: str) -> None:
+    kit.assert_refused("VALIDATION", command, field=field)
+
+
+def test_cfg_01_a_field_becomes_unique_once_no_two_records_have_the_same(kit: InMemoryService) -> None:
+    first, second, third = uuid4(), uuid4(), uuid4()
+
+    def entered(id: UUID, value: str) -> Any:
+        own = written({"tax": Held("text", value)})
+        return CustomerCreated(customer_id=id, data=replace(NOTHING_KNOWN, own=own), owner=NOBODY)
+
+    kit.do(add("tax"))
+    kit.learn(entered(first, "Ａ-1"), entered(second, "a-1 "), entered(third, "b"))
+    refusal = kit.assert_refused("INVALID_STATE", change("tax", unique=True), field="unique")
+    assert str(first) in refusal.message and str(second) in refusal.message and str(third) not in refusal.message
+    kit.learn(CustomerDeleted(customer_id=first))
+    kit.do(change("tax", unique=True))
+    assert kit.facts()[-1].field.unique_since == 2, "what records had until then is looked for"
+    kit.do(retire("tax"))
+    kit.learn(CustomerRestored(customer_id=first))
+    kit.assert_refused("INVALID_STATE", restore("tax"), field="unique")
+    kit.learn(CustomerEdited(customer_id=first, data=CustomerData()))
+    kit.do(restore("tax"))
+    kit.do(add("other", unique=True))
+    assert kit.facts()[-1].field.unique_since == 0, "no record has anything of it"
+
+
+def test_cfg_01_whoever_sees_not_all_records_is_told_no_value(kit: InMemoryService) -> None:
+    own = written({"tax": Held("text", "secret")})
+    kit.do(add("tax"))
+    kit.learn(
+        *(CustomerCreated(customer_id=uuid4(), data=replace(NOTHING_KNOWN, own=own), owner=NOBODY) for _ in range(2))
+    )
+    refusal = kit.assert_refused("INVALID_STATE", change("tax", unique=True), WAREHOUSE, field="unique")
+    assert "secret" not in refusal.message
+
+
+def test_cfg_01_formulas_of_then_are_known(kit: InMemoryService) -> None:
+    kit.do(add("seats", "number"))
+    began = kit.now
+    kit.do(add("total", "formula", formula="own.seats * 2"))
+    kit.pass_time(hours=1)
+    kit.do(change("total", formula="own.seats * 3"))
+    kit.do(said("total", label={"en": "Total"}))
+    kit.pass_time(hours=1)
+    kit.do(change("total", formula="own.seats * 4"))
+    known = kit.directory.company.custom_fields
+    then = [known.of("customer", began + timedelta(minutes=minutes)) for minutes in (-1, 30, 90, 150)]
+    formulas = [next(one for one in fields if one.key == "total") for fields in then]
+    assert [one.formula[-1] for one in formulas] == ["2", "2", "3", "4"]
+    assert {one.label.en for one in formulas} == {"Total"}, "they are called what they are called now"
+    assert known.of("customer") is known.of("customer")
 
 
 def test_cfg_01_a_formula_comes_back_only_with_what_it_is_made_of(kit: InMemoryService) -> None:

@@ -180,3 +180,30 @@ def test_cfg_08_news_of_an_entry_come_in_whatever_order() -> None:
     assert (row.entry.en, row.deleted) == ("new", False)
     assert entry_told(entry_told(row, gone), newer).deleted
     assert ENTRIES.keys_of(gone) == ["industries/IT"]
+
+
+def test_cfg_08_a_code_is_not_what_another_entry_is_called(kit: InMemoryService) -> None:
+    """Texts that people typed, and which mean that entry by its name, would mean the new one."""
+    add(kit, "A1", zh="B1", en="")
+    command = AddDictionaryEntry(dictionary=INDUSTRIES, entry="b1", en="New")
+    assert "A1" in kit.assert_refused("DUPLICATE", command, field="entry").message
+    kit.do(edit("A1", zh="甲"))
+    kit.do(command)
+
+
+@pytest.mark.parametrize("label", ["😀", "👩\u200d💻", "❤\ufe0f", "𠮷野", "がｶﾞ"])
+def test_cfg_08_an_entry_is_called_whatever_people_write(kit: InMemoryService, label: str) -> None:
+    kit.do(load(AddDictionaryEntry, {"dictionary": INDUSTRIES, "entry": "NEW", "ja": label}))
+    tree = kit.directory.dictionaries.of(INDUSTRIES)
+    assert tree.label("new", "zh") == label and tree.meant(label) is tree.find("NEW")
+    again = load(AddDictionaryEntry, {"dictionary": INDUSTRIES, "entry": "OTHER", "en": f" {label}"})
+    kit.assert_refused("DUPLICATE", again, field="en")
+
+
+@pytest.mark.parametrize(
+    "label", ["x" * 1_000_000, "😀" * 101, "a\u202eb", "a\nb"], ids=["1 MB", "101", "turned", "lines"]
+)
+def test_cfg_08_what_is_no_label_is_refused_at_the_edge(label: str) -> None:
+    with pytest.raises(Refused) as refused:
+        load(AddDictionaryEntry, {"dictionary": INDUSTRIES, "entry": "NEW", "ja": label})
+    assert refused.value.field == "ja"

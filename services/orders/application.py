@@ -223,4 +223,5 @@ SERVICE = Service(
         CompleteDelivery: complete_delivery,
     },
     replicas=[CUSTOMERS, PRODUCTS, COMPANY, CASES, SHIPMENTS],
+    pages={"/orders/{order_id}": Order},
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate, applies
@@ -423,6 +423,29 @@ class Order(Aggregate):
     paid: Decimal = Decimal(0)
     delivered: bool = False
 
+    # -- what may be done with it
+
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        order = super().on_page(row)
+        order.status, order.owner = row["status"], person_on_page(row["owner"]["user_id"])
+        order.submitter = person_on_page(row["submitter_id"]) if row["submitter_id"] else None
+        order.total = Money(amount=Decimal(row["amount"]), currency=row["currency"])
+        order.paid = Decimal(row["paid"])
+        return order
+
+    def require_may(self, command: type, context: Context) -> None:
+        """By its status (ORD-04); who submitted it takes it back (ORD-08), and what is paid is paid once (ORD-10)."""
+        if command is WithdrawOrder and self.submitter is not None and not acts_for(self.submitter, context):
+            raise Refused("orders.not_submitter", field="order_id")
+        if self.status not in MOVES[command]:
+            allowed = MOVES[command]
+            if way_out := WAY_OUT.get((command, self.status)):
+                raise Refused("orders.status_with_way_out", states=allowed, way_out=way_out, state=self.status)
+            raise Refused("orders.status", states=allowed, state=self.status)
+        if command is RecordPayment and self.open_amount <= 0:
+            raise self._paid_too_much()
+
     # -- writing it
 
     def create(self, command: CreateOrder, number: int, known: Known, context: Context) -> None:
@@ -452,7 +475,7 @@ class Order(Aggregate):
 
         Another customer, other lines or another currency renew the prices that nobody entered (ORD-02).
         """
-        self._require_status(command)
+        self.require_may(type(command), context)
         if command.order_date not in (KEPT, self.order_date):
             check_order_date(command.order_date, context.today)
         customer, lines, total = self.customer, self.lines, self.total
@@ -486,7 +509,7 @@ class Order(Aggregate):
 
     def submit(self, command: SubmitOrder, process: SalesProcess, known: Known, context: Context) -> None:
         """Freeze the order's data and find its route (ORD-03, ORD-05..07, ORD-11, ORD-16)."""
-        self._require_status(command)
+        self.require_may(type(command), context)
         customer = known.customer(self.customer.customer_id, EVERYBODY, context.today)
         lines, total = self._priced_anew(entered(self.lines), customer, self._fixed_currency, known, context)
         threshold = process.threshold_in(context.currency)
@@ -538,9 +561,7 @@ class Order(Aggregate):
 
     def withdraw(self, command: WithdrawOrder, case: CaseSeen | None, context: Context) -> None:
         """Take it back to draft; only its submitter may, or who acts in that person's place (ORD-08, SEC-14)."""
-        if self.submitter is not None and not acts_for(self.submitter, context):
-            raise Refused("orders.not_submitter", field="order_id")
-        self._require_status(command)
+        self.require_may(WithdrawOrder, context)
         if case is not None:
             approved = case.decided == "APPROVED"
             raise Refused("orders.approved_meanwhile" if approved else "orders.rejected_meanwhile", state=case.decided)
@@ -548,7 +569,7 @@ class Order(Aggregate):
 
     def cancel(self, command: CancelOrder, shipment: ShipmentSeen | None, context: Context) -> None:
         """Call it off before it ships (ORD-15); what was paid by then is owed back (ORD-10)."""
-        self._require_status(command)
+        self.require_may(type(command), context)
         if shipment is not None and shipment.round == self.round:
             raise Refused("orders.handed_over", state="HANDED_OVER")
         self.record(
@@ -596,7 +617,7 @@ class Order(Aggregate):
 
     def retry(self, command: RetryOrder, context: Context) -> None:
         """Try the deduction again after restocking (ORD-14)."""
-        self._require_status(command)
+        self.require_may(type(command), context)
         self.record(
             OrderRetried(
                 order_id=self.id,
@@ -631,14 +652,13 @@ class Order(Aggregate):
 
     def pay(self, command: RecordPayment, context: Context) -> None:
         """Money came in, in part or in full, never more than the total (ORD-10), on a day since the order was given."""
-        self._require_status(command)
-        open_amount = self.total.amount - self.paid
+        self.require_may(RecordPayment, context)
         currency = self.total.currency
         amount = exactly(command.amount, currency, "amount")
         if amount <= 0:
             raise Refused("orders.payment_of_nothing", field="amount")
-        if amount > open_amount:
-            raise Refused("orders.paid_too_much", open=open_amount, currency=currency, field="amount")
+        if amount > self.open_amount:
+            raise self._paid_too_much()
         earliest = min(self.order_date, self.submitted_on or self.order_date)
         latest = max(context.today, earliest)  # a zone that was changed meanwhile may have set today back
         if command.paid_on is not None and not earliest <= command.paid_on <= latest:
@@ -685,12 +705,14 @@ class Order(Aggregate):
     def owners(self) -> tuple[UUID | None, ...]:
         return (self.owner.user_id, *([self.submitter.user_id] if self.submitter else []))
 
-    def _require_status(self, command: Any) -> None:
-        if self.status not in MOVES[type(command)]:
-            allowed = MOVES[type(command)]
-            if way_out := WAY_OUT.get((type(command), self.status)):
-                raise Refused("orders.status_with_way_out", states=allowed, way_out=way_out, state=self.status)
-            raise Refused("orders.status", states=allowed, state=self.status)
+    @property
+    def open_amount(self) -> Decimal:
+        """What is still to be paid."""
+        return self.total.amount - self.paid
+
+    def _paid_too_much(self) -> Refused:
+        currency = self.total.currency
+        return Refused("orders.paid_too_much", open=self.open_amount, currency=currency, field="amount")
 
     def _awaits(self, command: Any, round: int) -> bool:
         return self.status in MOVES[type(command)] and self.round == round
@@ -742,6 +764,11 @@ class Order(Aggregate):
     @applies(PaymentRecorded)
     def _paid(self, fact: PaymentRecorded) -> None:
         self.paid = fact.paid.amount
+
+
+def person_on_page(id: str | None) -> Person:
+    """Somebody of whom rules ask nothing but who it is."""
+    return Person(user_id=UUID(id) if id else None, name="")
 
 
 def acts_for(person: Person, context: Context) -> bool:

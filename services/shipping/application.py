@@ -78,8 +78,8 @@ def hand_over(command: HandOver, work: Work) -> Shipment:
 
 
 def deliver(command: Deliver, work: Work) -> Shipment:
-    shipment, order = shipment_of(command.order_id, work)
-    shipment.deliver(command, order, work.context)
+    shipment, _ = shipment_of(command.order_id, work)
+    shipment.deliver(command, work.context)
     return shipment
 
 
@@ -100,4 +100,5 @@ SERVICE = Service(
         CancelShipment: cancel_shipment,
     },
     replicas=[ORDERS],
+    pages={"/shipments/{order_id}": Shipment},
 )

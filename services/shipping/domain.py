@@ -4,9 +4,10 @@ A shipment follows its order: it is prepared (warehouse-confirmed flow) and hand
 has become SHIPPED.  What the saga commands twice or late changes nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from chassis.model.aggregates import Aggregate, applies
 from chassis.model.context import Context
@@ -72,6 +73,10 @@ NOT_READY: dict[OrderStatus, Why] = {
 }
 
 
+TAKEN_IN: Mapping[type, ShipmentStatus] = {HandOver: "PREPARED", Deliver: "DISPATCHED"}
+"""The status in which a shipment takes a command."""
+
+
 def not_ready(order: OrderSeen | None) -> Refused:
     """The refusal for an order without a shipment (FUL-04): it is not ready, or there is no such order."""
     if order is None:
@@ -90,6 +95,19 @@ class Shipment(Aggregate):
     operator: Person = SALESTREAM
     left_on: date | None = None
 
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        shipment = super().on_page(row)
+        shipment.status = row["status"]
+        return shipment
+
+    def require_may(self, command: type, context: Context) -> None:
+        """By its status; one is called off with its order, which tells more."""
+        if self.status == "CANCELLED":
+            raise not_ready(OrderSeen("CANCELLED"))
+        if self.status != TAKEN_IN[command]:
+            raise Refused("shipping.status", states=[TAKEN_IN[command]], state=self.status)
+
     def prepare(self, command: PrepareShipment, _: Context) -> None:
         """Draw up the stock-out document, once a round (FUL-01, FUL-05, FUL-08)."""
         if self.status not in ("DISPATCHED", "DELIVERED") and command.round > self.round:
@@ -105,7 +123,7 @@ class Shipment(Aggregate):
 
     def hand_over(self, command: HandOver, order: OrderSeen | None, context: Context) -> None:
         """The warehouse gives the goods to logistics (FUL-05, FUL-06); not those of an order that was called off."""
-        self._require("PREPARED", order)
+        self.require_may(HandOver, context)
         if order is not None and order.status == "CANCELLED":
             raise not_ready(order)
         self.record(
@@ -144,9 +162,9 @@ class Shipment(Aggregate):
             handed_over = self.status == "HANDED_OVER"
             self.record(ShipmentCancelled(order_id=self.id, round=self.round, was_handed_over=handed_over))
 
-    def deliver(self, command: Deliver, order: OrderSeen | None, context: Context) -> None:
+    def deliver(self, command: Deliver, context: Context) -> None:
         """The goods arrived (FUL-07): not before the day on which they left, and not later than today."""
-        self._require("DISPATCHED", order)
+        self.require_may(Deliver, context)
         left_on = self.left_on or date.min
         latest = max(context.today, left_on)  # a zone that was changed meanwhile may have set today back
         if command.delivered_on is not None and not left_on <= command.delivered_on <= latest:
@@ -157,14 +175,6 @@ class Shipment(Aggregate):
 
     def reply(self) -> dict[str, Any]:
         return {"status": self.status}
-
-    def _require(self, wanted: ShipmentStatus, order: OrderSeen | None) -> None:
-        """Raises Refused; for a shipment that was called off the order's status tells more than the shipment's."""
-        if self.status == wanted:
-            return
-        if self.status == "CANCELLED" and order is not None:
-            raise not_ready(order)
-        raise Refused("shipping.status", states=[wanted], state=self.status)
 
     # -- memory
 

@@ -148,6 +148,19 @@ def custom_field() -> Filled:
     return of_custom_field(kit, "grade")
 
 
+def custom_field_with_rights() -> Filled:
+    kit = InMemoryService(SERVICES["configuration"])
+    rights: dict[str, Any] = {"view_right": "payments", "edit_right": "settings"}
+    kit.do(AddCustomField(kind="customer", key="note", type="text", label=Label(zh="说明"), **rights))
+    return of_custom_field(kit, "note")
+
+
+def custom_field_that_is_unique() -> Filled:
+    kit = InMemoryService(SERVICES["configuration"])
+    kit.do(AddCustomField(kind="customer", key="note", type="text", label=Label(zh="说明"), unique=True))
+    return of_custom_field(kit, "note")
+
+
 def comment() -> Filled:
     kit, id, record = InMemoryService(SERVICES["collaboration"]), uuid4(), uuid4()
     kind = next(iter(KINDS.values()))
@@ -179,5 +192,8 @@ FILLED: dict[str, Callable[[], Filled]] = {
     "ChangeCustomField": custom_field,
     "ChangeSavedView": saved_view,
     "ChangeCustomField.formula": custom_formula,
+    "ChangeCustomField.view_right": custom_field_with_rights,
+    "ChangeCustomField.edit_right": custom_field_with_rights,
+    "ChangeCustomField.unique": custom_field_that_is_unique,
     **{kind.edit.__name__: partial(of_kind, kind) for kind in KINDS.values()},
 }

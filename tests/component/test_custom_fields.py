@@ -8,17 +8,21 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from openpyxl import load_workbook
 from pymongo.database import Database
 
 from chassis.access.company import CompanySettings
+from chassis.metadata.views import ViewTold
+from chassis.metadata.wording import Wording
 from chassis.model.custom_columns import extended
 from chassis.model.custom_values import OwnValues
+from chassis.model.principal import Principal
 from chassis.model.views import View
 from chassis.projections.documents import stored
 from chassis.queries.conditions import PARTS, operators_of
@@ -28,6 +32,7 @@ from chassis.testing.custom_fields import FIELDS, known
 from component.lists import LISTS, ROOT, Document, Shelf, as_query, document_of
 from contracts.custom_fields import CustomField, Held, Label, written
 from contracts.errors import Refused
+from contracts.permissions import RIGHTS, DataScope
 
 VIEWS = [view for view in LISTS if view.kind]
 TYPES = {one.key: one for one in FIELDS}
@@ -81,8 +86,8 @@ class Kept(Shelf):
     def all(self) -> list[Document]:
         return self.rows(limit="200")
 
-    def export(self, format: str, language: str = "zh", **params: str) -> bytes:
-        return b"".join(self.reader.export(ROOT, as_query(params), None, format, language=language))
+    def export(self, format: str, language: str = "zh", by: Principal = ROOT, **params: str) -> bytes:
+        return b"".join(self.reader.export(by, as_query(params), None, format, language=language))
 
 
 @pytest.fixture(scope="module", params=VIEWS, ids=lambda view: view.kind)
@@ -274,6 +279,96 @@ def test_cfg_01_formulas_divide_by_nothing_and_change_with_their_text(database: 
     deep = "own.price/(" * 20 + "1" + ")" * 20
     kept.define(replace(by_zero, formula=deep), revision=3)
     assert len(kept.rows(sort="-own.rate")) == 40
+
+
+HIDDEN = tuple(replace(one, view_right="payments") if one.key in ("note", "price") else one for one in FIELDS)
+"""The text, and one of the numbers of the formula, need a right."""
+ALL_BUT_ONE: dict[str, frozenset[DataScope]] = dict.fromkeys(RIGHTS.keys() - {"payments"}, frozenset({"ALL"}))
+SELLER = Principal(uuid4(), "Li", frozenset({"SAL"}), scopes=ALL_BUT_ONE)
+
+
+def test_cfg_01_what_one_may_not_see_is_not_there_in_whatever_is_asked(kept: Kept) -> None:
+    """Not even as a refusal that differs from that of a field there is not."""
+    kept.define(*HIDDEN, revision=2)
+    unseen = ("note", "price", "total")
+    try:
+        assert all(set(row["own"]).isdisjoint(unseen) for row in kept.page(SELLER, limit="200").items)
+        assert any("seats" in row["own"] for row in kept.page(SELLER, limit="200").items)
+        row = next(row for row in kept.all() if {*unseen} <= row["own"].keys())
+        assert set(kept.reader.one(SELLER, row["id"], None)[0]["own"]).isdisjoint(unseen)
+        for key in unseen:
+            for params in ({"sort": f"own.{key}"}, {"group": f"own.{key}"}, {"sum": f"own.{key}"}, where(f"own.{key}")):
+                told = kept.refusal(SELLER, **params)
+                other = {name: value.replace(f"own.{key}", "own.x_y") for name, value in params.items()}
+                unknown = kept.refusal(SELLER, **other)
+                assert told.message.replace(f"own.{key}", "own.x_y") == unknown.message
+                assert (told.code, told.field) == (unknown.code, unknown.field)
+                assert key not in str(unknown.why.told())
+        assert kept.ids(q="苏州") and not kept.page(SELLER, q="苏州").items
+        head = next(csv.reader(io.StringIO(kept.export("csv", by=SELLER).decode("utf-8-sig"))))
+        assert {"Note", "価格", "Total"}.isdisjoint(head) and "座位" in head
+        told_own = ViewTold(kept.view, Wording("en"), SELLER.may, {}, lambda _, value: value, own=HIDDEN).told().columns
+        assert {f"own.{key}" for key in unseen}.isdisjoint(one.name for one in told_own)
+    finally:
+        kept.define(*FIELDS, revision=3)
+
+
+def where(field: str) -> dict[str, str]:
+    return {"where": json.dumps({"field": field, "is": "is_not_empty"})}
+
+
+def test_cfg_01_words_are_found_in_the_texts_that_one_may_see(database: Database[Document]) -> None:
+    secret, open_text = replace(TYPES["note"], key="secret", view_right="payments"), replace(TYPES["note"], key="open")
+    kept = Kept(database, VIEWS[0], secret, open_text, count=0)
+    for number, (hidden, shown) in enumerate((("苏州", "Äpfel"), ("apples", "苏 州"))):
+        values = OwnValues(written({"secret": Held("text", hidden), "open": Held("text", shown)}))
+        own = {**kept.view.keys_of({"own": values}), "own": stored(values)}
+        kept.fill([{**document_of(kept.view, number), **own}])
+    assert len(kept.rows(q="苏州")) == 2
+    [found] = kept.page(SELLER, q="苏州").items
+    assert found["own"] == {"open": "苏 州"}
+    assert not kept.page(SELLER, q="apples").items and len(kept.page(SELLER, q="ÄPFEL").items) == 1
+
+
+FORMULAS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "ROUND(own.price / 8, 2)": lambda own: half_up(own["price"] / 8, 2),
+    "ROUND(0 - own.price / 8, 2)": lambda own: half_up(-own["price"] / 8, 2),
+    "round(own.price * 1.5)": lambda own: half_up(own["price"] * Decimal("1.5"), 0),
+    "DAYS(own.until, own.since)": lambda own: Decimal((own["until"] - own["since"]).days),
+    "IF(own.price >= 3, own.price * 2, 0 - 1)": lambda own: own["price"] * 2 if own["price"] >= 3 else Decimal(-1),
+    "if(own.price != 3, IF(own.price < 0, 1, 2), 3)": lambda own: Decimal(
+        3 if own["price"] == 3 else 1 if own["price"] < 0 else 2
+    ),
+    "IF(DAYS(own.until, own.since) > 30, own.price / 0, own.price)": lambda own: (
+        None if (own["until"] - own["since"]).days > 30 else own["price"]
+    ),
+    "own.from + 1": lambda own: own["from"] + 1,
+}
+
+
+def half_up(value: Decimal, digits: int) -> Decimal:
+    return value.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_cfg_01_a_formula_rounds_chooses_and_counts_days(database: Database[Document], formula: str) -> None:
+    numbers = [replace(TYPES["price"], key=key) for key in ("price", "from")]
+    days = [replace(TYPES["since"], key=key) for key in ("since", "until")]
+    made = CustomField(key="made", type="formula", label=Label(zh="x"), formula=formula)
+    kept = Kept(database, VIEWS[0], *numbers, *days, made, count=0)
+    wanted = {}
+    for number, price in enumerate(("3", "-12.5", "1", "0.2", None)):
+        until = date(2026, 3, 1 + 10 * (number % 4))
+        own: dict[str, Any] = {"from": Decimal(7), "since": date(2026, 2, 27), "until": until}
+        own |= {} if price is None else {"price": Decimal(price)}
+        held = {key: Held("day" if isinstance(one, date) else "number", str(one)) for key, one in own.items()}
+        document = {**document_of(kept.view, number), "own": stored(OwnValues(written(held)))}
+        kept.fill([document])
+        made_of = set(re.findall(r"own\.([a-z]+)", formula))
+        wanted[document["_id"]] = FORMULAS[formula](own) if made_of <= own.keys() else None
+    shown = {row["id"]: row["own"].get("made") for row in kept.all()}
+    assert {id: None if one is None else Decimal(one) for id, one in shown.items()} == wanted
+    assert [row["id"] for row in kept.rows(sort="own.made")]
 
 
 @pytest.mark.parametrize("name", ["own", "own.nothing", "own.$where", "own.a.b", "own.__proto__", "own.", ".own"])

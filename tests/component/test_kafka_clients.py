@@ -1,4 +1,4 @@
-"""Both Kafka clients keep the same promises (`chassis.kafka.port`), against a real Kafka."""
+"""Both Kafka clients keep the same promises (`chassis.kafka.port`), and readers that share a fetch: on a real Kafka."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -16,20 +16,23 @@ from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from chassis.foundation.config import Config, ConfigError, KafkaClient
 from chassis.kafka.clients import is_librdkafka, producer, reader
 from chassis.kafka.port import Producer, Reader, Record
+from chassis.kafka.shared import SharedFetch
 from chassis.kafka.waiting import Waiter
 from chassis.messaging.kafka import admin_client, partition_of
 from component.support import KafkaBench, eventually, until
 from deploy.devstack.ports import free_ports
 
 CLIENTS = [name for name in get_args(KafkaClient) if name != "auto"]
+SHARED = "kafka-python, shared fetch"
 PARTITIONS = 3
 
 
 class Bench:
     """A topic, and clients of one kind that are closed at the end."""
 
-    def __init__(self, config: Config, kafka: KafkaBench) -> None:
+    def __init__(self, config: Config, kafka: KafkaBench, fetch: SharedFetch | None = None) -> None:
         self.config = config
+        self._fetch = fetch
         self.kafka = kafka
         self.topic = f"clients.{uuid4().hex}"
         self.places = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
@@ -58,7 +61,7 @@ class Bench:
         return made
 
     def reader(self, *, assigned: bool = False) -> Reader:
-        made = reader(self.config, "test")
+        made: Reader = self._fetch.reader("test") if self._fetch else reader(self.config, "test")
         self._opened.append(made)
         if assigned:
             assert made.partitions_for_topic(self.topic)
@@ -87,14 +90,17 @@ class Bench:
     def close(self) -> None:
         for one in self._opened:
             one.close()
+        if self._fetch:
+            self._fetch.close()
         with self.admin() as admin:
             if self.topic in admin.list_topics():
                 admin.delete_topics([self.topic])
 
 
-@pytest.fixture(params=CLIENTS)
+@pytest.fixture(params=[*CLIENTS, SHARED])
 def bench(request: pytest.FixtureRequest, kafka: KafkaBench) -> Iterator[Bench]:
-    made = Bench(replace(kafka.config, kafka_client=request.param), kafka)
+    config = replace(kafka.config, kafka_client="kafka-python" if request.param == SHARED else request.param)
+    made = Bench(config, kafka, SharedFetch(config) if request.param == SHARED else None)
     yield made
     made.close()
 

@@ -7,13 +7,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.catalogue import Catalogue
+from chassis.model.principal import Principal
 from chassis.model.record_views import record_view
 from chassis.model.views import View
 from chassis.testing.custom_fields import FIELDS, HELD, NOT_TAKEN, VALUES, known
-from chassis.testing.people import SALES
+from chassis.testing.people import FINANCE, SALES, SUPERVISOR
 from chassis.testing.records import new_record
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents
+from contracts.access import UserDeleted, UserState
 from contracts.custom_fields import CustomField, Label
 from contracts.errors import Refused
 from contracts.records import KINDS, Kind, kind_of
@@ -32,6 +34,7 @@ class Kept:
         self.kind, self.id = kind, uuid4()
         self.kit = InMemoryService(SERVICES[kind.service])
         self.kit.known(SALES)
+        self.kit.known(FINANCE)
         self.define(*fields)
 
     def define(self, *fields: CustomField, revision: int = 1) -> None:
@@ -53,6 +56,25 @@ class Kept:
     @property
     def own(self) -> dict[str, Any]:
         return {key: value if isinstance(value, list) else str(value) for key, value in self.row()["own"].items()}
+
+    def leaves(self, person: Principal, heir: Principal) -> None:
+        """Somebody leaves, and another one takes over."""
+        state = UserState(login="x", name=person.name, status="DELETED", revision=9, successor_id=heir.user_id)
+        assert person.user_id
+        self.kit.directory.tell([UserDeleted(user_id=person.user_id, user=state)])
+
+    def create_as_seller(self, **own: Any) -> None:
+        """A record of who may edit such, and does not hold the right `payments`; an administrator gives the values."""
+        self.kit.do(self.command(self.kind.create, **new_record(self.kind)), SUPERVISOR)
+        self.edit(**own)
+
+    def refused_by(self, kind: Kind, field: str, **own: Any) -> Refused:
+        before = self.kit.store.last_position()
+        with pytest.raises(Refused) as refused:
+            self.kit.do(self.command(kind.edit, own=own), SUPERVISOR)
+        assert refused.value.field == field
+        assert self.kit.store.last_position() == before
+        return refused.value
 
     def refused(self, cls: type, field: str, **own: Any) -> Refused:
         given = new_record(self.kind) if cls is self.kind.create else {}
@@ -177,6 +199,139 @@ def test_cfg_01_values_tell_of_the_person_of_whom_the_record_tells(kind: Kind) -
     stored = [one.data for one in kept.kit.store.notifications(0, 10)]
     assert any("苏州".encode() in data for data in stored) is not kind.has_personal
     assert ("own" in VIEWS[kind.code].personal) is kind.has_personal
+
+
+@EVERY_KIND
+def test_cfg_01_a_default_that_can_not_be_given_is_in_no_records_way(kind: Kind) -> None:
+    """Whoever has taken over stands there in place of whom it names; a choice that is gone is left out."""
+    guide = CustomField(key="guide", type="person", label=Label(zh="x"), default=(str(SALES.user_id),))
+    grade = CustomField(key="grade", type="choice", label=Label(zh="x"), choices=(), default=("a",))
+    kept = Kept(kind, guide, grade)
+    kept.leaves(SALES, FINANCE)
+    kept.create()
+    assert kept.own == {"guide": str(FINANCE.user_id)}
+
+
+@EVERY_KIND
+def test_cfg_01_what_can_not_be_put_back_stays_and_is_told(kind: Kind) -> None:
+    kept = Kept(kind, *FIELDS)
+    kept.create(**VALUES)
+    kept.edit(grade="a", guide=str(FINANCE.user_id), note="later")
+    first, second = TYPES["grade"].choices
+    kept.define(replace(TYPES["grade"], choices=(first, replace(second, retired=True))), revision=2)
+    kept.leaves(SALES, FINANCE)
+    for fields in ([], ["own"]):
+        answer = kept.kit.do(kept.command(kind.revert, version=1, fields=fields))
+        assert answer.body["kept"] == ["own.grade", "own.guide"]
+        assert kept.own == {**HELD, "grade": "a", "guide": str(FINANCE.user_id)}
+    assert "kept" not in kept.kit.do(kept.command(kind.edit, own={"note": "x"})).body
+
+
+@EVERY_KIND
+def test_cfg_01_numbers_and_days_are_taken_as_keyboards_write_them(kind: Kind) -> None:
+    kept = Kept(kind, *FIELDS)
+    kept.create(seats="－１２．５０", since="２０２６－０３－０１")
+    assert kept.own == {"seats": "-12.5", "since": "2026-03-01"}
+
+
+@EVERY_KIND
+def test_cfg_01_a_refusal_names_its_field_once_and_tells_the_way_out(kind: Kind) -> None:
+    kept = Kept(kind, *FIELDS, CustomField(key="must", type="text", label=Label(zh="必"), required=True))
+    kept.create(must="x")
+    for key, value in (("grade", "c"), ("seats", []), ("must", None), ("uses", "a"), ("since", []), ("must", "")):
+        refusal = kept.refused(kind.edit, f"own.{key}", **{key: value})
+        assert refusal.message.count(f"own.{key}") == 1, refusal.message
+    assert "leave it out" in kept.refused(kind.edit, "own.must", must=None).message
+
+
+ONCE = CustomField(key="tax", type="text", label=Label(zh="税号"), unique=True)
+
+
+@EVERY_KIND
+@pytest.mark.parametrize(
+    ("type", "first", "same", "other"),
+    [
+        ("text", "Ａ-1", " a\u200b-1", "b"), ("number", "12.50", "１２.5", "3"),
+        ("day", "2026-03-01", "2026-03-01", "2026-03-02"),
+    ],
+)  # fmt: skip
+def test_cfg_01_no_two_records_have_the_same_of_a_unique_field(
+    kind: Kind, type: Any, first: str, same: str, other: str
+) -> None:
+    kept = Kept(kind, replace(ONCE, type=type))
+    kept.create(tax=first)
+    one = kept.id
+    refusal = kept.refused(kind.create, "own.tax", tax=same)
+    assert refusal.code == "DUPLICATE" and str(one) in refusal.message
+    kept.id = uuid4()
+    kept.create(tax=other)
+    assert kept.refused(kind.edit, "own.tax", tax=same).code == "DUPLICATE"
+    kept.kit.do(kept.command(kind.delete, one))
+    kept.edit(tax=same)
+    with pytest.raises(Refused) as refused:
+        kept.kit.do(kept.command(kind.restore, one))
+    assert (refused.value.code, refused.value.field) == ("DUPLICATE", "own.tax")
+    kept.edit(tax=None)
+    kept.kit.do(kept.command(kind.restore, one))
+    assert kept.refused(kind.edit, "own.tax", tax=first).code == "DUPLICATE"
+
+
+@EVERY_KIND
+def test_cfg_01_what_records_had_before_a_field_was_unique_counts(kind: Kind) -> None:
+    kept = Kept(kind, replace(ONCE, unique=False))
+    kept.create(tax="a")
+    first = kept.id
+    kept.id = uuid4()
+    kept.create(tax="b")
+    kept.define(replace(ONCE, unique_since=2), revision=2)
+    assert kept.refused(kind.create, "own.tax", tax="A").code == "DUPLICATE"
+    assert kept.refused(kind.edit, "own.tax", tax="a").code == "DUPLICATE"
+    kept.edit(tax="b")  # it is that already
+    kept.kit.do(kept.command(kind.edit, first, own={"tax": "c"}))
+    kept.edit(tax="a")
+    assert kept.refused(kind.create, "own.tax", tax="c").code == "DUPLICATE"
+
+
+@EVERY_KIND
+def test_cfg_01_a_retired_unique_field_is_in_nobodys_way_and_counts_again_when_it_is_back(kind: Kind) -> None:
+    kept = Kept(kind, ONCE)
+    kept.create(tax="a")
+    first = kept.id
+    kept.define(replace(ONCE, retired=True), revision=2)
+    kept.kit.do(kept.command(kind.edit, first, own={"tax": None}))
+    kept.define(replace(ONCE, unique_since=3), revision=3)
+    kept.id = uuid4()
+    kept.create(tax="a")  # the first one has it no longer, though its index was never freed
+    assert kept.refused(kind.create, "own.tax", tax="a").code == "DUPLICATE"
+
+
+HIDDEN = CustomField(key="note", type="text", label=Label(zh="密"), view_right="payments")
+
+
+@EVERY_KIND
+def test_cfg_01_a_field_that_needs_a_right_is_there_for_who_holds_it_alone(kind: Kind) -> None:
+    kept = Kept(kind, HIDDEN, replace(ONCE, key="open", unique=False))
+    kept.create_as_seller(note="secret", open="x")
+    told = kept.refused_by(kind, "own.note", note="x")
+    assert told.message == kept.refused_by(kind, "own.note", **{"note": None}).message
+    assert told.why.reason == "forms.invalid" and told.code == "VALIDATION", "it is told of as of one there is not"
+    unknown = kept.refused_by(kind, "own.nota", nota="x").message
+    assert told.message.replace("own.note", "") == unknown.replace("own.nota", "")
+    kept.kit.do(kept.command(kind.edit, own=None), SUPERVISOR)
+    assert kept.own == {"note": "secret"}, "whoever does not see it takes nothing of it away"
+    kept.edit(note="changed")
+    kept.kit.do(kept.command(kind.revert, version=2), SUPERVISOR)
+    assert kept.own == {"note": "changed", "open": "x"}, "nor puts anything back"
+
+
+@EVERY_KIND
+def test_cfg_01_whoever_sees_a_field_may_send_it_back_and_not_change_it(kind: Kind) -> None:
+    kept = Kept(kind, replace(HIDDEN, view_right="", edit_right="payments"))
+    kept.create_as_seller(note="x")
+    kept.kit.do(kept.command(kind.edit, own={"note": "x"}), SUPERVISOR)
+    refusal = kept.refused_by(kind, "own.note", note="y")
+    assert refusal.code == "FORBIDDEN" and "payments" in refusal.message
+    assert kept.own == {"note": "x"}
 
 
 def test_cfg_01_every_kind_has_them() -> None:

@@ -81,7 +81,7 @@ def test_every_column_of_every_view_is_told(everything: Metadata, view: View) ->
 def test_every_field_of_every_command_is_told(everything: Metadata, spec: CommandSpec) -> None:
     one = of_command(everything, spec.name)
     fields = schema_of(spec.cls).fields
-    constant = {"settings_id"} & fields.keys()
+    constant = {"settings_id", "schedule"} & fields.keys()
     assert {field.name for field in one.fields} == fields.keys() - constant
     for field in one.fields:
         assert field.required == fields[field.name].required

@@ -148,6 +148,22 @@ def test_ord_07_every_reason_has_a_text_with_the_places_that_are_given() -> None
     assert not wrong, "\n".join(wrong)
 
 
+def test_ord_07_what_is_said_of_a_field_does_not_name_it_once_more() -> None:
+    """`forms.invalid` names the field: what stands behind that would say "own.grade: own.grade: ..."."""
+    twice = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {reason}"
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and name_of(node.func) in ("Refused", "ValidationError")
+        for part in (*node.args, *(word.value for word in node.keywords if word.arg == "errors"))
+        for inner in ast.walk(part)
+        if isinstance(inner, ast.Call) and name_of(inner.func) == "Why" and inner.args
+        for reason in literals(inner.args[0])
+        if "field" in reasons()[reason].places
+    }
+    assert not twice
+
+
 def test_ord_07_every_text_of_a_refusal_is_used() -> None:
     left = reasons().keys() - {one.reason for one in given()[0]}
     assert not left, f"nothing is refused for these reasons any more: {sorted(left)}"

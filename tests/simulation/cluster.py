@@ -5,7 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -17,10 +17,12 @@ from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
 from chassis.catalogue import Catalogue, known_everywhere, projector_group
 from chassis.foundation.config import Config
+from chassis.foundation.health import Pulse
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import command_topics, dead_letter_topic, event_topics
 from chassis.messaging.relay import POSITION, Relay
+from chassis.model.schedules import timetable_id, timetable_of
 from chassis.model.service import Service
 from chassis.persons.keys import KeyRing
 from chassis.persons.stores import MemoryKeys
@@ -28,12 +30,15 @@ from chassis.projections.collections import STATES
 from chassis.projections.projector import Projector
 from chassis.projections.state import live_id
 from chassis.sagas.runner import WAITING, SagaRunner
+from chassis.schedules.bell import Rings
+from chassis.schedules.keeper import Keeper
 from chassis.store.event_store import EventStore
 from chassis.writer.request import Request
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.personal import use
+from contracts.schedules import SCHEDULES
 
 from .kernel.kafka import Bus, Producer
 from .kernel.mongo import Database
@@ -55,10 +60,12 @@ ANSWER_SECONDS = 30.0
 class ActorWriter(Writer):
     """A writer whose thread is an actor, so who asks it waits without holding up the simulation."""
 
-    def __init__(self, service: Service, store: EventStore, process: Process, directory: Directory) -> None:
-        super().__init__(service, store, listener=directory)
+    def __init__(
+        self, service: Service, store: EventStore, process: Process, rings: Rings, company: CompanySettings
+    ) -> None:
+        super().__init__(service, store, listener=rings)
         self.process = process
-        self.company = directory.company
+        self.company = company
         self.waiting: deque[Request] = deque()
 
     def submit_all(self, requests: Sequence[Request]) -> None:
@@ -85,6 +92,26 @@ class ActorWriter(Writer):
                 self.execute(batch)
 
 
+class KeeperBell:
+    """What a keeper of schedules waits for (`chassis.schedules.bell.Bell`); it may wake late."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._rung = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        scheduler = self._process.scheduler
+        lateness = scheduler.random.choice((1, 1, 5))
+        scheduler.wait((timeout or 0.0) * lateness, lambda: self._rung or self._process.stopping)
+        return self._rung
+
+    def clear(self) -> None:
+        self._rung = False
+
+    def set(self) -> None:
+        self._rung = True
+
+
 class Cluster:
     """The machines, their stores, Kafka and MongoDB.  `replicas`: of some roles there may be two by mistake.
 
@@ -103,6 +130,7 @@ class Cluster:
         self.database = Database(scheduler)
         self.disks = {name: Disk(name, scheduler) for name in CATALOGUE.with_role("relay")}
         self.internal_errors: list[str] = []
+        self._rings: dict[str, Rings] = {}  # by process
         self._consumers: dict[tuple[str, str], Consumer] = {}  # those that run now, by process and what they do
         self.writers: dict[str, dict[str, ActorWriter]] = {name: {} for name in SERVICES}
         random = scheduler.random
@@ -115,6 +143,22 @@ class Cluster:
         for name, saga in SAGAS:
             self._machines(f"{saga.name} saga", partial(self._run_saga, name, saga), two)
         self._machines("projector", self._run_projector, two)
+        self.leap = timedelta(0)
+        scheduler.actor("calendar", self._turn_pages)
+
+    def _turn_pages(self) -> None:
+        """Some days pass at once for whoever keeps schedules, as if all had slept and wake; or a clock is set back."""
+        random = self.scheduler.random
+        for _ in range(random.randint(1, 5)):
+            self.scheduler.wait(random.uniform(1, 20))
+            self.leap += timedelta(days=random.choice((1, 1, 3, -1)))
+            self.scheduler.note(f"the calendar is {self.leap} ahead")
+            for rings in self._rings.values():
+                rings.ring()
+
+    def calendar_of(self, process: Process) -> datetime:
+        """The time of day as whoever keeps schedules on this machine has it."""
+        return process.now() + self.leap
 
     def _machines(self, name: str, start: Callable[[Process], None], two: float) -> None:
         random = self.scheduler.random
@@ -128,7 +172,8 @@ class Cluster:
 
     def _run_api(self, name: str, process: Process) -> None:
         directory = Directory(known_everywhere(), clock=process.now, company=CompanySettings(self.zone))
-        writer = ActorWriter(SERVICES[name], self.store(name), process, directory)
+        rings = self._rings[process.name] = Rings(directory, lambda: KeeperBell(process))
+        writer = ActorWriter(SERVICES[name], self.store(name), process, rings, directory.company)
         directory.load(writer.store)
         directory.catch_up(writer.store)
         self.writers[name][process.name] = writer
@@ -136,6 +181,10 @@ class Cluster:
         self.scheduler.actor(f"{process.name} writer", writer.work, process)
         if inbox.topics():
             self._consume("inbox", inbox, process)
+        if writer.service.schedules:
+            clock, pulse = partial(self.calendar_of, process), Pulse(clock=process.monotonic)
+            keeper: Any = Keeper(writer, directory.company, rings.bell(), clock=clock, pulse=pulse)
+            self._loop("keeper", keeper.run, process)
 
     def _run_relay(self, name: str, process: Process) -> None:
         disk = self.disks[name]
@@ -181,6 +230,7 @@ class Cluster:
             and all(disk.max_tracking_id(POSITION) == disk.max_notification_id() for disk in self.disks.values())
             and self._commands_and_replicas_are_done()
             and self._sagas_are_done()
+            and self._schedules_are_done()
             and self._views_are_done()
         )
 
@@ -201,6 +251,16 @@ class Cluster:
             topics = [*SAGA_TOPICS[saga.name], dead_letter_topic(saga.group)]
             if disk.rows_of(WAITING) or not self._is_consumed(topics, disk.max_tracking_id):
                 return False
+        return True
+
+    def _schedules_are_done(self) -> bool:
+        """Whether nothing is due by any machine's clock, and it is planned when something will be."""
+        for name, service in SERVICES.items():
+            now = max(self.calendar_of(writer.process) for writer in self.writers[name].values())
+            for run in service.schedules:
+                timetable = self.store(name).load(timetable_of(run), timetable_id(SCHEDULES[run]))
+                if timetable is None or (timetable.active and (timetable.due is None or timetable.due <= now)):
+                    return False
         return True
 
     def _views_are_done(self) -> bool:

@@ -17,11 +17,13 @@ from chassis.model.custom_values import OwnValues
 from chassis.model.record_views import record_view
 from chassis.model.records import aggregate_of
 from chassis.model.saga import Process
+from chassis.model.schedule_runs import runs_once
 from chassis.model.views import View
 from chassis.projections.collections import STATES
 from chassis.projections.documents import stored
 from chassis.projections.state import ViewState
 from chassis.testing.conformity import violations
+from contracts.approvals import CaseReminded
 from contracts.collaboration import CommentDeleted, CommentWritten
 from contracts.configuration import CUSTOM_FIELD_EVENTS
 from contracts.custom_fields import OWN, read
@@ -38,6 +40,7 @@ from contracts.orders import (
     PaymentRecorded,
 )
 from contracts.records import KINDS, OWNER, TAGS
+from contracts.schedules import schedules_of
 from contracts.sharing import SHARED_WITH
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
 from services.approvals.domain import Case
@@ -508,7 +511,8 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
 def i17_cases_are_shown_as_they_are(evidence: Evidence) -> None:
     """I17: the inbox shows of each case what it holds, and each case is told in one form to its end (ADR 0044)."""
     shown = evidence.rows("approval_inbox")
-    for id, facts in evidence.streams("approvals").items():
+    cases = {id: facts for id, facts in evidence.streams("approvals").items() if type(facts[0].fact) in Case.appliers}
+    for id, facts in cases.items():
         case = Case(id)
         for fact in facts:
             case.apply(fact.fact)
@@ -559,6 +563,21 @@ def _texts(values: Iterable[Any]) -> list[str]:
     return [str(value) for value in values]
 
 
+def i20_each_day_of_a_schedule_is_done_once(evidence: Evidence) -> None:
+    """I20: what was planned ran once for its day, and what it does was done once for that day."""
+    for service, rule in ((name, runs_once(name)) for name in SERVICES if schedules_of(name)):
+        states = {one.name: rule.state() for one in schedules_of(service).values()}
+        for fact in evidence.of(service, *rule.folds):
+            state = states[fact.fact.schedule]
+            rule.folds[type(fact.fact)](state, fact.fact)
+            require(not rule.never(state), "I20", f"{fact}: {rule.never(state)}")
+    reminded: set[tuple[UUID, date]] = set()
+    for fact in evidence.of("approvals", CaseReminded):
+        about = fact.fact.case_id, fact.fact.day
+        require(about not in reminded, "I20", f"{fact}: for that day they were reminded before")
+        reminded.add(about)
+
+
 CHECKS: Sequence[Callable[[Evidence], None]] = (
     nothing_failed_inside,
     only_what_strangers_wrote_is_set_aside,
@@ -581,6 +600,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i17_cases_are_shown_as_they_are,
     i18_own_values_are_of_fields_that_were_added,
     i19_what_is_said_is_about_a_record_and_shown_as_it_reads,
+    i20_each_day_of_a_schedule_is_done_once,
 )
 
 

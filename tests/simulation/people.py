@@ -45,7 +45,7 @@ from contracts.configuration import (
     RestoreCustomField,
     RetireCustomField,
 )
-from contracts.custom_fields import OWN, CustomType, Label
+from contracts.custom_fields import OWN, CustomType, Label, LabelChange
 from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
 from contracts.dictionaries import PREPARED
@@ -65,6 +65,7 @@ from contracts.orders import (
 )
 from contracts.people import Person
 from contracts.records import KINDS, OWNER, TAGS, Kind
+from contracts.schedules import SCHEDULES
 from contracts.schemas import load
 from contracts.shipping import Deliver, HandOver
 from contracts.types import Money, Name, Note, Text
@@ -317,6 +318,7 @@ class People:
         self._in_background(
             "director", lambda: self._day(2, [self.move_company, self.set_parameter, self.edit_dictionary])
         )
+        self._in_background("operator", lambda: self._day(3, [self.run_by_hand, self.switch_schedule]))
         self._in_background("configurer", lambda: self._day(4, [self.set_field]))
 
     def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
@@ -514,6 +516,17 @@ class People:
         zone = self.random.choice(ZONES).key
         self.do(SetCompanyData(full_name="Salestream Ltd.", time_zone=zone), self.admins[0])
 
+    def run_by_hand(self) -> None:
+        self.do(self.random.choice([*SCHEDULES])(), self.admins[0])
+
+    def switch_schedule(self) -> None:
+        """Off, and mostly on again."""
+        schedule = self.random.choice([*SCHEDULES.values()])
+        switch: Any = schedule.switch
+        self.do(switch(active=False), self.admins[0])
+        self._pause(4)
+        self.do(switch(active=self.random.random() < 0.8), self.admins[0])
+
     def set_parameter(self, *, is_certain: bool = False) -> None:
         """A parameter may be called as the company's data are."""
         value = self.random.choice(("1", "2"))
@@ -581,7 +594,7 @@ class People:
         key, type = self.random.choice(fields)
         named: dict[str, Any] = {"kind": kind.code, "key": key}
         added = AddCustomField(**named, type=type, label=Label(zh=key), default=self.random.choice(((), ("3",))))
-        renamed = ChangeCustomField(**named, label=Label(ja=f"{key} {self.random.randint(1, 9)}"))
+        renamed = ChangeCustomField(**named, label=LabelChange(ja=f"{key} {self.random.randint(1, 9)}"))
         acts = (added, added, added, renamed, RetireCustomField(**named), RestoreCustomField(**named))
         self.do(self.random.choice(acts), self.admins[0])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
@@ -14,6 +14,7 @@ from contracts.access import (
     AddDepartment,
     AddMachine,
     DefineRole,
+    DeleteMachine,
     DepartmentAdded,
     DepartmentRenamed,
     Grant,
@@ -21,6 +22,7 @@ from contracts.access import (
     MachineChanged,
     NameResponsible,
     RenameDepartment,
+    RenewMachineSecret,
     RevokeRight,
     RightGranted,
     RightRevoked,
@@ -172,6 +174,17 @@ class Machine(Aggregate):
     active: bool = False
     responsible_id: UUID | None = None
 
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        machine = super().on_page(row)
+        machine.active = row["active"]
+        return machine
+
+    def require_may(self, command: type, context: Context) -> None:
+        """One that has ended stays ended."""
+        if not self.active:
+            raise Refused("access.machine_ended", state="ENDED")
+
     def name_value(self) -> UniqueValue:
         """What is unique of it while it lives: its name, by which people know what called."""
         return UniqueIndex.of_text("machine", self.name)
@@ -186,18 +199,18 @@ class Machine(Aggregate):
         self.record(MachineSecretSet(mark=mark))
 
     def renew(self, mark: str, context: Context) -> None:
-        self._require_active()
+        self.require_may(RenewMachineSecret, context)
         self._change(context.user)
         self.record(MachineSecretSet(mark=mark))
 
     def name_responsible(self, command: NameResponsible, context: Context) -> None:
         """Another person answers for it; nothing happens when it is that one already."""
-        self._require_active()
+        self.require_may(NameResponsible, context)
         if command.responsible_id != self.responsible_id:
             self._change(context.user, epoch=self.epoch, responsible_id=command.responsible_id)
 
     def delete(self, _: Any, context: Context) -> None:
-        self._require_active()
+        self.require_may(DeleteMachine, context)
         self._change(context.user, active=False)
         self.record(MachineSecretSet(mark=""))
 
@@ -211,10 +224,6 @@ class Machine(Aggregate):
             **changes,
         }
         self.record(MachineChanged(machine_id=self.id, revision=self.version + 1, by=by, **told))
-
-    def _require_active(self) -> None:
-        if not self.active:
-            raise Refused("access.machine_ended", state="ENDED")
 
     def reply(self) -> dict[str, Any]:
         return {"name": self.name, "epoch": self.epoch}

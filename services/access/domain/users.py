@@ -1,9 +1,9 @@
 """Users: accounts from issue to deletion, their passwords, second proofs and roles (SEC-01..06, SEC-09..14, SEC-20)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
@@ -168,6 +168,18 @@ class User(Aggregate):
     last_step: int = 0
 
     snapshot_every: ClassVar[int] = 200
+
+    # -- what may be done with it
+
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        user = super().on_page(row)
+        user.state = replace(NOT_YET, status=row["status"])
+        return user
+
+    def require_may(self, command: type, context: Context) -> None:
+        """Nothing is done with the account of somebody who has left."""
+        self.require_there()
 
     # -- the account
 

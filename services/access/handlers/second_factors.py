@@ -59,5 +59,6 @@ def remove_second_factor(command: RemoveSecondFactor, work: Work) -> Aggregate:
 
 def reset_second_factor(command: ResetSecondFactor, work: Work) -> User:
     user = user_of(work, command.user_id)
+    user.require_there()
     user.remove_factor(work.context)
     return user

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from chassis.model.actions import Action
@@ -16,6 +16,7 @@ from contracts.approvals import (
     NODES_OF_ORDERS,
     ORDER,
     Approve,
+    AskedBecause,
     CaseApproved,
     CaseApprovedV2,
     CaseClosed,
@@ -24,6 +25,7 @@ from contracts.approvals import (
     CaseOpenedV2,
     CaseRejected,
     CaseRejectedV2,
+    CaseReminded,
     DecisionVoided,
     DecisionVoidedV2,
     NodeApproved,
@@ -31,11 +33,50 @@ from contracts.approvals import (
     Reject,
     of_any_subject,
 )
-from contracts.deciders import Decider, Node
+from contracts.deciders import Decider, DeciderKind, Node
 from contracts.declare import REGISTRY
 from contracts.permissions import STAFF
 from contracts.records import KINDS
 from contracts.types import Currency
+
+
+class WaitsFor(TypedDict):
+    """For whom a node waits: the person where it is one, and names, theirs or of roles.
+
+    `vacant`: nobody is there now who may, so who leads everybody decides.
+    """
+
+    kind: DeciderKind
+    names: list[str]
+    user_id: UUID | None
+    vacant: bool
+
+
+NodeShown = TypedDict(
+    "NodeShown",
+    {
+        "key": str,
+        "title": str,
+        "state": Literal["APPROVED", "REJECTED", "DUE", "WAITING", "CLOSED"],
+        "by": str | None,
+        "by_id": UUID | None,
+        "at": datetime | None,
+        "comment": str | None,
+        "for": list[WaitsFor],
+    },
+)
+"""A node of the case: its state, who decided it, when and with which comment, and for whom it waits."""
+
+
+class Decision(TypedDict):
+    """What somebody decided."""
+
+    node: str
+    decision: Literal["APPROVED", "REJECTED"]
+    by: str
+    by_id: UUID | None
+    comment: str
+    at: datetime
 
 
 @dataclass
@@ -45,7 +86,8 @@ class CaseRow:
     `because` tells why approval was asked for: rule, limit and value.  `due` is the node that decides next, since
     `due_since`, and `due_for` who that is now; `due_for_me`: the caller may decide it, and `actions` says of each
     command whether it is allowed, and the reason why not.  `nodes` has every node with its
-    state, who decides or decided it, when and with which comment; `decisions` those that were made.  The title of a
+    state, who decides or decided it, when and with which comment; `decisions` those that were made.  `reminded_on` is
+    the day for which deciders were last reminded.  The title of a
     node is empty where it is called as the texts call its key.
 
     `order_id` and `number` are those of an order, null for other subjects.  VOID: it was decided when its subject had
@@ -63,20 +105,21 @@ class CaseRow:
     customer_name: str
     amount: Decimal | None
     currency: Currency | None
-    because: list[dict[str, Any]]
+    because: list[AskedBecause]
     status: Literal["OPEN", "APPROVED", "REJECTED", "CLOSED", "VOID"]
     due: str | None
     due_title: str | None
     due_since: datetime | None
-    due_for: list[dict[str, Any]]
+    due_for: list[WaitsFor]
     due_for_me: bool
-    actions: list[dict[str, Any]]
+    actions: list[Action]
     route: list[str]
-    nodes: list[dict[str, Any]]
+    nodes: list[NodeShown]
     submitter: str
     submitter_id: UUID | None
     opened_at: datetime
-    decisions: list[dict[str, Any]]
+    reminded_on: date | None
+    decisions: list[Decision]
     closed_because: str | None
     version: int
 
@@ -170,6 +213,11 @@ def voided(event: DecisionVoided | DecisionVoidedV2, metadata: EventMetadata) ->
     yield _ended(event.case_id, "VOID", metadata, closed_because=event.reason)
 
 
+def reminded(event: CaseReminded, _: EventMetadata) -> Iterable[Change]:
+    """Of another stream, so the version of the case is what it was."""
+    yield Set(event.case_id, reminded_on=event.day)
+
+
 # -- what is worked out when it is read
 
 
@@ -238,7 +286,7 @@ def to_decide(caller: Caller) -> Mapping[str, Any]:
 
 VIEW = View(
     name="approval_inbox",
-    edition=4,
+    edition=5,
     route="GET /approvals",
     detail="case_id",
     row=CaseRow,
@@ -258,6 +306,7 @@ VIEW = View(
         CaseClosedV2: closed,
         DecisionVoided: voided,
         DecisionVoidedV2: voided,
+        CaseReminded: reminded,
     },
     filters={
         "status": Exact(),

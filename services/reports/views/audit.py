@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NotRequired, TypedDict
+from uuid import UUID
 
 from chassis.audit.entries import ACTIONS, DONE, OBJECT_KINDS, REPEATED, EntryKind
 from chassis.audit.labels import label, result_label
@@ -12,6 +13,20 @@ from chassis.model.views import Exact, Range, View, Words
 from contracts.declare import REGISTRY
 from contracts.errors import STATUS
 from contracts.personal import opened_json
+
+
+class RecordChange(TypedDict):
+    """A record that changed, from which version to which; of one entry also its kind, and what differs.
+
+    `before` is null where it is new; there is neither where its service keeps it to itself.
+    """
+
+    id: UUID
+    before_version: int
+    after_version: int
+    kind: NotRequired[str]
+    before: NotRequired[dict[str, Any] | None]
+    after: NotRequired[dict[str, Any]]
 
 
 @dataclass
@@ -46,7 +61,7 @@ class AuditRow:
     command_id: str
     correlation_id: str
     fields: dict[str, Any]
-    changes: list[dict[str, Any]]
+    changes: list[RecordChange]
     record: int
     hash: str
 

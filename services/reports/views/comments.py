@@ -24,7 +24,7 @@ class CommentRow:
     subject_kind: str
     subject_id: UUID
     text: str
-    mentioned: list[dict[str, Any]]
+    mentioned: list[Person]
     mentioned_ids: list[UUID]
     author_id: UUID | None
     author: str

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from chassis.model.changes import Append, Change, EventMetadata, Remove, Set
 from chassis.model.views import View
@@ -30,6 +30,16 @@ class CompanyRow:
     version: int
 
 
+class ParameterChange(TypedDict):
+    """A change of a parameter, and why it was made."""
+
+    before: str
+    value: str
+    reason: str
+    by: str
+    at: datetime
+
+
 @dataclass
 class ParameterRow:
     """A system parameter and every change of it.  `default` is that of one that is obeyed, `value` what is in force."""
@@ -37,7 +47,7 @@ class ParameterRow:
     id: str
     value: str
     default: str | None
-    changes: list[dict[str, object]]
+    changes: list[ParameterChange]
     changed_at: datetime | None
     version: int
 

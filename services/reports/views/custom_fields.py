@@ -9,6 +9,7 @@ from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.row_fields import Code
 from chassis.model.views import View
 from contracts.configuration import CUSTOM_FIELD_EVENTS
+from contracts.custom_fields import CustomField
 
 
 @dataclass
@@ -16,7 +17,7 @@ class CustomFieldsRow:
     """The fields that the company has added to one kind of record, by key."""
 
     id: Code
-    fields: dict[str, Any]
+    fields: dict[str, CustomField]
     changed_at: datetime
     changed_by: str
     version: int

@@ -6,7 +6,7 @@ Everybody sees their own; who keeps the accounts sees all.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 from uuid import UUID
 
 from chassis.model.changes import Append, Change, EventMetadata, Set
@@ -26,6 +26,14 @@ from contracts.languages import Language
 from contracts.permissions import SELF
 
 
+class Breach(TypedDict):
+    """An app that reads what it may not (SEC-28)."""
+
+    app: str
+    reads: list[PhonePermission]
+    at: datetime
+
+
 @dataclass
 class DeviceRow:
     """One phone; `breaches` are apps that read what they may not."""
@@ -42,7 +50,7 @@ class DeviceRow:
     time_zone: str | None
     permissions: list[PhonePermission]
     wipe_on: bool
-    breaches: list[dict[str, Any]]
+    breaches: list[Breach]
     enrolled_at: datetime
     wiped_at: datetime | None
     version: int

@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, NotRequired, Required, TypedDict
 from uuid import UUID
 
 from chassis.model.changes import Append, Change, EventMetadata, Set
 from chassis.model.views import Scope, View
 from contracts.approvals import CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
-from contracts.fulfilment import FulfilmentAdvanced, FulfilmentStatus
+from contracts.fulfilment import FulfilmentAdvanced, FulfilmentStatus, StepStatus
 from contracts.orders import (
+    CompanySnapshot,
     OrderApproved,
     OrderCancelled,
     OrderChanged,
@@ -31,14 +32,94 @@ from contracts.orders import (
     paid_state,
 )
 from contracts.people import SALESTREAM, Person
-from contracts.sales import CustomerSnapshot
+from contracts.sales import ApprovalNode, CustomerSnapshot, Shortage
 from contracts.shipping import (
+    PackingLine,
     ShipmentCancelled,
     ShipmentDelivered,
     ShipmentDispatched,
     ShipmentHandedOver,
     ShipmentPrepared,
 )
+
+
+class LineShown(TypedDict):
+    """A line with the product as it was, without the purchase price (INV-02)."""
+
+    product_id: UUID
+    name: str
+    model: str
+    brand: str
+    category: str
+    quantity: int
+    unit_price: Decimal
+    amount: Decimal
+
+
+class Hold(TypedDict):
+    """Why the order waits, and which goods are missing (ORD-14)."""
+
+    reason: str
+    missing: list[Shortage]
+
+
+class Payment(TypedDict):
+    """Money that came in (ORD-10)."""
+
+    amount: Decimal
+    method: str
+    paid_on: date
+    note: str
+    by: str
+    at: datetime
+
+
+class ShipmentShown(TypedDict, total=False):
+    """The goods on their way, as far as they have come; `call_back`: they were with the carrier when it was called off.
+
+    `packing_list` has the accessories to check (FUL-08).
+    """
+
+    status: Required[Literal["PREPARED", "HANDED_OVER", "DISPATCHED", "DELIVERED", "CANCELLED"]]
+    prepared_at: datetime
+    carrier: str
+    tracking_number: str
+    handed_over_at: datetime
+    operator: str
+    dispatched_at: datetime
+    packing_list: list[PackingLine]
+    delivered_on: date
+    call_back: bool
+
+
+class ApprovalShown(TypedDict):
+    """What happened to a case of the order; `text` is a comment or a reason."""
+
+    case_id: UUID
+    what: Literal["OPENED", "APPROVED", "REJECTED", "CLOSED", "VOIDED"]
+    at: datetime
+    by: str
+    text: str
+    route: NotRequired[list[ApprovalNode]]
+    node: NotRequired[ApprovalNode]
+
+
+class StatusShown(TypedDict):
+    """A status that the order came to, when, and by whom."""
+
+    status: OrderStatus
+    at: datetime
+    by: str
+
+
+class StepShown(TypedDict):
+    """A step of the saga, in which round of the order, and how it went."""
+
+    step: str
+    status: StepStatus
+    detail: str
+    round: int
+    at: datetime
 
 
 @dataclass
@@ -52,26 +133,27 @@ class OrderPage:
     id: UUID
     number: str
     status: OrderStatus
-    customer: dict[str, Any]
-    lines: list[dict[str, Any]]
+    customer: CustomerSnapshot
+    lines: list[LineShown]
     order_date: date
     amount: Decimal
     currency: str
     channel: str
     note: str
-    owner: dict[str, Any]
-    company: dict[str, Any] | None
-    hold: dict[str, Any] | None
+    owner: Person
+    submitter_id: UUID | None
+    company: CompanySnapshot | None
+    hold: Hold | None
     paid: Decimal
     paid_state: PaidState
     refund_due: Decimal | None
-    payments: list[dict[str, Any]]
-    shipment: dict[str, Any] | None
+    payments: list[Payment]
+    shipment: ShipmentShown | None
     delivered_on: date | None
     cancel_reason: str | None
-    approvals: list[dict[str, Any]]
-    history: list[dict[str, Any]]
-    steps: list[dict[str, Any]]
+    approvals: list[ApprovalShown]
+    history: list[StatusShown]
+    steps: list[StepShown]
     fulfilment_status: FulfilmentStatus | None
     waiting_for: str | None
     created_at: datetime

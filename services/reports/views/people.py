@@ -14,6 +14,7 @@ from contracts.access import (
     DepartmentAdded,
     DepartmentRenamed,
     FailuresForgotten,
+    Grant,
     MachineChanged,
     PasswordSet,
     RightsReviewed,
@@ -84,7 +85,7 @@ class MachineRow:
 
     id: UUID
     name: str
-    grants: list[dict[str, Any]]
+    grants: list[Grant]
     responsible_id: UUID | None
     active: bool
     changed_at: datetime

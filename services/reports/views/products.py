@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.views import Exact, Range, View, Words
-from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, StockMoved
+from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, StockMoved, Trait
 
 
 @dataclass
@@ -22,7 +22,7 @@ class ProductRow:
     category: str
     description: str
     specification: str
-    traits: list[dict[str, Any]]
+    traits: list[Trait]
     accessories: list[str]
     sale_price: Decimal
     member_price: Decimal | None

@@ -3,13 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.row_fields import Code
 from chassis.model.views import Exact, View, Words
+from contracts.sales import CustomerSnapshot
 from contracts.shipping import (
+    PackingLine,
     ShipmentCancelled,
     ShipmentDelivered,
     ShipmentDispatched,
@@ -28,8 +30,8 @@ class ShipmentRow:
     id: UUID
     number: Code
     status: Literal["PREPARED", "HANDED_OVER", "DISPATCHED", "DELIVERED", "CANCELLED"]
-    customer: dict[str, Any]
-    lines: list[dict[str, Any]]
+    customer: CustomerSnapshot
+    lines: list[PackingLine]
     carrier: str
     tracking_number: Code
     operator: str
