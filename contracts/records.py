@@ -402,7 +402,7 @@ class _Declaration:
             ),
             "unshare": self._command(
                 "Unshare", f"Share {one} with a user or department no longer (COL-07).",
-                f"DELETE {item}/shares/{{with_id}}", {"with_id": UUID},
+                f"DELETE {item}/shares/{{with_id}}", {"with_id": UUID}, permission=self._view,
             ),
             "shared": self._event(
                 "Shared", f"With whom {one} is shared changed (COL-07): all of them.", {SHARES: tuple[Share, ...]}
@@ -423,12 +423,13 @@ class _Declaration:
         defaults: Mapping[str, Any] | None = None,
         *,
         creates: bool = False,
+        permission: str = "",
     ) -> type:
         id = {self._key: field(default_factory=new_id)} if creates else {}
         made = self._class(
             f"{verb}{self._name}", text, {self._key: UUID, **(annotations or {})}, {**(defaults or {}), **id}
         )
-        return self._beside(command(route, permission=self._edit, key=self._key, creates=creates)(made))
+        return self._beside(command(route, permission=permission or self._edit, key=self._key, creates=creates)(made))
 
     def _event(
         self,

@@ -28,7 +28,7 @@ def _action(spec: CommandSpec, record: Aggregate, caller: Principal, now: dateti
     try:
         caller.require(spec.permission)
         context = caller.context(now, company.day_of(now), spec.permission)
-        if not record.is_reached(context):
+        if not record.is_reached(context, spec.cls):
             raise Refused("records.out_of_reach", field=spec.key)
         record.require_may(spec.cls, context)
     except Refused as refusal:

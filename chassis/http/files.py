@@ -14,6 +14,7 @@ from chassis.files.port import FileContent, FileStore, NoSuchFile
 from chassis.files.receiving import Received, received
 from chassis.foundation.config import Config
 from chassis.http.messages import HttpRequest, HttpResponse
+from chassis.http.requests import require_plain
 from chassis.model.middleware import Offload
 from contracts.errors import Refused
 
@@ -45,6 +46,7 @@ class Files:
 
         Raises Refused: TOO_LARGE, FILE_TYPE, RATE_LIMITED, UNAVAILABLE, and VALIDATION for none, or a form.
         """
+        require_plain(http)
         if http.headers.get("content-type", "").lower().startswith("multipart/"):
             raise Refused("files.multipart", field="Content-Type")
         if self._sending[caller] >= AT_ONCE:

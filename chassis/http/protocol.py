@@ -183,6 +183,7 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
 
     def handle_one_request(self) -> None:
         self._entered: float | None = None
+        self._awaits_body = False
         try:
             super().handle_one_request()
         finally:
@@ -260,6 +261,7 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
 
     def get_environ(self) -> dict[str, Any]:
         env: dict[str, Any] = super().get_environ()
+        self._awaits_body = True
         if env["eventlet.input"].chunked_input:
             given = env["eventlet.input"]
             env["wsgi.input"] = env["eventlet.input"] = _Chunks(
@@ -287,6 +289,7 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
 
     def body_is_read(self) -> None:
         """The body is there: from now on the time of the answer counts."""
+        self._awaits_body = False
         self._within(self.times.answer)
 
     def body_moves(self) -> None:
@@ -301,9 +304,16 @@ class Protocol(HttpOnlyProtocol):  # type: ignore[misc]
             connection.close_connection = True
 
     def cut(self) -> None:
-        """End the connection; whoever reads or writes it wakes up."""
+        """End the connection; whoever reads or writes it wakes up.
+
+        A body that has stopped coming is given up first, so that its sender is told why.
+        """
+        how = socket.SHUT_RDWR
+        if self._awaits_body:
+            how, self._awaits_body, self.close_connection = socket.SHUT_RD, False, True
+            self._within(self.times.head)
         try:
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self.connection.shutdown(how)
         except OSError:
             log.debug("connection had ended", client=self.client_address)
 

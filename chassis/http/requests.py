@@ -48,6 +48,7 @@ def json_body(http: HttpRequest, awaited: Why | None = None) -> dict[str, Any]:
 
     Raises Refused, also for no body where one is `awaited`: that tells what should be in it.
     """
+    require_plain(http)
     raw = http.body()
     if not raw.strip():
         if awaited:
@@ -57,6 +58,13 @@ def json_body(http: HttpRequest, awaited: Why | None = None) -> dict[str, Any]:
     if kind != JSON:
         raise Refused("requests.content_type", wanted=JSON, given=kind[:80], field="Content-Type")
     return read_object(raw)
+
+
+def require_plain(http: HttpRequest) -> None:
+    """Raises Refused VALIDATION for a body that is encoded: it would be taken for what it is not."""
+    given = http.headers.get("content-encoding", "identity").strip().lower()
+    if given not in ("", "identity"):
+        raise Refused("requests.encoding", given=given[:80], field="Content-Encoding")
 
 
 def expected_version(match: str | None) -> int | None:

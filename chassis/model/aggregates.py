@@ -89,8 +89,8 @@ class Aggregate:
         """Whose record this is; empty: nobody's in particular.  A command on it needs a reach that covers one."""
         return ()
 
-    def is_reached(self, context: Context) -> bool:
-        """Whether the caller's right reaches this record (SEC-18)."""
+    def is_reached(self, context: Context, command: type) -> bool:
+        """Whether the caller's right to give a command reaches this record (SEC-18)."""
         return not self.owners or any(map(context.reach.covers, self.owners))
 
     # -- what may be done with it

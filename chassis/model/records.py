@@ -23,12 +23,12 @@ import msgspec
 
 from chassis.model import custom_values
 from chassis.model.aggregates import Aggregate
-from chassis.model.context import CLOCK_STEP, Context, user_named
+from chassis.model.context import CLOCK_STEP, NOBODYS, Context, user_named
 from chassis.model.dictionaries import is_among, listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.custom_fields import OWN, CustomField, read
-from contracts.declare import KEPT, ContractError, changes
+from contracts.declare import KEPT, REGISTRY, ContractError, changes
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
@@ -94,15 +94,28 @@ class Record(Aggregate):
     def require_may(self, command: type, context: Context) -> None:
         """Raises Refused where the caller may give no such command of this record now, whatever it says.
 
-        A record that was deleted takes none but that which restores it, and those with whom it is only shared may
-        neither take it away nor give it to others.
+        What one may not see one does not change.  A record that was deleted takes no command but that which restores
+        it, and those with whom it is only shared may neither take it away nor give it to others; that it is shared with
+        themselves they may end.
         """
         kind = self.kind
+        if not context.may(kind.view):
+            raise lacks_right(kind.view, context.organisation.roles_with(kind.view))
         if command is not kind.restore:
             self.require_there()
         for_whose_it_is = command in (kind.delete, kind.restore, kind.assign, kind.share, kind.unshare)
-        if kind.owned and for_whose_it_is and not context.reach.covers(self.owner.user_id):
+        is_shared_with_them = any(share.with_id == context.user.user_id for share in self.shares)
+        ends_own = command is kind.unshare and is_shared_with_them
+        if kind.owned and for_whose_it_is and not ends_own and not self._is_theirs(context):
             raise Refused("records.only_shared", kind=kind.what, field=kind.key)
+
+    def _is_theirs(self, context: Context) -> bool:
+        """Whether the caller's right to change such records reaches it, whoever it is shared with."""
+        return context.reach_of(self._edit_right).covers(self.owner.user_id)
+
+    @property
+    def _edit_right(self) -> str:
+        return REGISTRY.command_of(self.kind.edit).permission
 
     # -- commands
 
@@ -211,7 +224,8 @@ class Record(Aggregate):
         if command.until is not None and command.until < context.today:
             raise Refused("records.day_is_over", today=context.today, field="until")
         share = Share(with_id=command.with_id, **named, access=command.access, until=command.until)
-        shares = (*(one for one in self.shares if one.with_id != share.with_id), share)
+        in_force = [one for one in self.shares if one.until is None or context.today <= one.until]
+        shares = (*(one for one in in_force if one.with_id != share.with_id), share)
         if len(shares) > MOST_SHARES:
             raise Refused("records.most_shares", kind=self.kind.what, most=MOST_SHARES, field="with_id")
         if share not in self.shares:
@@ -219,6 +233,8 @@ class Record(Aggregate):
 
     def unshare(self, command: Any, context: Context, settings: Any = None) -> None:
         """Share it with a user or department no longer (COL-07).  Raises Refused NOT_FOUND where it isn't."""
+        if command.with_id != context.user.user_id and not self._is_theirs(context):
+            raise Refused("records.only_shared", kind=self.kind.what, field=self.kind.key)
         shares = tuple(one for one in self.shares if one.with_id != command.with_id)
         if shares == self.shares:
             raise Refused("records.not_shared_with", kind=self.kind.what, field="with_id")
@@ -232,11 +248,20 @@ class Record(Aggregate):
             raise Refused("records.shared_with_owner", kind=self.kind.what, field="with_id")
         if context.organisation.person(command.with_id) is None:
             raise Refused("records.nobody_to_share_with", field="with_id")
-        return {"kind": "USER", "name": user_named(context.organisation, command.with_id, "with_id").name}
+        name = user_named(context.organisation, command.with_id, "with_id").name
+        for right in (self.kind.view, *([self._edit_right] if command.access == "EDIT" else [])):
+            if context.organisation.reach_of(command.with_id, right) == NOBODYS:
+                raise Refused("records.cannot_use_share", name=name, right=right, field="with_id")
+        return {"kind": "USER", "name": name}
 
-    def is_reached(self, context: Context) -> bool:
-        """Whether the caller's right reaches this record, or it is shared with the caller to edit (SEC-18, COL-07)."""
-        return not self.kind.owned or context.reach.reaches(self.owner.user_id, self.shares, context.today, "EDIT")
+    def is_reached(self, context: Context, command: type) -> bool:
+        """Whether the caller sees this record, and their right reaches it or it is shared with them to edit (SEC-18,
+        COL-07).  Who reads it only may end that."""
+        if not self.kind.owned:
+            return True
+        about = self.owner.user_id, self.shares, context.today
+        sees = not context.may(self.kind.view) or context.reach_of(self.kind.view).reaches(*about)
+        return sees and context.reach.reaches(*about, "READ" if command is self.kind.unshare else "EDIT")
 
     @property
     def kept(self) -> list[str]:

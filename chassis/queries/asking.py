@@ -139,6 +139,7 @@ class Asking:
             dictionaries=principal.dictionaries,
             shared=self.shared(principal),
             texts=None if (seen := self._now.seen(principal)).is_all else {OWN: seen.texts},
+            in_force=self._in_force(),
         )
 
     def _grouping(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Grouping | None:
@@ -181,12 +182,15 @@ class Asking:
         """The condition for rows that are shared with the caller, or their department, today (COL-07)."""
         if not (self._view.scope and self._view.scope.shared):
             return {}
-        today = self._clock().astimezone(self._zone()).date().isoformat()
         ids = sorted(map(str, principal.shared_as))
         place, make = self._view.place_of(SHARED_WITH), self._view.type_of(SHARED_WITH).equal
         keys = sorted(key for id in ids for key in (make(id) if make else [id]))
-        lasts = {"$or": [{"until": None}, {"until": {"$gte": today}}]}
-        return {place: {"$in": keys}, SHARES: {"$elemMatch": {"with_id": {"$in": ids}, **lasts}}}
+        return {place: {"$in": keys}, SHARES: {"$elemMatch": {"with_id": {"$in": ids}, **self._in_force()}}}
+
+    def _in_force(self) -> Document:
+        """The condition for a share whose last day is not over."""
+        today = self._clock().astimezone(self._zone()).date().isoformat()
+        return {"$or": [{"until": None}, {"until": {"$gte": today}}]}
 
     def limit(self, principal: Principal, text: str | None) -> int:
         """How many rows a page has: as many as asked for, or as the caller has set for all lists, or the company."""

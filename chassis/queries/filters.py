@@ -60,8 +60,8 @@ class Filters:
     `zone` is the company's: days begin and end in it, and moments that tell no offset are in it.  A value that is none
     of a closed set is refused with those there are: `known` tells the sets that are not declared.  Who asks for an
     entry of one of the `dictionaries` asks for all that is below it.  `shared` is the condition for what others have
-    shared with them.  `texts` names, of a field whose keys are those of texts some of which they may not see, the texts
-    that they may.
+    shared with them, `in_force` that for a share that has not ended.  `texts` names, of a field whose keys are those of
+    texts some of which they may not see, the texts that they may.
     """
 
     def __init__(
@@ -76,10 +76,11 @@ class Filters:
         dictionaries: Dictionaries = AS_PREPARED,
         shared: Document | None = None,
         texts: Mapping[str, Sequence[str]] | None = None,
+        in_force: Document | None = None,
     ) -> None:
         self._texts = texts or {}
         self._caller = caller
-        self._shared = shared or {}
+        self._shared, self._in_force = shared or {}, in_force or {}
         self._dictionaries = dictionaries
         self._searches = searches or sees
         self._known = known or {}
@@ -172,9 +173,12 @@ class Filters:
             for value in values:
                 _require_some(name, value, kind.keyed(value)[0])
             found = branches(kind, values, self._dictionaries)
+        more: Document = {}
+        if field == SHARED_WITH:
+            more = {SHARES: {"$elemMatch": {"with_id": {"$in": found}, **self._in_force}}}
         if place != field and kind.equal:
             found = [key for value in found for key in kind.equal(value)]
-        asked: Document = {place: {"$in": found}}
+        asked: Document = {place: {"$in": found}, **more}
         if rule.usual is None or rule.usual in found:
             return asked
         return {"$and": [asked, unusual(place, rule.usual)]}  # else MongoDB does not see that the index has them all

@@ -193,7 +193,7 @@ class UnitOfWork:
 
     def _check_reach(self, aggregate: Aggregate, id: RecordId) -> None:
         """The record a command names must be of somebody whom the caller's right reaches (SEC-18)."""
-        if id == self._named and not aggregate.is_reached(self.context):
+        if id == self._named and not aggregate.is_reached(self.context, type(self._request.command)):
             raise Refused("records.out_of_reach", field=self._key)
 
     def _check_version(self, aggregate: Aggregate, id: RecordId) -> None:

@@ -40,6 +40,10 @@ def edit_comment(command: EditComment, work: Work) -> Comment:
 def delete_comment(command: DeleteComment, work: Work) -> Comment:
     comment, _ = comment_seen(work, command.comment_id)
     comment.delete(command, work.context)
+    for id in comment.files:
+        attachment = work.get(Attachment, id, what=ATTACHMENT, field="comment_id")
+        if not attachment.deleted:
+            attachment.take_away(work.context)
     return comment
 
 
@@ -77,9 +81,9 @@ def register_file(command: RegisterFile, work: Work) -> File:
 
 def attach_file(command: AttachFile, work: Work) -> Attachment:
     subject = require_seen(work, command.subject_kind, command.subject_id)
-    if command.comment_id is not None:
-        require_own_comment(work, command)
     attachment = work.new(Attachment, command.attachment_id, what=ATTACHMENT, field="attachment_id")
+    if command.comment_id is not None:
+        own_comment(work, command).take_file(attachment.id)
     file = work.get(File, command.file_id, what=FILE, field="file_id")
     file.use(attachment.id, work.context)
     if file.by.user_id is not None:
@@ -88,8 +92,9 @@ def attach_file(command: AttachFile, work: Work) -> Attachment:
     return attachment
 
 
-def require_own_comment(work: Work, command: AttachFile) -> None:
-    """Raises Refused for a comment on another record, or of somebody else: what they say is theirs."""
+def own_comment(work: Work, command: AttachFile) -> Comment:
+    """The comment that a file is put on.  Raises Refused for one on another record, or of somebody else: what they say
+    is theirs."""
     assert command.comment_id is not None
     comment = work.get(Comment, command.comment_id, what=COMMENT, field="comment_id")
     is_there = (comment.subject_kind, comment.subject_id) == (command.subject_kind, command.subject_id)
@@ -97,11 +102,13 @@ def require_own_comment(work: Work, command: AttachFile) -> None:
         raise not_found(COMMENT, "comment_id")
     if comment.author.user_id != work.context.user.user_id:
         raise Refused("collaboration.not_your_comment", field="comment_id")
+    return comment
 
 
 def delete_attachment(command: DeleteAttachment, work: Work) -> Attachment:
     attachment = work.get(Attachment, command.attachment_id, what=ATTACHMENT, field="attachment_id")
-    if attachment.deleted or find_seen(work, attachment.subject_kind, attachment.subject_id) is None:
+    comment = work.find(Comment, attachment.comment_id) if attachment.comment_id else None
+    if not attachment.is_on(comment) or find_seen(work, attachment.subject_kind, attachment.subject_id) is None:
         raise not_found(ATTACHMENT, "attachment_id")
     attachment.delete(command, work.context)
     return attachment

@@ -33,6 +33,8 @@ from contracts.types import Text, Whole
 
 NO_RECORD = UUID(int=0)
 MOST_MENTIONED = 50
+MOST_FILES = 50
+"""So many files a comment has at most."""
 WAITS = timedelta(days=1)
 """So long a file that was uploaded may be put on a record; then its octets are deleted."""
 MOST_WAITING, MOST_WAITING_BYTES = 50, 1_000_000_000
@@ -51,9 +53,16 @@ def viewer(user_id: UUID) -> Named:
     return Named("viewer_id", str(user_id))
 
 
+@internal_event("collaboration.comment-file-attached")
+class CommentFileAttached:
+    """There is a file on the comment."""
+
+    attachment_id: UUID
+
+
 @dataclass
 class Comment(Aggregate):
-    """What somebody has said about a record."""
+    """What somebody has said about a record; `files` are those that were put on it."""
 
     subject_kind: str = ""
     subject_id: UUID = NO_RECORD
@@ -61,6 +70,7 @@ class Comment(Aggregate):
     mentioned: tuple[Person, ...] = ()
     author: Person = SALESTREAM
     deleted: bool = False
+    files: tuple[UUID, ...] = ()
 
     @classmethod
     def on_page(cls, row: Mapping[str, Any]) -> Self:
@@ -121,6 +131,16 @@ class Comment(Aggregate):
                 comment_id=self.id, subject_kind=self.subject_kind, subject_id=self.subject_id, by=context.user
             )
         )
+
+    def take_file(self, attachment_id: UUID) -> None:
+        """A file is put on it.  Raises Refused TOO_LARGE: with it all its files are taken away."""
+        if len(self.files) >= MOST_FILES:
+            raise Refused("collaboration.most_files", most=MOST_FILES, field="comment_id")
+        self.record(CommentFileAttached(attachment_id=attachment_id))
+
+    @applies(CommentFileAttached)
+    def _file_attached(self, fact: CommentFileAttached) -> None:
+        self.files = (*self.files, fact.attachment_id)
 
     @applies(CommentWritten)
     def _written(self, fact: CommentWritten) -> None:
@@ -264,6 +284,7 @@ class Attachment(Aggregate):
     file_id: UUID = NO_RECORD
     subject_kind: str = ""
     subject_id: UUID = NO_RECORD
+    comment_id: UUID | None = None
     person_id: UUID | None = None
     name: str = ""
     size: int = 0
@@ -281,6 +302,10 @@ class Attachment(Aggregate):
         """Who attached it takes it away, and who may moderate that person."""
         if not may_take_away(self.by, context):
             raise Refused("collaboration.not_your_file", field="attachment_id")
+
+    def is_on(self, comment: Comment | None) -> bool:
+        """Whether it is there: on its record, or on `comment`, the one it was put on, as long as that is there."""
+        return not self.deleted and not (self.comment_id and comment and comment.deleted)
 
     def attach(self, command: AttachFile, file: File, person_id: UUID | None, context: Context) -> None:
         self.record(
@@ -302,6 +327,10 @@ class Attachment(Aggregate):
     def delete(self, _: DeleteAttachment, context: Context) -> None:
         """Raises Refused FORBIDDEN for that of somebody whom the caller's right to moderate does not reach."""
         self.require_may(DeleteAttachment, context)
+        self.take_away(context)
+
+    def take_away(self, context: Context) -> None:
+        """It is gone for good, with the comment that it was on or by itself."""
         self.record(
             AttachmentDeleted(
                 attachment_id=self.id,
@@ -316,7 +345,7 @@ class Attachment(Aggregate):
     def _attached(self, fact: FileAttached) -> None:
         self.file_id, self.subject_kind, self.subject_id = fact.file_id, fact.subject_kind, fact.subject_id
         self.person_id, self.name, self.size, self.media_type = fact.person_id, fact.name, fact.size, fact.media_type
-        self.by = fact.by
+        self.by, self.comment_id = fact.by, fact.comment_id
 
     @applies(AttachmentDeleted)
     def _deleted(self, _: AttachmentDeleted) -> None:

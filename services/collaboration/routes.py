@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from chassis.commands.idempotency import Sent
+from chassis.commands.idempotency import Sent, sent_print
 from chassis.http.edge import Api
 from chassis.http.messages import ANSWER_SECONDS, HttpRequest, HttpResponse
 from chassis.http.requests import require_only
@@ -22,8 +22,10 @@ from contracts.schemas import can_be, decode
 from services.collaboration.application import ATTACHMENT, FILE
 from services.collaboration.domain import Attachment, Uploader, uploader
 from services.collaboration.subjects import SUBJECTS, Subject, key
+from services.collaboration.upkeep import is_there
 
 SERVICE = "collaboration"
+REGISTER = REGISTRY.command_of(RegisterFile)
 
 
 class UploadedFile(msgspec.Struct, frozen=True):
@@ -44,12 +46,15 @@ def upload(api: Api, http: HttpRequest) -> HttpResponse:
         if caller.user_id and (known := writer.store.load(Uploader, uploader(caller.user_id))):
             known.require_room(api.clock())  # before anything is received; it is asked again when it is registered
         with api.files.receive(http, caller.user_id) as file:
-            api.files.keep(file_id, file)
-            told = UploadedFile(file_id, file.size, file.sha256, file.media_type)
-    command = RegisterFile(file_id=told.id, size=told.size, sha256=told.sha256, media_type=told.media_type)
-    spec = REGISTRY.command_of(RegisterFile)
-    request = api.request(spec, command, caller, http, sent=Sent(None, ""), match=None)
-    answer = writer.submit(request).result(timeout=ANSWER_SECONDS)
+            about: dict[str, Any] = {"size": file.size, "sha256": file.sha256, "media_type": file.media_type}
+            sent = Sent(http.headers.get("idempotency-key"), sent_print(REGISTER, about))
+            command = RegisterFile(file_id=file_id, **about)
+            request = api.request(REGISTER, command, caller, http, sent=sent, match=None)
+            answer = writer.remembered(request.command_id, sent.mark) if sent.key else None
+            if answer is None:
+                api.files.keep(file_id, file)
+    answer = answer or writer.submit(request).result(timeout=ANSWER_SECONDS)
+    told = UploadedFile(UUID(answer.body["id"]), **about)  # with a key of before: the file of before
     return HttpResponse(201, msgspec.json.encode(told), {HEADER: str(api.token_of(answer))})
 
 
@@ -64,7 +69,7 @@ def download(api: Api, http: HttpRequest) -> HttpResponse:
         if not can_be(REGISTRY.commands["DeleteAttachment"].cls, "attachment_id", text):
             raise unknown
         attachment = writer.store.load(Attachment, parse_id(text))
-        if attachment is None or attachment.deleted:
+        if attachment is None or not is_there(writer.store, attachment):
             raise unknown
         row = writer.store.row(SUBJECTS.name, key(attachment.subject_kind, attachment.subject_id))
         today = api.directory.company.day_of(api.clock())
@@ -90,10 +95,10 @@ UPLOADED: dict[str, Any] = {
     "the caller's for a day; POST /attachments puts it on a record under a name, and what is put on none is deleted "
     "(COL-09).",
     "x-permission": COLLEAGUE,
-    "parameters": [],
+    "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}],
     "requestBody": {
         "required": True,
-        "description": "The file itself.",
+        "description": "The file itself, as it is: with no Content-Encoding.",
         "content": {"application/octet-stream": {"schema": _BINARY}},
     },
     "responses": {
@@ -103,7 +108,7 @@ UPLOADED: dict[str, Any] = {
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{UploadedFile.__name__}"}}},
         },
         **_refused(
-            "400 Invalid", "401 Unauthenticated", "403 Forbidden", "413 TooLarge", "415 FileType",
+            "400 Invalid", "401 Unauthenticated", "403 Forbidden", "409 Conflict", "413 TooLarge", "415 FileType",
             "429 TooManyRequests", "503 Unavailable",
         ),
     },

@@ -19,6 +19,7 @@ from contracts.collaboration import (
     AttachFile,
     AttachmentDeleted,
     DeleteAttachment,
+    DeleteComment,
     FileAttached,
     RegisterFile,
     WriteComment,
@@ -100,6 +101,44 @@ def test_col_09_a_comment_has_files_of_its_author_on_its_own_record(kit: InMemor
     command = attaching(upload(kit), id, comment_id=mine)
     kit.do(command, by=SALES)
     assert kit.stream(command.attachment_id)[0].comment_id == mine
+
+
+def test_col_09_the_files_of_a_comment_go_with_it(kit: InMemoryService) -> None:
+    id = enter(kit)
+    comment, other = write(kit, id), write(kit, id)
+    commands = [attaching(upload(kit), id, comment_id=comment) for _ in range(2)]
+    kept = attaching(upload(kit), id, comment_id=other)
+    for command in (*commands, kept):
+        kit.do(command, by=SALES)
+    kit.do(DeleteAttachment(attachment_id=commands[0].attachment_id), by=SALES)
+    kit.do(DeleteComment(comment_id=comment), by=SUPERVISOR)
+    for command in commands:
+        [_, gone] = kit.stream(command.attachment_id)
+        assert isinstance(gone, AttachmentDeleted)
+        kit.assert_refused(
+            "NOT_FOUND", DeleteAttachment(attachment_id=command.attachment_id), by=SALES, field="attachment_id"
+        )
+    assert [type(fact) for fact in kit.stream(kept.attachment_id)] == [FileAttached]
+
+
+def test_col_09_a_file_that_a_former_release_left_on_a_deleted_comment_is_not_there(kit: InMemoryService) -> None:
+    gone, there = domain.Comment(uuid4(), deleted=True), domain.Comment(uuid4())
+    file = domain.Attachment(uuid4(), comment_id=gone.id)
+    assert file.is_on(there) and not file.is_on(gone)
+    assert domain.Attachment(uuid4()).is_on(None) and not domain.Attachment(uuid4(), deleted=True).is_on(None)
+
+
+def test_col_09_a_comment_has_so_many_files_at_most(kit: InMemoryService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are taken away with it, in one step."""
+    monkeypatch.setattr(domain, "MOST_FILES", 2)
+    id = enter(kit)
+    comment = write(kit, id)
+    for _ in range(2):
+        kit.do(attaching(upload(kit), id, comment_id=comment), by=SALES)
+    more = attaching(upload(kit), id, comment_id=comment)
+    kit.assert_refused("TOO_LARGE", more, by=SALES, field="comment_id")
+    assert not kit.stream(more.attachment_id)
+    kit.do(DeleteComment(comment_id=comment), by=SALES)
 
 
 def test_cpl_01_neither_comment_nor_file_name_can_be_read_once_the_person_was_erased(

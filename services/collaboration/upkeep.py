@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from chassis.files.port import FileStore
 from chassis.store.event_store import EventStore
 from contracts.personal import is_erased
-from services.collaboration.domain import WAITS, Attachment, File
+from services.collaboration.domain import WAITS, Attachment, Comment, File
 
 UNDER_WAY = timedelta(hours=1)
 """Between the keeping of a file and its registering, and by which clocks may differ."""
@@ -29,4 +29,13 @@ def _is_needed(file: File | None, store: EventStore, since: datetime, now: datet
     attachment = store.load(Attachment, file.attachment_id)
     if attachment is None:
         return True  # it is for `verify` to say what is wrong with the store
-    return not attachment.deleted and not (attachment.person_id and is_erased(attachment.person_id))
+    return is_there(store, attachment) and not (attachment.person_id and is_erased(attachment.person_id))
+
+
+def is_there(store: EventStore, attachment: Attachment) -> bool:
+    """Whether a file is on its record, or on a comment that is there.
+
+    Former releases took away a comment and left its files.
+    """
+    comment = store.load(Comment, attachment.comment_id) if attachment.comment_id else None
+    return attachment.is_on(comment)

@@ -12,7 +12,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate, applies
-from chassis.model.context import EVERYBODY, AccessScope, Context
+from chassis.model.context import AccessScope, Context
 from chassis.model.identity import Named
 from contracts.currencies import exactly
 from contracts.declare import KEPT, changes
@@ -182,6 +182,14 @@ class Known:
         return CustomerSnapshot(
             customer_id=id, name=found.name, phone=found.phone, address=found.address, member=found.member
         )
+
+    def still_seen(self, customer: CustomerSnapshot, context: Context) -> CustomerSnapshot:
+        """The customer of an order as it is now.  Raises Refused as `customer`; FORBIDDEN where the caller does not see
+        it any more: the order would tell what has become of it."""
+        found = self.find_customer(customer.customer_id)
+        if found and not context.reach.reaches(found.owner_id, found.shares, context.today):
+            raise Refused("orders.customer_out_of_reach", field="customer_id")
+        return self.customer(customer.customer_id, context.reach, context.today)
 
     def products(self, ids: Sequence[UUID]) -> list[Product]:
         """The products of the lines as they are now.  Raises Refused NOT_FOUND naming the line."""
@@ -480,9 +488,10 @@ class Order(Aggregate):
             check_order_date(command.order_date, context.today)
         customer, lines, total = self.customer, self.lines, self.total
         if command.customer_id is not KEPT or command.lines is not KEPT:
-            id = self.customer.customer_id if command.customer_id is KEPT else command.customer_id
-            reach = EVERYBODY if id == self.customer.customer_id else context.reach
-            customer = known.customer(id, reach, context.today)
+            if command.customer_id in (KEPT, self.customer.customer_id):
+                customer = known.still_seen(self.customer, context)
+            else:
+                customer = known.customer(command.customer_id, context.reach, context.today)
         currency = self._fixed_currency if command.currency is KEPT else command.currency
         before = self.customer
         moved = (customer.customer_id, customer.member) != (before.customer_id, before.member)
@@ -510,7 +519,7 @@ class Order(Aggregate):
     def submit(self, command: SubmitOrder, process: SalesProcess, known: Known, context: Context) -> None:
         """Freeze the order's data and find its route (ORD-03, ORD-05..07, ORD-11, ORD-16)."""
         self.require_may(type(command), context)
-        customer = known.customer(self.customer.customer_id, EVERYBODY, context.today)
+        customer = known.still_seen(self.customer, context)
         lines, total = self._priced_anew(entered(self.lines), customer, self._fixed_currency, known, context)
         threshold = process.threshold_in(context.currency)
         route = process.route_for(total, threshold)

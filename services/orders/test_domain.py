@@ -241,6 +241,24 @@ def test_ord_02_entered_price_counts(kit: InMemoryService, price: str) -> None:
     assert created(kit).total == Money(amount=Decimal(price) * 2, currency="CNY")
 
 
+def test_sec_18_whose_customer_one_no_longer_sees_gets_no_order_from_one(kit: InMemoryService) -> None:
+    """Submitting, and other lines, would tell what has become of the customer; another one can be named."""
+    create(kit)
+    kit.learn(
+        CustomerAssigned(customer_id=ACME, owner=Person(user_id=named("somebody else"), name="Zhao"), before=NOBODY)
+    )
+    for command in (
+        SubmitOrder(order_id=ORDER),
+        ChangeOrder(order_id=ORDER, lines=(line(PHONE, 3),)),
+        ChangeOrder(order_id=ORDER, customer_id=ACME),
+    ):
+        refusal = kit.assert_refused("FORBIDDEN", command, SALES, field="customer_id")
+        assert refusal.why.reason == "orders.customer_out_of_reach"
+    kit.do(ChangeOrder(order_id=ORDER, note="asked for it"), SALES)
+    kit.do(ChangeOrder(order_id=ORDER, customer_id=MEMBER), SALES)
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+
+
 def test_ord_01_unknown_customer(kit: InMemoryService) -> None:
     command = CreateOrder(customer_id=named("nobody"), lines=(line(),))
     refusal = kit.assert_refused("NOT_FOUND", command, SALES, field="customer_id")

@@ -71,7 +71,9 @@ def shop(request: pytest.FixtureRequest) -> Shop:
     kit = InMemoryService(SERVICES[kind.service])
     permission = next(spec.permission for spec in kit.writer.service.specs() if spec.cls is kind.assign)
     for scope in SCOPES:
-        state = RoleState(title=scope, revision=1, grants=(Grant(right=permission, scope=scope),))
+        rights = dict.fromkeys((permission, kind.view))
+        grants = tuple(Grant(right=right, scope=scope) for right in rights)
+        state = RoleState(title=scope, revision=1, grants=grants)
         kit.directory.tell([RightGranted(role=scope, right=permission, scope=scope, state=state)])
     for by in EVERYBODY:
         kit.known(by)

@@ -54,7 +54,10 @@ class Shop:
         self.kind, self.kit = kind, InMemoryService(SERVICES[kind.service])
         self.right = next(spec.permission for spec in self.kit.writer.service.specs() if spec.cls is kind.share)
         for scope in SCOPES:
-            state = RoleState(title=scope, revision=1, grants=(Grant(right=self.right, scope=scope),))
+            rights = dict.fromkeys((self.right, kind.view))
+            state = RoleState(
+                title=scope, revision=1, grants=tuple(Grant(right=right, scope=scope) for right in rights)
+            )
             self.kit.directory.tell([RightGranted(role=scope, right=self.right, scope=scope, state=state)])
         self.kit.directory.tell([
             DepartmentAdded(department_id=WEST, name="West"),
@@ -182,11 +185,69 @@ def test_col_07_whoever_it_is_shared_with_changes_it_and_disposes_of_nothing(sho
         shop.named(kind.restore),
         shop.named(kind.assign, owner_id=FRIEND.user_id),
         shop.share(STRANGER.user_id),
-        shop.unshare(FRIEND.user_id),
+        shop.unshare(WEST),
     ):
         refusal = shop.kit.assert_refused("FORBIDDEN", command, by=FRIEND, field=kind.key)
         assert refusal.why.reason == "records.only_shared"
     shop.kit.do(shop.named(kind.revert, version=1), FRIEND)
+
+
+@pytest.mark.parametrize("access", ["READ", "EDIT"])
+def test_col_07_whoever_it_is_shared_with_ends_that_and_nothing_else(shop: Shop, access: str) -> None:
+    shop.kit.do(shop.share(FRIEND.user_id, access=access), OWNER)
+    shop.kit.do(shop.share(WEST, access=access), OWNER)
+    shop.place(STRANGER, CITY)
+    for by, with_id in ((FRIEND, WEST), (STRANGER, WEST), (STRANGER, FRIEND.user_id)):
+        refusal = shop.kit.assert_refused("FORBIDDEN", shop.unshare(with_id), by=by, field=shop.kind.key)
+        assert refusal.why.reason == "records.only_shared"
+    shop.kit.do(shop.unshare(FRIEND.user_id), FRIEND)
+    assert shop.row()["shared_with"] == [str(WEST)] and not shop.may_read(FRIEND)
+    shop.kit.assert_refused("FORBIDDEN", shop.unshare(FRIEND.user_id), by=FRIEND, field=shop.kind.key)
+
+
+def test_col_07_with_whom_it_would_be_of_no_use_it_is_not_shared(shop: Shop) -> None:
+    """A share lends no right: who gives one hears at once that it would change nothing."""
+    reader, nobody = user("reader", "READER"), user("nobody", "NOTHING")
+    grants = (Grant(right=shop.kind.view, scope="OWN"),)
+    state = RoleState(title="READER", revision=1, grants=grants)
+    shop.kit.directory.tell([RightGranted(role="READER", right=shop.kind.view, scope="OWN", state=state)])
+    for by in (reader, nobody):
+        shop.kit.known(by)
+    refused = [(nobody, "READ", shop.kind.view), (reader, "EDIT", shop.right)]
+    for by, access, right in refused if shop.right != shop.kind.view else refused[:1]:
+        refusal = shop.kit.assert_refused(
+            "INVALID_STATE", shop.share(by.user_id, access=access), by=OWNER, field="with_id"
+        )
+        assert refusal.why.told()["params"]["right"] == right
+    shop.kit.do(shop.share(reader.user_id), OWNER)
+    assert shop.row()["shared_with"] == [str(reader.user_id)]
+
+
+def test_col_07_a_share_that_is_over_takes_no_room(shop: Shop) -> None:
+    teams = [uuid4() for _ in range(MOST_SHARES)]
+    shop.kit.directory.tell([DepartmentAdded(department_id=id, name="Team") for id in teams])
+    for id in teams:
+        shop.kit.do(shop.share(id, until=shop.kit.today), OWNER)
+    shop.kit.assert_refused("TOO_LARGE", shop.share(FRIEND.user_id), by=OWNER, field="with_id")
+    shop.kit.pass_time(seconds=24 * 3600)
+    shop.kit.do(shop.share(FRIEND.user_id), OWNER)
+    assert shop.row()["shared_with"] == [str(FRIEND.user_id)]
+
+
+def test_sec_18_what_one_may_not_see_one_does_not_change(shop: Shop) -> None:
+    if shop.right == shop.kind.view:
+        return
+    blind = user("blind", "BLIND")
+    state = RoleState(title="BLIND", revision=1, grants=(Grant(right=shop.right, scope="ALL"),))
+    shop.kit.directory.tell([RightGranted(role="BLIND", right=shop.right, scope="ALL", state=state)])
+    shop.kit.known(blind)
+    refusal = shop.kit.assert_refused("FORBIDDEN", shop.edit(), by=blind)
+    assert shop.kind.view in str(refusal.why.told()["params"])
+    grants = (Grant(right=shop.right, scope="ALL"), Grant(right=shop.kind.view, scope="OWN"))
+    state = RoleState(title="BLIND", revision=2, grants=grants)
+    shop.kit.directory.tell([RightGranted(role="BLIND", right=shop.kind.view, scope="OWN", state=state)])
+    shop.kit.assert_refused("FORBIDDEN", shop.edit(), by=blind, field=shop.kind.key)
+    assert len(shop.kit.stream(shop.id)) == 1
 
 
 def test_col_07_who_gets_the_record_decides_anew_with_whom_it_is_shared(shop: Shop) -> None:
