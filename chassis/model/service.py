@@ -197,7 +197,7 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
 
         def tells(other: UUID) -> bool:
             found = work.find(aggregate, other)
-            return found is None or found.is_reached(work.context)
+            return found is None or found.is_reached(work.context, kind.edit)
 
         claims = [
             Claim(value, Why("records.value", field=name, value=getattr(record.data, name)), name, tells=tells)
