@@ -113,7 +113,7 @@ class Asking:
         limit = self.limit(principal, one(params, "limit"))
         worked_out = self._worked_out(params, named, order)
         given += worked_out  # a page goes on by the formula that it began with
-        selection: list[Document] = [*worked_out, {"$match": {"$and": kept}}]
+        selection = _selecting(kept[:2], kept[2:], worked_out)
         if sums:
             selection += _added_up(sums, self._decimals)
         if shown:
@@ -227,6 +227,16 @@ class Asking:
         if name in view.computed:
             return Refused("lists.sort_worked_out", name=name, names=allowed, field=SORT)
         return Refused("lists.sort_not_here", name=name, names=allowed, field=SORT)
+
+
+def _selecting(
+    in_reach: Sequence[Document], others: Sequence[Document], worked_out: Sequence[Document]
+) -> list[Document]:
+    """The stages that select rows; formulas are worked out of those in reach alone."""
+    if not worked_out:
+        return [{"$match": {"$and": [*in_reach, *others]}}]
+    asked = [{"$match": {"$and": [*others]}}] if others else []
+    return [{"$match": {"$and": [*in_reach]}}, *worked_out, *asked]
 
 
 def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:
