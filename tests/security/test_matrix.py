@@ -52,6 +52,8 @@ ROUTES = {
     COLLEAGUES: """
         GET /colleagues; GET /colleagues/{user_id}; GET /departments; GET /departments/{department_id};
         GET /dictionary-entries; GET /dictionary-entries/{entry_key};
+        GET /saved-views; GET /saved-views/{saved_view_id}; POST /saved-views; PATCH /saved-views/{saved_view_id};
+        DELETE /saved-views/{saved_view_id}; GET /default-views; POST /default-views;
         GET /comments; GET /comments/{comment_id}; POST /comments; PATCH /comments/{comment_id};
         DELETE /comments/{comment_id};
         GET /attachments; GET /attachments/{attachment_id}; GET /attachments/{attachment_id}/content;
@@ -263,6 +265,9 @@ def records_of(office: Office) -> dict[str, str]:
         "entry_key": "importance.HIGH",
         **subject,
         "file_id": waiting,
+        "saved_view_id": office.call("POST /saved-views", {"list_name": "customers", "name": "x"}, office.admin).done()[
+            "id"
+        ],
         "comment_id": office.call("POST /comments", {**subject, "text": "x"}, office.admin).done()["id"],
         "attachment_id": office.call(
             "POST /attachments", {**subject, "file_id": file, "name": "x"}, office.admin
@@ -312,7 +317,7 @@ def record_of(office: Office, kind: Kind) -> str:
 
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
-           "reset_id", "rebuild_id", "person_id", "with_id", "comment_id", "attachment_id",
+           "reset_id", "rebuild_id", "saved_view_id", "person_id", "with_id", "comment_id", "attachment_id",
            *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
          "entry_id": "orders-1-0", "view": "nobody", "dictionary": "importance", "entry": "NOTHING",
