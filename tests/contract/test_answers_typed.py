@@ -3,22 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pytest
 import yaml
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from test_view_rows import VIEWS, written
 
 from chassis.documents import collect, openapi
-from chassis.documents.query_docs import row_schema
-from chassis.model.context import ALONE, NOBODYS
-from chassis.model.deciding import Caller
-from chassis.model.views import CALLER, COMPANY_CURRENCY, View
-from chassis.projections.documents import stored
-from chassis.queries.rows import plain
 from contracts.declare import REGISTRY
 
 SAYS = ("$ref", "type", "enum", "const", "anyOf", "allOf", "oneOf")
-NOBODY = Caller(None, (), lambda _: NOBODYS, ALONE)
 
 
 def answers() -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -69,21 +59,3 @@ def test_every_field_of_an_answer_has_a_type_and_every_object_its_fields() -> No
         if "array" in types and not is_any and "items" not in schema:
             untold.add(f"{where}: a list of what?")
     assert not untold
-
-
-@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
-def test_what_a_view_holds_is_what_is_published(view: View) -> None:
-    """Of every event that a view reads, with all that is worked out of it."""
-    properties = row_schema(view.row)["properties"]
-    for event, document in written(view):
-        read = {**dict.fromkeys(view.types), **document, COMPANY_CURRENCY: "CNY", CALLER: NOBODY}
-        try:
-            worked_out = {name: stored(compute(read)) for name, compute in view.computed.items()}
-        except (KeyError, TypeError):
-            worked_out = {}  # of a record of which nothing was told before
-        for name, value in {**document, **worked_out}.items():
-            # the event declares no choice, or names what nobody has declared, of which nothing is told
-            told_freely = isinstance(value, str) and (value == "" or value.startswith("some "))
-            if name in properties and not told_freely:
-                problems = [one.message for one in Draft202012Validator(properties[name]).iter_errors(plain(value))]
-                assert not problems, (event, name, problems)

@@ -218,7 +218,7 @@ def test_col_07_with_whom_it_would_be_of_no_use_it_is_not_shared(shop: Shop) -> 
         refusal = shop.kit.assert_refused(
             "INVALID_STATE", shop.share(by.user_id, access=access), by=OWNER, field="with_id"
         )
-        assert refusal.why.params["right"] == right
+        assert dict(refusal.why.params)["right"] == right
     shop.kit.do(shop.share(reader.user_id), OWNER)
     assert shop.row()["shared_with"] == [str(reader.user_id)]
 

@@ -10,13 +10,17 @@ from typing import Any, get_args, get_type_hints
 from uuid import uuid4
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from chassis.catalogue import Catalogue
 from chassis.documents.json_schema import JsonSchema, json_schema
+from chassis.documents.query_docs import row_schema
 from chassis.documents.samples import sample
 from chassis.model.context import ALONE, NOBODYS
-from chassis.model.deciding import Caller
+from chassis.model.deciding import NOBODY, Caller
 from chassis.model.views import CALLER, COMPANY_CURRENCY, OfCaller, View, Words
+from chassis.projections.documents import stored
+from chassis.queries.rows import plain
 from chassis.testing.views import documents
 from contracts.schemas import load
 
@@ -174,3 +178,21 @@ def test_a_field_that_an_event_leaves_without_a_value_is_declared_so(view: View)
                 empty = {name for name, hint in hints.items() if name in document and document[name] is None}
                 undeclared = {name for name in empty if NoneType not in get_args(hints[name])}
                 assert not undeclared, (cls.__name__, undeclared)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_what_a_view_holds_is_what_is_published(view: View) -> None:
+    """Of every event that a view reads, with all that is worked out of it."""
+    properties = row_schema(view.row)["properties"]
+    for event, document in written(view):
+        read = {**dict.fromkeys(view.types), **document, COMPANY_CURRENCY: "CNY", CALLER: NOBODY}
+        try:
+            worked_out = {name: stored(compute(read)) for name, compute in view.computed.items()}
+        except (KeyError, TypeError):
+            worked_out = {}  # of a record of which nothing was told before
+        for name, value in {**document, **worked_out}.items():
+            # the event declares no choice, or names what nobody has declared, of which nothing is told
+            told_freely = isinstance(value, str) and (value == "" or value.startswith("some "))
+            if name in properties and not told_freely:
+                problems = [one.message for one in Draft202012Validator(properties[name]).iter_errors(plain(value))]
+                assert not problems, (event, name, problems)
