@@ -1,6 +1,7 @@
 """Serving views: one row, a page, or a file."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -26,6 +27,15 @@ from contracts.errors import Refused
 from contracts.lists import AS_OF, WHERE
 
 
+@dataclass(frozen=True)
+class Children:
+    """The records of a kind that belong to those of a view, by a field: what reads them."""
+
+    kind: str
+    field: str
+    reader: ViewReader
+
+
 class ViewHandler:
     """Serves a view: one row when its path names one, else a page or an export."""
 
@@ -35,11 +45,14 @@ class ViewHandler:
         view: View,
         reader: ViewReader,
         page: RecordPage | None = None,
+        *,
+        children: Sequence[Children] = (),
         saved: SavedViews | None = None,
     ) -> None:
-        """`page` says what can be done with the record that a row shows, where it shows one; `saved` are the views that
-        people have saved of lists."""
+        """`page` says what can be done with the record that a row shows, where it shows one; `children` are the records
+        whose deletion that of such a record waits for, `saved` the views that people have saved of lists."""
         self._api, self._view, self._reader, self._page, self._saved = api, view, reader, page, saved
+        self._children = children
         self._by_id = view.types["id"].kind == "id"
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
@@ -133,9 +146,23 @@ class ViewHandler:
         if self._view.collected:
             row = self._api.with_history(row, principal)
         if self._page:
-            row[ACTIONS] = actions_on(self._page, row, principal, self._api.clock(), self._api.directory.company)
+            row[ACTIONS] = actions_on(
+                self._page,
+                row,
+                principal,
+                self._api.clock(),
+                self._api.directory.company,
+                children=self._belonging(key),
+            )
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers, self._api.logs)
+
+    def _belonging(self, key: str) -> dict[str, int]:
+        """How many records of each kind belong to the one with this key."""
+        found: dict[str, int] = {}
+        for one in self._children:
+            found[one.kind] = found.get(one.kind, 0) + one.reader.count_with(one.field, key)
+        return found
 
     def history(self, http: HttpRequest) -> HttpResponse:
         """Serve who changed what in the row that the path names."""

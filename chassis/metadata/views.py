@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Literal, get_args, get_type_hints
 
 from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
-from chassis.metadata.wording import Wording
 from chassis.model.custom_columns import extended
 from chassis.model.custom_rights import seen
 from chassis.model.row_fields import FieldType
 from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names
+from chassis.model.wording import Wording
 from chassis.queries.conditions import fields_asked, operators_of
 from chassis.queries.filters import ClosedSets, choices_of
 from chassis.queries.grouping import groups_of, sums_of
@@ -19,6 +19,7 @@ from contracts.declare import REGISTRY
 from contracts.languages import Language
 from contracts.lists import VIEWED
 from contracts.permissions import FIELD_RIGHTS
+from contracts.records import KINDS
 from contracts.types import CurrencyField, RoleField
 
 _SEVERAL: Mapping[str, Literal["all_of", "none_of"]] = {"all": "all_of", "none": "none_of"}
@@ -109,6 +110,7 @@ class ViewTold:
                 right=self._own[name].view_right if name in self._own else view.hidden.get(name, ""),
                 personal=name.partition(".")[0] in view.personal,
                 dictionary=view.picked.get(name, ""),
+                named_in=next((kind.path for kind in KINDS.values() if kind.code == view.parents.get(name)), ""),
                 retired=name in self._own and self._own[name].retired,
             )
             for name, kind in self._seen.items()

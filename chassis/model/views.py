@@ -38,13 +38,16 @@ from contracts.text import squashed_forms
 LISTS = "lists"
 """Where the row of an answer tells of its lists how many entries they had, and how many are left out."""
 LABELS = "labels"
-"""Where the row of an answer tells what is called, in the caller's language, what was picked from dictionaries."""
+"""Where the row of an answer tells what is called, in the caller's language, what was picked from dictionaries, and
+what the records are called that it names."""
 KINDS_OF_SUBJECTS = "kinds of subjects"
 """The closed set of what rows about other records call the kinds of those (`contracts.subjects`)."""
 COMPANY_CURRENCY = "_company_currency"
 """Where a document that is read tells what is worked out from it the currency that the company has now."""
 CALLER = "_caller"
 """Where it tells who asks (`chassis.model.deciding.Caller`)."""
+LANGUAGE = "_language"
+"""Where it tells the language of whoever asks."""
 
 
 # -- queries ------------------------------------------------------------------------------------------------------
@@ -200,7 +203,7 @@ class View:
     `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right
     besides those that need one wherever they stand (`contracts.permissions.FIELD_RIGHTS`),
     `computed` those worked out when read: from the others, from the company's currency (COMPANY_CURRENCY), and from who
-    asks (CALLER).
+    asks (CALLER) in which language (LANGUAGE).
     `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
     that there are before anything happened to them.
     `history` names the events of which each makes a new version of the row of the record it is about, by what its
@@ -210,6 +213,8 @@ class View:
     `named`: of fields that hold codes of any kind, those that the texts have a name for.
     `kind` names the kind of record whose rows they are (`Kind.code`): a company may add fields to those, whose values
     are in `own`; `further` are their types, by what queries call them (`chassis.model.custom_columns`).
+    `called` names the field that says what such a record is called; `parents` are the fields that hold the id of
+    another record, and of which kind that is: answers tell what it is called, among the labels, to whoever sees it.
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
@@ -245,6 +250,8 @@ class View:
     without_history: Collection[str] = ()
     named: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kind: str = ""
+    called: str = ""
+    parents: Mapping[str, str] = field(default_factory=dict)
     further: Mapping[str, FieldType] = field(default_factory=dict)
     of_subject: bool = False
     edition: int = 1
@@ -296,6 +303,11 @@ class View:
     def history_types(self) -> frozenset[str]:
         """The types of the events of its history."""
         return frozenset(REGISTRY.event_of(fact).name for fact in self.history)
+
+    @property
+    def subject(self) -> str:
+        """What comments and the like call the kind of its rows (`contracts.subjects`)."""
+        return self.kind or self.what
 
     @property
     def is_list(self) -> bool:

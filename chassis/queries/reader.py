@@ -45,6 +45,7 @@ from chassis.queries.freshness import (
     freshness_of,
 )
 from chassis.queries.history import Labels
+from chassis.queries.parents import names_in
 from chassis.queries.remembered import Remembered
 from chassis.queries.rows import Rows, plain, value_at
 from chassis.queries.subjects import SeenSubject, of_seen
@@ -101,13 +102,15 @@ class ViewReader:
         records: Mapping[str, Callable[[], int]] | None = None,
         known: ClosedSets | None = None,
         subjects: "Mapping[str, ViewReader] | None" = None,
+        parents: "Mapping[str, ViewReader] | None" = None,
         viewings: View | None = None,
     ) -> None:
         """`records` tells the newest audit record of each service that is hosted here: of its commands without events,
         which no position tells, the audit log has an entry too.  `known` tells what filters take besides what is
-        declared.  `subjects` read the lists of the records that this view's rows are about, by kind.  `viewings` is
-        the list of what people have looked at last."""
-        self._subjects = subjects or {}
+        declared.  `subjects` read the lists of the records that this view's rows are about, by kind, and `parents`
+        those of the records that its rows name, by the field that does.  `viewings` is the list of what people have
+        looked at last."""
+        self._subjects, self._parents = subjects or {}, parents or {}
         self._database = database
         self._view = view
         self._sleep = sleep
@@ -152,8 +155,33 @@ class ViewReader:
         if found is None:
             field = self._view.detail or self._view.path.rpartition("{")[2].rstrip("}")
             raise not_found(self._view.what, field, self._view.defaults)
-        [row] = self.rows.told([found], principal, language)
+        [row] = self._told([found], principal, language, seen)
         return row, freshness_of(state)
+
+    def names_of(self, ids: Iterable[str], principal: Principal, at: Timestamp | None) -> Mapping[str, str]:
+        """What those of some records are called that somebody sees, as of a moment; deleted ones too."""
+        view, state = self._view, self._states.of(at)
+        if state is None or not principal.may(view.permission):
+            return {}
+        condition = {"$and": [{"_id": {"$in": [*ids]}}, self.asking.scope(principal), dict(view.where)]}
+        stages: list[Document] = [{"$match": condition}, {"$project": {view.called: 1}}]
+        found = self._read(state["collection"], stages, IN_ANY_ORDER, at, PAGE_MS)
+        return {row["_id"]: row.get(view.called) or "" for row in found}
+
+    def count_with(self, field: str, id: str) -> int:
+        """How many rows, of whomever, name a record by a field; without those that were deleted."""
+        place, make = self._view.place_of(field), self._view.type_of(field).equal
+        [key] = make(id) if make else [id]
+        counted: list[Document] = [{"$match": {"$and": [{place: key}, dict(self._view.shown())]}}, {"$count": "count"}]
+        seen = self._states.look()
+        return sum(
+            found["count"] for found in self._read(seen.state["collection"], counted, IN_ANY_ORDER, seen.at, PAGE_MS)
+        )
+
+    def _told(self, documents: Sequence[Document], principal: Principal, language: str, seen: Seen) -> list[Document]:
+        """What somebody sees of documents, and what the records are called that those name."""
+        called = names_in(documents, self._parents, principal, seen.at)
+        return self.rows.told(documents, principal, language, called)
 
     def one_as_of(
         self,
@@ -174,7 +202,7 @@ class ViewReader:
         found = self._version(key, at, seen)
         if found is None:
             raise Refused("records.unknown_then", kind=self._view.what, field=AS_OF)
-        [row] = self.rows.told([found], principal, language)
+        [row] = self._told([found], principal, language, seen)
         return row, freshness_of(seen.state)
 
     def history(
@@ -201,7 +229,8 @@ class ViewReader:
         if found and not is_more:
             found += list(self._newest({OF: key, NUMBER: {"$lt": found[-1][NUMBER]}}, 1, seen)) or [{}]
         found = list(self.rows.without_unseen(found, principal))
-        labels = partial(self.rows.labels, names=names, principal=principal, language=language)
+        called = names_in(found, self._parents, principal, seen.at)
+        labels = partial(self.rows.labels, names=names, principal=principal, language=language, called=called)
         told: Document = {"items": history.entries(found, names, show, labels)}
         told["next"] = str(found[limit - 1][NUMBER]) if is_more else None
         if part.since or part.until:
@@ -338,7 +367,7 @@ class ViewReader:
             documents = self._still_seen(principal, documents)
         is_next, is_previous = (has_come_from, is_more) if cursor.back else (is_more, has_come_from)
         return Page(
-            items=self.rows.told(documents, principal, asked.language),
+            items=self._told(documents, principal, asked.language, seen),
             next=beside(ends[1][0], False) if is_next else None,
             previous=beside(ends[0][0], True) if is_previous else None,
             last=replace(cursor, value=None, key="", back=True).text() if is_next else None,
@@ -435,7 +464,8 @@ class ViewReader:
             raise Refused("lists.export_rows", most=most, field="format")
         names = self.rows.names(principal)
         columns = self._columns(names, principal, asked)
-        show, caller = partial(plain, unseen=self.rows.unseen(principal)), Caller.of(principal)
+        show = partial(plain, unseen=self.rows.unseen(principal))
+        shown = partial(self.rows.shown, caller=Caller.of(principal), language=asked.language)
         sheet: Sheet = self._aside(self._sheet, format, columns, show)
         labels = partial(self.rows.labels, names=names, principal=principal, language=asked.language)
         try:
@@ -452,7 +482,8 @@ class ViewReader:
                 for part in order.whole()
             )
             for documents in _batches(found, EXPORT_ROWS):
-                self._aside(self._add, sheet, columns, documents, caller, labels)
+                called = names_in(documents, self._parents, principal, seen.at)
+                self._aside(self._add, sheet, columns, documents, shown, partial(labels, called=called))
             about = {"List": self._view.path, "As of": stamp(asked.at or freshness_of(seen.state).as_of)}
             file = self._aside(sheet.finish, about)
         except BaseException:
@@ -475,13 +506,14 @@ class ViewReader:
         sheet: Sheet,
         columns: Sequence[Column],
         documents: Iterable[Document],
-        caller: Caller,
+        shown: Callable[[Document], Document],
         labels: Labels,
     ) -> None:
         rows = []
         for document in documents:
-            shown = {**self.rows.shown(document, caller), **labels(document)}
-            rows.append([column.of(shown) for column in columns])
+            told = {name: label for name, label in labels(document).items() if label or name not in self._parents}
+            row = {**shown(document), **told}
+            rows.append([column.of(row) for column in columns])
         sheet.add(rows)
 
     def _columns(self, names: Sequence[str], principal: Principal, asked: Asked) -> list[Column]:
@@ -530,8 +562,8 @@ class ViewReader:
         return of_seen(found)
 
     def _ready_with_subjects(self, token: Token | None) -> Seen:
-        """The same as `_ready`, once the records that rows are about are as the token promises too."""
-        for reader in self._subjects.values():
+        """The same as `_ready`, once the records that rows are about, or name, are as the token promises too."""
+        for reader in (*self._subjects.values(), *self._parents.values()):
             reader._states.ready(token)
         return self._states.ready(token)
 

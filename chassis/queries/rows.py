@@ -11,17 +11,19 @@ from bson import Decimal128
 from chassis.access.company import CompanySettings
 from chassis.model.deciding import Caller
 from chassis.model.principal import Principal
-from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LISTS, View
+from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LANGUAGE, LISTS, View
 from chassis.projections.documents import stored, told_of_lists
 from chassis.projections.versions import OF
 from chassis.queries import amounts, formulas
 from chassis.queries.grouping import Label
+from chassis.queries.parents import Names
 from chassis.queries.view_now import ViewNow
 from contracts.custom_fields import OWN
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import FIELD_RIGHTS
 
 Document = dict[str, Any]
+NOTHING_NAMED: Names = {}
 
 
 class Rows:
@@ -57,31 +59,49 @@ class Rows:
             own = document.get(OWN) if self._view.kind else None
             yield {**document, OWN: {key: own[key] for key in own if key in keys}} if own else document
 
-    def shown(self, document: Document, caller: Caller) -> Document:
+    def shown(self, document: Document, caller: Caller, language: str = LANGUAGES[0]) -> Document:
         """A document with its id and what is worked out from it, once; of an earlier version that isn't known."""
         document = {**self._laid_under.get(document["_id"], {}), **document}
-        known = {**document, COMPANY_CURRENCY: self._company.currency, CALLER: caller}
+        known = {**document, COMPANY_CURRENCY: self._company.currency, CALLER: caller, LANGUAGE: language}
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items() if OF not in document else ():
             shown[name] = stored(compute(known))
         return formulas.tidied(shown, self._now.fields)
 
-    def told(self, documents: Iterable[Document], principal: Principal, language: str = LANGUAGES[0]) -> list[Document]:
-        """What somebody sees of documents."""
+    def told(
+        self,
+        documents: Iterable[Document],
+        principal: Principal,
+        language: str = LANGUAGES[0],
+        called: Names = NOTHING_NAMED,
+    ) -> list[Document]:
+        """What somebody sees of documents; `called` tells the names of the records that those name."""
         names, unseen = self.names(principal), self.unseen(principal)
         caller = Caller.of(principal)
         rows = []
         for document in self.without_unseen(documents, principal):
-            row = self._row(document, names, unseen, caller)
-            if self._view.picked or self._own_people(principal):
-                row[LABELS] = self.labels(document, names, principal, language)
+            row = self._row(document, names, unseen, caller, language)
+            if self._view.picked or self._view.parents or self._own_people(principal):
+                row[LABELS] = self.labels(document, names, principal, language, called)
             rows.append(row)
         return rows
 
-    def labels(self, document: Document, names: Sequence[str], principal: Principal, language: str) -> Document:
-        """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each;
-        and the people whom fields name that the company has added."""
-        found: Document = {}
+    def labels(
+        self,
+        document: Document,
+        names: Sequence[str],
+        principal: Principal,
+        language: str,
+        called: Names = NOTHING_NAMED,
+    ) -> Document:
+        """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each.
+
+        So are the records that it names, one that the caller does not see called nothing, and the people whom fields
+        name that the company has added.
+        """
+        found: Document = {
+            name: called.get(name, {}).get(document.get(name) or "", "") for name in self._view.parents if name in names
+        }
         for name, dictionary in self._view.picked.items():
             if name in names:
                 tree, value = principal.dictionaries.of(dictionary), document.get(name)
@@ -108,8 +128,10 @@ class Rows:
 
         return label
 
-    def _row(self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller) -> Document:
-        shown = self.shown(document, caller)
+    def _row(
+        self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller, language: str
+    ) -> Document:
+        shown = self.shown(document, caller, language)
         row = {
             name: plain(shown.get(name, [] if name in self._lists else None), () if name == OWN else unseen)
             for name in names

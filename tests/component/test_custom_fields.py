@@ -19,11 +19,11 @@ from pymongo.database import Database
 
 from chassis.access.company import CompanySettings
 from chassis.metadata.views import ViewTold
-from chassis.metadata.wording import Wording
 from chassis.model.custom_columns import extended
 from chassis.model.custom_values import OwnValues
 from chassis.model.principal import Principal
 from chassis.model.views import View
+from chassis.model.wording import Wording
 from chassis.projections.documents import stored
 from chassis.queries.conditions import PARTS, operators_of
 from chassis.queries.grouping import groups_of, sums_of

@@ -20,7 +20,7 @@ from contracts.subjects import subjects
 
 VIEWS = Catalogue.read().views()
 ABOUT = [view for view in VIEWS if view.of_subject]
-LIST_OF = {view.what: view for view in VIEWS if view.is_list and view.what in subjects()}
+LIST_OF = {view.subject: view for view in VIEWS if view.is_list and view.subject in subjects()}
 each = pytest.mark.parametrize("view", ABOUT, ids=lambda view: view.name)
 
 

@@ -11,8 +11,8 @@ import pytest
 from chassis.catalogue import Catalogue
 from chassis.metadata.everything import Company, metadata
 from chassis.metadata.shapes import CommandMetadata, FormField, Metadata, ViewMetadata
-from chassis.metadata.wording import Wording
 from chassis.model.views import View, parameter_names
+from chassis.model.wording import Wording
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.languages import LANGUAGES, Language
 from contracts.lists import VIEWED

@@ -44,7 +44,7 @@ def order(office: Office) -> Asked:
 
 
 def of_kind(kind: Kind, office: Office) -> Asked:
-    return Asked(f"POST {kind.path}", new_record(kind), office.admin, {})
+    return Asked(f"POST {kind.path}", new_record(kind, office.enter), office.admin, {})
 
 
 def on_a_customer(office: Office) -> dict[str, str]:
