@@ -265,6 +265,7 @@ def records_of(office: Office) -> dict[str, str]:
         "entry_key": "importance.HIGH",
         **subject,
         "file_id": waiting,
+        "list_name": "customers",
         "saved_view_id": office.call("POST /saved-views", {"list_name": "customers", "name": "x"}, office.admin).done()[
             "id"
         ],
@@ -382,7 +383,8 @@ def test_a_command_takes_the_version_of_the_record_it_names_or_says_that_it_does
         office = Office(tmp_path)
         path, body = place.format(**(told_of := records_of(office))), sample(command.cls)
         body = {name: value for name, value in body.items() if f"{{{name}}}" not in place}
-        body |= {name: told_of[name] for name in (SUBJECT_KIND, SUBJECT_ID) if name in body}
+        named = (SUBJECT_KIND, SUBJECT_ID, "saved_view_id", "list_name")
+        body |= {name: told_of[name] for name in named if name in body}
         told = office.call(path, body, office.admin, headers={"if-match": '"1"'})
         takes_none = told.status == 400 and told.body.get("field") == "If-Match"
         assert takes_none == (not command.versioned), told.body
