@@ -164,7 +164,11 @@ class CaseOpenedV2:
 
 @event("salestream.approvals.node-approved.v2", key="case_id")
 class NodeApprovedV2:
-    """One node approved; `next` is due now, None after the last."""
+    """A node was approved; `next` is due now, None after the last.
+
+    Of a node that needs all its deciders it comes once a person: as long as others are `awaited`, `next` is the same
+    node.
+    """
 
     case_id: UUID
     kind: Text
@@ -173,6 +177,7 @@ class NodeApprovedV2:
     by: Person
     next: Node | None = None
     comment: Note = ""
+    awaited: tuple[Decider, ...] = ()
 
 
 @event("salestream.approvals.case-approved.v2", key="case_id")

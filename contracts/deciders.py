@@ -4,7 +4,7 @@ from typing import Literal
 from uuid import UUID
 
 from contracts.declare import value
-from contracts.types import Text
+from contracts.types import Flag, Text
 
 DeciderKind = Literal["SUPERIOR", "ROLE", "RIGHT", "USER"]
 CaseRight = Literal["orders.approve", "contracts.approve"]
@@ -52,7 +52,7 @@ class Decider:
 
 @value
 class Node:
-    """One decision of a case: what it is called and who makes it, any one of several (APR-02, APR-04).
+    """One decision of a case: what it is called and who makes it, any of several or `all_of` them (APR-02, APR-04).
 
     An empty `title`: it is called as the texts call its key.
     """
@@ -62,6 +62,7 @@ class Node:
     key: Text
     deciders: tuple[Decider, ...]
     title: Text = ""
+    all_of: Flag = False
 
     @property
     def called(self) -> str:

@@ -369,7 +369,8 @@ class _Declaration:
         right, place = one.rules.right, f"{self._cls.__qualname__}.{one.name}"
         if one.required or one.rules.unique:
             raise ContractError(f"{place} needs a right, so it can be neither required nor unique")
-        if right not in RIGHTS or FIELD_RIGHTS.setdefault(one.name, right) != right:
+        shown_as = [one.name, f"{one.name}_currency"] if one.one is Money else [one.name]
+        if right not in RIGHTS or any(FIELD_RIGHTS.setdefault(name, right) != right for name in shown_as):
             raise ContractError(f"{place}: there is no right {right}, or such a field needs another one elsewhere")
 
     def _require_dictionary(self, one: Field) -> None:

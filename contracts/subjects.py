@@ -12,9 +12,9 @@ SUBJECT_KIND, SUBJECT_ID = "subject_kind", "subject_id"
 """The fields that name a subject, in commands, events and rows."""
 
 OTHERS: Mapping[str, str] = {"order": "orders.view"}
-"""Subjects that are no kind of record: what each is called, and the right to see it."""
+"""Subjects that are no kind of record: the code of each, and the right to see it."""
 
 
 def subjects() -> Mapping[str, str]:
-    """What each kind of subject is called, and the right to see one."""
-    return {**{kind.what: kind.view for kind in KINDS.values()}, **OTHERS}
+    """The code of each kind of subject (`Kind.code`), and the right to see one."""
+    return {**{kind.code: kind.view for kind in KINDS.values()}, **OTHERS}

@@ -21,11 +21,11 @@ from chassis.metadata.shapes import (
     ReasonMetadata,
 )
 from chassis.metadata.views import ViewTold
-from chassis.metadata.wording import Wording
 from chassis.model.dictionaries import AS_PREPARED, Tree
 from chassis.model.row_fields import ROLES as ROLES_THERE_ARE
 from chassis.model.saga import Saga
 from chassis.model.views import KINDS_OF_SUBJECTS
+from chassis.model.wording import Wording
 from chassis.queries.conditions import OPERATORS
 from chassis.queries.filters import ClosedSets
 from contracts.declare import REGISTRY

@@ -12,8 +12,8 @@ from chassis.audit.entries import object_kind
 from chassis.http.routes import kebab
 from chassis.metadata.shapes import Choice, CommandMetadata, Default, FormField, FormType
 from chassis.metadata.views import form_type, own_choices
-from chassis.metadata.wording import Wording
 from chassis.model.custom_columns import field_type
+from chassis.model.wording import Wording
 from contracts.custom_fields import CustomField, CustomKeyField, CustomNumberField, CustomTextField, GivenOwnField
 from contracts.declare import CommandSpec
 from contracts.languages import Language

@@ -14,8 +14,8 @@ from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.requests import require_only
 from chassis.metadata.everything import Company, metadata
 from chassis.metadata.forms import CompanyForm
-from chassis.metadata.wording import Wording
 from chassis.model.row_fields import FieldType
+from chassis.model.wording import Wording
 from chassis.queries.filters import one_of, single
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import OPEN, PASSWORD, RIGHTS

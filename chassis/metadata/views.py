@@ -6,17 +6,18 @@ from decimal import Decimal
 from typing import Literal, get_args, get_type_hints
 
 from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
-from chassis.metadata.wording import Wording
 from chassis.model.custom_columns import extended
 from chassis.model.custom_rights import seen
 from chassis.model.row_fields import FieldType
 from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names
+from chassis.model.wording import Wording
 from chassis.queries.conditions import fields_asked, operators_of
 from chassis.queries.filters import ClosedSets, choices_of
 from chassis.queries.grouping import groups_of, sums_of
 from contracts.custom_fields import OWN, CustomField
 from contracts.declare import REGISTRY
 from contracts.languages import Language
+from contracts.lists import VIEWED
 from contracts.permissions import FIELD_RIGHTS
 from contracts.records import KINDS
 from contracts.types import CurrencyField, RoleField
@@ -58,7 +59,6 @@ class ViewTold:
 
     def told(self) -> ViewMetadata:
         view = self._view
-        sorts = [name for name in dict.fromkeys(name.removeprefix("-") for name in (*view.sorts, view.order))]
         page = f"{view.path}/{{{view.detail}}}" if view.detail else view.path
         return ViewMetadata(
             name=view.name,
@@ -69,7 +69,7 @@ class ViewTold:
             page_path=page if view.detail or not view.is_list else None,
             columns=self._columns(),
             filters=self._filters() if view.is_list else [],
-            sorts=[name for name in sorts if name in self._seen] if view.is_list else [],
+            sorts=[name for name in view.sortable if name in self._seen or name == VIEWED] if view.is_list else [],
             default_sort=view.order if view.is_list and view.order.removeprefix("-") in self._seen else "",
             aside=view.aside,
             history_path=f"{page}/history" if view.history else None,
@@ -93,7 +93,7 @@ class ViewTold:
         view = self._view
         hints = get_type_hints(view.row)
         asked = fields_asked(view) if view.is_list else {}
-        sorts = {name.removeprefix("-") for name in (*view.sorts, view.order)} if view.is_list else set()
+        sorts = {*view.sortable} if view.is_list else set()
         groups, sums = (set(groups_of(view)), set(sums_of(view))) if view.is_list else (set(), set())
         return [
             Column(

@@ -90,10 +90,12 @@ class Matter:
         return any(self._is_for(decider, caller) for decider in deciders)
 
     def _is_for(self, decider: Decider, caller: Caller) -> bool:
+        return (caller.leads_everybody and decider.kind != "RIGHT") or self.names(decider, caller)
+
+    def names(self, decider: Decider, caller: Caller) -> bool:
+        """Whether a decider is the caller, and not only as somebody who leads everybody."""
         if decider.kind == "RIGHT":
             return caller.reach(decider.right).covers(self.submitter_id)
-        if caller.leads_everybody:
-            return True
         if decider.kind == "ROLE":
             return decider.role in caller.roles
         if decider.kind == "SUPERIOR" and caller.reach(LEADERSHIP) == NOBODYS:
@@ -107,22 +109,55 @@ class Matter:
 
 
 @dataclass(frozen=True)
+class Word:
+    """What somebody said of a node, and who was still to decide it then."""
+
+    node: str
+    by: UUID | None
+    awaited: Sequence[Decider] = ()
+
+
+@dataclass(frozen=True)
 class Course:
     """How far a matter has come that is decided node by node (APR-02, APR-08..12).
 
-    `decided` are those who have decided the first nodes; `status` is OPEN as long as somebody is to decide, and NEW or
+    `words` are those that were said of its nodes so far; `status` is OPEN as long as somebody is to decide, and NEW or
     CLOSED where nobody ever will.
     """
 
     status: str
     nodes: Sequence[Node]
-    decided: Sequence[UUID | None]
+    words: Sequence[Word]
     matter: Matter
+
+    @property
+    def decided(self) -> Sequence[Node]:
+        """The nodes that need nobody any more."""
+        return [node for node in self.nodes if not self.awaited(node)]
 
     @property
     def due(self) -> Node | None:
         """The node that is to be decided now."""
-        return self.nodes[len(self.decided)] if self.status == "OPEN" else None
+        return next((node for node in self.nodes if self.awaited(node)), None) if self.status == "OPEN" else None
+
+    def awaited(self, node: Node) -> Sequence[Decider]:
+        """Who is still to decide a node: one of these, or all of them where it needs all."""
+        said = [word for word in self.words if word.node == node.key]
+        return said[-1].awaited if said else node.deciders
+
+    def left_by(self, node: Node, caller: Caller) -> Sequence[Decider]:
+        """Who is still to decide a node once the caller has agreed.
+
+        Who is named by none of its deciders, and leads everybody, agrees for all: they decide where nobody is left.
+        """
+        others = [decider for decider in self.awaited(node) if not self.matter.names(decider, caller)]
+        is_named = len(others) < len(self.awaited(node))
+        return others if node.all_of and is_named else ()
+
+    @property
+    def _by(self) -> Collection[UUID]:
+        """Who decided before."""
+        return [word.by for word in self.words if word.by is not None]
 
     def meant(self, caller: Caller, named: str | None = None) -> Node:
         """The due node, if it is the one `named`, or where none is named one of the caller's.
@@ -148,8 +183,10 @@ class Course:
             raise Refused("approvals.node_not_yours", node=due.called, field="node")
         if self.matter.is_own(caller):
             raise Refused("approvals.own_order", field="case_id")
-        if has_decided([id for id in self.decided if id is not None], caller):
+        if has_decided(self._by, caller):
             raise Refused("approvals.decided_by_you", field="case_id")
+        if not self.matter.is_for(self.awaited(due), caller):
+            raise Refused("approvals.agreed_for_you", node=due.called, who=self._whose(due, caller), field="node")
 
     def refusal(self, caller: Caller) -> Refused | None:
         """Why the caller may not decide now; None where they may."""
@@ -164,11 +201,11 @@ class Course:
 
         `vacant`: nobody is there now who may, so who leads everybody decides.
         """
-        return [self._told(decider, organisation) for decider in node.deciders]
+        return [self._told(decider, organisation) for decider in self.awaited(node)]
 
     def _told(self, decider: Decider, organisation: Organisation) -> dict[str, Any]:
         asked = self.matter.submitter_id
-        barred = {*self.decided, asked, organisation.standing_in(asked) if asked else None}
+        barred = {*self._by, asked, organisation.standing_in(asked) if asked else None}
         holder, names = None, [decider.role]
         if decider.kind == "RIGHT":  # administrators hold every right
             names = [*organisation.roles_with(decider.right)]
@@ -192,7 +229,7 @@ class Course:
             raise Refused("records.out_of_reach", field="case_id")
 
     def _require_due(self, meant: Sequence[Node], named: str | None, caller: Caller) -> Node:
-        decided, due = self.nodes[: len(self.decided)], self.due
+        decided, due = self.decided, self.due
         if self.status not in ("NEW", "CLOSED") and all(node in decided for node in meant):
             if named is None and due is not None:
                 raise Refused("approvals.turn_of_others", node=due.called, who=self._whose(due, caller), state=due.key)

@@ -55,7 +55,7 @@ def feeds_of(kind: Kind) -> Mapping[type, Feed]:
 
     def created(_: KnownRecord | None, fact: Any) -> KnownRecord:
         owners = (fact.owner.user_id,) if kind.owned else ()
-        return KnownRecord(kind.what, owners, _person(kind, fact))
+        return KnownRecord(kind.code, owners, _person(kind, fact))
 
     def edited(row: KnownRecord | None, fact: Any) -> KnownRecord | None:
         return row and replace(row, person_id=_person(kind, fact))

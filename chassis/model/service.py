@@ -27,6 +27,7 @@ CurrencyOf = Callable[[Records, UUID], str]
 
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R")
+Held = TypeVar("Held", bound=UniqueIndex | None)
 
 
 @dataclass(frozen=True)
@@ -170,10 +171,10 @@ def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[Uni
         for other in one.earlier:
             one.require_free(other, holder)
         for id in one.value.former:
-            if index := work.find(UniqueIndex, id):
+            if index := _held(work, work.find(UniqueIndex, id)):
                 one.require_free(index.holder, holder)
         for id in one.value.taken:
-            index = work.find_or_new(UniqueIndex, id)
+            index = _held(work, work.find_or_new(UniqueIndex, id))
             one.require_free(index.holder, holder)
             index.claim(holder)
     kept = {id for one in claims for id in (one.value.taken if one in new else one.value.ids)}
@@ -181,6 +182,13 @@ def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[Uni
     for id in dict.fromkeys(given_up):
         if index := work.find(UniqueIndex, id):
             index.release(holder)
+
+
+def _held(work: Work, index: Held) -> Held:
+    """The index of a value, which who was erased holds no more: nobody could tell any more what to give up (CPL-01)."""
+    if index is not None and index.holder is not None and work.is_erased(index.holder):
+        index.release(index.holder)
+    return index
 
 
 MOST_LEVELS = 50

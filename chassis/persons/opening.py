@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from chassis.foundation.config import Config
+from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.connections import postgres_conninfo
 from chassis.foundation.private_files import make_key, private_file, private_folder, read_key
 from chassis.persons.keys import KEY_BITS, KeyRing, KeyStore
@@ -14,7 +14,7 @@ from chassis.store.postgres import alone
 from chassis.store.sqlite import Waits, here
 from contracts.personal import use
 
-MASTER = "persons.key"
+MASTER, FILE = "persons.key", "persons.sqlite"
 TABLE = """
 CREATE SCHEMA IF NOT EXISTS persons;
 CREATE TABLE persons.person_keys (person uuid PRIMARY KEY, key bytea, destroyed_at timestamptz)
@@ -35,14 +35,28 @@ def open_keys(config: Config, waits: Waits = here) -> KeyStore:
     return store
 
 
+def _require_kept(master: Path, keys: Path, data: Path) -> None:
+    """Raises ConfigError where there are stores, and the keys of the persons in them are gone: new ones open none."""
+    if master.exists() and not keys.exists() and any(data.glob("*.sqlite")):
+        raise ConfigError(
+            f"The keys of persons are gone: there is no {keys}, and without it nothing can be read of persons.  "
+            f"Restore it, with its -wal file if it has one, from the backup of {data} that its other files are of.  "
+            "Nothing was changed."
+        )
+
+
 def _opened(config: Config, waits: Waits) -> KeyStore:
     if config.event_store == "memory":
         return MemoryKeys()
-    path = Path(config.token_key_dir) / MASTER
+    path, data = Path(config.token_key_dir) / MASTER, Path(config.data_dir)
+    if config.event_store == "sqlite":
+        kept = private_folder(data) / FILE
+        _require_kept(path, kept, data)
+        private_file(kept)  # before the master key, which tells from now on that it must be there
     make_key(path, lambda: AESGCM.generate_key(KEY_BITS))
     wrapping = Wrapping(read_key(path, shortest=KEY_BITS // 8)[: KEY_BITS // 8])
     if config.event_store == "sqlite":
-        return SQLiteKeys(private_file(private_folder(Path(config.data_dir)) / "persons.sqlite"), wrapping, waits)
+        return SQLiteKeys(kept, wrapping, waits)
     conninfo = postgres_conninfo(config)
     with alone(conninfo) as connection:
         row = connection.execute("SELECT to_regclass('persons.person_keys')").fetchone()

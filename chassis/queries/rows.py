@@ -3,18 +3,18 @@
 from collections.abc import Container, Iterable, Iterator, Sequence, Set
 from dataclasses import fields
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, cast
+from uuid import UUID
 
 from bson import Decimal128
 
 from chassis.access.company import CompanySettings
 from chassis.model.deciding import Caller
 from chassis.model.principal import Principal
-from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LISTS, View
+from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LANGUAGE, LISTS, View
 from chassis.projections.documents import stored, told_of_lists
 from chassis.projections.versions import OF
-from chassis.queries import formulas
+from chassis.queries import amounts, formulas
 from chassis.queries.grouping import Label
 from chassis.queries.parents import Names
 from chassis.queries.view_now import ViewNow
@@ -24,9 +24,6 @@ from contracts.permissions import FIELD_RIGHTS
 
 Document = dict[str, Any]
 NOTHING_NAMED: Names = {}
-AMOUNTS_KEPT = 20_000
-LONGEST_PLAIN = 20
-"""An amount of so many digits before or behind the point is written with an exponent: no contract takes such."""
 
 
 class Rows:
@@ -62,10 +59,10 @@ class Rows:
             own = document.get(OWN) if self._view.kind else None
             yield {**document, OWN: {key: own[key] for key in own if key in keys}} if own else document
 
-    def shown(self, document: Document, caller: Caller) -> Document:
+    def shown(self, document: Document, caller: Caller, language: str = LANGUAGES[0]) -> Document:
         """A document with its id and what is worked out from it, once; of an earlier version that isn't known."""
         document = {**self._laid_under.get(document["_id"], {}), **document}
-        known = {**document, COMPANY_CURRENCY: self._company.currency, CALLER: caller}
+        known = {**document, COMPANY_CURRENCY: self._company.currency, CALLER: caller, LANGUAGE: language}
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items() if OF not in document else ():
             shown[name] = stored(compute(known))
@@ -83,8 +80,8 @@ class Rows:
         caller = Caller.of(principal)
         rows = []
         for document in self.without_unseen(documents, principal):
-            row = self._row(document, names, unseen, caller)
-            if self._view.picked or self._view.parents:
+            row = self._row(document, names, unseen, caller, language)
+            if self._view.picked or self._view.parents or self._own_people(principal):
                 row[LABELS] = self.labels(document, names, principal, language, called)
             rows.append(row)
         return rows
@@ -99,7 +96,8 @@ class Rows:
     ) -> Document:
         """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each.
 
-        So are the records that it names; one that the caller does not see is called nothing.
+        So are the records that it names, one that the caller does not see called nothing, and the people whom fields
+        name that the company has added.
         """
         found: Document = {
             name: called.get(name, {}).get(document.get(name) or "", "") for name in self._view.parents if name in names
@@ -110,7 +108,15 @@ class Rows:
                 values = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
                 labels = [tree.label(one, cast(Language, language)) if one else "" for one in values]
                 found[name] = labels if isinstance(value, list) else "".join(labels)
+        for path in self._own_people(principal) if OWN in names else ():
+            id = value_at(document, path)
+            person = principal.organisation.person(UUID(id)) if id else None
+            found[path] = person.name if person else ""
         return found
+
+    def _own_people(self, principal: Principal) -> Sequence[str]:
+        """The fields that the company has added whose values are users."""
+        return [one.path for one in self._now.seen(principal).fields if one.type == "person"]
 
     def entries(self, field: str | None, principal: Principal, language: str) -> Label:
         """What tells the code of the entry that a value of a field means, and what it is called."""
@@ -122,14 +128,16 @@ class Rows:
 
         return label
 
-    def _row(self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller) -> Document:
-        shown = self.shown(document, caller)
+    def _row(
+        self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller, language: str
+    ) -> Document:
+        shown = self.shown(document, caller, language)
         row = {
             name: plain(shown.get(name, [] if name in self._lists else None), () if name == OWN else unseen)
             for name in names
         }
         if growing := [name for name in self._view.growing_lists if name in row]:
-            row[LISTS] = told_of_lists(document, growing)
+            row[LISTS] = told_of_lists(shown, growing)  # some of them are worked out
         return row
 
 
@@ -155,7 +163,7 @@ def plain(value: Any, unseen: Container[str] = frozenset()) -> Any:
     if isinstance(value, str):
         return value
     if isinstance(value, Decimal128):
-        return _amount(value.bid)
+        return amounts.told(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, dict):
@@ -164,10 +172,3 @@ def plain(value: Any, unseen: Container[str] = frozenset()) -> Any:
     if isinstance(value, list):
         return [plain(inner, unseen) for inner in value]
     return value
-
-
-@lru_cache(AMOUNTS_KEPT)
-def _amount(octets: bytes) -> str:
-    """An amount as text, from the octets that tell it: most come again.  What contracts hold has no exponent."""
-    number = Decimal128.from_bid(octets).to_decimal()
-    return f"{number:f}" if number.is_finite() and abs(number.adjusted()) < LONGEST_PLAIN else str(number)

@@ -3,7 +3,7 @@
     status = { zh = "状态", ja = "ステータス", en = "Status" }
 
 A text may have places, such as {kind}, that are filled in when it is said.  Which texts there must be follows from what
-is declared (`chassis.metadata.wording`); `tests/contract/test_texts.py` says which file lacks which.
+is declared (`chassis.model.wording`); `tests/contract/test_texts.py` says which file lacks which.
 What refusals say stands in `refusals/` (`contracts.reasons`).
 """
 

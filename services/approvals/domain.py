@@ -10,6 +10,7 @@ over from whom, and who has which role, is asked of the organisation and never k
 What a case is about means nothing here.  Cases that `OpenCase` asked for are told in the words of orders (ADR 0044).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context
-from chassis.model.deciding import Caller, Course, Matter
+from chassis.model.deciding import Caller, Course, Matter, Word
 from contracts.approvals import (
     ORDER,
     Approve,
@@ -42,7 +43,7 @@ from contracts.approvals import (
     of_any_subject,
     of_order,
 )
-from contracts.deciders import Node
+from contracts.deciders import Decider, Node
 from contracts.errors import Refused
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import RIGHTS
@@ -87,7 +88,7 @@ class Case(Aggregate):
     submitter: Person = SALESTREAM
     superior_id: UUID | None = None
     right: str = ""
-    decided_by: tuple[Person, ...] = ()  # one for each decided node, in their order
+    words: tuple[Word, ...] = ()  # what was said of its nodes so far
     told_as_order: bool = False  # in the words of orders: `OpenCase` asked for it
 
     def open_for_order(self, command: OpenCase, context: Context) -> None:
@@ -130,15 +131,16 @@ class Case(Aggregate):
     def approve(self, command: Approve, order: OrderSeen | None, context: Context) -> None:
         """Approve the node that is due; after the last one the case is approved (APR-02, APR-08)."""
         node = self._node_to_decide(command.node, order, context)
-        position = len(self.decided_by) + 1
-        following = self.nodes[position] if position < len(self.nodes) else None
+        awaited = tuple(self.course.left_by(node, Caller.of(context)))
+        following = self._with(Word(node.key, context.user.user_id, awaited)).due
         about: dict[str, Any] = {
             "case_id": self.id,
             "kind": self.kind,
             "subject_id": self.subject_id,
             "by": context.user,
         }
-        self._tell(NodeApprovedV2(**about, node=node.key, next=following, comment=command.comment))
+        approved = NodeApprovedV2(**about, node=node.key, next=following, comment=command.comment, awaited=awaited)
+        self._tell(approved)
         if following is None:
             self._tell(CaseApprovedV2(**about, round=self.round))
 
@@ -167,13 +169,17 @@ class Case(Aggregate):
     @property
     def course(self) -> Course:
         """How far it has come, as the rules of deciding know it."""
-        decided = tuple(person.user_id for person in self.decided_by)
-        return Course(self.status, self.nodes, decided, Matter(self.submitter.user_id, self.right, self.superior_id))
+        return self._with()
+
+    def _with(self, *more: Word) -> Course:
+        """How far it has come once this is said too."""
+        matter = Matter(self.submitter.user_id, self.right, self.superior_id)
+        return Course(self.status, self.nodes, (*self.words, *more), matter)
 
     @property
     def due(self) -> Node | None:
         """The node that is to be decided now."""
-        return self.nodes[len(self.decided_by)] if self.status == "OPEN" else None
+        return self.course.due
 
     def reply(self) -> dict[str, Any]:
         due = self.due
@@ -212,7 +218,7 @@ class Case(Aggregate):
 
     @applies(NodeApproved, NodeApprovedV2)
     def _node_approved(self, fact: NodeApproved | NodeApprovedV2) -> None:
-        self.decided_by = (*self.decided_by, fact.by)
+        self._said(fact, fact.awaited if isinstance(fact, NodeApprovedV2) else ())
 
     @applies(CaseApproved, CaseApprovedV2)
     def _approved(self, _: CaseApproved | CaseApprovedV2) -> None:
@@ -220,7 +226,11 @@ class Case(Aggregate):
 
     @applies(CaseRejected, CaseRejectedV2)
     def _rejected(self, fact: CaseRejected | CaseRejectedV2) -> None:
-        self.status, self.decided_by = "REJECTED", (*self.decided_by, fact.by)
+        self.status = "REJECTED"
+        self._said(fact)
+
+    def _said(self, fact: Any, awaited: Sequence[Decider] = ()) -> None:
+        self.words = (*self.words, Word(fact.node, fact.by.user_id, awaited))
 
     @applies(DecisionVoided, DecisionVoidedV2)
     def _voided(self, _: DecisionVoided | DecisionVoidedV2) -> None:

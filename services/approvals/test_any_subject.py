@@ -56,6 +56,7 @@ BY_DESK = Node(key="desk", title="商务", deciders=(Decider(kind="ROLE", role="
 BY_PAYMENTS = Node(key="money", deciders=(Decider(kind="RIGHT", right="payments"),))
 BY_NAMED = Node(key="maria", deciders=(Decider(kind="USER", user_id=NAMED.user_id),))
 BY_SEVERAL = Node(key="several", deciders=(*BY_DESK.deciders, *BY_NAMED.deciders))
+BY_BOTH = Node(key="both", deciders=BY_SEVERAL.deciders, all_of=True)
 ABOVE_NAMED = Node(key="above maria", deciders=(Decider(kind="SUPERIOR", user_id=NAMED.user_id),))
 
 
@@ -134,6 +135,41 @@ def test_apr_09_a_subject_is_turned_down() -> None:
         )
     ]
     kit.assert_refused("ALREADY_DECIDED", approve("desk"), DESK, field="node")
+
+
+def test_apr_02_a_node_that_needs_all_waits_for_each_of_them() -> None:
+    kit = asked(BY_BOTH, ABOVE)
+    assert kit.do(approve("both"), DESK).body["due"] == "both"
+    refusal = kit.assert_refused("INVALID_STATE", approve("above"), SUPERVISOR)
+    assert "maria" in refusal.message and "CMD" not in refusal.message, "who is still awaited is told"
+    kit.assert_refused("FORBIDDEN", approve("both"), DESK, field="case_id")
+    assert kit.do(approve("both"), NAMED).body["due"] == "above"
+    about: dict[str, Any] = {"case_id": CASE, "kind": "errand", "subject_id": ERRAND, "node": "both"}
+    assert kit.new_facts() == [
+        NodeApprovedV2(**about, by=person(DESK), next=BY_BOTH, awaited=BY_NAMED.deciders),
+        NodeApprovedV2(**about, by=person(NAMED), next=ABOVE),
+    ]
+    assert kit.do(approve("above"), SUPERVISOR).body["status"] == "APPROVED"
+
+
+def test_apr_09_one_refusal_of_a_node_that_needs_all_refuses() -> None:
+    kit = asked(BY_BOTH)
+    kit.do(approve("both"), DESK)
+    assert kit.do(reject("both"), NAMED).body["status"] == "REJECTED"
+    kit.assert_refused("ALREADY_DECIDED", approve("both"), ADMIN, field="node")
+
+
+def test_apr_10_what_a_colleague_has_agreed_to_for_the_role_nobody_says_again() -> None:
+    kit, other = asked(BY_BOTH), user("lin", "CMD")
+    kit.known(other)
+    kit.do(approve(), DESK)
+    refusal = kit.assert_refused("ALREADY_DECIDED", approve(), other, field="node")
+    assert refusal.why.reason == "approvals.agreed_for_you" and "maria" in refusal.message
+
+
+def test_apr_12_who_is_named_by_none_and_leads_everybody_agrees_for_all_who_are_awaited() -> None:
+    kit = asked(BY_BOTH)
+    assert kit.do(approve(), ADMIN).body["status"] == "APPROVED"
 
 
 @both_ways

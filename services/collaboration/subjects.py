@@ -34,7 +34,7 @@ def order_submitted(row: KnownRecord | None, fact: OrderSubmitted) -> KnownRecor
 
 
 _FEEDS: dict[str, Mapping[type, Feed]] = {
-    **{kind.what: feeds_of(kind) for kind in KINDS.values()},
+    **{kind.code: feeds_of(kind) for kind in KINDS.values()},
     ORDER: {OrderCreated: order_created, OrderChanged: order_changed, OrderSubmitted: order_submitted},
 }
 _KIND_OF = {fact: kind for kind, feeds in _FEEDS.items() for fact in feeds}

@@ -8,6 +8,8 @@ from uuid import UUID, uuid4, uuid5
 import pytest
 
 from chassis.model.unique import IndexClaimed, UniqueIndex
+from chassis.persons.keys import KeyRing
+from chassis.persons.stores import MemoryKeys
 from chassis.store.events import recorded
 from chassis.store.transaction import Transaction
 from chassis.testing.people import ADMIN, SALES, SUPERVISOR, user
@@ -27,6 +29,7 @@ from contracts.customers import (
     SetMembership,
 )
 from contracts.people import Person
+from contracts.personal import use
 from contracts.schemas import load
 from services.customers.application import SERVICE
 from services.customers.domain import FIELDS, SETTINGS, Customer, CustomerSettings
@@ -144,6 +147,21 @@ def test_CUS_02_the_same_settings_again_record_nothing() -> None:
     assert len(kit.new_facts()) == 1
     found = kit.store.load(CustomerSettings, SETTINGS)
     assert found is not None and found.required == ("name",)
+
+
+def test_CPL_01_the_number_of_who_was_erased_is_free_for_somebody_else() -> None:
+    ring = KeyRing(MemoryKeys)
+    before = use(ring)
+    try:
+        kit = InMemoryService(SERVICE)
+        kit.do(CREATE, by=SALES)
+        again = replace(CREATE, customer_id=WU, name="Wu")
+        kit.assert_refused("DUPLICATE", again, by=SALES, field="mobile")
+        assert ring.destroy(LI)
+        kit.do(again, by=SALES)
+        kit.assert_refused("DUPLICATE", replace(CREATE, customer_id=uuid4()), by=SALES, field="mobile")
+    finally:
+        use(before)
 
 
 @pytest.mark.parametrize("mobile", ["13800000001", "+8613800000001", "+86 138-0000-0001"])

@@ -12,7 +12,7 @@ from bson import Decimal128
 
 from chassis.catalogue import Catalogue
 from chassis.model.changes import PLACE
-from chassis.model.views import Range, View
+from chassis.model.views import LANGUAGE, Range, View
 from chassis.testing.people import SALES
 from chassis.testing.views import documents
 from contracts.access import Grant, MachineChanged
@@ -44,11 +44,14 @@ from contracts.orders import (
 )
 from contracts.people import Person
 from contracts.permissions import OPEN, RIGHTS
+from contracts.records import KINDS
 from contracts.sales import CustomerSnapshot
 from contracts.shipping import ShipmentCancelled, ShipmentDispatched, ShipmentHandedOver, ShipmentPrepared
+from contracts.subjects import subjects
 from contracts.types import Money
 from services.reports.views import (
     approvals,
+    audit,
     customers,
     order_page,
     orders,
@@ -284,6 +287,7 @@ def test_apr_07_apr_13_the_inbox_shows_what_is_due_and_how_it_was_decided() -> N
             "by": "li",
             "by_id": str(LI.user_id),
             "comment": "fine",
+            "_awaited": [],
             "at": AT,
         }
     ]
@@ -491,3 +495,27 @@ def test_the_account_of_a_program_is_listed_as_it_is_and_without_its_secret() ->
     told = {name: row[name] for name in ("name", "responsible_id", "active", "version")}
     assert told == {"name": "ERP", "responsible_id": str(SALES.user_id), "active": False, "version": 2}
     assert row.keys() <= {*VIEWS["machines"].types, "_id"} | {name for name in row if name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("zh", ("提交订单", "订单", "成功")),
+        ("ja", ("受注を申請", "受注", "成功")),
+        ("en", ("Submit order", "Order", "Done")),
+    ],
+)
+def test_sec_21_an_audit_entry_is_told_in_the_language_of_its_reader(language: str, said: tuple[str, ...]) -> None:
+    entry = {"action": "SubmitOrder", "object_kind": "order", "result": "DONE", LANGUAGE: language}
+    names = ("action_label", "object_label", "result_label")
+    assert tuple(audit.VIEW.computed[name](entry) for name in names) == said
+    list_read = {**entry, "action": "orders", "result": "FORBIDDEN", LANGUAGE: "en"}
+    assert audit.VIEW.computed["action_label"](list_read) == "Orders"
+    assert audit.VIEW.computed["result_label"](list_read) == "No permission"
+
+
+def test_col_09_what_is_about_a_record_names_its_kind_by_the_code() -> None:
+    """It stands in addresses, and a kind of two words has one too."""
+    assert {kind.code for kind in KINDS.values()} < set(subjects())
+    lists = {view.subject for view in Catalogue.read().views() if view.is_list}
+    assert set(subjects()) <= lists

@@ -33,7 +33,7 @@ import pytest
 
 from chassis.catalogue import Catalogue
 from chassis.metadata.everything import Company, metadata
-from chassis.metadata.wording import Wording
+from chassis.model.wording import Wording
 from chassis.model.principal import Principal
 from chassis.model.record_views import record_view
 from chassis.testing.people import ADMIN, FINANCE, SALES

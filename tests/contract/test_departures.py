@@ -294,6 +294,22 @@ def test_who_took_over_a_seller_withdraws_and_the_new_superior_decides(firm: Fir
     firm.do("orders", WithdrawOrder(order_id=waiting), heir)
 
 
+def test_apr_02_of_a_node_that_needs_all_each_is_replaced_by_who_took_over(firm: Firm) -> None:
+    seller, ann, ben, heir = (firm.person(role) for role in ("SAL", "MKT", "MKT", "MKT"))
+    both = Node(key="both", deciders=tuple(Decider(kind="USER", user_id=one) for one in (ann, ben)), all_of=True)
+    errand = firm.errand(seller, both)
+    assert firm.chief(firm.deciders(errand)) == {ann, ben}
+    firm.do("approvals", Approve(case_id=firm.cases[errand]), ann)
+    assert firm.chief(firm.deciders(errand)) == {ben}
+    leave(firm, ben, heir)
+    assert firm.chief(firm.deciders(errand)) == {heir} and not firm.is_vacant(errand)
+    leave(firm, heir, ann)
+    assert firm.deciders(errand) == {firm.admin}, "who has agreed already is no second one"
+    assert firm.is_vacant(errand)
+    told = firm.do("approvals", Approve(case_id=firm.cases[errand]), firm.admin)
+    assert told["status"] == "APPROVED"
+
+
 def test_nobody_decides_on_an_order_they_took_over(firm: Firm) -> None:
     boss = firm.person("SUP")
     seller = firm.person("SAL", under=boss)

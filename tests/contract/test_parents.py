@@ -12,10 +12,10 @@ import pytest
 
 from chassis.catalogue import Catalogue
 from chassis.metadata.everything import Company, metadata
-from chassis.metadata.wording import Wording
 from chassis.model.children import Children, children_id
 from chassis.model.principal import Principal
 from chassis.model.service import MOST_LEVELS
+from chassis.model.wording import Wording
 from chassis.testing.people import ADMIN
 from chassis.testing.records import enter_in, heard_of, new_record
 from chassis.testing.services import InMemoryService

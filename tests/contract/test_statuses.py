@@ -11,9 +11,9 @@ import pytest
 
 from chassis.catalogue import Catalogue
 from chassis.metadata.everything import Company, metadata
-from chassis.metadata.wording import Wording
 from chassis.model.principal import Principal
 from chassis.model.records import is_filled
+from chassis.model.wording import Wording
 from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents

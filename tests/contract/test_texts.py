@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from chassis.metadata.everything import Company, metadata
-from chassis.metadata.wording import Phrase, Wording
+from chassis.model.wording import Phrase, Wording
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import ROLES
 from contracts.reasons import reasons

@@ -68,6 +68,10 @@ FITTING = {
     "superior_id": None,
     "version": 1,
     "until": None,
+    "list_name": "customers",
+    "parameters": [],
+    "columns": [],
+    "roles": [],
 }
 NOT_AT_FIRST = {
     "EditPersonalData", "SetPreferences", "ChangePassword",

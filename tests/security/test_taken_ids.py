@@ -54,6 +54,10 @@ def on_a_customer(office: Office) -> dict[str, str]:
     return {"subject_kind": "customer", "subject_id": id}
 
 
+def saved_view(office: Office) -> Asked:
+    return Asked("POST /saved-views", {"list_name": "customers", "name": "x"}, office.admin, {})
+
+
 def comment(office: Office) -> Asked:
     return Asked("POST /comments", {**on_a_customer(office), "text": "x"}, office.admin, {})
 
@@ -69,6 +73,7 @@ ASKS: dict[str, Callable[[Office], Asked]] = {
     "AddProduct": product,
     "CreateOrder": order,
     "WriteComment": comment,
+    "SaveView": saved_view,
     "AttachFile": attachment,
     **{kind.create.__name__: partial(of_kind, kind) for kind in KINDS.values()},
 }

@@ -1,6 +1,6 @@
 """What waits for my approval, and how was it decided?  (APR-07, APR-13)"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from chassis.model.actions import Action
 from chassis.model.changes import Append, Change, EventMetadata, Set
-from chassis.model.deciding import Caller, Course, Matter, rows_seen, rows_to_decide
+from chassis.model.deciding import Caller, Course, Matter, Word, rows_seen, rows_to_decide
 from chassis.model.row_fields import Code
 from chassis.model.views import CALLER, Exact, OfCaller, Range, Scope, View, Words
 from contracts.approvals import (
@@ -57,6 +57,7 @@ NodeShown = TypedDict(
     {
         "key": str,
         "title": str,
+        "all_of": bool,
         "state": Literal["APPROVED", "REJECTED", "DUE", "WAITING", "CLOSED"],
         "by": str | None,
         "by_id": UUID | None,
@@ -145,7 +146,7 @@ def opened(event: CaseOpenedV2, metadata: EventMetadata) -> Iterable[Change]:
         **_due(event.nodes[0], metadata),
         right=event.right or "",
         route=[node.key for node in event.nodes],
-        nodes=[{"key": node.key, "title": node.title, "deciders": _marks(node)} for node in event.nodes],
+        nodes=[_stored(node) for node in event.nodes],
         deciders=_marks(*event.nodes),
         superior_id=event.superior_id,
         submitter=event.submitter.name,
@@ -157,6 +158,10 @@ def opened(event: CaseOpenedV2, metadata: EventMetadata) -> Iterable[Change]:
 
 def opened_for_order(event: CaseOpened, metadata: EventMetadata) -> Iterable[Change]:
     yield from opened(of_any_subject(event), metadata)
+
+
+def _stored(node: Node) -> dict[str, Any]:
+    return {"key": node.key, "title": node.title, "all_of": node.all_of, "deciders": _marks(node)}
 
 
 def _due(node: Node | None, metadata: EventMetadata) -> dict[str, Any]:
@@ -171,15 +176,17 @@ def _marks(*nodes: Node) -> list[str]:
 
 
 def node_approved(event: NodeApprovedV2, metadata: EventMetadata) -> Iterable[Change]:
-    yield Set(event.case_id, **_due(event.next, metadata), version=metadata.version)
-    yield _decision(event, metadata, "APPROVED", event.comment)
+    awaited = [decider.mark for decider in event.awaited]
+    due = {"due_deciders": awaited} if awaited else _due(event.next, metadata)
+    yield Set(event.case_id, **due, version=metadata.version)
+    yield _decision(event, metadata, "APPROVED", event.comment, awaited)
 
 
 def node_of_order_approved(event: NodeApproved, metadata: EventMetadata) -> Iterable[Change]:
     yield from node_approved(of_any_subject(event), metadata)
 
 
-def _decision(event: Any, metadata: EventMetadata, decision: str, comment: str) -> Change:
+def _decision(event: Any, metadata: EventMetadata, decision: str, comment: str, awaited: Sequence[str] = ()) -> Change:
     return Append(
         event.case_id,
         "decisions",
@@ -188,6 +195,7 @@ def _decision(event: Any, metadata: EventMetadata, decision: str, comment: str) 
         by=event.by.name,
         by_id=event.by.user_id,
         comment=comment,
+        _awaited=[*awaited],
         at=metadata.at,
     )
 
@@ -222,7 +230,7 @@ def reminded(event: CaseReminded, _: EventMetadata) -> Iterable[Change]:
 
 
 REGISTRY.load()  # so that every kind of record is known
-PAGES = {ORDER: "/orders"} | {kind.what: kind.path for kind in KINDS.values()}
+PAGES = {ORDER: "/orders"} | {kind.code: kind.path for kind in KINDS.values()}
 """Where subjects of a kind are found."""
 
 
@@ -235,8 +243,12 @@ def link(row: Mapping[str, Any]) -> str | None:
 def course(row: Mapping[str, Any]) -> Course:
     """How far a case has come, as the rules of deciding know it."""
     matter = Matter(_id(row["submitter_id"]), row["right"], _id(row["superior_id"]))
-    decided = [_id(one["by_id"]) for one in row.get("decisions") or () if one["decision"] == "APPROVED"]
-    return Course(row["status"], [_node(node) for node in row["nodes"]], decided, matter)
+    words = [_word(one) for one in row.get("decisions") or ()]
+    return Course(row["status"], [_node(node) for node in row["nodes"]], words, matter)
+
+
+def _word(decision: Mapping[str, Any]) -> Word:
+    return Word(decision["node"], _id(decision["by_id"]), tuple(map(Decider.marked, decision["_awaited"])))
 
 
 def due_for(row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -264,15 +276,16 @@ def nodes(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _node_told(row: Mapping[str, Any], node: Mapping[str, Any], decision: Mapping[str, Any] | None) -> dict[str, Any]:
     waiting = "DUE" if node["key"] == row["due"] else "WAITING" if row["status"] == "OPEN" else "CLOSED"
-    state = decision["decision"] if decision else waiting
+    state = decision["decision"] if decision and waiting != "DUE" else waiting
     told = {name: decision[name] if decision else None for name in ("by", "by_id", "at", "comment")}
     waits = course(row).told(_node(node), row[CALLER].organisation) if state in ("DUE", "WAITING") else []
-    return {"key": node["key"], "title": node["title"], "state": state, **told, "for": waits}
+    about = {"key": node["key"], "title": node["title"], "all_of": node["all_of"]}
+    return {**about, "state": state, **told, "for": waits}
 
 
 def _node(stored: Mapping[str, Any]) -> Node:
     deciders = tuple(map(Decider.marked, stored["deciders"]))
-    return Node(key=stored["key"], title=stored["title"], deciders=deciders)
+    return Node(key=stored["key"], title=stored["title"], deciders=deciders, all_of=stored["all_of"])
 
 
 def _id(text: str | None) -> UUID | None:

@@ -8,8 +8,8 @@ from typing import Any, NotRequired, TypedDict
 from uuid import UUID
 
 from chassis.audit.entries import ACTIONS, DONE, OBJECT_KINDS, REPEATED, EntryKind
-from chassis.audit.labels import label, result_label
-from chassis.model.views import Exact, Range, View, Words
+from chassis.model.views import LANGUAGE, Exact, Range, View, Words
+from chassis.model.wording import Wording
 from contracts.declare import REGISTRY
 from contracts.errors import STATUS
 from contracts.personal import opened_json
@@ -73,6 +73,12 @@ def asked_for(document: Mapping[str, Any]) -> Any:
     return fields if spec is None else opened_json(spec.cls, fields)
 
 
+def action_label(document: Mapping[str, Any]) -> str:
+    """What was done, as people call it: a list by its title, a command by what it does."""
+    wording, name = Wording(document[LANGUAGE]), document["action"]
+    return wording.list(name) if wording.text("lists", [name]) else wording.command(name)
+
+
 SERVICES = tuple(sorted({spec.service for spec in REGISTRY.load().commands.values()}))
 
 # What is usual is what an order leaves: five commands done, three of them by the saga (ADR 0033).
@@ -106,8 +112,8 @@ VIEW = View(
     default_sort="-at",
     computed={
         "fields": asked_for,
-        "action_label": lambda document: label(document["action"]),
-        "object_label": lambda document: label(document["object_kind"]),
-        "result_label": lambda document: result_label(document["result"]),
+        "action_label": action_label,
+        "object_label": lambda document: Wording(document[LANGUAGE]).kind(document["object_kind"]),
+        "result_label": lambda document: Wording(document[LANGUAGE]).choice(("audit",), "result", document["result"]),
     },
 )

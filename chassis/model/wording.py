@@ -1,9 +1,10 @@
 """What things are called in one language: the text of each name (`contracts.texts`), or what follows from others."""
 
+import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
-from chassis.audit.labels import label
 from contracts.errors import STATUS
 from contracts.languages import Language
 from contracts.records import KINDS
@@ -42,7 +43,7 @@ class Wording:
 
     def without_text(self, subject: Subject, key: str) -> str:
         """What something is called that has no text."""
-        return label(key.rpartition(".")[2])
+        return words_of(key.rpartition(".")[2])
 
     def of(self, subject: Subject, key: str) -> str:
         """The text of a key."""
@@ -114,6 +115,13 @@ class Wording:
 
     def _phrase(self, name: Phrase, **values: str) -> str:
         return _begun(texts("phrases")[name].said(self.language, **values))
+
+
+@cache
+def words_of(name: str) -> str:
+    """A name of code as words: of a command, a view, or a kind of record."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").replace("-", " ").lower().strip()
+    return _begun(words)
 
 
 def _begun(words: str) -> str:
