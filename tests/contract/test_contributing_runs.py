@@ -374,6 +374,7 @@ def test_everything_new_is_called_something_and_nothing_is_called_twice(project:
 def test_what_is_asked_of_every_kind_is_asked_of_the_new_ones(project: Project) -> None:
     """Among them one that belongs to a record of another service, and one that must belong to another (ADR 0047)."""
     names = [Path(test).name for test in OF_EVERY_KIND]
+    project.run("-m", "chassis.run.main", "contracts")
     project.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "offer or such_kinds", *names)
 
 
