@@ -1,16 +1,21 @@
 """How a company sets up what is declared, and what it adds: its dictionaries (CFG-08, CFG-09), and fields of its own on
-kinds of records (CFG-01, CFG-02).
+kinds of records (CFG-01, CFG-02); and how people want to see lists (UIX-13).
 
-Aggregates: dictionary, the fields of a kind.
+Aggregates: dictionary, the fields of a kind, saved view, the default views of a person.
 """
 
+from dataclasses import field
 from typing import Annotated
+from uuid import UUID
 
 from contracts.custom_fields import CustomField, CustomKey, CustomType, Help, HelpChange, Label, LabelChange
 from contracts.declare import KEPT, command, event, value
 from contracts.dictionaries import DictionaryEntry, DictionaryName, EntryCode, EntryLabel
+from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
-from contracts.types import Flag, Moment, Name, PathName, Tag, Text, TextField, Whole
+from contracts.permissions import COLLEAGUE
+from contracts.saved_views import Audience, ColumnName, ListParameter, ListView
+from contracts.types import Flag, Moment, Name, PathName, RoleCode, Tag, Text, TextField, Whole
 
 
 class FormulaField(TextField):
@@ -216,3 +221,77 @@ class DictionaryEntryDeleted:
     entry: DictionaryEntry
     by: Person = SALESTREAM
     revision: Whole
+
+
+@command("POST /saved-views", permission=COLLEAGUE, key="saved_view_id", creates=True)
+class SaveView:
+    """Save under a name how a list is shown: conditions, order, groups, rows per page and columns (UIX-11, UIX-13).
+
+    `list_name` is what GET /metadata calls the list, `parameters` are those of a query on it.  `audience`: the view is
+    for oneself, for whoever has one of `roles`, or for everybody; others see it by the right `lists.share` alone.
+    """
+
+    list_name: Name
+    name: Name
+    parameters: tuple[ListParameter, ...] = ()
+    columns: tuple[ColumnName, ...] = ()
+    audience: Audience = "ME"
+    roles: tuple[RoleCode, ...] = ()
+    position: Whole = 0
+    saved_view_id: UUID = field(default_factory=new_id)
+
+
+@command("PATCH /saved-views/{saved_view_id}", permission=COLLEAGUE)
+class ChangeSavedView:
+    """Rename, reorder, share or otherwise change a view that one has saved; a field left out keeps its value."""
+
+    saved_view_id: UUID
+    name: Name = KEPT
+    parameters: tuple[ListParameter, ...] = KEPT
+    columns: tuple[ColumnName, ...] = KEPT
+    audience: Audience = KEPT
+    roles: tuple[RoleCode, ...] = KEPT
+    position: Whole = KEPT
+
+
+@command("DELETE /saved-views/{saved_view_id}", permission=COLLEAGUE)
+class DeleteSavedView:
+    """Take away a view: one's own, or by the right `lists.share` one that others see."""
+
+    saved_view_id: UUID
+
+
+@command("POST /default-views", permission=COLLEAGUE, key="list_name", versioned=False)
+class ChooseDefaultView:
+    """Say which saved view a list opens with for oneself; null: none."""
+
+    list_name: Name
+    saved_view_id: UUID | None
+
+
+@event("salestream.configuration.view-saved.v1", key="saved_view_id")
+class ViewSaved:
+    """Somebody saved how a list is shown, or changed it: all that is known of it now."""
+
+    saved_view_id: UUID
+    view: ListView
+    owner: Person
+    by: Person = SALESTREAM
+
+
+@event("salestream.configuration.view-deleted.v1", key="saved_view_id")
+class SavedViewDeleted:
+    """A saved view was taken away."""
+
+    saved_view_id: UUID
+    by: Person = SALESTREAM
+
+
+@event("salestream.configuration.default-view-chosen.v1", key="user_id")
+class DefaultViewChosen:
+    """Somebody said which saved view a list opens with for them; None: none."""
+
+    user_id: UUID
+    list_name: Text
+    saved_view_id: UUID | None
+    by: Person = SALESTREAM

@@ -5,6 +5,8 @@ They are named here alone: a field of the same name could not be asked about, so
 """
 
 WHERE, GROUP, SUM, SORT = "where", "group", "sum", "sort"
+VIEWED = "viewed_at"
+"""What lists of records are sorted by besides their columns: when the caller has looked at each (UIX-10)."""
 WORDS = "q"
 """The parameter for words, which lists have where they are searched."""
 MOST_ROWS = 200
@@ -13,4 +15,6 @@ PAGING = ("limit", "cursor", SORT, "count", "format", GROUP, SUM)
 """Which of the rows are told, in which order and form, and what is told besides."""
 AS_OF = "as_of"
 """The parameter for a moment of the past, of lists that keep their history."""
-LIST_PARAMETERS = frozenset({*PAGING, WHERE, WORDS, AS_OF})
+VIEW = "view"
+"""The parameter for a saved view, whose query it stands for."""
+LIST_PARAMETERS = frozenset({*PAGING, WHERE, WORDS, AS_OF, VIEW})

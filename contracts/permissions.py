@@ -66,6 +66,7 @@ RIGHTS: dict[str, frozenset[str]] = {
         "persons.keys": "ADM",
         "comments.moderate": "SUP ADM",
         "records.viewers": "MGT ADM",
+        "lists.share": "SUP MGT ADM",
         "system": "SYSTEM",
     }.items()
 }

@@ -158,6 +158,8 @@ _SUBJECTS: Mapping[str, Subject] = {
     "kind": "kinds",
     "state": "choices",
     "states": "choices",
+    "to": "choices",
+    "child": "kinds",
     "node": "choices",
     "right": "rights",
 }

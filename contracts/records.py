@@ -12,8 +12,10 @@ The class itself becomes what is known of such a record, a value.  From it come 
 DeleteSurvey, RestoreSurvey and RevertSurvey, and the events SurveyCreated, SurveyEdited, SurveyDeleted and
 SurveyRestored, which stand in the module beside it; `chassis.model.records` makes the aggregate and
 `chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey,
-ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).  What a company adds to a kind at
-run time is in `own` (ADR 0042): a field that no declaration names, as every kind has it.
+ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).  Where they have statuses
+(`contracts.statuses`), there are SetSurveyStatus and SurveyStatusSet.  A field may name another record, to which this
+one belongs (`data(record="campaign")`): it is there, and its name is told beside (ADR 0047).  What a company adds to a
+kind at run time is in `own` (ADR 0042): a field that no declaration names, as every kind has it.
 """
 
 import re
@@ -36,7 +38,8 @@ from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import Personal, is_personal
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
-from contracts.types import Day, DayField, MomentField, Money, Name, Quantity, Tag, TextField
+from contracts.statuses import REASON, STATUS, STATUS_REASON, STATUS_SINCE, Statuses
+from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Tag, TextField
 
 T = TypeVar("T")
 
@@ -53,6 +56,8 @@ EVERY_RECORD_HAS = frozenset(
     | {"deleted", OWN, SHARES, SHARED_WITH, SHARED_WITH_ME}
 )
 """The names that a kind's own fields can't have."""
+WITH_STATUSES = frozenset({STATUS, STATUS_REASON, STATUS_SINCE})
+"""The names that the fields of a kind with statuses can't have besides."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ class FieldRules:
     index: str = ""
     dictionary: str = ""
     free: bool = False
+    record: str = ""
+    outlives: bool = False
 
 
 def data(
@@ -84,6 +91,8 @@ def data(
     index: str = "",
     dictionary: str = "",
     free: bool = False,
+    record: str = "",
+    outlives: bool = False,
 ) -> Any:
     """A field of a kind of record of which more is to be said than its type and default.
 
@@ -98,10 +107,13 @@ def data(
     `dictionary`: the text, or each of several, is the code of an entry of it (`contracts.dictionaries`).
     `free`: other texts are taken too, as they were before there was the dictionary; what reads as the code or the label
     of an entry counts as that entry.
+    `record`: it holds the id of a record of this kind (`Kind.what`), which whoever gives it must see.
+    `outlives`: that record may be deleted while this one names it; else its deletion is refused.
     """
     rules = FieldRules(
         unique=unique, right=right, past=past, searchable=searchable, sortable=sortable,
-        filterable=filterable, given=given, index=index, dictionary=dictionary, free=free,
+        filterable=filterable, given=given, index=index, dictionary=dictionary, free=free, record=record,
+        outlives=outlives,
     )  # fmt: skip
     return field(default=default, metadata={"metadata": {_RULES: rules}})  # so deep marshmallow leaves it alone
 
@@ -130,6 +142,12 @@ class Field:
         """Whether it can be calculated with: a number, or the amount of money."""
         checked = self.checked_by
         return self.one in (int, Decimal, Money) or (isinstance(checked, type) and issubclass(checked, Number))
+
+    @property
+    def is_line(self) -> bool:
+        """Whether it is a text of one line."""
+        checked = self.checked_by
+        return isinstance(checked, type) and issubclass(checked, TextField) and not checked.many_lines
 
     @property
     def one(self) -> Any:
@@ -181,6 +199,9 @@ class Kind:
     unshare: Any = None
     shared: Any = None
     tag: Any = None
+    statuses: Statuses | None = None
+    set_status: Any = None
+    status_set: Any = None
 
     @property
     def code(self) -> str:
@@ -193,13 +214,32 @@ class Kind:
         return any(field.is_personal for field in self.fields.values())
 
     @property
+    def called(self) -> str:
+        """The field that says what a record is called: `name`, or the first text of one line."""
+        texts = (name for name, field in self.fields.items() if field.is_line and not field.rules.right)
+        return "name" if "name" in self.fields else next(texts, "")
+
+    @property
+    def parents(self) -> Mapping[str, Field]:
+        """The fields that name the records it belongs to."""
+        return {name: field for name, field in self.fields.items() if field.rules.record}
+
+    @property
     def commands(self) -> tuple[type, ...]:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
-        more = (self.assign, self.share, self.unshare, self.tag)
+        more = (self.assign, self.share, self.unshare, self.tag, self.set_status)
         return (*found, *(command for command in more if command))
 
 
 KINDS: dict[type, Kind] = {}
+
+
+def kind_called(what: str) -> Kind:
+    """The kind of record that is called so (`Kind.what`).  Raises ContractError where there is none."""
+    for kind in KINDS.values():
+        if kind.what == what:
+            return kind
+    raise ContractError(f"there is no kind of record {what!r}")
 
 
 def kind_of(cls: type) -> Kind:
@@ -220,13 +260,14 @@ def record(
     name: str = "",
     tells_changes_always: bool = True,
     wanted: Sequence[str] = (),
+    statuses: Statuses | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Declare a kind of record.
 
     `path` is where its list is found; `view` and `edit` are the rights to read and to change such records.
     `name` is what commands and events are named after, if not the class.  `tells_changes_always` is False where events
     that are published tell that a record was edited, and not which fields changed.  `wanted` are fields that must be
-    filled until the company's settings of that kind say which (CUS-02).
+    filled until the company's settings of that kind say which (CUS-02).  `statuses`: each record has one of them.
     Raises ContractError where it is declared wrongly.
     """
 
@@ -238,7 +279,7 @@ def record(
             raise ContractError(f"{cls.__qualname__}: a kind of record has a name such as MarketSurvey")
         if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}("):
             raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
-        declaration = _Declaration(made, words, path, view, edit, owned=owned)
+        declaration = _Declaration(made, words, path, view, edit, owned=owned, statuses=statuses)
         KINDS[made] = declaration.kind(tells_changes_always=tells_changes_always, wanted=wanted)
         return made
 
@@ -263,8 +304,19 @@ def _rules(of: "DataclassField[Any]") -> FieldRules:
 class _Declaration:
     """What a kind's commands and events are made of."""
 
-    def __init__(self, cls: type, words: list[str], path: str, view: str, edit: str, *, owned: bool) -> None:
+    def __init__(
+        self,
+        cls: type,
+        words: list[str],
+        path: str,
+        view: str,
+        edit: str,
+        *,
+        owned: bool,
+        statuses: Statuses | None,
+    ) -> None:
         self._cls, self._path, self._view, self._edit, self._owned = cls, path, view, edit, owned
+        self._statuses = statuses
         self._name = "".join(words)
         words = [word.lower() for word in words]
         self._what = " ".join(words)
@@ -279,9 +331,12 @@ class _Declaration:
             for one in fields(cls)
             if one.name != OWN
         }
-        self._own_given: Any = Personal[GivenOwn] if is_personal(hints[OWN]) else GivenOwn
+        is_about_a_person = is_personal(hints[OWN])
+        self._own_given: Any = Personal[GivenOwn] if is_about_a_person else GivenOwn
+        self._note: Any = Personal[Note] if is_about_a_person else Note
         amounts = {f"{one.name}_currency" for one in self._fields.values() if one.one is Money}
-        if taken := (EVERY_RECORD_HAS | amounts | {self._key}) & set(self._fields):
+        taken = EVERY_RECORD_HAS | amounts | {self._key} | (WITH_STATUSES if statuses else set())
+        if taken := taken & set(self._fields):
             raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(taken))} already")
         if taken := LIST_PARAMETERS & set(self._fields):
             asked = ", ".join(f"?{name}" for name in sorted(taken))
@@ -295,8 +350,19 @@ class _Declaration:
                 self._require_right(one)
             if one.rules.dictionary:
                 self._require_dictionary(one)
-            elif one.name == TAGS:
+            if one.rules.record and one.type not in (UUID, UUID | None):
+                raise ContractError(f"{cls.__qualname__}.{one.name} names a record, so it is an id, or none")
+            if one.name == TAGS and not one.rules.dictionary:
                 raise ContractError(f"{cls.__qualname__}.{TAGS}: tags come from a dictionary")
+
+        if statuses:
+            self._require_needed(statuses)
+
+    def _require_needed(self, statuses: Statuses) -> None:
+        """What a step needs are fields of the kind that whoever is refused the step may see."""
+        for name in (name for step in statuses.steps for name in step.needs):
+            if name not in self._fields or self._fields[name].rules.right:
+                raise ContractError(f"{self._cls.__qualname__}: a step needs {name}, which it has not, or not for all")
 
     def _require_right(self, one: Field) -> None:
         """A field that needs a right is hidden by its name, and told by no refusal."""
@@ -332,6 +398,8 @@ class _Declaration:
         given[OWN], first[OWN] = self._own_given, ""
         kept[OWN] = self._own_given | None
         owner = {"owner": Person} if self._owned else {}
+        status = {STATUS: self._statuses.type} if self._statuses else {}
+        begins = {STATUS: self._statuses.first} if self._statuses else {}
         told = {"data": self._cls}
         return Kind(
             cls=self._cls,
@@ -364,7 +432,7 @@ class _Declaration:
                 {"version": Quantity, "fields": tuple[Literal[tuple([*self._fields, OWN])], ...]},  # type: ignore[misc]
                 {"fields": ()},
             ),
-            created=self._event("Created", f"{a} was entered.", {**told, **owner}),
+            created=self._event("Created", f"{a} was entered.", {**told, **owner, **status}, begins),
             edited=self._event(
                 "Edited", f"{a} changed: all that is known of it now, and which fields changed.",
                 {**told, "changed": tuple[Name, ...]},
@@ -374,9 +442,10 @@ class _Declaration:
             restored=self._event("Restored", f"{a} that was deleted is there again."),
             **(self._owners(one, a, item) if self._owned else {}),
             **(self._tags(one, item) if TAGS in self._fields else {}),
+            **(self._with_statuses(self._statuses, one, a, item) if self._statuses else {}),
         )  # fmt: skip
 
-    def _tags(self, one: str, item: str) -> dict[str, type]:
+    def _tags(self, one: str, item: str) -> dict[str, Any]:
         """What there is besides where records have tags: some are added or taken away, whatever others there are."""
         return {
             "tag": self._command(
@@ -385,7 +454,21 @@ class _Declaration:
             ),
         }  # fmt: skip
 
-    def _owners(self, one: str, a: str, item: str) -> dict[str, type]:
+    def _with_statuses(self, statuses: Statuses, one: str, a: str, item: str) -> dict[str, Any]:
+        """What there is besides where records have statuses: one command makes each step."""
+        return {
+            "statuses": statuses,
+            "set_status": self._command(
+                "Set", f"Take {one} to another status, by a step that leads there from the one it has.",
+                f"PUT {item}/status", {STATUS: statuses.type, REASON: self._note}, {REASON: ""}, ending="Status",
+            ),
+            "status_set": self._event(
+                "StatusSet", f"{a} has another status: the one before, and why where somebody said so.",
+                {"before": statuses.type, STATUS: statuses.type, REASON: self._note}, {REASON: ""},
+            ),
+        }  # fmt: skip
+
+    def _owners(self, one: str, a: str, item: str) -> dict[str, Any]:
         """What there is besides where records belong to people: they may be given to others."""
         return {
             "assign": self._command(
@@ -424,11 +507,12 @@ class _Declaration:
         defaults: Mapping[str, Any] | None = None,
         *,
         creates: bool = False,
+        ending: str = "",
         permission: str = "",
     ) -> type:
         id = {self._key: field(default_factory=new_id)} if creates else {}
         made = self._class(
-            f"{verb}{self._name}", text, {self._key: UUID, **(annotations or {})}, {**(defaults or {}), **id}
+            f"{verb}{self._name}{ending}", text, {self._key: UUID, **(annotations or {})}, {**(defaults or {}), **id}
         )
         return self._beside(command(route, permission=permission or self._edit, key=self._key, creates=creates)(made))
 
@@ -445,7 +529,8 @@ class _Declaration:
             {self._key: UUID, **(annotations or {}), "by": Person},
             {**(defaults or {}), "by": SALESTREAM},
         )
-        return self._beside(event(f"salestream.{self._service}.{self._stem}-{verb.lower()}.v1", key=self._key)(made))
+        happened = "-".join([self._stem, *map(str.lower, _WORD.findall(verb))])
+        return self._beside(event(f"salestream.{self._service}.{happened}.v1", key=self._key)(made))
 
     def _class(self, name: str, text: str, annotations: Mapping[str, Any], defaults: Mapping[str, Any]) -> type:
         head, dot, rest = text.partition(".")

@@ -1,21 +1,33 @@
 """A kind of record that is declared wrongly is refused when its module is imported."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from contracts.declare import REGISTRY, ContractError
 from contracts.records import KINDS, data, record
+from contracts.statuses import Statuses, Step
 from contracts.types import Name, Text
 
 VIEW = EDIT = "campaigns"
 
 
-def declared(name: str = "Rival", /, *, doc: str = "Somebody.", view: str = VIEW, **fields: Any) -> None:
+def declared(
+    name: str = "Rival",
+    /,
+    *,
+    doc: str = "Somebody.",
+    view: str = VIEW,
+    needs: tuple[str, ...] | None = None,
+    **fields: Any,
+) -> None:
+    """A kind of record; with `needs` it has two statuses, and the step to the second needs these fields."""
     annotations = {field: kind for field, (kind, _) in fields.items()}
     defaults = {field: default for field, (_, default) in fields.items() if default is not ...}
     made = type(name, (), {"__doc__": doc, "__module__": __name__, "__annotations__": annotations, **defaults})
-    record("/rivals", view=view, edit=EDIT)(made)
+    statuses = None if needs is None else Statuses("NEW", Step("OPEN", after=("NEW",), needs=needs))
+    record("/rivals", view=view, edit=EDIT, statuses=statuses)(made)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +42,17 @@ def declared(name: str = "Rival", /, *, doc: str = "Somebody.", view: str = VIEW
         (lambda: declared(code=(Text, data(default="", unique=True, right="products.cost"))), "neither required"),
         (lambda: declared(code=(Text, data(default="", right="secrets"))), "no right secrets"),
         (lambda: declared(name=(Name, data(past=True))), "neither a day nor a moment"),
+        (lambda: declared(above_id=(UUID | str, data(record="rival"))), "is an id, or none"),
+        (lambda: declared(above_id=(tuple[UUID, ...], data(record="rival"))), "is an id, or none"),
+        (lambda: Statuses("new"), "such as IN_PROGRESS"),
+        (lambda: Statuses("NEW", Step("OPEN", after=("NW",))), "no step leads to the status NW"),
+        (lambda: Statuses("NEW", Step("NEW", after=("NEW",))), "by two steps, or from itself"),
+        (lambda: Statuses("NEW", Step("OPEN", after=("NEW",)), Step("OPEN", after=("NEW",))), "OPEN is reached"),
+        (lambda: Statuses("NEW", Step("OPEN", after=())), "after no status"),
+        (lambda: Statuses("NEW", Step("OPEN", after=("NEW",), right="secrets")), "no right secrets"),
+        (lambda: declared(needs=("day",), name=(Name, ...)), "a step needs day"),
+        (lambda: declared(needs=("code",), code=(Text, data(default="", right="products.cost"))), "not for all"),
+        (lambda: declared(needs=(), status=(Text, "")), "status already"),
         (lambda: declared(unit_cost=(Text, data(default="", right="payments"))), "another one elsewhere"),
     ],
 )

@@ -32,6 +32,8 @@ _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # not 
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212.()/_]+")
 _CHINESE_MOBILE = re.compile(r"(?:\+|00)861[0-9]{10}")
 _NATIONAL_MOBILE = re.compile("1[0-9]{10}")
+_OF_NATIONAL_MOBILE = re.compile("1[0-9]{1,10}")
+_TO_COUNTRIES = ("+", "00")
 _INTERNATIONAL = re.compile(r"(?:\+|00)([1-9][0-9]{6,})")
 _COUNTRY_CODE = re.compile("1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[2-9][0-9]{2}")
 _ZERO_BELONGS = frozenset({"39", "225", "229", "241", "242", "378", "379"})
@@ -173,6 +175,32 @@ def squashed_forms(text: str) -> list[str]:
     """Every form in which a text may be searched, that of `squashed` first: a part of any of them finds it."""
     plain = _SEPARATORS.sub("", key(text))
     return list(dict.fromkeys((_number(plain), plain, *_with_zero(plain))))
+
+
+def ways_written(text: str, *, is_begin: bool = False) -> list[str]:
+    """Every way in which what is searched by the same key may be written, blanks and dashes aside: for texts of which
+    no key is stored.  A phone number may have its country or not, + or 00 before that, and a 0 behind it.
+
+    `is_begin`: the text is what others begin with, so it may be a part of a number.
+    """
+    forms = squashed_forms(text)
+    number = forms[0]
+    if _NATIONAL_MOBILE.fullmatch(number) or (is_begin and _OF_NATIONAL_MOBILE.fullmatch(number)):
+        forms += [f"{to_country}86{number}" for to_country in _TO_COUNTRIES]
+    for form in tuple(forms):
+        to_country = next((one for one in _TO_COUNTRIES if form.startswith(one)), None)
+        if to_country and (is_begin or _international(form)):
+            digits = form.removeprefix(to_country)
+            forms += [one + way for one in _TO_COUNTRIES for way in (digits, *_dialled_within(digits))]
+    return list(dict.fromkeys(forms))
+
+
+def _dialled_within(digits: str) -> list[str]:
+    """Digits that begin with a country, with the 0 behind that which is dialled within it."""
+    country = _COUNTRY_CODE.match(digits)
+    if country is None or country[0] in _ZERO_BELONGS or country.end() == len(digits):
+        return []
+    return [f"{country[0]}0{digits[country.end() :].removeprefix('0')}"]
 
 
 def phone_key(text: str) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from chassis.catalogue import Catalogue
 from chassis.documents.json_schema import JsonSchema, components, docstring
-from chassis.documents.query_docs import QueryDoc, condition_schema, group_schema, row_schema
+from chassis.documents.query_docs import QueryDoc, condition_schema, group_schema, row_schema, saved_view_schema
 from chassis.foundation.config import Config
 from chassis.http.commands import MAX_BULK
 from chassis.http.messages import JSON, PROBLEM, TYPES
@@ -384,6 +384,7 @@ def _query_operation(query: QueryDoc) -> dict[str, Any]:
             "last": {"type": ["string", "null"], "description": "That of the last page; null on the last."},
             "total": {"type": "integer", "minimum": 0, "description": "How many there are; only if asked for."},
             "groups": {"type": "array", "items": ref("Group"), "maxItems": MOST_GROUPS},
+            "view": saved_view_schema(),
         }
         fresh["required"] += ["items", "next", "previous", "last"]
     if query.actions:

@@ -29,8 +29,9 @@ from chassis.queries.reader import DEFAULT_LIMIT, FORMATS
 from contracts.currencies import DECIMALS
 from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, CommandSpec, ContractError
-from contracts.lists import AS_OF, GROUP, MOST_ROWS, SUM, WHERE
+from contracts.lists import AS_OF, GROUP, MOST_ROWS, SUM, VIEW, WHERE
 from contracts.permissions import FIELD_RIGHTS
+from contracts.saved_views import MINE
 from contracts.types import CurrencyField
 
 
@@ -64,8 +65,9 @@ def query_docs(view: View, pages: Collection[str] = ()) -> list[QueryDoc]:
     if view.growing_lists:
         row["properties"][LISTS] = lists_schema(view.growing_lists)
         row["required"].append(LISTS)
-    if view.picked:
+    if view.picked or view.kind:
         row["properties"][LABELS] = labels_schema(view)
+    if view.picked:
         row["required"].append(LABELS)
     taken = {field.name for spec in setters(view) for field in fields(spec.cls)}
     if taken & row["properties"].keys():
@@ -250,7 +252,8 @@ def labels_schema(view: View) -> JsonSchema:
     return {
         "type": "object",
         "description": "What is called, in the caller's language, what was picked from dictionaries; of several in "
-        "their order. A text that is no entry stands for itself.",
+        "their order. A text that is no entry stands for itself. Also the names of the users in fields that the "
+        "company has added, by `own.` and the key.",
         "properties": names,
     }
 
@@ -335,7 +338,7 @@ MOMENT: JsonSchema = {
 
 def list_parameters(view: View) -> list[dict[str, Any]]:
     """The query parameters of a list: its filters, then order and pages."""
-    sorts = [name.lstrip("-") for name in view.sorts]
+    sorts = view.sortable
     schemas: dict[str, JsonSchema] = {}
     for name, rule in view.filters.items():
         if isinstance(rule, Range):
@@ -363,6 +366,12 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
             "description": "`next`, `previous` or `last` of a page, with its filters, conditions and sort",
         },
         "count": {"type": "string", "enum": ["true", "false"], "description": "true: tell the total too"},
+        VIEW: {
+            "type": "string",
+            "anyOf": [{"const": MINE}, {"format": "uuid"}],
+            "description": "The id of a saved view, for whose query it stands, or `default`: the one that the caller "
+            "has chosen for this list. What the request gives besides replaces what was saved.",
+        },
         **group_schemas(view),
         **({AS_OF: MOMENT} if view.history else {}),
         "format": {
@@ -394,6 +403,27 @@ def group_schemas(view: View) -> dict[str, JsonSchema]:
         one = _or_own(view, {"type": "string", "enum": sums_of(view), "description": text})
         found[SUM] = {"type": "array", "items": one, "maxItems": MOST_SUMS}
     return found
+
+
+def saved_view_schema() -> JsonSchema:
+    """What a list tells of the saved view that it was asked by."""
+    text: JsonSchema = {"type": "string"}
+    misfit = {"parameter": text, "reason": text, "detail": text}
+    return {
+        "type": "object",
+        "description": "The saved view that was asked for: the columns to show (none: all), and what the list does not "
+        "take any more, which was left out.",
+        "properties": {
+            "id": {"type": "string", "format": "uuid"},
+            "name": text,
+            "columns": {"type": "array", "items": text},
+            "misfits": {
+                "type": "array",
+                "items": {"type": "object", "properties": misfit, "required": list(misfit)},
+            },
+        },
+        "required": ["id", "name", "columns", "misfits"],
+    }
 
 
 def group_schema() -> JsonSchema:

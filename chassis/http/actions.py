@@ -1,6 +1,6 @@
 """What the caller of a page may do with the record on it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ from chassis.access.company import CompanySettings
 from chassis.model.actions import Action, Page
 from chassis.model.aggregates import Aggregate
 from chassis.model.principal import Principal
+from chassis.model.records import Record
 from contracts.declare import CommandSpec
 from contracts.errors import Refused
 
@@ -16,21 +17,55 @@ ACTIONS = "actions"
 
 
 def actions_on(
-    page: Page, row: Mapping[str, Any], caller: Principal, now: datetime, company: CompanySettings
+    page: Page,
+    row: Mapping[str, Any],
+    caller: Principal,
+    now: datetime,
+    company: CompanySettings,
+    *,
+    children: Mapping[str, int],
 ) -> list[Action]:
-    """What the caller may do with the record that a row shows, a command each."""
+    """What the caller may do with the record that a row shows: a command each, and a status each that it may be given.
+
+    `children` tells how many records of each kind belong to it.
+    """
     record = page.aggregate.on_page(row)
     there = [spec for spec in page.commands if record.can_change_by(spec.cls)]
-    return [_action(spec, record, caller, now, company) for spec in there]
+    told = [(spec, status) for spec in there for status in _statuses(spec, record)]
+    return [
+        Action.of(spec.name, _why_not(spec, status, record, children, by=caller, now=now, company=company), status)
+        for spec, status in told
+    ]
 
 
-def _action(spec: CommandSpec, record: Aggregate, caller: Principal, now: datetime, company: CompanySettings) -> Action:
+def _statuses(spec: CommandSpec, record: Aggregate) -> Sequence[str | None]:
+    """The other statuses that a command may take the record to; None for one that does something else."""
+    if not isinstance(record, Record) or record.kind.statuses is None or spec.cls is not record.kind.set_status:
+        return [None]
+    return [status for status in record.kind.statuses.names if status != record.status]
+
+
+def _why_not(
+    spec: CommandSpec,
+    status: str | None,
+    record: Aggregate,
+    children: Mapping[str, int],
+    *,
+    by: Principal,
+    now: datetime,
+    company: CompanySettings,
+) -> Refused | None:
+    """What a command would be refused for, whatever else it says; None: for nothing."""
     try:
-        caller.require(spec.permission)
-        context = caller.context(now, company.day_of(now), spec.permission)
+        by.require(spec.permission)
+        context = by.context(now, company.day_of(now), spec.permission)
         if not record.is_reached(context, spec.cls):
             raise Refused("records.out_of_reach", field=spec.key)
         record.require_may(spec.cls, context)
+        if isinstance(record, Record) and status is not None:
+            record.require_step(status, context)
+        if isinstance(record, Record) and spec.cls is record.kind.delete:
+            record.require_childless(children)
     except Refused as refusal:
-        return Action.of(spec.name, refusal)
-    return Action.of(spec.name, None)
+        return refusal
+    return None

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from secrets import token_bytes
 from typing import Any
@@ -34,6 +34,7 @@ from chassis.model.principal import NOBODY, Principal
 from chassis.model.views import View
 from chassis.queries.exports import Places
 from chassis.queries.rows import plain, unseen_by
+from chassis.queries.saved import require_taken
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import Writer
 from contracts.declare import CommandSpec
@@ -136,7 +137,12 @@ class Api:
         return Request(
             command=command,
             context=caller.context(
-                now, company.day_of(now), spec.permission, company.currency, company.custom_fields.of
+                now,
+                company.day_of(now),
+                spec.permission,
+                company.currency,
+                company.custom_fields.of,
+                require_taken=partial(require_taken, caller, company),
             ),
             command_id=command_id,
             sent_print=sent.mark,

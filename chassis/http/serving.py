@@ -14,13 +14,17 @@ from chassis.http.person_keys import PersonKeys
 from chassis.http.problems import guarded
 from chassis.http.rebuilds import Rebuilds
 from chassis.http.routes import OPERATED_ON, command_routes, operation_routes, process_routes, view_routes
-from chassis.http.views import ViewHandler
+from chassis.http.saved_views import SavedViews
+from chassis.http.views import Children, ViewHandler
 from chassis.model.row_fields import ROLES
 from chassis.model.views import KINDS_OF_SUBJECTS, View
 from chassis.queries.filters import ClosedSets
 from chassis.queries.reader import ViewReader
 from contracts.declare import REGISTRY
+from contracts.lists import VIEWED
 from contracts.operations import PLATFORM_OPERATIONS
+from contracts.records import KINDS, kind_called
+from contracts.saved_views import DEFAULT_VIEWS, SAVED_VIEWS
 from contracts.subjects import subjects
 
 
@@ -37,16 +41,30 @@ def routes_of(api: Api) -> list[Route]:
             found += command_routes(spec, serve, BulkHandler(api, writer, spec), always=serve.prepares_secrets)
     if api.database is not None:
         closed, pages = known(api), Catalogue.read().pages()
+        saved = saved_views(api, closed)
         for view in api.views:
-            query = ViewHandler(api, view, reader_of(api, view, closed), pages.get(view.page))
+            children = children_of(api, view, closed)
+            reader, page = reader_of(api, view, closed), pages.get(view.page)
+            query = ViewHandler(api, view, reader, page, children=children, saved=saved)
             found += view_routes(view, compressing(query), compressing(query.one), compressing(query.history))
         if api.views:
             found += operation_routes({**Rebuilds(api, api.views, api.database).serving(), **PersonKeys(api).serving()})
     return [guarded(route, api.told_in) for route in found]
 
 
-def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:
-    """What reads a view for this process."""
+def children_of(api: Api, view: View, closed: ClosedSets) -> Sequence[Children]:
+    """What reads the records whose deletion that of a record of a view waits for."""
+    found = []
+    for kind in KINDS.values():
+        for name, field in kind.parents.items():
+            lists = [one for one in api.views if one.is_list and one.kind == kind.code]
+            if view.kind and kind_called(field.rules.record).code == view.kind and not field.rules.outlives:
+                found += [Children(kind.what, name, reader_of(api, one, closed)) for one in lists]
+    return found
+
+
+def reader_of(api: Api, view: View, closed: ClosedSets, *, is_named: bool = False) -> ViewReader:
+    """What reads a view for this process; one that `is_named` by rows of others is asked for what it is called."""
     assert api.database is not None
     company = api.directory.company
     about = {one.subject: one for one in api.views if one.is_list and one.subject in subjects()}
@@ -61,7 +79,22 @@ def reader_of(api: Api, view: View, closed: ClosedSets) -> ViewReader:
         records={name: writer.store.last_audit for name, writer in api.writers.items()},
         known=closed,
         subjects={code: reader_of(api, one, closed) for code, one in about.items()} if view.of_subject else {},
+        parents={
+            name: reader_of(api, one, closed, is_named=True)
+            for name, kind in view.parents.items()
+            for one in api.views
+            if one.kind == kind and one.is_list and not is_named
+        },
+        viewings=next((one for one in api.views if VIEWED in one.types and one.scope and one.scope.only_own), None),
     )
+
+
+def saved_views(api: Api, closed: ClosedSets) -> SavedViews | None:
+    """What people have saved of lists, where the lists of that are served."""
+    there = {view.name: view for view in api.views}
+    if not {SAVED_VIEWS, DEFAULT_VIEWS} <= there.keys():
+        return None
+    return SavedViews(*(reader_of(api, there[name], closed) for name in (SAVED_VIEWS, DEFAULT_VIEWS)))
 
 
 def known(api: Api) -> ClosedSets:

@@ -1,6 +1,7 @@
 """Serving views: one row, a page, or a file."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -13,6 +14,7 @@ from chassis.http.conditional import mark_of, unless_known
 from chassis.http.edge import Api
 from chassis.http.messages import TYPES, HttpRequest, HttpResponse
 from chassis.http.requests import key_of, require_only
+from chassis.http.saved_views import Applied, SavedViews
 from chassis.messaging.consistency import HEADER, Logs, Token
 from chassis.model.actions import Page as RecordPage
 from chassis.model.principal import Principal
@@ -25,12 +27,32 @@ from contracts.errors import Refused
 from contracts.lists import AS_OF, WHERE
 
 
+@dataclass(frozen=True)
+class Children:
+    """The records of a kind that belong to those of a view, by a field: what reads them."""
+
+    kind: str
+    field: str
+    reader: ViewReader
+
+
 class ViewHandler:
     """Serves a view: one row when its path names one, else a page or an export."""
 
-    def __init__(self, api: Api, view: View, reader: ViewReader, page: RecordPage | None = None) -> None:
-        """`page` says what can be done with the record that a row shows, where it shows one."""
-        self._api, self._view, self._reader, self._page = api, view, reader, page
+    def __init__(
+        self,
+        api: Api,
+        view: View,
+        reader: ViewReader,
+        page: RecordPage | None = None,
+        *,
+        children: Sequence[Children] = (),
+        saved: SavedViews | None = None,
+    ) -> None:
+        """`page` says what can be done with the record that a row shows, where it shows one; `children` are the records
+        whose deletion that of such a record waits for, `saved` the views that people have saved of lists."""
+        self._api, self._view, self._reader, self._page, self._saved = api, view, reader, page, saved
+        self._children = children
         self._by_id = view.types["id"].kind == "id"
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
@@ -54,28 +76,44 @@ class ViewHandler:
         single("format", http.query.get("format", ["json"]))
         if format not in FORMATS:
             raise Refused("lists.one_of", choices=FORMATS, field="format")
-        if format != "json":
-            with self._api.seat(principal, token, http):
-                return self._export(http, principal, token, format)
         with self._api.seat(principal, token, http):
-            page = self._reader.page(principal, http.query, token, self._language(http))
+            applied = self._applied(http, principal, token)
+            if format != "json":
+                return self._export(http, applied, principal, token, format)
+            page = self._reader.page(principal, applied.query, token, self._language(http))
         body: dict[str, Any] = {"items": page.items}
         body |= {"next": page.next, "previous": page.previous, "last": page.last}
         if page.total is not None:
             body["total"] = page.total
         if page.groups is not None:
             body["groups"] = page.groups
+        if applied.told is not None:
+            body["view"] = applied.told
         mark = mark_of(msgspec.json.encode(body))  # how fresh it is changes with whatever happens anywhere
         return unless_known(http, mark, _fresh(body, page.freshness, {}, self._api.logs))
+
+    def _applied(self, http: HttpRequest, principal: Principal, token: Token | None) -> Applied:
+        """The query, with that of the saved view that it names."""
+        if self._saved is None:
+            return Applied(http.query)
+        return self._saved.applied(self._reader, principal, http.query, token, self._api.language_of(http))
 
     def _language(self, http: HttpRequest) -> str:
         return self._api.language_of(http)
 
-    def _export(self, http: HttpRequest, principal: Principal, token: Token | None, format: str) -> HttpResponse:
+    def _export(
+        self, http: HttpRequest, applied: Applied, principal: Principal, token: Token | None, format: str
+    ) -> HttpResponse:
         give_back = self._api.exports.take(principal.user_id)
         try:
             file = self._reader.export(
-                principal, http.query, token, format, language=self._language(http), closed=give_back
+                principal,
+                applied.query,
+                token,
+                format,
+                language=self._language(http),
+                closed=give_back,
+                shown=applied.columns,
             )
         except BaseException:
             give_back()
@@ -108,9 +146,23 @@ class ViewHandler:
         if self._view.collected:
             row = self._api.with_history(row, principal)
         if self._page:
-            row[ACTIONS] = actions_on(self._page, row, principal, self._api.clock(), self._api.directory.company)
+            row[ACTIONS] = actions_on(
+                self._page,
+                row,
+                principal,
+                self._api.clock(),
+                self._api.directory.company,
+                children=self._belonging(key),
+            )
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers, self._api.logs)
+
+    def _belonging(self, key: str) -> dict[str, int]:
+        """How many records of each kind belong to the one with this key."""
+        found: dict[str, int] = {}
+        for one in self._children:
+            found[one.kind] = found.get(one.kind, 0) + one.reader.count_with(one.field, key)
+        return found
 
     def history(self, http: HttpRequest) -> HttpResponse:
         """Serve who changed what in the row that the path names."""

@@ -17,7 +17,7 @@ from chassis.model.wording import Wording
 from contracts.custom_fields import CustomField, CustomKeyField, CustomNumberField, CustomTextField, GivenOwnField
 from contracts.declare import CommandSpec
 from contracts.languages import Language
-from contracts.records import KINDS, Field, FieldRules
+from contracts.records import KINDS, Field, FieldRules, kind_called
 from contracts.schemas import schema_of, takes_nothing
 from contracts.types import (
     MAX_LINES,
@@ -162,6 +162,7 @@ def _form_field(
         right=rules.right,
         dictionary=rules.dictionary,
         free=rules.free,
+        named_in=kind_called(rules.record).path if rules.record else "",
     )
 
 
@@ -199,6 +200,7 @@ def own_field(field: CustomField, language: Language, keeps: bool) -> FormField:
         right=field.edit_right or field.view_right,
         dictionary="",
         free=False,
+        named_in="",
     )
 
 

@@ -39,6 +39,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     `of` is the type of a list's items.  `choices` are all values there are, null where they are not a closed set.
     `nullable`: the field may have no value; any field is null for a moment until the event that tells it has come.
     `dictionary` names the one whose entries it holds the codes of, "" for none; rows tell their `labels` besides.
+    `named_in` is the address of the list with the records whose ids it holds, "" for none; `labels` tell their names.
     `retired`: the company has added it, and given it up: it is read, and not given any more.
     `operators` are what `where` may ask of it; `right` is what one holds who sees it, "" for a field that everybody
     sees who sees the rows; `personal`: it tells of people, and reading it is noted.
@@ -57,6 +58,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     right: str
     personal: bool
     dictionary: str
+    named_in: str
     retired: bool
 
 
@@ -111,6 +113,7 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     numbers with at most `decimals`.  `many_lines`: a text of several lines.  `parts` are the fields of an object, or of
     each item of a list of such.  `right`: it is given only by who holds this right besides, "" for none.
     `dictionary`: the code of one of its entries is given, "" for none; where it is `free`, any other text too.
+    `named_in`: the id of a record of the list at this address is given, "" for none.
     """
 
     name: str
@@ -135,6 +138,7 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     right: str
     dictionary: str
     free: bool
+    named_in: str
 
 
 class CommandMetadata(msgspec.Struct, frozen=True, kw_only=True):

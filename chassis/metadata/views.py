@@ -17,7 +17,9 @@ from chassis.queries.grouping import groups_of, sums_of
 from contracts.custom_fields import OWN, CustomField
 from contracts.declare import REGISTRY
 from contracts.languages import Language
+from contracts.lists import VIEWED
 from contracts.permissions import FIELD_RIGHTS
+from contracts.records import KINDS
 from contracts.types import CurrencyField, RoleField
 
 _SEVERAL: Mapping[str, Literal["all_of", "none_of"]] = {"all": "all_of", "none": "none_of"}
@@ -57,7 +59,6 @@ class ViewTold:
 
     def told(self) -> ViewMetadata:
         view = self._view
-        sorts = [name for name in dict.fromkeys(name.removeprefix("-") for name in (*view.sorts, view.order))]
         page = f"{view.path}/{{{view.detail}}}" if view.detail else view.path
         return ViewMetadata(
             name=view.name,
@@ -68,7 +69,7 @@ class ViewTold:
             page_path=page if view.detail or not view.is_list else None,
             columns=self._columns(),
             filters=self._filters() if view.is_list else [],
-            sorts=[name for name in sorts if name in self._seen] if view.is_list else [],
+            sorts=[name for name in view.sortable if name in self._seen or name == VIEWED] if view.is_list else [],
             default_sort=view.order if view.is_list and view.order.removeprefix("-") in self._seen else "",
             aside=view.aside,
             history_path=f"{page}/history" if view.history else None,
@@ -92,7 +93,7 @@ class ViewTold:
         view = self._view
         hints = get_type_hints(view.row)
         asked = fields_asked(view) if view.is_list else {}
-        sorts = {name.removeprefix("-") for name in (*view.sorts, view.order)} if view.is_list else set()
+        sorts = {*view.sortable} if view.is_list else set()
         groups, sums = (set(groups_of(view)), set(sums_of(view))) if view.is_list else (set(), set())
         return [
             Column(
@@ -109,6 +110,7 @@ class ViewTold:
                 right=self._own[name].view_right if name in self._own else view.hidden.get(name, ""),
                 personal=name.partition(".")[0] in view.personal,
                 dictionary=view.picked.get(name, ""),
+                named_in=next((kind.path for kind in KINDS.values() if kind.code == view.parents.get(name)), ""),
                 retired=name in self._own and self._own[name].retired,
             )
             for name, kind in self._seen.items()

@@ -1,6 +1,6 @@
 """Under which circumstances a command is decided: who asks, whose records they reach, who acts for whom, and when."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
@@ -94,6 +94,13 @@ class Organisation(Protocol):
         """Whose records a user may see or change by a right; nobody's by one that is not held, or by who has left."""
 
 
+ListCheck = Callable[[str, Mapping[str, Sequence[str]], Sequence[str]], None]
+"""What says of a list, the parameters of a query and columns whether the list takes them (`chassis.queries.saved`).
+
+Raises Refused naming what it does not take, as the code that reads lists has it.
+"""
+
+
 class _Alone:
     """Nobody is known, nobody to have left, and nobody to lead."""
 
@@ -149,7 +156,8 @@ class Context:
     `currency` is the company's: that of amounts that name none (SET-04).  `dictionaries` hold what is picked.
     `custom_fields` tells the fields that the company has added to a kind of record (`Kind.code`, ADR 0042).
     `organisation` tells who acts for whom, and who a user is whom a command names (`organisation.person`).  What is
-    entered belongs to `owner`: the user, or for a program the person who is responsible for it.
+    entered belongs to `owner`: the user, or for a program the person who is responsible for it.  `require_taken`
+    refuses what a list would not take from whoever asks.
     """
 
     user: Person
@@ -164,6 +172,7 @@ class Context:
     responsible: Person | None = None
     dictionaries: Dictionaries = AS_PREPARED
     custom_fields: Callable[[str], Sequence[CustomField]] = lambda _: ()
+    require_taken: ListCheck = lambda name, parameters, columns: None
 
     @property
     def owner(self) -> Person:

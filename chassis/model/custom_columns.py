@@ -11,16 +11,12 @@ from chassis.model.row_fields import FieldType
 from chassis.model.views import View
 from contracts.custom_fields import CustomField
 
-SORTED = ("text", "number", "formula", "day", "choice")
-
 
 def extended(view: View, fields: Sequence[CustomField]) -> View:
     """A view with the columns of these fields; itself where there are none."""
     if not fields:
         return view
-    types = {one.path: field_type(one) for one in fields}
-    sorts = [one.path for one in fields if one.type in SORTED]
-    return replace(view, further=types, sorts=(*view.sorts, *sorts), default_sort=view.order)
+    return replace(view, further={one.path: field_type(one) for one in fields})
 
 
 def field_type(field: CustomField) -> FieldType:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID
 
-from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, Organisation
+from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, ListCheck, Organisation
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from contracts.custom_fields import CustomField
 from contracts.errors import Refused, lacks_right
@@ -97,6 +97,8 @@ class Principal:
         right: str | None = None,
         currency: str = FIRST_CURRENCY,
         custom_fields: Callable[[str], Sequence[CustomField]] = lambda _: (),
+        *,
+        require_taken: ListCheck = lambda name, parameters, columns: None,
     ) -> Context:
         """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
         reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
@@ -114,6 +116,7 @@ class Principal:
             responsible=self.responsible,
             dictionaries=self.dictionaries,
             custom_fields=custom_fields,
+            require_taken=require_taken,
         )
 
 

@@ -15,8 +15,9 @@ from chassis.model.views import Exact, Filter, Range, Scope, Shared, View, Words
 from contracts.custom_fields import OWN
 from contracts.lists import WORDS
 from contracts.people import Person
-from contracts.records import Field, Kind, kind_of
+from contracts.records import Field, Kind, kind_called, kind_of
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Share
+from contracts.statuses import STATUS, STATUS_REASON, STATUS_SINCE
 from contracts.types import EmailField, MailField, Money, NoteField, PhoneField
 
 _RANGES: Mapping[FieldKind, Any] = {"day": date, "moment": datetime, "amount": Decimal, "whole": int}
@@ -56,6 +57,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
             getattr(event, key),
             **_shown(kind, event.data),
             **owner,
+            **(_status(event.status, "", metadata) if kind.statuses else {}),
             **(more.first if more else {}),
             created_at=metadata.at,
             created_by=event.by.name,
@@ -78,6 +80,9 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     def shared(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), **_shares(event.shares), **_changed(event, metadata))
 
+    def status_set(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), **_status(event.status, event.reason, metadata), **_changed(event, metadata))
+
     def further(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         assert more is not None
         yield Set(getattr(event, key), **more.told[type(event)](event), **_changed(event, metadata))
@@ -85,8 +90,11 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     handlers = {kind.created: created, kind.edited: edited, kind.deleted: deleted, kind.restored: restored}
     if kind.assigned:
         handlers |= {kind.assigned: assigned, kind.shared: shared}
+    if kind.status_set:
+        handlers |= {kind.status_set: status_set}
     if more:
         handlers |= dict.fromkeys(more.told, further)
+    parents = {name: kind_called(field.rules.record) for name, field in kind.parents.items()}
     row = _row(kind, more)
     filters = _filters(kind, row)
     return View(
@@ -100,14 +108,22 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         handlers=handlers,
         history=list(handlers),
         filters=filters,
-        sorts=("created_at", "changed_at", *(name for name in kind.fields if _is_sortable(kind.fields[name], row))),
+        sorts=(
+            "created_at",
+            "changed_at",
+            *([STATUS] if kind.statuses else []),
+            *(name for name in kind.fields if _is_sortable(kind.fields[name], row)),
+        ),
         default_sort=_NEWEST,
         scope=Scope("owner_id", shared=True) if kind.owned else None,
         personal=(
             *(name for name, field in kind.fields.items() if field.is_personal),
-            *([OWN] if kind.has_personal else []),
+            *(name for name, parent in parents.items() if parent.fields[parent.called].is_personal),
+            *([OWN, *([STATUS_REASON] if kind.statuses else [])] if kind.has_personal else []),
         ),
         kind=kind.code,
+        called=kind.called,
+        parents={name: parent.code for name, parent in parents.items()},
         edition=edition,
     )
 
@@ -133,6 +149,10 @@ def _shares(shares: Sequence[Share]) -> dict[str, Any]:
     return {SHARES: shares, SHARED_WITH: [share.with_id for share in shares]}
 
 
+def _status(status: str, reason: str, metadata: EventMetadata) -> dict[str, Any]:
+    return {STATUS: status, STATUS_REASON: reason, STATUS_SINCE: metadata.at}
+
+
 def _changed(event: Any, metadata: EventMetadata) -> dict[str, Any]:
     return {"changed_at": metadata.at, "changed_by": event.by.name, "version": metadata.version}
 
@@ -154,6 +174,8 @@ def _row(kind: Kind, more: More | None) -> type:
     if kind.owned:
         columns += [("owner_id", UUID | None), ("owner_name", str)]
         columns += [(SHARES, list[Share]), (SHARED_WITH, list[UUID])]
+    if kind.statuses:
+        columns += [(STATUS, kind.statuses.type), (STATUS_REASON, str), (STATUS_SINCE, datetime)]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
     made = make_dataclass(f"{kind.name}Row", [*columns, (_DELETED, bool), ("version", int)])
     made.__doc__ = f"One {kind.what}."
@@ -189,7 +211,7 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
     for name, type_ in field_types(row).items():
         field = kind.fields.get(name)
         if field is None:
-            if name in ("owner_id", SHARED_WITH):
+            if name in ("owner_id", SHARED_WITH) or (name == STATUS and kind.statuses):
                 found[name] = Exact()
         elif (rules := field.rules).filterable is False:
             continue

@@ -9,13 +9,15 @@ that has some says them in a class of its own, which stands in that line instead
         def check(self, data: Survey, given: Collection[str], context: Context, settings: Any) -> None:
             if data.topic == "COMPETITOR" and not data.competitor: raise Refused("marketing.no_competitor", ...)
 
-Where records belong to people (`owned`), they change hands here too: who may give one to whom is ADR 0040.
+Where records belong to people (`owned`), they change hands here too: who may give one to whom is ADR 0040.  Where they
+have statuses, they go from one to another by the steps that are declared (ADR 0047).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
 
@@ -31,9 +33,12 @@ from contracts.custom_fields import OWN, CustomField, read
 from contracts.declare import KEPT, REGISTRY, ContractError, changes
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.people import NOBODY, SALESTREAM, Person
+from contracts.reasons import Why
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
 from contracts.schemas import decode
 from contracts.sharing import MOST_SHARES, SHARES, Share
+from contracts.statuses import REASON, STATUS, Step
+from contracts.text import is_blank
 from contracts.types import MAX_LINES, Money, PhoneField
 
 KEPT_FIELDS = "kept"
@@ -44,7 +49,7 @@ ADD = "add"
 
 @dataclass
 class Record(Aggregate):
-    """One record of a kind: what is known of it, whose it is, and whether it was deleted."""
+    """One record of a kind: what is known of it, whose it is, its status, and whether it was deleted."""
 
     kind: ClassVar[Kind]
     settings: ClassVar[tuple[type[Aggregate], RecordId] | None] = None
@@ -54,6 +59,7 @@ class Record(Aggregate):
     owner: Person = SALESTREAM
     deleted: bool = False
     shares: tuple[Share, ...] = ()
+    status: str = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -67,6 +73,8 @@ class Record(Aggregate):
         }
         if kind.assigned:
             cls.appliers |= {kind.assigned: Record._assigned, kind.shared: Record._shared}
+        if kind.status_set:
+            cls.appliers |= {kind.status_set: Record._status_set}
 
     # -- what a kind may say of its own
 
@@ -85,6 +93,9 @@ class Record(Aggregate):
         if cls.kind.owned:
             record.owner = Person(user_id=row["owner_id"] and UUID(row["owner_id"]), name=row["owner_name"])
             record.shares = tuple(decode(Share, msgspec.json.encode(share)) for share in row[SHARES])
+        if cls.kind.statuses:
+            record.status = row[STATUS]
+            record.data = SimpleNamespace(**{name: row.get(name) for name in cls.kind.fields})
         return record
 
     def can_change_by(self, command: type) -> bool:
@@ -171,6 +182,7 @@ class Record(Aggregate):
 
     def _become(self, given: Mapping[str, Any], context: Context, settings: Any) -> None:
         data = replace(self.data, **self._listed(given, context))
+        self._require_needed(data, given)
         self.check(data, tuple(given), context, settings)
         changed = tuple(name for name in self.kind.fields if getattr(data, name) != getattr(self.data, name))
         own = custom_values.names_changed(self.data.own, data.own)
@@ -195,6 +207,52 @@ class Record(Aggregate):
         if len(kept) + len(added) > MAX_LINES:
             raise Refused("records.most_tags", kind=self.kind.what, most=MAX_LINES, field=ADD)
         self._become({TAGS: (*kept, *added)}, context, settings)
+
+    def set_status(self, command: Any, context: Context, settings: Any = None) -> None:
+        """Take the record to another status by the step that leads there; nothing happens when it has it already.
+
+        Raises Refused: there is no such step, or it wants a right, a field or a reason that is not there.
+        """
+        if command.status == self.status:
+            return
+        step = self.require_step(command.status, context)
+        if step.reason and is_blank(command.reason):
+            raise Refused("records.step_wants_reason", field=REASON)
+        self.record(
+            self.kind.status_set(
+                **self._named, before=self.status, status=command.status, reason=command.reason, by=context.user
+            )
+        )
+
+    def require_step(self, to: str, context: Context) -> Step:
+        """The step that leads to a status.  Raises Refused where the caller can't make it now, whatever they say."""
+        statuses = self.kind.statuses
+        assert statuses is not None, f"{self.kind.what} has no statuses"
+        step = statuses.step(self.status, to)
+        if step is None:
+            if open := statuses.after(self.status):
+                raise Refused("records.no_such_step", to=to, states=open, field=STATUS, state=self.status)
+            raise Refused("records.no_more_steps", kind=self.kind.what, field=STATUS, state=self.status)
+        if step.right:
+            self._require_right_to_step(step.right, context)
+        if missing := [name for name in step.needs if not is_filled(getattr(self.data, name))]:
+            raise Refused.by(Why("records.step_needs", fields=missing), field=STATUS, state=self.status)
+        return step
+
+    def _require_right_to_step(self, right: str, context: Context) -> None:
+        """Raises Refused FORBIDDEN unless the caller holds the right, for this record."""
+        if not context.may(right):
+            raise lacks_right(right, context.organisation.roles_with(right), STATUS)
+        reach = context.reach_of(right)
+        if self.kind.owned and not reach.reaches(self.owner.user_id, self.shares, context.today, "EDIT"):
+            raise Refused("records.out_of_reach", field=STATUS)
+
+    def _require_needed(self, data: Any, given: Iterable[str]) -> None:
+        """Raises Refused naming the field that the status of the record needs, and that is to be emptied."""
+        needed = self.kind.statuses.needed_in(self.status) if self.kind.statuses else ()
+        for name in given:
+            if name in needed and is_filled(getattr(self.data, name)) and not is_filled(getattr(data, name)):
+                raise Refused("records.needed_in_status", kind=self.kind.what, field=name, state=self.status)
 
     def delete(self, _: Any, context: Context, settings: Any = None) -> None:
         """Take the record away."""
@@ -360,11 +418,38 @@ class Record(Aggregate):
             raise Refused("records.owner_out_of_reach", kind=self.kind.what, field=OWNER)
         return user_named(context.organisation, owner_id, OWNER)
 
+    # -- what it belongs to, and what belongs to it
+
+    @property
+    def parents(self) -> Mapping[str, UUID]:
+        """The records to which it belongs, by the field that names each; of a deleted one none."""
+        if self.deleted or self.data is None:
+            return {}
+        found = {name: getattr(self.data, name) for name in self.kind.parents}
+        return {name: id for name, id in found.items() if id is not None}
+
+    def is_seen(self, context: Context) -> bool:
+        """Whether the caller may see the record (SEC-18, COL-07)."""
+        reach = context.reach_of(self.kind.view)
+        if not self.kind.owned:
+            return context.may(self.kind.view)
+        return reach.reaches(self.owner.user_id, self.shares, context.today)
+
+    def require_childless(self, children: Mapping[str, int]) -> None:
+        """Raises Refused INVALID_STATE while other records belong to it: how many of each kind."""
+        for kind, count in sorted(children.items()):
+            if count > 0:
+                raise Refused(
+                    "records.has_children", kind=self.kind.what, child=kind, count=count, field=self.kind.key,
+                    state="IN_USE",
+                )  # fmt: skip
+
     # -- what is remembered
 
     def _created(self, fact: Any) -> None:
         self.data = fact.data
         self.owner = getattr(fact, "owner", SALESTREAM)
+        self.status = getattr(fact, STATUS, "")
 
     def _edited(self, fact: Any) -> None:
         self.data = fact.data
@@ -382,10 +467,18 @@ class Record(Aggregate):
     def _shared(self, fact: Any) -> None:
         self.shares = fact.shares
 
+    def _status_set(self, fact: Any) -> None:
+        self.status = fact.status
+
     def currency(self) -> str:
         """That of its amounts: one that is entered without a currency is in it; "" where it has none."""
         amounts = [getattr(self.data, name) for name, field in self.kind.fields.items() if field.one is Money]
         return next((amount.currency for amount in amounts if isinstance(amount, Money)), "")
+
+
+def is_filled(value: Any) -> bool:
+    """Whether a field of a record, or of its row, says anything."""
+    return not is_blank(value) if isinstance(value, str) else value is not None and value not in ((), [])
 
 
 class OwnValueOnce(NamedTuple):

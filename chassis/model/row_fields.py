@@ -64,6 +64,11 @@ class FieldType:
         return self.of or self
 
     @property
+    def has_order(self) -> bool:
+        """Whether rows can be sorted by it: by several values, or by what has parts, they can't."""
+        return self.kind not in ("list", "object")
+
+    @property
     def keyed(self) -> Keys | None:
         """What makes the keys by which an equal value is found; None: it is compared as it is."""
         one = self.single

@@ -6,17 +6,19 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
+from chassis.model.children import Children, children_id
 from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
+from chassis.model.known_records import KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
 from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
-from contracts.errors import Refused
+from contracts.errors import Refused, not_found
 from contracts.reasons import Why
-from contracts.records import Kind
+from contracts.records import Kind, kind_called
 from contracts.schedules import SCHEDULES, AsOf, Done, schedules_of
 from contracts.types import Money
 
@@ -189,7 +191,91 @@ def _held(work: Work, index: Held) -> Held:
     return index
 
 
-def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
+MOST_LEVELS = 50
+"""So deep a tree of records may be."""
+
+
+class Parents:
+    """The records that those of a service may belong to: its own, and others' as it knows them."""
+
+    def __init__(self, aggregates: Sequence[type[Record]]) -> None:
+        """`with_children`: the kinds whose deletion waits for that of what belongs to them.
+
+        Raises ContractError for a field that names no kind of record, or one whose deletion it can't hinder.
+        """
+        self._own = {aggregate.kind.what: aggregate for aggregate in aggregates}
+        foreign: dict[str, Kind] = {}
+        for kind in (aggregate.kind for aggregate in aggregates):
+            for name, one in kind.parents.items():
+                parent = kind_called(one.rules.record)
+                if parent.what not in self._own:
+                    foreign[parent.what] = parent
+                    if not one.rules.outlives:
+                        raise ContractError(
+                            f"{kind.cls.__qualname__}.{name} names a record of {parent.service}, which does not know "
+                            "who names its own: say that it outlives it"
+                        )
+        self.replica = _known(foreign) if foreign else None
+        named = (one.rules for aggregate in aggregates for one in aggregate.kind.parents.values())
+        self.with_children = {rules.record for rules in named if not rules.outlives}
+
+    def keep(self, record: Record, work: Work, before: Mapping[str, UUID], *, chosen: bool) -> None:
+        """Let a record belong to those that it names now; `before` are those that it named.
+
+        Raises Refused naming the field for one that is not there, or, where the caller has `chosen` it, that they do
+        not see, and for one that belongs to the record itself.
+        """
+        now = record.parents
+        for name, one in record.kind.parents.items():
+            if name in now and before.get(name) != now[name] and (chosen or not one.rules.outlives):
+                self._require_there(record, name, now[name], work, chosen=chosen)
+            if one.rules.outlives or before.get(name) == now.get(name):
+                continue
+            for ids, by in ((before, -1), (now, 1)):
+                if name in ids:
+                    work.find_or_new(Children, children_id(ids[name])).change(record.kind.what, by)
+
+    def _require_there(self, record: Record, name: str, id: UUID, work: Work, *, chosen: bool) -> None:
+        what = record.kind.parents[name].rules.record
+        if what in self._own:
+            parent = work.find(self._own[what], id)
+            is_there = parent is not None and not parent.deleted and (not chosen or parent.is_seen(work.context))
+        else:
+            assert self.replica is not None
+            row = work.lookup(self.replica, place_of(what, id))
+            is_there = row is not None and (
+                row.is_seen(work.context.reach_of, work.context.today) if chosen else not row.deleted
+            )
+        if not is_there:
+            raise not_found(what, name)
+        if what == record.kind.what:
+            self._require_no_circle(record, name, id, work)
+
+    def _require_no_circle(self, record: Record, name: str, id: UUID | None, work: Work) -> None:
+        """Raises Refused where a record would be above itself, or too far below the top."""
+        for _ in range(MOST_LEVELS):
+            if id is None:
+                return
+            if id == record.id:
+                raise Refused("records.above_itself", kind=record.kind.what, field=name)
+            above = work.find(self._own[record.kind.what], id)
+            id = getattr(above.data, name) if above else None
+        raise Refused("records.most_levels", kind=record.kind.what, most=MOST_LEVELS, field=name)
+
+
+def _known(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
+    """What is known of the records of other services that those of this one may belong to."""
+    feeds = {what: feeds_of(kind) for what, kind in kinds.items()}
+    kind_of = {fact: what for what, of_kind in feeds.items() for fact in of_kind}
+    return Replica(
+        "known-records",
+        KnownRecord,
+        feeds={fact: feed for of_kind in feeds.values() for fact, feed in of_kind.items()},
+        key=lambda fact: place_of(kind_of[type(fact)], getattr(fact, REGISTRY.event_of(type(fact)).key)),
+    )
+
+
+def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, CommandFunction]:
     """The handlers of the commands that every kind of record has."""
     kind = aggregate.kind
 
@@ -200,8 +286,13 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
         own = record.own_values_once(work.context).values()
         return [*record.unique_values.values(), *(one.value for one in own)]
 
-    def keep(record: Record, work: Work, before: Sequence[UniqueValue]) -> Record:
-        """Let it hold its unique values; a refusal names the field and what stands in it."""
+    def keep(
+        record: Record, work: Work, before: Sequence[UniqueValue], belonged: Mapping[str, UUID], *, chosen: bool
+    ) -> Record:
+        """Let it hold its unique values, and belong to what it names.
+
+        A refusal names the field and what stands in it.
+        """
 
         def tells(other: UUID) -> bool:
             found = work.find(aggregate, other)
@@ -222,20 +313,25 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
             earlier = work.had_earlier(aggregate, one.field, one.value.ids)
             claims.append(Claim(one.value, what, path, earlier, has, tells))
         hold(work, record.id, claims, before)
+        if kind.parents:
+            parents.keep(record, work, belonged, chosen=chosen)
         return record
 
     def create(command: Any, work: Work) -> Record:
         record = work.new(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
         record.create(command, work.context, settings(work))
-        return keep(record, work, [])
+        return keep(record, work, [], {}, chosen=True)
 
     def changing(act: Callable[[Record, Any, Context, Any], None]) -> CommandFunction:
         def handler(command: Any, work: Work) -> Record:
             record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
             record.require_may(type(command), work.context)
-            before = held(record, work)
+            if isinstance(command, kind.delete) and kind.what in parents.with_children:
+                children = work.find(Children, children_id(record.id))
+                record.require_childless(children.counts if children else {})
+            before, belonged = held(record, work), record.parents
             act(record, command, work.context, settings(work))
-            return keep(record, work, before)
+            return keep(record, work, before, belonged, chosen=not isinstance(command, kind.restore))
 
         return handler
 
@@ -244,9 +340,9 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
         record.require_may(kind.revert, work.context)
         if command.version > record.version:
             raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
-        before = held(record, work)
+        before, belonged = held(record, work), record.parents
         record.revert(command, work.earlier(aggregate, record.id, command.version).data, work.context, settings(work))
-        return keep(record, work, before)
+        return keep(record, work, before, belonged, chosen=True)
 
     return {
         kind.create: create,
@@ -264,6 +360,7 @@ def record_commands(aggregate: type[Record]) -> dict[type, CommandFunction]:
             else {}
         ),
         **({kind.tag: changing(aggregate.tag)} if kind.tag else {}),
+        **({kind.set_status: changing(aggregate.set_status)} if kind.set_status else {}),
     }
 
 
@@ -341,8 +438,12 @@ class Service:
 
     def __post_init__(self) -> None:
         require_all(self.name, self.records)
-        for aggregate in map(aggregate_of, self.records):
-            object.__setattr__(self, "commands", {**record_commands(aggregate), **self.commands})
+        aggregates = [aggregate_of(one) for one in self.records]
+        parents = Parents(aggregates)
+        if parents.replica and parents.replica.name not in {replica.name for replica in self.replicas}:
+            object.__setattr__(self, "replicas", [*self.replicas, parents.replica])
+        for aggregate in aggregates:
+            object.__setattr__(self, "commands", {**record_commands(aggregate, parents), **self.commands})
             object.__setattr__(self, "currency_of", {**_currencies(aggregate), **self.currency_of})
             object.__setattr__(self, "pages", {_page_of(aggregate.kind): aggregate, **self.pages})
         if wrong := set(self.schedules) ^ set(schedules_of(self.name)):

@@ -29,16 +29,17 @@ from chassis.model.row_fields import BY_NUMBER, EQUAL_TO, FOUND_BY, FieldType, S
 from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, ContractError
 from contracts.languages import LANGUAGES
-from contracts.lists import LIST_PARAMETERS, WORDS
+from contracts.lists import LIST_PARAMETERS, VIEWED, WORDS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.sharing import SHARED_WITH, SHARES
-from contracts.subjects import SUBJECT_ID, SUBJECT_KIND
+from contracts.subjects import SUBJECT_ID, SUBJECT_KIND, subjects
 from contracts.text import squashed_forms
 
 LISTS = "lists"
 """Where the row of an answer tells of its lists how many entries they had, and how many are left out."""
 LABELS = "labels"
-"""Where the row of an answer tells what is called, in the caller's language, what was picked from dictionaries."""
+"""Where the row of an answer tells what is called, in the caller's language, what was picked from dictionaries, and
+what the records are called that it names."""
 KINDS_OF_SUBJECTS = "kinds of subjects"
 """The closed set of what rows about other records call the kinds of those (`contracts.subjects`)."""
 COMPANY_CURRENCY = "_company_currency"
@@ -76,7 +77,7 @@ class Exact:
     match: Literal["any", "all", "none"] = "any"
 
 
-def unusual(field: str, usual: str | bytes) -> Mapping[str, Any]:
+def unusual(field: str, usual: str | bytes | bool) -> Mapping[str, Any]:
     """The condition for the rows whose field has another value than the usual one, as MongoDB knows it in an index."""
     beyond = {field: {"$gt": usual}}
     return {"$or": [{field: {"$lt": usual}}, beyond]} if usual else beyond
@@ -181,7 +182,7 @@ class Index:
     fields: Sequence[str]
     language: str = ""
     hashed: bool = False
-    usual: str | bytes | None = None
+    usual: str | bytes | bool | None = None
 
     @property
     def name(self) -> str:
@@ -212,13 +213,17 @@ class View:
     `named`: of fields that hold codes of any kind, those that the texts have a name for.
     `kind` names the kind of record whose rows they are (`Kind.code`): a company may add fields to those, whose values
     are in `own`; `further` are their types, by what queries call them (`chassis.model.custom_columns`).
+    `called` names the field that says what such a record is called; `parents` are the fields that hold the id of
+    another record, and of which kind that is: answers tell what it is called, among the labels, to whoever sees it.
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
     `of_subject`: each row is about another record, which `subject_kind` and `subject_id` name, and is shown to whom the
     list of that record's kind shows the record itself.
 
-    Indexes follow from sorts, filters and scope; `indexes` names those that are wanted besides.
+    A list sorts by every column that has an order (`sortable`); `sorts` are those that have an index, so that a page
+    costs the same however many rows there are.  Indexes follow from sorts, filters and scope; `indexes` names those
+    that are wanted besides.
     """
 
     name: str
@@ -245,6 +250,8 @@ class View:
     without_history: Collection[str] = ()
     named: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kind: str = ""
+    called: str = ""
+    parents: Mapping[str, str] = field(default_factory=dict)
     further: Mapping[str, FieldType] = field(default_factory=dict)
     of_subject: bool = False
     edition: int = 1
@@ -387,6 +394,26 @@ class View:
         """The filters for equal values, by field."""
         return {rule.field or name: rule for name, rule in self.filters.items() if isinstance(rule, Exact)}
 
+    @cached_property
+    def sortable(self) -> Sequence[str]:
+        """What a list sorts by: the sorts that are declared, and every other column that has an order.
+
+        Lists of records sort by when the caller has looked at each, too (`chassis.queries.viewed`).
+
+        A list of values and what has parts have none.  What is worked out when a row is read is not there before, and
+        what is about other records is not sorted by texts (`chassis.queries.subjects`).
+        """
+        declared = [name.removeprefix("-") for name in (*self.sorts, self.order)]
+        others = [name for name, kind in self.types.items() if kind.has_order and name not in self.computed]
+        if self.of_subject:
+            others = [name for name in others if name == "id" or self.orders_of(name) == ("",)]
+        viewed = [VIEWED] if self.what in subjects() else []
+        return list(dict.fromkeys([*declared, *others, *viewed]))
+
+    def is_sorted_by_index(self, field: str) -> bool:
+        """Whether rows are met in the order of a field, however many there are."""
+        return field in ("id", "_id", VIEWED) or field in {name.removeprefix("-") for name in (*self.sorts, self.order)}
+
     def type_of(self, field: str) -> FieldType:
         """The kind of a field; those of whom a row belongs to need not be shown."""
         return self.types.get(field, _ID)
@@ -434,27 +461,41 @@ class View:
             if asked.few:
                 found.append(Index((self.place_of(path),), hashed=True, usual=asked.usual))
             elif path != default:
-                # Most rows are shared with nobody: those are not in the index of with whom.
-                usual = SHARED_WITH_NOBODY if path == SHARED_WITH else asked.usual
-                found.append(Index((self.place_of(path), *end), usual=usual))
+                found.append(Index((self.place_of(path), *end), usual=self._usual(path)))
         for name, rule in self.filters.items():
             if isinstance(rule, Range):
                 found.append(Index((rule.field or name, *(() if self.sums else ("_id",)))))
         return [index for index in dict.fromkeys(found) if index.fields[0] != "_id"]
 
+    def _usual(self, path: str) -> str | bytes | bool | None:
+        """The value that so many rows have that they are in no index: most are shared with nobody, and not set aside.
+
+        Else a list of nearly all rows, in an order without an index, would be read one by one as that index has them.
+        """
+        if path == self.aside:
+            return False
+        return SHARED_WITH_NOBODY if path == SHARED_WITH else self.asked_exactly.get(path, Exact()).usual
+
     def place_of(self, field: str) -> str:
         """Where what a value is compared with is found: its key, where it has one, else the field itself."""
         return key_place(EQUAL_TO, field) if self.type_of(field).equal and not self.collected else field
 
+    def found_by(self, field: str, value: str) -> Mapping[str, Any]:
+        """The condition for the rows that have a value in a field that is compared."""
+        place, make = self.place_of(field), self.type_of(field).equal
+        return {place: {"$in": make(value)} if make and place != field else value}
+
     def is_in_words(self, field: str) -> bool:
         """Whether a field sorts in the order of a language: a text, and not the code of an entry."""
-        return field != "_id" and self.types[field].kind == "text" and not self.types[field].dictionary
+        kind = self.types.get(field)
+        return field != "id" and kind is not None and kind.kind == "text" and not kind.dictionary
 
     def orders_of(self, field: str) -> Sequence[str]:
         """The orders in which a field may be sorted: languages, BY_NUMBER, or "" for that of values as they are."""
         if self.is_in_words(field):
             return LANGUAGES
-        is_code = field != "_id" and self.types[field].kind == "code" and self.types[field].guard is None
+        kind = self.types.get(field)
+        is_code = field != "id" and kind is not None and kind.kind == "code" and kind.guard is None
         return (BY_NUMBER if is_code else "",)
 
 

@@ -12,14 +12,14 @@ from contracts.schedules import SCHEDULES
 from contracts.texts import Subject, Text, texts
 
 Phrase = Literal[
-    "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag",
-    "created", "edited", "deleted", "restored", "assigned", "shared", "currency_of",
+    "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
+    "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "currency_of",
     "switch", "planned", "ran", "failed", "switched",
 ]  # fmt: skip
 """What is said of any kind of record, field or schedule (`contracts/texts/phrases.toml`)."""
 OF_KINDS: tuple[Phrase, ...] = (
-    "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag",
-    "created", "edited", "deleted", "restored", "assigned", "shared",
+    "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
+    "created", "edited", "deleted", "restored", "assigned", "shared", "status_set",
 )  # fmt: skip
 """The commands and events of a kind of record, by their names in `Kind`."""
 OF_SCHEDULES: tuple[Phrase, ...] = ("switch", "planned", "ran", "failed", "switched")
@@ -56,10 +56,13 @@ class Wording:
             return found.said(self.language)
         if name.endswith(_CURRENCY):
             return self._phrase("currency_of", field=self.field(owners, name.removesuffix(_CURRENCY)))
+        return self._of_id(name) or self.without_text("fields", name)
+
+    def _of_id(self, name: str) -> str:
+        """What a field with the id of a record is called: as the kind; "" for any other field."""
         what = name.removesuffix("_id").replace("_", " ")
-        if name.endswith("_id") and (found := self.text("kinds", [what])):
-            return _begun(found.said(self.language))
-        return self.without_text("fields", name)
+        found = self.text("kinds", [what]) if name.endswith("_id") else None
+        return _begun(found.said(self.language)) if found else ""
 
     def help(self, owners: Sequence[str], name: str) -> str:
         """What to know before one fills in a field; "" where there is nothing to say."""
@@ -77,7 +80,7 @@ class Wording:
             return self.kind(value)
         if found := self.text("fields", [*(f"{owner}.{value}" for owner in owners), value]):
             return found.said(self.language)
-        return self.without_text("choices", f"{field}.{value}")
+        return self._of_id(value) or self.without_text("choices", f"{field}.{value}")
 
     def kind(self, what: str) -> str:
         """What one record of a kind is called."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, tzinfo
 from functools import partial
 from typing import Any, NamedTuple, cast
+from unicodedata import normalize
 
 from chassis.access.company import CompanySettings
 from chassis.model.context import AccessScope
@@ -33,7 +34,8 @@ Document = dict[str, Any]
 class Asked(NamedTuple):
     """A list as somebody asked for it: the stages that select its rows, what tells their conditions from others
     (`cursors.told_apart`), their order, how many a page has, in which groups they are counted, as of which moment if
-    not now, whose rows they may be, and in which language people are told of them."""
+    not now, whose rows they may be, in which language people are told of them, and which columns a file has if not
+    all."""
 
     selection: list[Document]
     conditions: str
@@ -43,6 +45,7 @@ class Asked(NamedTuple):
     at: datetime | None = None
     scope: Document | None = None
     language: Language = LANGUAGES[0]
+    shown: Sequence[str] = ()
 
     def collection(self, rows: str) -> str:
         """Where they are read, when the rows of now are in `rows`."""
@@ -110,7 +113,7 @@ class Asking:
         limit = self.limit(principal, one(params, "limit"))
         worked_out = self._worked_out(params, named, order)
         given += worked_out  # a page goes on by the formula that it began with
-        selection: list[Document] = [*worked_out, {"$match": {"$and": kept}}]
+        selection = _selecting(kept[:2], kept[2:], worked_out)
         if sums:
             selection += _added_up(sums, self._decimals)
         if shown:
@@ -193,21 +196,47 @@ class Asking:
         """How many rows a page has: as many as asked for, or as the caller has set for all lists, or the company."""
         if text is None:
             return principal.preferences.rows_per_page or self._company.parameter("lists.rows")
+        text = normalize("NFKC", text).strip()
         if not re.fullmatch(r"[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_ROWS:
             raise Refused("lists.limit", most=MOST_ROWS, field="limit")
         return int(text)
+
+    def columns(self, principal: Principal) -> Sequence[str]:
+        """What somebody may see of a row: a column each, with those that the company has added."""
+        return [name for name in self._now.seen(principal).view.types if self._rows.may_see(name, principal)]
 
     def order(self, principal: Principal, text: str | None, language: str) -> SortOrder:
         """The order asked for; by a field that the caller may not see there is none."""
         text = text or self._view.order
         name, direction = text.removeprefix("-"), -1 if text.startswith("-") else 1
         view = self._now.seen(principal).view
-        offered = [sort.removeprefix("-") for sort in (*view.sorts, view.order)]
-        allowed = [sort for sort in dict.fromkeys(offered) if sort == "_id" or self._rows.may_see(sort, principal)]
+        allowed = [sort for sort in view.sortable if sort == "_id" or self._rows.may_see(sort, principal)]
         if name not in allowed:
-            raise Refused("lists.sort", names=allowed, field="sort")
-        orders = view.orders_of(name)
-        return cursors.order_of(name, direction, language if language in orders else orders[0])
+            raise self._not_sorted(name, principal, allowed)
+        field = "_id" if name == "id" else name
+        orders = view.orders_of(field)
+        return SortOrder(field, direction, language if language in orders else orders[0])
+
+    def _not_sorted(self, name: str, principal: Principal, allowed: Sequence[str]) -> Refused:
+        """Why no list is sorted so; a field that the caller may not see is like one that there is not."""
+        view = self._now.seen(principal).view
+        if name not in view.types or not self._rows.may_see(name, principal):
+            return Refused("lists.sort", names=allowed, field=SORT)
+        if not view.types[name].has_order:
+            return Refused("lists.sort_several", name=name, names=allowed, field=SORT)
+        if name in view.computed:
+            return Refused("lists.sort_worked_out", name=name, names=allowed, field=SORT)
+        return Refused("lists.sort_not_here", name=name, names=allowed, field=SORT)
+
+
+def _selecting(
+    in_reach: Sequence[Document], others: Sequence[Document], worked_out: Sequence[Document]
+) -> list[Document]:
+    """The stages that select rows; formulas are worked out of those in reach alone."""
+    if not worked_out:
+        return [{"$match": {"$and": [*in_reach, *others]}}]
+    asked = [{"$match": {"$and": [*others]}}] if others else []
+    return [{"$match": {"$and": [*in_reach]}}, *worked_out, *asked]
 
 
 def _added_up(sums: Sums, decimals: Set[str]) -> list[Document]:

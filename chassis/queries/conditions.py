@@ -24,7 +24,7 @@ from contracts.errors import Refused
 from contracts.lists import WHERE
 from contracts.reasons import Why
 from contracts.schemas import told_name
-from contracts.text import has_controls, squashed_forms
+from contracts.text import has_controls, squashed_forms, ways_written
 from contracts.types import PLAIN_DAY
 
 LONGEST = 4_000
@@ -214,6 +214,8 @@ class Conditions:
         forms = [form for text in texts for form in squashed_forms(text) if form]
         if place in self._kept:
             return {place: {"$in": [Regex(f"{begin}{folding.escaped(form)}{end}") for form in forms]}}
+        if self._seen[name].single.kind == "code":
+            forms += [form for text in texts for form in ways_written(text, is_begin=not end)]
         wanted = dict.fromkeys(map(folding.squashed, (*texts, *forms)))
         return {self._field(name): {"$in": [Regex(folding.squashed_pattern(one, begin, end)) for one in wanted if one]}}
 

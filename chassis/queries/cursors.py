@@ -5,11 +5,14 @@ lost nor told twice.  MongoDB keeps that state for some minutes (`minSnapshotHis
 
 It belongs to one list, its order and its conditions: with others it would begin in the midst of other rows, and nobody
 would see that some are missing.
+
+It is not signed: it says where to go on, and never what may be seen.  Rights, scope and conditions are those of the
+request that brings it, so one that somebody made up tells nothing that a filter would not.
 """
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, DecimalException
@@ -19,46 +22,69 @@ from typing import Any, NamedTuple
 import msgspec
 from bson import Decimal128, Timestamp, encode
 
-from contracts.custom_fields import OWN
 from contracts.errors import Refused
 from contracts.text import has_controls
 
-VERSION = 4
+VERSION = 5
 LONGEST = 4_000
+LONGEST_VALUE = 600
+"""A longer text is not in a cursor, which is part of an address: it is looked up again."""
 WHOLE_END = 2**63
-EMPTY = "_empty"
-"""Where a row says, while it is sorted, whether it has a value."""
+EMPTY = (None, "")
+"""What a column of a row shows nothing of; such rows come last whichever way a list is sorted."""
 MOMENT_END = 2**32
 DIGITS = 34
+LOOKED_UP = "l"
 Document = dict[str, Any]
 
 
 class SortOrder(NamedTuple):
     """How a list is sorted: by a field, up (1) or down (-1), texts as people of `language` expect (`View.orders_of`).
 
-    `_id` decides between equals and turns with the direction, so that one index serves both.  Rows without a value come
-    first where the list goes up, as MongoDB has it; with `empty` 1 they come last whichever way it goes, and with -1,
-    read back from its end, first.
+    `_id` decides between equals and turns with the direction, so that one index serves both.  A list has two parts: the
+    rows that have a value, and behind them those that have none, whichever way it goes.  Each is read by itself: in one
+    read MongoDB would have empty values first where the list goes up, and no index serves another order.
     """
 
     field: str
     direction: int
     language: str = ""
-    empty: int = 0
 
     @property
     def text(self) -> str:
         return ("-" if self.direction < 0 else "") + self.field
 
-    def turned(self) -> "SortOrder":
-        return self._replace(direction=-self.direction, empty=-self.empty)
+    @property
+    def is_by_id(self) -> bool:
+        """Whether it is by what every row has."""
+        return self.field == "_id"
 
-    def stages(self) -> list[Document]:
-        both = {self.field: self.direction, "_id": self.direction}
-        if not self.empty:
-            return [{"$sort": both}]
-        is_empty = {"$cond": [{"$gt": [f"${self.field}", None]}, 0, 1]}
-        return [{"$set": {EMPTY: is_empty}}, {"$sort": {EMPTY: self.empty, **both}}, {"$unset": EMPTY}]
+    def turned(self) -> "SortOrder":
+        return self._replace(direction=-self.direction)
+
+    def whole(self) -> "list[Part]":
+        """All parts of a list, in the order in which they are told."""
+        if self.is_by_id:
+            return [Part({}, {"_id": self.direction})]
+        return [self.filled({}), self.empty({})]
+
+    def filled(self, condition: Document) -> "Part":
+        """The rows that have a value, and for which a condition holds."""
+        has_some = {self.field: {"$nin": [*EMPTY]}}
+        found = {"$and": [has_some, condition]} if condition else has_some
+        return Part(found, {self.field: self.direction, "_id": self.direction})
+
+    def empty(self, condition: Document) -> "Part":
+        """The rows that have no value, and for which a condition holds."""
+        return Part({self.field: {"$in": [*EMPTY]}, **condition}, {"_id": self.direction}, is_empty=True)
+
+
+class Part(NamedTuple):
+    """Rows of a list that follow each other: the condition by which they are found, and how they are sorted."""
+
+    condition: Document
+    sort: Mapping[str, int]
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +93,8 @@ class Cursor:
 
     Without a key there is no such row: it begins where the list does, or with `back` ends where the list ends.  `at` is
     when all pages are of, `collection` where they are.  `conditions` tells those of the list `view` from others
-    (`told_apart`).
+    (`told_apart`).  `value` is None for a row that has none; one that `is_looked_up` is not in the text, and must be
+    taken from the row.
     """
 
     view: str
@@ -78,11 +105,14 @@ class Cursor:
     value: Any
     key: str
     back: bool = False
+    is_looked_up: bool = False
 
     def text(self) -> str:
         """As it is sent: opaque to callers."""
         kind = "n" if isinstance(self.value, Decimal128) else "t" if isinstance(self.value, datetime) else "j"
         value = str(self.value.to_decimal()) if isinstance(self.value, Decimal128) else self.value
+        if isinstance(value, str) and len(value) > LONGEST_VALUE:
+            kind, value = LOOKED_UP, None
         order, at = self.order, self.at
         parts = [
             VERSION,
@@ -113,37 +143,24 @@ class Cursor:
         """The order in which its page is read: back from where it ends."""
         return self.order.turned() if self.back else self.order
 
-    def beyond(self) -> Document:
-        """The condition for the rows that follow, in the order in which its page is read.
+    def parts(self) -> list[Part]:
+        """The rows that follow, in the order in which its page is read; in a part that is read whole, all of them.
 
-        Up, rows without the field (null or missing) come first; down, last.  `$ne` and `$not` find such rows too,
-        which comparisons never do, and each condition keeps a bound that an index can use.
+        Each condition keeps a bound that an index can use.
         """
-        field, down = self.order.field, self.reading.direction < 0
+        reading = self.reading
         if not self.key:
-            return {}
-        beyond = {"_id": {"$lt" if down else "$gt": self.key}}
-        if self.order.empty:
-            return self._beyond_with_empty_apart(beyond)
-        if field == "_id":
-            return beyond
-        if self.value is None and down:
-            return {field: None, **beyond}
-        later: Document = {"$or": [{field: {"$ne": self.value}}, beyond]}
-        if self.value is None:
-            return later
-        reached = {"$not": {"$gt": self.value}} if down else {"$gte": self.value}
-        return {"$and": [{field: reached}, later]}
-
-    def _beyond_with_empty_apart(self, beyond: Document) -> Document:
-        """The same where rows without a value stand at one end; comparisons never find those."""
-        field, reading = self.order.field, self.reading
-        if self.value is None:
-            more = {field: None, **beyond}
-            return more if reading.empty > 0 else {"$or": [more, {field: {"$ne": None}}]}
+            return reading.whole()[:: -1 if self.back else 1]
         how = "$lt" if reading.direction < 0 else "$gt"
-        more = {"$or": [{field: {how: self.value}}, {field: self.value, **beyond}]}
-        return {"$or": [more, {field: None}]} if reading.empty > 0 else more
+        beyond = {"_id": {how: self.key}}
+        if reading.is_by_id:
+            return [Part(beyond, {"_id": reading.direction})]
+        if self.value is None:
+            here = reading.empty(beyond)
+            return [here, reading.filled({})] if self.back else [here]
+        reached = {self.order.field: {f"{how}e": self.value}}
+        here = reading.filled({"$and": [reached, {"$or": [{self.order.field: {"$ne": self.value}}, beyond]}]})
+        return [here] if self.back else [here, reading.empty({})]
 
 
 def told_apart(conditions: Sequence[Document]) -> str:
@@ -163,11 +180,6 @@ def not_taken(reason: str) -> Refused:
     return Refused(reason, field="cursor")
 
 
-def order_of(field: str, direction: int, language: str) -> SortOrder:
-    """The order by a field.  Of the fields that a company has added many rows have no value: those come last."""
-    return SortOrder(field, direction, language, 1 if field.startswith(f"{OWN}.") else 0)
-
-
 def _read(text: str) -> Cursor:
     if len(text) > LONGEST:
         raise ValueError("too long")
@@ -183,13 +195,14 @@ def _read(text: str) -> Cursor:
     if not all(type(part) is int and 0 <= part < MOMENT_END for part in (seconds, number)):
         raise ValueError("no moment")
     direction = -1 if sort.startswith("-") else 1
-    order = order_of(sort.removeprefix("-"), direction, language)
-    return Cursor(
-        view, conditions, order, collection, Timestamp(seconds, number), _value(kind, value), _plain(key), back
-    )
+    order = SortOrder(sort.removeprefix("-"), direction, language)
+    at, is_looked_up = Timestamp(seconds, number), kind == LOOKED_UP
+    return Cursor(view, conditions, order, collection, at, _value(kind, value), _plain(key), back, is_looked_up)
 
 
 def _value(kind: str, value: Any) -> Any:
+    if kind == LOOKED_UP:
+        return None
     if kind == "n":
         number = Decimal(_plain(value))
         if not number.is_finite() or len(number.as_tuple().digits) > DIGITS:

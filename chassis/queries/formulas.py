@@ -10,6 +10,7 @@ from typing import Any
 
 from bson import Decimal128
 
+from chassis.queries import amounts
 from contracts.custom_fields import OWN, CustomField
 from contracts.formulas import Choice, Comparison, Days, Named, Node, Number, Operation, Rounded, parse
 
@@ -85,12 +86,5 @@ def tidied(document: Document, fields: Sequence[CustomField]) -> Document:
     for one in fields:
         own = document.get(OWN) or {}
         if one.is_worked_out and isinstance(own.get(one.key), Decimal128):
-            own[one.key] = Decimal128(_plain(own[one.key].to_decimal()))
+            own[one.key] = amounts.tidied(own[one.key])
     return document
-
-
-def _plain(number: Decimal) -> Decimal:
-    if not number.is_finite() or not number:
-        return Decimal(0)
-    text = f"{number:f}"
-    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)

@@ -11,6 +11,8 @@ from typing import Any
 from bson import Decimal128
 
 from chassis.model.views import View
+from chassis.queries import amounts
+from contracts.custom_fields import OWN
 from contracts.errors import Refused
 from contracts.lists import GROUP, SUM
 from contracts.reasons import Why
@@ -128,9 +130,9 @@ class Grouping:
             if name not in self.amounts:
                 found[name] = sum(values.values())
             elif self.by_currency:
-                found[name] = {currency: str(value) for currency, value in sorted(values.items())}
+                found[name] = {currency: _amount(name, value) for currency, value in sorted(values.items())}
             else:
-                found[name] = str(values[""])
+                found[name] = _amount(name, values[""])
         return found
 
 
@@ -143,6 +145,11 @@ def _together(found: Iterable[Document], label: Label) -> Iterable[Document]:
         known["count"] += one["count"]
         known["parts"] += one["parts"]
     return by_entry.values()
+
+
+def _amount(name: str, value: Decimal128) -> str:
+    """A sum as it is answered.  Numbers of fields that the company has added have as many decimals as they need."""
+    return amounts.told(amounts.tidied(value) if name.startswith(f"{OWN}.") else value)
 
 
 def _plus(first: Any, second: Any) -> Any:

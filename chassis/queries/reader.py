@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -26,9 +27,9 @@ from chassis.model.views import View
 from chassis.projections.collections import collation
 from chassis.projections.documents import stored
 from chassis.projections.versions import NUMBER, OF, versions_of
-from chassis.queries import cursors, custom_sheet, formulas, history
+from chassis.queries import cursors, custom_sheet, formulas, history, viewed
 from chassis.queries.asking import Asked, Asking, flag, one
-from chassis.queries.cursors import Cursor, SortOrder
+from chassis.queries.cursors import Cursor, Part, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp
 from chassis.queries.filters import ClosedSets
 from chassis.queries.freshness import (
@@ -44,13 +45,16 @@ from chassis.queries.freshness import (
     freshness_of,
 )
 from chassis.queries.history import Labels
+from chassis.queries.parents import names_in
+from chassis.queries.remembered import Remembered
 from chassis.queries.rows import Rows, plain, value_at
 from chassis.queries.subjects import SeenSubject, of_seen
 from chassis.queries.view_now import ViewNow
+from chassis.queries.viewed import Viewings
 from contracts.custom_fields import OWN
 from contracts.errors import Refused, not_found
-from contracts.languages import LANGUAGES, Language
-from contracts.lists import AS_OF, GROUP, SUM, WHERE
+from contracts.languages import LANGUAGES
+from contracts.lists import AS_OF, GROUP, SORT, SUM, VIEWED, WHERE
 from contracts.parameters import PARAMETERS
 
 Document = dict[str, Any]
@@ -98,11 +102,15 @@ class ViewReader:
         records: Mapping[str, Callable[[], int]] | None = None,
         known: ClosedSets | None = None,
         subjects: "Mapping[str, ViewReader] | None" = None,
+        parents: "Mapping[str, ViewReader] | None" = None,
+        viewings: View | None = None,
     ) -> None:
         """`records` tells the newest audit record of each service that is hosted here: of its commands without events,
         which no position tells, the audit log has an entry too.  `known` tells what filters take besides what is
-        declared.  `subjects` read the lists of the records that this view's rows are about, by kind."""
-        self._subjects = subjects or {}
+        declared.  `subjects` read the lists of the records that this view's rows are about, by kind, and `parents`
+        those of the records that its rows name, by the field that does.  `viewings` is the list of what people have
+        looked at last."""
+        self._subjects, self._parents = subjects or {}, parents or {}
         self._database = database
         self._view = view
         self._sleep = sleep
@@ -112,8 +120,15 @@ class ViewReader:
         self._company = company or CompanySettings(ZoneInfo("UTC"))
         self._now = ViewNow(view, self._company)
         self._states = States(database, view, sleep, records or {})
+        self._viewings = Viewings(database, viewings, States(database, viewings, sleep, {})) if viewings else None
+        self._remembered = Remembered()
         self.rows = Rows(view, self._company, self._now)
         self.asking = Asking(self._now, self.rows, self._company, zone=zone, clock=clock, known=known)
+
+    @property
+    def name(self) -> str:
+        """What the view is called."""
+        return self._view.name
 
     # -- what callers use
 
@@ -140,8 +155,33 @@ class ViewReader:
         if found is None:
             field = self._view.detail or self._view.path.rpartition("{")[2].rstrip("}")
             raise not_found(self._view.what, field, self._view.defaults)
-        [row] = self.rows.told([found], principal, language)
+        [row] = self._told([found], principal, language, seen)
         return row, freshness_of(state)
+
+    def names_of(self, ids: Iterable[str], principal: Principal, at: Timestamp | None) -> Mapping[str, str]:
+        """What those of some records are called that somebody sees, as of a moment; deleted ones too."""
+        view, state = self._view, self._states.of(at)
+        if state is None or not principal.may(view.permission):
+            return {}
+        condition = {"$and": [{"_id": {"$in": [*ids]}}, self.asking.scope(principal), dict(view.where)]}
+        stages: list[Document] = [{"$match": condition}, {"$project": {view.called: 1}}]
+        found = self._read(state["collection"], stages, IN_ANY_ORDER, at, PAGE_MS)
+        return {row["_id"]: row.get(view.called) or "" for row in found}
+
+    def count_with(self, field: str, id: str) -> int:
+        """How many rows, of whomever, name a record by a field; without those that were deleted."""
+        place, make = self._view.place_of(field), self._view.type_of(field).equal
+        [key] = make(id) if make else [id]
+        counted: list[Document] = [{"$match": {"$and": [{place: key}, dict(self._view.shown())]}}, {"$count": "count"}]
+        seen = self._states.look()
+        return sum(
+            found["count"] for found in self._read(seen.state["collection"], counted, IN_ANY_ORDER, seen.at, PAGE_MS)
+        )
+
+    def _told(self, documents: Sequence[Document], principal: Principal, language: str, seen: Seen) -> list[Document]:
+        """What somebody sees of documents, and what the records are called that those name."""
+        called = names_in(documents, self._parents, principal, seen.at)
+        return self.rows.told(documents, principal, language, called)
 
     def one_as_of(
         self,
@@ -162,7 +202,7 @@ class ViewReader:
         found = self._version(key, at, seen)
         if found is None:
             raise Refused("records.unknown_then", kind=self._view.what, field=AS_OF)
-        [row] = self.rows.told([found], principal, language)
+        [row] = self._told([found], principal, language, seen)
         return row, freshness_of(seen.state)
 
     def history(
@@ -189,7 +229,8 @@ class ViewReader:
         if found and not is_more:
             found += list(self._newest({OF: key, NUMBER: {"$lt": found[-1][NUMBER]}}, 1, seen)) or [{}]
         found = list(self.rows.without_unseen(found, principal))
-        labels = partial(self.rows.labels, names=names, principal=principal, language=language)
+        called = names_in(found, self._parents, principal, seen.at)
+        labels = partial(self.rows.labels, names=names, principal=principal, language=language, called=called)
         told: Document = {"items": history.entries(found, names, show, labels)}
         told["next"] = str(found[limit - 1][NUMBER]) if is_more else None
         if part.since or part.until:
@@ -237,6 +278,8 @@ class ViewReader:
         asked = self.asking.asked(principal, params, language)
         text = one(params, "cursor")
         with _narrowed(params):
+            if self._viewings and asked.order.field == VIEWED:
+                self._viewings.wait(token)
             if text:
                 return self._next_page(principal, params, asked, Cursor.read(text))
             return self._at_a_moment(token, lambda seen: self._page(principal, params, asked, seen))
@@ -274,18 +317,16 @@ class ViewReader:
     ) -> Page:
         order, limit, groups, is_later = asked.order, asked.limit, None, cursor is not None
         collection, total = asked.collection(seen.state["collection"]), None
-        selection, milliseconds = (
-            self._selected(asked, seen),
-            WHERE_MS if {WHERE, GROUP, SUM} & set(params) else PAGE_MS,
-        )
+        is_free = {WHERE, GROUP, SUM} & set(params) or not self._view.is_sorted_by_index(order.field)
+        selection, milliseconds = self._selected(asked, seen), WHERE_MS if is_free else PAGE_MS
         of_seen = self._of_seen(principal, seen.at)
         every = [*selection, *of_seen]
         if asked.grouping:
+            stages = [*every, *asked.grouping.stages()]
             # In no language: values that differ are different.
-            counted = self._read(collection, [*every, *asked.grouping.stages()], IN_ANY_ORDER, seen.at, milliseconds)
-            groups = asked.grouping.told(counted)
+            groups = asked.grouping.told(self._counted(collection, stages, IN_ANY_ORDER, seen, milliseconds))
         if flag(params, "count"):
-            counted = self._read(collection, [*every, {"$count": "total"}], order, seen.at, milliseconds)
+            counted = self._counted(collection, [*every, {"$count": "total"}], order, seen, milliseconds)
             total = next((found["total"] for found in counted), 0)
         cursor = cursor or Cursor(
             self._view.name,
@@ -296,25 +337,37 @@ class ViewReader:
             None,
             "",
         )
-        matching = [*selection, {"$match": cursor.beyond()}]
-        if asked.scope and order.field == self._view.order.removeprefix("-") and not asked.at:
-            matching = _each_by_its_index(matching, asked.scope)
+        if cursor.is_looked_up:
+            cursor = self._with_value(cursor, collection, selection, seen.at, milliseconds)
         worked_out = formulas.stages(self._now.fields)
-        # subjects are looked up row by row, until the page is full
-        stages = [*matching, *cursor.reading.stages(), *of_seen, {"$limit": limit + 1}, *worked_out]
-        documents = list(self._read(collection, stages, order, seen.at, milliseconds))
+        documents: list[Document] = []
+        without_value: set[str] = set()
+        rows_of = self._rows_of(principal, order, seen.at)
+        for part in cursor.parts():
+            matching = [*selection, *rows_of(part)]
+            if asked.scope and order.field == self._view.order.removeprefix("-") and not asked.at:
+                matching = _each_by_its_index(matching, asked.scope)
+            wanted = {"$limit": limit + 1 - len(documents)}
+            # subjects are looked up row by row, until the page is full
+            stages = [*matching, {"$sort": part.sort}, *of_seen, wanted, *worked_out]
+            found = list(self._read(collection, stages, order, seen.at, milliseconds))
+            documents += found
+            without_value |= {row["_id"] for row in found if part.is_empty}
+            if len(documents) > limit:
+                break
         is_more, has_come_from = len(documents) > limit, bool(cursor.key and documents)
         documents = documents[:limit][:: -1 if cursor.back else 1]
 
         def beside(row: Document, back: bool) -> str:
-            return replace(cursor, value=value_at(row, order.field), key=row["_id"], back=back).text()
+            value = None if row["_id"] in without_value else value_at(row, order.field)
+            return replace(cursor, value=value, key=row["_id"], back=back).text()
 
         ends = documents[:1], documents[-1:]
         if is_later and not self._view.sums and (asked.scope or of_seen):
             documents = self._still_seen(principal, documents)
         is_next, is_previous = (has_come_from, is_more) if cursor.back else (is_more, has_come_from)
         return Page(
-            items=self.rows.told(documents, principal, asked.language),
+            items=self._told(documents, principal, asked.language, seen),
             next=beside(ends[1][0], False) if is_next else None,
             previous=beside(ends[0][0], True) if is_previous else None,
             last=replace(cursor, value=None, key="", back=True).text() if is_next else None,
@@ -322,6 +375,43 @@ class ViewReader:
             total=total,
             groups=groups,
         )
+
+    def _counted(
+        self, collection: str, stages: list[Document], order: SortOrder, seen: Seen, milliseconds: int
+    ) -> list[Document]:
+        """What is counted of all rows of a list, read or remembered.
+
+        Of what is about other records more decides than the rows of this view, and the audit log's state is of another
+        kind: those are counted each time.
+        """
+
+        def count() -> list[Document]:
+            return list(self._read(collection, stages, order, seen.at, milliseconds))
+
+        if self._view.of_subject or self._view.collected:
+            return count()
+        return self._remembered.get(seen.state, [*stages, {"$collation": order.language}], count)
+
+    def _rows_of(
+        self, principal: Principal, order: SortOrder, at: Timestamp | None
+    ) -> Callable[[Part], list[Document]]:
+        """What makes the stages that leave the rows of a part of the list, as of a moment."""
+        if order.field != VIEWED or VIEWED in self._view.types:
+            return lambda part: [{"$match": part.condition}]
+        moments = self._viewings.of(principal, self._view.what, at) if self._viewings else {}
+        return partial(viewed.rows_of, moments=moments)
+
+    def _with_value(
+        self, cursor: Cursor, collection: str, selection: Sequence[Document], at: Timestamp | None, milliseconds: int
+    ) -> Cursor:
+        """A cursor with the value of its row, among those that the caller sees.  Raises Refused for a row that is none:
+        where it stands would tell what it holds."""
+        stages = [*selection, {"$match": {"_id": cursor.key}}]
+        row = next(self._read(collection, stages, cursor.order, at, milliseconds), None)
+        value = value_at(row, cursor.order.field) if row else None
+        if not isinstance(value, str):
+            raise cursors.not_taken("lists.cursor_renewed")
+        return replace(cursor, value=value, is_looked_up=False)
 
     def _still_seen(self, principal: Principal, documents: Sequence[Document]) -> list[Document]:
         """Those of a later page that the caller may see now: a page is of a moment ago, and rights are those of now."""
@@ -342,15 +432,18 @@ class ViewReader:
         *,
         language: str = LANGUAGES[0],
         closed: Callable[[], None] = lambda: None,
+        shown: Sequence[str] = (),
     ) -> FileBody:
         """All rows of a list as CSV or Excel, of one moment, written aside of other requests; `closed` when it is gone.
+
+        `shown` names its columns in their order; else it has all of them.
 
         Raises Refused TOO_LARGE for more rows than may be (`exports.rows`): nothing is cut.
         """
         for name in ("limit", "cursor", "count", GROUP, SUM):
             if name in params:
                 raise Refused("lists.whole_file", field=name)
-        asked = self.asking.asked(principal, params, language)
+        asked = self.asking.asked(principal, params, language)._replace(shown=shown)
         with _narrowed(params):
             return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
 
@@ -370,17 +463,27 @@ class ViewReader:
         if counted["total"] > most:
             raise Refused("lists.export_rows", most=most, field="format")
         names = self.rows.names(principal)
-        columns = self._columns(names, principal, asked.language)
+        columns = self._columns(names, principal, asked)
         show = partial(plain, unseen=self.rows.unseen(principal))
         shown = partial(self.rows.shown, caller=Caller.of(principal), language=asked.language)
         sheet: Sheet = self._aside(self._sheet, format, columns, show)
         labels = partial(self.rows.labels, names=names, principal=principal, language=asked.language)
         try:
-            worked_out = formulas.stages(self._now.fields)
-            stages = [*selection, *order.stages(), *self._without_keys(), *worked_out]
-            found = self._read(collection, stages, order, seen.at, EXPORT_MS)
+            rows_of = self._rows_of(principal, order, seen.at)
+            end = [*self._without_keys(), *formulas.stages(self._now.fields)]
+            found = chain.from_iterable(
+                self._read(
+                    collection,
+                    [*selection, *rows_of(part), {"$sort": part.sort}, *end],
+                    order,
+                    seen.at,
+                    EXPORT_MS,
+                )
+                for part in order.whole()
+            )
             for documents in _batches(found, EXPORT_ROWS):
-                self._aside(self._add, sheet, columns, documents, shown, labels)
+                called = names_in(documents, self._parents, principal, seen.at)
+                self._aside(self._add, sheet, columns, documents, shown, partial(labels, called=called))
             about = {"List": self._view.path, "As of": stamp(asked.at or freshness_of(seen.state).as_of)}
             file = self._aside(sheet.finish, about)
         except BaseException:
@@ -408,17 +511,21 @@ class ViewReader:
     ) -> None:
         rows = []
         for document in documents:
-            row = {**shown(document), **labels(document)}
+            told = {name: label for name, label in labels(document).items() if label or name not in self._parents}
+            row = {**shown(document), **told}
             rows.append([column.of(row) for column in columns])
         sheet.add(rows)
 
-    def _columns(self, names: Sequence[str], principal: Principal, language: Language) -> list[Column]:
-        """The columns of a file: those named of the row, and in place of `own` those that the company has added."""
-        if not self._view.kind:
-            return [Column(name, self._view.types[name]) for name in names]
+    def _columns(self, names: Sequence[str], principal: Principal, asked: Asked) -> list[Column]:
+        """The columns of a file: those named of the row, and in place of `own` those that the company has added; of
+        these the `shown` ones in their order, or all."""
+        found = {name: Column(name, self._view.types[name]) for name in names if name != OWN or not self._view.kind}
         seen = self._now.seen(principal).fields
-        own = custom_sheet.columns(seen, names, language, self._company.language, principal)
-        return [*(Column(name, self._view.types[name]) for name in names if name != OWN), *own]
+        paths = [field.path for field in seen]
+        own = custom_sheet.columns(seen, names, asked.language, self._company.language, principal)
+        found |= dict(zip(paths, own, strict=True))
+        shown = [one for name in asked.shown for one in ([*paths] if name == OWN and paths else [name]) if one in found]
+        return [found[name] for name in dict.fromkeys(shown or found)]
 
     # -- reading
 
@@ -455,8 +562,8 @@ class ViewReader:
         return of_seen(found)
 
     def _ready_with_subjects(self, token: Token | None) -> Seen:
-        """The same as `_ready`, once the records that rows are about are as the token promises too."""
-        for reader in self._subjects.values():
+        """The same as `_ready`, once the records that rows are about, or name, are as the token promises too."""
+        for reader in (*self._subjects.values(), *self._parents.values()):
             reader._states.ready(token)
         return self._states.ready(token)
 
@@ -518,7 +625,7 @@ def _narrowed(params: Mapping[str, Sequence[str]]) -> Iterator[None]:
     try:
         yield
     except ExecutionTimeout as error:
-        name = next((name for name in (WHERE, GROUP, SUM, "count") if name in params), None)
+        name = next((name for name in (WHERE, GROUP, SUM, "count", SORT) if name in params), None)
         if name is None:
             raise
         raise Refused("system.slow_list", field=name) from error

@@ -3,8 +3,8 @@
 from collections.abc import Container, Iterable, Iterator, Sequence, Set
 from dataclasses import fields
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, cast
+from uuid import UUID
 
 from bson import Decimal128
 
@@ -14,17 +14,16 @@ from chassis.model.principal import Principal
 from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LANGUAGE, LISTS, View
 from chassis.projections.documents import stored, told_of_lists
 from chassis.projections.versions import OF
-from chassis.queries import formulas
+from chassis.queries import amounts, formulas
 from chassis.queries.grouping import Label
+from chassis.queries.parents import Names
 from chassis.queries.view_now import ViewNow
 from contracts.custom_fields import OWN
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import FIELD_RIGHTS
 
 Document = dict[str, Any]
-AMOUNTS_KEPT = 20_000
-LONGEST_PLAIN = 20
-"""An amount of so many digits before or behind the point is written with an exponent: no contract takes such."""
+NOTHING_NAMED: Names = {}
 
 
 class Rows:
@@ -69,28 +68,55 @@ class Rows:
             shown[name] = stored(compute(known))
         return formulas.tidied(shown, self._now.fields)
 
-    def told(self, documents: Iterable[Document], principal: Principal, language: str = LANGUAGES[0]) -> list[Document]:
-        """What somebody sees of documents."""
+    def told(
+        self,
+        documents: Iterable[Document],
+        principal: Principal,
+        language: str = LANGUAGES[0],
+        called: Names = NOTHING_NAMED,
+    ) -> list[Document]:
+        """What somebody sees of documents; `called` tells the names of the records that those name."""
         names, unseen = self.names(principal), self.unseen(principal)
         caller = Caller.of(principal)
         rows = []
         for document in self.without_unseen(documents, principal):
             row = self._row(document, names, unseen, caller, language)
-            if self._view.picked:
-                row[LABELS] = self.labels(document, names, principal, language)
+            if self._view.picked or self._view.parents or self._own_people(principal):
+                row[LABELS] = self.labels(document, names, principal, language, called)
             rows.append(row)
         return rows
 
-    def labels(self, document: Document, names: Sequence[str], principal: Principal, language: str) -> Document:
-        """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each."""
-        found: Document = {}
+    def labels(
+        self,
+        document: Document,
+        names: Sequence[str],
+        principal: Principal,
+        language: str,
+        called: Names = NOTHING_NAMED,
+    ) -> Document:
+        """What is called what a document has picked from dictionaries, of the fields named: a text, or one of each.
+
+        So are the records that it names, one that the caller does not see called nothing, and the people whom fields
+        name that the company has added.
+        """
+        found: Document = {
+            name: called.get(name, {}).get(document.get(name) or "", "") for name in self._view.parents if name in names
+        }
         for name, dictionary in self._view.picked.items():
             if name in names:
                 tree, value = principal.dictionaries.of(dictionary), document.get(name)
                 values = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
                 labels = [tree.label(one, cast(Language, language)) if one else "" for one in values]
                 found[name] = labels if isinstance(value, list) else "".join(labels)
+        for path in self._own_people(principal) if OWN in names else ():
+            id = value_at(document, path)
+            person = principal.organisation.person(UUID(id)) if id else None
+            found[path] = person.name if person else ""
         return found
+
+    def _own_people(self, principal: Principal) -> Sequence[str]:
+        """The fields that the company has added whose values are users."""
+        return [one.path for one in self._now.seen(principal).fields if one.type == "person"]
 
     def entries(self, field: str | None, principal: Principal, language: str) -> Label:
         """What tells the code of the entry that a value of a field means, and what it is called."""
@@ -111,7 +137,7 @@ class Rows:
             for name in names
         }
         if growing := [name for name in self._view.growing_lists if name in row]:
-            row[LISTS] = told_of_lists(document, growing)
+            row[LISTS] = told_of_lists(shown, growing)  # some of them are worked out
         return row
 
 
@@ -137,7 +163,7 @@ def plain(value: Any, unseen: Container[str] = frozenset()) -> Any:
     if isinstance(value, str):
         return value
     if isinstance(value, Decimal128):
-        return _amount(value.bid)
+        return amounts.told(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, dict):
@@ -146,10 +172,3 @@ def plain(value: Any, unseen: Container[str] = frozenset()) -> Any:
     if isinstance(value, list):
         return [plain(inner, unseen) for inner in value]
     return value
-
-
-@lru_cache(AMOUNTS_KEPT)
-def _amount(octets: bytes) -> str:
-    """An amount as text, from the octets that tell it: most come again.  What contracts hold has no exponent."""
-    number = Decimal128.from_bid(octets).to_decimal()
-    return f"{number:f}" if number.is_finite() and abs(number.adjusted()) < LONGEST_PLAIN else str(number)

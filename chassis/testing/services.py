@@ -8,6 +8,7 @@ assert kit.new_facts() == [ProductAdded(...)]
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,7 @@ from chassis.model.identity import record_id, stream_id
 from chassis.model.middleware import Surroundings
 from chassis.model.principal import Principal
 from chassis.model.service import Service
+from chassis.queries.saved import require_taken
 from chassis.schedules.bell import Rings
 from chassis.schedules.keeper import Keeper
 from chassis.store.event_store import EventStore
@@ -89,11 +91,16 @@ class InMemoryService:
     def request(
         self, command: Any, by: Principal = ADMIN, *, key: str | None = None, version: int | None = None
     ) -> Request:
-        spec, company = REGISTRY.command_of(type(command)), self.directory.company
+        spec, company, caller = REGISTRY.command_of(type(command)), self.directory.company, self.known(by)
         return Request(
             command=command,
-            context=self.known(by).context(
-                self.now, self.today, spec.permission, company.currency, company.custom_fields.of
+            context=caller.context(
+                self.now,
+                self.today,
+                spec.permission,
+                company.currency,
+                company.custom_fields.of,
+                require_taken=partial(require_taken, caller, company),
             ),
             command_id=key or f"test-{next(self._ids)}",
             remember=key is not None,

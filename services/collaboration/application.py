@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.model.context import user_named
+from chassis.model.known_records import KnownRecord
 from chassis.model.service import Service, Work
 from contracts.collaboration import (
     AttachFile,
@@ -18,7 +19,7 @@ from contracts.declare import KEPT
 from contracts.errors import Refused, not_found
 from contracts.people import Person
 from services.collaboration.domain import MOST_MENTIONED, Attachment, Comment, File, Uploader, Viewer, uploader, viewer
-from services.collaboration.subjects import SUBJECTS, Subject, find_seen, require_seen
+from services.collaboration.subjects import SUBJECTS, find_seen, require_seen
 
 COMMENT, FILE, ATTACHMENT = "comment", "file", "attachment"
 
@@ -47,7 +48,7 @@ def delete_comment(command: DeleteComment, work: Work) -> Comment:
     return comment
 
 
-def comment_seen(work: Work, id: UUID) -> tuple[Comment, Subject]:
+def comment_seen(work: Work, id: UUID) -> tuple[Comment, KnownRecord]:
     """A comment, and the record it is about.  Raises Refused NOT_FOUND, also where the caller may not see that."""
     comment = work.get(Comment, id, what=COMMENT, field="comment_id")
     subject = None if comment.deleted else find_seen(work, comment.subject_kind, comment.subject_id)
@@ -56,7 +57,7 @@ def comment_seen(work: Work, id: UUID) -> tuple[Comment, Subject]:
     return comment, subject
 
 
-def mentioned(work: Work, subject: Subject, ids: Sequence[UUID]) -> list[Person]:
+def mentioned(work: Work, subject: KnownRecord, ids: Sequence[UUID]) -> list[Person]:
     """The users whom a comment is for.
 
     Raises Refused for one who is not known, has left, or may not see the record: nobody would tell them of it.

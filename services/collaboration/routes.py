@@ -12,6 +12,7 @@ from chassis.http.messages import ANSWER_SECONDS, HttpRequest, HttpResponse
 from chassis.http.requests import require_only
 from chassis.http.service_routes import ServiceRoute
 from chassis.messaging.consistency import HEADER
+from chassis.model.known_records import KnownRecord, place_of
 from contracts.collaboration import DOWNLOAD_FILE, UPLOAD_FILE, RegisterFile
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
@@ -21,7 +22,7 @@ from contracts.personal import is_erased
 from contracts.schemas import can_be, decode
 from services.collaboration.application import ATTACHMENT, FILE
 from services.collaboration.domain import Attachment, Uploader, uploader
-from services.collaboration.subjects import SUBJECTS, Subject, key
+from services.collaboration.subjects import SUBJECTS
 from services.collaboration.upkeep import is_there
 
 SERVICE = "collaboration"
@@ -71,9 +72,9 @@ def download(api: Api, http: HttpRequest) -> HttpResponse:
         attachment = writer.store.load(Attachment, parse_id(text))
         if attachment is None or not is_there(writer.store, attachment):
             raise unknown
-        row = writer.store.row(SUBJECTS.name, key(attachment.subject_kind, attachment.subject_id))
+        row = writer.store.row(SUBJECTS.name, place_of(attachment.subject_kind, attachment.subject_id))
         today = api.directory.company.day_of(api.clock())
-        if row is None or not decode(Subject, row).is_seen(caller.reach, today):
+        if row is None or not decode(KnownRecord, row).is_seen(caller.reach, today):
             raise unknown
         if attachment.person_id is not None and is_erased(attachment.person_id):
             raise Refused("files.gone")

@@ -34,6 +34,8 @@ from services.collaboration.application import SERVICE
 from services.collaboration.subjects import SUBJECTS
 
 OTHER = user("wu", "SAL", superior=SUPERVISOR)
+KEEPER, COLLEAGUE = (user(name, "SUP", superior=SUPERVISOR) for name in ("zhou", "sun"))
+"""Two who may have records of any kind, each their own."""
 COMMENT = UUID("01900000-0000-7000-8000-00000000000c")
 CUSTOMER = kind_of(CustomerData)
 ALL_KINDS = [pytest.param(kind, id=kind.what) for kind in KINDS.values()]
@@ -43,7 +45,7 @@ OWNED = [pytest.param(kind, id=kind.what) for kind in KINDS.values() if kind.own
 @pytest.fixture
 def kit() -> InMemoryService:
     kit = InMemoryService(SERVICE)
-    for person in (ADMIN, MANAGER, SALES, SUPERVISOR, WAREHOUSE, OTHER):
+    for person in (ADMIN, MANAGER, SALES, SUPERVISOR, WAREHOUSE, OTHER, KEEPER, COLLEAGUE):
         kit.known(person)
     return kit
 
@@ -97,58 +99,58 @@ def test_col_09_a_comment_is_written_changed_and_taken_away_by_its_author(kit: I
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_col_09_every_kind_of_record_can_be_commented_on_by_whom_it_is_seen(kit: InMemoryService, kind: Kind) -> None:
     id = enter(kit, kind, owner=person(ADMIN))
-    write(kit, id, ADMIN, kind.what)
+    write(kit, id, ADMIN, kind.code)
     stranger = user("stranger", "QCI")
     refused = kit.assert_refused(
         "NOT_FOUND",
-        WriteComment(subject_kind=kind.what, subject_id=id, text="x"),
+        WriteComment(subject_kind=kind.code, subject_id=id, text="x"),
         by=stranger,
         field="subject_id",
     )
     assert kind.what in refused.message
     kit.learn(kind.deleted(**{kind.key: id}))
-    again = WriteComment(subject_kind=kind.what, subject_id=id, text="x")
+    again = WriteComment(subject_kind=kind.code, subject_id=id, text="x")
     kit.assert_refused("NOT_FOUND", again, field="subject_id")
     kit.learn(kind.restored(**{kind.key: id}))
-    write(kit, id, ADMIN, kind.what)
+    write(kit, id, ADMIN, kind.code)
 
 
 @pytest.mark.parametrize("kind", OWNED)
 def test_col_09_who_may_comment_follows_the_owner_of_the_record(kit: InMemoryService, kind: Kind) -> None:
-    id, command = enter(kit, kind), partial_write(kind)
-    write(kit, id, SALES, kind.what)
-    write(kit, id, SUPERVISOR, kind.what)
-    kit.assert_refused("NOT_FOUND", command(id), by=OTHER, field="subject_id")
-    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=person(OTHER), before=person(SALES)))
-    write(kit, id, OTHER, kind.what)
-    kit.assert_refused("NOT_FOUND", command(id), by=SALES, field="subject_id")
-    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=NOBODY, before=person(OTHER)))
-    for by in (SALES, OTHER, SUPERVISOR):
+    id, command = enter(kit, kind, person(KEEPER)), partial_write(kind)
+    write(kit, id, KEEPER, kind.code)
+    write(kit, id, SUPERVISOR, kind.code)
+    kit.assert_refused("NOT_FOUND", command(id), by=COLLEAGUE, field="subject_id")
+    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=person(COLLEAGUE), before=person(KEEPER)))
+    write(kit, id, COLLEAGUE, kind.code)
+    kit.assert_refused("NOT_FOUND", command(id), by=KEEPER, field="subject_id")
+    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=NOBODY, before=person(COLLEAGUE)))
+    for by in (KEEPER, COLLEAGUE, SUPERVISOR):
         kit.assert_refused("NOT_FOUND", command(id), by=by, field="subject_id")
-    write(kit, id, ADMIN, kind.what)
+    write(kit, id, ADMIN, kind.code)
 
 
 @pytest.mark.parametrize("kind", OWNED)
 def test_col_07_col_09_whom_a_record_is_shared_with_comments_on_it_as_long_as_it_is(
     kit: InMemoryService, kind: Kind
 ) -> None:
-    id, command = enter(kit, kind), partial_write(kind)
-    mention = replace(command(id), mentions=(id_of(OTHER),))
-    kit.assert_refused("VALIDATION", mention, by=SALES, field="mentions")
-    share = Share(with_id=id_of(OTHER), kind="USER", name=OTHER.name, until=kit.today)
+    id, command = enter(kit, kind, person(KEEPER)), partial_write(kind)
+    mention = replace(command(id), mentions=(id_of(COLLEAGUE),))
+    kit.assert_refused("VALIDATION", mention, by=KEEPER, field="mentions")
+    share = Share(with_id=id_of(COLLEAGUE), kind="USER", name=COLLEAGUE.name, until=kit.today)
     kit.learn(fact(kind.shared, **{kind.key: id}, shares=(share,)))
-    write(kit, id, OTHER, kind.what)
-    kit.do(mention, by=SALES)
+    write(kit, id, COLLEAGUE, kind.code)
+    kit.do(mention, by=KEEPER)
     kit.pass_time(days=1)
-    kit.assert_refused("NOT_FOUND", command(id), by=OTHER, field="subject_id")
+    kit.assert_refused("NOT_FOUND", command(id), by=COLLEAGUE, field="subject_id")
     kit.learn(fact(kind.shared, **{kind.key: id}, shares=(replace(share, until=None),)))
-    write(kit, id, OTHER, kind.what)
-    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=person(SUPERVISOR), before=person(SALES)))
-    kit.assert_refused("NOT_FOUND", command(id), by=OTHER, field="subject_id")
+    write(kit, id, COLLEAGUE, kind.code)
+    kit.learn(fact(kind.assigned, **{kind.key: id}, owner=person(SUPERVISOR), before=person(KEEPER)))
+    kit.assert_refused("NOT_FOUND", command(id), by=COLLEAGUE, field="subject_id")
 
 
 def partial_write(kind: Kind) -> Any:
-    return lambda id: WriteComment(subject_kind=kind.what, subject_id=id, text="x")
+    return lambda id: WriteComment(subject_kind=kind.code, subject_id=id, text="x")
 
 
 def test_col_09_orders_are_commented_on_by_seller_and_submitter_and_tell_of_their_customer(

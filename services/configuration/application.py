@@ -6,6 +6,7 @@ from services.configuration.dictionaries import Dictionary
 from services.configuration.doubles import OWN_VALUES
 from services.configuration.fields import COMMANDS as OF_FIELDS
 from services.configuration.uses import USES, delete_entry
+from services.configuration.views_of_lists import COMMANDS as OF_VIEWS
 
 SERVICE = Service(
     "configuration",
@@ -14,6 +15,7 @@ SERVICE = Service(
         EditDictionaryEntry: upsert(Dictionary, Dictionary.edit),
         DeleteDictionaryEntry: delete_entry,
         **OF_FIELDS,
+        **OF_VIEWS,
     },
     replicas=[USES, *OWN_VALUES.values()],
 )

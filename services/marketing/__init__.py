@@ -1,1 +1,1 @@
-"""What is known of the market."""
+"""Campaigns, and what is known of the market."""

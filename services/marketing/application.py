@@ -2,5 +2,6 @@
 
 from chassis.model.service import Service
 from contracts.marketing import Survey
+from services.marketing.domain import CampaignRecord
 
-SERVICE = Service("marketing", records=[Survey])
+SERVICE = Service("marketing", records=[CampaignRecord, Survey])

@@ -95,6 +95,11 @@ class Shelf:
     def fill(self, documents: Sequence[Document]) -> None:
         if documents:
             self.collection.insert_many(documents)
+            self.touch()
+
+    def touch(self) -> None:
+        """Say in the view's state that something has happened, as the projector does with whatever it writes."""
+        self.database[STATES].update_one({"_id": live_id(self.view)}, {"$inc": {"revision": 1}})
 
     def page(self, principal: Principal = ROOT, /, **params: str | Sequence[str]) -> Page:
         return self.reader.page(principal, as_query(params), None)

@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 
 from chassis.messaging.consistency import HEADER
+from chassis.testing.records import new_record
 from component.support import Company, config_of, problem_of, unique
+from contracts.records import Kind
 from deploy.local.system import LocalSystem
 from services.access.administration import make_administrator
 
@@ -42,6 +44,10 @@ class Caller:
             self.company.remember(answer.headers[HEADER])
         found: dict[str, Any] = answer.json()
         return found
+
+    def enter(self, kind: Kind) -> str:
+        """The id of a new record of a kind, which belongs to records that are entered for it where it must."""
+        return str(self.do("POST", kind.path, new_record(kind, self.enter))["id"])
 
     def refused(self, code: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
         return problem_of(self.send(method, path, body), code)

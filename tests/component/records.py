@@ -18,11 +18,11 @@ from chassis.model.identity import Named
 from chassis.testing.custom_fields import FIELDS as CUSTOM_FIELDS
 from chassis.testing.custom_fields import VALUES, known
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
-from chassis.testing.records import new_record
+from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from contracts.access import AddDepartment, IssueUser, SetPreferences
 from contracts.collaboration import WriteComment
-from contracts.configuration import AddCustomField, ChoiceGiven
+from contracts.configuration import AddCustomField, ChoiceGiven, SaveView
 from contracts.custom_fields import Help, Label
 from contracts.customers import CUSTOMER, CreateCustomer, CustomerCreated
 from contracts.declare import CommandSpec
@@ -30,6 +30,7 @@ from contracts.inventory import AddProduct, Prices, ProductAdded, Trait
 from contracts.orders import CreateOrder, LineRequest
 from contracts.people import Person
 from contracts.records import KINDS, Kind
+from contracts.saved_views import ListParameter
 from contracts.schemas import load
 from contracts.types import Money
 from services.access.test_access import NEW, Office
@@ -127,7 +128,7 @@ def of_custom_field(kit: InMemoryService, key: str) -> Filled:
 def of_kind(kind: Kind) -> Filled:
     kit, id = InMemoryService(SERVICES[kind.service]), uuid4()
     own_values(kit, kind)
-    kit.do(load(kind.create, {**new_record(kind), kind.key: str(id), "own": VALUES}))
+    kit.do(load(kind.create, {**new_record(kind, enter_in(kit), belongs=True), kind.key: str(id), "own": VALUES}))
     return Filled(kit, id)
 
 
@@ -172,6 +173,14 @@ def comment() -> Filled:
     return Filled(kit, id)
 
 
+def saved_view() -> Filled:
+    kit, id = InMemoryService(SERVICES["configuration"]), uuid4()
+    query = (ListParameter(name="sort", values=("name",)),)
+    shown: dict[str, Any] = {"columns": ("name",), "audience": "ROLES", "roles": ("SAL",), "position": 3}
+    kit.do(SaveView(saved_view_id=id, list_name="customers", name="View", parameters=query, **shown))
+    return Filled(kit, id)
+
+
 FILLED: dict[str, Callable[[], Filled]] = {
     "EditProduct": product,
     "ChangeOrder": order,
@@ -181,6 +190,7 @@ FILLED: dict[str, Callable[[], Filled]] = {
     "SetPreferences": with_preferences,
     "RenameDepartment": department,
     "ChangeCustomField": custom_field,
+    "ChangeSavedView": saved_view,
     "ChangeCustomField.formula": custom_formula,
     "ChangeCustomField.view_right": custom_field_with_rights,
     "ChangeCustomField.edit_right": custom_field_with_rights,

@@ -33,7 +33,9 @@ from chassis.store.event_store import EventStore
 from chassis.store.opening import open_store
 from chassis.testing.conformity import violations
 from chassis.testing.keys import holding
+from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
+from contracts.records import Kind
 from deploy.devstack.ports import free_ports
 from deploy.local.system import LocalSystem
 from services.access.demo_users import demo_user
@@ -267,6 +269,10 @@ class Person:
 
     def post(self, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
         return self.do("POST", path, body, **more)
+
+    def enter(self, kind: Kind) -> str:
+        """The id of a new record of a kind, which belongs to records that are entered for it where it must."""
+        return str(self.post(kind.path, new_record(kind, self.enter))["id"])
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """A query that is answered."""

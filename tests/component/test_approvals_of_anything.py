@@ -59,7 +59,7 @@ class Desk:
 
     def survey(self) -> str:
         """Somebody enters a survey, and approval is asked for; the id of the case."""
-        body = new_record(KIND)
+        body = new_record(KIND, self.office.enter)
         id = UUID(self.office.call(f"POST {KIND.path}", body, self.author).done()["id"])
         case = case_id_for("survey", id, 1)
         self.office.system(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -253,6 +254,26 @@ def test_every_operator_of_every_field_gives_what_the_rows_that_are_shown_say(
 
 
 @each
+def test_a_code_that_no_key_is_stored_of_is_found_however_it_is_written(
+    database: Database[Document], view: View
+) -> None:
+    """UIX-13: a phone number with its country or without, also where quick search does not look."""
+    for name, kind in fields_asked(view).items():
+        if kind.kind != "code" or kind.guard or rule_of(view, name) != Exact():
+            continue
+        bare = replace(view, filters={}, scope=None)
+        assert not bare.keys
+        shelf = Shelf(database, bare)
+        kept = [*CODES, "0086 139 0000 0041", "0081-90-1234-5678", "008190123456789"]
+        shelf.fill([document_of(bare, number, **{name: text}) for number, text in enumerate(kept)])
+        rows = shelf.page(limit="200").items
+        for operator in ("equal", "one_of", "not_equal", "contains", "begins_with"):
+            for value in (*kept, *(["139", "+81 90"] if operator == "begins_with" else [])):
+                asked: Any = [value] if operator == "one_of" else value
+                assert_like_the_model(shelf, rows, {"field": name, "is": operator, "value": asked})
+
+
+@each
 def test_the_answer_is_the_same_in_every_language_and_order(database: Database[Document], view: View) -> None:
     """What MongoDB compares texts by depends on the language; what is equal does not."""
     shelf = Shelf(database, view)
@@ -260,7 +281,7 @@ def test_the_answer_is_the_same_in_every_language_and_order(database: Database[D
     name = next(
         (name for name, kind in fields_asked(view).items() if kind.keyed and not rule_of(view, name).form), None
     )
-    for sort in dict.fromkeys(name.removeprefix("-") for name in (*view.sorts, view.order)):
+    for sort in {tuple(view.orders_of(name)): name for name in view.sortable}.values():
         for language in LANGUAGES:
             for value in TEXTS if name and not rule_of(view, name).among else ():
                 where = {"field": name, "is": "equal", "value": value}

@@ -241,7 +241,7 @@ def test_what_no_version_knows_is_declared_and_a_list_as_of_a_moment_can_not_be_
     known = {"id", *past.view.computed} | {name for version in versions for name in version}
     assert set(past.view.without_history) == past.view.types.keys() - known
     now_only = past.view.without_history
-    ways = [("sort", sort.removeprefix("-"), sort) for sort in past.view.sorts]
+    ways = [("sort", sort, sort) for sort in past.view.sortable]
     ways += [("sum", name, name) for name in sums_of(past.view)]
     ways += [("group", name, name) for name in groups_of(past.view)]
     ways += [("where", name, json.dumps({"field": name, "is": "is_empty"})) for name in fields_asked(past.view)]

@@ -23,7 +23,7 @@ from chassis.model.views import Exact, OfCaller, Range, Scope, Shared, View, Wor
 from chassis.projections.collections import STATES, add_keys, collation, keys_kept
 from chassis.projections.documents import stored
 from chassis.projections.state import live_id, open_state
-from chassis.queries.cursors import Cursor
+from chassis.queries.cursors import Cursor, Part, SortOrder
 from chassis.queries.filters import ClosedSets, Filters
 from chassis.queries.reader import Page
 from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
@@ -40,19 +40,33 @@ def each(views: list[View] = LISTS) -> pytest.MarkDecorator:
 
 
 def sorts_of(view: View) -> list[str]:
-    names = dict.fromkeys(name.removeprefix("-") for name in (*view.sorts, view.order))
-    return [direction + name for name in names for direction in ("", "-")]
+    return [direction + name for name in view.sortable for direction in ("", "-")]
+
+
+def sorts_by_index(view: View) -> list[str]:
+    """The sorts that have an index; what somebody has looked at last is found by its ids, and has none."""
+    names = {name for name in ("_id", *view.types) if view.is_sorted_by_index(name)}
+    return [sort for sort in sorts_of(view) if sort.removeprefix("-") in names]
+
+
+def decides_who_sees_it(view: View, name: str) -> bool:
+    """Whether a row with another value in a field is in the list at all, or a row of its own; or has always one."""
+    by = (*view.sums.by, view.sums.over, *view.sums.fields) if view.sums else ()
+    own = ("_id", "id", view.aside, *view.where, *by, *(view.scope.fields if view.scope else ()))
+    always = ("action", "object_kind", "result") if view.collected else ()
+    return name in (*own, *always) or name not in view.types
 
 
 # -- pages ------------------------------------------------------------------------------------------------------------
 
 
 def uneven(view: View, sort: str) -> list[Document]:
-    """Documents of which the sort field is missing, null, equal, and different."""
-    if sort == "_id" or (view.sums and sort in (*view.sums.by, *view.sums.fields)):
+    """Documents of which the sort field is missing, null, nothing, equal, and different."""
+    if decides_who_sees_it(view, sort):
         return [document_of(view, number) for number in range(14)]
-    same = value_of(view.types[sort], 3)
-    values = [ABSENT] * 4 + [None] * 4 + [same] * 4
+    kind = view.types[sort]
+    nothing = [""] if kind.keyed else []
+    values = [ABSENT, None, *nothing] * 3 + [value_of(kind, 3)] * 4
     return [document_of(view, number, **{sort: value}) for number, value in enumerate(values)] + [
         document_of(view, number) for number in range(20, 24)
     ]
@@ -73,10 +87,14 @@ def test_uix_11_acc_67_the_rows_of_a_page_that_somebody_has_set_hold_for_every_l
 def test_no_row_is_lost_or_comes_twice_whatever_the_sort_field_holds(database: Database[Document], view: View) -> None:
     for sort in sorts_of(view):
         shelf = Shelf(database, view)
-        shelf.fill(uneven(view, sort.removeprefix("-")))
-        everything = [row["id"] for row in shelf.page(sort=sort, limit="200").items]
+        name = {"_id": "id"}.get(sort.removeprefix("-"), sort.removeprefix("-"))
+        shelf.fill(uneven(view, name))
+        whole = shelf.page(sort=sort, limit="200").items
+        everything = [row["id"] for row in whole]
         assert len(everything) == len(set(everything)) >= 10, sort
-        for limit in ("1", "3", "7"):
+        shown = [row["id"] for row in whole if row.get(name) not in (None, "")]
+        assert everything[: len(shown)] == shown, f"{sort}: what has no value comes last"
+        for limit in ("1", "3", "7") if view.is_sorted_by_index(name) else ("3",):
             assert [row["id"] for row in shelf.rows(sort=sort, limit=limit)] == everything, (sort, limit)
             there = list(shelf.pages(sort=sort, limit=limit))
             back = list(shelf.pages_back(shelf.page(sort=sort, limit=limit).last, sort=sort, limit=limit))
@@ -91,7 +109,73 @@ def test_no_row_is_lost_or_comes_twice_whatever_the_sort_field_holds(database: D
                 there[0].previous is None and back[0].next is back[0].last is there[-1].next is there[-1].last is None
             )
         turned = sort.removeprefix("-") if sort.startswith("-") else f"-{sort}"
-        assert [row["id"] for row in shelf.page(sort=turned, limit="200").items] == everything[::-1], sort
+        wanted = shown[::-1] + everything[len(shown) :][::-1]
+        assert [row["id"] for row in shelf.page(sort=turned, limit="200").items] == wanted, sort
+        assert list(file_of(shelf, sort)) == everything, sort
+
+
+def file_of(shelf: Shelf, sort: str) -> list[str]:
+    """The ids in a file, in its order."""
+    lines = b"".join(shelf.reader.export(ROOT, {"sort": [sort]}, None, "csv")).decode("utf-8-sig")
+    return [row["id"] for row in csv.DictReader(io.StringIO(lines))]
+
+
+@each()
+def test_uix_13_every_column_that_has_an_order_sorts_and_the_others_are_refused_by_name(
+    database: Database[Document], view: View
+) -> None:
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, number) for number in range(3)])
+    for name, kind in view.types.items():
+        if name in view.sortable:
+            assert len(shelf.page(sort=name).items) == len(shelf.page().items)
+            continue
+        refused = shelf.refusal(sort=f"-{name}")
+        assert (refused.code, refused.field) == ("VALIDATION", "sort")
+        assert f" {name}" in refused.message and all(one in refused.message for one in view.sortable)
+        assert kind.kind in ("list", "object") or name in view.computed or view.is_in_words(name)
+
+
+@each([view for view in LISTS if view.of_subject or not view.sums])
+def test_a_long_text_is_looked_up_and_not_in_the_cursor(database: Database[Document], view: View) -> None:
+    """Else the address of a page would be longer than servers take."""
+    for name in view.sortable:
+        if not view.is_in_words(name) or decides_who_sees_it(view, name):
+            continue
+        shelf = Shelf(database, view)
+        texts = ["京" * 4_000 + str(number) for number in range(5)]
+        shelf.fill([document_of(view, number, **{name: text}) for number, text in enumerate(texts)])
+        pages = list(shelf.pages(sort=name, limit="2"))
+        assert all(len(str(page.next)) < 1_000 for page in pages)
+        assert [row[name] for page in pages for row in page.items] == texts
+        back = list(shelf.pages_back(pages[-1].previous, sort=name, limit="2"))
+        assert [row[name] for page in back[::-1] for row in page.items] == texts[:4]
+
+
+def test_a_made_up_cursor_tells_nothing_of_rows_that_one_does_not_see(database: Database[Document]) -> None:
+    """SEC-18: neither shows them, nor begins where one of them would stand."""
+    shelf = Shelf(database, BY_NAME["customers"])
+    mine, theirs = str(SALESPERSON.user_id), str(uuid4())
+    rows = [document_of(shelf.view, n, need=("甲" * 700) + str(n), owner_id=(mine, theirs)[n % 2]) for n in range(8)]
+    shelf.fill(rows)
+    asked = {"sort": "need", "limit": "1"}
+    cursor = Cursor.read(str(shelf.page(SALESPERSON, **asked).next))
+    assert cursor.is_looked_up
+    told = {row["_id"] for row in rows if row["owner_id"] == mine}
+    for row in rows:
+        for back in (False, True):
+            made_up = replace(cursor, key=row["_id"], back=back)
+            text = replace(made_up, value="x" * 601).text()
+            if row["_id"] not in told:
+                assert shelf.refusal(SALESPERSON, **asked, cursor=text).why.reason == "lists.cursor_renewed"
+            else:
+                assert {one["id"] for one in shelf.page(SALESPERSON, **asked, cursor=text).items} <= told
+            given = replace(made_up, value=row["need"][:100], is_looked_up=False).text()
+            assert {one["id"] for one in shelf.page(SALESPERSON, **asked, cursor=given).items} <= told
+    made_up = replace(cursor, value="x")
+    for other in (replace(made_up, collection="orders"), replace(made_up, view="orders"),
+                  replace(made_up, conditions="0" * 16)):  # fmt: skip
+        assert shelf.refusal(SALESPERSON, **asked, cursor=other.text()).field == "cursor"
 
 
 def without(hidden: set[str], pages: Sequence[Page]) -> list[list[Document]]:
@@ -105,13 +189,14 @@ def test_rows_that_change_their_place_between_two_pages_are_told_once(database: 
 
     Whoever sees only some rows is not told on a later page of one that is gone: it may be gone for them alone.
     """
-    for sort in sorts_of(view):
+    others = [sort for sort in sorts_of(view) if sort not in sorts_by_index(view)]
+    for sort in (*sorts_by_index(view), *others[-2:]):
         name = sort.removeprefix("-")
         shelf = Shelf(database, view)
         shelf.fill([document_of(view, number) for number in range(12)])
         pages = shelf.pages(sort=sort, limit="5", count="true")
         first = next(pages)
-        moved = {} if name in ("_id", *(view.sums.by if view.sums else ())) else {name: value_of(view.types[name], 99)}
+        moved = {} if decides_who_sees_it(view, name) else {name: value_of(view.types[name], 99)}
         last, earliest = document_of(view, 11)["_id"], document_of(view, 0)["_id"]
         shelf.collection.update_one({"_id": last}, {"$set": {**moved, "touched": True}})
         shelf.collection.update_one({"_id": earliest}, {"$set": moved or {"touched": True}})
@@ -230,9 +315,7 @@ def test_what_nothing_has_happened_to_is_in_its_place_on_every_page_in_the_count
                 pages = list(shelf.pages(sort=sort, limit=str(limit), count="true"))
                 assert [row for page in pages for row in page.items] == whole.items, (sort, limit)
                 assert all(page.total == len(beginning) and len(page.items) <= limit for page in pages)
-            lines = b"".join(shelf.reader.export(ROOT, {"sort": [sort]}, None, "csv")).decode("utf-8-sig")
-            rows = list(csv.DictReader(io.StringIO(lines)))
-            assert [row["id"] for row in rows] == [row["id"] for row in whole.items]
+            assert file_of(shelf, sort) == [row["id"] for row in whole.items]
         for id in beginning:
             row, freshness = shelf.reader.one(ROOT, id, None)
             assert row["version"] == versions[id] and freshness == whole.freshness
@@ -241,14 +324,20 @@ def test_what_nothing_has_happened_to_is_in_its_place_on_every_page_in_the_count
 # -- indexes ----------------------------------------------------------------------------------------------------------
 
 
-def explained(shelf: Shelf, condition: Document, sort: str, language: str, verbosity: str = "queryPlanner") -> Document:
-    """What MongoDB says of how it reads one page."""
-    direction = -1 if sort.startswith("-") else 1
+def parts_of(sort: str) -> list[Part]:
+    """The parts of a list: rows that have a value, and those that have none."""
     name = sort.removeprefix("-")
+    return SortOrder("_id" if name == "id" else name, -1 if sort.startswith("-") else 1).whole()
+
+
+def explained(
+    shelf: Shelf, condition: Document, part: Part, language: str, verbosity: str = "queryPlanner"
+) -> Document:
+    """What MongoDB says of how it reads one page."""
     command: Document = {
         "find": shelf.collection.name,
-        "filter": {"$and": [dict(shelf.view.shown()), condition]},
-        "sort": {name: direction, "_id": direction},
+        "filter": {"$and": [dict(shelf.view.shown()), condition, part.condition]},
+        "sort": part.sort,
         "limit": PAGE,
     }
     if language:
@@ -256,7 +345,7 @@ def explained(shelf: Shelf, condition: Document, sort: str, language: str, verbo
     return dict(shelf.database.command("explain", command, verbosity=verbosity))
 
 
-def plan_of(shelf: Shelf, condition: Document, sort: str, language: str) -> set[str]:
+def plan_of(shelf: Shelf, condition: Document, part: Part, language: str) -> set[str]:
     """The stages of MongoDB's plan."""
     found: set[str] = set()
 
@@ -268,7 +357,7 @@ def plan_of(shelf: Shelf, condition: Document, sort: str, language: str) -> set[
         for inner in node if isinstance(node, list) else ():
             walk(inner)
 
-    walk(explained(shelf, condition, sort, language)["queryPlanner"]["winningPlan"])
+    walk(explained(shelf, condition, part, language)["queryPlanner"]["winningPlan"])
     return found
 
 
@@ -289,14 +378,15 @@ def of_people(view: View, numbers: Sequence[int]) -> Document:
 
 
 @each([view for view in LISTS if view.sums is None])
-def test_every_sort_in_both_directions_uses_an_index(database: Database[Document], view: View) -> None:
-    """After a cursor too.  Rows that are added up are sorted after it."""
+def test_every_declared_sort_in_both_directions_uses_an_index(database: Database[Document], view: View) -> None:
+    """After a cursor too, and of rows without a value.  Rows that are added up are sorted after it."""
     shelf = Shelf(database, view)
     shelf.fill([document_of(view, number) for number in range(300)])
-    for sort in sorts_of(view):
+    for sort in sorts_by_index(view):
         for language in view.orders_of(sort.removeprefix("-")):
-            stages = plan_of(shelf, {}, sort, language)
-            assert not {"SORT", "COLLSCAN"} & stages, (sort, language, stages)
+            for part in parts_of(sort):
+                stages = plan_of(shelf, {}, part, language)
+                assert not {"SORT", "COLLSCAN"} & stages, (sort, part, language, stages)
 
 
 @each([view for view in LISTS if view.sums is None and view.scope and not (view.collected or view.scope.only_own)])
@@ -312,13 +402,14 @@ def test_whose_rows_somebody_sees_never_makes_a_list_read_all_rows(database: Dat
     shelf.fill(
         [document_of(view, number, **dict.fromkeys(view.scope.fields, person)) for number, person in enumerate(whose)]
     )
-    for sort in sorts_of(view):
+    for sort in sorts_by_index(view):
         for language in view.orders_of(sort.removeprefix("-")):
             for people in ([2], [0], [0, 1, 2]):
-                told = explained(shelf, of_people(view, people), sort, language, "executionStats")["executionStats"]
-                rows = min(PAGE, sum(ROWS[number] for number in people))
-                assert told["nReturned"] == rows, (sort, language, people)
-                assert told["totalDocsExamined"] <= 640, (sort, language, people, told["totalDocsExamined"])
+                for part in parts_of(sort):
+                    told = explained(shelf, of_people(view, people), part, language, "executionStats")["executionStats"]
+                    rows = 0 if part.is_empty else min(PAGE, sum(ROWS[number] for number in people))
+                    assert told["nReturned"] == rows, (sort, language, people)
+                    assert told["totalDocsExamined"] <= 640, (sort, language, people, told["totalDocsExamined"])
 
 
 @each([view for view in LISTS if view.sums is None])
@@ -339,7 +430,8 @@ def test_every_filter_uses_an_index(database: Database[Document], view: View) ->
         if isinstance(rule, Exact) and rule.usual is not None:
             condition = {"$and": [condition, unusual(field, rule.usual)]}
         for language in view.orders_of(sort.removeprefix("-")):
-            assert "COLLSCAN" not in plan_of(shelf, condition, sort, language), (name, language)
+            for part in parts_of(sort):
+                assert "COLLSCAN" not in plan_of(shelf, condition, part, language), (name, language)
 
 
 SOME = 7  # of so many rows one has another value than the usual one
@@ -388,11 +480,11 @@ def test_a_filter_whose_index_lacks_usual_rows_reads_few_rows_whatever_is_asked(
         for values in asked:
             found = filters.condition(name, values)
             assert found is not None
-            for sort in (view.order, view.order.removeprefix("-")):
-                told = explained(shelf, found[0], sort, "", "executionStats")["executionStats"]
-                expected = min(PAGE, sum(document[field] in values for document in documents))
-                assert told["nReturned"] == expected > 0, (name, values)
-                assert told["totalDocsExamined"] <= 3 * PAGE, (name, values, sort, told["totalDocsExamined"])
+            for part in [part for sort in (view.order, view.order.removeprefix("-")) for part in parts_of(sort)]:
+                told = explained(shelf, found[0], part, "", "executionStats")["executionStats"]
+                expected = 0 if part.is_empty else min(PAGE, sum(document[field] in values for document in documents))
+                assert told["nReturned"] == expected and (expected or part.is_empty), (name, values)
+                assert told["totalDocsExamined"] <= 3 * PAGE, (name, values, part, told["totalDocsExamined"])
 
 
 def test_the_audit_logs_indexes_of_a_former_release_are_replaced(database: Database[Document]) -> None:
@@ -454,7 +546,7 @@ def test_absurd_parameters_are_refused_by_name_or_find_something_but_never_fail(
         for value in ABSURD:
             answered_or_refused(shelf, name, value)
         answered_or_refused(shelf, name, ["x"] * 2000)
-    for sort in sorts_of(view):
+    for sort in sorts_by_index(view):
         page = shelf.page(sort=sort, limit="1")
         for cursor in (page.next, page.last):
             for forged in forged_cursors(cursor) if cursor else ():
@@ -627,9 +719,9 @@ ORDERS = {
 }
 
 
-@each([view for view in LISTS if any(view.is_in_words(name.removeprefix("-")) for name in view.sorts)])
+@each([view for view in LISTS if any(map(view.is_in_words, view.sortable))])
 def test_names_sort_as_people_of_the_language_expect(database: Database[Document], view: View) -> None:
-    for name in [name for name in view.sorts if view.is_in_words(name.removeprefix("-"))]:
+    for name in [name for name in view.sortable if view.is_in_words(name) and not decides_who_sees_it(view, name)]:
         for language in LANGUAGES:
             shelf, right = Shelf(database, view), ORDERS[language]
             if language == "en":
@@ -649,11 +741,11 @@ def test_names_sort_as_people_of_the_language_expect(database: Database[Document
 NUMBERED = ["SO-UITB-TXUT", "SO-000001", "SO-000010", "SO-999999", "SO-1000000", "SO-9999999", "SO-10000000"]
 
 
-@each([view for view in LISTS if any(view.orders_of(name.removeprefix("-")) == (BY_NUMBER,) for name in view.sorts)])
+@each([view for view in LISTS if any(view.orders_of(name) == (BY_NUMBER,) for name in view.sortable)])
 def test_codes_sort_by_the_numbers_in_them(database: Database[Document], view: View) -> None:
     """Also from the first number on that has more digits than the others; zeros before it still tell two apart."""
     right = [*NUMBERED[1:], NUMBERED[0]]
-    for name in [name for name in view.sorts if view.orders_of(name) == (BY_NUMBER,)]:
+    for name in [name for name in view.sortable if view.orders_of(name) == (BY_NUMBER,)]:
         shelf = Shelf(database, view)
         shelf.fill([document_of(view, number, **{name: text}) for number, text in enumerate(NUMBERED)])
         for sort, wanted in ((name, right), (f"-{name}", right[::-1])):

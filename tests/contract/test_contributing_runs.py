@@ -218,6 +218,8 @@ NOT_SHOWN = {
 
 KIND_FILE = "contracts/marketing.py"
 TEXTS_TEST = "tests/contract/test_texts.py"
+OF_EVERY_KIND = ("tests/contract/test_statuses.py", "tests/contract/test_parents.py")
+"""What is asked of every kind of record, and so of the new ones."""
 MOST_LINES = 40
 """What a plain record of six fields may cost, all in all."""
 
@@ -332,16 +334,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.append("deploy/services.toml", shown("deploy/services.toml"))
     kind = shown(f"{KIND_FILE}, a kind of record")
     project.append(KIND_FILE, kind)
-    project.insert(KIND_FILE, "from contracts.types import ", "Flag, Money, Phone, ")
+    project.append(KIND_FILE, shown(f"{KIND_FILE}, a kind with statuses"))
+    project.insert(KIND_FILE, "from contracts.types import ", "Flag, Phone, ")
     project.insert(KIND_FILE, "from contracts.records import data, record", "\nfrom contracts.personal import Personal")
     line = shown("services/marketing/application.py")
-    project.replace("services/marketing/application.py", 'SERVICE = Service("marketing", records=[Survey])\n', line)
-    project.insert("services/marketing/application.py", "from contracts.marketing import ", "Competitor, ")
-    for what in ("the command", "the kind of record", "the view", "the service"):
+    now = 'SERVICE = Service("marketing", records=[CampaignRecord, Survey])\n'
+    project.replace("services/marketing/application.py", now, line.replace("Competitor", "Competitor, Offer"))
+    project.insert("services/marketing/application.py", "from contracts.marketing import ", "Competitor, Offer, ")
+    for what in ("the command", "the kind of record", "the kind with statuses", "the view", "the service"):
         for file, lines in texts_for(what).items():
             project.append(f"contracts/texts/{file}", lines)
     project.write("test_what_is_new.py", USED)
-    shutil.copy(REPOSITORY_ROOT / TEXTS_TEST, project.folder / "test_texts.py")
+    for test in (TEXTS_TEST, *OF_EVERY_KIND):
+        shutil.copy(REPOSITORY_ROOT / test, project.folder / Path(test).name)
     return project
 
 
@@ -364,6 +369,12 @@ def test_its_contracts_may_be_published_and_it_works(project: Project) -> None:
 def test_everything_new_is_called_something_and_nothing_is_called_twice(project: Project) -> None:
     """The texts that are shown are all there must be, and none too many (SET-02)."""
     project.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_texts.py")
+
+
+def test_what_is_asked_of_every_kind_is_asked_of_the_new_ones(project: Project) -> None:
+    """Among them one that belongs to a record of another service, and one that must belong to another (ADR 0047)."""
+    names = [Path(test).name for test in OF_EVERY_KIND]
+    project.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "offer or such_kinds", *names)
 
 
 def test_a_kind_of_record_costs_what_is_said() -> None:

@@ -12,7 +12,7 @@ from chassis.model.record_views import record_view
 from chassis.model.views import View
 from chassis.testing.custom_fields import FIELDS, HELD, NOT_TAKEN, VALUES, known
 from chassis.testing.people import FINANCE, SALES, SUPERVISOR
-from chassis.testing.records import new_record
+from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents
 from contracts.access import UserDeleted, UserState
@@ -45,7 +45,7 @@ class Kept:
         return load(cls, {**given, self.kind.key: str(id or self.id)})
 
     def create(self, id: UUID | None = None, **own: Any) -> None:
-        self.kit.do(self.command(self.kind.create, id, **new_record(self.kind) | {"own": own}))
+        self.kit.do(self.command(self.kind.create, id, **new_record(self.kind, enter_in(self.kit)) | {"own": own}))
 
     def edit(self, **own: Any) -> None:
         self.kit.do(self.command(self.kind.edit, own=own))
@@ -65,7 +65,7 @@ class Kept:
 
     def create_as_seller(self, **own: Any) -> None:
         """A record of who may edit such, and does not hold the right `payments`; an administrator gives the values."""
-        self.kit.do(self.command(self.kind.create, **new_record(self.kind)), SUPERVISOR)
+        self.kit.do(self.command(self.kind.create, **new_record(self.kind, enter_in(self.kit, SUPERVISOR))), SUPERVISOR)
         self.edit(**own)
 
     def refused_by(self, kind: Kind, field: str, **own: Any) -> Refused:
@@ -77,7 +77,7 @@ class Kept:
         return refused.value
 
     def refused(self, cls: type, field: str, **own: Any) -> Refused:
-        given = new_record(self.kind) if cls is self.kind.create else {}
+        given = new_record(self.kind, enter_in(self.kit)) if cls is self.kind.create else {}
         before = self.kit.store.last_position()
         id = uuid4() if cls is self.kind.create else self.id
         with pytest.raises(Refused) as refused:

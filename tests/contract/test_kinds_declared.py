@@ -13,11 +13,13 @@ from contracts.declare import ContractError
 from contracts.lists import LIST_PARAMETERS
 from contracts.marketing import Survey
 from contracts.records import KINDS, kind_of, record
+from contracts.statuses import Statuses
 from contracts.types import Money, Name, Text
 
 OF_EVERY_RECORD = (
     "id", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by",
     "deleted", "own", "shares", "shared_with", "shared_with_me", "thing_id", "price_currency",
+    "status", "status_reason", "status_since",
 )  # fmt: skip
 
 
@@ -25,7 +27,7 @@ def declared(name: str) -> None:
     """A kind of record with a field of this name."""
     told = {"__doc__": "A thing.", "__module__": __name__, "price": None}
     fields = {"subject": Name, "price": Money | None, name: Text}
-    record("/things", view="campaigns", edit="campaigns")(
+    record("/things", view="campaigns", edit="campaigns", statuses=Statuses("NEW"))(
         type("Thing", (), {**told, name: "", "__annotations__": fields})
     )
 

@@ -15,8 +15,10 @@ from chassis.model.views import View, parameter_names
 from chassis.model.wording import Wording
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.languages import LANGUAGES, Language
+from contracts.lists import VIEWED
 from contracts.permissions import PUBLIC, ROLES, SELF
 from contracts.schemas import schema_of
+from contracts.subjects import subjects
 
 VIEWS = Catalogue.read().views()
 COMMANDS = [spec for spec in REGISTRY.load().commands.values() if spec.is_public]
@@ -71,7 +73,8 @@ def test_every_column_of_every_view_is_told(everything: Metadata, view: View) ->
     if view.is_list:
         assert {name for rule in one.filters for name in rule.parameters} == set(parameter_names(view.filters))
         assert set(one.sorts) >= {name.removeprefix("-") for name in view.sorts} - {"_id"}
-        assert {column.name for column in one.columns if column.sortable} == set(one.sorts)
+        assert {column.name for column in one.columns if column.sortable} == set(one.sorts) & view.types.keys()
+        assert (VIEWED in one.sorts) == (view.what in subjects() or VIEWED in view.types)
 
 
 @pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.name)

@@ -40,7 +40,7 @@ def names() -> list[str]:
 
 
 def test_there_are_such_names() -> None:
-    named = {"settings_id", "name", "role", "dictionary", "kind"}
+    named = {"settings_id", "name", "role", "dictionary", "kind", "schedule", "list_name"}
     assert named == {kind for service in SERVICES for kind in kinds_of(service)}
     assert {"company", "access", "sales-process", "customers", "devices"} <= set(names())
 

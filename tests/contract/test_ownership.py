@@ -12,7 +12,7 @@ import pytest
 from chassis.catalogue import Catalogue
 from chassis.model.principal import Principal
 from chassis.testing.people import user
-from chassis.testing.records import new_record
+from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents
 from contracts.access import Grant, RightGranted, RoleState, UserDeleted, UserState
@@ -50,7 +50,9 @@ class Shop:
 
     def create(self, by: Principal, **more: Any) -> UUID:
         id = uuid4()
-        self.kit.do(load(self.kind.create, {**new_record(self.kind), self.kind.key: str(id), **more}), by)
+        self.kit.do(
+            load(self.kind.create, {**new_record(self.kind, enter_in(self.kit)), self.kind.key: str(id), **more}), by
+        )
         return id
 
     def assign(self, id: UUID, owner: Any) -> Any:
@@ -94,7 +96,7 @@ def test_sec_18_cus_14_one_gives_a_record_to_whom_the_own_right_reaches_or_to_no
     for to in EVERYBODY:
         given = {"owner_id": str(to.user_id)}
         if to.name not in REACHED[scope]:
-            command: Any = load(shop.kind.create, {**new_record(shop.kind), **given})
+            command: Any = load(shop.kind.create, {**new_record(shop.kind, enter_in(shop.kit)), **given})
             if how == "assign":
                 command = shop.assign(shop.create(caller), to.user_id)
             refusal = shop.kit.assert_refused("FORBIDDEN", command, by=caller, field="owner_id")
@@ -154,7 +156,7 @@ def test_cus_14_an_owner_who_is_unknown_or_has_left_is_refused_by_name_of_the_fi
     shop.kit.directory.tell([UserDeleted(user_id=STRANGER.user_id, user=state)])
     refusal = shop.kit.assert_refused("INVALID_STATE", shop.assign(id, STRANGER.user_id), by=HEAD, field="owner_id")
     assert str(LED.user_id) in refusal.message and refusal.state == "DELETED"
-    gone: Any = load(shop.kind.create, {**new_record(shop.kind), "owner_id": str(STRANGER.user_id)})
+    gone: Any = load(shop.kind.create, {**new_record(shop.kind, enter_in(shop.kit)), "owner_id": str(STRANGER.user_id)})
     shop.kit.assert_refused("INVALID_STATE", gone, by=HEAD, field="owner_id")
     shop.kit.assert_refused("FORBIDDEN", shop.assign(shop.create(LED), uuid4()), by=LED, field="owner_id")
 

@@ -151,7 +151,7 @@ def test_every_query_of_one_row_takes_an_id_in_any_spelling(
 
     def one(_reader: ViewReader, _principal: Any, key: str, *_: Any) -> tuple[dict[str, Any], Freshness]:
         asked.append(key)
-        of_record = {"id": str(ID), "deleted": False, "owner_id": None, "owner_name": "", "shares": []}
+        of_record = {"id": str(ID), "deleted": False, "owner_id": None, "owner_name": "", "shares": [], "status": ""}
         return {"service": "", "changes": [], **of_record}, Freshness(None, {})
 
     def rebuild(_requests: RebuildRequests, key: str) -> dict[str, Any]:
@@ -160,6 +160,7 @@ def test_every_query_of_one_row_takes_an_id_in_any_spelling(
 
     monkeypatch.setattr(ViewReader, "one", one)
     monkeypatch.setattr(ViewReader, "history", one)
+    monkeypatch.setattr(ViewReader, "count_with", lambda *_: 0)
 
     def key(id: str) -> bytes:
         asked.append(id)
@@ -378,6 +379,7 @@ def test_a_parameter_is_asked_for_by_its_very_name(
 
     monkeypatch.setattr(ViewReader, "one", one)
     monkeypatch.setattr(ViewReader, "history", one)
+    monkeypatch.setattr(ViewReader, "count_with", lambda *_: 0)
     put, get = (next(route for route in everything.routes if route.name == one) for one in (
         "SetParameter", "parameters_one",
     ))  # fmt: skip

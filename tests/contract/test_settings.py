@@ -358,8 +358,9 @@ def send_back(spec: CommandSpec, made: Filled) -> None:
         for field in fields_of(spec):
             if field in row:
                 value = json.loads(json.dumps(row[field]))
-                if field.endswith("_price") and value is not None:  # a list shows one currency for all of a row
-                    value = {"amount": value, "currency": row["currency"]}
+                currency = row.get(f"{field}_currency", row.get("currency"))  # of products one for all of a row
+                if field.endswith("_price") or f"{field}_currency" in row:
+                    value = value and {"amount": value, "currency": currency}
                 made.kit.do(load(spec.cls, {spec.key: str(made.id), field: value}), made.by)
                 assert made.kit.facts() == before, f"{field}: {row[field]!r}"
 

@@ -15,7 +15,7 @@ from chassis.catalogue import Catalogue
 from chassis.model.context import AccessScope
 from chassis.model.principal import Principal
 from chassis.testing.people import user
-from chassis.testing.records import new_record
+from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents
 from contracts.access import (
@@ -70,7 +70,7 @@ class Shop:
 
     def create(self, by: Principal) -> UUID:
         id = uuid4()
-        self.kit.do(load(self.kind.create, {**new_record(self.kind), self.kind.key: str(id)}), by)
+        self.kit.do(load(self.kind.create, {**new_record(self.kind, enter_in(self.kit)), self.kind.key: str(id)}), by)
         return id
 
     def share(self, with_id: Any, **more: Any) -> Any:
@@ -218,7 +218,7 @@ def test_col_07_with_whom_it_would_be_of_no_use_it_is_not_shared(shop: Shop) -> 
         refusal = shop.kit.assert_refused(
             "INVALID_STATE", shop.share(by.user_id, access=access), by=OWNER, field="with_id"
         )
-        assert dict(refusal.why.params)["right"] == right
+        assert refusal.why.params["right"] == right
     shop.kit.do(shop.share(reader.user_id), OWNER)
     assert shop.row()["shared_with"] == [str(reader.user_id)]
 

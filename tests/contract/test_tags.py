@@ -11,7 +11,7 @@ import pytest
 from chassis.catalogue import Catalogue
 from chassis.model.dictionaries import KnownEntry
 from chassis.testing.people import ADMIN
-from chassis.testing.records import new_record
+from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from contracts.configuration import DictionaryEntrySet
 from contracts.dictionaries import DictionaryEntry
@@ -32,7 +32,7 @@ class Shop:
         self.dictionary = kind.fields[TAGS].rules.dictionary
         for revision, code in enumerate(CODES, 1):
             self.set(DictionaryEntry(code=code, zh=f"{code} 色"), revision)
-        self.kit.do(load(kind.create, {**new_record(kind), kind.key: str(self.id), TAGS: []}))
+        self.kit.do(load(kind.create, {**new_record(kind, enter_in(self.kit)), kind.key: str(self.id), TAGS: []}))
 
     def set(self, entry: DictionaryEntry, revision: int) -> None:
         row = KnownEntry(self.dictionary, entry, revision)

@@ -15,6 +15,7 @@ from chassis.http.audit_history import aggregates
 from chassis.model.changes import EventMetadata, Remove
 from chassis.model.views import View
 from chassis.projections.documents import changed
+from chassis.testing.records import picked
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.records import KINDS
 from contracts.schemas import decode, load
@@ -67,6 +68,10 @@ FITTING = {
     "superior_id": None,
     "version": 1,
     "until": None,
+    "list_name": "customers",
+    "parameters": [],
+    "columns": [],
+    "roles": [],
 }
 NOT_AT_FIRST = {
     "EditPersonalData", "SetPreferences", "ChangePassword",
@@ -91,7 +96,9 @@ def test_the_version_that_is_answered_is_shown_and_taken(spec: CommandSpec, view
         office = Office(tmp_path)
         there = records_of(office)
         path, body = str(spec.path).format(**there), sample(spec.cls)
-        body |= {name: value for name, value in {**there, **FITTING}.items() if name in body}
+        of_kind = next((kind for kind in KINDS.values() if spec.cls in (kind.create, kind.edit)), None)
+        picks = dict.fromkeys(of_kind.parents, None) | picked(of_kind) if of_kind else {}
+        body |= {name: value for name, value in {**picks, **there, **FITTING}.items() if name in body}
         body = {name: value for name, value in body.items() if f"{{{name}}}" not in str(spec.path)}
         body |= dict.fromkeys({"successor_id", "responsible_id"} & body.keys(), office.admin.user_id)
         if "grants" in body:

@@ -93,7 +93,7 @@ def comment(by: Person, id: str, kind: str = "customer", text: str = TEXT, **mor
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_col_09_uix_07_every_kind_of_record_has_comments_and_views(company: Company, kind: Kind) -> None:
     admin = company.admin
-    id = str(admin.post(kind.path, new_record(kind))["id"])
+    id = str(admin.post(kind.path, new_record(kind, admin.enter))["id"])
     first, second = (comment(admin, id, kind.what, f"第{n}") for n in (1, 2))
     assert [row["id"] for row in admin.items("/comments", subject_id=id)] == [second, first]
     admin.do("POST", "/viewings", {"subject_kind": kind.what, "subject_id": id})

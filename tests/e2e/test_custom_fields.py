@@ -40,7 +40,7 @@ class Fields:
         return {"own": {self.key(name): value for name, value in values.items()}}
 
     def enter(self, **values: Any) -> str:
-        record = {**new_record(self.kind), **self.own(**values)}
+        record = {**new_record(self.kind, self.admin.enter), **self.own(**values)}
         return str(eventually(lambda: self.admin.post(self.kind.path, record))["id"])
 
     def shown(self, id: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_cfg_01_what_is_not_given_is_refused_by_name_in_one_and_in_bulk(company:
     fields.add("seats", "number", required=True)
     try:
         name = f"own.{fields.key('seats')}"
-        body = new_record(kind)
+        body = new_record(kind, admin.enter)
         eventually(lambda: _names(admin.assert_refused("VALIDATION", "POST", kind.path, body), name))
         for own in ({"seats": "1e400"}, {"seats": "NaN"}, {"seats": None}):
             _names(admin.assert_refused("VALIDATION", "POST", kind.path, {**body, **fields.own(**own)}), name)

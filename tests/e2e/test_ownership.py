@@ -28,7 +28,7 @@ def admin(system: LocalSystem, company: Company) -> Caller:
 def team(company: Company, admin: Caller) -> tuple[Caller, Caller, Caller]:
     """A supervisor, and two salespeople whom the supervisor leads."""
     sato = employ(company, admin, "SUP")
-    li, wu = (employ(company, admin, "SAL", superior_id=sato.user_id) for _ in range(2))
+    li, wu = (employ(company, admin, "SUP", superior_id=sato.user_id) for _ in range(2))
     return sato, li, wu
 
 
@@ -49,7 +49,7 @@ def test_sec_18_cus_14_lists_totals_and_history_follow_when_a_record_changes_han
         return sorted(row["id"] for row in told["items"])
 
     before = seen(sato)
-    ids = sorted(li.do("POST", kind.path, new_record(kind))["id"] for _ in range(3))
+    ids = sorted(li.do("POST", kind.path, new_record(kind, li.enter))["id"] for _ in range(3))
     given, kept, pooled = ids
     place = f"{kind.path}/{given}"
     assert (seen(li), seen(wu), seen(sato)) == (ids, [], sorted([*before, *ids]))
@@ -81,7 +81,7 @@ def test_cus_04_cus_14_orders_are_written_for_customers_that_one_has_now(
 ) -> None:
     _, li, wu = team
     (customers,) = (kind for kind in KINDS.values() if kind.path == "/customers")
-    customer = li.do("POST", "/customers", new_record(customers))["id"]
+    customer = li.do("POST", "/customers", new_record(customers, li.enter))["id"]
     order = {"customer_id": customer, "lines": [{"product_id": add_product(company.wang), "quantity": 1}]}
     draft = li.do("POST", "/orders", order)["id"]
     admin.do("PUT", f"/customers/{customer}/owner", {"owner_id": wu.user_id})
@@ -98,12 +98,12 @@ def test_sec_14_everything_that_a_leaver_had_is_handed_over_portion_by_portion(
     company: Company, team: tuple[Caller, Caller, Caller], admin: Caller
 ) -> None:
     _, heir, other = team
-    leaver = employ(company, admin, "SAL")
+    leaver = employ(company, admin, "SUP")
     path = f"/users/{leaver.user_id}/hand-over"
     owned = [kind for kind in KINDS.values() if kind.owned]
     more = 3
     for kind in owned:
-        items = [{"command": new_record(kind)} for _ in range(PORTION + more)]
+        items = [{"command": new_record(kind, leaver.enter)} for _ in range(PORTION + more)]
         told = leaver.do("POST", f"/bulk/{kebab(kind.create.__name__)}", {"items": items})["results"]
         assert {item["status"] for item in told} == {201}
     steps = [admin.do("POST", path, {"to_id": heir.user_id}) for _ in range(3)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chassis.catalogue import Catalogue
 from chassis.testing.custom_fields import known
-from chassis.testing.records import new_record
+from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from contracts.custom_fields import CustomField, Label, read
 from contracts.errors import Refused
@@ -70,7 +70,7 @@ class Records:
             return
         id = uuid4() if act == "create" else self.ids[at % len(self.ids)]
         held, was_there = self.wanted.get(id, (None, False))
-        given = {**new_record(KIND)} if act == "create" else {}
+        given = {**new_record(KIND, enter_in(self.kit))} if act == "create" else {}
         own = {"own": {"tax": value}} if act in ("create", "edit") and not self.field.retired else {}
         command = {"create": KIND.create, "edit": KIND.edit, "delete": KIND.delete, "restore": KIND.restore}[act]
         after = value.strip() if own and value else None if own else held
@@ -87,7 +87,7 @@ class Records:
 
     def check(self) -> None:
         for id, (value, _) in self.wanted.items():
-            told = [fact.data.own for fact in self.kit.stream(id) if isinstance(fact, KIND.created | KIND.edited)]
+            told = [fact.data.own for fact in self.kit.stream(id) if type(fact) in (KIND.created, KIND.edited)]
             found = read(told[-1]).get("tax")
             assert (key(str(found.value)) if found else None) == (key(value) if value else None)
 

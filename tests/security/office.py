@@ -27,10 +27,12 @@ from chassis.projections.collections import STATES
 from chassis.store.event_store import EventStore
 from chassis.store.events import fact_class
 from chassis.store.memory import MemoryRecorder
+from chassis.testing.records import new_record
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import Writer
 from contracts.access import IssueUser
 from contracts.declare import REGISTRY
+from contracts.records import Kind
 from contracts.schemas import decode
 from services.access import vault
 from services.access.messages import Mailbox
@@ -273,6 +275,17 @@ class Office:
         """The public facts of a service, oldest first."""
         stored = self.stores[service].notifications(0, 1_000_000)
         return [decode(fact_class(event.type), event.data) for event in stored if event.key]
+
+    def enter(self, kind: Kind, by: Caller | None = None) -> str:
+        """The id of a new record of a kind, of which every service has heard.
+
+        It belongs to records that are entered for it where it must.
+        """
+        by = by or self.admin
+        body = new_record(kind, lambda parent: self.enter(parent, by))
+        id: str = self.call(f"POST {kind.path}", body, by).done()["id"]
+        self.tell_all()
+        return id
 
     def tell_all(self) -> None:
         """Every service hears of what the others did."""

@@ -8,8 +8,10 @@ from typing import Any, Literal, get_args
 from uuid import UUID
 
 from contracts.approvals import OpenCase, case_id_of
+from contracts.declare import REGISTRY
 from contracts.people import Person
 from contracts.permissions import DataScope
+from contracts.records import KINDS
 from contracts.sales import ApprovalNode
 from contracts.types import Money
 from security.office import Caller, Office, new_id
@@ -25,10 +27,15 @@ REACHED: dict[DataScope, tuple[Relation, ...]] = {
 }
 """Whose records a right with this scope reaches (SEC-18)."""
 
-SCOPED_RIGHTS = (
-    "customers.view", "customers.edit", "orders.view", "orders.edit", "orders.approve", "payments", "reports.sales",
-    "subordinates",
-)  # fmt: skip
+OF_ORDERS = ("orders.view", "orders.edit", "orders.approve", "payments", "reports.sales", "subordinates")
+
+
+def scoped_rights() -> set[str]:
+    """The rights of orders, and those of every kind of record that belongs to people."""
+    owned = [kind for kind in KINDS.values() if kind.owned]
+    return {*OF_ORDERS, *(right for kind in owned for right in (kind.view, REGISTRY.command_of(kind.edit).permission))}
+
+
 _mobiles = count(13900000000)
 
 
@@ -47,7 +54,7 @@ class Team:
         """Make the people and the role; nobody of another team stands in any relation to them."""
         role = f"REACHES_{scope}"
         office.call(f"PUT /roles/{role}", {"title": f"Reaches {scope}"}, office.admin).done()
-        for right in SCOPED_RIGHTS:
+        for right in sorted(scoped_rights()):
             office.call(f"PUT /roles/{role}/rights/{right}", {"scope": scope}, office.admin).done()
         here, there = (
             office.call("POST /departments", {"name": f"{name}, {scope}"}, office.admin).done()["id"]

@@ -13,10 +13,10 @@ import pytest
 from chassis.documents.samples import sample
 from chassis.http.routes import kebab
 from chassis.queries.reader import FORMATS
-from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, RIGHTS, ROLES, DataScope, first_rights, first_scope
 from contracts.records import KINDS, Kind
+from contracts.schedules import SCHEDULES
 from contracts.subjects import SUBJECT_ID, SUBJECT_KIND
 from security import spec
 from security.office import DEFAULT, NOBODY, VIEWS, Caller, Office, Told, new_id, quick_hashes
@@ -52,6 +52,8 @@ ROUTES = {
     COLLEAGUES: """
         GET /colleagues; GET /colleagues/{user_id}; GET /departments; GET /departments/{department_id};
         GET /dictionary-entries; GET /dictionary-entries/{entry_key};
+        GET /saved-views; GET /saved-views/{saved_view_id}; POST /saved-views; PATCH /saved-views/{saved_view_id};
+        DELETE /saved-views/{saved_view_id}; GET /default-views; POST /default-views;
         GET /comments; GET /comments/{comment_id}; POST /comments; PATCH /comments/{comment_id};
         DELETE /comments/{comment_id};
         GET /attachments; GET /attachments/{attachment_id}; GET /attachments/{attachment_id}/content;
@@ -88,7 +90,7 @@ ROUTES = {
     """,
     "Platform system": """
         GET /mailbox; GET /metrics; POST /views/{view}/rebuilds; GET /rebuilds; GET /rebuilds/{rebuild_id};
-        POST /rebuilds/{rebuild_id}/cancel
+        POST /rebuilds/{rebuild_id}/cancel; GET /schedules; GET /schedules/{schedule}
     """,  # metrics: from outside the networks of METRICS_NETWORKS
     SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}; GET /custom-fields; GET /custom-fields/{kind}",
     HAND_OUT_KEYS: "GET /persons/{person_id}/key",
@@ -124,6 +126,13 @@ OF_KINDS = {
 }
 """The routes of records of declared kinds: who may is said where the kind is declared, by a right of the table."""
 FUNCTION_OF |= OF_KINDS
+OF_SCHEDULES = {
+    f"{spec.method} {spec.path}": ROW_OF[spec.permission]
+    for one in SCHEDULES.values()
+    for spec in map(REGISTRY.command_of, one.commands)
+}
+"""The routes of schedules: who may is said where each is declared."""
+FUNCTION_OF |= OF_SCHEDULES
 HISTORIES = {
     f"{row}/history": FUNCTION_OF[row] for view in VIEWS if view.history for row in [f"{view.route}/{{{view.detail}}}"]
 }
@@ -256,6 +265,9 @@ def records_of(office: Office) -> dict[str, str]:
         "entry_key": "importance.HIGH",
         **subject,
         "file_id": waiting,
+        "saved_view_id": office.call("POST /saved-views", {"list_name": "customers", "name": "x"}, office.admin).done()[
+            "id"
+        ],
         "comment_id": office.call("POST /comments", {**subject, "text": "x"}, office.admin).done()["id"],
         "attachment_id": office.call(
             "POST /attachments", {**subject, "file_id": file, "name": "x"}, office.admin
@@ -275,6 +287,7 @@ def records_of(office: Office) -> dict[str, str]:
         "name": "greeting",
         "kind": "customer",
         "key": field_of(office),
+        "schedule": schedule_of(office),
         "entry_id": "orders-1-0",
         "view": "products",
         "rebuild_id": new_id(),
@@ -291,17 +304,24 @@ def field_of(office: Office) -> str:
     return "seats"
 
 
+def schedule_of(office: Office) -> str:
+    """The name of a schedule that has run."""
+    one = next(iter(SCHEDULES.values()))
+    office.call(f"POST /schedules/{one.name}/runs", {}, office.admin).done()
+    return one.name
+
+
 def record_of(office: Office, kind: Kind) -> str:
     """The id of a new record of a kind."""
-    return str(office.call(f"POST {kind.path}", new_record(kind), office.admin).done()["id"])
+    return office.enter(kind)
 
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
-           "reset_id", "rebuild_id", "person_id", "with_id", "comment_id", "attachment_id",
+           "reset_id", "rebuild_id", "saved_view_id", "person_id", "with_id", "comment_id", "attachment_id",
            *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
          "entry_id": "orders-1-0", "view": "nobody", "dictionary": "importance", "entry": "NOTHING",
-         "entry_key": "importance.NOTHING", "kind": "customer", "key": "nobody"}  # fmt: skip
+         "entry_key": "importance.NOTHING", "kind": "customer", "key": "nobody", "schedule": "nobody"}  # fmt: skip
 
 
 # -- the matrix ---------------------------------------------------------------------------------------------------
@@ -312,7 +332,7 @@ def test_no_route_is_untested_and_none_is_tested_that_is_not_there(office: Offic
     assert served == set(FUNCTION_OF)
     bulk = {route.name.removeprefix("Bulk") for route in office.routes if route.name.startswith("Bulk")}
     assert bulk == {spec.name for spec in COMMANDS.values() if spec.is_public and spec.bulk}
-    once = sum(text.count(";") + 1 for text in ROUTES.values()) + len(OF_KINDS) + len(HISTORIES)
+    once = sum(text.count(";") + 1 for text in ROUTES.values()) + len(OF_KINDS) + len(OF_SCHEDULES) + len(HISTORIES)
     assert once == len(FUNCTION_OF), "a place stands in two rows"
 
 

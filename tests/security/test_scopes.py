@@ -12,7 +12,6 @@ import pytest
 from chassis.catalogue import Catalogue
 from chassis.http.routes import kebab
 from chassis.model.aggregates import Aggregate
-from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, DataScope
 from contracts.records import KINDS, Kind
@@ -41,7 +40,7 @@ def a_case(team: Team, superior: Caller) -> str:
 
 def a_record(kind: Kind, team: Team, owner: Caller) -> str:
     """One of a declared kind, which the owner enters."""
-    return str(team.office.call(f"POST {kind.path}", new_record(kind), owner).done()["id"])
+    return team.office.enter(kind, owner)
 
 
 EVERYBODY = new_id()
@@ -69,6 +68,7 @@ COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
             (kind.share, {"with_id": EVERYBODY}),
             (kind.unshare, {"with_id": EVERYBODY}),
             (kind.tag, {"add": ["PROSPECT"]}),
+            (kind.set_status, {"status": kind.statuses.steps[0].to, "reason": "why not"} if kind.statuses else {}),
         )
         if command
     },

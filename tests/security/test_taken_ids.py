@@ -44,7 +44,7 @@ def order(office: Office) -> Asked:
 
 
 def of_kind(kind: Kind, office: Office) -> Asked:
-    return Asked(f"POST {kind.path}", new_record(kind), office.admin, {})
+    return Asked(f"POST {kind.path}", new_record(kind, office.enter), office.admin, {})
 
 
 def on_a_customer(office: Office) -> dict[str, str]:
@@ -52,6 +52,10 @@ def on_a_customer(office: Office) -> dict[str, str]:
     id = office.call(asked.request, asked.body, asked.by).done()["id"]
     office.tell_all()
     return {"subject_kind": "customer", "subject_id": id}
+
+
+def saved_view(office: Office) -> Asked:
+    return Asked("POST /saved-views", {"list_name": "customers", "name": "x"}, office.admin, {})
 
 
 def comment(office: Office) -> Asked:
@@ -69,6 +73,7 @@ ASKS: dict[str, Callable[[Office], Asked]] = {
     "AddProduct": product,
     "CreateOrder": order,
     "WriteComment": comment,
+    "SaveView": saved_view,
     "AttachFile": attachment,
     **{kind.create.__name__: partial(of_kind, kind) for kind in KINDS.values()},
 }

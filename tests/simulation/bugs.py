@@ -25,9 +25,10 @@ from chassis.messaging.records import Incoming
 from chassis.messaging.relay import Relay
 from chassis.model import service
 from chassis.model.changes import EventMetadata
+from chassis.model.children import Children
 from chassis.model.deciding import Matter
 from chassis.model.identity import record_id
-from chassis.model.records import aggregate_of
+from chassis.model.records import Record, aggregate_of
 from chassis.model.schedules import Timetable
 from chassis.projections import documents, projector
 from chassis.projections.collections import STATES
@@ -43,6 +44,7 @@ from contracts.company import CompanyDataSet
 from contracts.custom_fields import CustomField
 from contracts.inventory import DeductStock, StockDeducted, StockLine
 from contracts.records import KINDS
+from contracts.statuses import Step
 from services.approvals.domain import Case
 from services.inventory.domain import Deduction
 from services.orders import domain as orders
@@ -317,6 +319,16 @@ def deletions_forgotten() -> Iterator[None]:
         yield
 
 
+def any_status_goes() -> AbstractContextManager[Any]:
+    """A record goes from each status to each other one."""
+    return mock.patch.object(Record, "require_step", lambda _record, to, _context: Step(to, after=()))
+
+
+def children_uncounted() -> AbstractContextManager[Any]:
+    """Nobody counts what belongs to a record."""
+    return mock.patch.object(Children, "change", lambda _children, _kind, by: None)
+
+
 # Which invariant each breaks, and a seed from which on some soon finds it.
 def fields_of_any_kind() -> AbstractContextManager[Any]:
     """A record takes values of the fields that the company has added to another kind."""
@@ -362,4 +374,6 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     deletions_forgotten: ("I16", 0),
     fields_of_any_kind: ("I18", 5),
     due_whatever_was_done: ("I20", 0),
+    any_status_goes: ("I16", 0),
+    children_uncounted: ("I21", 0),
 }

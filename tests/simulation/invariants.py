@@ -13,9 +13,10 @@ from chassis.catalogue import projector_group
 from chassis.messaging.kafka import dead_letter_topic
 from chassis.messaging.provenance import LETTER, OFFSET, PARTITION, TOPIC
 from chassis.messaging.records import Incoming, read_record
+from chassis.model.children import Children, ChildrenCounted, children_id
 from chassis.model.custom_values import OwnValues
 from chassis.model.record_views import record_view
-from chassis.model.records import aggregate_of
+from chassis.model.records import Record, aggregate_of, is_filled
 from chassis.model.saga import Process
 from chassis.model.schedule_runs import runs_once
 from chassis.model.views import View
@@ -43,6 +44,7 @@ from contracts.records import KINDS, OWNER, TAGS
 from contracts.schedules import schedules_of
 from contracts.sharing import SHARED_WITH
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
+from contracts.statuses import STATUS
 from services.approvals.domain import Case
 from services.inventory.domain import StockItem, stock_id
 from services.orders.domain import Order
@@ -491,9 +493,9 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
         for id, facts in evidence.streams(kind.service).items():
             if not isinstance(facts[0].fact, kind.created):
                 continue
-            record = aggregates[kind.cls](id)
-            for fact in facts:
-                record.apply(fact.fact)
+            record, told = aggregates[kind.cls](id), [fact.fact for fact in facts]
+            for fact in told:
+                record.apply(fact)
             row = shown.get(str(id)) or {}
             shares = [[str(share.with_id) for share in record.shares]] if kind.owned else []
             wanted: tuple[Any, ...] = (record.version, record.deleted, *record.owners, *shares)
@@ -501,11 +503,49 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
             seen = row.get("version"), row.get("deleted"), *whose
             if kind.tag:
                 wanted, seen = (*wanted, [*record.data.tags]), (*seen, row.get(TAGS))
+            if kind.statuses:
+                wanted, seen = (*wanted, record.status), (*seen, row.get(STATUS))
+                for before, to in ((one.before, one.status) for one in told if type(one) is kind.status_set):
+                    is_step = kind.statuses.step(before, to) is not None
+                    require(is_step, "I16", f"{kind.what} {id} went from {before} to {to}")
+                lacks = [n for n in kind.statuses.needed_in(record.status) if not is_filled(getattr(record.data, n))]
+                require(not lacks, "I16", f"{kind.what} {id} is {record.status} and lacks {lacks}")
             require(_texts(seen) == _texts(wanted), "I16", f"{kind.what} {id} {record} is shown as {seen}")
             for value in record.unique_values.values():
                 for taken in value.taken:
                     first = holders.setdefault(taken, id)
                     require(first == id, "I16", f"{kind.what} {id} has what the record {first} has")
+
+
+def i21_what_belongs_to_a_record_is_counted_and_never_left_alone(evidence: Evidence) -> None:
+    """I21: a record belongs to one that is there, none is above itself, and each knows how many belong to it."""
+    aggregates = {one.kind.cls: one for service in SERVICES.values() for one in map(aggregate_of, service.records)}
+    for service in {kind.service for kind in KINDS.values() if kind.parents}:
+        records, counted, told = dict[UUID, Record](), dict[tuple[UUID, str], int](), dict[UUID, Children]()
+        for id, facts in evidence.streams(service).items():
+            first = type(facts[0].fact)
+            kind = next((kind for kind in KINDS.values() if kind.created is first), None)
+            found: Any = aggregates[kind.cls](id) if kind else Children(id) if first is ChildrenCounted else None
+            for fact in facts if found else ():
+                found.apply(fact.fact)
+            if isinstance(found, Record):
+                records[id] = found
+            elif found:
+                told[id] = found
+        for id, record in records.items():
+            for name, parent in record.parents.items():
+                if record.kind.parents[name].rules.outlives or parent not in records:
+                    continue
+                counted[parent, record.kind.what] = counted.get((parent, record.kind.what), 0) + 1
+                require(not records[parent].deleted, "I21", f"{record.kind.what} {id} belongs to {parent}: deleted")
+                above: UUID | None = parent
+                while above is not None and record.kind.parents[name].rules.record == record.kind.what:
+                    require(above != id, "I21", f"{record.kind.what} {id} is above itself")
+                    above = getattr(records[above].data, name)
+        for parent in records:
+            kept = told[children_id(parent)].counts if children_id(parent) in told else {}
+            wanted = {what: number for (of, what), number in counted.items() if of == parent}
+            require({what: n for what, n in kept.items() if n} == wanted, "I21", f"{parent} has {kept}, not {wanted}")
 
 
 def i17_cases_are_shown_as_they_are(evidence: Evidence) -> None:
@@ -601,6 +641,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i18_own_values_are_of_fields_that_were_added,
     i19_what_is_said_is_about_a_record_and_shown_as_it_reads,
     i20_each_day_of_a_schedule_is_done_once,
+    i21_what_belongs_to_a_record_is_counted_and_never_left_alone,
 )
 
 

@@ -22,6 +22,7 @@ from chassis.documents.samples import sample
 from chassis.messaging.consistency import Token
 from chassis.model.principal import SYSTEM, Principal
 from chassis.projections.collections import STATES
+from chassis.testing.records import picked
 from chassis.writer.request import Answer, Request
 from contracts.access import UserDeleted, UserEdited, UserState
 from contracts.approvals import (
@@ -68,6 +69,7 @@ from contracts.records import KINDS, OWNER, TAGS, Kind
 from contracts.schedules import SCHEDULES
 from contracts.schemas import load
 from contracts.shipping import Deliver, HandOver
+from contracts.statuses import REASON, STATUS
 from contracts.types import Money, Name, Note, Text
 from services.approvals.domain import Case
 from services.orders.domain import Order
@@ -555,7 +557,9 @@ class People:
         body = {**sample(kind.create), kind.key: str(new_id(self.random))}
         body.pop(OWNER, None)
         texts = [name for name, field in kind.fields.items() if field.rules.unique and field.one in TEXTS]
+        body |= {name: id and str(id) for name, id in self._parents(kind).items()}
         body[OWN] = self._own()
+        body |= {name: code for name, code in picked(kind).items() if not kind.fields[name].rules.free}
         body |= {name: f"{name} {self.random.randint(1, 3)}" for name in texts}
         command: Any = load(kind.create, body)
         self.records.append((kind, UUID(body[kind.key])))
@@ -579,8 +583,20 @@ class People:
         if kind.tag:
             tags = self.random.sample([*PREPARED[kind.fields[TAGS].rules.dictionary], "new"], 2)
             acts.append((kind.tag, {"add": (tags[0],), "remove": (tags[1],)}))
+        if kind.statuses:
+            status = self.random.choice([*kind.statuses.names])
+            acts += [(kind.set_status, {STATUS: status, REASON: self.random.choice(("", "why not"))})] * 2
+            acts += [(kind.edit, {name: None}) for step in kind.statuses.steps for name in step.needs][:1]
+        if parents := self._parents(kind):
+            acts += [(kind.edit, parents)] * 2
         command, more = self.random.choice(acts)
         self.do(command(**{kind.key: id}, **more), self.admins[0])
+
+    def _parents(self, kind: Kind) -> dict[str, UUID | None]:
+        """Records to which one of this kind is to belong: deleted ones perhaps, and some below itself."""
+        known = {name: [id for of, id in self.records if of.what == field.rules.record]
+                 for name, field in kind.parents.items()}  # fmt: skip
+        return {name: self.random.choice([None, *ids[-3:]]) for name, ids in known.items()}
 
     def _own(self) -> dict[str, Any]:
         """Values of fields that the company may have added, and that the service may have heard of."""

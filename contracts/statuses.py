@@ -1,0 +1,92 @@
+"""Statuses of a kind of record: which there are, and by which steps a record goes from one to another.
+
+    CAMPAIGN_STATUSES = Statuses(
+        "PLANNED",
+        Step("RUNNING", after=("PLANNED",), needs=("starts_on",)),
+        Step("CANCELLED", after=("PLANNED", "RUNNING"), reason=True),
+    )
+
+    @record("/campaigns", view="campaigns", edit="campaigns", statuses=CAMPAIGN_STATUSES)
+    class Campaign: ...
+
+A record begins with the first one.  From the declaration come the command SetCampaignStatus (PUT <row>/status, and its
+bulk form), the event CampaignStatusSet, the columns `status`, `status_since` and `status_reason` of its list, and on
+its page what each step would be refused for now (ADR 0047).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from contracts.declare import ContractError
+from contracts.permissions import RIGHTS
+
+STATUS, STATUS_REASON, STATUS_SINCE = "status", "status_reason", "status_since"
+"""The fields of a row with its status, why it has it ("" where nobody said), and since when."""
+REASON = "reason"
+"""The field of the command that says why."""
+
+_CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step to the status `to` from each of those in `after`.
+
+    `right`: who makes it needs this right besides that to edit the record, and it must reach the record too.
+    `needs` are the fields of the record that must be filled before.  `reason`: whoever makes it must say why.
+    """
+
+    to: str
+    after: tuple[str, ...]
+    right: str = ""
+    needs: tuple[str, ...] = ()
+    reason: bool = False
+
+
+@dataclass(frozen=True)
+class Statuses:
+    """The statuses of a kind of record: the `first`, and the steps by which the others are reached."""
+
+    first: str
+    steps: tuple[Step, ...]
+
+    def __init__(self, first: str, *steps: Step) -> None:
+        """Raises ContractError where a status can't be reached, or a step is declared twice or leads nowhere."""
+        object.__setattr__(self, "first", first)
+        object.__setattr__(self, "steps", steps)
+        names, pairs = self.names, [(before, step.to) for step in steps for before in step.after]
+        if wrong := [name for name in names if not _CODE.fullmatch(name)]:
+            raise ContractError(f"{wrong[0]!r}: a status has a name such as IN_PROGRESS")
+        if unknown := {before for before, _ in pairs} - set(names):
+            raise ContractError(f"no step leads to the status {', '.join(sorted(unknown))}")
+        if wrong := [to for number, (before, to) in enumerate(pairs) if before == to or (before, to) in pairs[:number]]:
+            raise ContractError(f"the status {wrong[0]} is reached from one status by two steps, or from itself")
+        if wrong := [step.to for step in steps if not step.after]:
+            raise ContractError(f"the step to {wrong[0]} comes after no status")
+        if wrong := [step.right for step in steps if step.right and step.right not in RIGHTS]:
+            raise ContractError(f"there is no right {wrong[0]}")
+
+    @property
+    def names(self) -> Sequence[str]:
+        """All statuses, in the order in which they are declared."""
+        return list(dict.fromkeys([self.first, *(step.to for step in self.steps)]))
+
+    @property
+    def type(self) -> Any:
+        """The type of a field that holds one."""
+        return Literal[tuple(self.names)]
+
+    def step(self, before: str, to: str) -> Step | None:
+        """The step from one status to another; None where there is none."""
+        return next((step for step in self.steps if step.to == to and before in step.after), None)
+
+    def after(self, status: str) -> Sequence[str]:
+        """The statuses to which a step leads from this one."""
+        return [step.to for step in self.steps if status in step.after]
+
+    def needed_in(self, status: str) -> frozenset[str]:
+        """The fields that are filled in every record with this status: those that each way to it asks for."""
+        ways = [frozenset(step.needs) for step in self.steps if step.to == status]
+        return frozenset.intersection(*ways) if ways and status != self.first else frozenset()
