@@ -29,7 +29,7 @@ class Campaign:
     starts_on: Day | None = None
     ends_on: Day | None = None
     budget: Money | None = None
-    real_cost: Money | None = None
+    spent: Money | None = None
     expected_response: Whole | None = None
     description: Note = ""
 
