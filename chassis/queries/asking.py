@@ -21,7 +21,7 @@ from chassis.queries.filters import ClosedSets, Filters, require_value, single
 from chassis.queries.grouping import Grouping
 from chassis.queries.rows import Rows
 from chassis.queries.view_now import ViewNow
-from contracts.custom_fields import OWN
+from contracts.custom_fields import OWN, CustomField
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE
@@ -111,7 +111,8 @@ class Asking:
             kept.append({sums.over: None})  # the rows that hold the sums of all
         order = self.order(principal, one(params, SORT), language)
         limit = self.limit(principal, one(params, "limit"))
-        worked_out = self._worked_out(params, named, order)
+        at = history.moment(params, AS_OF, self._zone(), self._clock()) if self._view.history else None
+        worked_out = self._worked_out(params, named, order, self._now.fields_at(at, principal))
         given += worked_out  # a page goes on by the formula that it began with
         selection = _selecting(kept[:2], kept[2:], worked_out)
         if sums:
@@ -119,7 +120,6 @@ class Asking:
         if shown:
             selection.append({"$match": {"$and": shown}})
         grouping = self._grouping(principal, params, language)
-        at = history.moment(params, AS_OF, self._zone(), self._clock()) if self._view.history else None
         if at:
             fields_of |= {SORT: [order.field], GROUP: [one(params, GROUP) or ""], SUM: params.get(SUM, ())}
             history.require_known(self._view, fields_of)
@@ -147,10 +147,16 @@ class Asking:
         label = self._rows.entries(field, principal, language) if field in self._view.picked else None
         return Grouping.asked(self._now.seen(principal).view, sees, field, params.get(SUM, ()), label)
 
-    def _worked_out(self, params: Mapping[str, Sequence[str]], named: Set[str], order: SortOrder) -> list[Document]:
+    def _worked_out(
+        self,
+        params: Mapping[str, Sequence[str]],
+        named: Set[str],
+        order: SortOrder,
+        fields: Sequence[CustomField],
+    ) -> list[Document]:
         """The stage that works out the formulas by which a list is selected, sorted or counted."""
         asked = {*named, order.field, *params.get(GROUP, ()), *params.get(SUM, ())}
-        return formulas.stages(self._now.fields, asked)
+        return formulas.stages(fields, asked)
 
     def scope(self, principal: Principal) -> Document:
         """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""

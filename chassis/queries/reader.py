@@ -199,7 +199,7 @@ class ViewReader:
         assert at is not None, "who asks for now asks for `one`"
         seen = self._states.ready(token)
         self._require_seen(principal, key, seen)
-        found = self._version(key, at, seen)
+        found = self._version(key, at, seen, principal)
         if found is None:
             raise Refused("records.unknown_then", kind=self._view.what, field=AS_OF)
         [row] = self._told([found], principal, language, seen)
@@ -235,8 +235,8 @@ class ViewReader:
         told["next"] = str(found[limit - 1][NUMBER]) if is_more else None
         if part.since or part.until:
             ends = (
-                (self._version(key, part.since, seen) if part.since else None) or {},
-                self._version(key, part.until or self._clock(), seen) or {},
+                (self._version(key, part.since, seen, principal) if part.since else None) or {},
+                self._version(key, part.until or self._clock(), seen, principal) or {},
             )
             before, after = self.rows.without_unseen(ends, principal)
             told["difference"] = history.difference(before, after, names, show, labels)
@@ -251,10 +251,11 @@ class ViewReader:
         if not list(self._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS)):
             raise not_found(self._view.what, self._view.detail)
 
-    def _version(self, key: str, at: datetime, seen: Seen) -> Document | None:
+    def _version(self, key: str, at: datetime, seen: Seen, principal: Principal) -> Document | None:
         """The row with this key as it was at a moment."""
         there: list[Document] = [{"$match": {OF: key}}, *history.holding(at), {"$match": dict(self._view.where)}]
-        return next(self._versions([*there, *formulas.stages(self._now.fields)], seen), None)
+        worked_out = formulas.stages(self._now.fields_at(at, principal))
+        return next(self._versions([*there, *worked_out], seen), None)
 
     def _newest(self, condition: Document, number: int, seen: Seen) -> Iterator[Document]:
         """The newest versions for which a condition holds."""
@@ -339,7 +340,7 @@ class ViewReader:
         )
         if cursor.is_looked_up:
             cursor = self._with_value(cursor, collection, selection, seen.at, milliseconds)
-        worked_out = formulas.stages(self._now.fields)
+        worked_out = formulas.stages(self._now.fields_at(asked.at, principal))
         documents: list[Document] = []
         without_value: set[str] = set()
         rows_of = self._rows_of(principal, order, seen.at)
@@ -470,7 +471,7 @@ class ViewReader:
         labels = partial(self.rows.labels, names=names, principal=principal, language=asked.language)
         try:
             rows_of = self._rows_of(principal, order, seen.at)
-            end = [*self._without_keys(), *formulas.stages(self._now.fields)]
+            end = [*self._without_keys(), *formulas.stages(self._now.fields_at(asked.at, principal))]
             found = chain.from_iterable(
                 self._read(
                     collection,

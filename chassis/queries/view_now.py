@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from chassis.access.company import CompanySettings
@@ -48,6 +49,15 @@ class ViewNow:
     def fields(self) -> Sequence[CustomField]:
         """The fields that the company has added to such records."""
         return self._company.custom_fields.of(self.declared.kind) if self.declared.kind else ()
+
+    def fields_at(self, at: datetime | None, principal: Principal) -> Sequence[CustomField]:
+        """The fields as rows of a moment are worked out, or rows of now.
+
+        A formula of then may have been made of what the caller does not see, other than that of today: it is left out.
+        """
+        if at is None or not self.declared.kind:
+            return self.fields
+        return seen(self._company.custom_fields.of(self.declared.kind, at), principal.may)
 
     def seen(self, principal: Principal) -> SeenView:
         """What somebody sees of it: made once for those who hold the same of the rights that its fields need."""

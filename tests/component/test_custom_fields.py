@@ -18,6 +18,7 @@ from openpyxl import load_workbook
 from pymongo.database import Database
 
 from chassis.access.company import CompanySettings
+from chassis.access.known import EarlierFormula, KnownCustomField
 from chassis.metadata.views import ViewTold
 from chassis.model.custom_columns import extended
 from chassis.model.custom_values import OwnValues
@@ -28,6 +29,7 @@ from chassis.projections.documents import stored
 from chassis.queries.conditions import PARTS, operators_of
 from chassis.queries.grouping import groups_of, sums_of
 from chassis.queries.reader import ViewReader
+from chassis.queries.view_now import ViewNow
 from chassis.testing.custom_fields import FIELDS, known
 from component.lists import LISTS, ROOT, Document, Shelf, as_query, document_of
 from contracts.custom_fields import CustomField, Held, Label, written
@@ -283,6 +285,7 @@ def test_cfg_01_formulas_divide_by_nothing_and_change_with_their_text(database: 
 
 HIDDEN = tuple(replace(one, view_right="payments") if one.key in ("note", "price") else one for one in FIELDS)
 """The text, and one of the numbers of the formula, need a right."""
+HIDDEN_PRICE = next(one for one in HIDDEN if one.key == "price")
 ALL_BUT_ONE: dict[str, frozenset[DataScope]] = dict.fromkeys(RIGHTS.keys() - {"payments"}, frozenset({"ALL"}))
 SELLER = Principal(uuid4(), "Li", frozenset({"SAL"}), scopes=ALL_BUT_ONE)
 
@@ -311,6 +314,20 @@ def test_cfg_01_what_one_may_not_see_is_not_there_in_whatever_is_asked(kept: Kep
         assert {f"own.{key}" for key in unseen}.isdisjoint(one.name for one in told_own)
     finally:
         kept.define(*FIELDS, revision=3)
+
+
+def test_cfg_01_a_formula_of_then_tells_nothing_of_what_one_may_not_see(database: Database[Document]) -> None:
+    """Today it is made of what everybody sees; before, it told a number that needs a right."""
+    earlier = EarlierFormula("own.price * 2", datetime.now(UTC) + timedelta(hours=1))
+    fields = (TYPES["seats"], HIDDEN_PRICE, replace(TYPES["total"], formula="own.seats * 2"))
+    kept = Kept(database, VIEWS[0], *fields)
+    for row in known(kept.view.kind, fields[2], revision=2):
+        kept.company.custom_fields.take(KnownCustomField(row.kind, row.field, row.revision, (earlier,)))
+    view_now, then = ViewNow(kept.view, kept.company), datetime.now(UTC)
+    total = {who.name: {one.key: one.formula for one in view_now.fields_at(then, who)} for who in (ROOT, SELLER)}
+    assert total[ROOT.name]["total"] == "own.price * 2"
+    assert "total" not in total[SELLER.name] and "seats" in total[SELLER.name]
+    assert {one.key: one.formula for one in view_now.fields_at(None, SELLER)}["total"] == "own.seats * 2"
 
 
 def where(field: str) -> dict[str, str]:

@@ -123,7 +123,13 @@ def test_cfg_01_fields_are_added_used_renamed_and_retired(company: Company, kind
         {"field": f"own.{fields.key('note')}", "before": mark, "after": None},
         {"field": f"own.{fields.key('seats')}", "before": "12", "after": "13"},
     ]
-    assert admin.get(place, as_of=history[1]["at"])["own"][fields.key("fee")] == "150"
+    then = history[1]["at"]
+    assert admin.get(place, as_of=then)["own"][fields.key("fee")] == "150"
+    admin.do("PATCH", fields.path("fee"), {"formula": f"own.{fields.key('seats')} * 2"})
+    eventually(lambda: _same(fields.shown(one)["fee"], "26"))
+    assert admin.get(place, as_of=then)["own"][fields.key("fee")] == "150"  # by the formula of then
+    assert fields.rows(where=fields.where("fee", "at_least", "150"), as_of=then) == [one]
+    assert fields.rows(where=fields.where("fee", "at_least", "150")) == []
     admin.post(f"{place}/revert", {"version": 1, "fields": ["own"]})
     eventually(lambda: _same(fields.shown(one)["note"], mark))
 
