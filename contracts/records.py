@@ -281,6 +281,7 @@ def record(
             raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
         declaration = _Declaration(made, words, path, view, edit, owned=owned, statuses=statuses)
         KINDS[made] = declaration.kind(tells_changes_always=tells_changes_always, wanted=wanted)
+        FIELD_RIGHTS.update(declaration.rights)
         return made
 
     return declare
@@ -317,6 +318,7 @@ class _Declaration:
     ) -> None:
         self._cls, self._path, self._view, self._edit, self._owned = cls, path, view, edit, owned
         self._statuses = statuses
+        self.rights: dict[str, str] = {}
         self._name = "".join(words)
         words = [word.lower() for word in words]
         self._what = " ".join(words)
@@ -370,8 +372,9 @@ class _Declaration:
         if one.required or one.rules.unique:
             raise ContractError(f"{place} needs a right, so it can be neither required nor unique")
         shown_as = [one.name, f"{one.name}_currency"] if one.one is Money else [one.name]
-        if right not in RIGHTS or any(FIELD_RIGHTS.setdefault(name, right) != right for name in shown_as):
+        if right not in RIGHTS or any(FIELD_RIGHTS.get(name, right) != right for name in shown_as):
             raise ContractError(f"{place}: there is no right {right}, or such a field needs another one elsewhere")
+        self.rights |= dict.fromkeys(shown_as, right)
 
     def _require_dictionary(self, one: Field) -> None:
         """What is picked from a dictionary is a text, or several, and told by no other means what it is."""

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from contracts.declare import REGISTRY, ContractError
+from contracts.permissions import FIELD_RIGHTS
 from contracts.records import KINDS, data, record
 from contracts.statuses import Statuses, Step
 from contracts.types import Name, Text
@@ -57,7 +58,7 @@ def declared(
     ],
 )
 def test_what_is_declared_wrongly_is_refused_and_leaves_nothing(wrong: Any, told: str) -> None:
-    before = set(KINDS), set(REGISTRY.commands), set(REGISTRY.events)
+    before = set(KINDS), set(REGISTRY.commands), set(REGISTRY.events), dict(FIELD_RIGHTS)
     with pytest.raises(ContractError, match=told):
         wrong()
-    assert (set(KINDS), set(REGISTRY.commands), set(REGISTRY.events)) == before
+    assert (set(KINDS), set(REGISTRY.commands), set(REGISTRY.events), dict(FIELD_RIGHTS)) == before

@@ -132,7 +132,7 @@ def test_what_is_unique_is_one_record_s_until_it_is_changed_or_deleted(market):
 
 
 def test_a_field_with_a_right_is_neither_given_nor_seen_without_it(market):
-    assert VIEW.hidden == {"turnover": "products.cost"}
+    assert VIEW.hidden == {"turnover": "products.cost", "turnover_currency": "products.cost"}
     for amount in ("5000000", "1"):  # what stands there is not told by another answer
         guess = load(KIND.edit, {"competitor_id": str(ONE), "turnover": {"amount": amount, "currency": "JPY"}})
         market.assert_refused("FORBIDDEN", guess, by=MARKETER, field="turnover")
