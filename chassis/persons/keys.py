@@ -111,6 +111,10 @@ class KeyRing:
     def store(self) -> KeyStore:
         return self.opens()
 
+    def open_now(self) -> None:
+        """Open where they are kept before the first is needed: before the stores that hold what they sealed."""
+        _ = self.store
+
     def sealing(self, person: UUID, whose: str = "") -> PersonCipher:
         """The key of a person, made if there is none yet.  Raises Destroyed, and OfAnother for one of another sort."""
         with self._lock:

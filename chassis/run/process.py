@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import FrameType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -47,7 +47,7 @@ class Host:
     @classmethod
     def of_a_process(cls, config: Config, only: Collection[str] = (), *, waits: Waits = here) -> Self:
         """What a process hosts that runs by itself: it uses the keys of persons, and does not begin without them."""
-        cast(object, use_keys(config, waits).store)
+        use_keys(config, waits).open_now()
         return cls(config, only, waits=waits)
 
     def store(self, name: str) -> EventStore:

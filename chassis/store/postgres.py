@@ -1,8 +1,9 @@
 """The store in PostgreSQL: for several processes of a service."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -343,7 +344,27 @@ class PostgresStores(PostgresFactory):
             configure(connection)
             connection.execute(LIMITS)
 
-        self.datastore.pool._configure = bounded  # the library has no hook for it
+        self.datastore.pool._configure = bounded  # the library has no hook for either
+        self.datastore.get_connection = partial(  # type: ignore[method-assign]
+            ended_by_an_error, self.datastore.get_connection
+        )
+
+
+@contextmanager
+def ended_by_an_error(
+    opened: Callable[[], AbstractContextManager[psycopg.Connection[Any]]],
+) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of the pool, which is of no more use after an error.
+
+    Statements are sent in a pipeline and taken for prepared before anybody knows that an earlier one has failed: the
+    server has passed over them, and would refuse them on this connection from then on.
+    """
+    with opened() as connection:
+        try:
+            yield connection
+        except psycopg.Error:
+            connection.close()
+            raise
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from chassis.projections.documents import stored
 from chassis.projections.state import live_id, open_state
 from chassis.queries.reader import Page, ViewReader
 from contracts.errors import Refused
+from contracts.sharing import SHARED_WITH, SHARES
 
 WITH_DEFAULTS = [view for view in Catalogue.read().views() if view.defaults]
 """Every view that shows records to which nothing has happened yet."""
@@ -76,6 +77,8 @@ def document_of(view: View, number: int, /, **more: Any) -> Document:
         found["fields"] = json.dumps({"asked": "for"})
     found |= {"_id": f"{number:08x}-0000-4000-8000-00000000000a", "_event": "x/1", "_event_at": NOW, **more}
     found = {name: value for name, value in found.items() if value is not ABSENT}
+    if view.scope and view.scope.shared and SHARES not in more:
+        found[SHARES] = [{"with_id": id, "access": "READ", "until": None} for id in found.get(SHARED_WITH) or ()]
     found |= view.keys_of(found)
     return found
 

@@ -123,7 +123,7 @@ def test_apr_07_a_survey_is_approved_node_by_node_in_the_inbox(desk: Desk) -> No
     assert (row["due"], row["due_title"], row["due_since"]) == ("above", "上级", row["opened_at"])
     assert row["due_for"] == [{"kind": "SUPERIOR", "names": ["boss"], "user_id": desk.boss.user_id, "vacant": False}]
     assert (row["due_for_me"], row["amount"], row["order_id"]) == (True, None, None)
-    allowed: dict[str, Any] = {"allowed": True, "code": None, "reason": None, "params": {}}
+    allowed: dict[str, Any] = {"allowed": True, "status": None, "code": None, "reason": None, "params": {}}
     assert row["actions"] == [{"command": "Approve", **allowed}, {"command": "Reject", **allowed}]
     assert row["because"] == [{"rule": "每份调查", "limit": None, "value": None}]
     assert desk.waiting(desk.boss) == before["boss"] + 1
@@ -132,7 +132,9 @@ def test_apr_07_a_survey_is_approved_node_by_node_in_the_inbox(desk: Desk) -> No
     assert (early.code, early.body["reason"], early.body["state"]) == ("INVALID_STATE", "approvals.too_early", "above")
     for action in desk.page(case, desk.clerk)["actions"]:
         why = {name: early.body[name] for name in ("code", "reason", "params")}
-        assert action == {"command": action["command"], "allowed": False, **why}, "as the command is refused"
+        assert action == {"command": action["command"], "allowed": False, "status": None, **why}, (
+            "as the command is refused"
+        )
 
     assert desk.decide(case, desk.boss, comment="fine")["due"] == "desk"
     assert desk.waiting(desk.boss) == before["boss"]

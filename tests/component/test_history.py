@@ -28,7 +28,7 @@ from chassis.queries.reader import ViewReader
 from component.histories import history, interleaved
 from contracts.custom_fields import OWN
 from contracts.errors import Refused
-from contracts.permissions import FIELD_RIGHTS
+from contracts.permissions import FIELD_RIGHTS, DataScope
 
 VIEWS = [view for view in Catalogue.read().views() if view.history]
 ROOT = Principal(uuid4(), "Root", frozenset({"ADM"}))
@@ -211,7 +211,8 @@ def test_nobody_learns_from_the_past_what_is_hidden_from_them_now(past: Past) ->
             one, _ = narrow.one_as_of(blind, key, {"as_of": [text(LONG_AFTER)]}, None)
             assert not hidden & one.keys()
         return
-    stranger = Principal(uuid4(), "Stranger", frozenset({"SAL"}))
+    own = {past.view.permission: frozenset[DataScope]({"OWN"})}
+    stranger = Principal(uuid4(), "Stranger", frozenset(), scopes=own)
     assert past.rows(stranger, as_of=text(LONG_AFTER)) == {}
     for key in past.rows():
         for ask in (past.reader.history, past.reader.one_as_of):
@@ -226,7 +227,8 @@ def test_who_has_a_row_no_more_does_not_find_it_in_the_past(past: Past) -> None:
     owner = past.view.scope.owner
     rows = past.rows()
     key = next(key for key, row in rows.items() if row[owner])
-    former = Principal(UUID(rows[key][owner]), "Former", frozenset({"SAL"}))
+    own = {past.view.permission: frozenset[DataScope]({"OWN"})}
+    former = Principal(UUID(rows[key][owner]), "Former", frozenset(), scopes=own)
     assert key in past.rows(former, as_of=text(LONG_AFTER))
     state = past.database[STATES].find_one({"_id": past.view.name}) or {}
     another = str(uuid4())

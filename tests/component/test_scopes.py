@@ -20,10 +20,12 @@ from security.teams import Team, add_product
 from chassis.projections.projector import Projector
 from component.facts import incoming
 from contracts.permissions import DATA_SCOPES
+from contracts.records import KINDS
 
 Shown = Callable[[Office, str, Caller], set[str]]
 
-LISTS = {"/customers": "customer", "/orders": "order", "/approvals": "case"}
+OWNED = [kind for kind in KINDS.values() if kind.owned]
+LISTS = {**{kind.path: kind.code for kind in OWNED}, "/orders": "order", "/approvals": "case"}
 """The lists of records with owners, and which record they show."""
 
 REPORTS = {
@@ -43,9 +45,10 @@ class Rows:
         self.ids: dict[tuple[str, str], dict[str, str]] = {}
         for scope, team in self.teams.items():
             for relation, owner in team.owners.items():
-                customer = team.customer(owner)
-                order = team.order(owner, submitted=True, customer=customer)
-                self.ids[scope, relation] = {"customer": customer, "order": order, "case": team.case(owner)}
+                found = {kind.code: team.record(kind, owner) for kind in OWNED}
+                office.tell_all()
+                order = team.order(owner, submitted=True, customer=found["customer"])
+                self.ids[scope, relation] = {**found, "order": order, "case": team.case(owner)}
 
     def expected(self, scope: str, kind: str) -> set[str]:
         """The ids of the records of this team that its caller reaches; the one with ALL reaches every team's."""
@@ -192,7 +195,8 @@ def test_SEC_18_filters_of_reports_ask_the_sums(office: Office, rows: Rows) -> N
 def test_SEC_18_no_list_of_records_with_owners_is_untested() -> None:
     """A view with an owner's field has a scope, and is tested here."""
     scoped = {view.path for view in VIEWS if view.scope is not None and view.is_list}
-    elsewhere = {"/devices", "/recently-viewed"}  # tests/e2e/test_access.py, tests/e2e/test_collaboration.py
+    # tests/e2e: test_access.py, test_collaboration.py, test_saved_views.py
+    elsewhere = {"/devices", "/recently-viewed", "/saved-views", "/default-views"}
     assert scoped == {*LISTS, *REPORTS, *elsewhere}
     assert {view.path for view in VIEWS if view.scope is not None} == {*scoped, "/orders/{order_id}"}
     for view in VIEWS:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from component.people import DEFAULT, Caller, accept, first_administrator, issue
-from component.support import Company, add_product
+from component.support import Company, add_product, eventually
 
 from chassis.http.hand_over import PORTION
 from chassis.http.routes import kebab
@@ -89,9 +89,12 @@ def test_cus_04_cus_14_orders_are_written_for_customers_that_one_has_now(
     wu.do("POST", "/orders", order)
     wu.do("DELETE", f"/customers/{customer}")
     assert wu.refused("NOT_FOUND", "POST", "/orders", order)["state"] == "DELETED"
-    assert li.refused("NOT_FOUND", "POST", f"/orders/{draft}/submit", {})["state"] == "DELETED"
+    assert li.refused("FORBIDDEN", "POST", f"/orders/{draft}/submit", {})["reason"] == "orders.customer_out_of_reach"
     wu.do("POST", f"/customers/{customer}/restore")
-    li.do("POST", f"/orders/{draft}/submit")
+    assert li.refused("FORBIDDEN", "POST", f"/orders/{draft}/submit", {})["reason"] == "orders.customer_out_of_reach"
+    wu.do("PUT", f"/customers/{customer}/shares/{li.user_id}", {})
+    eventually(lambda: li.do("POST", f"/orders/{draft}/submit"))
+    wu.do("DELETE", f"/customers/{customer}/shares/{li.user_id}")
 
 
 def test_sec_14_everything_that_a_leaver_had_is_handed_over_portion_by_portion(

@@ -16,8 +16,9 @@ def test_a_schedule_is_planned_listed_run_and_switched(company: Company, one: Sc
     admin, place = company.admin, f"/schedules/{one.name}"
 
     def planned() -> None:
-        [row] = [row for row in admin.items("/schedules") if row["id"] == one.name]
-        assert row["active"] and row["next_run"] > row["next_day"]
+        row = {row["id"]: row for row in admin.items("/schedules")}.get(one.name)
+        assert row is not None and row["active"] and row["next_run"]
+        assert row["next_run"] > row["next_day"]
         about = {
             "action": one.run.__name__,
             "service": one.service,

@@ -48,7 +48,7 @@ class Lab:
     def __init__(self, service: Service, config: Config) -> None:
         REGISTRY.load()
         self._service = service
-        use_keys(config)
+        use_keys(config).open_now()
         self.store = open_store(service.name, config)
         self._alone = Writer(service, self.store)
 

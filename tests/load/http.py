@@ -24,7 +24,7 @@ def measure(report: Report, bench: Bench, data: Data, pairs: int, slice_size: in
     """Pairs of slices: so many empty POSTs, so many submitted orders, each order once."""
     config = bench.config(DATA_DIR=str(bench.home / "http" / "stores"))
     REGISTRY.load()
-    use_keys(config)
+    use_keys(config).open_now()
     seeded = open_store("orders", config)
     data.teach_orders(seeded)
     seeded.close()
@@ -52,7 +52,7 @@ def measure_naive(report: Report, bench: Bench, data: Data, count: int, repetiti
     plain = {"number": "SO-1", "customer": {"name": "田中商事"}, "lines": [line], "total": "4999.00"}
     ours = {"customer_id": str(data.customer), "lines": [line]}
     config = bench.config(DATA_DIR=str(bench.home / "create" / "stores"))
-    use_keys(config)
+    use_keys(config).open_now()
     seeded = open_store("orders", config)
     data.teach_orders(seeded)
     seeded.close()

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from typing import Any, Literal, get_args
 from uuid import UUID
 
+from chassis.testing.records import new_record
 from contracts.approvals import OpenCase, case_id_of
 from contracts.declare import REGISTRY
 from contracts.people import Person
 from contracts.permissions import DataScope
-from contracts.records import KINDS
+from contracts.records import KINDS, Kind
 from contracts.sales import ApprovalNode
 from contracts.types import Money
 from security.office import Caller, Office, new_id
@@ -83,6 +85,11 @@ class Team:
         id = str(self.office.call("POST /customers", body, owner).done()["id"])
         self.office.tell_all()
         return id
+
+    def record(self, kind: Kind, owner: Caller) -> str:
+        """A record of a kind that belongs to this person."""
+        body = new_record(kind, partial(self.record, owner=owner))
+        return str(self.office.call(f"POST {kind.path}", body, owner).done()["id"])
 
     def order(self, owner: Caller, *, submitted: bool = False, customer: str = "") -> str:
         body = {
