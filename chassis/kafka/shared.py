@@ -156,8 +156,11 @@ class SharedFetch:
                 member.dismiss()
             self._members, self._joining, self._assigned = [], [], frozenset()
             ended, self._client = self._client, None
-        if ended is not None:
-            ended.close()
+        try:
+            if ended is not None:
+                ended.close()
+        except Exception as error:  # it holds nothing that would be lost, and others are still to join
+            log.warning("shared fetch can't be closed", error=repr(error))
 
 
 class SharedReader:

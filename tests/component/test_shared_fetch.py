@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -241,6 +242,22 @@ def test_readers_move_as_they_like_while_records_come(bench: Bench) -> None:
 
         until(is_through)
     assert joined > 50, "nearly all of it was read alone"
+
+
+def test_a_client_that_fails_and_cannot_be_closed_ends_no_thread(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    first, _ = bench.topics
+    with monkeypatch.context() as broken:
+        broken.setattr(shared, "client", lambda config, name: Broken())
+        assert bench.fetch.join(dict.fromkeys(bench.places(first), 0)).handed.get(timeout=30) is None
+    reading = bench.reader(first)
+    reading.join()
+    bench.send(b"a", topic=first)
+    reading.read(b"a")
+    assert reading.reader.has_joined
 
 
 def test_after_its_end_everybody_reads_alone(bench: Bench) -> None:
