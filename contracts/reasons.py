@@ -85,6 +85,10 @@ class Why(str):
         """The sentence in a language."""
         return str(self) if language == "en" else _filled(self.reason, self.params, language)
 
+    def without_persons(self, mark: str) -> str:
+        """The English sentence with `mark` in place of whatever tells of a person (`OfPerson`): what may be kept."""
+        return _filled(self.reason, {name: _marked(one, mark) for name, one in self.params.items()}, "en")
+
     def told(self) -> dict[str, object]:
         """The reason and its parameters, as JSON has them."""
         return {"reason": self.reason, "params": {name: _plain(one) for name, one in self.params.items()}}
@@ -99,6 +103,27 @@ def given_again(told: Any) -> Any:
 
 def _again(reason: str, params: Mapping[str, Any]) -> Why:
     return Why(reason, **params)
+
+
+class OfPerson(str):
+    """A value that tells of a person (`contracts.personal`): told to whoever is refused, and kept nowhere.
+
+    What is kept of a refusal, in the audit log, would be readable after that person was erased.
+    """
+
+    __slots__ = ()
+
+
+def _marked(given: Any, mark: str) -> Any:
+    if isinstance(given, OfPerson):
+        return mark
+    if isinstance(given, Why):
+        return _again(given.reason, {name: _marked(one, mark) for name, one in given.params.items()})
+    if isinstance(given, Some):
+        return Some([_marked(one, mark) for one in given.entries], given.shown)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return given
+    return [_marked(one, mark) for one in given]
 
 
 class Some:

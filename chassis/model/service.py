@@ -17,7 +17,7 @@ from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused, not_found
-from contracts.reasons import Why
+from contracts.reasons import OfPerson, Why
 from contracts.records import Kind, kind_called
 from contracts.schedules import SCHEDULES, AsOf, Done, schedules_of
 from contracts.types import Money
@@ -208,6 +208,10 @@ class Parents:
         for kind in (aggregate.kind for aggregate in aggregates):
             for name, one in kind.parents.items():
                 parent = kind_called(one.rules.record)
+                if not parent.called:
+                    raise ContractError(
+                        f"{kind.cls.__qualname__}.{name} names a {parent.what}, and no text says what one is called"
+                    )
                 if parent.what not in self._own:
                     foreign[parent.what] = parent
                     if not one.rules.outlives:
@@ -294,12 +298,15 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         A refusal names the field and what stands in it.
         """
 
+        def said(field: str, value: Any, is_personal: bool) -> Why:
+            return Why("records.value", field=field, value=OfPerson(value) if is_personal else value)
+
         def tells(other: UUID) -> bool:
             found = work.find(aggregate, other)
             return found is None or found.is_reached(work.context, kind.edit)
 
         claims = [
-            Claim(value, Why("records.value", field=name, value=getattr(record.data, name)), name, tells=tells)
+            Claim(value, said(name, getattr(record.data, name), kind.fields[name].is_personal), name, tells=tells)
             for name, value in record.unique_values.items()
         ]
         for path, one in record.own_values_once(work.context).items():
@@ -309,7 +316,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 theirs = found.own_values_once(work.context).get(path) if found else None
                 return theirs is not None and not set(theirs.value.ids).isdisjoint(value.ids)
 
-            what = Why("records.value", field=path, value=one.text)
+            what = said(path, one.text, kind.has_personal)
             earlier = work.had_earlier(aggregate, one.field, one.value.ids)
             claims.append(Claim(one.value, what, path, earlier, has, tells))
         hold(work, record.id, claims, before)

@@ -305,6 +305,31 @@ def test_cfg_01_a_retired_unique_field_is_in_nobodys_way_and_counts_again_when_i
     assert kept.refused(kind.create, "own.tax", tax="a").code == "DUPLICATE"
 
 
+@EVERY_KIND
+def test_cpl_01_what_is_kept_of_a_refusal_tells_of_no_person(kind: Kind) -> None:
+    """Neither what the command gives, nor what stands in a record that it only names: both are told to whoever gave it,
+    and would be in the audit log for ever, whoever was erased."""
+    secret = "CN-91320594MA1"
+    kept = Kept(kind, ONCE)
+    kept.create(tax=secret)
+    one = kept.id
+    assert secret in kept.refused(kind.create, "own.tax", tax=secret).message
+    kept.kit.do(kept.command(kind.delete, one))
+    kept.id = uuid4()
+    kept.create(tax=secret)
+    with pytest.raises(Refused) as refused:
+        kept.kit.do(kept.command(kind.restore, one))
+    assert secret in refused.value.message
+    kept.edit(tax=None)
+    kept.create(uuid4(), tax=secret)
+    with pytest.raises(Refused) as refused:
+        kept.kit.do(kept.command(kind.revert, version=1))
+    assert secret in refused.value.message
+    told = [entry for record in kept.kit.store.audit_after(0, 1_000) for entry in record.entries() if entry.detail]
+    assert [entry.result for entry in told] == ["DUPLICATE"] * 3
+    assert all((secret in entry.detail) is not kind.has_personal for entry in told)
+
+
 HIDDEN = CustomField(key="note", type="text", label=Label(zh="密"), view_right="payments")
 
 
