@@ -10,7 +10,7 @@ from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.custom_values import OwnValues
-from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, field_types
+from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, currency_of, field_types
 from chassis.model.views import Exact, Filter, Range, Scope, Shared, View, Words
 from contracts.custom_fields import OWN
 from contracts.lists import WORDS
@@ -134,7 +134,7 @@ def _shown(kind: Kind, data: Any) -> dict[str, Any]:
     for name, field in kind.fields.items():
         value = getattr(data, name)
         if field.one is Money:
-            found[name], found[_currency_of(name)] = (value.amount, value.currency) if value else (None, None)
+            found[name], found[currency_of(name)] = (value.amount, value.currency) if value else (None, None)
         else:
             found[name] = value
     found[OWN] = OwnValues(data.own)
@@ -157,17 +157,13 @@ def _changed(event: Any, metadata: EventMetadata) -> dict[str, Any]:
     return {"changed_at": metadata.at, "changed_by": event.by.name, "version": metadata.version}
 
 
-def _currency_of(name: str) -> str:
-    return f"{name}_currency"
-
-
 def _row(kind: Kind, more: More | None) -> type:
     columns: list[tuple[str, Any]] = [("id", UUID)]
     for name, field in kind.fields.items():
         column = _picked(field) if field.rules.dictionary else _column(field.type)
         columns.append((name, Code if column is str and field.checked_by in _CODES else column))
         if field.one is Money:
-            columns.append((_currency_of(name), _column(str if field.required else str | None)))
+            columns.append((currency_of(name), _column(str if field.required else str | None)))
     columns.append((OWN, dict[str, Any]))
     if more:
         columns += get_type_hints(more.row, include_extras=True).items()
