@@ -57,6 +57,9 @@ class Statuses:
         object.__setattr__(self, "first", first)
         object.__setattr__(self, "steps", steps)
         names, pairs = self.names, [(before, step.to) for step in steps for before in step.after]
+        reached = {first}
+        while further := {to for before, to in pairs if before in reached} - reached:
+            reached |= further
         if wrong := [name for name in names if not _CODE.fullmatch(name)]:
             raise ContractError(f"{wrong[0]!r}: a status has a name such as IN_PROGRESS")
         if unknown := {before for before, _ in pairs} - set(names):
@@ -65,6 +68,8 @@ class Statuses:
             raise ContractError(f"the status {wrong[0]} is reached from one status by two steps, or from itself")
         if wrong := [step.to for step in steps if not step.after]:
             raise ContractError(f"the step to {wrong[0]} comes after no status")
+        if wrong := [name for name in names if name not in reached]:
+            raise ContractError(f"no way leads from {first} to the status {', '.join(wrong)}")
         if wrong := [step.right for step in steps if step.right and step.right not in RIGHTS]:
             raise ContractError(f"there is no right {wrong[0]}")
 

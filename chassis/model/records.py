@@ -342,7 +342,7 @@ class Record(Aggregate):
         if self.deleted or self.data is None:
             return {}
         found = {name: getattr(self.data, name) for name, field in self.kind.fields.items() if field.rules.unique}
-        return {name: self._unique(name, value) for name, value in found.items() if value}
+        return {name: self._unique(name, value) for name, value in found.items() if is_filled(value)}
 
     def own_values_once(self, context: Context) -> Mapping[str, "OwnValueOnce"]:
         """What no other record of the kind may have of the fields that the company has added, by path (CFG-01)."""
