@@ -1,6 +1,7 @@
 """Values of the fields that a company adds (CFG-01, CFG-02): every type of field on every kind of record."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -232,6 +233,18 @@ def test_cfg_01_numbers_and_days_are_taken_as_keyboards_write_them(kind: Kind) -
     kept = Kept(kind, *FIELDS)
     kept.create(seats="－１２．５０", since="２０２６－０３－０１")
     assert kept.own == {"seats": "-12.5", "since": "2026-03-01"}
+
+
+@EVERY_KIND
+def test_cfg_01_a_number_of_json_is_one_however_it_is_written(kind: Kind) -> None:
+    """1.5e2 is what some programs write for 150: as an amount of money it was taken, as an own number it was not."""
+    kept = Kept(kind, *FIELDS)
+    kept.create()
+    for number in ("1.5e2", "1E-8", "-2.50", "1e12"):
+        kept.edit(seats=Decimal(number))
+        assert Decimal(kept.own["seats"]) == Decimal(number)
+    for absurd in ("1e13", "1e-9", "1e400", "1e-400", "1e-999999999"):
+        kept.refused(kind.edit, "own.seats", seats=Decimal(absurd))
 
 
 @EVERY_KIND
