@@ -1,6 +1,6 @@
 """What an `application.py` declares: a service's table of contents - its commands, one line each, and its replicas."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -239,6 +239,22 @@ class Parents:
                 if name in ids:
                     work.find_or_new(Children, children_id(ids[name])).change(record.kind.what, by)
 
+    def lost(self, record: Record, then: Any, work: Work) -> Collection[str]:
+        """The fields by which a record named, at an earlier version, what the caller can't have it belong to now."""
+        return [
+            name
+            for name in record.kind.parents
+            if (id := getattr(then, name)) not in (None, record.parents.get(name))
+            and not self._is_there(record, name, id, work)
+        ]
+
+    def _is_there(self, record: Record, name: str, id: UUID, work: Work) -> bool:
+        try:
+            self._require_there(record, name, id, work, chosen=True)
+        except Refused:
+            return False
+        return True
+
     def _require_there(self, record: Record, name: str, id: UUID, work: Work, *, chosen: bool) -> None:
         what = record.kind.parents[name].rules.record
         if what in self._own:
@@ -348,7 +364,9 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         if command.version > record.version:
             raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
         before, belonged = held(record, work), record.parents
-        record.revert(command, work.earlier(aggregate, record.id, command.version).data, work.context, settings(work))
+        then = work.earlier(aggregate, record.id, command.version).data
+        lost = parents.lost(record, then, work)
+        record.revert(command, then, work.context, settings(work), lost=lost)
         return keep(record, work, before, belonged, chosen=True)
 
     return {
