@@ -74,7 +74,7 @@ def measure(report: Report, config: Config, rows: int, times: int) -> None:
 
 def _figures(database: Database[dict[str, Any]], rows: int, times: int) -> Iterator[Figure]:
     random = Random(20260301)
-    owners = [Person(_id(random), f"Owner {number}") for number in range(PEOPLE)]
+    owners = [Person(user_id=_id(random), name=f"Owner {number}") for number in range(PEOPLE)]
     _fill(database, VIEW, random, owners, rows)
     reader = ViewReader(database, VIEW)
     everybody = Principal(_id(random), "Root", frozenset({"ADM"}))
