@@ -1,4 +1,4 @@
-"""Customers as far as an order needs them (features CUS-01..04, CUS-14, CUS-21).
+"""Customers as far as an order needs them (features CUS-01..04, CUS-12..14, CUS-21).
 
 Aggregates: customer, mobile index, settings.
 """
@@ -9,6 +9,7 @@ from uuid import UUID
 from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.personal import Personal
+from contracts.pools import Pool
 from contracts.records import data, kind_of, record
 from contracts.settings import DEFAULTS
 from contracts.types import Flag, Note, Phone, Tag, Text, Whole
@@ -27,6 +28,7 @@ CustomerField = Literal[
     name="Customer",
     tells_changes_always=False,
     wanted=DEFAULTS["customers"]["required"],
+    pool=Pool(claim="leads.claim", assign="leads.assign"),
 )
 class CustomerData:
     """All that is known of a customer (CUS-01..04, CUS-14).

@@ -11,6 +11,7 @@ from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
 from chassis.model.known_records import KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
+from chassis.model.pools import Places, places_id
 from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
@@ -263,6 +264,19 @@ class Parents:
         raise Refused("records.most_levels", kind=record.kind.what, most=MOST_LEVELS, field=name)
 
 
+def keep_places(record: Record, work: Work, before: UUID | None, *, claimed: bool) -> None:
+    """Count a record for whom it belongs to now, and no more for who had it `before` (`Record.holder`)."""
+    kind, now = record.kind, record.holder
+    if before == now:
+        return
+    if before is not None:
+        work.find_or_new(Places, places_id(kind, before)).change(kind, before, -1)
+    if now is not None and claimed:
+        work.find_or_new(Places, places_id(kind, now)).claim(kind, now, work.context.today)
+    elif now is not None:
+        work.find_or_new(Places, places_id(kind, now)).change(kind, now, 1)
+
+
 def _known(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
     """What is known of the records of other services that those of this one may belong to."""
     feeds = {what: feeds_of(kind) for what, kind in kinds.items()}
@@ -320,6 +334,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
     def create(command: Any, work: Work) -> Record:
         record = work.new(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
         record.create(command, work.context, settings(work))
+        keep_places(record, work, None, claimed=False)
         return keep(record, work, [], {}, chosen=True)
 
     def changing(act: Callable[[Record, Any, Context, Any], None]) -> CommandFunction:
@@ -329,11 +344,20 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             if isinstance(command, kind.delete) and kind.what in parents.with_children:
                 children = work.find(Children, children_id(record.id))
                 record.require_childless(children.counts if children else {})
-            before, belonged = held(record, work), record.parents
+            before, belonged, holder = held(record, work), record.parents, record.holder
+            if is_claim := kind.pool is not None and isinstance(command, kind.claim):
+                require_room(record, work)
             act(record, command, work.context, settings(work))
+            keep_places(record, work, holder, claimed=is_claim)
             return keep(record, work, before, belonged, chosen=not isinstance(command, kind.restore))
 
         return handler
+
+    def require_room(record: Record, work: Work) -> None:
+        """Raises Refused CLAIM_LIMIT where who claims the record has no place left for it."""
+        claimer = work.context.owner.user_id
+        if claimer is not None and record.owner.user_id is None:
+            work.find_or_new(Places, places_id(kind, claimer)).require_room(kind, work.context)
 
     def revert(command: Any, work: Work) -> Record:
         record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
@@ -361,6 +385,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         ),
         **({kind.tag: changing(aggregate.tag)} if kind.tag else {}),
         **({kind.set_status: changing(aggregate.set_status)} if kind.set_status else {}),
+        **({kind.claim: changing(aggregate.claim), kind.give_back: changing(aggregate.give_back)} if kind.pool else {}),
     }
 
 

@@ -1,0 +1,6 @@
+"""The leads service: the records it keeps."""
+
+from chassis.model.service import Service
+from contracts.leads import Lead
+
+SERVICE = Service("leads", records=[Lead])
