@@ -288,7 +288,7 @@ def names_read(argument: ast.expr) -> list[str]:
     if isinstance(argument, ast.Call) and isinstance(argument.func, ast.Name) and argument.func.id == "limit_of":
         limit: Any = ast.literal_eval(argument.args[1])
         return [limit_of(kind.path, limit) for kind in KINDS.values() if kind.pool]
-    return [argument.value] if isinstance(argument, ast.Constant) else []
+    return [str(argument.value)] if isinstance(argument, ast.Constant) else []
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
