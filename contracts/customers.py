@@ -3,6 +3,7 @@
 Aggregates: customer, mobile index, settings.
 """
 
+from datetime import time
 from typing import Literal
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from contracts.people import SALESTREAM, Person
 from contracts.personal import Personal
 from contracts.pools import Pool
 from contracts.records import data, kind_of, record
+from contracts.schedules import Daily, schedule
 from contracts.settings import DEFAULTS
 from contracts.types import Flag, Note, Phone, Tag, Text, Whole
 
@@ -107,3 +109,8 @@ class CustomerSettingsSet:
     required: tuple[Text, ...]
     by: Person = SALESTREAM
     revision: Whole = 0
+
+
+@schedule(Daily(time(3)))
+class RecycleCustomers:
+    """Give the customers back to the pool that nobody has worked on, but for those with an open order (CUS-17)."""

@@ -338,6 +338,10 @@ class Record(Aggregate):
         """Give the record back to the pool, and say why (LED-07)."""
         self._change_hands(NOBODY, context, "RETURNED", command.reason)
 
+    def recycle(self, rule: str, context: Context) -> None:
+        """Take the record back to the pool by a rule: nobody has worked on it for so long (LED-06, CUS-17)."""
+        self._change_hands(NOBODY, context, "RECYCLED", rule)
+
     def _change_hands(self, owner: Person, context: Context, how: How, reason: str = "") -> None:
         more: dict[str, Any] = {}
         if self.kind.pool:
