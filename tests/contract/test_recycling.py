@@ -71,11 +71,11 @@ class Shop:
             self.hears()
             number += answer["done"]
             if not answer["goes_on"]:
-                return number
+                return int(number)
 
     def waits(self, id: UUID) -> bool:
         told = [fact for fact in self.kit.stream(id) if hasattr(fact, "owner")]
-        return told[-1].owner == NOBODY
+        return bool(told[-1].owner == NOBODY)
 
 
 @pytest.fixture(
