@@ -56,6 +56,7 @@ TAGS = "tags"
 EVERY_RECORD_HAS = frozenset(
     {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
     | {"deleted", OWN, SHARES, SHARED_WITH, SHARED_WITH_ME}
+    | {"actions", "labels", "lists"}  # what answers tell beside the fields of a row
 )
 """The names that a kind's own fields can't have."""
 WITH_STATUSES = frozenset({STATUS, STATUS_REASON, STATUS_SINCE})
@@ -145,7 +146,19 @@ class Field:
     def is_number(self) -> bool:
         """Whether it can be calculated with: a number, or the amount of money."""
         checked = self.checked_by
-        return self.one in (int, Decimal, Money) or (isinstance(checked, type) and issubclass(checked, Number))
+        is_one = self.one in (int, Decimal, Money) or (isinstance(checked, type) and issubclass(checked, Number))
+        return is_one and not self.is_list
+
+    @property
+    def is_day(self) -> bool:
+        """Whether days can be counted from it, or to it."""
+        return self.checked_by is DayField and not self.is_list
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds several values."""
+        kinds = (self.given, *get_args(self.given))
+        return any(get_origin(kind) is tuple for kind in kinds)
 
     @property
     def is_line(self) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.custom_values import OwnValues
-from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, field_types
+from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, currency_of, field_types
 from chassis.model.views import Exact, Filter, Range, Scope, Shared, View, Words
 from contracts.custom_fields import OWN
 from contracts.lists import WORDS
@@ -209,7 +209,7 @@ def _fields_shown(fields: Mapping[str, Field], data: Any) -> dict[str, Any]:
     for name, field in fields.items():
         value = getattr(data, name)
         if field.one is Money:
-            found[name], found[_currency_of(name)] = (value.amount, value.currency) if value else (None, None)
+            found[name], found[currency_of(name)] = (value.amount, value.currency) if value else (None, None)
         else:
             found[name] = value
     return found
@@ -253,10 +253,6 @@ def _changed(event: Any, metadata: EventMetadata) -> dict[str, Any]:
     return {"changed_at": metadata.at, "changed_by": event.by.name, "version": metadata.version}
 
 
-def _currency_of(name: str) -> str:
-    return f"{name}_currency"
-
-
 def _row(kind: Kind, more: More | None) -> type:
     columns: list[tuple[str, Any]] = [("id", UUID), *_columns(kind.fields)]
     columns.append((OWN, dict[str, Any]))
@@ -283,7 +279,7 @@ def _columns(fields: Mapping[str, Field]) -> list[tuple[str, Any]]:
         column = _picked(field) if field.rules.dictionary else _column(field.type)
         columns.append((name, Code if column is str and field.checked_by in _CODES else column))
         if field.one is Money:
-            columns.append((_currency_of(name), _column(str if field.required else str | None)))
+            columns.append((currency_of(name), _column(str if field.required else str | None)))
     return columns
 
 

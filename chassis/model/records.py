@@ -36,7 +36,7 @@ from contracts.errors import Refused, lacks_right, not_found
 from contracts.parameters import limit_of
 from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.pools import CAME_BY, OWNER_SINCE, How
-from contracts.reasons import Why
+from contracts.reasons import CodeOf, Why
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
 from contracts.schemas import decode
 from contracts.sharing import MOST_SHARES, SHARES, Share
@@ -193,16 +193,23 @@ class Record(Aggregate):
         self._require_rights(given, context)
         self._become(given, context, settings)
 
-    def revert(self, command: Any, then: Any, context: Context, settings: Any = None) -> None:
+    def revert(
+        self, command: Any, then: Any, context: Context, settings: Any = None, *, lost: Collection[str] = ()
+    ) -> None:
         """Put back what it was at an earlier version, `then`; nothing happens when that is how it is.
 
         Fields that need a right which the caller lacks stay as they are, unless they are named: that is refused.  So
-        does what can't be given any more, such as an entry of a dictionary that was switched off; the answer tells it.
+        does what can't be given any more, such as an entry of a dictionary that was switched off, or what names a
+        record that is gone (`lost`); the answer tells it.
         """
         self._require_rights(command.fields, context)
         names = command.fields or [*(name for name in self.kind.fields if self._may_give(name, context)), OWN]
         given = {name: getattr(then, name) for name in names}
-        kept = [name for name in names if not command.fields and not self._may_be_listed(name, given[name], context)]
+        kept = [
+            name
+            for name in names
+            if not command.fields and (name in lost or not self._may_be_listed(name, given[name], context))
+        ]
         for name in kept:
             del given[name]
         if OWN in given:
@@ -271,14 +278,21 @@ class Record(Aggregate):
         if step is None:
             if self.status == statuses.pooled:
                 raise Refused("pools.claim_first", kind=self.kind.what, field=STATUS, state=self.status)
-            if open := statuses.after(self.status):
-                raise Refused("records.no_such_step", to=to, states=open, field=STATUS, state=self.status)
-            raise Refused("records.no_more_steps", kind=self.kind.what, field=STATUS, state=self.status)
+            now, there = self._said(self.status), [self._said(status) for status in statuses.after(self.status)]
+            if there:
+                why = Why("records.no_such_step", to=self._said(to), states=there, state=now)
+            else:
+                why = Why("records.no_more_steps", kind=self.kind.what, state=now)
+            raise Refused.by(why, field=STATUS, state=self.status)
         if step.right:
             self._require_right_to_step(step.right, context)
         if missing := [name for name in step.needs if not is_filled(getattr(self.data, name))]:
             raise Refused.by(Why("records.step_needs", fields=missing), field=STATUS, state=self.status)
         return step
+
+    def _said(self, status: str) -> CodeOf:
+        """A status as it is told: in the words that the kind has for it."""
+        return CodeOf(status, f"{self.kind.what}.{STATUS}")
 
     def _require_right_to_step(self, right: str, context: Context) -> None:
         """Raises Refused FORBIDDEN unless the caller holds the right, for this record."""
@@ -293,7 +307,8 @@ class Record(Aggregate):
         needed = self.kind.statuses.needed_in(self.status) if self.kind.statuses else ()
         for name in given:
             if name in needed and is_filled(getattr(self.data, name)) and not is_filled(getattr(data, name)):
-                raise Refused("records.needed_in_status", kind=self.kind.what, field=name, state=self.status)
+                why = Why("records.needed_in_status", kind=self.kind.what, field=name, state=self._said(self.status))
+                raise Refused.by(why, field=name, state=self.status)
 
     def delete(self, _: Any, context: Context, settings: Any = None) -> None:
         """Take the record away."""
@@ -432,7 +447,7 @@ class Record(Aggregate):
         if self.deleted or self.data is None:
             return {}
         found = {name: getattr(self.data, name) for name, field in self.kind.fields.items() if field.rules.unique}
-        return {name: self._unique(name, value) for name, value in found.items() if value}
+        return {name: self._unique(name, value) for name, value in found.items() if is_filled(value)}
 
     def own_values_once(self, context: Context) -> Mapping[str, "OwnValueOnce"]:
         """What no other record of the kind may have of the fields that the company has added, by path (CFG-01)."""

@@ -1,6 +1,6 @@
 """What an `application.py` declares: a service's table of contents - its commands, one line each, and its replicas."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -18,7 +18,7 @@ from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused, not_found
-from contracts.reasons import Why
+from contracts.reasons import OfPerson, Why
 from contracts.records import Kind, kind_called
 from contracts.schedules import SCHEDULES, AsOf, Done, schedules_of
 from contracts.types import Money
@@ -209,6 +209,10 @@ class Parents:
         for kind in (aggregate.kind for aggregate in aggregates):
             for name, one in kind.parents.items():
                 parent = kind_called(one.rules.record)
+                if not parent.called:
+                    raise ContractError(
+                        f"{kind.cls.__qualname__}.{name} names a {parent.what}, and no text says what one is called"
+                    )
                 if parent.what not in self._own:
                     foreign[parent.what] = parent
                     if not one.rules.outlives:
@@ -235,6 +239,22 @@ class Parents:
             for ids, by in ((before, -1), (now, 1)):
                 if name in ids:
                     work.find_or_new(Children, children_id(ids[name])).change(record.kind.what, by)
+
+    def lost(self, record: Record, then: Any, work: Work) -> Collection[str]:
+        """The fields by which a record named, at an earlier version, what the caller can't have it belong to now."""
+        return [
+            name
+            for name in record.kind.parents
+            if (id := getattr(then, name)) not in (None, record.parents.get(name))
+            and not self._is_there(record, name, id, work)
+        ]
+
+    def _is_there(self, record: Record, name: str, id: UUID, work: Work) -> bool:
+        try:
+            self._require_there(record, name, id, work, chosen=True)
+        except Refused:
+            return False
+        return True
 
     def _require_there(self, record: Record, name: str, id: UUID, work: Work, *, chosen: bool) -> None:
         what = record.kind.parents[name].rules.record
@@ -308,12 +328,15 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         A refusal names the field and what stands in it.
         """
 
+        def said(field: str, value: Any, is_personal: bool) -> Why:
+            return Why("records.value", field=field, value=OfPerson(value) if is_personal else value)
+
         def tells(other: UUID) -> bool:
             found = work.find(aggregate, other)
             return found is None or found.is_reached(work.context, kind.edit)
 
         claims = [
-            Claim(value, Why("records.value", field=name, value=getattr(record.data, name)), name, tells=tells)
+            Claim(value, said(name, getattr(record.data, name), kind.fields[name].is_personal), name, tells=tells)
             for name, value in record.unique_values.items()
         ]
         for path, one in record.own_values_once(work.context).items():
@@ -323,7 +346,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 theirs = found.own_values_once(work.context).get(path) if found else None
                 return theirs is not None and not set(theirs.value.ids).isdisjoint(value.ids)
 
-            what = Why("records.value", field=path, value=one.text)
+            what = said(path, one.text, kind.has_personal)
             earlier = work.had_earlier(aggregate, one.field, one.value.ids)
             claims.append(Claim(one.value, what, path, earlier, has, tells))
         hold(work, record.id, claims, before)
@@ -365,7 +388,9 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         if command.version > record.version:
             raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
         before, belonged = held(record, work), record.parents
-        record.revert(command, work.earlier(aggregate, record.id, command.version).data, work.context, settings(work))
+        then = work.earlier(aggregate, record.id, command.version).data
+        lost = parents.lost(record, then, work)
+        record.revert(command, then, work.context, settings(work), lost=lost)
         return keep(record, work, before, belonged, chosen=True)
 
     return {
