@@ -16,6 +16,7 @@ from chassis.metadata.shapes import (
     MenuItem,
     Metadata,
     Named,
+    OccasionMetadata,
     ParameterMetadata,
     ProcessMetadata,
     ReasonMetadata,
@@ -31,6 +32,7 @@ from chassis.queries.filters import ClosedSets
 from contracts.declare import REGISTRY
 from contracts.errors import STATUS
 from contracts.menus import MenuEntry, menu
+from contracts.occasions import OCCASIONS, places
 from contracts.parameters import PARAMETERS
 from contracts.permissions import RIGHTS, ROLES
 from contracts.reasons import reasons
@@ -122,6 +124,15 @@ class _Teller:
                     highest=one.highest,
                 )
                 for name, one in PARAMETERS.items()
+            ],
+            occasions=[
+                OccasionMetadata(
+                    code=occasion,
+                    label=wording.choice((), "occasion", occasion),
+                    text=wording.as_it_stands("notices", occasion),
+                    places=sorted(places(occasion)),
+                )
+                for occasion in OCCASIONS
             ],
             dictionaries=[],
         )
