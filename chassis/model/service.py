@@ -1,7 +1,8 @@
 """What an `application.py` declares: a service's table of contents - its commands, one line each, and its replicas."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -101,6 +102,24 @@ class Work(Protocol):
         """
 
 
+class Heard(Protocol):
+    """An event of another service, of which this one has heard, and what it knows of that service at that moment."""
+
+    @property
+    def id(self) -> str:
+        """Of the event: the same however often it comes."""
+
+    @property
+    def at(self) -> datetime:
+        """When it happened."""
+
+    def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
+        """What this service knows of another's record: all that the record's own events have told until this one."""
+
+
+ReactionFunction = Callable[[Any, Heard], Iterable[Any]]
+"""What a service does when something happens elsewhere: its own commands.  It may be asked again for the same event, so
+what they do when they come twice is done once: by an id that is made of the event's, never by what is remembered."""
 CommandFunction = Callable[[Any, Work], Aggregate]
 ScheduleFunction = Callable[[AsOf, Work], Done]
 """What a schedule does.  It may be called again for the same day, so it leaves alone what it has dealt with."""
@@ -468,6 +487,7 @@ class Service:
 
     `records` are the kinds of records it keeps, whose commands need no line each: the declaration of a kind, or the
     aggregate that says the kind's own rules (`chassis.model.records`).
+    `reactions` say what is done when something happens in another service: an event -> commands of this one.
     `schedules` says what is done at certain times, by the commands that are declared for it (`contracts.schedules`).
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
     `pages` says of which aggregate a page shows one, by its path (`/orders/{order_id}`), so that it tells what may be
@@ -480,6 +500,7 @@ class Service:
     commands: Mapping[type, CommandFunction] = field(default_factory=dict)
     records: Sequence[type] = ()
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
+    reactions: Mapping[type, ReactionFunction] = field(default_factory=dict)
     pages: Mapping[str, type[Aggregate]] = field(default_factory=dict)
     middleware: Mapping[type, Middleware] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
@@ -515,9 +536,11 @@ class Service:
         return [REGISTRY.command_of(cls) for cls in self.commands]
 
     def consumed_topics(self) -> list[str]:
-        """The Kafka topics it reads: commands of other services, and the events its replicas are made of."""
+        """The Kafka topics it reads: commands of other services, the events its replicas are made of, and those to
+        which it reacts."""
         own = sorted({spec.topic for spec in self.specs() if not spec.is_public})
-        return [*own, *sorted(self.replica_topics())]
+        told = {*self.replica_topics(), *(REGISTRY.event_of(fact).topic for fact in self.reactions)}
+        return [*own, *sorted(told)]
 
     def replica_topics(self) -> dict[str, list[Replica[Any]]]:
         """Kafka topic -> the replicas fed from it."""
