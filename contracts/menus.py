@@ -41,7 +41,7 @@ MENU: tuple[MenuEntry, ...] = (
 
 
 def menu() -> tuple[MenuEntry, ...]:
-    """All entries: those above, and one for the list of each kind of record."""
+    """All entries: those above, and one for the list of each kind of record that has none there."""
     lists = (
         MenuEntry(
             name=kind.path.strip("/").replace("-", " ").capitalize(),
@@ -50,5 +50,6 @@ def menu() -> tuple[MenuEntry, ...]:
             system="business",
         )
         for kind in KINDS.values()
+        if kind.path not in {entry.path for entry in MENU}
     )
     return (*MENU, *lists)

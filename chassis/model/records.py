@@ -30,7 +30,7 @@ from chassis.model.dictionaries import is_among, listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.custom_fields import OWN, CustomField, read
-from contracts.declare import KEPT, REGISTRY, ContractError, changes
+from contracts.declare import KEPT, REGISTRY, ContractError
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.reasons import Why
@@ -137,18 +137,18 @@ class Record(Aggregate):
         """
         self._require_own_id(context)
         own = custom_values.entered(self._custom_fields(context), command.own, context)
-        data = self.kind.cls(**{**self._listed(changes(command, self.kind.cls), context), OWN: own})
+        data = self.kind.cls(**{**self._listed(self.kind.layout.given_by(command), context), OWN: own})
         nothing = {field.name: field.default for field in fields(self.kind.cls)}
         given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
         self._require_rights(given, context)
         self._require_past(data, given, context)
         self.check(data, tuple(self.kind.fields), context, settings)
         owner = {"owner": self._owner_named(command.owner_id, context)} if self.kind.owned else {}
-        self.record(self.kind.created(**self._named, data=data, **owner, by=context.user))
+        self.record(self.kind.created(**self._named, **self.kind.layout.told(data), **owner, by=context.user))
 
     def edit(self, command: Any, context: Context, settings: Any = None) -> None:
         """Change what the command names; nothing happens when that is how it is already.  Raises Refused."""
-        given = changes(command, self.kind.cls)
+        given = self.kind.layout.given_by(command)
         if command.own is not KEPT:
             given[OWN] = custom_values.changed(self._custom_fields(context), self.data.own, command.own, context)
         self._require_rights(given, context)
@@ -189,7 +189,8 @@ class Record(Aggregate):
         if changed or own:
             self._require_past(data, changed, context)
             changed += own
-            self.record(self.kind.edited(**self._named, data=data, changed=changed, by=context.user))
+            told = self.kind.layout.told(data)
+            self.record(self.kind.edited(**self._named, **told, changed=changed, by=context.user))
 
     def tag(self, command: Any, context: Context, settings: Any = None) -> None:
         """Add tags and take some away, whatever others there are; nothing happens when it is so already (CUS-08).
@@ -342,7 +343,21 @@ class Record(Aggregate):
         if self.deleted or self.data is None:
             return {}
         found = {name: getattr(self.data, name) for name, field in self.kind.fields.items() if field.rules.unique}
-        return {name: self._unique(name, value) for name, value in found.items() if value}
+        held = {name: self._unique(name, value) for name, value in found.items() if value}
+        if self.kind.together and any(texts := self._together):
+            held[self.kind.together[0]] = UniqueIndex.of_text(self.kind.index, *texts)
+        return held
+
+    def called_unique(self, name: str) -> Why:
+        """What a refusal calls a unique value of the record, by the field under which it stands."""
+        if name in self.kind.together:
+            return Why("records.values", fields=self.kind.together, values=self._together)
+        return Why("records.value", field=name, value=getattr(self.data, name))
+
+    @property
+    def _together(self) -> Sequence[str]:
+        """The texts that no other record has together."""
+        return [getattr(self.data, name) for name in self.kind.together]
 
     def own_values_once(self, context: Context) -> Mapping[str, "OwnValueOnce"]:
         """What no other record of the kind may have of the fields that the company has added, by path (CFG-01)."""
@@ -447,12 +462,12 @@ class Record(Aggregate):
     # -- what is remembered
 
     def _created(self, fact: Any) -> None:
-        self.data = fact.data
+        self.data = self.kind.layout.read(fact)
         self.owner = getattr(fact, "owner", SALESTREAM)
         self.status = getattr(fact, STATUS, "")
 
     def _edited(self, fact: Any) -> None:
-        self.data = fact.data
+        self.data = self.kind.layout.read(fact)
 
     def _deleted(self, _: Any) -> None:
         self.deleted = True
