@@ -78,7 +78,7 @@ class Statuses:
             raise ContractError(f"no step leads to {pooled}, nor on from it: it follows from whose the record is")
         if wrong := [step.to for step in steps if not step.after]:
             raise ContractError(f"the step to {wrong[0]} comes after no status")
-        if wrong := [name for name in names if name not in reached]:
+        if wrong := [name for name in names if name not in reached and name != pooled]:
             raise ContractError(f"no way leads from {first} to the status {', '.join(wrong)}")
         if wrong := [step.right for step in steps if step.right and step.right not in RIGHTS]:
             raise ContractError(f"there is no right {wrong[0]}")

@@ -9,8 +9,8 @@ from uuid import UUID
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from contracts.custom_fields import CustomField
 from contracts.errors import Refused
-from contracts.parameters import PARAMETERS
 from contracts.languages import LANGUAGES, Language
+from contracts.parameters import PARAMETERS
 from contracts.people import Person
 from contracts.permissions import NEVER_GIVEN, ROLES, first_rights
 from contracts.sharing import Access, Share

@@ -33,12 +33,14 @@ class More:
     """What the view of a kind of record shows besides the record's own fields.
 
     `row` is a dataclass whose fields are the further columns, `first` what stands in them when a record is entered, and
-    `told` what each event of such a record that tells of them sets there.
+    `told` what each event of such a record that tells of them sets there.  `follows` is what follows in them from what
+    is known of the record itself.
     """
 
     row: type
     first: Mapping[str, Any]
     told: Mapping[type, Callable[[Any], Mapping[str, Any]]]
+    follows: Callable[[Any], Mapping[str, Any]] = lambda _: {}
 
 
 @cache
@@ -52,11 +54,15 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     kind = kind_of(cls)
     key = kind.key
 
+    def shown(event: Any) -> dict[str, Any]:
+        data = kind.layout.read(event)
+        return {**_shown(kind, data), **(more.follows(data) if more else {})}
+
     def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         owner = {**_owner(event.owner), **_shares(())} if kind.owned else {}
         yield Set(
             getattr(event, key),
-            **_shown(kind, event.data),
+            **shown(event),
             **owner,
             **(_entered(event) if kind.pool else {}),
             **(_status(event.status, "", metadata) if kind.statuses else {}),
@@ -68,7 +74,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         )
 
     def edited(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        yield Set(getattr(event, key), **_shown(kind, event.data), **_changed(event, metadata))
+        yield Set(getattr(event, key), **shown(event), **_changed(event, metadata))
 
     def deleted(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), deleted=True, **_changed(event, metadata))

@@ -31,12 +31,12 @@ from chassis.model.dictionaries import is_among, listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.custom_fields import OWN, CustomField, read
-from contracts.declare import KEPT, REGISTRY, ContractError, changes
+from contracts.declare import KEPT, REGISTRY, ContractError
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.parameters import limit_of
 from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.pools import CAME_BY, OWNER_SINCE, How
-from contracts.reasons import CodeOf, Why
+from contracts.reasons import CodeOf, OfPerson, Why
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
 from contracts.schemas import decode
 from contracts.sharing import MOST_SHARES, SHARES, Share
@@ -170,7 +170,7 @@ class Record(Aggregate):
         """
         self._require_own_id(context)
         own = custom_values.entered(self._custom_fields(context), command.own, context)
-        data = self.kind.cls(**{**self._listed(changes(command, self.kind.cls), context), OWN: own})
+        data = self.kind.cls(**{**self._listed(self.kind.layout.given_by(command), context), OWN: own})
         nothing = {field.name: field.default for field in fields(self.kind.cls)}
         given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
         self._require_rights(given, context)
@@ -183,11 +183,11 @@ class Record(Aggregate):
             told[STATUS] = self.kind.statuses.begins(owned=not self.kind.owned or told["owner"].user_id is not None)
         if self.kind.pool:
             told[OWNER_SINCE] = context.today
-        self.record(self.kind.created(**self._named, data=data, **told, by=context.user))
+        self.record(self.kind.created(**self._named, **self.kind.layout.told(data), **told, by=context.user))
 
     def edit(self, command: Any, context: Context, settings: Any = None) -> None:
         """Change what the command names; nothing happens when that is how it is already.  Raises Refused."""
-        given = changes(command, self.kind.cls)
+        given = self.kind.layout.given_by(command)
         if command.own is not KEPT:
             given[OWN] = custom_values.changed(self._custom_fields(context), self.data.own, command.own, context)
         self._require_rights(given, context)
@@ -235,7 +235,8 @@ class Record(Aggregate):
         if changed or own:
             self._require_past(data, changed, context)
             changed += own
-            self.record(self.kind.edited(**self._named, data=data, changed=changed, by=context.user))
+            told = self.kind.layout.told(data)
+            self.record(self.kind.edited(**self._named, **told, changed=changed, by=context.user))
 
     def tag(self, command: Any, context: Context, settings: Any = None) -> None:
         """Add tags and take some away, whatever others there are; nothing happens when it is so already (CUS-08).
@@ -447,7 +448,22 @@ class Record(Aggregate):
         if self.deleted or self.data is None:
             return {}
         found = {name: getattr(self.data, name) for name, field in self.kind.fields.items() if field.rules.unique}
-        return {name: self._unique(name, value) for name, value in found.items() if is_filled(value)}
+        held = {name: self._unique(name, value) for name, value in found.items() if is_filled(value)}
+        if self.kind.together and any(texts := self._together):
+            held[self.kind.together[0]] = UniqueIndex.of_text(self.kind.index, *texts)
+        return held
+
+    def called_unique(self, name: str) -> Why:
+        """What a refusal calls a unique value of the record, by the field under which it stands."""
+        if name in self.kind.together:
+            return Why("records.values", fields=self.kind.together, values=self._together)
+        value = getattr(self.data, name)
+        return Why("records.value", field=name, value=OfPerson(value) if self.kind.fields[name].is_personal else value)
+
+    @property
+    def _together(self) -> Sequence[str]:
+        """The texts that no other record has together."""
+        return [getattr(self.data, name) for name in self.kind.together]
 
     def own_values_once(self, context: Context) -> Mapping[str, "OwnValueOnce"]:
         """What no other record of the kind may have of the fields that the company has added, by path (CFG-01)."""
@@ -552,13 +568,13 @@ class Record(Aggregate):
     # -- what is remembered
 
     def _created(self, fact: Any) -> None:
-        self.data = fact.data
+        self.data = self.kind.layout.read(fact)
         self.owner = getattr(fact, "owner", SALESTREAM)
         self.status = getattr(fact, STATUS, "")
         self.since = getattr(fact, OWNER_SINCE, None)
 
     def _edited(self, fact: Any) -> None:
-        self.data = fact.data
+        self.data = self.kind.layout.read(fact)
 
     def _deleted(self, _: Any) -> None:
         self.deleted = True

@@ -121,6 +121,8 @@ ReactionFunction = Callable[[Any, Heard], Iterable[Any]]
 """What a service does when something happens elsewhere: its own commands.  It may be asked again for the same event, so
 what they do when they come twice is done once: by an id that is made of the event's, never by what is remembered."""
 CommandFunction = Callable[[Any, Work], Aggregate]
+BesidesFunction = Callable[[Any, Any, Work], None]
+"""What a command of a kind of record does besides: told the record as it is then, the command, and the unit of work."""
 ScheduleFunction = Callable[[AsOf, Work], Done]
 """What a schedule does.  It may be called again for the same day, so it leaves alone what it has dealt with."""
 
@@ -355,8 +357,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             return found is None or found.is_reached(work.context, kind.edit)
 
         claims = [
-            Claim(value, said(name, getattr(record.data, name), kind.fields[name].is_personal), name, tells=tells)
-            for name, value in record.unique_values.items()
+            Claim(value, record.called_unique(name), name, tells=tells) for name, value in record.unique_values.items()
         ]
         for path, one in record.own_values_once(work.context).items():
 
@@ -433,6 +434,15 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
     }
 
 
+def _besides(handler: CommandFunction, act: BesidesFunction) -> CommandFunction:
+    def both(command: Any, work: Work) -> Aggregate:
+        record = handler(command, work)
+        act(record, command, work)
+        return record
+
+    return both
+
+
 def _currencies(aggregate: type[Record]) -> dict[type, CurrencyOf]:
     """Money that an edit gives without a currency is in that of the record."""
     if not any(field.one is Money for field in aggregate.kind.fields.values()):
@@ -488,6 +498,8 @@ class Service:
     `records` are the kinds of records it keeps, whose commands need no line each: the declaration of a kind, or the
     aggregate that says the kind's own rules (`chassis.model.records`).
     `reactions` say what is done when something happens in another service: an event -> commands of this one.
+    `besides` is what some of those commands do to other records of the service, in the same transaction, after the
+    record itself has taken them: they may refuse still, and then nothing has happened.
     `schedules` says what is done at certain times, by the commands that are declared for it (`contracts.schedules`).
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
     `pages` says of which aggregate a page shows one, by its path (`/orders/{order_id}`), so that it tells what may be
@@ -499,6 +511,7 @@ class Service:
     name: str
     commands: Mapping[type, CommandFunction] = field(default_factory=dict)
     records: Sequence[type] = ()
+    besides: Mapping[type, BesidesFunction] = field(default_factory=dict)
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
     reactions: Mapping[type, ReactionFunction] = field(default_factory=dict)
     pages: Mapping[str, type[Aggregate]] = field(default_factory=dict)
@@ -514,9 +527,14 @@ class Service:
         if parents.replica and parents.replica.name not in {replica.name for replica in self.replicas}:
             object.__setattr__(self, "replicas", [*self.replicas, parents.replica])
         for aggregate in aggregates:
-            object.__setattr__(self, "commands", {**record_commands(aggregate, parents), **self.commands})
+            derived = record_commands(aggregate, parents)
+            derived |= {cls: _besides(derived[cls], act) for cls, act in self.besides.items() if cls in derived}
+            object.__setattr__(self, "commands", {**derived, **self.commands})
             object.__setattr__(self, "currency_of", {**_currencies(aggregate), **self.currency_of})
             object.__setattr__(self, "pages", {_page_of(aggregate.kind): aggregate, **self.pages})
+        if wrong := set(self.besides) - {cls for aggregate in aggregates for cls in aggregate.kind.commands}:
+            named = ", ".join(sorted(cls.__name__ for cls in wrong))
+            raise ContractError(f"{self.name}: not commands of its records: {named}")
         if wrong := set(self.schedules) ^ set(schedules_of(self.name)):
             named = ", ".join(sorted(cls.__name__ for cls in wrong))
             raise ContractError(f"{self.name}: its schedules are not those that its contracts declare: {named}")

@@ -29,11 +29,11 @@ class Product:
     model: str
 
 
-def product_saved(_: Product | None, fact: ProductAdded | ProductEdited) -> Product:
+def product_saved(_: Product | None, fact: Any) -> Product:
     return Product(fact.attributes.name, fact.attributes.model)
 
 
-def product_deleted(_row: Product | None, _fact: ProductDeleted) -> None:
+def product_deleted(_row: Product | None, _fact: Any) -> None:
     """Nothing more is told of it."""
 
 

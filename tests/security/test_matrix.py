@@ -99,9 +99,8 @@ ROUTES = {
     """,  # metrics: from outside the networks of METRICS_NETWORKS
     SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}; GET /custom-fields; GET /custom-fields/{kind}",
     HAND_OUT_KEYS: "GET /persons/{person_id}/key",
-    "Products: view": "GET /products; GET /products/{product_id}; GET /stock-alerts; GET /stock-ledger",
+    "Products: view": "GET /stock-alerts; GET /stock-ledger",
     "Products: add, edit, delete": """
-        POST /products; PATCH /products/{product_id}; DELETE /products/{product_id};
         POST /products/{product_id}/receipts; POST /products/{product_id}/adjustments
     """,
     "Customers: add, edit, delete own": "PUT /customers/{customer_id}/membership",
