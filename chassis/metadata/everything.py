@@ -16,6 +16,7 @@ from chassis.metadata.shapes import (
     MenuItem,
     Metadata,
     Named,
+    OccasionMetadata,
     ParameterMetadata,
     ProcessMetadata,
     ReasonMetadata,
@@ -32,6 +33,7 @@ from contracts.declare import REGISTRY
 from contracts.errors import STATUS
 from contracts.languages import LANGUAGES, Language
 from contracts.menus import MenuEntry, menu
+from contracts.occasions import OCCASIONS, places
 from contracts.parameters import PARAMETERS
 from contracts.permissions import RIGHTS, ROLES
 from contracts.reasons import reasons
@@ -125,6 +127,15 @@ class _Teller:
                     highest=one.highest,
                 )
                 for name, one in PARAMETERS.items()
+            ],
+            occasions=[
+                OccasionMetadata(
+                    code=occasion,
+                    label=wording.choice((), "occasion", occasion),
+                    text=wording.as_it_stands("notices", occasion),
+                    places=sorted(places(occasion)),
+                )
+                for occasion in OCCASIONS
             ],
             dictionaries=[],
         )

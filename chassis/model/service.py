@@ -1,7 +1,8 @@
 """What an `application.py` declares: a service's table of contents - its commands, one line each, and its replicas."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
 from chassis.model.known_records import KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
+from chassis.model.pools import Places, places_id
 from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
@@ -100,7 +102,27 @@ class Work(Protocol):
         """
 
 
+class Heard(Protocol):
+    """An event of another service, of which this one has heard, and what it knows of that service at that moment."""
+
+    @property
+    def id(self) -> str:
+        """Of the event: the same however often it comes."""
+
+    @property
+    def at(self) -> datetime:
+        """When it happened."""
+
+    def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
+        """What this service knows of another's record: all that the record's own events have told until this one."""
+
+
+ReactionFunction = Callable[[Any, Heard], Iterable[Any]]
+"""What a service does when something happens elsewhere: its own commands.  It may be asked again for the same event, so
+what they do when they come twice is done once: by an id that is made of the event's, never by what is remembered."""
 CommandFunction = Callable[[Any, Work], Aggregate]
+BesidesFunction = Callable[[Any, Any, Work], None]
+"""What a command of a kind of record does besides: told the record as it is then, the command, and the unit of work."""
 ScheduleFunction = Callable[[AsOf, Work], Done]
 """What a schedule does.  It may be called again for the same day, so it leaves alone what it has dealt with."""
 
@@ -283,6 +305,19 @@ class Parents:
         raise Refused("records.most_levels", kind=record.kind.what, most=MOST_LEVELS, field=name)
 
 
+def keep_places(record: Record, work: Work, before: UUID | None, *, claimed: bool) -> None:
+    """Count a record for whom it belongs to now, and no more for who had it `before` (`Record.holder`)."""
+    kind, now = record.kind, record.holder
+    if before == now:
+        return
+    if before is not None:
+        work.find_or_new(Places, places_id(kind, before)).change(kind, before, -1)
+    if now is not None and claimed:
+        work.find_or_new(Places, places_id(kind, now)).claim(kind, now, work.context.today)
+    elif now is not None:
+        work.find_or_new(Places, places_id(kind, now)).change(kind, now, 1)
+
+
 def _known(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
     """What is known of the records of other services that those of this one may belong to."""
     feeds = {what: feeds_of(kind) for what, kind in kinds.items()}
@@ -322,8 +357,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             return found is None or found.is_reached(work.context, kind.edit)
 
         claims = [
-            Claim(value, said(name, getattr(record.data, name), kind.fields[name].is_personal), name, tells=tells)
-            for name, value in record.unique_values.items()
+            Claim(value, record.called_unique(name), name, tells=tells) for name, value in record.unique_values.items()
         ]
         for path, one in record.own_values_once(work.context).items():
 
@@ -343,6 +377,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
     def create(command: Any, work: Work) -> Record:
         record = work.new(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
         record.create(command, work.context, settings(work))
+        keep_places(record, work, None, claimed=False)
         return keep(record, work, [], {}, chosen=True)
 
     def changing(act: Callable[[Record, Any, Context, Any], None]) -> CommandFunction:
@@ -352,11 +387,20 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             if isinstance(command, kind.delete) and kind.what in parents.with_children:
                 children = work.find(Children, children_id(record.id))
                 record.require_childless(children.counts if children else {})
-            before, belonged = held(record, work), record.parents
+            before, belonged, holder = held(record, work), record.parents, record.holder
+            if is_claim := kind.pool is not None and isinstance(command, kind.claim):
+                require_room(record, work)
             act(record, command, work.context, settings(work))
+            keep_places(record, work, holder, claimed=is_claim)
             return keep(record, work, before, belonged, chosen=not isinstance(command, kind.restore))
 
         return handler
+
+    def require_room(record: Record, work: Work) -> None:
+        """Raises Refused CLAIM_LIMIT where who claims the record has no place left for it."""
+        claimer = work.context.owner.user_id
+        if claimer is not None and record.owner.user_id is None:
+            work.find_or_new(Places, places_id(kind, claimer)).require_room(kind, work.context)
 
     def revert(command: Any, work: Work) -> Record:
         record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
@@ -386,7 +430,17 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         ),
         **({kind.tag: changing(aggregate.tag)} if kind.tag else {}),
         **({kind.set_status: changing(aggregate.set_status)} if kind.set_status else {}),
+        **({kind.claim: changing(aggregate.claim), kind.give_back: changing(aggregate.give_back)} if kind.pool else {}),
     }
+
+
+def _besides(handler: CommandFunction, act: BesidesFunction) -> CommandFunction:
+    def both(command: Any, work: Work) -> Aggregate:
+        record = handler(command, work)
+        act(record, command, work)
+        return record
+
+    return both
 
 
 def _currencies(aggregate: type[Record]) -> dict[type, CurrencyOf]:
@@ -443,6 +497,9 @@ class Service:
 
     `records` are the kinds of records it keeps, whose commands need no line each: the declaration of a kind, or the
     aggregate that says the kind's own rules (`chassis.model.records`).
+    `reactions` say what is done when something happens in another service: an event -> commands of this one.
+    `besides` is what some of those commands do to other records of the service, in the same transaction, after the
+    record itself has taken them: they may refuse still, and then nothing has happened.
     `schedules` says what is done at certain times, by the commands that are declared for it (`contracts.schedules`).
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
     `pages` says of which aggregate a page shows one, by its path (`/orders/{order_id}`), so that it tells what may be
@@ -454,7 +511,9 @@ class Service:
     name: str
     commands: Mapping[type, CommandFunction] = field(default_factory=dict)
     records: Sequence[type] = ()
+    besides: Mapping[type, BesidesFunction] = field(default_factory=dict)
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
+    reactions: Mapping[type, ReactionFunction] = field(default_factory=dict)
     pages: Mapping[str, type[Aggregate]] = field(default_factory=dict)
     middleware: Mapping[type, Middleware] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
@@ -468,9 +527,14 @@ class Service:
         if parents.replica and parents.replica.name not in {replica.name for replica in self.replicas}:
             object.__setattr__(self, "replicas", [*self.replicas, parents.replica])
         for aggregate in aggregates:
-            object.__setattr__(self, "commands", {**record_commands(aggregate, parents), **self.commands})
+            derived = record_commands(aggregate, parents)
+            derived |= {cls: _besides(derived[cls], act) for cls, act in self.besides.items() if cls in derived}
+            object.__setattr__(self, "commands", {**derived, **self.commands})
             object.__setattr__(self, "currency_of", {**_currencies(aggregate), **self.currency_of})
             object.__setattr__(self, "pages", {_page_of(aggregate.kind): aggregate, **self.pages})
+        if wrong := set(self.besides) - {cls for aggregate in aggregates for cls in aggregate.kind.commands}:
+            named = ", ".join(sorted(cls.__name__ for cls in wrong))
+            raise ContractError(f"{self.name}: not commands of its records: {named}")
         if wrong := set(self.schedules) ^ set(schedules_of(self.name)):
             named = ", ".join(sorted(cls.__name__ for cls in wrong))
             raise ContractError(f"{self.name}: its schedules are not those that its contracts declare: {named}")
@@ -490,9 +554,11 @@ class Service:
         return [REGISTRY.command_of(cls) for cls in self.commands]
 
     def consumed_topics(self) -> list[str]:
-        """The Kafka topics it reads: commands of other services, and the events its replicas are made of."""
+        """The Kafka topics it reads: commands of other services, the events its replicas are made of, and those to
+        which it reacts."""
         own = sorted({spec.topic for spec in self.specs() if not spec.is_public})
-        return [*own, *sorted(self.replica_topics())]
+        told = {*self.replica_topics(), *(REGISTRY.event_of(fact).topic for fact in self.reactions)}
+        return [*own, *sorted(told)]
 
     def replica_topics(self) -> dict[str, list[Replica[Any]]]:
         """Kafka topic -> the replicas fed from it."""

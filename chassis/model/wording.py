@@ -14,12 +14,14 @@ from contracts.texts import Subject, Text, texts
 
 Phrase = Literal[
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
+    "claim", "give_back",
     "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "currency_of",
     "switch", "planned", "ran", "failed", "switched",
 ]  # fmt: skip
 """What is said of any kind of record, field or schedule (`contracts/texts/phrases.toml`)."""
 OF_KINDS: tuple[Phrase, ...] = (
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
+    "claim", "give_back",
     "created", "edited", "deleted", "restored", "assigned", "shared", "status_set",
 )  # fmt: skip
 """The commands and events of a kind of record, by their names in `Kind`."""
@@ -56,6 +58,11 @@ class Wording:
         found = self.text(subject, [key])
         return found.said(self.language) if found else self.without_text(subject, key)
 
+    def as_it_stands(self, subject: Subject, key: str) -> str:
+        """The text of a key, its places not filled in."""
+        found = self.text(subject, [key])
+        return found.in_language(self.language) if found else self.without_text(subject, key)
+
     def field(self, owners: Sequence[str], name: str) -> str:
         """What a field is called in one of these kinds, lists, commands or parts, or everywhere."""
         if found := self.text("fields", [*(f"{owner}.{name}" for owner in owners), name]):
@@ -82,7 +89,7 @@ class Wording:
             return found.said(self.language)
         if value in STATUS:
             return self.of("errors", value)
-        if field == "kind" and self.text("kinds", [value]):
+        if (field == "kind" or field.endswith("_kind")) and self.text("kinds", [value]):
             return self.kind(value)
         if found := self.text("fields", [*(f"{owner}.{value}" for owner in owners), value]):
             return found.said(self.language)

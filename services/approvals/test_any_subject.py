@@ -133,7 +133,15 @@ def test_apr_09_a_subject_is_turned_down() -> None:
     kit.do(reject("desk"), DESK)
     assert kit.new_facts() == [
         CaseRejectedV2(
-            case_id=CASE, kind="errand", subject_id=ERRAND, round=1, node="desk", reason="no", by=person(DESK)
+            case_id=CASE,
+            kind="errand",
+            subject_id=ERRAND,
+            round=1,
+            node="desk",
+            reason="no",
+            by=person(DESK),
+            title=SUBJECT.title,
+            submitter=person(SALES),
         )
     ]
     kit.assert_refused("ALREADY_DECIDED", approve("desk"), DESK, field="node")

@@ -36,9 +36,10 @@ def _row_of(kind: Kind) -> type:
 
 def _feeds(kind: Kind, row_of: type) -> Mapping[type, Feed]:
     def told(row: Any, fact: Any) -> Any:
+        own = kind.layout.read(fact).own
         if row is None:
-            return row_of(**{kind.key: getattr(fact, kind.key), OWN: fact.data.own})
-        return replace(row, **{OWN: fact.data.own})
+            return row_of(**{kind.key: getattr(fact, kind.key), OWN: own})
+        return replace(row, **{OWN: own})
 
     def gone(row: Any, _: Any, *, deleted: bool) -> Any:
         return row and replace(row, deleted=deleted)

@@ -89,7 +89,7 @@ def test_CUS_01_ACC_17_a_customer_is_stored_with_required_and_optional_fields() 
     kit = InMemoryService(SERVICE)
     answer = kit.do(CREATE, by=SALES)
     assert answer.body == {"id": str(LI), "version": 1, "name": "Li Lei"}
-    assert public(kit) == [CustomerCreated(customer_id=LI, data=DATA, owner=OWNER, by=OWNER)]
+    assert public(kit) == [CustomerCreated(customer_id=LI, data=DATA, owner=OWNER, owner_since=kit.today, by=OWNER)]
 
 
 def test_CUS_01_an_id_is_used_once(kit: InMemoryService) -> None:
@@ -134,7 +134,7 @@ def test_CUS_02_nothing_at_all_may_be_required() -> None:
     kit.do(SetCustomerSettings(required=()))
     kit.new_facts()
     kit.do(CreateCustomer(), by=SALES)
-    [made] = kit.new_facts()
+    [made] = public(kit)
     assert (type(made), made.data) == (CustomerCreated, CustomerData())
 
 
