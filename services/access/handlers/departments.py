@@ -1,5 +1,7 @@
 """Departments (SET-06)."""
 
+from functools import partial
+
 from chassis.model.service import Claim, Work, hold
 from contracts.access import (
     AddDepartment,
@@ -27,4 +29,4 @@ def rename_department(command: RenameDepartment, work: Work) -> Department:
 
 
 def _name_of_department(department: Department) -> Claim:
-    return Claim(department.name_value(), Why("access.department_name", name=department.name), "name")
+    return Claim(department.name_value(), partial(Why, "access.department_name", name=department.name), "name")
