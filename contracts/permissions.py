@@ -36,6 +36,8 @@ RIGHTS: dict[str, frozenset[str]] = {
     for right, roles in {
         "customers.edit": "SAL SUP SEA ADM",
         "customers.view": "SAL SUP MGT FIN CMD SEA BRO HQ MKT ADM",
+        "leads.edit": "SAL SUP ADM",
+        "leads.view": "SAL SUP MGT MKT ADM",
         "leads.claim": "SAL SUP ADM",
         "leads.assign": "SUP ADM",
         "opportunities": "SAL SUP ADM",

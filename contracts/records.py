@@ -13,7 +13,8 @@ DeleteSurvey, RestoreSurvey and RevertSurvey, and the events SurveyCreated, Surv
 SurveyRestored, which stand in the module beside it; `chassis.model.records` makes the aggregate and
 `chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey,
 ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).  Where they have statuses
-(`contracts.statuses`), there are SetSurveyStatus and SurveyStatusSet.  A field may name another record, to which this
+(`contracts.statuses`), there are SetSurveyStatus and SurveyStatusSet; where they wait in a pool while they belong to
+nobody (`contracts.pools`), ClaimSurvey and ReturnSurvey.  A field may name another record, to which this
 one belongs (`data(record="campaign")`): it is there, and its name is told beside (ADR 0047).  What a company adds to a
 kind at run time is in `own` (ADR 0042): a field that no declaration names, as every kind has it.  Where commands and
 events were published before there was the kind, it says how those are laid out (`contracts.layouts`, ADR 0055).
@@ -40,9 +41,10 @@ from contracts.lists import LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import Personal, is_personal
+from contracts.pools import CAME_BY, FORMER_OWNER, OWNER_SINCE, RETURN_REASON, How, Pool
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, STATUS_REASON, STATUS_SINCE, Statuses
-from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Tag, TextField
+from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Reason, Tag, TextField
 
 T = TypeVar("T")
 
@@ -57,10 +59,13 @@ TAGS = "tags"
 EVERY_RECORD_HAS = frozenset(
     {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
     | {"deleted", OWN, SHARES, SHARED_WITH, SHARED_WITH_ME}
+    | {"actions", "labels", "lists"}  # what answers tell beside the fields of a row
 )
 """The names that a kind's own fields can't have."""
 WITH_STATUSES = frozenset({STATUS, STATUS_REASON, STATUS_SINCE})
 """The names that the fields of a kind with statuses can't have besides."""
+WITH_POOL = frozenset({OWNER_SINCE, CAME_BY, FORMER_OWNER, RETURN_REASON})
+"""The names that the fields of a kind with a pool can't have besides."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,19 @@ class Field:
     def is_number(self) -> bool:
         """Whether it can be calculated with: a number, or the amount of money."""
         checked = self.checked_by
-        return self.one in (int, Decimal, Money) or (isinstance(checked, type) and issubclass(checked, Number))
+        is_one = self.one in (int, Decimal, Money) or (isinstance(checked, type) and issubclass(checked, Number))
+        return is_one and not self.is_list
+
+    @property
+    def is_day(self) -> bool:
+        """Whether days can be counted from it, or to it."""
+        return self.checked_by is DayField and not self.is_list
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds several values."""
+        kinds = (self.given, *get_args(self.given))
+        return any(get_origin(kind) is tuple for kind in kinds)
 
     @property
     def is_line(self) -> bool:
@@ -175,8 +192,9 @@ class Kind:
 
     `what` it is called in messages; `summary` says what one is; `key` names the field with the record's id.  `owned`: a
     record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
-    are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `tag` is there where the
-    kind has the field TAGS.  `wanted` are fields that must be filled besides until the company says which (CUS-02).
+    are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  Where it has a `pool`,
+    there are `claim` and `give_back`.  `tag` is there where the kind has the field TAGS.  `wanted` are fields that must
+    be filled besides until the company says which (CUS-02).
     `layout`: what its events hold of a record, and its commands give.  No two records have the same in all the fields
     `together`; `index` is under which name those values are kept.
     """
@@ -213,6 +231,9 @@ class Kind:
     statuses: Statuses | None = None
     set_status: Any = None
     status_set: Any = None
+    pool: Pool | None = None
+    claim: Any = None
+    give_back: Any = None
 
     @property
     def code(self) -> str:
@@ -249,7 +270,9 @@ class Kind:
     @property
     def commands(self) -> tuple[type, ...]:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
-        more = (self.assign, self.share, self.unshare, self.tag, self.set_status)
+        more = (
+            self.assign, self.share, self.unshare, self.tag, self.set_status, self.claim, self.give_back,
+        )  # fmt: skip
         return (*found, *(command for command in more if command))
 
 
@@ -272,6 +295,11 @@ def kind_of(cls: type) -> Kind:
         raise ContractError(f"{cls.__qualname__} is not declared as a kind of record") from None
 
 
+def pool_path(kind: Kind) -> str:
+    """The path of the list of what waits in the pool of a kind."""
+    return f"/pools{kind.path}"
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(data, field))
 def record(
     path: str,
@@ -283,6 +311,7 @@ def record(
     tells_changes_always: bool = True,
     wanted: Sequence[str] = (),
     statuses: Statuses | None = None,
+    pool: Pool | None = None,
     verb: str = "Create",
     entered_with: type | None = None,
     together: Sequence[str] = (),
@@ -294,6 +323,7 @@ def record(
     `name` is what commands and events are named after, if not the class.  `tells_changes_always` is False where events
     that are published tell that a record was edited, and not which fields changed.  `wanted` are fields that must be
     filled until the company's settings of that kind say which (CUS-02).  `statuses`: each record has one of them.
+    `pool`: those that belong to nobody wait in it, and are claimed.
     `verb`: what entering one is called, where its command and event were published as AddProduct and ProductAdded.
     `entered_with`: the fields of this value are given besides when one is entered, and are none of the record: its
     service says what comes of them.  `together`: no two records that are not deleted have the same in all of these
@@ -311,8 +341,9 @@ def record(
         if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}("):
             raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
         declaration = _Declaration(
-            made, words, path, view, edit, owned=owned, statuses=statuses, parts=parts, together=together, index=index
-        )
+            made, words, path, view, edit, owned=owned, statuses=statuses, pool=pool, parts=parts, together=together,
+            index=index,
+        )  # fmt: skip
         KINDS[made] = declaration.kind(
             tells_changes_always=tells_changes_always, wanted=wanted, verb=verb, entered_with=entered_with
         )
@@ -350,12 +381,13 @@ class _Declaration:
         *,
         owned: bool,
         statuses: Statuses | None,
+        pool: Pool | None,
         parts: Sequence[Part],
         together: Sequence[str],
         index: str,
     ) -> None:
         self._cls, self._path, self._view, self._edit, self._owned = cls, path, view, edit, owned
-        self._statuses, self._together, self._index = statuses, tuple(together), index
+        self._statuses, self._pool, self._together, self._index = statuses, pool, tuple(together), index
         self._layout = LayoutInParts(cls, parts) if parts else Layout(cls)
         self.rights: dict[str, str] = {}
         self._name = "".join(words)
@@ -377,6 +409,7 @@ class _Declaration:
         self._note: Any = Personal[Note] if is_about_a_person else Note
         amounts = {f"{one.name}_currency" for one in self._fields.values() if one.one is Money}
         taken = EVERY_RECORD_HAS | amounts | {self._key} | (WITH_STATUSES if statuses else set())
+        taken |= WITH_POOL if pool else set()
         if taken := taken & set(self._fields):
             raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(taken))} already")
         if taken := LIST_PARAMETERS & set(self._fields):
@@ -401,6 +434,15 @@ class _Declaration:
         self._require_together()
         if statuses:
             self._require_needed(statuses)
+        self._require_pool(path)
+
+    def _require_pool(self, path: str) -> None:
+        """What waits in a pool may belong to people."""
+        pool, name = self._pool, self._cls.__qualname__
+        if (pool and not self._owned) or (self._statuses and self._statuses.pooled and not pool):
+            raise ContractError(f"{name}: what waits in a pool belongs to somebody else, or to nobody")
+        if pool:
+            pool.require(name, path)
 
     def _require_needed(self, statuses: Statuses) -> None:
         """What a step needs are fields of the kind that whoever is refused the step may see."""
@@ -450,8 +492,8 @@ class _Declaration:
         given[OWN], first[OWN] = self._own_given, ""
         kept[OWN] = self._own_given | None
         owner = {"owner": Person} if self._owned else {}
+        since, first_day = ({OWNER_SINCE: Day | None}, {OWNER_SINCE: None}) if self._pool else ({}, {})
         status = {STATUS: self._statuses.type} if self._statuses else {}
-        begins = {STATUS: self._statuses.first} if self._statuses else {}
         told, lacking = self._layout.in_events()
         given, first = self._layout.entered(given, first)
         if entered_with:
@@ -493,7 +535,10 @@ class _Declaration:
                 {"fields": ()},
             ),
             created=self._event(
-                f"{verb.removesuffix('e')}ed", f"{a} was entered.", {**told, **owner, **status}, {**lacking, **begins}
+                f"{verb.removesuffix('e')}ed",
+                f"{a} was entered.",
+                {**told, **owner, **status, **since},
+                {**lacking, **self._begins, **first_day},
             ),
             edited=self._event(
                 "Edited", f"{a} changed: all that is known of it now, and which fields changed.",
@@ -503,6 +548,7 @@ class _Declaration:
             deleted=self._event("Deleted", f"{a} was deleted."),
             restored=self._event("Restored", f"{a} that was deleted is there again."),
             **(self._owners(one, a, item) if self._owned else {}),
+            **(self._with_pool(self._pool, one, item) if self._pool else {}),
             **(self._tags(one, item) if TAGS in self._fields else {}),
             **(self._with_statuses(self._statuses, one, a, item) if self._statuses else {}),
         )  # fmt: skip
@@ -538,7 +584,10 @@ class _Declaration:
                 {OWNER: KEPT},
             ),
             "assigned": self._event(
-                "Assigned", f"{a} belongs to somebody else now, or to nobody.", {"owner": Person, "before": Person}
+                "Assigned",
+                f"{a} belongs to somebody else now, or to nobody.",
+                {"owner": Person, "before": Person, **(self._changes_hands if self._pool else {})},
+                {OWNER_SINCE: None, CAME_BY: "ASSIGNED", REASON: "", **self._begins} if self._pool else {},
             ),
             "share": self._command(
                 "Share",
@@ -552,6 +601,31 @@ class _Declaration:
             ),
             "shared": self._event(
                 "Shared", f"With whom {one} is shared changed (COL-07): all of them.", {SHARES: tuple[Share, ...]}
+            ),
+        }  # fmt: skip
+
+    @property
+    def _changes_hands(self) -> dict[str, Any]:
+        """What there is to tell besides of a record with a pool that changes hands."""
+        status = {STATUS: self._statuses.type} if self._statuses else {}
+        return {OWNER_SINCE: Day | None, CAME_BY: How, REASON: self._note, **status}
+
+    @property
+    def _begins(self) -> dict[str, Any]:
+        """The status that a record begins with, where it has statuses."""
+        return {STATUS: self._statuses.first} if self._statuses else {}
+
+    def _with_pool(self, pool: Pool, one: str, item: str) -> dict[str, Any]:
+        """What there is besides where records wait in a pool while they belong to nobody."""
+        reason: Any = Personal[Reason] if self._note is not Note else Reason
+        return {
+            "pool": pool,
+            "claim": self._command(
+                "Claim", f"Take {one} out of the pool: it is the caller's then, unless somebody else was first.",
+                f"POST {item}/claim", permission=pool.claim,
+            ),
+            "give_back": self._command(
+                "Return", f"Give {one} back to the pool, and say why.", f"POST {item}/return", {REASON: reason},
             ),
         }  # fmt: skip
 

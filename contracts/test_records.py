@@ -61,6 +61,7 @@ def declared(
         (lambda: Statuses("NEW", Step("OPEN", after=("NEW",)), Step("OPEN", after=("NEW",))), "OPEN is reached"),
         (lambda: Statuses("NEW", Step("OPEN", after=())), "after no status"),
         (lambda: Statuses("NEW", Step("OPEN", after=("NEW",), right="secrets")), "no right secrets"),
+        (lambda: Statuses("NEW", Step("A", after=("B",)), Step("B", after=("A",))), "no way leads from NEW to .* A, B"),
         (lambda: declared(needs=("day",), name=(Name, ...)), "a step needs day"),
         (lambda: declared(needs=("code",), code=(Text, data(default="", right="products.cost"))), "not for all"),
         (lambda: declared(needs=(), status=(Text, "")), "status already"),

@@ -15,7 +15,7 @@ from contracts.custom_fields import OWN, CustomField, Own, read
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.personal import Personal
-from contracts.reasons import Some
+from contracts.reasons import OfPerson, Some
 from contracts.records import KINDS, Kind
 from services.configuration.domain.custom_fields import CustomFields, kind_named
 
@@ -90,5 +90,6 @@ def require_none_twice(kind: Kind, field: CustomField, work: Work) -> None:
         return
     if not work.context.reach_of(kind.view).everybody:
         raise Refused("fields.doubles_unseen", count=len(twice), field="unique", state="DOUBLES")
-    told = [f"{value} ({', '.join(sorted(map(str, found))[:SHOWN])})" for found, value in twice.items()]
-    raise Refused("fields.doubles", values=Some(sorted(told), SHOWN), field="unique", state="DOUBLES")
+    told = sorted(f"{value} ({', '.join(sorted(map(str, found))[:SHOWN])})" for found, value in twice.items())
+    values = [OfPerson(one) for one in told] if kind.has_personal else told
+    raise Refused("fields.doubles", values=Some(values, SHOWN), field="unique", state="DOUBLES")

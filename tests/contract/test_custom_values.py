@@ -1,6 +1,7 @@
 """Values of the fields that a company adds (CFG-01, CFG-02): every type of field on every kind of record."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -239,6 +240,18 @@ def test_cfg_01_numbers_and_days_are_taken_as_keyboards_write_them(kind: Kind) -
 
 
 @EVERY_KIND
+def test_cfg_01_a_number_of_json_is_one_however_it_is_written(kind: Kind) -> None:
+    """1.5e2 is what some programs write for 150: as an amount of money it was taken, as an own number it was not."""
+    kept = Kept(kind, *FIELDS)
+    kept.create()
+    for number in ("1.5e2", "1E-8", "-2.50", "1e12"):
+        kept.edit(seats=Decimal(number))
+        assert Decimal(kept.own["seats"]) == Decimal(number)
+    for absurd in ("1e13", "1e-9", "1e400", "1e-400", "1e-999999999"):
+        kept.refused(kind.edit, "own.seats", seats=Decimal(absurd))
+
+
+@EVERY_KIND
 def test_cfg_01_a_refusal_names_its_field_once_and_tells_the_way_out(kind: Kind) -> None:
     kept = Kept(kind, *FIELDS, CustomField(key="must", type="text", label=Label(zh="必"), required=True))
     kept.create(must="x")
@@ -307,6 +320,31 @@ def test_cfg_01_a_retired_unique_field_is_in_nobodys_way_and_counts_again_when_i
     kept.id = uuid4()
     kept.create(tax="a")  # the first one has it no longer, though its index was never freed
     assert kept.refused(kind.create, "own.tax", tax="a").code == "DUPLICATE"
+
+
+@EVERY_KIND
+def test_cpl_01_what_is_kept_of_a_refusal_tells_of_no_person(kind: Kind) -> None:
+    """Neither what the command gives, nor what stands in a record that it only names: both are told to whoever gave it,
+    and would be in the audit log for ever, whoever was erased."""
+    secret = "CN-91320594MA1"
+    kept = Kept(kind, ONCE)
+    kept.create(tax=secret)
+    one = kept.id
+    assert secret in kept.refused(kind.create, "own.tax", tax=secret).message
+    kept.kit.do(kept.command(kind.delete, one))
+    kept.id = uuid4()
+    kept.create(tax=secret)
+    with pytest.raises(Refused) as refused:
+        kept.kit.do(kept.command(kind.restore, one))
+    assert secret in refused.value.message
+    kept.edit(tax=None)
+    kept.create(uuid4(), tax=secret)
+    with pytest.raises(Refused) as refused:
+        kept.kit.do(kept.command(kind.revert, version=1))
+    assert secret in refused.value.message
+    told = [entry for record in kept.kit.store.audit_after(0, 1_000) for entry in record.entries() if entry.detail]
+    assert [entry.result for entry in told] == ["DUPLICATE"] * 3
+    assert all((secret in entry.detail) is not kind.has_personal for entry in told)
 
 
 HIDDEN = CustomField(key="note", type="text", label=Label(zh="密"), view_right="payments")

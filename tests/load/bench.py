@@ -29,7 +29,7 @@ from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError
 from deploy.devstack.server import REPOSITORY_ROOT
 
-from . import appends, floors, gateway, http, invariants, journeys, rebuild, rights
+from . import appends, floors, gateway, http, invariants, journeys, lists, rebuild, rights
 from .client import LoadError
 from .data import Data
 from .report import Broken, Report, Scalar
@@ -49,11 +49,12 @@ class Size:
     pairs: int
     slice_size: int
     full_store: int
+    listed: int
     plan: journeys.Plan
 
 
-FULL = Size("full", 5, 1.0, 40, 320, 1_000_000, journeys.Plan(20_000, rounds=3, per_round=1_000, seconds=18.0))
-QUICK = Size("quick", 1, 0.1, 4, 64, 5_000, journeys.Plan(1_500, rounds=1, per_round=100, seconds=2.0))
+FULL = Size("full", 5, 1.0, 40, 320, 1_000_000, 100_000, journeys.Plan(20_000, rounds=3, per_round=1_000, seconds=18.0))
+QUICK = Size("quick", 1, 0.1, 4, 64, 5_000, 2_000, journeys.Plan(1_500, rounds=1, per_round=100, seconds=2.0))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -120,6 +121,8 @@ def run(size: Size, seed: int, folder: Path) -> Report:
         whole.rest()
         use_keys(bench.config())
         rebuild.measure(report, bench, 3)
+        _say(f"lists of {size.listed:,} rows")
+        lists.measure(report, bench.config(), size.listed, 2 * size.pairs)
         _say("invariants")
         report.about |= invariants.check(bench.config(), data, drafts, whole.submitted)
         verify(bench.config())

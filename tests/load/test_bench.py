@@ -7,6 +7,8 @@ from pathlib import Path
 
 from deploy.devstack.server import REPOSITORY_ROOT
 
+from . import lists
+
 FIGURES = (
     "appends_naive_per_s",
     "appends_single_per_s",
@@ -27,6 +29,7 @@ FIGURES = (
         for what in ("records_per_s", "lone_p99_ms")
     ),
     "floor_mongo_upserts_per_s",
+    *(f"list_{asked.key}_ms_p95" for asked in lists.QUESTIONS),
     "http_naive_create_per_s",
     "http_create_per_s",
     "http_empty_post_per_s",

@@ -590,6 +590,8 @@ class People:
             with_id = self.random.choice(self.sellers).user_id
             access = self.random.choice(("READ", "EDIT"))
             acts += [(kind.share, {"with_id": with_id, "access": access}), (kind.unshare, {"with_id": with_id})]
+        if kind.pool:
+            acts += [(kind.give_back, {REASON: "why not"}), (kind.claim, {})] * 2
         if kind.tag:
             tags = self.random.sample([*PREPARED[kind.fields[TAGS].rules.dictionary], "new"], 2)
             acts.append((kind.tag, {"add": (tags[0],), "remove": (tags[1],)}))
@@ -600,7 +602,9 @@ class People:
         if parents := self._parents(kind):
             acts += [(kind.edit, parents)] * 2
         command, more = self.random.choice(acts)
-        self.do(command(**{kind.key: id}, **more), self.admins[0])
+        is_claim = kind.pool is not None and command is kind.claim
+        by = self.random.choice(self._still_here(self.sellers) or self.admins) if is_claim else self.admins[0]
+        self.do(command(**{kind.key: id}, **more), by)
 
     def _parents(self, kind: Kind) -> dict[str, UUID | None]:
         """Records to which one of this kind is to belong: deleted ones perhaps, and some below itself."""
