@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -159,14 +160,14 @@ def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> CommandFunct
 
 @dataclass(frozen=True)
 class Claim:
-    """A unique value that a record is to hold; `what` it is and the `field` that a refusal names.
+    """A unique value that a record is to hold; `what` a refusal calls it, and the `field` that it names.
 
     `earlier` are other records that may have it without holding it.  `has` tells whether a record still has it, and
     `tells` whether the caller may know which one that is; both None where whoever holds a value has it, and is told.
     """
 
     value: UniqueValue
-    what: Why
+    what: Callable[[], Why]
     field: str
     earlier: Sequence[UUID] = ()
     has: Callable[[UUID], bool] | None = None
@@ -177,8 +178,8 @@ class Claim:
         if other in (None, holder) or (self.has and not self.has(other)):
             return
         if self.tells and not self.tells(other):
-            raise Refused("records.taken_unseen", what=self.what, field=self.field)
-        raise Refused("records.taken", what=self.what, holder=other, field=self.field)
+            raise Refused("records.taken_unseen", what=self.what(), field=self.field)
+        raise Refused("records.taken", what=self.what(), holder=other, field=self.field)
 
 
 def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[UniqueValue] = ()) -> None:
@@ -357,7 +358,8 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             return found is None or found.is_reached(work.context, kind.edit)
 
         claims = [
-            Claim(value, record.called_unique(name), name, tells=tells) for name, value in record.unique_values.items()
+            Claim(value, partial(record.called_unique, name), name, tells=tells)
+            for name, value in record.unique_values.items()
         ]
         for path, one in record.own_values_once(work.context).items():
 
@@ -366,7 +368,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 theirs = found.own_values_once(work.context).get(path) if found else None
                 return theirs is not None and not set(theirs.value.ids).isdisjoint(value.ids)
 
-            what = said(path, one.text, kind.has_personal)
+            what = partial(said, path, one.text, kind.has_personal)
             earlier = work.had_earlier(aggregate, one.field, one.value.ids)
             claims.append(Claim(one.value, what, path, earlier, has, tells))
         hold(work, record.id, claims, before)
