@@ -32,7 +32,7 @@ from contracts.orders import OrderHeld
 from contracts.people import Person, Preferences
 from contracts.types import Money
 from services.notices.application import SERVICE
-from services.notices.domain import KEPT_DAYS, MOST_RECEIVERS
+from services.notices.domain.notices import KEPT_DAYS, MOST_RECEIVERS
 
 PEOPLE = (ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE)
 PRODUCT, ORDER, CASE = uuid4(), uuid4(), uuid4()
@@ -244,7 +244,7 @@ def test_ntf_02_a_department_is_all_below_it_too(kit: InMemoryService) -> None:
 def test_set_02_everybody_is_told_in_their_own_language(kit: InMemoryService) -> None:
     kit.directory.tell([user_told(WAREHOUSE, roles=("WHS",), preferences=Preferences(language="ja"))])
     kit.hear(LOW)
-    notices = {fact.receiver_id: fact for fact in given(kit)}
+    notices: dict[UUID | None, NoticeGiven] = {fact.receiver_id: fact for fact in given(kit)}
     assert (notices[WAREHOUSE.user_id].language, notices[WAREHOUSE.user_id].title) == ("ja", "在庫アラート")
     assert notices[ADMIN.user_id].language == "zh"
 
@@ -287,6 +287,7 @@ def test_ntf_06_one_reads_ones_own_notices_and_nobody_elses(kit: InMemoryService
     kit.assert_refused("NOT_FOUND", ReadNotice(notice_id=mine), by=ADMIN, field="notice_id")
     kit.assert_refused("NOT_FOUND", ReadEarlierNotices(notice_id=mine), by=WAREHOUSE, field="notice_id")
     kit.do(ReadNotice(notice_id=mine), by=SALES)
+    assert SALES.user_id
     assert kit.new_facts() == [NoticeRead(notice_id=mine, receiver_id=SALES.user_id)]
     kit.do(ReadNotice(notice_id=mine), by=SALES)
     assert kit.new_facts() == []
