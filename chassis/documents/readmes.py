@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chassis.catalogue import Catalogue, known_everywhere, views_of
-from chassis.model.record_views import record_view
+from chassis.model.record_views import pool_view, record_view
 from chassis.model.service import Replica
 from chassis.model.views import View
 from contracts.declare import CommandSpec, EventSpec, Registry
@@ -64,7 +64,10 @@ def pages(root: Path, tables: Tables) -> dict[str, str]:
 
 def _kinds() -> str:
     """What analysts are told of the views of records."""
-    rows = ((f"`{record_view(cls).name}`", kind.summary, "its id") for cls, kind in KINDS.items())
+    rows = [(f"`{record_view(cls).name}`", kind.summary, "its id") for cls, kind in KINDS.items()]
+    for cls in (cls for cls, kind in KINDS.items() if kind.pool):
+        view = pool_view(cls)
+        rows.append((f"`{view.name}`", (view.row.__doc__ or "").replace("waits", "waits, or has waited,"), "its id"))
     return "\n".join(_table(("View", "One document is", "`_id`"), rows))
 
 

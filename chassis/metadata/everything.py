@@ -31,6 +31,7 @@ from chassis.queries.conditions import OPERATORS
 from chassis.queries.filters import ClosedSets
 from contracts.declare import REGISTRY
 from contracts.errors import STATUS
+from contracts.languages import LANGUAGES, Language
 from contracts.menus import MenuEntry, menu
 from contracts.occasions import OCCASIONS, places
 from contracts.parameters import PARAMETERS
@@ -45,11 +46,13 @@ Role = tuple[str, str]
 
 
 class Company(NamedTuple):
-    """What the company has made of what is declared: its roles, the entries of its dictionaries and its forms."""
+    """What the company has made of what is declared: its roles, the entries of its dictionaries and its forms, and the
+    language that it speaks."""
 
     roles: tuple[Role, ...] = ()
     dictionaries: tuple[tuple[str, Tree], ...] = AS_PREPARED.all()
     forms: tuple[CompanyForm, ...] = ()
+    language: Language = LANGUAGES[0]
 
 
 def metadata(wording: Wording, may: Callable[[str], bool], company: Company) -> Metadata:

@@ -11,6 +11,7 @@ from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from contracts.custom_fields import CustomField
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
+from contracts.parameters import PARAMETERS
 from contracts.people import Person
 from contracts.permissions import NEVER_GIVEN, ROLES, first_rights
 from contracts.sharing import Access, Share
@@ -183,7 +184,7 @@ class Context:
     `custom_fields` tells the fields that the company has added to a kind of record (`Kind.code`, ADR 0042).
     `organisation` tells who acts for whom, and who a user is whom a command names (`organisation.person`).  What is
     entered belongs to `owner`: the user, or for a program the person who is responsible for it.  `require_taken`
-    refuses what a list would not take from whoever asks.
+    refuses what a list would not take from whoever asks.  `parameter` tells a system parameter that is obeyed (SET-05).
     """
 
     user: Person
@@ -199,6 +200,7 @@ class Context:
     dictionaries: Dictionaries = AS_PREPARED
     custom_fields: Callable[[str], Sequence[CustomField]] = lambda _: ()
     require_taken: ListCheck = lambda name, parameters, columns: None
+    parameter: Callable[[str], int] = lambda name: PARAMETERS[name].default
 
     @property
     def owner(self) -> Person:

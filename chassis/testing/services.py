@@ -103,6 +103,7 @@ class InMemoryService:
                 company.currency,
                 company.custom_fields.of,
                 require_taken=partial(require_taken, caller, company),
+                parameter=company.parameter,
             ),
             command_id=key or f"test-{next(self._ids)}",
             remember=key is not None,

@@ -1,11 +1,11 @@
 """What the notices service knows of others: what products are called, and where people are reached."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chassis.model.service import Replica
 from contracts.access import USER_EVENTS
-from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited
+from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, ProductRestored
 from contracts.personal import Personal
 from contracts.types import Mail
 
@@ -15,24 +15,34 @@ REACHED = frozenset({"ACTIVE", "DEFAULT_PASSWORD"})
 
 @dataclass(frozen=True)
 class Product:
-    """What people call a product."""
+    """What people call a product.  Of one that was deleted nothing is told until it is restored."""
 
     name: str
     model: str
+    deleted: bool = False
 
 
-def product_saved(_: Product | None, fact: ProductAdded | ProductEdited) -> Product:
+def product_saved(_: Product | None, fact: Any) -> Product:
     return Product(fact.attributes.name, fact.attributes.model)
 
 
-def product_deleted(_row: Product | None, _fact: ProductDeleted) -> None:
-    """Nothing more is told of it."""
+def product_deleted(row: Product | None, _: Any) -> Product | None:
+    return row and replace(row, deleted=True)
+
+
+def product_restored(row: Product | None, _: Any) -> Product | None:
+    return row and replace(row, deleted=False)
 
 
 PRODUCTS = Replica(
     "products",
     Product,
-    feeds={ProductAdded: product_saved, ProductEdited: product_saved, ProductDeleted: product_deleted},
+    feeds={
+        ProductAdded: product_saved,
+        ProductEdited: product_saved,
+        ProductDeleted: product_deleted,
+        ProductRestored: product_restored,
+    },
 )
 
 

@@ -22,7 +22,7 @@ from services.notices.known_of_others import PRODUCTS
 def stock_fell_low(fact: StockFellLow, heard: Heard) -> Iterator[TellPeople]:
     """To those who restock, once for each fall (INV-04, NTF-01)."""
     product = heard.lookup(PRODUCTS, fact.product_id)
-    if product is None:  # it was deleted since
+    if product is None or product.deleted:
         return
     yield TellPeople(
         telling_id=telling_id(heard.id),

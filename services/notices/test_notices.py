@@ -46,6 +46,11 @@ ADDED = ProductAdded(
 LOW = StockFellLow(product_id=PRODUCT, balance=9, alert_quantity=10)
 
 
+def id_of(of: Principal) -> UUID:
+    assert of.user_id is not None
+    return of.user_id
+
+
 def person(of: Principal) -> Person:
     return Person(user_id=of.user_id, name=of.name)
 
@@ -244,9 +249,9 @@ def test_ntf_02_a_department_is_all_below_it_too(kit: InMemoryService) -> None:
 def test_set_02_everybody_is_told_in_their_own_language(kit: InMemoryService) -> None:
     kit.directory.tell([user_told(WAREHOUSE, roles=("WHS",), preferences=Preferences(language="ja"))])
     kit.hear(LOW)
-    notices: dict[UUID | None, NoticeGiven] = {fact.receiver_id: fact for fact in given(kit)}
-    assert (notices[WAREHOUSE.user_id].language, notices[WAREHOUSE.user_id].title) == ("ja", "在庫アラート")
-    assert notices[ADMIN.user_id].language == "zh"
+    notices = {fact.receiver_id: fact for fact in given(kit)}
+    assert (notices[id_of(WAREHOUSE)].language, notices[id_of(WAREHOUSE)].title) == ("ja", "在庫アラート")
+    assert notices[id_of(ADMIN)].language == "zh"
 
 
 @pytest.mark.parametrize(
@@ -287,8 +292,7 @@ def test_ntf_06_one_reads_ones_own_notices_and_nobody_elses(kit: InMemoryService
     kit.assert_refused("NOT_FOUND", ReadNotice(notice_id=mine), by=ADMIN, field="notice_id")
     kit.assert_refused("NOT_FOUND", ReadEarlierNotices(notice_id=mine), by=WAREHOUSE, field="notice_id")
     kit.do(ReadNotice(notice_id=mine), by=SALES)
-    assert SALES.user_id
-    assert kit.new_facts() == [NoticeRead(notice_id=mine, receiver_id=SALES.user_id)]
+    assert kit.new_facts() == [NoticeRead(notice_id=mine, receiver_id=id_of(SALES))]
     kit.do(ReadNotice(notice_id=mine), by=SALES)
     assert kit.new_facts() == []
 

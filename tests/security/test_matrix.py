@@ -17,7 +17,7 @@ from chassis.queries.reader import FORMATS
 from contracts.declare import REGISTRY
 from contracts.notices import notice_id
 from contracts.permissions import DATA_SCOPES, RIGHTS, ROLES, DataScope, first_rights, first_scope
-from contracts.records import KINDS, Kind
+from contracts.records import KINDS, Kind, pool_path
 from contracts.schedules import SCHEDULES
 from contracts.subjects import SUBJECT_ID, SUBJECT_KIND
 from security import spec
@@ -34,6 +34,8 @@ SEE_SETTINGS = "see settings"
 HAND_OUT_KEYS = "hand out keys of persons"
 SEE_CUSTOMERS = "see customers"
 SEE_VIEWERS = "see who viewed records"
+SEE_LEADS = "see leads"
+CHANGE_LEADS = "add and change leads"
 
 ROUTES = {
     OPERATORS: "GET /livez; GET /readyz",
@@ -100,9 +102,8 @@ ROUTES = {
     """,  # metrics: from outside the networks of METRICS_NETWORKS
     SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}; GET /custom-fields; GET /custom-fields/{kind}",
     HAND_OUT_KEYS: "GET /persons/{person_id}/key",
-    "Products: view": "GET /products; GET /products/{product_id}; GET /stock-alerts; GET /stock-ledger",
+    "Products: view": "GET /stock-alerts; GET /stock-ledger",
     "Products: add, edit, delete": """
-        POST /products; PATCH /products/{product_id}; DELETE /products/{product_id};
         POST /products/{product_id}/receipts; POST /products/{product_id}/adjustments
     """,
     "Customers: add, edit, delete own": "PUT /customers/{customer_id}/membership",
@@ -121,13 +122,18 @@ ROUTES = {
 """Who the specification lets in: a row of its table, or one of the names above -> the routes."""
 
 FUNCTION_OF = {place.strip(): function for function, text in ROUTES.items() for place in text.split(";")}
-ROW_OF = {right: function for function, right in spec.RIGHT_OF.items()} | {"customers.view": SEE_CUSTOMERS}
+ROW_OF = {right: function for function, right in spec.RIGHT_OF.items()} | {
+    "customers.view": SEE_CUSTOMERS,
+    "leads.view": SEE_LEADS,
+    "leads.edit": CHANGE_LEADS,
+}
 OF_KINDS = {
     place: ROW_OF[right]
     for kind in KINDS.values()
     for place, right in [
         *((f"GET {path}", kind.view) for path in (kind.path, f"{kind.path}/{{{kind.key}}}")),
         *((f"{spec.method} {spec.path}", spec.permission) for spec in map(REGISTRY.command_of, kind.commands)),
+        *([(f"GET {pool_path(kind)}", kind.pool.claim)] if kind.pool else []),
     ]
 }
 """The routes of records of declared kinds: who may is said where the kind is declared, by a right of the table."""
@@ -148,6 +154,8 @@ HOLDERS = {
     SEE_SETTINGS: frozenset(spec.READINGS["settings.view"].split()),
     HAND_OUT_KEYS: frozenset(spec.READINGS["persons.keys"].split()),
     SEE_CUSTOMERS: spec.SEES_CUSTOMERS,
+    SEE_LEADS: frozenset(spec.READINGS["leads.view"].split()),
+    CHANGE_LEADS: frozenset(spec.READINGS["leads.edit"].split()),
     SEE_VIEWERS: frozenset(spec.READINGS["records.viewers"].split()),
     **{function: spec.holders(function) for function in spec.CELLS},
 }
