@@ -124,8 +124,14 @@ def parts_of(text: str) -> list[bytes]:
 
 
 def asked_in_parts(found_by: str) -> list[bytes]:
-    """The pieces of which every text has all that holds this one; none where it is too short."""
-    return [part.encode() for part in parts(found_by)]
+    """The pieces of which every text has all that holds this one; none where it is too short.
+
+    MongoDB looks up the first and reads what it finds, so that should be a rare one: of numbers the last digits, of all
+    else the first letters, as numbers begin alike and addresses end alike.
+    """
+    found = parts(found_by)
+    numbers = [part for part in reversed(found) if any(map(str.isdigit, part))]
+    return [part.encode() for part in (*numbers, *(part for part in found if part not in numbers))]
 
 
 def key_place(kept_in: str, field: str) -> str:
