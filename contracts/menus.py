@@ -41,7 +41,7 @@ MENU: tuple[MenuEntry, ...] = (
 
 
 def menu() -> tuple[MenuEntry, ...]:
-    """All entries: those above, and one for the list of each kind of record, and of what waits in its pool."""
+    """All entries: those above, one for the list of each kind of record that has none there, and of its pool."""
     lists = (
         MenuEntry(
             name=kind.path.strip("/").replace("-", " ").capitalize(),
@@ -50,6 +50,7 @@ def menu() -> tuple[MenuEntry, ...]:
             system="business",
         )
         for kind in KINDS.values()
+        if kind.path not in {entry.path for entry in MENU}
     )
     pools = (
         MenuEntry(name=f"{kind.name} pool", path=pool_path(kind), right=kind.pool.claim, system="business")

@@ -74,8 +74,10 @@ RIGHTS: dict[str, frozenset[str]] = {
 }
 
 FIELD_RIGHTS: dict[str, str] = dict.fromkeys(
-    ("purchase", "purchase_price", "unit_cost", "sold_cost", "cost_incomplete", "profit_rate"), "products.cost"
-)
+    ("purchase", "purchase_price", "purchase_price_currency", "unit_cost", "sold_cost", "cost_incomplete",
+     "profit_rate"),
+    "products.cost",
+)  # fmt: skip
 """The fields that one sees only with a further right, by their names, wherever they stand: in a row of a view, in what
 a command asked for, in the state of a record before and after (INV-02)."""
 

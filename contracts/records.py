@@ -16,7 +16,8 @@ ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0
 (`contracts.statuses`), there are SetSurveyStatus and SurveyStatusSet; where they wait in a pool while they belong to
 nobody (`contracts.pools`), ClaimSurvey and ReturnSurvey.  A field may name another record, to which this
 one belongs (`data(record="campaign")`): it is there, and its name is told beside (ADR 0047).  What a company adds to a
-kind at run time is in `own` (ADR 0042): a field that no declaration names, as every kind has it.
+kind at run time is in `own` (ADR 0042): a field that no declaration names, as every kind has it.  Where commands and
+events were published before there was the kind, it says how those are laid out (`contracts.layouts`, ADR 0055).
 """
 
 import re
@@ -25,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from dataclasses import Field as DataclassField
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -34,6 +36,7 @@ from contracts.custom_fields import OWN, GivenOwn, Own
 from contracts.declare import KEPT, ContractError, command, event, value
 from contracts.dictionaries import PREPARED
 from contracts.ids import new_id
+from contracts.layouts import Layout, LayoutInParts, Part, spread_out
 from contracts.lists import LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
@@ -56,6 +59,7 @@ TAGS = "tags"
 EVERY_RECORD_HAS = frozenset(
     {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
     | {"deleted", OWN, SHARES, SHARED_WITH, SHARED_WITH_ME}
+    | {"actions", "labels", "lists"}  # what answers tell beside the fields of a row
 )
 """The names that a kind's own fields can't have."""
 WITH_STATUSES = frozenset({STATUS, STATUS_REASON, STATUS_SINCE})
@@ -80,6 +84,7 @@ class FieldRules:
     free: bool = False
     record: str = ""
     outlives: bool = False
+    first: Any = KEPT
 
 
 def data(
@@ -97,6 +102,7 @@ def data(
     free: bool = False,
     record: str = "",
     outlives: bool = False,
+    first: Any = KEPT,
 ) -> Any:
     """A field of a kind of record of which more is to be said than its type and default.
 
@@ -113,11 +119,12 @@ def data(
     of an entry counts as that entry.
     `record`: it holds the id of a record of this kind (`Kind.what`), which whoever gives it must see.
     `outlives`: that record may be deleted while this one names it; else its deletion is refused.
+    `first`: what it is where whoever enters the record leaves it out; nobody takes it away, and events always tell it.
     """
     rules = FieldRules(
         unique=unique, right=right, past=past, searchable=searchable, sortable=sortable,
         filterable=filterable, given=given, index=index, dictionary=dictionary, free=free, record=record,
-        outlives=outlives,
+        outlives=outlives, first=first,
     )  # fmt: skip
     return field(default=default, metadata={"metadata": {_RULES: rules}})  # so deep marshmallow leaves it alone
 
@@ -145,7 +152,19 @@ class Field:
     def is_number(self) -> bool:
         """Whether it can be calculated with: a number, or the amount of money."""
         checked = self.checked_by
-        return self.one in (int, Decimal, Money) or (isinstance(checked, type) and issubclass(checked, Number))
+        is_one = self.one in (int, Decimal, Money) or (isinstance(checked, type) and issubclass(checked, Number))
+        return is_one and not self.is_list
+
+    @property
+    def is_day(self) -> bool:
+        """Whether days can be counted from it, or to it."""
+        return self.checked_by is DayField and not self.is_list
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds several values."""
+        kinds = (self.given, *get_args(self.given))
+        return any(get_origin(kind) is tuple for kind in kinds)
 
     @property
     def is_line(self) -> bool:
@@ -176,6 +195,8 @@ class Kind:
     are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  Where it has a `pool`,
     there are `claim` and `give_back`.  `tag` is there where the kind has the field TAGS.  `wanted` are fields that must
     be filled besides until the company says which (CUS-02).
+    `layout`: what its events hold of a record, and its commands give.  No two records have the same in all the fields
+    `together`; `index` is under which name those values are kept.
     """
 
     cls: type
@@ -189,6 +210,9 @@ class Kind:
     owned: bool
     wanted: Sequence[str]
     fields: Mapping[str, Field]
+    layout: Layout
+    together: Sequence[str]
+    index: str
     create: type
     edit: type
     delete: type
@@ -216,10 +240,21 @@ class Kind:
         """What it is called in addresses, and where something is said of the kind: `market-survey`."""
         return self.what.replace(" ", "-")
 
-    @property
+    @cached_property
     def has_personal(self) -> bool:
         """Whether a record tells of a person.  What a company adds to it does so too then (ADR 0039)."""
         return any(field.is_personal for field in self.fields.values())
+
+    @cached_property
+    def guarded(self) -> Mapping[str, Any]:
+        """The fields that not everybody may give, or whatever day, and what each is where nothing is given."""
+        nothing = {one.name: one.default for one in fields(self.cls)}
+        return {name: nothing[name] for name, field in self.fields.items() if field.rules.right or field.rules.past}
+
+    @cached_property
+    def unique(self) -> Sequence[str]:
+        """The fields of which no two records have the same."""
+        return tuple(name for name, field in self.fields.items() if field.rules.unique)
 
     @property
     def called(self) -> str:
@@ -227,7 +262,7 @@ class Kind:
         texts = (name for name, field in self.fields.items() if field.is_line and not field.rules.right)
         return "name" if "name" in self.fields else next(texts, "")
 
-    @property
+    @cached_property
     def parents(self) -> Mapping[str, Field]:
         """The fields that name the records it belongs to."""
         return {name: field for name, field in self.fields.items() if field.rules.record}
@@ -277,6 +312,10 @@ def record(
     wanted: Sequence[str] = (),
     statuses: Statuses | None = None,
     pool: Pool | None = None,
+    verb: str = "Create",
+    entered_with: type | None = None,
+    together: Sequence[str] = (),
+    index: str = "",
 ) -> Callable[[type[T]], type[T]]:
     """Declare a kind of record.
 
@@ -285,19 +324,29 @@ def record(
     that are published tell that a record was edited, and not which fields changed.  `wanted` are fields that must be
     filled until the company's settings of that kind say which (CUS-02).  `statuses`: each record has one of them.
     `pool`: those that belong to nobody wait in it, and are claimed.
+    `verb`: what entering one is called, where its command and event were published as AddProduct and ProductAdded.
+    `entered_with`: the fields of this value are given besides when one is entered, and are none of the record: its
+    service says what comes of them.  `together`: no two records that are not deleted have the same in all of these
+    texts (INV-01), which are kept under `index` where they were before this was declared.
     Raises ContractError where it is declared wrongly.
     """
 
     def declare(cls: type[T]) -> type[T]:
-        made = value(_with_own(cls))
+        spread, parts = spread_out(cls)
+        made: type[T] = value(_with_own(spread))
         called = name or cls.__name__
         words = _WORD.findall(called)
         if "".join(words) != called:
             raise ContractError(f"{cls.__qualname__}: a kind of record has a name such as MarketSurvey")
         if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}("):
             raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
-        declaration = _Declaration(made, words, path, view, edit, owned=owned, statuses=statuses, pool=pool)
-        KINDS[made] = declaration.kind(tells_changes_always=tells_changes_always, wanted=wanted)
+        declaration = _Declaration(
+            made, words, path, view, edit, owned=owned, statuses=statuses, pool=pool, parts=parts, together=together,
+            index=index,
+        )  # fmt: skip
+        KINDS[made] = declaration.kind(
+            tells_changes_always=tells_changes_always, wanted=wanted, verb=verb, entered_with=entered_with
+        )
         FIELD_RIGHTS.update(declaration.rights)
         return made
 
@@ -333,9 +382,13 @@ class _Declaration:
         owned: bool,
         statuses: Statuses | None,
         pool: Pool | None,
+        parts: Sequence[Part],
+        together: Sequence[str],
+        index: str,
     ) -> None:
         self._cls, self._path, self._view, self._edit, self._owned = cls, path, view, edit, owned
-        self._statuses, self._pool = statuses, pool
+        self._statuses, self._pool, self._together, self._index = statuses, pool, tuple(together), index
+        self._layout = LayoutInParts(cls, parts) if parts else Layout(cls)
         self.rights: dict[str, str] = {}
         self._name = "".join(words)
         words = [word.lower() for word in words]
@@ -375,13 +428,21 @@ class _Declaration:
                 raise ContractError(f"{cls.__qualname__}.{one.name} names a record, so it is an id, or none")
             if one.name == TAGS and not one.rules.dictionary:
                 raise ContractError(f"{cls.__qualname__}.{TAGS}: tags come from a dictionary")
+            if one.rules.first is not KEPT and not one.required:
+                raise ContractError(f"{cls.__qualname__}.{one.name}: what is something at first has no default besides")
 
+        self._require_together()
         if statuses:
             self._require_needed(statuses)
-        if (pool and not owned) or (statuses and statuses.pooled and not pool):
-            raise ContractError(f"{cls.__qualname__}: what waits in a pool belongs to somebody else, or to nobody")
+        self._require_pool(path)
+
+    def _require_pool(self, path: str) -> None:
+        """What waits in a pool may belong to people."""
+        pool, name = self._pool, self._cls.__qualname__
+        if (pool and not self._owned) or (self._statuses and self._statuses.pooled and not pool):
+            raise ContractError(f"{name}: what waits in a pool belongs to somebody else, or to nobody")
         if pool:
-            pool.require(cls.__qualname__, path)
+            pool.require(name, path)
 
     def _require_needed(self, statuses: Statuses) -> None:
         """What a step needs are fields of the kind that whoever is refused the step may see."""
@@ -389,10 +450,16 @@ class _Declaration:
             if name not in self._fields or self._fields[name].rules.right:
                 raise ContractError(f"{self._cls.__qualname__}: a step needs {name}, which it has not, or not for all")
 
+    def _require_together(self) -> None:
+        """What is unique together are several texts, none of them unique alone."""
+        found = [self._fields.get(name) for name in self._together]
+        if len(found) == 1 or not all(one and one.is_line and not one.rules.unique for one in found):
+            raise ContractError(f"{self._cls.__qualname__}: {', '.join(self._together)} can't be unique together")
+
     def _require_right(self, one: Field) -> None:
         """A field that needs a right is hidden by its name, and told by no refusal."""
         right, place = one.rules.right, f"{self._cls.__qualname__}.{one.name}"
-        if one.required or one.rules.unique:
+        if one.required or one.rules.unique or one.name in self._together:
             raise ContractError(f"{place} needs a right, so it can be neither required nor unique")
         shown_as = [one.name, f"{one.name}_currency"] if one.one is Money else [one.name]
         if right not in RIGHTS or any(FIELD_RIGHTS.get(name, right) != right for name in shown_as):
@@ -407,7 +474,7 @@ class _Declaration:
         if not (isinstance(one.checked_by, type) and issubclass(one.checked_by, TextField)) or one.rules.unique:
             raise ContractError(f"{place}: what is picked from a dictionary is a text that several records may have")
 
-    def kind(self, *, tells_changes_always: bool, wanted: Sequence[str]) -> Kind:
+    def kind(self, *, tells_changes_always: bool, wanted: Sequence[str], verb: str, entered_with: type | None) -> Kind:
         if unknown := set(wanted) - self._fields.keys():
             raise ContractError(f"{self._cls.__qualname__}: it has no field {', '.join(sorted(unknown))}")
         a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"
@@ -418,6 +485,7 @@ class _Declaration:
             for one in fields(self._cls)
             if one.default is not MISSING and one.name in self._fields
         }
+        first |= {name: field.rules.first for name, field in self._fields.items() if field.rules.first is not KEPT}
         if self._owned:
             given[OWNER], first[OWNER] = UUID | None, KEPT
         kept = {name: field.given if field.required else field.given | None for name, field in self._fields.items()}
@@ -426,7 +494,12 @@ class _Declaration:
         owner = {"owner": Person} if self._owned else {}
         since, first_day = ({OWNER_SINCE: Day | None}, {OWNER_SINCE: None}) if self._pool else ({}, {})
         status = {STATUS: self._statuses.type} if self._statuses else {}
-        told = {"data": self._cls}
+        told, lacking = self._layout.in_events()
+        given, first = self._layout.entered(given, first)
+        if entered_with:
+            given |= get_type_hints(entered_with, include_extras=True)
+            first |= {one.name: one.default for one in fields(entered_with) if one.default is not MISSING}
+        kept = self._layout.changed(kept)
         return Kind(
             cls=self._cls,
             name=self._name,
@@ -439,8 +512,11 @@ class _Declaration:
             owned=self._owned,
             wanted=tuple(wanted),
             fields=self._fields,
+            layout=self._layout,
+            together=self._together,
+            index=self._index or ".".join([self._service, self._what, *self._together]),
             create=self._command(
-                "Create", f"Enter {one}.", f"POST {self._path}", given, first, creates=True
+                verb, f"Enter {one}.", f"POST {self._path}", given, first, creates=True
             ),
             edit=self._command(
                 "Edit",
@@ -459,12 +535,15 @@ class _Declaration:
                 {"fields": ()},
             ),
             created=self._event(
-                "Created", f"{a} was entered.", {**told, **owner, **status, **since}, {**self._begins, **first_day}
+                f"{verb.removesuffix('e')}ed",
+                f"{a} was entered.",
+                {**told, **owner, **status, **since},
+                {**lacking, **self._begins, **first_day},
             ),
             edited=self._event(
                 "Edited", f"{a} changed: all that is known of it now, and which fields changed.",
                 {**told, "changed": tuple[Name, ...]},
-                {} if tells_changes_always else {"changed": ()},
+                {**lacking, **({} if tells_changes_always else {"changed": ()})},
             ),
             deleted=self._event("Deleted", f"{a} was deleted."),
             restored=self._event("Restored", f"{a} that was deleted is there again."),

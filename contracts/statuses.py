@@ -65,6 +65,9 @@ class Statuses:
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "pooled", pooled)
         names, pairs = self.names, [(before, step.to) for step in steps for before in step.after]
+        reached = {first}
+        while further := {to for before, to in pairs if before in reached} - reached:
+            reached |= further
         if wrong := [name for name in names if not _CODE.fullmatch(name)]:
             raise ContractError(f"{wrong[0]!r}: a status has a name such as IN_PROGRESS")
         if unknown := {before for before, _ in pairs} - set(names):
@@ -75,6 +78,8 @@ class Statuses:
             raise ContractError(f"no step leads to {pooled}, nor on from it: it follows from whose the record is")
         if wrong := [step.to for step in steps if not step.after]:
             raise ContractError(f"the step to {wrong[0]} comes after no status")
+        if wrong := [name for name in names if name not in reached and name != pooled]:
+            raise ContractError(f"no way leads from {first} to the status {', '.join(wrong)}")
         if wrong := [step.right for step in steps if step.right and step.right not in RIGHTS]:
             raise ContractError(f"there is no right {wrong[0]}")
 

@@ -32,13 +32,17 @@ def readmes(root: Path, registry: Registry) -> dict[str, str]:
         service.name: [replica for replica in service.replicas if replica.name not in everywhere]
         for service in catalogue.services()
     }
+    reactions = {
+        service.name: [registry.event_of(fact).name for fact in service.reactions] for service in catalogue.services()
+    }
     made = {}
     for name in catalogue.roles:
         path = root / "services" / name / "README.md"
         if not path.exists():
             continue
         views = views_of(name) if "projector" in catalogue.roles[name] else []
-        tables = [*_tables(registry.commands_of(name), registry.events_of(name), replicas.get(name, []), views)]
+        told = registry.commands_of(name), registry.events_of(name), replicas.get(name, []), views
+        tables = [*_tables(*told), *_table(("What it reacts to",), ((f"`{one}`",) for one in reactions.get(name, ())))]
         if tables:
             made[f"services/{name}/README.md"] = _with(path.read_text(encoding="utf-8"), "\n\n".join(tables))
     return made

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from contracts.custom_fields import CustomField
 from contracts.errors import Refused
+from contracts.languages import LANGUAGES, Language
 from contracts.parameters import PARAMETERS
 from contracts.people import Person
 from contracts.permissions import NEVER_GIVEN, ROLES, first_rights
@@ -88,6 +90,18 @@ class Organisation(Protocol):
     def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
         """Everybody whose account is in use, or of them who has one of these roles."""
 
+    def members_of(self, department: UUID) -> Collection[UUID]:
+        """Everybody whose account is in use, in a department or one below it."""
+
+    def holders(self, right: str, of: UUID | None) -> Collection[UUID]:
+        """Everybody whose account is in use, and whose right reaches what belongs to somebody; None: to nobody."""
+
+    def language_of(self, person: UUID) -> Language:
+        """The language that somebody works in: their own, or the company's (SET-02)."""
+
+    def zone_of(self, person: UUID) -> ZoneInfo:
+        """The zone by whose clock somebody lives: their own, or the company's (SET-03)."""
+
     def roles_with(self, right: str) -> Sequence[str]:
         """The titles of the roles that hold a right now; those are no secret, who has them is."""
 
@@ -137,6 +151,18 @@ class _Alone:
 
     def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
         return ()
+
+    def members_of(self, department: UUID) -> Collection[UUID]:
+        return ()
+
+    def holders(self, right: str, of: UUID | None) -> Collection[UUID]:
+        return ()
+
+    def language_of(self, person: UUID) -> Language:
+        return LANGUAGES[0]
+
+    def zone_of(self, person: UUID) -> ZoneInfo:
+        return ZoneInfo("UTC")
 
     def roles_with(self, right: str) -> Sequence[str]:
         return [title for role, title in ROLES.items() if role != NEVER_GIVEN and right in first_rights(role)]

@@ -86,5 +86,5 @@ def _person(kind: Kind, fact: Any) -> UUID | None:
     plan = plan_of(kind.cls)
     if plan is None:
         return None
-    person: UUID | None = getattr(fact.data, plan.person) if plan.person else getattr(fact, kind.key)
+    person: UUID | None = getattr(kind.layout.read(fact), plan.person) if plan.person else getattr(fact, kind.key)
     return person

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.custom_values import OwnValues
-from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, field_types
+from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, currency_of, field_types
 from chassis.model.views import Exact, Filter, Range, Scope, Shared, View, Words
 from contracts.custom_fields import OWN
 from contracts.lists import WORDS
@@ -33,12 +33,14 @@ class More:
     """What the view of a kind of record shows besides the record's own fields.
 
     `row` is a dataclass whose fields are the further columns, `first` what stands in them when a record is entered, and
-    `told` what each event of such a record that tells of them sets there.
+    `told` what each event of such a record that tells of them sets there.  `follows` is what follows in them from what
+    is known of the record itself.
     """
 
     row: type
     first: Mapping[str, Any]
     told: Mapping[type, Callable[[Any], Mapping[str, Any]]]
+    follows: Callable[[Any], Mapping[str, Any]] = lambda _: {}
 
 
 @cache
@@ -52,11 +54,15 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     kind = kind_of(cls)
     key = kind.key
 
+    def shown(event: Any) -> dict[str, Any]:
+        data = kind.layout.read(event)
+        return {**_shown(kind, data), **(more.follows(data) if more else {})}
+
     def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         owner = {**_owner(event.owner), **_shares(())} if kind.owned else {}
         yield Set(
             getattr(event, key),
-            **_shown(kind, event.data),
+            **shown(event),
             **owner,
             **(_entered(event) if kind.pool else {}),
             **(_status(event.status, "", metadata) if kind.statuses else {}),
@@ -68,7 +74,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         )
 
     def edited(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        yield Set(getattr(event, key), **_shown(kind, event.data), **_changed(event, metadata))
+        yield Set(getattr(event, key), **shown(event), **_changed(event, metadata))
 
     def deleted(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), deleted=True, **_changed(event, metadata))
@@ -209,7 +215,7 @@ def _fields_shown(fields: Mapping[str, Field], data: Any) -> dict[str, Any]:
     for name, field in fields.items():
         value = getattr(data, name)
         if field.one is Money:
-            found[name], found[_currency_of(name)] = (value.amount, value.currency) if value else (None, None)
+            found[name], found[currency_of(name)] = (value.amount, value.currency) if value else (None, None)
         else:
             found[name] = value
     return found
@@ -253,10 +259,6 @@ def _changed(event: Any, metadata: EventMetadata) -> dict[str, Any]:
     return {"changed_at": metadata.at, "changed_by": event.by.name, "version": metadata.version}
 
 
-def _currency_of(name: str) -> str:
-    return f"{name}_currency"
-
-
 def _row(kind: Kind, more: More | None) -> type:
     columns: list[tuple[str, Any]] = [("id", UUID), *_columns(kind.fields)]
     columns.append((OWN, dict[str, Any]))
@@ -283,7 +285,7 @@ def _columns(fields: Mapping[str, Field]) -> list[tuple[str, Any]]:
         column = _picked(field) if field.rules.dictionary else _column(field.type)
         columns.append((name, Code if column is str and field.checked_by in _CODES else column))
         if field.one is Money:
-            columns.append((_currency_of(name), _column(str if field.required else str | None)))
+            columns.append((currency_of(name), _column(str if field.required else str | None)))
     return columns
 
 

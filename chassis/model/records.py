@@ -15,7 +15,7 @@ claimed from it and given back (ADR 0057).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
@@ -31,12 +31,12 @@ from chassis.model.dictionaries import is_among, listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
 from contracts.custom_fields import OWN, CustomField, read
-from contracts.declare import KEPT, REGISTRY, ContractError, changes
+from contracts.declare import KEPT, REGISTRY, ContractError
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.parameters import limit_of
 from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.pools import CAME_BY, OWNER_SINCE, How
-from contracts.reasons import Why
+from contracts.reasons import CodeOf, OfPerson, Why
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
 from contracts.schemas import decode
 from contracts.sharing import MOST_SHARES, SHARES, Share
@@ -170,9 +170,8 @@ class Record(Aggregate):
         """
         self._require_own_id(context)
         own = custom_values.entered(self._custom_fields(context), command.own, context)
-        data = self.kind.cls(**{**self._listed(changes(command, self.kind.cls), context), OWN: own})
-        nothing = {field.name: field.default for field in fields(self.kind.cls)}
-        given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
+        data = self.kind.cls(**{**self._listed(self.kind.layout.given_by(command), context), OWN: own})
+        given = [name for name, nothing in self.kind.guarded.items() if getattr(data, name) != nothing]
         self._require_rights(given, context)
         self._require_past(data, given, context)
         self.check(data, tuple(self.kind.fields), context, settings)
@@ -183,26 +182,33 @@ class Record(Aggregate):
             told[STATUS] = self.kind.statuses.begins(owned=not self.kind.owned or told["owner"].user_id is not None)
         if self.kind.pool:
             told[OWNER_SINCE] = context.today
-        self.record(self.kind.created(**self._named, data=data, **told, by=context.user))
+        self.record(self.kind.created(**self._named, **self.kind.layout.told(data), **told, by=context.user))
 
     def edit(self, command: Any, context: Context, settings: Any = None) -> None:
         """Change what the command names; nothing happens when that is how it is already.  Raises Refused."""
-        given = changes(command, self.kind.cls)
+        given = self.kind.layout.given_by(command)
         if command.own is not KEPT:
             given[OWN] = custom_values.changed(self._custom_fields(context), self.data.own, command.own, context)
         self._require_rights(given, context)
         self._become(given, context, settings)
 
-    def revert(self, command: Any, then: Any, context: Context, settings: Any = None) -> None:
+    def revert(
+        self, command: Any, then: Any, context: Context, settings: Any = None, *, lost: Collection[str] = ()
+    ) -> None:
         """Put back what it was at an earlier version, `then`; nothing happens when that is how it is.
 
         Fields that need a right which the caller lacks stay as they are, unless they are named: that is refused.  So
-        does what can't be given any more, such as an entry of a dictionary that was switched off; the answer tells it.
+        does what can't be given any more, such as an entry of a dictionary that was switched off, or what names a
+        record that is gone (`lost`); the answer tells it.
         """
         self._require_rights(command.fields, context)
         names = command.fields or [*(name for name in self.kind.fields if self._may_give(name, context)), OWN]
         given = {name: getattr(then, name) for name in names}
-        kept = [name for name in names if not command.fields and not self._may_be_listed(name, given[name], context)]
+        kept = [
+            name
+            for name in names
+            if not command.fields and (name in lost or not self._may_be_listed(name, given[name], context))
+        ]
         for name in kept:
             del given[name]
         if OWN in given:
@@ -228,7 +234,8 @@ class Record(Aggregate):
         if changed or own:
             self._require_past(data, changed, context)
             changed += own
-            self.record(self.kind.edited(**self._named, data=data, changed=changed, by=context.user))
+            told = self.kind.layout.told(data)
+            self.record(self.kind.edited(**self._named, **told, changed=changed, by=context.user))
 
     def tag(self, command: Any, context: Context, settings: Any = None) -> None:
         """Add tags and take some away, whatever others there are; nothing happens when it is so already (CUS-08).
@@ -271,14 +278,21 @@ class Record(Aggregate):
         if step is None:
             if self.status == statuses.pooled:
                 raise Refused("pools.claim_first", kind=self.kind.what, field=STATUS, state=self.status)
-            if open := statuses.after(self.status):
-                raise Refused("records.no_such_step", to=to, states=open, field=STATUS, state=self.status)
-            raise Refused("records.no_more_steps", kind=self.kind.what, field=STATUS, state=self.status)
+            now, there = self._said(self.status), [self._said(status) for status in statuses.after(self.status)]
+            if there:
+                why = Why("records.no_such_step", to=self._said(to), states=there, state=now)
+            else:
+                why = Why("records.no_more_steps", kind=self.kind.what, state=now)
+            raise Refused.by(why, field=STATUS, state=self.status)
         if step.right:
             self._require_right_to_step(step.right, context)
         if missing := [name for name in step.needs if not is_filled(getattr(self.data, name))]:
             raise Refused.by(Why("records.step_needs", fields=missing), field=STATUS, state=self.status)
         return step
+
+    def _said(self, status: str) -> CodeOf:
+        """A status as it is told: in the words that the kind has for it."""
+        return CodeOf(status, f"{self.kind.what}.{STATUS}")
 
     def _require_right_to_step(self, right: str, context: Context) -> None:
         """Raises Refused FORBIDDEN unless the caller holds the right, for this record."""
@@ -293,7 +307,8 @@ class Record(Aggregate):
         needed = self.kind.statuses.needed_in(self.status) if self.kind.statuses else ()
         for name in given:
             if name in needed and is_filled(getattr(self.data, name)) and not is_filled(getattr(data, name)):
-                raise Refused("records.needed_in_status", kind=self.kind.what, field=name, state=self.status)
+                why = Why("records.needed_in_status", kind=self.kind.what, field=name, state=self._said(self.status))
+                raise Refused.by(why, field=name, state=self.status)
 
     def delete(self, _: Any, context: Context, settings: Any = None) -> None:
         """Take the record away."""
@@ -431,8 +446,29 @@ class Record(Aggregate):
         """What no other record of the kind may have, by field; nothing of a deleted one."""
         if self.deleted or self.data is None:
             return {}
-        found = {name: getattr(self.data, name) for name, field in self.kind.fields.items() if field.rules.unique}
-        return {name: self._unique(name, value) for name, value in found.items() if value}
+        held: dict[str, tuple[str, ...]]
+        held = {name: (str(value),) for name in self.kind.unique if is_filled(value := getattr(self.data, name))}
+        if self.kind.together and any(texts := self._together):
+            held[self.kind.together[0]] = texts
+        before: Mapping[str, tuple[Sequence[str], UniqueValue]] = self.__dict__.get("_held", {})
+        now = {
+            name: before[name] if name in before and before[name][0] == texts else (texts, self._unique(name, texts))
+            for name, texts in held.items()
+        }
+        self.__dict__["_held"] = now  # ids of an index are dear, and asked for before and after each command
+        return {name: value for name, (_, value) in now.items()}
+
+    def called_unique(self, name: str) -> Why:
+        """What a refusal calls a unique value of the record, by the field under which it stands."""
+        if name in self.kind.together:
+            return Why("records.values", fields=self.kind.together, values=self._together)
+        value = getattr(self.data, name)
+        return Why("records.value", field=name, value=OfPerson(value) if self.kind.fields[name].is_personal else value)
+
+    @property
+    def _together(self) -> tuple[str, ...]:
+        """The texts that no other record has together."""
+        return tuple(getattr(self.data, name) for name in self.kind.together)
 
     def own_values_once(self, context: Context) -> Mapping[str, "OwnValueOnce"]:
         """What no other record of the kind may have of the fields that the company has added, by path (CFG-01)."""
@@ -445,10 +481,13 @@ class Record(Aggregate):
             if one.is_unique and one.key in held
         }
 
-    def _unique(self, name: str, value: str) -> UniqueValue:
+    def _unique(self, name: str, texts: Sequence[str]) -> UniqueValue:
+        if name in self.kind.together:
+            return UniqueIndex.of_text(self.kind.index, *texts)
+        [value] = texts
         index = self.kind.fields[name].rules.index or f"{self.kind.service}.{self.kind.what}.{name}"
         is_phone = self.kind.fields[name].checked_by is PhoneField
-        return (UniqueIndex.of_phone if is_phone else UniqueIndex.of_text)(index, str(value))
+        return (UniqueIndex.of_phone if is_phone else UniqueIndex.of_text)(index, value)
 
     @property
     def _named(self) -> dict[str, UUID]:
@@ -456,8 +495,7 @@ class Record(Aggregate):
 
     def _require_own_id(self, context: Context) -> None:
         """Raises Refused for the id of a user: what tells of a person is sealed with the key of that id (CPL-01)."""
-        is_personal = any(field.is_personal for field in self.kind.fields.values())
-        if is_personal and context.organisation.person(self.id):
+        if self.kind.has_personal and context.organisation.person(self.id):
             raise Refused("records.id_of_another_kind", field=self.kind.key)
 
     def _require_rights(self, given: Iterable[str], context: Context) -> None:
@@ -537,13 +575,13 @@ class Record(Aggregate):
     # -- what is remembered
 
     def _created(self, fact: Any) -> None:
-        self.data = fact.data
+        self.data = self.kind.layout.read(fact)
         self.owner = getattr(fact, "owner", SALESTREAM)
         self.status = getattr(fact, STATUS, "")
         self.since = getattr(fact, OWNER_SINCE, None)
 
     def _edited(self, fact: Any) -> None:
-        self.data = fact.data
+        self.data = self.kind.layout.read(fact)
 
     def _deleted(self, _: Any) -> None:
         self.deleted = True

@@ -101,7 +101,8 @@ def test_cfg_01_a_choice_that_is_left_out_is_kept_for_who_has_it(kit: InMemorySe
           for text in ("own.x", "own.note", "own.nothing", "name", "seats", "own.seats(1)", "1e400", "own.seats ** 2",
                        "own._seats", "DAYS(own.seats, own.seats)", "ROUND(own.seats, 9)", "ROUND(own.seats, own.seats)",
                        "ROUND()", "IF(own.seats, 1, 2)", "IF(1 < 2 < 3, 1, 2)", "IF(1 < 2, 1)", "ROUND(x=1)", "abs(1)",
-                       "own.seats > 1", "DAYS(1, 2)", "(lambda: 1)()", "IF(1 < 2, *own)")),
+                       "own.seats > 1", "DAYS(1, 2)", "(lambda: 1)()", "IF(1 < 2, *own)",
+                       "own.seats # own.seats", "own.seats ＃ 2")),
         ("VALIDATION", add("x", "formula", formula="own.seats", required=True), "required"),
         ("VALIDATION", add("x", "number", default=("many",)), "default"),
         ("VALIDATION", add("x", "number", default=("1", "2")), "default"),
@@ -194,6 +195,9 @@ def test_cfg_01_a_field_becomes_unique_once_no_two_records_have_the_same(kit: In
     kit.learn(entered(first, "Ａ-1"), entered(second, "a-1 "), entered(third, "b"))
     refusal = kit.assert_refused("INVALID_STATE", change("tax", unique=True), field="unique")
     assert str(first) in refusal.message and str(second) in refusal.message and str(third) not in refusal.message
+    assert "a-1 " in refusal.message
+    [kept] = [entry.detail for record in kit.store.audit_after(0, 9) for entry in record.entries() if entry.detail]
+    assert "***" in kept and "-1 (" not in kept, "CPL-01: it would be in the audit log after the customer was erased"
     kit.learn(CustomerDeleted(customer_id=first))
     kit.do(change("tax", unique=True))
     assert kit.facts()[-1].field.unique_since == 2, "what records had until then is looked for"

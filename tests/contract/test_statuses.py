@@ -196,6 +196,21 @@ def test_mkt_01_statuses_are_told_in_words_and_in_their_order(shop: Shop, langua
     assert command.bulk and column.groupable
 
 
+@pytest.mark.parametrize("language", ["zh", "ja"])
+def test_mkt_01_a_refusal_calls_statuses_as_lists_do(shop: Shop, language: Any) -> None:
+    found = metadata(Wording(language), lambda _: True, Company())
+    view = next(one for one in found.views if one.name == VIEWS[shop.kind.code].name)
+    [column] = [one for one in view.columns if one.name == STATUS]
+    labels = {one.value: one.label for one in column.choices or ()}
+    for before, to in pairs(shop.statuses):
+        if not shop.statuses.step(before, to):
+            id = shop.enter()
+            shop.walk(before, id)
+            told = shop.kit.assert_refused("INVALID_STATE", shop.to(to, WHY, id)).why.said(language)
+            open = shop.statuses.after(before)
+            assert all(labels[one] in told for one in [before, *([to, *open] if open else [])])
+
+
 def test_mkt_01_a_refusal_says_where_the_record_can_go_in_the_words_of_the_reader() -> None:
     refusal = Refused(
         "records.no_such_step", to="ENDED", states=["RUNNING", "CANCELLED"], field=STATUS, state="PLANNED"

@@ -72,6 +72,8 @@ FITTING = {
     "parameters": [],
     "columns": [],
     "roles": [],
+    "add": [],
+    "remove": [],
 }
 NOT_AT_FIRST = {
     "EditPersonalData", "SetPreferences", "ChangePassword",

@@ -591,12 +591,12 @@ def i18_own_values_are_of_fields_that_were_added(evidence: Evidence) -> None:
     for kind in KINDS.values():
         shown = evidence.rows(record_view(kind.cls).name)
         for fact in evidence.of(kind.service, kind.created, kind.edited):
-            for key, held in read(fact.fact.data.own).items():
+            for key, held in read(kind.layout.read(fact.fact).own).items():
                 field = added.get((kind.code, key))
                 is_such = field is not None and field.type == held.type
                 require(is_such, "I18", f"{fact} has {held} for {key}, of which the company knows {field}")
         for id, facts in evidence.streams(kind.service).items():
-            told = [one.fact.data.own for one in facts if type(one.fact) in (kind.created, kind.edited)]
+            told = [kind.layout.read(one.fact).own for one in facts if type(one.fact) in (kind.created, kind.edited)]
             if told:
                 seen = (shown.get(str(id)) or {}).get(OWN)
                 require(seen == stored(OwnValues(told[-1])), "I18", f"{kind.what} {id} is shown with {seen}")

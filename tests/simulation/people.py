@@ -51,7 +51,15 @@ from contracts.customers import CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
 from contracts.dictionaries import PREPARED
 from contracts.errors import Refused
-from contracts.inventory import AddProduct, AdjustStock, DeleteProduct, EditProduct, Prices, ReceiveStock
+from contracts.inventory import (
+    AddProduct,
+    AdjustStock,
+    DeleteProduct,
+    EditProduct,
+    Prices,
+    ReceiveStock,
+    RestoreProduct,
+)
 from contracts.orders import (
     CancelOrder,
     ChangeOrder,
@@ -543,7 +551,8 @@ class People:
             model=self.random.choice(("old", "new")),
             alert_quantity=3,
         )
-        self.do(self.random.choice((edit, edit, DeleteProduct(product_id=product))), self.admins[0])
+        delete, restore = DeleteProduct(product_id=product), RestoreProduct(product_id=product)
+        self.do(self.random.choice((edit, edit, delete, restore)), self.admins[0])
 
     def edit_customer(self) -> None:
         customer = self.random.choice(self.customers)
@@ -557,6 +566,7 @@ class People:
         body = {**sample(kind.create), kind.key: str(new_id(self.random))}
         body.pop(OWNER, None)
         texts = [name for name, field in kind.fields.items() if field.rules.unique and field.one in TEXTS]
+        texts += kind.together
         body |= {name: id and str(id) for name, id in self._parents(kind).items()}
         body[OWN] = self._own()
         body |= {name: code for name, code in picked(kind).items() if not kind.fields[name].rules.free}
