@@ -96,6 +96,9 @@ class Work(Protocol):
     def rows(self, replica: Replica[R]) -> Iterator[R]:
         """All that this service knows of others' records, one after the other: for what is asked now and then."""
 
+    def take_back(self) -> Sequence[tuple[UUID, Any]]:
+        """What was recorded so far, by the id of its record: nothing of it is saved, as if it had not been."""
+
     def next_number(self, series: str) -> int:
         """The next number of a series that this service counts, from 1 on; no other record ever gets it.
 
@@ -482,7 +485,11 @@ def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFun
                 pass  # another process was first
             case _:
                 as_of = day_asked_for(command.day, context)
-                timetable.tell_ran(as_of.day, None, act(as_of, work), context)
+                done = act(as_of, work)
+                if command.dry:
+                    timetable.tell_would(work.take_back(), done)
+                else:
+                    timetable.tell_ran(as_of.day, None, done, context)
         return timetable
 
     def switch(command: Any, work: Work) -> Timetable:
