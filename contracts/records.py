@@ -14,13 +14,14 @@ SurveyRestored, which stand in the module beside it; `chassis.model.records` mak
 `chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey,
 ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).  Where they have statuses
 (`contracts.statuses`), there are SetSurveyStatus and SurveyStatusSet.  A field may name another record, to which this
-one belongs (`data(record="campaign")`): it is there, and its name is told beside (ADR 0047).  What a company adds to a
-kind at run time is in `own` (ADR 0042): a field that no declaration names, as every kind has it.
+one belongs (`data(record="campaign")`): it is there, and its name is told beside (ADR 0047).  Such a record may say who
+reaches this one (`reached_through`, ADR 0054).  What a company adds to a kind at run time is in `own` (ADR 0042): a
+field that no declaration names, as every kind has it.
 """
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from dataclasses import Field as DataclassField
 from decimal import Decimal
@@ -169,7 +170,8 @@ class Kind:
 
     `what` it is called in messages; `summary` says what one is; `key` names the field with the record's id.  `owned`: a
     record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
-    are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `tag` is there where the
+    are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `reached_through` names
+    the field with the record whose owner and shares say so in its place; "" for none.  `tag` is there where the
     kind has the field TAGS.  `wanted` are fields that must be filled besides until the company says which (CUS-02).
     """
 
@@ -193,6 +195,7 @@ class Kind:
     edited: type
     deleted: type
     restored: type
+    reached_through: str = ""
     assign: Any = None
     assigned: Any = None
     share: Any = None
@@ -223,6 +226,23 @@ class Kind:
     def parents(self) -> Mapping[str, Field]:
         """The fields that name the records it belongs to."""
         return {name: field for name, field in self.fields.items() if field.rules.record}
+
+    @property
+    def way(self) -> "Iterator[Kind]":
+        """This kind, the one through which its records are reached, and so on to that whose records have owners.
+
+        Raises ContractError where that way leads to none.
+        """
+        found, seen = self, list[Kind]()
+        while found.reached_through:
+            yield found
+            seen.append(found)
+            found = kind_called(found.fields[found.reached_through].rules.record)
+            if found in seen:
+                raise ContractError(f"{self.cls.__qualname__} is reached through itself")
+        if seen and not found.owned:
+            raise ContractError(f"{self.cls.__qualname__} is reached through {found.what}, which belongs to nobody")
+        yield found
 
     @property
     def commands(self) -> tuple[type, ...]:
@@ -261,10 +281,13 @@ def record(
     tells_changes_always: bool = True,
     wanted: Sequence[str] = (),
     statuses: Statuses | None = None,
+    reached_through: str = "",
 ) -> Callable[[type[T]], type[T]]:
     """Declare a kind of record.
 
     `path` is where its list is found; `view` and `edit` are the rights to read and to change such records.
+    `reached_through` names the field with the record it belongs to: whoever sees that one sees this one, and whom the
+    right to change this one reaches by that one's owner changes it.
     `name` is what commands and events are named after, if not the class.  `tells_changes_always` is False where events
     that are published tell that a record was edited, and not which fields changed.  `wanted` are fields that must be
     filled until the company's settings of that kind say which (CUS-02).  `statuses`: each record has one of them.
@@ -279,7 +302,9 @@ def record(
             raise ContractError(f"{cls.__qualname__}: a kind of record has a name such as MarketSurvey")
         if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}("):
             raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
-        declaration = _Declaration(made, words, path, view, edit, owned=owned, statuses=statuses)
+        declaration = _Declaration(
+            made, words, path, view, edit, owned=owned, statuses=statuses, reached_through=reached_through
+        )
         KINDS[made] = declaration.kind(tells_changes_always=tells_changes_always, wanted=wanted)
         FIELD_RIGHTS.update(declaration.rights)
         return made
@@ -315,9 +340,10 @@ class _Declaration:
         *,
         owned: bool,
         statuses: Statuses | None,
+        reached_through: str,
     ) -> None:
         self._cls, self._path, self._view, self._edit, self._owned = cls, path, view, edit, owned
-        self._statuses = statuses
+        self._statuses, self._through = statuses, reached_through
         self.rights: dict[str, str] = {}
         self._name = "".join(words)
         words = [word.lower() for word in words]
@@ -359,6 +385,17 @@ class _Declaration:
 
         if statuses:
             self._require_needed(statuses)
+        if reached_through:
+            self._require_parent()
+
+    def _require_parent(self) -> None:
+        """Who reaches a record is said by it or by the one that it belongs to, and not by both or by neither."""
+        through = self._fields.get(self._through)
+        if self._owned or through is None or not (through.rules.record and through.required):
+            raise ContractError(
+                f"{self._cls.__qualname__} is reached through {self._through}: that must name the record to which each "
+                "belongs, and no owner of its own"
+            )
 
     def _require_needed(self, statuses: Statuses) -> None:
         """What a step needs are fields of the kind that whoever is refused the step may see."""
@@ -414,6 +451,7 @@ class _Declaration:
             path=self._path,
             view=self._view,
             owned=self._owned,
+            reached_through=self._through,
             wanted=tuple(wanted),
             fields=self._fields,
             create=self._command(

@@ -2,11 +2,11 @@
 
 from chassis.model.service import Service, change, upsert
 from contracts.customers import SetCustomerSettings, SetMembership
-from services.customers.domain import Customer, CustomerSettings
+from services.customers.domain import ContactRecord, Customer, CustomerSettings
 
 SERVICE = Service(
     "customers",
-    records=[Customer],
+    records=[Customer, ContactRecord],
     commands={
         SetMembership: change(Customer, Customer.set_membership),
         SetCustomerSettings: upsert(CustomerSettings, CustomerSettings.change),
