@@ -14,7 +14,8 @@ from chassis.access.known import Known
 from chassis.foundation.config import ConfigError
 from chassis.model.actions import Page
 from chassis.model.checks import Check
-from chassis.model.record_views import record_view
+from chassis.model.place_counts import counts_places
+from chassis.model.record_views import pool_view, record_view
 from chassis.model.saga import Saga
 from chassis.model.schedule_runs import runs_once
 from chassis.model.service import Service
@@ -92,9 +93,11 @@ class Catalogue:
         return importlib.import_module(f"services.{found[0]}.gateway") if found else None
 
     def checks(self) -> list[tuple[str, Check]]:
-        """(service, what must hold of its facts): from each `services/<name>/verification.py`, and of its schedules."""
+        """(service, what must hold of its facts): from each `services/<name>/verification.py`, of its schedules and of
+        its pools."""
         declared = [(name, check) for name, module in self.modules("verification") for check in module.CHECKS]
-        return [*declared, *((name, runs_once(name)) for name in self.with_role("api") if schedules_of(name))]
+        schedules = [(name, runs_once(name)) for name in self.with_role("api") if schedules_of(name)]
+        return [*declared, *schedules, *((one.service, counts_places(one)) for one in KINDS.values() if one.pool)]
 
     def modules(self, name: str) -> Iterator[tuple[str, Any]]:
         """(service, module) of the services that have a module of this name."""
@@ -118,7 +121,8 @@ def know_everything() -> None:
 def views_of(service: str) -> list[View]:
     """The views that one service declares.
 
-    Those of the projector's are also the lists of all kinds of records, but of those for which it declares its own.
+    Those of the projector's are also the lists of all kinds of records, but of those for which it declares its own, and
+    their pools.
     """
     package = importlib.import_module(f"services.{service}.views")
     found: list[View] = []
@@ -129,7 +133,8 @@ def views_of(service: str) -> list[View]:
     if service != projector_group():
         return found
     own = {view.path for view in found}
-    return [*found, *(record_view(cls) for cls, kind in KINDS.items() if kind.path not in own)]
+    pools = [pool_view(cls) for cls, kind in KINDS.items() if kind.pool]
+    return [*found, *(record_view(cls) for cls, kind in KINDS.items() if kind.path not in own), *pools]
 
 
 @cache

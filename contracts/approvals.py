@@ -193,7 +193,7 @@ class CaseApprovedV2:
 
 @event("salestream.approvals.case-rejected.v2", key="case_id")
 class CaseRejectedV2:
-    """A node turned the subject down."""
+    """A node turned the subject down.  Older events tell neither what people call it nor who asked."""
 
     case_id: UUID
     kind: Text
@@ -202,6 +202,8 @@ class CaseRejectedV2:
     node: Text
     reason: Note
     by: Person
+    title: Text = ""
+    submitter: Person = SALESTREAM
 
 
 @event("salestream.approvals.case-closed.v2", key="case_id")
@@ -227,12 +229,20 @@ class DecisionVoidedV2:
 
 @event("salestream.approvals.case-reminded.v1", key="case_id")
 class CaseReminded:
-    """The case still waits: who may decide it is to be reminded on this day (NTF-04)."""
+    """The case still waits: who may decide it is to be reminded on this day (NTF-04).
+
+    `awaited` are those who decide the node that is due, `decided` who has decided another one and so can't.  Older
+    events tell neither, nor what people call the subject and who asked.
+    """
 
     case_id: UUID
     kind: Text
     subject_id: UUID
     day: Day
+    title: Text = ""
+    submitter: Person = SALESTREAM
+    awaited: tuple[Decider, ...] = ()
+    decided: tuple[UUID, ...] = ()
 
 
 # -- what is told of cases of orders, which `OpenCase` asked for
@@ -281,7 +291,7 @@ class CaseApproved:
 
 @event("salestream.approvals.case-rejected.v1", key="case_id")
 class CaseRejected:
-    """A node turned the order down."""
+    """A node turned the order down.  Older events tell neither what people call it nor who asked."""
 
     case_id: UUID
     order_id: UUID
@@ -289,6 +299,8 @@ class CaseRejected:
     node: ApprovalNode
     reason: Note
     by: Person
+    title: Text = ""
+    submitter: Person = SALESTREAM
 
 
 @event("salestream.approvals.case-closed.v1", key="case_id")
@@ -425,6 +437,8 @@ def _(event: CaseRejectedV2) -> CaseRejected:
         node=event.node,  # type: ignore[arg-type]
         reason=event.reason,
         by=event.by,
+        title=event.title,
+        submitter=event.submitter,
     )
 
 

@@ -19,7 +19,7 @@ from contracts.declare import KEPT, value
 from contracts.languages import LANGUAGES, Language
 from contracts.reasons import Why
 from contracts.text import plain_form
-from contracts.types import DayField, DecimalField, Flag, Note, NoteField, Text, TextField, Whole
+from contracts.types import LONGEST_DECIMAL, DayField, DecimalField, Flag, Note, NoteField, Text, TextField, Whole
 
 CustomType = Literal["text", "number", "day", "choice", "choices", "person", "formula"]
 """A text, a number, a day, one or several of some choices, a user, or what is worked out from numbers."""
@@ -103,7 +103,8 @@ class GivenOwnField(fields.String):
         if wrong := [str(key) for key, one in value.items() if not _is_plain(one)]:
             raise ValidationError({key[:LONGEST_KEY]: [Why("fields.plain_values")] for key in wrong})
         try:
-            text = msgspec.json.encode(dict(value), order="sorted").decode()
+            plain = {key: _written_out(one) for key, one in value.items()}
+            text = msgspec.json.encode(plain, order="sorted").decode()
         except (UnicodeEncodeError, ValueError) as error:
             raise ValidationError(Why("forms.utf8")) from error
         if len(text) > LONGEST_OWN:
@@ -120,6 +121,12 @@ def _is_plain(given: Any) -> bool:
     if isinstance(given, float):
         return isfinite(given)
     return given is None or isinstance(given, str | int)
+
+
+def _written_out(given: Any) -> Any:
+    """A JSON number such as 1.5e2 as the same one without an exponent, unless that is beyond all that may be given."""
+    is_short = isinstance(given, Decimal) and abs(given.adjusted()) <= LONGEST_DECIMAL
+    return f"{given:f}" if is_short else given
 
 
 CustomKey = Annotated[str, CustomKeyField]

@@ -1,15 +1,18 @@
-"""Customers as far as an order needs them (features CUS-01..04, CUS-14, CUS-21), and their contacts (CUS-18, CUS-19).
+"""Customers as far as an order needs them (features CUS-01..04, CUS-12..14, CUS-21), and contacts (CUS-18, CUS-19).
 
 Aggregates: customer, contact, mobile index, settings.
 """
 
+from datetime import time
 from typing import Literal
 from uuid import UUID
 
 from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.personal import Personal
+from contracts.pools import Pool
 from contracts.records import data, kind_of, record
+from contracts.schedules import Daily, schedule
 from contracts.settings import DEFAULTS
 from contracts.types import Birthday, Email, Flag, Name, Note, Phone, Tag, Text, Whole
 
@@ -27,6 +30,7 @@ CustomerField = Literal[
     name="Customer",
     tells_changes_always=False,
     wanted=DEFAULTS["customers"]["required"],
+    pool=Pool(claim="leads.claim", assign="leads.assign"),
 )
 class CustomerData:
     """All that is known of a customer (CUS-01..04, CUS-14).
@@ -126,3 +130,8 @@ class CustomerSettingsSet:
     required: tuple[Text, ...]
     by: Person = SALESTREAM
     revision: Whole = 0
+
+
+@schedule(Daily(time(3)))
+class RecycleCustomers:
+    """Give the customers back to the pool that nobody has worked on, but for those with an open order (CUS-17)."""

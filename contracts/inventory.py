@@ -1,14 +1,14 @@
 """Products and stock (features INV-01..13).  Aggregates: product, stock item, order deduction, name index."""
 
-from dataclasses import field
 from typing import Literal
 from uuid import UUID
 
-from contracts.declare import KEPT, command, event, value
-from contracts.ids import new_id
+from contracts.declare import command, event, value
+from contracts.layouts import part
 from contracts.people import SALESTREAM, Person
+from contracts.records import data, kind_of, record
 from contracts.sales import Shortage
-from contracts.types import Money, Movement, Name, Note, Quantity, Reason, StockChange, Sum, Text, Total, Whole
+from contracts.types import Money, Movement, Name, Note, Quantity, Reason, StockChange, Sum, Tag, Text, Total, Whole
 
 MovementKind = Literal["OPENING", "RECEIPT", "ADJUSTMENT", "ORDER_DEDUCTION", "RETURN", "CLOSING"]
 
@@ -17,9 +17,9 @@ MovementKind = Literal["OPENING", "RECEIPT", "ADJUSTMENT", "ORDER_DEDUCTION", "R
 class Prices:
     """Purchase (cost basis), sale and member price (INV-02).  No member price: members pay the sale price."""
 
-    purchase: Money
+    purchase: Money = data(filterable=False, sortable=False)
     sale: Money
-    member: Money | None = None
+    member: Money | None = data(default=None, filterable=False, sortable=False)
 
 
 @value
@@ -36,14 +36,50 @@ class Trait:
 class Attributes:
     """What describes a product (INV-01, INV-05).  Name and model together are unique."""
 
-    name: Name
-    model: Name
-    brand: Name
-    category: Text = ""
+    name: Name = data(filterable=True)
+    model: Name = data(filterable=True)
+    brand: Name = data(filterable=True)
+    category: Text = data(default="", filterable=True)
     description: Note = ""
     specification: Note = ""
     traits: tuple[Trait, ...] = ()
     accessories: tuple[Name, ...] = ()
+
+
+@value
+class OpeningStock:
+    """What is on hand of a product when it is entered (INV-03)."""
+
+    opening_stock: Whole = 0
+
+
+@record(
+    "/products",
+    view="products.view",
+    edit="products.edit",
+    name="Product",
+    verb="Add",
+    entered_with=OpeningStock,
+    tells_changes_always=False,
+    together=("name", "model"),
+    index="product",
+)
+class ProductData:
+    """All that is known of a product (INV-01..08).
+
+    Its prices are in one currency.  Stock is counted apart (`StockMoved`), and is written off when it is deleted.
+    """
+
+    attributes: Attributes = part()
+    prices: Prices = part("{}_price", given_whole=True)
+    alert_quantity: Whole = data(first=0, filterable=False, sortable=False)
+    tags: tuple[Text, ...] = data(default=(), given=tuple[Tag, ...], dictionary="product_tags")
+
+
+PRODUCT = kind_of(ProductData)
+AddProduct, EditProduct, DeleteProduct, RestoreProduct = PRODUCT.create, PRODUCT.edit, PRODUCT.delete, PRODUCT.restore
+ProductAdded, ProductEdited, ProductDeleted = PRODUCT.created, PRODUCT.edited, PRODUCT.deleted
+ProductRestored = PRODUCT.restored
 
 
 @value
@@ -55,54 +91,6 @@ class StockLine:
 
 
 # -- commands -----------------------------------------------------------------------------------------------------
-
-
-@command("POST /products", permission="products.edit", key="product_id", creates=True)
-class AddProduct:
-    """Enter a product with its prices, opening stock and alert quantity (INV-01..06)."""
-
-    name: Name
-    model: Name
-    brand: Name
-    prices: Prices
-    product_id: UUID = field(default_factory=new_id)
-    category: Text = ""
-    description: Note = ""
-    specification: Note = ""
-    traits: tuple[Trait, ...] = ()
-    accessories: tuple[Name, ...] = ()
-    opening_stock: Whole = 0
-    alert_quantity: Whole = 0
-
-
-@command("PATCH /products/{product_id}", permission="products.edit")
-class EditProduct:
-    """Change a product; a field left out keeps its value (INV-07).
-
-    `sale_price` and its like change one price and leave alone the others, also those one may not see (INV-02).
-    """
-
-    product_id: UUID
-    name: Name = KEPT
-    model: Name = KEPT
-    brand: Name = KEPT
-    prices: Prices = KEPT
-    purchase_price: Money = KEPT
-    sale_price: Money = KEPT
-    member_price: Money | None = KEPT
-    category: Text | None = KEPT
-    description: Note | None = KEPT
-    specification: Note | None = KEPT
-    traits: tuple[Trait, ...] | None = KEPT
-    accessories: tuple[Name, ...] | None = KEPT
-    alert_quantity: Whole = KEPT
-
-
-@command("DELETE /products/{product_id}", permission="products.edit")
-class DeleteProduct:
-    """Take a product out of the catalogue (INV-08)."""
-
-    product_id: UUID
 
 
 @command("POST /products/{product_id}/receipts", permission="products.edit", versioned=False)
@@ -142,36 +130,6 @@ class ReturnStock:
 
 
 # -- events -------------------------------------------------------------------------------------------------------
-
-
-@event("salestream.inventory.product-added.v1", key="product_id")
-class ProductAdded:
-    """A product entered the catalogue."""
-
-    product_id: UUID
-    attributes: Attributes
-    prices: Prices
-    alert_quantity: Whole
-    by: Person = SALESTREAM
-
-
-@event("salestream.inventory.product-edited.v1", key="product_id")
-class ProductEdited:
-    """A product's attributes, prices or alert quantity changed; all values as they are now."""
-
-    product_id: UUID
-    attributes: Attributes
-    prices: Prices
-    alert_quantity: Whole
-    by: Person = SALESTREAM
-
-
-@event("salestream.inventory.product-deleted.v1", key="product_id")
-class ProductDeleted:
-    """A product left the catalogue."""
-
-    product_id: UUID
-    by: Person = SALESTREAM
 
 
 @event("salestream.inventory.stock-moved.v1", key="product_id")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from contracts.declare import value
 from contracts.permissions import STAFF
-from contracts.records import KINDS
+from contracts.records import KINDS, pool_path
 
 
 @value
@@ -41,7 +41,7 @@ MENU: tuple[MenuEntry, ...] = (
 
 
 def menu() -> tuple[MenuEntry, ...]:
-    """All entries: those above, and one for the list of each kind of record."""
+    """All entries: those above, one for the list of each kind of record that has none there, and of its pool."""
     lists = (
         MenuEntry(
             name=kind.path.strip("/").replace("-", " ").capitalize(),
@@ -50,5 +50,11 @@ def menu() -> tuple[MenuEntry, ...]:
             system="business",
         )
         for kind in KINDS.values()
+        if kind.path not in {entry.path for entry in MENU}
     )
-    return (*MENU, *lists)
+    pools = (
+        MenuEntry(name=f"{kind.name} pool", path=pool_path(kind), right=kind.pool.claim, system="business")
+        for kind in KINDS.values()
+        if kind.pool
+    )
+    return (*MENU, *lists, *pools)

@@ -330,13 +330,18 @@ class OrderRejected:
 
 @event("salestream.orders.order-held.v1", key="order_id")
 class OrderHeld:
-    """Stock can't cover the order; it waits (ORD-14).  `reason` is INSUFFICIENT_STOCK."""
+    """Stock can't cover the order; it waits (ORD-14).  `reason` is INSUFFICIENT_STOCK.
+
+    Older events tell neither what people call the order nor whose it is.
+    """
 
     order_id: UUID
     round: Quantity
     attempt: Quantity
     reason: Note
     missing: tuple[Shortage, ...] = ()
+    number: Text = ""
+    owner: Person = SALESTREAM
 
 
 @event("salestream.orders.order-retried.v1", key="order_id")

@@ -6,6 +6,7 @@ for people; nothing reads them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from contracts.lists import MOST_ROWS
 
@@ -27,7 +28,25 @@ class SystemParameter:
         return number if self.lowest <= number <= self.highest else None
 
 
+PoolLimit = Literal["most_owned", "most_claims_a_day", "cool_down_days"]
+"""What limits those who claim from a pool (LED-05)."""
+POOLED = ("leads", "customers")
+"""The lists of the kinds of records that have a pool (`contracts.pools`)."""
+
+
+def limit_of(path: str, limit: PoolLimit) -> str:
+    """The name of the parameter with a limit of a pool, by the path of the list of its records."""
+    return f"{path.strip('/')}.{limit}"
+
+
+_LIMITS: Mapping[PoolLimit, SystemParameter] = {
+    "most_owned": SystemParameter(0, 0, 1_000_000, "records somebody may have at once and still claim; 0: any number"),
+    "most_claims_a_day": SystemParameter(0, 0, 1_000_000, "records somebody may claim in a day; 0: any number"),
+    "cool_down_days": SystemParameter(0, 0, 3_650, "days after which who had a record may claim it again; 0: none"),
+}
+
 PARAMETERS: Mapping[str, SystemParameter] = {
     "lists.rows": SystemParameter(50, 1, MOST_ROWS, "rows of a page when the caller does not say how many"),
     "exports.rows": SystemParameter(100_000, 1, 100_000, "rows that an export may have"),
+    **{limit_of(path, limit): one for path in POOLED for limit, one in _LIMITS.items()},
 }

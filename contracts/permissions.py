@@ -36,6 +36,8 @@ RIGHTS: dict[str, frozenset[str]] = {
     for right, roles in {
         "customers.edit": "SAL SUP SEA ADM",
         "customers.view": "SAL SUP MGT FIN CMD SEA BRO HQ MKT ADM",
+        "leads.edit": "SAL SUP ADM",
+        "leads.view": "SAL SUP MGT MKT ADM",
         "leads.claim": "SAL SUP ADM",
         "leads.assign": "SUP ADM",
         "opportunities": "SAL SUP ADM",
@@ -72,8 +74,10 @@ RIGHTS: dict[str, frozenset[str]] = {
 }
 
 FIELD_RIGHTS: dict[str, str] = dict.fromkeys(
-    ("purchase", "purchase_price", "unit_cost", "sold_cost", "cost_incomplete", "profit_rate"), "products.cost"
-)
+    ("purchase", "purchase_price", "purchase_price_currency", "unit_cost", "sold_cost", "cost_incomplete",
+     "profit_rate"),
+    "products.cost",
+)  # fmt: skip
 """The fields that one sees only with a further right, by their names, wherever they stand: in a row of a view, in what
 a command asked for, in the state of a record before and after (INV-02)."""
 

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from contracts.declare import ContractError, value
 from contracts.languages import LANGUAGES, Language
+from contracts.permissions import ROLES
 from contracts.texts import Subject, Text, texts
 
 FOLDER = Path(__file__).parent / "texts" / "refusals"
@@ -85,6 +86,10 @@ class Why(str):
         """The sentence in a language."""
         return str(self) if language == "en" else _filled(self.reason, self.params, language)
 
+    def without_persons(self, mark: str) -> str:
+        """The English sentence with `mark` in place of whatever tells of a person (`OfPerson`): what may be kept."""
+        return _filled(self.reason, {name: _marked(one, mark) for name, one in self.params.items()}, "en")
+
     def told(self) -> dict[str, object]:
         """The reason and its parameters, as JSON has them."""
         return {"reason": self.reason, "params": {name: _plain(one) for name, one in self.params.items()}}
@@ -99,6 +104,44 @@ def given_again(told: Any) -> Any:
 
 def _again(reason: str, params: Mapping[str, Any]) -> Why:
     return Why(reason, **params)
+
+
+class OfPerson(str):
+    """A value that tells of a person (`contracts.personal`): told to whoever is refused, and kept nowhere.
+
+    What is kept of a refusal, in the audit log, would be readable after that person was erased.
+    """
+
+    __slots__ = ()
+
+
+class CodeOf(str):
+    """A code that may be called otherwise where it stands: its text is that of `<place>.<code>` where there is one.
+
+    A campaign is not RUNNING as a command is: `campaign.status`.
+    """
+
+    place: str
+
+    def __new__(cls, code: str, place: str) -> "CodeOf":
+        made = super().__new__(cls, code)
+        made.place = place
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CodeOf, (str(self), self.place)
+
+
+def _marked(given: Any, mark: str) -> Any:
+    if isinstance(given, OfPerson):
+        return mark
+    if isinstance(given, Why):
+        return _again(given.reason, {name: _marked(one, mark) for name, one in given.params.items()})
+    if isinstance(given, Some):
+        return Some([_marked(one, mark) for one in given.entries], given.shown)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return given
+    return [_marked(one, mark) for one in given]
 
 
 class Some:
@@ -122,7 +165,10 @@ def _said(place: str, given: Any, language: Language) -> str:
         return _listed(place, given.entries, given.shown, language)
     if not isinstance(given, str) and isinstance(given, Iterable):
         return _listed(place, list(given), MOST, language)
-    word = _word(place, str(given), language) if language != "en" or place == "kind" else None
+    word = None
+    if language != "en" or place == "kind":
+        own = _word(place, f"{given.place}.{given}", language) if isinstance(given, CodeOf) else None
+        word = own or _word(place, str(given), language)
     return word or shown(given)
 
 
@@ -162,13 +208,18 @@ _SUBJECTS: Mapping[str, Subject] = {
     "child": "kinds",
     "node": "choices",
     "right": "rights",
+    "roles": "roles",
 }
+_OWN = "own"
+"""Before the key of a field that the company has added (`contracts.custom_fields.OWN`), which no text here names."""
 
 
 def _word(place: str, code: str, language: Language) -> str | None:
     """What a code or name is called that stands in a place of this name."""
     if place in ("field", "fields"):
         return _path(code, language)
+    if place == "roles":  # an administrator may have named it
+        code = next((role for role, title in ROLES.items() if title == code), code)
     found = texts(_SUBJECTS[place]).get(code) if place in _SUBJECTS else None
     if found is None and place == "kind" and language != "en":
         found = texts("fields").get(code)  # what stands in an address and is no record, such as a right
@@ -177,6 +228,9 @@ def _word(place: str, code: str, language: Language) -> str | None:
 
 def _path(path: str, language: Language) -> str | None:
     """What a field is called; entries of lists are counted from 1, as people do.  None where a part has no name."""
+    outer, _, key = path.partition(".")
+    if outer == _OWN and key and (called := _field(outer, language)):
+        return f"{called} {shown(key)}"
     told = [str(int(part) + 1) if re.fullmatch("[0-9]{1,6}", part) else _field(part, language)
             for part in path.split(".")]  # fmt: skip
     return " ".join(part for part in told if part) if all(told) else None

@@ -13,10 +13,12 @@ DeleteSurvey, RestoreSurvey and RevertSurvey, and the events SurveyCreated, Surv
 SurveyRestored, which stand in the module beside it; `chassis.model.records` makes the aggregate and
 `chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey,
 ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).  Where they have statuses
-(`contracts.statuses`), there are SetSurveyStatus and SurveyStatusSet.  A field may name another record, to which this
+(`contracts.statuses`), there are SetSurveyStatus and SurveyStatusSet; where they wait in a pool while they belong to
+nobody (`contracts.pools`), ClaimSurvey and ReturnSurvey.  A field may name another record, to which this
 one belongs (`data(record="campaign")`): it is there, and its name is told beside (ADR 0047).  Such a record may say who
 reaches this one (`reached_through`, ADR 0054).  What a company adds to a kind at run time is in `own` (ADR 0042): a
-field that no declaration names, as every kind has it.
+field that no declaration names, as every kind has it.  Where commands and events were published before there was the
+kind, it says how those are laid out (`contracts.layouts`, ADR 0055).
 """
 
 import re
@@ -34,13 +36,15 @@ from contracts.custom_fields import OWN, GivenOwn, Own
 from contracts.declare import KEPT, ContractError, command, event, value
 from contracts.dictionaries import PREPARED
 from contracts.ids import new_id
+from contracts.layouts import Layout, LayoutInParts, Part, spread_out
 from contracts.lists import LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import Personal, is_personal
+from contracts.pools import CAME_BY, FORMER_OWNER, OWNER_SINCE, RETURN_REASON, How, Pool
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, STATUS_REASON, STATUS_SINCE, Statuses
-from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Tag, TextField
+from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Reason, Tag, TextField
 
 T = TypeVar("T")
 
@@ -55,10 +59,13 @@ TAGS = "tags"
 EVERY_RECORD_HAS = frozenset(
     {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
     | {"deleted", OWN, SHARES, SHARED_WITH, SHARED_WITH_ME}
+    | {"actions", "labels", "lists"}  # what answers tell beside the fields of a row
 )
 """The names that a kind's own fields can't have."""
 WITH_STATUSES = frozenset({STATUS, STATUS_REASON, STATUS_SINCE})
 """The names that the fields of a kind with statuses can't have besides."""
+WITH_POOL = frozenset({OWNER_SINCE, CAME_BY, FORMER_OWNER, RETURN_REASON})
+"""The names that the fields of a kind with a pool can't have besides."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class FieldRules:
     free: bool = False
     record: str = ""
     outlives: bool = False
+    first: Any = KEPT
 
 
 def data(
@@ -94,6 +102,7 @@ def data(
     free: bool = False,
     record: str = "",
     outlives: bool = False,
+    first: Any = KEPT,
 ) -> Any:
     """A field of a kind of record of which more is to be said than its type and default.
 
@@ -110,11 +119,12 @@ def data(
     of an entry counts as that entry.
     `record`: it holds the id of a record of this kind (`Kind.what`), which whoever gives it must see.
     `outlives`: that record may be deleted while this one names it; else its deletion is refused.
+    `first`: what it is where whoever enters the record leaves it out; nobody takes it away, and events always tell it.
     """
     rules = FieldRules(
         unique=unique, right=right, past=past, searchable=searchable, sortable=sortable,
         filterable=filterable, given=given, index=index, dictionary=dictionary, free=free, record=record,
-        outlives=outlives,
+        outlives=outlives, first=first,
     )  # fmt: skip
     return field(default=default, metadata={"metadata": {_RULES: rules}})  # so deep marshmallow leaves it alone
 
@@ -142,7 +152,19 @@ class Field:
     def is_number(self) -> bool:
         """Whether it can be calculated with: a number, or the amount of money."""
         checked = self.checked_by
-        return self.one in (int, Decimal, Money) or (isinstance(checked, type) and issubclass(checked, Number))
+        is_one = self.one in (int, Decimal, Money) or (isinstance(checked, type) and issubclass(checked, Number))
+        return is_one and not self.is_list
+
+    @property
+    def is_day(self) -> bool:
+        """Whether days can be counted from it, or to it."""
+        return self.checked_by is DayField and not self.is_list
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds several values."""
+        kinds = (self.given, *get_args(self.given))
+        return any(get_origin(kind) is tuple for kind in kinds)
 
     @property
     def is_line(self) -> bool:
@@ -171,8 +193,11 @@ class Kind:
     `what` it is called in messages; `summary` says what one is; `key` names the field with the record's id.  `owned`: a
     record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
     are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `reached_through` names
-    the field with the record whose owner and shares say so in its place; "" for none.  `tag` is there where the
-    kind has the field TAGS.  `wanted` are fields that must be filled besides until the company says which (CUS-02).
+    the field with the record whose owner and shares say so in its place; "" for none.  Where it has a `pool`,
+    there are `claim` and `give_back`.  `tag` is there where the kind has the field TAGS.  `wanted` are fields that must
+    be filled besides until the company says which (CUS-02).
+    `layout`: what its events hold of a record, and its commands give.  No two records have the same in all the fields
+    `together`; `index` is under which name those values are kept.
     """
 
     cls: type
@@ -186,6 +211,9 @@ class Kind:
     owned: bool
     wanted: Sequence[str]
     fields: Mapping[str, Field]
+    layout: Layout
+    together: Sequence[str]
+    index: str
     create: type
     edit: type
     delete: type
@@ -205,6 +233,9 @@ class Kind:
     statuses: Statuses | None = None
     set_status: Any = None
     status_set: Any = None
+    pool: Pool | None = None
+    claim: Any = None
+    give_back: Any = None
 
     @property
     def code(self) -> str:
@@ -247,7 +278,9 @@ class Kind:
     @property
     def commands(self) -> tuple[type, ...]:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
-        more = (self.assign, self.share, self.unshare, self.tag, self.set_status)
+        more = (
+            self.assign, self.share, self.unshare, self.tag, self.set_status, self.claim, self.give_back,
+        )  # fmt: skip
         return (*found, *(command for command in more if command))
 
 
@@ -270,6 +303,11 @@ def kind_of(cls: type) -> Kind:
         raise ContractError(f"{cls.__qualname__} is not declared as a kind of record") from None
 
 
+def pool_path(kind: Kind) -> str:
+    """The path of the list of what waits in the pool of a kind."""
+    return f"/pools{kind.path}"
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(data, field))
 def record(
     path: str,
@@ -282,6 +320,11 @@ def record(
     wanted: Sequence[str] = (),
     statuses: Statuses | None = None,
     reached_through: str = "",
+    pool: Pool | None = None,
+    verb: str = "Create",
+    entered_with: type | None = None,
+    together: Sequence[str] = (),
+    index: str = "",
 ) -> Callable[[type[T]], type[T]]:
     """Declare a kind of record.
 
@@ -291,11 +334,17 @@ def record(
     `name` is what commands and events are named after, if not the class.  `tells_changes_always` is False where events
     that are published tell that a record was edited, and not which fields changed.  `wanted` are fields that must be
     filled until the company's settings of that kind say which (CUS-02).  `statuses`: each record has one of them.
+    `pool`: those that belong to nobody wait in it, and are claimed.
+    `verb`: what entering one is called, where its command and event were published as AddProduct and ProductAdded.
+    `entered_with`: the fields of this value are given besides when one is entered, and are none of the record: its
+    service says what comes of them.  `together`: no two records that are not deleted have the same in all of these
+    texts (INV-01), which are kept under `index` where they were before this was declared.
     Raises ContractError where it is declared wrongly.
     """
 
     def declare(cls: type[T]) -> type[T]:
-        made = value(_with_own(cls))
+        spread, parts = spread_out(cls)
+        made: type[T] = value(_with_own(spread))
         called = name or cls.__name__
         words = _WORD.findall(called)
         if "".join(words) != called:
@@ -303,9 +352,12 @@ def record(
         if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}("):
             raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
         declaration = _Declaration(
-            made, words, path, view, edit, owned=owned, statuses=statuses, reached_through=reached_through
+            made, words, path, view, edit, owned=owned, statuses=statuses, reached_through=reached_through, pool=pool,
+            parts=parts, together=together, index=index,
+        )  # fmt: skip
+        KINDS[made] = declaration.kind(
+            tells_changes_always=tells_changes_always, wanted=wanted, verb=verb, entered_with=entered_with
         )
-        KINDS[made] = declaration.kind(tells_changes_always=tells_changes_always, wanted=wanted)
         FIELD_RIGHTS.update(declaration.rights)
         return made
 
@@ -341,9 +393,15 @@ class _Declaration:
         owned: bool,
         statuses: Statuses | None,
         reached_through: str,
+        pool: Pool | None,
+        parts: Sequence[Part],
+        together: Sequence[str],
+        index: str,
     ) -> None:
         self._cls, self._path, self._view, self._edit, self._owned = cls, path, view, edit, owned
         self._statuses, self._through = statuses, reached_through
+        self._pool, self._together, self._index = pool, tuple(together), index
+        self._layout = LayoutInParts(cls, parts) if parts else Layout(cls)
         self.rights: dict[str, str] = {}
         self._name = "".join(words)
         words = [word.lower() for word in words]
@@ -364,6 +422,7 @@ class _Declaration:
         self._note: Any = Personal[Note] if is_about_a_person else Note
         amounts = {f"{one.name}_currency" for one in self._fields.values() if one.one is Money}
         taken = EVERY_RECORD_HAS | amounts | {self._key} | (WITH_STATUSES if statuses else set())
+        taken |= WITH_POOL if pool else set()
         if taken := taken & set(self._fields):
             raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(taken))} already")
         if taken := LIST_PARAMETERS & set(self._fields):
@@ -382,11 +441,15 @@ class _Declaration:
                 raise ContractError(f"{cls.__qualname__}.{one.name} names a record, so it is an id, or none")
             if one.name == TAGS and not one.rules.dictionary:
                 raise ContractError(f"{cls.__qualname__}.{TAGS}: tags come from a dictionary")
+            if one.rules.first is not KEPT and not one.required:
+                raise ContractError(f"{cls.__qualname__}.{one.name}: what is something at first has no default besides")
 
+        self._require_together()
         if statuses:
             self._require_needed(statuses)
         if reached_through:
             self._require_parent()
+        self._require_pool(path)
 
     def _require_parent(self) -> None:
         """Who reaches a record is said by it or by the one that it belongs to, and not by both or by neither."""
@@ -397,16 +460,30 @@ class _Declaration:
                 "belongs, and no owner of its own"
             )
 
+    def _require_pool(self, path: str) -> None:
+        """What waits in a pool may belong to people."""
+        pool, name = self._pool, self._cls.__qualname__
+        if (pool and not self._owned) or (self._statuses and self._statuses.pooled and not pool):
+            raise ContractError(f"{name}: what waits in a pool belongs to somebody else, or to nobody")
+        if pool:
+            pool.require(name, path)
+
     def _require_needed(self, statuses: Statuses) -> None:
         """What a step needs are fields of the kind that whoever is refused the step may see."""
         for name in (name for step in statuses.steps for name in step.needs):
             if name not in self._fields or self._fields[name].rules.right:
                 raise ContractError(f"{self._cls.__qualname__}: a step needs {name}, which it has not, or not for all")
 
+    def _require_together(self) -> None:
+        """What is unique together are several texts, none of them unique alone."""
+        found = [self._fields.get(name) for name in self._together]
+        if len(found) == 1 or not all(one and one.is_line and not one.rules.unique for one in found):
+            raise ContractError(f"{self._cls.__qualname__}: {', '.join(self._together)} can't be unique together")
+
     def _require_right(self, one: Field) -> None:
         """A field that needs a right is hidden by its name, and told by no refusal."""
         right, place = one.rules.right, f"{self._cls.__qualname__}.{one.name}"
-        if one.required or one.rules.unique:
+        if one.required or one.rules.unique or one.name in self._together:
             raise ContractError(f"{place} needs a right, so it can be neither required nor unique")
         shown_as = [one.name, f"{one.name}_currency"] if one.one is Money else [one.name]
         if right not in RIGHTS or any(FIELD_RIGHTS.get(name, right) != right for name in shown_as):
@@ -421,7 +498,7 @@ class _Declaration:
         if not (isinstance(one.checked_by, type) and issubclass(one.checked_by, TextField)) or one.rules.unique:
             raise ContractError(f"{place}: what is picked from a dictionary is a text that several records may have")
 
-    def kind(self, *, tells_changes_always: bool, wanted: Sequence[str]) -> Kind:
+    def kind(self, *, tells_changes_always: bool, wanted: Sequence[str], verb: str, entered_with: type | None) -> Kind:
         if unknown := set(wanted) - self._fields.keys():
             raise ContractError(f"{self._cls.__qualname__}: it has no field {', '.join(sorted(unknown))}")
         a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"
@@ -432,15 +509,21 @@ class _Declaration:
             for one in fields(self._cls)
             if one.default is not MISSING and one.name in self._fields
         }
+        first |= {name: field.rules.first for name, field in self._fields.items() if field.rules.first is not KEPT}
         if self._owned:
             given[OWNER], first[OWNER] = UUID | None, KEPT
         kept = {name: field.given if field.required else field.given | None for name, field in self._fields.items()}
         given[OWN], first[OWN] = self._own_given, ""
         kept[OWN] = self._own_given | None
         owner = {"owner": Person} if self._owned else {}
+        since, first_day = ({OWNER_SINCE: Day | None}, {OWNER_SINCE: None}) if self._pool else ({}, {})
         status = {STATUS: self._statuses.type} if self._statuses else {}
-        begins = {STATUS: self._statuses.first} if self._statuses else {}
-        told = {"data": self._cls}
+        told, lacking = self._layout.in_events()
+        given, first = self._layout.entered(given, first)
+        if entered_with:
+            given |= get_type_hints(entered_with, include_extras=True)
+            first |= {one.name: one.default for one in fields(entered_with) if one.default is not MISSING}
+        kept = self._layout.changed(kept)
         return Kind(
             cls=self._cls,
             name=self._name,
@@ -454,8 +537,11 @@ class _Declaration:
             reached_through=self._through,
             wanted=tuple(wanted),
             fields=self._fields,
+            layout=self._layout,
+            together=self._together,
+            index=self._index or ".".join([self._service, self._what, *self._together]),
             create=self._command(
-                "Create", f"Enter {one}.", f"POST {self._path}", given, first, creates=True
+                verb, f"Enter {one}.", f"POST {self._path}", given, first, creates=True
             ),
             edit=self._command(
                 "Edit",
@@ -473,15 +559,21 @@ class _Declaration:
                 {"version": Quantity, "fields": tuple[Literal[tuple([*self._fields, OWN])], ...]},  # type: ignore[misc]
                 {"fields": ()},
             ),
-            created=self._event("Created", f"{a} was entered.", {**told, **owner, **status}, begins),
+            created=self._event(
+                f"{verb.removesuffix('e')}ed",
+                f"{a} was entered.",
+                {**told, **owner, **status, **since},
+                {**lacking, **self._begins, **first_day},
+            ),
             edited=self._event(
                 "Edited", f"{a} changed: all that is known of it now, and which fields changed.",
                 {**told, "changed": tuple[Name, ...]},
-                {} if tells_changes_always else {"changed": ()},
+                {**lacking, **({} if tells_changes_always else {"changed": ()})},
             ),
             deleted=self._event("Deleted", f"{a} was deleted."),
             restored=self._event("Restored", f"{a} that was deleted is there again."),
             **(self._owners(one, a, item) if self._owned else {}),
+            **(self._with_pool(self._pool, one, item) if self._pool else {}),
             **(self._tags(one, item) if TAGS in self._fields else {}),
             **(self._with_statuses(self._statuses, one, a, item) if self._statuses else {}),
         )  # fmt: skip
@@ -517,7 +609,10 @@ class _Declaration:
                 {OWNER: KEPT},
             ),
             "assigned": self._event(
-                "Assigned", f"{a} belongs to somebody else now, or to nobody.", {"owner": Person, "before": Person}
+                "Assigned",
+                f"{a} belongs to somebody else now, or to nobody.",
+                {"owner": Person, "before": Person, **(self._changes_hands if self._pool else {})},
+                {OWNER_SINCE: None, CAME_BY: "ASSIGNED", REASON: "", **self._begins} if self._pool else {},
             ),
             "share": self._command(
                 "Share",
@@ -531,6 +626,31 @@ class _Declaration:
             ),
             "shared": self._event(
                 "Shared", f"With whom {one} is shared changed (COL-07): all of them.", {SHARES: tuple[Share, ...]}
+            ),
+        }  # fmt: skip
+
+    @property
+    def _changes_hands(self) -> dict[str, Any]:
+        """What there is to tell besides of a record with a pool that changes hands."""
+        status = {STATUS: self._statuses.type} if self._statuses else {}
+        return {OWNER_SINCE: Day | None, CAME_BY: How, REASON: self._note, **status}
+
+    @property
+    def _begins(self) -> dict[str, Any]:
+        """The status that a record begins with, where it has statuses."""
+        return {STATUS: self._statuses.first} if self._statuses else {}
+
+    def _with_pool(self, pool: Pool, one: str, item: str) -> dict[str, Any]:
+        """What there is besides where records wait in a pool while they belong to nobody."""
+        reason: Any = Personal[Reason] if self._note is not Note else Reason
+        return {
+            "pool": pool,
+            "claim": self._command(
+                "Claim", f"Take {one} out of the pool: it is the caller's then, unless somebody else was first.",
+                f"POST {item}/claim", permission=pool.claim,
+            ),
+            "give_back": self._command(
+                "Return", f"Give {one} back to the pool, and say why.", f"POST {item}/return", {REASON: reason},
             ),
         }  # fmt: skip
 

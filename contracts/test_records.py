@@ -5,13 +5,22 @@ from uuid import UUID
 
 import pytest
 
-from contracts.declare import REGISTRY, ContractError
+from contracts.declare import REGISTRY, ContractError, value
+from contracts.layouts import part
 from contracts.permissions import FIELD_RIGHTS
 from contracts.records import KINDS, data, record
 from contracts.statuses import Statuses, Step
-from contracts.types import Name, Text
+from contracts.types import Day, Name, Text
 
 VIEW = EDIT = "campaigns"
+
+
+@value
+class Described:
+    """A part of a record."""
+
+    name: Name
+    code: Text = ""
 
 
 def declared(
@@ -21,6 +30,7 @@ def declared(
     doc: str = "Somebody.",
     view: str = VIEW,
     needs: tuple[str, ...] | None = None,
+    together: tuple[str, ...] = (),
     **fields: Any,
 ) -> None:
     """A kind of record; with `needs` it has two statuses, and the step to the second needs these fields."""
@@ -28,7 +38,7 @@ def declared(
     defaults = {field: default for field, (_, default) in fields.items() if default is not ...}
     made = type(name, (), {"__doc__": doc, "__module__": __name__, "__annotations__": annotations, **defaults})
     statuses = None if needs is None else Statuses("NEW", Step("OPEN", after=("NEW",), needs=needs))
-    record("/rivals", view=view, edit=EDIT, statuses=statuses)(made)
+    record("/rivals", view=view, edit=EDIT, statuses=statuses, together=together)(made)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +61,20 @@ def declared(
         (lambda: Statuses("NEW", Step("OPEN", after=("NEW",)), Step("OPEN", after=("NEW",))), "OPEN is reached"),
         (lambda: Statuses("NEW", Step("OPEN", after=())), "after no status"),
         (lambda: Statuses("NEW", Step("OPEN", after=("NEW",), right="secrets")), "no right secrets"),
+        (lambda: Statuses("NEW", Step("A", after=("B",)), Step("B", after=("A",))), "no way leads from NEW to .* A, B"),
         (lambda: declared(needs=("day",), name=(Name, ...)), "a step needs day"),
         (lambda: declared(needs=("code",), code=(Text, data(default="", right="products.cost"))), "not for all"),
         (lambda: declared(needs=(), status=(Text, "")), "status already"),
+        (lambda: declared(together=("name",), name=(Name, ...)), "name can't be unique together"),
+        (lambda: declared(together=("name", "code"), name=(Name, ...)), "name, code can't be unique together"),
+        (lambda: declared(together=("name", "day"), name=(Name, ...), day=(Day, ...)), "can't be unique together"),
+        (
+            lambda: declared(together=("name", "code"), name=(Name, data(unique=True)), code=(Text, "")),
+            "can't be unique together",
+        ),
+        (lambda: declared(name=(Name, ...), code=(Text, data(default="", first="x"))), "no default besides"),
+        (lambda: declared(about=(Described, part()), code=(Text, "")), "two fields are called code"),
+        (lambda: declared(about=(Described, part("rival_{}")), rival_id=(Text, "")), "rival_id already"),
         (lambda: declared(unit_cost=(Text, data(default="", right="payments"))), "another one elsewhere"),
     ],
 )

@@ -44,6 +44,7 @@ from chassis.store.events import Notification, Unreadable
 from contracts import text
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
+from contracts.languages import Language
 from contracts.people import Person, Preferences
 from contracts.permissions import LEADS, NEVER_GIVEN, ROLES, DataScope, first_rights
 from contracts.schemas import decode
@@ -344,6 +345,16 @@ class Directory:
     def people(self, roles: Collection[str] | None = None) -> list[UUID]:
         known = (user for user in self._users.values() if user.active)
         return [user.id for user in known if roles is None or not set(roles).isdisjoint(user.roles)]
+
+    def members_of(self, department: UUID) -> list[UUID]:
+        within = self._part_of(department)
+        return [user.id for user in self._users.values() if user.active and user.department_id in within]
+
+    def holders(self, right: str, of: UUID | None) -> list[UUID]:
+        return [id for id in self.people() if self.reach_of(id, right).covers(of)]
+
+    def language_of(self, person: UUID) -> Language:
+        return self.preferences_of(person).language or self.company.language
 
     def department_of(self, person: UUID | None) -> UUID | None:
         """The department that somebody is in, if any."""

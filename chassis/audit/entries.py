@@ -121,8 +121,12 @@ def fields_of(command: Any, encoded: bytes | None = None, *, refused: bool = Fal
 
 
 def detail_of(refusal: Refused, command: Any) -> str:
-    """What a refusal says, without what it repeats of a person: that would be readable after they were erased."""
-    text = refusal.message
+    """What a refusal says, without what it tells of a person: that would be readable after they were erased.
+
+    It may repeat what the command gives, and tell what stands in a record that the command only names
+    (`contracts.reasons.OfPerson`).
+    """
+    text = refusal.why.without_persons(WITHHELD)
     for told in sorted(set(texts_of(command)), key=len, reverse=True):
         text = text.replace(told, WITHHELD)
     return text[:TEXT_LIMIT]

@@ -36,6 +36,8 @@ def collect() -> tuple[list[QueryDoc], dict[str, dict[type, Callable[..., Any]]]
     for service in catalogue.services():
         for replica in service.replicas:
             consumers[f"{service.name} replica {replica.name}"] = dict(replica.feeds)
+        if service.reactions:
+            consumers[f"{service.name} reactions"] = dict(service.reactions)
     for view in catalogue.views("projector"):
         consumers[f"view {view.name}"] = dict(view.handlers)
     return [doc for view in catalogue.views() for doc in query_docs(view, pages)], consumers

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from chassis.catalogue import Catalogue, known_everywhere, views_of
-from chassis.model.record_views import record_view
+from chassis.model.record_views import pool_view, record_view
 from chassis.model.service import Replica
 from chassis.model.views import View
 from contracts.declare import CommandSpec, EventSpec, Registry
@@ -32,13 +32,17 @@ def readmes(root: Path, registry: Registry) -> dict[str, str]:
         service.name: [replica for replica in service.replicas if replica.name not in everywhere]
         for service in catalogue.services()
     }
+    reactions = {
+        service.name: [registry.event_of(fact).name for fact in service.reactions] for service in catalogue.services()
+    }
     made = {}
     for name in catalogue.roles:
         path = root / "services" / name / "README.md"
         if not path.exists():
             continue
         views = views_of(name) if "projector" in catalogue.roles[name] else []
-        tables = [*_tables(registry.commands_of(name), registry.events_of(name), replicas.get(name, []), views)]
+        told = registry.commands_of(name), registry.events_of(name), replicas.get(name, []), views
+        tables = [*_tables(*told), *_table(("What it reacts to",), ((f"`{one}`",) for one in reactions.get(name, ())))]
         if tables:
             made[f"services/{name}/README.md"] = _with(path.read_text(encoding="utf-8"), "\n\n".join(tables))
     return made
@@ -60,7 +64,10 @@ def pages(root: Path, tables: Tables) -> dict[str, str]:
 
 def _kinds() -> str:
     """What analysts are told of the views of records."""
-    rows = ((f"`{record_view(cls).name}`", kind.summary, "its id") for cls, kind in KINDS.items())
+    rows = [(f"`{record_view(cls).name}`", kind.summary, "its id") for cls, kind in KINDS.items()]
+    for cls in (cls for cls, kind in KINDS.items() if kind.pool):
+        view = pool_view(cls)
+        rows.append((f"`{view.name}`", (view.row.__doc__ or "").replace("waits", "waits, or has waited,"), "its id"))
     return "\n".join(_table(("View", "One document is", "`_id`"), rows))
 
 

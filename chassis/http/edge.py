@@ -143,6 +143,7 @@ class Api:
                 company.currency,
                 company.custom_fields.of,
                 require_taken=partial(require_taken, caller, company),
+                parameter=company.parameter,
             ),
             command_id=command_id,
             sent_print=sent.mark,

@@ -1,23 +1,45 @@
-"""What a service takes from Kafka: commands other services send it, and the events its replicas are made of."""
+"""What a service takes from Kafka: commands other services send it, the events its replicas are made of, and those to
+which it reacts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
 from chassis.access.company import CompanySettings
 from chassis.foundation.transient import is_transient
 from chassis.messaging.consumer import Fenced
 from chassis.messaging.progress import Progress, StoredProgress
 from chassis.messaging.records import Incoming, PoisonRecord
+from chassis.model.context import ALONE, Organisation
 from chassis.model.principal import SYSTEM
-from chassis.store.event_store import Conflict
+from chassis.model.service import Replica
+from chassis.store.event_store import Conflict, EventStore
 from chassis.writer.request import Request
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.people import Person
+from contracts.personal import person_named
+from contracts.schemas import decode
+
+R = TypeVar("R")
 
 ANSWER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class HeardHere:
+    """An event as who reacts to it hears of it (`chassis.model.service.Heard`)."""
+
+    id: str
+    at: datetime
+    store: EventStore
+
+    def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
+        body = self.store.row(replica.name, str(key))
+        return None if body is None else decode(replica.row, body, person_named(str(key)))
 
 
 class Inbox:
@@ -26,6 +48,9 @@ class Inbox:
     Commands go through the writer like all others; their ids are remembered, so a repeat does nothing.  One that comes
     after its result was forgotten does nothing either: each record knows the round it is at (ADR 0032).  A command
     that a rule refuses is poison: the saga sends only what must succeed.  So is one at which the service fails.
+
+    A reaction (`Service.reactions`) is a command like those, made of an event by this service itself; it knows what
+    the events of the same record before it have told.
     """
 
     def __init__(
@@ -33,6 +58,7 @@ class Inbox:
         writer: Writer,
         company: CompanySettings,
         *,
+        organisation: Organisation = ALONE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.group = writer.service.name
@@ -41,12 +67,15 @@ class Inbox:
         self._clock = clock
         self._progress: StoredProgress | None = None
         self._commands = {spec.name: spec.cls for spec in writer.service.specs() if not spec.is_public}
+        self._caller = replace(SYSTEM, organisation=organisation)
+        self._reactions = {REGISTRY.event_of(fact).name: react for fact, react in writer.service.reactions.items()}
+        self._fed_by = {fact for replica in writer.service.replicas for fact in replica.feeds}
 
     def topics(self) -> Sequence[str]:
         return self._writer.service.consumed_topics()
 
     def wanted(self) -> Mapping[str, type]:
-        facts = {fact for replica in self._writer.service.replicas for fact in replica.feeds}
+        facts = {*self._fed_by, *self._writer.service.reactions}
         return {**self._commands, **{REGISTRY.event_of(fact).name: fact for fact in facts}}
 
     def offsets(self, sources: Sequence[str]) -> Mapping[str, int]:
@@ -61,10 +90,27 @@ class Inbox:
         return [self._progress.progress]
 
     def process(self, records: Sequence[Incoming]) -> None:
+        for part in self._parts(records):
+            self._process(part)
+
+    def _parts(self, records: Sequence[Incoming]) -> Iterator[Sequence[Incoming]]:
+        """The records in parts, each a transaction: before a reaction all is known that its record's events told."""
+        part: list[Incoming] = []
+        fed: set[tuple[str, str]] = set()
+        for record in records:
+            if record.type in self._reactions and (record.topic, record.key) in fed:
+                yield part
+                part, fed = [], set()
+            part.append(record)
+            if type(record.fact) in self._fed_by:
+                fed.add((record.topic, record.key))
+        yield part
+
+    def _process(self, records: Sequence[Incoming]) -> None:
         assert self._progress is not None, "offsets() first"
         after = self._progress.branch()
         new = [record for record in records if after.accept(record)]
-        self._carry_out([record for record in new if record.type in self._commands])
+        self._carry_out([request for record in new for request in self._requests(record)])
         facts = [record.fact for record in new if record.type not in self._commands]
         try:
             self._writer.learn(facts, self._progress.changes(after), self._progress.skipped(after))
@@ -82,10 +128,19 @@ class Inbox:
     def idle(self) -> None:
         """Nothing to do."""
 
-    def _carry_out(self, records: Sequence[Incoming]) -> None:
-        if not records:
+    def _requests(self, record: Incoming) -> list[Request]:
+        """The command that the record is, or those of who reacts to it."""
+        if record.type in self._commands:
+            return [self._request(record, record.fact, record.id)]
+        if record.type not in self._reactions:
+            return []
+        heard = HeardHere(record.id, record.at or self._clock(), self._writer.store)
+        made = self._reactions[record.type](record.fact, heard)
+        return [self._request(record, command, f"{record.id}:{number}") for number, command in enumerate(made)]
+
+    def _carry_out(self, requests: Sequence[Request]) -> None:
+        if not requests:
             return
-        requests = [self._request(record) for record in records]
         self._writer.submit_all(requests)
         for request in requests:
             try:
@@ -95,14 +150,13 @@ class Inbox:
                     raise
                 raise PoisonRecord(f"{request.name} refused: {refusal.code}: {refusal.message}") from refusal
 
-    def _request(self, record: Incoming) -> Request:
+    def _request(self, record: Incoming, command: Any, command_id: str) -> Request:
         now = self._clock()
-        command: Any = record.fact
         sender = record.headers.get("ce_source", "").rpartition("/")[2]
         return Request(
             command=command,
-            context=SYSTEM.context(now, self._company.day_of(now), currency=self._company.currency),
-            command_id=record.id,
+            context=self._caller.context(now, self._company.day_of(now), currency=self._company.currency),
+            command_id=command_id,
             remember=True,
             is_named=True,
             correlation_id=record.correlation_id,

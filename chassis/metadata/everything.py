@@ -16,6 +16,7 @@ from chassis.metadata.shapes import (
     MenuItem,
     Metadata,
     Named,
+    OccasionMetadata,
     ParameterMetadata,
     ProcessMetadata,
     ReasonMetadata,
@@ -30,7 +31,9 @@ from chassis.queries.conditions import OPERATORS
 from chassis.queries.filters import ClosedSets
 from contracts.declare import REGISTRY
 from contracts.errors import STATUS
+from contracts.languages import LANGUAGES, Language
 from contracts.menus import MenuEntry, menu
+from contracts.occasions import OCCASIONS, places
 from contracts.parameters import PARAMETERS
 from contracts.permissions import RIGHTS, ROLES
 from contracts.reasons import reasons
@@ -43,11 +46,13 @@ Role = tuple[str, str]
 
 
 class Company(NamedTuple):
-    """What the company has made of what is declared: its roles, the entries of its dictionaries and its forms."""
+    """What the company has made of what is declared: its roles, the entries of its dictionaries and its forms, and the
+    language that it speaks."""
 
     roles: tuple[Role, ...] = ()
     dictionaries: tuple[tuple[str, Tree], ...] = AS_PREPARED.all()
     forms: tuple[CompanyForm, ...] = ()
+    language: Language = LANGUAGES[0]
 
 
 def metadata(wording: Wording, may: Callable[[str], bool], company: Company) -> Metadata:
@@ -122,6 +127,15 @@ class _Teller:
                     highest=one.highest,
                 )
                 for name, one in PARAMETERS.items()
+            ],
+            occasions=[
+                OccasionMetadata(
+                    code=occasion,
+                    label=wording.choice((), "occasion", occasion),
+                    text=wording.as_it_stands("notices", occasion),
+                    places=sorted(places(occasion)),
+                )
+                for occasion in OCCASIONS
             ],
             dictionaries=[],
         )

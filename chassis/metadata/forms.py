@@ -16,7 +16,6 @@ from chassis.model.custom_columns import field_type
 from chassis.model.wording import Wording
 from contracts.custom_fields import CustomField, CustomKeyField, CustomNumberField, CustomTextField, GivenOwnField
 from contracts.declare import CommandSpec
-from contracts.languages import Language
 from contracts.records import KINDS, Field, FieldRules, kind_called
 from contracts.schemas import schema_of, takes_nothing
 from contracts.types import (
@@ -138,7 +137,7 @@ def _form_field(
     single = _single(field)
     is_list = isinstance(field, fields.List)
     lengths, bounds = _lengths(single), _bounds(single)
-    own_parts = [own_field(one, wording.language, keeps) for one in own if one.is_given]
+    own_parts = [own_field(one, wording, keeps) for one in own if one.is_given]
     return FormField(
         name=name,
         label=wording.field(owners, name),
@@ -171,7 +170,7 @@ def kind_of_command(cls: type) -> str:
     return next((kind.code for kind in KINDS.values() if cls in (kind.create, kind.edit)), "")
 
 
-def own_field(field: CustomField, language: Language, keeps: bool) -> FormField:
+def own_field(field: CustomField, wording: Wording, keeps: bool) -> FormField:
     """A field that the company has added, as a form has it."""
     is_list, is_choice = field.type == "choices", field.type in ("choice", "choices")
     number = CustomNumberField() if field.type == "number" else None
@@ -179,8 +178,8 @@ def own_field(field: CustomField, language: Language, keeps: bool) -> FormField:
     default = list(field.default) if is_list else next(iter(field.default), None)
     return FormField(
         name=field.key,
-        label=field.label.said(language),
-        help=field.help.said(language),
+        label=wording.named(field.label),
+        help=wording.named(field.help),
         place="body",
         type=kind,
         of="choice" if is_list else None,
@@ -188,7 +187,7 @@ def own_field(field: CustomField, language: Language, keeps: bool) -> FormField:
         keeps=keeps,
         nullable=not field.required,
         default=None if keeps else default or None,
-        choices=[one for one in own_choices(field, language) or [] if not one.retired] if is_choice else None,
+        choices=[one for one in own_choices(field, wording) or [] if not one.retired] if is_choice else None,
         shortest=0 if field.type == "text" else None,
         longest=CustomTextField.longest if field.type == "text" else None,
         most=MAX_LINES if is_list else None,

@@ -45,7 +45,8 @@ def serve_metadata(api: Api, http: HttpRequest) -> HttpResponse:
         CompanyForm(kind.code, tuple(settings.custom_fields.of(kind.code)), settings.required(kind))
         for kind in KINDS.values()
     )
-    made = _made(_language(api, http), held, Company(roles, api.directory.dictionaries.all(), forms))
+    company = Company(roles, api.directory.dictionaries.all(), forms, settings.language)
+    made = _made(_language(api, http), held, company)
     headers = {**CACHED, "Vary": "Accept-Encoding, Accept-Language"}
     if takes_gzip(http.headers.get("accept-encoding", "")):
         answer = HttpResponse(200, made.packed, {**headers, "Content-Encoding": "gzip"})
@@ -64,5 +65,5 @@ def _language(api: Api, http: HttpRequest) -> Language:
 
 @lru_cache(MADE)
 def _made(language: Language, held: frozenset[str], company: Company) -> Made:
-    body = msgspec.json.encode(metadata(Wording(language), held.__contains__, company))
+    body = msgspec.json.encode(metadata(Wording(language, company.language), held.__contains__, company))
     return Made(gzip.compress(body, mtime=0), mark_of(body))

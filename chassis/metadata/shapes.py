@@ -198,6 +198,15 @@ class ParameterMetadata(msgspec.Struct, frozen=True, kw_only=True):
     highest: int
 
 
+class OccasionMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """Something people are told of: its sentence as it stands, and the places in it that are filled in."""
+
+    code: str
+    label: str
+    text: str
+    places: list[str]
+
+
 class ProcessMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """A process over several services: its steps in their order, and what a step and all of it may be at."""
 
@@ -242,4 +251,5 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True):
     errors: list[ErrorMetadata]
     processes: list[ProcessMetadata]
     parameters: list[ParameterMetadata]
+    occasions: list[OccasionMetadata]
     dictionaries: list[DictionaryMetadata]

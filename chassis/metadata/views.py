@@ -16,7 +16,6 @@ from chassis.queries.filters import ClosedSets, choices_of
 from chassis.queries.grouping import groups_of, sums_of
 from contracts.custom_fields import OWN, CustomField
 from contracts.declare import REGISTRY
-from contracts.languages import Language
 from contracts.lists import VIEWED
 from contracts.permissions import FIELD_RIGHTS
 from contracts.records import KINDS
@@ -119,7 +118,7 @@ class ViewTold:
     def _label(self, name: str) -> str:
         """What a field is called: one that the company has added by what the company calls it."""
         own = self._own.get(name)
-        return own.label.said(self._wording.language) if own else self._wording.field(self._owners, name)
+        return self._wording.named(own.label) if own else self._wording.field(self._owners, name)
 
     def _filters(self) -> list[ListFilter]:
         return [found for name, rule in self._view.filters.items() if (found := self._filter(name, rule))]
@@ -160,13 +159,13 @@ class ViewTold:
 
     def _choices(self, field: str, values: Sequence[str]) -> list[Choice] | None:
         if own := self._own.get(field):
-            return own_choices(own, self._wording.language)
+            return own_choices(own, self._wording)
         return [Choice(value, self._wording.choice(self._owners, field, value)) for value in values] or None
 
 
-def own_choices(field: CustomField, language: Language) -> list[Choice] | None:
+def own_choices(field: CustomField, wording: Wording) -> list[Choice] | None:
     """The choices of a field that the company has added; those that were taken away are read, and not given."""
-    return [Choice(one.key, one.label.said(language), one.retired) for one in field.choices] or None
+    return [Choice(one.key, wording.named(one.label), one.retired) for one in field.choices] or None
 
 
 def form_type(kind: FieldType) -> FormType:

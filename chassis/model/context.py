@@ -9,6 +9,8 @@ from uuid import UUID
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from contracts.custom_fields import CustomField
 from contracts.errors import Refused
+from contracts.languages import LANGUAGES, Language
+from contracts.parameters import PARAMETERS
 from contracts.people import Person
 from contracts.permissions import NEVER_GIVEN, ROLES, first_rights
 from contracts.sharing import Access, Share
@@ -87,6 +89,15 @@ class Organisation(Protocol):
     def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
         """Everybody whose account is in use, or of them who has one of these roles."""
 
+    def members_of(self, department: UUID) -> Collection[UUID]:
+        """Everybody whose account is in use, in a department or one below it."""
+
+    def holders(self, right: str, of: UUID | None) -> Collection[UUID]:
+        """Everybody whose account is in use, and whose right reaches what belongs to somebody; None: to nobody."""
+
+    def language_of(self, person: UUID) -> Language:
+        """The language that somebody works in: their own, or the company's (SET-02)."""
+
     def roles_with(self, right: str) -> Sequence[str]:
         """The titles of the roles that hold a right now; those are no secret, who has them is."""
 
@@ -137,6 +148,15 @@ class _Alone:
     def people(self, roles: Collection[str] | None = None) -> Collection[UUID]:
         return ()
 
+    def members_of(self, department: UUID) -> Collection[UUID]:
+        return ()
+
+    def holders(self, right: str, of: UUID | None) -> Collection[UUID]:
+        return ()
+
+    def language_of(self, person: UUID) -> Language:
+        return LANGUAGES[0]
+
     def roles_with(self, right: str) -> Sequence[str]:
         return [title for role, title in ROLES.items() if role != NEVER_GIVEN and right in first_rights(role)]
 
@@ -157,7 +177,7 @@ class Context:
     `custom_fields` tells the fields that the company has added to a kind of record (`Kind.code`, ADR 0042).
     `organisation` tells who acts for whom, and who a user is whom a command names (`organisation.person`).  What is
     entered belongs to `owner`: the user, or for a program the person who is responsible for it.  `require_taken`
-    refuses what a list would not take from whoever asks.
+    refuses what a list would not take from whoever asks.  `parameter` tells a system parameter that is obeyed (SET-05).
     """
 
     user: Person
@@ -173,6 +193,7 @@ class Context:
     dictionaries: Dictionaries = AS_PREPARED
     custom_fields: Callable[[str], Sequence[CustomField]] = lambda _: ()
     require_taken: ListCheck = lambda name, parameters, columns: None
+    parameter: Callable[[str], int] = lambda name: PARAMETERS[name].default
 
     @property
     def owner(self) -> Person:

@@ -7,7 +7,8 @@ asked of a column, sorted and counted by it, follows from its type as it does ev
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chassis.model.row_fields import FieldType
+from chassis.model.custom_rights import made_of
+from chassis.model.row_fields import FieldType, currency_of
 from chassis.model.views import View
 from contracts.custom_fields import CustomField
 
@@ -25,7 +26,7 @@ def field_type(field: CustomField) -> FieldType:
     return {
         "text": FieldType("text"),
         "number": FieldType("amount"),
-        "formula": FieldType("amount"),
+        "formula": FieldType("amount", currencies=tuple(map(currency_of, made_of(field)))),
         "day": FieldType("day"),
         "choice": choices,
         "choices": FieldType("list", of=choices),

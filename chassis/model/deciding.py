@@ -148,11 +148,16 @@ class Course:
     def left_by(self, node: Node, caller: Caller) -> Sequence[Decider]:
         """Who is still to decide a node once the caller has agreed.
 
-        Who is named by none of its deciders, and leads everybody, agrees for all: they decide where nobody is left.
+        Who is named by none of its deciders, and leads everybody, agrees for all of whom they decide where nobody is
+        left; so never for the holders of a right that they lack.
         """
-        others = [decider for decider in self.awaited(node) if not self.matter.names(decider, caller)]
-        is_named = len(others) < len(self.awaited(node))
-        return others if node.all_of and is_named else ()
+        if not node.all_of:
+            return ()
+        awaited, matter = self.awaited(node), self.matter
+        others = [decider for decider in awaited if not matter.names(decider, caller)]
+        if len(others) < len(awaited):
+            return others
+        return [decider for decider in awaited if not matter.is_for([decider], caller)]
 
     @property
     def _by(self) -> Collection[UUID]:

@@ -99,7 +99,7 @@ def _through(kind: Kind, fact: Any) -> str:
     if not kind.reached_through:
         return ""
     above = kind_called(kind.fields[kind.reached_through].rules.record)
-    return place_of(above.code, getattr(fact.data, kind.reached_through))
+    return place_of(above.code, getattr(kind.layout.read(fact), kind.reached_through))
 
 
 def _person(kind: Kind, fact: Any) -> UUID | None:
@@ -107,5 +107,5 @@ def _person(kind: Kind, fact: Any) -> UUID | None:
     plan = plan_of(kind.cls)
     if plan is None:
         return None
-    person: UUID | None = getattr(fact.data, plan.person) if plan.person else getattr(fact, kind.key)
+    person: UUID | None = getattr(kind.layout.read(fact), plan.person) if plan.person else getattr(fact, kind.key)
     return person

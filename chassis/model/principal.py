@@ -9,6 +9,7 @@ from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Contex
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from contracts.custom_fields import CustomField
 from contracts.errors import Refused, lacks_right
+from contracts.parameters import PARAMETERS
 from contracts.people import Person, Preferences
 from contracts.permissions import COLLEAGUE, OPEN, PASSWORD, PUBLIC, STAFF, DataScope, first_rights, first_scope
 from contracts.types import FIRST_CURRENCY
@@ -99,6 +100,7 @@ class Principal:
         custom_fields: Callable[[str], Sequence[CustomField]] = lambda _: (),
         *,
         require_taken: ListCheck = lambda name, parameters, columns: None,
+        parameter: Callable[[str], int] = lambda name: PARAMETERS[name].default,
     ) -> Context:
         """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
         reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
@@ -117,6 +119,7 @@ class Principal:
             dictionaries=self.dictionaries,
             custom_fields=custom_fields,
             require_taken=require_taken,
+            parameter=parameter,
         )
 
 

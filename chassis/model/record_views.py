@@ -10,12 +10,13 @@ from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.custom_values import OwnValues
-from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, field_types
+from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, currency_of, field_types
 from chassis.model.views import Exact, Filter, Range, Scope, Shared, View, Words
 from contracts.custom_fields import OWN
 from contracts.lists import WORDS
 from contracts.people import Person
-from contracts.records import Field, Kind, kind_called, kind_of
+from contracts.pools import CAME_BY, FORMER_OWNER, OWNER_SINCE, RETURN_REASON, How
+from contracts.records import Field, Kind, kind_called, kind_of, pool_path
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Share
 from contracts.statuses import STATUS, STATUS_REASON, STATUS_SINCE
 from contracts.types import BirthdayField, EmailField, MailField, Money, NoteField, PhoneField
@@ -32,12 +33,14 @@ class More:
     """What the view of a kind of record shows besides the record's own fields.
 
     `row` is a dataclass whose fields are the further columns, `first` what stands in them when a record is entered, and
-    `told` what each event of such a record that tells of them sets there.
+    `told` what each event of such a record that tells of them sets there.  `follows` is what follows in them from what
+    is known of the record itself.
     """
 
     row: type
     first: Mapping[str, Any]
     told: Mapping[type, Callable[[Any], Mapping[str, Any]]]
+    follows: Callable[[Any], Mapping[str, Any]] = lambda _: {}
 
 
 @cache
@@ -51,12 +54,17 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     kind = kind_of(cls)
     key = kind.key
 
+    def shown(event: Any) -> dict[str, Any]:
+        data = kind.layout.read(event)
+        return {**_shown(kind, data), **(more.follows(data) if more else {})}
+
     def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         owner = {**_owner(event.owner), **_shares(())} if kind.owned else {}
         yield Set(
             getattr(event, key),
-            **_shown(kind, event.data),
+            **shown(event),
             **owner,
+            **(_entered(event) if kind.pool else {}),
             **(_status(event.status, "", metadata) if kind.statuses else {}),
             **(more.first if more else {}),
             created_at=metadata.at,
@@ -66,7 +74,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         )
 
     def edited(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        yield Set(getattr(event, key), **_shown(kind, event.data), **_changed(event, metadata))
+        yield Set(getattr(event, key), **shown(event), **_changed(event, metadata))
 
     def deleted(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), deleted=True, **_changed(event, metadata))
@@ -75,7 +83,8 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         yield Set(getattr(event, key), deleted=False, **_changed(event, metadata))
 
     def assigned(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        yield Set(getattr(event, key), **_owner(event.owner), **_shares(()), **_changed(event, metadata))
+        more = _changed_hands(event, metadata) if kind.pool else {}
+        yield Set(getattr(event, key), **_owner(event.owner), **_shares(()), **more, **_changed(event, metadata))
 
     def shared(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), **_shares(event.shares), **_changed(event, metadata))
@@ -98,7 +107,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     row = _row(kind, more)
     filters = _filters(kind, row)
     return View(
-        name=kind.path.removeprefix("/").replace("-", "_").replace("/", "_"),
+        name=_name(kind),
         route=f"GET {kind.path}",
         detail=key,
         row=row,
@@ -119,7 +128,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         personal=(
             *(name for name, field in kind.fields.items() if field.is_personal),
             *(name for name, parent in parents.items() if parent.fields[parent.called].is_personal),
-            *([OWN, *([STATUS_REASON] if kind.statuses else [])] if kind.has_personal else []),
+            *([OWN, *_reasons(kind)] if kind.has_personal else []),
         ),
         kind=kind.code,
         called=kind.called,
@@ -129,16 +138,87 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     )
 
 
+@cache
+def pool_view(cls: type) -> View:
+    """The list of those records of a kind that wait in its pool: GET /pools/<its list> (LED-01, CUS-12).
+
+    Who claims sees by what a record is chosen, and not how its person is reached: what tells of a person is left out
+    but what the record is called, and so is what needs a right of its own and what the company has added.
+    """
+    kind = kind_of(cls)
+    assert kind.pool is not None, f"{kind.what} has no pool"
+    names = [name for name, one in kind.fields.items() if not one.rules.right and not one.is_personal]
+    shown = {name: kind.fields[name] for name in kind.fields if name in names or name == kind.called}
+    key, called = kind.key, kind.fields[kind.called]
+
+    def of(data: Any) -> dict[str, Any]:
+        return _fields_shown(shown, data)
+
+    def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: "", _DELETED: False}
+        yield Set(getattr(event, key), **of(event.data), **waits, created_at=metadata.at)
+
+    def edited(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), **of(event.data))
+
+    def deleted(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), deleted=True)
+
+    def restored(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), deleted=False)
+
+    def assigned(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: event.before.name}
+        yield Set(getattr(event, key), **waits)
+
+    further = [(OWNER_SINCE, date | None), (FORMER_OWNER, str), ("created_at", datetime)]
+    row = make_dataclass(f"{kind.name}PoolRow", [("id", UUID), *_columns(shown), *further])
+    row.__doc__ = f"One {kind.what} that waits in the pool."
+    row.__module__ = __name__
+    return View(
+        name=f"{_name(kind)}_pool",
+        route=f"GET {pool_path(kind)}",
+        row=row,
+        permission=kind.pool.claim,
+        what=kind.what,
+        where={"owner_id": None, _DELETED: False},
+        handlers={
+            kind.created: created,
+            kind.edited: edited,
+            kind.deleted: deleted,
+            kind.restored: restored,
+            kind.assigned: assigned,
+        },
+        filters={
+            **_asked_for(shown, row),
+            WORDS: Words(*(name for name, field in shown.items() if _is_searchable(field, row))),
+        },
+        sorts=("created_at", OWNER_SINCE),
+        indexes=(("owner_id", "created_at", "_id"),),
+        default_sort=_NEWEST,
+        personal=(kind.called,) if called.is_personal else (),
+    )
+
+
+def _name(kind: Kind) -> str:
+    """What the list of a kind is called."""
+    return kind.path.removeprefix("/").replace("-", "_").replace("/", "_")
+
+
 def _shown(kind: Kind, data: Any) -> dict[str, Any]:
-    """What a document holds of a record: its fields, an amount and its currency beside each other."""
+    """What a document holds of a record: its fields, and what the company has added."""
+    return {**_fields_shown(kind.fields, data), OWN: OwnValues(data.own)}
+
+
+def _fields_shown(fields: Mapping[str, Field], data: Any) -> dict[str, Any]:
+    """What a document holds of some fields: an amount and its currency beside each other."""
     found: dict[str, Any] = {}
-    for name, field in kind.fields.items():
+    for name, field in fields.items():
         value = getattr(data, name)
         if field.one is Money:
-            found[name], found[_currency_of(name)] = (value.amount, value.currency) if value else (None, None)
+            found[name], found[currency_of(name)] = (value.amount, value.currency) if value else (None, None)
         else:
             found[name] = value
-    found[OWN] = OwnValues(data.own)
     return found
 
 
@@ -154,27 +234,42 @@ def _status(status: str, reason: str, metadata: EventMetadata) -> dict[str, Any]
     return {STATUS: status, STATUS_REASON: reason, STATUS_SINCE: metadata.at}
 
 
+def _entered(event: Any) -> dict[str, Any]:
+    """What a row tells of how its record came to whom it belongs, or to the pool, where it was entered so."""
+    return {OWNER_SINCE: event.owner_since, CAME_BY: None, FORMER_OWNER: "", RETURN_REASON: ""}
+
+
+def _changed_hands(event: Any, metadata: EventMetadata) -> dict[str, Any]:
+    """The same where it changed hands; with its status, where that followed."""
+    came = {
+        OWNER_SINCE: event.owner_since,
+        CAME_BY: event.came_by,
+        FORMER_OWNER: event.before.name,
+        RETURN_REASON: event.reason,
+    }
+    is_other = (event.owner.user_id is None) != (event.before.user_id is None)
+    return came | (_status(event.status, event.reason, metadata) if is_other and hasattr(event, STATUS) else {})
+
+
+def _reasons(kind: Kind) -> list[str]:
+    """The columns that say why something was done with a record."""
+    return [*([STATUS_REASON] if kind.statuses else []), *([RETURN_REASON] if kind.pool else [])]
+
+
 def _changed(event: Any, metadata: EventMetadata) -> dict[str, Any]:
     return {"changed_at": metadata.at, "changed_by": event.by.name, "version": metadata.version}
 
 
-def _currency_of(name: str) -> str:
-    return f"{name}_currency"
-
-
 def _row(kind: Kind, more: More | None) -> type:
-    columns: list[tuple[str, Any]] = [("id", UUID)]
-    for name, field in kind.fields.items():
-        column = _picked(field) if field.rules.dictionary else _column(field.type)
-        columns.append((name, Code if column is str and field.checked_by in _CODES else column))
-        if field.one is Money:
-            columns.append((_currency_of(name), _column(str if field.required else str | None)))
+    columns: list[tuple[str, Any]] = [("id", UUID), *_columns(kind.fields)]
     columns.append((OWN, dict[str, Any]))
     if more:
         columns += get_type_hints(more.row, include_extras=True).items()
     if kind.owned:
         columns += [("owner_id", UUID | None), ("owner_name", str)]
         columns += [(SHARES, list[Share]), (SHARED_WITH, list[UUID])]
+    if kind.pool:
+        columns += [(OWNER_SINCE, date | None), (CAME_BY, How | None), (FORMER_OWNER, str), (RETURN_REASON, str)]
     if kind.statuses:
         columns += [(STATUS, kind.statuses.type), (STATUS_REASON, str), (STATUS_SINCE, datetime)]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
@@ -182,6 +277,17 @@ def _row(kind: Kind, more: More | None) -> type:
     made.__doc__ = f"One {kind.what}."
     made.__module__ = __name__
     return made
+
+
+def _columns(fields: Mapping[str, Field]) -> list[tuple[str, Any]]:
+    """The columns of some fields, with their types."""
+    columns: list[tuple[str, Any]] = []
+    for name, field in fields.items():
+        column = _picked(field) if field.rules.dictionary else _column(field.type)
+        columns.append((name, Code if column is str and field.checked_by in _CODES else column))
+        if field.one is Money:
+            columns.append((currency_of(name), _column(str if field.required else str | None)))
+    return columns
 
 
 def _picked(field: Field) -> Any:
@@ -208,23 +314,28 @@ def _column(declared: Any) -> Any:
 
 def _filters(kind: Kind, row: type) -> dict[str, Filter]:
     """?field= for what one picks from, knows exactly or is declared so, bounds for what is measured, ?q= for words."""
+    found = _asked_for(kind.fields, row)
+    for name in field_types(row):
+        if name in ("owner_id", SHARED_WITH) or (name == STATUS and kind.statuses):
+            found[name] = Exact()
+    found[WORDS] = Words(*(name for name, field in kind.fields.items() if _is_searchable(field, row)), OWN)
+    return {**found, **({SHARED_WITH_ME: Shared()} if kind.owned else {}), _DELETED: Exact()}
+
+
+def _asked_for(fields: Mapping[str, Field], row: type) -> dict[str, Filter]:
+    """The filters of some fields of a row."""
     found: dict[str, Filter] = {}
-    for name, type_ in field_types(row).items():
-        field = kind.fields.get(name)
-        if field is None:
-            if name in ("owner_id", SHARED_WITH) or (name == STATUS and kind.statuses):
-                found[name] = Exact()
-        elif (rules := field.rules).filterable is False:
+    for name, field in fields.items():
+        type_, rules = field_types(row)[name], field.rules
+        if rules.filterable is False:
             continue
-        elif type_.kind in _RANGES:
+        if type_.kind in _RANGES:
             found[name] = Range(_RANGES[type_.kind])
         elif type_.kind in ("choice", "flag", "id") or any((rules.unique, rules.filterable, rules.dictionary)):
             found[name] = Exact()
-    for name, type_ in field_types(row).items():
         if type_.kind == "list" and type_.single.dictionary and name in found:
             found |= {f"{name}_all": Exact(name, match="all"), f"{name}_none": Exact(name, match="none")}
-    found[WORDS] = Words(*(name for name, field in kind.fields.items() if _is_searchable(field, row)), OWN)
-    return {**found, **({SHARED_WITH_ME: Shared()} if kind.owned else {}), _DELETED: Exact()}
+    return found
 
 
 def _is_searchable(field: Field, row: type) -> bool:

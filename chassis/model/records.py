@@ -10,13 +10,14 @@ that has some says them in a class of its own, which stands in that line instead
             if data.topic == "COMPETITOR" and not data.competitor: raise Refused("marketing.no_competitor", ...)
 
 Where records belong to people (`owned`), they change hands here too: who may give one to whom is ADR 0040.  Where they
-have statuses, they go from one to another by the steps that are declared (ADR 0047).  Where they are reached through
-others (`reached_through`), the unit of work tells whose those are when it loads one (ADR 0054).
+have statuses, they go from one to another by the steps that are declared (ADR 0047).  Where they have a pool, they are
+claimed from it and given back (ADR 0057).  Where they are reached through others (`reached_through`), the unit of work
+tells whose those are when it loads one (ADR 0054).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple, Self
@@ -30,10 +31,12 @@ from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
 from chassis.model.whose import OF_NOBODY, Whose
 from contracts.custom_fields import OWN, CustomField, read
-from contracts.declare import KEPT, REGISTRY, ContractError, changes
+from contracts.declare import KEPT, REGISTRY, ContractError
 from contracts.errors import Refused, lacks_right, not_found
+from contracts.parameters import limit_of
 from contracts.people import NOBODY, SALESTREAM, Person
-from contracts.reasons import Why
+from contracts.pools import CAME_BY, OWNER_SINCE, How
+from contracts.reasons import CodeOf, OfPerson, Why
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
 from contracts.sharing import MOST_SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, Step
@@ -48,7 +51,11 @@ ADD = "add"
 
 @dataclass
 class Record(Aggregate):
-    """One record of a kind: what is known of it, whose it is, its status, and whether it was deleted."""
+    """One record of a kind: what is known of it, whose it is, its status, and whether it was deleted.
+
+    Of a kind with a pool, `since` is the day of the company on which it came to whom it belongs, or to the pool; None
+    where that was before there were pools.  `former` is who had it last before it came to the pool.
+    """
 
     kind: ClassVar[Kind]
     settings: ClassVar[tuple[type[Aggregate], RecordId] | None] = None
@@ -59,6 +66,8 @@ class Record(Aggregate):
     deleted: bool = False
     shares: tuple[Share, ...] = ()
     status: str = ""
+    since: date | None = None
+    former: UUID | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -113,11 +122,35 @@ class Record(Aggregate):
             raise lacks_right(kind.view, context.organisation.roles_with(kind.view))
         if command is not kind.restore:
             self.require_there()
-        for_whose_it_is = command in (kind.delete, kind.restore, kind.assign, kind.share, kind.unshare)
+        if kind.pool:
+            self._require_pool(command, context)
+        for_whose_it_is = command in (
+            kind.delete, kind.restore, kind.assign, kind.share, kind.unshare, kind.give_back,
+        )  # fmt: skip
         is_shared_with_them = any(share.with_id == context.user.user_id for share in self.shares)
         ends_own = command is kind.unshare and is_shared_with_them
+        if self._is_given_from_pool(command, context):
+            return
         if kind.owned and for_whose_it_is and not ends_own and not self._is_theirs(context):
             raise Refused("records.only_shared", kind=kind.what, field=kind.key)
+
+    def _require_pool(self, command: type, context: Context) -> None:
+        """Raises Refused where a record of a kind with a pool is not where a command takes it from."""
+        kind, statuses = self.kind, self.kind.statuses
+        if command is kind.claim and self.owner.user_id not in (None, context.owner.user_id):
+            raise Refused("pools.already_claimed", kind=kind.what, field=kind.key, state="OWNED")
+        if command is kind.give_back and self.owner.user_id is None:
+            raise Refused("pools.in_pool_already", kind=kind.what, field=kind.key, state="POOL")
+        if command is kind.give_back and statuses and self.status != statuses.first:
+            raise Refused("pools.closed", kind=kind.what, field=kind.key, state=self.status)
+
+    def _is_given_from_pool(self, command: type, context: Context) -> bool:
+        """Whether a record that waits in a pool is given to somebody, by who assigns records of others too."""
+        pool = self.kind.pool
+        if pool is None or command is not self.kind.assign or self.owner.user_id is not None:
+            return False
+        reach = context.reach_of(pool.assign)
+        return reach.everybody or bool(reach.people - {context.user.user_id})
 
     def _is_theirs(self, context: Context) -> bool:
         """Whether the caller's right to change such records reaches it, whoever it is shared with."""
@@ -136,33 +169,46 @@ class Record(Aggregate):
         """
         self._require_own_id(context)
         own = custom_values.entered(self._custom_fields(context), command.own, context)
-        data = self.kind.cls(**{**self._listed(changes(command, self.kind.cls), context), OWN: own})
+        data = self.kind.cls(**{**self._listed(self.kind.layout.given_by(command), context), OWN: own})
         nothing = {field.name: field.default for field in fields(self.kind.cls)}
         given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
         self._require_rights(given, context)
         self._require_past(data, given, context)
         self.check(data, tuple(self.kind.fields), context, settings)
-        owner = {"owner": self._owner_named(command.owner_id, context)} if self.kind.owned else {}
-        self.record(self.kind.created(**self._named, data=data, **owner, by=context.user))
+        told: dict[str, Any] = {}
+        if self.kind.owned:
+            told["owner"] = self._owner_named(command.owner_id, context)
+        if self.kind.statuses:
+            told[STATUS] = self.kind.statuses.begins(owned=not self.kind.owned or told["owner"].user_id is not None)
+        if self.kind.pool:
+            told[OWNER_SINCE] = context.today
+        self.record(self.kind.created(**self._named, **self.kind.layout.told(data), **told, by=context.user))
 
     def edit(self, command: Any, context: Context, settings: Any = None) -> None:
         """Change what the command names; nothing happens when that is how it is already.  Raises Refused."""
-        given = changes(command, self.kind.cls)
+        given = self.kind.layout.given_by(command)
         if command.own is not KEPT:
             given[OWN] = custom_values.changed(self._custom_fields(context), self.data.own, command.own, context)
         self._require_rights(given, context)
         self._become(given, context, settings)
 
-    def revert(self, command: Any, then: Any, context: Context, settings: Any = None) -> None:
+    def revert(
+        self, command: Any, then: Any, context: Context, settings: Any = None, *, lost: Collection[str] = ()
+    ) -> None:
         """Put back what it was at an earlier version, `then`; nothing happens when that is how it is.
 
         Fields that need a right which the caller lacks stay as they are, unless they are named: that is refused.  So
-        does what can't be given any more, such as an entry of a dictionary that was switched off; the answer tells it.
+        does what can't be given any more, such as an entry of a dictionary that was switched off, or what names a
+        record that is gone (`lost`); the answer tells it.
         """
         self._require_rights(command.fields, context)
         names = command.fields or [*(name for name in self.kind.fields if self._may_give(name, context)), OWN]
         given = {name: getattr(then, name) for name in names}
-        kept = [name for name in names if not command.fields and not self._may_be_listed(name, given[name], context)]
+        kept = [
+            name
+            for name in names
+            if not command.fields and (name in lost or not self._may_be_listed(name, given[name], context))
+        ]
         for name in kept:
             del given[name]
         if OWN in given:
@@ -188,7 +234,8 @@ class Record(Aggregate):
         if changed or own:
             self._require_past(data, changed, context)
             changed += own
-            self.record(self.kind.edited(**self._named, data=data, changed=changed, by=context.user))
+            told = self.kind.layout.told(data)
+            self.record(self.kind.edited(**self._named, **told, changed=changed, by=context.user))
 
     def tag(self, command: Any, context: Context, settings: Any = None) -> None:
         """Add tags and take some away, whatever others there are; nothing happens when it is so already (CUS-08).
@@ -229,14 +276,23 @@ class Record(Aggregate):
         assert statuses is not None, f"{self.kind.what} has no statuses"
         step = statuses.step(self.status, to)
         if step is None:
-            if open := statuses.after(self.status):
-                raise Refused("records.no_such_step", to=to, states=open, field=STATUS, state=self.status)
-            raise Refused("records.no_more_steps", kind=self.kind.what, field=STATUS, state=self.status)
+            if self.status == statuses.pooled:
+                raise Refused("pools.claim_first", kind=self.kind.what, field=STATUS, state=self.status)
+            now, there = self._said(self.status), [self._said(status) for status in statuses.after(self.status)]
+            if there:
+                why = Why("records.no_such_step", to=self._said(to), states=there, state=now)
+            else:
+                why = Why("records.no_more_steps", kind=self.kind.what, state=now)
+            raise Refused.by(why, field=STATUS, state=self.status)
         if step.right:
             self._require_right_to_step(step.right, context)
         if missing := [name for name in step.needs if not is_filled(getattr(self.data, name))]:
             raise Refused.by(Why("records.step_needs", fields=missing), field=STATUS, state=self.status)
         return step
+
+    def _said(self, status: str) -> CodeOf:
+        """A status as it is told: in the words that the kind has for it."""
+        return CodeOf(status, f"{self.kind.what}.{STATUS}")
 
     def _require_right_to_step(self, right: str, context: Context) -> None:
         """Raises Refused FORBIDDEN unless the caller holds the right, for this record."""
@@ -250,7 +306,8 @@ class Record(Aggregate):
         needed = self.kind.statuses.needed_in(self.status) if self.kind.statuses else ()
         for name in given:
             if name in needed and is_filled(getattr(self.data, name)) and not is_filled(getattr(data, name)):
-                raise Refused("records.needed_in_status", kind=self.kind.what, field=name, state=self.status)
+                why = Why("records.needed_in_status", kind=self.kind.what, field=name, state=self._said(self.status))
+                raise Refused.by(why, field=name, state=self.status)
 
     def delete(self, _: Any, context: Context, settings: Any = None) -> None:
         """Take the record away."""
@@ -265,11 +322,58 @@ class Record(Aggregate):
     def assign(self, command: Any, context: Context, settings: Any = None) -> None:
         """Give the record to somebody else, or to nobody; nothing happens when it is theirs.  Raises Refused.
 
-        With whom it was shared was for whose it was to say: it no longer is.
+        With whom it was shared was for whose it was to say: it no longer is.  What has a pool is given back to it by a
+        command of its own, and given to others by whoever holds the right to assign (LED-04).
         """
-        if command.owner_id is not KEPT and command.owner_id != self.owner.user_id:
-            owner = self._owner_named(command.owner_id, context)
-            self.record(self.kind.assigned(**self._named, owner=owner, before=self.owner, by=context.user))
+        if command.owner_id is KEPT or command.owner_id == self.owner.user_id:
+            return
+        pool = self.kind.pool
+        if pool and command.owner_id is None:
+            raise Refused("pools.give_back", kind=self.kind.what, field=OWNER)
+        owner = self._owner_named(command.owner_id, context)
+        if pool and not context.may(pool.assign):
+            raise lacks_right(pool.assign, context.organisation.roles_with(pool.assign), OWNER)
+        self._change_hands(owner, context, "ASSIGNED")
+
+    def claim(self, _: Any, context: Context, settings: Any = None) -> None:
+        """Take the record out of the pool; nothing happens when it is theirs already (LED-03).
+
+        Raises Refused CLAIM_LIMIT where they had it before, and not long enough ago (LED-05).
+        """
+        if self.owner.user_id is not None:
+            return
+        if self.former == context.owner.user_id and self.since is not None:
+            free_on = self.since + timedelta(days=context.parameter(limit_of(self.kind.path, "cool_down_days")))
+            if context.today < free_on:
+                raise Refused("pools.cooling_down", kind=self.kind.what, free_on=free_on, field=self.kind.key)
+        self._change_hands(context.owner, context, "CLAIMED")
+
+    def give_back(self, command: Any, context: Context, settings: Any = None) -> None:
+        """Give the record back to the pool, and say why (LED-07)."""
+        self._change_hands(NOBODY, context, "RETURNED", command.reason)
+
+    def recycle(self, rule: str, context: Context) -> None:
+        """Take the record back to the pool by a rule: nobody has worked on it for so long (LED-06, CUS-17)."""
+        self._change_hands(NOBODY, context, "RECYCLED", rule)
+
+    def _change_hands(self, owner: Person, context: Context, how: How, reason: str = "") -> None:
+        more: dict[str, Any] = {}
+        if self.kind.pool:
+            more = {OWNER_SINCE: context.today, CAME_BY: how, REASON: reason}
+            if statuses := self.kind.statuses:
+                more[STATUS] = statuses.after_giving(self.status, owned=owner.user_id is not None)
+        self.record(self.kind.assigned(**self._named, owner=owner, before=self.owner, **more, by=context.user))
+
+    @property
+    def holder(self) -> UUID | None:
+        """In whose count the record takes a place (`chassis.model.pools`); None: in nobody's.
+
+        That of a kind without a pool, one that is closed or deleted, and one that came to its owner before the kind
+        had a pool take none.
+        """
+        statuses = self.kind.statuses
+        is_open = statuses is None or self.status == statuses.first
+        return self.owner.user_id if self.since is not None and is_open and not self.deleted else None
 
     def share(self, command: Any, context: Context, settings: Any = None) -> None:
         """Let a user or department read or edit it too; nothing happens when they do so already (COL-07).
@@ -314,7 +418,9 @@ class Record(Aggregate):
         """Whether the caller sees this record, and their right reaches it or it is shared with them to edit (SEC-18,
         COL-07).  Who reads it only may end that."""
         whose = self.whose
-        if whose is None:
+        if whose is None or (self.kind.pool and command is self.kind.claim):
+            return True  # who comes too late to a pool is told so
+        if self._is_given_from_pool(command, context):
             return True
         sees = not context.may(self.kind.view) or whose.is_seen(self.kind.view, context.reach_of, context.today)
         access: Access = "READ" if command is self.kind.unshare else "EDIT"
@@ -352,7 +458,22 @@ class Record(Aggregate):
         if self.deleted or self.data is None:
             return {}
         found = {name: getattr(self.data, name) for name, field in self.kind.fields.items() if field.rules.unique}
-        return {name: self._unique(name, value) for name, value in found.items() if value}
+        held = {name: self._unique(name, value) for name, value in found.items() if is_filled(value)}
+        if self.kind.together and any(texts := self._together):
+            held[self.kind.together[0]] = UniqueIndex.of_text(self.kind.index, *texts)
+        return held
+
+    def called_unique(self, name: str) -> Why:
+        """What a refusal calls a unique value of the record, by the field under which it stands."""
+        if name in self.kind.together:
+            return Why("records.values", fields=self.kind.together, values=self._together)
+        value = getattr(self.data, name)
+        return Why("records.value", field=name, value=OfPerson(value) if self.kind.fields[name].is_personal else value)
+
+    @property
+    def _together(self) -> Sequence[str]:
+        """The texts that no other record has together."""
+        return [getattr(self.data, name) for name in self.kind.together]
 
     def own_values_once(self, context: Context) -> Mapping[str, "OwnValueOnce"]:
         """What no other record of the kind may have of the fields that the company has added, by path (CFG-01)."""
@@ -456,12 +577,13 @@ class Record(Aggregate):
     # -- what is remembered
 
     def _created(self, fact: Any) -> None:
-        self.data = fact.data
+        self.data = self.kind.layout.read(fact)
         self.owner = getattr(fact, "owner", SALESTREAM)
         self.status = getattr(fact, STATUS, "")
+        self.since = getattr(fact, OWNER_SINCE, None)
 
     def _edited(self, fact: Any) -> None:
-        self.data = fact.data
+        self.data = self.kind.layout.read(fact)
 
     def _deleted(self, _: Any) -> None:
         self.deleted = True
@@ -470,6 +592,10 @@ class Record(Aggregate):
         self.deleted = False
 
     def _assigned(self, fact: Any) -> None:
+        if self.kind.pool:
+            self.since = fact.owner_since
+            self.former = fact.before.user_id if fact.owner.user_id is None else None
+            self.status = getattr(fact, STATUS, self.status)
         self.owner = fact.owner
         self.shares = ()
 

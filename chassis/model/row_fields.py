@@ -48,7 +48,7 @@ class FieldType:
     """A field's kind; `choices` of a choice; `guard` checks a code that has a form of its own, such as a currency.
 
     `of` is the kind of a list's items.  `known` is what it is one of where that is data: ROLES; `dictionary` names the
-    one whose entry it is the code of.
+    one whose entry it is the code of.  `currencies` are the columns with those of the amounts that it is worked out of.
     """
 
     kind: FieldKind
@@ -57,6 +57,7 @@ class FieldType:
     guard: fields.String | None = None
     of: "FieldType | None" = None
     dictionary: str = ""
+    currencies: tuple[str, ...] = ()
 
     @property
     def single(self) -> "FieldType":
@@ -101,6 +102,11 @@ def _id_octets(text: str) -> list[bytes]:
 
 def _octets(text: str) -> list[bytes]:
     return [text.encode()]
+
+
+def currency_of(amount: str) -> str:
+    """The column with the currency of an amount that has one of its own."""
+    return f"{amount}_currency"
 
 
 BY_NUMBER = "number"

@@ -1,7 +1,8 @@
 """What an `application.py` declares: a service's table of contents - its commands, one line each, and its replicas."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -12,6 +13,7 @@ from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
 from chassis.model.known_records import Find, KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
+from chassis.model.pools import Places, places_id
 from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
@@ -19,7 +21,7 @@ from chassis.model.whose import OF_NOBODY, Whose
 from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused, not_found
-from contracts.reasons import Why
+from contracts.reasons import OfPerson, Why
 from contracts.records import Kind, kind_called
 from contracts.schedules import SCHEDULES, AsOf, Done, schedules_of
 from contracts.types import Money
@@ -102,7 +104,27 @@ class Work(Protocol):
         """
 
 
+class Heard(Protocol):
+    """An event of another service, of which this one has heard, and what it knows of that service at that moment."""
+
+    @property
+    def id(self) -> str:
+        """Of the event: the same however often it comes."""
+
+    @property
+    def at(self) -> datetime:
+        """When it happened."""
+
+    def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
+        """What this service knows of another's record: all that the record's own events have told until this one."""
+
+
+ReactionFunction = Callable[[Any, Heard], Iterable[Any]]
+"""What a service does when something happens elsewhere: its own commands.  It may be asked again for the same event, so
+what they do when they come twice is done once: by an id that is made of the event's, never by what is remembered."""
 CommandFunction = Callable[[Any, Work], Aggregate]
+BesidesFunction = Callable[[Any, Any, Work], None]
+"""What a command of a kind of record does besides: told the record as it is then, the command, and the unit of work."""
 ScheduleFunction = Callable[[AsOf, Work], Done]
 """What a schedule does.  It may be called again for the same day, so it leaves alone what it has dealt with."""
 
@@ -212,6 +234,10 @@ class Parents:
             foreign |= {above.what: above for above in kind.way if above.service != kind.service}
             for name, one in kind.parents.items():
                 parent = kind_called(one.rules.record)
+                if not parent.called:
+                    raise ContractError(
+                        f"{kind.cls.__qualname__}.{name} names a {parent.what}, and no text says what one is called"
+                    )
                 if parent.what not in self._own:
                     foreign |= {above.what: above for above in parent.way}
                     if not one.rules.outlives:
@@ -262,6 +288,22 @@ class Parents:
                 if name in ids:
                     work.find_or_new(Children, children_id(ids[name])).change(record.kind.what, by)
 
+    def lost(self, record: Record, then: Any, work: Work) -> Collection[str]:
+        """The fields by which a record named, at an earlier version, what the caller can't have it belong to now."""
+        return [
+            name
+            for name in record.kind.parents
+            if (id := getattr(then, name)) not in (None, record.parents.get(name))
+            and not self._is_there(record, name, id, work)
+        ]
+
+    def _is_there(self, record: Record, name: str, id: UUID, work: Work) -> bool:
+        try:
+            self._require_there(record, name, id, work, chosen=True)
+        except Refused:
+            return False
+        return True
+
     def _require_there(self, record: Record, name: str, id: UUID, work: Work, *, chosen: bool) -> None:
         what = record.kind.parents[name].rules.record
         if what in self._own:
@@ -287,6 +329,19 @@ class Parents:
             above = work.find(self._own[record.kind.what], id)
             id = getattr(above.data, name) if above else None
         raise Refused("records.most_levels", kind=record.kind.what, most=MOST_LEVELS, field=name)
+
+
+def keep_places(record: Record, work: Work, before: UUID | None, *, claimed: bool) -> None:
+    """Count a record for whom it belongs to now, and no more for who had it `before` (`Record.holder`)."""
+    kind, now = record.kind, record.holder
+    if before == now:
+        return
+    if before is not None:
+        work.find_or_new(Places, places_id(kind, before)).change(kind, before, -1)
+    if now is not None and claimed:
+        work.find_or_new(Places, places_id(kind, now)).claim(kind, now, work.context.today)
+    elif now is not None:
+        work.find_or_new(Places, places_id(kind, now)).change(kind, now, 1)
 
 
 def _known_records(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
@@ -320,13 +375,15 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         A refusal names the field and what stands in it.
         """
 
+        def said(field: str, value: Any, is_personal: bool) -> Why:
+            return Why("records.value", field=field, value=OfPerson(value) if is_personal else value)
+
         def tells(other: UUID) -> bool:
             found = work.find(aggregate, other)
             return found is None or found.is_reached(work.context, kind.edit)
 
         claims = [
-            Claim(value, Why("records.value", field=name, value=getattr(record.data, name)), name, tells=tells)
-            for name, value in record.unique_values.items()
+            Claim(value, record.called_unique(name), name, tells=tells) for name, value in record.unique_values.items()
         ]
         for path, one in record.own_values_once(work.context).items():
 
@@ -335,7 +392,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 theirs = found.own_values_once(work.context).get(path) if found else None
                 return theirs is not None and not set(theirs.value.ids).isdisjoint(value.ids)
 
-            what = Why("records.value", field=path, value=one.text)
+            what = said(path, one.text, kind.has_personal)
             earlier = work.had_earlier(aggregate, one.field, one.value.ids)
             claims.append(Claim(one.value, what, path, earlier, has, tells))
         hold(work, record.id, claims, before)
@@ -346,6 +403,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
     def create(command: Any, work: Work) -> Record:
         record = work.new(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
         record.create(command, work.context, settings(work))
+        keep_places(record, work, None, claimed=False)
         return keep(record, work, [], {}, chosen=True)
 
     def changing(act: Callable[[Record, Any, Context, Any], None]) -> CommandFunction:
@@ -355,11 +413,20 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             if isinstance(command, kind.delete) and kind.what in parents.with_children:
                 children = work.find(Children, children_id(record.id))
                 record.require_childless(children.counts if children else {})
-            before, belonged = held(record, work), record.parents
+            before, belonged, holder = held(record, work), record.parents, record.holder
+            if is_claim := kind.pool is not None and isinstance(command, kind.claim):
+                require_room(record, work)
             act(record, command, work.context, settings(work))
+            keep_places(record, work, holder, claimed=is_claim)
             return keep(record, work, before, belonged, chosen=not isinstance(command, kind.restore))
 
         return handler
+
+    def require_room(record: Record, work: Work) -> None:
+        """Raises Refused CLAIM_LIMIT where who claims the record has no place left for it."""
+        claimer = work.context.owner.user_id
+        if claimer is not None and record.owner.user_id is None:
+            work.find_or_new(Places, places_id(kind, claimer)).require_room(kind, work.context)
 
     def revert(command: Any, work: Work) -> Record:
         record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
@@ -367,7 +434,9 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         if command.version > record.version:
             raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
         before, belonged = held(record, work), record.parents
-        record.revert(command, work.earlier(aggregate, record.id, command.version).data, work.context, settings(work))
+        then = work.earlier(aggregate, record.id, command.version).data
+        lost = parents.lost(record, then, work)
+        record.revert(command, then, work.context, settings(work), lost=lost)
         return keep(record, work, before, belonged, chosen=True)
 
     return {
@@ -387,7 +456,17 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         ),
         **({kind.tag: changing(aggregate.tag)} if kind.tag else {}),
         **({kind.set_status: changing(aggregate.set_status)} if kind.set_status else {}),
+        **({kind.claim: changing(aggregate.claim), kind.give_back: changing(aggregate.give_back)} if kind.pool else {}),
     }
+
+
+def _besides(handler: CommandFunction, act: BesidesFunction) -> CommandFunction:
+    def both(command: Any, work: Work) -> Aggregate:
+        record = handler(command, work)
+        act(record, command, work)
+        return record
+
+    return both
 
 
 def _currencies(aggregate: type[Record]) -> dict[type, CurrencyOf]:
@@ -444,6 +523,9 @@ class Service:
 
     `records` are the kinds of records it keeps, whose commands need no line each: the declaration of a kind, or the
     aggregate that says the kind's own rules (`chassis.model.records`).
+    `reactions` say what is done when something happens in another service: an event -> commands of this one.
+    `besides` is what some of those commands do to other records of the service, in the same transaction, after the
+    record itself has taken them: they may refuse still, and then nothing has happened.
     `schedules` says what is done at certain times, by the commands that are declared for it (`contracts.schedules`).
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
     `pages` says of which aggregate a page shows one, by its path (`/orders/{order_id}`), so that it tells what may be
@@ -456,7 +538,9 @@ class Service:
     name: str
     commands: Mapping[type, CommandFunction] = field(default_factory=dict)
     records: Sequence[type] = ()
+    besides: Mapping[type, BesidesFunction] = field(default_factory=dict)
     replicas: Sequence[Replica[Any]] = field(default_factory=tuple)
+    reactions: Mapping[type, ReactionFunction] = field(default_factory=dict)
     pages: Mapping[str, type[Aggregate]] = field(default_factory=dict)
     middleware: Mapping[type, Middleware] = field(default_factory=dict)
     untold: frozenset[str] = frozenset()
@@ -472,9 +556,14 @@ class Service:
         if parents.replica and parents.replica.name not in {replica.name for replica in self.replicas}:
             object.__setattr__(self, "replicas", [*self.replicas, parents.replica])
         for aggregate in aggregates:
-            object.__setattr__(self, "commands", {**record_commands(aggregate, parents), **self.commands})
+            derived = record_commands(aggregate, parents)
+            derived |= {cls: _besides(derived[cls], act) for cls, act in self.besides.items() if cls in derived}
+            object.__setattr__(self, "commands", {**derived, **self.commands})
             object.__setattr__(self, "currency_of", {**_currencies(aggregate), **self.currency_of})
             object.__setattr__(self, "pages", {_page_of(aggregate.kind): aggregate, **self.pages})
+        if wrong := set(self.besides) - {cls for aggregate in aggregates for cls in aggregate.kind.commands}:
+            named = ", ".join(sorted(cls.__name__ for cls in wrong))
+            raise ContractError(f"{self.name}: not commands of its records: {named}")
         if wrong := set(self.schedules) ^ set(schedules_of(self.name)):
             named = ", ".join(sorted(cls.__name__ for cls in wrong))
             raise ContractError(f"{self.name}: its schedules are not those that its contracts declare: {named}")
@@ -494,9 +583,11 @@ class Service:
         return [REGISTRY.command_of(cls) for cls in self.commands]
 
     def consumed_topics(self) -> list[str]:
-        """The Kafka topics it reads: commands of other services, and the events its replicas are made of."""
+        """The Kafka topics it reads: commands of other services, the events its replicas are made of, and those to
+        which it reacts."""
         own = sorted({spec.topic for spec in self.specs() if not spec.is_public})
-        return [*own, *sorted(self.replica_topics())]
+        told = {*self.replica_topics(), *(REGISTRY.event_of(fact).topic for fact in self.reactions)}
+        return [*own, *sorted(told)]
 
     def replica_topics(self) -> dict[str, list[Replica[Any]]]:
         """Kafka topic -> the replicas fed from it."""

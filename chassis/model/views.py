@@ -25,7 +25,16 @@ from uuid import UUID
 from chassis.model.changes import Add, Append, Change, EventMetadata, Latest, Put, Set
 from chassis.model.custom_values import OwnValues
 from chassis.model.deciding import Caller
-from chassis.model.row_fields import BY_NUMBER, EQUAL_TO, FOUND_BY, FieldType, StoredKeys, field_types, key_place
+from chassis.model.row_fields import (
+    BY_NUMBER,
+    EQUAL_TO,
+    FOUND_BY,
+    FieldType,
+    StoredKeys,
+    currency_of,
+    field_types,
+    key_place,
+)
 from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, ContractError
 from contracts.languages import LANGUAGES
@@ -42,6 +51,8 @@ LABELS = "labels"
 what the records are called that it names."""
 KINDS_OF_SUBJECTS = "kinds of subjects"
 """The closed set of what rows about other records call the kinds of those (`contracts.subjects`)."""
+CURRENCY = "currency"
+"""The field of a row that tells the currency of its amounts, but for those that have one of their own."""
 COMPANY_CURRENCY = "_company_currency"
 """Where a document that is read tells what is worked out from it the currency that the company has now."""
 CALLER = "_caller"
@@ -415,6 +426,12 @@ class View:
     def is_sorted_by_index(self, field: str) -> bool:
         """Whether rows are met in the order of a field, however many there are."""
         return field in ("id", "_id", VIEWED) or field in {name.removeprefix("-") for name in (*self.sorts, self.order)}
+
+    def currencies_of(self, amount: str) -> tuple[str, ...]:
+        """The columns of which the first that is filled tells in which currency an amount is; none where none does."""
+        worked_out_of = self.types[amount].currencies
+        found = [one for one in (currency_of(amount), *worked_out_of) if one in self.types]
+        return tuple(found) or ((CURRENCY,) if CURRENCY in self.types else ())
 
     def type_of(self, field: str) -> FieldType:
         """The kind of a field; those of whom a row belongs to need not be shown."""

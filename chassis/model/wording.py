@@ -5,20 +5,23 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
+from contracts.custom_fields import Label
 from contracts.errors import STATUS
-from contracts.languages import Language
+from contracts.languages import LANGUAGES, Language
 from contracts.records import KINDS
 from contracts.schedules import SCHEDULES
 from contracts.texts import Subject, Text, texts
 
 Phrase = Literal[
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
+    "claim", "give_back",
     "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "currency_of",
     "switch", "planned", "ran", "failed", "switched",
 ]  # fmt: skip
 """What is said of any kind of record, field or schedule (`contracts/texts/phrases.toml`)."""
 OF_KINDS: tuple[Phrase, ...] = (
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
+    "claim", "give_back",
     "created", "edited", "deleted", "restored", "assigned", "shared", "status_set",
 )  # fmt: skip
 """The commands and events of a kind of record, by their names in `Kind`."""
@@ -33,8 +36,13 @@ class Wording:
     Something new that has no text yet, while it is developed, is called by the words of its name; a test refuses it.
     """
 
-    def __init__(self, language: Language) -> None:
-        self.language = language
+    def __init__(self, language: Language, company: Language = LANGUAGES[0]) -> None:
+        """`company`: the language in which is said what people have named, and not in this one."""
+        self.language, self._company = language, company
+
+    def named(self, label: Label) -> str:
+        """What the company calls something."""
+        return label.said(self.language, self._company)
 
     def text(self, subject: Subject, keys: Sequence[str]) -> Text | None:
         """The text of the first of these keys that has one."""
@@ -49,6 +57,11 @@ class Wording:
         """The text of a key."""
         found = self.text(subject, [key])
         return found.said(self.language) if found else self.without_text(subject, key)
+
+    def as_it_stands(self, subject: Subject, key: str) -> str:
+        """The text of a key, its places not filled in."""
+        found = self.text(subject, [key])
+        return found.in_language(self.language) if found else self.without_text(subject, key)
 
     def field(self, owners: Sequence[str], name: str) -> str:
         """What a field is called in one of these kinds, lists, commands or parts, or everywhere."""
@@ -76,7 +89,7 @@ class Wording:
             return found.said(self.language)
         if value in STATUS:
             return self.of("errors", value)
-        if field == "kind" and self.text("kinds", [value]):
+        if (field == "kind" or field.endswith("_kind")) and self.text("kinds", [value]):
             return self.kind(value)
         if found := self.text("fields", [*(f"{owner}.{value}" for owner in owners), value]):
             return found.said(self.language)

@@ -25,6 +25,7 @@ from contracts.custom_fields import OWN, CustomField
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE, Heads
+from contracts.saved_views import COUNT
 from contracts.schemas import told_name
 from contracts.sharing import SHARED_WITH, SHARES
 
@@ -88,7 +89,7 @@ class Asking:
         fields_of: dict[str, Iterable[str]] = {}  # of which each parameter asks
         for name, values in params.items():
             if name in offered:
-                require_value(name, values)
+                _require_plain(name, values)
                 continue
             if name == WHERE:
                 require_value(name, values)
@@ -244,6 +245,13 @@ class Asking:
         if name in view.computed:
             return Refused("lists.sort_worked_out", name=name, names=allowed, field=SORT)
         return Refused("lists.sort_not_here", name=name, names=allowed, field=SORT)
+
+
+def _require_plain(name: str, values: Sequence[str]) -> None:
+    """Raises Refused VALIDATION for a parameter of every list that has no value, or one that it can't have."""
+    require_value(name, values)
+    if name == COUNT:
+        flag({name: values}, name)
 
 
 def _selecting(

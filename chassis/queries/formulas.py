@@ -10,9 +10,10 @@ from typing import Any
 
 from bson import Decimal128
 
+from chassis.model.row_fields import currency_of
 from chassis.queries import amounts
 from contracts.custom_fields import OWN, CustomField
-from contracts.formulas import Choice, Comparison, Days, Named, Node, Number, Operation, Rounded, parse
+from contracts.formulas import Choice, Comparison, Days, Named, Node, Number, Operation, Rounded, numbers, parse
 
 DECIMALS = 8
 """To so many a result is rounded."""
@@ -24,11 +25,22 @@ Document = dict[str, Any]
 def stages(fields: Sequence[CustomField], only: Collection[str] | None = None) -> list[Document]:
     """The stage that works out the formulas among some fields, or `only` those that queries call so."""
     found = {
-        one.path: {"$round": [_expression(parse(one.formula)), DECIMALS]}
+        one.path: _of_one_currency(parse(one.formula))
         for one in fields
         if one.is_worked_out and (only is None or one.path in only)
     }
     return [{"$set": found}] if found else []
+
+
+def _of_one_currency(node: Node) -> Any:
+    """What a formula comes to; nothing where it is made of amounts in several currencies."""
+    result = {"$round": [_expression(node), DECIMALS]}
+    declared = [path for path in dict.fromkeys(numbers(node)) if not path.startswith(f"{OWN}.")]
+    currencies = [f"${currency_of(path)}" for path in declared]
+    if len(currencies) < 2:
+        return result
+    several = {"$gt": [{"$size": {"$setDifference": [currencies, [None]]}}, 1]}
+    return {"$cond": [several, None, result]}
 
 
 def _expression(node: Node) -> Any:

@@ -1,10 +1,11 @@
 """How many rows of a list have each value of a field, and what their numbers come to (`?group=status&sum=amount`).
 
 Without a field all rows are one group.  Those are counted that the list has, with its filters and conditions, within
-the caller's scope, as of the moment of the page.  Amounts are summed for each currency by itself.
+the caller's scope, as of the moment of the page.  Amounts are summed for each currency by itself: that of
+the row, or their own where a row has several amounts (`View.currencies_of`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,6 @@ from contracts.text import has_controls
 
 MOST_GROUPS = 200
 MOST_SUMS = 10
-CURRENCY = "currency"
 Document = dict[str, Any]
 Label = Callable[[str], tuple[str, str]]
 """Of a value that was picked from a dictionary, the code of the entry and what it is called."""
@@ -46,12 +46,15 @@ def _is_kept(view: View, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Grouping:
-    """Rows by the values of a field; `sums` are added up, those that are `amounts` by the currency of the row."""
+    """Rows by the values of a field; `sums` are added up, those that are `amounts` by their currencies.
+
+    `currencies` are, of each amount that has some, the columns of which the first that is filled tells its currency.
+    """
 
     field: str | None
     sums: Sequence[str]
     amounts: frozenset[str]
-    by_currency: bool
+    currencies: Mapping[str, tuple[str, ...]]
     is_list: bool = False
     label: Label | None = None
 
@@ -78,21 +81,22 @@ class Grouping:
             _require_one_of(SUM, name, [name for name in sums_of(view) if sees(name)])
         amounts = frozenset(name for name in sums if view.types[name].kind == "amount")
         is_list = field is not None and view.types[field].kind == "list"
-        by_currency = bool(amounts) and CURRENCY in view.types
-        return cls(field, list(dict.fromkeys(sums)), amounts, by_currency, is_list, label)
+        currencies = {name: columns for name in sums if name in amounts and (columns := view.currencies_of(name))}
+        return cls(field, list(dict.fromkeys(sums)), amounts, currencies, is_list, label)
 
     def stages(self) -> list[Document]:
         """The stages behind those that select the rows.  One group more than may be is enough to know."""
-        currency = {"$ifNull": [f"${CURRENCY}", ""]} if self.by_currency else ""
+        columns = [[f"${column}" for column in one] for one in self._told_by]
+        currencies = {f"currency{at}": {"$ifNull": [*one, ""]} for at, one in enumerate(columns)}
         value = {"$ifNull": [f"${self.field}", None]} if self.field else None
         added = {f"sum{at}": {"$sum": self._number(name)} for at, name in enumerate(self.sums)}
-        parts = {"currency": "$_id.currency", **{name: f"${name}" for name in added}}
+        parts = {**{name: f"$_id.{name}" for name in currencies}, **{name: f"${name}" for name in added}}
         each = [{"$unwind": {"path": f"${self.field}", "preserveNullAndEmptyArrays": True}}] if self.is_list else []
         return [
             *each,
             {
                 "$group": {
-                    "_id": {"value": value, "currency": currency},
+                    "_id": {"value": value, **currencies},
                     "count": {"$sum": 1},
                     **added,
                 }
@@ -100,6 +104,11 @@ class Grouping:
             {"$group": {"_id": "$_id.value", "count": {"$sum": "$count"}, "parts": {"$push": parts}}},
             {"$limit": MOST_GROUPS + 1},
         ]
+
+    @property
+    def _told_by(self) -> Sequence[tuple[str, ...]]:
+        """What tells currencies, once where it tells those of several amounts."""
+        return [*dict.fromkeys(self.currencies.values())]
 
     def _number(self, name: str) -> Any:
         return {"$toDecimal": {"$ifNull": [f"${name}", 0]}} if name in self.amounts else f"${name}"
@@ -124,13 +133,20 @@ class Grouping:
     def _sums(self, parts: Sequence[Document]) -> Document:
         found: Document = {}
         for at, name in enumerate(self.sums):
+            told_by = self.currencies.get(name)
+            place = f"currency{self._told_by.index(told_by)}" if told_by else ""
             values: Document = {}
             for part in parts:
-                values[part["currency"]] = _plus(values.get(part["currency"]), part[f"sum{at}"])
+                currency = part[place] if place else ""
+                values[currency] = _plus(values.get(currency), part[f"sum{at}"])
             if name not in self.amounts:
                 found[name] = sum(values.values())
-            elif self.by_currency:
-                found[name] = {currency: _amount(name, value) for currency, value in sorted(values.items())}
+            elif place:
+                found[name] = {
+                    currency: _amount(name, value)
+                    for currency, value in sorted(values.items())
+                    if currency or value.to_decimal()  # what has no amount has no currency
+                }
             else:
                 found[name] = _amount(name, values[""])
         return found

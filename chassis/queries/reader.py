@@ -346,7 +346,7 @@ class ViewReader:
             "",
         )
         if cursor.is_looked_up:
-            cursor = self._with_value(cursor, collection, selection, seen.at, milliseconds)
+            cursor = self._with_value(cursor, collection, every, seen.at, milliseconds)
         worked_out = formulas.stages(self._now.fields_at(asked.at, principal))
         documents: list[Document] = []
         without_value: set[str] = set()

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from chassis.access.company import CompanySettings
 from chassis.model.custom_columns import extended
-from chassis.model.custom_rights import seen
+from chassis.model.custom_rights import rights_to_see, seen
 from chassis.model.principal import Principal
 from chassis.model.views import View
 from contracts.custom_fields import CustomField
@@ -64,7 +64,7 @@ class ViewNow:
         fields = self.fields
         if fields is not self._of:
             self._of, self._seen = fields, {}
-            self._rights = frozenset(one.view_right for one in fields if one.view_right)
+            self._rights = rights_to_see(fields)
         held = frozenset(filter(principal.may, self._rights))
         found = self._seen.get(held)
         if found is None:

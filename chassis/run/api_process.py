@@ -102,7 +102,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     fetch = SharedFetch(config)
     for writer in writers.values():
         writer.start()
-        if (inbox := Inbox(writer, directory.company)).topics():
+        if (inbox := Inbox(writer, directory.company, organisation=directory)).topics():
             runner.add_service(inbox_service(inbox, consumer_of(process, writer, fetch), watched))
     beside: dict[str, Loop] = {"pressure": pressure, **keepers(writers, directory.company, rings)}
     stop_beside = _start(beside, watched, failures)

@@ -122,7 +122,11 @@ class Keeper:
         request = Request(
             command=run(),
             context=SYSTEM.context(
-                now, company.day_of(now), currency=company.currency, custom_fields=company.custom_fields.of
+                now,
+                company.day_of(now),
+                currency=company.currency,
+                custom_fields=company.custom_fields.of,
+                parameter=company.parameter,
             ),
             command_id=f"schedule/{name}/{stands}/{now.isoformat()}",
             prepared=prepared,

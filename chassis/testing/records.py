@@ -26,6 +26,7 @@ def new_record(kind: Kind, enter: Enter, *, belongs: bool = False) -> dict[str, 
     """
     asked = {name: value for name, value in sample(kind.create).items() if name not in (kind.key, OWNER)}
     asked |= {name: _unique(kind, name) for name, field in kind.fields.items() if field.rules.unique}
+    asked |= {name: _unique(kind, name) for name in kind.together[:1]}
     parents = {
         name: enter(kind_called(field.rules.record)) if field.required or belongs else None
         for name, field in kind.parents.items()
@@ -42,8 +43,8 @@ def enter_in(kit: InMemoryService, by: Principal = ADMIN) -> Enter:
     def enter(kind: Kind) -> str:
         id = uuid4()
         if kind.service == kit.writer.service.name:
-            for_all = {name for name, field in kind.fields.items() if not field.rules.right}
-            body = {name: value for name, value in new_record(kind, enter).items() if name in for_all}
+            of_few = {name for name, field in kind.fields.items() if field.rules.right}
+            body = {name: value for name, value in new_record(kind, enter).items() if name not in of_few}
             kit.do(load(kind.create, {**body, kind.key: str(id)}), by)
         else:
             kit.learn(heard_of(kind, id, by))

@@ -7,6 +7,7 @@ assert kit.new_facts() == [ProductAdded(...)]
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -21,9 +22,10 @@ from chassis.access.directory import Directory
 from chassis.catalogue import known_everywhere
 from chassis.commands.pipeline import prepare
 from chassis.foundation.config import Config
+from chassis.messaging.inbox import HeardHere
 from chassis.model.identity import record_id, stream_id
 from chassis.model.middleware import Surroundings
-from chassis.model.principal import Principal
+from chassis.model.principal import SYSTEM, Principal
 from chassis.model.service import Service
 from chassis.queries.saved import require_taken
 from chassis.schedules.bell import Rings
@@ -101,6 +103,7 @@ class InMemoryService:
                 company.currency,
                 company.custom_fields.of,
                 require_taken=partial(require_taken, caller, company),
+                parameter=company.parameter,
             ),
             command_id=key or f"test-{next(self._ids)}",
             remember=key is not None,
@@ -172,3 +175,16 @@ class InMemoryService:
     def learn(self, *facts: Any) -> None:
         """Tell the service's replicas what happened elsewhere."""
         self.writer.learn(facts, {"position:test:0": next(self._learned)})
+
+    def hear(self, *facts: Any, id: str | None = None, at: datetime | None = None) -> None:
+        """Tell the service what happened elsewhere: it does what it does about it, and its replicas learn of it.
+
+        `id` is that of the event, `at` when it happened; else it is a new one, and of now.
+        """
+        by = replace(SYSTEM, organisation=self.directory)
+        for fact in facts:
+            heard = HeardHere(id or f"elsewhere/{next(self._ids)}", at or self.now, self.store)
+            if react := self.writer.service.reactions.get(type(fact)):
+                for command in react(fact, heard):
+                    self.do(command, by)
+            self.learn(fact)

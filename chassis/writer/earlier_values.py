@@ -7,6 +7,7 @@ process; what is found there is only where to look, for the record itself says w
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from chassis.model.records import Record, own_value_once
@@ -43,7 +44,8 @@ class EarlierValues:
         position = 0
         while found := self._store.notifications(position, AT_ONCE, types=types):
             for one in found:
-                own = read(decode(fact_class(one.type), one.data, one.aggregate_id).data.own)
+                fact: Any = decode(fact_class(one.type), one.data, one.aggregate_id)
+                own = read(kind.layout.read(fact).own)
                 last[one.aggregate_id] = str(own[field.key].value) if field.key in own else ""
             position = found[-1].position
         holders = defaultdict[UUID, list[UUID]](list)

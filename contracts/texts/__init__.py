@@ -17,8 +17,8 @@ from contracts.declare import ContractError, value
 from contracts.languages import LANGUAGES, Language
 
 Subject = Literal[
-    "actions", "choices", "errors", "events", "fields", "helps", "kinds", "lists", "menu", "operators", "parameters",
-    "phrases", "rights", "roles", "steps",
+    "actions", "choices", "errors", "events", "fields", "helps", "kinds", "lists", "menu", "notices", "operators",
+    "parameters", "phrases", "rights", "roles", "steps",
 ]  # fmt: skip
 """The files, by their names."""
 

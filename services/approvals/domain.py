@@ -84,6 +84,7 @@ class Case(Aggregate):
     kind: str = ""
     subject_id: UUID = NOTHING
     round: int = 0
+    title: str = ""
     nodes: tuple[Node, ...] = ()
     submitter: Person = SALESTREAM
     superior_id: UUID | None = None
@@ -156,6 +157,8 @@ class Case(Aggregate):
                 node=node.key,
                 reason=command.reason,
                 by=context.user,
+                title=self.title,
+                submitter=self.submitter,
             )
         )
 
@@ -214,7 +217,7 @@ class Case(Aggregate):
     def _opened(self, fact: CaseOpenedV2) -> None:
         self.status, self.nodes, self.right = "OPEN", fact.nodes, fact.right or ""
         self.kind, self.subject_id, self.round = fact.subject.kind, fact.subject.id, fact.subject.round
-        self.submitter, self.superior_id = fact.submitter, fact.superior_id
+        self.title, self.submitter, self.superior_id = fact.subject.title, fact.submitter, fact.superior_id
 
     @applies(NodeApproved, NodeApprovedV2)
     def _node_approved(self, fact: NodeApproved | NodeApprovedV2) -> None:
@@ -249,9 +252,21 @@ class Reminder(Aggregate):
 
     def remind(self, case: Case, day: date) -> bool:
         """Have those reminded who may decide a case that waits, once for each day (NTF-04); whether it is done now."""
-        if case.status != "OPEN" or (self.day is not None and day <= self.day):
+        due = case.due
+        if due is None or (self.day is not None and day <= self.day):
             return False
-        self.record(CaseReminded(case_id=case.id, kind=case.kind, subject_id=case.subject_id, day=day))
+        self.record(
+            CaseReminded(
+                case_id=case.id,
+                kind=case.kind,
+                subject_id=case.subject_id,
+                day=day,
+                title=case.title,
+                submitter=case.submitter,
+                awaited=tuple(case.course.awaited(due)),
+                decided=tuple(word.by for word in case.words if word.by is not None),
+            )
+        )
         return True
 
     @applies(CaseReminded)

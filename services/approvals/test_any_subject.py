@@ -14,6 +14,7 @@ import pytest
 from chassis.model.principal import Principal
 from chassis.testing.people import ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, SYSTEM, WAREHOUSE, user
 from chassis.testing.services import InMemoryService
+from contracts.access import Grant, RightGranted, RoleState
 from contracts.approvals import (
     Approve,
     AskedBecause,
@@ -41,6 +42,7 @@ from contracts.approvals import (
 )
 from contracts.deciders import Decider, Node
 from contracts.people import Person
+from contracts.permissions import LEADERSHIP
 from contracts.types import Money
 from services.approvals.application import SERVICE
 from services.approvals.domain import CaseBarred
@@ -131,7 +133,15 @@ def test_apr_09_a_subject_is_turned_down() -> None:
     kit.do(reject("desk"), DESK)
     assert kit.new_facts() == [
         CaseRejectedV2(
-            case_id=CASE, kind="errand", subject_id=ERRAND, round=1, node="desk", reason="no", by=person(DESK)
+            case_id=CASE,
+            kind="errand",
+            subject_id=ERRAND,
+            round=1,
+            node="desk",
+            reason="no",
+            by=person(DESK),
+            title=SUBJECT.title,
+            submitter=person(SALES),
         )
     ]
     kit.assert_refused("ALREADY_DECIDED", approve("desk"), DESK, field="node")
@@ -170,6 +180,20 @@ def test_apr_10_what_a_colleague_has_agreed_to_for_the_role_nobody_says_again() 
 def test_apr_12_who_is_named_by_none_and_leads_everybody_agrees_for_all_who_are_awaited() -> None:
     kit = asked(BY_BOTH)
     assert kit.do(approve(), ADMIN).body["status"] == "APPROVED"
+
+
+def test_sec_16_who_leads_everybody_does_not_agree_for_the_holders_of_a_right_that_they_lack() -> None:
+    """Neither first nor after others: a right is what nobody lends."""
+    leader = user("ida", "HEAD")
+    both = Node(key="both", deciders=(*BY_NAMED.deciders, *BY_PAYMENTS.deciders), all_of=True)
+    kit = asked(both)
+    leads = RoleState(title="Head", revision=1, grants=(Grant(right=LEADERSHIP, scope="ALL"),))
+    kit.directory.tell([RightGranted(role="HEAD", right=LEADERSHIP, scope="ALL", state=leads)])
+    assert kit.do(approve(), leader).body == {"id": str(CASE), "version": 2, "status": "OPEN", "due": "both"}
+    [told] = kit.new_facts()
+    assert told.awaited == BY_PAYMENTS.deciders
+    kit.assert_refused("ALREADY_DECIDED", approve(), NAMED, field="node")
+    assert kit.do(approve(), FINANCE).body["status"] == "APPROVED"
 
 
 @both_ways

@@ -191,7 +191,16 @@ def test_apr_09_reject(kit: InMemoryService, at: ApprovalNode) -> None:
     answer = kit.do(reject(), by).body
     assert (answer["status"], answer["due"]) == ("REJECTED", None)
     assert kit.new_facts() == [
-        CaseRejected(case_id=CASE, order_id=ORDER, round=1, node=at, reason="too dear", by=person(by))
+        CaseRejected(
+            case_id=CASE,
+            order_id=ORDER,
+            round=1,
+            node=at,
+            reason="too dear",
+            by=person(by),
+            title="SO-1",
+            submitter=person(SALES),
+        )
     ]
 
 

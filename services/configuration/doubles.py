@@ -15,7 +15,7 @@ from contracts.custom_fields import OWN, CustomField, Own, read
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.personal import Personal
-from contracts.reasons import Some
+from contracts.reasons import OfPerson, Some
 from contracts.records import KINDS, Kind
 from services.configuration.domain.custom_fields import CustomFields, kind_named
 
@@ -36,9 +36,10 @@ def _row_of(kind: Kind) -> type:
 
 def _feeds(kind: Kind, row_of: type) -> Mapping[type, Feed]:
     def told(row: Any, fact: Any) -> Any:
+        own = kind.layout.read(fact).own
         if row is None:
-            return row_of(**{kind.key: getattr(fact, kind.key), OWN: fact.data.own})
-        return replace(row, **{OWN: fact.data.own})
+            return row_of(**{kind.key: getattr(fact, kind.key), OWN: own})
+        return replace(row, **{OWN: own})
 
     def gone(row: Any, _: Any, *, deleted: bool) -> Any:
         return row and replace(row, deleted=deleted)
@@ -89,5 +90,6 @@ def require_none_twice(kind: Kind, field: CustomField, work: Work) -> None:
         return
     if not work.context.reach_of(kind.view).everybody:
         raise Refused("fields.doubles_unseen", count=len(twice), field="unique", state="DOUBLES")
-    told = [f"{value} ({', '.join(sorted(map(str, found))[:SHOWN])})" for found, value in twice.items()]
-    raise Refused("fields.doubles", values=Some(sorted(told), SHOWN), field="unique", state="DOUBLES")
+    told = sorted(f"{value} ({', '.join(sorted(map(str, found))[:SHOWN])})" for found, value in twice.items())
+    values = [OfPerson(one) for one in told] if kind.has_personal else told
+    raise Refused("fields.doubles", values=Some(values, SHOWN), field="unique", state="DOUBLES")

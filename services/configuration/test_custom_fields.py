@@ -194,6 +194,9 @@ def test_cfg_01_a_field_becomes_unique_once_no_two_records_have_the_same(kit: In
     kit.learn(entered(first, "Ａ-1"), entered(second, "a-1 "), entered(third, "b"))
     refusal = kit.assert_refused("INVALID_STATE", change("tax", unique=True), field="unique")
     assert str(first) in refusal.message and str(second) in refusal.message and str(third) not in refusal.message
+    assert "a-1 " in refusal.message
+    [kept] = [entry.detail for record in kit.store.audit_after(0, 9) for entry in record.entries() if entry.detail]
+    assert "***" in kept and "-1 (" not in kept, "CPL-01: it would be in the audit log after the customer was erased"
     kit.learn(CustomerDeleted(customer_id=first))
     kit.do(change("tax", unique=True))
     assert kit.facts()[-1].field.unique_since == 2, "what records had until then is looked for"

@@ -92,6 +92,8 @@ def test_uix_13_every_list_can_be_saved_as_it_can_be_asked(kit: InMemoryService,
         ({"view": str(VIEW)}, "can't be saved"),
         ({"sort": []}, "can't be saved"),
         ({"sort": ["name", "-name"]}, "once"),
+        ({"count": "perhaps"}, "true or false"),
+        ({"count": ["true", "true"]}, "once"),
     ],
     ids=str,
 )

@@ -11,11 +11,12 @@ from typing import Any
 
 from chassis.model.dictionaries import place_of, values_in
 from chassis.model.identity import record_id
+from chassis.model.known_records import place_of as place_of_record
 from chassis.model.service import Replica, Work
 from contracts.configuration import DeleteDictionaryEntry
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
-from contracts.records import KINDS, Field
+from contracts.records import KINDS, Field, Kind
 from services.configuration.dictionaries import Dictionary
 
 
@@ -26,8 +27,9 @@ class Use:
     values: tuple[str, ...]
 
 
-def _told(fields: Sequence[Field], _: Use | None, fact: Any) -> Use | None:
-    found = tuple(place_of(field.rules.dictionary, value) for field in fields for value in values_in(field, fact.data))
+def _told(kind: Kind, fields: Sequence[Field], _: Use | None, fact: Any) -> Use | None:
+    data = kind.layout.read(fact)
+    found = tuple(place_of(field.rules.dictionary, value) for field in fields for value in values_in(field, data))
     return Use(found) if found else None
 
 
@@ -36,11 +38,18 @@ def _feeds() -> dict[type, Callable[[Use | None, Any], Use | None]]:
     found: dict[type, Callable[[Use | None, Any], Use | None]] = {}
     for kind in KINDS.values():
         if fields := [field for field in kind.fields.values() if field.rules.dictionary]:
-            found |= dict.fromkeys((kind.created, kind.edited), partial(_told, fields))
+            found |= dict.fromkeys((kind.created, kind.edited), partial(_told, kind, fields))
     return found
 
 
-USES = Replica("uses-of-entries", Use, feeds=_feeds())
+def _key_of(fact: Any) -> str:
+    """Records of two kinds may have one id."""
+    kind = _KIND_OF[type(fact)]
+    return place_of_record(kind.code, getattr(fact, kind.key))
+
+
+_KIND_OF = {fact: kind for kind in KINDS.values() for fact in (kind.created, kind.edited)}
+USES = Replica("uses-of-entries", Use, feeds=_feeds(), key=_key_of)
 
 
 def delete_entry(command: DeleteDictionaryEntry, work: Work) -> Dictionary:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, get_args
+from uuid import UUID
 
 from chassis.model.aggregates import Aggregate, applies
 from chassis.model.context import Context
@@ -62,6 +63,13 @@ class CustomerSettings(Aggregate):
     @applies(CustomerSettingsSet)
     def _set(self, fact: CustomerSettingsSet) -> None:
         self.required = fact.required
+
+
+@dataclass(frozen=True)
+class OpenOrder:
+    """An order that was written and has neither been completed nor cancelled (CUS-04)."""
+
+    customer_id: UUID
 
 
 @dataclass

@@ -89,7 +89,7 @@ def test_CUS_01_ACC_17_a_customer_is_stored_with_required_and_optional_fields() 
     kit = InMemoryService(SERVICE)
     answer = kit.do(CREATE, by=SALES)
     assert answer.body == {"id": str(LI), "version": 1, "name": "Li Lei"}
-    assert public(kit) == [CustomerCreated(customer_id=LI, data=DATA, owner=OWNER, by=OWNER)]
+    assert public(kit) == [CustomerCreated(customer_id=LI, data=DATA, owner=OWNER, owner_since=kit.today, by=OWNER)]
 
 
 def test_CUS_01_an_id_is_used_once(kit: InMemoryService) -> None:
@@ -134,7 +134,7 @@ def test_CUS_02_nothing_at_all_may_be_required() -> None:
     kit.do(SetCustomerSettings(required=()))
     kit.new_facts()
     kit.do(CreateCustomer(), by=SALES)
-    [made] = kit.new_facts()
+    [made] = public(kit)
     assert (type(made), made.data) == (CustomerCreated, CustomerData())
 
 
@@ -340,7 +340,9 @@ def test_CUS_04_a_deleted_customer_frees_its_number_and_takes_it_back_if_it_is_s
     for command in (delete, SetMembership(customer_id=LI, member=True), EditCustomer(customer_id=LI, name="x")):
         kit.assert_refused("NOT_FOUND", command, by=SALES, field="customer_id")
     kit.do(replace(CREATE, customer_id=WU), by=SALES)
-    kit.assert_refused("DUPLICATE", restore, by=SALES, field="mobile")
+    told = kit.assert_refused("DUPLICATE", restore, by=SALES, field="mobile")
+    [*_, kept] = [entry for record in kit.store.audit_after(0, 99) for entry in record.entries()]
+    assert CREATE.mobile in told.message and CREATE.mobile not in kept.detail, "CPL-01: the audit log is kept for ever"
     kit.do(EditCustomer(customer_id=WU, mobile="13800000009"), by=SALES)
     assert kit.do(restore, by=SALES).body == {"id": str(LI), "version": 3, "name": "Li Lei"}
     kit.assert_refused("DUPLICATE", EditCustomer(customer_id=WU, mobile="13800000001"), by=SALES, field="mobile")

@@ -1,22 +1,13 @@
 """The inventory service: its commands, one line each, and what it knows of orders."""
 
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
-from chassis.model.middleware import Records
-from chassis.model.service import Claim, Replica, Service, Work, hold
-from contracts.inventory import (
-    AddProduct,
-    AdjustStock,
-    DeductStock,
-    DeleteProduct,
-    EditProduct,
-    ReceiveStock,
-    ReturnStock,
-)
+from chassis.model.service import Replica, Service, Work
+from contracts.inventory import PRODUCT, AdjustStock, DeductStock, ReceiveStock, ReturnStock
 from contracts.orders import OrderCancelled, OrderChanged, OrderCompleted, OrderCreated, OrderShipped
-from contracts.reasons import Why
-from services.inventory.domain import Deduction, Product, StockItem, deduction_id, name_value, stock_id
+from services.inventory.domain import Deduction, Product, StockItem, deduction_id, stock_id
 
 BUCKETS = tuple(f"{number:02x}" for number in range(256))
 
@@ -74,11 +65,6 @@ def _open_orders_with(product_id: UUID, work: Work) -> list[str]:
     )
 
 
-def _name(product: Product) -> Claim:
-    taken = product.attributes
-    return Claim(name_value(taken), Why("inventory.name_and_model", name=taken.name, model=taken.model), "name")
-
-
 def _product(product_id: UUID, work: Work) -> Product:
     return work.get(Product, product_id, what="product", field="product_id")
 
@@ -87,35 +73,28 @@ def _stock(product_id: UUID, work: Work) -> StockItem:
     return work.get(StockItem, stock_id(product_id), what="product", field="product_id")
 
 
-def add_product(command: AddProduct, work: Work) -> Product:
-    product = work.new(Product, command.product_id, what="product", field="product_id")
-    product.add(command, work.context)
-    hold(work, product.id, [_name(product)])
+# -- what happens to the stock of a product that is entered, changed, taken away or brought back
+
+
+def open_stock(product: Product, command: Any, work: Work) -> None:
     stock = work.new(StockItem, stock_id(product.id), what="product", field="product_id")
-    stock.open(command, work.context)
-    return product
+    stock.open(product, command.opening_stock, work.context)
 
 
-def product_currency(records: Records, product_id: UUID) -> str:
-    product = records.load(Product, product_id)
-    return product.prices.sale.currency if product and product.prices else ""
+def follow_alert_quantity(product: Product, _: Any, work: Work) -> None:
+    _stock(product.id, work).set_alert_quantity(product.data.alert_quantity)
 
 
-def edit_product(command: EditProduct, work: Work) -> Product:
-    product = _product(command.product_id, work)
-    before = product.attributes
-    product.edit(command, work.context)
-    hold(work, product.id, [_name(product)], [name_value(before)])
-    _stock(product.id, work).set_alert_quantity(product.alert_quantity)
-    return product
-
-
-def delete_product(command: DeleteProduct, work: Work) -> Product:
-    product = _product(command.product_id, work)
-    product.delete(work.context, open_orders=_open_orders_with(product.id, work))
-    hold(work, product.id, [], [name_value(product.attributes)])
+def close_stock(product: Product, _: Any, work: Work) -> None:
+    product.require_unordered(_open_orders_with(product.id, work))
     _stock(product.id, work).close(work.context)
-    return product
+
+
+def reopen_stock(product: Product, _: Any, work: Work) -> None:
+    _stock(product.id, work).reopen(work.context)
+
+
+# -- commands
 
 
 def receive_stock(command: ReceiveStock, work: Work) -> StockItem:
@@ -148,15 +127,19 @@ def return_stock(command: ReturnStock, work: Work) -> Deduction:
 
 SERVICE = Service(
     "inventory",
+    records=[Product],
+    besides={
+        PRODUCT.create: open_stock,
+        PRODUCT.edit: follow_alert_quantity,
+        PRODUCT.revert: follow_alert_quantity,
+        PRODUCT.delete: close_stock,
+        PRODUCT.restore: reopen_stock,
+    },
     commands={
-        AddProduct: add_product,
-        EditProduct: edit_product,
-        DeleteProduct: delete_product,
         ReceiveStock: receive_stock,
         AdjustStock: adjust_stock,
         DeductStock: deduct_stock,
         ReturnStock: return_stock,
     },
     replicas=[OPEN_ORDERS],
-    currency_of={EditProduct: product_currency},
 )

@@ -4,28 +4,21 @@ Catalogue and stock are two aggregates on purpose: a sale moves stock but leaves
 clerk who edits a price isn't thrown out by every order that comes in.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context
-from chassis.model.unique import UniqueIndex, UniqueValue
-from contracts.declare import KEPT, changes
+from chassis.model.records import Record
 from contracts.errors import Refused, not_found
 from contracts.ids import beside
 from contracts.inventory import (
-    AddProduct,
+    PRODUCT,
     AdjustStock,
-    Attributes,
     DeductStock,
-    EditProduct,
     MovementKind,
-    Prices,
-    ProductAdded,
-    ProductDeleted,
-    ProductEdited,
     ReceiveStock,
     ReturnStock,
     StockDeducted,
@@ -42,7 +35,7 @@ from contracts.types import MAX_QUANTITY
 NO_PRODUCT = UUID(int=0)
 MOST_NAMED = 5
 """So many of the orders in the way of a deletion are named; the others are counted."""
-NOT_DESCRIBED = Attributes(name="", model="", brand="")
+PRICES = ("purchase_price", "sale_price", "member_price")
 
 
 def stock_id(product_id: UUID) -> UUID:
@@ -55,113 +48,28 @@ def deduction_id(order_id: UUID) -> UUID:
     return beside(order_id, uuid5(order_id, "deduction"))
 
 
-def name_value(attributes: Attributes) -> UniqueValue:
-    """What is unique of a product: its name with its model (INV-01)."""
-    return UniqueIndex.of_text("product", attributes.name, attributes.model)
-
-
-def _check_prices(prices: Prices, field: str = "prices") -> None:
-    """Raises Refused VALIDATION, naming the field and the currencies, where there are several."""
-    given = [price for price in (prices.purchase, prices.sale, prices.member) if price is not None]
-    currencies = dict.fromkeys(price.currency for price in given)
-    if len(currencies) > 1:
-        raise Refused("inventory.prices_in_one_currency", currencies=list(currencies), field=field)
-
-
 @dataclass
-class Product(Aggregate):
+class Product(Record):
     """A product of the catalogue: what describes it, its prices and the figure below which it is restocked."""
 
-    attributes: Attributes = NOT_DESCRIBED
-    prices: Prices | None = None
-    alert_quantity: int = 0
-    deleted: bool = False
+    kind = PRODUCT
 
-    def add(self, command: AddProduct, context: Context) -> None:
-        """Enter the product (INV-01, INV-02, INV-05, INV-06).  Raises Refused VALIDATION for mixed currencies."""
-        _check_prices(command.prices)
-        self.record(
-            ProductAdded(
-                product_id=self.id,
-                attributes=Attributes(
-                    name=command.name,
-                    model=command.model,
-                    brand=command.brand,
-                    category=command.category,
-                    description=command.description,
-                    specification=command.specification,
-                    traits=command.traits,
-                    accessories=command.accessories,
-                ),
-                prices=command.prices,
-                alert_quantity=command.alert_quantity,
-                by=context.user,
-            )
-        )
+    def check(self, data: Any, given: Collection[str], context: Context, settings: Any) -> None:
+        """Raises Refused VALIDATION, naming the field and the currencies, where the prices have several (INV-02)."""
+        prices = {name: price for name in PRICES if (price := getattr(data, name)) is not None}
+        currencies = dict.fromkeys(price.currency for price in prices.values())
+        if len(currencies) > 1:
+            named = [name for name in PRICES if name in given]
+            field = named[0] if 0 < len(named) < len(PRICES) else "prices"
+            raise Refused("inventory.prices_in_one_currency", currencies=list(currencies), field=field)
 
-    def edit(self, command: EditProduct, context: Context) -> None:
-        """Change what the command names (INV-07); nothing happens when that is how it is already.
-
-        Raises Refused NOT_FOUND for a deleted product, VALIDATION for mixed currencies.
-        """
-        self._must_exist()
-        attributes = replace(self.attributes, **changes(command, Attributes))
-        prices = self._prices_after(command)
-        alert_quantity = self.alert_quantity if command.alert_quantity is KEPT else command.alert_quantity
-        if prices is None or (attributes, prices, alert_quantity) == (
-            self.attributes,
-            self.prices,
-            self.alert_quantity,
-        ):
-            return
-        _check_prices(prices, next((f"{name}_price" for name in self._prices_named(command)), "prices"))
-        self.record(
-            ProductEdited(
-                product_id=self.id,
-                attributes=attributes,
-                prices=prices,
-                alert_quantity=alert_quantity,
-                by=context.user,
-            )
-        )
-
-    def _prices_after(self, command: EditProduct) -> Prices | None:
-        """The prices as given, all of them or one by one; what is left out stays."""
-        prices = self.prices if command.prices is KEPT else command.prices
-        parts = self._prices_named(command)
-        return replace(prices, **parts) if prices and parts else prices
-
-    def _prices_named(self, command: EditProduct) -> dict[str, Any]:
-        given = {"purchase": command.purchase_price, "sale": command.sale_price, "member": command.member_price}
-        return {name: price for name, price in given.items() if price is not KEPT}
-
-    def delete(self, context: Context, *, open_orders: Sequence[str]) -> None:
-        """Take the product out of the catalogue (INV-08).
-
-        Raises Refused NOT_FOUND when it is out already, INVALID_STATE while open orders contain it.
-        """
-        self._must_exist()
+    def require_unordered(self, open_orders: Sequence[str]) -> None:
+        """Raises Refused INVALID_STATE while open orders contain it (INV-08)."""
         if open_orders:
             raise Refused("inventory.in_open_order", orders=Some(open_orders, MOST_NAMED), state="IN_OPEN_ORDER")
-        self.record(ProductDeleted(product_id=self.id, by=context.user))
 
-    def reply(self) -> dict[str, object]:
-        told: dict[str, object] = {"name": self.attributes.name}
-        return {**told, "deleted": True} if self.deleted else told
-
-    def _must_exist(self) -> None:
-        if self.deleted:
-            raise not_found("product", "product_id")
-
-    @applies(ProductAdded, ProductEdited)
-    def _described(self, fact: ProductAdded | ProductEdited) -> None:
-        self.attributes = fact.attributes
-        self.prices = fact.prices
-        self.alert_quantity = fact.alert_quantity
-
-    @applies(ProductDeleted)
-    def _deleted(self, _fact: ProductDeleted) -> None:
-        self.deleted = True
+    def reply(self) -> dict[str, Any]:
+        return {"name": self.data.name, **super().reply()}
 
 
 @internal_event("inventory.alert-quantity-set")
@@ -187,13 +95,13 @@ class StockItem(Aggregate):
 
     snapshot_every: ClassVar[int] = 500
 
-    def open(self, command: AddProduct, context: Context) -> None:
+    def open(self, product: Product, opening_stock: int, context: Context) -> None:
         """Start the ledger with what is in the warehouse (INV-03), also when that is nothing.
 
         Opening stock that is below the alert quantity is told at once: it needs restocking like any other.
         """
-        self.record(AlertQuantitySet(product_id=command.product_id, alert_quantity=command.alert_quantity))
-        self._move("OPENING", command.opening_stock, context, reason="opening stock")
+        self.record(AlertQuantitySet(product_id=product.id, alert_quantity=product.data.alert_quantity))
+        self._move("OPENING", opening_stock, context, reason="opening stock")
 
     def set_alert_quantity(self, alert_quantity: int) -> None:
         """Follow the product's new alert quantity (INV-04); stock that is below the new figure is told at once."""
@@ -236,6 +144,11 @@ class StockItem(Aggregate):
     def close(self, context: Context) -> None:
         """End the ledger of a deleted product with a balance of 0 (INV-08)."""
         self._move("CLOSING", -self.on_hand, context, reason="product deleted")
+
+    def reopen(self, context: Context) -> None:
+        """Go on with the ledger of a product that is there again, with nothing: what was there was written off."""
+        if self.closed:
+            self._move("OPENING", 0, context, reason="product restored")
 
     def reply(self) -> dict[str, object]:
         return {"on_hand": self.on_hand}
@@ -280,6 +193,8 @@ class StockItem(Aggregate):
     @applies(StockMoved)
     def _moved(self, fact: StockMoved) -> None:
         self.on_hand = fact.balance
+        if fact.movement == "OPENING":
+            self.closed = self.alerted = False  # what was told of the stock that was written off is over
         self.closed = self.closed or fact.movement == "CLOSING"
         self._rearm()
 

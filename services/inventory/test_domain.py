@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from chassis.model.unique import IndexClaimed, UniqueIndex
 from chassis.store.events import recorded
 from chassis.store.transaction import ReplicaRow, Transaction
+from chassis.testing.custom_fields import known
 from chassis.testing.people import ADMIN, SYSTEM, WAREHOUSE
 from chassis.testing.services import InMemoryService
+from contracts.custom_fields import CustomField, Label
 from contracts.inventory import (
+    PRODUCT,
     AddProduct,
     AdjustStock,
     Attributes,
@@ -27,7 +30,9 @@ from contracts.inventory import (
     ProductAdded,
     ProductDeleted,
     ProductEdited,
+    ProductRestored,
     ReceiveStock,
+    RestoreProduct,
     ReturnStock,
     StockDeducted,
     StockFellLow,
@@ -216,6 +221,7 @@ def test_INV_07_ACC_13_price_and_data_change(kit: InMemoryService) -> None:
             attributes=replace(ATTRIBUTES, description="on offer"),
             prices=cheaper,
             alert_quantity=10,
+            changed=("description", "sale_price", "member_price"),
             by=CLERK,
         )
     ]
@@ -368,6 +374,95 @@ def test_INV_08_closed_orders_leave_no_rows_behind(kit: InMemoryService) -> None
     kit.learn(created(PHONE))
     kit.learn(shipped(PHONE), OrderCompleted(order_id=ORDER))
     assert kit.store.rows_with_prefix(OPEN_ORDERS.name, "") == []
+
+
+# -- what a product has as every record of a declared kind: restored, put back, tagged
+
+
+def test_INV_08_a_restored_product_begins_with_no_stock_and_is_to_be_restocked(kit: InMemoryService) -> None:
+    kit.do(DeleteProduct(product_id=PHONE))
+    kit.new_facts()
+    kit.do(RestoreProduct(product_id=PHONE), by=WAREHOUSE)
+    public = [fact for fact in kit.new_facts() if isinstance(fact, ProductRestored | StockMoved | StockFellLow)]
+    assert public == [
+        ProductRestored(product_id=PHONE, by=CLERK),
+        movement("OPENING", 0, 0, reason="product restored", by=CLERK),
+        StockFellLow(product_id=PHONE, balance=0, alert_quantity=10),
+    ]
+    kit.do(ReceiveStock(product_id=PHONE, quantity=10, reason="counted again"))
+    kit.do(deduct(phone=4), by=SYSTEM)
+    assert (stock(kit).on_hand, stock(kit).closed) == (6, False)
+    kit.do(DeleteProduct(product_id=PHONE))
+    assert (stock(kit).on_hand, stock(kit).closed) == (0, True)
+
+
+def test_INV_04_a_product_that_was_low_when_it_was_deleted_is_told_again_when_restored(kit: InMemoryService) -> None:
+    kit.do(AdjustStock(product_id=PHONE, change=-1, reason="lost"))
+    kit.do(DeleteProduct(product_id=PHONE))
+    assert alerts(kit) == [(9, 10)]
+    kit.do(RestoreProduct(product_id=PHONE))
+    assert alerts(kit) == [(0, 10)]
+
+
+def test_INV_08_what_is_there_is_not_restored_and_its_stock_stays(kit: InMemoryService) -> None:
+    kit.do(RestoreProduct(product_id=PHONE))
+    assert kit.new_facts() == [] and stock(kit).on_hand == 10
+
+
+def test_INV_01_a_product_is_not_restored_while_another_has_its_name_and_model(kit: InMemoryService) -> None:
+    kit.do(DeleteProduct(product_id=PHONE))
+    kit.do(replace(ADD, product_id=UNKNOWN))
+    before = kit.store.last_position()
+    refused = kit.assert_refused("DUPLICATE", RestoreProduct(product_id=PHONE), field="name")
+    assert "iPhone 15 Pro, A2892" in refused.message and str(UNKNOWN) in refused.message
+    assert kit.store.last_position() == before and stock(kit).closed
+    kit.do(EditProduct(product_id=UNKNOWN, model="A2893"))
+    kit.do(RestoreProduct(product_id=PHONE))
+
+
+def test_INV_13_goods_that_come_back_after_a_product_was_restored_are_stock(kit: InMemoryService) -> None:
+    kit.do(deduct(phone=3), by=SYSTEM)
+    kit.do(DeleteProduct(product_id=PHONE))
+    kit.do(RestoreProduct(product_id=PHONE))
+    kit.do(ReturnStock(order_id=ORDER, round=1), by=SYSTEM)
+    assert stock(kit).on_hand == 3
+
+
+def test_INV_07_a_product_is_put_back_as_it_was_with_its_prices_and_the_stock_follows(kit: InMemoryService) -> None:
+    kit.do(EditProduct(product_id=PHONE, brand="Pear", sale_price=cny("1.00"), alert_quantity=50, traits=None))
+    kit.new_facts()
+    kit.do(PRODUCT.revert(product_id=PHONE, version=1), by=WAREHOUSE)
+    edited: Any = next(fact for fact in kit.new_facts() if type(fact) is ProductEdited)
+    assert (edited.attributes, edited.prices, edited.alert_quantity) == (ATTRIBUTES, PRICES, 10)
+    assert edited.changed == ("brand", "traits", "sale_price", "alert_quantity")
+    assert stock(kit).alert_quantity == 10
+
+
+def test_INV_02_prices_that_are_put_back_one_by_one_stay_in_one_currency(kit: InMemoryService) -> None:
+    def dollars(amount: str) -> Money:
+        return Money(amount=Decimal(amount), currency="USD")
+
+    kit.do(EditProduct(product_id=PHONE, prices=Prices(purchase=dollars("1"), sale=dollars("2"))))
+    revert = PRODUCT.revert(product_id=PHONE, version=1, fields=("sale_price",))
+    kit.assert_refused("VALIDATION", revert, field="sale_price")
+    kit.do(PRODUCT.revert(product_id=PHONE, version=1))
+    assert kit.facts()[-1].prices == PRICES
+
+
+def test_INV_07_a_price_beside_all_of_them_is_the_one_that_counts(kit: InMemoryService) -> None:
+    kit.do(EditProduct(product_id=PHONE, prices=replace(PRICES, member=None), sale_price=cny("7000.00")))
+    assert kit.facts()[-1].prices == Prices(purchase=cny("5000.00"), sale=cny("7000.00"))
+
+
+def test_CFG_01_INV_01_a_product_has_fields_of_the_company_and_tags(kit: InMemoryService) -> None:
+    for row in known(PRODUCT.code, CustomField(key="shelf", type="text", label=Label(zh="货架"))):
+        kit.directory.company.custom_fields.take(row)
+    kit.do(EditProduct(product_id=PHONE, own='{"shelf":"B-12"}'), by=WAREHOUSE)
+    kit.do(PRODUCT.tag(product_id=PHONE, add=("BESTSELLER",)), by=WAREHOUSE)
+    [given, tagged] = kit.new_facts()
+    assert given.changed == ("own.shelf",) and given.tags == ()
+    assert tagged.changed == ("tags",) and tagged.tags == ("BESTSELLER",) and tagged.own == given.own
+    assert (tagged.attributes, tagged.prices) == (ATTRIBUTES, PRICES)
 
 
 # -- stock by hand
@@ -606,6 +701,7 @@ steps = st.lists(
         st.builds(ReturnStock, order_id=st.sampled_from(ORDERS), round=st.integers(1, 2)),
         st.builds(EditProduct, product_id=st.just(PHONE), alert_quantity=st.integers(0, 12)),
         st.just(DeleteProduct(product_id=CASE)),
+        st.just(RestoreProduct(product_id=CASE)),
     ),
     max_size=30,
 )

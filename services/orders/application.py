@@ -16,7 +16,7 @@ from contracts.customers import (
     CustomerShared,
     MembershipSet,
 )
-from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited
+from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, ProductRestored
 from contracts.orders import (
     ApproveOrder,
     CancelOrder,
@@ -77,7 +77,7 @@ def membership_set(row: Customer | None, fact: MembershipSet) -> Customer | None
     return row and replace(row, member=fact.membership.member)
 
 
-def product_saved(_: Product | None, fact: ProductAdded | ProductEdited) -> Product:
+def product_saved(_: Product | None, fact: Any) -> Product:
     about = fact.attributes
     return Product(
         name=about.name,
@@ -89,8 +89,12 @@ def product_saved(_: Product | None, fact: ProductAdded | ProductEdited) -> Prod
     )
 
 
-def product_deleted(row: Product | None, _: ProductDeleted) -> Product | None:
+def product_deleted(row: Product | None, _: Any) -> Product | None:
     return row and replace(row, deleted=True)
+
+
+def product_restored(row: Product | None, _: Any) -> Product | None:
+    return row and replace(row, deleted=False)
 
 
 CUSTOMERS = Replica(
@@ -109,7 +113,12 @@ CUSTOMERS = Replica(
 PRODUCTS = Replica(
     "products",
     Product,
-    feeds={ProductAdded: product_saved, ProductEdited: product_saved, ProductDeleted: product_deleted},
+    feeds={
+        ProductAdded: product_saved,
+        ProductEdited: product_saved,
+        ProductDeleted: product_deleted,
+        ProductRestored: product_restored,
+    },
 )
 
 

@@ -621,6 +621,8 @@ class Order(Aggregate):
                     attempt=self.attempt,
                     reason="INSUFFICIENT_STOCK",
                     missing=command.missing,
+                    number=self.number,
+                    owner=self.owner,
                 )
             )
 

@@ -27,7 +27,7 @@ from contracts.customers import (
     MembershipSet,
 )
 from contracts.errors import Refused
-from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, ProductEdited
+from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, ProductEdited, ProductRestored
 from contracts.orders import (
     ApproveOrder,
     CancelOrder,
@@ -93,7 +93,7 @@ MOVED_HOUSE = CustomerEdited(
 )
 
 
-def product(id: UUID, name: str, sale: Money, *, member: Money | None = None, purchase: str = "60.00") -> ProductAdded:
+def product(id: UUID, name: str, sale: Money, *, member: Money | None = None, purchase: str = "60.00") -> Any:
     return ProductAdded(
         product_id=id,
         attributes=Attributes(name=name, model=f"{name}-1", brand="Yunke", category="goods", accessories=("box",)),
@@ -584,6 +584,13 @@ def test_ord_11_deleted_product_at_submission(kit: InMemoryService) -> None:
     create(kit, line(CABLE), line(PHONE))
     kit.learn(ProductDeleted(product_id=PHONE))
     kit.assert_refused("NOT_FOUND", SubmitOrder(order_id=ORDER), SALES, field="lines.1.product_id")
+
+
+def test_ord_11_a_product_that_is_restored_can_be_ordered_again(kit: InMemoryService) -> None:
+    create(kit, line(PHONE))
+    kit.learn(ProductDeleted(product_id=PHONE), ProductRestored(product_id=PHONE))
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+    assert submitted(kit).sale.lines[0].name == "phone"
 
 
 def test_ord_16_submit_once(kit: InMemoryService) -> None:

@@ -25,6 +25,7 @@ from contracts.inventory import (
     ProductAdded,
     ProductDeleted,
     ProductEdited,
+    ProductRestored,
     StockFellLow,
     StockMoved,
 )
@@ -320,9 +321,23 @@ def test_inv_07_inv_08_edits_show_and_deleted_products_are_marked() -> None:
         prices=PRODUCT.prices,
         alert_quantity=3,
     )
-    row = documents(products.VIEW, [PRODUCT, edited, ProductDeleted(product_id=PHONE)])[str(PHONE)]
+    story = [PRODUCT, edited, ProductDeleted(product_id=PHONE)]
+    row = documents(products.VIEW, story)[str(PHONE)]
     assert shown(row, "brand", "alert_quantity", "deleted") == {"brand": "Pear", "alert_quantity": 3, "deleted": True}
-    assert products.VIEW.where["deleted"] == {"$ne": True}
+    assert products.VIEW.shown()["deleted"] == {"$ne": True}
+    row = documents(products.VIEW, [*story, ProductRestored(product_id=PHONE)])[str(PHONE)]
+    assert shown(row, "brand", "deleted", "version") == {"brand": "Pear", "deleted": False, "version": 4}
+
+
+def test_inv_02_a_product_row_has_each_price_and_the_currency_they_are_in() -> None:
+    row = documents(products.VIEW, [PRODUCT])[str(PHONE)]
+    assert shown(row, "currency", "purchase_price", "sale_price", "sale_price_currency", "member_price") == {
+        "currency": "CNY",
+        "purchase_price": Decimal("4000.00"),
+        "sale_price": Decimal("5001.00"),
+        "sale_price_currency": "CNY",
+        "member_price": None,
+    }
 
 
 def test_inv_10_every_movement_is_one_ledger_entry() -> None:

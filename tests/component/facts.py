@@ -26,7 +26,7 @@ def yuan(amount: str) -> Money:
     return Money(amount=Decimal(amount), currency="CNY")
 
 
-def product(**more: Any) -> AddProduct:
+def product(**more: Any) -> Any:
     """A command for a new product."""
     prices = Prices(purchase=yuan("60.00"), sale=yuan("100.00"))
     return AddProduct(**{"name": f"Phone {uuid4()}", "model": "A1", "brand": "Apple", "prices": prices, **more})

@@ -182,7 +182,6 @@ def saved_view() -> Filled:
 
 
 FILLED: dict[str, Callable[[], Filled]] = {
-    "EditProduct": product,
     "ChangeOrder": order,
     "EditComment": comment,
     "EditUser": user,

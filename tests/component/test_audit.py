@@ -65,7 +65,8 @@ def add(writer: Writer) -> uuid.UUID:
     asked = request(command)
     writer.execute([asked])
     asked.future.result(timeout=0)
-    return command.product_id
+    id: uuid.UUID = command.product_id
+    return id
 
 
 def execute_sql(config: Config, statement: str) -> None:

@@ -31,10 +31,11 @@ from chassis.queries.grouping import groups_of, sums_of
 from chassis.queries.reader import ViewReader
 from chassis.queries.view_now import ViewNow
 from chassis.testing.custom_fields import FIELDS, known
-from component.lists import LISTS, ROOT, Document, Shelf, as_query, document_of
+from component.lists import BY_NAME, LISTS, ROOT, Document, Shelf, as_query, document_of
 from contracts.custom_fields import CustomField, Held, Label, written
 from contracts.errors import Refused
-from contracts.permissions import RIGHTS, DataScope
+from contracts.formulas import LONGEST, MOST_OPERATIONS
+from contracts.permissions import FIELD_RIGHTS, RIGHTS, DataScope
 
 VIEWS = [view for view in LISTS if view.kind]
 TYPES = {one.key: one for one in FIELDS}
@@ -332,6 +333,20 @@ def test_cfg_01_a_formula_of_then_tells_nothing_of_what_one_may_not_see(database
     assert {one.key: one.formula for one in view_now.fields_at(None, SELLER)}["total"] == "own.seats * 2"
 
 
+def test_cfg_01_a_formula_is_hidden_with_a_field_that_needs_a_right_since_a_later_release(
+    database: Database[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fields of the kind itself, too: whoever may not see what something costs is not told its double."""
+    view = BY_NAME["campaigns"]
+    kept = Kept(database, view, replace(TYPES["total"], formula="budget * 2"))
+    assert all("total" in row["own"] for row in kept.page(SELLER).items)
+    monkeypatch.setitem(FIELD_RIGHTS, "budget", "payments")
+    kept.define(replace(TYPES["total"], formula="budget * 2", position=1), revision=2)
+    assert all("total" not in row["own"] for row in kept.page(SELLER).items)
+    assert kept.refusal(SELLER, sort="own.total").field == "sort"
+    assert all("total" in row["own"] for row in kept.page(ROOT).items)
+
+
 def where(field: str) -> dict[str, str]:
     return {"where": json.dumps({"field": field, "is": "is_not_empty"})}
 
@@ -388,6 +403,33 @@ def test_cfg_01_a_formula_rounds_chooses_and_counts_days(database: Database[Docu
     shown = {row["id"]: row["own"].get("made") for row in kept.all()}
     assert {id: None if one is None else Decimal(one) for id, one in shown.items()} == wanted
     assert [row["id"] for row in kept.rows(sort="own.made")]
+
+
+@pytest.mark.parametrize("formula", [" * ".join(["own.price"] * 3), f"ROUND({' * '.join(['own.price'] * 3)}, 8)"])
+def test_cfg_01_what_is_too_large_to_be_rounded_is_told_as_it_is(database: Database[Document], formula: str) -> None:
+    """Also beyond the digits that MongoDB has; it goes on to the next page, and is added up."""
+    made = CustomField(key="made", type="formula", label=Label(zh="x"), formula=formula)
+    kept = Kept(database, VIEWS[0], TYPES["price"], made, count=0)
+    for number, price in enumerate(("-1000000000000", "1000000000000", "999999999999.99999999", "2")):
+        own = OwnValues(written({"price": Held("number", price)}))
+        kept.fill([{**document_of(kept.view, number), "own": stored(own)}])
+    shown = [Decimal(row["own"]["made"]) for row in kept.rows(sort="own.made", limit="1")]
+    assert shown[0] == Decimal("-1E36") and shown[1] == 8 and shown[3] == Decimal("1E36")
+    assert Decimal("9.9E35") < shown[2] < Decimal("1E36")
+    assert kept.page(sum="own.made").groups != [{"value": None, "count": 4, "sums": {"own.made": "0"}}]
+    assert len(kept.asked("own.made", "greater", value="1000")) == 2
+
+
+@pytest.mark.parametrize("formula", ["IF({} > 1, own.price, own.price)", "ROUND({}, 8)", "own.price / ({})", "-({})"])
+def test_cfg_01_a_formula_may_be_as_deep_as_it_may_be_long(database: Database[Document], formula: str) -> None:
+    made = "own.price"
+    for _ in range(MOST_OPERATIONS):
+        longer = formula.format(made)
+        if len(longer) > LONGEST:
+            break
+        made = longer
+    kept = Kept(database, VIEWS[0], TYPES["price"], replace(TYPES["total"], formula=made), count=4)
+    assert len(kept.rows(sort="-own.total")) == 4
 
 
 @pytest.mark.parametrize("name", ["own", "own.nothing", "own.$where", "own.a.b", "own.__proto__", "own.", ".own"])

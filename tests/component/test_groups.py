@@ -8,15 +8,20 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from bson import Decimal128
 from pymongo.database import Database
 
+from chassis.access.company import CompanySettings
 from chassis.model.principal import Principal
 from chassis.model.views import View
 from chassis.queries.conditions import fields_asked
 from chassis.queries.filters import Document
 from chassis.queries.grouping import MOST_GROUPS, MOST_SUMS, groups_of, sums_of
+from chassis.queries.reader import ViewReader
+from chassis.testing.custom_fields import known as known_fields
 from component.lists import BY_NAME, LISTS, ROOT, Shelf, document_of
 from component.test_conditions import fill, written
+from contracts.custom_fields import CustomField, Label
 from contracts.errors import Refused
 
 OF_ONES_OWN = ("customers", "orders", "devices", "recently_viewed", "saved_views", "default_views")
@@ -33,10 +38,19 @@ def counted(view: View, rows: list[Document], field: str | None, sums: list[str]
         for value in [one or None for one in values] if field in view.picked else values:  # None: nothing was picked
             count, told = found.get(value, (0, {name: {} for name in sums}))
             for name in sums:
-                currency = row.get("currency") or "" if view.types[name].kind == "amount" else ""
+                currency = row.get(currency_of(view, name)) or ""
                 told[name][currency] = told[name].get(currency, 0) + Decimal(row[name] or 0)
             found[value] = count + 1, told
+    for name in (name for name in sums if currency_of(view, name)):
+        for _, told in found.values():
+            told[name] = {currency: amount for currency, amount in told[name].items() if currency or amount}
     return found
+
+
+def currency_of(view: View, name: str) -> str:
+    """The column that tells the currency of an amount; "" for none."""
+    columns = (f"{name}_currency", "currency") if view.types[name].kind == "amount" else ()
+    return next((one for one in columns if one in view.types), "")
 
 
 def as_counted(view: View, groups: list[Document]) -> dict[Any, tuple[int, Document]]:
@@ -149,3 +163,26 @@ def test_amounts_of_several_currencies_are_never_added_up(database: Database[Doc
     assert page.groups == [{"value": "DRAFT", "count": 6, "sums": wanted}]
     assert shelf.page(sum="quantity").groups == [{"value": None, "count": 6, "sums": {"quantity": 15}}]
     assert shelf.page(sum="quantity", status="SHIPPED").groups == []
+
+
+def test_mkt_01_amounts_of_a_record_are_added_up_each_by_its_own_currency(database: Database[Document]) -> None:
+    """CFG-01: so are those that are worked out of them; what is made of two currencies is no amount at all."""
+    view = BY_NAME["campaigns"]
+    shelf, company = Shelf(database, view), CompanySettings()
+    left = CustomField(key="left", type="formula", label=Label(zh="余"), formula="budget - spent")
+    for row in known_fields(view.kind, left):
+        company.custom_fields.take(row)
+    shelf.reader = ViewReader(database, view, company=company)
+    money = [("100", "CNY", "40", "CNY"), ("5000", "JPY", "2000", "JPY"), ("7", "CNY", "3", "JPY"), (None, None) * 2]
+    for number, (budget, its, spent, other) in enumerate(money):
+        amounts = {"budget": budget, "spent": spent}
+        stored_ones = {name: one and Decimal128(one) for name, one in amounts.items()}
+        shelf.fill([document_of(view, number, own={}, **stored_ones, budget_currency=its, spent_currency=other)])
+    page = shelf.page(sum=["budget", "spent", "own.left"], sort="id")
+    assert [row["own"].get("left") for row in page.items] == ["60", "3000", None, None]
+    sums = {
+        "budget": {"CNY": "107", "JPY": "5000"},
+        "spent": {"CNY": "40", "JPY": "2003"},
+        "own.left": {"CNY": "60", "JPY": "3000"},
+    }
+    assert page.groups == [{"value": None, "count": 4, "sums": sums}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from chassis.model.principal import Principal
 from chassis.model.views import View
 from chassis.projections.collections import STATES
 from chassis.projections.state import live_id, open_state
+from chassis.queries.cursors import LONGEST_VALUE, Cursor
 from chassis.queries.reader import ViewReader
 from component.lists import ROOT, Document, Shelf, document_of
 from contracts.errors import Refused
@@ -118,6 +120,12 @@ def test_col_09_of_records_that_belong_to_people_everybody_sees_their_own(
     with pytest.raises(Refused) as refused:
         desk.shelf.reader.one(only_own, hidden["_id"], None)
     assert refused.value.code == "NOT_FOUND"
+    asked = {"sort": ["subject_id"], "limit": ["1"]}
+    first = desk.shelf.reader.page(only_own, asked, None).next
+    made_up = replace(Cursor.read(str(first)), key=hidden["_id"], value="x" * (LONGEST_VALUE + 1)).text()
+    with pytest.raises(Refused) as refused:  # a page that begins behind it would tell about which record it is
+        desk.shelf.reader.page(only_own, {**asked, "cursor": [made_up]}, None)
+    assert refused.value.why.reason == "lists.cursor_renewed"
 
 
 @each

@@ -19,8 +19,10 @@ from chassis.model.records import Record
 from chassis.model.views import View
 from chassis.model.whose import Whose
 from chassis.queries.rows import plain
+from chassis.testing.records import new_record
 from chassis.testing.views import documents
 from contracts.declare import REGISTRY, CommandSpec
+from contracts.inventory import PRODUCT
 from contracts.orders import ApproveOrder, CompleteDelivery, HoldOrder, RejectOrder, ShipOrder
 from contracts.people import Person
 from contracts.records import KINDS, Kind
@@ -84,8 +86,7 @@ def deleted(office: Office, people: People, kind: Kind) -> str:
 def customer_and_product(office: Office) -> tuple[str, str]:
     customer = next(kind for kind in KINDS.values() if kind.what == "customer")
     customer_id = office.enter(customer)
-    product = {**sample(REGISTRY.commands["AddProduct"].cls)}
-    product = {**product, "product_id": customer_id, "name": f"Product {customer_id}"}
+    product = {**new_record(PRODUCT, office.enter), PRODUCT.key: customer_id}
     return customer_id, office.call("POST /products", product, office.admin).done()["id"]
 
 

@@ -324,7 +324,7 @@ class Handlers:
         return fact.attempt
 
 
-ALL = ["order_id", "round", "attempt", "reason", "missing"]
+ALL = ["order_id", "round", "attempt", "reason", "missing", "number", "owner"]
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from chassis.model.views import Exact, Filter, Range, parameter_names
 from contracts.declare import ContractError
 from contracts.lists import LIST_PARAMETERS
 from contracts.marketing import Survey
-from contracts.records import KINDS, kind_of, record
+from contracts.records import KINDS, WITH_POOL, kind_of, record
 from contracts.statuses import Statuses
 from contracts.types import Money, Name, Text
 
 OF_EVERY_RECORD = (
     "id", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by",
     "deleted", "own", "shares", "shared_with", "shared_with_me", "thing_id", "price_currency",
-    "status", "status_reason", "status_since",
+    "status", "status_reason", "status_since", "actions", "labels", "lists",
 )  # fmt: skip
 
 
@@ -68,4 +68,4 @@ def test_the_fields_of_a_row_that_no_declaration_has_are_those() -> None:
     for cls in KINDS:
         own = {*kind_of(cls).fields, kind_of(cls).key}
         for name in set(record_view(cls).types) - own:
-            assert name in OF_EVERY_RECORD or name.endswith("_currency")
+            assert name in {*OF_EVERY_RECORD, *WITH_POOL} or name.endswith("_currency")

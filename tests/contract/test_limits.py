@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ class Notes(Aggregate):
 
 
 def service(sizes: list[int]) -> InMemoryService:
-    def add(command: AddProduct, work: Work) -> Notes:
+    def add(command: Any, work: Work) -> Notes:
         notes = work.new(Notes, command.product_id, what="product", field="product_id")
         notes.note(sizes)
         return notes

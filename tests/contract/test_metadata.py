@@ -10,9 +10,11 @@ import pytest
 
 from chassis.catalogue import Catalogue
 from chassis.metadata.everything import Company, metadata
+from chassis.metadata.forms import CompanyForm
 from chassis.metadata.shapes import CommandMetadata, FormField, Metadata, ViewMetadata
 from chassis.model.views import View, parameter_names
 from chassis.model.wording import Wording
+from contracts.custom_fields import CustomChoice, CustomField, Help, Label
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.languages import LANGUAGES, Language
 from contracts.lists import VIEWED
@@ -156,3 +158,20 @@ def test_what_is_told_is_of_the_shape_that_the_document_has(everything: Metadata
     for command in everything.commands:
         for field in parts(command.fields):
             assert field.default is None or not field.required
+
+
+def test_cfg_01_what_a_company_has_named_in_other_languages_is_called_as_in_its_own() -> None:
+    """In forms, lists and choices as in files: by the language of the company, where it lacks that of the reader."""
+    label = Label(ja="等級", en="Grade")
+    grade = CustomField(
+        key="grade", type="choice", label=label, help=Help(ja="選ぶ", en="Pick"),
+        choices=(CustomChoice(key="a", label=label),),
+    )  # fmt: skip
+    company = Company(PEOPLE, forms=(CompanyForm("customer", (grade,)),), language="en")
+    found = metadata(Wording("zh", company.language), lambda _: True, company)
+    view = next(view for view in found.views if view.name == "customers")
+    column = next(one for one in view.columns if one.name == "own.grade")
+    own = next(one for one in of_command(found, "CreateCustomer").fields if one.name == "own")
+    [field] = own.parts or []
+    assert (column.label, field.label, field.help) == ("Grade", "Grade", "Pick")
+    assert [one.label for one in (*(column.choices or []), *(field.choices or []))] == ["Grade", "Grade"]

@@ -58,6 +58,12 @@ class Shop:
     def assign(self, id: UUID, owner: Any) -> Any:
         return self.kind.assign(**{self.kind.key: id, "owner_id": owner})
 
+    def let_go(self, id: UUID) -> Any:
+        """Leave it to nobody; to a pool with a reason (`test_pools`)."""
+        if self.kind.pool:
+            return self.kind.give_back(**{self.kind.key: id}, reason="why not")
+        return self.assign(id, None)
+
     def edit(self, id: UUID) -> Any:
         return self.kind.edit(**{self.kind.key: id})
 
@@ -73,7 +79,8 @@ def shop(request: pytest.FixtureRequest) -> Shop:
     kit = InMemoryService(SERVICES[kind.service])
     permission = next(spec.permission for spec in kit.writer.service.specs() if spec.cls is kind.assign)
     for scope in SCOPES:
-        rights = dict.fromkeys((permission, kind.view))
+        assigns = [kind.pool.assign] if kind.pool else []
+        rights = dict.fromkeys((permission, kind.view, *assigns))
         grants = tuple(Grant(right=right, scope=scope) for right in rights)
         state = RoleState(title=scope, revision=1, grants=grants)
         kit.directory.tell([RightGranted(role=scope, right=permission, scope=scope, state=state)])
@@ -109,7 +116,7 @@ def test_sec_18_cus_14_one_gives_a_record_to_whom_the_own_right_reaches_or_to_no
             assert shop.owner_of(id) == (str(to.user_id), to.name)
     id = shop.create(caller, **({"owner_id": None} if how == "create" else {}))
     if how == "assign":
-        shop.kit.do(shop.assign(id, None), caller)
+        shop.kit.do(shop.let_go(id), caller)
     assert shop.owner_of(id) == (None, "")
 
 
@@ -120,7 +127,8 @@ def test_cus_15_who_names_no_owner_owns_what_they_enter(shop: Shop) -> None:
 def test_cus_12_a_record_of_nobody_is_reached_by_those_who_reach_everybody(shop: Shop) -> None:
     id = shop.create(LED, owner_id=None)
     for by in (LED, LEADER, STRANGER):
-        for command in (shop.edit(id), shop.assign(id, by.user_id)):
+        gives = [] if shop.kind.pool and by is LEADER else [shop.assign(id, by.user_id)]  # who leads people: LED-04
+        for command in (shop.edit(id), *gives):
             shop.kit.assert_refused("FORBIDDEN", command, by=by, field=shop.kind.key)
     shop.kit.do(shop.assign(id, STRANGER.user_id), HEAD)
     shop.kit.do(shop.edit(id), STRANGER)
@@ -133,6 +141,7 @@ def test_cus_14_the_event_tells_owner_before_and_by_and_a_repeat_does_nothing(sh
         answer = shop.kit.do(shop.assign(id, owner), HEAD)
     _, assigned = shop.kit.stream(id)
     wanted: Any = {"owner": person(STRANGER), "before": person(LED), "by": person(HEAD)}
+    wanted |= {"owner_since": shop.kit.today} if shop.kind.pool else {}
     assert assigned == shop.kind.assigned(**{shop.kind.key: id}, **wanted)
     assert answer.body["version"] == 2
     [row] = documents(VIEWS[shop.kind.path], shop.kit.stream(id)).values()

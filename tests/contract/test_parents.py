@@ -4,7 +4,7 @@ Asked of every kind with such a field (`data(record=...)`), so also of those tha
 campaigns within campaigns (MKT-01) and surveys of a campaign (MKT-05) are such.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -167,6 +167,18 @@ def test_mkt_01_an_earlier_parent_is_put_back_and_counted(family: Family) -> Non
     assert getattr(family.kit.stream(child)[-1].data, family.field.name) == one
     if family.is_own and family.waits:
         assert (family.count(one), family.count(other)) == (1, 0)
+
+
+def test_mkt_01_what_is_put_back_names_no_record_that_is_gone_and_the_answer_tells_it(family: Family) -> None:
+    """As with all that can't be given any more; where the field is named, that it can't is the answer."""
+    gone, there = family.a_parent(), family.a_parent()
+    child = family.enter(gone)
+    family.kit.do(family.move(child, there))
+    family.delete_parent(gone)
+    revert = family.kind.revert(**{family.kind.key: child}, version=1)
+    family.kit.assert_refused("NOT_FOUND", replace(revert, fields=(family.field.name,)), field=family.field.name)
+    assert family.field.name in family.kit.do(revert).body["kept"]
+    assert getattr(family.kit.stream(child)[-1].data, family.field.name) == there
 
 
 def test_mkt_01_nothing_is_above_itself(family: Family) -> None:

@@ -46,7 +46,8 @@ class Shop:
         self.kit = InMemoryService(SERVICES[kind.service])
         self.edit_right = REGISTRY.command_of(kind.edit).permission
         for scope in ("OWN", "SUBORDINATES", "ALL"):
-            self.let(scope, dict.fromkeys(self.rights, scope))
+            pool = {self.root.pool.assign} if self.root.pool and scope == "ALL" else set()
+            self.let(scope, dict.fromkeys(self.rights | pool, scope))
         for by in EVERYBODY:
             self.kit.known(by)
         self.parent = self.enter_parent(OWNER)
@@ -89,11 +90,13 @@ class Shop:
     def give(self, to: Principal | None) -> None:
         """Its root changes hands."""
         owner = Person(user_id=to.user_id, name=to.name) if to else NOBODY
-        if self.root.service == self.kind.service:
-            self.kit.do(self.root.assign(**{self.root.key: self.root_id(), "owner_id": owner.user_id}), HEAD)
+        named: dict[str, Any] = {self.root.key: self.root_id()}
+        if self.root.service == self.kind.service and self.root.pool and to is None:
+            self.kit.do(self.root.give_back(**named, reason="why not"), HEAD)
+        elif self.root.service == self.kind.service:
+            self.kit.do(self.root.assign(**named, owner_id=owner.user_id), HEAD)
         else:
-            assigned = {self.root.key: self.root_id(), "owner": owner, "before": NOBODY}
-            self.kit.learn(self.root.assigned(**assigned))
+            self.kit.learn(self.root.assigned(**named, owner=owner, before=NOBODY))
 
     def share(self, access: Access | None) -> None:
         """Its root is shared with the friend, or no longer."""

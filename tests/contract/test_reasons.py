@@ -221,6 +221,10 @@ def test_ord_07_codes_and_fields_are_told_in_words() -> None:
     wrong = Refused("forms.invalid", errors=[Why("forms.required"), Why("forms.blank")], field="lines.0.quantity")
     assert wrong.why.said("zh") == "订单明细 1 数量：必填，不能省略。不能为空白。"
     assert wrong.message == "lines.0.quantity: Must be given; it can't be left out. May not be blank."
+    own = Refused("forms.invalid", errors=[Why("forms.required")], field="own.name")
+    assert own.why.said("zh") == "自定义字段 name：必填，不能省略。", "what a company adds has no word of ours"
+    held = lacks_right("orders.edit", ["sales supervisor / manager", "夜班"]).why.said("ja")
+    assert held.endswith("営業マネージャー、夜班。"), "roles are told by the name that they have in the language"
     lacking = lacks_right("orders.edit", ["夜班", "sales"])
     assert lacking.message.endswith("orders.edit; held by: 夜班, sales.") and "夜班、sales" in lacking.why.said("zh")
 

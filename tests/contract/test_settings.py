@@ -39,7 +39,8 @@ from chassis.writer.writer import Writer
 from contracts.company import CompanyData, CompanyDataSet, ParameterSet, SetCompanyData, SetLogo, SetParameter
 from contracts.declare import KEPT, REGISTRY, CommandSpec
 from contracts.errors import Refused
-from contracts.parameters import PARAMETERS
+from contracts.parameters import PARAMETERS, limit_of
+from contracts.records import KINDS
 from contracts.schemas import load
 from contracts.settings import DEFAULTS
 from contracts.types import Money
@@ -271,15 +272,23 @@ def test_no_setting_is_stored_and_read_by_nobody(id: str, monkeypatch: pytest.Mo
 def test_SET_05_every_parameter_that_is_declared_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY_ROOT)
     read = {
-        argument.value
+        name
         for path in [*Path("chassis").rglob("*.py"), *Path("services").rglob("*.py")]
         if not path.name.startswith("test")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "parameter"
         for argument in node.args
-        if isinstance(argument, ast.Constant)
+        for name in names_read(argument)
     }
     assert read == set(PARAMETERS)
+
+
+def names_read(argument: ast.expr) -> list[str]:
+    """The parameters that an argument names: itself, or a limit of each kind of record that has a pool."""
+    if isinstance(argument, ast.Call) and isinstance(argument.func, ast.Name) and argument.func.id == "limit_of":
+        limit: Any = ast.literal_eval(argument.args[1])
+        return [limit_of(kind.path, limit) for kind in KINDS.values() if kind.pool]
+    return [str(argument.value)] if isinstance(argument, ast.Constant) else []
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -54,7 +54,8 @@ class Shop:
         self.kind, self.kit = kind, InMemoryService(SERVICES[kind.service])
         self.right = next(spec.permission for spec in self.kit.writer.service.specs() if spec.cls is kind.share)
         for scope in SCOPES:
-            rights = dict.fromkeys((self.right, kind.view))
+            assigns = [kind.pool.assign] if kind.pool else []
+            rights = dict.fromkeys((self.right, kind.view, *assigns))
             state = RoleState(
                 title=scope, revision=1, grants=tuple(Grant(right=right, scope=scope) for right in rights)
             )

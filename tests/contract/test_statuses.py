@@ -79,7 +79,9 @@ def shop(request: pytest.FixtureRequest) -> Shop:
 
 
 def pairs(statuses: Statuses) -> Iterator[tuple[str, str]]:
-    return ((before, to) for before in statuses.names for to in statuses.names if before != to)
+    """Each two statuses; from that of a pool no step leads on (`test_pools`)."""
+    names = [name for name in statuses.names if name != statuses.pooled]
+    return ((before, to) for before in names for to in statuses.names if before != to)
 
 
 def test_there_are_such_kinds_and_no_other_has_the_command() -> None:
@@ -136,6 +138,8 @@ def test_mkt_01_a_step_waits_for_the_fields_it_needs_and_they_stay_filled(shop: 
                 refusal = shop.kit.assert_refused("INVALID_STATE", shop.to(step.to, WHY, id), field=STATUS)
                 assert refusal.why.params["fields"] == [name]
     for status in shop.statuses.names:
+        if status == shop.statuses.pooled:
+            continue
         id = shop.enter()
         shop.walk(status, id)
         for name in shop.statuses.needed_in(status):
@@ -190,6 +194,21 @@ def test_mkt_01_statuses_are_told_in_words_and_in_their_order(shop: Shop, langua
     [column] = [one for one in view.columns if one.name == STATUS]
     assert column.choices == field.choices
     assert command.bulk and column.groupable
+
+
+@pytest.mark.parametrize("language", ["zh", "ja"])
+def test_mkt_01_a_refusal_calls_statuses_as_lists_do(shop: Shop, language: Any) -> None:
+    found = metadata(Wording(language), lambda _: True, Company())
+    view = next(one for one in found.views if one.name == VIEWS[shop.kind.code].name)
+    [column] = [one for one in view.columns if one.name == STATUS]
+    labels = {one.value: one.label for one in column.choices or ()}
+    for before, to in pairs(shop.statuses):
+        if not shop.statuses.step(before, to):
+            id = shop.enter()
+            shop.walk(before, id)
+            told = shop.kit.assert_refused("INVALID_STATE", shop.to(to, WHY, id)).why.said(language)
+            open = shop.statuses.after(before)
+            assert all(labels[one] in told for one in [before, *([to, *open] if open else [])])
 
 
 def test_mkt_01_a_refusal_says_where_the_record_can_go_in_the_words_of_the_reader() -> None:

@@ -45,7 +45,7 @@ class Shop:
     @property
     def tags(self) -> tuple[str, ...]:
         fact = self.kit.stream(self.id)[-1]
-        found: tuple[str, ...] = fact.data.tags
+        found: tuple[str, ...] = self.kind.layout.read(fact).tags
         return found
 
 

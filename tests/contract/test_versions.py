@@ -72,6 +72,8 @@ FITTING = {
     "parameters": [],
     "columns": [],
     "roles": [],
+    "add": [],
+    "remove": [],
 }
 NOT_AT_FIRST = {
     "EditPersonalData", "SetPreferences", "ChangePassword",
@@ -80,6 +82,7 @@ NOT_AT_FIRST = {
     "WithdrawOrder", "RetryOrder", "RecordPayment", "HandOver", "Deliver",
     "GetMachineToken", "AddCustomField", "ChangeCustomField",
     *(kind.unshare.__name__ for kind in KINDS.values() if kind.unshare),
+    "ClaimCustomer",
 }  # fmt: skip
 """What takes more than the records there are: those who own them, a case, a shipment, a field of its type.  The
 services' own tests hold all commands to it, by `InMemoryService.check_version`."""

@@ -69,6 +69,8 @@ BEYOND_OWN = "Customers: view beyond own"
 """The row that is about reach: whoever may add customers sees the own ones anyway (ACC-48, CUS-15)."""
 
 READINGS = {
+    "leads.edit": "SAL SUP ADM",  # LED-02, LED-08: who has customers has leads
+    "leads.view": "SAL SUP MGT MKT ADM",  # LED-08: the same, and who watches the whole, or wins them by campaigns
     "orders.view": "SAL SUP MGT FIN WHS ADM",  # ORD-09: who works with orders follows them
     "products.cost": "MGT FIN ADM",  # the purchase price and what follows from it (INV-02)
     "persons.keys": "ADM",  # CPL-01: who hands out what opens personal data in the event topics

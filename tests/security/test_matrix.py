@@ -7,6 +7,7 @@ route that asks for another right than the table says fails here, and so does a 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
+from uuid import UUID
 
 import pytest
 
@@ -14,8 +15,9 @@ from chassis.documents.samples import sample
 from chassis.http.routes import kebab
 from chassis.queries.reader import FORMATS
 from contracts.declare import REGISTRY
+from contracts.notices import notice_id
 from contracts.permissions import DATA_SCOPES, RIGHTS, ROLES, DataScope, first_rights, first_scope
-from contracts.records import KINDS, Kind
+from contracts.records import KINDS, Kind, pool_path
 from contracts.schedules import SCHEDULES
 from contracts.subjects import SUBJECT_ID, SUBJECT_KIND
 from security import spec
@@ -32,6 +34,8 @@ SEE_SETTINGS = "see settings"
 HAND_OUT_KEYS = "hand out keys of persons"
 SEE_CUSTOMERS = "see customers"
 SEE_VIEWERS = "see who viewed records"
+SEE_LEADS = "see leads"
+CHANGE_LEADS = "add and change leads"
 
 ROUTES = {
     OPERATORS: "GET /livez; GET /readyz",
@@ -47,7 +51,8 @@ ROUTES = {
         PATCH /users/{user_id}/personal-data; PATCH /users/{user_id}/preferences; POST /users/{user_id}/second-factor;
         POST /users/{user_id}/second-factor/confirmation; POST /users/{user_id}/second-factor/removal;
         POST /devices; POST /devices/{device_id}/activation; GET /devices; GET /devices/{device_id};
-        GET /company; GET /company/{settings_id}
+        GET /company; GET /company/{settings_id};
+        GET /notices; GET /notices/{notice_id}; PUT /notices/{notice_id}/read; POST /notices/{notice_id}/earlier-read
     """,
     COLLEAGUES: """
         GET /colleagues; GET /colleagues/{user_id}; GET /departments; GET /departments/{department_id};
@@ -90,13 +95,12 @@ ROUTES = {
     """,
     "Platform system": """
         GET /mailbox; GET /metrics; POST /views/{view}/rebuilds; GET /rebuilds; GET /rebuilds/{rebuild_id};
-        POST /rebuilds/{rebuild_id}/cancel; GET /schedules; GET /schedules/{schedule}
+        POST /rebuilds/{rebuild_id}/cancel; GET /schedules; GET /schedules/{schedule}; POST /announcements
     """,  # metrics: from outside the networks of METRICS_NETWORKS
     SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}; GET /custom-fields; GET /custom-fields/{kind}",
     HAND_OUT_KEYS: "GET /persons/{person_id}/key",
-    "Products: view": "GET /products; GET /products/{product_id}; GET /stock-alerts; GET /stock-ledger",
+    "Products: view": "GET /stock-alerts; GET /stock-ledger",
     "Products: add, edit, delete": """
-        POST /products; PATCH /products/{product_id}; DELETE /products/{product_id};
         POST /products/{product_id}/receipts; POST /products/{product_id}/adjustments
     """,
     "Customers: add, edit, delete own": "PUT /customers/{customer_id}/membership",
@@ -115,13 +119,18 @@ ROUTES = {
 """Who the specification lets in: a row of its table, or one of the names above -> the routes."""
 
 FUNCTION_OF = {place.strip(): function for function, text in ROUTES.items() for place in text.split(";")}
-ROW_OF = {right: function for function, right in spec.RIGHT_OF.items()} | {"customers.view": SEE_CUSTOMERS}
+ROW_OF = {right: function for function, right in spec.RIGHT_OF.items()} | {
+    "customers.view": SEE_CUSTOMERS,
+    "leads.view": SEE_LEADS,
+    "leads.edit": CHANGE_LEADS,
+}
 OF_KINDS = {
     place: ROW_OF[right]
     for kind in KINDS.values()
     for place, right in [
         *((f"GET {path}", kind.view) for path in (kind.path, f"{kind.path}/{{{kind.key}}}")),
         *((f"{spec.method} {spec.path}", spec.permission) for spec in map(REGISTRY.command_of, kind.commands)),
+        *([(f"GET {pool_path(kind)}", kind.pool.claim)] if kind.pool else []),
     ]
 }
 """The routes of records of declared kinds: who may is said where the kind is declared, by a right of the table."""
@@ -142,6 +151,8 @@ HOLDERS = {
     SEE_SETTINGS: frozenset(spec.READINGS["settings.view"].split()),
     HAND_OUT_KEYS: frozenset(spec.READINGS["persons.keys"].split()),
     SEE_CUSTOMERS: spec.SEES_CUSTOMERS,
+    SEE_LEADS: frozenset(spec.READINGS["leads.view"].split()),
+    CHANGE_LEADS: frozenset(spec.READINGS["leads.edit"].split()),
     SEE_VIEWERS: frozenset(spec.READINGS["records.viewers"].split()),
     **{function: spec.holders(function) for function in spec.CELLS},
 }
@@ -269,6 +280,7 @@ def records_of(office: Office) -> dict[str, str]:
         "saved_view_id": office.call("POST /saved-views", {"list_name": "customers", "name": "x"}, office.admin).done()[
             "id"
         ],
+        "notice_id": notice_of(office),
         "comment_id": office.call("POST /comments", {**subject, "text": "x"}, office.admin).done()["id"],
         "attachment_id": office.call(
             "POST /attachments", {**subject, "file_id": file, "name": "x"}, office.admin
@@ -298,6 +310,13 @@ def records_of(office: Office) -> dict[str, str]:
     }
 
 
+def notice_of(office: Office) -> str:
+    """What the administrator was told: an announcement for everybody."""
+    told = {"title": "Update", "text": "at eight", "receivers": [{"kind": "EVERYBODY"}]}
+    telling = office.call("POST /announcements", told, office.admin).done()["id"]
+    return str(notice_id(UUID(telling), UUID(office.admin.user_id)))
+
+
 def field_of(office: Office) -> str:
     """The key of a field that was added to customers."""
     field = {"key": "seats", "type": "number", "label": {"zh": "座位"}}
@@ -318,8 +337,8 @@ def record_of(office: Office, kind: Kind) -> str:
 
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
-           "reset_id", "rebuild_id", "saved_view_id", "person_id", "with_id", "comment_id", "attachment_id",
-           *(kind.key for kind in KINDS.values()))  # fmt: skip
+           "reset_id", "rebuild_id", "saved_view_id", "notice_id", "person_id", "with_id", "comment_id",
+           "attachment_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
          "entry_id": "orders-1-0", "view": "nobody", "dictionary": "importance", "entry": "NOTHING",
          "entry_key": "importance.NOTHING", "kind": "customer", "key": "nobody", "schedule": "nobody"}  # fmt: skip

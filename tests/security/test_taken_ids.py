@@ -70,7 +70,6 @@ def attachment(office: Office) -> Asked:
 ASKS: dict[str, Callable[[Office], Asked]] = {
     **{name: ask for name, ask in ASKED.items() if name in CREATING},
     "AddDepartment": department,
-    "AddProduct": product,
     "CreateOrder": order,
     "WriteComment": comment,
     "SaveView": saved_view,

@@ -15,7 +15,8 @@ from chassis.messaging.provenance import LETTER, OFFSET, PARTITION, TOPIC
 from chassis.messaging.records import Incoming, read_record
 from chassis.model.children import Children, ChildrenCounted, children_id
 from chassis.model.custom_values import OwnValues
-from chassis.model.record_views import record_view
+from chassis.model.place_counts import counts_places
+from chassis.model.record_views import pool_view, record_view
 from chassis.model.records import Record, aggregate_of, is_filled
 from chassis.model.saga import Process
 from chassis.model.schedule_runs import runs_once
@@ -548,6 +549,24 @@ def i21_what_belongs_to_a_record_is_counted_and_never_left_alone(evidence: Evide
             require({what: n for what, n in kept.items() if n} == wanted, "I21", f"{parent} has {kept}, not {wanted}")
 
 
+def i22_no_place_in_a_limit_is_lost(evidence: Evidence) -> None:
+    """I22: a record of a kind with a pool has an owner or waits in it, and everybody's count is of what they have."""
+    for kind in (kind for kind in KINDS.values() if kind.pool):
+        rule, listed = counts_places(kind), evidence.rows(pool_view(kind.cls).name)
+        state = rule.state()
+        for fact in evidence.of(kind.service, *rule.folds):
+            if rule.key(fact.fact) is not None:
+                rule.folds[type(fact.fact)](state, fact.fact)
+        require(not rule.at_rest(state), "I22", f"{kind.what}: {rule.at_rest(state)}")
+        for id, record in state.records.items():
+            row = listed.get(str(id)) or {}
+            waits = row.get(OWNER, id) is None and not row.get("deleted")
+            is_nobodys = record.owner.user_id is None
+            require(waits == (is_nobodys and not record.deleted), "I22", f"{kind.what} {id} {record}: {row}")
+            if statuses := kind.statuses:
+                require((record.status == statuses.pooled) == is_nobodys, "I22", f"{kind.what} {id} {record}")
+
+
 def i17_cases_are_shown_as_they_are(evidence: Evidence) -> None:
     """I17: the inbox shows of each case what it holds, and each case is told in one form to its end (ADR 0044)."""
     shown = evidence.rows("approval_inbox")
@@ -572,12 +591,12 @@ def i18_own_values_are_of_fields_that_were_added(evidence: Evidence) -> None:
     for kind in KINDS.values():
         shown = evidence.rows(record_view(kind.cls).name)
         for fact in evidence.of(kind.service, kind.created, kind.edited):
-            for key, held in read(fact.fact.data.own).items():
+            for key, held in read(kind.layout.read(fact.fact).own).items():
                 field = added.get((kind.code, key))
                 is_such = field is not None and field.type == held.type
                 require(is_such, "I18", f"{fact} has {held} for {key}, of which the company knows {field}")
         for id, facts in evidence.streams(kind.service).items():
-            told = [one.fact.data.own for one in facts if type(one.fact) in (kind.created, kind.edited)]
+            told = [kind.layout.read(one.fact).own for one in facts if type(one.fact) in (kind.created, kind.edited)]
             if told:
                 seen = (shown.get(str(id)) or {}).get(OWN)
                 require(seen == stored(OwnValues(told[-1])), "I18", f"{kind.what} {id} is shown with {seen}")
@@ -642,6 +661,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i19_what_is_said_is_about_a_record_and_shown_as_it_reads,
     i20_each_day_of_a_schedule_is_done_once,
     i21_what_belongs_to_a_record_is_counted_and_never_left_alone,
+    i22_no_place_in_a_limit_is_lost,
 )
 
 

@@ -51,7 +51,15 @@ from contracts.customers import CUSTOMER, CreateCustomer, EditCustomer, SetMembe
 from contracts.declare import KEPT, REGISTRY
 from contracts.dictionaries import PREPARED
 from contracts.errors import Refused
-from contracts.inventory import AddProduct, AdjustStock, DeleteProduct, EditProduct, Prices, ReceiveStock
+from contracts.inventory import (
+    AddProduct,
+    AdjustStock,
+    DeleteProduct,
+    EditProduct,
+    Prices,
+    ReceiveStock,
+    RestoreProduct,
+)
 from contracts.orders import (
     CancelOrder,
     ChangeOrder,
@@ -543,7 +551,8 @@ class People:
             model=self.random.choice(("old", "new")),
             alert_quantity=3,
         )
-        self.do(self.random.choice((edit, edit, DeleteProduct(product_id=product))), self.admins[0])
+        delete, restore = DeleteProduct(product_id=product), RestoreProduct(product_id=product)
+        self.do(self.random.choice((edit, edit, delete, restore)), self.admins[0])
 
     def edit_customer(self) -> None:
         customer = self.random.choice(self.customers)
@@ -557,6 +566,7 @@ class People:
         body = {**sample(kind.create), kind.key: str(new_id(self.random))}
         body.pop(OWNER, None)
         texts = [name for name, field in kind.fields.items() if field.rules.unique and field.one in TEXTS]
+        texts += kind.together
         body |= {name: id and str(id) for name, id in self._parents(kind).items()}
         body[OWN] = self._own()
         body |= {name: code for name, code in picked(kind).items() if not kind.fields[name].rules.free}
@@ -580,6 +590,8 @@ class People:
             with_id = self.random.choice(self.sellers).user_id
             access = self.random.choice(("READ", "EDIT"))
             acts += [(kind.share, {"with_id": with_id, "access": access}), (kind.unshare, {"with_id": with_id})]
+        if kind.pool:
+            acts += [(kind.give_back, {REASON: "why not"}), (kind.claim, {})] * 2
         if kind.tag:
             tags = self.random.sample([*PREPARED[kind.fields[TAGS].rules.dictionary], "new"], 2)
             acts.append((kind.tag, {"add": (tags[0],), "remove": (tags[1],)}))
@@ -590,7 +602,9 @@ class People:
         if parents := self._parents(kind):
             acts += [(kind.edit, parents)] * 2
         command, more = self.random.choice(acts)
-        self.do(command(**{kind.key: id}, **more), self.admins[0])
+        is_claim = kind.pool is not None and command is kind.claim
+        by = self.random.choice(self._still_here(self.sellers) or self.admins) if is_claim else self.admins[0]
+        self.do(command(**{kind.key: id}, **more), by)
 
     def _parents(self, kind: Kind) -> dict[str, UUID | None]:
         """Records to which one of this kind is to belong: deleted ones perhaps, and some below itself."""

@@ -27,7 +27,6 @@ from contracts.errors import Refused, not_found
 from contracts.formulas import MOST_OPERATIONS, days, numbers, parse
 from contracts.permissions import FIELD_RIGHTS, NEVER_GIVEN, RIGHTS
 from contracts.records import KINDS, Kind
-from contracts.types import DayField
 
 OF_CHOICES = ("choice", "choices")
 OF_UNIQUE = ("text", "number", "day")
@@ -161,7 +160,7 @@ class CustomFields(Aggregate):
         if unknown := [path for path in numbers(found) if path not in given]:
             raise Refused("fields.formula_of", name=unknown[0], names=given, field="formula")
         given = [one.path for one in known if one.type == "day" and not one.retired]
-        given += [name for name, one in of_kind.items() if one.checked_by is DayField]
+        given += [name for name, one in of_kind.items() if one.is_day]
         if unknown := [path for path in days(found) if path not in given]:
             raise Refused("fields.formula_of_days", name=unknown[0], names=given, field="formula")
 

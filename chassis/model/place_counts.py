@@ -1,0 +1,52 @@
+"""What must hold of the pools of a service: everybody's count is of what they have (`Rule`, LED-05)."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from chassis.model.checks import Rule
+from chassis.model.pools import PlacesCounted
+from chassis.model.records import Record, aggregate_of
+from contracts.records import Kind
+
+
+@dataclass
+class Held:
+    """The records of a kind, as far as it counts whose they are, and what was counted for whom."""
+
+    records: dict[UUID, Record] = field(default_factory=dict)
+    counts: dict[UUID, int] = field(default_factory=dict)
+
+    def wrong(self) -> str:
+        """The first count that is not of what its person has; "" where all are."""
+        held = Counter(record.holder for record in self.records.values())
+        for person in sorted({*self.counts, *(one for one in held if one)}):
+            if (number := held[person]) != (told := self.counts.get(person, 0)):
+                return f"{person} has {number} and {told} are counted"
+        return ""
+
+
+def counts_places(kind: Kind) -> Rule[Held]:
+    """The rule of a kind with a pool."""
+    aggregate = aggregate_of(kind.cls)
+
+    def kept(state: Held, fact: Any) -> None:
+        id = getattr(fact, kind.key)
+        record = state.records.setdefault(id, aggregate(id))
+        record.apply(fact)
+        record.data = None  # what is known of it is not asked here, and there may be many
+
+    def counted(state: Held, fact: PlacesCounted) -> None:
+        state.counts[fact.person] = fact.owned
+
+    facts = [kind.created, kind.assigned, kind.deleted, kind.restored, *([kind.status_set] if kind.status_set else [])]
+    folds: dict[type, Callable[[Held, Any], None]] = {**dict.fromkeys(facts, kept), PlacesCounted: counted}
+    return Rule(
+        f"places of {kind.what}s",
+        Held,
+        key=lambda fact: kind.what if getattr(fact, "kind", kind.what) == kind.what else None,
+        folds=folds,
+        at_rest=Held.wrong,
+    )

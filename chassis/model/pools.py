@@ -1,0 +1,84 @@
+"""How many records of a kind with a pool somebody has, and has claimed today: counted as records change hands (LED-05).
+
+The counts stand beside whose they are and are saved with the record, so of two claims of one person at once both count:
+a list that is read a moment later could not tell.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import ClassVar
+from uuid import UUID, uuid5
+
+from chassis.model.aggregates import Aggregate, applies, internal_event
+from chassis.model.context import Context
+from contracts.errors import Refused
+from contracts.parameters import limit_of
+from contracts.records import Kind
+from contracts.types import Day
+
+
+def places_id(kind: Kind, person: UUID) -> UUID:
+    """The id of the count of what somebody has of a kind."""
+    return uuid5(person, f"places:{kind.what}")
+
+
+@internal_event("chassis.places-counted")
+class PlacesCounted:
+    """Somebody has so many records of a kind now, and has claimed so many on the day on which they last did."""
+
+    kind: str
+    person: UUID
+    owned: int
+    claims: int
+    claimed_on: Day | None
+
+
+@dataclass
+class Places(Aggregate):
+    """The records of a kind that somebody has and works on: those that are closed, or deleted, take no place.
+
+    Records that they had before there was the pool are not counted until they change hands.
+    """
+
+    owned: int = 0
+    claims: int = 0
+    claimed_on: date | None = None
+
+    snapshot_every: ClassVar[int] = 100
+
+    def claims_on(self, day: date) -> int:
+        """How many they have claimed on a day of the company, of which that is today."""
+        return self.claims if self.claimed_on == day else 0
+
+    def require_room(self, kind: Kind, context: Context) -> None:
+        """Raises Refused CLAIM_LIMIT where they may claim no further record now."""
+        most = context.parameter(limit_of(kind.path, "most_owned"))
+        if most and self.owned >= most:
+            raise Refused("pools.most_owned", kind=kind.what, owned=self.owned, most=most, field=kind.key)
+        a_day = context.parameter(limit_of(kind.path, "most_claims_a_day"))
+        if a_day and self.claims_on(context.today) >= a_day:
+            raise Refused("pools.most_claims_a_day", kind=kind.what, most=a_day, field=kind.key)
+
+    def change(self, kind: Kind, person: UUID, by: int) -> None:
+        """They have one more, or one less."""
+        self.record(
+            PlacesCounted(
+                kind=kind.what, person=person, owned=self.owned + by, claims=self.claims, claimed_on=self.claimed_on
+            )
+        )
+
+    def claim(self, kind: Kind, person: UUID, today: date) -> None:
+        """They have one more, which they have claimed."""
+        self.record(
+            PlacesCounted(
+                kind=kind.what,
+                person=person,
+                owned=self.owned + 1,
+                claims=self.claims_on(today) + 1,
+                claimed_on=today,
+            )
+        )
+
+    @applies(PlacesCounted)
+    def _counted(self, fact: PlacesCounted) -> None:
+        self.owned, self.claims, self.claimed_on = fact.owned, fact.claims, fact.claimed_on

@@ -1,0 +1,55 @@
+"""What people are told of (NTF-01..08): each occasion is declared once, by its code here and its sentence in three
+languages in `contracts/texts/notices.toml`.
+
+    STOCK_LOW = { zh = "…", ja = "…", en = "Stock of {product} fell to {balance}, below {alert_quantity}: restock it." }
+
+What stands in braces are places, which are filled with the values that go along with what is told (`Filled`).  Filling
+in is replacing, once: a value is never read as a sentence, and a sentence never as a program.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+from contracts.declare import value
+from contracts.languages import Language
+from contracts.personal import Personal
+from contracts.reasons import PLACE
+from contracts.texts import texts
+from contracts.types import Name, Note, NoteField
+
+Occasion = Literal[
+    "STOCK_LOW", "ORDER_ON_HOLD", "APPROVAL_WAITS", "APPROVAL_REJECTED", "ANNOUNCEMENT"
+]  # fmt: skip
+OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
+
+
+@value
+class Filled:
+    """What stands in the place `name` of a sentence.  It tells of the same person as the notice it is a part of."""
+
+    told_apart_by = "name"
+
+    name: Name
+    text: Personal[Note]
+
+
+def called(occasion: Occasion, language: Language) -> str:
+    """What an occasion is called, in settings, lists and as the subject of a mail."""
+    return texts("choices")[occasion].in_language(language)
+
+
+def sentence(occasion: Occasion, language: Language) -> str:
+    """What is told on an occasion, its places as they stand."""
+    return texts("notices")[occasion].in_language(language)
+
+
+def places(occasion: Occasion) -> frozenset[str]:
+    """The places of what is told on an occasion: the same in each language."""
+    return frozenset(PLACE.findall(sentence(occasion, "en")))
+
+
+def filled(sentence: str, values: Sequence[Filled]) -> str:
+    """A sentence with its places filled in; one of which nothing is known stays empty, and what is too long is cut."""
+    known: Mapping[str, str] = {one.name: one.text for one in values}
+    text = PLACE.sub(lambda place: known.get(place[1], ""), sentence)
+    return text if len(text) <= NoteField.longest else f"{text[: NoteField.longest - 1]}…"

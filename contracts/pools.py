@@ -1,0 +1,41 @@
+"""Pools: where records wait that belong to nobody, until somebody claims one or is given it (LED-01..07, CUS-12..15).
+
+    @record("/leads", ..., owned=True, pool=Pool(claim="leads.claim", assign="leads.assign"))
+    class Lead: ...
+
+From the declaration come the commands ClaimLead (POST <row>/claim) and ReturnLead (POST <row>/return) with their bulk
+forms, the list `GET /pools/leads`, the limits of PARAMETERS, and what the event LeadAssigned tells besides (ADR 0057).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from contracts.declare import ContractError
+from contracts.parameters import PARAMETERS, PoolLimit, limit_of
+from contracts.permissions import RIGHTS
+
+OWNER_SINCE, CAME_BY = "owner_since", "came_by"
+"""The fields of events and columns of lists with the day of the company since which a record belongs to whom it
+belongs, or waits in the pool, and how that came about."""
+FORMER_OWNER, RETURN_REASON = "former_owner", "return_reason"
+"""The columns of lists with who had a record before, and why they gave it back."""
+
+How = Literal["CLAIMED", "ASSIGNED", "RETURNED", "RECYCLED"]
+"""How a record changes hands: taken from the pool, given by somebody, given back, or taken back for want of work."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pool of a kind of record: `claim` is the right to see it and to take records from it, `assign` the one to
+    give them, and those of others, to somebody."""
+
+    claim: str
+    assign: str
+
+    def require(self, place: str, path: str) -> None:
+        """Raises ContractError for a right, or a limit, that there is not; `place` is what is declared wrongly."""
+        if unknown := {self.claim, self.assign} - RIGHTS.keys():
+            raise ContractError(f"{place}: there is no right {', '.join(sorted(unknown))}")
+        limits: tuple[PoolLimit, ...] = ("most_owned", "most_claims_a_day", "cool_down_days")
+        if missing := [name for limit in limits if (name := limit_of(path, limit)) not in PARAMETERS]:
+            raise ContractError(f"{place}: there is no system parameter {', '.join(missing)}")

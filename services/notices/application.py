@@ -1,0 +1,149 @@
+"""The notices service: its commands, one line each, and what it knows of others."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from chassis.model.service import Replica, Service, Work
+from contracts.notices import (
+    Announce,
+    ForgetNotices,
+    NoticeForgotten,
+    NoticeGiven,
+    NoticeRead,
+    ReadEarlierNotices,
+    ReadNotice,
+    TellPeople,
+    notice_id,
+)
+from contracts.schedules import AsOf, Done
+from services.notices.domain import NOTICE, Notice, Telling, announced_to, told_now
+from services.notices.reactions import PRODUCTS, REACTIONS
+
+# -- which of its own notices somebody has: a service can't ask its store for records of a person
+
+
+@dataclass(frozen=True)
+class Unread:
+    """The notices that somebody has not read, and when each was given."""
+
+    given_at: dict[UUID, datetime]
+
+
+def given(row: Unread | None, fact: NoticeGiven) -> Unread:
+    return Unread({**(row.given_at if row else {}), fact.notice_id: fact.given_at})
+
+
+def read(row: Unread | None, fact: NoticeRead | NoticeForgotten) -> Unread | None:
+    left = {id: at for id, at in row.given_at.items() if id != fact.notice_id} if row else {}
+    return Unread(left) if left else None
+
+
+UNREAD = Replica("unread-notices", Unread, feeds={NoticeGiven: given, NoticeRead: read, NoticeForgotten: read})
+
+
+@dataclass(frozen=True)
+class KeptUntil:
+    """The notices of somebody that are over after a day."""
+
+    day: date
+    notices: tuple[UUID, ...]
+
+
+def kept(row: KeptUntil | None, fact: NoticeGiven) -> KeptUntil:
+    return KeptUntil(fact.until, (*(row.notices if row else ()), fact.notice_id))
+
+
+def gone(row: KeptUntil | None, fact: NoticeForgotten) -> KeptUntil | None:
+    left = tuple(id for id in row.notices if id != fact.notice_id) if row else ()
+    return KeptUntil(fact.until, left) if left else None
+
+
+KEPT = Replica(
+    "kept-notices",
+    KeptUntil,
+    feeds={NoticeGiven: kept, NoticeForgotten: gone},
+    key=lambda fact: f"{fact.until}:{fact.receiver_id}",
+)
+
+
+# -- commands
+
+
+def tell_people(command: TellPeople, work: Work) -> Telling:
+    telling = work.find_or_new(Telling, command.telling_id)
+    if telling.is_due(command, work.context):
+        people = [id for id in told_now(command, work.context.organisation) if not work.is_erased(id)]
+        for id in people:
+            person = command.person_id
+            about = person if person and not work.is_erased(person) else id
+            work.find_or_new(Notice, notice_id(telling.id, id)).give(command, id, about, work.context)
+        telling.tell(len(people), work.context)
+    return telling
+
+
+def announce(command: Announce, work: Work) -> Telling:
+    telling = work.new(Telling, command.telling_id, what=NOTICE, field="telling_id")
+    people = announced_to(command, work.context.organisation)
+    for id in people:
+        work.find_or_new(Notice, notice_id(telling.id, id)).announce(command, id, work.context)
+    telling.tell(len(people), work.context)
+    return telling
+
+
+def _own(command: ReadNotice | ReadEarlierNotices, work: Work) -> Notice:
+    notice = work.get(Notice, command.notice_id, what=NOTICE, field="notice_id")
+    notice.require_own(work.context)
+    return notice
+
+
+def read_notice(command: ReadNotice, work: Work) -> Notice:
+    notice = _own(command, work)
+    notice.mark_read(work.context)
+    return notice
+
+
+READ_AT_ONCE = 2_000
+"""So many notices, the oldest: who has more of them unread says so again."""
+
+
+def read_earlier(command: ReadEarlierNotices, work: Work) -> Notice:
+    """What was given a moment ago may not be among the unread yet: it stays unread, as one that nobody has seen."""
+    newest = _own(command, work)
+    row = work.lookup(UNREAD, newest.receiver_id) or Unread({})
+    earlier = sorted((at, id) for id, at in row.given_at.items() if at <= newest.given_at)
+    for _, id in earlier[:READ_AT_ONCE]:
+        if (notice := work.find(Notice, id)) and not notice.forgotten:
+            notice.mark_read(work.context)
+    newest.mark_read(work.context)
+    return newest
+
+
+FORGOTTEN_AT_ONCE = 500
+"""So many notices in one transaction."""
+
+
+def forget(as_of: AsOf, work: Work) -> Done:
+    """Take away what is over on this day."""
+    number = 0
+    for row in work.rows(KEPT):
+        for id in row.notices if row.day < as_of.day else ():
+            if number == FORGOTTEN_AT_ONCE:
+                return Done(number, goes_on=True)
+            if notice := work.find(Notice, id):
+                number += notice.forget(as_of.day)
+    return Done(number)
+
+
+SERVICE = Service(
+    "notices",
+    commands={
+        TellPeople: tell_people,
+        Announce: announce,
+        ReadNotice: read_notice,
+        ReadEarlierNotices: read_earlier,
+    },
+    replicas=[PRODUCTS, UNREAD, KEPT],
+    reactions=REACTIONS,
+    schedules={ForgetNotices: forget},
+)

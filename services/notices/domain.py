@@ -1,0 +1,210 @@
+"""The rules of telling: who the receivers are now, each is told once, and one's notices are nobody else's affair.
+
+Who is meant is asked of the organisation at the moment of telling and never kept (ADR 0023): somebody who has left is
+replaced by whoever took over, a role is whoever has it now.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from chassis.model.aggregates import Aggregate, applies, internal_event
+from chassis.model.context import Context, Organisation
+from contracts.errors import Refused, not_found
+from contracts.notices import (
+    Announce,
+    NoticeForgotten,
+    NoticeGiven,
+    NoticeRead,
+    Receiver,
+    TellPeople,
+)
+from contracts.occasions import Filled, Occasion, called, filled, sentence
+from contracts.permissions import LEADERSHIP, RIGHTS
+from contracts.types import Moment, Whole
+
+NOTICE = "notice"
+KEPT_DAYS = 90
+"""So long somebody has a notice."""
+TOLD_LATE = timedelta(days=7)
+"""What happened longer ago is told to nobody: a service that was just set up, or that reads its topics again, would
+tell everybody of years."""
+MOST_RECEIVERS = 2_000
+"""So many are told at once: their notices are one transaction."""
+LAST_RESORT = Receiver(kind="RIGHT", right=LEADERSHIP)
+"""Who leads everybody is told where nobody is left of those who should be."""
+NOTHING = UUID(int=0)
+
+
+# -- who is told
+
+
+def receivers(named: Sequence[Receiver], but: Collection[UUID], organisation: Organisation) -> list[UUID]:
+    """Everybody whom some receivers mean now and who is there, each once."""
+    found = {person for one in named for person in _meant(one, organisation)}
+    return sorted(found & set(organisation.people()) - set(but))
+
+
+def _meant(receiver: Receiver, organisation: Organisation) -> Iterator[UUID]:
+    person = receiver.user_id
+    match receiver.kind:
+        case "USER" if person:
+            yield organisation.standing_in(person)
+        case "SUPERIOR" if person and (leader := organisation.leader_of(person, LEADERSHIP)):
+            yield leader
+        case "ROLE":
+            yield from organisation.people({receiver.role})
+        case "RIGHT":
+            yield from organisation.holders(receiver.right, person)
+        case "DEPARTMENT" if receiver.department_id:
+            yield from organisation.members_of(receiver.department_id)
+        case "EVERYBODY":
+            yield from organisation.people()
+
+
+def require_known(named: Sequence[Receiver], organisation: Organisation) -> None:
+    """Raises Refused naming what a receiver lacks, and whom or what nobody has heard of."""
+    if not named:
+        raise Refused("notices.no_receiver", field="receivers")
+    for index, one in enumerate(named):
+        at = f"receivers.{index}"
+        if lacks := one.lacks:
+            raise Refused("notices.receiver", kind=one.kind, field=f"{at}.{lacks}")
+        if one.user_id and organisation.person(one.user_id) is None:
+            raise Refused("records.no_such_user", field=f"{at}.user_id")
+        if one.department_id and organisation.department(one.department_id) is None:
+            raise not_found("department", f"{at}.department_id")
+        if one.right and one.right not in RIGHTS:
+            raise Refused("notices.no_such_right", name=one.right, field=f"{at}.right")
+
+
+# -- telling
+
+
+@internal_event("notices.people-told")
+class PeopleTold:
+    """It was told, to so many: it is not told again.  Nobody outside has heard of it."""
+
+    count: Whole
+    at: Moment
+
+
+@dataclass
+class Telling(Aggregate):
+    """What was told because of one thing that happened: once, whatever comes twice or late."""
+
+    told: bool = False
+
+    def is_due(self, command: TellPeople, context: Context) -> bool:
+        """Whether it is to be told now: it was not, and did not happen too long ago."""
+        return not self.told and context.now - command.happened_at <= TOLD_LATE
+
+    def tell(self, count: int, context: Context) -> None:
+        """Note that it was told to so many people."""
+        self.record(PeopleTold(count=count, at=context.now))
+
+    @applies(PeopleTold)
+    def _told(self, _: PeopleTold) -> None:
+        self.told = True
+
+
+def told_now(command: TellPeople, organisation: Organisation) -> list[UUID]:
+    """Everybody who is to be told; who leads everybody where that is nobody.  Raises Refused for too many."""
+    found = receivers(command.receivers, command.but, organisation) or receivers((LAST_RESORT,), (), organisation)
+    return _bounded(found)
+
+
+def announced_to(command: Announce, organisation: Organisation) -> list[UUID]:
+    """Everybody whom an announcement is for.  Raises Refused where that is nobody, or too many."""
+    require_known(command.receivers, organisation)
+    found = receivers(command.receivers, (), organisation)
+    if not found:
+        raise Refused("notices.nobody", field="receivers")
+    return _bounded(found)
+
+
+def _bounded(found: list[UUID]) -> list[UUID]:
+    if len(found) > MOST_RECEIVERS:
+        raise Refused("notices.most_receivers", count=len(found), most=MOST_RECEIVERS, field="receivers")
+    return found
+
+
+@dataclass
+class Notice(Aggregate):
+    """What one person was told."""
+
+    receiver_id: UUID = NOTHING
+    given_at: datetime = datetime.max
+    until: date = date.max
+    read: bool = False
+    forgotten: bool = False
+
+    def give(self, command: TellPeople, receiver: UUID, person: UUID, context: Context) -> None:
+        """Tell somebody, in their language, of what has happened; `person` is whom the values tell of."""
+        language = context.organisation.language_of(receiver)
+        occasion: Occasion = command.occasion
+        self.record(
+            NoticeGiven(
+                notice_id=self.id,
+                receiver_id=receiver,
+                occasion=occasion,
+                title=called(occasion, language),
+                text=filled(sentence(occasion, language), command.values),
+                language=language,
+                person_id=person,
+                given_at=context.now,
+                until=context.today + timedelta(days=KEPT_DAYS),
+                record_kind=command.record_kind,
+                record_id=command.record_id,
+                by=command.by,
+            )
+        )
+
+    def announce(self, command: Announce, receiver: UUID, context: Context) -> None:
+        """Tell somebody what was written for them (NTF-07)."""
+        language = context.organisation.language_of(receiver)
+        self.record(
+            NoticeGiven(
+                notice_id=self.id,
+                receiver_id=receiver,
+                occasion="ANNOUNCEMENT",
+                title=command.title,
+                text=filled(sentence("ANNOUNCEMENT", language), (Filled(name="text", text=command.text),)),
+                language=language,
+                person_id=receiver,
+                given_at=context.now,
+                until=context.today + timedelta(days=KEPT_DAYS),
+                by=context.user,
+            )
+        )
+
+    def mark_read(self, context: Context) -> None:
+        """Its receiver has read it; nothing happens when they had.  Raises Refused NOT_FOUND for all others."""
+        self.require_own(context)
+        if not self.read:
+            self.record(NoticeRead(notice_id=self.id, receiver_id=self.receiver_id))
+
+    def require_own(self, context: Context) -> None:
+        """Raises Refused NOT_FOUND for one of somebody else, and one that is over."""
+        if self.forgotten or context.user.user_id is None or self.receiver_id != context.user.user_id:
+            raise not_found(NOTICE, "notice_id")
+
+    def forget(self, day: date) -> bool:
+        """Take it away once it is over; whether that was now."""
+        if self.forgotten or day <= self.until:
+            return False
+        self.record(NoticeForgotten(notice_id=self.id, receiver_id=self.receiver_id, until=self.until))
+        return True
+
+    @applies(NoticeGiven)
+    def _given(self, fact: NoticeGiven) -> None:
+        self.receiver_id, self.given_at, self.until = fact.receiver_id, fact.given_at, fact.until
+
+    @applies(NoticeRead)
+    def _read(self, _: NoticeRead) -> None:
+        self.read = True
+
+    @applies(NoticeForgotten)
+    def _forgotten(self, _: NoticeForgotten) -> None:
+        self.forgotten = True

@@ -1,0 +1,138 @@
+"""Of what people are told by itself: an event of a service -> who is told, and with which values in the sentence.
+
+A new occasion is its code in `contracts/occasions.py`, its name and sentence in `contracts/texts/`, and a function here
+for the event by which a service tells of it.  What the sentence needs and whom it concerns stands in that event, or in
+what this service knows of the record (`Heard.lookup`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chassis.model.service import Heard, ReactionFunction, Replica
+from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
+from contracts.deciders import Decider
+from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, StockFellLow
+from contracts.notices import Receiver, TellPeople, telling_id
+from contracts.occasions import Filled
+from contracts.orders import OrderHeld
+from contracts.people import Person
+
+# -- what it knows of others
+
+
+@dataclass(frozen=True)
+class Product:
+    """What people call a product."""
+
+    name: str
+    model: str
+
+
+def product_saved(_: Product | None, fact: Any) -> Product:
+    return Product(fact.attributes.name, fact.attributes.model)
+
+
+def product_deleted(_row: Product | None, _fact: Any) -> None:
+    """Nothing more is told of it."""
+
+
+PRODUCTS = Replica(
+    "products",
+    Product,
+    feeds={ProductAdded: product_saved, ProductEdited: product_saved, ProductDeleted: product_deleted},
+)
+
+
+# -- what is told
+
+
+def stock_fell_low(fact: StockFellLow, heard: Heard) -> Iterator[TellPeople]:
+    """To those who restock, once for each fall (INV-04, NTF-01)."""
+    product = heard.lookup(PRODUCTS, fact.product_id)
+    if product is None:  # it was deleted since
+        return
+    yield TellPeople(
+        telling_id=telling_id(heard.id),
+        occasion="STOCK_LOW",
+        receivers=(Receiver(kind="RIGHT", right="products.edit"),),
+        happened_at=heard.at,
+        values=_values(
+            product=f"{product.name} {product.model}", balance=fact.balance, alert_quantity=fact.alert_quantity
+        ),
+        record_kind="product",
+        record_id=fact.product_id,
+    )
+
+
+def order_held(fact: OrderHeld, heard: Heard) -> Iterator[TellPeople]:
+    """To whose order it is, and to the warehouse (ORD-14)."""
+    if not fact.number:
+        return
+    yield TellPeople(
+        telling_id=telling_id(heard.id),
+        occasion="ORDER_ON_HOLD",
+        receivers=(*_person(fact.owner), Receiver(kind="RIGHT", right="shipping")),
+        happened_at=heard.at,
+        values=_values(number=fact.number),
+        record_kind="order",
+        record_id=fact.order_id,
+    )
+
+
+def case_rejected(fact: CaseRejected | CaseRejectedV2, heard: Heard) -> Iterator[TellPeople]:
+    """To who asked for the approval (APR-09)."""
+    if fact.submitter.user_id is None:
+        return
+    yield TellPeople(
+        telling_id=telling_id(heard.id),
+        occasion="APPROVAL_REJECTED",
+        receivers=_person(fact.submitter),
+        happened_at=heard.at,
+        values=_values(title=fact.title, by=fact.by.name, reason=fact.reason),
+        record_kind="approval case",
+        record_id=fact.case_id,
+        by=fact.by,
+    )
+
+
+def case_reminded(fact: CaseReminded, heard: Heard) -> Iterator[TellPeople]:
+    """To those who may decide it now (NTF-04): nobody decides what they have asked for, nor twice (APR-12)."""
+    if not fact.awaited:
+        return
+    asked = fact.submitter.user_id
+    yield TellPeople(
+        telling_id=telling_id(heard.id),
+        occasion="APPROVAL_WAITS",
+        receivers=tuple(_of_decider(decider, fact) for decider in fact.awaited),
+        but=(*fact.decided, *([asked] if asked else [])),
+        happened_at=heard.at,
+        values=_values(title=fact.title, submitter=fact.submitter.name),
+        record_kind="approval case",
+        record_id=fact.case_id,
+    )
+
+
+def _of_decider(decider: Decider, fact: CaseReminded) -> Receiver:
+    """Who decides, as a receiver: rights reach the submitter, and the superior is theirs where nobody else is named."""
+    person = decider.user_id
+    if decider.kind in ("SUPERIOR", "RIGHT"):
+        person = person or fact.submitter.user_id
+    return Receiver(kind=decider.kind, user_id=person, role=decider.role, right=decider.right)
+
+
+def _person(person: Person) -> tuple[Receiver, ...]:
+    return (Receiver(kind="USER", user_id=person.user_id),) if person.user_id else ()
+
+
+def _values(**values: Any) -> tuple[Filled, ...]:
+    return tuple(Filled(name=name, text=str(value)) for name, value in values.items())
+
+
+REACTIONS: Mapping[type, ReactionFunction] = {
+    StockFellLow: stock_fell_low,
+    OrderHeld: order_held,
+    CaseRejected: case_rejected,
+    CaseRejectedV2: case_rejected,
+    CaseReminded: case_reminded,
+}

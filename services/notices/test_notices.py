@@ -1,0 +1,380 @@
+"""People are told of what concerns them, each once, in their language; their notices are their own (NTF-01..07)."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from chassis.messaging.inbox import HeardHere
+from chassis.model.principal import SYSTEM, Principal
+from chassis.testing.people import ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE
+from chassis.testing.services import InMemoryService
+from contracts.access import DepartmentAdded, UserEdited, UserState
+from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
+from contracts.deciders import Decider
+from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, StockFellLow
+from contracts.notices import (
+    Announce,
+    NoticeForgotten,
+    NoticeGiven,
+    NoticeRead,
+    ReadEarlierNotices,
+    ReadNotice,
+    Receiver,
+    TellPeople,
+    telling_id,
+)
+from contracts.occasions import OCCASIONS, Filled, filled, places
+from contracts.orders import OrderHeld
+from contracts.people import Person, Preferences
+from contracts.types import Money
+from services.notices.application import SERVICE
+from services.notices.domain import KEPT_DAYS, MOST_RECEIVERS
+
+PEOPLE = (ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE)
+PRODUCT, ORDER, CASE = uuid4(), uuid4(), uuid4()
+TEN = Money(amount=Decimal("10.00"), currency="CNY")
+ADDED = ProductAdded(
+    product_id=PRODUCT,
+    attributes=Attributes(name="Kettle", model="K-1", brand="Pan"),
+    prices=Prices(purchase=TEN, sale=TEN),
+    alert_quantity=10,
+)
+LOW = StockFellLow(product_id=PRODUCT, balance=9, alert_quantity=10)
+
+
+def id_of(of: Principal) -> UUID:
+    assert of.user_id is not None
+    return of.user_id
+
+
+def person(of: Principal) -> Person:
+    return Person(user_id=of.user_id, name=of.name)
+
+
+HELD = OrderHeld(order_id=ORDER, round=1, attempt=1, reason="INSUFFICIENT_STOCK", number="SO-7", owner=person(SALES))
+REJECTED: dict[str, Any] = {
+    "case_id": CASE,
+    "round": 1,
+    "reason": "too dear",
+    "by": person(SUPERVISOR),
+    "title": "SO-7",
+    "submitter": person(SALES),
+}
+
+
+@pytest.fixture
+def kit() -> InMemoryService:
+    """Everybody is there, and the product is known."""
+    made = InMemoryService(SERVICE)
+    for one in PEOPLE:
+        made.directory.introduce(one)
+    made.hear(ADDED)
+    return made
+
+
+def given(kit: InMemoryService) -> list[NoticeGiven]:
+    """What people were told since this was last asked; the replicas of the service hear of it."""
+    found = [fact for fact in kit.new_facts() if isinstance(fact, NoticeGiven)]
+    kit.learn(*found)
+    return found
+
+
+def told(kit: InMemoryService) -> dict[str, str]:
+    """Whom, by name, and what."""
+    names = {one.user_id: one.name for one in PEOPLE}
+    return {names.get(fact.receiver_id, str(fact.receiver_id)): fact.text for fact in given(kit)}
+
+
+def announced(kit: InMemoryService, *to: Receiver, text: str = "at eight") -> dict[str, str]:
+    kit.do(Announce(title="Update", text=text, receivers=to))
+    return told(kit)
+
+
+# -- of what people are told
+
+
+def test_ntf_01_who_restocks_is_told_when_stock_falls_low(kit: InMemoryService) -> None:
+    """ACC-16."""
+    kit.hear(LOW)
+    text = "Kettle K-1 的库存降至 9，低于预警数量 10，请及时补货。"
+    assert told(kit) == {"wang": text, "admin": text}
+
+
+def test_ntf_01_of_a_product_that_is_gone_nobody_is_told(kit: InMemoryService) -> None:
+    kit.hear(ProductDeleted(product_id=PRODUCT), LOW)
+    assert told(kit) == {}
+
+
+def test_ord_14_owner_and_warehouse_are_told_of_an_order_on_hold(kit: InMemoryService) -> None:
+    kit.hear(HELD)
+    assert told(kit).keys() == {"li", "wang", "admin"}
+
+
+@pytest.mark.parametrize("v2", [False, True])
+def test_apr_09_who_asked_is_told_that_it_was_turned_down_and_why(kit: InMemoryService, v2: bool) -> None:
+    fact: Any = (
+        CaseRejectedV2(kind="quotation", subject_id=ORDER, node="FIRST", **REJECTED)
+        if v2
+        else CaseRejected(order_id=ORDER, node="SUPERVISOR", **REJECTED)
+    )
+    kit.hear(fact)
+    [notice] = given(kit)
+    assert (notice.receiver_id, notice.text) == (SALES.user_id, "SO-7 被 sato 驳回：too dear")
+    assert (notice.record_kind, notice.record_id, notice.by) == ("approval case", CASE, person(SUPERVISOR))
+
+
+def reminded(*awaited: Decider, decided: tuple[UUID, ...] = ()) -> CaseReminded:
+    return CaseReminded(
+        case_id=CASE,
+        kind="order",
+        subject_id=ORDER,
+        day=date(2026, 3, 2),
+        title="SO-7",
+        submitter=person(SALES),
+        awaited=awaited,
+        decided=decided,
+    )
+
+
+@pytest.mark.parametrize(
+    ("decider", "names"),
+    [
+        (Decider(kind="SUPERIOR"), {"sato"}),
+        (Decider(kind="ROLE", role="FIN"), {"chen"}),
+        (Decider(kind="RIGHT", right="payments"), {"chen", "admin"}),
+        (Decider(kind="RIGHT", right="orders.approve"), {"sato", "chen", "admin"}),
+        (Decider(kind="USER", user_id=MANAGER.user_id), {"mei"}),
+        (Decider(kind="SUPERIOR", user_id=SALES.user_id), {"sato"}),
+    ],
+)
+def test_ntf_04_who_decides_is_reminded(kit: InMemoryService, decider: Decider, names: set[str]) -> None:
+    kit.hear(reminded(decider))
+    assert told(kit) == dict.fromkeys(names, "li 提交的 SO-7 等待您审批。")
+
+
+def test_ntf_04_neither_who_asked_nor_who_has_decided_is_reminded(kit: InMemoryService) -> None:
+    assert FINANCE.user_id
+    everybody = Decider(kind="ROLE", role="FIN"), Decider(kind="ROLE", role="SAL"), Decider(kind="ROLE", role="WHS")
+    kit.hear(reminded(*everybody, decided=(FINANCE.user_id,)))
+    assert told(kit).keys() == {"wang"}
+
+
+def test_ntf_04_where_nobody_is_left_who_leads_everybody_is_reminded(kit: InMemoryService) -> None:
+    """They decide it then (APR-12)."""
+    kit.hear(reminded(Decider(kind="ROLE", role="BRO")))
+    assert told(kit).keys() == {"admin"}
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        OrderHeld(order_id=ORDER, round=1, attempt=1, reason="INSUFFICIENT_STOCK"),
+        CaseReminded(case_id=CASE, kind="order", subject_id=ORDER, day=date(2026, 3, 2)),
+        CaseRejected(**{name: REJECTED[name] for name in ("case_id", "round", "reason", "by")}, order_id=ORDER,
+                     node="FINANCE"),
+    ],
+    ids=lambda fact: type(fact).__name__,
+)  # fmt: skip
+def test_an_older_event_that_does_not_say_whom_tells_nobody(kit: InMemoryService, older: Any) -> None:
+    kit.hear(older)
+    assert kit.new_facts() == []
+
+
+# -- once
+
+
+def test_ntf_02_what_comes_twice_is_told_once_and_to_nobody_new(kit: InMemoryService) -> None:
+    kit.hear(LOW, id="product/3")
+    assert told(kit).keys() == {"wang", "admin"}
+    kit.directory.introduce(Principal(uuid4(), "new", frozenset({"WHS"})))
+    kit.hear(LOW, id="product/3")
+    assert kit.new_facts() == []
+    kit.hear(LOW, id="product/9")
+    assert len(given(kit)) == 3
+
+
+def test_ntf_02_what_happened_long_ago_is_told_to_nobody(kit: InMemoryService) -> None:
+    kit.hear(LOW, at=kit.now - timedelta(days=7, seconds=1))
+    assert kit.new_facts() == []
+    kit.hear(LOW, at=kit.now - timedelta(days=7))
+    assert len(given(kit)) == 2
+
+
+# -- to whom
+
+
+@pytest.mark.parametrize(
+    ("receiver", "names"),
+    [
+        (Receiver(kind="USER", user_id=SALES.user_id), {"li"}),
+        (Receiver(kind="SUPERIOR", user_id=SALES.user_id), {"sato"}),
+        (Receiver(kind="ROLE", role="MGT"), {"mei"}),
+        (Receiver(kind="RIGHT", right="shipping"), {"wang", "admin"}),
+        (Receiver(kind="RIGHT", right="orders.edit", user_id=SALES.user_id), {"li", "sato", "admin"}),
+        (Receiver(kind="EVERYBODY"), {one.name for one in PEOPLE}),
+    ],
+    ids=lambda one: one.kind if isinstance(one, Receiver) else "",
+)
+def test_ntf_07_receivers_are_those_of_this_moment(kit: InMemoryService, receiver: Receiver, names: set[str]) -> None:
+    assert announced(kit, receiver) == dict.fromkeys(names, "at eight")
+
+
+def user_told(user: Principal, **state: Any) -> UserEdited:
+    known: dict[str, Any] = {"login": user.name, "name": user.name, "status": "ACTIVE", "revision": 100, **state}
+    return UserEdited(user_id=user.user_id, user=UserState(**known))  # type: ignore[arg-type]
+
+
+def test_ntf_02_who_has_left_is_replaced_by_who_took_over(kit: InMemoryService) -> None:
+    kit.directory.tell([user_told(SALES, status="DELETED", successor_id=MANAGER.user_id)])
+    kit.hear(HELD)
+    assert told(kit).keys() == {"mei", "wang", "admin"}
+
+
+def test_ntf_02_a_department_is_all_below_it_too(kit: InMemoryService) -> None:
+    above, below = uuid4(), uuid4()
+    kit.directory.tell([
+        DepartmentAdded(department_id=above, name="Sales", parent_id=None),
+        DepartmentAdded(department_id=below, name="Suzhou", parent_id=above),
+        user_told(SALES, department_id=below),
+        user_told(MANAGER, department_id=above),
+    ])  # fmt: skip
+    assert announced(kit, Receiver(kind="DEPARTMENT", department_id=above)).keys() == {"li", "mei"}
+    assert announced(kit, Receiver(kind="DEPARTMENT", department_id=below)).keys() == {"li"}
+
+
+def test_set_02_everybody_is_told_in_their_own_language(kit: InMemoryService) -> None:
+    kit.directory.tell([user_told(WAREHOUSE, roles=("WHS",), preferences=Preferences(language="ja"))])
+    kit.hear(LOW)
+    notices = {fact.receiver_id: fact for fact in given(kit)}
+    assert (notices[id_of(WAREHOUSE)].language, notices[id_of(WAREHOUSE)].title) == ("ja", "在庫アラート")
+    assert notices[id_of(ADMIN)].language == "zh"
+
+
+@pytest.mark.parametrize(
+    ("receiver", "code", "field"),
+    [
+        (Receiver(kind="USER"), "VALIDATION", "receivers.0.user_id"),
+        (Receiver(kind="ROLE", role="FIN", right="payments"), "VALIDATION", "receivers.0.right"),
+        (Receiver(kind="EVERYBODY", role="FIN"), "VALIDATION", "receivers.0.role"),
+        (Receiver(kind="USER", user_id=UUID(int=7)), "NOT_FOUND", "receivers.0.user_id"),
+        (Receiver(kind="DEPARTMENT", department_id=UUID(int=7)), "NOT_FOUND", "receivers.0.department_id"),
+        (Receiver(kind="RIGHT", right="fly"), "VALIDATION", "receivers.0.right"),
+        (Receiver(kind="ROLE", role="BRO"), "VALIDATION", "receivers"),
+    ],
+    ids=str,
+)
+def test_ntf_07_who_is_not_there_is_refused_by_name(
+    kit: InMemoryService, receiver: Receiver, code: str, field: str
+) -> None:
+    announcement = Announce(title="Update", text="at eight", receivers=(receiver,))
+    kit.assert_refused(code, announcement, field=field)
+    kit.assert_refused("VALIDATION", Announce(title="Update", text="x", receivers=()), field="receivers")
+
+
+def test_ntf_07_too_many_are_told_by_parts(kit: InMemoryService) -> None:
+    for number in range(MOST_RECEIVERS):
+        kit.directory.introduce(Principal(uuid4(), f"p{number}", frozenset({"SEA"})))
+    announcement = Announce(title="Update", text="x", receivers=(Receiver(kind="EVERYBODY"),))
+    kit.assert_refused("VALIDATION", announcement, field="receivers")
+    assert len(announced(kit, Receiver(kind="ROLE", role="SEA"))) == MOST_RECEIVERS
+
+
+# -- one's own
+
+
+def test_ntf_06_one_reads_ones_own_notices_and_nobody_elses(kit: InMemoryService) -> None:
+    kit.hear(HELD)
+    mine = next(fact.notice_id for fact in given(kit) if fact.receiver_id == SALES.user_id)
+    kit.assert_refused("NOT_FOUND", ReadNotice(notice_id=mine), by=ADMIN, field="notice_id")
+    kit.assert_refused("NOT_FOUND", ReadEarlierNotices(notice_id=mine), by=WAREHOUSE, field="notice_id")
+    kit.do(ReadNotice(notice_id=mine), by=SALES)
+    assert kit.new_facts() == [NoticeRead(notice_id=mine, receiver_id=id_of(SALES))]
+    kit.do(ReadNotice(notice_id=mine), by=SALES)
+    assert kit.new_facts() == []
+
+
+def test_ntf_06_all_that_was_given_before_is_read_at_once(kit: InMemoryService) -> None:
+    ids = []
+    for _ in range(4):
+        kit.hear(HELD)
+        kit.pass_time(seconds=1)
+        ids.append(next(fact.notice_id for fact in given(kit) if fact.receiver_id == SALES.user_id))
+    kit.do(ReadNotice(notice_id=ids[2]), by=SALES)
+    kit.learn(*kit.new_facts())
+    kit.do(ReadEarlierNotices(notice_id=ids[2]), by=SALES)
+    facts = kit.new_facts()
+    assert [fact.notice_id for fact in facts] == ids[:2], "the newest one was not seen, and the third read before"
+    kit.learn(*facts)
+    kit.do(ReadEarlierNotices(notice_id=ids[2]), by=SALES)
+    assert kit.new_facts() == []
+
+
+def test_ntf_06_a_notice_is_over_after_some_days(kit: InMemoryService) -> None:
+    kit.keep_schedules()
+    kit.hear(HELD)
+    notices = given(kit)
+    kit.pass_time(days=KEPT_DAYS)
+    kit.keep_schedules()
+    assert not [fact for fact in kit.new_facts() if isinstance(fact, NoticeForgotten)], "the last day"
+    kit.pass_time(days=1)
+    kit.keep_schedules()
+    gone = [fact for fact in kit.new_facts() if isinstance(fact, NoticeForgotten)]
+    assert sorted(fact.notice_id for fact in gone) == sorted(fact.notice_id for fact in notices)
+    kit.learn(*gone)
+    mine = next(fact.notice_id for fact in notices if fact.receiver_id == SALES.user_id)
+    kit.assert_refused("NOT_FOUND", ReadNotice(notice_id=mine), by=SALES, field="notice_id")
+
+
+# -- sentences
+
+
+def test_a_value_is_never_read_as_a_sentence() -> None:
+    values = (Filled(name="a", text="{b} {0.__class__}"), Filled(name="b", text="!"))
+    assert filled("{a} {b} {c} {0} {a.__class__}", values) == "{b} {0.__class__} !   {a.__class__}"
+
+
+def test_what_is_too_long_is_cut() -> None:
+    told = filled("{a}", (Filled(name="a", text="货" * 4001),))
+    assert len(told) == 4000 and told.endswith("货…")
+
+
+@pytest.mark.parametrize("occasion", OCCASIONS)
+def test_every_place_of_a_sentence_is_filled(kit: InMemoryService, occasion: str) -> None:
+    """By what tells of it here; a new occasion is told of by an event of this list, or by a command."""
+    events: dict[str, Any] = {
+        "STOCK_LOW": LOW,
+        "ORDER_ON_HOLD": HELD,
+        "APPROVAL_WAITS": reminded(Decider(kind="ROLE", role="FIN")),
+        "APPROVAL_REJECTED": CaseRejected(order_id=ORDER, node="FINANCE", **REJECTED),
+    }
+    if occasion in events:
+        fact = events[occasion]
+        [command] = SERVICE.reactions[type(fact)](fact, HeardHere("x/1", kit.now, kit.store))
+        assert {one.name for one in command.values if one.text} == places(command.occasion)
+        assert command.occasion == occasion
+    else:
+        assert occasion == "ANNOUNCEMENT"
+
+
+# -- personal data
+
+
+def test_cpl_01_a_text_about_a_person_is_sealed_with_their_key(kit: InMemoryService) -> None:
+    person_id = uuid4()
+    command = TellPeople(
+        telling_id=telling_id("x"),
+        occasion="ORDER_ON_HOLD",
+        receivers=(Receiver(kind="USER", user_id=SALES.user_id),),
+        happened_at=kit.now,
+        values=(Filled(name="number", text="Wang Wu"),),
+        person_id=person_id,
+    )
+    kit.do(command, replace(SYSTEM, organisation=kit.directory))
+    [stored] = [one for one in kit.store.notifications(0, 100) if "notice-given" in one.type]
+    assert b"Wang Wu" not in stored.data and b"sealed:1:" in stored.data
+    [notice] = given(kit)
+    assert notice.person_id == person_id and "Wang Wu" in notice.text

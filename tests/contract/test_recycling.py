@@ -1,0 +1,211 @@
+"""Records that nobody works on go back to their pool, at N days and by the rules of then (LED-06, CUS-16, CUS-17)."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from chassis.documents.samples import sample
+from chassis.model import recycling
+from chassis.model.pools import Places, places_id
+from chassis.testing.people import ADMIN, SALES
+from chassis.testing.records import enter_in, new_record
+from chassis.testing.services import InMemoryService
+from contracts.customers import CUSTOMER, RecycleCustomers
+from contracts.leads import Lead, RecycleLeads, RecyclingRule
+from contracts.orders import OrderCancelled, OrderCreated
+from contracts.people import NOBODY, SALESTREAM
+from contracts.records import Kind, kind_of
+from contracts.sales import CustomerSnapshot
+from contracts.schedules import SCHEDULES
+from contracts.schemas import load
+from services.customers.application import SERVICE as CUSTOMERS
+from services.leads.application import SERVICE as LEADS
+
+RULE = kind_of(RecyclingRule)
+LEAD = kind_of(Lead)
+N = 30
+
+
+class Shop:
+    """A service whose records go back, and its replicas, which hear of everything at once."""
+
+    def __init__(self, kind: Kind, run: type, target: str) -> None:
+        self.kind, self.run, self.target = kind, run, target
+        self.kit = InMemoryService(LEADS if kind is LEAD else CUSTOMERS)
+        self.kit.known(SALES)
+
+    def hears(self) -> None:
+        self.kit.learn(*[fact for fact in self.kit.new_facts() if type(fact).__module__.startswith("contracts.")])
+
+    def enter(self, **more: Any) -> UUID:
+        id = uuid4()
+        body = {**new_record(self.kind, enter_in(self.kit)), self.kind.key: str(id), **more}
+        self.kit.do(load(self.kind.create, body), SALES)
+        self.hears()
+        return id
+
+    def named(self, command: Any, id: UUID, **more: Any) -> None:
+        self.kit.do(command(**{self.kind.key: id}, **more), ADMIN)
+        self.hears()
+
+    def rule(self, id: UUID | None = None, **more: Any) -> UUID:
+        """A rule is there, entered or changed: elsewhere, for who keeps customers."""
+        fact = RULE.edited if id else RULE.created
+        about = {"changed": ("idle_days",)} if id else {}
+        id = id or uuid4()
+        told = {"name": "三十天未跟进", "target": self.target, "idle_days": N, **more}
+        self.kit.learn(fact(recycling_rule_id=id, data=RecyclingRule(**told), **about))
+        return id
+
+    def pass_days(self, days: int) -> None:
+        self.kit.pass_time(days=days)
+
+    def recycle(self, **more: Any) -> int:
+        """How many went back, in how many parts ever."""
+        number = 0
+        while True:
+            answer = self.kit.do(self.run(**more), ADMIN).body
+            self.hears()
+            number += answer["done"]
+            if not answer["goes_on"]:
+                return int(number)
+
+    def waits(self, id: UUID) -> bool:
+        told = [fact for fact in self.kit.stream(id) if hasattr(fact, "owner")]
+        return bool(told[-1].owner == NOBODY)
+
+
+@pytest.fixture(
+    params=[(LEAD, RecycleLeads, "LEADS"), (CUSTOMER, RecycleCustomers, "CUSTOMERS")], ids=["lead", "customer"]
+)
+def shop(request: pytest.FixtureRequest) -> Shop:
+    return Shop(*request.param)
+
+
+def test_acc_28_cus_17_at_exactly_n_days_a_record_goes_back_and_a_day_before_it_does_not(shop: Shop) -> None:
+    id = shop.enter()
+    shop.rule()
+    shop.pass_days(N - 1)
+    assert shop.recycle() == 0 and not shop.waits(id)
+    shop.pass_days(1)
+    assert shop.recycle() == 1 and shop.waits(id)
+    told = shop.kit.stream(id)[-1]
+    assert (told.came_by, told.before.user_id, told.by) == ("RECYCLED", SALES.user_id, told.by)
+    assert (told.reason, told.owner_since) == ("三十天未跟进", shop.kit.today)
+    assert shop.recycle() == 0, "once"
+    assert SALES.user_id is not None
+    places = shop.kit.store.load(Places, places_id(shop.kind, SALES.user_id))
+    assert places is not None and places.owned == 0
+
+
+def test_cus_17_it_is_done_every_night_in_the_company_s_zone_and_not_while_it_is_switched_off(shop: Shop) -> None:
+    id = shop.enter()
+    shop.rule()
+    shop.kit.keep_schedules()
+    shop.kit.do(SCHEDULES[shop.run].switch(active=False))
+    shop.pass_days(N + 1)
+    shop.kit.keep_schedules()
+    shop.hears()
+    assert not shop.waits(id)
+    shop.kit.do(SCHEDULES[shop.run].switch(active=True))
+    shop.kit.keep_schedules()
+    shop.pass_days(1)
+    for _ in range(3):
+        shop.kit.keep_schedules()
+    assert shop.waits(id)
+    assert shop.kit.stream(id)[-1].by == SALESTREAM
+
+
+def test_cus_16_without_a_rule_nothing_goes_back_and_the_newest_rule_holds_for_all(shop: Shop) -> None:
+    id = shop.enter()
+    shop.pass_days(2 * N)
+    assert shop.recycle() == 0
+    rule = shop.rule(idle_days=3 * N)
+    assert shop.recycle() == 0
+    shop.rule(rule, idle_days=N, active=False)
+    assert shop.recycle() == 0
+    shop.rule(rule, idle_days=N, target="CUSTOMERS" if shop.kind is LEAD else "LEADS")
+    assert shop.recycle() == 0
+    shop.kit.learn(RULE.deleted(recycling_rule_id=rule))
+    shop.rule(rule, idle_days=N)
+    assert shop.recycle() == 0, "what was deleted holds no more, also where news of it come late"
+    shop.kit.learn(RULE.restored(recycling_rule_id=rule))
+    shop.rule(rule, idle_days=N, target="BOTH")
+    assert shop.recycle() == 1 and shop.waits(id)
+
+
+def test_cus_17_the_days_are_counted_from_the_latest_claim_or_assignment(shop: Shop) -> None:
+    id = shop.enter()
+    shop.rule()
+    shop.pass_days(N - 1)
+    shop.named(shop.kind.give_back, id, reason="why not")
+    shop.named(shop.kind.claim, id)
+    shop.pass_days(N - 1)
+    assert shop.recycle() == 0
+    shop.pass_days(1)
+    assert shop.recycle() == 1
+
+
+def test_cus_17_a_run_by_hand_is_as_of_the_day_it_is_told(shop: Shop) -> None:
+    id = shop.enter()
+    shop.rule()
+    shop.pass_days(N)
+    assert shop.recycle(day=shop.kit.today - timedelta(days=1)) == 0
+    assert shop.recycle(day=shop.kit.today) == 1 and shop.waits(id)
+
+
+def test_cus_17_what_nobody_has_or_is_gone_is_left_alone(shop: Shop) -> None:
+    pooled, deleted = shop.enter(owner_id=None), shop.enter()
+    shop.named(shop.kind.delete, deleted)
+    shop.rule()
+    if shop.kind is LEAD:
+        shop.named(shop.kind.set_status, shop.enter(), status="INVALID", reason="why not")
+    shop.pass_days(2 * N)
+    before = shop.kit.stream(pooled), shop.kit.stream(deleted)
+    assert shop.recycle() == 0
+    assert (shop.kit.stream(pooled), shop.kit.stream(deleted)) == before
+    shop.named(shop.kind.restore, deleted)
+    assert shop.recycle() == 1
+
+
+def test_led_06_many_go_back_in_parts_and_each_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recycling, "AT_ONCE", 2)
+    ids = [shop.enter() for _ in range(5)]
+    shop.rule()
+    shop.pass_days(N)
+    assert shop.recycle() == 5 and all(map(shop.waits, ids))
+    moved = [fact for id in ids for fact in shop.kit.stream(id) if getattr(fact, "came_by", "") == "RECYCLED"]
+    assert len(moved) == 5
+
+
+def test_cus_16_a_rule_may_be_for_customers_of_one_importance() -> None:
+    shop = Shop(CUSTOMER, RecycleCustomers, "CUSTOMERS")
+    high, low = shop.enter(importance="HIGH"), shop.enter(importance="LOW")
+    shop.rule(importance="LOW")
+    shop.pass_days(N)
+    assert shop.recycle() == 1
+    assert (shop.waits(high), shop.waits(low)) == (False, True)
+
+
+def test_cus_17_a_customer_with_an_open_order_is_spared() -> None:
+    shop = Shop(CUSTOMER, RecycleCustomers, "CUSTOMERS")
+    id, order = shop.enter(), uuid4()
+    shop.rule()
+    written: Any = load(OrderCreated, {**sample(OrderCreated), "order_id": str(order)})
+    shop.kit.learn(replace(written, customer=CustomerSnapshot(customer_id=id, name="Li")))
+    shop.pass_days(N)
+    assert shop.recycle() == 0
+    cancelled: Any = load(OrderCancelled, {**sample(OrderCancelled), "order_id": str(order)})
+    shop.kit.learn(cancelled)
+    assert shop.recycle() == 1 and shop.waits(id)
+
+
+def test_cus_16_a_rule_counts_whole_days_of_which_there_is_one_at_least() -> None:
+    kit = InMemoryService(LEADS)
+    with pytest.raises(Exception, match="idle_days"):
+        load(RULE.create, {"name": "x", "target": "LEADS", "idle_days": 0})
+    kit.do(RULE.create(name="x", target="LEADS", idle_days=1))
+    kit.assert_refused("DUPLICATE", RULE.create(name="X", target="BOTH", idle_days=2), field="name")

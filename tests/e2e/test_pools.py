@@ -1,0 +1,60 @@
+"""Records wait in a pool on the running system: many claim one at once, one has it (LED-01, LED-03, CUS-12)."""
+
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from component.people import DEFAULT, Caller, accept, first_administrator, issue
+from component.support import Company
+
+from chassis.testing.records import new_record
+from contracts.declare import REGISTRY
+from contracts.records import KINDS, Kind, pool_path
+from deploy.local.system import LocalSystem
+
+REGISTRY.load()
+POOLED = [pytest.param(kind, id=kind.what) for kind in KINDS.values() if kind.pool]
+CROWD = 8
+
+
+@pytest.fixture(scope="module")
+def admin(system: LocalSystem, company: Company) -> Caller:
+    return first_administrator(system, company)
+
+
+@pytest.fixture(scope="module")
+def sellers(company: Company, admin: Caller) -> list[Caller]:
+    mails = [f"{uuid4().hex}@example.com" for _ in range(CROWD)]
+    return [accept(company, issue(admin, "SAL", email=mail), DEFAULT) for mail in mails]
+
+
+@pytest.mark.parametrize("kind", POOLED)
+def test_acc_27_led_03_of_many_who_claim_a_record_at_once_one_has_it(
+    kind: Kind, admin: Caller, sellers: list[Caller]
+) -> None:
+    ids = [admin.do("POST", kind.path, {**new_record(kind, admin.enter), "owner_id": None})["id"] for _ in range(2)]
+    claimed, waits = ids
+    pool = sellers[0].do("GET", pool_path(kind))["items"]
+    assert [row["id"] for row in pool[:2]] == [waits, claimed]
+    hidden = {name for name, field in kind.fields.items() if field.is_personal and name != kind.called}
+    assert hidden and not hidden & pool[0].keys()
+    sellers[0].refused("NOT_FOUND", "GET", f"{kind.path}/{claimed}")
+
+    with ThreadPoolExecutor(CROWD) as pool_of_threads:
+        sent = [pool_of_threads.submit(by.send, "POST", f"{kind.path}/{claimed}/claim", {}) for by in sellers]
+        answers = [one.result() for one in sent]
+    winners = [by for by, answer in zip(sellers, answers, strict=True) if answer.status_code == 200]
+    codes = {answer.json()["code"] for answer in answers if answer.status_code != 200}
+    assert (len(winners), codes) == (1, {"ALREADY_CLAIMED"})
+    [winner] = winners
+    row = winner.do("GET", f"{kind.path}/{claimed}")
+    assert (row["owner_id"], row["came_by"]) == (winner.user_id, "CLAIMED")
+    assert claimed not in {row["id"] for row in winner.do("GET", pool_path(kind))["items"]}
+
+    winner.do("POST", f"{kind.path}/{claimed}/return", {"reason": "对方不再需要"})
+    assert claimed in {row["id"] for row in winner.do("GET", pool_path(kind))["items"]}
+    newest = admin.do("GET", f"{kind.path}/{claimed}/history")["items"][0]
+    changes = {change["field"]: change["after"] for change in newest["changes"]}
+    assert (changes["return_reason"], changes["former_owner"]) == ("对方不再需要", row["owner_name"])
+    for id in ids:
+        admin.do("DELETE", f"{kind.path}/{id}")
