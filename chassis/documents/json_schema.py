@@ -38,6 +38,7 @@ from contracts.types import (
     AmountField,
     BirthdayField,
     ChangeField,
+    ClockField,
     CurrencyField,
     DayField,
     DecimalField,
@@ -68,6 +69,7 @@ BARRED = NOT_WITHIN + re.escape(PathNameField.barred)
 PATH_NAME = rf"^(?![{AROUND}]*\.{{1,2}}[{AROUND}]*$)[{AROUND}]*[^\s{BARRED}][^{BARRED}]*[{AROUND}]*{TEXT_END}"
 EXAMPLES: dict[type[fields.Field[Any]], Any] = {
     AmountField: "1234.50",
+    ClockField: "22:30",
     CurrencyField: "CNY",
     CustomKeyField: "tax_number",
     BirthdayField: "1990-05-17",
