@@ -56,7 +56,7 @@ def inbox_on(store: EventStore, service: Any = SERVICE) -> Inbox:
     return inbox
 
 
-def added(id: UUID, name: str) -> ProductAdded:
+def added(id: UUID, name: str) -> Any:
     attributes = Attributes(name=name, model="M", brand="B")
     return ProductAdded(product_id=id, attributes=attributes, prices=Prices(purchase=TEN, sale=TEN), alert_quantity=10)
 

@@ -102,8 +102,8 @@ def commands_of_the_saga_not_remembered() -> AbstractContextManager[Any]:
     """The inbox does not remember the saga's commands: by itself this is no mistake, the records know their rounds."""
     request = Inbox._request
 
-    def forgetful(inbox: Inbox, record: Incoming) -> Any:
-        made = request(inbox, record)
+    def forgetful(inbox: Inbox, record: Incoming, command: Any, command_id: str) -> Any:
+        made = request(inbox, record, command, command_id)
         made.remember = False
         return made
 
