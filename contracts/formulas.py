@@ -99,6 +99,8 @@ def parse(text: str) -> Node:
     if len(text) > LONGEST:
         raise ValueError("too long")
     plain = plain_form(text).translate(_SIGNS)
+    if "#" in plain:
+        raise ValueError("Python reads nothing of what stands behind it")
     read = _IF.sub("IF", _OWN_KEY.sub(rf"\g<0>{_NO_WORD}", plain))
     try:
         found = _node(ast.parse(read, mode="eval").body, read)

@@ -11,18 +11,17 @@ that has some says them in a class of its own, which stands in that line instead
 
 Where records belong to people (`owned`), they change hands here too: who may give one to whom is ADR 0040.  Where they
 have statuses, they go from one to another by the steps that are declared (ADR 0047).  Where they have a pool, they are
-claimed from it and given back (ADR 0057).
+claimed from it and given back (ADR 0057).  Where they are reached through others (`reached_through`), the unit of work
+tells whose those are when it loads one (ADR 0054).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
-
-import msgspec
 
 from chassis.model import custom_values
 from chassis.model.aggregates import Aggregate
@@ -30,6 +29,7 @@ from chassis.model.context import CLOCK_STEP, NOBODYS, Context, user_named
 from chassis.model.dictionaries import is_among, listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
+from chassis.model.whose import OF_NOBODY, Whose
 from contracts.custom_fields import OWN, CustomField, read
 from contracts.declare import KEPT, REGISTRY, ContractError
 from contracts.errors import Refused, lacks_right, not_found
@@ -38,8 +38,7 @@ from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.pools import CAME_BY, OWNER_SINCE, How
 from contracts.reasons import CodeOf, OfPerson, Why
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
-from contracts.schemas import decode
-from contracts.sharing import MOST_SHARES, SHARES, Share
+from contracts.sharing import MOST_SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, Step
 from contracts.text import is_blank
 from contracts.types import MAX_LINES, Money, PhoneField
@@ -100,8 +99,8 @@ class Record(Aggregate):
         record = super().on_page(row)
         record.deleted = row["deleted"]
         if cls.kind.owned:
-            record.owner = Person(user_id=row["owner_id"] and UUID(row["owner_id"]), name=row["owner_name"])
-            record.shares = tuple(decode(Share, msgspec.json.encode(share)) for share in row[SHARES])
+            whose = Whose.of_row(row)
+            record.owner, record.shares = Person(user_id=whose.owners[0], name=row["owner_name"]), whose.shares
         if cls.kind.statuses:
             record.status = row[STATUS]
             record.data = SimpleNamespace(**{name: row.get(name) for name in cls.kind.fields})
@@ -171,8 +170,7 @@ class Record(Aggregate):
         self._require_own_id(context)
         own = custom_values.entered(self._custom_fields(context), command.own, context)
         data = self.kind.cls(**{**self._listed(self.kind.layout.given_by(command), context), OWN: own})
-        nothing = {field.name: field.default for field in fields(self.kind.cls)}
-        given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
+        given = [name for name, nothing in self.kind.guarded.items() if getattr(data, name) != nothing]
         self._require_rights(given, context)
         self._require_past(data, given, context)
         self.check(data, tuple(self.kind.fields), context, settings)
@@ -299,8 +297,7 @@ class Record(Aggregate):
         """Raises Refused FORBIDDEN unless the caller holds the right, for this record."""
         if not context.may(right):
             raise lacks_right(right, context.organisation.roles_with(right), STATUS)
-        reach = context.reach_of(right)
-        if self.kind.owned and not reach.reaches(self.owner.user_id, self.shares, context.today, "EDIT"):
+        if self.whose and not self.whose.is_reached(context.reach_of(right), context.today, "EDIT"):
             raise Refused("records.out_of_reach", field=STATUS)
 
     def _require_needed(self, data: Any, given: Iterable[str]) -> None:
@@ -419,13 +416,25 @@ class Record(Aggregate):
     def is_reached(self, context: Context, command: type) -> bool:
         """Whether the caller sees this record, and their right reaches it or it is shared with them to edit (SEC-18,
         COL-07).  Who reads it only may end that."""
-        if not self.kind.owned or (self.kind.pool and command is self.kind.claim):
+        whose = self.whose
+        if whose is None or (self.kind.pool and command is self.kind.claim):
             return True  # who comes too late to a pool is told so
         if self._is_given_from_pool(command, context):
             return True
-        about = self.owner.user_id, self.shares, context.today
-        sees = not context.may(self.kind.view) or context.reach_of(self.kind.view).reaches(*about)
-        return sees and context.reach.reaches(*about, "READ" if command is self.kind.unshare else "EDIT")
+        sees = not context.may(self.kind.view) or whose.is_seen(self.kind.view, context.reach_of, context.today)
+        access: Access = "READ" if command is self.kind.unshare else "EDIT"
+        return sees and whose.is_reached(context.reach, context.today, access)
+
+    @property
+    def whose(self) -> Whose | None:
+        """Whose it is, as far as that decides who reaches it; None: nobody's in particular."""
+        if self.kind.owned:
+            return Whose((self.owner.user_id,), self.shares)
+        return self.__dict__.get("_whose", OF_NOBODY) if self.kind.reached_through else None
+
+    def reach_through(self, whose: Whose) -> None:
+        """Take for whose it is what was found of the record through which it is reached: asked anew by each command."""
+        self.__dict__["_whose"] = whose
 
     @property
     def kept(self) -> list[str]:
@@ -447,11 +456,17 @@ class Record(Aggregate):
         """What no other record of the kind may have, by field; nothing of a deleted one."""
         if self.deleted or self.data is None:
             return {}
-        found = {name: getattr(self.data, name) for name, field in self.kind.fields.items() if field.rules.unique}
-        held = {name: self._unique(name, value) for name, value in found.items() if is_filled(value)}
+        held: dict[str, tuple[str, ...]]
+        held = {name: (str(value),) for name in self.kind.unique if is_filled(value := getattr(self.data, name))}
         if self.kind.together and any(texts := self._together):
-            held[self.kind.together[0]] = UniqueIndex.of_text(self.kind.index, *texts)
-        return held
+            held[self.kind.together[0]] = texts
+        before: Mapping[str, tuple[Sequence[str], UniqueValue]] = self.__dict__.get("_held", {})
+        now = {
+            name: before[name] if name in before and before[name][0] == texts else (texts, self._unique(name, texts))
+            for name, texts in held.items()
+        }
+        self.__dict__["_held"] = now  # ids of an index are dear, and asked for before and after each command
+        return {name: value for name, (_, value) in now.items()}
 
     def called_unique(self, name: str) -> Why:
         """What a refusal calls a unique value of the record, by the field under which it stands."""
@@ -461,9 +476,9 @@ class Record(Aggregate):
         return Why("records.value", field=name, value=OfPerson(value) if self.kind.fields[name].is_personal else value)
 
     @property
-    def _together(self) -> Sequence[str]:
+    def _together(self) -> tuple[str, ...]:
         """The texts that no other record has together."""
-        return [getattr(self.data, name) for name in self.kind.together]
+        return tuple(getattr(self.data, name) for name in self.kind.together)
 
     def own_values_once(self, context: Context) -> Mapping[str, "OwnValueOnce"]:
         """What no other record of the kind may have of the fields that the company has added, by path (CFG-01)."""
@@ -476,10 +491,13 @@ class Record(Aggregate):
             if one.is_unique and one.key in held
         }
 
-    def _unique(self, name: str, value: str) -> UniqueValue:
+    def _unique(self, name: str, texts: Sequence[str]) -> UniqueValue:
+        if name in self.kind.together:
+            return UniqueIndex.of_text(self.kind.index, *texts)
+        [value] = texts
         index = self.kind.fields[name].rules.index or f"{self.kind.service}.{self.kind.what}.{name}"
         is_phone = self.kind.fields[name].checked_by is PhoneField
-        return (UniqueIndex.of_phone if is_phone else UniqueIndex.of_text)(index, str(value))
+        return (UniqueIndex.of_phone if is_phone else UniqueIndex.of_text)(index, value)
 
     @property
     def _named(self) -> dict[str, UUID]:
@@ -487,8 +505,7 @@ class Record(Aggregate):
 
     def _require_own_id(self, context: Context) -> None:
         """Raises Refused for the id of a user: what tells of a person is sealed with the key of that id (CPL-01)."""
-        is_personal = any(field.is_personal for field in self.kind.fields.values())
-        if is_personal and context.organisation.person(self.id):
+        if self.kind.has_personal and context.organisation.person(self.id):
             raise Refused("records.id_of_another_kind", field=self.kind.key)
 
     def _require_rights(self, given: Iterable[str], context: Context) -> None:
@@ -551,10 +568,9 @@ class Record(Aggregate):
 
     def is_seen(self, context: Context) -> bool:
         """Whether the caller may see the record (SEC-18, COL-07)."""
-        reach = context.reach_of(self.kind.view)
-        if not self.kind.owned:
+        if self.whose is None:
             return context.may(self.kind.view)
-        return reach.reaches(self.owner.user_id, self.shares, context.today)
+        return self.whose.is_seen(self.kind.view, context.reach_of, context.today)
 
     def require_childless(self, children: Mapping[str, int]) -> None:
         """Raises Refused INVALID_STATE while other records belong to it: how many of each kind."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -10,12 +11,13 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.children import Children, children_id
 from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
-from chassis.model.known_records import KnownRecord, feeds_of, place_of
+from chassis.model.known_records import Find, KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
 from chassis.model.pools import Places, places_id
 from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
+from chassis.model.whose import OF_NOBODY, Whose
 from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused, not_found
@@ -95,6 +97,9 @@ class Work(Protocol):
     def rows(self, replica: Replica[R]) -> Iterator[R]:
         """All that this service knows of others' records, one after the other: for what is asked now and then."""
 
+    def take_back(self) -> Sequence[tuple[UUID, Any]]:
+        """What was recorded so far, by the id of its record: nothing of it is saved, as if it had not been."""
+
     def next_number(self, series: str) -> int:
         """The next number of a series that this service counts, from 1 on; no other record ever gets it.
 
@@ -159,14 +164,14 @@ def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> CommandFunct
 
 @dataclass(frozen=True)
 class Claim:
-    """A unique value that a record is to hold; `what` it is and the `field` that a refusal names.
+    """A unique value that a record is to hold; `what` a refusal calls it, and the `field` that it names.
 
     `earlier` are other records that may have it without holding it.  `has` tells whether a record still has it, and
     `tells` whether the caller may know which one that is; both None where whoever holds a value has it, and is told.
     """
 
     value: UniqueValue
-    what: Why
+    what: Callable[[], Why]
     field: str
     earlier: Sequence[UUID] = ()
     has: Callable[[UUID], bool] | None = None
@@ -177,8 +182,8 @@ class Claim:
         if other in (None, holder) or (self.has and not self.has(other)):
             return
         if self.tells and not self.tells(other):
-            raise Refused("records.taken_unseen", what=self.what, field=self.field)
-        raise Refused("records.taken", what=self.what, holder=other, field=self.field)
+            raise Refused("records.taken_unseen", what=self.what(), field=self.field)
+        raise Refused("records.taken", what=self.what(), holder=other, field=self.field)
 
 
 def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[UniqueValue] = ()) -> None:
@@ -223,11 +228,13 @@ class Parents:
     def __init__(self, aggregates: Sequence[type[Record]]) -> None:
         """`with_children`: the kinds whose deletion waits for that of what belongs to them.
 
-        Raises ContractError for a field that names no kind of record, or one whose deletion it can't hinder.
+        Raises ContractError for a field that names no kind of record, or one whose deletion it can't hinder, and for a
+        kind that is reached through what belongs to nobody.
         """
         self._own = {aggregate.kind.what: aggregate for aggregate in aggregates}
         foreign: dict[str, Kind] = {}
         for kind in (aggregate.kind for aggregate in aggregates):
+            foreign |= {above.what: above for above in kind.way if above.service != kind.service}
             for name, one in kind.parents.items():
                 parent = kind_called(one.rules.record)
                 if not parent.called:
@@ -235,26 +242,49 @@ class Parents:
                         f"{kind.cls.__qualname__}.{name} names a {parent.what}, and no text says what one is called"
                     )
                 if parent.what not in self._own:
-                    foreign[parent.what] = parent
+                    foreign |= {above.what: above for above in parent.way}
                     if not one.rules.outlives:
                         raise ContractError(
                             f"{kind.cls.__qualname__}.{name} names a record of {parent.service}, which does not know "
                             "who names its own: say that it outlives it"
                         )
-        self.replica = _known(foreign) if foreign else None
+        self.replica = _known_records(foreign) if foreign else None
         named = (one.rules for aggregate in aggregates for one in aggregate.kind.parents.values())
         self.with_children = {rules.record for rules in named if not rules.outlives}
+
+    def whose(self, record: Record, work: Work) -> Whose:
+        """Whose a record is that is reached through another one."""
+        name = record.kind.reached_through
+        parent, id = kind_called(record.kind.fields[name].rules.record), getattr(record.data, name)
+        if parent.what in self._own:
+            above = work.find(self._own[parent.what], id)
+            whose = above.whose if above else None
+        else:
+            row = self._known(parent, id, work)
+            whose = row.whose(self._finding(work)) if row else None
+        return whose.through(parent.view) if whose else OF_NOBODY
+
+    def _known(self, kind: Kind, id: UUID, work: Work) -> KnownRecord | None:
+        return self._finding(work)(place_of(kind.code, id))
+
+    def _finding(self, work: Work) -> Find:
+        assert self.replica is not None
+        return partial(work.lookup, self.replica)
 
     def keep(self, record: Record, work: Work, before: Mapping[str, UUID], *, chosen: bool) -> None:
         """Let a record belong to those that it names now; `before` are those that it named.
 
         Raises Refused naming the field for one that is not there, or, where the caller has `chosen` it, that they do
-        not see, and for one that belongs to the record itself.
+        not see, through which they may not change what is reached, and for one that belongs to the record itself.
         """
         now = record.parents
         for name, one in record.kind.parents.items():
             if name in now and before.get(name) != now[name] and (chosen or not one.rules.outlives):
                 self._require_there(record, name, now[name], work, chosen=chosen)
+                if chosen and name == record.kind.reached_through:
+                    record.reach_through(self.whose(record, work))
+                    if not record.is_reached(work.context, record.kind.edit):
+                        raise Refused("records.out_of_reach", field=name)
             if one.rules.outlives or before.get(name) == now.get(name):
                 continue
             for ids, by in ((before, -1), (now, 1)):
@@ -283,10 +313,9 @@ class Parents:
             parent = work.find(self._own[what], id)
             is_there = parent is not None and not parent.deleted and (not chosen or parent.is_seen(work.context))
         else:
-            assert self.replica is not None
-            row = work.lookup(self.replica, place_of(what, id))
+            row, context = self._known(kind_called(what), id, work), work.context
             is_there = row is not None and (
-                row.is_seen(work.context.reach_of, work.context.today) if chosen else not row.deleted
+                row.is_seen(context.reach_of, context.today, self._finding(work)) if chosen else not row.deleted
             )
         if not is_there:
             raise not_found(what, name)
@@ -318,10 +347,10 @@ def keep_places(record: Record, work: Work, before: UUID | None, *, claimed: boo
         work.find_or_new(Places, places_id(kind, now)).change(kind, now, 1)
 
 
-def _known(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
+def _known_records(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
     """What is known of the records of other services that those of this one may belong to."""
-    feeds = {what: feeds_of(kind) for what, kind in kinds.items()}
-    kind_of = {fact: what for what, of_kind in feeds.items() for fact in of_kind}
+    feeds = {kind.code: feeds_of(kind) for kind in kinds.values()}
+    kind_of = {fact: code for code, of_kind in feeds.items() for fact in of_kind}
     return Replica(
         "known-records",
         KnownRecord,
@@ -357,7 +386,8 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             return found is None or found.is_reached(work.context, kind.edit)
 
         claims = [
-            Claim(value, record.called_unique(name), name, tells=tells) for name, value in record.unique_values.items()
+            Claim(value, partial(record.called_unique, name), name, tells=tells)
+            for name, value in record.unique_values.items()
         ]
         for path, one in record.own_values_once(work.context).items():
 
@@ -366,7 +396,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 theirs = found.own_values_once(work.context).get(path) if found else None
                 return theirs is not None and not set(theirs.value.ids).isdisjoint(value.ids)
 
-            what = said(path, one.text, kind.has_personal)
+            what = partial(said, path, one.text, kind.has_personal)
             earlier = work.had_earlier(aggregate, one.field, one.value.ids)
             claims.append(Claim(one.value, what, path, earlier, has, tells))
         hold(work, record.id, claims, before)
@@ -480,7 +510,11 @@ def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFun
                 pass  # another process was first
             case _:
                 as_of = day_asked_for(command.day, context)
-                timetable.tell_ran(as_of.day, None, act(as_of, work), context)
+                done = act(as_of, work)
+                if command.dry:
+                    timetable.tell_would(work.take_back(), done)
+                else:
+                    timetable.tell_ran(as_of.day, None, done, context)
         return timetable
 
     def switch(command: Any, work: Work) -> Timetable:
@@ -506,6 +540,7 @@ class Service:
     done with it; kinds of records need no line.
     `untold` names what is in answers for middleware alone: callers are not told.
     `currency_of` tells, for changes of records that have a currency, which that is: money that names none is in it.
+    `parents` are the records that its own may belong to.
     """
 
     name: str
@@ -519,11 +554,13 @@ class Service:
     untold: frozenset[str] = frozenset()
     currency_of: Mapping[type, CurrencyOf] = field(default_factory=dict)
     schedules: Mapping[type, ScheduleFunction] = field(default_factory=dict)
+    parents: Parents = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require_all(self.name, self.records)
         aggregates = [aggregate_of(one) for one in self.records]
         parents = Parents(aggregates)
+        object.__setattr__(self, "parents", parents)
         if parents.replica and parents.replica.name not in {replica.name for replica in self.replicas}:
             object.__setattr__(self, "replicas", [*self.replicas, parents.replica])
         for aggregate in aggregates:

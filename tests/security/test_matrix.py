@@ -76,7 +76,7 @@ ROUTES = {
         PUT /roles/{role}/members/{user_id}; DELETE /roles/{role}/members/{user_id}; POST /users/{user_id}/review;
         DELETE /users/{user_id}/sessions; POST /users/{user_id}/default-password; DELETE /users/{user_id}/second-factor;
         PUT /roles/{role}; PUT /roles/{role}/rights/{right}; DELETE /roles/{role}/rights/{right};
-        POST /departments; PATCH /departments/{department_id};
+        POST /departments; PATCH /departments/{department_id}; PUT /departments/{department_id}/parent;
         POST /machines; POST /machines/{machine_id}/secret; PUT /machines/{machine_id}/responsible;
         DELETE /machines/{machine_id}; GET /machines; GET /machines/{machine_id};
         PUT /devices/{device_id}/wipe-switch; POST /devices/{device_id}/wipe;
@@ -126,6 +126,7 @@ ROW_OF = {right: function for function, right in spec.RIGHT_OF.items()} | {
     "customers.view": SEE_CUSTOMERS,
     "leads.view": SEE_LEADS,
     "leads.edit": CHANGE_LEADS,
+    "settings.view": SEE_SETTINGS,
 }
 OF_KINDS = {
     place: ROW_OF[right]
