@@ -17,6 +17,7 @@ from uuid import UUID
 import pytest
 
 from chassis.delivery import smtp
+from chassis.delivery.opening import carriers
 from chassis.delivery.port import NotSent, Outgoing
 from chassis.delivery.smtp import SmtpCarrier
 from chassis.foundation.config import Config, ConfigError
@@ -185,6 +186,7 @@ def test_what_is_to_be_encrypted_never_goes_in_plain() -> None:
     ("settings", "named"),
     [
         ({"SMTP_ADDRESS": "relay:25"}, "MAIL_FROM"),
+        ({"SMTP_ADDRESS": "relay:25", "MAIL_FROM": "crm"}, "MAIL_FROM"),
         ({"SMTP_ADDRESS": "relay"}, "SMTP_ADDRESS"),
         ({"SMTP_SECURITY": "ssl"}, "SMTP_SECURITY"),
         ({"SMTP_SECURITY": "none", "SMTP_USERNAME": "x"}, "SMTP_USERNAME"),
@@ -193,4 +195,4 @@ def test_what_is_to_be_encrypted_never_goes_in_plain() -> None:
 )
 def test_settings_that_can_not_be_used_are_named(settings: dict[str, str], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
-        Config.from_env(settings)
+        carriers(Config.from_env(settings))
