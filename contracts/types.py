@@ -288,7 +288,8 @@ class DecimalField(fields.Decimal):
 
     def _validated(self, value: Any) -> Decimal:
         if isinstance(value, str):
-            if len(value) > LONGEST_DECIMAL or not PLAIN_DECIMAL.fullmatch(value := plain_form(value)):
+            is_short, value = len(value) <= LONGEST_DECIMAL, plain_form(value)
+            if not (is_short and PLAIN_DECIMAL.fullmatch(value)):
                 raise self.make_error("invalid")
         number = super()._validated(value)
         if not self.lowest <= number <= self.highest:  # before quantize, which can't take a number of 30 digits
