@@ -539,6 +539,17 @@ class RenameDepartment:
     name: Name
 
 
+@command("PUT /departments/{department_id}/parent", permission="accounts")
+class MoveDepartment:
+    """Make a department, with all that are part of it, part of another one, or with null of none (SET-06).
+
+    Whoever reaches the records of departments reaches those of its people from its new place at once.
+    """
+
+    department_id: UUID
+    parent_id: UUID | None = KEPT
+
+
 @event("salestream.access.department-added.v1", key="department_id")
 class DepartmentAdded:
     """There is a new department."""
@@ -555,6 +566,16 @@ class DepartmentRenamed:
 
     department_id: UUID
     name: Text
+    by: Person = SALESTREAM
+
+
+@event("salestream.access.department-moved.v1", key="department_id")
+class DepartmentMoved:
+    """A department is part of another one now, or of none; `before` is the one it was part of."""
+
+    department_id: UUID
+    parent_id: UUID | None
+    before: UUID | None
     by: Person = SALESTREAM
 
 

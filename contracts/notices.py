@@ -1,4 +1,4 @@
-"""Telling people (features NTF-01..08).  Aggregates: telling, notice.
+"""Telling people (features NTF-01..08).  Aggregates: telling, notice, delivery, ways of the company and of a person.
 
 Whoever wants people to be told says so by an event of their own, of which `services/notices/reactions.py` makes a
 `TellPeople`, or sends that command itself.  Who the receivers are is asked at that moment and never kept: somebody who
@@ -13,12 +13,12 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from contracts.declare import command, event, value
 from contracts.ids import new_id
 from contracts.languages import Language
-from contracts.occasions import Filled, Occasion
+from contracts.occasions import Filled, Occasion, Way
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import SELF
-from contracts.personal import Personal, Unlogged
+from contracts.personal import Personal
 from contracts.schedules import Daily, schedule
-from contracts.types import Day, Moment, Name, Note, Reason, Text
+from contracts.types import Clock, Day, Flag, Moment, Name, Note, Quantity, Reason, Text, Whole
 
 ReceiverKind = Literal["USER", "SUPERIOR", "ROLE", "RIGHT", "DEPARTMENT", "EVERYBODY"]
 
@@ -48,6 +48,27 @@ class Receiver:
         if needs and needs not in named:
             return needs
         return next((name for name in named if name not in may), "")
+
+
+@value
+class OccasionWays:
+    """The ways by which people are told on an occasion besides their list; none: by that alone (NTF-03)."""
+
+    told_apart_by = "occasion"
+
+    occasion: Occasion
+    ways: tuple[Way, ...]
+
+
+@value
+class QuietHours:
+    """When somebody is sent nothing, by the clock of their zone; over midnight where it ends earlier than it begins.
+
+    Where it ends when it begins there are none.
+    """
+
+    begins: Clock
+    ends: Clock
 
 
 def telling_id(cause: str) -> UUID:
@@ -86,14 +107,14 @@ class TellPeople:
     by: Person = SALESTREAM
 
 
-@command("POST /announcements", permission="platform", key="telling_id", creates=True)
+@command("POST /announcements", permission="platform", key="announcement_id", creates=True)
 class Announce:
     """Tell people of an update, or of whatever they should know (NTF-06, NTF-07)."""
 
-    title: Unlogged[Name]
-    text: Unlogged[Reason]
+    title: Name
+    text: Reason
     receivers: tuple[Receiver, ...]
-    telling_id: UUID = field(default_factory=new_id)
+    announcement_id: UUID = field(default_factory=new_id)
 
 
 @command("PUT /notices/{notice_id}/read", permission=SELF)
@@ -110,6 +131,43 @@ class ReadEarlierNotices:
     notice_id: UUID
 
 
+@command("PUT /settings/notices", permission="settings", key="settings_id")
+class SetNoticeWays:
+    """Say by which ways people are told who have chosen nothing themselves (NTF-03)."""
+
+    ways: tuple[OccasionWays, ...]
+    settings_id: Literal["notices"] = "notices"
+
+
+@command("PUT /notice-ways/{user_id}", permission=SELF)
+class ChooseNoticeWays:
+    """Choose by which ways one is told, and at which hours one is sent nothing (NTF-03).
+
+    Of an occasion that is not named what the company has set holds.  What comes in quiet hours is sent after them.
+    """
+
+    user_id: UUID
+    ways: tuple[OccasionWays, ...] = ()
+    quiet: QuietHours | None = None
+
+
+@command(None, permission="system", key="delivery_id")
+class NoteAttempt:
+    """What came of a try to send something; reason "": it was sent.  `for_good`: no later try will do."""
+
+    delivery_id: UUID
+    attempt: Quantity
+    reason: Text = ""
+    for_good: Flag = False
+
+
+@command("POST /deliveries/{delivery_id}/again", permission="platform")
+class SendAgain:
+    """Send what has failed again, once the reason is put right (NTF-05)."""
+
+    delivery_id: UUID
+
+
 @schedule(Daily(time(3), missed="LAST"))
 class ForgetNotices:
     """Take away the notices that are over (NTF-06)."""
@@ -118,7 +176,19 @@ class ForgetNotices:
 # -- events -------------------------------------------------------------------------------------------------------
 
 
-@event("salestream.notices.notice-given.v1", key="receiver_id")
+@event("salestream.notices.announced.v1", key="announcement_id")
+class Announced:
+    """Somebody told people of an update: `count` of them."""
+
+    announcement_id: UUID
+    title: Text
+    text: Note
+    receivers: tuple[Receiver, ...]
+    count: Whole
+    by: Person = SALESTREAM
+
+
+@event("salestream.notices.notice-given.v1", key="notice_id")
 class NoticeGiven:
     """Somebody was told of something, in their language, until `until`.
 
@@ -141,7 +211,7 @@ class NoticeGiven:
     by: Person = SALESTREAM
 
 
-@event("salestream.notices.notice-read.v1", key="receiver_id")
+@event("salestream.notices.notice-read.v1", key="notice_id")
 class NoticeRead:
     """Its receiver has read a notice."""
 
@@ -149,10 +219,82 @@ class NoticeRead:
     receiver_id: UUID
 
 
-@event("salestream.notices.notice-forgotten.v1", key="receiver_id")
+@event("salestream.notices.notice-forgotten.v1", key="notice_id")
 class NoticeForgotten:
     """A notice is over: it was kept until `until`."""
 
     notice_id: UUID
     receiver_id: UUID
     until: Day
+
+
+@event("salestream.notices.notice-ways-set.v1", key="settings_id")
+class NoticeWaysSet:
+    """By which ways people are told who have chosen nothing themselves."""
+
+    settings_id: Text
+    ways: tuple[OccasionWays, ...]
+    by: Person = SALESTREAM
+
+
+@event("salestream.notices.notice-ways-chosen.v1", key="user_id")
+class NoticeWaysChosen:
+    """Somebody chose by which ways they are told, and their quiet hours."""
+
+    user_id: UUID
+    ways: tuple[OccasionWays, ...]
+    quiet: QuietHours | None = None
+
+
+@event("salestream.notices.delivery-planned.v1", key="delivery_id")
+class DeliveryPlanned:
+    """A notice is to be sent to its receiver by a way, from `due_at` on."""
+
+    delivery_id: UUID
+    notice_id: UUID
+    receiver_id: UUID
+    receiver: Person
+    occasion: Occasion
+    way: Way
+    due_at: Moment
+
+
+@event("salestream.notices.delivery-postponed.v1", key="delivery_id")
+class DeliveryPostponed:
+    """A try to send something failed; it is tried again at `due_at`.  `reason` is a code that tells of no person."""
+
+    delivery_id: UUID
+    receiver_id: UUID
+    attempt: Quantity
+    reason: Text
+    due_at: Moment
+
+
+@event("salestream.notices.delivery-sent.v1", key="delivery_id")
+class DeliverySent:
+    """Whoever brings it on has taken it over."""
+
+    delivery_id: UUID
+    receiver_id: UUID
+    attempt: Quantity
+    sent_at: Moment
+
+
+@event("salestream.notices.delivery-failed.v1", key="delivery_id")
+class DeliveryFailed:
+    """It could not be sent, and is not tried any more."""
+
+    delivery_id: UUID
+    receiver_id: UUID
+    attempt: Quantity
+    reason: Text
+
+
+@event("salestream.notices.delivery-renewed.v1", key="delivery_id")
+class DeliveryRenewed:
+    """Somebody has what had failed sent again."""
+
+    delivery_id: UUID
+    receiver_id: UUID
+    due_at: Moment
+    by: Person = SALESTREAM

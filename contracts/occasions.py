@@ -21,6 +21,8 @@ Occasion = Literal[
     "STOCK_LOW", "ORDER_ON_HOLD", "APPROVAL_WAITS", "APPROVAL_REJECTED", "ANNOUNCEMENT"
 ]  # fmt: skip
 OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
+Way = Literal["MAIL"]
+"""How somebody is told besides the list of their notices, which has all of them (NTF-03)."""
 
 
 @value

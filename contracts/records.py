@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from dataclasses import Field as DataclassField
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -239,10 +240,21 @@ class Kind:
         """What it is called in addresses, and where something is said of the kind: `market-survey`."""
         return self.what.replace(" ", "-")
 
-    @property
+    @cached_property
     def has_personal(self) -> bool:
         """Whether a record tells of a person.  What a company adds to it does so too then (ADR 0039)."""
         return any(field.is_personal for field in self.fields.values())
+
+    @cached_property
+    def guarded(self) -> Mapping[str, Any]:
+        """The fields that not everybody may give, or whatever day, and what each is where nothing is given."""
+        nothing = {one.name: one.default for one in fields(self.cls)}
+        return {name: nothing[name] for name, field in self.fields.items() if field.rules.right or field.rules.past}
+
+    @cached_property
+    def unique(self) -> Sequence[str]:
+        """The fields of which no two records have the same."""
+        return tuple(name for name, field in self.fields.items() if field.rules.unique)
 
     @property
     def called(self) -> str:
@@ -250,7 +262,7 @@ class Kind:
         texts = (name for name, field in self.fields.items() if field.is_line and not field.rules.right)
         return "name" if "name" in self.fields else next(texts, "")
 
-    @property
+    @cached_property
     def parents(self) -> Mapping[str, Field]:
         """The fields that name the records it belongs to."""
         return {name: field for name, field in self.fields.items() if field.rules.record}

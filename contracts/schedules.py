@@ -5,9 +5,10 @@
         \"\"\"Remind those for whom approvals wait (NTF-04).\"\"\"
 
 The class becomes the command that does it, which may also be given by hand: `POST /schedules/remind-deciders/runs`.
-With it come the command SwitchRemindDeciders (`PUT /schedules/remind-deciders`) and the events RemindDecidersPlanned,
-RemindDecidersRan, RemindDecidersFailed and RemindDecidersSwitched, which stand in the module beside it.  The service
-says what is to be done: `Service(..., schedules={RemindDeciders: remind})` (ADR 0051).
+`dry` tells what it would do, and does nothing.  With it come the command SwitchRemindDeciders
+(`PUT /schedules/remind-deciders`) and the events RemindDecidersPlanned, RemindDecidersRan, RemindDecidersFailed and
+RemindDecidersSwitched, which stand in the module beside it.  The service says what is to be done:
+`Service(..., schedules={RemindDeciders: remind})` (ADR 0051).
 """
 
 import re
@@ -130,7 +131,11 @@ class _Declaration:
             service=self._service,
             when=self._when,
             run=self._command(
-                "", self._cls.__doc__ or "", f"POST {self._path}/runs", {"day": Day | None}, {"day": None}
+                "",
+                self._cls.__doc__ or "",
+                f"POST {self._path}/runs",
+                {"day": Day | None, "dry": Flag},
+                {"day": None, "dry": False},
             ),
             switch=self._command(
                 "Switch", f"Switch the schedule '{called}' off or on.", f"PUT {self._path}", {"active": Flag}

@@ -161,9 +161,13 @@ def _deserialize_list(field: marshmallow.fields.List[Any], value: Any, *_: Any, 
     return tuple(items)
 
 
+CHOSEN = (marshmallow.validate.OneOf, marshmallow.validate.Equal)
+"""What checks that a value is one of those there are: of several, or of one."""
+
+
 def stands_once(item: marshmallow.fields.Field[Any]) -> bool:
     """Whether a single value is in a list once: a choice, a role, a tag.  Accessories may repeat: two cables."""
-    return getattr(item, "once", any(isinstance(one, marshmallow.validate.OneOf) for one in item.validators))
+    return getattr(item, "once", any(isinstance(one, CHOSEN) for one in item.validators))
 
 
 def _repeated(item: marshmallow.fields.Field[Any], items: Sequence[Any]) -> dict[int, Any]:

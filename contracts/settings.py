@@ -24,6 +24,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "challenge": "AFTER_FAILURE",
         "second_factor_roles": (),
     },
+    "notices": {"ways": ()},
     "devices": {"lock_minutes": 1, "allowed_apps": ()},
     "company": {
         "full_name": "",

@@ -177,6 +177,25 @@ def squashed_forms(text: str) -> list[str]:
     return list(dict.fromkeys((_number(plain), plain, *_with_zero(plain))))
 
 
+_WIDE_SCRIPTS = "\u2e80"
+"""Chinese, Japanese and Korean letters begin here, of which two tell as much as three of others."""
+
+
+def parts(found_by: str) -> list[str]:
+    """The pieces of a text of `squashed_forms` by which an index finds those that hold it, each once.
+
+    Two letters of Chinese, Japanese or Korean, else three of whatever there is.  What a text holds has no pieces but
+    the text's own; one that is too short has none.
+    """
+    found: dict[str, None] = {}
+    for at in range(len(found_by) - 1):
+        if found_by[at] >= _WIDE_SCRIPTS and found_by[at + 1] >= _WIDE_SCRIPTS:
+            found[found_by[at : at + 2]] = None
+        elif at + 3 <= len(found_by):
+            found[found_by[at : at + 3]] = None
+    return list(found)
+
+
 def ways_written(text: str, *, is_begin: bool = False) -> list[str]:
     """Every way in which what is searched by the same key may be written, blanks and dashes aside: for texts of which
     no key is stored.  A phone number may have its country or not, + or 00 before that, and a 0 behind it.

@@ -220,6 +220,14 @@ class SecretField(TextField):
     longest = 500
 
 
+class ClockField(fields.String):
+    """A time of day, HH:MM, from 00:00 to 23:59."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("validate", validate.Regexp(r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z", error=Why("forms.clock")))
+        super().__init__(**kwargs)
+
+
 class RoleField(fields.String):
     """The code of a role: 2 to 20 capital letters, digits and underscores."""
 
@@ -391,6 +399,7 @@ Phone = Annotated[str, PhoneField]
 Email = Annotated[str, EmailField]
 Mail = Annotated[str, MailField]
 Secret = Annotated[str, SecretField]
+Clock = Annotated[str, ClockField]
 RoleCode = Annotated[str, RoleField]
 Currency = Annotated[str, CurrencyField]
 Amount = Annotated[Decimal, AmountField]

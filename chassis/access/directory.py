@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -355,6 +356,10 @@ class Directory:
 
     def language_of(self, person: UUID) -> Language:
         return self.preferences_of(person).language or self.company.language
+
+    def zone_of(self, person: UUID) -> ZoneInfo:
+        name = self.preferences_of(person).time_zone
+        return ZoneInfo(name) if name else self.company.zone
 
     def department_of(self, person: UUID | None) -> UUID | None:
         """The department that somebody is in, if any."""

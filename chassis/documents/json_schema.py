@@ -37,6 +37,7 @@ from contracts.types import (
     LONGEST_DECIMAL,
     AmountField,
     ChangeField,
+    ClockField,
     CurrencyField,
     DayField,
     DecimalField,
@@ -67,6 +68,7 @@ BARRED = NOT_WITHIN + re.escape(PathNameField.barred)
 PATH_NAME = rf"^(?![{AROUND}]*\.{{1,2}}[{AROUND}]*$)[{AROUND}]*[^\s{BARRED}][^{BARRED}]*[{AROUND}]*{TEXT_END}"
 EXAMPLES: dict[type[fields.Field[Any]], Any] = {
     AmountField: "1234.50",
+    ClockField: "22:30",
     CurrencyField: "CNY",
     CustomKeyField: "tax_number",
     EmailField: "li@example.com",

@@ -15,11 +15,13 @@ SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 KafkaClient = Literal["auto", "confluent", "kafka-python"]
 FileStoreKind = Literal["folder", "s3"]
+SmtpSecurity = Literal["starttls", "tls", "none"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "event_store": get_args(Store),
     "file_store": get_args(FileStoreKind),
     "log_level": get_args(LogLevel),
+    "smtp_security": get_args(SmtpSecurity),
     "kafka_client": get_args(KafkaClient),
     "kafka_security_protocol": get_args(SecurityProtocol),
     "kafka_sasl_mechanism": get_args(Mechanism),
@@ -116,6 +118,14 @@ class Config:
     token_audience: str = "salestream-api"
     test_tokens: int = 0  # 1: take a token's own word for its roles; for tests and measurements only
     mailbox_dir: str = ".devstack/mailbox"
+    smtp_address: str = _host_and_port("")  # of the relay that mail goes to; empty: none is sent
+    smtp_security: SmtpSecurity = "starttls"  # none: for a relay on this machine
+    smtp_username: str = ""
+    smtp_password: str = _secret()
+    smtp_ca_file: str = ""  # the relay's certificate must be signed by it; empty: by one that the system trusts
+    mail_from: str = ""  # the address that mail comes from
+    mail_rate: str = _so_many_in("60/hour")  # for one receiver; more waits
+    public_address: str = ""  # where people find Salestream, e.g. https://crm.example: for the links in mail
     file_store: FileStoreKind = "folder"
     files_dir: str = ".devstack/files"  # of the folder, and of what is being received
     s3_endpoint: str = ""  # of a service other than AWS, e.g. http://minio:9000
@@ -173,6 +183,10 @@ class Config:
                 f"KAFKA_SECURITY_PROTOCOL={config.kafka_security_protocol} needs KAFKA_USERNAME, and KAFKA_PASSWORD "
                 "or KAFKA_PASSWORD_FILE"
             )
+        if config.smtp_address and "@" not in config.mail_from:
+            raise ConfigError("SMTP_ADDRESS needs MAIL_FROM, the address that mail comes from")
+        if config.smtp_username and config.smtp_security == "none":
+            raise ConfigError("SMTP_USERNAME needs SMTP_SECURITY=starttls or tls: a password is never sent in plain")
         if config.file_store == "s3" and not config.s3_bucket:
             raise ConfigError("FILE_STORE=s3 needs S3_BUCKET")
         if config.results_days < 1:

@@ -41,6 +41,9 @@ SAGA_AGE = Histogram(
     "salestream_saga_step_seconds", "Time from an event to the saga's reaction", ["saga"], buckets=_FAST
 )
 SAGA_ATTENTION = Counter("salestream_saga_needs_attention_total", "Sagas that gave up waiting for a step", ["saga"])
+DELIVERIES = Counter(
+    "salestream_deliveries_total", "Tries to send something, by outcome (sent or failed)", ["way", "outcome"]
+)
 SCHEDULE_RUNS = Counter(
     "salestream_schedule_runs_total", "Runs of a schedule by outcome (ok or failed)", ["schedule", "outcome"]
 )

@@ -220,7 +220,14 @@ def _type(field: fields.Field[Any]) -> FormType:
 
 
 def _one_of(field: fields.Field[Any]) -> Sequence[Any]:
-    return next(([*one.choices] for one in field.validators if isinstance(one, validate.OneOf)), [])
+    """What it may be; of a list whose items may be but one thing, that one."""
+    found: Sequence[Any] = ()
+    for one in field.validators:
+        if isinstance(one, validate.OneOf):
+            found = [*one.choices]
+        elif isinstance(one, validate.Equal):
+            found = [one.comparable]
+    return found
 
 
 def _choices(field: fields.Field[Any], owners: Sequence[str], name: str, wording: Wording) -> list[Choice] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from contracts.custom_fields import CustomField
@@ -98,6 +99,9 @@ class Organisation(Protocol):
     def language_of(self, person: UUID) -> Language:
         """The language that somebody works in: their own, or the company's (SET-02)."""
 
+    def zone_of(self, person: UUID) -> ZoneInfo:
+        """The zone by whose clock somebody lives: their own, or the company's (SET-03)."""
+
     def roles_with(self, right: str) -> Sequence[str]:
         """The titles of the roles that hold a right now; those are no secret, who has them is."""
 
@@ -156,6 +160,9 @@ class _Alone:
 
     def language_of(self, person: UUID) -> Language:
         return LANGUAGES[0]
+
+    def zone_of(self, person: UUID) -> ZoneInfo:
+        return ZoneInfo("UTC")
 
     def roles_with(self, right: str) -> Sequence[str]:
         return [title for role, title in ROLES.items() if role != NEVER_GIVEN and right in first_rights(role)]

@@ -317,7 +317,8 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
     for name in field_types(row):
         if name in ("owner_id", SHARED_WITH) or (name == STATUS and kind.statuses):
             found[name] = Exact()
-    found[WORDS] = Words(*(name for name, field in kind.fields.items() if _is_searchable(field, row)), OWN)
+    searched = [name for name, field in kind.fields.items() if _is_searchable(field, row)]
+    found[WORDS] = Words(*searched, OWN, indexed=not any(_is_long(kind.fields[name]) for name in searched))
     return {**found, **({SHARED_WITH_ME: Shared()} if kind.owned else {}), _DELETED: Exact()}
 
 

@@ -15,7 +15,7 @@ claimed from it and given back (ADR 0057).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
@@ -171,8 +171,7 @@ class Record(Aggregate):
         self._require_own_id(context)
         own = custom_values.entered(self._custom_fields(context), command.own, context)
         data = self.kind.cls(**{**self._listed(self.kind.layout.given_by(command), context), OWN: own})
-        nothing = {field.name: field.default for field in fields(self.kind.cls)}
-        given = [name for name in self.kind.fields if getattr(data, name) != nothing[name]]
+        given = [name for name, nothing in self.kind.guarded.items() if getattr(data, name) != nothing]
         self._require_rights(given, context)
         self._require_past(data, given, context)
         self.check(data, tuple(self.kind.fields), context, settings)
@@ -447,11 +446,17 @@ class Record(Aggregate):
         """What no other record of the kind may have, by field; nothing of a deleted one."""
         if self.deleted or self.data is None:
             return {}
-        found = {name: getattr(self.data, name) for name, field in self.kind.fields.items() if field.rules.unique}
-        held = {name: self._unique(name, value) for name, value in found.items() if is_filled(value)}
+        held: dict[str, tuple[str, ...]]
+        held = {name: (str(value),) for name in self.kind.unique if is_filled(value := getattr(self.data, name))}
         if self.kind.together and any(texts := self._together):
-            held[self.kind.together[0]] = UniqueIndex.of_text(self.kind.index, *texts)
-        return held
+            held[self.kind.together[0]] = texts
+        before: Mapping[str, tuple[Sequence[str], UniqueValue]] = self.__dict__.get("_held", {})
+        now = {
+            name: before[name] if name in before and before[name][0] == texts else (texts, self._unique(name, texts))
+            for name, texts in held.items()
+        }
+        self.__dict__["_held"] = now  # ids of an index are dear, and asked for before and after each command
+        return {name: value for name, (_, value) in now.items()}
 
     def called_unique(self, name: str) -> Why:
         """What a refusal calls a unique value of the record, by the field under which it stands."""
@@ -461,9 +466,9 @@ class Record(Aggregate):
         return Why("records.value", field=name, value=OfPerson(value) if self.kind.fields[name].is_personal else value)
 
     @property
-    def _together(self) -> Sequence[str]:
+    def _together(self) -> tuple[str, ...]:
         """The texts that no other record has together."""
-        return [getattr(self.data, name) for name in self.kind.together]
+        return tuple(getattr(self.data, name) for name in self.kind.together)
 
     def own_values_once(self, context: Context) -> Mapping[str, "OwnValueOnce"]:
         """What no other record of the kind may have of the fields that the company has added, by path (CFG-01)."""
@@ -476,10 +481,13 @@ class Record(Aggregate):
             if one.is_unique and one.key in held
         }
 
-    def _unique(self, name: str, value: str) -> UniqueValue:
+    def _unique(self, name: str, texts: Sequence[str]) -> UniqueValue:
+        if name in self.kind.together:
+            return UniqueIndex.of_text(self.kind.index, *texts)
+        [value] = texts
         index = self.kind.fields[name].rules.index or f"{self.kind.service}.{self.kind.what}.{name}"
         is_phone = self.kind.fields[name].checked_by is PhoneField
-        return (UniqueIndex.of_phone if is_phone else UniqueIndex.of_text)(index, str(value))
+        return (UniqueIndex.of_phone if is_phone else UniqueIndex.of_text)(index, value)
 
     @property
     def _named(self) -> dict[str, UUID]:
@@ -487,8 +495,7 @@ class Record(Aggregate):
 
     def _require_own_id(self, context: Context) -> None:
         """Raises Refused for the id of a user: what tells of a person is sealed with the key of that id (CPL-01)."""
-        is_personal = any(field.is_personal for field in self.kind.fields.values())
-        if is_personal and context.organisation.person(self.id):
+        if self.kind.has_personal and context.organisation.person(self.id):
             raise Refused("records.id_of_another_kind", field=self.kind.key)
 
     def _require_rights(self, given: Iterable[str], context: Context) -> None:

@@ -6,16 +6,18 @@ What is due runs as a command of the service: all that it records and that the d
 process that dies leaves both or neither, and of two processes one is first (ADR 0051).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any, ClassVar
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.identity import Named, record_id
+from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.schedules import SCHEDULES, AsOf, Daily, Done, Schedule
 
@@ -25,6 +27,9 @@ MOST_MISSED = 31
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
 """After a first failure, and at most: each pause is three times the one before."""
 LONGEST_REASON = 500
+REASON = "reason"
+WOULD = "would"
+"""The field of the answer to a dry run with what a run would record: of which record which event, and why."""
 
 # -- the calendar
 
@@ -191,6 +196,15 @@ class Timetable(Aggregate):
     def _record(self, fact: Any, **told: Any) -> None:
         self.record(fact(schedule=self.declared.name, **told))
 
+    def tell_would(self, facts: Sequence[tuple[UUID, Any]], done: Done) -> None:
+        """What a run would have done, for the answer alone: of which record what, and why where that is said."""
+        told = [
+            {"id": str(id), "event": REGISTRY.event_of(type(fact)).name, REASON: getattr(fact, REASON, "")}
+            for id, fact in facts
+            if REGISTRY.is_public_event(type(fact))
+        ]
+        self.__dict__["_would"] = {WOULD: told, "done": 0, "goes_on": done.goes_on}
+
     # -- memory
 
     def _planned(self, fact: Any) -> None:
@@ -216,7 +230,8 @@ class Timetable(Aggregate):
         self.attempts = self.number = 0
 
     def reply(self) -> dict[str, Any]:
-        return {"active": self.active, "done": self.newest, "goes_on": self.goes_on}
+        told = {"active": self.active, "done": self.newest, "goes_on": self.goes_on}
+        return {**told, **self.__dict__.pop("_would", {})}
 
 
 @cache

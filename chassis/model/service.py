@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -95,6 +96,9 @@ class Work(Protocol):
     def rows(self, replica: Replica[R]) -> Iterator[R]:
         """All that this service knows of others' records, one after the other: for what is asked now and then."""
 
+    def take_back(self) -> Sequence[tuple[UUID, Any]]:
+        """What was recorded so far, by the id of its record: nothing of it is saved, as if it had not been."""
+
     def next_number(self, series: str) -> int:
         """The next number of a series that this service counts, from 1 on; no other record ever gets it.
 
@@ -159,14 +163,14 @@ def upsert(cls: type[A], act: Callable[[A, Any, Context], None]) -> CommandFunct
 
 @dataclass(frozen=True)
 class Claim:
-    """A unique value that a record is to hold; `what` it is and the `field` that a refusal names.
+    """A unique value that a record is to hold; `what` a refusal calls it, and the `field` that it names.
 
     `earlier` are other records that may have it without holding it.  `has` tells whether a record still has it, and
     `tells` whether the caller may know which one that is; both None where whoever holds a value has it, and is told.
     """
 
     value: UniqueValue
-    what: Why
+    what: Callable[[], Why]
     field: str
     earlier: Sequence[UUID] = ()
     has: Callable[[UUID], bool] | None = None
@@ -177,8 +181,8 @@ class Claim:
         if other in (None, holder) or (self.has and not self.has(other)):
             return
         if self.tells and not self.tells(other):
-            raise Refused("records.taken_unseen", what=self.what, field=self.field)
-        raise Refused("records.taken", what=self.what, holder=other, field=self.field)
+            raise Refused("records.taken_unseen", what=self.what(), field=self.field)
+        raise Refused("records.taken", what=self.what(), holder=other, field=self.field)
 
 
 def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[UniqueValue] = ()) -> None:
@@ -357,7 +361,8 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             return found is None or found.is_reached(work.context, kind.edit)
 
         claims = [
-            Claim(value, record.called_unique(name), name, tells=tells) for name, value in record.unique_values.items()
+            Claim(value, partial(record.called_unique, name), name, tells=tells)
+            for name, value in record.unique_values.items()
         ]
         for path, one in record.own_values_once(work.context).items():
 
@@ -366,7 +371,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 theirs = found.own_values_once(work.context).get(path) if found else None
                 return theirs is not None and not set(theirs.value.ids).isdisjoint(value.ids)
 
-            what = said(path, one.text, kind.has_personal)
+            what = partial(said, path, one.text, kind.has_personal)
             earlier = work.had_earlier(aggregate, one.field, one.value.ids)
             claims.append(Claim(one.value, what, path, earlier, has, tells))
         hold(work, record.id, claims, before)
@@ -480,7 +485,11 @@ def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFun
                 pass  # another process was first
             case _:
                 as_of = day_asked_for(command.day, context)
-                timetable.tell_ran(as_of.day, None, act(as_of, work), context)
+                done = act(as_of, work)
+                if command.dry:
+                    timetable.tell_would(work.take_back(), done)
+                else:
+                    timetable.tell_ran(as_of.day, None, done, context)
         return timetable
 
     def switch(command: Any, work: Work) -> Timetable:

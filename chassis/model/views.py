@@ -29,11 +29,13 @@ from chassis.model.row_fields import (
     BY_NUMBER,
     EQUAL_TO,
     FOUND_BY,
+    PARTS,
     FieldType,
     StoredKeys,
     currency_of,
     field_types,
     key_place,
+    parts_of,
 )
 from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, ContractError
@@ -98,13 +100,17 @@ def unusual(field: str, usual: str | bytes | bool) -> Mapping[str, Any]:
 class Words:
     """?q=text: every word occurs in one of the fields, or all of it in one without its blanks and dashes.
 
-    Letter case, width and Unicode form don't count (`contracts.text.squashed`).
+    Letter case, width and Unicode form don't count (`contracts.text.squashed`).  `indexed`: rows are found by an index
+    of the pieces of their texts, however many there are, and else one after the other.  Each piece is an entry of it,
+    so long texts have none, and lists that stay short need none (ADR 0060).
     """
 
     fields: Sequence[str]
+    indexed: bool = False
 
-    def __init__(self, *fields: str) -> None:
+    def __init__(self, *fields: str, indexed: bool = False) -> None:
         object.__setattr__(self, "fields", fields)
+        object.__setattr__(self, "indexed", indexed)
 
 
 @dataclass(frozen=True)
@@ -389,10 +395,17 @@ class View:
         for rule in self.filters.values():
             if isinstance(rule, Words):
                 found |= {(path, key_place(FOUND_BY, path)): squashed_forms for path in rule.fields}
+        found |= {(path, key_place(PARTS, path)): parts_of for path in self.in_parts}
         for path in self.compared:
             if make := self.type_of(path).equal:
                 found[path, key_place(EQUAL_TO, path)] = make
         return [(path, place, lru_cache(KEYS_KEPT)(make)) for (path, place), make in found.items()]
+
+    @cached_property
+    def in_parts(self) -> Sequence[str]:
+        """The fields whose texts are found by an index of their pieces."""
+        rule = self.filters.get(WORDS)
+        return rule.fields if isinstance(rule, Words) and rule.indexed and not self.collected else ()
 
     @cached_property
     def compared(self) -> Sequence[str]:
@@ -482,6 +495,7 @@ class View:
                 found.append(Index((self.place_of(path),), hashed=True, usual=asked.usual))
             elif path != default:
                 found.append(Index((self.place_of(path), *end), usual=self._usual(path)))
+        found += [Index((key_place(PARTS, path),)) for path in self.in_parts]
         for name, rule in self.filters.items():
             if isinstance(rule, Range):
                 found.append(Index((rule.field or name, *(() if self.sums else ("_id",)))))

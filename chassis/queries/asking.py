@@ -74,8 +74,8 @@ class Asking:
 
     def asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
-        view = self._now.seen(principal).view
-        sees, filters = partial(self._rows.may_see, principal=principal), self._filters(principal)
+        is_of_now = AS_OF not in params
+        filters = self._filters(principal, in_parts=is_of_now)
         given: list[Document] = []
         scope = self.scope(principal)
         kept: list[Document] = [scope]
@@ -91,7 +91,7 @@ class Asking:
                 continue
             if name == WHERE:
                 require_value(name, values)
-                conditions = Conditions(view, sees, self._zone(), self._known, principal.dictionaries)
+                conditions = self._conditions(principal, in_parts=is_of_now)
                 given.append(conditions.read(single(name, values)))
                 (kept if sums is None else shown).append(given[-1])
                 named |= conditions.about
@@ -128,7 +128,11 @@ class Asking:
             given.append({AS_OF: list(params[AS_OF])})
         return Asked(selection, cursors.told_apart(given), order, limit, grouping, at, scope, cast(Language, language))
 
-    def _filters(self, principal: Principal) -> Filters:
+    def _conditions(self, principal: Principal, *, in_parts: bool) -> Conditions:
+        view, sees = self._now.seen(principal).view, partial(self._rows.may_see, principal=principal)
+        return Conditions(view, sees, self._zone(), self._known, principal.dictionaries, in_parts=in_parts)
+
+    def _filters(self, principal: Principal, *, in_parts: bool) -> Filters:
         sees, searches = (partial(may, principal=principal) for may in (self._rows.may_see, self._rows.may_search))
         return Filters(
             self._view,
@@ -141,6 +145,7 @@ class Asking:
             shared=self.shared(principal),
             texts=None if (seen := self._now.seen(principal)).is_all else {OWN: seen.texts},
             in_force=self._in_force(),
+            in_parts=in_parts,
         )
 
     def _grouping(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Grouping | None:

@@ -14,6 +14,8 @@ from chassis.access.company import CompanySettings
 from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
 from chassis.catalogue import Catalogue, known_everywhere
+from chassis.delivery.courier import Courier
+from chassis.delivery.opening import carriers, limit
 from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving, Watched, problems_of
 from chassis.foundation.listening import Listener
@@ -104,8 +106,15 @@ def run_api(config: Config, only: Collection[str]) -> int:
         writer.start()
         if (inbox := Inbox(writer, directory.company, organisation=directory)).topics():
             runner.add_service(inbox_service(inbox, consumer_of(process, writer, fetch), watched))
-    beside: dict[str, Loop] = {"pressure": pressure, **keepers(writers, directory.company, rings)}
-    stop_beside = _start(beside, watched, failures)
+    stop_beside = _start(
+        {
+            "pressure": pressure,
+            **keepers(writers, directory.company, rings),
+            **couriers(process, writers, directory.company, SlowWork(threads=2)),
+        },
+        watched,
+        failures,
+    )
     stopping = on_signal(lambda: _stop_runner(runner))
     failures.end = lambda: _stop_runner(runner)
     runner.start()
@@ -137,6 +146,18 @@ def keepers(writers: Mapping[str, Writer], company: CompanySettings, rings: Ring
         f"schedules {name}": Keeper(writer, company, rings.bell())
         for name, writer in writers.items()
         if writer.service.schedules
+    }
+
+
+def couriers(
+    process: Host, writers: Mapping[str, Writer], company: CompanySettings, slowly: Offload = at_once
+) -> dict[str, Courier]:
+    """Who sends what the services of this process have to send."""
+    ways, most = carriers(process.config), limit(process.config)
+    return {
+        f"courier {name}": Courier(writers[name], company, outbox.Outgoing(process.config), ways, most, slowly=slowly)
+        for name, outbox in process.catalogue.modules("outgoing")
+        if name in writers
     }
 
 

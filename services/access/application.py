@@ -20,6 +20,7 @@ from contracts.access import (
     GrantRight,
     IssueDefaultPassword,
     IssueUser,
+    MoveDepartment,
     NameResponsible,
     ProveIdentity,
     RefreshSession,
@@ -58,7 +59,7 @@ from services.access.handlers.accounts import (
     review_rights,
     set_preferences,
 )
-from services.access.handlers.departments import add_department, rename_department
+from services.access.handlers.departments import add_department, move_department, rename_department
 from services.access.handlers.machines import (
     add_machine,
     delete_machine,
@@ -151,6 +152,7 @@ SERVICE = Service(
         RevokeRight: upsert(Role, Role.revoke),
         AddDepartment: add_department,
         RenameDepartment: rename_department,
+        MoveDepartment: move_department,
         AddMachine: add_machine,
         RenewMachineSecret: renew_machine_secret,
         NameResponsible: name_responsible,

@@ -6,7 +6,15 @@ from typing import Any
 from chassis.access.known import EndedSessions, Known, KnownDepartment, KnownMachine, KnownRole, KnownUser
 from chassis.access.tokens import TOKENS_LIVE
 from chassis.model.service import Replica
-from contracts.access import ROLE_EVENTS, USER_EVENTS, DepartmentAdded, DepartmentRenamed, MachineChanged, SessionEnded
+from contracts.access import (
+    ROLE_EVENTS,
+    USER_EVENTS,
+    DepartmentAdded,
+    DepartmentMoved,
+    DepartmentRenamed,
+    MachineChanged,
+    SessionEnded,
+)
 
 REMEMBERED_ENDS = 50  # of a user, whatever their time: so many may have been stamped while a clock was ahead
 
@@ -74,6 +82,10 @@ def department_renamed(row: KnownDepartment | None, fact: DepartmentRenamed) -> 
     return row and KnownDepartment(row.id, row.parent_id, fact.name)
 
 
+def department_moved(row: KnownDepartment | None, fact: DepartmentMoved) -> KnownDepartment | None:
+    return row and KnownDepartment(row.id, fact.parent_id, row.name)
+
+
 USERS = Replica("access-users", KnownUser, feeds=dict.fromkeys(USER_EVENTS, user_told))
 KNOWN_ROLES = Replica("access-roles", KnownRole, feeds=dict.fromkeys(ROLE_EVENTS, role_told))
 MACHINES = Replica("access-machines", KnownMachine, feeds={MachineChanged: machine_told})
@@ -81,7 +93,11 @@ ENDED = Replica("access-ended", EndedSessions, feeds={SessionEnded: session_ende
 DEPARTMENTS = Replica(
     "access-departments",
     KnownDepartment,
-    feeds={DepartmentAdded: department_added, DepartmentRenamed: department_renamed},
+    feeds={
+        DepartmentAdded: department_added,
+        DepartmentRenamed: department_renamed,
+        DepartmentMoved: department_moved,
+    },
 )
 
 KNOWN = Known((USERS, KNOWN_ROLES, MACHINES, ENDED, DEPARTMENTS))

@@ -22,6 +22,7 @@ from chassis.commands.pipeline import prepare
 from chassis.foundation.config import Config
 from chassis.model.aggregates import Aggregate
 from chassis.model.principal import Principal
+from chassis.model.service import MOST_LEVELS
 from chassis.model.unique import IndexClaimed, IndexReleased, UniqueIndex
 from chassis.store import events
 from chassis.store.events import recorded
@@ -39,6 +40,7 @@ from contracts.access import (
     DeleteMachine,
     DeleteUser,
     DepartmentAdded,
+    DepartmentMoved,
     DrawChallenge,
     EditPersonalData,
     EditUser,
@@ -50,6 +52,7 @@ from contracts.access import (
     IssueDefaultPassword,
     IssueUser,
     MachineChanged,
+    MoveDepartment,
     NameResponsible,
     ProveIdentity,
     RefreshSession,
@@ -1183,6 +1186,61 @@ def test_SET_06_a_department_of_a_former_release_holds_its_name_once_it_is_renam
     office.kit.store.commit(Transaction(events=[recorded(id, 1, added, meta)]))
     office.kit.do(RenameDepartment(department_id=id, name="Harbour"), office.admin)
     assert office.refusal(AddDepartment(name="harbour"), office.admin).code == "DUPLICATE"
+
+
+def test_SET_06_a_department_is_moved_with_its_own_and_never_below_itself(office: Office) -> None:
+    def add(name: str, parent: UUID | None = None) -> UUID:
+        return UUID(office.kit.do(AddDepartment(name=name, parent_id=parent), office.admin).body["id"])
+
+    north, south = add("North"), add("South")
+    sales = add("Sales", north)
+    team = add("Team", sales)
+    for within in (sales, team):
+        refused = office.refusal(MoveDepartment(department_id=sales, parent_id=within), office.admin)
+        assert (refused.code, refused.field, refused.why.reason) == ("VALIDATION", "parent_id", "records.above_itself")
+    unknown = MoveDepartment(department_id=sales, parent_id=uuid4())
+    assert (office.refusal(unknown, office.admin).code, office.refusal(unknown, office.admin).field) == (
+        "NOT_FOUND", "parent_id",
+    )  # fmt: skip
+    add("Sales", south)
+    before = office.kit.store.last_position()
+    assert office.refusal(MoveDepartment(department_id=sales, parent_id=south), office.admin).code == "DUPLICATE"
+    office.kit.do(MoveDepartment(department_id=sales), office.admin)
+    office.kit.do(MoveDepartment(department_id=sales, parent_id=north), office.admin)
+    assert office.kit.store.last_position() == before, "it stays where it is"
+    office.kit.new_facts()
+    office.kit.do(MoveDepartment(department_id=sales, parent_id=None), office.admin)
+    [moved] = [fact for fact in office.kit.new_facts() if isinstance(fact, DepartmentMoved)]
+    assert (moved.department_id, moved.parent_id, moved.before) == (sales, None, north)
+    add("Sales", north)  # its name is free there
+    office.kit.do(MoveDepartment(department_id=north, parent_id=team), office.admin)
+    assert office.refusal(MoveDepartment(department_id=team, parent_id=north), office.admin).field == "parent_id"
+
+
+def test_SET_06_departments_lie_so_deep_at_most(office: Office) -> None:
+    above: UUID | None = None
+    for level in range(MOST_LEVELS):
+        above = UUID(office.kit.do(AddDepartment(name=f"{level}", parent_id=above), office.admin).body["id"])
+    assert office.refusal(AddDepartment(name="deeper", parent_id=above), office.admin).code == "TOO_LARGE"
+    other = UUID(office.kit.do(AddDepartment(name="other"), office.admin).body["id"])
+    assert office.refusal(MoveDepartment(department_id=other, parent_id=above), office.admin).field == "parent_id"
+
+
+def test_SEC_18_SET_06_a_department_that_is_moved_is_reached_from_its_new_place(office: Office) -> None:
+    north, south = (UUID(office.kit.do(AddDepartment(name=name), office.admin).body["id"]) for name in ("N", "S"))
+    harbour = UUID(office.kit.do(AddDepartment(name="Harbour", parent_id=north), office.admin).body["id"])
+    office.kit.do(GrantRight(role="SUP", right="customers.edit", scope="DEPARTMENT"), office.admin)
+    seller, _ = office.user("SAL", department_id=harbour)
+    (_, of_north), (_, of_south) = (office.user("SUP", department_id=one) for one in (north, south))
+    logins = (of_north, of_south)
+
+    def reached() -> list[bool]:
+        people = [office.kit.directory.admit(office.principal(office.sign_in(login, NEW))) for login in logins]
+        return [seller in one.reach("customers.edit").people for one in people]
+
+    assert reached() == [True, False]
+    office.kit.do(MoveDepartment(department_id=harbour, parent_id=south), office.admin)
+    assert reached() == [False, True]
 
 
 def test_SEC_18_whose_records_each_scope_reaches(office: Office) -> None:

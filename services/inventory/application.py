@@ -82,7 +82,8 @@ def open_stock(product: Product, command: Any, work: Work) -> None:
 
 
 def follow_alert_quantity(product: Product, _: Any, work: Work) -> None:
-    _stock(product.id, work).set_alert_quantity(product.data.alert_quantity)
+    if any("alert_quantity" in fact.changed for fact in product.pending):
+        _stock(product.id, work).set_alert_quantity(product.data.alert_quantity)
 
 
 def close_stock(product: Product, _: Any, work: Work) -> None:

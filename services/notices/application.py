@@ -4,21 +4,30 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from chassis.model.service import Replica, Service, Work
+from chassis.model.service import Replica, Service, Work, change, upsert
 from contracts.notices import (
     Announce,
+    ChooseNoticeWays,
     ForgetNotices,
+    NoteAttempt,
     NoticeForgotten,
     NoticeGiven,
     NoticeRead,
     ReadEarlierNotices,
     ReadNotice,
+    SendAgain,
+    SetNoticeWays,
     TellPeople,
     notice_id,
 )
+from contracts.people import Person
 from contracts.schedules import AsOf, Done
-from services.notices.domain import NOTICE, Notice, Telling, announced_to, told_now
-from services.notices.reactions import PRODUCTS, REACTIONS
+from services.notices.domain.deliveries import DELIVERY, Delivery, delivery_id
+from services.notices.domain.notices import NOTICE, Notice, Telling, announced_to, told_now
+from services.notices.domain.ways import SETTINGS, ChosenWays, CompanyWays, chosen_id
+from services.notices.known_of_others import CONTACTS, PRODUCTS
+from services.notices.reactions import REACTIONS
+from services.notices.waiting import WAITING
 
 # -- which of its own notices somebody has: a service can't ask its store for records of a person
 
@@ -39,7 +48,12 @@ def read(row: Unread | None, fact: NoticeRead | NoticeForgotten) -> Unread | Non
     return Unread(left) if left else None
 
 
-UNREAD = Replica("unread-notices", Unread, feeds={NoticeGiven: given, NoticeRead: read, NoticeForgotten: read})
+UNREAD = Replica(
+    "unread-notices",
+    Unread,
+    feeds={NoticeGiven: given, NoticeRead: read, NoticeForgotten: read},
+    key=lambda fact: str(fact.receiver_id),
+)
 
 
 @dataclass(frozen=True)
@@ -47,15 +61,15 @@ class KeptUntil:
     """The notices of somebody that are over after a day."""
 
     day: date
-    notices: tuple[UUID, ...]
+    notices: frozenset[UUID]
 
 
 def kept(row: KeptUntil | None, fact: NoticeGiven) -> KeptUntil:
-    return KeptUntil(fact.until, (*(row.notices if row else ()), fact.notice_id))
+    return KeptUntil(fact.until, (row.notices if row else frozenset()) | {fact.notice_id})
 
 
 def gone(row: KeptUntil | None, fact: NoticeForgotten) -> KeptUntil | None:
-    left = tuple(id for id in row.notices if id != fact.notice_id) if row else ()
+    left = row.notices - {fact.notice_id} if row else frozenset()
     return KeptUntil(fact.until, left) if left else None
 
 
@@ -77,18 +91,29 @@ def tell_people(command: TellPeople, work: Work) -> Telling:
         for id in people:
             person = command.person_id
             about = person if person and not work.is_erased(person) else id
-            work.find_or_new(Notice, notice_id(telling.id, id)).give(command, id, about, work.context)
+            _send(work.find_or_new(Notice, notice_id(telling.id, id)).give(command, id, about, work.context), work)
         telling.tell(len(people), work.context)
     return telling
 
 
 def announce(command: Announce, work: Work) -> Telling:
-    telling = work.new(Telling, command.telling_id, what=NOTICE, field="telling_id")
+    telling = work.new(Telling, command.announcement_id, what="announcement", field="announcement_id")
     people = announced_to(command, work.context.organisation)
     for id in people:
-        work.find_or_new(Notice, notice_id(telling.id, id)).announce(command, id, work.context)
-    telling.tell(len(people), work.context)
+        _send(work.find_or_new(Notice, notice_id(telling.id, id)).announce(command, id, work.context), work)
+    telling.announce(command, len(people), work.context)
     return telling
+
+
+def _send(notice: NoticeGiven, work: Work) -> None:
+    """Have a notice sent by the ways that its receiver has chosen, or the company, after their quiet hours."""
+    id, organisation = notice.receiver_id, work.context.organisation
+    chosen = work.find(ChosenWays, chosen_id(id)) or ChosenWays(id)
+    company = work.find(CompanyWays, SETTINGS) or CompanyWays(SETTINGS.id)
+    due_at = chosen.from_when(work.context.now, organisation.zone_of(id))
+    for way in chosen.ways_for(notice.occasion, company):
+        receiver = organisation.person(id) or Person(user_id=id, name="")
+        work.find_or_new(Delivery, delivery_id(notice.notice_id, way)).plan(notice, receiver, way, due_at)
 
 
 def _own(command: ReadNotice | ReadEarlierNotices, work: Work) -> Notice:
@@ -119,6 +144,12 @@ def read_earlier(command: ReadEarlierNotices, work: Work) -> Notice:
     return newest
 
 
+def choose_ways(command: ChooseNoticeWays, work: Work) -> ChosenWays:
+    chosen = work.find_or_new(ChosenWays, chosen_id(command.user_id))
+    chosen.choose(command, work.context)
+    return chosen
+
+
 FORGOTTEN_AT_ONCE = 500
 """So many notices in one transaction."""
 
@@ -127,7 +158,7 @@ def forget(as_of: AsOf, work: Work) -> Done:
     """Take away what is over on this day."""
     number = 0
     for row in work.rows(KEPT):
-        for id in row.notices if row.day < as_of.day else ():
+        for id in sorted(row.notices) if row.day < as_of.day else ():
             if number == FORGOTTEN_AT_ONCE:
                 return Done(number, goes_on=True)
             if notice := work.find(Notice, id):
@@ -142,8 +173,12 @@ SERVICE = Service(
         Announce: announce,
         ReadNotice: read_notice,
         ReadEarlierNotices: read_earlier,
+        SetNoticeWays: upsert(CompanyWays, CompanyWays.set),
+        ChooseNoticeWays: choose_ways,
+        NoteAttempt: change(Delivery, Delivery.note, what=DELIVERY),
+        SendAgain: change(Delivery, Delivery.send_again, what=DELIVERY),
     },
-    replicas=[PRODUCTS, UNREAD, KEPT],
+    replicas=[PRODUCTS, CONTACTS, UNREAD, KEPT, WAITING],
     reactions=REACTIONS,
     schedules={ForgetNotices: forget},
 )

@@ -6,51 +6,23 @@ what this service knows of the record (`Heard.lookup`).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from chassis.model.service import Heard, ReactionFunction, Replica
+from chassis.model.service import Heard, ReactionFunction
 from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
 from contracts.deciders import Decider
-from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, StockFellLow
+from contracts.inventory import StockFellLow
 from contracts.notices import Receiver, TellPeople, telling_id
 from contracts.occasions import Filled
 from contracts.orders import OrderHeld
 from contracts.people import Person
-
-# -- what it knows of others
-
-
-@dataclass(frozen=True)
-class Product:
-    """What people call a product."""
-
-    name: str
-    model: str
-
-
-def product_saved(_: Product | None, fact: Any) -> Product:
-    return Product(fact.attributes.name, fact.attributes.model)
-
-
-def product_deleted(_row: Product | None, _fact: Any) -> None:
-    """Nothing more is told of it."""
-
-
-PRODUCTS = Replica(
-    "products",
-    Product,
-    feeds={ProductAdded: product_saved, ProductEdited: product_saved, ProductDeleted: product_deleted},
-)
-
-
-# -- what is told
+from services.notices.known_of_others import PRODUCTS
 
 
 def stock_fell_low(fact: StockFellLow, heard: Heard) -> Iterator[TellPeople]:
     """To those who restock, once for each fall (INV-04, NTF-01)."""
     product = heard.lookup(PRODUCTS, fact.product_id)
-    if product is None:  # it was deleted since
+    if product is None or product.deleted:
         return
     yield TellPeople(
         telling_id=telling_id(heard.id),

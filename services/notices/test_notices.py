@@ -32,7 +32,7 @@ from contracts.orders import OrderHeld
 from contracts.people import Person, Preferences
 from contracts.types import Money
 from services.notices.application import SERVICE
-from services.notices.domain import KEPT_DAYS, MOST_RECEIVERS
+from services.notices.domain.notices import KEPT_DAYS, MOST_RECEIVERS
 
 PEOPLE = (ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE)
 PRODUCT, ORDER, CASE = uuid4(), uuid4(), uuid4()

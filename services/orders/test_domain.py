@@ -782,6 +782,8 @@ def test_ord_14_hold_and_retry(kit: InMemoryService, large: bool) -> None:
         attempt=1,
         reason="INSUFFICIENT_STOCK",
         missing=(Shortage(product_id=PHONE, wanted=2, on_hand=1),),
+        number="SO-000001",
+        owner=Person(user_id=SALES.user_id, name="li"),
     )
     assert kit.do(RetryOrder(order_id=ORDER), SALES).body["status"] == before
     by = Person(user_id=SALES.user_id, name="li")

@@ -29,14 +29,14 @@ GIVEN = NoticeGiven(
 
 
 def test_ntf_06_a_notice_leads_to_its_record_and_says_whether_it_was_read() -> None:
-    row = documents(notices.VIEW, [GIVEN])[str(NOTICE)]
+    row = documents(notices.NOTICES, [GIVEN])[str(NOTICE)]
     assert (row["title"], row["read"], row["by"]) == ("Order on hold", False, "sato")
     assert notices.link(row) == f"/orders/{RECORD}"
     assert notices.link({**row, "record_kind": ""}) is None
     read = NoticeRead(notice_id=NOTICE, receiver_id=GIVEN.receiver_id)
-    assert documents(notices.VIEW, [GIVEN, read])[str(NOTICE)]["read"] is True
+    assert documents(notices.NOTICES, [GIVEN, read])[str(NOTICE)]["read"] is True
 
 
 def test_ntf_06_what_is_over_is_gone() -> None:
     over = NoticeForgotten(notice_id=NOTICE, receiver_id=GIVEN.receiver_id, until=GIVEN.until)
-    assert not documents(notices.VIEW, [GIVEN, over])
+    assert not documents(notices.NOTICES, [GIVEN, over])

@@ -18,6 +18,7 @@ from contracts.schemas import load, schema_of, stands_once
 MAY_REPEAT = {
     "lines": "a product may be on an order twice, at two prices",
     "accessories": "two cables are two",
+    "receivers": "whoever is meant twice is told once",
     "apps": "a phone reports what it has; two apps may have one name",
 }
 COMMANDS = [spec for spec in REGISTRY.load().commands.values() if spec.is_public]

@@ -56,7 +56,7 @@ def inbox_on(store: EventStore, service: Any = SERVICE) -> Inbox:
     return inbox
 
 
-def added(id: UUID, name: str) -> ProductAdded:
+def added(id: UUID, name: str) -> Any:
     attributes = Attributes(name=name, model="M", brand="B")
     return ProductAdded(product_id=id, attributes=attributes, prices=Prices(purchase=TEN, sale=TEN), alert_quantity=10)
 
@@ -66,7 +66,9 @@ def low(id: UUID) -> StockFellLow:
 
 
 def texts(store: EventStore) -> list[str]:
-    found = [decode(fact_class(one.type), one.data, one.aggregate_id) for one in store.notifications(0, 1_000)]
+    found: list[Any] = [
+        decode(fact_class(one.type), one.data, one.aggregate_id) for one in store.notifications(0, 1_000)
+    ]
     return [fact.text for fact in found if isinstance(fact, NoticeGiven) and fact.receiver_id == WAREHOUSE.user_id]
 
 

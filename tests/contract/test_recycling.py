@@ -14,6 +14,7 @@ from chassis.testing.people import ADMIN, SALES
 from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from contracts.customers import CUSTOMER, RecycleCustomers
+from contracts.declare import REGISTRY
 from contracts.leads import Lead, RecycleLeads, RecyclingRule
 from contracts.orders import OrderCancelled, OrderCreated
 from contracts.people import NOBODY, SALESTREAM
@@ -155,6 +156,25 @@ def test_cus_17_a_run_by_hand_is_as_of_the_day_it_is_told(shop: Shop) -> None:
     shop.pass_days(N)
     assert shop.recycle(day=shop.kit.today - timedelta(days=1)) == 0
     assert shop.recycle(day=shop.kit.today) == 1 and shop.waits(id)
+
+
+def test_cus_17_a_dry_run_tells_what_would_go_back_and_why_and_does_nothing(shop: Shop) -> None:
+    due = shop.enter()
+    shop.pass_days(1)
+    shop.enter()
+    shop.rule()
+    shop.pass_days(N - 1)
+    for _ in range(2):
+        before = shop.kit.store.last_position()
+        told = shop.kit.do(shop.run(dry=True), ADMIN).body
+        event = REGISTRY.event_of(shop.kind.assigned).name
+        assert told["would"] == [{"id": str(due), "event": event, "reason": "三十天未跟进"}]
+        assert (told["done"], told["goes_on"], shop.kit.store.last_position()) == (0, False, before)
+    assert SALES.user_id is not None
+    places = shop.kit.store.load(Places, places_id(shop.kind, SALES.user_id))
+    assert places is not None and places.owned == 2
+    assert shop.recycle() == 1 and shop.waits(due)
+    assert "would" not in shop.kit.do(shop.run(), ADMIN).body
 
 
 def test_cus_17_what_nobody_has_or_is_gone_is_left_alone(shop: Shop) -> None:

@@ -71,6 +71,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "customers": {"required": ["name"]},
     "access": {"self_registration": False, "first_sign_in_code": True, "challenge": "NEVER",
                "second_factor_roles": ["SAL"]},
+    "notices": {"ways": [{"occasion": "STOCK_LOW", "ways": ["MAIL"]}]},
     "devices": {"lock_minutes": 5, "allowed_apps": ["Mail"]},
     "company": {"full_name": "Yun Ke Ltd", "phone": "13800000001", "address": "1 Nanjing Road",
                 "email": "li@example.com", "currency": "USD", "language": "en", "time_zone": "Asia/Tokyo"},

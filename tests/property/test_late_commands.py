@@ -28,6 +28,16 @@ from contracts.customers import CreateCustomer
 from contracts.deciders import Decider, Node
 from contracts.declare import REGISTRY
 from contracts.inventory import AddProduct, Prices, ReceiveStock
+from contracts.notices import (
+    NoteAttempt,
+    OccasionWays,
+    Receiver,
+    SendAgain,
+    SetNoticeWays,
+    TellPeople,
+    notice_id,
+    telling_id,
+)
 from contracts.orders import (
     CancelOrder,
     ChangeOrder,
@@ -44,6 +54,8 @@ from contracts.types import Money
 from services.approvals.application import SERVICE as APPROVALS
 from services.collaboration.application import SERVICE as COLLABORATION
 from services.fulfilment.saga import SAGA
+from services.notices.application import SERVICE as NOTICES
+from services.notices.domain.deliveries import delivery_id
 
 from .company import Company
 
@@ -191,10 +203,33 @@ def test_a_file_that_is_registered_late_is_registered_once() -> None:
     assert kit.store.last_position() == before
 
 
+def test_what_people_are_told_late_they_are_told_once() -> None:
+    """Also when it comes after what was made of it was sent, or has failed."""
+    kit = InMemoryService(NOTICES)
+    kit.directory.introduce(ADMIN)
+    kit.do(SetNoticeWays(ways=(OccasionWays(occasion="STOCK_LOW", ways=("MAIL",)),)), by=ADMIN)
+    system = replace(SYSTEM, organisation=kit.directory)
+    receivers = (Receiver(kind="USER", user_id=ADMIN.user_id),)
+    tell = TellPeople(telling_id=telling_id("x"), occasion="STOCK_LOW", receivers=receivers, happened_at=kit.now)
+    kit.do(tell, by=system)
+    assert ADMIN.user_id
+    delivery = delivery_id(notice_id(tell.telling_id, ADMIN.user_id), "MAIL")
+    first = NoteAttempt(delivery_id=delivery, attempt=1, reason="RECIPIENT_550", for_good=True)
+    second = NoteAttempt(delivery_id=delivery, attempt=2)
+    for command in (first, SendAgain(delivery_id=delivery), second):
+        kit.do(command, by=ADMIN if isinstance(command, SendAgain) else system)
+        before = kit.store.last_position()
+        for late in (tell, first):
+            kit.do(late, by=system)
+        assert kit.store.last_position() == before
+    kit.do(second, by=system)
+    assert kit.store.last_position() == before
+
+
 def test_each_command_of_the_inboxes_came_late() -> None:
     """Whoever adds one that is not of the order saga: show here too that it is harmless when it comes late."""
     came_late = set[type]().union(*(journey().came_late for journey in JOURNEYS))
     assert came_late == SAGA.sends()
     of_any_subject = {type(command) for steps in ENDS.values() for command, by in steps if by is SYSTEM}
-    shown_above = {RegisterFile, *of_any_subject}
+    shown_above = {RegisterFile, TellPeople, NoteAttempt, *of_any_subject}
     assert came_late | shown_above == {spec.cls for spec in REGISTRY.commands.values() if not spec.is_public}

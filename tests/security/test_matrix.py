@@ -52,7 +52,8 @@ ROUTES = {
         POST /users/{user_id}/second-factor/confirmation; POST /users/{user_id}/second-factor/removal;
         POST /devices; POST /devices/{device_id}/activation; GET /devices; GET /devices/{device_id};
         GET /company; GET /company/{settings_id};
-        GET /notices; GET /notices/{notice_id}; PUT /notices/{notice_id}/read; POST /notices/{notice_id}/earlier-read
+        GET /notices; GET /notices/{notice_id}; PUT /notices/{notice_id}/read; POST /notices/{notice_id}/earlier-read;
+        PUT /notice-ways/{user_id}; GET /notice-ways/{user_id}
     """,
     COLLEAGUES: """
         GET /colleagues; GET /colleagues/{user_id}; GET /departments; GET /departments/{department_id};
@@ -75,7 +76,7 @@ ROUTES = {
         PUT /roles/{role}/members/{user_id}; DELETE /roles/{role}/members/{user_id}; POST /users/{user_id}/review;
         DELETE /users/{user_id}/sessions; POST /users/{user_id}/default-password; DELETE /users/{user_id}/second-factor;
         PUT /roles/{role}; PUT /roles/{role}/rights/{right}; DELETE /roles/{role}/rights/{right};
-        POST /departments; PATCH /departments/{department_id};
+        POST /departments; PATCH /departments/{department_id}; PUT /departments/{department_id}/parent;
         POST /machines; POST /machines/{machine_id}/secret; PUT /machines/{machine_id}/responsible;
         DELETE /machines/{machine_id}; GET /machines; GET /machines/{machine_id};
         PUT /devices/{device_id}/wipe-switch; POST /devices/{device_id}/wipe;
@@ -86,7 +87,7 @@ ROUTES = {
     "System settings, flows, forms, rules, sync": """
         PUT /settings/access; PUT /settings/company; PUT /settings/company/logo; PUT /settings/parameters/{name};
         DELETE /settings/parameters/{name};
-        PUT /settings/devices; PUT /settings/customers; PUT /settings/sales-process;
+        PUT /settings/devices; PUT /settings/customers; PUT /settings/sales-process; PUT /settings/notices;
         GET /parameters; GET /parameters/{name};
         POST /dictionaries/{dictionary}/entries; PUT /dictionaries/{dictionary}/entries/{entry};
         DELETE /dictionaries/{dictionary}/entries/{entry};
@@ -95,7 +96,9 @@ ROUTES = {
     """,
     "Platform system": """
         GET /mailbox; GET /metrics; POST /views/{view}/rebuilds; GET /rebuilds; GET /rebuilds/{rebuild_id};
-        POST /rebuilds/{rebuild_id}/cancel; GET /schedules; GET /schedules/{schedule}; POST /announcements
+        POST /rebuilds/{rebuild_id}/cancel; GET /schedules; GET /schedules/{schedule}; POST /announcements;
+        GET /announcements; GET /announcements/{announcement_id};
+        GET /deliveries; GET /deliveries/{delivery_id}; POST /deliveries/{delivery_id}/again
     """,  # metrics: from outside the networks of METRICS_NETWORKS
     SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}; GET /custom-fields; GET /custom-fields/{kind}",
     HAND_OUT_KEYS: "GET /persons/{person_id}/key",
@@ -305,6 +308,8 @@ def records_of(office: Office) -> dict[str, str]:
         "view": "products",
         "rebuild_id": new_id(),
         "person_id": customer,
+        "delivery_id": new_id(),
+        "announcement_id": new_id(),
         "case_id": new_id(),  # nobody has a case without an order that waits; tests/component/test_scopes.py has
         "reset_id": new_id(),
     }
@@ -337,7 +342,8 @@ def record_of(office: Office, kind: Kind) -> str:
 
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
-           "reset_id", "rebuild_id", "saved_view_id", "notice_id", "person_id", "with_id", "comment_id",
+           "reset_id", "rebuild_id", "saved_view_id", "notice_id", "delivery_id", "announcement_id",
+           "person_id", "with_id", "comment_id",
            "attachment_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
          "entry_id": "orders-1-0", "view": "nobody", "dictionary": "importance", "entry": "NOTHING",

@@ -17,9 +17,11 @@ from chassis.commands import loading, pipeline
 from chassis.documents.samples import sample
 from chassis.http.routes import kebab
 from chassis.store.memory import MemoryRecorder
+from chassis.testing.records import picked
 from chassis.writer.request import Request
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
+from contracts.records import KINDS
 from contracts.schemas import encode
 from security.office import CATALOGUE, Office, Told, new_id, quick_hashes
 from security.test_matrix import records_of
@@ -89,7 +91,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, lis
                     continue
                 in_path = {item.name for item in fields(spec.cls) if f"{{{item.name}}}" in str(spec.path)}
                 named = {name: records[name] for name in in_path}
-                body = on_records(sample(spec.cls), records)
+                picks = next((picked(kind) for kind in KINDS.values() if spec.cls in (kind.create, kind.edit)), {})
+                body = on_records(sample(spec.cls), records) | picks
                 body = {name: value for name, value in body.items() if name not in {*in_path, "settings_id"}}
                 if spec.creates:
                     del body[spec.key]

@@ -67,6 +67,11 @@ def attachment(office: Office) -> Asked:
     return Asked("POST /attachments", {**on_a_customer(office), "file_id": file, "name": "x"}, office.admin, {})
 
 
+def announcement(office: Office) -> Asked:
+    body = {"title": "Update", "text": "x", "receivers": [{"kind": "EVERYBODY"}]}
+    return Asked("POST /announcements", body, office.admin, {})
+
+
 ASKS: dict[str, Callable[[Office], Asked]] = {
     **{name: ask for name, ask in ASKED.items() if name in CREATING},
     "AddDepartment": department,
@@ -74,6 +79,7 @@ ASKS: dict[str, Callable[[Office], Asked]] = {
     "WriteComment": comment,
     "SaveView": saved_view,
     "AttachFile": attachment,
+    "Announce": announcement,
     **{kind.create.__name__: partial(of_kind, kind) for kind in KINDS.values()},
 }
 

@@ -27,6 +27,7 @@ from chassis.model import service
 from chassis.model.changes import EventMetadata
 from chassis.model.deciding import Matter
 from chassis.model.identity import record_id
+from chassis.model.pools import Places
 from chassis.model.records import aggregate_of
 from chassis.model.schedules import Timetable
 from chassis.projections import documents, projector
@@ -102,8 +103,8 @@ def commands_of_the_saga_not_remembered() -> AbstractContextManager[Any]:
     """The inbox does not remember the saga's commands: by itself this is no mistake, the records know their rounds."""
     request = Inbox._request
 
-    def forgetful(inbox: Inbox, record: Incoming) -> Any:
-        made = request(inbox, record)
+    def forgetful(inbox: Inbox, record: Incoming, command: Any, command_id: str) -> Any:
+        made = request(inbox, record, command, command_id)
         made.remember = False
         return made
 
@@ -331,6 +332,17 @@ def due_whatever_was_done() -> AbstractContextManager[Any]:
     return mock.patch.object(Timetable, "is_due", lambda *_: True)
 
 
+def places_never_given_back() -> AbstractContextManager[Any]:
+    """Who gives a record back, or loses it, goes on having a place less."""
+    change = Places.change
+
+    def only_more(places: Places, kind: Any, person: UUID, by: int) -> None:
+        if by > 0:
+            change(places, kind, person, by)
+
+    return mock.patch.object(Places, "change", only_more)
+
+
 # Which invariant each breaks, and a seed from which on some soon finds it.
 BUGS: Mapping[Bug, tuple[str, int]] = {
     position_saved_before_the_acknowledgement: ("Stuck", 60),
@@ -362,4 +374,5 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     deletions_forgotten: ("I16", 110),
     fields_of_any_kind: ("I18", 5),
     due_whatever_was_done: ("I20", 0),
+    places_never_given_back: ("I22", 0),
 }

@@ -16,6 +16,7 @@ from contracts.access import (
     DefineRole,
     DeleteMachine,
     DepartmentAdded,
+    DepartmentMoved,
     DepartmentRenamed,
     Grant,
     GrantRight,
@@ -145,6 +146,13 @@ class Department(Aggregate):
         if command.name != self.name:
             self.record(DepartmentRenamed(department_id=self.id, name=command.name, by=context.user))
 
+    def move(self, parent_id: UUID | None, context: Context) -> None:
+        """Make it part of another one, or of none; nothing happens when it is so."""
+        if parent_id != self.parent_id:
+            self.record(
+                DepartmentMoved(department_id=self.id, parent_id=parent_id, before=self.parent_id, by=context.user)
+            )
+
     @applies(DepartmentAdded)
     def _added(self, fact: DepartmentAdded) -> None:
         self.name, self.parent_id = fact.name, fact.parent_id
@@ -152,6 +160,10 @@ class Department(Aggregate):
     @applies(DepartmentRenamed)
     def _renamed(self, fact: DepartmentRenamed) -> None:
         self.name = fact.name
+
+    @applies(DepartmentMoved)
+    def _moved(self, fact: DepartmentMoved) -> None:
+        self.parent_id = fact.parent_id
 
 
 @internal_event("access.machine-secret-set")

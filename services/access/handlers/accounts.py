@@ -1,5 +1,6 @@
 """Accounts of people: issued, registered, changed, deleted, and their roles (SEC-01, SEC-04, SEC-12..14)."""
 
+from functools import partial
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
@@ -67,7 +68,7 @@ def names_of(state: UserState) -> dict[str, str]:
 
 def claim_names(work: Work, user: User, before: UserState | None = None) -> None:
     names = names_of(user.state)
-    claims = [Claim(login_value(name), Why("access.login"), field) for field, name in names.items()]
+    claims = [Claim(login_value(name), partial(Why, "access.login"), field) for field, name in names.items()]
     hold(work, user.id, claims, [login_value(name) for name in names_of(before).values()] if before else [])
 
 

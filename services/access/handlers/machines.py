@@ -1,5 +1,7 @@
 """Accounts of programs."""
 
+from functools import partial
+
 from chassis.model.service import Claim, Work, hold
 from contracts.access import (
     AddMachine,
@@ -20,7 +22,9 @@ def add_machine(command: AddMachine, work: Work) -> Machine:
     if command.responsible_id:
         user_of(work, command.responsible_id, "responsible_id").require_there("responsible_id")
     machine.add(command, command.responsible_id or work.context.owner.user_id, work.prepared.mark, work.context)
-    hold(work, machine.id, [Claim(machine.name_value(), Why("access.machine_name", name=machine.name), "name")])
+    hold(
+        work, machine.id, [Claim(machine.name_value(), partial(Why, "access.machine_name", name=machine.name), "name")]
+    )
     return machine
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from chassis.model.changes import Change, EventMetadata, Remove, Set
 from chassis.model.views import Exact, Range, Scope, View, Words
 from contracts.declare import REGISTRY
-from contracts.notices import NoticeForgotten, NoticeGiven, NoticeRead
+from contracts.notices import NoticeForgotten, NoticeGiven, NoticeRead, NoticeWaysChosen, OccasionWays, QuietHours
 from contracts.occasions import Occasion
 from contracts.permissions import SELF
 from contracts.records import KINDS
@@ -74,7 +74,7 @@ def link(row: Mapping[str, Any]) -> str | None:
     return f"{page}/{row['record_id']}" if page else None
 
 
-VIEW = View(
+NOTICES = View(
     name="notices",
     route="GET /notices",
     detail="notice_id",
@@ -95,3 +95,29 @@ VIEW = View(
     named={"record_kind": [*PAGES]},
     scope=Scope("receiver_id", only_own=True),
 )
+
+
+@dataclass
+class NoticeWaysRow:
+    """By which ways the caller is told besides their list, by occasion, and when they are sent nothing (NTF-03)."""
+
+    id: UUID
+    ways: list[OccasionWays]
+    quiet: QuietHours | None
+    version: int
+
+
+def chosen(event: NoticeWaysChosen, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.user_id, user_id=event.user_id, ways=event.ways, quiet=event.quiet, version=metadata.version)
+
+
+WAYS = View(
+    name="notice_ways",
+    route="GET /notice-ways/{user_id}",
+    row=NoticeWaysRow,
+    permission=SELF,
+    what="notice ways",
+    handlers={NoticeWaysChosen: chosen},
+    scope=Scope("user_id", only_own=True),
+)
+VIEWS = (NOTICES, WAYS)

@@ -12,6 +12,7 @@ from chassis.model.views import Exact, Range, View, Words
 from contracts.access import (
     USER_EVENTS,
     DepartmentAdded,
+    DepartmentMoved,
     DepartmentRenamed,
     FailuresForgotten,
     Grant,
@@ -168,6 +169,10 @@ def department(event: DepartmentAdded | DepartmentRenamed, metadata: EventMetada
     yield Set(event.department_id, name=event.name, **parent, version=metadata.version)
 
 
+def moved(event: DepartmentMoved, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(event.department_id, parent_id=event.parent_id, version=metadata.version)
+
+
 def machine(event: MachineChanged, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
         event.machine_id,
@@ -263,8 +268,8 @@ VIEWS = [
         permission=COLLEAGUE,
         what="department",
         where={"name": {"$exists": True}},
-        handlers={DepartmentAdded: department, DepartmentRenamed: department},
-        history=(DepartmentAdded, DepartmentRenamed),
+        handlers={DepartmentAdded: department, DepartmentRenamed: department, DepartmentMoved: moved},
+        history=(DepartmentAdded, DepartmentRenamed, DepartmentMoved),
         edition=2,
         filters={"parent_id": Exact()},
         sorts=("name",),

@@ -1,4 +1,5 @@
-"""How is the company set up?  Every group of settings as it is now (APR-15, CUS-02, SEC-04..08, SEC-27, SET-01..04).
+"""How is the company set up?  Every group of settings as it is now (APR-15, CUS-02, NTF-03, SEC-04..08, SEC-27,
+SET-01..04).
 
 `values` can be put back as they are, and so can `defaults`, what holds while nobody has set anything.
 """
@@ -14,6 +15,7 @@ from contracts.access import AccessSettingsSet
 from contracts.company import CompanyDataSet, LogoSet
 from contracts.customers import CustomerSettingsSet
 from contracts.devices import DevicePolicySet
+from contracts.notices import NoticeWaysSet
 from contracts.orders import SalesProcessSet
 from contracts.settings import DEFAULTS
 
@@ -63,6 +65,10 @@ def devices(event: DevicePolicySet, metadata: EventMetadata) -> Iterable[Change]
     yield _set(event, event, "devices", metadata)
 
 
+def notices(event: NoticeWaysSet, metadata: EventMetadata) -> Iterable[Change]:
+    yield _set(event, event, "notices", metadata)
+
+
 def company(event: CompanyDataSet, metadata: EventMetadata) -> Iterable[Change]:
     yield _set(event, event.data, "company", metadata)
 
@@ -73,7 +79,10 @@ def logo(event: LogoSet, metadata: EventMetadata) -> Iterable[Change]:
 
 
 def _set(
-    event: AccessSettingsSet | DevicePolicySet | CompanyDataSet, data: Any, id: str, metadata: EventMetadata
+    event: AccessSettingsSet | DevicePolicySet | NoticeWaysSet | CompanyDataSet,
+    data: Any,
+    id: str,
+    metadata: EventMetadata,
 ) -> Change:
     values = {name: getattr(data, name) for name in DEFAULTS[id]}
     return Set(event.settings_id, values=values, by=event.by.name, at=metadata.at, version=metadata.version)
@@ -98,7 +107,7 @@ def in_company_currency(document: Mapping[str, Any], found: dict[str, Any]) -> d
 
 VIEW = View(
     name="settings",
-    edition=2,
+    edition=3,
     route="GET /settings",
     detail="settings_id",
     row=SettingsRow,
@@ -109,6 +118,7 @@ VIEW = View(
         CustomerSettingsSet: customers,
         AccessSettingsSet: access,
         DevicePolicySet: devices,
+        NoticeWaysSet: notices,
         CompanyDataSet: company,
         LogoSet: logo,
     },

@@ -14,6 +14,7 @@ from chassis.model.context import Context, Organisation
 from contracts.errors import Refused, not_found
 from contracts.notices import (
     Announce,
+    Announced,
     NoticeForgotten,
     NoticeGiven,
     NoticeRead,
@@ -97,15 +98,32 @@ class Telling(Aggregate):
     told: bool = False
 
     def is_due(self, command: TellPeople, context: Context) -> bool:
-        """Whether it is to be told now: it was not, and did not happen too long ago."""
-        return not self.told and context.now - command.happened_at <= TOLD_LATE
+        """Whether it is to be told now: it was not, and did not happen too long ago.
+
+        What has happened later than now, by a clock that was set back since, is told.
+        """
+        age = context.now - command.happened_at
+        return not self.told and age <= TOLD_LATE
 
     def tell(self, count: int, context: Context) -> None:
         """Note that it was told to so many people."""
         self.record(PeopleTold(count=count, at=context.now))
 
-    @applies(PeopleTold)
-    def _told(self, _: PeopleTold) -> None:
+    def announce(self, command: Announce, count: int, context: Context) -> None:
+        """Note what was announced, and to how many people."""
+        self.record(
+            Announced(
+                announcement_id=self.id,
+                title=command.title,
+                text=command.text,
+                receivers=command.receivers,
+                count=count,
+                by=context.user,
+            )
+        )
+
+    @applies(PeopleTold, Announced)
+    def _told(self, _: PeopleTold | Announced) -> None:
         self.told = True
 
 
@@ -140,11 +158,11 @@ class Notice(Aggregate):
     read: bool = False
     forgotten: bool = False
 
-    def give(self, command: TellPeople, receiver: UUID, person: UUID, context: Context) -> None:
+    def give(self, command: TellPeople, receiver: UUID, person: UUID, context: Context) -> NoticeGiven:
         """Tell somebody, in their language, of what has happened; `person` is whom the values tell of."""
         language = context.organisation.language_of(receiver)
         occasion: Occasion = command.occasion
-        self.record(
+        return self._give(
             NoticeGiven(
                 notice_id=self.id,
                 receiver_id=receiver,
@@ -161,10 +179,10 @@ class Notice(Aggregate):
             )
         )
 
-    def announce(self, command: Announce, receiver: UUID, context: Context) -> None:
+    def announce(self, command: Announce, receiver: UUID, context: Context) -> NoticeGiven:
         """Tell somebody what was written for them (NTF-07)."""
         language = context.organisation.language_of(receiver)
-        self.record(
+        return self._give(
             NoticeGiven(
                 notice_id=self.id,
                 receiver_id=receiver,
@@ -178,6 +196,10 @@ class Notice(Aggregate):
                 by=context.user,
             )
         )
+
+    def _give(self, fact: NoticeGiven) -> NoticeGiven:
+        self.record(fact)
+        return fact
 
     def mark_read(self, context: Context) -> None:
         """Its receiver has read it; nothing happens when they had.  Raises Refused NOT_FOUND for all others."""

@@ -1,0 +1,20 @@
+"""The ways that the settings open, and how much one receiver gets."""
+
+from collections.abc import Mapping
+
+from chassis.delivery.port import Carrier, NotSetUp
+from chassis.delivery.smtp import SmtpCarrier
+from chassis.foundation.config import Config
+from chassis.foundation.rate_limits import LocalStorage, RateLimit
+from contracts.occasions import Way
+
+
+def carriers(config: Config) -> Mapping[str, Carrier]:
+    """The carrier of each way."""
+    mail: Way = "MAIL"
+    return {mail: SmtpCarrier(config) if config.smtp_address else NotSetUp()}
+
+
+def limit(config: Config) -> RateLimit:
+    """How much is sent to one receiver by one way; counted in this process, which alone sends."""
+    return RateLimit("mail", config.mail_rate, "MAIL_RATE", LocalStorage())

@@ -1,0 +1,1 @@
+"""The rules of telling people: notices, the ways they are sent besides, and what was sent."""

@@ -1,0 +1,84 @@
+"""By which ways somebody is told besides their list, and at which hours not (NTF-03)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from uuid import NAMESPACE_URL, UUID, uuid5
+from zoneinfo import ZoneInfo
+
+from chassis.model.aggregates import Aggregate, applies
+from chassis.model.context import Context
+from chassis.model.identity import Named
+from contracts.errors import Refused
+from contracts.notices import (
+    ChooseNoticeWays,
+    NoticeWaysChosen,
+    NoticeWaysSet,
+    OccasionWays,
+    QuietHours,
+    SetNoticeWays,
+)
+from contracts.occasions import Occasion, Way
+from contracts.settings import DEFAULTS
+
+SETTINGS = Named("settings_id", "notices")
+
+
+def chosen_id(user_id: UUID) -> UUID:
+    """Under which what somebody has chosen stands."""
+    return uuid5(NAMESPACE_URL, f"salestream:notice-ways:{user_id}")
+
+
+def _by_occasion(ways: Sequence[OccasionWays]) -> dict[Occasion, tuple[Way, ...]]:
+    return {one.occasion: one.ways for one in ways}
+
+
+@dataclass
+class CompanyWays(Aggregate):
+    """By which ways the company has people told who have chosen nothing."""
+
+    ways: Mapping[Occasion, tuple[Way, ...]] = field(default_factory=lambda: _by_occasion(DEFAULTS["notices"]["ways"]))
+
+    def set(self, command: SetNoticeWays, context: Context) -> None:
+        """Nothing happens where it was so."""
+        if _by_occasion(command.ways) != self.ways:
+            self.record(NoticeWaysSet(settings_id="notices", ways=command.ways, by=context.user))
+
+    @applies(NoticeWaysSet)
+    def _set(self, fact: NoticeWaysSet) -> None:
+        self.ways = _by_occasion(fact.ways)
+
+
+@dataclass
+class ChosenWays(Aggregate):
+    """What one person has chosen: ways by occasion, the company's where nothing is chosen, and quiet hours."""
+
+    ways: Mapping[Occasion, tuple[Way, ...]] = field(default_factory=dict)
+    quiet: QuietHours | None = None
+
+    def choose(self, command: ChooseNoticeWays, context: Context) -> None:
+        """Raises Refused FORBIDDEN for somebody else's."""
+        if command.user_id != context.user.user_id:
+            raise Refused("notices.own_ways", field="user_id")
+        if (_by_occasion(command.ways), command.quiet) != (self.ways, self.quiet):
+            self.record(NoticeWaysChosen(user_id=command.user_id, ways=command.ways, quiet=command.quiet))
+
+    def ways_for(self, occasion: Occasion, company: CompanyWays) -> Sequence[Way]:
+        return self.ways.get(occasion, company.ways.get(occasion, ()))
+
+    def from_when(self, now: datetime, zone: ZoneInfo) -> datetime:
+        """When something of now is sent: at once, or when the quiet hours of the person's zone are over."""
+        if self.quiet is None:
+            return now
+        begins, ends = time.fromisoformat(self.quiet.begins), time.fromisoformat(self.quiet.ends)
+        local = now.astimezone(zone)
+        at = local.time().replace(tzinfo=None)
+        over_night = begins > ends
+        if not ((at >= begins or at < ends) if over_night else begins <= at < ends):
+            return now
+        day = local.date() + timedelta(days=1 if over_night and at >= begins else 0)
+        return max(now, datetime.combine(day, ends, zone).astimezone(UTC))
+
+    @applies(NoticeWaysChosen)
+    def _chosen(self, fact: NoticeWaysChosen) -> None:
+        self.ways, self.quiet = _by_occasion(fact.ways), fact.quiet

@@ -1,0 +1,253 @@
+"""By which ways people are told, when, how often it is tried, and what is shown of it (NTF-03, NTF-05)."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chassis.catalogue import Catalogue
+from chassis.delivery.courier import Courier
+from chassis.delivery.port import NotSent, Outgoing
+from chassis.foundation.config import Config
+from chassis.foundation.rate_limits import LocalStorage, RateLimit
+from chassis.model.principal import Principal
+from chassis.testing.people import ADMIN, SALES, WAREHOUSE
+from chassis.testing.services import AtOnce, InMemoryService
+from chassis.testing.views import documents
+from contracts.access import UserEdited, UserState
+from contracts.notices import (
+    Announce,
+    ChooseNoticeWays,
+    DeliveryFailed,
+    DeliveryPlanned,
+    DeliveryPostponed,
+    DeliverySent,
+    NoticeGiven,
+    OccasionWays,
+    QuietHours,
+    Receiver,
+    SendAgain,
+    SetNoticeWays,
+)
+from contracts.people import Preferences
+from services.notices import outgoing
+from services.notices.application import SERVICE
+from services.notices.domain.deliveries import PAUSES
+
+MAIL = (OccasionWays(occasion="ANNOUNCEMENT", ways=("MAIL",)),)
+DELIVERIES = next(view for view in Catalogue.read().views() if view.name == "deliveries")
+TO_WANG = (Receiver(kind="USER", user_id=WAREHOUSE.user_id),)
+
+
+class Carrier:
+    """Takes what it is given, or fails as it is told."""
+
+    def __init__(self) -> None:
+        self.taken: list[Outgoing] = []
+        self.fails: list[Exception] = []
+
+    def send(self, outgoing: Outgoing) -> None:
+        self.taken.append(outgoing)
+        if self.fails:
+            raise self.fails.pop(0)
+
+
+class Post:
+    """The service, and who sends what it has to send."""
+
+    def __init__(self, *, rate: str = "1000/hour") -> None:
+        self.kit = InMemoryService(SERVICE)
+        self.carrier, self.ticks = Carrier(), 0.0
+        at_once: Any = AtOnce(self.kit.writer)
+        storage = LocalStorage(clock=lambda: self.ticks)
+        self.courier = Courier(
+            at_once,
+            self.kit.directory.company,
+            outgoing.Outgoing(Config(public_address="https://crm.example/")),
+            {"MAIL": self.carrier},
+            RateLimit("mail", rate, "MAIL_RATE", storage),
+            clock=lambda: self.kit.now,
+            ticks=lambda: self.ticks,
+        )
+        for one in (ADMIN, SALES, WAREHOUSE):
+            self.knows(one, "wang@example.com" if one is WAREHOUSE else "")
+        self.kit.new_facts()
+
+    def knows(self, user: Principal, email: str, revision: int = 100, **more: Any) -> None:
+        state: dict[str, Any] = {"login": user.name, "name": user.name, "status": "ACTIVE", "roles": (*user.roles,)}
+        told = UserEdited(user_id=user.user_id, user=UserState(**{**state, **more}, email=email, revision=revision))  # type: ignore[arg-type]
+        self.kit.directory.tell([told])
+        self.kit.learn(told)
+
+    def by_mail(self) -> None:
+        self.kit.do(SetNoticeWays(ways=MAIL))
+
+    def announce(self, text: str = "at eight") -> None:
+        self.kit.do(Announce(title="Update", text=text, receivers=TO_WANG))
+        self.hear()
+
+    def hear(self) -> list[Any]:
+        """What happened since; the service's replicas hear of it, as they do by way of Kafka."""
+        found = self.kit.new_facts()
+        fed = {fact for replica in SERVICE.replicas for fact in replica.feeds}
+        self.kit.learn(*(fact for fact in found if type(fact) in fed))
+        return found
+
+    def turn(self) -> list[Any]:
+        self.courier.turn()
+        self.kit.check_published()
+        return self.hear()
+
+    def rows(self) -> list[dict[str, Any]]:
+        return list(documents(DELIVERIES, [f for f in self.kit.facts() if type(f) in DELIVERIES.handlers]).values())
+
+
+@pytest.fixture
+def post() -> Post:
+    found = Post()
+    found.by_mail()
+    found.hear()
+    return found
+
+
+# -- ways
+
+
+def test_ntf_03_nobody_is_sent_anything_before_a_way_is_set() -> None:
+    found = Post()
+    found.announce()
+    assert found.turn() == []
+    assert not found.carrier.taken
+
+
+def test_ntf_03_what_the_company_has_set_holds_until_somebody_chooses(post: Post) -> None:
+    post.announce()
+    [sent] = post.turn()
+    assert isinstance(sent, DeliverySent)
+    [taken] = post.carrier.taken
+    notice = next(fact for fact in post.kit.facts() if isinstance(fact, NoticeGiven))
+    assert (taken.to, taken.subject) == ("wang@example.com", "Update")
+    assert taken.text == f"at eight\n\nhttps://crm.example/notices/{notice.notice_id}\n"
+    assert post.turn() == [], "once"
+    none = (OccasionWays(occasion="ANNOUNCEMENT", ways=()),)
+    post.kit.do(ChooseNoticeWays(user_id=WAREHOUSE.user_id, ways=none), by=WAREHOUSE)  # type: ignore[arg-type]
+    post.announce()
+    assert post.turn() == []
+
+
+def test_ntf_03_one_chooses_for_oneself_alone(post: Post) -> None:
+    command = ChooseNoticeWays(user_id=WAREHOUSE.user_id, ways=MAIL)  # type: ignore[arg-type]
+    post.kit.assert_refused("FORBIDDEN", command, by=ADMIN, field="user_id")
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "now", "due"),
+    [
+        ("22:00", "07:30", "2026-03-02T21:59", "2026-03-02T21:59"),
+        ("22:00", "07:30", "2026-03-02T22:00", "2026-03-03T07:30"),
+        ("22:00", "07:30", "2026-03-03T07:29", "2026-03-03T07:30"),
+        ("22:00", "07:30", "2026-03-03T07:30", "2026-03-03T07:30"),
+        ("12:00", "13:00", "2026-03-02T12:15", "2026-03-02T13:00"),
+        ("12:00", "13:00", "2026-03-02T13:15", "2026-03-02T13:15"),
+        ("12:00", "12:00", "2026-03-02T12:00", "2026-03-02T12:00"),
+        ("01:00", "02:30", "2026-03-29T01:30", "2026-03-29T03:30"),  # the clocks go on from 2 to 3 here
+    ],
+)
+def test_ntf_03_in_quiet_hours_it_is_held_back_and_not_lost(
+    post: Post, begins: str, ends: str, now: str, due: str
+) -> None:
+    """By the clock of the person's zone, not the company's."""
+    post.knows(WAREHOUSE, "wang@example.com", 101, preferences=Preferences(time_zone="Europe/Berlin"))
+    quiet = QuietHours(begins=begins, ends=ends)
+    post.kit.do(ChooseNoticeWays(user_id=WAREHOUSE.user_id, quiet=quiet), by=WAREHOUSE)  # type: ignore[arg-type]
+    zone = post.kit.directory.zone_of(WAREHOUSE.user_id)  # type: ignore[arg-type]
+    post.kit.now = datetime.fromisoformat(now).replace(tzinfo=zone).astimezone(UTC)
+    then = datetime.fromisoformat(due).replace(tzinfo=zone).astimezone(UTC)
+    post.kit.do(Announce(title="Update", text="x", receivers=TO_WANG))
+    [planned] = [fact for fact in post.hear() if isinstance(fact, DeliveryPlanned)]
+    assert planned.due_at == then
+    if then > post.kit.now:
+        assert post.turn() == []
+    post.kit.now = then
+    assert len(post.turn()) == 1
+
+
+# -- tries
+
+
+def test_ntf_05_it_is_tried_again_with_growing_pauses_the_same_each_time_and_then_has_failed(post: Post) -> None:
+    post.announce()
+    started = post.kit.now
+    post.carrier.fails = [NotSent("CONNECTION") for _ in range(20)]
+    for pause in PAUSES:
+        [postponed] = post.turn()
+        assert isinstance(postponed, DeliveryPostponed)
+        assert (postponed.reason, postponed.due_at - post.kit.now) == ("CONNECTION", pause)
+        post.kit.now = postponed.due_at - timedelta(seconds=1)
+        assert post.turn() == []
+        post.kit.now = postponed.due_at
+    [failed] = post.turn()
+    assert isinstance(failed, DeliveryFailed) and failed.attempt == len(PAUSES) + 1
+    assert len(set(post.carrier.taken)) == 1
+    assert timedelta(hours=20) < post.kit.now - started < timedelta(hours=30)
+    post.kit.now += timedelta(days=10)
+    assert post.turn() == []
+    [row] = post.rows()
+    assert (row["status"], row["attempts"], row["reason"], row["receiver"]) == ("FAILED", 8, "CONNECTION", "wang")
+
+
+def test_ntf_05_what_has_failed_is_sent_again_by_hand(post: Post) -> None:
+    post.announce()
+    post.carrier.fails = [NotSent("RECIPIENT_550", for_good=True)]
+    [failed] = post.turn()
+    assert isinstance(failed, DeliveryFailed) and failed.attempt == 1
+    post.kit.do(SendAgain(delivery_id=failed.delivery_id))
+    post.kit.assert_refused("INVALID_STATE", SendAgain(delivery_id=failed.delivery_id), field="delivery_id")
+    post.hear()
+    [sent] = post.turn()
+    assert isinstance(sent, DeliverySent) and sent.attempt == 2
+    post.kit.assert_refused("INVALID_STATE", SendAgain(delivery_id=failed.delivery_id), field="delivery_id")
+    assert [row["status"] for row in post.rows()] == ["SENT"]
+
+
+def test_ntf_05_what_was_noted_while_the_replica_was_behind_is_not_sent_again(post: Post) -> None:
+    post.announce()
+    post.courier.turn()
+    post.courier.turn()
+    assert len(post.carrier.taken) == 1
+
+
+@pytest.mark.parametrize("status", ["DELETED", "NOT_ACTIVATED"])
+def test_ntf_03_who_has_left_is_sent_nothing(post: Post, status: str) -> None:
+    post.announce()
+    post.knows(WAREHOUSE, "wang@example.com", 101, status=status)
+    [failed] = post.turn()
+    assert isinstance(failed, DeliveryFailed) and failed.reason == "NO_ADDRESS"
+    assert not post.carrier.taken
+
+
+def test_ntf_03_one_receiver_gets_so_much_an_hour_and_the_rest_later() -> None:
+    post = Post(rate="2/hour")
+    post.by_mail()
+    for _ in range(5):
+        post.announce()
+    assert [len(post.turn()) for _ in range(3)] == [2, 0, 0]
+    post.ticks += 3600
+    assert len(post.turn()) == 2
+    post.ticks += 3600
+    assert len(post.turn()) == 1
+    assert len(post.carrier.taken) == 5
+
+
+def test_a_carrier_that_fails_in_itself_is_tried_again_and_tells_nothing(post: Post) -> None:
+    post.announce()
+    post.carrier.fails = [RuntimeError("wang@example.com")]
+    [postponed] = post.turn()
+    assert postponed.reason == "INTERNAL"
+
+
+def test_cpl_01_no_event_of_a_delivery_holds_an_address_or_a_text(post: Post) -> None:
+    post.announce("very secret")
+    post.turn()
+    stored = b"".join(one.data for one in post.kit.store.notifications(0, 1_000) if "announced" not in one.type)
+    assert b"wang@example.com" not in stored and b"very secret" not in stored
