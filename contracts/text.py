@@ -104,6 +104,24 @@ def in_any_width(chars: str) -> str:
     return chars + "".join(ch if ch == "-" else chr(ord(ch) + 0xFEE0) for ch in chars if ch != "\\")
 
 
+def in_wide_digits(pattern: str) -> str:
+    """A pattern of digits, points and dashes that takes wide ones, too: what `plain_form` makes plain."""
+
+    def wide(found: re.Match[str]) -> str:
+        part = found[0]
+        if part == "-":
+            return rf"[\-\uff0d{DASHES}]"
+        if part == r"\.":
+            return r"[.\uff0e]"
+        return part if part[0] == "{" else f"[{in_any_width(part.strip('[]'))}]"
+
+    return _OF_DIGITS.sub(wide, pattern)
+
+
+_OF_DIGITS = re.compile(r"\{[^}]*\}|\[[0-9+-]+\]|[0-9]|-|\\\.")
+"""The parts of a pattern of digits: counts, which stay, classes, digits, dashes and points."""
+
+
 def plain_form(text: str) -> str:
     """A phone number or mail address in plain letters, digits and signs, with nothing around that can't be seen."""
     return _DASHES.sub("-", _AROUND.sub("", text).translate(WIDE))

@@ -232,6 +232,7 @@ class View:
     are in `own`; `further` are their types, by what queries call them (`chassis.model.custom_columns`).
     `called` names the field that says what such a record is called; `parents` are the fields that hold the id of
     another record, and of which kind that is: answers tell what it is called, among the labels, to whoever sees it.
+    `reached_through` is the one of these that says who sees a row: whoever sees that record (ADR 0054).
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
@@ -269,6 +270,7 @@ class View:
     kind: str = ""
     called: str = ""
     parents: Mapping[str, str] = field(default_factory=dict)
+    reached_through: str = ""
     further: Mapping[str, FieldType] = field(default_factory=dict)
     of_subject: bool = False
     edition: int = 1
@@ -441,7 +443,10 @@ class View:
         return field in ("id", "_id", VIEWED) or field in {name.removeprefix("-") for name in (*self.sorts, self.order)}
 
     def currencies_of(self, amount: str) -> tuple[str, ...]:
-        """The columns of which the first that is filled tells in which currency an amount is; none where none does."""
+        """The columns of which the first that is filled tells in which currency an amount is; none where none does.
+
+        Numbers that a company has added are no amounts of money, but for what is worked out of such.
+        """
         worked_out_of = self.types[amount].currencies
         found = [one for one in (currency_of(amount), *worked_out_of) if one in self.types]
         is_of_row = CURRENCY in self.types and amount not in self.further  # a number of the company's is no price

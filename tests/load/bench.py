@@ -29,7 +29,7 @@ from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError
 from deploy.devstack.server import REPOSITORY_ROOT
 
-from . import appends, floors, gateway, http, invariants, journeys, lists, rebuild, rights
+from . import appends, crowd, floors, gateway, http, invariants, journeys, lists, rebuild, rights
 from .client import LoadError
 from .data import Data
 from .report import Broken, Report, Scalar
@@ -100,6 +100,8 @@ def run(size: Size, seed: int, folder: Path) -> Report:
         postgres.stop()
         _say("one product, many callers")
         appends.measure_hot_product(report, bench.home, data, size.repetitions, size.scale)
+        _say(f"one lead, {crowd.PEOPLE} who claim it")
+        crowd.measure(report, bench.home, data, size.repetitions, max(2, int(20 * size.scale)))
         _say(f"a store of {size.full_store:,} events")
         appends.measure_flatness(report, bench.home, data, size.repetitions, size.full_store)
         _say("rights and gateway")

@@ -20,6 +20,7 @@ FIGURES = (
     "appends_bulk_postgres_per_s",
     "separate_products_deductions_per_s",
     "hot_product_deductions_per_s",
+    "crowd_of_200_claim_ms_p99",
     "appends_64_callers_slow_disk_per_s",
     "appends_bulk_full_store_per_s",
     "floor_postgres_inserts_10_clients_per_s",
