@@ -66,7 +66,7 @@ _host_and_port = partial(_form, is_one=_address, what="host and port such as 127
 _so_many_in = partial(_form, is_one=_rate, what="a rate such as 200/second or 60/minute")
 _some_networks = partial(_form, is_one=_networks, what="networks such as 10.0.0.0/8, separated by commas")
 LAST_PORT = 65_535
-MOST_PARTITIONS = 18
+MOST_PARTITIONS = 20
 """Of a topic: a consistency token names a position of each, and must fit into a header."""
 
 

@@ -80,7 +80,7 @@ NOT_AT_FIRST = {
     "EnrolSecondFactor", "ConfirmSecondFactor", "RemoveSecondFactor",
     "ActivateDevice", "ContactFromDevice", "AcknowledgeWipe", "AskWipe", "ConfirmWipe", "Approve", "Reject",
     "WithdrawOrder", "RetryOrder", "RecordPayment", "HandOver", "Deliver",
-    "GetMachineToken", "AddCustomField", "ChangeCustomField",
+    "GetMachineToken", "AddCustomField", "ChangeCustomField", "Announce", "ChooseNoticeWays", "SendAgain",
     *(kind.unshare.__name__ for kind in KINDS.values() if kind.unshare),
     "ClaimCustomer",
 }  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chassis.model.changes import Change, EventMetadata, Put
+from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.views import Range, View, Words
 from contracts.notices import Announced, Receiver
 
@@ -25,17 +25,15 @@ class AnnouncementRow:
 
 
 def announced(event: Announced, metadata: EventMetadata) -> Iterable[Change]:
-    yield Put(
+    yield Set(
         event.announcement_id,
-        {
-            "title": event.title,
-            "text": event.text,
-            "receivers": event.receivers,
-            "count": event.count,
-            "by": event.by.name,
-            "announced_at": metadata.at,
-            "version": metadata.version,
-        },
+        title=event.title,
+        text=event.text,
+        receivers=event.receivers,
+        count=event.count,
+        by=event.by.name,
+        announced_at=metadata.at,
+        version=metadata.version,
     )
 
 
