@@ -263,7 +263,8 @@ class RoleField(fields.String):
 class DecimalField(fields.Decimal):
     """A bounded decimal number, given as a string such as "12.50" or a JSON number.
 
-    It is never rounded: more decimals than it has are refused.
+    It is never rounded: more decimals than it has are refused.  In a string digits, sign and point may be of any width,
+    as Chinese and Japanese keyboards type them, with blanks around.
     """
 
     lowest = Decimal(0)
@@ -279,14 +280,17 @@ class DecimalField(fields.Decimal):
         number = rf"[0-9]{{1,{zeros}}}(?:\.[0-9]{{1,{cls.digits}}}0*)?"
         highest = rf"10{{{zeros}}}(?:\.0+)?"
         nothing = "" if cls.lowest else r"|-0+(?:\.0+)?"
-        return f"^{not_zero}(?:[+]?0*(?:{number}|{highest}){nothing})$"
+        written = in_wide_digits(f"{not_zero}(?:[+]?0*(?:{number}|{highest}){nothing})")
+        return f"^[{EDGES}]*{written}[{EDGES}]*$"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(as_string=True, allow_nan=False, **kwargs)
 
     def _validated(self, value: Any) -> Decimal:
-        if isinstance(value, str) and not (len(value) <= LONGEST_DECIMAL and PLAIN_DECIMAL.fullmatch(value)):
-            raise self.make_error("invalid")
+        if isinstance(value, str):
+            is_short, value = len(value) <= LONGEST_DECIMAL, plain_form(value)
+            if not (is_short and PLAIN_DECIMAL.fullmatch(value)):
+                raise self.make_error("invalid")
         number = super()._validated(value)
         if not self.lowest <= number <= self.highest:  # before quantize, which can't take a number of 30 digits
             raise ValidationError(Why("forms.between", least=self.lowest, most=self.highest))

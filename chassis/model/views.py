@@ -43,7 +43,7 @@ from contracts.languages import LANGUAGES
 from contracts.lists import LIST_PARAMETERS, VIEWED, WORDS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.sharing import SHARED_WITH, SHARES
-from contracts.subjects import SUBJECT_ID, SUBJECT_KIND, subjects
+from contracts.subjects import OTHERS, SUBJECT_ID, SUBJECT_KIND
 from contracts.text import squashed_forms
 
 LISTS = "lists"
@@ -325,8 +325,10 @@ class View:
 
     @property
     def subject(self) -> str:
-        """What comments and the like call the kind of its rows (`contracts.subjects`)."""
-        return self.kind or self.what
+        """What comments and the like call the kind of its rows (`contracts.subjects`); "" where those are no records,
+        or are shown by another list: sums by product are no products.
+        """
+        return self.kind or (self.what if self.what in OTHERS else "")
 
     @property
     def is_list(self) -> bool:
@@ -433,7 +435,7 @@ class View:
         others = [name for name, kind in self.types.items() if kind.has_order and name not in self.computed]
         if self.of_subject:
             others = [name for name in others if name == "id" or self.orders_of(name) == ("",)]
-        viewed = [VIEWED] if self.what in subjects() else []
+        viewed = [VIEWED] if self.subject else []
         return list(dict.fromkeys([*declared, *others, *viewed]))
 
     def is_sorted_by_index(self, field: str) -> bool:
@@ -441,13 +443,11 @@ class View:
         return field in ("id", "_id", VIEWED) or field in {name.removeprefix("-") for name in (*self.sorts, self.order)}
 
     def currencies_of(self, amount: str) -> tuple[str, ...]:
-        """The columns of which the first that is filled tells in which currency an amount is; none where none does.
-
-        Numbers that a company has added are no amounts of money, but for what is worked out of such.
-        """
+        """The columns of which the first that is filled tells in which currency an amount is; none where none does."""
         worked_out_of = self.types[amount].currencies
         found = [one for one in (currency_of(amount), *worked_out_of) if one in self.types]
-        return tuple(found) or ((CURRENCY,) if CURRENCY in self.types and amount not in self.further else ())
+        is_of_row = CURRENCY in self.types and amount not in self.further  # a number of the company's is no price
+        return tuple(found) or ((CURRENCY,) if is_of_row else ())
 
     def type_of(self, field: str) -> FieldType:
         """The kind of a field; those of whom a row belongs to need not be shown."""
