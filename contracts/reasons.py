@@ -167,8 +167,9 @@ def _said(place: str, given: Any, language: Language) -> str:
         return _listed(place, list(given), MOST, language)
     word = None
     if language != "en" or place == "kind":
-        own = _word(place, f"{given.place}.{given}", language) if isinstance(given, CodeOf) else None
-        word = own or _word(place, str(given), language)
+        where = (given.place, given.place.rpartition(".")[2]) if isinstance(given, CodeOf) else ()
+        codes = (*(f"{one}.{given}" for one in where), str(given))
+        word = next(filter(None, (_word(place, code, language) for code in codes)), None)
     return word or shown(given)
 
 

@@ -443,10 +443,7 @@ class View:
         return field in ("id", "_id", VIEWED) or field in {name.removeprefix("-") for name in (*self.sorts, self.order)}
 
     def currencies_of(self, amount: str) -> tuple[str, ...]:
-        """The columns of which the first that is filled tells in which currency an amount is; none where none does.
-
-        Numbers that a company has added are no amounts of money, but for what is worked out of such.
-        """
+        """The columns of which the first that is filled tells in which currency an amount is; none where none does."""
         worked_out_of = self.types[amount].currencies
         found = [one for one in (currency_of(amount), *worked_out_of) if one in self.types]
         is_of_row = CURRENCY in self.types and amount not in self.further  # a number of the company's is no price

@@ -24,7 +24,7 @@ from component.test_conditions import fill, written
 from contracts.custom_fields import CustomField, Label
 from contracts.errors import Refused
 
-OF_ONES_OWN = ("customers", "orders", "devices", "recently_viewed", "saved_views", "default_views")
+OF_ONES_OWN = ("customers", "orders", "devices", "recently_viewed", "saved_views", "default_views", "leads", "notices")
 SALESPERSON = Principal(uuid4(), "Li", frozenset({"SAL"}))
 each = pytest.mark.parametrize("view", LISTS, ids=lambda view: view.name)
 

@@ -15,10 +15,9 @@ from chassis.model.views import View
 from chassis.queries.reader import ViewReader
 from component.lists import BY_NAME, LISTS, NOW, ROOT, Document, Shelf, document_of
 from contracts.lists import VIEWED
-from contracts.subjects import subjects
 
 RECENT = BY_NAME["recently_viewed"]
-VIEWS = [view for view in LISTS if view.what in subjects()]
+VIEWS = [view for view in LISTS if view.subject]
 NEVER = Principal(uuid4(), "New", frozenset({"ADM"}))
 each = pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 
@@ -34,7 +33,7 @@ class Looked:
         self.shelf.fill(self.documents)
 
     def look(self, who: Principal, number: int, minute: int, kind: str = "") -> None:
-        kind = kind or self.shelf.view.what
+        kind = kind or self.shelf.view.subject
         id = self.documents[number]["_id"]
         key = f"{who.user_id}:{kind}:{id}"
         seen = {"subject_kind": kind, "subject_id": id, "viewer_id": str(who.user_id)}

@@ -76,7 +76,7 @@ def test_every_column_of_every_view_is_told(everything: Metadata, view: View) ->
         assert {name for rule in one.filters for name in rule.parameters} == set(parameter_names(view.filters))
         assert set(one.sorts) >= {name.removeprefix("-") for name in view.sorts} - {"_id"}
         assert {column.name for column in one.columns if column.sortable} == set(one.sorts) & view.types.keys()
-        assert (VIEWED in one.sorts) == (view.what in subjects() or VIEWED in view.types)
+        assert (VIEWED in one.sorts) == (bool(view.subject) or VIEWED in view.types)
 
 
 @pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.name)
@@ -175,3 +175,9 @@ def test_cfg_01_what_a_company_has_named_in_other_languages_is_called_as_in_its_
     [field] = own.parts or []
     assert (column.label, field.label, field.help) == ("Grade", "Grade", "Pick")
     assert [one.label for one in (*(column.choices or []), *(field.choices or []))] == ["Grade", "Grade"]
+
+
+def test_col_09_each_kind_of_subject_has_one_list_that_says_who_is_shown_what_is_about_it() -> None:
+    """A pool, or a report, of the same records is shown to others: comments were looked up there."""
+    lists = [view.subject for view in VIEWS if view.is_list and view.subject]
+    assert sorted(lists) == sorted(subjects())

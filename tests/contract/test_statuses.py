@@ -206,8 +206,10 @@ def test_mkt_01_a_refusal_calls_statuses_as_lists_do(shop: Shop, language: Any) 
         if not shop.statuses.step(before, to):
             id = shop.enter()
             shop.walk(before, id)
-            told = shop.kit.assert_refused("INVALID_STATE", shop.to(to, WHY, id)).why.said(language)
-            open = shop.statuses.after(before)
+            refusal, open = shop.kit.assert_refused("INVALID_STATE", shop.to(to, WHY, id)), shop.statuses.after(before)
+            if refusal.why.reason == "pools.claim_first":  # which names what to do, and no status
+                continue
+            told = refusal.why.said(language)
             assert all(labels[one] in told for one in [before, *([to, *open] if open else [])])
 
 

@@ -70,7 +70,7 @@ PAGES = {"order": "/orders", "product": "/products", "approval case": "/approval
 
 
 def link(row: Mapping[str, Any]) -> str | None:
-    page = PAGES.get(row["record_kind"])
+    page = PAGES.get(row.get("record_kind", ""))
     return f"{page}/{row['record_id']}" if page else None
 
 
