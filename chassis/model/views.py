@@ -43,7 +43,7 @@ from contracts.languages import LANGUAGES
 from contracts.lists import LIST_PARAMETERS, VIEWED, WORDS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.sharing import SHARED_WITH, SHARES
-from contracts.subjects import SUBJECT_ID, SUBJECT_KIND, subjects
+from contracts.subjects import OTHERS, SUBJECT_ID, SUBJECT_KIND, subjects
 from contracts.text import squashed_forms
 
 LISTS = "lists"
@@ -325,8 +325,9 @@ class View:
 
     @property
     def subject(self) -> str:
-        """What comments and the like call the kind of its rows (`contracts.subjects`)."""
-        return self.kind or self.what
+        """What comments and the like call the kind of its rows (`contracts.subjects`); "" where it is not the list that
+        decides who sees those: a pool, say, or a report."""
+        return self.kind or (self.what if self.what in OTHERS else "")
 
     @property
     def is_list(self) -> bool:
