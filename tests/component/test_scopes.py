@@ -198,9 +198,13 @@ def test_SEC_18_no_list_of_records_with_owners_is_untested() -> None:
     """A view with an owner's field has a scope, and is tested here."""
     scoped = {view.path for view in VIEWS if (view.scope or view.reached_through) and view.is_list}
     # tests/e2e: test_access.py, test_collaboration.py, test_saved_views.py
-    elsewhere = {"/devices", "/recently-viewed", "/saved-views", "/default-views"}
+    elsewhere = {"/devices", "/recently-viewed", "/saved-views", "/default-views", "/notices"}
     assert scoped == {*LISTS, *REPORTS, *elsewhere}
-    assert {view.path for view in VIEWS if view.scope or view.reached_through} == {*scoped, "/orders/{order_id}"}
+    assert {view.path for view in VIEWS if view.scope or view.reached_through} == {
+        *scoped,
+        "/orders/{order_id}",
+        "/notice-ways/{user_id}",
+    }
     for view in VIEWS:
         if "owner_id" in get_type_hints(view.row) and view.permission != "accounts":
             assert view.scope is not None, f"{view.name} shows owners and no scope limits it"
