@@ -418,7 +418,7 @@ class View:
         others = [name for name, kind in self.types.items() if kind.has_order and name not in self.computed]
         if self.of_subject:
             others = [name for name in others if name == "id" or self.orders_of(name) == ("",)]
-        viewed = [VIEWED] if self.what in subjects() else []
+        viewed = [VIEWED] if self.subject in subjects() else []
         return list(dict.fromkeys([*declared, *others, *viewed]))
 
     def is_sorted_by_index(self, field: str) -> bool:

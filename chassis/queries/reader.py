@@ -399,7 +399,7 @@ class ViewReader:
         """What makes the stages that leave the rows of a part of the list, as of a moment."""
         if order.field != VIEWED or VIEWED in self._view.types:
             return lambda part: [{"$match": part.condition}]
-        moments = self._viewings.of(principal, self._view.what, at) if self._viewings else {}
+        moments = self._viewings.of(principal, self._view.subject, at) if self._viewings else {}
         return partial(viewed.rows_of, moments=moments)
 
     def _with_value(

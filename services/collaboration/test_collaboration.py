@@ -262,7 +262,7 @@ def test_uix_07_the_list_of_one_person_is_read_again_from_a_snapshot(kit: InMemo
 def test_col_09_every_kind_of_subject_is_known_here_and_has_a_list() -> None:
     from chassis.catalogue import Catalogue
 
-    shown = {view.what for view in Catalogue.read().views() if view.is_list}
+    shown = {view.subject for view in Catalogue.read().views() if view.is_list}
     assert set(subjects()) <= shown
     assert {event for kind in KINDS.values() for event in (kind.created, kind.deleted, kind.restored)} <= set(
         SUBJECTS.feeds
