@@ -116,7 +116,9 @@ def _is_plain(given: Any) -> bool:
     """Whether a value may be one: a text, a number, a flag, null, or a list of texts."""
     if isinstance(given, list | tuple):
         return len(given) <= MOST_CHOICES and all(isinstance(one, str) for one in given)
-    if isinstance(given, float | Decimal):
+    if isinstance(given, Decimal):
+        return given.is_finite()
+    if isinstance(given, float):
         return isfinite(given)
     return given is None or isinstance(given, str | int)
 

@@ -1,6 +1,6 @@
-"""Customers as far as an order needs them (features CUS-01..04, CUS-12..14, CUS-21).
+"""Customers as far as an order needs them (features CUS-01..04, CUS-12..14, CUS-21), and contacts (CUS-18, CUS-19).
 
-Aggregates: customer, mobile index, settings.
+Aggregates: customer, contact, mobile index, settings.
 """
 
 from datetime import time
@@ -14,7 +14,7 @@ from contracts.pools import Pool
 from contracts.records import data, kind_of, record
 from contracts.schedules import Daily, schedule
 from contracts.settings import DEFAULTS
-from contracts.types import Flag, Note, Phone, Tag, Text, Whole
+from contracts.types import Birthday, Email, Flag, Name, Note, Phone, Tag, Text, Whole
 
 CustomerField = Literal[
     "name", "mobile", "industry", "company", "contact_person", "address", "region", "importance", "customer_type",
@@ -60,6 +60,27 @@ CUSTOMER = kind_of(CustomerData)
 CreateCustomer, EditCustomer = CUSTOMER.create, CUSTOMER.edit
 CustomerCreated, CustomerEdited, CustomerAssigned = CUSTOMER.created, CUSTOMER.edited, CUSTOMER.assigned
 CustomerDeleted, CustomerRestored, CustomerShared = CUSTOMER.deleted, CUSTOMER.restored, CUSTOMER.shared
+
+
+@record("/contacts", view="customers.view", edit="customers.edit", reached_through="customer_id")
+class Contact:
+    """A person at a customer (CUS-18), in any of the company's groups of contacts (CUS-19).
+
+    Whoever sees the customer sees its contacts, and whoever may change it changes them.  The flag tells whom to turn to
+    first; a customer with several offices may have several such.
+    """
+
+    customer_id: UUID = data(record="customer")
+    name: Personal[Name]
+    title: Personal[Text] = ""
+    phone: Personal[Phone] | None = None
+    mobile: Personal[Phone] | None = data(default=None, filterable=True)
+    email: Personal[Email] | None = data(default=None, filterable=True)
+    birthday: Personal[Birthday] | None = data(default=None, searchable=False)
+    is_main: Flag = False
+    tags: tuple[Text, ...] = data(
+        default=(), given=tuple[Tag, ...], dictionary="contact_groups", searchable=False, filterable=True
+    )
 
 
 @value

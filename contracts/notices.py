@@ -10,7 +10,7 @@ from datetime import time
 from typing import Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from contracts.declare import command, event, value
+from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.languages import Language
 from contracts.occasions import Filled, Occasion, Way
@@ -133,9 +133,12 @@ class ReadEarlierNotices:
 
 @command("PUT /settings/notices", permission="settings", key="settings_id")
 class SetNoticeWays:
-    """Say by which ways people are told who have chosen nothing themselves (NTF-03)."""
+    """Say by which ways people are told who have chosen nothing themselves (NTF-03).
 
-    ways: tuple[OccasionWays, ...]
+    A field left out keeps its value.
+    """
+
+    ways: tuple[OccasionWays, ...] = KEPT
     settings_id: Literal["notices"] = "notices"
 
 

@@ -15,14 +15,15 @@ SurveyRestored, which stand in the module beside it; `chassis.model.records` mak
 ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).  Where they have statuses
 (`contracts.statuses`), there are SetSurveyStatus and SurveyStatusSet; where they wait in a pool while they belong to
 nobody (`contracts.pools`), ClaimSurvey and ReturnSurvey.  A field may name another record, to which this
-one belongs (`data(record="campaign")`): it is there, and its name is told beside (ADR 0047).  What a company adds to a
-kind at run time is in `own` (ADR 0042): a field that no declaration names, as every kind has it.  Where commands and
-events were published before there was the kind, it says how those are laid out (`contracts.layouts`, ADR 0055).
+one belongs (`data(record="campaign")`): it is there, and its name is told beside (ADR 0047).  Such a record may say who
+reaches this one (`reached_through`, ADR 0054).  What a company adds to a kind at run time is in `own` (ADR 0042): a
+field that no declaration names, as every kind has it.  Where commands and events were published before there was the
+kind, it says how those are laid out (`contracts.layouts`, ADR 0055).
 """
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from dataclasses import Field as DataclassField
 from decimal import Decimal
@@ -192,7 +193,8 @@ class Kind:
 
     `what` it is called in messages; `summary` says what one is; `key` names the field with the record's id.  `owned`: a
     record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
-    are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  Where it has a `pool`,
+    are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `reached_through` names
+    the field with the record whose owner and shares say so in its place; "" for none.  Where it has a `pool`,
     there are `claim` and `give_back`.  `tag` is there where the kind has the field TAGS.  `wanted` are fields that must
     be filled besides until the company says which (CUS-02).
     `layout`: what its events hold of a record, and its commands give.  No two records have the same in all the fields
@@ -222,6 +224,7 @@ class Kind:
     edited: type
     deleted: type
     restored: type
+    reached_through: str = ""
     assign: Any = None
     assigned: Any = None
     share: Any = None
@@ -268,6 +271,23 @@ class Kind:
         return {name: field for name, field in self.fields.items() if field.rules.record}
 
     @property
+    def way(self) -> "Iterator[Kind]":
+        """This kind, the one through which its records are reached, and so on to that whose records have owners.
+
+        Raises ContractError where that way leads to none.
+        """
+        found, seen = self, list[Kind]()
+        while found.reached_through:
+            yield found
+            seen.append(found)
+            found = kind_called(found.fields[found.reached_through].rules.record)
+            if found in seen:
+                raise ContractError(f"{self.cls.__qualname__} is reached through itself")
+        if seen and not found.owned:
+            raise ContractError(f"{self.cls.__qualname__} is reached through {found.what}, which belongs to nobody")
+        yield found
+
+    @property
     def commands(self) -> tuple[type, ...]:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
         more = (
@@ -311,6 +331,7 @@ def record(
     tells_changes_always: bool = True,
     wanted: Sequence[str] = (),
     statuses: Statuses | None = None,
+    reached_through: str = "",
     pool: Pool | None = None,
     verb: str = "Create",
     entered_with: type | None = None,
@@ -320,6 +341,8 @@ def record(
     """Declare a kind of record.
 
     `path` is where its list is found; `view` and `edit` are the rights to read and to change such records.
+    `reached_through` names the field with the record it belongs to: whoever sees that one sees this one, and whom the
+    right to change this one reaches by that one's owner changes it.
     `name` is what commands and events are named after, if not the class.  `tells_changes_always` is False where events
     that are published tell that a record was edited, and not which fields changed.  `wanted` are fields that must be
     filled until the company's settings of that kind say which (CUS-02).  `statuses`: each record has one of them.
@@ -341,8 +364,8 @@ def record(
         if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}("):
             raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
         declaration = _Declaration(
-            made, words, path, view, edit, owned=owned, statuses=statuses, pool=pool, parts=parts, together=together,
-            index=index,
+            made, words, path, view, edit, owned=owned, statuses=statuses, reached_through=reached_through, pool=pool,
+            parts=parts, together=together, index=index,
         )  # fmt: skip
         KINDS[made] = declaration.kind(
             tells_changes_always=tells_changes_always, wanted=wanted, verb=verb, entered_with=entered_with
@@ -381,13 +404,15 @@ class _Declaration:
         *,
         owned: bool,
         statuses: Statuses | None,
+        reached_through: str,
         pool: Pool | None,
         parts: Sequence[Part],
         together: Sequence[str],
         index: str,
     ) -> None:
         self._cls, self._path, self._view, self._edit, self._owned = cls, path, view, edit, owned
-        self._statuses, self._pool, self._together, self._index = statuses, pool, tuple(together), index
+        self._statuses, self._through = statuses, reached_through
+        self._pool, self._together, self._index = pool, tuple(together), index
         self._layout = LayoutInParts(cls, parts) if parts else Layout(cls)
         self.rights: dict[str, str] = {}
         self._name = "".join(words)
@@ -434,7 +459,18 @@ class _Declaration:
         self._require_together()
         if statuses:
             self._require_needed(statuses)
+        if reached_through:
+            self._require_parent()
         self._require_pool(path)
+
+    def _require_parent(self) -> None:
+        """Who reaches a record is said by it or by the one that it belongs to, and not by both or by neither."""
+        through = self._fields.get(self._through)
+        if self._owned or through is None or not (through.rules.record and through.required):
+            raise ContractError(
+                f"{self._cls.__qualname__} is reached through {self._through}: that must name the record to which each "
+                "belongs, and no owner of its own"
+            )
 
     def _require_pool(self, path: str) -> None:
         """What waits in a pool may belong to people."""
@@ -510,6 +546,7 @@ class _Declaration:
             path=self._path,
             view=self._view,
             owned=self._owned,
+            reached_through=self._through,
             wanted=tuple(wanted),
             fields=self._fields,
             layout=self._layout,

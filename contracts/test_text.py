@@ -12,7 +12,18 @@ from marshmallow import ValidationError
 from contracts import types
 from contracts.declare import REGISTRY
 from contracts.schemas import schema_of
-from contracts.text import is_blank, is_one_line, key, keys, normal, phone_key, phone_keys, squashed, squashed_forms
+from contracts.text import (
+    is_blank,
+    is_one_line,
+    key,
+    keys,
+    normal,
+    parts,
+    phone_key,
+    phone_keys,
+    squashed,
+    squashed_forms,
+)
 from contracts.types import PHONE, EmailField, NameField, NoteField, PathNameField, PhoneField, SecretField, TextField
 
 TEXT_FIELDS = [
@@ -204,3 +215,18 @@ def test_uix_13_a_line_is_shown_in_the_order_in_which_it_is_written(sign: str) -
 )
 def test_uix_13_marks_that_scripts_need_stay_within_a_name(text: str) -> None:
     assert NameField().deserialize(text) == text
+
+
+MIXED = st.text(st.sampled_from("ab1é北京あアｱ한\u0301😀"), max_size=12)
+
+
+@given(text=MIXED, begin=st.integers(0, 12), length=st.integers(0, 12))
+@example(text="张伟abc", begin=1, length=3)
+def test_uix_12_what_a_text_holds_has_no_pieces_but_its_own(text: str, begin: int, length: int) -> None:
+    assert set(parts(text[begin : begin + length])) <= set(parts(text))
+
+
+def test_uix_12_two_wide_letters_are_a_piece_and_three_of_others() -> None:
+    assert parts("北京abcd") == ["北京", "京ab", "abc", "bcd"]
+    assert parts("13900") == ["139", "390", "900"]
+    assert parts("ab") == parts("王") == parts("") == [] and parts("aaaa") == ["aaa"]

@@ -104,6 +104,24 @@ def in_any_width(chars: str) -> str:
     return chars + "".join(ch if ch == "-" else chr(ord(ch) + 0xFEE0) for ch in chars if ch != "\\")
 
 
+def in_wide_digits(pattern: str) -> str:
+    """A pattern of digits, points and dashes that takes wide ones, too: what `plain_form` makes plain."""
+
+    def wide(found: re.Match[str]) -> str:
+        part = found[0]
+        if part == "-":
+            return rf"[\-\uff0d{DASHES}]"
+        if part == r"\.":
+            return r"[.\uff0e]"
+        return part if part[0] == "{" else f"[{in_any_width(part.strip('[]'))}]"
+
+    return _OF_DIGITS.sub(wide, pattern)
+
+
+_OF_DIGITS = re.compile(r"\{[^}]*\}|\[[0-9+-]+\]|[0-9]|-|\\\.")
+"""The parts of a pattern of digits: counts, which stay, classes, digits, dashes and points."""
+
+
 def plain_form(text: str) -> str:
     """A phone number or mail address in plain letters, digits and signs, with nothing around that can't be seen."""
     return _DASHES.sub("-", _AROUND.sub("", text).translate(WIDE))
@@ -175,6 +193,25 @@ def squashed_forms(text: str) -> list[str]:
     """Every form in which a text may be searched, that of `squashed` first: a part of any of them finds it."""
     plain = _SEPARATORS.sub("", key(text))
     return list(dict.fromkeys((_number(plain), plain, *_with_zero(plain))))
+
+
+_WIDE_SCRIPTS = "\u2e80"
+"""Chinese, Japanese and Korean letters begin here, of which two tell as much as three of others."""
+
+
+def parts(found_by: str) -> list[str]:
+    """The pieces of a text of `squashed_forms` by which an index finds those that hold it, each once.
+
+    Two letters of Chinese, Japanese or Korean, else three of whatever there is.  What a text holds has no pieces but
+    the text's own; one that is too short has none.
+    """
+    found: dict[str, None] = {}
+    for at in range(len(found_by) - 1):
+        if found_by[at] >= _WIDE_SCRIPTS and found_by[at + 1] >= _WIDE_SCRIPTS:
+            found[found_by[at : at + 2]] = None
+        elif at + 3 <= len(found_by):
+            found[found_by[at : at + 3]] = None
+    return list(found)
 
 
 def ways_written(text: str, *, is_begin: bool = False) -> list[str]:

@@ -23,6 +23,7 @@ from contracts.text import (
     has_controls,
     has_no_order,
     in_any_width,
+    in_wide_digits,
     is_blank,
     is_one_line,
     normal,
@@ -211,6 +212,24 @@ class MailField(TextField):
     longest = 254
 
 
+class BirthdayField(fields.String):
+    """A birthday, YYYY-MM-DD or MM-DD where the year is not known, in digits of any width (CUS-18).
+
+    It is kept as text: what tells of a person is sealed (`contracts.personal`), and a sealed day is none.
+    """
+
+    _ever = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    _ever = f"(?:{_ever}|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    _leap = "(?:(?:19|20)(?:0[48]|[2468][048]|[13579][26])|2000)"
+    taken = f"^[{EDGES}]*{in_wide_digits(f'(?:(?:(?:19|20)[0-9]{{2}}-)?{_ever}|(?:{_leap}-)?02-29)')}[{EDGES}]*$"
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not re.fullmatch(self.taken, text):
+            raise ValidationError(Why("forms.birthday"))
+        return plain_form(text)
+
+
 class SecretField(TextField):
     """A password, code or token: 1 to 500 characters, as typed, told to nobody again."""
 
@@ -244,7 +263,8 @@ class RoleField(fields.String):
 class DecimalField(fields.Decimal):
     """A bounded decimal number, given as a string such as "12.50" or a JSON number.
 
-    It is never rounded: more decimals than it has are refused.
+    It is never rounded: more decimals than it has are refused.  In a string digits, sign and point may be of any width,
+    as Chinese and Japanese keyboards type them, with blanks around.
     """
 
     lowest = Decimal(0)
@@ -260,14 +280,17 @@ class DecimalField(fields.Decimal):
         number = rf"[0-9]{{1,{zeros}}}(?:\.[0-9]{{1,{cls.digits}}}0*)?"
         highest = rf"10{{{zeros}}}(?:\.0+)?"
         nothing = "" if cls.lowest else r"|-0+(?:\.0+)?"
-        return f"^{not_zero}(?:[+]?0*(?:{number}|{highest}){nothing})$"
+        written = in_wide_digits(f"{not_zero}(?:[+]?0*(?:{number}|{highest}){nothing})")
+        return f"^[{EDGES}]*{written}[{EDGES}]*$"
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(as_string=True, allow_nan=False, **kwargs)
 
     def _validated(self, value: Any) -> Decimal:
-        if isinstance(value, str) and not (len(value) <= LONGEST_DECIMAL and PLAIN_DECIMAL.fullmatch(value)):
-            raise self.make_error("invalid")
+        if isinstance(value, str):
+            is_short, value = len(value) <= LONGEST_DECIMAL, plain_form(value)
+            if not (is_short and PLAIN_DECIMAL.fullmatch(value)):
+                raise self.make_error("invalid")
         number = super()._validated(value)
         if not self.lowest <= number <= self.highest:  # before quantize, which can't take a number of 30 digits
             raise ValidationError(Why("forms.between", least=self.lowest, most=self.highest))
@@ -397,6 +420,7 @@ Note = Annotated[str, NoteField]
 Reason = Annotated[str, ReasonField]
 Phone = Annotated[str, PhoneField]
 Email = Annotated[str, EmailField]
+Birthday = Annotated[str, BirthdayField]
 Mail = Annotated[str, MailField]
 Secret = Annotated[str, SecretField]
 Clock = Annotated[str, ClockField]

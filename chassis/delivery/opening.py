@@ -4,13 +4,15 @@ from collections.abc import Mapping
 
 from chassis.delivery.port import Carrier, NotSetUp
 from chassis.delivery.smtp import SmtpCarrier
-from chassis.foundation.config import Config
+from chassis.foundation.config import Config, ConfigError
 from chassis.foundation.rate_limits import LocalStorage, RateLimit
 from contracts.occasions import Way
 
 
 def carriers(config: Config) -> Mapping[str, Carrier]:
-    """The carrier of each way."""
+    """The carrier of each way.  Raises ConfigError where the settings of one are not whole."""
+    if config.smtp_address and "@" not in config.mail_from:
+        raise ConfigError("SMTP_ADDRESS needs MAIL_FROM, the address that mail comes from")
     mail: Way = "MAIL"
     return {mail: SmtpCarrier(config) if config.smtp_address else NotSetUp()}
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from contracts.errors import Portable
+
 
 @dataclass(frozen=True)
 class Outgoing:
@@ -21,7 +23,7 @@ class Outgoing:
     written_at: datetime
 
 
-class NotSent(Exception):
+class NotSent(Portable):
     """It was not sent.  `reason` is a code that tells of no person; `for_good`: no later try will do."""
 
     def __init__(self, reason: str, *, for_good: bool = False) -> None:

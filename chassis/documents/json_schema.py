@@ -36,6 +36,7 @@ from contracts.text import AROUND, NO_LINE, NO_ORDER
 from contracts.types import (
     LONGEST_DECIMAL,
     AmountField,
+    BirthdayField,
     ChangeField,
     ClockField,
     CurrencyField,
@@ -71,6 +72,7 @@ EXAMPLES: dict[type[fields.Field[Any]], Any] = {
     ClockField: "22:30",
     CurrencyField: "CNY",
     CustomKeyField: "tax_number",
+    BirthdayField: "1990-05-17",
     EmailField: "li@example.com",
     GivenOwnField: {},
     OwnField: '{"number":{"seats":"12"},"text":{"tax_number":"91320594"}}',
@@ -271,7 +273,8 @@ def _number_too(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
 
 def _written_freely(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:
     """What is taken may be written in more ways than it is stored in."""
-    return {"pattern": field.taken + NO_LINE_AFTER} if isinstance(field, PhoneField | EmailField) else {}
+    in_forms = PhoneField | EmailField | BirthdayField
+    return {"pattern": field.taken + NO_LINE_AFTER} if isinstance(field, in_forms) else {}
 
 
 def _currency(_: Any, field: fields.Field[Any], **__: Any) -> JsonSchema:

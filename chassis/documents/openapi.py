@@ -35,10 +35,11 @@ def ref(name: str, kind: str = "schemas") -> dict[str, str]:
 KEY_SCHEMA = {"type": "string", "pattern": "^[!-~]{1,200}$", "examples": ["order-form-7c9e6679"]}
 BULK_KEY_SCHEMA = {**KEY_SCHEMA, "type": ["string", "null"], "description": "As the header Idempotency-Key."}
 ETAG_SCHEMA = {"type": "string", "pattern": r'^((W/)?"[0-9]{1,18}"|\*)$', "examples": ['"3"']}
-_POSITION = r"[a-z]{1,40}\.events:[0-9]{1,4}=[0-9]{1,18}"
+_POSITION = "[0-9]{1,4}=[0-9]{1,18}"
+_POSITIONS = rf"[a-z]{{1,40}}\.events:{_POSITION}(;{_POSITION}){{0,19}}"
 TOKEN_SCHEMA = {
     "type": "string",
-    "pattern": f"^{_POSITION}(,{_POSITION}){{0,99}}$",
+    "pattern": f"^{_POSITIONS}(,{_POSITIONS}){{0,99}}$",
     "examples": ["orders.events:3=1234"],
 }
 

@@ -29,7 +29,7 @@ from chassis.queries.reader import DEFAULT_LIMIT, FORMATS
 from contracts.currencies import DECIMALS
 from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, CommandSpec, ContractError
-from contracts.lists import AS_OF, GROUP, MOST_ROWS, SUM, VIEW, WHERE
+from contracts.lists import AS_OF, GROUP, HEADS, MOST_ROWS, SUM, VIEW, WHERE, Heads
 from contracts.permissions import FIELD_RIGHTS
 from contracts.saved_views import MINE
 from contracts.types import CurrencyField
@@ -379,6 +379,12 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
             "enum": list(FORMATS),
             "description": "csv, xlsx: all rows as a file.  Moments are in UTC (RFC 3339) in csv, and in xlsx in the "
             "company's time zone, which the heading of their column names.",
+        },
+        HEADS: {
+            "type": "string",
+            "enum": list(get_args(Heads)),
+            "description": "The heads of a file's columns: what fields are called in the caller's language (people get "
+            "that), or their names (programs get those).  On its sheet About an Excel file tells both.",
         },
     }
     return [_parameter(name, schema) for name, schema in schemas.items()]

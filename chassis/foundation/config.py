@@ -66,7 +66,7 @@ _host_and_port = partial(_form, is_one=_address, what="host and port such as 127
 _so_many_in = partial(_form, is_one=_rate, what="a rate such as 200/second or 60/minute")
 _some_networks = partial(_form, is_one=_networks, what="networks such as 10.0.0.0/8, separated by commas")
 LAST_PORT = 65_535
-MOST_PARTITIONS = 20
+MOST_PARTITIONS = 18
 """Of a topic: a consistency token names a position of each, and must fit into a header."""
 
 
@@ -183,8 +183,6 @@ class Config:
                 f"KAFKA_SECURITY_PROTOCOL={config.kafka_security_protocol} needs KAFKA_USERNAME, and KAFKA_PASSWORD "
                 "or KAFKA_PASSWORD_FILE"
             )
-        if config.smtp_address and "@" not in config.mail_from:
-            raise ConfigError("SMTP_ADDRESS needs MAIL_FROM, the address that mail comes from")
         if config.smtp_username and config.smtp_security == "none":
             raise ConfigError("SMTP_USERNAME needs SMTP_SECURITY=starttls or tls: a password is never sent in plain")
         if config.file_store == "s3" and not config.s3_bucket:

@@ -9,6 +9,7 @@ from chassis.model.actions import Action, Page
 from chassis.model.aggregates import Aggregate
 from chassis.model.principal import Principal
 from chassis.model.records import Record
+from chassis.model.whose import Whose
 from contracts.declare import CommandSpec
 from contracts.errors import Refused
 
@@ -24,12 +25,15 @@ def actions_on(
     company: CompanySettings,
     *,
     children: Mapping[str, int],
+    whose: Whose | None = None,
 ) -> list[Action]:
     """What the caller may do with the record that a row shows: a command each, and a status each that it may be given.
 
-    `children` tells how many records of each kind belong to it.
+    `children` tells how many records of each kind belong to it, `whose` it is where another record says so.
     """
     record = page.aggregate.on_page(row)
+    if whose and isinstance(record, Record):
+        record.reach_through(whose)
     there = [spec for spec in page.commands if record.can_change_by(spec.cls)]
     told = [(spec, status) for spec in there for status in _statuses(spec, record)]
     return [

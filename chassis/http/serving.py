@@ -64,7 +64,10 @@ def children_of(api: Api, view: View, closed: ClosedSets) -> Sequence[Children]:
 
 
 def reader_of(api: Api, view: View, closed: ClosedSets, *, is_named: bool = False) -> ViewReader:
-    """What reads a view for this process; one that `is_named` by rows of others is asked for what it is called."""
+    """What reads a view for this process.
+
+    One that `is_named` by rows of others is asked for what it is called, and who sees it, alone.
+    """
     assert api.database is not None
     company = api.directory.company
     about = {one.subject: one for one in api.views if one.is_list and one.subject in subjects()}
@@ -78,12 +81,14 @@ def reader_of(api: Api, view: View, closed: ClosedSets, *, is_named: bool = Fals
         company=company,
         records={name: writer.store.last_audit for name, writer in api.writers.items()},
         known=closed,
-        subjects={code: reader_of(api, one, closed) for code, one in about.items()} if view.of_subject else {},
+        subjects={code: reader_of(api, one, closed, is_named=True) for code, one in about.items()}
+        if view.of_subject
+        else {},
         parents={
             name: reader_of(api, one, closed, is_named=True)
             for name, kind in view.parents.items()
             for one in api.views
-            if one.kind == kind and one.is_list and not is_named
+            if one.kind == kind and one.is_list and (not is_named or name == view.reached_through)
         },
         viewings=next((one for one in api.views if VIEWED in one.types and one.scope and one.scope.only_own), None),
     )

@@ -76,7 +76,21 @@ def test_a_token_of_all_there_is_is_taken(partitions: int) -> None:
     assert logs.token(told) == Token(positions)
 
 
-@pytest.mark.parametrize("text", ["orders.events:0=1,orders.events:0=1", "orders.events:0=1,x", ","])
+def test_partitions_of_one_topic_may_stand_behind_each_other_or_apart() -> None:
+    positions = {"inventory.events:3": 4, "orders.events:0": 5, "orders.events:1": 6}
+    text = "inventory.events:3=4,orders.events:0=5;1=6"
+    assert str(Token(positions)) == text
+    assert (
+        Token.parse(text)
+        == Token.parse("orders.events:1=6, orders.events:0=5,inventory.events:3=4")
+        == Token(positions)
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["orders.events:0=1,orders.events:0=1", "orders.events:0=1;0=1", "orders.events:0=1;", "orders.events:0=1,x", ","],
+)
 def test_a_token_that_nobody_writes_is_refused(text: str) -> None:
     with pytest.raises(Refused):
         Logs({}, 4).token(text)

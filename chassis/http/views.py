@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -24,7 +24,9 @@ from chassis.queries.freshness import Freshness
 from chassis.queries.history import ASKED
 from chassis.queries.reader import FORMATS, ViewReader
 from contracts.errors import Refused
-from contracts.lists import AS_OF, WHERE
+from contracts.lists import AS_OF, HEADS, WHERE, Heads
+
+HEADS_THERE_ARE: tuple[Heads, ...] = get_args(Heads)
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,11 @@ class ViewHandler:
         single("format", http.query.get("format", ["json"]))
         if format not in FORMATS:
             raise Refused("lists.one_of", choices=FORMATS, field="format")
+        heads = _heads(http.query, principal)
         with self._api.seat(principal, token, http):
             applied = self._applied(http, principal, token)
             if format != "json":
-                return self._export(http, applied, principal, token, format)
+                return self._export(http, applied, principal, token, format=format, heads=heads)
             page = self._reader.page(principal, applied.query, token, self._language(http))
         body: dict[str, Any] = {"items": page.items}
         body |= {"next": page.next, "previous": page.previous, "last": page.last}
@@ -93,16 +96,24 @@ class ViewHandler:
         return unless_known(http, mark, _fresh(body, page.freshness, {}, self._api.logs))
 
     def _applied(self, http: HttpRequest, principal: Principal, token: Token | None) -> Applied:
-        """The query, with that of the saved view that it names."""
+        """The query, with that of the saved view that it names; what heads a file has is no question to the list."""
+        query = {name: values for name, values in http.query.items() if name != HEADS}
         if self._saved is None:
-            return Applied(http.query)
-        return self._saved.applied(self._reader, principal, http.query, token, self._api.language_of(http))
+            return Applied(query)
+        return self._saved.applied(self._reader, principal, query, token, self._api.language_of(http))
 
     def _language(self, http: HttpRequest) -> str:
         return self._api.language_of(http)
 
     def _export(
-        self, http: HttpRequest, applied: Applied, principal: Principal, token: Token | None, format: str
+        self,
+        http: HttpRequest,
+        applied: Applied,
+        principal: Principal,
+        token: Token | None,
+        *,
+        format: str,
+        heads: Heads,
     ) -> HttpResponse:
         give_back = self._api.exports.take(principal.user_id)
         try:
@@ -114,6 +125,7 @@ class ViewHandler:
                 language=self._language(http),
                 closed=give_back,
                 shown=applied.columns,
+                heads=heads,
             )
         except BaseException:
             give_back()
@@ -153,6 +165,7 @@ class ViewHandler:
                 self._api.clock(),
                 self._api.directory.company,
                 children=self._belonging(key),
+                whose=self._reader.whose(key) if self._view.reached_through else None,
             )
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers, self._api.logs)
@@ -195,6 +208,20 @@ class ViewHandler:
                 list=meant.name.replace("_", " "),
                 field=refusal.field,
             ) from refusal
+
+
+def _heads(query: Mapping[str, Sequence[str]], principal: Principal) -> Heads:
+    """What the heads of a file's columns are: what people call them, or for programs the names of fields.
+
+    Whoever asks for one gets that.  Raises Refused naming the parameter.
+    """
+    if HEADS not in query:
+        return "names" if principal.machine else "labels"
+    asked = single(HEADS, query[HEADS])
+    for heads in HEADS_THERE_ARE:
+        if asked == heads:
+            return heads
+    raise Refused("lists.one_of", choices=HEADS_THERE_ARE, field=HEADS)
 
 
 def _noted(view: View, query: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

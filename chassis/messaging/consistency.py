@@ -1,8 +1,9 @@
 """Consistency tokens: what a client has caused or seen, so that what it reads next is at least that new.
 
-Written as `orders.events:3=1234,inventory.events:0=55`: per source (topic and partition) the position of the newest
-event.  Every answer to a command carries one in the header `Salestream-Consistency`; a query or command that sends it
-back waits until its view, or its service's replicas, have got there.
+Written as `inventory.events:0=55,orders.events:3=1234;7=1230`: per source (topic and partition) the position of the
+newest event, the partitions of a topic behind each other, so that a token of all topics fits into a header.  Every
+answer to a command carries one in the header `Salestream-Consistency`; a query or command that sends it back waits
+until its view, or its service's replicas, have got there.
 """
 
 import re
@@ -18,7 +19,7 @@ from contracts.declare import REGISTRY
 from contracts.errors import Refused
 
 HEADER = "Salestream-Consistency"
-_PART = re.compile(r"^([a-z]{1,40}\.events:[0-9]{1,4})=([0-9]{1,18})$")
+_TOPIC = re.compile(r"([a-z]{1,40}\.events):([0-9]{1,4}=[0-9]{1,18}(?:;[0-9]{1,4}=[0-9]{1,18})*)")
 
 
 def service_of(source: str) -> str:
@@ -37,9 +38,16 @@ class Token:
         """Read a header.  Raises Refused VALIDATION."""
         if not text:
             return None
-        parts = [_PART.match(part.strip()) for part in text.split(",")]
-        positions = {part[1]: int(part[2]) for part in parts if part}
-        if len(positions) < len(parts):  # some part is none, or names a source again
+        found: list[tuple[str, int]] = []
+        for part in text.split(","):
+            topic = _TOPIC.fullmatch(part.strip())
+            if topic is None:
+                raise Refused("requests.token_form", field=HEADER)
+            for at in topic[2].split(";"):
+                partition, _, position = at.partition("=")
+                found.append((f"{topic[1]}:{partition}", int(position)))
+        positions = dict(found)
+        if len(positions) < len(found):  # it names a source again
             raise Refused("requests.token_form", field=HEADER)
         return cls(positions)
 
@@ -71,7 +79,11 @@ class Token:
         return all(position(source) >= wanted for source, wanted in self.positions.items())
 
     def __str__(self) -> str:
-        return ",".join(f"{source}={position}" for source, position in sorted(self.positions.items()))
+        topics: dict[str, list[str]] = {}
+        for source, position in sorted(self.positions.items()):
+            topic, _, partition = source.partition(":")
+            topics.setdefault(topic, []).append(f"{partition}={position}")
+        return ",".join(f"{topic}:{';'.join(found)}" for topic, found in topics.items())
 
 
 class Logs:

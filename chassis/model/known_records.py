@@ -1,6 +1,7 @@
 """Records as services know them that do not keep them: whose each is, who may see it, and whether it was deleted.
 
-Every kind of record feeds such a replica by the events that its declaration makes.
+Every kind of record feeds such a replica by the events that its declaration makes.  What is reached through another
+record (ADR 0054) knows its place: whose it is, is asked of that one's row.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,37 +10,49 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from chassis.model.context import AccessScope
+from chassis.model.whose import OF_NOBODY, Reach, Whose
 from contracts.personal import plan_of
-from contracts.records import Kind
+from contracts.records import Kind, kind_called
 from contracts.sharing import Share
 from contracts.subjects import subjects
-
-Reach = Callable[[str], AccessScope]
-"""Whose records somebody reaches by a right."""
 
 
 @dataclass(frozen=True)
 class KnownRecord:
-    """What is known of a record: its kind, whose it is (empty: nobody's in particular), of which person it tells, and
-    with whom it is shared."""
+    """What is known of a record: its kind, whose it is (empty: nobody's in particular), of which person it tells, with
+    whom it is shared, and the place of the record that says so in its stead ("": none)."""
 
     kind: str
     owners: tuple[UUID | None, ...]
     person_id: UUID | None = None
     deleted: bool = False
     shares: tuple[Share, ...] = ()
+    through: str = ""
 
-    def is_seen(self, reach: Reach, today: date) -> bool:
+    def whose(self, find: "Find") -> Whose | None:
+        """Whose it is, as far as that decides who reaches it; None: nobody's in particular."""
+        if not self.through:
+            return Whose(self.owners, self.shares) if self.owners else None
+        above = find(self.through)
+        whose = above.whose(find) if above else None
+        return whose.through(subjects()[above.kind]) if above and whose else OF_NOBODY
+
+    def is_seen(self, reach: Reach, today: date, find: "Find") -> bool:
         """Whether who has this reach may see the record, and so what others say of it, and say something themselves.
 
         What decides here decides for comments, views of records and what belongs to it alike; lists go by the view of
         the record itself.
         """
-        reached = reach(subjects()[self.kind])
-        if not self.owners:
-            return not self.deleted and (reached.everybody or bool(reached.people))
-        return not self.deleted and any(reached.reaches(owner, self.shares, today) for owner in self.owners)
+        right, whose = subjects()[self.kind], self.whose(find)
+        if self.deleted:
+            return False
+        if whose is None:
+            return reach(right).everybody or bool(reach(right).people)
+        return whose.is_seen(right, reach, today)
+
+
+Find = Callable[[str], KnownRecord | None]
+"""What finds a record by its place; None for one that nothing is known of."""
 
 
 def place_of(kind: str, id: UUID) -> str:
@@ -55,10 +68,10 @@ def feeds_of(kind: Kind) -> Mapping[type, Feed]:
 
     def created(_: KnownRecord | None, fact: Any) -> KnownRecord:
         owners = (fact.owner.user_id,) if kind.owned else ()
-        return KnownRecord(kind.code, owners, _person(kind, fact))
+        return KnownRecord(kind.code, owners, _person(kind, fact), through=_through(kind, fact))
 
     def edited(row: KnownRecord | None, fact: Any) -> KnownRecord | None:
-        return row and replace(row, person_id=_person(kind, fact))
+        return row and replace(row, person_id=_person(kind, fact), through=_through(kind, fact))
 
     def deleted(row: KnownRecord | None, _: Any) -> KnownRecord | None:
         return row and replace(row, deleted=True)
@@ -79,6 +92,14 @@ def feeds_of(kind: Kind) -> Mapping[type, Feed]:
         kind.restored: restored,
     }
     return found | ({kind.assigned: assigned, kind.shared: shared} if kind.owned else {})
+
+
+def _through(kind: Kind, fact: Any) -> str:
+    """The place of the record through which one is reached; "" for none."""
+    if not kind.reached_through:
+        return ""
+    above = kind_called(kind.fields[kind.reached_through].rules.record)
+    return place_of(above.code, getattr(kind.layout.read(fact), kind.reached_through))
 
 
 def _person(kind: Kind, fact: Any) -> UUID | None:

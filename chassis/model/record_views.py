@@ -19,10 +19,10 @@ from contracts.pools import CAME_BY, FORMER_OWNER, OWNER_SINCE, RETURN_REASON, H
 from contracts.records import Field, Kind, kind_called, kind_of, pool_path
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Share
 from contracts.statuses import STATUS, STATUS_REASON, STATUS_SINCE
-from contracts.types import EmailField, MailField, Money, NoteField, PhoneField
+from contracts.types import BirthdayField, EmailField, MailField, Money, NoteField, PhoneField
 
 _RANGES: Mapping[FieldKind, Any] = {"day": date, "moment": datetime, "amount": Decimal, "whole": int}
-_CODES = (PhoneField, EmailField, MailField)
+_CODES = (PhoneField, EmailField, MailField, BirthdayField)
 _NEWEST = "-created_at"
 _DELETED = "deleted"
 FIRST_EDITION = 3
@@ -133,6 +133,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         kind=kind.code,
         called=kind.called,
         parents={name: parent.code for name, parent in parents.items()},
+        reached_through=kind.reached_through,
         edition=edition,
     )
 
@@ -317,7 +318,8 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
     for name in field_types(row):
         if name in ("owner_id", SHARED_WITH) or (name == STATUS and kind.statuses):
             found[name] = Exact()
-    found[WORDS] = Words(*(name for name, field in kind.fields.items() if _is_searchable(field, row)), OWN)
+    searched = [name for name, field in kind.fields.items() if _is_searchable(field, row)]
+    found[WORDS] = Words(*searched, OWN, indexed=not any(_is_long(kind.fields[name]) for name in searched))
     return {**found, **({SHARED_WITH_ME: Shared()} if kind.owned else {}), _DELETED: Exact()}
 
 

@@ -11,7 +11,8 @@ that has some says them in a class of its own, which stands in that line instead
 
 Where records belong to people (`owned`), they change hands here too: who may give one to whom is ADR 0040.  Where they
 have statuses, they go from one to another by the steps that are declared (ADR 0047).  Where they have a pool, they are
-claimed from it and given back (ADR 0057).
+claimed from it and given back (ADR 0057).  Where they are reached through others (`reached_through`), the unit of work
+tells whose those are when it loads one (ADR 0054).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,14 +23,13 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
 
-import msgspec
-
 from chassis.model import custom_values
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import CLOCK_STEP, NOBODYS, Context, user_named
 from chassis.model.dictionaries import is_among, listed
 from chassis.model.identity import RecordId
 from chassis.model.unique import UniqueIndex, UniqueValue
+from chassis.model.whose import OF_NOBODY, Whose
 from contracts.custom_fields import OWN, CustomField, read
 from contracts.declare import KEPT, REGISTRY, ContractError
 from contracts.errors import Refused, lacks_right, not_found
@@ -38,8 +38,7 @@ from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.pools import CAME_BY, OWNER_SINCE, How
 from contracts.reasons import CodeOf, OfPerson, Why
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
-from contracts.schemas import decode
-from contracts.sharing import MOST_SHARES, SHARES, Share
+from contracts.sharing import MOST_SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, Step
 from contracts.text import is_blank
 from contracts.types import MAX_LINES, Money, PhoneField
@@ -100,8 +99,8 @@ class Record(Aggregate):
         record = super().on_page(row)
         record.deleted = row["deleted"]
         if cls.kind.owned:
-            record.owner = Person(user_id=row["owner_id"] and UUID(row["owner_id"]), name=row["owner_name"])
-            record.shares = tuple(decode(Share, msgspec.json.encode(share)) for share in row[SHARES])
+            whose = Whose.of_row(row)
+            record.owner, record.shares = Person(user_id=whose.owners[0], name=row["owner_name"]), whose.shares
         if cls.kind.statuses:
             record.status = row[STATUS]
             record.data = SimpleNamespace(**{name: row.get(name) for name in cls.kind.fields})
@@ -298,8 +297,7 @@ class Record(Aggregate):
         """Raises Refused FORBIDDEN unless the caller holds the right, for this record."""
         if not context.may(right):
             raise lacks_right(right, context.organisation.roles_with(right), STATUS)
-        reach = context.reach_of(right)
-        if self.kind.owned and not reach.reaches(self.owner.user_id, self.shares, context.today, "EDIT"):
+        if self.whose and not self.whose.is_reached(context.reach_of(right), context.today, "EDIT"):
             raise Refused("records.out_of_reach", field=STATUS)
 
     def _require_needed(self, data: Any, given: Iterable[str]) -> None:
@@ -418,13 +416,25 @@ class Record(Aggregate):
     def is_reached(self, context: Context, command: type) -> bool:
         """Whether the caller sees this record, and their right reaches it or it is shared with them to edit (SEC-18,
         COL-07).  Who reads it only may end that."""
-        if not self.kind.owned or (self.kind.pool and command is self.kind.claim):
+        whose = self.whose
+        if whose is None or (self.kind.pool and command is self.kind.claim):
             return True  # who comes too late to a pool is told so
         if self._is_given_from_pool(command, context):
             return True
-        about = self.owner.user_id, self.shares, context.today
-        sees = not context.may(self.kind.view) or context.reach_of(self.kind.view).reaches(*about)
-        return sees and context.reach.reaches(*about, "READ" if command is self.kind.unshare else "EDIT")
+        sees = not context.may(self.kind.view) or whose.is_seen(self.kind.view, context.reach_of, context.today)
+        access: Access = "READ" if command is self.kind.unshare else "EDIT"
+        return sees and whose.is_reached(context.reach, context.today, access)
+
+    @property
+    def whose(self) -> Whose | None:
+        """Whose it is, as far as that decides who reaches it; None: nobody's in particular."""
+        if self.kind.owned:
+            return Whose((self.owner.user_id,), self.shares)
+        return self.__dict__.get("_whose", OF_NOBODY) if self.kind.reached_through else None
+
+    def reach_through(self, whose: Whose) -> None:
+        """Take for whose it is what was found of the record through which it is reached: asked anew by each command."""
+        self.__dict__["_whose"] = whose
 
     @property
     def kept(self) -> list[str]:
@@ -558,10 +568,9 @@ class Record(Aggregate):
 
     def is_seen(self, context: Context) -> bool:
         """Whether the caller may see the record (SEC-18, COL-07)."""
-        reach = context.reach_of(self.kind.view)
-        if not self.kind.owned:
+        if self.whose is None:
             return context.may(self.kind.view)
-        return reach.reaches(self.owner.user_id, self.shares, context.today)
+        return self.whose.is_seen(self.kind.view, context.reach_of, context.today)
 
     def require_childless(self, children: Mapping[str, int]) -> None:
         """Raises Refused INVALID_STATE while other records belong to it: how many of each kind."""

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from marshmallow import fields
 
-from contracts.text import keys, squashed_forms
+from contracts.text import keys, parts, squashed_forms
 from contracts.types import CurrencyField, RoleField
 
 FieldKind = Literal["id", "choice", "flag", "whole", "amount", "moment", "day", "text", "code", "list", "object"]
@@ -113,9 +113,25 @@ BY_NUMBER = "number"
 """In place of a language: the order of codes, in which digits count as the numbers they write."""
 
 ROLES = "roles"
-EQUAL_TO, FOUND_BY = "_is_", "_find_"
-"""What the fields begin with in which a document keeps the keys of its values: by which it is filtered, and by which
-its texts are searched."""
+EQUAL_TO, FOUND_BY, PARTS = "_is_", "_find_", "_part_"
+"""What the fields begin with in which a document keeps the keys of its values: by which it is filtered, by which its
+texts are searched, and by whose pieces an index finds them then."""
+
+
+def parts_of(text: str) -> list[bytes]:
+    """The pieces of all forms in which a text is searched, in octets: those are the same in every language's order."""
+    return [part.encode() for part in dict.fromkeys(part for form in squashed_forms(text) for part in parts(form))]
+
+
+def asked_in_parts(found_by: str) -> list[bytes]:
+    """The pieces of which every text has all that holds this one; none where it is too short.
+
+    MongoDB looks up the first and reads what it finds, so that should be a rare one: of numbers the last digits, of all
+    else the first letters, as numbers begin alike and addresses end alike.
+    """
+    found = parts(found_by)
+    numbers = [part for part in reversed(found) if any(map(str.isdigit, part))]
+    return [part.encode() for part in (*numbers, *(part for part in found if part not in numbers))]
 
 
 def key_place(kept_in: str, field: str) -> str:

@@ -11,12 +11,13 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.children import Children, children_id
 from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
-from chassis.model.known_records import KnownRecord, feeds_of, place_of
+from chassis.model.known_records import Find, KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
 from chassis.model.pools import Places, places_id
 from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
+from chassis.model.whose import OF_NOBODY, Whose
 from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused, not_found
@@ -227,11 +228,13 @@ class Parents:
     def __init__(self, aggregates: Sequence[type[Record]]) -> None:
         """`with_children`: the kinds whose deletion waits for that of what belongs to them.
 
-        Raises ContractError for a field that names no kind of record, or one whose deletion it can't hinder.
+        Raises ContractError for a field that names no kind of record, or one whose deletion it can't hinder, and for a
+        kind that is reached through what belongs to nobody.
         """
         self._own = {aggregate.kind.what: aggregate for aggregate in aggregates}
         foreign: dict[str, Kind] = {}
         for kind in (aggregate.kind for aggregate in aggregates):
+            foreign |= {above.what: above for above in kind.way if above.service != kind.service}
             for name, one in kind.parents.items():
                 parent = kind_called(one.rules.record)
                 if not parent.called:
@@ -239,26 +242,49 @@ class Parents:
                         f"{kind.cls.__qualname__}.{name} names a {parent.what}, and no text says what one is called"
                     )
                 if parent.what not in self._own:
-                    foreign[parent.what] = parent
+                    foreign |= {above.what: above for above in parent.way}
                     if not one.rules.outlives:
                         raise ContractError(
                             f"{kind.cls.__qualname__}.{name} names a record of {parent.service}, which does not know "
                             "who names its own: say that it outlives it"
                         )
-        self.replica = _known(foreign) if foreign else None
+        self.replica = _known_records(foreign) if foreign else None
         named = (one.rules for aggregate in aggregates for one in aggregate.kind.parents.values())
         self.with_children = {rules.record for rules in named if not rules.outlives}
+
+    def whose(self, record: Record, work: Work) -> Whose:
+        """Whose a record is that is reached through another one."""
+        name = record.kind.reached_through
+        parent, id = kind_called(record.kind.fields[name].rules.record), getattr(record.data, name)
+        if parent.what in self._own:
+            above = work.find(self._own[parent.what], id)
+            whose = above.whose if above else None
+        else:
+            row = self._known(parent, id, work)
+            whose = row.whose(self._finding(work)) if row else None
+        return whose.through(parent.view) if whose else OF_NOBODY
+
+    def _known(self, kind: Kind, id: UUID, work: Work) -> KnownRecord | None:
+        return self._finding(work)(place_of(kind.code, id))
+
+    def _finding(self, work: Work) -> Find:
+        assert self.replica is not None
+        return partial(work.lookup, self.replica)
 
     def keep(self, record: Record, work: Work, before: Mapping[str, UUID], *, chosen: bool) -> None:
         """Let a record belong to those that it names now; `before` are those that it named.
 
         Raises Refused naming the field for one that is not there, or, where the caller has `chosen` it, that they do
-        not see, and for one that belongs to the record itself.
+        not see, through which they may not change what is reached, and for one that belongs to the record itself.
         """
         now = record.parents
         for name, one in record.kind.parents.items():
             if name in now and before.get(name) != now[name] and (chosen or not one.rules.outlives):
                 self._require_there(record, name, now[name], work, chosen=chosen)
+                if chosen and name == record.kind.reached_through:
+                    record.reach_through(self.whose(record, work))
+                    if not record.is_reached(work.context, record.kind.edit):
+                        raise Refused("records.out_of_reach", field=name)
             if one.rules.outlives or before.get(name) == now.get(name):
                 continue
             for ids, by in ((before, -1), (now, 1)):
@@ -287,10 +313,9 @@ class Parents:
             parent = work.find(self._own[what], id)
             is_there = parent is not None and not parent.deleted and (not chosen or parent.is_seen(work.context))
         else:
-            assert self.replica is not None
-            row = work.lookup(self.replica, place_of(what, id))
+            row, context = self._known(kind_called(what), id, work), work.context
             is_there = row is not None and (
-                row.is_seen(work.context.reach_of, work.context.today) if chosen else not row.deleted
+                row.is_seen(context.reach_of, context.today, self._finding(work)) if chosen else not row.deleted
             )
         if not is_there:
             raise not_found(what, name)
@@ -322,10 +347,10 @@ def keep_places(record: Record, work: Work, before: UUID | None, *, claimed: boo
         work.find_or_new(Places, places_id(kind, now)).change(kind, now, 1)
 
 
-def _known(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
+def _known_records(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
     """What is known of the records of other services that those of this one may belong to."""
-    feeds = {what: feeds_of(kind) for what, kind in kinds.items()}
-    kind_of = {fact: what for what, of_kind in feeds.items() for fact in of_kind}
+    feeds = {kind.code: feeds_of(kind) for kind in kinds.values()}
+    kind_of = {fact: code for code, of_kind in feeds.items() for fact in of_kind}
     return Replica(
         "known-records",
         KnownRecord,
@@ -515,6 +540,7 @@ class Service:
     done with it; kinds of records need no line.
     `untold` names what is in answers for middleware alone: callers are not told.
     `currency_of` tells, for changes of records that have a currency, which that is: money that names none is in it.
+    `parents` are the records that its own may belong to.
     """
 
     name: str
@@ -528,11 +554,13 @@ class Service:
     untold: frozenset[str] = frozenset()
     currency_of: Mapping[type, CurrencyOf] = field(default_factory=dict)
     schedules: Mapping[type, ScheduleFunction] = field(default_factory=dict)
+    parents: Parents = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         require_all(self.name, self.records)
         aggregates = [aggregate_of(one) for one in self.records]
         parents = Parents(aggregates)
+        object.__setattr__(self, "parents", parents)
         if parents.replica and parents.replica.name not in {replica.name for replica in self.replicas}:
             object.__setattr__(self, "replicas", [*self.replicas, parents.replica])
         for aggregate in aggregates:

@@ -29,11 +29,13 @@ from chassis.model.row_fields import (
     BY_NUMBER,
     EQUAL_TO,
     FOUND_BY,
+    PARTS,
     FieldType,
     StoredKeys,
     currency_of,
     field_types,
     key_place,
+    parts_of,
 )
 from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, ContractError
@@ -41,7 +43,7 @@ from contracts.languages import LANGUAGES
 from contracts.lists import LIST_PARAMETERS, VIEWED, WORDS
 from contracts.permissions import FIELD_RIGHTS
 from contracts.sharing import SHARED_WITH, SHARES
-from contracts.subjects import SUBJECT_ID, SUBJECT_KIND, subjects
+from contracts.subjects import OTHERS, SUBJECT_ID, SUBJECT_KIND
 from contracts.text import squashed_forms
 
 LISTS = "lists"
@@ -98,13 +100,17 @@ def unusual(field: str, usual: str | bytes | bool) -> Mapping[str, Any]:
 class Words:
     """?q=text: every word occurs in one of the fields, or all of it in one without its blanks and dashes.
 
-    Letter case, width and Unicode form don't count (`contracts.text.squashed`).
+    Letter case, width and Unicode form don't count (`contracts.text.squashed`).  `indexed`: rows are found by an index
+    of the pieces of their texts, however many there are, and else one after the other.  Each piece is an entry of it,
+    so long texts have none, and lists that stay short need none (ADR 0060).
     """
 
     fields: Sequence[str]
+    indexed: bool = False
 
-    def __init__(self, *fields: str) -> None:
+    def __init__(self, *fields: str, indexed: bool = False) -> None:
         object.__setattr__(self, "fields", fields)
+        object.__setattr__(self, "indexed", indexed)
 
 
 @dataclass(frozen=True)
@@ -226,6 +232,7 @@ class View:
     are in `own`; `further` are their types, by what queries call them (`chassis.model.custom_columns`).
     `called` names the field that says what such a record is called; `parents` are the fields that hold the id of
     another record, and of which kind that is: answers tell what it is called, among the labels, to whoever sees it.
+    `reached_through` is the one of these that says who sees a row: whoever sees that record (ADR 0054).
     `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
     name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
     over those.
@@ -263,6 +270,7 @@ class View:
     kind: str = ""
     called: str = ""
     parents: Mapping[str, str] = field(default_factory=dict)
+    reached_through: str = ""
     further: Mapping[str, FieldType] = field(default_factory=dict)
     of_subject: bool = False
     edition: int = 1
@@ -317,8 +325,10 @@ class View:
 
     @property
     def subject(self) -> str:
-        """What comments and the like call the kind of its rows (`contracts.subjects`)."""
-        return self.kind or self.what
+        """What comments and the like call the kind of its rows (`contracts.subjects`); "" where those are no records,
+        or are shown by another list: sums by product are no products.
+        """
+        return self.kind or (self.what if self.what in OTHERS else "")
 
     @property
     def is_list(self) -> bool:
@@ -389,10 +399,17 @@ class View:
         for rule in self.filters.values():
             if isinstance(rule, Words):
                 found |= {(path, key_place(FOUND_BY, path)): squashed_forms for path in rule.fields}
+        found |= {(path, key_place(PARTS, path)): parts_of for path in self.in_parts}
         for path in self.compared:
             if make := self.type_of(path).equal:
                 found[path, key_place(EQUAL_TO, path)] = make
         return [(path, place, lru_cache(KEYS_KEPT)(make)) for (path, place), make in found.items()]
+
+    @cached_property
+    def in_parts(self) -> Sequence[str]:
+        """The fields whose texts are found by an index of their pieces."""
+        rule = self.filters.get(WORDS)
+        return rule.fields if isinstance(rule, Words) and rule.indexed and not self.collected else ()
 
     @cached_property
     def compared(self) -> Sequence[str]:
@@ -418,7 +435,11 @@ class View:
         others = [name for name, kind in self.types.items() if kind.has_order and name not in self.computed]
         if self.of_subject:
             others = [name for name in others if name == "id" or self.orders_of(name) == ("",)]
+<<<<<<< HEAD
         viewed = [VIEWED] if self.subject in subjects() else []
+=======
+        viewed = [VIEWED] if self.subject else []
+>>>>>>> 5e79feb73b3c099a202ebc48ba16d9e5bf52d6d5
         return list(dict.fromkeys([*declared, *others, *viewed]))
 
     def is_sorted_by_index(self, field: str) -> bool:
@@ -426,10 +447,14 @@ class View:
         return field in ("id", "_id", VIEWED) or field in {name.removeprefix("-") for name in (*self.sorts, self.order)}
 
     def currencies_of(self, amount: str) -> tuple[str, ...]:
-        """The columns of which the first that is filled tells in which currency an amount is; none where none does."""
+        """The columns of which the first that is filled tells in which currency an amount is; none where none does.
+
+        Numbers that a company has added are no amounts of money, but for what is worked out of such.
+        """
         worked_out_of = self.types[amount].currencies
         found = [one for one in (currency_of(amount), *worked_out_of) if one in self.types]
-        return tuple(found) or ((CURRENCY,) if CURRENCY in self.types else ())
+        is_of_row = CURRENCY in self.types and amount not in self.further  # a number of the company's is no price
+        return tuple(found) or ((CURRENCY,) if is_of_row else ())
 
     def type_of(self, field: str) -> FieldType:
         """The kind of a field; those of whom a row belongs to need not be shown."""
@@ -479,6 +504,7 @@ class View:
                 found.append(Index((self.place_of(path),), hashed=True, usual=asked.usual))
             elif path != default:
                 found.append(Index((self.place_of(path), *end), usual=self._usual(path)))
+        found += [Index((key_place(PARTS, path),)) for path in self.in_parts]
         for name, rule in self.filters.items():
             if isinstance(rule, Range):
                 found.append(Index((rule.field or name, *(() if self.sums else ("_id",)))))

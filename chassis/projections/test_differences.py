@@ -6,7 +6,7 @@ import pytest
 from bson import Decimal128
 
 from chassis.catalogue import Catalogue
-from chassis.model.row_fields import EQUAL_TO, FOUND_BY
+from chassis.model.row_fields import EQUAL_TO, FOUND_BY, PARTS
 from chassis.model.views import View
 from chassis.projections.differences import SHOWN_KINDS, differing_fields
 from contracts.permissions import FIELD_RIGHTS
@@ -19,7 +19,7 @@ VIEWS = {view.name: view for view in Catalogue.read().views()}
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 def test_no_text_and_no_amount_of_any_view_is_told_but_the_name_of_its_field_is(view: View) -> None:
     texts = {name for name, kind in view.types.items() if kind.kind not in SHOWN_KINDS}
-    keys = {key + name for key in (EQUAL_TO, FOUND_BY) for name in texts}
+    keys = {key + name for key in (EQUAL_TO, FOUND_BY, PARTS) for name in texts}
     unknown = {"_about", "_entry", "deleted_because"}
     for value in HELD:
         for name in texts | keys | unknown | {*FIELD_RIGHTS} | {*view.hidden} | {*view.personal}:

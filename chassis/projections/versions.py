@@ -13,6 +13,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from chassis.model.changes import Change, EventMetadata, Set
+from chassis.model.row_fields import PARTS
 from chassis.model.views import View
 from chassis.projections.documents import changed, stored
 
@@ -61,7 +62,12 @@ def _of_history(view: View, changes: Changes) -> Iterator[tuple[Change, EventMet
     """The changes that make versions: what events of the history set in the row of the record they are about."""
     for change, event in changes:
         if event.type in view.history_types and isinstance(change, Set) and stored(change.key) == event.record:
-            yield change, event
+            yield Set(change.key, **_without_parts(change.fields)), event
+
+
+def _without_parts(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What a version keeps: the pieces of texts are there for an index of the rows of now."""
+    return {name: value for name, value in fields.items() if not name.startswith(PARTS)}
 
 
 def write_versions(

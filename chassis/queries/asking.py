@@ -17,14 +17,14 @@ from chassis.projections.versions import versions_of
 from chassis.queries import cursors, formulas, history
 from chassis.queries.conditions import Conditions
 from chassis.queries.cursors import SortOrder
-from chassis.queries.filters import ClosedSets, Filters, require_value, single
+from chassis.queries.filters import ClosedSets, Filters, in_form, require_value, single
 from chassis.queries.grouping import Grouping
 from chassis.queries.rows import Rows
 from chassis.queries.view_now import ViewNow
 from contracts.custom_fields import OWN, CustomField
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
-from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE
+from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE, Heads
 from contracts.saved_views import COUNT
 from contracts.schemas import told_name
 from contracts.sharing import SHARED_WITH, SHARES
@@ -35,8 +35,8 @@ Document = dict[str, Any]
 class Asked(NamedTuple):
     """A list as somebody asked for it: the stages that select its rows, what tells their conditions from others
     (`cursors.told_apart`), their order, how many a page has, in which groups they are counted, as of which moment if
-    not now, whose rows they may be, in which language people are told of them, and which columns a file has if not
-    all."""
+    not now, whose rows they may be, in which language people are told of them, which columns a file has if not all,
+    what their heads are, and through which records alone they are asked for, where the filter of those is given."""
 
     selection: list[Document]
     conditions: str
@@ -47,6 +47,8 @@ class Asked(NamedTuple):
     scope: Document | None = None
     language: Language = LANGUAGES[0]
     shown: Sequence[str] = ()
+    heads: Heads = "names"
+    through: Sequence[str] | None = None
 
     def collection(self, rows: str) -> str:
         """Where they are read, when the rows of now are in `rows`."""
@@ -74,8 +76,8 @@ class Asking:
 
     def asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
         """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
-        view = self._now.seen(principal).view
-        sees, filters = partial(self._rows.may_see, principal=principal), self._filters(principal)
+        is_of_now = AS_OF not in params
+        filters = self._filters(principal, in_parts=is_of_now)
         given: list[Document] = []
         scope = self.scope(principal)
         kept: list[Document] = [scope]
@@ -91,7 +93,7 @@ class Asking:
                 continue
             if name == WHERE:
                 require_value(name, values)
-                conditions = Conditions(view, sees, self._zone(), self._known, principal.dictionaries)
+                conditions = self._conditions(principal, in_parts=is_of_now)
                 given.append(conditions.read(single(name, values)))
                 (kept if sums is None else shown).append(given[-1])
                 named |= conditions.about
@@ -126,9 +128,21 @@ class Asking:
             history.require_known(self._view, fields_of)
             # as it was given: today ends later with each page
             given.append({AS_OF: list(params[AS_OF])})
-        return Asked(selection, cursors.told_apart(given), order, limit, grouping, at, scope, cast(Language, language))
+        return Asked(
+            selection, cursors.told_apart(given), order, limit, grouping, at, scope, cast(Language, language),
+            through=self._through(params),
+        )  # fmt: skip
 
-    def _filters(self, principal: Principal) -> Filters:
+    def _through(self, params: Mapping[str, Sequence[str]]) -> Sequence[str] | None:
+        """The records through which rows are reached that a filter names; None without one."""
+        name = self._view.reached_through
+        return [in_form(name, "id", text) for text in params.get(name, ())] or None
+
+    def _conditions(self, principal: Principal, *, in_parts: bool) -> Conditions:
+        view, sees = self._now.seen(principal).view, partial(self._rows.may_see, principal=principal)
+        return Conditions(view, sees, self._zone(), self._known, principal.dictionaries, in_parts=in_parts)
+
+    def _filters(self, principal: Principal, *, in_parts: bool) -> Filters:
         sees, searches = (partial(may, principal=principal) for may in (self._rows.may_see, self._rows.may_search))
         return Filters(
             self._view,
@@ -141,6 +155,7 @@ class Asking:
             shared=self.shared(principal),
             texts=None if (seen := self._now.seen(principal)).is_all else {OWN: seen.texts},
             in_force=self._in_force(),
+            in_parts=in_parts,
         )
 
     def _grouping(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Grouping | None:
@@ -159,14 +174,15 @@ class Asking:
         asked = {*named, order.field, *params.get(GROUP, ()), *params.get(SUM, ())}
         return formulas.stages(fields, asked)
 
-    def scope(self, principal: Principal) -> Document:
-        """The condition that leaves only rows of people whom the caller's right to this view reaches (SEC-18)."""
+    def scope(self, principal: Principal, right: str = "") -> Document:
+        """The condition that leaves only rows of people whom the caller's right to this view, or another one, reaches
+        (SEC-18)."""
         scope = self._view.scope
         if scope is None:
             return {}
         if scope.seen is not None:
             return dict(scope.seen(Caller.of(principal)))
-        right = scope.right if principal.may(scope.right or self._view.permission) else ""
+        right = right or (scope.right if principal.may(scope.right or self._view.permission) else "")
         reach = principal.reach(right or self._view.permission)
         if scope.only_own:
             reach = AccessScope(people=frozenset({principal.user_id} if principal.user_id else ()))

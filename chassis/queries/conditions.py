@@ -15,8 +15,9 @@ from unicodedata import normalize
 
 from bson import Regex
 
+from chassis.model import row_fields
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
-from chassis.model.row_fields import EQUAL_TO, FOUND_BY, FieldType, key_place
+from chassis.model.row_fields import EQUAL_TO, FOUND_BY, FieldType, asked_in_parts, key_place
 from chassis.model.views import Exact, View
 from chassis.queries import filters, folding
 from chassis.queries.filters import MOST_VALUES, ClosedSets
@@ -74,7 +75,11 @@ class Conditions:
         zone: tzinfo = UTC,
         known: ClosedSets | None = None,
         dictionaries: Dictionaries = AS_PREPARED,
+        *,
+        in_parts: bool = True,
     ) -> None:
+        """`in_parts`: what is asked of has the pieces of its texts (`Filters`)."""
+        self._in_parts = view.in_parts if in_parts else ()
         self._view, self._zone, self._known, self._dictionaries = view, zone, known or {}, dictionaries
         self._seen = {name: kind for name, kind in view.types.items() if sees(name)}
         self._asked = {name: kind for name, kind in fields_asked(view).items() if name in self._seen}
@@ -213,11 +218,19 @@ class Conditions:
         place = key_place(FOUND_BY, name)
         forms = [form for text in texts for form in squashed_forms(text) if form]
         if place in self._kept:
-            return {place: {"$in": [Regex(f"{begin}{folding.escaped(form)}{end}") for form in forms]}}
+            return self._by_pieces(name, forms, {form: Regex(f"{begin}{folding.escaped(form)}{end}") for form in forms})
         if self._seen[name].single.kind == "code":
             forms += [form for text in texts for form in ways_written(text, is_begin=not end)]
         wanted = dict.fromkeys(map(folding.squashed, (*texts, *forms)))
         return {self._field(name): {"$in": [Regex(folding.squashed_pattern(one, begin, end)) for one in wanted if one]}}
+
+    def _by_pieces(self, name: str, forms: Sequence[str], patterns: Mapping[str, Regex[str]]) -> Document:
+        """That the keys of a field have one of these forms: found by their pieces, where all of them have some."""
+        place, pieces = key_place(FOUND_BY, name), {form: asked_in_parts(form) for form in forms}
+        if name not in self._in_parts or not all(pieces.values()):
+            return {place: {"$in": [*patterns.values()]}}
+        parts = key_place(row_fields.PARTS, name)
+        return {"$or": [{parts: {"$all": pieces[form]}, place: patterns[form]} for form in patterns]}
 
 
 def _texts(name: str, operator: str, value: Any, left: list[int]) -> list[str]:

@@ -1,6 +1,6 @@
-"""The columns of a file for the fields that a company has added: their heads are labels, as are choices and people."""
+"""The columns of a file for the fields that a company has added: they tell what choices and people are called."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -15,21 +15,12 @@ from contracts.languages import Language
 Say = Callable[[Any], Any]
 
 
-def columns(
-    fields: Sequence[CustomField], taken: Collection[str], language: Language, company: Language, principal: Principal
-) -> list[Column]:
-    """One column for each field, called by its label in a language.
-
-    Where another column, of `taken` or before it, has that head already its key tells it apart.
-    """
-    heads: set[str] = set(taken)
+def columns(fields: Sequence[CustomField], language: Language, company: Language, principal: Principal) -> list[Column]:
+    """One column for each field, with its label in a language as its head."""
     found: list[Column] = []
     for one in fields:
-        label = one.label.said(language, company)
-        head = f"{label} ({one.path})" if label in heads else label
-        heads.add(head)
         say, type = _saying(one, language, company, principal)
-        found.append(Column(head, type, partial(_value, one.key, say)))
+        found.append(Column(one.path, type, partial(_value, one.key, say), one.label.said(language, company)))
     return found
 
 

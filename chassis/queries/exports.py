@@ -10,8 +10,8 @@ import csv
 import io
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache, partial
@@ -94,14 +94,31 @@ class Places:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its head, its kind, and what stands in it of a row: the field that is called so, if nothing else."""
+    """One column: the field it is of, its kind, what stands in it of a row, that field if nothing else, and its head,
+    the field's name if nothing else."""
 
     name: str
     type: FieldType
     value: Callable[[Mapping[str, Any]], Any] | None = None
+    head: str = ""
+
+    @property
+    def heading(self) -> str:
+        return self.head or self.name
 
     def of(self, row: Mapping[str, Any]) -> Any:
         return self.value(row) if self.value else row.get(self.name)
+
+
+def told_apart(columns: Iterable[Column]) -> list[Column]:
+    """The columns with heads of which no two are the same: a field's name stands behind what came before."""
+    taken: set[str] = set()
+    found = []
+    for column in columns:
+        head = f"{column.heading} ({column.name})" if column.heading in taken else column.heading
+        taken.add(head)
+        found.append(replace(column, head=head))
+    return found
 
 
 @dataclass
@@ -167,7 +184,7 @@ class CsvSheet:
         self._plain = plain
         self._free = [column.type.kind in ("text", "code", "list", "object") for column in columns]
         self._file.write(b"\xef\xbb\xbf")
-        self._write([[self._cell(column.name, True) for column in columns]])  # some heads people have typed
+        self._write([[self._cell(column.heading, True) for column in columns]])  # some heads people have typed
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
         self.told.rows += len(rows)
@@ -219,7 +236,7 @@ class ExcelSheet:
 
     def _heading(self, column: Column) -> str:
         """A cell of a moment can't tell its zone, so the heading does."""
-        return f"{column.name} ({self._zone})" if column.type.kind == "moment" else column.name
+        return f"{column.heading} ({self._zone})" if column.type.kind == "moment" else column.heading
 
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
         for row in rows:
@@ -258,15 +275,17 @@ class ExcelSheet:
         return self._formats[pattern]
 
     def finish(self, about: Mapping[str, str]) -> IO[bytes]:
+        heads = {column.heading: column.name for column in self._columns if column.heading != column.name}
         lines = {
             **about,
+            **{f"Column {head}": name for head, name in heads.items()},
             "Rows": str(self.told.rows),
             "Zone of moments": str(self._zone),
             "Cells with characters that a spreadsheet can't hold, replaced by \ufffd": str(self.told.replaced),
             f"Cells cut at {CELL_LIMIT} characters, Excel's limit": str(self.told.cut),
         }
         for row, (name, text) in enumerate(lines.items()):
-            self._about.write_string(row, 0, name)
+            self._about.write_string(row, 0, self._text(name))
             self._about.write_string(row, 1, self._text(text))
         self._book.close()
         self._folder.cleanup()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from bson import Decimal128
@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 from chassis.foundation import addresses
 from chassis.model.deciding import NOBODY, Caller
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
-from chassis.model.row_fields import FOUND_BY, FieldType, key_place
+from chassis.model.row_fields import FOUND_BY, PARTS, FieldType, asked_in_parts, key_place
 from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names, unusual
 from chassis.queries import folding
 from contracts.errors import Refused
@@ -30,8 +30,20 @@ FLAG = FieldType("flag")
 ClosedSets = Mapping[str, Callable[[], Sequence[str]]]
 """What is known when a request is answered, by its name: the roles there are, for example."""
 
-Place = tuple[str, Callable[[str], str]]
-"""A field of a document, and the pattern by which a word is found there."""
+
+class Place(NamedTuple):
+    """A field of a document, the pattern by which a word is found there, and the field with its pieces, if any."""
+
+    field: str
+    pattern: Callable[[str], str]
+    parts: str = ""
+
+    def has(self, word: str, options: Mapping[str, str]) -> Document:
+        """That a word is found there; by its pieces the index knows where to look."""
+        pieces = asked_in_parts(word) if self.parts else []
+        held = {self.field: {"$regex": self.pattern(word), **options}}
+        return {self.parts: {"$all": pieces}, **held} if pieces else held
+
 
 _FLAG = FieldType("flag")
 LONGEST = 500
@@ -61,7 +73,8 @@ class Filters:
     of a closed set is refused with those there are: `known` tells the sets that are not declared.  Who asks for an
     entry of one of the `dictionaries` asks for all that is below it.  `shared` is the condition for what others have
     shared with them, `in_force` that for a share that has not ended.  `texts` names, of a field whose keys are those of
-    texts some of which they may not see, the texts that they may.
+    texts some of which they may not see, the texts that they may.  `in_parts`: what is asked of has the pieces of its
+    texts; the versions of rows have none.
     """
 
     def __init__(
@@ -77,7 +90,9 @@ class Filters:
         shared: Document | None = None,
         texts: Mapping[str, Sequence[str]] | None = None,
         in_force: Document | None = None,
+        in_parts: bool = True,
     ) -> None:
+        self._in_parts = view.in_parts if in_parts else ()
         self._texts = texts or {}
         self._caller = caller
         self._shared, self._in_force = shared or {}, in_force or {}
@@ -195,7 +210,7 @@ class Filters:
             _require_some("q", value, normal(value) if self._view.collected else squashed(value))
         text = " ".join(values)
         fields = [field for field in rule.fields if self._searches(field)]
-        places: list[Place] = [(field, re.escape) for field in fields]
+        places = [Place(field, re.escape) for field in fields]
         if self._view.collected:
             return _all_of([normalize("NFKC", word) for word in normal(text).split()], places, case="i")
         words = [word for word in map(squashed, key(text).split()) if word]
@@ -209,8 +224,9 @@ class Filters:
     def _places(self, field: str) -> list[Place]:
         """Where words are looked for in a field: among its keys, or in those of its texts that the caller may see."""
         if field not in self._texts:
-            return [(key_place(FOUND_BY, field), re.escape)]
-        return [(text, partial(folding.squashed_pattern, begin="", end="")) for text in self._texts[field]]
+            parts = key_place(PARTS, field) if field in self._in_parts else ""
+            return [Place(key_place(FOUND_BY, field), re.escape, parts)]
+        return [Place(text, partial(folding.squashed_pattern, begin="", end="")) for text in self._texts[field]]
 
 
 def branches(kind: FieldType, values: Sequence[str], dictionaries: Dictionaries) -> list[str]:
@@ -232,7 +248,7 @@ def _all_of(words: Sequence[str], places: Sequence[Place], case: str = "") -> Do
     if len(words) > MOST_WORDS:
         raise Refused("lists.most_words", most=MOST_WORDS, field="q")
     options = {"$options": case} if case else {}
-    found = [{"$or": [{place: {"$regex": pattern(word), **options}} for place, pattern in places]} for word in words]
+    found = [{"$or": [place.has(word, options) for place in places]} for word in words]
     return {"_id": {"$in": []}} if not places else {"$and": found} if found else {}
 
 

@@ -24,13 +24,15 @@ from chassis.model.deciding import Caller
 from chassis.model.middleware import Offload, at_once
 from chassis.model.principal import Principal
 from chassis.model.views import View
+from chassis.model.whose import Whose
+from chassis.model.wording import Wording
 from chassis.projections.collections import collation
 from chassis.projections.documents import stored
 from chassis.projections.versions import NUMBER, OF, versions_of
 from chassis.queries import cursors, custom_sheet, formulas, history, viewed
 from chassis.queries.asking import Asked, Asking, flag, one
 from chassis.queries.cursors import Cursor, Part, SortOrder
-from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp
+from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, told_apart
 from chassis.queries.filters import ClosedSets
 from chassis.queries.freshness import (
     LONGEST_PAUSE,
@@ -54,8 +56,10 @@ from chassis.queries.viewed import Viewings
 from contracts.custom_fields import OWN
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
-from contracts.lists import AS_OF, GROUP, SORT, SUM, VIEWED, WHERE
+from contracts.lists import AS_OF, GROUP, SORT, SUM, VIEWED, WHERE, Heads
 from contracts.parameters import PARAMETERS
+from contracts.records import OWNER
+from contracts.sharing import SHARES
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -141,7 +145,7 @@ class ViewReader:
         """
         seen = self._ready_with_subjects(token)
         state = seen.state
-        condition: Document = {"$and": [{"_id": key}, self.asking.scope(principal), dict(self._view.shown())]}
+        condition: Document = {"$and": [*self._one_seen(principal, key, seen.at), dict(self._view.shown())]}
         collection = self._database[state["collection"]]
         if self._view.of_subject:
             stages = [{"$match": condition}, *self._of_seen(principal, seen.at)]
@@ -163,7 +167,7 @@ class ViewReader:
         view, state = self._view, self._states.of(at)
         if state is None or not principal.may(view.permission):
             return {}
-        condition = {"$and": [{"_id": {"$in": [*ids]}}, self.asking.scope(principal), dict(view.where)]}
+        condition = {"$and": [{"_id": {"$in": [*ids]}}, self._scope(principal, at), dict(view.where)]}
         stages: list[Document] = [{"$match": condition}, {"$project": {view.called: 1}}]
         found = self._read(state["collection"], stages, IN_ANY_ORDER, at, PAGE_MS)
         return {row["_id"]: row.get(view.called) or "" for row in found}
@@ -245,7 +249,7 @@ class ViewReader:
     def _require_seen(self, principal: Principal, key: str, seen: Seen) -> None:
         """Raises Refused NOT_FOUND unless there is such a row, deleted perhaps, in the caller's scope now."""
         stages: list[Document] = [
-            {"$match": {"$and": [{"_id": key}, self.asking.scope(principal)]}},
+            {"$match": {"$and": self._one_seen(principal, key, seen.at)}},
             {"$project": {"_id": 1}},
         ]
         if not list(self._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS)):
@@ -299,8 +303,11 @@ class ViewReader:
             raise cursors.not_taken("lists.cursor_language")
         try:
             state = self._states.at(cursor.at)
-            is_renewed = any(reader._states.is_renewed_since(cursor.at) for reader in self._subjects.values())
-            if is_renewed or state is None or self._states.look().state["collection"] != cursor.collection != "":
+            if (
+                self._is_renewed_since(cursor.at)
+                or state is None
+                or self._states.look().state["collection"] != cursor.collection != ""
+            ):
                 raise cursors.not_taken("lists.cursor_renewed")
             return self._page(principal, params, asked._replace(order=order), Seen(state, cursor.at), cursor)
         except OperationFailure as error:
@@ -319,7 +326,7 @@ class ViewReader:
         order, limit, groups, is_later = asked.order, asked.limit, None, cursor is not None
         collection, total = asked.collection(seen.state["collection"]), None
         is_free = {WHERE, GROUP, SUM} & set(params) or not self._view.is_sorted_by_index(order.field)
-        selection, milliseconds = self._selected(asked, seen), WHERE_MS if is_free else PAGE_MS
+        selection, milliseconds = self._selected(principal, asked, seen), WHERE_MS if is_free else PAGE_MS
         of_seen = self._of_seen(principal, seen.at)
         every = [*selection, *of_seen]
         if asked.grouping:
@@ -364,7 +371,7 @@ class ViewReader:
             return replace(cursor, value=value, key=row["_id"], back=back).text()
 
         ends = documents[:1], documents[-1:]
-        if is_later and not self._view.sums and (asked.scope or of_seen):
+        if is_later and not self._view.sums and (asked.scope or of_seen or self._view.reached_through):
             documents = self._still_seen(principal, documents)
         is_next, is_previous = (has_come_from, is_more) if cursor.back else (is_more, has_come_from)
         return Page(
@@ -418,7 +425,7 @@ class ViewReader:
         """Those of a later page that the caller may see now: a page is of a moment ago, and rights are those of now."""
         seen, key = self._states.look(), OF if documents and OF in documents[0] else "_id"
         there = {"$in": [document[key] for document in documents]}
-        condition = {"$and": [{"_id": there}, self.asking.scope(principal), dict(self._view.where)]}
+        condition = {"$and": [{"_id": there}, self._scope(principal, seen.at), dict(self._view.where)]}
         stages = [{"$match": condition}, *self._of_seen(principal, seen.at), {"$project": {"_id": 1}}]
         found = self._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS)
         ids = {row["_id"] for row in found}
@@ -434,17 +441,19 @@ class ViewReader:
         language: str = LANGUAGES[0],
         closed: Callable[[], None] = lambda: None,
         shown: Sequence[str] = (),
+        heads: Heads = "names",
     ) -> FileBody:
         """All rows of a list as CSV or Excel, of one moment, written aside of other requests; `closed` when it is gone.
 
-        `shown` names its columns in their order; else it has all of them.
+        `shown` names its columns in their order; else it has all of them.  Their heads are the names of fields, or what
+        those are called in the language.
 
         Raises Refused TOO_LARGE for more rows than may be (`exports.rows`): nothing is cut.
         """
         for name in ("limit", "cursor", "count", GROUP, SUM):
             if name in params:
                 raise Refused("lists.whole_file", field=name)
-        asked = self.asking.asked(principal, params, language)._replace(shown=shown)
+        asked = self.asking.asked(principal, params, language)._replace(shown=shown, heads=heads)
         with _narrowed(params):
             return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
 
@@ -457,7 +466,7 @@ class ViewReader:
         closed: Callable[[], None],
     ) -> FileBody:
         collection, order = asked.collection(seen.state["collection"]), asked.order
-        selection = [*self._selected(asked, seen), *self._of_seen(principal, seen.at)]
+        selection = [*self._selected(principal, asked, seen), *self._of_seen(principal, seen.at)]
         most = min(EXPORT_LIMIT, self._company.parameter("exports.rows"))
         counting = [*selection, {"$limit": most + 1}, {"$count": "total"}]
         counted = next(self._read(collection, counting, order, seen.at, EXPORT_MS), {"total": 0})
@@ -520,13 +529,18 @@ class ViewReader:
     def _columns(self, names: Sequence[str], principal: Principal, asked: Asked) -> list[Column]:
         """The columns of a file: those named of the row, and in place of `own` those that the company has added; of
         these the `shown` ones in their order, or all."""
-        found = {name: Column(name, self._view.types[name]) for name in names if name != OWN or not self._view.kind}
+        view, wording = self._view, Wording(asked.language)
+        declared = (name for name in names if name != OWN or not view.kind)
         seen = self._now.seen(principal).fields
+        own = custom_sheet.columns(seen, asked.language, self._company.language, principal)
+        of_view = (
+            Column(name, view.types[name], None, wording.field((view.name, view.what), name)) for name in declared
+        )
+        found = {column.name: column for column in (*of_view, *own)}
         paths = [field.path for field in seen]
-        own = custom_sheet.columns(seen, names, asked.language, self._company.language, principal)
-        found |= dict(zip(paths, own, strict=True))
         shown = [one for name in asked.shown for one in ([*paths] if name == OWN and paths else [name]) if one in found]
-        return [found[name] for name in dict.fromkeys(shown or found)]
+        columns = [found[name] for name in dict.fromkeys(shown or found)]
+        return told_apart(columns) if asked.heads == "labels" else [replace(column, head="") for column in columns]
 
     # -- reading
 
@@ -551,6 +565,72 @@ class ViewReader:
         """How texts are compared.  Rows that are added up are told apart by code points too."""
         return {**collation(language), "strength": 5} if self._view.sums else collation(language)
 
+    def _one_seen(self, principal: Principal, key: str, at: Timestamp | None) -> list[Document]:
+        """The conditions for the row with this key, where somebody sees it."""
+        named: Document = {"_id": key}
+        through = self._view.reached_through
+        if not through:
+            return [named, self._scope(principal, at)]
+        state = self._states.of(at)
+        stages: list[Document] = [{"$match": named}, {"$project": {through: 1}}]
+        rows = self._read(state["collection"], stages, IN_ANY_ORDER, at, PAGE_MS) if state else ()
+        return [named, self._through(principal, at, among=[row[through] for row in rows])]
+
+    def _scope(self, principal: Principal, at: Timestamp | None, rights: Sequence[str] = ()) -> Document:
+        """The condition for the rows that somebody sees, as of a moment, by the right to this view and these `rights`:
+        by whose they are, or by the records through which they are reached (ADR 0054)."""
+        if self._view.reached_through:
+            return self._through(principal, at, rights)
+        found = (self.asking.scope(principal, right) for right in dict.fromkeys(("", *rights)))
+        parts = [condition for condition in found if condition]
+        return {"$and": parts} if len(parts) > 1 else {**parts[0]} if parts else {}
+
+    def _through(
+        self,
+        principal: Principal,
+        at: Timestamp | None,
+        rights: Sequence[str] = (),
+        *,
+        among: Sequence[str] | None = None,
+    ) -> Document:
+        """The condition for the rows of the records through which somebody reaches them; none for who reaches all.
+
+        Those records are looked up first, `among` those that may be meant, and named in the condition: a look for each
+        row would read all that belongs to others, too.
+        """
+        view, parent = self._view, self._parents[self._view.reached_through]
+        own = [] if view.permission == parent._view.permission else [view.permission]
+        condition = parent._scope(principal, at, (*own, *rights))
+        if not condition:
+            return {}
+        state = parent._states.of(at)
+        meant: Document = {} if among is None else {"_id": {"$in": [*among]}}
+        matching = {"$match": {"$and": [condition, dict(parent._view.where), meant]}}
+        stages: list[Document] = [matching, {"$project": {"_id": 1}}]
+        found = parent._read(state["collection"], stages, IN_ANY_ORDER, at, PAGE_MS) if state else ()
+        place, make = view.place_of(view.reached_through), view.type_of(view.reached_through).equal
+        ids = [row["_id"] for row in found]
+        return {place: {"$in": [key for id in ids for key in make(id)] if make else ids}}
+
+    def whose(self, key: str) -> Whose | None:
+        """Whose the record with this key is now, or the one through which it is reached; None: there is no such row."""
+        view, seen = self._view, self._states.look()
+        through = view.reached_through
+        stages: list[Document] = [{"$match": {"_id": key}}, {"$project": {OWNER: 1, SHARES: 1, through or OWNER: 1}}]
+        row = next(self._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS), None)
+        if row is None or not through:
+            return Whose.of_row(row) if row else None
+        above = self._parents[through].whose(row[through])
+        return above.through(self._parents[through]._view.permission) if above else None
+
+    def _is_renewed_since(self, at: Timestamp) -> bool:
+        """Whether a list was built anew since a moment by whose rows those of this one are seen."""
+        through = [self._parents[self._view.reached_through]] if self._view.reached_through else []
+        return any(
+            reader._states.is_renewed_since(at) or reader._is_renewed_since(at)
+            for reader in (*self._subjects.values(), *through)
+        )
+
     def _of_seen(self, principal: Principal, at: Timestamp | None) -> Sequence[Document]:
         """The stages that leave the rows about records that the caller sees, as of a moment; none for other views."""
         if not self._view.of_subject:
@@ -558,14 +638,14 @@ class ViewReader:
         found: dict[str, SeenSubject] = {}
         for kind, reader in self._subjects.items():
             if principal.may(reader._view.permission) and (state := reader._states.of(at)):
-                condition = {"$and": [reader.asking.scope(principal), dict(reader._view.shown())]}
+                condition = {"$and": [reader._scope(principal, at), dict(reader._view.shown())]}
                 found[kind] = SeenSubject(state["collection"], condition)
         return of_seen(found)
 
     def _ready_with_subjects(self, token: Token | None) -> Seen:
         """The same as `_ready`, once the records that rows are about, or name, are as the token promises too."""
         for reader in (*self._subjects.values(), *self._parents.values()):
-            reader._states.ready(token)
+            reader._ready_with_subjects(token)
         return self._states.ready(token)
 
     def _at_a_moment(self, token: Token | None, read: Callable[[Seen], T]) -> T:
@@ -585,17 +665,19 @@ class ViewReader:
         fields = self._view.defaults.get(key)
         return None if fields is None else {"_id": key, **stored(fields), **self._view.keys_of(fields)}
 
-    def _selected(self, asked: Asked, seen: Seen) -> list[Document]:
+    def _selected(self, principal: Principal, asked: Asked, seen: Seen) -> list[Document]:
         """The stages that select the rows, among them those of records that nothing has happened to yet.
 
         As of a moment these are rows that the caller may see now, and might have seen then.
         """
+        through = self._through(principal, seen.at, among=asked.through) if self._view.reached_through else {}
+        reached = [{"$match": through}] if through else []
         if asked.at:
-            still_seen = history.still_seen(seen.state["collection"], asked.scope)
-            return [*history.holding(asked.at), *asked.selection, *still_seen]
+            still_seen = history.still_seen(seen.state["collection"], through or asked.scope)
+            return [*history.holding(asked.at), *reached, *asked.selection, *still_seen]
         defaults = self._view.defaults
         if not defaults:
-            return asked.selection
+            return [*reached, *asked.selection]
         collection = seen.state["collection"]
         named: list[Document] = [{"$match": {"_id": {"$in": list(defaults)}}}, {"$project": {"_id": 1}}]
         held = {found["_id"] for found in self._read(collection, named, IN_ANY_ORDER, seen.at, PAGE_MS)}

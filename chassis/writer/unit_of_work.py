@@ -16,7 +16,7 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.identity import Named, RecordId, record_id, stream_id
 from chassis.model.records import Record
-from chassis.model.service import Replica
+from chassis.model.service import Parents, Replica
 from chassis.store.event_store import EventStore
 from chassis.store.events import Recorded, recorded
 from chassis.store.transaction import CommandResult, Transaction, snapshot_of
@@ -105,9 +105,11 @@ class Batch:
 class UnitOfWork:
     """One command's view of the batch (see `chassis.model.service.Work`)."""
 
-    def __init__(self, batch: Batch, request: Request) -> None:
+    def __init__(self, batch: Batch, request: Request, parents: Parents) -> None:
+        """`parents` tell whose a record is that is reached through another one."""
         self._batch = batch
         self._request = request
+        self._parents = parents
         self._used: dict[RecordId, Aggregate] = {}
         self._numbers: dict[str, range] = {}  # given in this batch, of the series that this command uses
         spec = REGISTRY.command_of(type(request.command))
@@ -132,6 +134,8 @@ class UnitOfWork:
         aggregate = self._batch.aggregate(cls, id)
         if aggregate is not None:
             self._used[id] = aggregate
+            if isinstance(aggregate, Record) and aggregate.kind.reached_through:
+                aggregate.reach_through(self._parents.whose(aggregate, self))
             self._check_reach(aggregate, id)
             self._check_version(aggregate, id)
         return aggregate

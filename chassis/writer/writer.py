@@ -293,7 +293,7 @@ class Writer:
         return positions
 
     def _decide(self, batch: Batch, request: Request) -> None:
-        work = UnitOfWork(batch, request)
+        work = UnitOfWork(batch, request, self.service.parents)
         try:
             if request.remember and self._answer_repeat(batch, request):
                 batch.entries.append(request.entry(REPEATED))

@@ -1,6 +1,7 @@
 """The collaboration service: comments on records, files on them, and what people have viewed last."""
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from chassis.model.context import user_named
@@ -63,9 +64,10 @@ def mentioned(work: Work, subject: KnownRecord, ids: Sequence[UUID]) -> list[Per
     Raises Refused for one who is not known, has left, or may not see the record: nobody would tell them of it.
     """
     organisation, today, found = work.context.organisation, work.context.today, []
+    find = partial(work.lookup, SUBJECTS)
     for id in ids:
         person = user_named(organisation, id, "mentions")
-        if not subject.is_seen(lambda right, id=id: organisation.reach_of(id, right), today):  # type: ignore[misc]
+        if not subject.is_seen(lambda right, id=id: organisation.reach_of(id, right), today, find):  # type: ignore[misc]
             raise Refused("collaboration.cannot_see", name=person.name, kind=subject.kind, field="mentions")
         found.append(person)
     if len(found) > MOST_MENTIONED:

@@ -13,6 +13,7 @@ from chassis.http.requests import require_only
 from chassis.http.service_routes import ServiceRoute
 from chassis.messaging.consistency import HEADER
 from chassis.model.known_records import KnownRecord, place_of
+from chassis.store.event_store import EventStore
 from contracts.collaboration import DOWNLOAD_FILE, UPLOAD_FILE, RegisterFile
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
@@ -72,15 +73,22 @@ def download(api: Api, http: HttpRequest) -> HttpResponse:
         attachment = writer.store.load(Attachment, parse_id(text))
         if attachment is None or not is_there(writer.store, attachment):
             raise unknown
-        row = writer.store.row(SUBJECTS.name, place_of(attachment.subject_kind, attachment.subject_id))
+        find = partial(_known, writer.store)
+        row = find(place_of(attachment.subject_kind, attachment.subject_id))
         today = api.directory.company.day_of(api.clock())
-        if row is None or not decode(KnownRecord, row).is_seen(caller.reach, today):
+        if row is None or not row.is_seen(caller.reach, today, find):
             raise unknown
         if attachment.person_id is not None and is_erased(attachment.person_id):
             raise Refused("files.gone")
         answer = api.files.send(attachment.file_id, attachment.name, attachment.media_type)
         attempt.note()
     return answer
+
+
+def _known(store: EventStore, place: str) -> KnownRecord | None:
+    """What is known of the record at a place."""
+    row = store.row(SUBJECTS.name, place)
+    return None if row is None else decode(KnownRecord, row)
 
 
 def _refused(*refusals: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Every kind of record feeds them by the events that its declaration makes, and or
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -54,8 +55,9 @@ SUBJECTS = Replica(
 
 def find_seen(work: Work, kind: str, id: UUID) -> KnownRecord | None:
     """The record, if the caller may see it."""
-    found = work.lookup(SUBJECTS, place_of(kind, id))
-    return found if found and found.is_seen(work.context.reach_of, work.context.today) else None
+    find = partial(work.lookup, SUBJECTS)
+    found = find(place_of(kind, id))
+    return found if found and found.is_seen(work.context.reach_of, work.context.today, find) else None
 
 
 def require_seen(work: Work, kind: str, id: UUID) -> KnownRecord:

@@ -9,7 +9,7 @@ from contracts.customers import RecycleCustomers, SetCustomerSettings, SetMember
 from contracts.leads import RecyclingRule
 from contracts.orders import OrderCancelled, OrderChanged, OrderCompleted, OrderCreated
 from contracts.records import kind_of
-from services.customers.domain import Customer, CustomerSettings, OpenOrder
+from services.customers.domain import ContactRecord, Customer, CustomerSettings, OpenOrder
 
 # -- which customers have an open order: those go back to no pool (CUS-04, CUS-17)
 
@@ -42,7 +42,7 @@ RECYCLING = Recycling(Customer, kind_of(RecyclingRule), target="CUSTOMERS", spar
 
 SERVICE = Service(
     "customers",
-    records=[Customer],
+    records=[Customer, ContactRecord],
     commands={
         SetMembership: change(Customer, Customer.set_membership),
         SetCustomerSettings: upsert(CustomerSettings, CustomerSettings.change),

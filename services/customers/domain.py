@@ -1,4 +1,4 @@
-"""Customers and the customer settings (CUS-01..04, CUS-21): what a command may do and what it changes."""
+"""Customers, their contacts and the customer settings (CUS-01..04, CUS-18, CUS-21): what commands do and change."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from chassis.model.identity import Named
 from chassis.model.records import Record
 from contracts.customers import (
     CUSTOMER,
+    Contact,
     CustomerData,
     CustomerField,
     CustomerSettingsSet,
@@ -22,6 +23,7 @@ from contracts.customers import (
 from contracts.declare import KEPT
 from contracts.errors import Refused
 from contracts.reasons import Why
+from contracts.records import kind_of
 from contracts.settings import DEFAULTS
 from contracts.text import is_blank
 
@@ -100,3 +102,16 @@ class Customer(Record):
     @applies(MembershipSet)
     def _membership_set(self, fact: MembershipSet) -> None:
         self.membership = fact.membership
+
+
+@dataclass
+class ContactRecord(Record):
+    """A person at a customer (CUS-18)."""
+
+    kind = kind_of(Contact)
+
+    def check(self, data: Contact, given: Collection[str], context: Context, settings: Any) -> None:
+        """Raises Refused VALIDATION for a birthday that is still to come; one without a year is on no certain day."""
+        today = context.today.isoformat()
+        if "birthday" in given and data.birthday and len(data.birthday) == len(today) and data.birthday > today:
+            raise Refused("records.to_come", latest=context.today, field="birthday")

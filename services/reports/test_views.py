@@ -1,5 +1,6 @@
 """Views told as lists of facts: facts in, documents out; and each view's declaration is sound."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
@@ -534,3 +535,9 @@ def test_col_09_what_is_about_a_record_names_its_kind_by_the_code() -> None:
     assert {kind.code for kind in KINDS.values()} < set(subjects())
     lists = {view.subject for view in Catalogue.read().views() if view.is_list}
     assert set(subjects()) <= lists
+
+
+def test_col_09_a_subject_is_shown_by_the_list_of_its_kind_alone() -> None:
+    """Sums by product are called after products, and hide what people say of one no more."""
+    of_each = Counter(view.subject for view in VIEWS.values() if view.is_list and view.subject)
+    assert of_each == Counter(subjects().keys())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ from security.office import Office, quick_hashes
 
 from chassis.http.messages import HttpRequest
 from chassis.model.views import View
+from chassis.model.wording import Wording
 from chassis.queries import exports
 from chassis.queries import reader as queries
 from chassis.queries.exports import CELL_LIMIT, CUT, FileBody, Places
@@ -28,6 +30,7 @@ from chassis.queries.reader import ViewReader
 from component.lists import BY_NAME, LISTS, ROOT, Document, Shelf, document_of
 from contracts.custom_fields import OWN
 from contracts.errors import Refused
+from contracts.languages import LANGUAGES, Language
 
 HOSTILE = [
     "=1+1", "+1+1", "-Müller", "@SUM(A1)", "＝1+1", "＋81", "－1", "＠x", "\t=1", "\r=1", " =1", "\u200b=1",
@@ -120,6 +123,27 @@ def as_held(text: str) -> str:
         return text
     kept = text.encode("utf-16-le")[: 2 * (CELL_LIMIT - len(CUT))]
     return kept.decode("utf-16-le", errors="ignore") + CUT
+
+
+@each()
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_imp_08_heads_are_what_people_call_fields_and_the_file_tells_which_those_are(
+    database: Database[Document], view: View, language: Language
+) -> None:
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, 1)])
+    wording = Wording(language)
+    called = {name: wording.field((view.name, view.what), name) for name in view.types if name != OWN or not view.kind}
+    read = partial(shelf.reader.export, ROOT, {}, None, language=language, heads="labels")
+    head = next(csv.reader(io.StringIO(b"".join(read(format="csv")).decode("utf-8-sig"))))
+    assert len(set(head)) == len(head) == len(called)
+    for shown, (name, label) in zip(head, called.items(), strict=True):
+        assert shown.lstrip("'") in (label, f"{label} ({name})")
+    book = load_workbook(io.BytesIO(b"".join(read(format="xlsx"))))
+    about = {str(row[0].value): str(row[1].value) for row in book.worksheets[1].iter_rows()}
+    for shown, name in zip(head, called, strict=True):
+        assert about[f"Column {shown}"] == name
+    assert shelf.reader.export(ROOT, {}, None, "csv", language=language).size > 0
 
 
 @each()

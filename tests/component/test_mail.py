@@ -3,29 +3,25 @@ hangs up (NTF-03)."""
 
 from __future__ import annotations
 
-import email
 import smtplib
 import socket
 import ssl
-from asyncio import WriteTransport
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.policy import default
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from chassis.delivery import smtp
+from chassis.delivery.opening import carriers
 from chassis.delivery.port import NotSent, Outgoing
 from chassis.delivery.smtp import SmtpCarrier
 from chassis.foundation.config import Config, ConfigError
+from component.mail import Relay, free_port, serving
 from deploy.devstack.security import Security
 
 NOTICE = Outgoing(
@@ -38,62 +34,11 @@ NOTICE = Outgoing(
 )
 
 
-class Relay:
-    """What the server has taken, and how it answers."""
-
-    def __init__(self) -> None:
-        self.envelopes: list[Envelope] = []
-        self.recipient = self.data = "250 OK"
-        self.signed_in: list[str] = []
-        self.hangs_up = False
-
-    async def handle_RCPT(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if self.recipient.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return self.recipient
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if self.hangs_up:
-            assert isinstance(server.transport, WriteTransport)
-            server.transport.abort()
-        elif self.data.startswith("250"):
-            self.envelopes.append(envelope)
-        return self.data
-
-    def mail(self) -> EmailMessage:
-        [envelope] = self.envelopes
-        assert isinstance(envelope.content, bytes)
-        found = email.message_from_bytes(envelope.content, policy=default)
-        assert isinstance(found, EmailMessage)
-        return found
-
-    def authenticate(
-        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: Any
-    ) -> AuthResult:
-        assert isinstance(given, LoginPassword)
-        right = (given.login, given.password) == (b"salestream", b"secret")
-        self.signed_in += [given.login.decode()] if right else []
-        return AuthResult(success=right, handled=False)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
-
-
 @contextmanager
 def running(relay: Relay, port: int = 0, **more: Any) -> Iterator[Config]:
     """A server, and the settings of who sends to it."""
-    port = port or free_port()
-    controller = Controller(relay, hostname="127.0.0.1", port=port, **more)
-    controller.start()
-    try:
-        yield config(port)
-    finally:
-        controller.stop()
+    with serving(relay, port, **more) as served:
+        yield config(served)
 
 
 def config(port: int, **more: Any) -> Config:
@@ -241,6 +186,7 @@ def test_what_is_to_be_encrypted_never_goes_in_plain() -> None:
     ("settings", "named"),
     [
         ({"SMTP_ADDRESS": "relay:25"}, "MAIL_FROM"),
+        ({"SMTP_ADDRESS": "relay:25", "MAIL_FROM": "crm"}, "MAIL_FROM"),
         ({"SMTP_ADDRESS": "relay"}, "SMTP_ADDRESS"),
         ({"SMTP_SECURITY": "ssl"}, "SMTP_SECURITY"),
         ({"SMTP_SECURITY": "none", "SMTP_USERNAME": "x"}, "SMTP_USERNAME"),
@@ -249,4 +195,4 @@ def test_what_is_to_be_encrypted_never_goes_in_plain() -> None:
 )
 def test_settings_that_can_not_be_used_are_named(settings: dict[str, str], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
-        Config.from_env(settings)
+        carriers(Config.from_env(settings))

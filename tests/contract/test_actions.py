@@ -1,6 +1,7 @@
 """What a page tells that its reader may do is what the commands do then: every page, state, caller and command."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from chassis.http.actions import actions_on
 from chassis.model.actions import Action, Page
 from chassis.model.records import Record
 from chassis.model.views import View
+from chassis.model.whose import Whose
 from chassis.queries.rows import plain
 from chassis.testing.records import new_record
 from chassis.testing.views import documents
@@ -49,13 +51,30 @@ def callers_of(office: Office) -> dict[str, Caller]:
 
 def entered(office: Office, people: People, kind: Kind) -> str:
     id = office.enter(kind)
-    place = f"{kind.path}/{id}"
-    if kind.owned:
+    place = f"{[*kind.way][-1].path}/{owner_of(office, kind, id)}"
+    if [*kind.way][-1].owned:
         office.call(f"PUT {place}/owner", {"owner_id": people["owner"].user_id}, office.admin).done()
         for access in SHARED:
             share = {"access": access, "until": None}
             office.call(f"PUT {place}/shares/{people[access].user_id}", share, office.admin).done()
     return id
+
+
+def owner_of(office: Office, kind: Kind, id: str) -> str:
+    """The id of the record whose owner says who reaches one: itself, or what it is reached through."""
+    for one in [*kind.way][:-1]:
+        [made] = [fact for fact in office.facts(one.service) if str(getattr(fact, one.key, "")) == id][:1]
+        id = str(getattr(made.data, one.reached_through))
+    return id
+
+
+def whose(office: Office, page: Page, id: str) -> Whose | None:
+    """Whose the record on a page is, where another one says so."""
+    if not issubclass(page.aggregate, Record) or not page.aggregate.kind.reached_through:
+        return None
+    *below, root = page.aggregate.kind.way
+    row = row_of(office, VIEWS[f"{root.path}/{{{root.key}}}"], owner_of(office, below[0], id))
+    return replace(Whose.of_row(row), rights=(root.view, *(kind.view for kind in below[1:])))
 
 
 def deleted(office: Office, people: People, kind: Kind) -> str:
@@ -278,7 +297,8 @@ def test_uix_08_what_one_may_do_is_told_as_it_would_be_refused(path: str, tmp_pa
                     office.tell_all()
                     row = row_of(office, view, id)
                     principal, company = office.principal_of(caller), office.directory.company
-                    told = actions_on(page, row, principal, office.api.clock(), company, children={})
+                    reached = whose(office, page, id)
+                    told = actions_on(page, row, principal, office.api.clock(), company, children={}, whose=reached)
                     action = next((one for one in told if (one.command, one.status) == (spec.name, status)), None)
                     if action is None:
                         assert spec.name.startswith("Restore"), "what is there can't be restored"

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis.catalogue import Catalogue
+from chassis.model.custom_columns import extended
 from chassis.model.principal import Principal
 from chassis.model.record_views import record_view
 from chassis.model.views import View
@@ -382,3 +383,9 @@ def test_cfg_01_every_kind_has_them() -> None:
         assert kind_of(cls) is kind
         assert "own" in {*record_view(cls).types}
     assert {one.type for one in FIELDS} == {"text", "number", "day", "choice", "choices", "person", "formula"}
+
+
+@EVERY_KIND
+def test_cfg_01_a_number_of_the_company_s_is_in_no_currency(kind: Kind) -> None:
+    """Also where a column of the list tells that of the record's prices."""
+    assert extended(VIEWS[kind.code], FIELDS).currencies_of("own.seats") == ()

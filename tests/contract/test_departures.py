@@ -216,7 +216,8 @@ class Firm:
 def try_out(kit: InMemoryService, command: Any, by: Principal) -> None:
     """Decide a command as the writer would, on copies that nobody keeps.  Raises Refused."""
     batch = Batch(kit.store, AggregateCache(), RowCache(kit.store), {})
-    kit.writer.service.commands[type(command)](command, UnitOfWork(batch, kit.request(command, by)))
+    service = kit.writer.service
+    service.commands[type(command)](command, UnitOfWork(batch, kit.request(command, by), service.parents))
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ VALUES: dict[str, Any] = {
     "field": "name",
     "state": "HELD",
     "fields": {"name": [Why("customers.required")]},
+    "for_good": True,
     "aggregate_id": UUID(int=7),
     "version": 3,
     "cause": ValueError("no JSON"),

@@ -42,7 +42,7 @@ from contracts.records import KINDS, Kind
 from contracts.schedules import SCHEDULES
 from contracts.schemas import load
 from contracts.shipping import Deliver, DispatchShipment
-from contracts.types import AmountField, CurrencyField, DayField, MomentField, Money
+from contracts.types import AmountField, CurrencyField, DayField, MomentField, Money, RateField
 from services.orders import application as orders
 from services.shipping import application as shipping
 
@@ -96,6 +96,24 @@ def with_value(spec: CommandSpec, path: Path, value: Any) -> dict[str, Any]:
     return dict(whole)
 
 
+DECIMALS_GIVEN = [
+    pytest.param(spec, (*path, "amount") if hint is Money else path, id=f"{spec.name}-{'.'.join(map(str, path))}")
+    for spec in COMMANDS
+    for hint, wanted in ((Money, lambda hint: hint is Money), (None, guarded_by(AmountField, RateField)))
+    for path in dict.fromkeys(places(spec.cls, wanted))
+]
+
+
+@pytest.mark.parametrize(("spec", "path"), DECIMALS_GIVEN)
+@pytest.mark.parametrize("written", ["７", " ＋７．００ ", "\u30000７．0"])
+def test_ord_10_a_number_is_taken_in_digits_of_any_width(spec: CommandSpec, path: Path, written: str) -> None:
+    """As Chinese and Japanese keyboards type it, in whatever field of whatever command."""
+    assert load(spec.cls, with_value(spec, path, written)) == load(spec.cls, with_value(spec, path, "7"))
+    for wrong in ("７．", "七", "７,０００", "１ ２"):
+        with pytest.raises(Refused):
+            load(spec.cls, with_value(spec, path, wrong))
+
+
 @pytest.mark.parametrize(("spec", "path"), every(lambda hint: hint is Money))
 def test_money_that_names_no_currency_is_in_the_companys(spec: CommandSpec, path: Path) -> None:
     """SET-04, over every amount of money that any command takes; what is stored names it always."""
@@ -132,11 +150,18 @@ def assert_refused_at(spec: CommandSpec, path: Path, value: Any) -> None:
 def test_an_amount_fits_its_currency(spec: CommandSpec, path: Path) -> None:
     hostile = [("99.50", "JPY"), ("1.001", "CNY"), ("1.2345", "KWD"), ("1.23456", "CLF"), ("1", "ZZZ"), ("1", "XXX")]
     hostile += [("1", "XAU"), ("1", "cny"), ("1", "RMB "), ("NaN", "CNY"), ("-1", "CNY"), ("1e309", "CNY"), ("", "CNY")]
-    hostile += [("1000000000000.01", "CNY"), ("0.1e1", "CNY"), ("１", "CNY")]
+    hostile += [("1000000000000.01", "CNY"), ("0.1e1", "CNY"), ("七", "CNY")]
     for amount, currency in hostile:
         assert_refused_at(spec, path, {"amount": amount, "currency": currency})
     assert_refused_at(spec, path, {"amount": "1"})
-    for amount, currency in [("99", "JPY"), ("99.00", "JPY"), ("1.234", "KWD"), ("1.2", "CNY"), ("0", "USD")]:
+    for amount, currency in [
+        ("99", "JPY"),
+        ("99.00", "JPY"),
+        ("1.234", "KWD"),
+        ("1.2", "CNY"),
+        ("0", "USD"),
+        ("１", "CNY"),
+    ]:
         load(spec.cls, with_value(spec, path, {"amount": amount, "currency": currency}))
 
 

@@ -169,6 +169,7 @@ def test_every_query_of_one_row_takes_an_id_in_any_spelling(
     monkeypatch.setattr(ViewReader, "one", one)
     monkeypatch.setattr(ViewReader, "history", one)
     monkeypatch.setattr(ViewReader, "count_with", lambda *_: 0)
+    monkeypatch.setattr(ViewReader, "whose", lambda *_: None)
 
     def key(id: str) -> bytes:
         asked.append(id)
@@ -387,6 +388,7 @@ def test_a_parameter_is_asked_for_by_its_very_name(
     monkeypatch.setattr(ViewReader, "one", one)
     monkeypatch.setattr(ViewReader, "history", one)
     monkeypatch.setattr(ViewReader, "count_with", lambda *_: 0)
+    monkeypatch.setattr(ViewReader, "whose", lambda *_: None)
     put, get = (next(route for route in everything.routes if route.name == one) for one in (
         "SetParameter", "parameters_one",
     ))  # fmt: skip

@@ -22,7 +22,7 @@ SECRETS = [item.name for item in fields(Config) if item.metadata.get("secret")]
 
 
 def test_whatever_may_hold_a_password_is_a_secret() -> None:
-    passwords = {"kafka_password", "mongodb_password", "postgres_password", "s3_secret_key"}
+    passwords = {"kafka_password", "mongodb_password", "postgres_password", "s3_secret_key", "smtp_password"}
     assert passwords | {"mongodb_uri", "postgres_url"} == set(SECRETS)
 
 

@@ -17,7 +17,7 @@ from chassis.model.views import View
 from chassis.projections.documents import changed
 from chassis.testing.records import picked
 from contracts.declare import REGISTRY, CommandSpec
-from contracts.records import KINDS
+from contracts.records import KINDS, TAGS
 from contracts.schemas import decode, load
 
 CATALOGUE = Catalogue.read()
@@ -101,6 +101,8 @@ def test_the_version_that_is_answered_is_shown_and_taken(spec: CommandSpec, view
         path, body = str(spec.path).format(**there), sample(spec.cls)
         of_kind = next((kind for kind in KINDS.values() if spec.cls in (kind.create, kind.edit)), None)
         picks = dict.fromkeys(of_kind.parents, None) | picked(of_kind) if of_kind else {}
+        tagged = next((kind for kind in KINDS.values() if spec.cls is kind.tag), None)
+        picks |= {"add": picked(tagged)[TAGS], "remove": []} if tagged else {}
         body |= {name: value for name, value in {**picks, **there, **FITTING}.items() if name in body}
         body = {name: value for name, value in body.items() if f"{{{name}}}" not in str(spec.path)}
         body |= dict.fromkeys({"successor_id", "responsible_id"} & body.keys(), office.admin.user_id)

@@ -22,7 +22,7 @@ from chassis.foundation.limits import MAX_EVENT_BYTES
 from chassis.messaging.progress import Progress
 from chassis.messaging.records import Incoming
 from chassis.model.changes import LONGEST_LIST, Add, Append, Change, EventMetadata, Latest, Put, Remove, Set
-from chassis.model.row_fields import EQUAL_TO, FOUND_BY
+from chassis.model.row_fields import EQUAL_TO, FOUND_BY, PARTS
 from chassis.model.views import LISTS, View
 from chassis.projections.documents import STAMPS, TOTALS, changed, left_out, stored, told_of_lists
 from chassis.projections.projector import Projection
@@ -90,7 +90,7 @@ def test_each_field_has_one_way_of_being_written(view: View) -> None:
         assert len(ways) == 1, f"{about} is written in several ways: {dict(ways)}"
         [(how, by)] = ways.items()
         assert how == "Add" or len(by) == 1 or (how == "Set" and len(said[key, field]) == 1), f"{about}: {how} by {by}"
-        of_the_projector = field.startswith("_") and not field.startswith((EQUAL_TO, FOUND_BY))
+        of_the_projector = field.startswith("_") and not field.startswith((EQUAL_TO, FOUND_BY, PARTS))
         assert not of_the_projector, f"{about}: such names are the projector's"
 
 

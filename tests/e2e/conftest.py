@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from component.mail import Relay, serving
 from component.support import Company, await_views, config_of, environment, longest_files_first, running
 
 from deploy.local.system import LocalSystem
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+def relay() -> Iterator[tuple[Relay, int]]:
+    """Where the system's mail goes, and the port of it."""
+    relay = Relay()
+    with serving(relay) as port:
+        yield relay, port
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory, relay: tuple[Relay, int]) -> Iterator[LocalSystem]:
     """Kafka, MongoDB and all services as processes, in a folder and on ports of their own."""
     folder = tmp_path_factory.mktemp("system")
-    with running(LocalSystem.from_env(environment(folder))) as system:
+    mail = {"SMTP_ADDRESS": f"127.0.0.1:{relay[1]}", "SMTP_SECURITY": "none", "MAIL_FROM": "crm@example.com"}
+    with running(LocalSystem.from_env(environment(folder, **mail))) as system:
         yield system
 
 

@@ -18,7 +18,7 @@ from chassis.foundation.config import Config
 from chassis.model.changes import EventMetadata
 from chassis.model.principal import Principal
 from chassis.model.views import View
-from chassis.projections.collections import connect
+from chassis.projections.collections import connect, make_indexes
 from chassis.projections.documents import changed
 from chassis.projections.state import live_id, open_state
 from chassis.queries.reader import ViewReader
@@ -95,11 +95,12 @@ def _figures(database: Database[dict[str, Any]], rows: int, times: int) -> Itera
 
 
 def _fill(database: Database[dict[str, Any]], view: View, random: Random, owners: list[Person], rows: int) -> None:
-    state = open_state(database, view, live_id(view))
+    state = open_state(database, view, live_id(view), view.name)  # it gets its indexes afterwards, as a rebuild does
     collection = database[state["collection"]]
     for first in range(0, rows, INSERTED):
         numbers = range(first, min(first + INSERTED, rows))
         collection.insert_many([_document(view, random, owners, number) for number in numbers])
+    make_indexes(database, view, view.name)
 
 
 def _document(view: View, random: Random, owners: list[Person], number: int) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Somebody whose rights reach so far, and owners of records: the caller, one led, one beside, a stranger."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from itertools import count
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 from uuid import UUID
 
@@ -33,8 +33,8 @@ OF_ORDERS = ("orders.view", "orders.edit", "orders.approve", "payments", "report
 
 
 def scoped_rights() -> set[str]:
-    """The rights of orders, and those of every kind of record that belongs to people."""
-    owned = [kind for kind in KINDS.values() if kind.owned]
+    """The rights of orders, and those of every kind of record that belongs to people, by itself or through another."""
+    owned = [kind for kind in KINDS.values() if kind.owned or kind.reached_through]
     return {*OF_ORDERS, *(right for kind in owned for right in (kind.view, REGISTRY.command_of(kind.edit).permission))}
 
 
@@ -86,9 +86,9 @@ class Team:
         self.office.tell_all()
         return id
 
-    def record(self, kind: Kind, owner: Caller) -> str:
-        """A record of a kind that belongs to this person."""
-        body = new_record(kind, partial(self.record, owner=owner))
+    def record(self, kind: Kind, owner: Caller, there: Mapping[str, str] = MappingProxyType({})) -> str:
+        """A record of a kind that belongs to this person; what it must belong to is entered, unless it is `there`."""
+        body = new_record(kind, lambda parent: there.get(parent.code) or self.record(parent, owner, there))
         return str(self.office.call(f"POST {kind.path}", body, owner).done()["id"])
 
     def order(self, owner: Caller, *, submitted: bool = False, customer: str = "") -> str:

@@ -126,6 +126,7 @@ ROW_OF = {right: function for function, right in spec.RIGHT_OF.items()} | {
     "customers.view": SEE_CUSTOMERS,
     "leads.view": SEE_LEADS,
     "leads.edit": CHANGE_LEADS,
+    "settings.view": SEE_SETTINGS,
 }
 OF_KINDS = {
     place: ROW_OF[right]

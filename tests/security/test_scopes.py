@@ -13,9 +13,10 @@ from chassis.catalogue import Catalogue
 from chassis.http.routes import kebab
 from chassis.model.aggregates import Aggregate
 from chassis.model.records import Record
+from chassis.testing.records import picked
 from contracts.declare import REGISTRY
 from contracts.permissions import DATA_SCOPES, DataScope
-from contracts.records import KINDS, Kind
+from contracts.records import KINDS, TAGS, Kind
 from security import spec
 from security.office import Caller, Office, new_id
 from security.teams import REACHED, Team, add_product
@@ -59,7 +60,7 @@ COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
     **{
         command.__name__: (partial(a_record, kind), body, frozenset({404 if command is kind.unshare else 200}))
         for kind in KINDS.values()
-        if kind.owned
+        if kind.owned or kind.reached_through
         for command, body in (
             (kind.edit, {}),
             (kind.delete, {}),
@@ -69,13 +70,14 @@ COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
             (kind.give_back, {"reason": "why not"}),
             (kind.share, {"with_id": EVERYBODY}),
             (kind.unshare, {"with_id": EVERYBODY}),
-            (kind.tag, {"add": ["PROSPECT"]}),
+            (kind.tag, {"add": picked(kind).get(TAGS, [])}),
             (kind.set_status, {"status": kind.statuses.steps[0].to, "reason": "why not"} if kind.statuses else {}),
         )
         if command
     },
 }
-"""Every command on a record with an owner: how to make the record, what to send, what the reached may be answered."""
+"""Every command on a record with an owner, or reached through one: how to make the record, what to send, and what the
+reached may be answered."""
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ from contracts.configuration import (
     RetireCustomField,
 )
 from contracts.custom_fields import OWN, CustomType, Label, LabelChange
-from contracts.customers import CreateCustomer, EditCustomer, SetMembership
+from contracts.customers import CUSTOMER, CreateCustomer, EditCustomer, SetMembership
 from contracts.declare import KEPT, REGISTRY
 from contracts.dictionaries import PREPARED
 from contracts.errors import Refused
@@ -608,9 +608,14 @@ class People:
 
     def _parents(self, kind: Kind) -> dict[str, UUID | None]:
         """Records to which one of this kind is to belong: deleted ones perhaps, and some below itself."""
-        known = {name: [id for of, id in self.records if of.what == field.rules.record]
-                 for name, field in kind.parents.items()}  # fmt: skip
-        return {name: self.random.choice([None, *ids[-3:]]) for name, ids in known.items()}
+        known = {name: self._of_kind(field.rules.record)[-3:] for name, field in kind.parents.items()}
+        may_be = {name: ids if kind.fields[name].required else [None, *ids] for name, ids in known.items()}
+        return {name: self.random.choice(ids) for name, ids in may_be.items() if ids}
+
+    def _of_kind(self, what: str) -> list[UUID]:
+        """The records of a kind that people have entered."""
+        first = self.customers if what == CUSTOMER.what else []
+        return [*first, *(id for kind, id in self.records if kind.what == what)]
 
     def _own(self) -> dict[str, Any]:
         """Values of fields that the company may have added, and that the service may have heard of."""

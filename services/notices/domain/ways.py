@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from chassis.model.aggregates import Aggregate, applies
 from chassis.model.context import Context
 from chassis.model.identity import Named
+from contracts.declare import KEPT
 from contracts.errors import Refused
 from contracts.notices import (
     ChooseNoticeWays,
@@ -41,7 +42,7 @@ class CompanyWays(Aggregate):
 
     def set(self, command: SetNoticeWays, context: Context) -> None:
         """Nothing happens where it was so."""
-        if _by_occasion(command.ways) != self.ways:
+        if command.ways is not KEPT and _by_occasion(command.ways) != self.ways:
             self.record(NoticeWaysSet(settings_id="notices", ways=command.ways, by=context.user))
 
     @applies(NoticeWaysSet)

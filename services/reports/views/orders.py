@@ -186,7 +186,7 @@ VIEW = View(
         "currency": Exact(),
         "channel": Exact(),
         "paid_state": Exact(),
-        "q": Words("number", "customer_name"),
+        "q": Words("number", "customer_name", indexed=True),
         "order_date": Range(date),
         "amount": Range(Decimal),
         "refund_due": Range(Decimal),
