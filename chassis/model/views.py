@@ -435,11 +435,7 @@ class View:
         others = [name for name, kind in self.types.items() if kind.has_order and name not in self.computed]
         if self.of_subject:
             others = [name for name in others if name == "id" or self.orders_of(name) == ("",)]
-<<<<<<< HEAD
-        viewed = [VIEWED] if self.subject in subjects() else []
-=======
         viewed = [VIEWED] if self.subject else []
->>>>>>> 5e79feb73b3c099a202ebc48ba16d9e5bf52d6d5
         return list(dict.fromkeys([*declared, *others, *viewed]))
 
     def is_sorted_by_index(self, field: str) -> bool:
