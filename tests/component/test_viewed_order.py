@@ -18,7 +18,7 @@ from contracts.lists import VIEWED
 from contracts.subjects import subjects
 
 RECENT = BY_NAME["recently_viewed"]
-VIEWS = [view for view in LISTS if view.what in subjects()]
+VIEWS = [view for view in LISTS if view.subject in subjects()]
 NEVER = Principal(uuid4(), "New", frozenset({"ADM"}))
 each = pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 

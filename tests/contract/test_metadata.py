@@ -76,7 +76,7 @@ def test_every_column_of_every_view_is_told(everything: Metadata, view: View) ->
         assert {name for rule in one.filters for name in rule.parameters} == set(parameter_names(view.filters))
         assert set(one.sorts) >= {name.removeprefix("-") for name in view.sorts} - {"_id"}
         assert {column.name for column in one.columns if column.sortable} == set(one.sorts) & view.types.keys()
-        assert (VIEWED in one.sorts) == (view.what in subjects() or VIEWED in view.types)
+        assert (VIEWED in one.sorts) == (view.subject in subjects() or VIEWED in view.types)
 
 
 @pytest.mark.parametrize("spec", COMMANDS, ids=lambda spec: spec.name)
