@@ -112,6 +112,8 @@ def test_left_out_null_and_empty_are_three_things(spec: CommandSpec, name: str, 
     except Refused as refused:
         refusal = refused
     facts = made.kit.new_facts()
+    if old is True and not facts and refusal is None:
+        return  # a flag that is on as long as nobody says otherwise
     if given == "left out" or (given == "empty" and keeps_its_parts(spec, name)):
         assert not facts and (refusal is None or name in refusal.fields), "what is left out keeps its value"
         return
