@@ -28,7 +28,7 @@ from contracts.errors import Refused
 from contracts.orders import OrderCancelled, OrderHeld
 from contracts.permissions import OPEN, PUBLIC, RIGHTS
 from contracts.schemas import decode, encode, load
-from contracts.text import is_blank
+from contracts.text import is_blank, plain_form
 from contracts.types import MAX_LINES
 
 REGISTRY.load()
@@ -555,7 +555,7 @@ def fits(part: Any) -> bool:
     """Whether it is no money, or its amount has no more decimals than its currency has: no schema can say that."""
     if not isinstance(part, dict) or not {"amount", "currency"} <= part.keys():
         return True
-    return fitted(Decimal(str(part["amount"])), str(part["currency"])) is not None
+    return fitted(Decimal(plain_form(str(part["amount"]))), str(part["currency"])) is not None
 
 
 def schema_at(schema: dict[str, Any], path: Path_) -> dict[str, Any]:
