@@ -24,6 +24,7 @@ from chassis.messaging.kafka import command_topics, event_topics
 from chassis.messaging.partitions import PartitionReader
 from chassis.messaging.progress import stored_progress
 from chassis.messaging.relay import COMMAND_SENT, POSITION
+from chassis.model.aggregates import INTERNAL_EVENTS, internal_name
 from chassis.model.checks import Check, Ledger
 from chassis.model.views import View
 from chassis.projections.collections import STATES, connect
@@ -299,7 +300,7 @@ class Verification:
     def _pages(self, name: str, store: EventStore, count: Count = lambda _: None) -> Iterator[list[Notification]]:
         """What the checks between services want of a store, beyond what was read; of a saga's store that is all."""
         has_saga = any(saga.service == name for saga in self._saga_checks)
-        types = () if has_saga else [COMMAND_SENT, *(REGISTRY.event_of(fact).name for fact in self._wanted)]
+        types = () if has_saga else [COMMAND_SENT, *map(_stored_as, self._wanted)]
         for page in pages(store, self.findings, count, types, self._read_up_to[name]):
             self._read_up_to[name] = page[-1].position
             yield page
@@ -314,6 +315,9 @@ class Verification:
         fact = self._fact(service, event)
         if fact is None:
             return
+        if internal_name(type(fact)):  # nobody outside hears of it: what a rule makes of it is all there is
+            self._fold(service, event, fact)
+            return
         source = self._published[service].source_of(event.key)
         for saga in self._saga_checks:
             saga.take(service, event, source, fact)
@@ -323,9 +327,10 @@ class Verification:
         self._fold(service, event, fact)
 
     def _fact(self, service: str, event: Notification) -> Any:
-        """What a public event tells, if a check wants it."""
+        """What an event tells, if a check wants it."""
         spec = REGISTRY.events.get(event.type)
-        return fact_of(service, event, self.findings) if spec and spec.cls in self._wanted else None
+        told = spec.cls if spec else INTERNAL_EVENTS.get(event.type)
+        return fact_of(service, event, self.findings) if told in self._wanted else None
 
     @cached_property
     def _wanted(self) -> set[type]:
@@ -407,3 +412,8 @@ class Verification:
 
 def _facts(check: Check) -> Iterable[type]:
     return [check.entry] if isinstance(check, Ledger) else check.folds
+
+
+def _stored_as(fact: type) -> str:
+    """The type under which an event is stored, whether others hear of it or not."""
+    return internal_name(fact) or REGISTRY.event_of(fact).name
