@@ -94,11 +94,11 @@ def comment(by: Person, id: str, kind: str = "customer", text: str = TEXT, **mor
 def test_col_09_uix_07_every_kind_of_record_has_comments_and_views(company: Company, kind: Kind) -> None:
     admin = company.admin
     id = str(admin.post(kind.path, new_record(kind, admin.enter))["id"])
-    first, second = (comment(admin, id, kind.what, f"第{n}") for n in (1, 2))
+    first, second = (comment(admin, id, kind.code, f"第{n}") for n in (1, 2))
     assert [row["id"] for row in admin.items("/comments", subject_id=id)] == [second, first]
-    admin.do("POST", "/viewings", {"subject_kind": kind.what, "subject_id": id})
+    admin.do("POST", "/viewings", {"subject_kind": kind.code, "subject_id": id})
     newest = admin.get("/recently-viewed", limit=1)["items"][0]
-    assert (newest["subject_kind"], newest["subject_id"]) == (kind.what, id)
+    assert (newest["subject_kind"], newest["subject_id"]) == (kind.code, id)
     admin.do("DELETE", f"{kind.path}/{id}")
     assert admin.items("/comments", subject_id=id) == []
     assert id not in {row["subject_id"] for row in admin.items("/recently-viewed")}

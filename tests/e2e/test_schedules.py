@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
+
 import pytest
 from component.support import Company, eventually
 
@@ -18,7 +20,8 @@ def test_a_schedule_is_planned_listed_run_and_switched(company: Company, one: Sc
     def planned() -> None:
         row = {row["id"]: row for row in admin.items("/schedules")}.get(one.name)
         assert row is not None and row["active"] and row["next_run"]
-        assert row["next_run"] > row["next_day"]
+        day, moment = date.fromisoformat(row["next_day"]), datetime.fromisoformat(row["next_run"])
+        assert abs(moment.date() - day) <= timedelta(days=1), "in UTC an early hour of the company is a day before"
         about = {
             "action": one.run.__name__,
             "service": one.service,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -104,5 +105,6 @@ def test_cus_08_acc_18_tags_are_changed_one_by_one_and_counted(kind: Kind, compa
     id = li.do("POST", kind.path, record)["id"]
     li.do("POST", f"{kind.path}/{id}/tags", {"add": [second], "remove": [first]})
     assert li.do("GET", f"{kind.path}/{id}")[TAGS] == [second]
-    groups = li.do("GET", f"{kind.path}?group=tags&{kind.called}={quote(record[kind.called])}")["groups"]
+    named = json.dumps({"field": kind.called, "is": "equal", "value": record[kind.called]})
+    groups = li.do("GET", f"{kind.path}?group=tags&where={quote(named)}")["groups"]
     assert [(group["value"], group["count"]) for group in groups] == [(second, 1)]
