@@ -579,7 +579,7 @@ class People:
         if not self.records:
             return
         kind, id = self.random.choice(self.records)
-        text = next(name for name, field in kind.fields.items() if field.one in TEXTS)
+        text = next((name for name, field in kind.fields.items() if field.one in TEXTS), kind.called)
         change = {text: f"said {self.random.randint(1, 9)}"}
         acts: list[tuple[type, dict[str, Any]]] = [(kind.edit, change), (kind.delete, {}), (kind.restore, {})]
         if own := self._own():
