@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from operator import attrgetter
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -562,7 +563,7 @@ class People:
 
     def enter_record(self) -> None:
         """A record of some kind; what is unique is often taken."""
-        kind = self.random.choice([*KINDS.values()])
+        kind = self.random.choice(sorted(KINDS.values(), key=attrgetter("code")))  # declared in any order
         body = {**sample(kind.create), kind.key: str(new_id(self.random))}
         body.pop(OWNER, None)
         texts = [name for name, field in kind.fields.items() if field.rules.unique and field.one in TEXTS]
@@ -624,7 +625,7 @@ class People:
 
     def set_field(self) -> None:
         """Add a field to a kind of record, rename it, retire it or bring it back."""
-        kind = self.random.choice([*KINDS.values()])
+        kind = self.random.choice(sorted(KINDS.values(), key=attrgetter("code")))  # declared in any order
         fields: tuple[tuple[str, CustomType], ...] = (("seats", "number"), ("note", "text"))
         key, type = self.random.choice(fields)
         named: dict[str, Any] = {"kind": kind.code, "key": key}
