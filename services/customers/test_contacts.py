@@ -60,8 +60,10 @@ def test_cus_18_a_contact_is_entered_changed_deleted_and_restored(kit: InMemoryS
 
 
 def test_cus_18_two_contacts_may_have_one_number_and_a_customer_several_to_turn_to(kit: InMemoryService) -> None:
-    for id in (HAN, uuid4()):
+    ids = (HAN, uuid4())
+    for id in ids:
         kit.do(create(id, mobile="13800000001", is_main=True), by=SALES)
+    assert [len(kit.stream(id)) for id in ids] == [1, 1]
 
 
 @pytest.mark.parametrize(
