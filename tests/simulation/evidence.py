@@ -122,7 +122,7 @@ def replica_rows(cluster: Cluster, service: Service, random: Random) -> dict[tup
     store = EventStore(service.name, MemoryRecorder())
     writer = Writer(service, store)
     wanted = {REGISTRY.event_of(fact).name: fact for replica in service.replicas for fact in replica.feeds}
-    topics = list(service.replica_topics())
+    topics = sorted(service.replica_topics())
     random.shuffle(topics)
     for topic in topics:
         for log in cluster.bus.topic(topic).values():

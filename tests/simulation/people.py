@@ -91,6 +91,9 @@ from .history import History, Operation
 UNCERTAIN = frozenset({"UNAVAILABLE", "OVERLOADED"})
 TEXTS = (Name, Text, Note)
 TRIES = 12
+# Draws do not depend on the order in which modules came to be loaded.
+RECORDS = sorted(KINDS.values(), key=attrgetter("code"))
+SCHEDULED = sorted(SCHEDULES.values(), key=attrgetter("name"))
 FORBIDDEN_BY_OTHERS = frozenset({Approve, Reject, CancelOrder, WithdrawOrder, HandOver})
 """What another service's answer can forbid: about half of these come with a consistency token."""
 
@@ -528,11 +531,11 @@ class People:
         self.do(SetCompanyData(full_name="Salestream Ltd.", time_zone=zone), self.admins[0])
 
     def run_by_hand(self) -> None:
-        self.do(self.random.choice([*SCHEDULES])(), self.admins[0])
+        self.do(self.random.choice(SCHEDULED).run(), self.admins[0])
 
     def switch_schedule(self) -> None:
         """Off, and mostly on again."""
-        schedule = self.random.choice([*SCHEDULES.values()])
+        schedule = self.random.choice(SCHEDULED)
         switch: Any = schedule.switch
         self.do(switch(active=False), self.admins[0])
         self._pause(4)
@@ -563,7 +566,7 @@ class People:
 
     def enter_record(self) -> None:
         """A record of some kind; what is unique is often taken."""
-        kind = self.random.choice(sorted(KINDS.values(), key=attrgetter("code")))  # declared in any order
+        kind = self.random.choice(RECORDS)
         body = {**sample(kind.create), kind.key: str(new_id(self.random))}
         body.pop(OWNER, None)
         texts = [name for name, field in kind.fields.items() if field.rules.unique and field.one in TEXTS]
@@ -625,7 +628,7 @@ class People:
 
     def set_field(self) -> None:
         """Add a field to a kind of record, rename it, retire it or bring it back."""
-        kind = self.random.choice(sorted(KINDS.values(), key=attrgetter("code")))  # declared in any order
+        kind = self.random.choice(RECORDS)
         fields: tuple[tuple[str, CustomType], ...] = (("seats", "number"), ("note", "text"))
         key, type = self.random.choice(fields)
         named: dict[str, Any] = {"kind": kind.code, "key": key}
