@@ -1,6 +1,6 @@
 """The currencies there are and how many decimals each has (ISO 4217); the one place where an amount meets its own."""
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from iso4217 import Currency as Iso4217
 
@@ -20,8 +20,15 @@ def fitted(amount: Decimal, currency: str) -> Decimal | None:
     """
     if currency not in DECIMALS:
         return amount
-    exact = amount.quantize(Decimal(1).scaleb(-DECIMALS[currency]))
+    exact = rounded(amount, currency)
     return exact if exact == amount else None
+
+
+def rounded(amount: Decimal, currency: str) -> Decimal:
+    """The amount that a currency has next to this one, half to even; in a code that is no currency as it is."""
+    if currency not in DECIMALS:
+        return amount
+    return amount.quantize(Decimal(1).scaleb(-DECIMALS[currency]), ROUND_HALF_EVEN)
 
 
 def too_fine(currency: str) -> Why:

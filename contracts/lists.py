@@ -9,6 +9,8 @@ from typing import Literal
 WHERE, GROUP, SUM, SORT = "where", "group", "sum", "sort"
 VIEWED = "viewed_at"
 """What lists of records are sorted by besides their columns: when the caller has looked at each (UIX-10)."""
+INCOMPLETE = "incomplete"
+"""The parameter for records that lack what the company wants to be filled (CUS-23)."""
 WORDS = "q"
 """The parameter for words, which lists have where they are searched."""
 MOST_ROWS = 200

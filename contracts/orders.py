@@ -38,7 +38,9 @@ class LineRequest:
 
 @value
 class OrderLine:
-    """A line with the product as it was (ORD-11).  `unit_cost` is the purchase price then, for the profit rate.
+    """A line with the product as it was (ORD-11).
+
+    `unit_cost` is the purchase price then, for the profit rate; from another currency at that day's rate, or 0.
 
     `price_typed`: somebody entered the unit price.  One that nobody did is the customer's, and is renewed with the
     customer and at submission.  Lines of older events are taken as typed.

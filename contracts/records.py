@@ -38,7 +38,7 @@ from contracts.declare import KEPT, ContractError, command, event, value
 from contracts.dictionaries import PREPARED
 from contracts.ids import new_id
 from contracts.layouts import Layout, LayoutInParts, Part, spread_out
-from contracts.lists import LIST_PARAMETERS
+from contracts.lists import INCOMPLETE, LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import Personal, is_personal
@@ -59,7 +59,7 @@ TAGS = "tags"
 """The field of a kind that has tags: several codes of a dictionary, which say how people group its records (CUS-08)."""
 EVERY_RECORD_HAS = frozenset(
     {"id", "by", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by"}
-    | {"deleted", OWN, SHARES, SHARED_WITH, SHARED_WITH_ME}
+    | {"deleted", OWN, SHARES, SHARED_WITH, SHARED_WITH_ME, INCOMPLETE}
     | {"actions", "labels", "lists"}  # what answers tell beside the fields of a row
 )
 """The names that a kind's own fields can't have."""

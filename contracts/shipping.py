@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from contracts.declare import command, event, value
+from contracts.declare import KEPT, command, event, value
 from contracts.people import SALESTREAM, Person
 from contracts.sales import CustomerSnapshot
 from contracts.types import Day, Quantity, Text
@@ -34,6 +34,18 @@ class Deliver:
 
     order_id: UUID
     delivered_on: Day | None = None
+
+
+@command("PATCH /shipments/{order_id}", permission="shipping")
+class ChangeTracking:
+    """Say by whom and under which number goods travel that have left, also where they left by themselves (FUL-06).
+
+    A field left out keeps its value.
+    """
+
+    order_id: UUID
+    carrier: Text | None = KEPT
+    tracking_number: Text | None = KEPT
 
 
 @command(None, permission="system", key="order_id")
@@ -104,6 +116,16 @@ class ShipmentDispatched:
     tracking_number: Text = ""
     operator: Person = SALESTREAM
     left_on: Day | None = None
+
+
+@event("salestream.shipping.shipment-tracking-changed.v1", key="order_id")
+class ShipmentTrackingChanged:
+    """Goods that have left travel by this carrier, under this number; both as they are now."""
+
+    order_id: UUID
+    carrier: Text
+    tracking_number: Text
+    by: Person = SALESTREAM
 
 
 @event("salestream.shipping.shipment-delivered.v1", key="order_id")

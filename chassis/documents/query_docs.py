@@ -1,7 +1,7 @@
 """What the documents tell of queries, derived from views."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.changes import LONGEST_LIST
-from chassis.model.views import LABELS, LISTS, Exact, OfCaller, Range, Shared, View
+from chassis.model.views import LABELS, LISTS, Exact, Filter, Incomplete, OfCaller, Range, Shared, View
 from chassis.queries.conditions import (
     DEEPEST,
     EMPTINESS,
@@ -334,6 +334,10 @@ MOMENT: JsonSchema = {
     **RANGE_SCHEMAS[datetime],
     "description": "As it was at a moment, in the company's time zone unless it tells an offset, or at a day's end.",
 }
+SWITCHES: Mapping[type[Filter], str] = {
+    Shared: "true: what others have shared with the caller or their department; false: all else",
+    Incomplete: "true: what lacks a field that the company wants to be filled; false: all else",
+}
 
 
 def list_parameters(view: View) -> list[dict[str, Any]]:
@@ -346,8 +350,7 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         elif isinstance(rule, OfCaller):
             schemas[name] = {"type": "string", "enum": ["true", "false"], "description": "Worked out of who asks."}
         else:
-            if isinstance(rule, Shared):
-                text = "true: what others have shared with the caller or their department; false: all else"
+            if text := SWITCHES.get(type(rule)):
                 schemas[name] = {"type": "string", "enum": ["true", "false"], "description": text}
                 continue
             one = _value_schema(view, name, rule) if isinstance(rule, Exact) else WORDS

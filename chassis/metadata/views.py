@@ -9,7 +9,7 @@ from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMe
 from chassis.model.custom_columns import extended
 from chassis.model.custom_rights import seen
 from chassis.model.row_fields import FieldType
-from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names
+from chassis.model.views import Exact, Filter, Incomplete, OfCaller, Range, Shared, View, Words, parameter_names
 from chassis.model.wording import Wording
 from chassis.queries.conditions import fields_asked, operators_of
 from chassis.queries.filters import ClosedSets, choices_of
@@ -27,7 +27,9 @@ _FILTERS: Mapping[type[Filter], Literal["equal", "between", "words"]] = {
     Range: "between",
     Words: "words",
     Shared: "equal",
+    Incomplete: "equal",
 }
+_SWITCHES = (Shared, Incomplete)
 _BOUNDS: Mapping[type, FormType] = {date: "day", datetime: "moment", Decimal: "amount", int: "whole"}
 
 
@@ -132,7 +134,7 @@ class ViewTold:
         return ListFilter(
             name=name,
             label=self._wording.field(self._owners, name)
-            if isinstance(rule, Shared)
+            if isinstance(rule, _SWITCHES)
             else ", ".join(dict.fromkeys(self._wording.field(self._owners, field.partition(".")[0]) for field in seen)),
             kind=_SEVERAL.get(rule.match, "equal") if isinstance(rule, Exact) else _FILTERS[type(rule)],
             parameters=parameter_names({name: rule}),
@@ -142,7 +144,7 @@ class ViewTold:
         )
 
     def _type(self, field: str, rule: Filter) -> FormType:
-        if isinstance(rule, Shared):
+        if isinstance(rule, _SWITCHES):
             return "flag"
         if isinstance(rule, Words):
             return "text"

@@ -11,9 +11,9 @@ from uuid import UUID
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.custom_values import OwnValues
 from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, currency_of, field_types
-from chassis.model.views import Exact, Filter, Range, Scope, Shared, View, Words
+from chassis.model.views import Exact, Filter, Incomplete, Range, Scope, Shared, View, Words
 from contracts.custom_fields import OWN
-from contracts.lists import WORDS
+from contracts.lists import INCOMPLETE, WORDS
 from contracts.people import Person
 from contracts.pools import CAME_BY, FORMER_OWNER, OWNER_SINCE, RETURN_REASON, How
 from contracts.records import Field, Kind, kind_called, kind_of, pool_path
@@ -320,7 +320,11 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
             found[name] = Exact()
     searched = [name for name, field in kind.fields.items() if _is_searchable(field, row)]
     found[WORDS] = Words(*searched, OWN, indexed=not any(_is_long(kind.fields[name]) for name in searched))
-    return {**found, **({SHARED_WITH_ME: Shared()} if kind.owned else {}), _DELETED: Exact()}
+    if kind.owned:
+        found[SHARED_WITH_ME] = Shared()
+    if kind.wanted:
+        found[INCOMPLETE] = Incomplete()
+    return {**found, _DELETED: Exact()}
 
 
 def _asked_for(fields: Mapping[str, Field], row: type) -> dict[str, Filter]:

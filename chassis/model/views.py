@@ -139,7 +139,17 @@ class Shared:
     field: str = SHARES
 
 
-Filter = Exact | Words | Range | OfCaller | Shared
+@dataclass(frozen=True)
+class Incomplete:
+    """?incomplete=true: the rows that lack what the company wants to be filled (CUS-23); false: all else.
+
+    What that is may change at any time; what the caller does not see is not asked.
+    """
+
+    field: str = "id"
+
+
+Filter = Exact | Words | Range | OfCaller | Shared | Incomplete
 EventFunction = Callable[[Any, EventMetadata], Iterable[Change]]
 
 

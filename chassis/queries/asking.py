@@ -25,6 +25,7 @@ from contracts.custom_fields import OWN, CustomField
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.lists import AS_OF, GROUP, MOST_ROWS, PAGING, SORT, SUM, WHERE, Heads
+from contracts.records import KINDS
 from contracts.saved_views import COUNT
 from contracts.schemas import told_name
 from contracts.sharing import SHARED_WITH, SHARES
@@ -105,7 +106,7 @@ class Asking:
                 raise Refused("requests.unknown_parameter", names=known, field=told_name(name[:100]))
             condition, about = asked
             fields_of[name] = sorted(about)
-            # what is worked out of the caller may be another condition with the next page
+            # what is worked out of the caller or of settings may be another condition with the next page
             given.append({name: list(values)} if filters.is_of_caller(name) else condition)
             (kept if sums is None or about <= of_row else shown).append(condition)
         filters.require_some_between(params)
@@ -155,8 +156,14 @@ class Asking:
             shared=self.shared(principal),
             texts=None if (seen := self._now.seen(principal)).is_all else {OWN: seen.texts},
             in_force=self._in_force(),
+            wanted=self._wanted(),
             in_parts=in_parts,
         )
+
+    def _wanted(self) -> Sequence[str]:
+        """The fields that the company wants to be filled in records of this kind."""
+        kind = next((kind for kind in KINDS.values() if kind.code == self._view.kind), None)
+        return self._company.required(kind) if kind else ()
 
     def _grouping(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Grouping | None:
         sees, field = partial(self._rows.may_see, principal=principal), one(params, GROUP)

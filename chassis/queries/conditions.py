@@ -134,7 +134,7 @@ class Conditions:
         if operator in EMPTINESS:
             if "value" in node:
                 raise _refused("conditions.no_value", name, operator=operator)
-            empty: Document = {self._field(name): {"$in": [None, "", []]}}
+            empty: Document = {self._field(name): {"$in": [*filters.EMPTY]}}
             return empty if operator == "is_empty" else {"$nor": [empty]}
         texts = _texts(name, operator, node.get("value"), left)
         if operator in ORDER:

@@ -15,7 +15,18 @@ from chassis.foundation import addresses
 from chassis.model.deciding import NOBODY, Caller
 from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from chassis.model.row_fields import FOUND_BY, PARTS, FieldType, asked_in_parts, key_place
-from chassis.model.views import Exact, Filter, OfCaller, Range, Shared, View, Words, parameter_names, unusual
+from chassis.model.views import (
+    Exact,
+    Filter,
+    Incomplete,
+    OfCaller,
+    Range,
+    Shared,
+    View,
+    Words,
+    parameter_names,
+    unusual,
+)
 from chassis.queries import folding
 from contracts.errors import Refused
 from contracts.ids import canonical, id_in
@@ -27,6 +38,8 @@ from contracts.types import PLAIN_DAY
 
 Document = dict[str, Any]
 FLAG = FieldType("flag")
+EMPTY = (None, "", [])
+"""What a field holds that nobody has filled."""
 ClosedSets = Mapping[str, Callable[[], Sequence[str]]]
 """What is known when a request is answered, by its name: the roles there are, for example."""
 
@@ -45,7 +58,6 @@ class Place(NamedTuple):
         return {self.parts: {"$all": pieces}, **held} if pieces else held
 
 
-_FLAG = FieldType("flag")
 LONGEST = 500
 MOST_WORDS = 20
 MOST_VALUES = 100
@@ -73,8 +85,8 @@ class Filters:
     of a closed set is refused with those there are: `known` tells the sets that are not declared.  Who asks for an
     entry of one of the `dictionaries` asks for all that is below it.  `shared` is the condition for what others have
     shared with them, `in_force` that for a share that has not ended.  `texts` names, of a field whose keys are those of
-    texts some of which they may not see, the texts that they may.  `in_parts`: what is asked of has the pieces of its
-    texts; the versions of rows have none.
+    texts some of which they may not see, the texts that they may.  `wanted` are the fields that must be filled.
+    `in_parts`: what is asked of has the pieces of its texts; the versions of rows have none.
     """
 
     def __init__(
@@ -90,11 +102,13 @@ class Filters:
         shared: Document | None = None,
         texts: Mapping[str, Sequence[str]] | None = None,
         in_force: Document | None = None,
+        wanted: Sequence[str] = (),
         in_parts: bool = True,
     ) -> None:
         self._in_parts = view.in_parts if in_parts else ()
         self._texts = texts or {}
         self._caller = caller
+        self._wanted = [field for field in wanted if sees(field)]
         self._shared, self._in_force = shared or {}, in_force or {}
         self._dictionaries = dictionaries
         self._searches = searches or sees
@@ -130,16 +144,17 @@ class Filters:
         return None
 
     def _meant(
-        self, name: str, rule: Exact | Words | OfCaller | Shared, values: Sequence[str]
+        self, name: str, rule: Exact | Words | OfCaller | Shared | Incomplete, values: Sequence[str]
     ) -> tuple[Document, frozenset[str]]:
         match rule:
             case Shared():
-                wanted = one_of(name, _FLAG, (), single(name, values), self._zone)
-                return (self._shared if wanted else {"$nor": [self._shared]}), frozenset({SHARES, SHARED_WITH})
+                return self._switched(name, self._shared, values), frozenset({SHARES, SHARED_WITH})
+            case Incomplete():
+                return self._switched(name, self._lacking(), values), frozenset(self._wanted)
             case Words():
                 return self._words(rule, values), frozenset(rule.fields)
             case OfCaller():
-                return self._of_caller(name, rule, values), frozenset({name})
+                return self._switched(name, dict(rule.condition(self._caller)), values), frozenset({name})
         field = rule.field or name
         if rule.match == "all":
             return {"$and": [self._exact(name, field, rule, [value]) for value in values]}, frozenset({field})
@@ -147,8 +162,8 @@ class Filters:
         return {"$nor": [found]} if rule.match == "none" else found, frozenset({field})
 
     def is_of_caller(self, name: str) -> bool:
-        """Whether what a parameter asks for is worked out of who asks."""
-        return isinstance(self._offered.get(name), OfCaller)
+        """Whether what a parameter asks for is worked out of who asks, or of what the company has set."""
+        return isinstance(self._offered.get(name), OfCaller | Incomplete)
 
     def _bound(self, name: str, kind: type, text: str) -> Document:
         """What "from" or "to" a value means; a day is the whole of it, where moments are asked for too."""
@@ -198,11 +213,16 @@ class Filters:
             return asked
         return {"$and": [asked, unusual(place, rule.usual)]}  # else MongoDB does not see that the index has them all
 
-    def _of_caller(self, name: str, rule: OfCaller, values: Sequence[str]) -> Document:
+    def _switched(self, name: str, condition: Document, values: Sequence[str]) -> Document:
+        """The rows for which a condition holds, or all others, as somebody asks for."""
         require_value(name, values)
         asked = one_of(name, FLAG, (), single(name, values), self._zone)
-        condition = dict(rule.condition(self._caller))
         return condition if asked else {"$nor": [condition]}
+
+    def _lacking(self) -> Document:
+        """That one of the fields is empty that must be filled."""
+        empty = [{self._view.place_of(field): {"$in": [*EMPTY]}} for field in self._wanted]
+        return {"$or": empty} if empty else {"_id": {"$in": []}}
 
     def _words(self, rule: Words, values: Sequence[str]) -> Document:
         require_value("q", values)

@@ -1,6 +1,7 @@
 """The orders service: what it does on each command, and what it knows of customers and products."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +35,7 @@ from contracts.orders import (
     WithdrawOrder,
 )
 from contracts.shipping import ShipmentCancelled, ShipmentHandedOver
+from contracts.types import Money
 from services.orders.domain import (
     SALES_PROCESS,
     CaseSeen,
@@ -165,7 +167,10 @@ def known(work: Work) -> Known:
             return found
         return replace(found, erased=work.is_erased(id))
 
-    return Known(customer, lambda id: work.lookup(PRODUCTS, id), work.lookup(COMPANY, "company"))
+    def day_s_value(of: Money, currency: str) -> Decimal | None:
+        return work.find_or_new(SalesProcess, SALES_PROCESS).day_s_value(of, currency, work.context.currency)
+
+    return Known(customer, lambda id: work.lookup(PRODUCTS, id), day_s_value, work.lookup(COMPANY, "company"))
 
 
 # -- commands that need more than the order

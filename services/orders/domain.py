@@ -14,7 +14,7 @@ from uuid import UUID
 from chassis.model.aggregates import Aggregate, applies
 from chassis.model.context import AccessScope, Context
 from chassis.model.identity import Named
-from contracts.currencies import exactly
+from contracts.currencies import exactly, rounded
 from contracts.declare import KEPT, changes
 from contracts.errors import Refused
 from contracts.inventory import Prices
@@ -138,10 +138,6 @@ class Product:
         """The price without an entered one: members pay the member price where there is one (ORD-02)."""
         return self.prices.member if customer.member and self.prices.member else self.prices.sale
 
-    def cost_in(self, currency: str) -> Decimal:
-        """The purchase price for the profit rate; 0 when it is in another currency."""
-        return self.prices.purchase.amount if self.prices.purchase.currency == currency else Decimal(0)
-
 
 @dataclass(frozen=True)
 class CaseSeen:
@@ -159,10 +155,14 @@ class ShipmentSeen:
 
 @dataclass(frozen=True)
 class Known:
-    """The customers and products that orders know of."""
+    """The customers and products that orders know of.
+
+    `day_s_value` of an amount in a currency is None where there is no rate for it.
+    """
 
     find_customer: Callable[[UUID], Customer | None]
     find_product: Callable[[UUID], Product | None]
+    day_s_value: Callable[[Money, str], Decimal | None]
     company: CompanySnapshot | None = None
 
     def customer(self, id: UUID, reach: AccessScope, today: date) -> CustomerSnapshot:
@@ -190,6 +190,14 @@ class Known:
         if found and not context.reach.reaches(found.owner_id, found.shares, context.today):
             raise Refused("orders.customer_out_of_reach", field="customer_id")
         return self.customer(customer.customer_id, context.reach, context.today)
+
+    def cost_of(self, product: Product, currency: str) -> Decimal:
+        """The purchase price in the order's currency, for the profit rate (RPT-04); 0 where that can't be told."""
+        cost = product.prices.purchase
+        if cost.currency == currency:
+            return cost.amount
+        value = self.day_s_value(cost, currency)
+        return Decimal(0) if value is None or value > MAX_AMOUNT else rounded(value, currency)
 
     def products(self, ids: Sequence[UUID]) -> list[Product]:
         """The products of the lines as they are now.  Raises Refused NOT_FOUND naming the line."""
@@ -219,7 +227,12 @@ def priced(
     products = known.products([request.product_id for request in requests])
     currency = currency or common_currency([product.price_for(customer) for product in products]) or company_s
     lines = tuple(
-        priced_line(request, product, unit_price(index, request, product.price_for(customer), currency), currency)
+        priced_line(
+            request,
+            product,
+            unit_price(index, request, product.price_for(customer), currency),
+            known.cost_of(product, currency),
+        )
         for index, (request, product) in enumerate(zip(requests, products, strict=True))
     )
     total = sum((line.amount for line in lines), Decimal(0))
@@ -244,7 +257,7 @@ def unit_price(index: int, request: LineRequest, default: Money, currency: str) 
     return default.amount
 
 
-def priced_line(request: LineRequest, product: Product, price: Decimal, currency: str) -> OrderLine:
+def priced_line(request: LineRequest, product: Product, price: Decimal, cost: Decimal) -> OrderLine:
     return OrderLine(
         product_id=request.product_id,
         quantity=request.quantity,
@@ -254,7 +267,7 @@ def priced_line(request: LineRequest, product: Product, price: Decimal, currency
         model=product.model,
         brand=product.brand,
         category=product.category,
-        unit_cost=product.cost_in(currency),
+        unit_cost=cost,
         accessories=product.accessories,
         price_typed=request.unit_price is not None,
     )
@@ -352,12 +365,21 @@ class SalesProcess(Aggregate):
 
     def converted(self, total: Money, currency: str) -> Decimal:
         """The amount at the day's rate, not rounded (ORD-07).  Raises Refused VALIDATION when there is no rate."""
-        if total.currency == currency:
-            return total.amount
-        for rate in self.rates:
-            if rate.currency == total.currency:
-                return total.amount * rate.rate
-        raise Refused("orders.no_rate", given=total.currency, currency=currency, field="currency")
+        rate = self._rate(total.currency, currency)
+        if rate is None:
+            raise Refused("orders.no_rate", given=total.currency, currency=currency, field="currency")
+        return total.amount * rate
+
+    def day_s_value(self, of: Money, currency: str, company_s: str) -> Decimal | None:
+        """What an amount is in another currency at the day's rates, not rounded; None where a rate is missing."""
+        own = self.threshold_in(company_s).currency
+        given, wanted = self._rate(of.currency, own), self._rate(currency, own)
+        return None if given is None or wanted is None else of.amount * given / wanted
+
+    def _rate(self, currency: str, company_s: str) -> Decimal | None:
+        """What a unit of a currency is worth in the company's; None where nobody has said."""
+        rates = {one.currency: one.rate for one in self.rates}
+        return Decimal(1) if currency == company_s else rates.get(currency)
 
     def reply_to(self, context: Context) -> dict[str, Any]:
         return {

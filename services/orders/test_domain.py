@@ -334,7 +334,23 @@ def company(kit: InMemoryService, currency: str) -> None:
 def test_currency_is_that_of_the_products(kit: InMemoryService) -> None:
     create(kit, line(IMPORT, 2))
     assert created(kit).total == usd("20.00")
-    assert created(kit).lines[0].unit_cost == 0, "the purchase price is in another currency"
+    assert created(kit).lines[0].unit_cost == 0, "the purchase price is in another currency, without a rate"
+
+
+@pytest.mark.parametrize("rate, cost", [("7.0", "8.57"), ("8", "7.50"), ("7.11", "8.44")])
+def test_rpt_04_the_cost_is_converted_at_the_days_rate(kit: InMemoryService, rate: str, cost: str) -> None:
+    """Of the day of the submission, to the smallest unit of the order's currency."""
+    create(kit, line(IMPORT, 2))
+    kit.do(SetSalesProcess(rates=(ExchangeRate(currency="USD", rate=Decimal(rate)),)), ADMIN)
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+    assert submitted(kit).sale.lines[0].unit_cost == Decimal(cost)
+
+
+def test_rpt_04_the_cost_in_a_currency_without_decimals(kit: InMemoryService) -> None:
+    rates = (ExchangeRate(currency="JPY", rate=Decimal("0.048")),)
+    kit.do(SetSalesProcess(rates=rates), ADMIN)
+    kit.do(CreateOrder(order_id=ORDER, customer_id=ACME, lines=(line(PHONE, 1, "20000"),), currency="JPY"), SALES)
+    assert created(kit).lines[0].unit_cost == 1250, "60 yuan at 0.048 a yen"
 
 
 def test_currencies_that_differ(kit: InMemoryService) -> None:

@@ -48,7 +48,13 @@ from contracts.people import Person
 from contracts.permissions import OPEN, RIGHTS
 from contracts.records import KINDS
 from contracts.sales import CustomerSnapshot
-from contracts.shipping import ShipmentCancelled, ShipmentDispatched, ShipmentHandedOver, ShipmentPrepared
+from contracts.shipping import (
+    ShipmentCancelled,
+    ShipmentDispatched,
+    ShipmentHandedOver,
+    ShipmentPrepared,
+    ShipmentTrackingChanged,
+)
 from contracts.subjects import subjects
 from contracts.types import Money
 from services.reports.views import (
@@ -58,6 +64,7 @@ from services.reports.views import (
     order_page,
     orders,
     products,
+    purchases,
     sales,
     shipments,
     stock_alerts,
@@ -266,6 +273,14 @@ def test_ful_02_the_page_shows_the_sagas_timeline_and_the_shipment() -> None:
     assert documents(shipments.VIEW, facts)[str(ORDER)]["status"] == "DISPATCHED"
 
 
+def test_ful_06_a_carrier_that_is_known_late_shows_in_the_list_and_on_the_page() -> None:
+    left = ShipmentDispatched(order_id=ORDER, round=1, number="SO-1", customer=ACME, lines=())
+    facts = [CREATED, left, ShipmentTrackingChanged(order_id=ORDER, carrier="SF", tracking_number="SF1")]
+    told = {"status": "DISPATCHED", "carrier": "SF", "tracking_number": "SF1"}
+    assert shown(documents(shipments.VIEW, facts)[str(ORDER)], *told) == told
+    assert shown(documents(order_page.VIEW, facts)[str(ORDER)]["shipment"], *told) == told
+
+
 def test_apr_07_apr_13_the_inbox_shows_what_is_due_and_how_it_was_decided() -> None:
     opened = CaseOpened(
         case_id=CASE,
@@ -348,6 +363,24 @@ def test_inv_10_every_movement_is_one_ledger_entry() -> None:
     ]
     rows = list(documents(stock_ledger.VIEW, facts).values())
     assert [(row["change"], row["balance"], row["order_id"]) for row in rows] == [(9, 9, None), (-2, 7, str(ORDER))]
+
+
+def test_cus_20_what_was_shipped_is_bought_line_by_line() -> None:
+    facts = [CREATED, SUBMITTED, replace(SHIPPED, sale=replace(SALE, owner_id=LI.user_id, channel="shop"))]
+    first, second = documents(purchases.VIEW, facts).values()
+    assert shown(first, "customer_id", "product_id", "name", "owner_id", "channel", "currency") == {
+        "customer_id": str(ACME.customer_id),
+        "product_id": str(PHONE),
+        "name": "CD",
+        "owner_id": str(LI.user_id),
+        "channel": "shop",
+        "currency": "USD",
+    }
+    assert [(row["quantity"], row["amount"]) for row in (first, second)] == [
+        (2, Decimal128("6.66")),
+        (1, Decimal128("3.34")),
+    ]
+    assert not documents(purchases.VIEW, [CREATED, SUBMITTED, CANCELLED]), "what was not shipped was not bought"
 
 
 def test_ntf_01_each_fall_below_is_an_alert() -> None:

@@ -19,7 +19,7 @@ from contracts.orders import (
     OrderSubmitted,
     OrderWithdrawn,
 )
-from contracts.shipping import CancelShipment, Deliver, DispatchShipment, HandOver, PrepareShipment
+from contracts.shipping import CancelShipment, ChangeTracking, Deliver, DispatchShipment, HandOver, PrepareShipment
 from services.shipping.domain import STATUS_AFTER, OrderSeen, Shipment, not_ready
 
 # -- what it knows of orders
@@ -83,6 +83,12 @@ def deliver(command: Deliver, work: Work) -> Shipment:
     return shipment
 
 
+def change_tracking(command: ChangeTracking, work: Work) -> Shipment:
+    shipment, _ = shipment_of(command.order_id, work)
+    shipment.change_tracking(command, work.context)
+    return shipment
+
+
 # -- commands that the shipment decides by itself
 
 prepare_shipment = upsert(Shipment, Shipment.prepare)
@@ -94,6 +100,7 @@ SERVICE = Service(
     "shipping",
     commands={
         HandOver: hand_over,
+        ChangeTracking: change_tracking,
         Deliver: deliver,
         PrepareShipment: prepare_shipment,
         DispatchShipment: dispatch_shipment,

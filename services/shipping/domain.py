@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from chassis.model.aggregates import Aggregate, applies
 from chassis.model.context import Context
+from contracts.declare import KEPT
 from contracts.errors import Refused, not_found
 from contracts.orders import (
     OrderApproved,
@@ -27,6 +28,7 @@ from contracts.people import SALESTREAM, Person
 from contracts.reasons import Why
 from contracts.shipping import (
     CancelShipment,
+    ChangeTracking,
     Deliver,
     DispatchShipment,
     HandOver,
@@ -36,6 +38,7 @@ from contracts.shipping import (
     ShipmentDispatched,
     ShipmentHandedOver,
     ShipmentPrepared,
+    ShipmentTrackingChanged,
 )
 
 ShipmentStatus = Literal["NEW", "PREPARED", "HANDED_OVER", "DISPATCHED", "DELIVERED", "CANCELLED"]
@@ -73,8 +76,12 @@ NOT_READY: dict[OrderStatus, Why] = {
 }
 
 
-TAKEN_IN: Mapping[type, ShipmentStatus] = {HandOver: "PREPARED", Deliver: "DISPATCHED"}
-"""The status in which a shipment takes a command."""
+TAKEN_IN: Mapping[type, tuple[ShipmentStatus, ...]] = {
+    HandOver: ("PREPARED",),
+    Deliver: ("DISPATCHED",),
+    ChangeTracking: ("DISPATCHED", "DELIVERED"),
+}
+"""The statuses in which a shipment takes a command."""
 
 
 def not_ready(order: OrderSeen | None) -> Refused:
@@ -105,8 +112,8 @@ class Shipment(Aggregate):
         """By its status; one is called off with its order, which tells more."""
         if self.status == "CANCELLED":
             raise not_ready(OrderSeen("CANCELLED"))
-        if self.status != TAKEN_IN[command]:
-            raise Refused("shipping.status", states=[TAKEN_IN[command]], state=self.status)
+        if self.status not in TAKEN_IN[command]:
+            raise Refused("shipping.status", states=[*TAKEN_IN[command]], state=self.status)
 
     def prepare(self, command: PrepareShipment, _: Context) -> None:
         """Draw up the stock-out document, once a round (FUL-01, FUL-05, FUL-08)."""
@@ -156,6 +163,16 @@ class Shipment(Aggregate):
             )
         )
 
+    def change_tracking(self, command: ChangeTracking, context: Context) -> None:
+        """Who carries the goods is often known only after they have left (FUL-06)."""
+        self.require_may(ChangeTracking, context)
+        carrier = self.carrier if command.carrier is KEPT else command.carrier or ""
+        number = self.tracking_number if command.tracking_number is KEPT else command.tracking_number or ""
+        if (carrier, number) != (self.carrier, self.tracking_number):
+            self.record(
+                ShipmentTrackingChanged(order_id=self.id, carrier=carrier, tracking_number=number, by=context.user)
+            )
+
     def cancel(self, command: CancelShipment, _: Context) -> None:
         """The order was called off before the goods left."""
         if self.status in ("PREPARED", "HANDED_OVER") and command.round == self.round:
@@ -190,6 +207,10 @@ class Shipment(Aggregate):
     @applies(ShipmentDispatched)
     def _dispatched(self, fact: ShipmentDispatched) -> None:
         self.status, self.round, self.operator, self.left_on = "DISPATCHED", fact.round, fact.operator, fact.left_on
+        self.carrier, self.tracking_number = fact.carrier, fact.tracking_number
+
+    @applies(ShipmentTrackingChanged)
+    def _tracked(self, fact: ShipmentTrackingChanged) -> None:
         self.carrier, self.tracking_number = fact.carrier, fact.tracking_number
 
     @applies(ShipmentDelivered)

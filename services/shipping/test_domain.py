@@ -30,6 +30,7 @@ from contracts.people import SALESTREAM, Person
 from contracts.sales import CustomerSnapshot
 from contracts.shipping import (
     CancelShipment,
+    ChangeTracking,
     Deliver,
     DispatchShipment,
     HandOver,
@@ -40,6 +41,7 @@ from contracts.shipping import (
     ShipmentDispatched,
     ShipmentHandedOver,
     ShipmentPrepared,
+    ShipmentTrackingChanged,
 )
 from contracts.types import Money
 from services.shipping.application import SERVICE
@@ -73,6 +75,7 @@ CANCELLED = OrderCancelled(order_id=ORDER, round=1, was="APPROVED", reason="no l
 
 HAND_OVER = HandOver(order_id=ORDER, carrier="SF", tracking_number="SF1")
 DELIVER = Deliver(order_id=ORDER)
+TRACKING = ChangeTracking(order_id=ORDER, carrier="顺丰", tracking_number="SF2")
 
 
 def submitted(status: OrderStatus = "PENDING_APPROVAL") -> OrderSubmitted:
@@ -112,7 +115,7 @@ def kit() -> InMemoryService:
 def given(kit: InMemoryService, *commands: Any) -> None:
     """What happened before; `new_facts` tells only of what follows."""
     for command in commands:
-        kit.do(command, WAREHOUSE if isinstance(command, HandOver | Deliver) else SYSTEM)
+        kit.do(command, WAREHOUSE if isinstance(command, HandOver | Deliver | ChangeTracking) else SYSTEM)
     kit.new_facts()
 
 
@@ -199,7 +202,7 @@ PATHS: list[tuple[list[Any], OrderStatus, str]] = [
 ]
 
 
-@pytest.mark.parametrize("command", [HAND_OVER, DELIVER], ids=["hand over", "deliver"])
+@pytest.mark.parametrize("command", [HAND_OVER, DELIVER, TRACKING], ids=["hand over", "deliver", "tracking"])
 @pytest.mark.parametrize("path, status, words", PATHS)
 def test_acc_39_ful_04_no_shipping_before_the_order_is_ready(
     command: Any, path: list[Any], status: OrderStatus, words: str
@@ -212,7 +215,7 @@ def test_acc_39_ful_04_no_shipping_before_the_order_is_ready(
     assert words in refusal.message
 
 
-@pytest.mark.parametrize("command", [HAND_OVER, DELIVER], ids=["hand over", "deliver"])
+@pytest.mark.parametrize("command", [HAND_OVER, DELIVER, TRACKING], ids=["hand over", "deliver", "tracking"])
 def test_unknown_order(command: Any) -> None:
     InMemoryService(SERVICE).assert_refused("NOT_FOUND", command, ADMIN, field="order_id")
 
@@ -258,6 +261,35 @@ def test_a_hand_over_of_another_round_names_nobody(kit: InMemoryService) -> None
     kit.do(dispatch(2), SYSTEM)
     (fact,) = kit.new_facts()
     assert (fact.round, fact.operator, fact.carrier) == (2, SALESTREAM, "")
+
+
+# -- FUL-06: who carries it --------------------------------------------------------------------------------------------
+
+
+def tracked(carrier: str, number: str) -> ShipmentTrackingChanged:
+    return ShipmentTrackingChanged(order_id=ORDER, carrier=carrier, tracking_number=number, by=WANG)
+
+
+@pytest.mark.parametrize("then", [[], [DELIVER]], ids=["on its way", "arrived"])
+def test_ful_06_goods_that_left_by_themselves_get_a_carrier(kit: InMemoryService, then: list[Any]) -> None:
+    given(kit, dispatch(), *then)
+    kit.do(TRACKING, WAREHOUSE)
+    kit.do(TRACKING, WAREHOUSE)
+    assert kit.new_facts() == [tracked("顺丰", "SF2")], "what is so already is not told again"
+
+
+def test_ful_06_what_is_left_out_of_the_tracking_stays_and_null_clears(kit: InMemoryService) -> None:
+    given(kit, prepare(), HAND_OVER, dispatch())
+    kit.do(ChangeTracking(order_id=ORDER, tracking_number="SF3"), WAREHOUSE)
+    kit.do(ChangeTracking(order_id=ORDER, carrier=None), WAREHOUSE)
+    assert kit.new_facts() == [tracked("SF", "SF3"), tracked("", "SF3")]
+
+
+@pytest.mark.parametrize("before", [[prepare()], [prepare(), HAND_OVER], [prepare(), cancel()]])
+def test_ful_06_goods_that_have_not_left_have_no_other_carrier(kit: InMemoryService, before: list[Any]) -> None:
+    given(kit, *before)
+    kit.assert_refused("INVALID_STATE", TRACKING, WAREHOUSE)
+    assert kit.new_facts() == []
 
 
 # -- calling it off -------------------------------------------------------------------------------------------------

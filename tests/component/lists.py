@@ -9,9 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from pymongo.database import Database
 
+from chassis.access.company import CompanySettings
 from chassis.catalogue import Catalogue
 from chassis.model.principal import Principal
 from chassis.model.row_fields import FieldType
@@ -94,7 +96,8 @@ class Shelf:
         database[STATES].delete_one({"_id": live_id(view)})
         self.collection.delete_many({})  # its indexes stay: making two dozen takes longer than the rest of a test
         open_state(database, view, live_id(view))
-        self.reader = ViewReader(database, view)
+        self.company = CompanySettings(ZoneInfo("UTC"))
+        self.reader = ViewReader(database, view, company=self.company)
 
     def fill(self, documents: Sequence[Document]) -> None:
         if documents:

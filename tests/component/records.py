@@ -17,7 +17,7 @@ from chassis.documents.samples import sample
 from chassis.model.identity import Named
 from chassis.testing.custom_fields import FIELDS as CUSTOM_FIELDS
 from chassis.testing.custom_fields import VALUES, known
-from chassis.testing.people import ADMIN, SALES, WAREHOUSE
+from chassis.testing.people import ADMIN, SALES, SYSTEM, WAREHOUSE
 from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from contracts.access import AddDepartment, IssueUser, SetPreferences
@@ -32,6 +32,7 @@ from contracts.people import Person
 from contracts.records import KINDS, Kind
 from contracts.saved_views import ListParameter
 from contracts.schemas import load
+from contracts.shipping import DispatchShipment
 from contracts.types import Money
 from services.access.test_access import NEW, Office
 
@@ -85,6 +86,13 @@ def order() -> Filled:
     line = LineRequest(product_id=goods.id, quantity=1)
     kit.do(CreateOrder(order_id=id, customer_id=shop.id, lines=(line,), channel="shop", note="soon"), SALES)
     return Filled(kit, id, SALES)
+
+
+def shipment() -> Filled:
+    """One that has left, with a carrier."""
+    kit, id = InMemoryService(SERVICES["shipping"]), uuid4()
+    kit.do(load(DispatchShipment, {**sample(DispatchShipment), "order_id": str(id)}), SYSTEM)
+    return Filled(kit, id, WAREHOUSE)
 
 
 def user() -> Filled:
@@ -183,6 +191,7 @@ def saved_view() -> Filled:
 
 FILLED: dict[str, Callable[[], Filled]] = {
     "ChangeOrder": order,
+    "ChangeTracking": shipment,
     "EditComment": comment,
     "EditUser": user,
     "EditPersonalData": oneself,

@@ -18,7 +18,7 @@ from contracts.types import Money, Name, Text
 
 OF_EVERY_RECORD = (
     "id", "owner", "owner_id", "owner_name", "version", "created_at", "created_by", "changed_at", "changed_by",
-    "deleted", "own", "shares", "shared_with", "shared_with_me", "thing_id", "price_currency",
+    "deleted", "own", "shares", "shared_with", "shared_with_me", "incomplete", "thing_id", "price_currency",
     "status", "status_reason", "status_since", "actions", "labels", "lists",
 )  # fmt: skip
 

@@ -79,7 +79,7 @@ NOT_AT_FIRST = {
     "EditPersonalData", "SetPreferences", "ChangePassword",
     "EnrolSecondFactor", "ConfirmSecondFactor", "RemoveSecondFactor",
     "ActivateDevice", "ContactFromDevice", "AcknowledgeWipe", "AskWipe", "ConfirmWipe", "Approve", "Reject",
-    "WithdrawOrder", "RetryOrder", "RecordPayment", "HandOver", "Deliver",
+    "WithdrawOrder", "RetryOrder", "RecordPayment", "HandOver", "Deliver", "ChangeTracking",
     "GetMachineToken", "AddCustomField", "ChangeCustomField", "Announce", "ChooseNoticeWays", "SendAgain",
     *(kind.unshare.__name__ for kind in KINDS.values() if kind.unshare),
     "ClaimCustomer",

@@ -40,6 +40,7 @@ from contracts.shipping import (
     ShipmentDispatched,
     ShipmentHandedOver,
     ShipmentPrepared,
+    ShipmentTrackingChanged,
 )
 
 
@@ -352,6 +353,13 @@ def dispatched(event: ShipmentDispatched, metadata: EventMetadata) -> Iterable[C
     )
 
 
+def tracked(event: ShipmentTrackingChanged, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(
+        event.order_id,
+        **{"shipment.carrier": event.carrier, "shipment.tracking_number": event.tracking_number},
+    )
+
+
 def arrived(event: ShipmentDelivered, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(event.order_id, **{"shipment.status": "DELIVERED", "shipment.delivered_on": event.delivered_on})
 
@@ -376,7 +384,7 @@ def advanced(event: FulfilmentAdvanced, metadata: EventMetadata) -> Iterable[Cha
 
 VIEW = View(
     name="order_pages",
-    edition=7,
+    edition=8,
     personal=("customer",),
     route="GET /orders/{order_id}",
     row=OrderPage,
@@ -405,6 +413,7 @@ VIEW = View(
         ShipmentPrepared: prepared,
         ShipmentHandedOver: handed_over,
         ShipmentDispatched: dispatched,
+        ShipmentTrackingChanged: tracked,
         ShipmentDelivered: arrived,
         ShipmentCancelled: shipment_cancelled,
         FulfilmentAdvanced: advanced,

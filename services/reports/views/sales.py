@@ -59,7 +59,7 @@ class ProductSalesRow:
     """One product in one currency: booked (submitted) and sold (shipped) in the period asked for, or ever.
 
     `dated_*` count by the dates of the orders.  `profit_rate` = (revenue - purchase cost) / revenue of what was sold;
-    null with `cost_incomplete` when of some of it no purchase price in this currency is known.
+    null with `cost_incomplete` when of some of it the purchase price was in another currency, without a rate then.
     """
 
     id: str
@@ -155,7 +155,7 @@ def _line_amounts(line: OrderLine, figures: str, sign: int) -> Mapping[str, int 
         f"{figures}_quantity": sign * line.quantity,
         f"{figures}_amount": sign * line.amount,
     }
-    if figures == "sold":  # a purchase price in another currency is 0 in the line: not known, not free
+    if figures == "sold":  # a purchase price in a currency without a rate is 0 in the line: not known, not free
         found["sold_cost"] = sign * line.quantity * line.unit_cost
         found["sold_uncosted_quantity"] = 0 if line.unit_cost else sign * line.quantity
     return found

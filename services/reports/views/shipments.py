@@ -17,6 +17,7 @@ from contracts.shipping import (
     ShipmentDispatched,
     ShipmentHandedOver,
     ShipmentPrepared,
+    ShipmentTrackingChanged,
 )
 
 
@@ -82,6 +83,15 @@ def dispatched(event: ShipmentDispatched, metadata: EventMetadata) -> Iterable[C
     )
 
 
+def tracked(event: ShipmentTrackingChanged, metadata: EventMetadata) -> Iterable[Change]:
+    yield Set(
+        event.order_id,
+        carrier=event.carrier,
+        tracking_number=event.tracking_number,
+        version=metadata.version,
+    )
+
+
 def delivered(event: ShipmentDelivered, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(event.order_id, status="DELIVERED", delivered_on=event.delivered_on, version=metadata.version)
 
@@ -92,7 +102,7 @@ def cancelled(event: ShipmentCancelled, metadata: EventMetadata) -> Iterable[Cha
 
 VIEW = View(
     name="shipments",
-    edition=2,
+    edition=3,
     personal=("customer",),
     route="GET /shipments",
     detail="order_id",
@@ -103,6 +113,7 @@ VIEW = View(
         ShipmentPrepared: prepared,
         ShipmentHandedOver: handed_over,
         ShipmentDispatched: dispatched,
+        ShipmentTrackingChanged: tracked,
         ShipmentDelivered: delivered,
         ShipmentCancelled: cancelled,
     },
