@@ -231,8 +231,8 @@ class DecisionVoidedV2:
 class CaseReminded:
     """The case still waits: who may decide it is to be reminded on this day (NTF-04).
 
-    `awaited` are those who decide the node that is due, `decided` who has decided another one and so can't.  Older
-    events tell neither, nor what people call the subject and who asked.
+    `awaited` are those who decide the node that is due, `decided` who has decided another one and so can't; `right` is
+    what deciding needs besides.  Older events tell none of it, nor what people call the subject and who asked.
     """
 
     case_id: UUID
@@ -243,6 +243,7 @@ class CaseReminded:
     submitter: Person = SALESTREAM
     awaited: tuple[Decider, ...] = ()
     decided: tuple[UUID, ...] = ()
+    right: Text = ""
 
 
 # -- what is told of cases of orders, which `OpenCase` asked for

@@ -27,7 +27,8 @@ ReceiverKind = Literal["USER", "SUPERIOR", "ROLE", "RIGHT", "DEPARTMENT", "EVERY
 class Receiver:
     """One answer to who is told.
 
-    USER: `user_id`, or who has taken over from them.  SUPERIOR: the next one above `user_id` who leads people.
+    USER: `user_id`, or who has taken over from them; with a `right`: who does what waits for them and needs that.
+    SUPERIOR: the next one above `user_id` who leads people, and holds the `right`, where there is one.
     ROLE: whoever has the `role`.  RIGHT: whoever holds the `right` as far as it reaches what belongs to `user_id`, or,
     without one, for everybody.  DEPARTMENT: all of `department_id` and of the departments below it.
     """
@@ -43,7 +44,7 @@ class Receiver:
         """The field that it needs for its kind and does not have, or has and must not; "" where it is complete."""
         needs = {"USER": "user_id", "SUPERIOR": "user_id", "ROLE": "role", "RIGHT": "right",
                  "DEPARTMENT": "department_id"}.get(self.kind)  # fmt: skip
-        may = {needs, "user_id"} if self.kind == "RIGHT" else {needs}
+        may = {needs, "user_id", "right"} if self.kind in ("USER", "SUPERIOR", "RIGHT") else {needs}
         named = [name for name in ("user_id", "role", "right", "department_id") if getattr(self, name)]
         if needs and needs not in named:
             return needs
@@ -89,8 +90,8 @@ class TellPeople:
     """Tell some people that something has happened, each once, however often this comes (NTF-01, NTF-02, NTF-04).
 
     `values` fill in the places of the occasion's sentence; `person_id` is of whom they tell, None where of nobody.
-    `record_kind` and `record_id` say to which record a notice leads.  `but` are left out, whoever else names them.
-    What `happened_at` days ago is told to nobody any more.
+    `record_kind` and `record_id` say to which record a notice leads.  `but` are left out, whoever else names them, and
+    so is who has taken over from them.  What `happened_at` days ago is told to nobody any more.
     """
 
     about_person = "person_id"
@@ -295,9 +296,10 @@ class DeliveryFailed:
 
 @event("salestream.notices.delivery-renewed.v1", key="delivery_id")
 class DeliveryRenewed:
-    """Somebody has what had failed sent again."""
+    """Somebody has what had failed sent again.  Older events don't tell the way: there was one."""
 
     delivery_id: UUID
     receiver_id: UUID
     due_at: Moment
     by: Person = SALESTREAM
+    way: Way = "MAIL"

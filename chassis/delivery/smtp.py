@@ -59,8 +59,8 @@ class SmtpCarrier:
         sender = Address(addr_spec=self._config.mail_from, display_name="Salestream")
         mail = EmailMessage(policy=SMTP)
         try:
-            mail["To"] = Address(addr_spec=outgoing.to)
-        except (MessageError, ValueError, IndexError) as error:  # what the parser makes of what is no address
+            mail["To"] = address(outgoing.to)
+        except ValueError as error:
             raise NotSent("ADDRESS", for_good=True) from error
         mail["From"] = sender
         mail["Subject"] = _NO_LINE.sub(" ", outgoing.subject)[:LONGEST_SUBJECT]
@@ -83,15 +83,35 @@ class SmtpCarrier:
             if config.smtp_security == "starttls":
                 relay.starttls(context=self._tls())
             if config.smtp_username:
-                relay.login(config.smtp_username, config.smtp_password)
+                self._sign_in(relay)
             yield relay
         finally:
             with suppress(OSError, smtplib.SMTPException):  # what is taken is taken, whatever it says to the farewell
                 relay.quit()
             relay.close()
 
+    def _sign_in(self, relay: smtplib.SMTP) -> None:
+        try:
+            relay.login(self._config.smtp_username, self._config.smtp_password)
+        except (smtplib.SMTPNotSupportedError, UnicodeError) as error:  # it lets nobody sign in, or not with such signs
+            raise NotSent("SIGN_IN") from error
+
     def _tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self._config.smtp_ca_file or None)
+        try:
+            return ssl.create_default_context(cafile=self._config.smtp_ca_file or None)
+        except OSError as error:  # the file is not there, or is none of certificates
+            raise NotSent("TLS") from error
+
+
+def address(text: str) -> Address:
+    """What mail is sent to or from.  Raises ValueError for what is none, or needs a relay that takes other letters."""
+    try:
+        found = Address(addr_spec=text)
+    except (MessageError, IndexError) as error:  # what the parser makes of what is no address
+        raise ValueError("no address") from error
+    if not text.isascii() or not found.username or not found.domain:
+        raise ValueError("no address")
+    return found
 
 
 def _refused(what: str, code: int) -> NotSent:

@@ -110,7 +110,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
         {
             "pressure": pressure,
             **keepers(writers, directory.company, rings),
-            **couriers(process, writers, directory.company, SlowWork(threads=2)),
+            **couriers(process, writers, directory, SlowWork(threads=2)),
         },
         watched,
         failures,
@@ -150,12 +150,17 @@ def keepers(writers: Mapping[str, Writer], company: CompanySettings, rings: Ring
 
 
 def couriers(
-    process: Host, writers: Mapping[str, Writer], company: CompanySettings, slowly: Offload = at_once
+    process: Host, writers: Mapping[str, Writer], directory: Directory, slowly: Offload = at_once
 ) -> dict[str, Courier]:
     """Who sends what the services of this process have to send."""
     ways, most = carriers(process.config), limit(process.config)
+
+    def courier(name: str, outbox: Any) -> Courier:
+        waiting = outbox.Outgoing(process.config, directory)
+        return Courier(writers[name], directory.company, waiting, ways, most, slowly=slowly)
+
     return {
-        f"courier {name}": Courier(writers[name], company, outbox.Outgoing(process.config), ways, most, slowly=slowly)
+        f"courier {name}": courier(name, outbox)
         for name, outbox in process.catalogue.modules("outgoing")
         if name in writers
     }

@@ -265,6 +265,7 @@ class Reminder(Aggregate):
                 submitter=case.submitter,
                 awaited=tuple(case.course.awaited(due)),
                 decided=tuple(word.by for word in case.words if word.by is not None),
+                right=case.right,
             )
         )
         return True

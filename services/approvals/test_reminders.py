@@ -77,6 +77,19 @@ def test_ntf_04_who_decides_is_reminded_once_for_each_day(kit: InMemoryService) 
     assert reminded(kit)[1:] == [(case, date(2026, 3, 4))]
 
 
+def test_apr_12_a_reminder_tells_what_deciding_needs(kit: InMemoryService) -> None:
+    """Who lacks it does not decide, and is not the one to remind."""
+    case, subject = uuid4(), Subject(kind="contract", id=uuid4(), title="C-1", round=1)
+    submitter = Person(user_id=uuid4(), name="li")
+    asked = RequestApproval(case_id=case, subject=subject, nodes=NODES, submitter=submitter, right="contracts.approve")
+    kit.do(asked)
+    kit.learn(*[fact for fact in kit.facts() if isinstance(fact, CaseOpenedV2)])
+    kit.now = EIGHT
+    kit.keep_schedules()
+    [told] = [fact for fact in kit.facts() if isinstance(fact, CaseReminded)]
+    assert told.right == "contracts.approve"
+
+
 def test_ntf_04_who_was_not_up_for_days_reminds_once(kit: InMemoryService) -> None:
     case = opened(kit)
     kit.now = EIGHT + timedelta(days=3, hours=5)

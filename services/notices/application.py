@@ -1,5 +1,6 @@
 """The notices service: its commands, one line each, and what it knows of others."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -87,7 +88,7 @@ KEPT = Replica(
 def tell_people(command: TellPeople, work: Work) -> Telling:
     telling = work.find_or_new(Telling, command.telling_id)
     if telling.is_due(command, work.context):
-        people = [id for id in told_now(command, work.context.organisation) if not work.is_erased(id)]
+        people = _readers(told_now(command, work.context.organisation), work)
         for id in people:
             person = command.person_id
             about = person if person and not work.is_erased(person) else id
@@ -98,11 +99,16 @@ def tell_people(command: TellPeople, work: Work) -> Telling:
 
 def announce(command: Announce, work: Work) -> Telling:
     telling = work.new(Telling, command.announcement_id, what="announcement", field="announcement_id")
-    people = announced_to(command, work.context.organisation)
+    people = _readers(announced_to(command, work.context.organisation), work)
     for id in people:
         _send(work.find_or_new(Notice, notice_id(telling.id, id)).announce(command, id, work.context), work)
     telling.announce(command, len(people), work.context)
     return telling
+
+
+def _readers(people: Sequence[UUID], work: Work) -> Sequence[UUID]:
+    """Those of whom something can be kept: who was erased may not be heard to have left yet."""
+    return [id for id in people if not work.is_erased(id)]
 
 
 def _send(notice: NoticeGiven, work: Work) -> None:

@@ -86,11 +86,16 @@ def case_reminded(fact: CaseReminded, heard: Heard) -> Iterator[TellPeople]:
 
 
 def _of_decider(decider: Decider, fact: CaseReminded) -> Receiver:
-    """Who decides, as a receiver: rights reach the submitter, and the superior is theirs where nobody else is named."""
-    person = decider.user_id
+    """Who decides, as a receiver: rights reach the submitter, and the superior is theirs where nobody else is named.
+
+    Of one person, and of superiors, who does not hold what the case needs does not decide it: the next one above does.
+    """
+    person, right = decider.user_id, decider.right
     if decider.kind in ("SUPERIOR", "RIGHT"):
         person = person or fact.submitter.user_id
-    return Receiver(kind=decider.kind, user_id=person, role=decider.role, right=decider.right)
+    if decider.kind in ("SUPERIOR", "USER"):
+        right = fact.right
+    return Receiver(kind=decider.kind, user_id=person, role=decider.role, right=right)
 
 
 def _person(person: Person) -> tuple[Receiver, ...]:

@@ -1,20 +1,25 @@
 """By which ways people are told, when, how often it is tried, and what is shown of it (NTF-03, NTF-05)."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from chassis.catalogue import Catalogue
-from chassis.delivery.courier import Courier
+from chassis.delivery.courier import AT_ONCE, Courier
 from chassis.delivery.port import NotSent, Outgoing
 from chassis.foundation.config import Config
 from chassis.foundation.rate_limits import LocalStorage, RateLimit
 from chassis.model.principal import Principal
+from chassis.store.events import Unreadable
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.services import AtOnce, InMemoryService
 from chassis.testing.views import documents
+from chassis.writer.request import Request
 from contracts.access import UserEdited, UserState
+from contracts.errors import Refused
 from contracts.notices import (
     Announce,
     ChooseNoticeWays,
@@ -33,6 +38,7 @@ from contracts.people import Preferences
 from services.notices import outgoing
 from services.notices.application import SERVICE
 from services.notices.domain.deliveries import PAUSES
+from services.notices.waiting import WAITING
 
 MAIL = (OccasionWays(occasion="ANNOUNCEMENT", ways=("MAIL",)),)
 DELIVERIES = next(view for view in Catalogue.read().views() if view.name == "deliveries")
@@ -52,18 +58,29 @@ class Carrier:
             raise self.fails.pop(0)
 
 
+class Written(AtOnce):
+    """A writer that may fail."""
+
+    fails: Exception | None = None
+
+    def submit_all(self, requests: Sequence[Request]) -> None:
+        if self.fails:
+            raise self.fails
+        super().submit_all(requests)
+
+
 class Post:
     """The service, and who sends what it has to send."""
 
     def __init__(self, *, rate: str = "1000/hour") -> None:
         self.kit = InMemoryService(SERVICE)
         self.carrier, self.ticks = Carrier(), 0.0
-        at_once: Any = AtOnce(self.kit.writer)
+        self.writer = at_once = Written(self.kit.writer)
         storage = LocalStorage(clock=lambda: self.ticks)
         self.courier = Courier(
-            at_once,
+            cast(Any, at_once),
             self.kit.directory.company,
-            outgoing.Outgoing(Config(public_address="https://crm.example/")),
+            outgoing.Outgoing(Config(public_address="https://crm.example/"), self.kit.directory),
             {"MAIL": self.carrier},
             RateLimit("mail", rate, "MAIL_RATE", storage),
             clock=lambda: self.kit.now,
@@ -82,9 +99,23 @@ class Post:
     def by_mail(self) -> None:
         self.kit.do(SetNoticeWays(ways=MAIL))
 
-    def announce(self, text: str = "at eight") -> None:
-        self.kit.do(Announce(title="Update", text=text, receivers=TO_WANG))
+    def announce(self, text: str = "at eight", to: Principal = WAREHOUSE) -> None:
+        self.kit.do(Announce(title="Update", text=text, receivers=(Receiver(kind="USER", user_id=to.user_id),)))
         self.hear()
+
+    def rests(self, begins: str, ends: str) -> None:
+        """Wang lives in Berlin, and has quiet hours."""
+        self.knows(WAREHOUSE, "wang@example.com", 101, preferences=Preferences(time_zone="Europe/Berlin"))
+        quiet = QuietHours(begins=begins, ends=ends)
+        self.kit.do(ChooseNoticeWays(user_id=WAREHOUSE.user_id, quiet=quiet), by=WAREHOUSE)  # type: ignore[arg-type]
+        self.hear()
+
+    def turn_at(self, moment: str, fold: int = 0) -> list[Any]:
+        """What happens when it is that hour where Wang lives."""
+        local = datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo("Europe/Berlin"), fold=fold)
+        self.ticks += max(0.0, (local.astimezone(UTC) - self.kit.now).total_seconds())
+        self.kit.now = local.astimezone(UTC)
+        return self.turn()
 
     def hear(self) -> list[Any]:
         """What happened since; the service's replicas hear of it, as they do by way of Kafka."""
@@ -157,9 +188,7 @@ def test_ntf_03_in_quiet_hours_it_is_held_back_and_not_lost(
     post: Post, begins: str, ends: str, now: str, due: str
 ) -> None:
     """By the clock of the person's zone, not the company's."""
-    post.knows(WAREHOUSE, "wang@example.com", 101, preferences=Preferences(time_zone="Europe/Berlin"))
-    quiet = QuietHours(begins=begins, ends=ends)
-    post.kit.do(ChooseNoticeWays(user_id=WAREHOUSE.user_id, quiet=quiet), by=WAREHOUSE)  # type: ignore[arg-type]
+    post.rests(begins, ends)
     zone = post.kit.directory.zone_of(WAREHOUSE.user_id)  # type: ignore[arg-type]
     post.kit.now = datetime.fromisoformat(now).replace(tzinfo=zone).astimezone(UTC)
     then = datetime.fromisoformat(due).replace(tzinfo=zone).astimezone(UTC)
@@ -172,7 +201,116 @@ def test_ntf_03_in_quiet_hours_it_is_held_back_and_not_lost(
     assert len(post.turn()) == 1
 
 
+def test_ntf_03_in_quiet_hours_no_later_try_is_sent_either(post: Post) -> None:
+    """The relay was away when they began, and somebody has it sent again by hand."""
+    post.rests("22:00", "07:30")
+    post.turn_at("2026-03-02T21:50")
+    post.announce()
+    post.carrier.fails = [NotSent("CONNECTION"), NotSent("RECIPIENT_550", for_good=True)]
+    [postponed] = post.turn_at("2026-03-02T21:59:30")
+    assert isinstance(postponed, DeliveryPostponed)
+    assert post.turn_at("2026-03-02T22:01") == post.turn_at("2026-03-03T07:29") == []
+    assert len(post.carrier.taken) == 1
+    [failed] = post.turn_at("2026-03-03T07:40")
+    assert isinstance(failed, DeliveryFailed)
+    post.turn_at("2026-03-03T23:00")
+    post.kit.do(SendAgain(delivery_id=failed.delivery_id))
+    post.hear()
+    assert post.turn_at("2026-03-03T23:01") == []
+    assert [type(fact) for fact in post.turn_at("2026-03-04T07:40")] == [DeliverySent]
+
+
+def test_ntf_03_quiet_hours_that_were_chosen_after_it_was_planned_hold(post: Post) -> None:
+    """And so does that they were taken back: within some minutes."""
+    post.turn_at("2026-03-02T21:50")
+    post.announce()
+    post.rests("21:00", "07:30")
+    assert post.turn_at("2026-03-02T21:51") == []
+    post.kit.do(ChooseNoticeWays(user_id=WAREHOUSE.user_id), by=WAREHOUSE)  # type: ignore[arg-type]
+    post.hear()
+    assert [type(fact) for fact in post.turn_at("2026-03-02T22:02")] == [DeliverySent]
+
+
+def test_ntf_03_an_hour_that_comes_twice_is_quiet_twice(post: Post) -> None:
+    """The clocks go back from 3 to 2 here."""
+    post.rests("01:00", "02:30")
+    post.turn_at("2026-10-25T02:15", fold=1)
+    post.announce()
+    assert post.turn_at("2026-10-25T02:29", fold=1) == []
+    assert [type(fact) for fact in post.turn_at("2026-10-25T02:30", fold=1)] == [DeliverySent]
+
+
+def test_ntf_03_who_is_sent_nothing_holds_up_nobody(post: Post) -> None:
+    """More wait for somebody who sleeps, and for somebody who got much, than are sent at once."""
+    post.turn_at("2026-03-02T21:50")
+    for _ in range(AT_ONCE + 1):
+        post.announce()
+    post.knows(SALES, "li@example.com", 101)
+    post.announce(to=SALES)
+    post.rests("21:00", "07:30")
+    [sent] = post.turn_at("2026-03-02T21:51")
+    assert isinstance(sent, DeliverySent) and sent.receiver_id == SALES.user_id
+
+
 # -- tries
+
+
+def test_what_can_not_be_noted_is_not_sent_again(post: Post) -> None:
+    """The disk of the store is full: everything can be read, nothing be written."""
+    post.announce()
+    post.announce("second")
+    post.writer.fails = Refused("system.store_away")
+    for _ in range(3):
+        assert post.turn() == []
+    assert len(post.carrier.taken) == 1
+    post.writer.fails = None
+    assert [type(fact) for fact in post.turn()] == [DeliverySent, DeliverySent]
+    assert len(post.carrier.taken) == 2
+
+
+def test_what_can_never_be_noted_is_sent_once_and_holds_up_nobody(post: Post) -> None:
+    post.announce()
+    post.writer.fails = ValueError("damaged")
+    post.turn()
+    post.writer.fails = None
+    post.announce("second")
+    assert [type(fact) for fact in post.turn()] == [DeliverySent]
+    assert post.turn() == []
+    assert [one.text[:6] for one in post.carrier.taken] == ["at eig", "second"]
+
+
+def test_a_delivery_that_is_damaged_holds_up_nobody(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    post.announce()
+    damaged = next(fact.delivery_id for fact in post.kit.facts() if isinstance(fact, DeliveryPlanned))
+    load = post.kit.store.load
+
+    def torn(cls: Any, id: Any) -> Any:
+        if id == damaged:
+            raise Unreadable(damaged, 1, ValueError("torn"))
+        return load(cls, id)
+
+    monkeypatch.setattr(post.kit.store, "load", torn)
+    post.announce("second")
+    [sent] = post.turn()
+    assert isinstance(sent, DeliverySent) and sent.delivery_id != damaged
+
+
+def test_what_waits_by_a_clock_that_was_ahead_does_not_wait_for_years(post: Post) -> None:
+    now = post.kit.now
+    post.kit.now = now + timedelta(days=400)
+    post.announce()
+    post.carrier.fails = [NotSent("CONNECTION")]
+    [postponed] = post.turn()
+    assert isinstance(postponed, DeliveryPostponed)
+    post.kit.now = now
+    assert [type(fact) for fact in post.turn()] == [DeliverySent]
+
+
+def test_what_has_failed_is_not_looked_at_each_second(post: Post) -> None:
+    post.announce()
+    post.carrier.fails = [NotSent("RECIPIENT_550", for_good=True)]
+    post.turn()
+    assert post.kit.store.rows(WAITING.name) == []
 
 
 def test_ntf_05_it_is_tried_again_with_growing_pauses_the_same_each_time_and_then_has_failed(post: Post) -> None:

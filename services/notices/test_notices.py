@@ -12,6 +12,7 @@ from chassis.messaging.inbox import HeardHere
 from chassis.model.principal import SYSTEM, Principal
 from chassis.testing.people import ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE
 from chassis.testing.services import InMemoryService
+from chassis.writer import unit_of_work
 from contracts.access import DepartmentAdded, UserEdited, UserState
 from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
 from contracts.deciders import Decider
@@ -127,7 +128,7 @@ def test_apr_09_who_asked_is_told_that_it_was_turned_down_and_why(kit: InMemoryS
     assert (notice.record_kind, notice.record_id, notice.by) == ("approval case", CASE, person(SUPERVISOR))
 
 
-def reminded(*awaited: Decider, decided: tuple[UUID, ...] = ()) -> CaseReminded:
+def reminded(*awaited: Decider, decided: tuple[UUID, ...] = (), right: str = "") -> CaseReminded:
     return CaseReminded(
         case_id=CASE,
         kind="order",
@@ -137,6 +138,7 @@ def reminded(*awaited: Decider, decided: tuple[UUID, ...] = ()) -> CaseReminded:
         submitter=person(SALES),
         awaited=awaited,
         decided=decided,
+        right=right,
     )
 
 
@@ -167,6 +169,37 @@ def test_ntf_04_where_nobody_is_left_who_leads_everybody_is_reminded(kit: InMemo
     """They decide it then (APR-12)."""
     kit.hear(reminded(Decider(kind="ROLE", role="BRO")))
     assert told(kit).keys() == {"admin"}
+
+
+def test_apr_12_whoever_may_not_decide_is_not_reminded_as_the_last_one_there(kit: InMemoryService) -> None:
+    """They have decided another node, and nobody is left for this one."""
+    kit.hear(reminded(Decider(kind="ROLE", role="BRO"), decided=(id_of(ADMIN),)))
+    assert told(kit) == {}
+
+
+def test_apr_12_who_took_over_from_who_asked_is_not_reminded(kit: InMemoryService) -> None:
+    kit.directory.tell([user_told(SALES, status="DELETED", successor_id=MANAGER.user_id)])
+    kit.hear(reminded(Decider(kind="ROLE", role="MGT"), Decider(kind="ROLE", role="WHS")))
+    assert told(kit).keys() == {"wang"}
+
+
+@pytest.mark.parametrize("kind", ["USER", "SUPERIOR"])
+def test_apr_12_who_decides_in_the_place_of_one_who_may_not_is_reminded(kit: InMemoryService, kind: Any) -> None:
+    """The next one above who holds what the case needs."""
+    kit.directory.tell([
+        user_told(WAREHOUSE, superior_id=SUPERVISOR.user_id, roles=("WHS",)),
+        user_told(SUPERVISOR, superior_id=ADMIN.user_id, roles=("SUP",)),
+    ])  # fmt: skip
+    kit.hear(reminded(Decider(kind=kind, user_id=WAREHOUSE.user_id), right="contracts.approve"))
+    assert told(kit).keys() == {"admin"}
+
+
+def test_cpl_01_of_an_announcement_to_all_who_was_erased_is_left_out(
+    kit: InMemoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their account is in use as far as is heard here."""
+    monkeypatch.setattr(unit_of_work, "is_erased", lambda person: person == SALES.user_id)
+    assert announced(kit, Receiver(kind="EVERYBODY")).keys() == {one.name for one in PEOPLE} - {"li"}
 
 
 @pytest.mark.parametrize(

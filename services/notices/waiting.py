@@ -11,44 +11,34 @@ from contracts.occasions import Way
 
 @dataclass(frozen=True)
 class Waiting:
-    """A delivery that is to be sent at `due_at`; one that has failed waits for nobody (`due_at` None)."""
+    """A delivery that is to be sent at `due_at`."""
 
     delivery_id: UUID
-    notice_id: UUID
     receiver_id: UUID
     way: Way
-    due_at: datetime | None
-    attempts: int = 0
+    due_at: datetime
 
 
-def planned(_: Waiting | None, fact: DeliveryPlanned) -> Waiting:
-    return Waiting(fact.delivery_id, fact.notice_id, fact.receiver_id, fact.way, fact.due_at)
+def waits(_: Waiting | None, fact: DeliveryPlanned | DeliveryRenewed) -> Waiting:
+    return Waiting(fact.delivery_id, fact.receiver_id, fact.way, fact.due_at)
 
 
 def postponed(row: Waiting | None, fact: DeliveryPostponed) -> Waiting | None:
-    return row and replace(row, due_at=fact.due_at, attempts=fact.attempt)
-
-
-def failed(row: Waiting | None, fact: DeliveryFailed) -> Waiting | None:
-    return row and replace(row, due_at=None, attempts=fact.attempt)
-
-
-def renewed(row: Waiting | None, fact: DeliveryRenewed) -> Waiting | None:
     return row and replace(row, due_at=fact.due_at)
 
 
-def sent(_row: Waiting | None, _fact: DeliverySent) -> None:
-    """It waits no longer."""
+def ended(_row: Waiting | None, _fact: DeliverySent | DeliveryFailed) -> None:
+    """It waits no longer: all that wait are read each second."""
 
 
 WAITING = Replica(
     "waiting-deliveries",
     Waiting,
     feeds={
-        DeliveryPlanned: planned,
+        DeliveryPlanned: waits,
         DeliveryPostponed: postponed,
-        DeliveryFailed: failed,
-        DeliveryRenewed: renewed,
-        DeliverySent: sent,
+        DeliveryFailed: ended,
+        DeliveryRenewed: waits,
+        DeliverySent: ended,
     },
 )

@@ -96,7 +96,10 @@ def test_no_text_becomes_a_header(subject: str) -> None:
     assert relay.envelopes[0].rcpt_tos == [NOTICE.to]
 
 
-@pytest.mark.parametrize("to", ["", "wang", "a@b@c", "wang@example.com\r\nRCPT TO:<eve@x.com>", "<>", "a b@c.com"])
+@pytest.mark.parametrize(
+    "to",
+    ["", "wang", "a@b@c", "wang@example.com\r\nRCPT TO:<eve@x.com>", "<>", "a b@c.com", "客@example.com", "wang@例.jp"],
+)
 def test_what_is_no_address_is_never_tried_again(to: str) -> None:
     relay = Relay()
     with running(relay) as settings:
@@ -170,6 +173,20 @@ def test_with_tls_and_a_password(security: Security) -> None:
         assert not_sent(SmtpCarrier(wrong)) == ("SIGN_IN", False)
         stranger = Config(smtp_address=f"localhost:{port}", mail_from="crm@example.com")
         assert not_sent(SmtpCarrier(stranger)) == ("TLS", False), "its certificate is signed by nobody we know"
+        mislaid = replace(known, smtp_ca_file=str(security.ca.with_name("mislaid.pem")))
+        assert not_sent(SmtpCarrier(mislaid)) == ("TLS", False)
+
+
+def test_a_relay_at_which_nobody_can_sign_in_is_told_as_that_and_not_as_one_without_encryption() -> None:
+    """It offers no sign-in; or the password has signs that the protocol does not know."""
+    relay = Relay()
+    with running(relay) as settings:
+        signing_in = replace(settings, smtp_username="salestream", smtp_password="secret")
+        assert not_sent(SmtpCarrier(signing_in)) == ("SIGN_IN", False)
+    with running(relay, authenticator=relay.authenticate, auth_require_tls=False) as settings:
+        signing_in = replace(settings, smtp_username="salestream", smtp_password="密码")
+        assert not_sent(SmtpCarrier(signing_in)) == ("SIGN_IN", False)
+    assert not relay.envelopes
 
 
 def test_what_is_to_be_encrypted_never_goes_in_plain() -> None:
@@ -187,6 +204,9 @@ def test_what_is_to_be_encrypted_never_goes_in_plain() -> None:
     [
         ({"SMTP_ADDRESS": "relay:25"}, "MAIL_FROM"),
         ({"SMTP_ADDRESS": "relay:25", "MAIL_FROM": "crm"}, "MAIL_FROM"),
+        ({"SMTP_ADDRESS": "relay:25", "MAIL_FROM": "crm@"}, "MAIL_FROM"),
+        ({"SMTP_ADDRESS": "relay:25", "MAIL_FROM": "Salestream <crm@example.com>"}, "MAIL_FROM"),
+        ({"SMTP_ADDRESS": "relay:25", "MAIL_FROM": "客@example.com"}, "MAIL_FROM"),
         ({"SMTP_ADDRESS": "relay"}, "SMTP_ADDRESS"),
         ({"SMTP_SECURITY": "ssl"}, "SMTP_SECURITY"),
         ({"SMTP_SECURITY": "none", "SMTP_USERNAME": "x"}, "SMTP_USERNAME"),

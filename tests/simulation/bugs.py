@@ -46,6 +46,7 @@ from contracts.inventory import DeductStock, StockDeducted, StockLine
 from contracts.records import KINDS
 from services.approvals.domain import Case
 from services.inventory.domain import Deduction
+from services.notices.domain.notices import Telling
 from services.orders import domain as orders
 
 from . import lost_topics
@@ -343,6 +344,13 @@ def places_never_given_back() -> AbstractContextManager[Any]:
     return mock.patch.object(Places, "change", only_more)
 
 
+@contextmanager
+def tellings_not_remembered() -> Iterator[None]:
+    """Neither the inbox nor the telling itself remembers that people were told of an event."""
+    with commands_of_the_saga_not_remembered(), mock.patch.object(Telling, "is_due", lambda *_: True):
+        yield
+
+
 # Which invariant each breaks, and a seed from which on some soon finds it.
 BUGS: Mapping[Bug, tuple[str, int]] = {
     position_saved_before_the_acknowledgement: ("Stuck", 60),
@@ -375,4 +383,5 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     fields_of_any_kind: ("I18", 5),
     due_whatever_was_done: ("I20", 0),
     places_never_given_back: ("I22", 0),
+    tellings_not_remembered: ("I23", 0),
 }

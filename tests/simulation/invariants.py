@@ -31,6 +31,7 @@ from contracts.configuration import CUSTOM_FIELD_EVENTS
 from contracts.custom_fields import OWN, read
 from contracts.declare import REGISTRY
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
+from contracts.notices import NoticeGiven
 from contracts.orders import (
     OrderCancelled,
     OrderChanged,
@@ -48,6 +49,7 @@ from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHa
 from contracts.statuses import STATUS
 from services.approvals.domain import Case
 from services.inventory.domain import StockItem, stock_id
+from services.notices.domain.notices import PeopleTold
 from services.orders.domain import Order
 from services.shipping.domain import Shipment
 
@@ -637,6 +639,15 @@ def i20_each_day_of_a_schedule_is_done_once(evidence: Evidence) -> None:
         reminded.add(about)
 
 
+def i23_an_event_is_told_once(evidence: Evidence) -> None:
+    """I23: of an event people are told once by each rule, and each of them has one notice of it at most."""
+    told: set[tuple[str, UUID | None]] = set()
+    for fact in evidence.of("notices", PeopleTold, NoticeGiven):
+        about = fact.meta.command_id, getattr(fact.fact, "receiver_id", None)  # named by event and rule
+        require(about not in told, "I23", f"{fact}: they were told before")
+        told.add(about)
+
+
 CHECKS: Sequence[Callable[[Evidence], None]] = (
     nothing_failed_inside,
     only_what_strangers_wrote_is_set_aside,
@@ -662,6 +673,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i20_each_day_of_a_schedule_is_done_once,
     i21_what_belongs_to_a_record_is_counted_and_never_left_alone,
     i22_no_place_in_a_limit_is_lost,
+    i23_an_event_is_told_once,
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies
-from chassis.model.context import Context
+from chassis.model.context import Context, is_before
 from contracts.errors import Refused
 from contracts.notices import (
     DeliveryFailed,
@@ -25,7 +25,14 @@ from contracts.people import Person
 DELIVERY = "delivery"
 PAUSES: Sequence[timedelta] = tuple(timedelta(minutes=one) for one in (1, 5, 15, 60, 180, 360, 720))
 """After each try that failed; after the last one it has failed for good: a day later in sum."""
+LONGEST_WAIT = timedelta(hours=25)
+"""What waits, for a next try or for the end of quiet hours, waits so long at most: some days have 25 hours."""
 NOTHING = UUID(int=0)
+
+
+def is_come(due_at: datetime, now: datetime) -> bool:
+    """Whether the moment has come at which something is to be sent, also by a clock that was ahead and is set right."""
+    return not is_before(now, due_at, LONGEST_WAIT)
 
 
 def delivery_id(notice: UUID, way: Way) -> UUID:
@@ -37,8 +44,11 @@ def delivery_id(notice: UUID, way: Way) -> UUID:
 class Delivery(Aggregate):
     """A notice on its way to its receiver."""
 
+    notice_id: UUID = NOTHING
     receiver_id: UUID = NOTHING
+    due_at: datetime = datetime.max
     status: Literal["NEW", "WAITING", "SENT", "FAILED"] = "NEW"
+    way: Way = "MAIL"
     attempts: int = 0
     before: int = 0  # attempts until it was last sent again by hand
 
@@ -55,6 +65,10 @@ class Delivery(Aggregate):
                 due_at=due_at,
             )
         )
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is to be sent now."""
+        return self.status == "WAITING" and is_come(self.due_at, now)
 
     def note(self, command: NoteAttempt, context: Context) -> None:
         """What came of a try.  One that another process has noted before says nothing new."""
@@ -75,16 +89,23 @@ class Delivery(Aggregate):
         if self.status != "FAILED":
             raise Refused("notices.not_failed", field="delivery_id", state=self.status)
         self.record(
-            DeliveryRenewed(delivery_id=self.id, receiver_id=self.receiver_id, due_at=context.now, by=context.user)
+            DeliveryRenewed(
+                delivery_id=self.id,
+                receiver_id=self.receiver_id,
+                way=self.way,
+                due_at=context.now,
+                by=context.user,
+            )
         )
 
     @applies(DeliveryPlanned)
     def _planned(self, fact: DeliveryPlanned) -> None:
-        self.status, self.receiver_id = "WAITING", fact.receiver_id
+        self.status, self.due_at = "WAITING", fact.due_at
+        self.notice_id, self.receiver_id, self.way = fact.notice_id, fact.receiver_id, fact.way
 
     @applies(DeliveryPostponed)
     def _postponed(self, fact: DeliveryPostponed) -> None:
-        self.attempts = fact.attempt
+        self.attempts, self.due_at = fact.attempt, fact.due_at
 
     @applies(DeliverySent)
     def _sent(self, _: DeliverySent) -> None:
@@ -95,5 +116,5 @@ class Delivery(Aggregate):
         self.status, self.attempts = "FAILED", fact.attempt
 
     @applies(DeliveryRenewed)
-    def _renewed(self, _: DeliveryRenewed) -> None:
-        self.status, self.before = "WAITING", self.attempts
+    def _renewed(self, fact: DeliveryRenewed) -> None:
+        self.status, self.before, self.due_at = "WAITING", self.attempts, fact.due_at

@@ -42,18 +42,22 @@ NOTHING = UUID(int=0)
 
 
 def receivers(named: Sequence[Receiver], but: Collection[UUID], organisation: Organisation) -> list[UUID]:
-    """Everybody whom some receivers mean now and who is there, each once."""
+    """Everybody whom some receivers mean now and who is there, each once; not `but`, nor who took over from those."""
     found = {person for one in named for person in _meant(one, organisation)}
-    return sorted(found & set(organisation.people()) - set(but))
+    left_out = {*but, *map(organisation.standing_in, but)}
+    return sorted(found & set(organisation.people()) - left_out)
 
 
 def _meant(receiver: Receiver, organisation: Organisation) -> Iterator[UUID]:
     person = receiver.user_id
     match receiver.kind:
+        case "USER" if person and receiver.right:
+            yield from filter(None, [organisation.acting_for(person, receiver.right)])
         case "USER" if person:
             yield organisation.standing_in(person)
-        case "SUPERIOR" if person and (leader := organisation.leader_of(person, LEADERSHIP)):
-            yield leader
+        case "SUPERIOR" if person:
+            rights = (receiver.right, LEADERSHIP) if receiver.right else (LEADERSHIP,)
+            yield from filter(None, [organisation.leader_of(person, *rights)])
         case "ROLE":
             yield from organisation.people({receiver.role})
         case "RIGHT":
@@ -129,8 +133,8 @@ class Telling(Aggregate):
 
 def told_now(command: TellPeople, organisation: Organisation) -> list[UUID]:
     """Everybody who is to be told; who leads everybody where that is nobody.  Raises Refused for too many."""
-    found = receivers(command.receivers, command.but, organisation) or receivers((LAST_RESORT,), (), organisation)
-    return _bounded(found)
+    found = (receivers(named, command.but, organisation) for named in (command.receivers, (LAST_RESORT,)))
+    return _bounded(next(filter(None, found), []))
 
 
 def announced_to(command: Announce, organisation: Organisation) -> list[UUID]:

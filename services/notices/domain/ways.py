@@ -78,7 +78,8 @@ class ChosenWays(Aggregate):
         if not ((at >= begins or at < ends) if over_night else begins <= at < ends):
             return now
         day = local.date() + timedelta(days=1 if over_night and at >= begins else 0)
-        return max(now, datetime.combine(day, ends, zone).astimezone(UTC))
+        end = datetime.combine(day, ends, zone).replace(fold=local.fold)  # an hour that comes twice is quiet twice
+        return max(now, end.astimezone(UTC))
 
     @applies(NoticeWaysChosen)
     def _chosen(self, fact: NoticeWaysChosen) -> None:
