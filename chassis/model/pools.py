@@ -47,17 +47,24 @@ class Places(Aggregate):
     snapshot_every: ClassVar[int] = 100
 
     def claims_on(self, day: date) -> int:
-        """How many they have claimed on a day of the company, of which that is today."""
-        return self.claims if self.claimed_on == day else 0
+        """How many they have claimed on a day of the company, of which that is today.
+
+        Today may be an earlier day since the company's zone was changed: what was claimed then counts all the same.
+        """
+        return self.claims if self.claimed_on and self.claimed_on >= day else 0
 
     def require_room(self, kind: Kind, context: Context) -> None:
         """Raises Refused CLAIM_LIMIT where they may claim no further record now."""
-        most = context.parameter(limit_of(kind.path, "most_owned"))
-        if most and self.owned >= most:
-            raise Refused("pools.most_owned", kind=kind.what, owned=self.owned, most=most, field=kind.key)
+        self.require_place(kind, context)
         a_day = context.parameter(limit_of(kind.path, "most_claims_a_day"))
         if a_day and self.claims_on(context.today) >= a_day:
             raise Refused("pools.most_claims_a_day", kind=kind.what, most=a_day, field=kind.key)
+
+    def require_place(self, kind: Kind, context: Context) -> None:
+        """Raises Refused CLAIM_LIMIT where they have as many records as they may take themselves."""
+        most = context.parameter(limit_of(kind.path, "most_owned"))
+        if most and self.owned >= most:
+            raise Refused("pools.most_owned", kind=kind.what, owned=self.owned, most=most, field=kind.key)
 
     def change(self, kind: Kind, person: UUID, by: int) -> None:
         """They have one more, or one less."""
@@ -75,7 +82,7 @@ class Places(Aggregate):
                 person=person,
                 owned=self.owned + 1,
                 claims=self.claims_on(today) + 1,
-                claimed_on=today,
+                claimed_on=max(today, self.claimed_on or today),
             )
         )
 

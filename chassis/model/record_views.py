@@ -143,7 +143,8 @@ def pool_view(cls: type) -> View:
     """The list of those records of a kind that wait in its pool: GET /pools/<its list> (LED-01, CUS-12).
 
     Who claims sees by what a record is chosen, and not how its person is reached: what tells of a person is left out
-    but what the record is called, and so is what needs a right of its own and what the company has added.
+    but what the record is called, and so is what needs a right of its own and what the company has added.  Who may not
+    see such records at all, and so claims none, sees no more here than that there are some.
     """
     kind = kind_of(cls)
     assert kind.pool is not None, f"{kind.what} has no pool"
@@ -197,6 +198,7 @@ def pool_view(cls: type) -> View:
         indexes=(("owner_id", "created_at", "_id"),),
         default_sort=_NEWEST,
         personal=(kind.called,) if called.is_personal else (),
+        hidden=dict.fromkeys((name for name, _ in (*_columns(shown), (FORMER_OWNER, str))), kind.view),
     )
 
 

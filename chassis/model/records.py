@@ -16,7 +16,7 @@ tells whose those are when it loads one (ADR 0054).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
@@ -54,7 +54,7 @@ class Record(Aggregate):
     """One record of a kind: what is known of it, whose it is, its status, and whether it was deleted.
 
     Of a kind with a pool, `since` is the day of the company on which it came to whom it belongs, or to the pool; None
-    where that was before there were pools.  `former` is who had it last before it came to the pool.
+    where that was before there were pools.  `left` is when it last went from whom to the pool.
     """
 
     kind: ClassVar[Kind]
@@ -67,7 +67,7 @@ class Record(Aggregate):
     shares: tuple[Share, ...] = ()
     status: str = ""
     since: date | None = None
-    former: UUID | None = None
+    left: dict[UUID, date] = field(default_factory=dict)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -341,8 +341,9 @@ class Record(Aggregate):
         """
         if self.owner.user_id is not None:
             return
-        if self.former == context.owner.user_id and self.since is not None:
-            free_on = self.since + timedelta(days=context.parameter(limit_of(self.kind.path, "cool_down_days")))
+        claimer = context.owner.user_id
+        if claimer in self.left:
+            free_on = self.left[claimer] + timedelta(days=context.parameter(limit_of(self.kind.path, "cool_down_days")))
             if context.today < free_on:
                 raise Refused("pools.cooling_down", kind=self.kind.what, free_on=free_on, field=self.kind.key)
         self._change_hands(context.owner, context, "CLAIMED")
@@ -601,7 +602,8 @@ class Record(Aggregate):
     def _assigned(self, fact: Any) -> None:
         if self.kind.pool:
             self.since = fact.owner_since
-            self.former = fact.before.user_id if fact.owner.user_id is None else None
+            if fact.owner.user_id is None and fact.before.user_id is not None and fact.owner_since is not None:
+                self.left = {**self.left, fact.before.user_id: fact.owner_since}
             self.status = getattr(fact, STATUS, self.status)
         self.owner = fact.owner
         self.shares = ()

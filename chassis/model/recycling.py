@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from chassis.model.dictionaries import Tree, is_among
 from chassis.model.records import Record, aggregate_of
 from chassis.model.service import Replica, Work, keep_places
 from contracts.records import Kind
@@ -22,6 +23,8 @@ from contracts.schedules import AsOf, Done
 AT_ONCE = 200
 """So many records go back in one transaction."""
 EVERY_TARGET = "BOTH"
+IMPORTANCE = "importance"
+"""The dictionary of which a rule names an entry."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,14 @@ class KnownRule:
         """Whether it holds for a sort of records now."""
         return self.active and not self.deleted and self.target in (target, EVERY_TARGET)
 
-    def is_met(self, since: date, importance: str, day: date) -> bool:
-        """Whether a record that somebody has since a day is theirs long enough: N days count, N - 1 don't."""
-        return (day - since).days >= self.idle_days and self.importance in ("", importance)
+    def is_met(self, since: date, importance: str, day: date, tree: Tree) -> bool:
+        """Whether a record that somebody has since a day is theirs long enough: N days count, N - 1 don't.
+
+        Of one importance is what lists find by it: entries below it too, and labels typed before there were codes.
+        """
+        if (day - since).days < self.idle_days:
+            return False
+        return not self.importance or is_among(importance, tree.texts_of(self.importance), tree)
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ class Recycling:
             if not any((as_of.day - row.owned_since).days >= rule.idle_days for rule in rules):
                 continue
             record = work.find(self._aggregate, row.id)
-            if record is None or (rule := self._met(record, rules, as_of.day)) is None:
+            if record is None or (rule := self._met(record, rules, as_of.day, work)) is None:
                 continue
             if number == AT_ONCE:
                 return Done(number, goes_on=True)
@@ -137,9 +145,14 @@ class Recycling:
             number += 1
         return Done(number)
 
-    def _met(self, record: Record, rules: Collection[KnownRule], day: date) -> KnownRule | None:
-        """The first rule that a record meets which somebody has and works on; None for any other one."""
+    def _met(self, record: Record, rules: Collection[KnownRule], day: date, work: Work) -> KnownRule | None:
+        """The first rule that a record meets which somebody has and works on; None for any other one.
+
+        Of who was erased nothing can be told any more, so such a record stays where it is: nobody could work on it.
+        """
         if record.holder is None or record.since is None:
             return None
         since, importance = record.since, getattr(record.data, "importance", "")
-        return next((rule for rule in rules if rule.is_met(since, importance, day)), None)
+        tree = work.context.dictionaries.of(IMPORTANCE)
+        found = next((rule for rule in rules if rule.is_met(since, importance, day, tree)), None)
+        return None if found and record.kind.has_personal and work.is_erased(record.id) else found

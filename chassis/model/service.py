@@ -347,6 +347,20 @@ def keep_places(record: Record, work: Work, before: UUID | None, *, claimed: boo
         work.find_or_new(Places, places_id(kind, now)).change(kind, now, 1)
 
 
+def _require_room(record: Record, work: Work) -> None:
+    """Raises Refused CLAIM_LIMIT where who claims a record has no place left for it."""
+    kind, claimer = record.kind, work.context.owner.user_id
+    if claimer is not None and record.owner.user_id is None:
+        work.find_or_new(Places, places_id(kind, claimer)).require_room(kind, work.context)
+
+
+def _require_place(record: Record, work: Work) -> None:
+    """Raises Refused CLAIM_LIMIT where who has brought back a record of their own has filled its place meanwhile."""
+    kind, holder = record.kind, record.holder
+    if holder is not None and holder == work.context.owner.user_id:
+        work.find_or_new(Places, places_id(kind, holder)).require_place(kind, work.context)
+
+
 def _known_records(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
     """What is known of the records of other services that those of this one may belong to."""
     feeds = {kind.code: feeds_of(kind) for kind in kinds.values()}
@@ -419,18 +433,14 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 record.require_childless(children.counts if children else {})
             before, belonged, holder = held(record, work), record.parents, record.holder
             if is_claim := kind.pool is not None and isinstance(command, kind.claim):
-                require_room(record, work)
+                _require_room(record, work)
             act(record, command, work.context, settings(work))
+            if isinstance(command, kind.restore) and holder is None:
+                _require_place(record, work)
             keep_places(record, work, holder, claimed=is_claim)
             return keep(record, work, before, belonged, chosen=not isinstance(command, kind.restore))
 
         return handler
-
-    def require_room(record: Record, work: Work) -> None:
-        """Raises Refused CLAIM_LIMIT where who claims the record has no place left for it."""
-        claimer = work.context.owner.user_id
-        if claimer is not None and record.owner.user_id is None:
-            work.find_or_new(Places, places_id(kind, claimer)).require_room(kind, work.context)
 
     def revert(command: Any, work: Work) -> Record:
         record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)

@@ -109,7 +109,7 @@ def run_api(config: Config, only: Collection[str]) -> int:
     stop_beside = _start(
         {
             "pressure": pressure,
-            **keepers(writers, directory.company, rings),
+            **keepers(writers, directory, rings),
             **couriers(process, writers, directory, SlowWork(threads=2)),
         },
         watched,
@@ -140,10 +140,10 @@ def consumer_of(process: Host, writer: Writer, fetch: SharedFetch) -> Callable[[
     return partial(Consumer, process.config, producer=process.producer, prepare=prepare, readers=fetch.reader)
 
 
-def keepers(writers: Mapping[str, Writer], company: CompanySettings, rings: Rings) -> dict[str, Keeper]:
+def keepers(writers: Mapping[str, Writer], directory: Directory, rings: Rings) -> dict[str, Keeper]:
     """Who keeps the schedules of these writers' services."""
     return {
-        f"schedules {name}": Keeper(writer, company, rings.bell())
+        f"schedules {name}": Keeper(writer, directory, rings.bell())
         for name, writer in writers.items()
         if writer.service.schedules
     }

@@ -7,12 +7,13 @@ set, it finds when it looks, LOOK_SECONDS later at most.
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from chassis.access.company import CompanySettings
+from chassis.access.directory import Directory
 from chassis.foundation import metrics
 from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
@@ -40,14 +41,14 @@ class Keeper:
     def __init__(
         self,
         writer: Writer,
-        company: CompanySettings,
+        directory: Directory,
         bell: Bell,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         pulse: Pulse | None = None,
     ) -> None:
         self._writer = writer
-        self._company = company
+        self._directory = directory
         self._bell = bell
         self._clock = clock
         self._pulse = pulse or Pulse(patience=LOOK_SECONDS + ANSWER_SECONDS)
@@ -87,7 +88,7 @@ class Keeper:
             id=timetable_id(one).id
         )
         now = self._clock()
-        if plan := timetable.next_plan(now, self._company.zone):
+        if plan := timetable.next_plan(now, self._directory.company.zone):
             self._send(run, plan, now)
             return 0.0
         metrics.of(metrics.SCHEDULE_NEXT, one.name).set(timetable.due.timestamp() if timetable.due else 0)
@@ -117,11 +118,12 @@ class Keeper:
             metrics.of(metrics.SCHEDULE_LATE, one.name).observe(max(0.0, (self._clock() - due.due).total_seconds()))
 
     def _send(self, run: Any, prepared: Plan | Due | Failure, now: datetime) -> Answer:
-        company = self._company
+        company = self._directory.company
+        caller = replace(SYSTEM, dictionaries=self._directory.dictionaries)
         name, stands = SCHEDULES[run].name, type(prepared).__name__.lower()
         request = Request(
             command=run(),
-            context=SYSTEM.context(
+            context=caller.context(
                 now,
                 company.day_of(now),
                 currency=company.currency,

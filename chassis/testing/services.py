@@ -70,7 +70,7 @@ class InMemoryService:
         rings = Rings(self.directory)
         self.writer = Writer(service, self.store, listener=rings)
         at_once: Any = AtOnce(self.writer)
-        self._keeper = Keeper(at_once, self.directory.company, rings.bell(), clock=lambda: self.now)
+        self._keeper = Keeper(at_once, self.directory, rings.bell(), clock=lambda: self.now)
         self.now = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
         self._seen = 0
         self._ids = count(1)

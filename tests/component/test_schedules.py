@@ -51,7 +51,7 @@ def process(store: EventStore, clock: Clock) -> Iterator[Rings]:
     directory = Directory(known_everywhere(), clock=clock, company=CompanySettings(ZoneInfo("Asia/Shanghai")))
     rings, stop = Rings(directory), threading.Event()
     writer = Writer(SERVICE, store, listener=rings)
-    keeper = Keeper(writer, directory.company, rings.bell(), clock=clock)
+    keeper = Keeper(writer, directory, rings.bell(), clock=clock)
     thread = threading.Thread(target=keeper.run, args=(stop,))
     writer.start()
     thread.start()

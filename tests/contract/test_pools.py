@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from chassis.access.known import KnownParameter
@@ -191,6 +192,30 @@ def test_led_05_nobody_claims_more_than_they_may_have(shop: Shop) -> None:
     assert (shop.places(SALES), shop.places(ZHOU)) == (3, 0)
 
 
+def test_led_05_who_deletes_a_record_to_claim_another_does_not_bring_it_back_above_the_limit(shop: Shop) -> None:
+    shop.limit("most_owned", 1)
+    first, second = shop.pooled(), shop.pooled()
+    shop.kit.do(shop.claim(first), SALES)
+    shop.kit.do(shop.named(shop.kind.delete, first), SALES)
+    restore = shop.named(shop.kind.restore, first)
+    shop.kit.do(restore, SALES)
+    shop.kit.do(shop.named(shop.kind.delete, first), SALES)
+    shop.kit.do(shop.claim(second), SALES)
+    refusal = shop.kit.assert_refused("CLAIM_LIMIT", restore, by=SALES, field=shop.kind.key)
+    assert refusal.why.reason == "pools.most_owned" and shop.places(SALES) == 1
+    shop.kit.do(restore, ADMIN)
+    assert shop.places(SALES) == 2, "who brings it back for somebody else gives it, which is not limited"
+
+
+def test_led_05_what_is_brought_back_is_no_claim_of_the_day(shop: Shop) -> None:
+    shop.limit("most_claims_a_day", 1)
+    id = shop.pooled()
+    shop.kit.do(shop.claim(id), SALES)
+    shop.kit.do(shop.named(shop.kind.delete, id), SALES)
+    shop.kit.do(shop.named(shop.kind.restore, id), SALES)
+    assert shop.places(SALES) == 1
+
+
 def test_led_05_nobody_claims_more_in_a_day_of_the_company_than_they_may(shop: Shop) -> None:
     shop.limit("most_claims_a_day", 2)
     for _ in range(2):
@@ -208,6 +233,16 @@ def test_led_05_nobody_claims_more_in_a_day_of_the_company_than_they_may(shop: S
     shop.kit.do(shop.claim(again), SALES)
 
 
+def test_led_05_the_claims_of_the_day_count_also_when_the_company_s_zone_makes_it_yesterday(shop: Shop) -> None:
+    shop.limit("most_claims_a_day", 1)
+    shop.kit.do(shop.claim(shop.pooled()), SALES)
+    day, id = shop.kit.today, shop.pooled()
+    company = shop.kit.directory.company
+    company.known = msgspec.structs.replace(company.known, time_zone="America/Los_Angeles")
+    assert shop.kit.today < day
+    shop.kit.assert_refused("CLAIM_LIMIT", shop.claim(id), by=SALES)
+
+
 def test_led_05_who_had_a_record_claims_it_again_only_after_some_days(shop: Shop) -> None:
     shop.limit("cool_down_days", 2)
     id = shop.enter(SALES)
@@ -219,8 +254,13 @@ def test_led_05_who_had_a_record_claims_it_again_only_after_some_days(shop: Shop
     shop.kit.do(shop.claim(id), SALES)
     shop.kit.do(shop.give_back(id), SALES)
     shop.kit.do(shop.claim(id), ZHOU)
+    shop.kit.pass_time(days=1)
     shop.kit.do(shop.give_back(id), ZHOU)
+    shop.kit.assert_refused("CLAIM_LIMIT", shop.claim(id), by=SALES)  # whoever else had it meanwhile
+    shop.kit.pass_time(days=1)
     shop.kit.do(shop.claim(id), SALES)
+    shop.kit.do(shop.give_back(id), SALES)
+    shop.kit.assert_refused("CLAIM_LIMIT", shop.claim(id), by=ZHOU)
 
 
 def test_led_05_a_refused_claim_takes_no_place_and_two_at_once_never_pass_the_limit(shop: Shop) -> None:
@@ -263,6 +303,13 @@ def test_led_01_the_pool_tells_of_a_person_no_more_than_the_name(shop: Shop) -> 
     hidden = {name for name, one in kind.fields.items() if one.is_personal and name != kind.called}
     assert hidden and not hidden & (view.types.keys() | view.filters.keys() | {*view.sortable})
     assert "own" not in view.types and view.personal == (kind.called,)
+
+
+def test_led_01_who_may_not_see_such_records_does_not_read_them_in_the_pool_either(shop: Shop) -> None:
+    view, kind = pool_view(shop.kind.cls), shop.kind
+    told = {name for name in view.types if name in kind.fields or name == "former_owner"}
+    assert kind.called in told
+    assert {view.hidden.get(name) for name in told} == {kind.view}
 
 
 def test_led_14_the_status_of_a_record_follows_from_whose_it_is(shop: Shop) -> None:

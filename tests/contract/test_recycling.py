@@ -10,11 +10,16 @@ import pytest
 from chassis.documents.samples import sample
 from chassis.model import recycling
 from chassis.model.pools import Places, places_id
+from chassis.persons.keys import KeyRing
+from chassis.persons.stores import MemoryKeys
+from chassis.testing.keys import holding
 from chassis.testing.people import ADMIN, SALES
 from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
+from contracts.configuration import DictionaryEntrySet
 from contracts.customers import CUSTOMER, RecycleCustomers
 from contracts.declare import REGISTRY
+from contracts.dictionaries import DictionaryEntry
 from contracts.leads import Lead, RecycleLeads, RecyclingRule
 from contracts.orders import OrderCancelled, OrderCreated
 from contracts.people import NOBODY, SALESTREAM
@@ -208,6 +213,34 @@ def test_cus_16_a_rule_may_be_for_customers_of_one_importance() -> None:
     shop.pass_days(N)
     assert shop.recycle() == 1
     assert (shop.waits(high), shop.waits(low)) == (False, True)
+
+
+def test_cus_16_a_rule_finds_an_importance_as_lists_do() -> None:
+    """So also by the label that was typed before there was the entry, and by an entry below; also every night."""
+    shop = Shop(CUSTOMER, RecycleCustomers, "CUSTOMERS")
+    typed, high, none = (shop.enter(importance=importance) for importance in ("极低", "HIGH", ""))
+    below = DictionaryEntry(code="LOWEST", zh="极低", ja="極低", en="Lowest", parent="LOW")
+    shop.kit.directory.tell([DictionaryEntrySet(dictionary="importance", entry=below, revision=1)])
+    lowest, low = shop.enter(importance="LOWEST"), shop.enter(importance="LOW")
+    shop.rule(importance="LOW")
+    shop.kit.keep_schedules()
+    shop.pass_days(N + 1)
+    for _ in range(3):
+        shop.kit.keep_schedules()
+    assert [shop.waits(id) for id in (typed, lowest, low, high, none)] == [True, True, True, False, False]
+
+
+def test_led_06_a_record_of_who_was_erased_does_not_keep_the_others_from_going_back(shop: Shop) -> None:
+    """Nothing can be told of it any more, and so not by which rule it went."""
+    kept = MemoryKeys()
+    keys = KeyRing(lambda: kept)
+    with holding(keys):
+        erased, other = shop.enter(), shop.enter()
+        shop.rule()
+        shop.pass_days(N)
+        assert keys.destroy(erased)
+        assert shop.recycle() == 1
+        assert (shop.waits(erased), shop.waits(other)) == (False, True)
 
 
 def test_cus_17_a_customer_with_an_open_order_is_spared() -> None:

@@ -183,7 +183,7 @@ class Cluster:
             self._consume("inbox", inbox, process)
         if writer.service.schedules:
             clock, pulse = partial(self.calendar_of, process), Pulse(clock=process.monotonic)
-            keeper: Any = Keeper(writer, directory.company, rings.bell(), clock=clock, pulse=pulse)
+            keeper: Any = Keeper(writer, directory, rings.bell(), clock=clock, pulse=pulse)
             self._loop("keeper", keeper.run, process)
 
     def _run_relay(self, name: str, process: Process) -> None:
