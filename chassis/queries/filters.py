@@ -38,7 +38,7 @@ from contracts.types import PLAIN_DAY
 
 Document = dict[str, Any]
 FLAG = FieldType("flag")
-EMPTY = (None, "", [])
+EMPTY: Sequence[Any] = (None, "", [])
 """What a field holds that nobody has filled."""
 ClosedSets = Mapping[str, Callable[[], Sequence[str]]]
 """What is known when a request is answered, by its name: the roles there are, for example."""
