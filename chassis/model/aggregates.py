@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 from uuid import UUID
 
 from chassis.model.context import Context
+from chassis.model.identity import id_on_page
 from contracts.declare import REGISTRY, ContractError, value
 
 A = TypeVar("A", bound="Aggregate")
@@ -45,6 +46,7 @@ class Aggregate:
     appliers: ClassVar[dict[type, Callable[[Any, Any], None]]] = {}
     snapshot_every: ClassVar[int] = 0  # 0: never; else a snapshot after so many events
     secret: ClassVar[frozenset[str]] = frozenset()  # fields that are shown to nobody, not in the audit log either
+    named_by: ClassVar[str] = ""  # the key field of its commands, where the path of its page ends with another one
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -98,7 +100,7 @@ class Aggregate:
     @classmethod
     def on_page(cls, row: Mapping[str, Any]) -> Self:
         """The record as its page shows it, as far as `is_reached`, `can_change_by` and `require_may` ask of it."""
-        return cls(UUID(row["id"]))
+        return cls(id_on_page(row["id"]))
 
     def can_change_by(self, _: type) -> bool:
         """Whether a command means anything for the record as it is: a page does not speak of one that doesn't."""
