@@ -28,6 +28,7 @@ from contracts.inventory import PRODUCT
 from contracts.notices import DeliveryPlanned, NoteAttempt
 from contracts.orders import ApproveOrder, CompleteDelivery, HoldOrder, RejectOrder, ShipOrder
 from contracts.people import Person
+from contracts.permissions import OPEN
 from contracts.records import KINDS, Kind
 from contracts.sales import CustomerSnapshot, Shortage
 from contracts.schedules import SCHEDULES
@@ -329,6 +330,7 @@ def called(office: Office, _: People, name: str) -> str:
     """A record that is there from the beginning, under its name."""
     return name
 
+
 SCENES: dict[str, list[Scene]] = {
     **{f"{kind.path}/{{{kind.key}}}": [partial(entered, kind=kind), partial(deleted, kind=kind)]
        for kind in KINDS.values()},
@@ -473,6 +475,29 @@ def send(office: Office, spec: CommandSpec, people: People, id: str, caller: Cal
         in_path["with_id"] = caller.user_id if caller in (people["READ"], people["EDIT"]) else people["READ"].user_id
     path = str(spec.path).format(**in_path)
     return office.call(f"{spec.method} {path}", {**body, **more} or None, caller)
+
+
+@pytest.mark.parametrize("path", [path for path, page in BY_PATH.items() if page.aggregate.seen_by])
+def test_sec_16_who_may_not_see_a_record_changes_nothing_of_it(path: str, tmp_path: Path) -> None:
+    page = BY_PATH[path]
+    right = page.aggregate.seen_by
+    with quick_hashes():
+        office = Office(tmp_path)
+        people = callers_of(office)
+        id = SCENES[path][0](office, people)
+        office.tell_all()
+        for spec in page.commands:
+            if spec.permission in (right, *OPEN):
+                continue
+            blind = office.machine((spec.permission, "ALL"))
+            row, company = row_of(office, view_of(path), id), office.directory.company
+            reached = whose(office, page, id)
+            principal, now = office.principal_of(blind), office.api.clock()
+            told = actions_on(page, row, principal, now, company, children={}, whose=reached)
+            answer = send(office, spec, people, id, blind)
+            lacks = answer.body["params"].get("right")
+            assert (answer.code, lacks) == ("FORBIDDEN", right), f"{spec.name} {answer.body}"
+            assert {one.params.get("right") for one in told if one.command == spec.name} <= {right}, spec.name
 
 
 def test_ful_03_an_action_that_is_refused_says_the_way_out(tmp_path: Path) -> None:
