@@ -12,7 +12,7 @@ from typing import Any
 
 from chassis.access.known import Known
 from chassis.foundation.config import ConfigError
-from chassis.model.actions import Page
+from chassis.model.actions import Page, Pages
 from chassis.model.checks import Check
 from chassis.model.place_counts import counts_places
 from chassis.model.record_views import pool_view, record_view
@@ -53,10 +53,10 @@ class Catalogue:
         everywhere = [replica for of_service in known_everywhere().values() for replica in of_service.replicas]
         return [replace(service, replicas=[*service.replicas, *everywhere]) for service in found]
 
-    def pages(self) -> dict[str, Page]:
-        """The pages of single records, by their path."""
+    def pages(self) -> Pages:
+        """The pages of single records."""
         found = [(service.name, path, one) for service in self.services() for path, one in service.pages.items()]
-        return {path: Page.of(service, path, aggregate) for service, path, aggregate in found}
+        return Pages({path: Page.of(service, path, aggregate) for service, path, aggregate in found})
 
     def sagas(self) -> list[tuple[str, Saga[Any]]]:
         """(service, saga) of the services that run one."""

@@ -88,6 +88,15 @@ class Layout:
         """The fields of a record that a command gives, with what they become."""
         return changes(command, self.cls)
 
+    def place_in(self, command: Any, name: str) -> str:
+        """Under which name a command gives a field of the record."""
+        return name
+
+    @cached_property
+    def given_whole(self) -> Sequence[Part]:
+        """The parts that commands give as one value."""
+        return ()
+
 
 @dataclass(frozen=True)
 class LayoutInParts(Layout):
@@ -107,15 +116,15 @@ class LayoutInParts(Layout):
         return annotations, {name: known[name].default for name in self.beside if known[name].default is not MISSING}
 
     def entered(self, given: Annotations, first: Defaults) -> tuple[Annotations, Defaults]:
-        within = {name for one in self._whole for name in one.fields}
+        within = {name for one in self.given_whole for name in one.fields}
         return (
             {name: kind for name, kind in given.items() if name not in within}
-            | {one.name: one.cls for one in self._whole},
+            | {one.name: one.cls for one in self.given_whole},
             {name: value for name, value in first.items() if name not in within},
         )
 
     def changed(self, given: Annotations) -> Annotations:
-        return {**given, **{one.name: one.cls for one in self._whole}}
+        return {**given, **{one.name: one.cls for one in self.given_whole}}
 
     def told(self, data: Any) -> dict[str, Any]:
         return {**{one.name: one.of(data) for one in self.parts}, **{name: getattr(data, name) for name in self.beside}}
@@ -128,13 +137,19 @@ class LayoutInParts(Layout):
 
     def given_by(self, command: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for one in self._whole:
+        for one in self.given_whole:
             if (held := getattr(command, one.name, KEPT)) is not KEPT:
                 found |= one.taken_apart(held)
         return found | changes(command, self.cls)
 
+    def place_in(self, command: Any, name: str) -> str:
+        if getattr(command, name, KEPT) is not KEPT:
+            return name
+        held = (one for one in self.given_whole if name in one.fields and getattr(command, one.name, KEPT) is not KEPT)
+        return next((f"{one.name}.{one.fields[name]}" for one in held), name)
+
     @cached_property
-    def _whole(self) -> Sequence[Part]:
+    def given_whole(self) -> Sequence[Part]:
         return tuple(one for one in self.parts if one.given_whole)
 
 

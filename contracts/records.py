@@ -145,6 +145,11 @@ class Field:
         return self.type if self.rules.given is None else self.rules.given
 
     @property
+    def right(self) -> str:
+        """The right to see it, which one needs to change it, too; "" where whoever sees the record does."""
+        return FIELD_RIGHTS.get(self.name, "")
+
+    @property
     def is_personal(self) -> bool:
         """Whether it tells of a person (`Personal`): it is sealed, and whoever reads it is noted (SEC-21, CPL-01)."""
         return is_personal(self.type)

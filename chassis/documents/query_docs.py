@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typedd
 from uuid import UUID
 
 from chassis.documents.json_schema import JsonSchema, docstring
+from chassis.model.actions import NO_PAGES, Pages
 from chassis.model.changes import LONGEST_LIST
 from chassis.model.views import LABELS, LISTS, Exact, Filter, Incomplete, OfCaller, Range, Shared, View
 from chassis.queries.conditions import (
@@ -58,8 +59,8 @@ class QueryDoc:
     method: str = "GET"
 
 
-def query_docs(view: View, pages: Collection[str] = ()) -> list[QueryDoc]:
-    """The operations of a view: its list, one row, or both; `pages` are the paths that tell what may be done."""
+def query_docs(view: View, pages: Pages = NO_PAGES) -> list[QueryDoc]:
+    """The operations of a view: its list, one row, or both; `pages` tell what may be done."""
     name_of_row = view.row.__name__
     row = row_schema(view.row, view.hidden)
     if view.growing_lists:
@@ -94,7 +95,7 @@ def query_docs(view: View, pages: Collection[str] = ()) -> list[QueryDoc]:
         found.append(
             QueryDoc(
                 path, name, "reports", summary, view.permission, name_of_row, row, parameters,
-                is_list=False, actions=path in pages,
+                is_list=False, actions=pages.tell(path),
             )
         )  # fmt: skip
         if view.history:

@@ -65,6 +65,7 @@ def _why_not(
         context = by.context(now, company.day_of(now), spec.permission)
         if not record.is_reached(context, spec.cls):
             raise Refused("records.out_of_reach", field=spec.key)
+        record.require_sight(context)
         record.require_may(spec.cls, context)
         if isinstance(record, Record) and status is not None:
             record.require_step(status, context)

@@ -44,8 +44,8 @@ def routes_of(api: Api) -> list[Route]:
         saved = saved_views(api, closed)
         for view in api.views:
             children = children_of(api, view, closed)
-            reader, page = reader_of(api, view, closed), pages.get(view.page)
-            query = ViewHandler(api, view, reader, page, children=children, saved=saved)
+            reader = reader_of(api, view, closed)
+            query = ViewHandler(api, view, reader, pages, children=children, saved=saved)
             found += view_routes(view, compressing(query), compressing(query.one), compressing(query.history))
         if api.views:
             found += operation_routes({**Rebuilds(api, api.views, api.database).serving(), **PersonKeys(api).serving()})

@@ -16,7 +16,7 @@ from chassis.http.messages import TYPES, HttpRequest, HttpResponse
 from chassis.http.requests import key_of, require_only
 from chassis.http.saved_views import Applied, SavedViews
 from chassis.messaging.consistency import HEADER, Logs, Token
-from chassis.model.actions import Page as RecordPage
+from chassis.model.actions import NO_PAGES, Action, Pages
 from chassis.model.principal import Principal
 from chassis.model.views import View, Words
 from chassis.queries.filters import single
@@ -46,14 +46,14 @@ class ViewHandler:
         api: Api,
         view: View,
         reader: ViewReader,
-        page: RecordPage | None = None,
+        pages: Pages = NO_PAGES,
         *,
         children: Sequence[Children] = (),
         saved: SavedViews | None = None,
     ) -> None:
-        """`page` says what can be done with the record that a row shows, where it shows one; `children` are the records
-        whose deletion that of such a record waits for, `saved` the views that people have saved of lists."""
-        self._api, self._view, self._reader, self._page, self._saved = api, view, reader, page, saved
+        """`pages` say what can be done with the record that a row shows; `children` are the records whose deletion that
+        of such a record waits for, `saved` the views that people have saved of lists."""
+        self._api, self._view, self._reader, self._pages, self._saved = api, view, reader, pages, saved
         self._children = children
         self._by_id = view.types["id"].kind == "id"
 
@@ -157,18 +157,25 @@ class ViewHandler:
             row, freshness = self._row(principal, key, token, self._language(http))
         if self._view.collected:
             row = self._api.with_history(row, principal)
-        if self._page:
-            row[ACTIONS] = actions_on(
-                self._page,
-                row,
-                principal,
-                self._api.clock(),
-                self._api.directory.company,
-                children=self._belonging(key),
-                whose=self._reader.whose(key) if self._view.reached_through else None,
-            )
+        if self._pages.tell(self._view.page):
+            row[ACTIONS] = self._actions(row, key, principal)
         headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
         return _fresh(row, freshness, headers, self._api.logs)
+
+    def _actions(self, row: Mapping[str, Any], key: str, principal: Principal) -> list[Action]:
+        """What the caller may do with the record of a row; nothing with one of which there are no commands any more."""
+        page = self._pages.of(self._view.page, key)
+        if page is None:
+            return []
+        return actions_on(
+            page,
+            row,
+            principal,
+            self._api.clock(),
+            self._api.directory.company,
+            children=self._belonging(key),
+            whose=self._reader.whose(key) if self._view.reached_through else None,
+        )
 
     def _belonging(self, key: str) -> dict[str, int]:
         """How many records of each kind belong to the one with this key."""

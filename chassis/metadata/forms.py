@@ -72,7 +72,7 @@ def command_metadata(
     """A command that callers may give, with the fields that are given by who holds the rights that `may` tells."""
     kind = object_kind(spec.cls)
     declared = _declared().get(spec.cls, {})
-    rights = {name: field.rules.right for name, field in declared.items() if field.rules.right}
+    rights = _rights(spec.cls)
     unseen = {name for name, right in rights.items() if not may(right)}
     return CommandMetadata(
         name=spec.name,
@@ -93,6 +93,7 @@ def command_metadata(
                 wording,
                 place="path" if f"{{{name}}}" in str(spec.path) else "body",
                 rules=declared[name].rules if name in declared else NO_RULES,
+                right=rights.get(name, ""),
                 unseen=unseen,
                 form=replace(form, own=tuple(one for one in form.own if all(map(may, one.rights)))),
                 keeps=not spec.creates,
@@ -120,6 +121,18 @@ def _declared() -> Mapping[type, Mapping[str, Field]]:
     return {command: kind.fields for kind in KINDS.values() for command in (kind.create, kind.edit, kind.revert)}
 
 
+def _rights(command: type) -> Mapping[str, str]:
+    """The rights that fields of a command need besides its own: who changes one needs that to see it (INV-02)."""
+    for kind in KINDS.values():
+        if command is kind.create:
+            return {name: field.rules.right for name, field in kind.fields.items() if field.rules.right}
+        if command in (kind.edit, kind.revert):
+            rights = {name: field.right for name, field in kind.fields.items() if field.right}
+            whole = {one.name: rights[name] for one in kind.layout.given_whole for name in one.fields if name in rights}
+            return {**rights, **whole}
+    return {}
+
+
 def _form_field(
     owners: Sequence[str],
     name: str,
@@ -128,6 +141,7 @@ def _form_field(
     *,
     place: Literal["path", "body"] = "body",
     rules: FieldRules = NO_RULES,
+    right: str = "",
     unseen: Collection[str] = (),
     form: CompanyForm | None = None,
     keeps: bool = False,
@@ -158,7 +172,7 @@ def _form_field(
         highest=bounds[1],
         decimals=single.digits if isinstance(single, DecimalField) else None,
         parts=own_parts if isinstance(single, GivenOwnField) else _parts(single, wording),
-        right=rules.right,
+        right=right,
         dictionary=rules.dictionary,
         free=rules.free,
         named_in=kind_called(rules.record).path if rules.record else "",

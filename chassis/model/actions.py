@@ -1,6 +1,6 @@
 """What a caller may do with what a row shows, and the reason why not, as the command would be refused."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,37 @@ class Page:
 
     @classmethod
     def of(cls, service: str, path: str, aggregate: type[Aggregate]) -> "Page":
-        """The page at a path that ends with what names the record (`/orders/{order_id}`)."""
-        key = path.rpartition("{")[2].rstrip("}")
-        changing = [spec for spec in REGISTRY.commands_of(service) if spec.is_public and not spec.creates]
-        return cls(aggregate, [one for one in changing if one.key == key and one.permission not in FOR_THEMSELVES])
+        """The page at a path that ends with what names the record (`/orders/{order_id}`), or is that of a record that
+        has a name (`/settings/devices`): the commands of that one stand below the path."""
+        offered = [spec for spec in REGISTRY.commands_of(service) if is_offered(spec)]
+        if "{" in path:
+            key = aggregate.named_by or path.rpartition("{")[2].rstrip("}")
+            return cls(aggregate, [spec for spec in offered if spec.key == key])
+        return cls(aggregate, [spec for spec in offered if f"{spec.path}/".startswith(f"{path}/")])
+
+
+def is_offered(spec: CommandSpec) -> bool:
+    """Whether a command is one that the page of a record tells of."""
+    return spec.is_public and not spec.creates and spec.permission not in FOR_THEMSELVES
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages of single records, by their path: those of all at a path, and those of some that have a name."""
+
+    by_path: Mapping[str, Page]
+
+    def of(self, path: str, id: str) -> Page | None:
+        """The page of a record, at a path that ends with what names it; None where there is none."""
+        return self.by_path.get(path) or self.by_path.get(f"{_above(path)}/{id}")
+
+    def tell(self, path: str) -> bool:
+        """Whether records at a path have such pages."""
+        return path in self.by_path or _above(path) in {_above(one) for one in self.by_path if "{" not in one}
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+NO_PAGES = Pages({})

@@ -22,7 +22,9 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 from uuid import UUID
 
 from chassis.model.context import Context
+from chassis.model.identity import id_on_page
 from contracts.declare import REGISTRY, ContractError, value
+from contracts.errors import lacks_right
 
 A = TypeVar("A", bound="Aggregate")
 T = TypeVar("T")
@@ -45,6 +47,8 @@ class Aggregate:
     appliers: ClassVar[dict[type, Callable[[Any, Any], None]]] = {}
     snapshot_every: ClassVar[int] = 0  # 0: never; else a snapshot after so many events
     secret: ClassVar[frozenset[str]] = frozenset()  # fields that are shown to nobody, not in the audit log either
+    named_by: ClassVar[str] = ""  # the key field of its commands, where the path of its page ends with another one
+    seen_by: ClassVar[str] = ""  # the right to see such records: who changes one needs it besides that to change it
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -90,15 +94,23 @@ class Aggregate:
         return ()
 
     def is_reached(self, context: Context, command: type) -> bool:
-        """Whether the caller's right to give a command reaches this record (SEC-18)."""
-        return not self.owners or any(map(context.reach.covers, self.owners))
+        """Whether the caller's rights to see this record, and to give a command, reach it (SEC-18)."""
+        reaches = [context.reach]
+        if self.seen_by and context.may(self.seen_by):
+            reaches.append(context.reach_of(self.seen_by))
+        return not self.owners or all(any(map(reach.covers, self.owners)) for reach in reaches)
+
+    def require_sight(self, context: Context) -> None:
+        """Raises Refused FORBIDDEN where the caller may see no such record: what one may not see one leaves alone."""
+        if self.seen_by and not context.may(self.seen_by):
+            raise lacks_right(self.seen_by, context.organisation.roles_with(self.seen_by))
 
     # -- what may be done with it
 
     @classmethod
     def on_page(cls, row: Mapping[str, Any]) -> Self:
         """The record as its page shows it, as far as `is_reached`, `can_change_by` and `require_may` ask of it."""
-        return cls(UUID(row["id"]))
+        return cls(id_on_page(row["id"]))
 
     def can_change_by(self, _: type) -> bool:
         """Whether a command means anything for the record as it is: a page does not speak of one that doesn't."""

@@ -38,3 +38,11 @@ def record_id(kind: str, key: UUID | str) -> RecordId:
 def stream_id(record: RecordId) -> UUID:
     """The id of a record's stream, if it is a new one."""
     return record.id if isinstance(record, Named) else record
+
+
+def id_on_page(id: str) -> UUID:
+    """The id of a record that a page shows under `id`; of one that has a name, one that no record has."""
+    try:
+        return UUID(id)
+    except ValueError:
+        return Named("page", id).id

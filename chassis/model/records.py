@@ -15,10 +15,10 @@ claimed from it and given back (ADR 0057).  Where they are reached through other
 tells whose those are when it loads one (ADR 0054).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple, Self
 from uuid import UUID
@@ -72,6 +72,7 @@ class Record(Aggregate):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         kind = cls.kind
+        cls.seen_by = kind.view
         cls.appliers = {
             **cls.appliers,
             kind.created: Record._created,
@@ -113,13 +114,10 @@ class Record(Aggregate):
     def require_may(self, command: type, context: Context) -> None:
         """Raises Refused where the caller may give no such command of this record now, whatever it says.
 
-        What one may not see one does not change.  A record that was deleted takes no command but that which restores
-        it, and those with whom it is only shared may neither take it away nor give it to others; that it is shared with
-        themselves they may end.
+        A record that was deleted takes no command but that which restores it, and those with whom it is only shared may
+        neither take it away nor give it to others; that it is shared with themselves they may end.
         """
         kind = self.kind
-        if not context.may(kind.view):
-            raise lacks_right(kind.view, context.organisation.roles_with(kind.view))
         if command is not kind.restore:
             self.require_there()
         if kind.pool:
@@ -188,7 +186,7 @@ class Record(Aggregate):
         given = self.kind.layout.given_by(command)
         if command.own is not KEPT:
             given[OWN] = custom_values.changed(self._custom_fields(context), self.data.own, command.own, context)
-        self._require_rights(given, context)
+        self._require_rights(given, context, partial(self.kind.layout.place_in, command))
         self._become(given, context, settings)
 
     def revert(
@@ -509,12 +507,13 @@ class Record(Aggregate):
         if self.kind.has_personal and context.organisation.person(self.id):
             raise Refused("records.id_of_another_kind", field=self.kind.key)
 
-    def _require_rights(self, given: Iterable[str], context: Context) -> None:
-        """Raises Refused FORBIDDEN for a field that needs a right of its own, whatever is given for it."""
+    def _require_rights(self, given: Iterable[str], context: Context, place: Callable[[str], str] = str) -> None:
+        """Raises Refused FORBIDDEN for a field that needs a right of its own, whatever is given for it: that nothing
+        changes would tell what stands there.  `place` tells what the command calls the field."""
         for name in given:
             if name != OWN and not self._may_give(name, context):
-                right = self.kind.fields[name].rules.right
-                raise lacks_right(right, context.organisation.roles_with(right), name)
+                right = self.kind.fields[name].right
+                raise lacks_right(right, context.organisation.roles_with(right), place(name))
 
     def _require_past(self, data: Any, given: Iterable[str], context: Context) -> None:
         """Raises Refused VALIDATION for a day that is still to come, where it is one of something that has happened.
@@ -539,7 +538,7 @@ class Record(Aggregate):
         return context.custom_fields(self.kind.code)
 
     def _may_give(self, name: str, context: Context) -> bool:
-        right = self.kind.fields[name].rules.right
+        right = self.kind.fields[name].right
         return not right or context.may(right)
 
     def require_there(self) -> None:

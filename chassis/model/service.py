@@ -500,6 +500,13 @@ def _page_of(kind: Kind) -> str:
     return f"{kind.path}/{{{kind.key}}}"
 
 
+def _page_of_schedule(run: type) -> str:
+    """The path of a schedule, which has a name."""
+    path = REGISTRY.command_of(SCHEDULES[run].switch).path
+    assert path is not None, "schedules are switched over HTTP"
+    return path
+
+
 def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFunction]:
     """The handlers of a schedule's commands; what is not by hand comes from `chassis.schedules`, prepared."""
     declared, aggregate = SCHEDULES[run], timetable_of(run)
@@ -546,8 +553,8 @@ class Service:
     record itself has taken them: they may refuse still, and then nothing has happened.
     `schedules` says what is done at certain times, by the commands that are declared for it (`contracts.schedules`).
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
-    `pages` says of which aggregate a page shows one, by its path (`/orders/{order_id}`), so that it tells what may be
-    done with it; kinds of records need no line.
+    `pages` says of which aggregate a page shows one, by its path (`/orders/{order_id}`, or of one with a name
+    `/settings/devices`), so that it tells what may be done with it; kinds of records and schedules need no line.
     `untold` names what is in answers for middleware alone: callers are not told.
     `currency_of` tells, for changes of records that have a currency, which that is: money that names none is in it.
     `parents` are the records that its own may belong to.
@@ -587,6 +594,7 @@ class Service:
             raise ContractError(f"{self.name}: its schedules are not those that its contracts declare: {named}")
         for run, act in self.schedules.items():
             object.__setattr__(self, "commands", {**schedule_commands(run, act), **self.commands})
+            object.__setattr__(self, "pages", {_page_of_schedule(run): timetable_of(run), **self.pages})
         declared = {spec.cls for spec in REGISTRY.commands_of(self.name)}
         if missing := declared - set(self.commands):
             raise ContractError(f"{self.name}: no handler for {sorted(c.__name__ for c in missing)}")

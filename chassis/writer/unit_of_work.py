@@ -196,9 +196,16 @@ class UnitOfWork:
         return given.stop
 
     def _check_reach(self, aggregate: Aggregate, id: RecordId) -> None:
-        """The record a command names must be of somebody whom the caller's right reaches (SEC-18)."""
-        if id == self._named and not aggregate.is_reached(self.context, type(self._request.command)):
+        """The record a command names must be of somebody whom the caller's right reaches (SEC-18), and seen by them.
+
+        What only services command is none of what people see.
+        """
+        if id != self._named:
+            return
+        if not aggregate.is_reached(self.context, type(self._request.command)):
             raise Refused("records.out_of_reach", field=self._key)
+        if REGISTRY.command_of(type(self._request.command)).is_public:
+            aggregate.require_sight(self.context)
 
     def _check_version(self, aggregate: Aggregate, id: RecordId) -> None:
         if id != self._guarded:

@@ -39,8 +39,9 @@ from contracts.access import (
     SignIn,
     SignOut,
 )
-from services.access.domain.roles import Machine, Role
+from services.access.domain.roles import Department, Machine, Role
 from services.access.domain.sessions import (
+    AccessSettings,
     ended,
     wrong,
     wrong_challenge,
@@ -160,7 +161,12 @@ SERVICE = Service(
         GetMachineToken: get_machine_token,
         SetAccessSettings: set_access_settings,
     },
-    pages={"/users/{user_id}": User, "/machines/{machine_id}": Machine},
+    pages={
+        "/users/{user_id}": User,
+        "/machines/{machine_id}": Machine,
+        "/departments/{department_id}": Department,
+        "/settings/access": AccessSettings,
+    },
     middleware={
         IssueUser: Middleware(hash_default),
         IssueDefaultPassword: Middleware(hash_default),

@@ -14,5 +14,6 @@ SERVICE = Service(
         SetParameter: upsert(Parameter, Parameter.set),
         RemoveParameter: upsert(Parameter, Parameter.remove),
     },
+    pages={"/company/{settings_id}": Company, "/settings/company": Company, "/parameters/{name}": Parameter},
     middleware={SetLogo: Middleware(prepare_logo, tell_logo)},
 )

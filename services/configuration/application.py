@@ -3,6 +3,8 @@
 from chassis.model.service import Service, upsert
 from contracts.configuration import AddDictionaryEntry, DeleteDictionaryEntry, EditDictionaryEntry
 from services.configuration.dictionaries import Dictionary
+from services.configuration.domain.custom_fields import CustomFields
+from services.configuration.domain.saved_views import SavedView
 from services.configuration.doubles import OWN_VALUES
 from services.configuration.fields import COMMANDS as OF_FIELDS
 from services.configuration.uses import USES, delete_entry
@@ -18,4 +20,9 @@ SERVICE = Service(
         **OF_VIEWS,
     },
     replicas=[USES, *OWN_VALUES.values()],
+    pages={
+        "/custom-fields/{kind}": CustomFields,
+        "/dictionary-entries/{entry_key}": Dictionary,
+        "/saved-views/{saved_view_id}": SavedView,
+    },
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from chassis.model.aggregates import Aggregate, applies
 from chassis.model.context import Context
@@ -26,7 +27,21 @@ ENTRY = "dictionary entry"
 class Dictionary(Aggregate):
     """One dictionary: what a company has made of the entries that were prepared; None where it has deleted one."""
 
+    named_by = "dictionary"
+
     told: dict[str, DictionaryEntry | None] = field(default_factory=dict)
+
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        """A page shows one entry: of the others nothing is known there."""
+        dictionary = super().on_page(row)
+        entry = DictionaryEntry(**{name: row[name] for name in DictionaryEntry.__dataclass_fields__})
+        dictionary.told = {entry.code: None if row["deleted"] else entry}
+        return dictionary
+
+    def can_change_by(self, command: type) -> bool:
+        """What was deleted is neither changed nor deleted; another one takes its place."""
+        return command is AddDictionaryEntry or any(self.told.values())
 
     def tree(self, name: str) -> Tree:
         """The entries of the dictionary, whose name its id doesn't tell."""

@@ -19,7 +19,7 @@ def save(command: SaveView, work: Work) -> SavedView:
 
 def change(command: ChangeSavedView, work: Work) -> SavedView:
     view = work.get(SavedView, command.saved_view_id, what=SAVED_VIEW, field="saved_view_id")
-    view.require_seen(work.context)
+    view.require_may(ChangeSavedView, work.context)
     if command.parameters is not KEPT or command.columns is not KEPT:
         parameters = view.view.parameters if command.parameters is KEPT else command.parameters
         columns = view.view.columns if command.columns is KEPT else command.columns

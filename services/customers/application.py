@@ -48,5 +48,6 @@ SERVICE = Service(
         SetCustomerSettings: upsert(CustomerSettings, CustomerSettings.change),
     },
     replicas=[OPEN_ORDERS, *RECYCLING.replicas],
+    pages={"/settings/customers": CustomerSettings},
     schedules={RecycleCustomers: RECYCLING.run},
 )

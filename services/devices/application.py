@@ -48,6 +48,7 @@ SERVICE = Service(
         ConfirmWipe: change(Device, Device.confirm_wipe, what="phone"),
         AcknowledgeWipe: acknowledge_wipe,
     },
+    pages={"/devices/{device_id}": Device, "/settings/devices": DevicePolicy},
     middleware={
         EnrolDevice: Middleware(new_secret, tell_secret),
         ContactFromDevice: Middleware(check_secret, tell_orders),

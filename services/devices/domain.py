@@ -1,9 +1,10 @@
 """Work phones (SEC-23..29): what may be enrolled, what they must keep to, and how a lost one is wiped."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
@@ -102,6 +103,23 @@ class Device(Aggregate):
 
     snapshot_every: ClassVar[int] = 200
 
+    # -- what may be done with it
+
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        device = super().on_page(row)
+        device.status, device.wipe_on = row["status"], row["wipe_on"]
+        return device
+
+    def require_may(self, command: type, context: Context) -> None:
+        """A phone that is wiped, or will be, is left alone; no wipe is asked for that was not switched on (SEC-29).
+
+        The first confirmation is told to nobody, so that a second one lacks it is told by the command alone.
+        """
+        self._require("ENROLLED", "ACTIVE")
+        if command in (AskWipe, ConfirmWipe) and not self.wipe_on:
+            raise Refused("devices.wipe_off", state="WIPE_OFF")
+
     def enrol(self, command: EnrolDevice, mark: str, context: Context) -> None:
         """Too little storage refuses; little memory and mobile data are told (SEC-23, SEC-24)."""
         if command.free_storage_gb < LEAST_STORAGE_GB:
@@ -153,20 +171,18 @@ class Device(Aggregate):
     # -- remote wipe (SEC-29)
 
     def switch_wipe(self, command: SwitchWipe, context: Context) -> None:
-        self._require("ENROLLED", "ACTIVE")
+        self.require_may(SwitchWipe, context)
         if command.on != self.wipe_on:
             self.record(WipeSwitched(device_id=self.id, on=command.on, by=context.user))
 
     def ask_wipe(self, _: AskWipe, context: Context) -> None:
         """The first confirmation.  Raises Refused INVALID_STATE when wiping was not switched on before."""
-        self._require("ENROLLED", "ACTIVE")
-        self._require_switched_on()
+        self.require_may(AskWipe, context)
         self.record(WipeAsked(at=context.now, by=context.user))
 
     def confirm_wipe(self, command: ConfirmWipe, context: Context) -> None:
         """The second confirmation: the same person, within 5 minutes, writes the phone's name."""
-        self._require("ENROLLED", "ACTIVE")
-        self._require_switched_on()
+        self.require_may(ConfirmWipe, context)
         until = self.asked_at + CONFIRM_WITHIN if self.asked_at else None
         in_time = is_before(context.now, until, CONFIRM_WITHIN)
         if not in_time or self.asked_by.user_id != context.user.user_id:
@@ -181,10 +197,6 @@ class Device(Aggregate):
             return
         self._require("WIPE_REQUESTED")
         self.record(DeviceWiped(device_id=self.id))
-
-    def _require_switched_on(self) -> None:
-        if not self.wipe_on:
-            raise Refused("devices.wipe_off", state="WIPE_OFF")
 
     def _require(self, *allowed: DeviceStatus) -> None:
         if self.status not in allowed:

@@ -213,7 +213,8 @@ def test_INV_02_prices_share_one_currency(kit: InMemoryService) -> None:
 
 def test_INV_07_ACC_13_price_and_data_change(kit: InMemoryService) -> None:
     cheaper = replace(PRICES, sale=cny("7499.00"), member=None)
-    answer = kit.do(EditProduct(product_id=PHONE, prices=cheaper, description="on offer"), by=WAREHOUSE)
+    given = {"sale_price": cheaper.sale, "member_price": None, "description": "on offer"}
+    answer = kit.do(EditProduct(product_id=PHONE, **given), by=WAREHOUSE)
     assert answer.body["version"] == 2
     assert kit.new_facts() == [
         ProductEdited(

@@ -186,5 +186,6 @@ SERVICE = Service(
     },
     replicas=[PRODUCTS, CONTACTS, UNREAD, KEPT, WAITING],
     reactions=REACTIONS,
+    pages={"/deliveries/{delivery_id}": Delivery, "/settings/notices": CompanyWays},
     schedules={ForgetNotices: forget},
 )

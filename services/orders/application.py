@@ -237,5 +237,5 @@ SERVICE = Service(
         CompleteDelivery: complete_delivery,
     },
     replicas=[CUSTOMERS, PRODUCTS, COMPANY, CASES, SHIPMENTS],
-    pages={"/orders/{order_id}": Order},
+    pages={"/orders/{order_id}": Order, "/settings/sales-process": SalesProcess},
 )

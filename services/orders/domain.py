@@ -435,6 +435,8 @@ STATUS_AFTER: Mapping[type, OrderStatus] = {
 class Order(Aggregate):
     """A sales order.  `round` counts its submissions, `attempt` the tries of the stock deduction in the round."""
 
+    seen_by = "orders.view"
+
     status: OrderStatus = "DRAFT"
     number: str = ""
     customer: CustomerSnapshot = NO_CUSTOMER

@@ -106,6 +106,22 @@ def test_col_07_what_is_shared_with_me_is_a_filter(shelf: Shelf, view: View) -> 
 
 
 @each
+def test_col_07_what_is_shared_with_somebody_is_a_filter_for_whoever_sees_it(shelf: Shelf, view: View) -> None:
+    """Shares that are over are found by nobody, and one that is set aside where it is asked for."""
+    held = {view.permission: frozenset({"ALL"})}
+    everybody = Principal(uuid4(), "all", frozenset(), scopes=held)  # type: ignore[arg-type]
+    asked = {ME: [3, 5], TEAM: [4], ELSEWHERE: [5, 7], OTHER: [8], uuid4(): []}
+    for with_id, found in asked.items():
+        page = shelf.page(everybody, shared_with=str(with_id), count="true")
+        assert (numbers(page.items), page.total) == (found, len(found))
+    assert numbers(shelf.page(everybody, shared_with=str(ME), **{view.aside: "true"}).items) == [9]
+    assert numbers(shelf.page(caller(view, ME), shared_with=str(TEAM)).items) == [], "who does not see it finds nothing"
+    with pytest.raises(Refused) as refused:
+        shelf.reader.page(everybody, as_query({"shared_with": "nobody"}), None)
+    assert refused.value.field == "shared_with"
+
+
+@each
 def test_col_07_a_later_page_shows_nothing_of_what_is_not_shared_any_more(
     database: Database[Document], view: View
 ) -> None:

@@ -138,6 +138,17 @@ def test_inv_02_what_one_may_not_see_or_do_is_not_told() -> None:
     assert not told("zh", PUBLIC).views
 
 
+def test_inv_02_a_form_asks_nobody_for_a_change_of_what_they_do_not_see() -> None:
+    clerk, buyer = told("zh", "products.edit"), told("zh", "products.edit", "products.cost")
+    forms = [of_command(found, "EditProduct").fields for found in (clerk, buyer)]
+    without, with_cost = ({one.name: one for one in fields} for fields in forms)
+    assert with_cost.keys() - without.keys() == {"prices", "purchase_price"} and "sale_price" in without
+    assert {with_cost[name].right for name in ("prices", "purchase_price")} == {"products.cost"}
+    assert "prices" in {one.name for one in of_command(clerk, "AddProduct").fields}, "who enters one says what it cost"
+    [fields] = [one for one in of_command(clerk, "RevertProduct").fields if one.name == "fields"]
+    assert "purchase_price" not in {one.value for one in fields.choices or []}
+
+
 def test_sec_15_a_role_that_an_administrator_has_named_has_that_name() -> None:
     found = metadata(
         Wording("ja"), lambda right: True, Company((("SAL", "salesperson"), ("FIN", "出納"), ("TEAM_9", "九组")))

@@ -160,6 +160,8 @@ def test_every_query_of_one_row_takes_an_id_in_any_spelling(
             "owner": {"user_id": None, "name": ""},
             "submitter_id": None,
         }
+        of_record |= {"wipe_on": False, "list_name": "", "name": "", "audience": "ME", "roles": []}
+        of_record |= {"code": "", "zh": "", "ja": "", "en": "", "parent": "", "position": 0}
         return {"service": "", "changes": [], **of_record}, Freshness(None, {})
 
     def rebuild(_requests: RebuildRequests, key: str) -> dict[str, Any]:

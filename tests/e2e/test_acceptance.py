@@ -112,8 +112,7 @@ def test_acc_12_a_product_is_saved_and_the_list_shows_it(company: Company) -> No
 def test_acc_13_a_changed_price_and_stock_show_at_once(company: Company) -> None:
     product = add_product(company.wang, "7999.00", 50, alert_quantity=10)
 
-    prices = {"purchase": yuan("6100.00"), "sale": yuan("8299.00")}
-    company.wang.do("PATCH", f"/products/{product}", {"prices": prices, "alert_quantity": 12})
+    company.wang.do("PATCH", f"/products/{product}", {"sale_price": yuan("8299.00"), "alert_quantity": 12})
     company.wang.post(f"/products/{product}/receipts", {"quantity": 5, "reason": "delivery 4711"})
     company.wang.post(f"/products/{product}/adjustments", {"change": -2, "reason": "broken in the shelf"})
 

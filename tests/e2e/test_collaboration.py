@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -32,13 +35,16 @@ from component.support import (
     eventually,
     problem_of,
     running,
+    until,
 )
 
 from chassis.files.opening import open_files
+from chassis.http.files import AT_ONCE
 from chassis.messaging.consistency import HEADER
 from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
 from contracts.records import KINDS, Kind
+from deploy.devstack.server import HOST
 from deploy.local.system import LocalSystem
 
 REGISTRY.load()
@@ -53,7 +59,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     """One of its own: it is stopped, its files are looked at, and a person is erased."""
     folder = tmp_path_factory.mktemp("collaboration")
     with s3_server() as address:
-        own = environment(folder, MAX_FILE_BYTES=str(MOST), **settings(address))
+        own = environment(folder, MAX_FILE_BYTES=str(MOST), MAX_BODY_SECONDS="5", **settings(address))
         with running(LocalSystem.from_env(own)) as system:
             yield system
 
@@ -208,6 +214,29 @@ def test_col_09_an_upload_is_refused_with_its_way_out_and_leaves_nothing(company
     unsigned = company.http.post("/files", content=b"x")
     assert unsigned.status_code == 401
     assert list(incoming.iterdir()) == []
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["length", "chunked"])
+def test_col_09_an_upload_that_stops_coming_is_told_so_and_takes_up_no_room(
+    company: Company, system: LocalSystem, whole: bool
+) -> None:
+    li, incoming = company.li, Path(system.settings()["FILES_DIR"]) / "incoming"
+    length = f"Content-Length: {len(PDF)}" if whole else "Transfer-Encoding: chunked"
+    head = f"POST /files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {li.token}\r\n{length}\r\n\r\n"
+    piece = PDF[: len(PDF) // 2]
+    sent = head.encode() + (piece if whole else b"%x\r\n" % len(PDF) + piece)
+    with ExitStack() as stalled:
+        senders = [stalled.enter_context(socket.create_connection((HOST, system.api.port), 60)) for _ in range(AT_ONCE)]
+        for sender in senders:
+            sender.sendall(sent)
+        until(lambda: len(list(incoming.iterdir())) == AT_ONCE)
+        assert problem_of(upload(li), "RATE_LIMITED")["params"] == {"most": AT_ONCE}
+        for sender in senders:
+            answer = b"".join(iter(partial(sender.recv, 65_536), b""))
+            assert answer.startswith(b"HTTP/1.1 400 ") and b'"code":"VALIDATION"' in answer, answer
+            assert b'"field":"body"' in answer and b"Connection: close" in answer, answer
+    assert list(incoming.iterdir()) == []
+    assert uploaded(li)["size"] == len(PDF)
 
 
 def test_col_09_a_file_goes_through_a_gateway_of_its_own_in_pieces(

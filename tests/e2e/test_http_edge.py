@@ -420,6 +420,7 @@ def test_what_a_query_shows_of_a_setting_is_taken_back_and_changes_nothing(compa
             for id in [of] if isinstance(of, str) else view.defaults:
                 row = admin.get(f"{view.path}/{id}")
                 shown = row.keys() & one.row_schema["properties"].keys()
+                assert {told["command"]: told["allowed"] for told in row["actions"]}[spec.name], f"{view.path}/{id}"
                 body = {name: row[name] for name in shown if not one.row_schema["properties"][name].get("readOnly")}
                 with nothing_stored(company):
                     admin.do("PUT", str(spec.path).format(name=id), row["values"] if view.name == "settings" else body)

@@ -1,6 +1,8 @@
 """Saved views: who may change one, and which one a list opens with (UIX-10, UIX-11, UIX-13)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, Self
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate, applies
@@ -37,6 +39,22 @@ class SavedView(Aggregate):
     owner: Person = SALESTREAM
     deleted: bool = False
 
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        saved = super().on_page(row)
+        about = {name: row[name] for name in ("list_name", "name", "audience")}
+        saved.view = ListView(**about, roles=tuple(row["roles"]))
+        saved.owner = Person(user_id=row["owner_id"] and UUID(row["owner_id"]), name=row["owner_name"])
+        return saved
+
+    def require_may(self, command: type, context: Context) -> None:
+        """Its owner changes it; who may share views takes away one that others see, too."""
+        self.require_seen(context)
+        is_shared = self.view.audience != "ME"
+        is_moderated = command is DeleteSavedView and is_shared and context.reach_of(SHARE).covers(self.owner.user_id)
+        if not (self._is_of(context) or is_moderated):
+            raise Refused("views.not_yours", owner=self.owner.name, field="saved_view_id")
+
     def save(self, command: SaveView, context: Context) -> None:
         """Raises Refused for an audience that the caller may not have, and for too much."""
         self._keep(
@@ -55,9 +73,7 @@ class SavedView(Aggregate):
 
     def change(self, command: ChangeSavedView, context: Context) -> None:
         """Raises Refused for what `save` refuses, and for a view of somebody else."""
-        self.require_seen(context)
-        if not self._is_of(context):
-            raise Refused("views.not_yours", owner=self.owner.name, field="saved_view_id")
+        self.require_may(ChangeSavedView, context)
         names = ("name", "parameters", "columns", "audience", "roles", "position")
         given = {name: value for name in names if (value := getattr(command, name)) is not KEPT}
         if given.get("audience", "ROLES") != "ROLES" and "roles" not in given:
@@ -66,10 +82,7 @@ class SavedView(Aggregate):
 
     def delete(self, _: DeleteSavedView, context: Context) -> None:
         """Raises Refused for a view of somebody else, but for who may share views where others see it."""
-        self.require_seen(context)
-        is_moderated = self.view.audience != "ME" and context.reach_of(SHARE).covers(self.owner.user_id)
-        if not (self._is_of(context) or is_moderated):
-            raise Refused("views.not_yours", owner=self.owner.name, field="saved_view_id")
+        self.require_may(DeleteSavedView, context)
         self.record(SavedViewDeleted(saved_view_id=self.id, by=context.user))
 
     def require_seen(self, context: Context) -> None:

@@ -1,9 +1,9 @@
 """What is sent to one person by one way: tried until it is sent or has failed, by hand once more (NTF-03, NTF-05)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies
@@ -52,6 +52,17 @@ class Delivery(Aggregate):
     attempts: int = 0
     before: int = 0  # attempts until it was last sent again by hand
 
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        delivery = super().on_page(row)
+        delivery.status = row["status"]
+        return delivery
+
+    def require_may(self, command: type, context: Context) -> None:
+        """What has not failed is not sent again."""
+        if command is SendAgain and self.status != "FAILED":
+            raise Refused("notices.not_failed", field="delivery_id", state=self.status)
+
     def plan(self, notice: NoticeGiven, receiver: Person, way: Way, due_at: datetime) -> None:
         """Have it sent from a moment on."""
         self.record(
@@ -86,8 +97,7 @@ class Delivery(Aggregate):
 
     def send_again(self, _: SendAgain, context: Context) -> None:
         """Try it from the beginning.  Raises Refused INVALID_STATE for one that has not failed."""
-        if self.status != "FAILED":
-            raise Refused("notices.not_failed", field="delivery_id", state=self.status)
+        self.require_may(SendAgain, context)
         self.record(
             DeliveryRenewed(
                 delivery_id=self.id,
