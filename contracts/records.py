@@ -41,7 +41,7 @@ from contracts.layouts import Layout, LayoutInParts, Part, spread_out
 from contracts.lists import INCOMPLETE, LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
-from contracts.personal import Personal, is_personal
+from contracts.personal import Personal, is_personal, plan_of
 from contracts.pools import CAME_BY, FORMER_OWNER, OWNER_SINCE, RETURN_REASON, How, Pool
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, STATUS_REASON, STATUS_SINCE, Statuses
@@ -252,6 +252,14 @@ class Kind:
     def has_personal(self) -> bool:
         """Whether a record tells of a person.  What a company adds to it does so too then (ADR 0039)."""
         return any(field.is_personal for field in self.fields.values())
+
+    def person_of(self, id: UUID, data: Any) -> UUID | None:
+        """Of whom a record tells: the one whom its `data` name (`about_person`), else itself; None: of nobody."""
+        plan = plan_of(self.cls)
+        if plan is None:
+            return None
+        person: UUID | None = getattr(data, plan.person) if plan.person else id
+        return person
 
     @cached_property
     def guarded(self) -> Mapping[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 from chassis.model.whose import OF_NOBODY, Reach, Whose
-from contracts.personal import plan_of
 from contracts.records import Kind, kind_called
 from contracts.sharing import Share
 from contracts.subjects import subjects
@@ -103,9 +102,5 @@ def _through(kind: Kind, fact: Any) -> str:
 
 
 def _person(kind: Kind, fact: Any) -> UUID | None:
-    """Of whom a record tells: the one whom its personal fields name, else itself."""
-    plan = plan_of(kind.cls)
-    if plan is None:
-        return None
-    person: UUID | None = getattr(kind.layout.read(fact), plan.person) if plan.person else getattr(fact, kind.key)
-    return person
+    """Of whom a record tells."""
+    return kind.person_of(getattr(fact, kind.key), kind.layout.read(fact))

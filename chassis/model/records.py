@@ -467,6 +467,16 @@ class Record(Aggregate):
         self.__dict__["_held"] = now  # ids of an index are dear, and asked for before and after each command
         return {name: value for name, (_, value) in now.items()}
 
+    def is_unique_of_person(self, name: str) -> bool:
+        """Whether a unique value of the record tells of a person, by the field under which it stands."""
+        names = self.kind.together if name in self.kind.together else (name,)
+        return any(self.kind.fields[one].is_personal for one in names)
+
+    @property
+    def person(self) -> UUID | None:
+        """Of whom it tells; None where it tells of nobody."""
+        return self.kind.person_of(self.id, self.data)
+
     def called_unique(self, name: str) -> Why:
         """What a refusal calls a unique value of the record, by the field under which it stands."""
         if name in self.kind.together:

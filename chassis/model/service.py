@@ -168,6 +168,7 @@ class Claim:
 
     `earlier` are other records that may have it without holding it.  `has` tells whether a record still has it, and
     `tells` whether the caller may know which one that is; both None where whoever holds a value has it, and is told.
+    `person` says of whom it tells as another record has it: None where that is nobody, or that record itself.
     """
 
     value: UniqueValue
@@ -176,6 +177,13 @@ class Claim:
     earlier: Sequence[UUID] = ()
     has: Callable[[UUID], bool] | None = None
     tells: Callable[[UUID], bool] | None = None
+    person: Callable[[UUID], UUID | None] | None = None
+
+    def is_freed(self, work: Work, other: UUID) -> bool:
+        """Whether another record has it no more because a person was erased, whatever that record is known to hold:
+        nobody could tell any more what to give up (CPL-01)."""
+        person = self.person(other) if self.person else None
+        return work.is_erased(other) or (person is not None and work.is_erased(person))
 
     def require_free(self, other: UUID | None, holder: UUID) -> None:
         """Raises Refused DUPLICATE where another record has it."""
@@ -196,12 +204,13 @@ def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[Uni
     new = [one for one in claims if one.value not in before]
     for one in new:
         for other in one.earlier:
-            one.require_free(other, holder)
+            if not one.is_freed(work, other):
+                one.require_free(other, holder)
         for id in one.value.former:
-            if index := _held(work, work.find(UniqueIndex, id)):
+            if index := _held(work, one, work.find(UniqueIndex, id)):
                 one.require_free(index.holder, holder)
         for id in one.value.taken:
-            index = _held(work, work.find_or_new(UniqueIndex, id))
+            index = _held(work, one, work.find_or_new(UniqueIndex, id))
             one.require_free(index.holder, holder)
             index.claim(holder)
     kept = {id for one in claims for id in (one.value.taken if one in new else one.value.ids)}
@@ -211,9 +220,9 @@ def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[Uni
             index.release(holder)
 
 
-def _held(work: Work, index: Held) -> Held:
-    """The index of a value, which who was erased holds no more: nobody could tell any more what to give up (CPL-01)."""
-    if index is not None and index.holder is not None and work.is_erased(index.holder):
+def _held(work: Work, claim: Claim, index: Held) -> Held:
+    """The index of a value, which nobody holds any more once the person was erased."""
+    if index is not None and index.holder is not None and claim.is_freed(work, index.holder):
         index.release(index.holder)
     return index
 
@@ -373,6 +382,12 @@ def _known_records(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
     )
 
 
+def _person_of(aggregate: type[Record], work: Work, id: UUID) -> UUID | None:
+    """Of whom a record tells, if there is one of that id."""
+    found = work.find(aggregate, id)
+    return found.person if found else None
+
+
 def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, CommandFunction]:
     """The handlers of the commands that every kind of record has."""
     kind = aggregate.kind
@@ -399,8 +414,15 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             found = work.find(aggregate, other)
             return found is None or found.is_reached(work.context, kind.edit)
 
+        person = partial(_person_of, aggregate, work)
         claims = [
-            Claim(value, partial(record.called_unique, name), name, tells=tells)
+            Claim(
+                value,
+                partial(record.called_unique, name),
+                name,
+                tells=tells,
+                person=person if record.is_unique_of_person(name) else None,
+            )
             for name, value in record.unique_values.items()
         ]
         for path, one in record.own_values_once(work.context).items():
@@ -410,9 +432,17 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 theirs = found.own_values_once(work.context).get(path) if found else None
                 return theirs is not None and not set(theirs.value.ids).isdisjoint(value.ids)
 
-            what = partial(said, path, one.text, kind.has_personal)
-            earlier = work.had_earlier(aggregate, one.field, one.value.ids)
-            claims.append(Claim(one.value, what, path, earlier, has, tells))
+            claims.append(
+                Claim(
+                    one.value,
+                    partial(said, path, one.text, kind.has_personal),
+                    path,
+                    work.had_earlier(aggregate, one.field, one.value.ids),
+                    has,
+                    tells,
+                    person if kind.has_personal else None,
+                )
+            )
         hold(work, record.id, claims, before)
         if kind.parents:
             parents.keep(record, work, belonged, chosen=chosen)

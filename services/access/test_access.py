@@ -24,6 +24,8 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.principal import Principal
 from chassis.model.service import MOST_LEVELS
 from chassis.model.unique import IndexClaimed, IndexReleased, UniqueIndex
+from chassis.persons.keys import KeyRing
+from chassis.persons.stores import MemoryKeys
 from chassis.store import events
 from chassis.store.events import recorded
 from chassis.store.transaction import Transaction
@@ -81,6 +83,7 @@ from contracts.errors import Refused
 from contracts.languages import LANGUAGES, Language
 from contracts.people import Person
 from contracts.permissions import RIGHTS, ROLES, DataScope, first_rights
+from contracts.personal import use
 from contracts.schemas import encode, load
 from services.access import administration, vault
 from services.access.application import SERVICE
@@ -367,6 +370,19 @@ def test_SEC_04_registration_can_be_switched_off(office: Office) -> None:
     office.settings(self_registration=False)
     command = RegisterUser(name="Wu", company="Wu Ltd", password=NEW, email="wu@example.com")
     assert office.refusal(command).code == "FORBIDDEN"
+
+
+def test_CPL_01_SEC_04_the_name_of_who_was_erased_is_free_for_who_registers(office: Office) -> None:
+    ring = KeyRing(MemoryKeys)
+    use(ring)
+    register = RegisterUser(name="Wu", company="Wu Ltd", password=NEW, email="wu@example.com")
+    erased = UUID(office.kit.do(register, NOBODY).body["id"])
+    again = replace(register, user_id=uuid4())
+    assert office.refusal(again).code == "DUPLICATE"
+    assert ring.destroy(erased)
+    office.kit.do(again, NOBODY)
+    refusal = office.refusal(replace(register, user_id=uuid4()))
+    assert (refusal.code, refusal.field, str(again.user_id) in refusal.message) == ("DUPLICATE", "email", False)
 
 
 def test_SEC_04_a_number_nobody_has_proved_is_no_name_to_sign_in_with(office: Office) -> None:

@@ -12,6 +12,8 @@ from chassis.model.custom_columns import extended
 from chassis.model.principal import Principal
 from chassis.model.record_views import record_view
 from chassis.model.views import View
+from chassis.persons.keys import KeyRing
+from chassis.persons.stores import MemoryKeys
 from chassis.testing.custom_fields import FIELDS, HELD, NOT_TAKEN, VALUES, known
 from chassis.testing.people import FINANCE, SALES, SUPERVISOR, WAREHOUSE
 from chassis.testing.records import enter_in, new_record
@@ -21,6 +23,7 @@ from contracts.access import UserDeleted, UserState
 from contracts.custom_fields import CustomField, Label
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
+from contracts.personal import use
 from contracts.records import KINDS, Kind, kind_of
 from contracts.schemas import load
 
@@ -33,6 +36,7 @@ EVERY_KIND = pytest.mark.parametrize(
     [kind for kind in KINDS.values() if any(one.may(REGISTRY.command_of(kind.edit).permission) for one in EDITORS)],
     ids=lambda kind: kind.code,
 )
+OF_PERSONS = [kind for kind in KINDS.values() if kind.has_personal]
 TYPES = {one.key: one for one in FIELDS}
 
 
@@ -314,6 +318,22 @@ def test_cfg_01_what_records_had_before_a_field_was_unique_counts(kind: Kind) ->
     kept.kit.do(kept.command(kind.edit, first, own={"tax": "c"}))
     kept.edit(tax="a")
     assert kept.refused(kind.create, "own.tax", tax="c").code == "DUPLICATE"
+
+
+@pytest.mark.parametrize("kind", OF_PERSONS, ids=lambda kind: kind.code)
+def test_cpl_01_what_who_was_erased_had_before_a_field_was_unique_is_free(kind: Kind) -> None:
+    """Also while the writer still has the record in memory as it was."""
+    ring = KeyRing(MemoryKeys)
+    use(ring)
+    kept = Kept(kind, replace(ONCE, unique=False))
+    kept.create(tax="a")
+    erased, kept.id = kept.id, uuid4()
+    kept.create(tax="b")
+    kept.define(replace(ONCE, unique_since=2), revision=2)
+    assert kept.refused(kind.edit, "own.tax", tax="a").code == "DUPLICATE"
+    assert ring.destroy(erased)
+    kept.edit(tax="a")
+    assert kept.refused(kind.create, "own.tax", tax="a").code == "DUPLICATE"
 
 
 @EVERY_KIND

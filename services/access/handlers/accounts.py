@@ -5,7 +5,6 @@ from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
 from chassis.model.service import Claim, Work, hold
-from chassis.model.unique import UniqueIndex
 from contracts.access import (
     AddRoleMember,
     DeleteUser,
@@ -97,11 +96,11 @@ def register_user(command: RegisterUser, work: Work) -> Aggregate:
         raise Refused("access.contact_needed", field="email")
     user = work.new(User, command.user_id, what="user", field="user_id")
     user.register(command, login, work.prepared.hash)
-    for name in names_of(user.state).values():
-        if any((index := work.find(UniqueIndex, id)) and index.holder for id in login_value(name).ids):
-            field = "email" if command.email else "phone"
-            raise Refused("access.registered_already", field=field)  # not whose
-    claim_names(work, user)
+    try:
+        claim_names(work, user)
+    except Refused as refused:
+        field = "email" if command.email else "phone"
+        raise Refused("access.registered_already", field=field) from refused  # not whose
     return user
 
 
