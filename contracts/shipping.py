@@ -1,5 +1,6 @@
 """Shipments (features FUL-01, 04..08).  Aggregate: shipment, one per order; it is the stock-out document too."""
 
+from typing import Literal
 from uuid import UUID
 
 from contracts.declare import KEPT, command, event, value
@@ -120,9 +121,10 @@ class ShipmentDispatched:
 
 @event("salestream.shipping.shipment-tracking-changed.v1", key="order_id")
 class ShipmentTrackingChanged:
-    """Goods that have left travel by this carrier, under this number; both as they are now."""
+    """Goods that have left travel by this carrier, under this number, as it is now; `status`: how far they are."""
 
     order_id: UUID
+    status: Literal["DISPATCHED", "DELIVERED"]
     carrier: Text
     tracking_number: Text
     by: Person = SALESTREAM

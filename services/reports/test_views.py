@@ -275,7 +275,8 @@ def test_ful_02_the_page_shows_the_sagas_timeline_and_the_shipment() -> None:
 
 def test_ful_06_a_carrier_that_is_known_late_shows_in_the_list_and_on_the_page() -> None:
     left = ShipmentDispatched(order_id=ORDER, round=1, number="SO-1", customer=ACME, lines=())
-    facts = [CREATED, left, ShipmentTrackingChanged(order_id=ORDER, carrier="SF", tracking_number="SF1")]
+    known = ShipmentTrackingChanged(order_id=ORDER, status="DISPATCHED", carrier="SF", tracking_number="SF1")
+    facts = [CREATED, left, known]
     told = {"status": "DISPATCHED", "carrier": "SF", "tracking_number": "SF1"}
     assert shown(documents(shipments.VIEW, facts)[str(ORDER)], *told) == told
     assert shown(documents(order_page.VIEW, facts)[str(ORDER)]["shipment"], *told) == told

@@ -170,7 +170,13 @@ class Shipment(Aggregate):
         number = self.tracking_number if command.tracking_number is KEPT else command.tracking_number or ""
         if (carrier, number) != (self.carrier, self.tracking_number):
             self.record(
-                ShipmentTrackingChanged(order_id=self.id, carrier=carrier, tracking_number=number, by=context.user)
+                ShipmentTrackingChanged(
+                    order_id=self.id,
+                    status="DELIVERED" if self.status == "DELIVERED" else "DISPATCHED",
+                    carrier=carrier,
+                    tracking_number=number,
+                    by=context.user,
+                )
             )
 
     def cancel(self, command: CancelShipment, _: Context) -> None:

@@ -266,8 +266,8 @@ def test_a_hand_over_of_another_round_names_nobody(kit: InMemoryService) -> None
 # -- FUL-06: who carries it --------------------------------------------------------------------------------------------
 
 
-def tracked(carrier: str, number: str) -> ShipmentTrackingChanged:
-    return ShipmentTrackingChanged(order_id=ORDER, carrier=carrier, tracking_number=number, by=WANG)
+def tracked(carrier: str, number: str, status: Any = "DISPATCHED") -> ShipmentTrackingChanged:
+    return ShipmentTrackingChanged(order_id=ORDER, status=status, carrier=carrier, tracking_number=number, by=WANG)
 
 
 @pytest.mark.parametrize("then", [[], [DELIVER]], ids=["on its way", "arrived"])
@@ -275,7 +275,9 @@ def test_ful_06_goods_that_left_by_themselves_get_a_carrier(kit: InMemoryService
     given(kit, dispatch(), *then)
     kit.do(TRACKING, WAREHOUSE)
     kit.do(TRACKING, WAREHOUSE)
-    assert kit.new_facts() == [tracked("顺丰", "SF2")], "what is so already is not told again"
+    assert kit.new_facts() == [tracked("顺丰", "SF2", "DELIVERED" if then else "DISPATCHED")], (
+        "what is so already is not told again"
+    )
 
 
 def test_ful_06_what_is_left_out_of_the_tracking_stays_and_null_clears(kit: InMemoryService) -> None:

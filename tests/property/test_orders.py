@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID, uuid5
@@ -23,6 +24,7 @@ from simulation.bugs import Bug, results_not_remembered, stock_not_checked
 
 from chassis.foundation.config import Config, Store
 from chassis.model.commands import CommandSent
+from chassis.model.context import EVERYBODY, NOBODYS
 from chassis.model.principal import Principal
 from chassis.store.opening import open_store
 from chassis.testing.people import user
@@ -79,7 +81,19 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
 )
 SPACE = UUID("7a2e5e0e-0000-4000-8000-000000000000")
-BOSS, ADMIN, DEPUTY, CHEN = user("boss", "SUP"), user("admin", "ADM"), user("deputy", "ADM"), user("chen", "FIN")
+
+
+def leading(name: str, role: str) -> Principal:
+    """Somebody whose rights reach everybody's records."""
+    return replace(user(name, role), reach_of=lambda scopes: EVERYBODY if scopes else NOBODYS)
+
+
+BOSS, ADMIN, DEPUTY, CHEN = (
+    leading("boss", "SUP"),
+    leading("admin", "ADM"),
+    leading("deputy", "ADM"),
+    user("chen", "FIN"),
+)
 SELLER = user("li", "SAL", superior=BOSS)
 IN_CHARGE = (SELLER, BOSS, ADMIN)
 DECIDERS = (BOSS, CHEN, ADMIN, DEPUTY, SELLER)

@@ -111,11 +111,11 @@ ROUTES = {
         POST /orders; PATCH /orders/{order_id}; POST /orders/{order_id}/submit; POST /orders/{order_id}/withdraw;
         POST /orders/{order_id}/cancel; POST /orders/{order_id}/retry
     """,
-    SEE_ORDERS: "GET /orders; GET /orders/{order_id}",
+    SEE_ORDERS: "GET /orders; GET /orders/{order_id}; GET /purchases",
     "Payments": "POST /orders/{order_id}/payments",
     "Stock-out, shipping": """
         POST /shipments/{order_id}/hand-over; POST /shipments/{order_id}/deliver; GET /shipments;
-        GET /shipments/{order_id}
+        GET /shipments/{order_id}; PATCH /shipments/{order_id}
     """,
     "Sales reports: view": "GET /reports/sales-by-day; GET /reports/sales-by-product; GET /reports/sales-by-brand",
 }

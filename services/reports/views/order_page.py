@@ -356,7 +356,11 @@ def dispatched(event: ShipmentDispatched, metadata: EventMetadata) -> Iterable[C
 def tracked(event: ShipmentTrackingChanged, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
         event.order_id,
-        **{"shipment.carrier": event.carrier, "shipment.tracking_number": event.tracking_number},
+        **{
+            "shipment.status": event.status,
+            "shipment.carrier": event.carrier,
+            "shipment.tracking_number": event.tracking_number,
+        },
     )
 
 

@@ -86,6 +86,7 @@ def dispatched(event: ShipmentDispatched, metadata: EventMetadata) -> Iterable[C
 def tracked(event: ShipmentTrackingChanged, metadata: EventMetadata) -> Iterable[Change]:
     yield Set(
         event.order_id,
+        status=event.status,
         carrier=event.carrier,
         tracking_number=event.tracking_number,
         version=metadata.version,
