@@ -221,7 +221,7 @@ class Filters:
 
     def _lacking(self) -> Document:
         """That one of the fields is empty that must be filled."""
-        empty = [{self._view.place_of(field): {"$in": [*EMPTY]}} for field in self._wanted]
+        empty = [{field: {"$in": [*EMPTY]}} for field in self._wanted]
         return {"$or": empty} if empty else {"_id": {"$in": []}}
 
     def _words(self, rule: Words, values: Sequence[str]) -> Document:
