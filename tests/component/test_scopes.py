@@ -19,6 +19,7 @@ from security.teams import Team, add_product
 
 from chassis.projections.projector import Projector
 from component.facts import incoming
+from component.lists import document_of
 from contracts.permissions import DATA_SCOPES
 from contracts.records import KINDS
 
@@ -194,12 +195,25 @@ def test_SEC_18_filters_of_reports_ask_the_sums(office: Office, rows: Rows) -> N
     assert last["next"] is None
 
 
+def test_SEC_18_purchases_are_those_of_orders_that_the_right_reaches(office: Office, rows: Rows) -> None:
+    [view] = [view for view in VIEWS if view.path == "/purchases"]
+    bought = [
+        document_of(view, number, order_id=ids["order"], owner_id=str(rows.teams[scope].owners[relation].user_id))
+        for number, ((scope, relation), ids) in enumerate(rows.ids.items())
+    ]
+    office.database[view.name].insert_many(bought)
+    for scope, team in rows.teams.items():
+        page = office.call("GET /purchases", by=team.caller, query={"limit": ["200"], "count": ["true"]}).done()
+        expected = rows.expected(scope, "order")
+        assert {row["order_id"] for row in page["items"]} == expected and page["total"] == len(expected), scope
+
+
 def test_SEC_18_no_list_of_records_with_owners_is_untested() -> None:
     """A view with an owner's field has a scope, and is tested here."""
     scoped = {view.path for view in VIEWS if (view.scope or view.reached_through) and view.is_list}
     # tests/e2e: test_access.py, test_collaboration.py, test_saved_views.py
     elsewhere = {"/devices", "/recently-viewed", "/saved-views", "/default-views", "/notices"}
-    assert scoped == {*LISTS, *REPORTS, *elsewhere}
+    assert scoped == {*LISTS, *REPORTS, "/purchases", *elsewhere}
     assert {view.path for view in VIEWS if view.scope or view.reached_through} == {
         *scoped,
         "/orders/{order_id}",
