@@ -197,9 +197,14 @@ def test_SEC_18_filters_of_reports_ask_the_sums(office: Office, rows: Rows) -> N
 
 def test_SEC_18_purchases_are_those_of_orders_that_the_right_reaches(office: Office, rows: Rows) -> None:
     [view] = [view for view in VIEWS if view.path == "/purchases"]
+    sold = [
+        (owner, rows.ids[scope, relation]["order"])
+        for scope, team in rows.teams.items()
+        for relation, owner in team.owners.items()
+    ]
     bought = [
-        document_of(view, number, order_id=ids["order"], owner_id=str(rows.teams[scope].owners[relation].user_id))
-        for number, ((scope, relation), ids) in enumerate(rows.ids.items())
+        document_of(view, number, order_id=order, owner_id=str(owner.user_id))
+        for number, (owner, order) in enumerate(sold)
     ]
     office.database[view.name].insert_many(bought)
     for scope, team in rows.teams.items():
