@@ -18,7 +18,7 @@ from chassis.model.place_counts import counts_places
 from chassis.model.record_views import pool_view, record_view
 from chassis.model.saga import Saga
 from chassis.model.schedule_runs import runs_once
-from chassis.model.service import Service
+from chassis.model.service import Replica, Service
 from chassis.model.views import View
 from contracts.declare import REGISTRY
 from contracts.records import KINDS
@@ -50,8 +50,14 @@ class Catalogue:
         found: list[Service] = [
             importlib.import_module(f"services.{name}.application").SERVICE for name in self.with_role("api")
         ]
-        everywhere = [replica for of_service in known_everywhere().values() for replica in of_service.replicas]
-        return [replace(service, replicas=[*service.replicas, *everywhere]) for service in found]
+        known = known_everywhere().values()
+        everywhere = [replica for one in known for replica in one.replicas]
+
+        def of_records(service: Service) -> list[Replica[Any]]:
+            kinds = [kind.code for kind in KINDS.values() if kind.service == service.name]
+            return [one.of_records(kinds) for one in known if one.of_records and kinds]
+
+        return [replace(service, replicas=[*service.replicas, *everywhere, *of_records(service)]) for service in found]
 
     def pages(self) -> Pages:
         """The pages of single records."""

@@ -21,8 +21,8 @@ from contracts.reasons import Why
 from contracts.text import plain_form
 from contracts.types import LONGEST_DECIMAL, DayField, DecimalField, Flag, Note, NoteField, Text, TextField, Whole
 
-CustomType = Literal["text", "number", "day", "choice", "choices", "person", "formula"]
-"""A text, a number, a day, one or several of some choices, a user, or what is worked out from numbers."""
+CustomType = Literal["text", "number", "day", "choice", "choices", "person", "file", "formula"]
+"""A text, a number, a day, one or several of some choices, a user, a file on the record, or what is worked out."""
 
 OWN = "own"
 """The field of a record, its commands and its rows in which the values of these fields are."""

@@ -1,6 +1,6 @@
 """What every service keeps of people, roles, programs, sign-ins, devices and the company: rows, and who feeds them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -137,8 +137,10 @@ class Known:
     """What a service lets every other one know, declared in its `known.py` (KNOWN): replicas with the rows above.
 
     `from_start`: a process that hosts the service takes in its whole log when it starts, for what happened before
-    there were such rows is in none.
+    there were such rows is in none.  `of_records` is what those that keep records know of their kinds (`Kind.code`);
+    it is in their stores alone.
     """
 
-    replicas: Sequence[Replica[Any]]
+    replicas: Sequence[Replica[Any]] = ()
     from_start: bool = False
+    of_records: Callable[[Collection[str]], Replica[Any]] | None = None

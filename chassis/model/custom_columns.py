@@ -31,4 +31,5 @@ def field_type(field: CustomField) -> FieldType:
         "choice": choices,
         "choices": FieldType("list", of=choices),
         "person": FieldType("id"),
+        "file": FieldType("id"),
     }[field.type]

@@ -4,7 +4,7 @@
 What is there already is not asked again: a choice that was taken away, or a retired field, is in nobody's way.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -104,11 +104,14 @@ def changed(definitions: Definitions, before: str, own: str | None, context: Con
     return _bounded(_changed(definitions, read(before), wanted, context))
 
 
-def put_back(definitions: Definitions, before: str, then: str, context: Context) -> PutBack:
+def put_back(
+    definitions: Definitions, before: str, then: str, context: Context, *, lost: Collection[str] = ()
+) -> PutBack:
     """The values of a record that becomes what it was `then`, as far as they may be given today, and by the caller.
 
     What can't be stays as it is, and is told: a choice that was taken away meanwhile, a user who has left, a field
-    that is retired, or must have a value and had none.  Raises Refused for what is too much altogether.
+    that is retired, or must have a value and had none; and the paths in `lost`, whose files are gone.  Raises Refused
+    for what is too much altogether.
     """
     now, earlier, kept = read(before), read(then), []
     for one in definitions:
@@ -118,7 +121,7 @@ def put_back(definitions: Definitions, before: str, then: str, context: Context)
             then_given = _changed(definitions, now, {one.key: _as_given(earlier.get(one.key))}, context)
         except Refused:
             then_given = now
-        if one.retired or then_given is now:
+        if one.retired or then_given is now or one.path in lost:
             kept.append(one.path)
         else:
             now = then_given
@@ -230,4 +233,5 @@ _CHECKS: Mapping[str, Callable[[CustomField, Any, Context, str], str | tuple[str
     "choice": _choice,
     "choices": _choices,
     "person": _person,
+    "file": _by(IdField()),
 }

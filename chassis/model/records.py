@@ -196,7 +196,7 @@ class Record(Aggregate):
 
         Fields that need a right which the caller lacks stay as they are, unless they are named: that is refused.  So
         does what can't be given any more, such as an entry of a dictionary that was switched off, or what names a
-        record that is gone (`lost`); the answer tells it.
+        record or a file that is gone (`lost`); the answer tells it.
         """
         self._require_rights(command.fields, context)
         names = command.fields or [*(name for name in self.kind.fields if self._may_give(name, context)), OWN]
@@ -209,7 +209,7 @@ class Record(Aggregate):
         for name in kept:
             del given[name]
         if OWN in given:
-            back = custom_values.put_back(self._custom_fields(context), self.data.own, then.own, context)
+            back = custom_values.put_back(self._custom_fields(context), self.data.own, then.own, context, lost=lost)
             given[OWN] = back.own
             kept += back.kept
         self._become(given, context, settings)

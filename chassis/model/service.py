@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from chassis.model.aggregates import Aggregate
+from chassis.model.attached_files import AttachedFile, files_of
 from chassis.model.children import Children, children_id
 from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
@@ -382,6 +383,30 @@ def _known_records(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
     )
 
 
+FILES_ON_RECORDS = Replica("files-on-records", AttachedFile, feeds={})
+"""The files on a service's own records, by the id of the attachment; fed by the service that keeps files."""
+
+
+def require_files(record: Record, work: Work, before: str) -> None:
+    """Raises Refused NOT_FOUND for a file that is not on the record; one that was its value `before` stays (CFG-01)."""
+    if record.data.own == before:
+        return
+    named = files_of(before)
+    for path, id in files_of(record.data.own).items():
+        if named.get(path) != id and not _has_file(record, id, work):
+            raise not_found("attachment", path)
+
+
+def lost_files(record: Record, then: str, work: Work) -> Collection[str]:
+    """The paths of the values that the record had `then`, and whose files are gone."""
+    return [path for path, id in files_of(then).items() if not _has_file(record, id, work)]
+
+
+def _has_file(record: Record, id: UUID, work: Work) -> bool:
+    found = work.lookup(FILES_ON_RECORDS, id)
+    return found is not None and found.place == place_of(record.kind.code, record.id)
+
+
 def _person_of(aggregate: type[Record], work: Work, id: UUID) -> UUID | None:
     """Of whom a record tells, if there is one of that id."""
     found = work.find(aggregate, id)
@@ -400,9 +425,15 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         return [*record.unique_values.values(), *(one.value for one in own)]
 
     def keep(
-        record: Record, work: Work, before: Sequence[UniqueValue], belonged: Mapping[str, UUID], *, chosen: bool
+        record: Record,
+        work: Work,
+        before: Sequence[UniqueValue],
+        belonged: Mapping[str, UUID],
+        own: str,
+        *,
+        chosen: bool,
     ) -> Record:
-        """Let it hold its unique values, and belong to what it names.
+        """Let it hold its unique values, and belong to what it names; `own` is what its own values were.
 
         A refusal names the field and what stands in it.
         """
@@ -444,6 +475,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 )
             )
         hold(work, record.id, claims, before)
+        require_files(record, work, own)
         if kind.parents:
             parents.keep(record, work, belonged, chosen=chosen)
         return record
@@ -452,7 +484,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         record = work.new(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
         record.create(command, work.context, settings(work))
         keep_places(record, work, None, claimed=False)
-        return keep(record, work, [], {}, chosen=True)
+        return keep(record, work, [], {}, "", chosen=True)
 
     def changing(act: Callable[[Record, Any, Context, Any], None]) -> CommandFunction:
         def handler(command: Any, work: Work) -> Record:
@@ -461,14 +493,14 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             if isinstance(command, kind.delete) and kind.what in parents.with_children:
                 children = work.find(Children, children_id(record.id))
                 record.require_childless(children.counts if children else {})
-            before, belonged, holder = held(record, work), record.parents, record.holder
+            before, belonged, holder, own = held(record, work), record.parents, record.holder, record.data.own
             if is_claim := kind.pool is not None and isinstance(command, kind.claim):
                 _require_room(record, work)
             act(record, command, work.context, settings(work))
             if isinstance(command, kind.restore) and holder is None:
                 _require_place(record, work)
             keep_places(record, work, holder, claimed=is_claim)
-            return keep(record, work, before, belonged, chosen=not isinstance(command, kind.restore))
+            return keep(record, work, before, belonged, own, chosen=not isinstance(command, kind.restore))
 
         return handler
 
@@ -477,11 +509,11 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         record.require_may(kind.revert, work.context)
         if command.version > record.version:
             raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
-        before, belonged = held(record, work), record.parents
+        before, belonged, own = held(record, work), record.parents, record.data.own
         then = work.earlier(aggregate, record.id, command.version).data
-        lost = parents.lost(record, then, work)
+        lost = [*parents.lost(record, then, work), *lost_files(record, then.own, work)]
         record.revert(command, then, work.context, settings(work), lost=lost)
-        return keep(record, work, before, belonged, chosen=True)
+        return keep(record, work, before, belonged, own, chosen=True)
 
     return {
         kind.create: create,

@@ -18,6 +18,7 @@ FIELDS: tuple[CustomField, ...] = (
     CustomField(key="grade", type="choice", label=Label(zh="等级"), choices=GRADES, position=5),
     CustomField(key="uses", type="choices", label=Label(zh="用途"), choices=GRADES, position=6),
     CustomField(key="guide", type="person", label=Label(zh="向导"), position=7),
+    CustomField(key="scan", type="file", label=Label(zh="扫描件", en="Scan"), position=9),
     CustomField(key="total", type="formula", label=Label(en="Total"), formula="own.price * own.seats", position=8),
 )
 """A field of each type."""
@@ -31,7 +32,7 @@ VALUES: dict[str, Any] = {
     "uses": ["b", "a"],
     "guide": str(SALES.user_id),
 }
-"""What a command gives for those that are given."""
+"""What a command gives for those that are given when a record is entered: a file is put on it later."""
 HELD: dict[str, Any] = {**VALUES, "price": "3", "uses": ["a", "b"]}
 """The same as queries show it."""
 NOT_TAKEN: dict[str, list[Any]] = {
@@ -41,6 +42,7 @@ NOT_TAKEN: dict[str, list[Any]] = {
     "grade": ["c", "A", "Best", 1, ["a"]],
     "uses": ["a", ["c"], ["a", "a"]],
     "guide": ["li", "01900000-0000-7000-8000-00000000ffff", 1],
+    "scan": ["x", 1, "01900000-0000-7000-8000-00000000ffff"],
     "total": ["1"],
     "nothing": ["x"],
     "$where": ["1"],

@@ -172,6 +172,9 @@ def test_cfg_01_a_field_can_be_changed_after_whom_its_default_names_has_left(kit
     [
         (add("x", view_right="nothing"), "view_right"),
         (add("x", edit_right="system"), "edit_right"),
+        (add("x", "file", required=True), "required"),
+        (add("x", "file", default=("01900000-0000-7000-8000-00000000ffff",)), "default"),
+        (add("x", "file", unique=True), "unique"),
         (add("x", view_right="payments", required=True), "view_right"),
         (add("x", "formula", formula="1", edit_right="payments"), "edit_right"),
         (add("x", "choice", choices=(choice("a"),), unique=True), "unique"),

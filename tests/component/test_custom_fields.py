@@ -40,6 +40,7 @@ from contracts.permissions import FIELD_RIGHTS, RIGHTS, DataScope
 VIEWS = [view for view in LISTS if view.kind]
 TYPES = {one.key: one for one in FIELDS}
 PEOPLE = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(2)]
+FILES = [f"{number:08x}-0000-4000-8000-00000000000f" for number in range(2)]
 TEXTS = ["苏州", "北京", "Äpfel", "apples", "=1+1", "苏 州", "x-2"]
 NUMBERS = ["12.5", "0", "-3", "1000000000000", "0.00000001"]
 
@@ -54,6 +55,7 @@ def own_of(number: int) -> dict[str, Held]:
         "grade": "ab"[number % 2],
         "uses": ("a", "b")[: 1 + number % 2],
         "guide": PEOPLE[number % 2],
+        "scan": FILES[number % 2],
     }
     return {key: Held(TYPES[key].type, value) for at, (key, value) in enumerate(made.items()) if number % (at + 4)}
 
@@ -148,7 +150,7 @@ MEANT: dict[str, Callable[[Any, Any], bool]] = {
 """What each operator means, said once more."""
 ASKED: dict[str, Any] = {
     "note": "苏州", "seats": Decimal("0"), "price": Decimal("12.5"), "since": "2026-03-04", "grade": "b", "uses": "b",
-    "guide": PEOPLE[1], "total": Decimal("-37.5"),
+    "guide": PEOPLE[1], "scan": FILES[1], "total": Decimal("-37.5"),
 }  # fmt: skip
 
 
@@ -228,7 +230,7 @@ def test_cfg_01_a_file_has_a_column_for_each_called_by_its_label(kept: Kept, for
         sheet = load_workbook(io.BytesIO(content)).worksheets[0]
         head = [str(cell.value) for cell in sheet[1]]
         cells = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=2)]
-    labels = ["Note", "座位", "価格", "Since", "等级", "用途", "向导", "Total"]
+    labels = ["Note", "座位", "価格", "Since", "等级", "用途", "向导", "Total", "Scan"]
     assert [name for name in head if name in labels] == labels
     assert "own" not in head
     at = {name: number for number, name in enumerate(head)}

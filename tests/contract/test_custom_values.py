@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,7 +20,8 @@ from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents
 from contracts.access import UserDeleted, UserState
-from contracts.custom_fields import CustomField, Label
+from contracts.collaboration import AttachmentDeleted, FileAttached
+from contracts.custom_fields import CustomField, CustomType, Label
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.personal import use
@@ -130,7 +131,7 @@ def test_cfg_01_what_a_field_does_not_take_is_refused_by_its_name(kind: Kind, ke
     for value in NOT_TAKEN[key]:
         for cls in (kind.create, kind.edit):
             refusal = kept.refused(cls, f"own.{key}", **{key: value})
-            assert refusal.code == ("NOT_FOUND" if key == "guide" and "-" in str(value) else "VALIDATION")
+            assert refusal.code == ("NOT_FOUND" if key in ("guide", "scan") and "-" in str(value) else "VALIDATION")
 
 
 @EVERY_KIND
@@ -272,6 +273,63 @@ def test_cfg_01_a_refusal_names_its_field_once_and_tells_the_way_out(kind: Kind)
     assert "leave it out" in kept.refused(kind.edit, "own.must", must=None).message
 
 
+def attached(kind: Kind, record: UUID, comment: UUID | None = None) -> FileAttached:
+    """A file that was put on a record, or on a comment there."""
+    return FileAttached(
+        attachment_id=uuid4(),
+        file_id=uuid4(),
+        subject_kind=kind.code,
+        subject_id=record,
+        person_id=None,
+        name="合同.pdf",
+        size=3,
+        sha256="0" * 64,
+        media_type="application/pdf",
+        comment_id=comment,
+    )
+
+
+def taken_away(file: FileAttached) -> AttachmentDeleted:
+    of = {"subject_kind": file.subject_kind, "subject_id": file.subject_id}
+    return AttachmentDeleted(attachment_id=file.attachment_id, file_id=file.file_id, **of)  # type: ignore[arg-type]
+
+
+@EVERY_KIND
+def test_cfg_01_a_file_on_the_record_is_a_value_and_no_other_file_is(kind: Kind) -> None:
+    kept = Kept(kind, *FIELDS)
+    kept.create(note="x")
+    own, foreign, said = attached(kind, kept.id), attached(kind, uuid4()), attached(kind, kept.id, uuid4())
+    other_kind = replace(attached(kind, kept.id), subject_kind="order")
+    kept.kit.learn(own, foreign, said, other_kind)
+    for file in (foreign, said, other_kind):
+        assert kept.refused(kind.edit, "own.scan", scan=str(file.attachment_id)).code == "NOT_FOUND"
+    kept.edit(scan=str(own.attachment_id))
+    assert kept.own == {"note": "x", "scan": str(own.attachment_id)}
+    assert kept.kit.stream(kept.id)[-1].changed == ("own.scan",)
+    kept.kit.learn(taken_away(own))
+    kept.edit(note="y", scan=str(own.attachment_id))  # what a query showed may be sent back
+    kept.edit(scan=None)
+    assert kept.own == {"note": "y"}
+    assert kept.refused(kind.edit, "own.scan", scan=str(own.attachment_id)).code == "NOT_FOUND"
+
+
+@EVERY_KIND
+def test_cfg_01_a_file_that_is_gone_is_not_put_back_and_one_that_is_there_is(kind: Kind) -> None:
+    kept = Kept(kind, *FIELDS)
+    kept.create(note="x")
+    first, second = attached(kind, kept.id), attached(kind, kept.id)
+    kept.kit.learn(first, second)
+    kept.edit(scan=str(first.attachment_id))
+    kept.edit(scan=str(second.attachment_id), note="y")
+    assert "kept" not in kept.kit.do(kept.command(kind.revert, version=2, fields=["own"])).body
+    assert kept.own == {"note": "x", "scan": str(first.attachment_id)}
+    kept.kit.learn(taken_away(second))
+    for fields in ([], ["own"]):
+        answer = kept.kit.do(kept.command(kind.revert, version=3, fields=fields))
+        assert answer.body["kept"] == ["own.scan"]
+        assert kept.own == {"note": "y", "scan": str(first.attachment_id)}
+
+
 ONCE = CustomField(key="tax", type="text", label=Label(zh="税号"), unique=True)
 
 
@@ -408,7 +466,7 @@ def test_cfg_01_every_kind_has_them() -> None:
     for cls, kind in KINDS.items():
         assert kind_of(cls) is kind
         assert "own" in {*record_view(cls).types}
-    assert {one.type for one in FIELDS} == {"text", "number", "day", "choice", "choices", "person", "formula"}
+    assert {one.type for one in FIELDS} == set(get_args(CustomType))
 
 
 @EVERY_KIND

@@ -148,6 +148,28 @@ def test_cfg_01_fields_are_added_used_renamed_and_retired(company: Company, kind
     assert (defined[fields.key("seats")]["retired"], defined[fields.key("note")]["retired"]) == (True, False)
 
 
+@pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.code) for kind in KINDS.values()])
+def test_cfg_01_a_file_on_the_record_is_given_found_and_told_in_its_history(company: Company, kind: Kind) -> None:
+    admin = company.admin
+    fields = Fields(admin, kind)
+    fields.add("scan", "file")
+    one, other = fields.enter(), fields.enter()
+    sent = {"Authorization": f"Bearer {admin.token}"}
+    uploaded = company.http.post("/files", content=b"%PDF-1.7\n%%EOF\n", headers=sent).json()
+    body = {"subject_kind": kind.code, "subject_id": one, "file_id": uploaded["id"], "name": "合同.pdf"}
+    file = eventually(lambda: admin.post("/attachments", body))["id"]
+    eventually(lambda: admin.do("PATCH", f"{kind.path}/{one}", fields.own(scan=file)))
+    eventually(lambda: _same(fields.shown(one), {"scan": file}))
+    assert fields.rows(where=fields.where("scan", "equal", file)) == [one]
+    [change] = admin.get(f"{kind.path}/{one}/history")["items"][0]["changes"]
+    assert change == {"field": f"own.{fields.key('scan')}", "before": None, "after": file}
+    refusal = admin.assert_refused("NOT_FOUND", "PATCH", f"{kind.path}/{other}", fields.own(scan=file))
+    assert refusal["field"] == f"own.{fields.key('scan')}"
+    columns, parts = fields.metadata()
+    assert columns[f"own.{fields.key('scan')}"]["type"] == parts[fields.key("scan")]["type"] == "id"
+    admin.do("DELETE", fields.path("scan"))
+
+
 def test_cfg_01_what_is_not_given_is_refused_by_name_in_one_and_in_bulk(company: Company) -> None:
     admin, kind = company.admin, next(kind for kind in KINDS.values() if not kind.owned)
     fields = Fields(admin, kind)

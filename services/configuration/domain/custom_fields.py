@@ -139,6 +139,8 @@ class CustomFields(Aggregate):
             raise Refused("fields.formula" if made.type == "formula" else "fields.no_formula", field="formula")
         if made.type == "formula":
             self._require_formula(kind, made)
+        if made.type == "file" and (made.required or made.default):
+            raise Refused("fields.file_comes_later", field="required" if made.required else "default")
         for name in ("view_right", "edit_right"):
             _require_right(made, name)
         if made.unique:
