@@ -5,8 +5,10 @@ the value is the attachment's id.  What a service knows of the files on its own 
 """
 
 from dataclasses import dataclass
+from typing import Self
 from uuid import UUID
 
+from chassis.model.known_records import place_of
 from contracts.custom_fields import OWN, read
 
 
@@ -15,6 +17,13 @@ class AttachedFile:
     """A file on a record: the place of that record (`chassis.model.known_records.place_of`)."""
 
     place: str
+
+    @classmethod
+    def on(cls, kind: str, id: UUID) -> Self:
+        return cls(place_of(kind, id))
+
+    def is_on(self, kind: str, id: UUID) -> bool:
+        return self.place == place_of(kind, id)
 
 
 def files_of(own: str) -> dict[str, UUID]:

@@ -404,7 +404,7 @@ def lost_files(record: Record, then: str, work: Work) -> Collection[str]:
 
 def _has_file(record: Record, id: UUID, work: Work) -> bool:
     found = work.lookup(FILES_ON_RECORDS, id)
-    return found is not None and found.place == place_of(record.kind.code, record.id)
+    return found is not None and found.is_on(record.kind.code, record.id)
 
 
 def _person_of(aggregate: type[Record], work: Work, id: UUID) -> UUID | None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from chassis.access.known import Known
 from chassis.model.attached_files import AttachedFile
-from chassis.model.known_records import place_of
 from chassis.model.service import FILES_ON_RECORDS, Replica
 from contracts.collaboration import AttachmentDeleted, FileAttached
 
@@ -24,7 +23,7 @@ def attached(kinds: Collection[str], _: AttachedFile | None, fact: FileAttached)
     """Those on a comment go with it, and are no values."""
     if fact.subject_kind not in kinds or fact.comment_id is not None:
         return None
-    return AttachedFile(place_of(fact.subject_kind, fact.subject_id))
+    return AttachedFile.on(fact.subject_kind, fact.subject_id)
 
 
 def taken_away(_row: AttachedFile | None, _: AttachmentDeleted) -> None:
