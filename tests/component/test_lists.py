@@ -49,6 +49,16 @@ def sorts_by_index(view: View) -> list[str]:
     return [sort for sort in sorts_of(view) if sort.removeprefix("-") in names]
 
 
+def one_of_each_kind(view: View, sorts: list[str]) -> list[str]:
+    """Of sorts by values of one kind the first: cursors, pages and their ends are the same for all of them."""
+    found: dict[object, str] = {}
+    for sort in sorts:
+        name = sort.removeprefix("-")
+        kind = view.types[name].kind if name in view.types else name
+        found.setdefault((kind, view.is_in_words(name), view.is_sorted_by_index(name), sort.startswith("-")), sort)
+    return [*found.values()]
+
+
 def decides_who_sees_it(view: View, name: str) -> bool:
     """Whether a row with another value in a field is in the list at all, or a row of its own; or has always one."""
     by = (*view.sums.by, view.sums.over, *view.sums.fields) if view.sums else ()
@@ -85,6 +95,7 @@ def test_uix_11_acc_67_the_rows_of_a_page_that_somebody_has_set_hold_for_every_l
 
 @each()
 def test_no_row_is_lost_or_comes_twice_whatever_the_sort_field_holds(database: Database[Document], view: View) -> None:
+    in_pages_of_any_size = one_of_each_kind(view, sorts_by_index(view))
     for sort in sorts_of(view):
         shelf = Shelf(database, view)
         name = {"_id": "id"}.get(sort.removeprefix("-"), sort.removeprefix("-"))
@@ -94,7 +105,7 @@ def test_no_row_is_lost_or_comes_twice_whatever_the_sort_field_holds(database: D
         assert len(everything) == len(set(everything)) >= 10, sort
         shown = [row["id"] for row in whole if row.get(name) not in (None, "")]
         assert everything[: len(shown)] == shown, f"{sort}: what has no value comes last"
-        for limit in ("1", "3", "7") if view.is_sorted_by_index(name) else ("3",):
+        for limit in ("1", "3", "7") if sort in in_pages_of_any_size else ("7",):
             assert [row["id"] for row in shelf.rows(sort=sort, limit=limit)] == everything, (sort, limit)
             there = list(shelf.pages(sort=sort, limit=limit))
             back = list(shelf.pages_back(shelf.page(sort=sort, limit=limit).last, sort=sort, limit=limit))
@@ -546,7 +557,7 @@ def test_absurd_parameters_are_refused_by_name_or_find_something_but_never_fail(
         for value in ABSURD:
             answered_or_refused(shelf, name, value)
         answered_or_refused(shelf, name, ["x"] * 2000)
-    for sort in sorts_by_index(view):
+    for sort in one_of_each_kind(view, sorts_by_index(view)):
         page = shelf.page(sort=sort, limit="1")
         for cursor in (page.next, page.last):
             for forged in forged_cursors(cursor) if cursor else ():
