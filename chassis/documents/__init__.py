@@ -40,7 +40,8 @@ def collect() -> tuple[list[QueryDoc], dict[str, dict[type, Callable[..., Any]]]
             consumers[f"{service.name} reactions"] = dict(service.reactions)
     for view in catalogue.views("projector"):
         consumers[f"view {view.name}"] = dict(view.handlers)
-    return [doc for view in catalogue.views() for doc in query_docs(view, pages)], consumers
+    views = catalogue.views()
+    return [doc for view in views for doc in query_docs(view, pages, views)], consumers
 
 
 def documents(

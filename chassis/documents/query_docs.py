@@ -12,6 +12,7 @@ from uuid import UUID
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.actions import NO_PAGES, Pages
 from chassis.model.changes import LONGEST_LIST
+from chassis.model.overviews import ROWS, Part, parts_of
 from chassis.model.views import LABELS, LISTS, Exact, Filter, Incomplete, OfCaller, Range, Shared, View
 from chassis.queries.conditions import (
     DEEPEST,
@@ -59,8 +60,9 @@ class QueryDoc:
     method: str = "GET"
 
 
-def query_docs(view: View, pages: Pages = NO_PAGES) -> list[QueryDoc]:
-    """The operations of a view: its list, one row, or both; `pages` tell what may be done."""
+def query_docs(view: View, pages: Pages = NO_PAGES, views: Sequence[View] = ()) -> list[QueryDoc]:
+    """The operations of a view: its list, one row, or both; `pages` tell what may be done, and `views` are all there
+    are."""
     name_of_row = view.row.__name__
     row = row_schema(view.row, view.hidden)
     if view.growing_lists:
@@ -100,7 +102,66 @@ def query_docs(view: View, pages: Pages = NO_PAGES) -> list[QueryDoc]:
         )  # fmt: skip
         if view.history:
             found.append(_history_doc(view, f"{path}/history", parameter))
+        if view.overview:
+            found.append(_overview_doc(view, parameter, parts_of(view, views)))
     return found
+
+
+def _overview_doc(view: View, parameter: dict[str, Any], parts: Sequence[Part]) -> QueryDoc:
+    """All that there is about one row."""
+    text = (
+        f"All that there is about a {view.what} in one answer: the {view.what} with what may be done, the first {ROWS} "
+        "rows of each list that names it, as that list answers them to the caller, and who changed it last. Each part "
+        "tells where all of it is found; lists that the caller may not see are left out."
+    )
+    row = f"{view.row.__name__}Overview"
+    schema = overview_schema(view, parts)
+    name = f"{view.name}_overview"
+    return QueryDoc(view.overview, name, "reports", text, view.permission, row, schema, [parameter], is_list=False)
+
+
+def overview_schema(view: View, parts: Sequence[Part]) -> JsonSchema:
+    """What the page of all that there is about a row tells."""
+    path: JsonSchema = {"type": "string", "description": "Where all of it is found."}
+    name = view.row.__name__
+    actions: JsonSchema = {"type": "array", "items": {"$ref": "#/components/schemas/Action"}}
+    return {
+        "type": "object",
+        "properties": {
+            "record": {
+                "allOf": [
+                    {"$ref": f"#/components/schemas/{name}"},
+                    {"type": "object", "properties": {"actions": actions}, "required": ["actions"]},
+                ]
+            },
+            "parts": {
+                "type": "object",
+                "properties": {part.name: _part_schema(part, path) for part in parts},
+                "additionalProperties": False,
+            },
+            "history": {
+                "allOf": [
+                    {"$ref": f"#/components/schemas/{name}History"},
+                    {"type": "object", "properties": {"path": path}, "required": ["path"]},
+                ]
+            },
+        },
+        "required": ["record", "parts", "history"],
+    }
+
+
+def _part_schema(part: Part, path: JsonSchema) -> JsonSchema:
+    rows: JsonSchema = {
+        "type": "array",
+        "maxItems": ROWS,
+        "items": {"$ref": f"#/components/schemas/{part.view.row.__name__}"},
+    }
+    total: JsonSchema = {"type": "integer", "minimum": 0, "description": "How many there are in all."}
+    return {
+        "type": "object",
+        "properties": {"items": rows, "total": total, "path": path},
+        "required": ["items", "total", "path"],
+    }
 
 
 def _history_doc(view: View, path: str, parameter: dict[str, Any]) -> QueryDoc:

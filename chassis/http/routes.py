@@ -32,14 +32,16 @@ def command_routes(spec: CommandSpec, serve: Serve, bulk: Serve, *, always: bool
     return found
 
 
-def view_routes(view: View, serve: Serve, one: Serve, history: Serve) -> list[Route]:
-    """The routes of a view: its list, one row of it, and the history of that."""
+def view_routes(view: View, serve: Serve, one: Serve, history: Serve, overview: Serve) -> list[Route]:
+    """The routes of a view: its list, one row of it, and of that the history and all that there is about it."""
     found = [Route("GET", view.path, view.name, serve if view.is_list else one, view.permission)]
     if view.detail:
         item = f"{view.path}/{{{view.detail}}}"
         found.append(Route("GET", item, f"{view.name}_one", one, view.permission))
         if view.history:
             found.append(Route("GET", f"{item}/history", f"{view.name}_history", history, view.permission))
+        if view.overview:
+            found.append(Route("GET", view.overview, f"{view.name}_overview", overview, view.permission))
     return found
 
 

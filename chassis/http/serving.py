@@ -8,14 +8,16 @@ from chassis.catalogue import Catalogue
 from chassis.http.commands import BulkHandler, CommandHandler
 from chassis.http.compression import compressing
 from chassis.http.edge import Api
-from chassis.http.messages import Route
+from chassis.http.messages import Route, Serve
 from chassis.http.operations import Operations
+from chassis.http.overviews import OverviewHandler, ReadPart
 from chassis.http.person_keys import PersonKeys
 from chassis.http.problems import guarded
 from chassis.http.rebuilds import Rebuilds
 from chassis.http.routes import OPERATED_ON, command_routes, operation_routes, process_routes, view_routes
 from chassis.http.saved_views import SavedViews
 from chassis.http.views import Children, ViewHandler
+from chassis.model.overviews import parts_of
 from chassis.model.row_fields import ROLES
 from chassis.model.views import KINDS_OF_SUBJECTS, View
 from chassis.queries.filters import ClosedSets
@@ -42,11 +44,15 @@ def routes_of(api: Api) -> list[Route]:
     if api.database is not None:
         closed, pages = known(api), Catalogue.read().pages()
         saved = saved_views(api, closed)
+        readers = {view.name: reader_of(api, view, closed) for view in api.views}
         for view in api.views:
             children = children_of(api, view, closed)
-            reader = reader_of(api, view, closed)
+            reader = readers[view.name]
             query = ViewHandler(api, view, reader, pages, children=children, saved=saved)
-            found += view_routes(view, compressing(query), compressing(query.one), compressing(query.history))
+            parts = [ReadPart(part, readers[part.view.name]) for part in parts_of(view, api.views)]
+            overview = OverviewHandler(api, view, reader, query, parts)
+            serves: list[Serve] = [query, query.one, query.history, overview]
+            found += view_routes(view, *map(compressing, serves))
         if api.views:
             found += operation_routes({**Rebuilds(api, api.views, api.database).serving(), **PersonKeys(api).serving()})
     return [guarded(route, api.told_in) for route in found]

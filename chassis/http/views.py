@@ -60,15 +60,16 @@ class ViewHandler:
     def __call__(self, http: HttpRequest) -> HttpResponse:
         format = (http.query.get("format") or ["json"])[-1]
         kind: EntryKind = "READ" if format == "json" else "EXPORT"
-        with self._attempt(http, kind) as attempt:
+        with self.attempt(http, kind) as attempt:
             response = self._list(http, attempt, format)
             if kind == "EXPORT" or self._view.personal:
                 attempt.note()
             return response
 
-    def _attempt(self, http: HttpRequest, kind: EntryKind, id: str = "") -> Attempt:
+    def attempt(self, http: HttpRequest, kind: EntryKind, id: str = "") -> Attempt:
+        """A request about to be served, for the audit log."""
         attempt = self._api.attempt(self._api.reads_log, http, kind, self._view.name, self._view.what, id)
-        attempt.query = _noted(self._view, http.query)
+        attempt.query = noted(self._view, http.query)
         return attempt
 
     def _list(self, http: HttpRequest, attempt: Attempt, format: str) -> HttpResponse:
@@ -93,7 +94,7 @@ class ViewHandler:
         if applied.told is not None:
             body["view"] = applied.told
         mark = mark_of(msgspec.json.encode(body))  # how fresh it is changes with whatever happens anywhere
-        return unless_known(http, mark, _fresh(body, page.freshness, {}, self._api.logs))
+        return unless_known(http, mark, fresh(body, page.freshness, {}, self._api.logs))
 
     def _applied(self, http: HttpRequest, principal: Principal, token: Token | None) -> Applied:
         """The query, with that of the saved view that it names; what heads a file has is no question to the list."""
@@ -135,32 +136,40 @@ class ViewHandler:
 
     def one(self, http: HttpRequest) -> HttpResponse:
         """Serve one row, named by the path."""
-        with self._attempt(http, "READ", self._key(http)) as attempt:
+        with self.attempt(http, "READ", self.key(http)) as attempt:
             response = self._one(http, attempt)
             if self._view.personal:
                 attempt.note()
             return response
 
-    def _key(self, http: HttpRequest) -> str:
+    def key(self, http: HttpRequest) -> str:
+        """The key of the row that the path names."""
         return key_of(http, is_id=self._by_id)
 
     def _one(self, http: HttpRequest, attempt: Attempt) -> HttpResponse:
         principal = self._api.caller(http, self._view.permission, attempt)
         token = self._api.token(http)
         require_only(http, *([AS_OF] if self._view.history else []))
-        key = self._key(http)
+        key = self.key(http)
         with self._api.seat(principal, token, http):
             if http.query:
-                return _fresh(
+                return fresh(
                     *self._reader.one_as_of(principal, key, http.query, token, self._language(http)), {}, self._api.logs
                 )
-            row, freshness = self._row(principal, key, token, self._language(http))
+            row, freshness = self.record(principal, key, token, self._language(http))
+        headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
+        return fresh(row, freshness, headers, self._api.logs)
+
+    def record(
+        self, principal: Principal, key: str, token: Token | None, language: str
+    ) -> tuple[dict[str, Any], Freshness]:
+        """The row of a key, with what the caller may do with its record.  Raises Refused NOT_FOUND."""
+        row, freshness = self._row(principal, key, token, language)
         if self._view.collected:
             row = self._api.with_history(row, principal)
         if self._pages.tell(self._view.page):
             row[ACTIONS] = self._actions(row, key, principal)
-        headers = {"ETag": f'"{row["version"]}"'} if isinstance(row.get("version"), int) else {}
-        return _fresh(row, freshness, headers, self._api.logs)
+        return row, freshness
 
     def _actions(self, row: Mapping[str, Any], key: str, principal: Principal) -> list[Action]:
         """What the caller may do with the record of a row; nothing with one of which there are no commands any more."""
@@ -186,17 +195,17 @@ class ViewHandler:
 
     def history(self, http: HttpRequest) -> HttpResponse:
         """Serve who changed what in the row that the path names."""
-        with self._attempt(http, "READ", self._key(http)) as attempt:
+        with self.attempt(http, "READ", self.key(http)) as attempt:
             principal = self._api.caller(http, self._view.permission, attempt)
             token = self._api.token(http)
             require_only(http, *ASKED)
             with self._api.seat(principal, token, http):
                 told, freshness = self._reader.history(
-                    principal, self._key(http), http.query, token, self._language(http)
+                    principal, self.key(http), http.query, token, self._language(http)
                 )
             if self._view.personal:
                 attempt.note()
-            return _fresh(told, freshness, {}, self._api.logs)
+            return fresh(told, freshness, {}, self._api.logs)
 
     def _row(
         self, principal: Principal, key: str, token: Token | None, language: str
@@ -231,13 +240,14 @@ def _heads(query: Mapping[str, Sequence[str]], principal: Principal) -> Heads:
     raise Refused("lists.one_of", choices=HEADS_THERE_ARE, field=HEADS)
 
 
-def _noted(view: View, query: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+def noted(view: View, query: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """What the audit log notes of what was asked: not whom somebody looked for, where the view tells of persons."""
     told = {*view.personal, WHERE, *(name for name, rule in view.filters.items() if isinstance(rule, Words))}
     return {name: [WITHHELD] if view.personal and name in told else values for name, values in query.items()}
 
 
-def _fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str], logs: Logs) -> HttpResponse:
+def fresh(body: dict[str, Any], freshness: Freshness, headers: dict[str, str], logs: Logs) -> HttpResponse:
+    """An answer that tells how current it is."""
     as_of = freshness.as_of.astimezone(UTC).isoformat().replace("+00:00", "Z") if freshness.as_of else None
     body["freshness"] = {"as_of": as_of}
     return HttpResponse(200, msgspec.json.encode(body), {**headers, HEADER: str(logs.told(freshness.positions))})

@@ -86,7 +86,8 @@ class ViewMetadata(msgspec.Struct, frozen=True, kw_only=True):
     that of one row; null where there is none.  `sorts` are the fields to sort by; `default_sort` begins with - where it
     goes down.  `aside` names the flag whose rows are in the list only when they are asked for, "" for none.
     `history_path` is the address of who changed what in a row, null where that is not kept; such a list and its rows
-    can be asked for as of a moment, too.  `events` are what that history tells of.
+    can be asked for as of a moment, too.  `events` are what that history tells of.  `overview_path` is the address of
+    all that there is about a row in one answer, null where rows are no records of a kind.
     """
 
     name: str
@@ -101,6 +102,7 @@ class ViewMetadata(msgspec.Struct, frozen=True, kw_only=True):
     default_sort: str
     aside: str
     history_path: str | None
+    overview_path: str | None
     events: list[Choice]
 
 

@@ -74,6 +74,7 @@ class ViewTold:
             default_sort=view.order if view.is_list and view.order.removeprefix("-") in self._seen else "",
             aside=view.aside,
             history_path=f"{page}/history" if view.history else None,
+            overview_path=view.overview or None,
             events=self._events(),
         )
 

@@ -353,6 +353,11 @@ class View:
         return "" if self.is_list else self.path
 
     @property
+    def overview(self) -> str:
+        """The path of all that there is about a row, "" where those are no records of a kind."""
+        return f"{self.page}/overview" if self.kind and self.detail and self.history else ""
+
+    @property
     def order(self) -> str:
         return self.default_sort or self.sorts[0]
 

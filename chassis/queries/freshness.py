@@ -4,7 +4,7 @@ The view's state is asked, and waited for as far as a token promises more.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -146,3 +146,18 @@ def freshness_of(state: Document) -> Freshness:
     moments = [moment for name in ("last_at", "idle_at") if (moment := state.get(name))]
     positions = {item["source"]: int(item["position"]) for item in state.get("sources", {}).values()}
     return Freshness(max(moments) if moments else None, positions)
+
+
+def together(found: Sequence[tuple[View, Freshness]]) -> Freshness:
+    """How current an answer is that was read of several views: of each source as the one that has heard least of it."""
+    moments = [freshness.as_of for _, freshness in found if freshness.as_of]
+    sources = {source for _, freshness in found for source in freshness.positions}
+    positions = {
+        source: min(
+            freshness.positions.get(source, 0)
+            for view, freshness in found
+            if f"{service_of(source)}.events" in view.topics
+        )
+        for source in sources
+    }
+    return Freshness(min(moments, default=None), positions)

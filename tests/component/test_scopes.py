@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, get_type_hints
+from urllib.parse import parse_qs
 
 import pytest
 from openpyxl import load_workbook
@@ -21,7 +22,7 @@ from chassis.projections.projector import Projector
 from component.facts import incoming
 from component.lists import document_of
 from contracts.permissions import DATA_SCOPES
-from contracts.records import KINDS
+from contracts.records import KINDS, Kind
 
 Shown = Callable[[Office, str, Caller], set[str]]
 
@@ -166,6 +167,21 @@ def test_SEC_18_a_page_of_what_the_right_does_not_reach_is_not_found(office: Off
 def booked(rows: Iterable[Mapping[str, Any]]) -> tuple[int, Decimal]:
     found = [(int(row["booked_quantity"]), Decimal(str(row["booked_amount"]))) for row in rows]
     return sum(quantity for quantity, _ in found), sum((amount for _, amount in found), Decimal(0))
+
+
+@pytest.mark.parametrize("kind", OWNED, ids=lambda kind: kind.code)
+def test_SEC_18_CUS_07_the_page_of_all_about_a_record_tells_what_each_list_does(
+    office: Office, rows: Rows, kind: Kind
+) -> None:
+    for scope, team in rows.teams.items():
+        for id in rows.hidden(scope, kind.code):
+            assert office.call(f"GET {kind.path}/{id}/overview", by=team.caller).code == "NOT_FOUND", scope
+        for id in rows.expected(scope, kind.code):
+            for part in office.call(f"GET {kind.path}/{id}/overview", by=team.caller).done()["parts"].values():
+                path, _, query = part["path"].partition("?")
+                asked = {**parse_qs(query), "count": ["true"]}
+                page = office.call(f"GET {path}", by=team.caller, query=asked).done()
+                assert (part["items"], part["total"]) == (page["items"], page["total"]), f"{scope} {path}"
 
 
 @pytest.mark.parametrize("path", REPORTS)

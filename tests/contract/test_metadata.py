@@ -72,6 +72,7 @@ def test_every_column_of_every_view_is_told(everything: Metadata, view: View) ->
         assert column.right == view.hidden.get(column.name, "")
     assert {event.value for event in one.events} == view.history_types
     assert (one.history_path is not None) == bool(view.history)
+    assert one.overview_path == (f"{view.page}/overview" if view.kind else None)
     if view.is_list:
         assert {name for rule in one.filters for name in rule.parameters} == set(parameter_names(view.filters))
         assert set(one.sorts) >= {name.removeprefix("-") for name in view.sorts} - {"_id"}

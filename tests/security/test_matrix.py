@@ -150,6 +150,9 @@ HISTORIES = {
     f"{row}/history": FUNCTION_OF[row] for view in VIEWS if view.history for row in [f"{view.route}/{{{view.detail}}}"]
 }
 FUNCTION_OF |= HISTORIES
+OVERVIEWS = {f"GET {view.overview}": FUNCTION_OF[f"GET {view.page}"] for view in VIEWS if view.overview}
+"""The routes of all that there is about a record: those who see the record; each part by the right to its list."""
+FUNCTION_OF |= OVERVIEWS
 HOLDERS = {
     SEE_ORDERS: frozenset(spec.READINGS["orders.view"].split()),
     SEE_SETTINGS: frozenset(spec.READINGS["settings.view"].split()),
@@ -360,6 +363,7 @@ def test_no_route_is_untested_and_none_is_tested_that_is_not_there(office: Offic
     bulk = {route.name.removeprefix("Bulk") for route in office.routes if route.name.startswith("Bulk")}
     assert bulk == {spec.name for spec in COMMANDS.values() if spec.is_public and spec.bulk}
     once = sum(text.count(";") + 1 for text in ROUTES.values()) + len(OF_KINDS) + len(OF_SCHEDULES) + len(HISTORIES)
+    once += len(OVERVIEWS)
     assert once == len(FUNCTION_OF), "a place stands in two rows"
 
 
