@@ -31,19 +31,21 @@ CustomerField = Literal[
     tells_changes_always=False,
     wanted=DEFAULTS["customers"]["required"],
     pool=Pool(claim="leads.claim", assign="leads.assign"),
+    together=("company", "contact_person"),
 )
 class CustomerData:
     """All that is known of a customer (CUS-01..04, CUS-14).
 
-    The fields that the customer settings name must be filled.  Whoever deletes a customer frees its mobile number;
+    The fields that the customer settings name must be filled.  No two have the same mobile number, or the same company
+    and contact person (CUS-22).  Whoever deletes a customer frees these;
     orders keep their own copy of it and go on, and no order can be entered or submitted for it any more.
     """
 
     name: Personal[Text] = data(default="", filterable=True, sortable=True)
     mobile: Personal[Text] = data(default="", unique=True, index="customer-mobile", given=Personal[Phone] | None)
     industry: Text = data(default="", dictionary="industries", free=True, searchable=False)
-    company: Text = data(default="", sortable=True)
-    contact_person: Personal[Text] = data(default="", searchable=False)
+    company: Text = data(default="", filterable=True, sortable=True)
+    contact_person: Personal[Text] = data(default="", filterable=True, searchable=False)
     address: Personal[Text] = data(default="", searchable=False)
     region: Text = data(default="", dictionary="regions", free=True, searchable=False, sortable=False)
     importance: Text = data(default="", dictionary="importance", free=True, searchable=False, sortable=False)

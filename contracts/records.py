@@ -203,7 +203,7 @@ class Kind:
     there are `claim` and `give_back`.  `tag` is there where the kind has the field TAGS.  `wanted` are fields that must
     be filled besides until the company says which (CUS-02).
     `layout`: what its events hold of a record, and its commands give.  No two records have the same in all the fields
-    `together`; `index` is under which name those values are kept.
+    `together`, where all are filled; `index` is under which name those values are kept.
     """
 
     cls: type
@@ -363,7 +363,8 @@ def record(
     `verb`: what entering one is called, where its command and event were published as AddProduct and ProductAdded.
     `entered_with`: the fields of this value are given besides when one is entered, and are none of the record: its
     service says what comes of them.  `together`: no two records that are not deleted have the same in all of these
-    texts (INV-01), which are kept under `index` where they were before this was declared.
+    texts, where all of them are filled (INV-01, CUS-22); these are kept under `index` where they were before this was
+    declared.
     Raises ContractError where it is declared wrongly.
     """
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.actions import NO_PAGES, Pages
 from chassis.model.changes import LONGEST_LIST
+from chassis.model.duplicates import BESIDES, MOST_TOLD, alike_by, asked_by, path_of, right_of
 from chassis.model.overviews import ROWS, Part, parts_of
 from chassis.model.views import LABELS, LISTS, Exact, Filter, Incomplete, OfCaller, Range, Shared, View
 from chassis.queries.conditions import (
@@ -104,7 +105,40 @@ def query_docs(view: View, pages: Pages = NO_PAGES, views: Sequence[View] = ()) 
             found.append(_history_doc(view, f"{path}/history", parameter))
         if view.overview:
             found.append(_overview_doc(view, parameter, parts_of(view, views)))
+        if path_of(view):
+            found.append(_duplicates_doc(view))
     return found
+
+
+def _duplicates_doc(view: View) -> QueryDoc:
+    """Whether such a record is there already."""
+    by = "; ".join(f"{' and '.join(one.fields)}{'' if one.refused else ' (a hint)'}" for one in alike_by(view))
+    text = (
+        f"Whether a {view.what} is there already, before it is entered, and while it is edited: the same in what is "
+        f"given, {by}. Of those that the caller may not see it tells that there are some, and nothing of them."
+    )
+    row: JsonSchema = {"$ref": f"#/components/schemas/{view.row.__name__}"}
+    alike: JsonSchema = {
+        "type": "object",
+        "properties": {
+            "fields": {"type": "array", "items": {"type": "string", "enum": [*asked_by(view)]}},
+            "refused": {"type": "boolean", "description": "Another one that is so is refused: DUPLICATE."},
+            "items": {"type": "array", "items": row, "maxItems": MOST_TOLD, "description": "Those seen."},
+            "unseen": {"type": "boolean", "description": "There are some that the caller may not see."},
+        },
+        "required": ["fields", "refused", "items", "unseen"],
+    }
+    schema: JsonSchema = {
+        "type": "object",
+        "properties": {"alike": {"type": "array", "items": alike}},
+        "required": ["alike"],
+    }
+    besides: JsonSchema = {"type": "string", "format": "uuid", "description": "The one that is edited."}
+    parameters = [_parameter(name, {"type": "string", "minLength": 1}) for name in asked_by(view)]
+    parameters.append(_parameter(BESIDES, besides))
+    name, row_name = f"{view.name}_duplicates", f"{view.row.__name__.removesuffix('Row')}Duplicates"
+    right = right_of(view)
+    return QueryDoc(path_of(view), name, "reports", text, right, row_name, schema, parameters, is_list=False)
 
 
 def _overview_doc(view: View, parameter: dict[str, Any], parts: Sequence[Part]) -> QueryDoc:

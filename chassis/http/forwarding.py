@@ -13,7 +13,7 @@ from chassis.foundation.config import Config, ConfigError
 from chassis.http.messages import ANSWER_SECONDS, JSON, HttpRequest, HttpResponse, Route, Serve
 from chassis.http.origins import SESSION_HEADER
 from chassis.http.problems import guarded
-from chassis.http.routes import command_routes, operation_routes, view_routes
+from chassis.http.routes import ServesOfView, command_routes, operation_routes, view_routes
 from chassis.queries.exports import PIECE, FileBody
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
@@ -134,6 +134,6 @@ def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue) -> 
     for name in everywhere.with_role("queries"):
         if name in away:
             for view in views_of(name):
-                found += view_routes(view, *[forwarder.to(name)] * 4)
+                found += view_routes(view, ServesOfView(*[forwarder.to(name)] * 5))
             found += operation_routes(dict.fromkeys((one.name for one in PLATFORM_OPERATIONS), forwarder.to(name)))
     return [guarded(route) for route in found]

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from chassis.http.messages import Route, Serve
+from chassis.model.duplicates import path_of, right_of
 from chassis.model.views import View
 from contracts.declare import CommandSpec
 from contracts.operations import PLATFORM_OPERATIONS
@@ -32,16 +34,29 @@ def command_routes(spec: CommandSpec, serve: Serve, bulk: Serve, *, always: bool
     return found
 
 
-def view_routes(view: View, serve: Serve, one: Serve, history: Serve, overview: Serve) -> list[Route]:
-    """The routes of a view: its list, one row of it, and of that the history and all that there is about it."""
-    found = [Route("GET", view.path, view.name, serve if view.is_list else one, view.permission)]
+class ServesOfView(NamedTuple):
+    """What serves a view: its rows, one of them, of that its history and all that there is about it, and the question
+    whether such a record is there already."""
+
+    rows: Serve
+    one: Serve
+    history: Serve
+    overview: Serve
+    duplicates: Serve
+
+
+def view_routes(view: View, serve: ServesOfView) -> list[Route]:
+    """The routes of a view, as far as it has them."""
+    found = [Route("GET", view.path, view.name, serve.rows if view.is_list else serve.one, view.permission)]
     if view.detail:
         item = f"{view.path}/{{{view.detail}}}"
-        found.append(Route("GET", item, f"{view.name}_one", one, view.permission))
+        found.append(Route("GET", item, f"{view.name}_one", serve.one, view.permission))
         if view.history:
-            found.append(Route("GET", f"{item}/history", f"{view.name}_history", history, view.permission))
+            found.append(Route("GET", f"{item}/history", f"{view.name}_history", serve.history, view.permission))
         if view.overview:
-            found.append(Route("GET", view.overview, f"{view.name}_overview", overview, view.permission))
+            found.append(Route("GET", view.overview, f"{view.name}_overview", serve.overview, view.permission))
+    if path := path_of(view):
+        found.append(Route("GET", path, f"{view.name}_duplicates", serve.duplicates, right_of(view)))
     return found
 
 

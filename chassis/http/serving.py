@@ -7,6 +7,7 @@ from chassis.audit.entries import ACTIONS, OBJECT_KINDS, object_kind
 from chassis.catalogue import Catalogue
 from chassis.http.commands import BulkHandler, CommandHandler
 from chassis.http.compression import compressing
+from chassis.http.duplicates import DuplicatesHandler
 from chassis.http.edge import Api
 from chassis.http.messages import Route, Serve
 from chassis.http.operations import Operations
@@ -14,7 +15,7 @@ from chassis.http.overviews import OverviewHandler, ReadPart
 from chassis.http.person_keys import PersonKeys
 from chassis.http.problems import guarded
 from chassis.http.rebuilds import Rebuilds
-from chassis.http.routes import OPERATED_ON, command_routes, operation_routes, process_routes, view_routes
+from chassis.http.routes import OPERATED_ON, ServesOfView, command_routes, operation_routes, process_routes, view_routes
 from chassis.http.saved_views import SavedViews
 from chassis.http.views import Children, ViewHandler
 from chassis.model.overviews import parts_of
@@ -51,8 +52,9 @@ def routes_of(api: Api) -> list[Route]:
             query = ViewHandler(api, view, reader, pages, children=children, saved=saved)
             parts = [ReadPart(part, readers[part.view.name]) for part in parts_of(view, api.views)]
             overview = OverviewHandler(api, view, reader, query, parts)
-            serves: list[Serve] = [query, query.one, query.history, overview]
-            found += view_routes(view, *map(compressing, serves))
+            duplicates = DuplicatesHandler(api, view, reader, query)
+            serves: list[Serve] = [query, query.one, query.history, overview, duplicates]
+            found += view_routes(view, ServesOfView(*map(compressing, serves)))
         if api.views:
             found += operation_routes({**Rebuilds(api, api.views, api.database).serving(), **PersonKeys(api).serving()})
     return [guarded(route, api.told_in) for route in found]

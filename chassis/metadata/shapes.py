@@ -88,6 +88,8 @@ class ViewMetadata(msgspec.Struct, frozen=True, kw_only=True):
     `history_path` is the address of who changed what in a row, null where that is not kept; such a list and its rows
     can be asked for as of a moment, too.  `events` are what that history tells of.  `overview_path` is the address of
     all that there is about a row in one answer, null where rows are no records of a kind.
+    `duplicates_path` is where one asks whether such a record is there already, the same in any of `alike_in`, of which
+    each are fields together; null where the caller may not ask it.
     """
 
     name: str
@@ -103,6 +105,8 @@ class ViewMetadata(msgspec.Struct, frozen=True, kw_only=True):
     aside: str
     history_path: str | None
     overview_path: str | None
+    duplicates_path: str | None
+    alike_in: list[list[str]]
     events: list[Choice]
 
 

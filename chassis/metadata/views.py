@@ -8,6 +8,7 @@ from typing import Literal, get_args, get_type_hints
 from chassis.metadata.shapes import Choice, Column, FormType, ListFilter, ViewMetadata
 from chassis.model.custom_columns import extended
 from chassis.model.custom_rights import seen
+from chassis.model.duplicates import alike_by, path_of, right_of
 from chassis.model.row_fields import FieldType
 from chassis.model.views import Exact, Filter, Incomplete, OfCaller, Range, Shared, View, Words, parameter_names
 from chassis.model.wording import Wording
@@ -75,8 +76,14 @@ class ViewTold:
             aside=view.aside,
             history_path=f"{page}/history" if view.history else None,
             overview_path=view.overview or None,
+            duplicates_path=path_of(view) if self._may_enter() else None,
+            alike_in=[list(one.fields) for one in alike_by(view)] if self._may_enter() else [],
             events=self._events(),
         )
+
+    def _may_enter(self) -> bool:
+        """Whether one may enter such a record, and may ask whether it is there already."""
+        return bool(path_of(self._view)) and self._may(right_of(self._view))
 
     def _events(self) -> list[Choice]:
         """The events that the history of a row tells of."""

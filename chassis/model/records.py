@@ -457,7 +457,7 @@ class Record(Aggregate):
             return {}
         held: dict[str, tuple[str, ...]]
         held = {name: (str(value),) for name in self.kind.unique if is_filled(value := getattr(self.data, name))}
-        if self.kind.together and any(texts := self._together):
+        if self.kind.together and all(map(is_filled, texts := self._together)):
             held[self.kind.together[0]] = texts
         before: Mapping[str, tuple[Sequence[str], UniqueValue]] = self.__dict__.get("_held", {})
         now = {
@@ -480,9 +480,13 @@ class Record(Aggregate):
     def called_unique(self, name: str) -> Why:
         """What a refusal calls a unique value of the record, by the field under which it stands."""
         if name in self.kind.together:
-            return Why("records.values", fields=self.kind.together, values=self._together)
+            return Why("records.values", fields=self.kind.together, values=[*map(self._in_refusal, self.kind.together)])
+        return Why("records.value", field=name, value=self._in_refusal(name))
+
+    def _in_refusal(self, name: str) -> Any:
+        """What stands in a field, as a refusal tells it."""
         value = getattr(self.data, name)
-        return Why("records.value", field=name, value=OfPerson(value) if self.kind.fields[name].is_personal else value)
+        return OfPerson(value) if self.kind.fields[name].is_personal else value
 
     @property
     def _together(self) -> tuple[str, ...]:

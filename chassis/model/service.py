@@ -443,7 +443,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
 
         def tells(other: UUID) -> bool:
             found = work.find(aggregate, other)
-            return found is None or found.is_reached(work.context, kind.edit)
+            return found is None or found.is_seen(work.context) or found.is_reached(work.context, kind.edit)
 
         person = partial(_person_of, aggregate, work)
         claims = [

@@ -134,6 +134,12 @@ class Asking:
             through=self._through(params),
         )  # fmt: skip
 
+    def equal(self, principal: Principal, params: Mapping[str, Sequence[str]]) -> list[Document]:
+        """The conditions of some filters, of whomever the rows are.  Raises Refused VALIDATION naming the parameter."""
+        filters = self._filters(principal, in_parts=True)
+        found = [filters.condition(name, values) for name, values in params.items()]
+        return [asked[0] for asked in found if asked]
+
     def _through(self, params: Mapping[str, Sequence[str]]) -> Sequence[str] | None:
         """The records through which rows are reached that a filter names; None without one."""
         name = self._view.reached_through

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from bson import Timestamp
@@ -21,6 +21,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 from chassis.access.company import CompanySettings
 from chassis.messaging.consistency import Token
 from chassis.model.deciding import Caller
+from chassis.model.duplicates import MOST_TOLD
 from chassis.model.middleware import Offload, at_once
 from chassis.model.principal import Principal
 from chassis.model.views import View
@@ -74,6 +75,7 @@ WHERE_MS = 3_000
 """So long a page may take whose conditions, or groups, somebody made up: they may read every row in reach."""
 FORMATS = ("json", "csv", "xlsx")
 IN_ANY_ORDER = SortOrder("_id", 1)
+NO_ROW: Mapping[str, Any] = {"_id": {"$in": []}}
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,14 @@ class Page:
     previous: str | None = None
     last: str | None = None
     groups: list[Document] | None = None
+
+
+class Same(NamedTuple):
+    """Rows that are the same in what was asked: the first of those that the caller sees, and whether there are some
+    that they don't see."""
+
+    items: list[Document]
+    is_unseen: bool
 
 
 class ViewReader:
@@ -161,6 +171,40 @@ class ViewReader:
             raise not_found(self._view.what, field, self._view.defaults)
         [row] = self._told([found], principal, language, seen)
         return row, freshness_of(state)
+
+    def alike(
+        self,
+        principal: Principal,
+        asked: Sequence[Mapping[str, Sequence[str]]],
+        besides: str,
+        token: Token | None,
+        language: str = LANGUAGES[0],
+    ) -> tuple[list[Same], Freshness]:
+        """The rows that hold each of the given values, of whomever they are, but for the one with the key `besides`.
+
+        Raises Refused VALIDATION naming the field.
+        """
+        conditions = [self.asking.equal(principal, given) for given in asked]
+
+        def read(seen: Seen) -> tuple[list[Same], Freshness]:
+            scope = self._scope(principal, seen.at) if principal.may(self._view.permission) else dict(NO_ROW)
+            others = {"_id": {"$ne": besides}}
+            found = [self._same(principal, [*one, others], scope, seen, language) for one in conditions]
+            return found, freshness_of(seen.state)
+
+        return self._at_a_moment(token, read)
+
+    def _same(
+        self, principal: Principal, conditions: Sequence[Document], scope: Document, seen: Seen, language: str
+    ) -> Same:
+        every, collection = [*conditions, dict(self._view.shown())], seen.state["collection"]
+        stages: list[Document] = [{"$match": {"$and": [*every, scope]}}, {"$sort": {"_id": 1}}, {"$limit": MOST_TOLD}]
+        stages += formulas.stages(self._now.fields)
+        rows = list(self._read(collection, stages, IN_ANY_ORDER, seen.at, PAGE_MS))
+        matching = {"$match": {"$and": [*every, {"$nor": [scope]}]}}
+        unseen: list[Document] = [matching, {"$limit": 1}, {"$project": {"_id": 1}}]
+        is_unseen = bool(scope) and any(self._read(collection, unseen, IN_ANY_ORDER, seen.at, PAGE_MS))
+        return Same(self._told(rows, principal, language, seen), is_unseen)
 
     def names_of(self, ids: Iterable[str], principal: Principal, at: Timestamp | None) -> Mapping[str, str]:
         """What those of some records are called that somebody sees, as of a moment; deleted ones too."""

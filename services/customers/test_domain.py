@@ -190,7 +190,7 @@ def test_CUS_03_an_edit_that_changes_nothing_records_nothing(kit: InMemoryServic
 
 
 def test_CUS_03_an_edit_takes_the_new_mobile_number_and_frees_the_old(kit: InMemoryService) -> None:
-    kit.do(replace(CREATE, customer_id=WU, mobile="13800000002"), by=SALES)
+    kit.do(replace(CREATE, customer_id=WU, company="Wu", mobile="13800000002"), by=SALES)
     kit.assert_refused("DUPLICATE", EditCustomer(customer_id=WU, mobile="13800000001"), by=SALES, field="mobile")
     kit.do(EditCustomer(customer_id=LI, mobile="13800000003"), by=SALES)
     kit.do(EditCustomer(customer_id=WU, mobile="13800000001"), by=SALES)
@@ -211,6 +211,58 @@ def test_CUS_03_a_customer_without_a_number_gets_one() -> None:
     kit.do(CreateCustomer(customer_id=LI), by=SALES)
     kit.do(EditCustomer(customer_id=LI, mobile="13800000001"), by=SALES)
     kit.assert_refused("DUPLICATE", CreateCustomer(customer_id=WU, mobile="13800000001"), by=SALES, field="mobile")
+
+
+# -- the same company and contact person (CUS-22)
+
+OTHER = replace(CREATE, customer_id=WU, mobile="13800000002")
+
+
+@pytest.mark.parametrize(
+    ("company", "person"),
+    [("Lei Trading", "Han Mei"), ("LEI  trading", "han mei"), ("Ｌｅｉ Trading", "Han\u00a0Mei")],
+)
+def test_CUS_22_the_same_company_and_contact_person_is_refused_with_the_id_found(
+    kit: InMemoryService, company: str, person: str
+) -> None:
+    again = replace(OTHER, company=company, contact_person=person)
+    refusal = kit.assert_refused("DUPLICATE", again, by=SALES, field="company")
+    assert refusal.why.params["holder"] == LI
+    assert person in str(refusal) and "Mei" not in refusal.why.without_persons("***"), "nothing of the person is kept"
+
+
+@pytest.mark.parametrize(("company", "person"), [("Lei Trading", ""), ("", "Han Mei"), ("Lei Trading", "Wu Gang")])
+def test_CUS_22_what_is_not_the_same_in_both_is_another_customer(
+    kit: InMemoryService, company: str, person: str
+) -> None:
+    for number in range(2):
+        of_one = {"company": company, "contact_person": person if number == 0 or not (company and person) else "Zhao"}
+        kit.do(replace(OTHER, customer_id=uuid4(), mobile=f"1380000001{number}", **of_one), by=SALES)
+
+
+def test_CUS_22_while_it_is_edited_too_and_it_is_no_duplicate_of_itself(kit: InMemoryService) -> None:
+    kit.do(replace(OTHER, contact_person="Wu Gang"), by=SALES)
+    same = EditCustomer(customer_id=WU, contact_person="Han Mei")
+    assert kit.assert_refused("DUPLICATE", same, by=SALES, field="company").why.params["holder"] == LI
+    kit.do(EditCustomer(customer_id=LI, contact_person="HAN MEI", region="West"), by=SALES)
+    kit.do(EditCustomer(customer_id=LI, contact_person="Han Meimei"), by=SALES)
+    kit.do(same, by=SALES)
+
+
+def test_CUS_22_a_deleted_one_is_in_nobodys_way_and_comes_back_when_nobody_is_the_same(kit: InMemoryService) -> None:
+    kit.do(CUSTOMER.delete(customer_id=LI), by=SALES)
+    kit.do(OTHER, by=SALES)
+    kit.assert_refused("DUPLICATE", CUSTOMER.restore(customer_id=LI), by=SALES, field="company")
+    kit.do(EditCustomer(customer_id=WU, company="Wu Trading"), by=SALES)
+    kit.do(CUSTOMER.restore(customer_id=LI), by=SALES)
+
+
+def test_CUS_22_the_id_is_told_to_who_sees_that_customer_and_to_nobody_else(kit: InMemoryService) -> None:
+    """Also to who may not change it."""
+    refusal = kit.assert_refused("DUPLICATE", OTHER, by=OTHER_SALES, field="company")
+    assert refusal.why.reason == "records.taken_unseen" and str(LI) not in str(refusal.problem())
+    operator = user("sun", "SEA")
+    assert kit.assert_refused("DUPLICATE", OTHER, by=operator, field="company").why.params["holder"] == LI
 
 
 def test_CUS_02_an_edit_may_not_blank_a_required_field(kit: InMemoryService) -> None:
@@ -300,8 +352,8 @@ def test_CUS_02_what_nobody_can_see_fills_in_no_required_field(name: str, text: 
 @pytest.mark.parametrize("form", ["+81 90-1234-5678", "+81 (0)90 1234 5678", "0081 90.1234.5678", "＋81 090‐1234‐5678"])
 def test_CUS_01_the_zero_dialled_within_a_country_makes_no_other_number(kit: InMemoryService, form: str) -> None:
     first: Any = load(CreateCustomer, {"name": "Wu", "mobile": "+81 090-1234-5678"})
-    kit.do(replace(CREATE, customer_id=WU, mobile=first.mobile), by=SALES)
-    again = replace(CREATE, customer_id=uuid4(), mobile=load(CreateCustomer, {"mobile": form}).mobile)
+    kit.do(replace(CREATE, customer_id=WU, company="Wu", mobile=first.mobile), by=SALES)
+    again = replace(CREATE, customer_id=uuid4(), company="Again", mobile=load(CreateCustomer, {"mobile": form}).mobile)
     kit.assert_refused("DUPLICATE", again, by=SALES, field="mobile")
     kit.do(EditCustomer(customer_id=WU, mobile="13800000009"), by=SALES)
     kit.do(again, by=SALES)
@@ -314,10 +366,10 @@ def test_CUS_02_a_chinese_mobile_number_is_taken_with_blanks_and_dashes(form: st
 
 def test_CUS_03_a_number_is_free_whatever_form_a_former_release_claimed(kit: InMemoryService) -> None:
     """It took the number with the 0 and that without for two."""
-    kit.do(replace(CREATE, customer_id=WU, mobile="13800000002"), by=SALES)
+    kit.do(replace(CREATE, customer_id=WU, company="Wu", mobile="13800000002"), by=SALES)
     claimed = UniqueIndex.id_of("customer-mobile", "+8109012345678")
     meta = kit.request(CREATE).meta()
-    data = replace(DATA, mobile="+81 090-1234-5678")
+    data = replace(DATA, company="Wu", mobile="+81 090-1234-5678")
     kit.store.commit(
         Transaction(
             events=[
@@ -326,7 +378,7 @@ def test_CUS_03_a_number_is_free_whatever_form_a_former_release_claimed(kit: InM
             ]
         )
     )
-    new = replace(CREATE, customer_id=uuid4(), mobile="+81 90-1234-5678")
+    new = replace(CREATE, customer_id=uuid4(), company="New", mobile="+81 90-1234-5678")
     kit.assert_refused("DUPLICATE", new, by=SALES, field="mobile")
     kit.do(EditCustomer(customer_id=WU, mobile="+81 90-1234-5678", need="a lamp"), by=SALES)
     kit.assert_refused("DUPLICATE", new, by=SALES, field="mobile")
@@ -339,7 +391,7 @@ def test_CUS_04_a_deleted_customer_frees_its_number_and_takes_it_back_if_it_is_s
     kit.do(delete, by=SALES)
     for command in (delete, SetMembership(customer_id=LI, member=True), EditCustomer(customer_id=LI, name="x")):
         kit.assert_refused("NOT_FOUND", command, by=SALES, field="customer_id")
-    kit.do(replace(CREATE, customer_id=WU), by=SALES)
+    kit.do(replace(CREATE, customer_id=WU, company="Wu"), by=SALES)
     told = kit.assert_refused("DUPLICATE", restore, by=SALES, field="mobile")
     [*_, kept] = [entry for record in kit.store.audit_after(0, 99) for entry in record.entries()]
     assert CREATE.mobile in told.message and CREATE.mobile not in kept.detail, "CPL-01: the audit log is kept for ever"

@@ -12,6 +12,7 @@ from chassis.catalogue import Catalogue
 from chassis.metadata.everything import Company, metadata
 from chassis.metadata.forms import CompanyForm
 from chassis.metadata.shapes import CommandMetadata, FormField, Metadata, ViewMetadata
+from chassis.model.duplicates import alike_by, path_of
 from chassis.model.views import View, parameter_names
 from chassis.model.wording import Wording
 from contracts.custom_fields import CustomChoice, CustomField, Help, Label
@@ -73,6 +74,8 @@ def test_every_column_of_every_view_is_told(everything: Metadata, view: View) ->
     assert {event.value for event in one.events} == view.history_types
     assert (one.history_path is not None) == bool(view.history)
     assert one.overview_path == (f"{view.page}/overview" if view.kind else None)
+    assert one.duplicates_path == (path_of(view) or None)
+    assert [tuple(names) for names in one.alike_in] == [alike.fields for alike in alike_by(view)]
     if view.is_list:
         assert {name for rule in one.filters for name in rule.parameters} == set(parameter_names(view.filters))
         assert set(one.sorts) >= {name.removeprefix("-") for name in view.sorts} - {"_id"}

@@ -13,6 +13,7 @@ import pytest
 
 from chassis.documents.samples import sample
 from chassis.http.routes import kebab
+from chassis.model.duplicates import path_of, right_of
 from chassis.queries.reader import FORMATS
 from contracts.declare import REGISTRY
 from contracts.notices import notice_id
@@ -153,6 +154,9 @@ FUNCTION_OF |= HISTORIES
 OVERVIEWS = {f"GET {view.overview}": FUNCTION_OF[f"GET {view.page}"] for view in VIEWS if view.overview}
 """The routes of all that there is about a record: those who see the record; each part by the right to its list."""
 FUNCTION_OF |= OVERVIEWS
+DUPLICATES = {f"GET {path_of(view)}": ROW_OF[right_of(view)] for view in VIEWS if path_of(view)}
+"""The routes of the question whether a record is there already: those who may enter one."""
+FUNCTION_OF |= DUPLICATES
 HOLDERS = {
     SEE_ORDERS: frozenset(spec.READINGS["orders.view"].split()),
     SEE_SETTINGS: frozenset(spec.READINGS["settings.view"].split()),
@@ -363,7 +367,7 @@ def test_no_route_is_untested_and_none_is_tested_that_is_not_there(office: Offic
     bulk = {route.name.removeprefix("Bulk") for route in office.routes if route.name.startswith("Bulk")}
     assert bulk == {spec.name for spec in COMMANDS.values() if spec.is_public and spec.bulk}
     once = sum(text.count(";") + 1 for text in ROUTES.values()) + len(OF_KINDS) + len(OF_SCHEDULES) + len(HISTORIES)
-    once += len(OVERVIEWS)
+    once += len(OVERVIEWS) + len(DUPLICATES)
     assert once == len(FUNCTION_OF), "a place stands in two rows"
 
 

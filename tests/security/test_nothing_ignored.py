@@ -10,7 +10,8 @@ import pytest
 from chassis.documents.samples import sample
 from chassis.http.messages import OPERATIONS, Route
 from chassis.http.routes import kebab
-from chassis.model.views import Exact, Words, parameter_names
+from chassis.model.duplicates import BESIDES, alike_by, asked_by, path_of
+from chassis.model.views import Exact, View, Words, parameter_names
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.lists import PAGING
 from security.office import VIEWS, Office, Told, new_id
@@ -54,6 +55,20 @@ def test_a_parameter_that_has_one_value_is_given_once(office: Office, view: obje
     for name in [*parameter_names(rules), *PAGING]:
         if name not in several:
             assert refused(ask(office, route, {name: ["1", "1"]}), name), name
+
+
+@pytest.mark.parametrize("view", [view for view in VIEWS if path_of(view)], ids=lambda view: view.name)
+def test_cus_22_a_question_for_duplicates_ignores_no_field(office: Office, view: View) -> None:
+    path = f"GET {path_of(view)}"
+    for name in (*asked_by(view), BESIDES):
+        assert refused(office.call(path, by=office.admin, query={name: ["1", "2"]}), name)
+        assert refused(office.call(path, by=office.admin, query={name: [""]}), name)
+    assert refused(office.call(path, by=office.admin, query={BESIDES: ["nobody"]}), BESIDES)
+    alone = {one.fields[0] for one in alike_by(view) if len(one.fields) == 1}
+    for fields in (one.fields for one in alike_by(view)):
+        for name in (name for name in fields if name not in alone):
+            missing = next(other for other in fields if other != name)
+            assert refused(office.call(path, by=office.admin, query={name: ["x"]}), missing)
 
 
 def test_the_mailbox_is_asked_about_one_address(office: Office) -> None:

@@ -1,0 +1,42 @@
+"""Customers on the running system: all about one, whether one is there already (CUS-07, CUS-22)."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from component.support import Company, add_customer, add_order, add_product, unique
+
+
+def test_cus_07_all_about_a_customer_in_one_request(company: Company) -> None:
+    li = company.li
+    customer = add_customer(li, company="Acme Ltd")
+    contact = li.post("/contacts", {"customer_id": customer, "name": "Han Mei"})["id"]
+    order = add_order(li, customer, (add_product(company.wang), 1, None))
+    told = li.get(f"/customers/{customer}/overview")
+    assert told["record"]["company"] == "Acme Ltd" and told["record"]["actions"]
+    parts = told["parts"]
+    assert [row["id"] for row in parts["contacts"]["items"]] == [contact]
+    assert [row["id"] for row in parts["orders"]["items"]] == [order]
+    assert li.get(parts["orders"]["path"].partition("?")[0], customer_id=customer)["items"] == parts["orders"]["items"]
+    assert [entry["by"]["name"] for entry in told["history"]["items"]] == ["li"]
+    company.tanaka.assert_refused("NOT_FOUND", "GET", f"/customers/{customer}/overview")
+
+
+def test_cus_22_whether_a_customer_is_there_is_asked_before_and_told_when_it_is_entered(company: Company) -> None:
+    li, tanaka = company.li, company.tanaka
+    firm = unique("Acme")
+    customer = add_customer(li, company=firm, contact_person="Han Mei")
+    asked = {"company": f" {firm.upper()}", "contact_person": "han mei"}
+
+    [alike] = li.get("/duplicates/customers", **asked)["alike"]
+    assert (alike["fields"], alike["refused"], alike["unseen"]) == (["company", "contact_person"], True, False)
+    assert [row["id"] for row in alike["items"]] == [customer]
+    assert li.get("/duplicates/customers", **asked, **{"except": customer})["alike"] == []
+    [alike] = tanaka.get("/duplicates/customers", **asked)["alike"]
+    assert (alike["items"], alike["unseen"]) == ([], True), "there is one: not which"
+
+    body = {"name": "Other", "mobile": f"139{uuid4().int % 10**8:08d}", "industry": "IT", **asked}
+    problem = li.assert_refused("DUPLICATE", "POST", "/customers", body)
+    assert (problem["field"], problem["params"]["holder"]) == ("company", customer)
+    problem = tanaka.assert_refused("DUPLICATE", "POST", "/customers", body)
+    assert problem["reason"] == "records.taken_unseen" and customer not in str(problem)
