@@ -30,6 +30,11 @@ class CallOffRebuild:
     """Nothing needs to be said."""
 
 
+@value
+class UndoRun:
+    """Nothing needs to be said."""
+
+
 @dataclass
 class RebuildRow:
     """A rebuild of a view: who asked for it, how far it is and how it ended.

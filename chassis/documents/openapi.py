@@ -10,13 +10,14 @@ from typing import Any
 import msgspec
 
 from chassis.catalogue import Catalogue
+from chassis.commands.runs import RUN, RUN_IN_PATH, reverting
 from chassis.documents.json_schema import JsonSchema, components, docstring
 from chassis.documents.query_docs import QueryDoc, condition_schema, group_schema, row_schema, saved_view_schema
 from chassis.foundation.config import Config
 from chassis.http.commands import MAX_BULK
 from chassis.http.messages import JSON, PROBLEM, TYPES
 from chassis.http.origins import REQUESTED_WITH, SAFE, SESSION_HEADER
-from chassis.http.routes import kebab
+from chassis.http.routes import kebab, undo_path
 from chassis.messaging.consistency import HEADER
 from chassis.queries.grouping import MOST_GROUPS
 from contracts.declare import CommandSpec, ContractError, Registry
@@ -116,7 +117,7 @@ PROBLEM_HEADERS = {
 }
 
 
-def _bulk_body(more: Mapping[str, JsonSchema]) -> JsonSchema:
+def _bulk_body(more: Mapping[str, JsonSchema], beside: Mapping[str, JsonSchema] | None = None) -> JsonSchema:
     item = {
         "type": "object",
         "properties": {"command": {}, "idempotency_key": BULK_KEY_SCHEMA, **more},
@@ -127,14 +128,21 @@ def _bulk_body(more: Mapping[str, JsonSchema]) -> JsonSchema:
     return {
         "description": "Commands of one kind, which the operation names; each has its own key and version.",
         "type": "object",
-        "properties": {"items": items},
+        "properties": {**(beside or {}), "items": items},
         "required": ["items"],
         "additionalProperties": False,
     }
 
 
+_OF_VERSION: dict[str, JsonSchema] = {"if_match": {**ETAG_SCHEMA, "type": ["string", "null"]}}
+_RUN: JsonSchema = {
+    "type": ["string", "null"],
+    "format": "uuid",
+    "description": "What the run is to be called; else it gets an id.  Sent again under its id it is carried out once.",
+}
 BODIES: dict[str, JsonSchema] = {
-    "BulkBody": _bulk_body({"if_match": {**ETAG_SCHEMA, "type": ["string", "null"]}}),
+    "BulkBody": _bulk_body(_OF_VERSION),
+    "BulkBodyOfRun": _bulk_body(_OF_VERSION, {RUN: _RUN}),
     "BulkBodyUnversioned": _bulk_body({}),
 }
 ANSWERS: dict[str, JsonSchema] = {
@@ -163,6 +171,13 @@ ANSWERS: dict[str, JsonSchema] = {
             }
         },
         "required": ["results"],
+    },
+    "RunAnswer": {
+        "description": "The answer of a run, which can be taken back: its id, and one result per item.",
+        "allOf": [
+            ref("BulkAnswer"),
+            {"type": "object", "properties": {RUN: {"type": "string", "format": "uuid"}}, "required": [RUN]},
+        ],
     },
     "Freshness": {
         "description": "Everything that happened up to this moment is in the answer; null: nothing has happened yet.",
@@ -250,6 +265,8 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
         if not spec.bulk:
             continue
         paths[f"/bulk/{kebab(spec.name)}"] = {"post": _bulk_operation(spec)}
+        if back := reverting(spec):
+            paths[undo_path(spec)] = {"post": _undo_operation(spec, back)}
     for query in queries:
         paths.setdefault(query.path, {})[query.method.lower()] = _query_operation(query)
     own_routes = [own for _, own in Catalogue.read().routes()]
@@ -350,7 +367,8 @@ def _command_operation(spec: CommandSpec, schemas: dict[str, JsonSchema]) -> dic
 
 
 def _bulk_operation(spec: CommandSpec) -> dict[str, Any]:
-    form = ref("BulkBody" if spec.versioned else "BulkBodyUnversioned")
+    is_run = reverting(spec) is not None
+    form = ref("BulkBodyOfRun" if is_run else "BulkBody" if spec.versioned else "BulkBodyUnversioned")
     own = {"properties": {"items": {"items": {"properties": {"command": ref(spec.name)}}}}}
     text = (
         f"{first_sentence(spec.summary)}, for up to {MAX_BULK} records.  Each item is carried out or refused by "
@@ -364,9 +382,35 @@ def _bulk_operation(spec: CommandSpec) -> dict[str, Any]:
             "200": {
                 "description": "A result per item.",
                 "headers": {HEADER: ref(HEADER, "headers")},
-                "content": {JSON: {"schema": ref("BulkAnswer")}},
+                "content": {JSON: {"schema": ref("RunAnswer" if is_run else "BulkAnswer")}},
             },
             **_problems(NOT_OF_BULK),
+        },
+    }
+
+
+def _undo_operation(spec: CommandSpec, back: CommandSpec) -> dict[str, Any]:
+    text = (
+        f"Take back a run of {spec.name}: each record that nobody has changed since is put back to what it was before. "
+        "Only who made the run does so, while its results are remembered; items with a key of their own are no part of "
+        f"it.  It is a run of {back.name}, one result per record that was changed, with the `id` of the record."
+    )
+    id: JsonSchema = {"type": "string", "format": "uuid"}
+    of_record: JsonSchema = {"type": "object", "properties": {"id": id}, "required": ["id"]}
+    named: JsonSchema = {"type": "object", "properties": {"results": {"type": "array", "items": of_record}}}
+    return {
+        **_about(f"Undo{spec.name}", spec.service, text, spec.permission),
+        "parameters": [
+            {"name": RUN_IN_PATH, "in": "path", "required": True, "schema": id},
+            ref("Consistency", "parameters"),
+        ],
+        "responses": {
+            "200": {
+                "description": "A result per record.",
+                "headers": {HEADER: ref(HEADER, "headers")},
+                "content": {JSON: {"schema": {"allOf": [ref("RunAnswer"), named]}}},
+            },
+            **_problems(),
         },
     }
 

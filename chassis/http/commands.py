@@ -12,6 +12,7 @@ import msgspec
 from chassis.audit.entries import REPEATED, object_kind
 from chassis.commands.idempotency import Sent, keyed_print, sent_print
 from chassis.commands.pipeline import Ready, Repeat, check, prepare
+from chassis.commands.runs import RUN, key_of, reverting
 from chassis.http.audit_notes import Attempt
 from chassis.http.bodies import MAX_COMMAND_NODES, count_nodes
 from chassis.http.edge import Api
@@ -24,7 +25,7 @@ from chassis.writer.request import Answer
 from chassis.writer.writer import Writer
 from contracts.declare import CommandSpec
 from contracts.errors import STATUS, Refused, not_found
-from contracts.ids import canonical
+from contracts.ids import canonical, id_in, new_id
 from contracts.reasons import Why
 from contracts.schemas import awaited, can_be, told_name
 
@@ -110,16 +111,20 @@ class CommandHandler:
 
 
 class BulkHandler:
-    """Serves the bulk form of a command: {"items": [{"command": {...}, "idempotency_key"?, "if_match"?}]}."""
+    """Serves the bulk form of a command: {"items": [{"command": {...}, "idempotency_key"?, "if_match"?}]}.
+
+    What can be taken back is a run, which has an id (`chassis.commands.runs`): {"run"?: "...", "items": [...]}.
+    """
 
     def __init__(self, api: Api, writer: Writer, spec: CommandSpec) -> None:
         self._api, self._writer, self._spec = api, writer, spec
+        self._is_run = reverting(spec) is not None
 
     def __call__(self, http: HttpRequest) -> HttpResponse:
         api = self._api
         with self._attempt(http) as attempt:
             token = api.token(http)
-            items = self._items(http, attempt, token)
+            run, items = self._items(http, attempt, token)
         self._writer.submit_all([item.request for item in items if isinstance(item, Ready)])
         results, reached = [], token or Token({})
         language = api.told_in(http)
@@ -131,13 +136,16 @@ class BulkHandler:
                 results.append({"status": 201 if self._spec.creates else 200, "body": body})
                 reached = reached.with_also(api.token_of(outcome))
         headers = {HEADER: str(reached), **in_language(language)}
-        return HttpResponse(200, msgspec.json.encode({"results": results}), headers)
+        told = {**({RUN: run} if self._is_run else {}), "results": results}
+        return HttpResponse(200, msgspec.json.encode(told), headers)
 
     def _attempt(self, http: HttpRequest) -> Attempt:
         return self._api.attempt(self._writer, http, "COMMAND", self._spec.name, object_kind(self._spec.cls))
 
-    def _items(self, http: HttpRequest, attempt: Attempt, token: Token | None) -> list[Ready | Repeat | Refused]:
-        """Each command as the writer gets it, or how it has ended already.  Raises Refused for all of them."""
+    def _items(
+        self, http: HttpRequest, attempt: Attempt, token: Token | None
+    ) -> tuple[str, list[Ready | Repeat | Refused]]:
+        """The run, and each command as the writer gets it, or how it has ended already.  Raises Refused for all."""
         api = self._api
         waits = partial(api.wait_for_replicas, self._writer, token, http=http)
         caller = api.caller(http, self._spec.permission, attempt, waits)
@@ -146,23 +154,27 @@ class BulkHandler:
             if name.lower() in http.headers:
                 raise Refused("requests.of_each_item", member=member, field=name)
         body = json_body(http, Why("requests.bulk_body", most=MAX_BULK))
-        if unknown := set(body) - {"items"}:
-            raise Refused("requests.bulk_fields", names=["items"], field=told_name(min(unknown)))
+        names = [*([RUN] if self._is_run else []), "items"]
+        if unknown := set(body) - set(names):
+            raise Refused("requests.bulk_fields", names=names, field=told_name(min(unknown)))
+        run = _run(body.get(RUN))
         items = body.get("items")
         if not isinstance(items, list) or not 1 <= len(items) <= MAX_BULK:
             raise Refused("requests.bulk_items", most=MAX_BULK, field="items")
         found = []
-        for item in items:
-            found.append(self._ready(http, caller, item))
+        for number, item in enumerate(items):
+            found.append(self._ready(http, caller, item, key_of(self._spec, run, number) if self._is_run else None))
             api.let_others()
-        return found
+        return run, found
 
-    def _ready(self, http: HttpRequest, caller: Principal, item: Any) -> Ready | Repeat | Refused:
+    def _ready(self, http: HttpRequest, caller: Principal, item: Any, of_run: str | None) -> Ready | Repeat | Refused:
+        """A command as the writer gets it; without a key of its own it has that `of_run`."""
         attempt = self._attempt(http)
         attempt.claimed = caller
         api, spec = self._api, self._spec
         try:
-            data, key, match = _parts(item)
+            data, own_key, match = _parts(item)
+            key = of_run if own_key is None else own_key
             sent = Sent(key, sent_print(spec, data) if key is not None else "")
             checked = check(self._writer, spec, data, caller, sent, currency=api.directory.company.currency)
             if isinstance(checked, Repeat):
@@ -174,6 +186,14 @@ class BulkHandler:
         except Refused as refusal:
             attempt.refused(refusal)
             return refusal
+
+
+def _run(given: Any) -> str:
+    """The id of a run, which is made where none is given.  Raises Refused for what is no id."""
+    run = str(new_id()) if given is None else id_in(given) if isinstance(given, str) else None
+    if run is None:
+        raise Refused("requests.bulk_run", field=RUN)
+    return run
 
 
 def _parts(item: Any) -> tuple[Mapping[str, Any], str | None, str | None]:

@@ -130,7 +130,7 @@ def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue) -> 
     for spec in REGISTRY.commands.values():
         if spec.service in away:
             serve = forwarder.to(spec.service)
-            found += command_routes(spec, serve, serve, always=spec.permission == PUBLIC)
+            found += command_routes(spec, serve, serve, serve, always=spec.permission == PUBLIC)
     for name in everywhere.with_role("queries"):
         if name in away:
             for view in views_of(name):

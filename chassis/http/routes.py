@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from chassis.commands.runs import RUN_IN_PATH, reverting
 from chassis.http.messages import Route, Serve
 from chassis.model.duplicates import path_of, right_of
 from chassis.model.views import View
@@ -23,15 +24,23 @@ def process_routes(livez: Serve, readyz: Serve, metrics: Serve) -> list[Route]:
     ]
 
 
-def command_routes(spec: CommandSpec, serve: Serve, bulk: Serve, *, always: bool) -> list[Route]:
-    """The routes of a command and of its bulk form; none when it is not for callers."""
+def command_routes(spec: CommandSpec, serve: Serve, bulk: Serve, undo: Serve | None, *, always: bool) -> list[Route]:
+    """The routes of a command, of its bulk form and of what takes that back; none when it is not for callers."""
     if not spec.is_public:
         return []
     assert spec.method and spec.path
     found = [Route(spec.method, spec.path, spec.name, serve, spec.permission, always)]
     if spec.bulk:
-        found.append(Route("POST", f"/bulk/{kebab(spec.name)}", f"Bulk{spec.name}", bulk, spec.permission))
+        path = f"/bulk/{kebab(spec.name)}"
+        found.append(Route("POST", path, f"Bulk{spec.name}", bulk, spec.permission))
+        if undo and reverting(spec):
+            found.append(Route("POST", undo_path(spec), f"Undo{spec.name}", undo, spec.permission))
     return found
+
+
+def undo_path(spec: CommandSpec) -> str:
+    """The path by which a run of a command is taken back."""
+    return f"/bulk/{kebab(spec.name)}/{{{RUN_IN_PATH}}}/undo"
 
 
 class ServesOfView(NamedTuple):

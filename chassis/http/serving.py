@@ -5,6 +5,7 @@ from functools import partial
 
 from chassis.audit.entries import ACTIONS, OBJECT_KINDS, object_kind
 from chassis.catalogue import Catalogue
+from chassis.commands.runs import reverting
 from chassis.http.commands import BulkHandler, CommandHandler
 from chassis.http.compression import compressing
 from chassis.http.duplicates import DuplicatesHandler
@@ -17,6 +18,7 @@ from chassis.http.problems import guarded
 from chassis.http.rebuilds import Rebuilds
 from chassis.http.routes import OPERATED_ON, ServesOfView, command_routes, operation_routes, process_routes, view_routes
 from chassis.http.saved_views import SavedViews
+from chassis.http.undoing import UndoHandler
 from chassis.http.views import Children, ViewHandler
 from chassis.model.overviews import parts_of
 from chassis.model.row_fields import ROLES
@@ -41,7 +43,8 @@ def routes_of(api: Api) -> list[Route]:
     for writer in api.writers.values():
         for spec in writer.service.specs():
             serve = CommandHandler(api, writer, spec)
-            found += command_routes(spec, serve, BulkHandler(api, writer, spec), always=serve.prepares_secrets)
+            bulk, undo = BulkHandler(api, writer, spec), UndoHandler(api, writer, spec) if reverting(spec) else None
+            found += command_routes(spec, serve, bulk, undo, always=serve.prepares_secrets)
     if api.database is not None:
         closed, pages = known(api), Catalogue.read().pages()
         saved = saved_views(api, closed)

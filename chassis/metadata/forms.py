@@ -9,7 +9,8 @@ import msgspec
 from marshmallow import Schema, fields, missing, validate
 
 from chassis.audit.entries import object_kind
-from chassis.http.routes import kebab
+from chassis.commands.runs import reverting
+from chassis.http.routes import kebab, undo_path
 from chassis.metadata.shapes import Choice, CommandMetadata, Default, FormField, FormType
 from chassis.metadata.views import form_type, own_choices
 from chassis.model.custom_columns import field_type
@@ -81,6 +82,7 @@ def command_metadata(
         method=str(spec.method),
         path=str(spec.path),
         bulk=f"/bulk/{kebab(spec.name)}" if spec.bulk else None,
+        undo=undo_path(spec) if spec.bulk and reverting(spec) else None,
         right=spec.permission,
         key=spec.key,
         creates=spec.creates,

@@ -151,7 +151,8 @@ class CommandMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """A command.
 
     `record` is the kind of record it is about and `key` the field that names it; `creates`: it makes a new one.
-    `bulk` is the address of its bulk form, null where there is none; `versioned`: it takes If-Match.
+    `bulk` is the address of its bulk form, null where there is none, and `undo` that by which what was sent there is
+    taken back, null where it can't be; `versioned`: it takes If-Match.
     """
 
     name: str
@@ -160,6 +161,7 @@ class CommandMetadata(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     bulk: str | None
+    undo: str | None
     right: str
     key: str
     creates: bool

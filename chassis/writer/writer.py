@@ -9,7 +9,7 @@ command can't harm its neighbours.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, Protocol
@@ -356,6 +356,10 @@ class Writer:
         if result.fingerprint != fingerprint:
             raise key_reused()
         return self._told(result)
+
+    def all_remembered(self, command_ids: Sequence[str]) -> Mapping[str, Answer]:
+        """The answers that are remembered of some commands, by their ids.  Raises Refused where one is damaged."""
+        return {id: self._told(result) for id, result in self.store.results(command_ids).items()}
 
     def _told(self, result: CommandResult) -> Answer:
         """The answer of a remembered command, with the positions of its events.  Raises Refused where it is damaged."""

@@ -437,7 +437,7 @@ def needed(spec: CommandSpec) -> bool:
 
 def test_an_empty_body_of_many_commands_is_told_what_belongs_there(everything: Everything) -> None:
     for route in everything.routes:
-        if route.path.startswith("/bulk/"):
+        if route.path.startswith("/bulk/") and "{" not in route.path:  # what takes a run back says nothing
             for body in BLANK:
                 answer = json.loads(everything.ask(route, {}, body).body)
                 assert answer["field"] == "body" and "items" in answer["detail"], route.path

@@ -1,4 +1,4 @@
-"""Customers on the running system: all about one, whether one is there already (CUS-07, CUS-22)."""
+"""Customers on the running system: all about one, whether one is there already, many at once (CUS-07, CUS-22)."""
 
 from __future__ import annotations
 
@@ -40,3 +40,19 @@ def test_cus_22_whether_a_customer_is_there_is_asked_before_and_told_when_it_is_
     assert (problem["field"], problem["params"]["holder"]) == ("company", customer)
     problem = tanaka.assert_refused("DUPLICATE", "POST", "/customers", body)
     assert problem["reason"] == "records.taken_unseen" and customer not in str(problem)
+
+
+def test_acc_23_cus_10_a_field_is_changed_in_bulk_all_show_it_and_it_is_taken_back(company: Company) -> None:
+    li, region = company.li, unique("Region")
+    customers = [add_customer(li, region="East") for _ in range(20)]
+    items = [{"command": {"customer_id": id, "region": region}} for id in customers]
+    told = li.post("/bulk/edit-customer", {"items": items})
+    assert [result["status"] for result in told["results"]] == [200] * len(customers)
+    assert {row["id"] for row in li.items("/customers", region=region)} == set(customers)
+
+    company.admin.do("PATCH", f"/customers/{customers[0]}", {"need": "phones"})
+    back = li.post(f"/bulk/edit-customer/{told['run']}/undo")["results"]
+    assert [(one["id"], one["status"]) for one in back] == [
+        (id, 409 if id == customers[0] else 200) for id in customers
+    ]
+    assert [row["id"] for row in li.items("/customers", region=region)] == customers[:1]

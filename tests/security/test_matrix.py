@@ -11,8 +11,9 @@ from uuid import UUID
 
 import pytest
 
+from chassis.commands.runs import reverting
 from chassis.documents.samples import sample
-from chassis.http.routes import kebab
+from chassis.http.routes import kebab, undo_path
 from chassis.model.duplicates import path_of, right_of
 from chassis.queries.reader import FORMATS
 from contracts.declare import REGISTRY
@@ -157,6 +158,13 @@ FUNCTION_OF |= OVERVIEWS
 DUPLICATES = {f"GET {path_of(view)}": ROW_OF[right_of(view)] for view in VIEWS if path_of(view)}
 """The routes of the question whether a record is there already: those who may enter one."""
 FUNCTION_OF |= DUPLICATES
+UNDOS = {
+    f"POST {undo_path(spec)}": FUNCTION_OF[f"{spec.method} {spec.path}"]
+    for spec in REGISTRY.load().commands.values()
+    if spec.is_public and spec.bulk and reverting(spec)
+}
+"""The routes by which what was changed in bulk is put back: those who may change it."""
+FUNCTION_OF |= UNDOS
 HOLDERS = {
     SEE_ORDERS: frozenset(spec.READINGS["orders.view"].split()),
     SEE_SETTINGS: frozenset(spec.READINGS["settings.view"].split()),
@@ -320,6 +328,7 @@ def records_of(office: Office) -> dict[str, str]:
         "announcement_id": new_id(),
         "case_id": new_id(),  # nobody has a case without an order that waits; tests/component/test_scopes.py has
         "reset_id": new_id(),
+        "run_id": new_id(),
     }
 
 
@@ -351,7 +360,7 @@ def record_of(office: Office, kind: Kind) -> str:
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
            "reset_id", "rebuild_id", "saved_view_id", "notice_id", "delivery_id", "announcement_id",
-           "person_id", "with_id", "comment_id",
+           "person_id", "with_id", "comment_id", "run_id",
            "attachment_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
          "entry_id": "orders-1-0", "view": "nobody", "dictionary": "importance", "entry": "NOTHING",
@@ -367,7 +376,7 @@ def test_no_route_is_untested_and_none_is_tested_that_is_not_there(office: Offic
     bulk = {route.name.removeprefix("Bulk") for route in office.routes if route.name.startswith("Bulk")}
     assert bulk == {spec.name for spec in COMMANDS.values() if spec.is_public and spec.bulk}
     once = sum(text.count(";") + 1 for text in ROUTES.values()) + len(OF_KINDS) + len(OF_SCHEDULES) + len(HISTORIES)
-    once += len(OVERVIEWS) + len(DUPLICATES)
+    once += len(OVERVIEWS) + len(DUPLICATES) + len(UNDOS)
     assert once == len(FUNCTION_OF), "a place stands in two rows"
 
 
