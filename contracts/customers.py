@@ -136,4 +136,7 @@ class CustomerSettingsSet:
 
 @schedule(Daily(time(3)))
 class RecycleCustomers:
-    """Give the customers back to the pool that nobody has worked on, but for those with an open order (CUS-17)."""
+    """Give the customers back to the pool that nobody has worked on, and remind of those that soon go back (CUS-17).
+
+    Those with an open order stay where they are.
+    """

@@ -1,6 +1,6 @@
 """Leads: who may become a customer (features LED-01..08, LED-12, LED-14), and when they go back to their pool (CUS-16).
 
-Aggregates: lead, recycling rule, places.
+Aggregates: lead, recycling rule, places, reminder.
 """
 
 from datetime import time
@@ -49,15 +49,19 @@ RecyclingTarget = Literal["LEADS", "CUSTOMERS", "BOTH"]
 
 @record("/recycling-rules", view="settings.view", edit="settings")
 class RecyclingRule:
-    """After how many days without work what goes back to its pool (LED-06, CUS-16)."""
+    """After how many days without work what goes back to its pool (LED-06, CUS-16).
+
+    Whose a record is, is reminded `remind_days` before.
+    """
 
     name: Name = data(unique=True)
     target: RecyclingTarget
     idle_days: Quantity
+    remind_days: Quantity | None = None
     importance: Text = data(default="", dictionary="importance")
     active: Flag = True
 
 
 @schedule(Daily(time(3)))
 class RecycleLeads:
-    """Give the leads back to the pool that nobody has worked on (LED-06)."""
+    """Give the leads back to the pool that nobody has worked on, and remind of those that soon go back (LED-06)."""

@@ -18,11 +18,14 @@ from contracts.texts import texts
 from contracts.types import Name, Note, NoteField
 
 Occasion = Literal[
-    "STOCK_LOW", "ORDER_ON_HOLD", "APPROVAL_WAITS", "APPROVAL_REJECTED", "ANNOUNCEMENT"
+    "STOCK_LOW", "ORDER_ON_HOLD", "APPROVAL_WAITS", "APPROVAL_REJECTED", "ANNOUNCEMENT", "RECORD_ASSIGNED",
+    "RECORD_TRANSFERRED", "RECORD_RETURNED", "RECORD_RECYCLED", "RECYCLING_NEAR",
 ]  # fmt: skip
 OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
 Way = Literal["MAIL"]
 """How somebody is told besides the list of their notices, which has all of them (NTF-03)."""
+KIND = "kind"
+"""The place that is filled in by itself: with what a record of that kind is called, in the language of the sentence."""
 
 
 @value
@@ -48,6 +51,12 @@ def sentence(occasion: Occasion, language: Language) -> str:
 def places(occasion: Occasion) -> frozenset[str]:
     """The places of what is told on an occasion: the same in each language."""
     return frozenset(PLACE.findall(sentence(occasion, "en")))
+
+
+def kind_called(what: str, language: Language) -> Filled:
+    """What fills the place KIND of what is told of a record; `what` is its kind (`Kind.what`), "" where of none."""
+    text = texts("kinds").get(what)
+    return Filled(name=KIND, text=text.in_language(language) if text else "")
 
 
 def filled(sentence: str, values: Sequence[Filled]) -> str:

@@ -4,7 +4,8 @@
     class Lead: ...
 
 From the declaration come the commands ClaimLead (POST <row>/claim) and ReturnLead (POST <row>/return) with their bulk
-forms, the list `GET /pools/leads`, the limits of PARAMETERS, and what the event LeadAssigned tells besides (ADR 0057).
+forms, the list `GET /pools/leads`, the limits of PARAMETERS, what the event LeadAssigned tells besides, and the event
+LeadRecyclingNear (ADR 0057).
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ OWNER_SINCE, CAME_BY = "owner_since", "came_by"
 belongs, or waits in the pool, and how that came about."""
 FORMER_OWNER, RETURN_REASON = "former_owner", "return_reason"
 """The columns of lists with who had a record before, and why they gave it back."""
+
+DUE_ON = "due_on"
+"""The field of an event with the day on which a record goes back to the pool, where nobody works on it."""
 
 How = Literal["CLAIMED", "ASSIGNED", "RETURNED", "RECYCLED"]
 """How a record changes hands: taken from the pool, given by somebody, given back, or taken back for want of work."""

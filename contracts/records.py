@@ -42,10 +42,10 @@ from contracts.lists import INCOMPLETE, LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import Personal, is_personal, plan_of
-from contracts.pools import CAME_BY, FORMER_OWNER, OWNER_SINCE, RETURN_REASON, How, Pool
+from contracts.pools import CAME_BY, DUE_ON, FORMER_OWNER, OWNER_SINCE, RETURN_REASON, How, Pool
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, STATUS_REASON, STATUS_SINCE, Statuses
-from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Reason, Tag, TextField
+from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Reason, Tag, Text, TextField
 
 T = TypeVar("T")
 
@@ -200,8 +200,8 @@ class Kind:
     record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
     are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `reached_through` names
     the field with the record whose owner and shares say so in its place; "" for none.  Where it has a `pool`,
-    there are `claim` and `give_back`.  `tag` is there where the kind has the field TAGS.  `wanted` are fields that must
-    be filled besides until the company says which (CUS-02).
+    there are `claim`, `give_back` and the event `recycling_near`.  `tag` is there where the kind has the field TAGS.
+    `wanted` are fields that must be filled besides until the company says which (CUS-02).
     `layout`: what its events hold of a record, and its commands give.  No two records have the same in all the fields
     `together`, where all are filled; `index` is under which name those values are kept.
     """
@@ -242,6 +242,7 @@ class Kind:
     pool: Pool | None = None
     claim: Any = None
     give_back: Any = None
+    recycling_near: Any = None
 
     @property
     def code(self) -> str:
@@ -599,7 +600,7 @@ class _Declaration:
             deleted=self._event("Deleted", f"{a} was deleted."),
             restored=self._event("Restored", f"{a} that was deleted is there again."),
             **(self._owners(one, a, item) if self._owned else {}),
-            **(self._with_pool(self._pool, one, item) if self._pool else {}),
+            **(self._with_pool(self._pool, one, a, item) if self._pool else {}),
             **(self._tags(one, item) if TAGS in self._fields else {}),
             **(self._with_statuses(self._statuses, one, a, item) if self._statuses else {}),
         )  # fmt: skip
@@ -666,11 +667,16 @@ class _Declaration:
         """The status that a record begins with, where it has statuses."""
         return {STATUS: self._statuses.first} if self._statuses else {}
 
-    def _with_pool(self, pool: Pool, one: str, item: str) -> dict[str, Any]:
+    def _with_pool(self, pool: Pool, one: str, a: str, item: str) -> dict[str, Any]:
         """What there is besides where records wait in a pool while they belong to nobody."""
         reason: Any = Personal[Reason] if self._note is not Note else Reason
         return {
             "pool": pool,
+            "recycling_near": self._event(
+                "RecyclingNear",
+                f"{a} goes back to the pool on a day, by the rule that is named, unless somebody works on it.",
+                {"owner": Person, DUE_ON: Day, REASON: Text},
+            ),
             "claim": self._command(
                 "Claim", f"Take {one} out of the pool: it is the caller's then, unless somebody else was first.",
                 f"POST {item}/claim", permission=pool.claim,

@@ -5,20 +5,28 @@
     SERVICE = Service(..., replicas=RECYCLING.replicas, schedules={RecycleCustomers: RECYCLING.run})
 
 A run counts in days of the company: as of which day is told, and never by the clock.  The rules are those of the moment
-at which it runs, whatever there was when somebody got a record.
+at which it runs, whatever there was when somebody got a record.  Whose a record is, is reminded some days before, where
+a rule says so: once for the day on which it goes back.
 """
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import date
-from typing import Any
-from uuid import UUID
+from datetime import date, timedelta
+from functools import cache, partial
+from typing import Any, ClassVar
+from uuid import UUID, uuid5
 
+from chassis.model.aggregates import Aggregate
+from chassis.model.context import Context
 from chassis.model.dictionaries import Tree, is_among
 from chassis.model.records import Record, aggregate_of
 from chassis.model.service import Replica, Work, keep_places
-from contracts.records import Kind
+from contracts.ids import beside
+from contracts.people import NOBODY, Person
+from contracts.pools import DUE_ON
+from contracts.records import Kind, kind_of
 from contracts.schedules import AsOf, Done
+from contracts.statuses import REASON
 
 AT_ONCE = 200
 """So many records go back in one transaction."""
@@ -29,7 +37,8 @@ IMPORTANCE = "importance"
 
 @dataclass(frozen=True)
 class KnownRule:
-    """A rule: after how many days without work what goes back, of one importance ("": of any)."""
+    """A rule: after how many days without work what goes back, of one importance ("": of any), and how many days before
+    whose it is is reminded (None: not at all)."""
 
     name: str
     target: str
@@ -37,28 +46,44 @@ class KnownRule:
     importance: str = ""
     active: bool = True
     deleted: bool = False
+    remind_days: int | None = None
 
     def is_for(self, target: str) -> bool:
         """Whether it holds for a sort of records now."""
         return self.active and not self.deleted and self.target in (target, EVERY_TARGET)
 
-    def is_met(self, since: date, importance: str, day: date, tree: Tree) -> bool:
-        """Whether a record that somebody has since a day is theirs long enough: N days count, N - 1 don't.
+    def is_of(self, importance: str, tree: Tree) -> bool:
+        """Whether it holds for what is of an importance.
 
         Of one importance is what lists find by it: entries below it too, and labels typed before there were codes.
         """
-        if (day - since).days < self.idle_days:
-            return False
         return not self.importance or is_among(importance, tree.texts_of(self.importance), tree)
+
+    def due_on(self, since: date) -> date:
+        """The day on which a record goes back that somebody has since a day: N days count, N - 1 don't."""
+        return since + timedelta(days=min(self.idle_days, (date.max - since).days))
+
+    def reminds(self, due_on: date, day: date) -> bool:
+        """Whether on a day it is to be reminded of what goes back on another one."""
+        return self.remind_days is not None and 0 < (due_on - day).days <= self.remind_days
 
 
 @dataclass(frozen=True)
 class HeldRecord:
-    """A record, whether somebody has it, and since when: all that is asked before it is looked at."""
+    """A record, whether somebody has it, since when, and of which day they were reminded: all that is asked before it
+    is looked at."""
 
     id: UUID
     owned_since: date | None
     deleted: bool = False
+    reminded_of: date | None = None
+
+    def concerns(self, rule: KnownRule, day: date) -> bool:
+        """Whether something may have to be done with it on a day by a rule, if that holds for it."""
+        if self.owned_since is None or self.deleted:
+            return False
+        due_on = rule.due_on(self.owned_since)
+        return due_on <= day or (due_on != self.reminded_of and rule.reminds(due_on, day))
 
 
 def rules_of(kind: Kind) -> Replica[KnownRule]:
@@ -67,8 +92,9 @@ def rules_of(kind: Kind) -> Replica[KnownRule]:
     def told(row: KnownRule | None, fact: Any) -> KnownRule:
         rule = fact.data
         return KnownRule(
-            rule.name, rule.target, rule.idle_days, rule.importance, rule.active, bool(row and row.deleted)
-        )
+            rule.name, rule.target, rule.idle_days, rule.importance, rule.active, bool(row and row.deleted),
+            rule.remind_days,
+        )  # fmt: skip
 
     def deleted(row: KnownRule | None, _: Any) -> KnownRule | None:
         return row and replace(row, deleted=True)
@@ -93,8 +119,60 @@ def held_of(kind: Kind) -> Replica[HeldRecord]:
     def restored(row: HeldRecord | None, _: Any) -> HeldRecord | None:
         return row and replace(row, deleted=False)
 
-    feeds = {kind.created: told, kind.assigned: told, kind.deleted: deleted, kind.restored: restored}
+    def reminded(row: HeldRecord | None, fact: Any) -> HeldRecord | None:
+        return row and replace(row, reminded_of=fact.due_on)
+
+    feeds = {
+        kind.created: told,
+        kind.assigned: told,
+        kind.deleted: deleted,
+        kind.restored: restored,
+        kind.recycling_near: reminded,
+    }
     return Replica(f"held-{kind.code}s", HeldRecord, feeds=feeds)
+
+
+@dataclass
+class Reminder(Aggregate):
+    """Who was reminded that a record goes back, and of which day; `reminder_of` makes the class of each kind.
+
+    Not a part of the record: who changes what they have read is not too late by a reminder.
+    """
+
+    owner: Person = NOBODY
+    due_on: date | None = None
+
+    kind: ClassVar[Kind]
+
+    def has_told(self, owner: Person, due_on: date) -> bool:
+        """Whether somebody was reminded of a day."""
+        return (self.owner.user_id, self.due_on) == (owner.user_id, due_on)
+
+    def remind(self, record: Record, rule: KnownRule, due_on: date, context: Context) -> None:
+        """Have whose a record is reminded that it goes back on a day, by a rule."""
+        about: dict[str, Any] = {self.kind.key: record.id, DUE_ON: due_on, REASON: rule.name}
+        self.record(self.kind.recycling_near(**about, owner=record.owner, by=context.user))
+
+    def _reminded(self, fact: Any) -> None:
+        self.owner, self.due_on = fact.owner, fact.due_on
+
+
+@cache
+def reminder_of(cls: type) -> type[Reminder]:
+    """The aggregate of the reminders of a kind of record."""
+    kind = kind_of(cls)
+    about = {
+        "kind": kind,
+        "appliers": {kind.recycling_near: Reminder._reminded},
+        "__doc__": f"Who was reminded of a {kind.what}.",
+    }
+    made: type[Reminder] = type(f"{kind.name}Reminder", (Reminder,), about)
+    return made
+
+
+def reminder_id(record: UUID) -> UUID:
+    """Under which the reminder of a record stands."""
+    return beside(record, uuid5(record, "recycling-reminder"))
 
 
 def nobody_spared(_: Work) -> Collection[UUID]:
@@ -124,35 +202,47 @@ class Recycling:
         return self._rules, self._held
 
     def run(self, as_of: AsOf, work: Work) -> Done:
-        """Give back what a rule is met by; what has gone back already is left alone."""
+        """Give back what a rule is met by, and remind of what soon will be; what is done already is left alone."""
         rules = [rule for rule in work.rows(self._rules) if rule.is_for(self._target)]
         if not rules:
             return Done(0)
         number, spared = 0, self._spared(work)
         for row in work.rows(self._held):
-            if row.owned_since is None or row.deleted or row.id in spared:
+            if row.id in spared or not any(row.concerns(rule, as_of.day) for rule in rules):
                 continue
-            if not any((as_of.day - row.owned_since).days >= rule.idle_days for rule in rules):
-                continue
-            record = work.find(self._aggregate, row.id)
-            if record is None or (rule := self._met(record, rules, as_of.day, work)) is None:
+            act = self._act(row.id, rules, as_of.day, work)
+            if act is None:
                 continue
             if number == AT_ONCE:
                 return Done(number, goes_on=True)
-            holder = record.holder
-            record.recycle(rule.name, work.context)
-            keep_places(record, work, holder, claimed=False)
+            act()
             number += 1
         return Done(number)
 
-    def _met(self, record: Record, rules: Collection[KnownRule], day: date, work: Work) -> KnownRule | None:
-        """The first rule that a record meets which somebody has and works on; None for any other one.
+    def _act(self, id: UUID, rules: Collection[KnownRule], day: date, work: Work) -> Callable[[], None] | None:
+        """What is to be done on a day with a record that somebody has and works on; None: nothing.
 
         Of who was erased nothing can be told any more, so such a record stays where it is: nobody could work on it.
         """
-        if record.holder is None or record.since is None:
+        record = work.find(self._aggregate, id)
+        if record is None or record.holder is None or record.since is None:
             return None
-        since, importance = record.since, getattr(record.data, "importance", "")
-        tree = work.context.dictionaries.of(IMPORTANCE)
-        found = next((rule for rule in rules if rule.is_met(since, importance, day, tree)), None)
-        return None if found and record.kind.has_personal and work.is_erased(record.id) else found
+        importance, tree = getattr(record.data, "importance", ""), work.context.dictionaries.of(IMPORTANCE)
+        found = [rule for rule in rules if rule.is_of(importance, tree)]
+        if not found:
+            return None
+        first = min(found, key=lambda rule: rule.idle_days)
+        due_on = first.due_on(record.since)
+        act: Callable[[], None] | None = None
+        if due_on <= day:
+            act = partial(self._recycle, record, first, work)
+        elif any(rule.reminds(rule.due_on(record.since), day) for rule in found):
+            reminder = work.find_or_new(reminder_of(record.kind.cls), reminder_id(id))
+            if not reminder.has_told(record.owner, due_on):
+                act = partial(reminder.remind, record, first, due_on, work.context)
+        return None if act is None or (record.kind.has_personal and work.is_erased(id)) else act
+
+    def _recycle(self, record: Record, rule: KnownRule, work: Work) -> None:
+        holder = record.holder
+        record.recycle(rule.name, work.context)
+        keep_places(record, work, holder, claimed=False)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any, ClassVar
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from chassis.model.aggregates import Aggregate
@@ -196,12 +195,12 @@ class Timetable(Aggregate):
     def _record(self, fact: Any, **told: Any) -> None:
         self.record(fact(schedule=self.declared.name, **told))
 
-    def tell_would(self, facts: Sequence[tuple[UUID, Any]], done: Done) -> None:
+    def tell_would(self, facts: Sequence[Any], done: Done) -> None:
         """What a run would have done, for the answer alone: of which record what, and why where that is said."""
         told = [
-            {"id": str(id), "event": REGISTRY.event_of(type(fact)).name, REASON: getattr(fact, REASON, "")}
-            for id, fact in facts
-            if REGISTRY.is_public_event(type(fact))
+            {"id": str(getattr(fact, spec.key)), "event": spec.name, REASON: getattr(fact, REASON, "")}
+            for fact in facts
+            if REGISTRY.is_public_event(type(fact)) and (spec := REGISTRY.event_of(type(fact)))
         ]
         self.__dict__["_would"] = {WOULD: told, "done": 0, "goes_on": done.goes_on}
 

@@ -98,8 +98,8 @@ class Work(Protocol):
     def rows(self, replica: Replica[R]) -> Iterator[R]:
         """All that this service knows of others' records, one after the other: for what is asked now and then."""
 
-    def take_back(self) -> Sequence[tuple[UUID, Any]]:
-        """What was recorded so far, by the id of its record: nothing of it is saved, as if it had not been."""
+    def take_back(self) -> Sequence[Any]:
+        """What was recorded so far: nothing of it is saved, as if it had not been."""
 
     def next_number(self, series: str) -> int:
         """The next number of a series that this service counts, from 1 on; no other record ever gets it.

@@ -227,8 +227,8 @@ class UnitOfWork:
         """Forget what this command recorded: a half-changed aggregate leaves the cache and is read again."""
         self._batch.cache.evict(used.id for used in self._used.values() if used.pending)
 
-    def take_back(self) -> list[tuple[UUID, Any]]:
-        found = [(used.id, fact) for used in self._used.values() for fact in used.pending]
+    def take_back(self) -> list[Any]:
+        found = [fact for used in self._used.values() for fact in used.pending]
         self.roll_back()
         self._used = {id: used for id, used in self._used.items() if not used.pending}
         self._numbers.clear()

@@ -77,6 +77,13 @@ def test_ntf_04_who_decides_is_reminded_once_for_each_day(kit: InMemoryService) 
     assert reminded(kit)[1:] == [(case, date(2026, 3, 4))]
 
 
+def test_ntf_04_a_dry_run_names_the_case_of_which_it_would_remind(kit: InMemoryService) -> None:
+    """And not what was remembered beside it, of which nobody knows."""
+    case = opened(kit)
+    told = kit.do(by_hand(dry=True)).body
+    assert [one["id"] for one in told["would"]] == [str(case)] and reminded(kit) == []
+
+
 def test_apr_12_a_reminder_tells_what_deciding_needs(kit: InMemoryService) -> None:
     """Who lacks it does not decide, and is not the one to remind."""
     case, subject = uuid4(), Subject(kind="contract", id=uuid4(), title="C-1", round=1)

@@ -26,7 +26,7 @@ from contracts.schedules import AsOf, Done
 from services.notices.domain.deliveries import DELIVERY, Delivery, delivery_id
 from services.notices.domain.notices import NOTICE, Notice, Telling, announced_to, told_now
 from services.notices.domain.ways import SETTINGS, ChosenWays, CompanyWays, chosen_id
-from services.notices.known_of_others import CONTACTS, PRODUCTS
+from services.notices.known_of_others import CONTACTS, PRODUCTS, RECORDS
 from services.notices.reactions import REACTIONS
 from services.notices.waiting import WAITING
 
@@ -184,7 +184,7 @@ SERVICE = Service(
         NoteAttempt: change(Delivery, Delivery.note, what=DELIVERY),
         SendAgain: change(Delivery, Delivery.send_again, what=DELIVERY),
     },
-    replicas=[PRODUCTS, CONTACTS, UNREAD, KEPT, WAITING],
+    replicas=[PRODUCTS, CONTACTS, RECORDS, UNREAD, KEPT, WAITING],
     reactions=REACTIONS,
     pages={"/deliveries/{delivery_id}": Delivery, "/settings/notices": CompanyWays},
     schedules={ForgetNotices: forget},

@@ -1,13 +1,18 @@
-"""What the notices service knows of others: what products are called, and where people are reached."""
+"""What the notices service knows of others: what products and records of pools are called, where people are reached."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+from uuid import UUID
 
+from chassis.model.known_records import place_of
 from chassis.model.service import Replica
 from contracts.access import USER_EVENTS
+from contracts.declare import REGISTRY
 from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, ProductRestored
 from contracts.personal import Personal
-from contracts.types import Mail
+from contracts.records import KINDS, Kind
+from contracts.types import Mail, Text
 
 REACHED = frozenset({"ACTIVE", "DEFAULT_PASSWORD"})
 """Whose account is in use: nothing is sent to others."""
@@ -62,3 +67,38 @@ def user_told(row: Contact | None, fact: Any) -> Contact:
 
 
 CONTACTS = Replica("contacts", Contact, feeds=dict.fromkeys(USER_EVENTS, user_told))
+
+REGISTRY.load()  # all kinds of records are declared then
+POOLED = tuple(kind for kind in KINDS.values() if kind.pool)
+"""The kinds of records that have a pool."""
+
+
+@dataclass(frozen=True)
+class PooledRecord:
+    """What people call a record of a kind with a pool, and of whom that tells."""
+
+    about_person = "person_id"
+
+    person_id: UUID | None
+    name: Personal[Text]
+
+
+def _record_told(kind: Kind, _: PooledRecord | None, fact: Any) -> PooledRecord:
+    data = kind.layout.read(fact)
+    return PooledRecord(kind.person_of(getattr(fact, kind.key), data), getattr(data, kind.called))
+
+
+_KIND_OF = {fact: kind for kind in POOLED for fact in (kind.created, kind.edited)}
+
+
+def _place_told(fact: Any) -> str:
+    kind = _KIND_OF[type(fact)]
+    return place_of(kind.code, getattr(fact, kind.key))
+
+
+RECORDS = Replica(
+    "pooled-records",
+    PooledRecord,
+    feeds={fact: partial(_record_told, kind) for fact, kind in _KIND_OF.items()},
+    key=_place_told,
+)

@@ -6,17 +6,20 @@ what this service knows of the record (`Heard.lookup`).
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
+from chassis.model.known_records import place_of
 from chassis.model.service import Heard, ReactionFunction
 from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
 from contracts.deciders import Decider
 from contracts.inventory import StockFellLow
 from contracts.notices import Receiver, TellPeople, telling_id
-from contracts.occasions import Filled
+from contracts.occasions import Filled, Occasion
 from contracts.orders import OrderHeld
 from contracts.people import Person
-from services.notices.known_of_others import PRODUCTS
+from contracts.records import Kind
+from services.notices.known_of_others import POOLED, PRODUCTS, RECORDS
 
 
 def stock_fell_low(fact: StockFellLow, heard: Heard) -> Iterator[TellPeople]:
@@ -85,6 +88,52 @@ def case_reminded(fact: CaseReminded, heard: Heard) -> Iterator[TellPeople]:
     )
 
 
+def changed_hands(kind: Kind, fact: Any, heard: Heard) -> Iterator[TellPeople]:
+    """To who has a record now and to who had it, but not to who did that themselves (LED-04, LED-07, CUS-14, CUS-17).
+
+    What was recycled is told to who had it, whoever has had the rules carried out.
+    """
+    tell = partial(_of_record, kind, fact, heard)
+    owner, former, by = fact.owner, fact.before, fact.by
+    if fact.came_by == "ASSIGNED" and owner.user_id != by.user_id:
+        yield from tell("RECORD_ASSIGNED", owner, owner=owner.name, by=by.name)
+    if fact.came_by == "RECYCLED":
+        yield from tell("RECORD_RECYCLED", former, former=former.name, rule=fact.reason)
+    elif former.user_id == by.user_id:
+        return
+    elif owner.user_id is None:
+        yield from tell("RECORD_RETURNED", former, former=former.name, by=by.name, reason=fact.reason)
+    else:
+        yield from tell("RECORD_TRANSFERRED", former, former=former.name, owner=owner.name, by=by.name)
+
+
+def recycling_near(kind: Kind, fact: Any, heard: Heard) -> Iterator[TellPeople]:
+    """To whose a record is that goes back to its pool soon (LED-06, CUS-17)."""
+    owner, day = fact.owner, fact.due_on
+    yield from _of_record(kind, fact, heard, "RECYCLING_NEAR", owner, owner=owner.name, due_on=day, rule=fact.reason)
+
+
+def _of_record(
+    kind: Kind, fact: Any, heard: Heard, occasion: Occasion, to: Person, **values: Any
+) -> Iterator[TellPeople]:
+    """What one person is told of a record of a kind with a pool because of its event; nothing, where that is nobody."""
+    if to.user_id is None:
+        return
+    id = getattr(fact, kind.key)
+    record = heard.lookup(RECORDS, place_of(kind.code, id))
+    yield TellPeople(
+        telling_id=telling_id(f"{heard.id}:{occasion}"),
+        occasion=occasion,
+        receivers=_person(to),
+        happened_at=heard.at,
+        values=_values(record=record.name if record else "", **values),
+        record_kind=kind.what,
+        record_id=id,
+        person_id=record.person_id if record else None,
+        by=fact.by,
+    )
+
+
 def _of_decider(decider: Decider, fact: CaseReminded) -> Receiver:
     """Who decides, as a receiver: rights reach the submitter, and the superior is theirs where nobody else is named.
 
@@ -112,4 +161,6 @@ REACTIONS: Mapping[type, ReactionFunction] = {
     CaseRejected: case_rejected,
     CaseRejectedV2: case_rejected,
     CaseReminded: case_reminded,
+    **{kind.assigned: partial(changed_hands, kind) for kind in POOLED},
+    **{kind.recycling_near: partial(recycling_near, kind) for kind in POOLED},
 }

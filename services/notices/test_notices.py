@@ -10,13 +10,18 @@ import pytest
 
 from chassis.messaging.inbox import HeardHere
 from chassis.model.principal import SYSTEM, Principal
+from chassis.persons.keys import KeyRing
+from chassis.persons.stores import MemoryKeys
+from chassis.testing.keys import holding
 from chassis.testing.people import ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE
+from chassis.testing.records import heard_of
 from chassis.testing.services import InMemoryService
 from chassis.writer import unit_of_work
 from contracts.access import DepartmentAdded, UserEdited, UserState
 from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
 from contracts.deciders import Decider
 from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, StockFellLow
+from contracts.languages import Language
 from contracts.notices import (
     Announce,
     NoticeForgotten,
@@ -28,12 +33,15 @@ from contracts.notices import (
     TellPeople,
     telling_id,
 )
-from contracts.occasions import OCCASIONS, Filled, filled, places
+from contracts.occasions import KIND, OCCASIONS, Filled, filled, places
 from contracts.orders import OrderHeld
-from contracts.people import Person, Preferences
+from contracts.people import NOBODY, SALESTREAM, Person, Preferences
+from contracts.records import Kind
+from contracts.texts import texts
 from contracts.types import Money
 from services.notices.application import SERVICE
 from services.notices.domain.notices import KEPT_DAYS, MOST_RECEIVERS
+from services.notices.known_of_others import POOLED
 
 PEOPLE = (ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE)
 PRODUCT, ORDER, CASE = uuid4(), uuid4(), uuid4()
@@ -217,6 +225,123 @@ def test_an_older_event_that_does_not_say_whom_tells_nobody(kit: InMemoryService
     assert kit.new_facts() == []
 
 
+# -- records that change hands
+
+
+class Shelf:
+    """Records of a kind with a pool, of which the service hears."""
+
+    def __init__(self, kit: InMemoryService, kind: Kind) -> None:
+        self.kit, self.kind = kit, kind
+
+    def entered(self) -> tuple[UUID, str]:
+        """A record that the service has heard of: its id, and what it is called."""
+        fact = heard_of(self.kind, id := uuid4(), SALES)
+        self.kit.hear(fact)
+        return id, getattr(self.kind.layout.read(fact), self.kind.called)
+
+    def told(self, id: UUID, owner: Person, before: Person, by: Person, **more: Any) -> dict[str, str]:
+        """Whom, by name, and what, once the record has changed hands."""
+        self.kit.hear(self.kind.assigned(**{self.kind.key: id}, owner=owner, before=before, by=by, **more))
+        return told(self.kit)
+
+    def called(self, language: Language) -> str:
+        return texts("kinds")[self.kind.what].in_language(language)
+
+
+@pytest.fixture(params=POOLED, ids=lambda kind: kind.what)
+def shelf(kit: InMemoryService, request: pytest.FixtureRequest) -> Shelf:
+    return Shelf(kit, request.param)
+
+
+def test_led_04_cus_14_who_is_given_a_record_is_told_and_so_is_who_had_it(kit: InMemoryService, shelf: Shelf) -> None:
+    kind, (id, name) = shelf.called("zh"), shelf.entered()
+    text = f"sato 将{kind}“{name}”分配给 li。"
+    assert shelf.told(id, person(SALES), NOBODY, person(SUPERVISOR)) == {"li": text}
+    assert shelf.told(id, person(MANAGER), person(SALES), person(SUPERVISOR)) == {
+        "mei": f"sato 将{kind}“{name}”分配给 mei。",
+        "li": f"sato 将 li 的{kind}“{name}”转给 mei。",
+    }
+    assert shelf.told(id, person(SUPERVISOR), person(MANAGER), person(SUPERVISOR)).keys() == {"mei"}
+
+
+def test_led_03_cus_13_who_claims_gives_back_or_hands_on_a_record_is_not_told(shelf: Shelf) -> None:
+    id, _ = shelf.entered()
+    li = person(SALES)
+    assert shelf.told(id, li, NOBODY, li, came_by="CLAIMED") == {}
+    assert shelf.told(id, NOBODY, li, li, came_by="RETURNED", reason="no need") == {}
+    assert shelf.told(id, person(MANAGER), li, li).keys() == {"mei"}
+
+
+def test_led_07_who_loses_a_record_that_somebody_else_returned_is_told_why(shelf: Shelf) -> None:
+    id, name = shelf.entered()
+    told = shelf.told(id, NOBODY, person(SALES), person(SUPERVISOR), came_by="RETURNED", reason="no need")
+    assert told == {"li": f"sato 将 li 的{shelf.called('zh')}“{name}”退回公共池：no need"}
+
+
+def test_cus_17_led_06_whose_record_soon_goes_back_is_told_when_and_by_which_rule(
+    kit: InMemoryService, shelf: Shelf
+) -> None:
+    id, name = shelf.entered()
+    about = {shelf.kind.key: id, "owner": person(SALES), "due_on": date(2026, 3, 9), "reason": "三十天未跟进"}
+    kit.hear(shelf.kind.recycling_near(**about))
+    kind = shelf.called("zh")
+    text = f"li 的{kind}“{name}”若仍未跟进，将于 2026-03-09 按回收规则“三十天未跟进”退回公共池。"
+    assert told(kit) == {"li": text}
+
+
+@pytest.mark.parametrize("by", [SALESTREAM, person(SALES)], ids=["by itself", "by hand"])
+def test_cus_17_led_06_whose_record_was_recycled_is_told_by_which_rule(shelf: Shelf, by: Person) -> None:
+    """Also who has had the rules carried out, of their own records."""
+    id, name = shelf.entered()
+    told = shelf.told(id, NOBODY, person(SALES), by, came_by="RECYCLED", reason="三十天未跟进")
+    assert told == {"li": f"li 的{shelf.called('zh')}“{name}”已按回收规则“三十天未跟进”退回公共池。"}
+
+
+def test_set_02_of_which_kind_a_record_is_one_reads_in_ones_language(kit: InMemoryService, shelf: Shelf) -> None:
+    kit.directory.tell([
+        user_told(SALES, preferences=Preferences(language="en")),
+        user_told(MANAGER, preferences=Preferences(language="ja")),
+    ])  # fmt: skip
+    id, name = shelf.entered()
+    assert shelf.told(id, person(MANAGER), person(SALES), person(SUPERVISOR)) == {
+        "mei": f"sato さんが{shelf.called('ja')}「{name}」を mei さんに割り当てました。",
+        "li": f"sato gave the {shelf.called('en')} {name} of li to mei.",
+    }
+
+
+def test_ntf_06_a_notice_of_a_record_leads_to_it_and_is_sealed_with_the_key_of_whom_it_tells(
+    kit: InMemoryService, shelf: Shelf
+) -> None:
+    id, _ = shelf.entered()
+    shelf.told(id, person(SALES), NOBODY, person(SUPERVISOR))
+    [notice] = [fact for fact in kit.facts() if isinstance(fact, NoticeGiven)]
+    assert (notice.record_kind, notice.record_id, notice.by) == (shelf.kind.what, id, person(SUPERVISOR))
+    assert notice.person_id == (id if shelf.kind.has_personal else SALES.user_id)
+
+
+def test_a_record_that_changed_its_name_is_told_of_by_the_new_one(kit: InMemoryService, shelf: Shelf) -> None:
+    id, _ = shelf.entered()
+    kind = shelf.kind
+    created: Any = heard_of(kind, id, SALES)
+    data = replace(kind.layout.read(created), **{kind.called: "Zhao Liu"})
+    kit.hear(kind.edited(**{kind.key: id}, **kind.layout.told(data), changed=(kind.called,)))
+    [text] = shelf.told(id, person(SALES), NOBODY, person(SUPERVISOR)).values()
+    assert "Zhao Liu" in text
+
+
+def test_cpl_01_of_whom_was_erased_nothing_is_told_but_that_there_was_something(shelf: Shelf) -> None:
+    if not shelf.kind.has_personal:
+        return
+    kept = MemoryKeys()
+    keys = KeyRing(lambda: kept)
+    with holding(keys):
+        id, name = shelf.entered()
+        assert keys.destroy(id)
+        [text] = shelf.told(id, person(SALES), NOBODY, person(SUPERVISOR)).values()
+        assert name not in text and "sato" in text
+
+
 # -- once
 
 
@@ -384,11 +509,24 @@ def test_every_place_of_a_sentence_is_filled(kit: InMemoryService, occasion: str
         "APPROVAL_WAITS": reminded(Decider(kind="ROLE", role="FIN")),
         "APPROVAL_REJECTED": CaseRejected(order_id=ORDER, node="FINANCE", **REJECTED),
     }
+    [kind, *_] = POOLED
+    kit.hear(heard_of(kind, lead := uuid4()))
+    sales, mei, sato = person(SALES), person(MANAGER), person(SUPERVISOR)
+    hands: dict[str, dict[str, Any]] = {
+        "RECORD_ASSIGNED": {"owner": sales, "before": NOBODY, "by": sato},
+        "RECORD_TRANSFERRED": {"owner": mei, "before": sales, "by": mei},
+        "RECORD_RETURNED": {"owner": NOBODY, "before": sales, "by": sato, "came_by": "RETURNED", "reason": "why"},
+        "RECORD_RECYCLED": {"owner": NOBODY, "before": sales, "came_by": "RECYCLED", "reason": "rule"},
+    }
+    near = {"owner": sales, "due_on": date(2026, 3, 9), "reason": "rule"}
+    events["RECYCLING_NEAR"] = kind.recycling_near(**{kind.key: lead}, **near)
+    events |= {code: kind.assigned(**{kind.key: lead}, **told) for code, told in hands.items()}
     if occasion in events:
         fact = events[occasion]
-        [command] = SERVICE.reactions[type(fact)](fact, HeardHere("x/1", kit.now, kit.store))
-        assert {one.name for one in command.values if one.text} == places(command.occasion)
-        assert command.occasion == occasion
+        commands = list(SERVICE.reactions[type(fact)](fact, HeardHere("x/1", kit.now, kit.store)))
+        [command] = [one for one in commands if one.occasion == occasion]
+        assert {one.name for one in command.values if one.text} == places(command.occasion) - {KIND}
+        assert command.record_kind or KIND not in places(command.occasion)
     else:
         assert occasion == "ANNOUNCEMENT"
 

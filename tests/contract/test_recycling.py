@@ -1,7 +1,7 @@
 """Records that nobody works on go back to their pool, at N days and by the rules of then (LED-06, CUS-16, CUS-17)."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,7 +13,7 @@ from chassis.model.pools import Places, places_id
 from chassis.persons.keys import KeyRing
 from chassis.persons.stores import MemoryKeys
 from chassis.testing.keys import holding
-from chassis.testing.people import ADMIN, SALES
+from chassis.testing.people import ADMIN, SALES, user
 from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from contracts.configuration import DictionaryEntrySet
@@ -27,12 +27,14 @@ from contracts.records import Kind, kind_of
 from contracts.sales import CustomerSnapshot
 from contracts.schedules import SCHEDULES
 from contracts.schemas import load
+from contracts.types import MAX_QUANTITY
 from services.customers.application import SERVICE as CUSTOMERS
 from services.leads.application import SERVICE as LEADS
 
 RULE = kind_of(RecyclingRule)
 LEAD = kind_of(Lead)
 N = 30
+ZHOU = user("zhou", "SAL")
 
 
 class Shop:
@@ -78,6 +80,11 @@ class Shop:
             number += answer["done"]
             if not answer["goes_on"]:
                 return int(number)
+
+    def reminded(self) -> list[tuple[UUID, UUID, date, str]]:
+        """Of which records whom, of which day and rule."""
+        facts: list[Any] = [fact for fact in self.kit.facts() if type(fact) is self.kind.recycling_near]
+        return [(getattr(fact, self.kind.key), fact.owner.user_id, fact.due_on, fact.reason) for fact in facts]
 
     def waits(self, id: UUID) -> bool:
         told = [fact for fact in self.kit.stream(id) if hasattr(fact, "owner")]
@@ -206,6 +213,139 @@ def test_led_06_many_go_back_in_parts_and_each_once(shop: Shop, monkeypatch: pyt
     assert len(moved) == 5
 
 
+K = 7
+"""Days before a record goes back of which its owner is reminded."""
+
+
+def test_cus_17_whose_a_record_is_is_reminded_k_days_before_once_and_not_a_day_earlier(shop: Shop) -> None:
+    id, due_on = shop.enter(), shop.kit.today + timedelta(days=N)
+    version = shop.kit.stream(id)
+    shop.rule(remind_days=K)
+    shop.pass_days(N - K - 1)
+    assert shop.recycle() == 0 and shop.reminded() == []
+    shop.pass_days(1)
+    told = [(id, SALES.user_id, due_on, "三十天未跟进")]
+    assert shop.recycle() == 1 and shop.reminded() == told
+    assert shop.kit.stream(id) == version, "nobody who changes it meanwhile is too late by that"
+    for _ in range(K - 1):
+        assert shop.recycle() == 0
+        shop.pass_days(1)
+    assert shop.recycle() == 0 and shop.reminded() == told
+    shop.pass_days(1)
+    assert shop.recycle() == 1 and shop.waits(id) and shop.reminded() == told
+
+
+def test_cus_17_nights_that_were_missed_are_made_up_for_while_there_is_time(shop: Shop) -> None:
+    late, too_late = shop.enter(), shop.enter()
+    shop.rule(remind_days=K)
+    shop.pass_days(N - 1)
+    shop.named(shop.kind.delete, too_late)
+    assert shop.recycle() == 1 and [id for id, *_ in shop.reminded()] == [late]
+    shop.pass_days(1)
+    shop.named(shop.kind.restore, too_late)
+    assert shop.recycle() == 2 and len(shop.reminded()) == 1
+
+
+def test_cus_17_who_has_a_record_anew_is_reminded_anew_and_so_is_who_has_another_day(shop: Shop) -> None:
+    shop.kit.known(ZHOU)
+    id, today = shop.enter(), shop.kit.today
+    rule = shop.rule(remind_days=N)
+    assert shop.recycle() == 1
+    shop.named(shop.kind.assign, id, owner_id=ZHOU.user_id)
+    assert shop.recycle() == 1 and shop.recycle() == 0
+    shop.rule(rule, remind_days=N, idle_days=N - 1)
+    assert shop.recycle() == 1 and shop.recycle() == 0
+    days = [(user, day) for _, user, day, _ in shop.reminded()]
+    at_n, before = today + timedelta(days=N), today + timedelta(days=N - 1)
+    assert days == [(SALES.user_id, at_n), (ZHOU.user_id, at_n), (ZHOU.user_id, before)]
+
+
+def test_cus_16_without_days_of_notice_and_of_what_does_not_go_back_nobody_is_reminded(shop: Shop) -> None:
+    shop.enter(owner_id=None)
+    deleted = shop.enter()
+    shop.named(shop.kind.delete, deleted)
+    shop.rule(remind_days=K, active=False)
+    if shop.kind is LEAD:
+        shop.named(shop.kind.set_status, shop.enter(), status="INVALID", reason="why not")
+    shop.rule(name="x", remind_days=K)
+    shop.rule(name="y")
+    shop.pass_days(N - 1)
+    assert shop.recycle() == 0 and shop.reminded() == []
+
+
+def test_cus_16_of_several_rules_the_one_that_is_met_first_is_told_and_holds(shop: Shop) -> None:
+    id, due_on = shop.enter(), shop.kit.today + timedelta(days=N)
+    shop.rule(name="later", idle_days=N + 2, remind_days=K)
+    shop.rule(name="first")
+    shop.pass_days(N + 2 - K)
+    assert shop.recycle() == 1 and shop.reminded() == [(id, SALES.user_id, due_on, "first")]
+    shop.pass_days(K)
+    assert shop.recycle() == 1 and shop.kit.stream(id)[-1].reason == "first"
+
+
+def test_cus_17_a_dry_run_tells_of_whom_would_be_reminded_by_the_record(shop: Shop) -> None:
+    id = shop.enter()
+    shop.rule(remind_days=K)
+    shop.pass_days(N - K)
+    told = shop.kit.do(shop.run(dry=True), ADMIN).body
+    event = REGISTRY.event_of(shop.kind.recycling_near).name
+    assert told["would"] == [{"id": str(id), "event": event, "reason": "三十天未跟进"}]
+    assert shop.reminded() == []
+    assert shop.recycle() == 1 and len(shop.reminded()) == 1
+
+
+def test_cus_17_many_are_reminded_of_in_parts_and_of_each_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recycling, "AT_ONCE", 2)
+    ids = {shop.enter() for _ in range(5)}
+    shop.rule(remind_days=K)
+    shop.pass_days(N - K)
+    assert shop.recycle() == 5 and {id for id, *_ in shop.reminded()} == ids and len(shop.reminded()) == 5
+
+
+def test_cus_17_every_night_whose_records_soon_go_back_is_reminded(shop: Shop) -> None:
+    shop.enter()
+    shop.rule(remind_days=K)
+    shop.kit.keep_schedules()
+    for _ in range(N):
+        shop.pass_days(1)
+        shop.kit.keep_schedules()
+        shop.hears()
+    assert len(shop.reminded()) == 1
+
+
+def test_cpl_01_of_a_record_of_who_was_erased_nobody_is_reminded(shop: Shop) -> None:
+    kept = MemoryKeys()
+    keys = KeyRing(lambda: kept)
+    with holding(keys):
+        erased, other = shop.enter(), shop.enter()
+        shop.rule(remind_days=K)
+        shop.pass_days(N - K)
+        assert keys.destroy(erased)
+        assert shop.recycle() == 1 and [id for id, *_ in shop.reminded()] == [other]
+
+
+def test_cus_16_a_rule_of_as_many_days_as_can_be_given_stops_no_run(shop: Shop) -> None:
+    """That day is beyond the calendar."""
+    shop.enter()
+    shop.rule(idle_days=MAX_QUANTITY, remind_days=MAX_QUANTITY)
+    shop.rule(name="other", idle_days=N)
+    assert shop.recycle() == 1, "the reminder"
+    shop.pass_days(N)
+    assert shop.recycle() == 1
+
+
+def test_cus_16_notice_is_given_at_most_as_many_days_before_as_there_are() -> None:
+    kit = InMemoryService(LEADS)
+    id = uuid4()
+    kit.assert_refused(
+        "VALIDATION", RULE.create(name="x", target="BOTH", idle_days=3, remind_days=4), field="remind_days"
+    )
+    kit.do(RULE.create(recycling_rule_id=id, name="x", target="BOTH", idle_days=3, remind_days=3))
+    kit.assert_refused("VALIDATION", RULE.edit(recycling_rule_id=id, idle_days=2), field="idle_days")
+    kit.do(RULE.edit(recycling_rule_id=id, idle_days=2, remind_days=None))
+    assert kit.stream(id)[-1].data.remind_days is None
+
+
 def test_cus_16_a_rule_may_be_for_customers_of_one_importance() -> None:
     shop = Shop(CUSTOMER, RecycleCustomers, "CUSTOMERS")
     high, low = shop.enter(importance="HIGH"), shop.enter(importance="LOW")
@@ -246,10 +386,12 @@ def test_led_06_a_record_of_who_was_erased_does_not_keep_the_others_from_going_b
 def test_cus_17_a_customer_with_an_open_order_is_spared() -> None:
     shop = Shop(CUSTOMER, RecycleCustomers, "CUSTOMERS")
     id, order = shop.enter(), uuid4()
-    shop.rule()
+    shop.rule(remind_days=K)
     written: Any = load(OrderCreated, {**sample(OrderCreated), "order_id": str(order)})
     shop.kit.learn(replace(written, customer=CustomerSnapshot(customer_id=id, name="Li")))
-    shop.pass_days(N)
+    shop.pass_days(N - 1)
+    assert shop.recycle() == 0 and shop.reminded() == []
+    shop.pass_days(1)
     assert shop.recycle() == 0
     cancelled: Any = load(OrderCancelled, {**sample(OrderCancelled), "order_id": str(order)})
     shop.kit.learn(cancelled)

@@ -1,11 +1,11 @@
-"""Records wait in a pool on the running system: many claim one at once, one has it (LED-01, LED-03, CUS-12)."""
+"""Records wait in a pool on the running system: many claim one at once, one has it, people are told (LED-01..06)."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
 from component.people import DEFAULT, Caller, accept, first_administrator, issue
-from component.support import Company
+from component.support import Company, eventually
 
 from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
@@ -58,3 +58,39 @@ def test_acc_27_led_03_of_many_who_claim_a_record_at_once_one_has_it(
     assert (changes["return_reason"], changes["former_owner"]) == ("对方不再需要", row["owner_name"])
     for id in ids:
         admin.do("DELETE", f"{kind.path}/{id}")
+
+
+@pytest.mark.parametrize("kind", POOLED)
+def test_led_04_cus_17_who_is_given_a_record_loses_it_or_soon_will_is_told(
+    kind: Kind, admin: Caller, sellers: list[Caller]
+) -> None:
+    first, second = sellers[:2]
+    id = admin.do("POST", kind.path, {**new_record(kind, admin.enter), "owner_id": None})["id"]
+
+    def told(by: Caller) -> dict[str, str]:
+        rows = by.do("GET", f"/notices?record_id={id}")["items"]
+        assert {row["link"] for row in rows} <= {f"{kind.path}/{id}"}
+        return {row["occasion"]: row["text"] for row in rows}
+
+    for by in (first, second):
+        admin.do("PUT", f"{kind.path}/{id}/owner", {"owner_id": by.user_id})
+
+    def changed_hands() -> None:
+        assert told(first).keys() == {"RECORD_ASSIGNED", "RECORD_TRANSFERRED"}
+        assert told(second).keys() == {"RECORD_ASSIGNED"}
+
+    eventually(changed_hands)
+    name, run = f"一天未跟进 {uuid4()}", f"/schedules/recycle-{kind.service}/runs"
+    rule = {"name": name, "target": kind.service.upper(), "idle_days": 1, "remind_days": 1}
+    rule_id = admin.do("POST", "/recycling-rules", rule)["id"]
+
+    def reminded() -> None:
+        admin.do("POST", run, {})
+        assert name in told(second).get("RECYCLING_NEAR", "")
+
+    eventually(reminded)
+    admin.do("POST", run, {})
+    admin.do("DELETE", f"/recycling-rules/{rule_id}")
+    admin.do("DELETE", f"{kind.path}/{id}")
+    rows = second.do("GET", f"/notices?record_id={id}&occasion=RECYCLING_NEAR")["items"]
+    assert len(rows) == 1, "once"

@@ -21,7 +21,7 @@ from contracts.notices import (
     Receiver,
     TellPeople,
 )
-from contracts.occasions import Filled, Occasion, called, filled, sentence
+from contracts.occasions import Filled, Occasion, called, filled, kind_called, sentence
 from contracts.permissions import LEADERSHIP, RIGHTS
 from contracts.types import Moment, Whole
 
@@ -166,13 +166,14 @@ class Notice(Aggregate):
         """Tell somebody, in their language, of what has happened; `person` is whom the values tell of."""
         language = context.organisation.language_of(receiver)
         occasion: Occasion = command.occasion
+        values = (*command.values, kind_called(command.record_kind, language))
         return self._give(
             NoticeGiven(
                 notice_id=self.id,
                 receiver_id=receiver,
                 occasion=occasion,
                 title=called(occasion, language),
-                text=filled(sentence(occasion, language), command.values),
+                text=filled(sentence(occasion, language), values),
                 language=language,
                 person_id=person,
                 given_at=context.now,
