@@ -19,6 +19,8 @@ OWNER_SINCE, CAME_BY = "owner_since", "came_by"
 belongs, or waits in the pool, and how that came about."""
 FORMER_OWNER, RETURN_REASON = "former_owner", "return_reason"
 """The columns of lists with who had a record before, and why they gave it back."""
+FOLLOWED_UP_ON, NEXT_CONTACT_ON = "followed_up_on", "next_contact_on"
+"""The columns of lists with the day of the last contact about a record, and the nearest one planned (COM-01)."""
 
 How = Literal["CLAIMED", "ASSIGNED", "RETURNED", "RECYCLED"]
 """How a record changes hands: taken from the pool, given by somebody, given back, or taken back for want of work."""

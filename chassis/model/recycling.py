@@ -15,10 +15,12 @@ from typing import Any
 from uuid import UUID
 
 from chassis.model.dictionaries import Tree, is_among
+from chassis.model.known_records import place_of
 from chassis.model.records import Record, aggregate_of
 from chassis.model.service import Replica, Work, keep_places
 from contracts.records import Kind
 from contracts.schedules import AsOf, Done
+from contracts.subjects import FollowUpsChanged
 
 AT_ONCE = 200
 """So many records go back in one transaction."""
@@ -97,6 +99,28 @@ def held_of(kind: Kind) -> Replica[HeldRecord]:
     return Replica(f"held-{kind.code}s", HeldRecord, feeds=feeds)
 
 
+@dataclass(frozen=True)
+class FollowUp:
+    """The day of the last contact about a record: from it the days without work count anew (COM-01)."""
+
+    day: date
+
+
+def follow_ups_of(kind: Kind) -> Replica[FollowUp]:
+    """What a service knows of contact about its records."""
+
+    def told(_: FollowUp | None, fact: FollowUpsChanged) -> FollowUp | None:
+        is_of_kind = fact.subject_kind == kind.code
+        return FollowUp(fact.followed_up_on) if is_of_kind and fact.followed_up_on else None
+
+    return Replica(
+        f"follow-ups-of-{kind.code}s",
+        FollowUp,
+        feeds={FollowUpsChanged: told},
+        key=lambda fact: place_of(fact.subject_kind, fact.subject_id),
+    )
+
+
 def nobody_spared(_: Work) -> Collection[UUID]:
     """Of a kind of which nothing is exempt."""
     return ()
@@ -117,11 +141,12 @@ class Recycling:
     ) -> None:
         self._aggregate, self._target, self._spared = aggregate_of(declared), target, spared
         self._rules, self._held = rules_of(rules), held_of(self._aggregate.kind)
+        self._follow_ups = follow_ups_of(self._aggregate.kind)
 
     @property
     def replicas(self) -> tuple[Replica[Any], ...]:
         """What it goes by."""
-        return self._rules, self._held
+        return self._rules, self._held, self._follow_ups
 
     def run(self, as_of: AsOf, work: Work) -> Done:
         """Give back what a rule is met by; what has gone back already is left alone."""
@@ -152,7 +177,9 @@ class Recycling:
         """
         if record.holder is None or record.since is None:
             return None
-        since, importance = record.since, getattr(record.data, "importance", "")
+        followed_up = work.lookup(self._follow_ups, place_of(record.kind.code, record.id))
+        since = max(record.since, followed_up.day) if followed_up else record.since
+        importance = getattr(record.data, "importance", "")
         tree = work.context.dictionaries.of(IMPORTANCE)
         found = next((rule for rule in rules if rule.is_met(since, importance, day, tree)), None)
         return None if found and record.kind.has_personal and work.is_erased(record.id) else found
