@@ -1,9 +1,11 @@
-"""What people do around a record: comments, files and the log of views (features COL-09, UIX-07).
+"""What people do around a record: comments, files, the log of views, and what was said with customers about it
+(features COL-09, UIX-07, COM-01..08).
 
-Aggregates: comment, file, attachment, viewer.
+Aggregates: comment, file, attachment, viewer, communication, timeline.
 """
 
 from dataclasses import field
+from typing import Literal
 from uuid import UUID
 
 from contracts.declare import KEPT, command, event, value
@@ -11,10 +13,13 @@ from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import COLLEAGUE
 from contracts.personal import Personal, Unlogged
-from contracts.types import Name, Note, PathName, Reason, Text, User, Whole
+from contracts.records import data
+from contracts.types import Day, Moment, Name, Note, PathName, Phone, Reason, Text, User, Whole
 
 MODERATION = "comments.moderate"
 """The right to take away what others have said or attached, of the people whom it reaches."""
+CORRECTION = "communications.correct"
+"""The right to write of contact on another day than that on which it was, and to change what somebody wrote later."""
 UPLOAD_FILE, DOWNLOAD_FILE = "upload_file", "download_file"
 """The routes by which the octets of files come and go."""
 
@@ -179,4 +184,122 @@ class RecordViewed:
     subject_kind: Text
     subject_id: UUID
     forgotten: tuple[SubjectRef, ...]
+    by: Person = SALESTREAM
+
+
+CommunicationForm = Literal["FOLLOW_UP", "VISIT", "CALL", "MAIL", "MESSAGE"]
+"""What contact it was (COM-01..05)."""
+
+
+@value
+class CommunicationData:
+    """What was said with somebody, when and how (COM-01..06).
+
+    `title` is the purpose of a visit, or the subject of a mail; `response` what the customer said to it.
+    """
+
+    form: CommunicationForm
+    at: Moment
+    way: Text = data(dictionary="communication_ways")
+    text: Personal[Note]
+    title: Personal[Text] = ""
+    place: Personal[Text] = ""
+    phone: Personal[Text] | None = None
+    recipients: Personal[Note] = ""
+    response: Personal[Note] = ""
+    next_plan: Personal[Note] = ""
+    next_contact_on: Day | None = None
+
+
+@command("POST /communications", permission="opportunities", key="communication_id", creates=True)
+class LogCommunication:
+    """Write down contact with a customer, about a record that one may see (COM-01..06).
+
+    `at` is now where it is left out; it is written on the day of the contact, or as late as the company allows.
+    """
+
+    communication_id: UUID = field(default_factory=new_id)
+    subject_kind: Name
+    subject_id: UUID
+    form: CommunicationForm = "FOLLOW_UP"
+    at: Moment | None = None
+    way: Name = data(dictionary="communication_ways")
+    text: Unlogged[Reason]
+    title: Unlogged[Text] = ""
+    place: Unlogged[Text] = ""
+    phone: Unlogged[Phone] | None = None
+    recipients: Unlogged[Note] = ""
+    response: Unlogged[Note] = ""
+    next_plan: Unlogged[Note] = ""
+    next_contact_on: Day | None = None
+
+
+@command("PATCH /communications/{communication_id}", permission="opportunities")
+class EditCommunication:
+    """Change what one has written of contact, a day long; a field left out keeps its value (COM-06).
+
+    Who holds `communications.correct` changes it later, and that of others.
+    """
+
+    communication_id: UUID
+    at: Moment = KEPT
+    way: Name = data(default=KEPT, dictionary="communication_ways")
+    text: Unlogged[Reason] = KEPT
+    title: Unlogged[Text] = KEPT
+    place: Unlogged[Text] = KEPT
+    phone: Unlogged[Phone] | None = KEPT
+    recipients: Unlogged[Note] = KEPT
+    response: Unlogged[Note] = KEPT
+    next_plan: Unlogged[Note] = KEPT
+    next_contact_on: Day | None = KEPT
+
+
+@command("DELETE /communications/{communication_id}", permission="opportunities")
+class DeleteCommunication:
+    """Take away what was written of contact that there was not, by whom it may be changed (COM-06)."""
+
+    communication_id: UUID
+
+
+@event("salestream.collaboration.communication-logged.v1", key="communication_id")
+class CommunicationLogged:
+    """There was contact about a record; `through` are those that it belongs to, `author` is who had it.
+
+    `person_id`: of whom the record tells, if of anybody.
+    """
+
+    about_person = "person_id"
+
+    communication_id: UUID
+    subject_kind: Text
+    subject_id: UUID
+    through: tuple[SubjectRef, ...]
+    person_id: UUID | None
+    data: CommunicationData
+    author: Person
+    logged_at: Moment
+    by: Person = SALESTREAM
+
+
+@event("salestream.collaboration.communication-edited.v1", key="communication_id")
+class CommunicationEdited:
+    """What was written of contact reads otherwise now: all of it."""
+
+    about_person = "person_id"
+
+    communication_id: UUID
+    subject_kind: Text
+    subject_id: UUID
+    person_id: UUID | None
+    data: CommunicationData
+    by: Person = SALESTREAM
+
+
+@event("salestream.collaboration.communication-deleted.v1", key="communication_id")
+class CommunicationDeleted:
+    """What was written of contact was taken away."""
+
+    communication_id: UUID
+    subject_kind: Text
+    subject_id: UUID
     by: Person = SALESTREAM

@@ -39,7 +39,7 @@ EntryLabel = Annotated[str, EntryLabelField]
 
 DictionaryName = Literal[
     "industries", "importance", "customer_tags", "regions", "customer_types", "customer_categories", "customer_sources",
-    "campaign_types", "product_tags", "contact_groups",
+    "campaign_types", "product_tags", "contact_groups", "communication_ways",
 ]  # fmt: skip
 
 MOST_ENTRIES = 1_000

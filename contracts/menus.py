@@ -22,6 +22,7 @@ class MenuEntry:
 
 MENU: tuple[MenuEntry, ...] = (
     MenuEntry(name="Customers", path="/customers", right="customers.view", system="business"),
+    MenuEntry(name="Communications", path="/communications", right="communications.view", system="business"),
     MenuEntry(name="Products", path="/products", right="products.view", system="business"),
     MenuEntry(name="Orders", path="/orders", right="orders.view", system="business"),
     MenuEntry(name="Approvals", path="/approvals", right=STAFF, system="business"),

@@ -48,5 +48,11 @@ _LIMITS: Mapping[PoolLimit, SystemParameter] = {
 PARAMETERS: Mapping[str, SystemParameter] = {
     "lists.rows": SystemParameter(50, 1, MOST_ROWS, "rows of a page when the caller does not say how many"),
     "exports.rows": SystemParameter(100_000, 1, 100_000, "rows that an export may have"),
+    "communications.late_days": SystemParameter(
+        0, 0, 3_650, "days after contact on which it may still be written down; 0: the same day"
+    ),
+    "communications.edit_hours": SystemParameter(
+        24, 0, 87_600, "hours for which what was written of contact may be changed by its author"
+    ),
     **{limit_of(path, limit): one for path in POOLED for limit, one in _LIMITS.items()},
 }

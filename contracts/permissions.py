@@ -68,6 +68,8 @@ RIGHTS: dict[str, frozenset[str]] = {
         "persons.keys": "ADM",
         "comments.moderate": "SUP ADM",
         "records.viewers": "MGT ADM",
+        "communications.view": "SAL SUP MGT SEA MKT ADM",
+        "communications.correct": "ADM",
         "lists.share": "SUP MGT ADM",
         "system": "SYSTEM",
     }.items()

@@ -20,6 +20,8 @@ OWNER_SINCE, CAME_BY = "owner_since", "came_by"
 belongs, or waits in the pool, and how that came about."""
 FORMER_OWNER, RETURN_REASON = "former_owner", "return_reason"
 """The columns of lists with who had a record before, and why they gave it back."""
+FOLLOWED_UP_ON, NEXT_CONTACT_ON = "followed_up_on", "next_contact_on"
+"""The columns of lists with the day of the last contact about a record, and the nearest one planned (COM-01)."""
 
 DUE_ON = "due_on"
 """The field of an event with the day on which a record goes back to the pool, where nobody works on it."""

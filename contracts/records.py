@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from dataclasses import Field as DataclassField
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -42,7 +42,17 @@ from contracts.lists import INCOMPLETE, LIST_PARAMETERS
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import Personal, is_personal, plan_of
-from contracts.pools import CAME_BY, DUE_ON, FORMER_OWNER, OWNER_SINCE, RETURN_REASON, How, Pool
+from contracts.pools import (
+    CAME_BY,
+    DUE_ON,
+    FOLLOWED_UP_ON,
+    FORMER_OWNER,
+    NEXT_CONTACT_ON,
+    OWNER_SINCE,
+    RETURN_REASON,
+    How,
+    Pool,
+)
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, STATUS_REASON, STATUS_SINCE, Statuses
 from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Reason, Tag, Text, TextField
@@ -65,7 +75,7 @@ EVERY_RECORD_HAS = frozenset(
 """The names that a kind's own fields can't have."""
 WITH_STATUSES = frozenset({STATUS, STATUS_REASON, STATUS_SINCE})
 """The names that the fields of a kind with statuses can't have besides."""
-WITH_POOL = frozenset({OWNER_SINCE, CAME_BY, FORMER_OWNER, RETURN_REASON})
+WITH_POOL = frozenset({OWNER_SINCE, CAME_BY, FORMER_OWNER, RETURN_REASON, FOLLOWED_UP_ON, NEXT_CONTACT_ON})
 """The names that the fields of a kind with a pool can't have besides."""
 
 
@@ -106,6 +116,8 @@ def data(
     first: Any = KEPT,
 ) -> Any:
     """A field of a kind of record of which more is to be said than its type and default.
+
+    A command of its own, or a part of an event, may say so of `dictionary` too.
 
     `unique`: no two records that are not deleted have the same; what reads the same is the same.
     `right`: who sees or gives it needs this right besides; so does every field of that name, wherever it stands.
@@ -406,6 +418,13 @@ def _rules(of: "DataclassField[Any]") -> FieldRules:
     return found
 
 
+@cache
+def fields_of(cls: type) -> Mapping[str, Field]:
+    """The fields of a part of a contract, such as a command, with what `data` says of them."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {one.name: Field(one.name, hints[one.name], one.default is MISSING, _rules(one)) for one in fields(cls)}
+
+
 class _Declaration:
     """What a kind's commands and events are made of."""
 
@@ -438,13 +457,9 @@ class _Declaration:
         self._service = cls.__module__.rpartition(".")[2]
         found = _FEATURES.search(cls.__doc__ or "")
         self._features = found[0] if found else ""
-        hints = get_type_hints(cls, include_extras=True)
-        self._fields = {
-            one.name: Field(one.name, hints[one.name], one.default is MISSING, _rules(one))
-            for one in fields(cls)
-            if one.name != OWN
-        }
-        is_about_a_person = is_personal(hints[OWN])
+        found_fields = fields_of(cls)
+        self._fields = {name: one for name, one in found_fields.items() if name != OWN}
+        is_about_a_person = is_personal(found_fields[OWN].type)
         self._own_given: Any = Personal[GivenOwn] if is_about_a_person else GivenOwn
         self._note: Any = Personal[Note] if is_about_a_person else Note
         amounts = {f"{one.name}_currency" for one in self._fields.values() if one.one is Money}

@@ -13,7 +13,6 @@ from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.actions import NO_PAGES, Pages
 from chassis.model.changes import LONGEST_LIST
 from chassis.model.duplicates import BESIDES, MOST_TOLD, alike_by, asked_by, path_of, right_of
-from chassis.model.overviews import ROWS, Part, parts_of
 from chassis.model.views import LABELS, LISTS, Exact, Filter, Incomplete, OfCaller, Range, Shared, View
 from chassis.queries.conditions import (
     DEEPEST,
@@ -28,6 +27,7 @@ from chassis.queries.conditions import LONGEST_VALUE as LONGEST_ASKED
 from chassis.queries.filters import AMOUNT, LONGEST, MOST_VALUES, MOST_WORDS, WHOLE
 from chassis.queries.grouping import MOST_SUMS, groups_of, sums_of
 from chassis.queries.history import CURSOR, LIMIT, SINCE, UNTIL_WHEN, told_fields
+from chassis.queries.overviews import ROWS, Part, parts_of
 from chassis.queries.reader import DEFAULT_LIMIT, FORMATS
 from contracts.currencies import DECIMALS
 from contracts.custom_fields import OWN

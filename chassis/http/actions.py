@@ -62,7 +62,9 @@ def _why_not(
     """What a command would be refused for, whatever else it says; None: for nothing."""
     try:
         by.require(spec.permission)
-        context = by.context(now, company.day_of(now), spec.permission)
+        context = by.context(
+            now, company.day_of(now), spec.permission, parameter=company.parameter, day_of=company.day_of
+        )
         if not record.is_reached(context, spec.cls):
             raise Refused("records.out_of_reach", field=spec.key)
         record.require_sight(context)

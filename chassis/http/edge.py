@@ -144,6 +144,7 @@ class Api:
                 company.custom_fields.of,
                 require_taken=partial(require_taken, caller, company),
                 parameter=company.parameter,
+                day_of=company.day_of,
             ),
             command_id=command_id,
             sent_print=sent.mark,

@@ -8,11 +8,11 @@ from chassis.http.edge import Api
 from chassis.http.messages import HttpRequest, HttpResponse
 from chassis.http.requests import require_only
 from chassis.http.views import ViewHandler, fresh, noted
-from chassis.model.overviews import ROWS, Part
 from chassis.model.principal import Principal
 from chassis.model.views import View
 from chassis.queries import history
 from chassis.queries.freshness import together
+from chassis.queries.overviews import ROWS, Part
 from chassis.queries.reader import ViewReader
 
 

@@ -20,10 +20,10 @@ from chassis.http.routes import OPERATED_ON, ServesOfView, command_routes, opera
 from chassis.http.saved_views import SavedViews
 from chassis.http.undoing import UndoHandler
 from chassis.http.views import Children, ViewHandler
-from chassis.model.overviews import parts_of
 from chassis.model.row_fields import ROLES
 from chassis.model.views import KINDS_OF_SUBJECTS, View
 from chassis.queries.filters import ClosedSets
+from chassis.queries.overviews import parts_of
 from chassis.queries.reader import ViewReader
 from contracts.declare import REGISTRY
 from contracts.lists import VIEWED

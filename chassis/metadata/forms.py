@@ -17,7 +17,7 @@ from chassis.model.custom_columns import field_type
 from chassis.model.wording import Wording
 from contracts.custom_fields import CustomField, CustomKeyField, CustomNumberField, CustomTextField, GivenOwnField
 from contracts.declare import CommandSpec
-from contracts.records import KINDS, Field, FieldRules, kind_called
+from contracts.records import KINDS, Field, FieldRules, fields_of, kind_called
 from contracts.schemas import schema_of, takes_nothing
 from contracts.types import (
     MAX_LINES,
@@ -72,7 +72,7 @@ def command_metadata(
 ) -> CommandMetadata:
     """A command that callers may give, with the fields that are given by who holds the rights that `may` tells."""
     kind = object_kind(spec.cls)
-    declared = _declared().get(spec.cls, {})
+    declared = _declared().get(spec.cls) or fields_of(spec.cls)
     rights = _rights(spec.cls)
     unseen = {name for name, right in rights.items() if not may(right)}
     return CommandMetadata(

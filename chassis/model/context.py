@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -185,6 +185,7 @@ class Context:
     `organisation` tells who acts for whom, and who a user is whom a command names (`organisation.person`).  What is
     entered belongs to `owner`: the user, or for a program the person who is responsible for it.  `require_taken`
     refuses what a list would not take from whoever asks.  `parameter` tells a system parameter that is obeyed (SET-05).
+    `day_of` tells the day of a moment for the company.
     """
 
     user: Person
@@ -201,6 +202,7 @@ class Context:
     custom_fields: Callable[[str], Sequence[CustomField]] = lambda _: ()
     require_taken: ListCheck = lambda name, parameters, columns: None
     parameter: Callable[[str], int] = lambda name: PARAMETERS[name].default
+    day_of: Callable[[datetime], date] = lambda moment: moment.astimezone(UTC).date()
 
     @property
     def owner(self) -> Person:

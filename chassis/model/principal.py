@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from chassis.model.context import ALONE, EVERYBODY, NOBODYS, AccessScope, Context, ListCheck, Organisation
@@ -101,6 +101,7 @@ class Principal:
         *,
         require_taken: ListCheck = lambda name, parameters, columns: None,
         parameter: Callable[[str], int] = lambda name: PARAMETERS[name].default,
+        day_of: Callable[[datetime], date] = lambda moment: moment.astimezone(UTC).date(),
     ) -> Context:
         """The context of a command; with the `right` it needs, it may be used on the caller's reach only."""
         reach = EVERYBODY if right is None or right in OPEN else self.reach(right)
@@ -120,6 +121,7 @@ class Principal:
             custom_fields=custom_fields,
             require_taken=require_taken,
             parameter=parameter,
+            day_of=day_of,
         )
 
 

@@ -15,17 +15,20 @@ from chassis.model.views import Exact, Filter, Incomplete, Range, Scope, Shared,
 from contracts.custom_fields import OWN
 from contracts.lists import INCOMPLETE, WORDS
 from contracts.people import Person
-from contracts.pools import CAME_BY, FORMER_OWNER, OWNER_SINCE, RETURN_REASON, How
+from contracts.pools import CAME_BY, FOLLOWED_UP_ON, FORMER_OWNER, NEXT_CONTACT_ON, OWNER_SINCE, RETURN_REASON, How
 from contracts.records import Field, Kind, kind_called, kind_of, pool_path
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Share
 from contracts.statuses import STATUS, STATUS_REASON, STATUS_SINCE
+from contracts.subjects import FollowUpsChanged
 from contracts.types import BirthdayField, EmailField, MailField, Money, NoteField, PhoneField
 
 _RANGES: Mapping[FieldKind, Any] = {"day": date, "moment": datetime, "amount": Decimal, "whole": int}
 _CODES = (PhoneField, EmailField, MailField, BirthdayField)
 _NEWEST = "-created_at"
 _DELETED = "deleted"
-FIRST_EDITION = 3
+FOLLOW_UPS = (FOLLOWED_UP_ON, NEXT_CONTACT_ON)
+"""The columns with the day of the last contact about a record of a kind with a pool, and that planned next."""
+FIRST_EDITION = 4
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,11 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         assert more is not None
         yield Set(getattr(event, key), **more.told[type(event)](event), **_changed(event, metadata))
 
+    def followed_up(event: FollowUpsChanged, metadata: EventMetadata) -> Iterable[Change]:
+        if event.subject_kind == kind.code:
+            told = {FOLLOWED_UP_ON: event.followed_up_on, NEXT_CONTACT_ON: event.planned_on}
+            yield Set(event.subject_id, **told)
+
     handlers = {kind.created: created, kind.edited: edited, kind.deleted: deleted, kind.restored: restored}
     if kind.assigned:
         handlers |= {kind.assigned: assigned, kind.shared: shared}
@@ -103,6 +111,9 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         handlers |= {kind.status_set: status_set}
     if more:
         handlers |= dict.fromkeys(more.told, further)
+    history = list(handlers)
+    if kind.pool:
+        handlers[FollowUpsChanged] = followed_up
     parents = {name: kind_called(field.rules.record) for name, field in kind.parents.items()}
     row = _row(kind, more)
     filters = _filters(kind, row)
@@ -114,8 +125,10 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         permission=kind.view,
         what=kind.what,
         aside=_DELETED,
+        where={"created_at": {"$exists": True}} if kind.pool else {},  # news of follow-ups may come before
         handlers=handlers,
-        history=list(handlers),
+        history=history,
+        without_history=FOLLOW_UPS if kind.pool else (),
         filters=filters,
         sorts=(
             "created_at",
@@ -272,6 +285,7 @@ def _row(kind: Kind, more: More | None) -> type:
         columns += [(SHARES, list[Share]), (SHARED_WITH, list[UUID])]
     if kind.pool:
         columns += [(OWNER_SINCE, date | None), (CAME_BY, How | None), (FORMER_OWNER, str), (RETURN_REASON, str)]
+        columns += [(name, date | None) for name in FOLLOW_UPS]
     if kind.statuses:
         columns += [(STATUS, kind.statuses.type), (STATUS_REASON, str), (STATUS_SINCE, datetime)]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]
@@ -324,6 +338,8 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
     found[WORDS] = Words(*searched, OWN, indexed=not any(_is_long(kind.fields[name]) for name in searched))
     if kind.owned:
         found[SHARED_WITH_ME] = Shared()
+    if kind.pool:
+        found |= {name: Range(date) for name in FOLLOW_UPS}
     if kind.wanted:
         found[INCOMPLETE] = Incomplete()
     return {**found, _DELETED: Exact()}

@@ -19,6 +19,7 @@ from uuid import UUID, uuid5
 from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.dictionaries import Tree, is_among
+from chassis.model.known_records import place_of
 from chassis.model.records import Record, aggregate_of
 from chassis.model.service import Replica, Work, keep_places
 from contracts.ids import beside
@@ -27,6 +28,7 @@ from contracts.pools import DUE_ON
 from contracts.records import Kind, kind_of
 from contracts.schedules import AsOf, Done
 from contracts.statuses import REASON
+from contracts.subjects import FollowUpsChanged
 
 AT_ONCE = 200
 """So many records go back in one transaction."""
@@ -175,6 +177,28 @@ def reminder_id(record: UUID) -> UUID:
     return beside(record, uuid5(record, "recycling-reminder"))
 
 
+@dataclass(frozen=True)
+class FollowUp:
+    """The day of the last contact about a record: from it the days without work count anew (COM-01)."""
+
+    day: date
+
+
+def follow_ups_of(kind: Kind) -> Replica[FollowUp]:
+    """What a service knows of contact about its records."""
+
+    def told(_: FollowUp | None, fact: FollowUpsChanged) -> FollowUp | None:
+        is_of_kind = fact.subject_kind == kind.code
+        return FollowUp(fact.followed_up_on) if is_of_kind and fact.followed_up_on else None
+
+    return Replica(
+        f"follow-ups-of-{kind.code}s",
+        FollowUp,
+        feeds={FollowUpsChanged: told},
+        key=lambda fact: place_of(fact.subject_kind, fact.subject_id),
+    )
+
+
 def nobody_spared(_: Work) -> Collection[UUID]:
     """Of a kind of which nothing is exempt."""
     return ()
@@ -195,11 +219,12 @@ class Recycling:
     ) -> None:
         self._aggregate, self._target, self._spared = aggregate_of(declared), target, spared
         self._rules, self._held = rules_of(rules), held_of(self._aggregate.kind)
+        self._follow_ups = follow_ups_of(self._aggregate.kind)
 
     @property
     def replicas(self) -> tuple[Replica[Any], ...]:
         """What it goes by."""
-        return self._rules, self._held
+        return self._rules, self._held, self._follow_ups
 
     def run(self, as_of: AsOf, work: Work) -> Done:
         """Give back what a rule is met by, and remind of what soon will be; what is done already is left alone."""
@@ -227,16 +252,18 @@ class Recycling:
         record = work.find(self._aggregate, id)
         if record is None or record.holder is None or record.since is None:
             return None
+        followed_up = work.lookup(self._follow_ups, place_of(record.kind.code, record.id))
+        since = max(record.since, followed_up.day) if followed_up else record.since
         importance, tree = getattr(record.data, "importance", ""), work.context.dictionaries.of(IMPORTANCE)
         found = [rule for rule in rules if rule.is_of(importance, tree)]
         if not found:
             return None
         first = min(found, key=lambda rule: rule.idle_days)
-        due_on = first.due_on(record.since)
+        due_on = first.due_on(since)
         act: Callable[[], None] | None = None
         if due_on <= day:
             act = partial(self._recycle, record, first, work)
-        elif any(rule.reminds(rule.due_on(record.since), day) for rule in found):
+        elif any(rule.reminds(rule.due_on(since), day) for rule in found):
             reminder = work.find_or_new(reminder_of(record.kind.cls), reminder_id(id))
             if not reminder.has_told(record.owner, due_on):
                 act = partial(reminder.remind, record, first, due_on, work.context)

@@ -129,6 +129,7 @@ class Keeper:
                 currency=company.currency,
                 custom_fields=company.custom_fields.of,
                 parameter=company.parameter,
+                day_of=company.day_of,
             ),
             command_id=f"schedule/{name}/{stands}/{now.isoformat()}",
             prepared=prepared,

@@ -104,6 +104,7 @@ class InMemoryService:
                 company.custom_fields.of,
                 require_taken=partial(require_taken, caller, company),
                 parameter=company.parameter,
+                day_of=company.day_of,
             ),
             command_id=key or f"test-{next(self._ids)}",
             remember=key is not None,

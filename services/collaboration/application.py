@@ -1,4 +1,4 @@
-"""The collaboration service: comments on records, files on them, and what people have viewed last."""
+"""The collaboration service: comments on records, files on them, contact about them, and what was viewed last."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +11,10 @@ from contracts.collaboration import (
     AttachFile,
     DeleteAttachment,
     DeleteComment,
+    DeleteCommunication,
     EditComment,
+    EditCommunication,
+    LogCommunication,
     RecordViewing,
     RegisterFile,
     WriteComment,
@@ -19,10 +22,11 @@ from contracts.collaboration import (
 from contracts.declare import KEPT
 from contracts.errors import Refused, not_found
 from contracts.people import Person
+from services.collaboration.communications import Communication, Timeline, timeline
 from services.collaboration.domain import MOST_MENTIONED, Attachment, Comment, File, Uploader, Viewer, uploader, viewer
-from services.collaboration.subjects import SUBJECTS, find_seen, require_seen
+from services.collaboration.subjects import SUBJECTS, above, find_seen, require_reached, require_seen
 
-COMMENT, FILE, ATTACHMENT = "comment", "file", "attachment"
+COMMENT, FILE, ATTACHMENT, COMMUNICATION = "comment", "file", "attachment", "communication"
 
 
 def write_comment(command: WriteComment, work: Work) -> Comment:
@@ -126,6 +130,48 @@ def record_viewing(command: RecordViewing, work: Work) -> Viewer:
     return seen
 
 
+def log_communication(command: LogCommunication, work: Work) -> Communication:
+    subject = require_seen(work, command.subject_kind, command.subject_id)
+    require_reached(work, subject)
+    communication = work.new(Communication, command.communication_id, what=COMMUNICATION, field="communication_id")
+    communication.log(command, subject.person_id, above(work, subject), work.context)
+    note(communication, work)
+    return communication
+
+
+def edit_communication(command: EditCommunication, work: Work) -> Communication:
+    communication, subject = communication_seen(work, command.communication_id)
+    communication.edit(command, subject.person_id, work.context)
+    note(communication, work)
+    return communication
+
+
+def delete_communication(command: DeleteCommunication, work: Work) -> Communication:
+    communication, _ = communication_seen(work, command.communication_id)
+    communication.delete(command, work.context)
+    for subject in communication.subjects:
+        work.find_or_new(Timeline, timeline(subject)).strike(communication, subject, work.context)
+    return communication
+
+
+def note(communication: Communication, work: Work) -> None:
+    """Contact about a record is contact about what that one belongs to (COM-01)."""
+    for subject in communication.subjects:
+        work.find_or_new(Timeline, timeline(subject)).note(communication, subject, work.context)
+
+
+def communication_seen(work: Work, id: UUID) -> tuple[Communication, KnownRecord]:
+    """What was written of contact, and the record it is about.
+
+    Raises Refused NOT_FOUND, also where the caller may not see that record.
+    """
+    communication = work.get(Communication, id, what=COMMUNICATION, field="communication_id")
+    subject = None if communication.deleted else find_seen(work, communication.subject_kind, communication.subject_id)
+    if subject is None:
+        raise not_found(COMMUNICATION, "communication_id")
+    return communication, subject
+
+
 SERVICE = Service(
     "collaboration",
     commands={
@@ -136,7 +182,14 @@ SERVICE = Service(
         AttachFile: attach_file,
         DeleteAttachment: delete_attachment,
         RecordViewing: record_viewing,
+        LogCommunication: log_communication,
+        EditCommunication: edit_communication,
+        DeleteCommunication: delete_communication,
     },
     replicas=[SUBJECTS],
-    pages={"/comments/{comment_id}": Comment, "/attachments/{attachment_id}": Attachment},
+    pages={
+        "/comments/{comment_id}": Comment,
+        "/attachments/{attachment_id}": Attachment,
+        "/communications/{communication_id}": Communication,
+    },
 )

@@ -3,7 +3,7 @@
 Every kind of record feeds them by the events that its declaration makes, and orders by theirs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from chassis.model.known_records import Feed, KnownRecord, feeds_of, place_of
 from chassis.model.service import Replica, Work
+from contracts.collaboration import SubjectRef
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
 from contracts.orders import OrderChanged, OrderCreated, OrderSubmitted
@@ -68,3 +69,20 @@ def require_seen(work: Work, kind: str, id: UUID) -> KnownRecord:
     if found is None:
         raise not_found(kind, SUBJECT_ID)
     return found
+
+
+def require_reached(work: Work, found: KnownRecord) -> None:
+    """Raises Refused FORBIDDEN where the caller sees a record, and the right to give the command does not reach it."""
+    whose = found.whose(partial(work.lookup, SUBJECTS))
+    if whose is not None and not whose.is_reached(work.context.reach, work.context.today):
+        raise Refused("records.out_of_reach", field=SUBJECT_ID)
+
+
+def above(work: Work, found: KnownRecord) -> Iterator[SubjectRef]:
+    """The records through which one is reached, the nearest first: a contact belongs to a customer."""
+    place = found.through
+    while place:
+        kind, _, id = place.partition(":")
+        yield SubjectRef(subject_kind=kind, subject_id=UUID(id))
+        one = work.lookup(SUBJECTS, place)
+        place = one.through if one else ""

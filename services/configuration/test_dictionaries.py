@@ -1,11 +1,14 @@
 """Dictionaries and trees of categories, by way of the service's commands (CFG-08, CFG-09, CUS-09)."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from chassis.documents.samples import sample
 from chassis.testing.services import InMemoryService
+from contracts.collaboration import CommunicationDeleted, CommunicationLogged
 from contracts.configuration import (
     AddDictionaryEntry,
     DeleteDictionaryEntry,
@@ -207,3 +210,14 @@ def test_cfg_08_what_is_no_label_is_refused_at_the_edge(label: str) -> None:
     with pytest.raises(Refused) as refused:
         load(AddDictionaryEntry, {"dictionary": INDUSTRIES, "entry": "NEW", "ja": label})
     assert refused.value.field == "ja"
+
+
+def test_com_07_a_way_of_communication_is_deleted_when_no_contact_has_it(kit: InMemoryService) -> None:
+    logged: Any = load(CommunicationLogged, sample(CommunicationLogged))
+    kit.learn(replace(logged, data=replace(logged.data, way="SMS")))
+    delete = DeleteDictionaryEntry(dictionary="communication_ways", entry="SMS")
+    assert kit.assert_refused("INVALID_STATE", delete, field="entry").state == "IN_USE"
+    kit.do(DeleteDictionaryEntry(dictionary="communication_ways", entry="CHAT"))
+    gone: Any = load(CommunicationDeleted, sample(CommunicationDeleted))
+    kit.learn(replace(gone, communication_id=logged.communication_id))
+    kit.do(delete)

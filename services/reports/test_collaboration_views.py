@@ -1,16 +1,36 @@
-"""What is shown of comments and of who has viewed what (COL-09, UIX-07)."""
+"""What is shown of comments, of contact with customers and of who has viewed what (COL-09, COM-01..08, UIX-07)."""
 
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
+import pytest
+
+from chassis.catalogue import Catalogue
+from chassis.documents.samples import sample
 from chassis.testing.people import SALES, SUPERVISOR
 from chassis.testing.views import documents
-from contracts.collaboration import CommentDeleted, CommentEdited, CommentWritten, RecordViewed, SubjectRef
+from contracts.collaboration import (
+    CommentDeleted,
+    CommentEdited,
+    CommentWritten,
+    CommunicationData,
+    CommunicationDeleted,
+    CommunicationEdited,
+    CommunicationLogged,
+    RecordViewed,
+    SubjectRef,
+)
 from contracts.people import Person
-from services.reports.views import comments, viewings
+from contracts.records import KINDS, Kind
+from contracts.schemas import load
+from contracts.subjects import FollowUpsChanged
+from services.reports.views import comments, communications, viewings
 
 COMMENT, CUSTOMER, OTHER = (UUID(f"01900000-0000-7000-8000-00000000000{n}") for n in "cde")
 LI, SATO = (Person(user_id=one.user_id, name=one.name) for one in (SALES, SUPERVISOR))
+AT = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 ABOUT: dict[str, Any] = {"comment_id": COMMENT, "subject_kind": "customer", "subject_id": CUSTOMER}
 
 
@@ -40,3 +60,37 @@ def test_uix_07_the_log_has_every_view_and_ones_own_list_each_record_once() -> N
     assert [row["subject_id"] for row in documents(viewings.VIEWINGS, facts).values()] == [
         str(OTHER), str(CUSTOMER), str(CUSTOMER),
     ]  # fmt: skip
+
+
+def test_com_06_a_timeline_shows_contact_as_it_reads_now_with_all_that_it_counts_for() -> None:
+    about: dict[str, Any] = {"communication_id": COMMENT, "subject_kind": "contact", "subject_id": OTHER}
+    customer = SubjectRef(subject_kind="customer", subject_id=CUSTOMER)
+    data = CommunicationData(form="CALL", at=AT, way="PHONE", text="Ring back 明日", phone="+81 3 5555")
+    logged = CommunicationLogged(
+        **about, through=(customer,), person_id=OTHER, data=data, author=LI, logged_at=AT, by=SATO
+    )
+    [row] = documents(communications.VIEW, [logged]).values()
+    assert row["record_ids"] == [str(OTHER), str(CUSTOMER)]
+    assert (row["form"], row["way"], row["phone"], row["edited_at"]) == ("CALL", "PHONE", "+81 3 5555", None)
+    assert (row["author_id"], row["author"], row["at"], row["logged_at"]) == (str(LI.user_id), "li", AT, AT)
+    edited = CommunicationEdited(**about, person_id=OTHER, data=replace(data, text="At ten", phone=None), by=SATO)
+    [row] = documents(communications.VIEW, [logged, edited]).values()
+    assert (row["text"], row["phone"], row["author"], row["version"]) == ("At ten", None, "li", 2)
+    assert row["record_ids"] == [str(OTHER), str(CUSTOMER)] and row["edited_at"] is not None
+    assert documents(communications.VIEW, [logged, edited, CommunicationDeleted(**about, by=LI)]) == {}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.pool], ids=lambda kind: kind.what)
+def test_com_01_the_row_of_a_record_shows_the_last_contact_and_the_next_and_nobody_elses(kind: Kind) -> None:
+    view = next(view for view in Catalogue.read().views() if view.kind == kind.code)
+    made: Any = replace(load(kind.created, sample(kind.created)), **{kind.key: CUSTOMER})
+    told = FollowUpsChanged(
+        subject_kind=kind.code, subject_id=CUSTOMER, followed_up_on=date(2026, 3, 2), planned_on=date(2026, 3, 9)
+    )
+    of_another = replace(told, subject_kind="survey", followed_up_on=date(2026, 3, 3))
+    for facts in ([made, told, of_another], [told, of_another, made]):
+        [row] = documents(view, facts).values()
+        assert (row["followed_up_on"], row["next_contact_on"]) == ("2026-03-02", "2026-03-09")
+    [row] = documents(view, [made, told, replace(told, followed_up_on=None, planned_on=None)]).values()
+    assert row["version"] == 1, "the record itself has not changed"
+    assert (row["followed_up_on"], row["next_contact_on"]) == (None, None)

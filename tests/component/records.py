@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from chassis.testing.people import ADMIN, SALES, SYSTEM, WAREHOUSE
 from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from contracts.access import AddDepartment, IssueUser, SetPreferences
-from contracts.collaboration import WriteComment
+from contracts.collaboration import LogCommunication, WriteComment
 from contracts.configuration import AddCustomField, ChoiceGiven, SaveView
 from contracts.custom_fields import Help, Label
 from contracts.customers import CUSTOMER, CreateCustomer, CustomerCreated
@@ -181,6 +182,16 @@ def comment() -> Filled:
     return Filled(kit, id)
 
 
+def communication() -> Filled:
+    kit, id, record = InMemoryService(SERVICES["collaboration"]), uuid4(), uuid4()
+    kit.learn(replace(load(CustomerCreated, sample(CustomerCreated)), customer_id=record))
+    told: dict[str, Any] = {name: f"some {name}" for name in ("title", "place", "recipients", "response", "next_plan")}
+    about: dict[str, Any] = {"subject_kind": "customer", "subject_id": record, "way": "PHONE", "phone": "13800138000"}
+    day = kit.today + timedelta(days=1)
+    kit.do(LogCommunication(communication_id=id, text="something", next_contact_on=day, **about, **told), ADMIN)
+    return Filled(kit, id)
+
+
 def saved_view() -> Filled:
     kit, id = InMemoryService(SERVICES["configuration"]), uuid4()
     query = (ListParameter(name="sort", values=("name",)),)
@@ -193,6 +204,7 @@ FILLED: dict[str, Callable[[], Filled]] = {
     "ChangeOrder": order,
     "ChangeTracking": shipment,
     "EditComment": comment,
+    "EditCommunication": communication,
     "EditUser": user,
     "EditPersonalData": oneself,
     "SetPreferences": with_preferences,

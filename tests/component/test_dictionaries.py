@@ -99,3 +99,20 @@ def test_cfg_08_a_renamed_entry_is_told_by_its_new_name_at_once(shelf: Shelf) ->
     caller: Principal = replace(ROOT, dictionaries=known)
     [row] = shelf.reader.page(caller, as_query({"industry": "TRADE"}), None).items
     assert (row["industry"], row["labels"]["industry"]) == ("RETAIL", "门店")
+
+
+def test_acc_21_cus_06_customers_are_listed_by_type_region_and_industry_and_sorted_by_each(shelf: Shelf) -> None:
+    kinds = [("B2B", "华东"), ("B2C", "华东"), ("B2B", "华北"), ("B2C", "华北")]
+    more = [
+        document_of(CUSTOMERS, 20 + number, industry="IT", tags=[], customer_type=kind, region=region)
+        for number, (kind, region) in enumerate(kinds)
+    ]
+    shelf.fill(more)
+    assert numbers(shelf.rows(customer_type="B2B", industry="IT")) == [20, 22]
+    assert numbers(shelf.rows(region="华东", industry="IT")) == [20, 21]
+    assert numbers(shelf.rows(customer_type="B2C", region="华北", industry="IT")) == [23]
+    for name in ("customer_type", "region", "industry"):
+        up = [row[name] for row in shelf.rows(industry="IT", sort=name)]
+        down = [row[name] for row in shelf.rows(industry="IT", sort=f"-{name}")]
+        assert up == down[::-1] and len(up) == 4
+        assert len(set(up)) == 1 or up[0] == up[1] != up[2] == up[3]

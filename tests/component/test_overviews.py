@@ -17,8 +17,8 @@ from pymongo import MongoClient
 from security.office import VIEWS, Caller, Office, new_id, quick_hashes
 from security.teams import add_product
 
-from chassis.model.overviews import ROWS
 from chassis.projections.projector import Projector
+from chassis.queries.overviews import ROWS
 from component.facts import incoming
 from contracts.errors import STATUS
 

@@ -111,7 +111,7 @@ def test_col_09_of_records_that_belong_to_people_everybody_sees_their_own(
         mine |= {id} if number % 7 == 0 else set()
     only_own = Principal(
         li.user_id, "Li", li.roles,
-        scopes={right: frozenset({"OWN"}) for right in (*subjects().values(), "records.viewers")},
+        scopes={right: frozenset({"OWN"}) for right in (*subjects().values(), desk.view.permission)},
     )  # fmt: skip
     assert desk.seen(only_own) == mine
     one = next(iter(desk.shelf.reader.page(only_own, {}, None).items))

@@ -216,6 +216,22 @@ def commented(office: Office, people: People) -> str:
     return id
 
 
+def communicated(office: Office, people: People) -> str:
+    subject = draft(office, people)
+    office.tell_all()
+    contact = {"subject_kind": "order", "subject_id": subject, "way": "PHONE", "text": "It is urgent."}
+    id: str = office.call("POST /communications", contact, people["owner"]).done()["id"]
+    return id
+
+
+def communicated_long_ago(office: Office, people: People) -> str:
+    """For longer than its author may change it."""
+    office.call(
+        "PUT /settings/parameters/communications.edit_hours", {"value": "0", "reason": "x"}, office.admin
+    ).done()
+    return communicated(office, people)
+
+
 def attached(office: Office, people: People) -> str:
     subject = draft(office, people)
     office.tell_all()
@@ -340,6 +356,7 @@ SCENES: dict[str, list[Scene]] = {
     "/shipments/{order_id}": [prepared, handed_over, called_off, dispatched, delivered],
     "/comments/{comment_id}": [commented],
     "/attachments/{attachment_id}": [attached],
+    "/communications/{communication_id}": [communicated, communicated_long_ago],
     "/users/{user_id}": [working, gone],
     "/machines/{machine_id}": [connected, disconnected],
     "/departments/{department_id}": [department],
@@ -405,6 +422,7 @@ def given(spec: CommandSpec, office: Office, people: People, id: str) -> tuple[d
         "department_id": None, "role": "SAL", "default_password": "Welcome#2026",
         "key": "seats", "audience": "ME", "roles": [], "parameters": [], "columns": [],
         "mentions": [], "amount": "1.00", "paid_on": None, "delivered_on": None,
+        "way": "PHONE", "next_contact_on": None,
     }  # fmt: skip
     fields = spec.cls.__dataclass_fields__  # type: ignore[attr-defined]
     filled = {name: value for name, value in known.items() if name in fields}

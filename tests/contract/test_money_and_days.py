@@ -21,7 +21,8 @@ from chassis.model.principal import Principal
 from chassis.testing.people import ADMIN, FINANCE, SALES, SYSTEM, WAREHOUSE
 from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
-from contracts.company import CompanyData, CompanyDataSet
+from contracts.collaboration import EditCommunication, LogCommunication
+from contracts.company import CompanyData, CompanyDataSet, ParameterSet
 from contracts.currencies import DECIMALS
 from contracts.customers import CustomerCreated, CustomerData
 from contracts.declare import KEPT, REGISTRY, CommandSpec
@@ -43,6 +44,7 @@ from contracts.schedules import SCHEDULES
 from contracts.schemas import load
 from contracts.shipping import Deliver, DispatchShipment
 from contracts.types import AmountField, CurrencyField, DayField, MomentField, Money, RateField
+from services.collaboration import application as collaboration
 from services.orders import application as orders
 from services.shipping import application as shipping
 
@@ -238,6 +240,31 @@ def dispatched() -> InMemoryService:
     return kit
 
 
+def with_customer() -> InMemoryService:
+    kit = InMemoryService(collaboration.SERVICE)
+    kit.now = NOW
+    kit.learn(CustomerCreated(customer_id=CUSTOMER, data=CustomerData(name="Acme"), owner=BY))
+    return kit
+
+
+def contacted() -> InMemoryService:
+    """Its author may change it for long."""
+    kit = with_customer()
+    long = ParameterSet(name="communications.edit_hours", before="", value="1000", reason="policy", revision=1)
+    kit.directory.tell([long])
+    kit.do(contact(communication_id=ORDER), SALES)
+    return kit
+
+
+def contact(**more: Any) -> LogCommunication:
+    return LogCommunication(subject_kind="customer", subject_id=CUSTOMER, way="PHONE", text="x", **more)
+
+
+def moment(day: Any) -> Any:
+    """The first of a day, or what is left out."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) if type(day) is date else day
+
+
 def lines(price: Decimal) -> tuple[LineRequest, ...]:
     return (LineRequest(product_id=PRODUCT, quantity=1, unit_price=price),)
 
@@ -275,6 +302,22 @@ DAYS: Mapping[tuple[type, Path], tuple[Scene, date]] = {
     ),
     (Deliver, ("delivered_on",)): (
         lambda day: (dispatched(), Deliver(order_id=ORDER, delivered_on=day), WAREHOUSE),
+        date(2026, 3, 1),
+    ),
+    (LogCommunication, ("at",)): (
+        lambda day: (with_customer(), contact(at=moment(day)), SALES),
+        date(2026, 3, 1),
+    ),
+    (EditCommunication, ("at",)): (
+        lambda day: (contacted(), EditCommunication(communication_id=ORDER, at=moment(day)), SALES),
+        date(2026, 3, 1),
+    ),
+    (LogCommunication, ("next_contact_on",)): (
+        lambda day: (with_customer(), contact(next_contact_on=day), SALES),
+        date(2026, 3, 1),
+    ),
+    (EditCommunication, ("next_contact_on",)): (
+        lambda day: (contacted(), EditCommunication(communication_id=ORDER, next_contact_on=day), SALES),
         date(2026, 3, 1),
     ),
 }

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from chassis.catalogue import Catalogue
-from chassis.model.overviews import Part, parts_of
 from chassis.model.views import View, parameter_names
 from chassis.queries.freshness import Freshness, together
+from chassis.queries.overviews import Part, parts_of
 from contracts.records import KINDS
 from contracts.subjects import SUBJECT_ID, SUBJECT_KIND
 

@@ -27,6 +27,7 @@ from contracts.records import Kind, kind_of
 from contracts.sales import CustomerSnapshot
 from contracts.schedules import SCHEDULES
 from contracts.schemas import load
+from contracts.subjects import FollowUpsChanged
 from contracts.types import MAX_QUANTITY
 from services.customers.application import SERVICE as CUSTOMERS
 from services.leads.application import SERVICE as LEADS
@@ -67,6 +68,11 @@ class Shop:
         told = {"name": "三十天未跟进", "target": self.target, "idle_days": N, **more}
         self.kit.learn(fact(recycling_rule_id=id, data=RecyclingRule(**told), **about))
         return id
+
+    def followed_up(self, id: UUID, day: date | None, kind: str = "") -> None:
+        """There was contact about a record on a day; None: what was told of it was taken away."""
+        told = FollowUpsChanged(subject_kind=kind or self.kind.code, subject_id=id, followed_up_on=day, planned_on=None)
+        self.kit.learn(told)
 
     def pass_days(self, days: int) -> None:
         self.kit.pass_time(days=days)
@@ -404,3 +410,35 @@ def test_cus_16_a_rule_counts_whole_days_of_which_there_is_one_at_least() -> Non
         load(RULE.create, {"name": "x", "target": "LEADS", "idle_days": 0})
     kit.do(RULE.create(name="x", target="LEADS", idle_days=1))
     kit.assert_refused("DUPLICATE", RULE.create(name="X", target="BOTH", idle_days=2), field="name")
+
+
+def test_com_01_cus_17_contact_begins_the_days_anew_and_what_was_taken_away_does_not(shop: Shop) -> None:
+    followed, other, both = shop.enter(), shop.enter(), shop.enter()
+    shop.rule()
+    shop.pass_days(N - 1)
+    day = shop.kit.today
+    shop.followed_up(followed, day)
+    shop.followed_up(both, day)
+    shop.followed_up(both, None)
+    shop.followed_up(other, day, kind="survey")
+    shop.pass_days(1)
+    told = shop.kit.do(shop.run(dry=True), ADMIN).body["would"]
+    assert {one["id"] for one in told} == {str(other), str(both)}
+    assert shop.recycle() == 2 and not shop.waits(followed)
+    shop.pass_days(N - 2)
+    assert shop.recycle() == 0
+    shop.pass_days(1)
+    assert shop.recycle() == 1 and shop.waits(followed)
+
+
+def test_com_01_cus_17_contact_before_it_changed_hands_does_not_count_for_whoever_has_it_now(shop: Shop) -> None:
+    id = shop.enter()
+    shop.rule()
+    shop.followed_up(id, shop.kit.today)
+    shop.pass_days(N - 1)
+    shop.named(shop.kind.give_back, id, reason="why not")
+    shop.named(shop.kind.claim, id)
+    shop.pass_days(N - 1)
+    assert shop.recycle() == 0
+    shop.pass_days(1)
+    assert shop.recycle() == 1

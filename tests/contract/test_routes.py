@@ -152,7 +152,14 @@ def test_every_query_of_one_row_takes_an_id_in_any_spelling(
     def one(_reader: ViewReader, _principal: Any, key: str, *_: Any) -> tuple[dict[str, Any], Freshness]:
         asked.append(key)
         of_record = {"id": str(ID), "deleted": False, "owner_id": None, "owner_name": "", "shares": [], "status": ""}
-        of_record |= {"attached_by_id": None, "attached_by": "", "author_id": None, "author": "", "active": True}
+        of_record |= {
+            "attached_by_id": None,
+            "attached_by": "",
+            "author_id": None,
+            "author": "",
+            "active": True,
+            "logged_at": "2026-03-02T01:00:00Z",
+        }
         of_record |= {
             "amount": "0",
             "paid": "0",

@@ -45,6 +45,8 @@ def random_value(part: Any, random: Random) -> Any:
             return str(random.choice(IDS))
         case "date-time":
             return "2026-03-02T01:00:00Z"
+        case "date":
+            return random.choice(("2026-03-02", "2026-03-03"))
         case "integer":
             return random.randint(0, 9)
         case "boolean":

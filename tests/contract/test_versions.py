@@ -60,8 +60,10 @@ def shown_by(spec: CommandSpec) -> Iterator[View]:
 SHOWN = [(spec, view) for spec in COMMANDS for view in shown_by(spec)]
 
 
-FITTING = {
+FITTING: dict[str, Any] = {
     "mentions": [],
+    "way": "PHONE",
+    "next_contact_on": None,
     "default_password": DEFAULT,
     "free_storage_gb": 64,
     "parent_id": None,

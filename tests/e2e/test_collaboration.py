@@ -295,6 +295,8 @@ def test_cpl_01_all_is_there_after_a_restart_and_a_rebuild_and_nothing_of_who_wa
     text, name, pdf = f"{TEXT} {uuid4()}", f"{uuid4()} {NAME}", b"%PDF-1.7\n" + os.urandom(90_000)
     said = [comment(li, customer, text=text), comment(sato, order, "order", text)]
     attachment, stays = attach(li, customer, name, pdf), attach(li, other, "stays.pdf", pdf)
+    contact = {"subject_kind": "customer", "subject_id": customer, "way": "PHONE", "text": text, "response": name}
+    li.post("/communications", contact)
     li.do("POST", "/viewings", {"subject_kind": "customer", "subject_id": customer})
     for process in system.processes:
         process.stop()
@@ -303,13 +305,13 @@ def test_cpl_01_all_is_there_after_a_restart_and_a_rebuild_and_nothing_of_who_wa
 
     def shown() -> dict[str, Any]:
         wanted = {"subject_id": [customer, order, other]}
-        lists = {path: li.items(path, **wanted) for path in ("/comments", "/attachments")}
+        lists = {path: li.items(path, **wanted) for path in ("/comments", "/attachments", "/communications")}
         return lists | {"viewed": li.items("/recently-viewed")}
 
     before = shown()
     assert {row["id"] for row in before["/comments"]} == {kept, *said}
     assert li.send("GET", f"/attachments/{attachment}/content").content == pdf
-    for view in ("comments", "attachments", "recently_viewed", "viewings"):
+    for view in ("comments", "attachments", "communications", "customers", "recently_viewed", "viewings"):
         rebuilt = salestream(system, "views", "rebuild", view)
         assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
     assert shown() == before
@@ -330,6 +332,7 @@ def test_cpl_01_all_is_there_after_a_restart_and_a_rebuild_and_nothing_of_who_wa
     after = shown()
     texts = {row["id"]: row["text"] for row in after["/comments"]}
     assert texts == {kept: "remains", said[0]: "", said[1]: ""}
+    assert [(row["text"], row["response"], row["way"]) for row in after["/communications"]] == [("", "", "PHONE")]
     names = {row["id"]: row["name"] for row in after["/attachments"]}
     assert names == {attachment: "", stays: "stays.pdf"}
     assert li.assert_refused("NOT_FOUND", "GET", f"/attachments/{attachment}/content")["reason"] == "files.gone"

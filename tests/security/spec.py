@@ -76,6 +76,8 @@ READINGS = {
     "persons.keys": "ADM",  # CPL-01: who hands out what opens personal data in the event topics
     "comments.moderate": "SUP ADM",  # COL-09: who leads people takes away what they should not have said
     "records.viewers": "MGT ADM",  # UIX-07: who has viewed what tells of colleagues, not of records
+    "communications.view": "SAL SUP MGT SEA MKT ADM",  # COM-08: who works with customers, or watches the whole
+    "communications.correct": "ADM",  # COM-06: not editable after 24 h except by an administrator
     "lists.share": "SUP MGT ADM",  # UIX-13: who leads people, or watches the whole, says how they see lists
     "settings.view": "ADM",  # ACC-48: settings are neither seen nor changed
     "system": "",  # Salestream's own services; nobody's

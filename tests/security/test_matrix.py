@@ -36,6 +36,7 @@ SEE_SETTINGS = "see settings"
 HAND_OUT_KEYS = "hand out keys of persons"
 SEE_CUSTOMERS = "see customers"
 SEE_VIEWERS = "see who viewed records"
+SEE_COMMUNICATIONS = "see contact with customers"
 SEE_LEADS = "see leads"
 CHANGE_LEADS = "add and change leads"
 
@@ -69,6 +70,10 @@ ROUTES = {
         POST /viewings; GET /recently-viewed
     """,  # of records that they see
     SEE_VIEWERS: "GET /viewings",
+    SEE_COMMUNICATIONS: "GET /communications; GET /communications/{communication_id}",
+    "Opportunities, follow-ups": """
+        POST /communications; PATCH /communications/{communication_id}; DELETE /communications/{communication_id}
+    """,
     STAFF: """
         POST /approvals/{case_id}/approve; POST /approvals/{case_id}/reject; GET /approvals; GET /approvals/{case_id}
     """,
@@ -172,6 +177,7 @@ HOLDERS = {
     SEE_CUSTOMERS: spec.SEES_CUSTOMERS,
     SEE_LEADS: frozenset(spec.READINGS["leads.view"].split()),
     CHANGE_LEADS: frozenset(spec.READINGS["leads.edit"].split()),
+    SEE_COMMUNICATIONS: frozenset(spec.READINGS["communications.view"].split()),
     SEE_VIEWERS: frozenset(spec.READINGS["records.viewers"].split()),
     **{function: spec.holders(function) for function in spec.CELLS},
 }
@@ -301,6 +307,9 @@ def records_of(office: Office) -> dict[str, str]:
         ],
         "notice_id": notice_of(office),
         "comment_id": office.call("POST /comments", {**subject, "text": "x"}, office.admin).done()["id"],
+        "communication_id": office.call(
+            "POST /communications", {**subject, "way": "PHONE", "text": "x"}, office.admin
+        ).done()["id"],
         "attachment_id": office.call(
             "POST /attachments", {**subject, "file_id": file, "name": "x"}, office.admin
         ).done()["id"],
@@ -360,7 +369,7 @@ def record_of(office: Office, kind: Kind) -> str:
 
 RECORDS = ("session_id", "customer_id", "product_id", "order_id", "department_id", "device_id", "machine_id", "case_id",
            "reset_id", "rebuild_id", "saved_view_id", "notice_id", "delivery_id", "announcement_id",
-           "person_id", "with_id", "comment_id", "run_id",
+           "person_id", "with_id", "comment_id", "communication_id", "run_id",
            "attachment_id", *(kind.key for kind in KINDS.values()))  # fmt: skip
 NAMED = {"role": "NOBODY", "right": "payments", "settings_id": "sales-process", "name": "greeting",
          "entry_id": "orders-1-0", "view": "nobody", "dictionary": "importance", "entry": "NOTHING",

@@ -62,6 +62,11 @@ def comment(office: Office) -> Asked:
     return Asked("POST /comments", {**on_a_customer(office), "text": "x"}, office.admin, {})
 
 
+def communication(office: Office) -> Asked:
+    body = {**on_a_customer(office), "way": "PHONE", "text": "x"}
+    return Asked("POST /communications", body, office.admin, {})
+
+
 def attachment(office: Office) -> Asked:
     file = office.call("POST /files", b"a file", office.admin).done()["id"]
     return Asked("POST /attachments", {**on_a_customer(office), "file_id": file, "name": "x"}, office.admin, {})
@@ -77,6 +82,7 @@ ASKS: dict[str, Callable[[Office], Asked]] = {
     "AddDepartment": department,
     "CreateOrder": order,
     "WriteComment": comment,
+    "LogCommunication": communication,
     "SaveView": saved_view,
     "AttachFile": attachment,
     "Announce": announcement,

@@ -25,5 +25,5 @@ def membership(event: MembershipSet) -> Mapping[str, Any]:
 VIEW = view_of(
     CustomerData,
     More(MemberColumns, first={"member": False, "member_level": "", "points": 0}, told={MembershipSet: membership}),
-    edition=5,
+    edition=6,
 )
