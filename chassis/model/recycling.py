@@ -148,9 +148,11 @@ class Recycling:
     def _met(self, record: Record, rules: Collection[KnownRule], day: date, work: Work) -> KnownRule | None:
         """The first rule that a record meets which somebody has and works on; None for any other one.
 
+        What a process is under way with stays where it is until that has ended.
+
         Of who was erased nothing can be told any more, so such a record stays where it is: nobody could work on it.
         """
-        if record.holder is None or record.since is None:
+        if record.holder is None or record.since is None or record.is_busy:
             return None
         since, importance = record.since, getattr(record.data, "importance", "")
         tree = work.context.dictionaries.of(IMPORTANCE)
