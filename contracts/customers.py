@@ -12,9 +12,10 @@ from contracts.people import SALESTREAM, Person
 from contracts.personal import Personal
 from contracts.pools import Pool
 from contracts.records import data, kind_of, record
+from contracts.sales import FutureContact, FutureCustomer
 from contracts.schedules import Daily, schedule
 from contracts.settings import DEFAULTS
-from contracts.types import Birthday, Email, Flag, Name, Note, Phone, Tag, Text, Whole
+from contracts.types import Birthday, Email, Flag, Name, Note, Phone, Quantity, Tag, Text, Whole
 
 CustomerField = Literal[
     "name", "mobile", "industry", "company", "contact_person", "address", "region", "importance", "customer_type",
@@ -132,6 +133,59 @@ class CustomerSettingsSet:
     required: tuple[Text, ...]
     by: Person = SALESTREAM
     revision: Whole = 0
+
+
+@command(None, permission="system", key="lead_id")
+class TakeOverLead:
+    """Enter the customer and the contact that a lead becomes, both or none, once for each round (LED-09)."""
+
+    lead_id: UUID
+    round: Quantity
+    customer_id: UUID
+    contact_id: UUID
+    owner: Person
+    customer: FutureCustomer
+    contact: FutureContact
+    by: Person
+
+
+@event("salestream.customers.customer-came-from-lead.v1", key="customer_id")
+class CustomerCameFromLead:
+    """A customer was a lead before (LED-13)."""
+
+    customer_id: UUID
+    lead_id: UUID
+    by: Person = SALESTREAM
+
+
+@event("salestream.customers.contact-came-from-lead.v1", key="contact_id")
+class ContactCameFromLead:
+    """A contact was entered with the customer that a lead became (LED-13, CUS-18)."""
+
+    contact_id: UUID
+    lead_id: UUID
+    by: Person = SALESTREAM
+
+
+@event("salestream.customers.lead-taken-over.v1", key="lead_id")
+class LeadTakenOver:
+    """The customer and the contact that a lead becomes are there (LED-09)."""
+
+    lead_id: UUID
+    round: Quantity
+    customer_id: UUID
+    contact_id: UUID
+
+
+@event("salestream.customers.lead-turned-down.v1", key="lead_id")
+class LeadTurnedDown:
+    """The customer that a lead was to become can't be entered: the code, the reason and, as JSON, its parameters."""
+
+    lead_id: UUID
+    round: Quantity
+    code: Text
+    refused_for: Text
+    params: Personal[Note]
 
 
 @schedule(Daily(time(3)))

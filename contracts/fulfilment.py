@@ -3,20 +3,11 @@
 from typing import Literal
 from uuid import UUID
 
-from contracts.declare import event, value
-from contracts.types import Note, Quantity, Text
+from contracts.declare import event
+from contracts.sales import StepChange
+from contracts.types import Quantity, Text
 
-StepStatus = Literal["STARTED", "DONE", "FAILED", "UNDONE", "NEEDS_ATTENTION"]
 FulfilmentStatus = Literal["RUNNING", "WAITING", "SHIPPED", "DELIVERED", "STOPPED"]
-
-
-@value
-class StepChange:
-    """A step of the saga changed."""
-
-    step: Text
-    status: StepStatus
-    detail: Note = ""
 
 
 @event("salestream.fulfilment.fulfilment-advanced.v1", key="order_id")

@@ -27,6 +27,7 @@ MENU: tuple[MenuEntry, ...] = (
     MenuEntry(name="Orders", path="/orders", right="orders.view", system="business"),
     MenuEntry(name="Approvals", path="/approvals", right=STAFF, system="business"),
     MenuEntry(name="Shipments", path="/shipments", right="shipping", system="business"),
+    MenuEntry(name="Lead report", path="/reports/leads", right="leads.view", system="business"),
     MenuEntry(name="Sales by day", path="/reports/sales-by-day", right="reports.sales", system="business"),
     MenuEntry(name="Sales process", path="/settings/sales-process", right="settings.view", system="business"),
     MenuEntry(name="Users", path="/users", right="accounts", system="platform"),

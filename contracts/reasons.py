@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from contracts.declare import ContractError, value
 from contracts.languages import LANGUAGES, Language
 from contracts.permissions import ROLES
@@ -104,6 +106,18 @@ def given_again(told: Any) -> Any:
 
 def _again(reason: str, params: Mapping[str, Any]) -> Why:
     return Why(reason, **params)
+
+
+def params_kept(why: Why) -> str:
+    """The parameters of a reason as an event keeps them: as JSON; personal where one of them may be (`OfPerson`)."""
+    return msgspec.json.encode(why.told()["params"]).decode()
+
+
+def said_again(reason: str, params: str, language: Language) -> str:
+    """What is told of a reason that an event has kept; nothing where its parameters told of who was erased since."""
+    if not params or reason not in reasons():
+        return ""
+    return _again(reason, {name: given_again(one) for name, one in msgspec.json.decode(params).items()}).said(language)
 
 
 class OfPerson(str):

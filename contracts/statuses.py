@@ -11,7 +11,7 @@
 
 A record begins with the first one.  Where the kind has a pool (`contracts.pools`), `pooled` names the status that
 stands in its place while a record belongs to nobody: both follow from whose it is, and no step leads from one to the
-other.
+other.  Where a record may become something else, `becomes` names its status from then on: its service says when.
 From the declaration come the command SetCampaignStatus (PUT <row>/status, and its
 bulk form), the event CampaignStatusSet, the columns `status`, `status_since` and `status_reason` of its list, and on
 its page what each step would be refused for now (ADR 0047).
@@ -53,17 +53,20 @@ class Statuses:
     """The statuses of a kind of record: the `first`, and the steps by which the others are reached.
 
     `pooled`: in place of the first while the record belongs to nobody; "" where nothing follows from whose it is.
+    `becomes`: of a record that has become something else, to which and from which no step leads; "" where none does.
     """
 
     first: str
     steps: tuple[Step, ...]
     pooled: str
+    becomes: str
 
-    def __init__(self, first: str, *steps: Step, pooled: str = "") -> None:
+    def __init__(self, first: str, *steps: Step, pooled: str = "", becomes: str = "") -> None:
         """Raises ContractError where a status can't be reached, or a step is declared twice or leads nowhere."""
         object.__setattr__(self, "first", first)
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "pooled", pooled)
+        object.__setattr__(self, "becomes", becomes)
         names, pairs = self.names, [(before, step.to) for step in steps for before in step.after]
         reached = {first}
         while further := {to for before, to in pairs if before in reached} - reached:
@@ -76,9 +79,11 @@ class Statuses:
             raise ContractError(f"the status {wrong[0]} is reached from one status by two steps, or from itself")
         if pooled and any(pooled in (step.to, *step.after) for step in steps):
             raise ContractError(f"no step leads to {pooled}, nor on from it: it follows from whose the record is")
+        if becomes and (becomes == pooled or any(becomes in (step.to, *step.after) for step in steps)):
+            raise ContractError(f"no step leads to {becomes}, nor on from it: the record is something else then")
         if wrong := [step.to for step in steps if not step.after]:
             raise ContractError(f"the step to {wrong[0]} comes after no status")
-        if wrong := [name for name in names if name not in reached and name != pooled]:
+        if wrong := [name for name in names if name not in reached and name not in (pooled, becomes)]:
             raise ContractError(f"no way leads from {first} to the status {', '.join(wrong)}")
         if wrong := [step.right for step in steps if step.right and step.right not in RIGHTS]:
             raise ContractError(f"there is no right {wrong[0]}")
@@ -86,8 +91,8 @@ class Statuses:
     @property
     def names(self) -> Sequence[str]:
         """All statuses, in the order in which they are declared."""
-        pooled = [self.pooled] if self.pooled else []
-        return list(dict.fromkeys([self.first, *pooled, *(step.to for step in self.steps)]))
+        pooled, becomes = ([one] if one else [] for one in (self.pooled, self.becomes))
+        return list(dict.fromkeys([self.first, *pooled, *(step.to for step in self.steps), *becomes]))
 
     @property
     def type(self) -> Any:

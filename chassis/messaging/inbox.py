@@ -13,6 +13,7 @@ from chassis.messaging.consumer import Fenced
 from chassis.messaging.progress import Progress, StoredProgress
 from chassis.messaging.records import Incoming, PoisonRecord
 from chassis.model.context import ALONE, Organisation
+from chassis.model.dictionaries import AS_PREPARED, Dictionaries
 from chassis.model.principal import SYSTEM
 from chassis.model.service import Replica
 from chassis.store.event_store import Conflict, EventStore
@@ -59,6 +60,7 @@ class Inbox:
         company: CompanySettings,
         *,
         organisation: Organisation = ALONE,
+        dictionaries: Dictionaries = AS_PREPARED,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.group = writer.service.name
@@ -67,7 +69,7 @@ class Inbox:
         self._clock = clock
         self._progress: StoredProgress | None = None
         self._commands = {spec.name: spec.cls for spec in writer.service.specs() if not spec.is_public}
-        self._caller = replace(SYSTEM, organisation=organisation)
+        self._caller = replace(SYSTEM, organisation=organisation, dictionaries=dictionaries)
         self._reactions = {REGISTRY.event_of(fact).name: react for fact, react in writer.service.reactions.items()}
         self._fed_by = {fact for replica in writer.service.replicas for fact in replica.feeds}
 
@@ -155,7 +157,13 @@ class Inbox:
         sender = record.headers.get("ce_source", "").rpartition("/")[2]
         return Request(
             command=command,
-            context=self._caller.context(now, self._company.day_of(now), currency=self._company.currency),
+            context=self._caller.context(
+                now,
+                self._company.day_of(now),
+                currency=self._company.currency,
+                custom_fields=self._company.custom_fields.of,
+                parameter=self._company.parameter,
+            ),
             command_id=command_id,
             remember=True,
             is_named=True,

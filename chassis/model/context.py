@@ -1,8 +1,9 @@
 """Under which circumstances a command is decided: who asks, whose records they reach, who acts for whom, and when."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -207,6 +208,18 @@ class Context:
     @property
     def owner(self) -> Person:
         return self.responsible or self.user
+
+    def on_behalf_of(self, person: Person, right: str) -> "Context":
+        """The same where Salestream does what a person has asked for: by that person's rights of this moment.
+
+        What a program has asked for is done by the rights of who answers for it.
+        """
+        if person.user_id is None:
+            return self
+        behind = self.organisation.person_behind(person.user_id)
+        responsible = self.organisation.person(behind) if behind != person.user_id else None
+        reach_of = partial(self.organisation.reach_of, behind)
+        return replace(self, user=person, responsible=responsible, reach=reach_of(right), reach_of=reach_of)
 
     def may(self, right: str) -> bool:
         """Whether whoever asks holds a right, on whose records ever."""

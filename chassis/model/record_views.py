@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
+from dataclasses import field as made_by
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -11,7 +12,7 @@ from uuid import UUID
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.custom_values import OwnValues
 from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, currency_of, field_types
-from chassis.model.views import Exact, Filter, Incomplete, Range, Scope, Shared, View, Words
+from chassis.model.views import Closed, Exact, Filter, Incomplete, Range, Scope, Shared, View, Words
 from contracts.custom_fields import OWN
 from contracts.lists import INCOMPLETE, WORDS
 from contracts.people import Person
@@ -37,13 +38,19 @@ class More:
 
     `row` is a dataclass whose fields are the further columns, `first` what stands in them when a record is entered, and
     `told` what each event of such a record that tells of them sets there.  `follows` is what follows in them from what
-    is known of the record itself.
+    is known of the record itself; `computed` are those worked out when a row is read.  `parents` are those with the id
+    of another record, and of which kind that is (`Kind.what`); `personal` those that tell of people.  `closed` tells
+    which records are such no more.
     """
 
     row: type
     first: Mapping[str, Any]
     told: Mapping[type, Callable[[Any], Mapping[str, Any]]]
     follows: Callable[[Any], Mapping[str, Any]] = lambda _: {}
+    computed: Mapping[str, Callable[[Mapping[str, Any]], Any]] = made_by(default_factory=dict)
+    parents: Mapping[str, str] = made_by(default_factory=dict)
+    personal: Sequence[str] = ()
+    closed: Closed | None = None
 
 
 @cache
@@ -114,7 +121,8 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     history = list(handlers)
     if kind.pool:
         handlers[FollowUpsChanged] = followed_up
-    parents = {name: kind_called(field.rules.record) for name, field in kind.parents.items()}
+    named = {name: field.rules.record for name, field in kind.parents.items()} | dict(more.parents if more else {})
+    parents = {name: kind_called(what) for name, what in named.items()}
     row = _row(kind, more)
     filters = _filters(kind, row)
     return View(
@@ -142,7 +150,10 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
             *(name for name, field in kind.fields.items() if field.is_personal),
             *(name for name, parent in parents.items() if parent.fields[parent.called].is_personal),
             *([OWN, *_reasons(kind)] if kind.has_personal else []),
+            *(more.personal if more else ()),
         ),
+        closed=more.closed if more else None,
+        computed=more.computed if more else {},
         kind=kind.code,
         called=kind.called,
         parents={name: parent.code for name, parent in parents.items()},

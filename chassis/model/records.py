@@ -158,6 +158,11 @@ class Record(Aggregate):
     def _edit_right(self) -> str:
         return REGISTRY.command_of(self.kind.edit).permission
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a process is under way with it, which nothing that is done by itself may cross."""
+        return False
+
     # -- commands
 
     def create(self, command: Any, context: Context, settings: Any = None) -> None:

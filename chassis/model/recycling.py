@@ -247,10 +247,12 @@ class Recycling:
     def _act(self, id: UUID, rules: Collection[KnownRule], day: date, work: Work) -> Callable[[], None] | None:
         """What is to be done on a day with a record that somebody has and works on; None: nothing.
 
+        What a process is under way with stays where it is until that has ended.
+
         Of who was erased nothing can be told any more, so such a record stays where it is: nobody could work on it.
         """
         record = work.find(self._aggregate, id)
-        if record is None or record.holder is None or record.since is None:
+        if record is None or record.holder is None or record.since is None or record.is_busy:
             return None
         followed_up = work.lookup(self._follow_ups, place_of(record.kind.code, record.id))
         since = max(record.since, followed_up.day) if followed_up else record.since

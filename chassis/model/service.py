@@ -22,6 +22,7 @@ from chassis.model.whose import OF_NOBODY, Whose
 from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused, not_found
+from contracts.people import Person
 from contracts.reasons import OfPerson, Why
 from contracts.records import Kind, kind_called
 from contracts.schedules import SCHEDULES, AsOf, Done, schedules_of
@@ -62,6 +63,9 @@ class Work(Protocol):
 
     @property
     def context(self) -> Context: ...
+
+    def on_behalf_of(self, person: Person, right: str) -> "Work":
+        """The same unit of work, where a service does what a person has asked for (`Context.on_behalf_of`)."""
 
     @property
     def prepared(self) -> Any:

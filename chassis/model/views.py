@@ -39,6 +39,7 @@ from chassis.model.row_fields import (
 )
 from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, ContractError
+from contracts.errors import Refused
 from contracts.languages import LANGUAGES
 from contracts.lists import LIST_PARAMETERS, VIEWED, WORDS
 from contracts.permissions import FIELD_RIGHTS
@@ -149,6 +150,18 @@ class Incomplete:
     field: str = "id"
 
 
+@dataclass(frozen=True)
+class Closed:
+    """Rows whose records have become something else: they are in the list no more, and their page says what they are.
+
+    That is so where `field` has this `value`; `refusal` is that of the page of such a row.
+    """
+
+    field: str
+    value: str
+    refusal: Callable[[Mapping[str, Any]], Refused]
+
+
 Filter = Exact | Words | Range | OfCaller | Shared | Incomplete
 EventFunction = Callable[[Any, EventMetadata], Iterable[Change]]
 
@@ -243,9 +256,9 @@ class View:
     `called` names the field that says what such a record is called; `parents` are the fields that hold the id of
     another record, and of which kind that is: answers tell what it is called, among the labels, to whoever sees it.
     `reached_through` is the one of these that says who sees a row: whoever sees that record (ADR 0054).
-    `where` is a fixed condition.  `aside` names a flag: rows that have it are in a list that asks by the filter of that
-    name or has a condition on it, and nowhere else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up
-    over those.
+    `where` is a fixed condition.  `closed` tells which rows are of records that are such no more.  `aside` names a
+    flag: rows that have it are in a list that asks by the filter of that name or has a condition on it, and nowhere
+    else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up over those.
     `of_subject`: each row is about another record, which `subject_kind` and `subject_id` name, and is shown to whom the
     list of that record's kind shows the record itself.
 
@@ -268,6 +281,7 @@ class View:
     hidden: Mapping[str, str] = field(default_factory=dict)
     where: Mapping[str, Any] = field(default_factory=dict)
     aside: str = ""
+    closed: Closed | None = None
     computed: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
     detail: str = ""
     what: str = "record"
@@ -366,6 +380,16 @@ class View:
     def shown(self, asked: Collection[str] = ()) -> Mapping[str, Any]:
         """The condition of rows that are shown to whoever asks by these filters, or of these fields."""
         return {**self.where, self.aside: {"$ne": True}} if self.aside and self.aside not in asked else self.where
+
+    @property
+    def still_open(self) -> Mapping[str, Any]:
+        """The condition of rows whose records have become nothing else."""
+        return {self.closed.field: {"$ne": self.closed.value}} if self.closed else {}
+
+    def require_open(self, row: Mapping[str, Any]) -> None:
+        """Raises Refused for a row whose record has become something else; it tells what."""
+        if self.closed and row.get(self.closed.field) == self.closed.value:
+            raise self.closed.refusal(row)
 
     def _require_subjects(self) -> None:
         """What is looked up for each row (`chassis.queries.subjects`) is found by an index that knows no language."""

@@ -110,7 +110,7 @@ class Asking:
             given.append({name: list(values)} if filters.is_of_caller(name) else condition)
             (kept if sums is None or about <= of_row else shown).append(condition)
         filters.require_some_between(params)
-        kept.insert(0, dict(self._view.shown(named)))
+        kept.insert(0, {**self._view.shown(named), **self._view.still_open})
         if sums and sums.over and not any(sums.over in condition for condition in kept):
             kept.append({sums.over: None})  # the rows that hold the sums of all
         order = self.order(principal, one(params, SORT), language)

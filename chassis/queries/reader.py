@@ -151,7 +151,7 @@ class ViewReader:
     ) -> tuple[Document, Freshness]:
         """The row with this key, or what holds while nothing has happened to it.
 
-        Raises Refused NOT_FOUND, also for a row outside the caller's scope.
+        Raises Refused NOT_FOUND, also for a row outside the caller's scope, and for a record that is none any more.
         """
         seen = self._ready_with_subjects(token)
         state = seen.state
@@ -169,6 +169,7 @@ class ViewReader:
         if found is None:
             field = self._view.detail or self._view.path.rpartition("{")[2].rstrip("}")
             raise not_found(self._view.what, field, self._view.defaults)
+        self._view.require_open(found)
         [row] = self._told([found], principal, language, seen)
         return row, freshness_of(state)
 

@@ -104,7 +104,8 @@ def run_api(config: Config, only: Collection[str]) -> int:
     fetch = SharedFetch(config)
     for writer in writers.values():
         writer.start()
-        if (inbox := Inbox(writer, directory.company, organisation=directory)).topics():
+        inbox = Inbox(writer, directory.company, organisation=directory, dictionaries=directory.dictionaries)
+        if inbox.topics():
             runner.add_service(inbox_service(inbox, consumer_of(process, writer, fetch), watched))
     stop_beside = _start(
         {

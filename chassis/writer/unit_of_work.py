@@ -1,6 +1,7 @@
 """What commands have recorded until their commit."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from itertools import chain, islice
 from typing import Any, TypeVar
 from uuid import UUID
@@ -27,6 +28,7 @@ from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
 from contracts.ids import RANDOM_UUIDS
+from contracts.people import Person
 from contracts.personal import is_erased
 from contracts.schemas import decode
 
@@ -109,6 +111,7 @@ class UnitOfWork:
         """`parents` tell whose a record is that is reached through another one."""
         self._batch = batch
         self._request = request
+        self._context = request.context
         self._parents = parents
         self._used: dict[RecordId, Aggregate] = {}
         self._numbers: dict[str, range] = {}  # given in this batch, of the series that this command uses
@@ -121,7 +124,12 @@ class UnitOfWork:
 
     @property
     def context(self) -> Context:
-        return self._request.context
+        return self._context
+
+    def on_behalf_of(self, person: Person, right: str) -> "UnitOfWork":
+        found = copy(self)  # with what this one has loaded and recorded: what it adds is added here
+        found._context = self._context.on_behalf_of(person, right)
+        return found
 
     @property
     def prepared(self) -> Any:

@@ -1,15 +1,37 @@
 """The customers service: the records it keeps, the commands that only they have, and how they go back to their pool."""
 
 from collections.abc import Collection
+from dataclasses import fields
 from uuid import UUID
 
 from chassis.model.recycling import Recycling
 from chassis.model.service import Replica, Service, Work, change, upsert
-from contracts.customers import RecycleCustomers, SetCustomerSettings, SetMembership
+from contracts.customers import (
+    CUSTOMER,
+    Contact,
+    CreateCustomer,
+    RecycleCustomers,
+    SetCustomerSettings,
+    SetMembership,
+    TakeOverLead,
+)
+from contracts.declare import REGISTRY
+from contracts.errors import Refused, lacks_right, not_found
 from contracts.leads import RecyclingRule
 from contracts.orders import OrderCancelled, OrderChanged, OrderCompleted, OrderCreated
 from contracts.records import kind_of
-from services.customers.domain import ContactRecord, Customer, CustomerSettings, OpenOrder
+from services.customers.domain import (
+    ContactRecord,
+    Customer,
+    CustomerSettings,
+    OpenOrder,
+    Takeover,
+    takeover_id,
+)
+
+CONTACT = kind_of(Contact)
+RIGHT = REGISTRY.command_of(CreateCustomer).permission
+"""The right to enter customers."""
 
 # -- which customers have an open order: those go back to no pool (CUS-04, CUS-17)
 
@@ -40,12 +62,49 @@ def with_open_orders(work: Work) -> Collection[UUID]:
 
 RECYCLING = Recycling(Customer, kind_of(RecyclingRule), target="CUSTOMERS", spared=with_open_orders)
 
+# -- a lead becomes a customer (LED-09)
+
+
+def take_over_lead(command: TakeOverLead, work: Work) -> Takeover:
+    """Enter the customer and the contact that a lead becomes, both or none; what can't be entered is told why."""
+    takeover = work.find_or_new(Takeover, takeover_id(command.lead_id))
+    if not takeover.is_answered(command):
+        try:
+            _enter(command, work.on_behalf_of(command.by, RIGHT))
+        except Refused as refusal:
+            work.take_back()
+            takeover.turn_down(command, refusal, is_erased=work.is_erased(command.lead_id))
+        else:
+            takeover.agree(command)
+    return takeover
+
+
+def _enter(command: TakeOverLead, work: Work) -> None:
+    """Enter both for whoever has converted the lead, by the rights of this moment.  Raises Refused."""
+    if work.is_erased(command.lead_id):
+        raise not_found("lead", "lead_id")
+    for right in (RIGHT, CUSTOMER.view):
+        if not work.context.may(right):
+            raise lacks_right(right, work.context.organisation.roles_with(right))
+    known = {one.name: getattr(command.customer, one.name) for one in fields(command.customer)}
+    enter = CreateCustomer(customer_id=command.customer_id, owner_id=command.owner.user_id, **known)
+    SERVICE.commands[CreateCustomer](enter, work)
+    customer = work.get(Customer, command.customer_id, what=CUSTOMER.what, field=CUSTOMER.key)
+    customer.come_from(command.lead_id, work.context)
+    known = {one.name: getattr(command.contact, one.name) for one in fields(command.contact)}
+    enter = CONTACT.create(contact_id=command.contact_id, customer_id=command.customer_id, **known)
+    SERVICE.commands[CONTACT.create](enter, work)
+    contact = work.get(ContactRecord, command.contact_id, what=CONTACT.what, field=CONTACT.key)
+    contact.come_from(command.lead_id, work.context)
+
+
 SERVICE = Service(
     "customers",
     records=[Customer, ContactRecord],
     commands={
         SetMembership: change(Customer, Customer.set_membership),
         SetCustomerSettings: upsert(CustomerSettings, CustomerSettings.change),
+        TakeOverLead: take_over_lead,
     },
     replicas=[OPEN_ORDERS, *RECYCLING.replicas],
     pages={"/settings/customers": CustomerSettings},

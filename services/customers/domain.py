@@ -1,9 +1,9 @@
-"""Customers, their contacts and the customer settings (CUS-01..04, CUS-18, CUS-21): what commands do and change."""
+"""Customers, their contacts, the leads they were (LED-09) and the customer settings: what commands do and change."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, get_args
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies
 from chassis.model.context import Context
@@ -12,17 +12,23 @@ from chassis.model.records import Record
 from contracts.customers import (
     CUSTOMER,
     Contact,
+    ContactCameFromLead,
+    CustomerCameFromLead,
     CustomerData,
     CustomerField,
     CustomerSettingsSet,
+    LeadTakenOver,
+    LeadTurnedDown,
     Membership,
     MembershipSet,
     SetCustomerSettings,
     SetMembership,
+    TakeOverLead,
 )
 from contracts.declare import KEPT
 from contracts.errors import Refused
-from contracts.reasons import Why
+from contracts.ids import beside
+from contracts.reasons import Why, params_kept
 from contracts.records import kind_of
 from contracts.settings import DEFAULTS
 from contracts.text import is_blank
@@ -96,12 +102,20 @@ class Customer(Record):
         if membership != self.membership:
             self.record(MembershipSet(customer_id=self.id, membership=membership, by=context.user))
 
+    def come_from(self, lead_id: UUID, context: Context) -> None:
+        """It was a lead before (LED-13)."""
+        self.record(CustomerCameFromLead(customer_id=self.id, lead_id=lead_id, by=context.user))
+
     def reply(self) -> dict[str, Any]:
         return {"name": self.data.name, **super().reply()}
 
     @applies(MembershipSet)
     def _membership_set(self, fact: MembershipSet) -> None:
         self.membership = fact.membership
+
+    @applies(CustomerCameFromLead)
+    def _came_from_lead(self, _: CustomerCameFromLead) -> None:
+        """Lists tell it; nothing is decided by it."""
 
 
 @dataclass
@@ -110,8 +124,62 @@ class ContactRecord(Record):
 
     kind = kind_of(Contact)
 
+    def come_from(self, lead_id: UUID, context: Context) -> None:
+        """It was entered with the customer that a lead became (LED-13)."""
+        self.record(ContactCameFromLead(contact_id=self.id, lead_id=lead_id, by=context.user))
+
     def check(self, data: Contact, given: Collection[str], context: Context, settings: Any) -> None:
         """Raises Refused VALIDATION for a birthday that is still to come; one without a year is on no certain day."""
         today = context.today.isoformat()
         if "birthday" in given and data.birthday and len(data.birthday) == len(today) and data.birthday > today:
             raise Refused("records.to_come", latest=context.today, field="birthday")
+
+    @applies(ContactCameFromLead)
+    def _came_from_lead(self, _: ContactCameFromLead) -> None:
+        """Lists tell it; nothing is decided by it."""
+
+
+def takeover_id(lead_id: UUID) -> UUID:
+    """The id of the record of what became of a lead."""
+    return beside(lead_id, uuid5(lead_id, "takeover"))
+
+
+@dataclass
+class Takeover(Aggregate):
+    """What came of a lead that was to become a customer: each `round` is answered once, however often it comes."""
+
+    round: int = 0
+
+    def is_answered(self, command: TakeOverLead) -> bool:
+        """Whether this round, or a later one, has had its answer."""
+        return command.round <= self.round
+
+    def agree(self, command: TakeOverLead) -> None:
+        """The customer and the contact are there."""
+        self.record(
+            LeadTakenOver(
+                lead_id=command.lead_id,
+                round=command.round,
+                customer_id=command.customer_id,
+                contact_id=command.contact_id,
+            )
+        )
+
+    def turn_down(self, command: TakeOverLead, refusal: Refused, *, is_erased: bool) -> None:
+        """There can't be such a customer, for the reason for which nobody could enter it.
+
+        Of who was erased nothing more is written.
+        """
+        self.record(
+            LeadTurnedDown(
+                lead_id=command.lead_id,
+                round=command.round,
+                code=refusal.code,
+                refused_for=refusal.why.reason,
+                params="" if is_erased else params_kept(refusal.why),
+            )
+        )
+
+    @applies(LeadTakenOver, LeadTurnedDown)
+    def _answered(self, fact: LeadTakenOver | LeadTurnedDown) -> None:
+        self.round = fact.round

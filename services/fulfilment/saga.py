@@ -11,7 +11,7 @@ from typing import Any
 
 from chassis.model.saga import Process, Saga, Step, Turn
 from contracts.approvals import AskedBecause, CaseApproved, CaseRejected, CloseCase, OpenCase, case_id_of
-from contracts.fulfilment import FulfilmentAdvanced, FulfilmentStatus, StepChange
+from contracts.fulfilment import FulfilmentAdvanced, FulfilmentStatus
 from contracts.inventory import DeductStock, ReturnStock, StockDeducted, StockLine, StockShort
 from contracts.orders import (
     ApproveOrder,
@@ -29,6 +29,7 @@ from contracts.orders import (
     ShipOrder,
 )
 from contracts.people import SALESTREAM
+from contracts.sales import StepChange
 from contracts.shipping import (
     CancelShipment,
     DispatchShipment,

@@ -19,7 +19,7 @@ from chassis.testing.views import documents
 from contracts.access import Grant, MachineChanged
 from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, NodeApproved
 from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet
-from contracts.fulfilment import FulfilmentAdvanced, StepChange
+from contracts.fulfilment import FulfilmentAdvanced
 from contracts.inventory import (
     Attributes,
     Prices,
@@ -47,7 +47,7 @@ from contracts.orders import (
 from contracts.people import Person
 from contracts.permissions import OPEN, RIGHTS
 from contracts.records import KINDS
-from contracts.sales import CustomerSnapshot
+from contracts.sales import CustomerSnapshot, StepChange
 from contracts.shipping import (
     ShipmentCancelled,
     ShipmentDispatched,

@@ -100,12 +100,12 @@ def test_only_a_services_own_relay_may_write_its_events() -> None:
         assert writers_of(topic, found) == {f"{topic.removesuffix('.events')}-relay"}
 
 
-def test_only_the_sagas_relay_may_send_commands() -> None:
+def test_only_the_relays_of_sagas_may_send_commands() -> None:
     found = grants(Catalogue.read())
     commands = {topic for grant in found for topic in grant.reads if topic.endswith(".commands")}
     assert commands
     for topic in commands:
-        assert writers_of(topic, found) == {"fulfilment-relay"}
+        assert writers_of(topic, found) == {"fulfilment-relay", "conversion-relay"}
 
 
 def test_a_rule_allows_no_more_than_a_grant() -> None:

@@ -119,6 +119,8 @@ ROUTES = {
         POST /orders/{order_id}/cancel; POST /orders/{order_id}/retry
     """,
     SEE_ORDERS: "GET /orders; GET /orders/{order_id}; GET /purchases",
+    SEE_LEADS: "GET /reports/leads",
+    CHANGE_LEADS: "POST /leads/{lead_id}/conversion",
     "Payments": "POST /orders/{order_id}/payments",
     "Stock-out, shipping": """
         POST /shipments/{order_id}/hand-over; POST /shipments/{order_id}/deliver; GET /shipments;

@@ -177,7 +177,13 @@ class Cluster:
         directory.load(writer.store)
         directory.catch_up(writer.store)
         self.writers[name][process.name] = writer
-        inbox = Inbox(writer, directory.company, organisation=directory, clock=process.now)
+        inbox = Inbox(
+            writer,
+            directory.company,
+            organisation=directory,
+            dictionaries=directory.dictionaries,
+            clock=process.now,
+        )
         self.scheduler.actor(f"{process.name} writer", writer.work, process)
         if inbox.topics():
             self._consume("inbox", inbox, process)

@@ -10,7 +10,7 @@ from uuid import UUID
 from chassis.model.changes import Append, Change, EventMetadata, Set
 from chassis.model.views import Scope, View
 from contracts.approvals import CaseClosed, CaseOpened, CaseRejected, DecisionVoided, NodeApproved
-from contracts.fulfilment import FulfilmentAdvanced, FulfilmentStatus, StepStatus
+from contracts.fulfilment import FulfilmentAdvanced, FulfilmentStatus
 from contracts.orders import (
     CompanySnapshot,
     OrderApproved,
@@ -32,7 +32,7 @@ from contracts.orders import (
     paid_state,
 )
 from contracts.people import SALESTREAM, Person
-from contracts.sales import ApprovalNode, CustomerSnapshot, Shortage
+from contracts.sales import ApprovalNode, CustomerSnapshot, Shortage, StepStatus
 from contracts.shipping import (
     PackingLine,
     ShipmentCancelled,

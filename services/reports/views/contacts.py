@@ -1,0 +1,11 @@
+"""Whom does one speak to at a customer, and which of them were leads?  (CUS-18, LED-13)"""
+
+from chassis.model.record_views import More, view_of
+from contracts.customers import Contact, ContactCameFromLead
+from services.reports.views.customers import NO_LEAD, OriginColumns, came_from_lead
+
+VIEW = view_of(
+    Contact,
+    More(OriginColumns, first=NO_LEAD, told={ContactCameFromLead: came_from_lead}, parents={"lead_id": "lead"}),
+    edition=4,
+)
