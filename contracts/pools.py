@@ -3,9 +3,9 @@
     @record("/leads", ..., owned=True, pool=Pool(claim="leads.claim", assign="leads.assign"))
     class Lead: ...
 
-From the declaration come the commands ClaimLead (POST <row>/claim) and ReturnLead (POST <row>/return) with their bulk
-forms, the list `GET /pools/leads`, the limits of PARAMETERS, what the event LeadAssigned tells besides, and the event
-LeadRecyclingNear (ADR 0057).
+From the declaration come the commands ClaimLead (POST <row>/claim), ReturnLead (POST <row>/return) and
+AssignLeadInTurn (POST <row>/assign-in-turn) with their bulk forms, the list `GET /pools/leads`, the limits of
+PARAMETERS, what the event LeadAssigned tells besides, and the event LeadRecyclingNear (ADR 0057).
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ belongs, or waits in the pool, and how that came about."""
 FORMER_OWNER, RETURN_REASON = "former_owner", "return_reason"
 """The columns of lists with who had a record before, and why they gave it back."""
 
+AMONG = "among"
+"""The field of a command with the people to whom records are given in turn."""
 DUE_ON = "due_on"
 """The field of an event with the day on which a record goes back to the pool, where nobody works on it."""
 
