@@ -1,6 +1,6 @@
 """Leads: who may become a customer, and does (LED-01..14), and when they go back to their pool (CUS-16).
 
-Aggregates: lead, recycling rule, places, reminder.
+Aggregates: lead, recycling rule, places, turn, reminder.
 """
 
 from datetime import time

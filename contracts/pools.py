@@ -3,9 +3,9 @@
     @record("/leads", ..., owned=True, pool=Pool(claim="leads.claim", assign="leads.assign"))
     class Lead: ...
 
-From the declaration come the commands ClaimLead (POST <row>/claim) and ReturnLead (POST <row>/return) with their bulk
-forms, the list `GET /pools/leads`, the limits of PARAMETERS, what the event LeadAssigned tells besides, and the event
-LeadRecyclingNear (ADR 0057).
+From the declaration come the commands ClaimLead (POST <row>/claim), ReturnLead (POST <row>/return) and
+AssignLeadInTurn (POST <row>/assign-in-turn) with their bulk forms, the list `GET /pools/leads`, the limits of
+PARAMETERS, what the event LeadAssigned tells besides, and the event LeadRecyclingNear (ADR 0057).
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ FORMER_OWNER, RETURN_REASON = "former_owner", "return_reason"
 FOLLOWED_UP_ON, NEXT_CONTACT_ON = "followed_up_on", "next_contact_on"
 """The columns of lists with the day of the last contact about a record, and the nearest one planned (COM-01)."""
 
+AMONG = "among"
+"""The field of a command with the people to whom records are given in turn."""
 DUE_ON = "due_on"
 """The field of an event with the day on which a record goes back to the pool, where nobody works on it."""
 

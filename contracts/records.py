@@ -43,6 +43,7 @@ from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import Personal, is_personal, plan_of
 from contracts.pools import (
+    AMONG,
     CAME_BY,
     DUE_ON,
     FOLLOWED_UP_ON,
@@ -212,8 +213,8 @@ class Kind:
     record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
     are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `reached_through` names
     the field with the record whose owner and shares say so in its place; "" for none.  Where it has a `pool`,
-    there are `claim`, `give_back` and the event `recycling_near`.  `tag` is there where the kind has the field TAGS.
-    `wanted` are fields that must be filled besides until the company says which (CUS-02).
+    there are `claim`, `give_back`, `assign_in_turn` and the event `recycling_near`.  `tag` is there where the kind has
+    the field TAGS.  `wanted` are fields that must be filled besides until the company says which (CUS-02).
     `layout`: what its events hold of a record, and its commands give.  No two records have the same in all the fields
     `together`, where all are filled; `index` is under which name those values are kept.
     """
@@ -254,6 +255,7 @@ class Kind:
     pool: Pool | None = None
     claim: Any = None
     give_back: Any = None
+    assign_in_turn: Any = None
     recycling_near: Any = None
 
     @property
@@ -318,6 +320,7 @@ class Kind:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
         more = (
             self.assign, self.share, self.unshare, self.tag, self.set_status, self.claim, self.give_back,
+            self.assign_in_turn,
         )  # fmt: skip
         return (*found, *(command for command in more if command))
 
@@ -698,6 +701,11 @@ class _Declaration:
             ),
             "give_back": self._command(
                 "Return", f"Give {one} back to the pool, and say why.", f"POST {item}/return", {REASON: reason},
+            ),
+            "assign_in_turn": self._command(
+                "Assign",
+                f"Give {one} out of the pool to the next of some people, who is there and may have more.",
+                f"POST {item}/assign-in-turn", {AMONG: tuple[UUID, ...]}, permission=pool.assign, ending="InTurn",
             ),
         }  # fmt: skip
 

@@ -1,13 +1,14 @@
 """How many records of a kind with a pool somebody has, and has claimed today: counted as records change hands (LED-05).
 
 The counts stand beside whose they are and are saved with the record, so of two claims of one person at once both count:
-a list that is read a moment later could not tell.
+a list that is read a moment later could not tell.  So does whose turn it is (LED-04).
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import date
 from typing import ClassVar
-from uuid import UUID, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context
@@ -63,8 +64,13 @@ class Places(Aggregate):
     def require_place(self, kind: Kind, context: Context) -> None:
         """Raises Refused CLAIM_LIMIT where they have as many records as they may take themselves."""
         most = context.parameter(limit_of(kind.path, "most_owned"))
-        if most and self.owned >= most:
+        if not self.has_place(kind, context):
             raise Refused("pools.most_owned", kind=kind.what, owned=self.owned, most=most, field=kind.key)
+
+    def has_place(self, kind: Kind, context: Context) -> bool:
+        """Whether they have fewer records than they may take themselves."""
+        most = context.parameter(limit_of(kind.path, "most_owned"))
+        return not most or self.owned < most
 
     def change(self, kind: Kind, person: UUID, by: int) -> None:
         """They have one more, or one less."""
@@ -89,3 +95,37 @@ class Places(Aggregate):
     @applies(PlacesCounted)
     def _counted(self, fact: PlacesCounted) -> None:
         self.owned, self.claims, self.claimed_on = fact.owned, fact.claims, fact.claimed_on
+
+
+@internal_event("chassis.turn-taken")
+class TurnTaken:
+    """Somebody was given a record of a kind in turn."""
+
+    kind: str
+    person: UUID
+
+
+def turn_id(kind: Kind) -> UUID:
+    """Under which it stands whose turn it is to be given a record of a kind."""
+    return uuid5(NAMESPACE_URL, f"salestream:turn:{kind.what}")
+
+
+@dataclass
+class Turn(Aggregate):
+    """When people were given records of a kind in turn: `taken` is the version that this made, the last time."""
+
+    taken: dict[UUID, int] = field(default_factory=dict)
+
+    snapshot_every: ClassVar[int] = 100
+
+    def next_of(self, people: Iterable[UUID]) -> UUID | None:
+        """Whose turn it is: who was given none, in the order in which they are named, else one longest ago."""
+        return min(people, key=lambda person: self.taken.get(person, 0), default=None)
+
+    def take(self, kind: Kind, person: UUID) -> None:
+        """Somebody is given one."""
+        self.record(TurnTaken(kind=kind.what, person=person))
+
+    @applies(TurnTaken)
+    def _taken(self, fact: TurnTaken) -> None:
+        self.taken = {**self.taken, fact.person: self.version + 1}

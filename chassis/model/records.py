@@ -35,7 +35,7 @@ from contracts.declare import KEPT, REGISTRY, ContractError
 from contracts.errors import Refused, lacks_right, not_found
 from contracts.parameters import limit_of
 from contracts.people import NOBODY, SALESTREAM, Person
-from contracts.pools import CAME_BY, OWNER_SINCE, How
+from contracts.pools import AMONG, CAME_BY, OWNER_SINCE, How
 from contracts.reasons import CodeOf, OfPerson, Why
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
 from contracts.sharing import MOST_SHARES, Access, Share
@@ -135,7 +135,8 @@ class Record(Aggregate):
     def _require_pool(self, command: type, context: Context) -> None:
         """Raises Refused where a record of a kind with a pool is not where a command takes it from."""
         kind, statuses = self.kind, self.kind.statuses
-        if command is kind.claim and self.owner.user_id not in (None, context.owner.user_id):
+        mine = context.owner.user_id if command is kind.claim else None
+        if command in (kind.claim, kind.assign_in_turn) and self.owner.user_id not in (None, mine):
             raise Refused("pools.already_claimed", kind=kind.what, field=kind.key, state="OWNED")
         if command is kind.give_back and self.owner.user_id is None:
             raise Refused("pools.in_pool_already", kind=kind.what, field=kind.key, state="POOL")
@@ -144,8 +145,8 @@ class Record(Aggregate):
 
     def _is_given_from_pool(self, command: type, context: Context) -> bool:
         """Whether a record that waits in a pool is given to somebody, by who assigns records of others too."""
-        pool = self.kind.pool
-        if pool is None or command is not self.kind.assign or self.owner.user_id is not None:
+        kind, pool = self.kind, self.kind.pool
+        if pool is None or command not in (kind.assign, kind.assign_in_turn) or self.owner.user_id is not None:
             return False
         reach = context.reach_of(pool.assign)
         return reach.everybody or bool(reach.people - {context.user.user_id})
@@ -351,6 +352,21 @@ class Record(Aggregate):
                 raise Refused("pools.cooling_down", kind=self.kind.what, free_on=free_on, field=self.kind.key)
         self._change_hands(context.owner, context, "CLAIMED")
 
+    def require_named(self, people: Collection[UUID], context: Context) -> None:
+        """Raises Refused naming the field with them, where there are none, and for one to whom nothing can be given."""
+        if not people:
+            raise Refused("pools.nobody_named", kind=self.kind.what, field=AMONG)
+        for person in people:
+            if not context.reach.covers(person):
+                raise Refused("records.owner_out_of_reach", kind=self.kind.what, field=AMONG)
+            if context.organisation.person(person) is None:
+                raise Refused("records.no_such_user", field=AMONG)
+
+    def assign_in_turn(self, person: UUID, context: Context) -> None:
+        """Give the record out of the pool to somebody whose turn it is (LED-04); the answer tells whom."""
+        self._change_hands(user_named(context.organisation, person, AMONG), context, "ASSIGNED")
+        self.__dict__["_given_to"] = {OWNER: str(person), "owner_name": self.owner.name}
+
     def give_back(self, command: Any, context: Context, settings: Any = None) -> None:
         """Give the record back to the pool, and say why (LED-07)."""
         self._change_hands(NOBODY, context, "RETURNED", command.reason)
@@ -423,6 +439,8 @@ class Record(Aggregate):
         whose = self.whose
         if whose is None or (self.kind.pool and command is self.kind.claim):
             return True  # who comes too late to a pool is told so
+        if self.kind.pool and command is self.kind.assign_in_turn and self.owner.user_id is not None:
+            return True
         if self._is_given_from_pool(command, context):
             return True
         sees = not context.may(self.kind.view) or whose.is_seen(self.kind.view, context.reach_of, context.today)
@@ -449,7 +467,8 @@ class Record(Aggregate):
     def reply(self) -> dict[str, Any]:
         kept = [*self.kept]
         self.kept.clear()
-        return {**({"deleted": True} if self.deleted else {}), **({KEPT_FIELDS: kept} if kept else {})}
+        given_to = self.__dict__.pop("_given_to", {})
+        return {**({"deleted": True} if self.deleted else {}), **({KEPT_FIELDS: kept} if kept else {}), **given_to}
 
     @property
     def owners(self) -> tuple[UUID | None, ...]:

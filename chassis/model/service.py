@@ -14,7 +14,7 @@ from chassis.model.context import Context
 from chassis.model.identity import RecordId, record_id
 from chassis.model.known_records import Find, KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
-from chassis.model.pools import Places, places_id
+from chassis.model.pools import Places, Turn, places_id, turn_id
 from chassis.model.records import Record, aggregate_of, require_all
 from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
@@ -23,6 +23,7 @@ from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused, not_found
 from contracts.people import Person
+from contracts.pools import AMONG
 from contracts.reasons import OfPerson, Why
 from contracts.records import Kind, kind_called
 from contracts.schedules import SCHEDULES, AsOf, Done, schedules_of
@@ -375,6 +376,36 @@ def _require_place(record: Record, work: Work) -> None:
         work.find_or_new(Places, places_id(kind, holder)).require_place(kind, work.context)
 
 
+def _in_turn(aggregate: type[Record]) -> CommandFunction:
+    """The handler that gives a record out of the pool to whose turn it is of the people whom a command names (LED-04).
+
+    Who is not there is left out, and so is who has as many as they may take themselves.  Raises Refused where nobody is
+    left.
+    """
+    kind = aggregate.kind
+
+    def handler(command: Any, work: Work) -> Record:
+        record, context = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key), work.context
+        record.require_may(kind.assign_in_turn, context)
+        record.require_named(command.among, context)
+        there = set(context.organisation.people())
+        turn = work.find_or_new(Turn, turn_id(kind))
+        person = turn.next_of(
+            one
+            for one in command.among
+            if one in there and work.find_or_new(Places, places_id(kind, one)).has_place(kind, context)
+        )
+        if person is None:
+            raise Refused("pools.nobody_free", kind=kind.what, field=AMONG)
+        holder = record.holder
+        record.assign_in_turn(person, context)
+        keep_places(record, work, holder, claimed=False)
+        turn.take(kind, person)
+        return record
+
+    return handler
+
+
 def _known_records(kinds: Mapping[str, Kind]) -> Replica[KnownRecord]:
     """What is known of the records of other services that those of this one may belong to."""
     feeds = {kind.code: feeds_of(kind) for kind in kinds.values()}
@@ -536,7 +567,15 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         ),
         **({kind.tag: changing(aggregate.tag)} if kind.tag else {}),
         **({kind.set_status: changing(aggregate.set_status)} if kind.set_status else {}),
-        **({kind.claim: changing(aggregate.claim), kind.give_back: changing(aggregate.give_back)} if kind.pool else {}),
+        **(
+            {
+                kind.claim: changing(aggregate.claim),
+                kind.give_back: changing(aggregate.give_back),
+                kind.assign_in_turn: _in_turn(aggregate),
+            }
+            if kind.pool
+            else {}
+        ),
     }
 
 

@@ -21,6 +21,7 @@ from chassis.testing.people import ADMIN, SALES, SUPERVISOR, user
 from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents, matches
+from contracts.access import UserEdited, UserState
 from contracts.declare import REGISTRY, ContractError
 from contracts.parameters import PoolLimit, limit_of
 from contracts.people import NOBODY, Person
@@ -71,6 +72,16 @@ class Shop:
 
     def assign(self, id: UUID, to: Principal | None) -> Any:
         return self.named(self.kind.assign, id, owner_id=to and to.user_id)
+
+    def in_turn(self, id: UUID, *among: Principal) -> Any:
+        return self.named(self.kind.assign_in_turn, id, among=tuple(by.user_id for by in among))
+
+    def given(self, *among: Principal) -> Principal:
+        """Who is given a record of the pool in turn, as the answer tells."""
+        id = self.pooled()
+        answer = self.kit.do(self.in_turn(id, *among)).body
+        assert answer["owner_id"] == self.row(id)["owner_id"] and not self.waits(id)
+        return next(by for by in among if str(by.user_id) == answer["owner_id"] and by.name == answer["owner_name"])
 
     def limit(self, limit: PoolLimit, value: int) -> None:
         self.revision += 1
@@ -148,6 +159,60 @@ def test_led_04_cus_14_who_leads_people_assigns_from_the_pool_and_a_salesperson_
     shop.kit.assert_refused("FORBIDDEN", shop.assign(id, SALES), by=SUPERVISOR, field=shop.kind.key)
     row = shop.row(id)
     assert (row["owner_name"], row["former_owner"], row["came_by"]) == (ZHOU.name, SALES.name, "ASSIGNED")
+
+
+MEI = user("mei", "SAL")
+
+
+def test_led_04_records_are_given_in_turn_and_the_answer_tells_to_whom(shop: Shop) -> None:
+    shop.kit.known(MEI)
+    people = (SALES, ZHOU, MEI)
+    assert [shop.given(*people) for _ in range(4)] == [SALES, ZHOU, MEI, SALES]
+    assert shop.given(ZHOU, SALES, MEI) is ZHOU
+    assert shop.given(ZHOU, SALES) is SALES, "who was given one longer ago, however they are named"
+    assert shop.given(*people, *people) is MEI
+    assert [shop.places(by) for by in people] == [3, 2, 2]
+    told = [fact for fact in shop.kit.facts() if type(fact) is shop.kind.assigned]
+    assert {fact.came_by for fact in told} == {"ASSIGNED"}
+
+
+def test_led_04_in_turn_who_is_away_is_left_out(shop: Shop) -> None:
+    """Whose account is not in use, and who has left: also where somebody has taken over from them."""
+    shop.kit.known(MEI)
+    assert ZHOU.user_id and MEI.user_id
+    away = UserState(login="zhou", name="zhou", status="NOT_ACTIVATED", roles=("SAL",), revision=100)
+    left = UserState(login="mei", name="mei", status="DELETED", successor_id=SALES.user_id, revision=100)
+    shop.kit.directory.tell([UserEdited(user_id=ZHOU.user_id, user=away), UserEdited(user_id=MEI.user_id, user=left)])
+    assert [shop.given(ZHOU, SALES, MEI) for _ in range(2)] == [SALES, SALES]
+    refusal = shop.kit.assert_refused("CLAIM_LIMIT", shop.in_turn(shop.pooled(), ZHOU, MEI), field="among")
+    assert refusal.why.reason == "pools.nobody_free"
+
+
+def test_led_04_led_05_in_turn_who_is_at_the_limit_is_left_out_until_there_is_room(shop: Shop) -> None:
+    shop.limit("most_owned", 2)
+    full = [shop.enter(SALES) for _ in range(2)]
+    assert [shop.given(SALES, ZHOU) for _ in range(2)] == [ZHOU, ZHOU]
+    shop.kit.assert_refused("CLAIM_LIMIT", shop.in_turn(shop.pooled(), SALES, ZHOU), field="among")
+    shop.kit.do(shop.give_back(full[0]), SALES)
+    assert shop.given(SALES, ZHOU) is SALES
+
+
+def test_led_04_in_turn_a_refused_one_takes_nobody_s_turn(shop: Shop) -> None:
+    id = shop.pooled()
+    shop.kit.do(shop.claim(id), ZHOU)
+    assert shop.kit.assert_refused("ALREADY_CLAIMED", shop.in_turn(id, SALES, ZHOU)).state == "OWNED"
+    shop.kit.assert_refused("ALREADY_CLAIMED", shop.in_turn(id, SALES), by=SUPERVISOR)
+    assert [shop.given(SALES, ZHOU) for _ in range(2)] == [SALES, ZHOU]
+
+
+def test_led_04_in_turn_who_leads_people_gives_to_their_own_and_a_salesperson_to_nobody(shop: Shop) -> None:
+    id = shop.pooled()
+    shop.kit.assert_refused("FORBIDDEN", shop.in_turn(id, SALES), by=SALES)
+    shop.kit.assert_refused("FORBIDDEN", shop.in_turn(id, SALES, ZHOU), by=SUPERVISOR, field="among")
+    shop.kit.assert_refused("VALIDATION", shop.in_turn(id), field="among")
+    shop.kit.assert_refused("NOT_FOUND", shop.named(shop.kind.assign_in_turn, id, among=(uuid4(),)), field="among")
+    shop.kit.do(shop.in_turn(id, SALES), SUPERVISOR)
+    assert shop.row(id)["owner_name"] == SALES.name
 
 
 def test_led_07_who_gives_a_record_back_says_why_and_the_pool_has_it_again(shop: Shop) -> None:

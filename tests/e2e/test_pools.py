@@ -7,6 +7,7 @@ import pytest
 from component.people import DEFAULT, Caller, accept, first_administrator, issue
 from component.support import Company, eventually
 
+from chassis.http.routes import kebab
 from chassis.testing.records import new_record
 from contracts.declare import REGISTRY
 from contracts.records import KINDS, Kind, pool_path
@@ -94,3 +95,24 @@ def test_led_04_cus_17_who_is_given_a_record_loses_it_or_soon_will_is_told(
     admin.do("DELETE", f"{kind.path}/{id}")
     rows = second.do("GET", f"/notices?record_id={id}&occasion=RECYCLING_NEAR")["items"]
     assert len(rows) == 1, "once"
+
+
+@pytest.mark.parametrize("kind", POOLED)
+def test_led_04_a_list_of_records_is_given_in_turn_with_a_result_for_each(
+    kind: Kind, admin: Caller, sellers: list[Caller]
+) -> None:
+    people = sellers[:3]
+    records = [admin.do("POST", kind.path, {**new_record(kind, admin.enter), "owner_id": None})["id"] for _ in range(6)]
+    sellers[3].do("POST", f"{kind.path}/{records[0]}/claim", {})
+    among = [by.user_id for by in people]
+    items = [{"command": {kind.key: id, "among": among}, "idempotency_key": str(uuid4())} for id in records]
+    told = admin.do("POST", f"/bulk/{kebab(kind.assign_in_turn.__name__)}", {"items": items})["results"]
+    assert [one["status"] for one in told] == [409, *[200] * 5]
+    assert told[0]["body"]["code"] == "ALREADY_CLAIMED"
+    given = [one["body"]["owner_id"] for one in told[1:]]
+    assert set(given[:3]) == set(among) and given[3:] == given[:2]
+    for id, owner in zip(records[1:], given, strict=True):
+        [by] = [one for one in people if one.user_id == owner]
+        assert by.do("GET", f"{kind.path}/{id}")["owner_id"] == owner
+    for id in records:
+        admin.do("DELETE", f"{kind.path}/{id}")

@@ -97,8 +97,8 @@ def test_no_command_on_a_record_with_an_owner_is_untested() -> None:
         for spec in REGISTRY.commands_of(cls.__module__.split(".")[1])
         if spec.path and f"{{{cls.__name__.lower()}_id}}" in spec.path.split("/")
     }
-    claims = {kind.claim.__name__ for kind in KINDS.values() if kind.pool}  # who comes too late is told so: test_pools
-    assert found and found - claims <= set(COMMANDS)
+    from_pool = {cls.__name__ for kind in KINDS.values() if kind.pool for cls in (kind.claim, kind.assign_in_turn)}
+    assert found and found - from_pool <= set(COMMANDS), "who comes too late to a pool is told so: test_pools"
 
 
 def has_owners(cls: type[Aggregate]) -> bool:
