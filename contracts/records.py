@@ -56,7 +56,7 @@ from contracts.pools import (
 )
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, STATUS_REASON, STATUS_SINCE, Statuses
-from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Reason, Tag, Text, TextField
+from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Reason, Tag, TextField
 
 T = TypeVar("T")
 
@@ -693,7 +693,7 @@ class _Declaration:
             "recycling_near": self._event(
                 "RecyclingNear",
                 f"{a} goes back to the pool on a day, by the rule that is named, unless somebody works on it.",
-                {"owner": Person, DUE_ON: Day, REASON: Text},
+                {"owner": Person, DUE_ON: Day, REASON: Note},
             ),
             "claim": self._command(
                 "Claim", f"Take {one} out of the pool: it is the caller's then, unless somebody else was first.",
