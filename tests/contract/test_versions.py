@@ -84,6 +84,7 @@ NOT_AT_FIRST = {
     "WithdrawOrder", "RetryOrder", "RecordPayment", "HandOver", "Deliver", "ChangeTracking",
     "GetMachineToken", "AddCustomField", "ChangeCustomField", "Announce", "ChooseNoticeWays", "SendAgain",
     *(kind.unshare.__name__ for kind in KINDS.values() if kind.unshare),
+    *(kind.assign_in_turn.__name__ for kind in KINDS.values() if kind.pool),
     "ClaimCustomer", "ConvertLead",
 }  # fmt: skip
 """What takes more than the records there are: those who own them, a case, a shipment, a field of its type.  The
