@@ -616,7 +616,7 @@ class People:
     def convert_lead(self) -> None:
         """A lead is entered and converted, perhaps again before that is done; another customer has its number often."""
         lead, by = new_id(self.random), self.admins[0]
-        self.do(kind_of(Lead).create(lead_id=lead, name="李雷"), by)
+        self.do(kind_of(Lead).create(lead_id=lead, name=f"lead {self.random.randint(1, 9)}"), by)
         for _ in range(self.random.randint(1, 3)):
             mobile = f"1390000000{self.random.randint(0, 9)}"
             self.do(ConvertLead(lead_id=lead, mobile=mobile, industry="retail"), by)
