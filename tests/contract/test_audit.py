@@ -170,7 +170,8 @@ SUSPICIOUS = re.compile(r"password|secret|hash|(?<!re)marks?$|sealed|refresh_tok
 def test_every_field_that_may_be_secret_is_declared_so() -> None:
     """What is declared `Secret` in a contract, or `secret` in an aggregate, is in no entry and no history."""
     REGISTRY.load()
-    harmless, of_refusals = {"first_sign_in_code"}, {ReopenLead: {"code"}}
+    harmless = {"first_sign_in_code"}
+    of_refusals: dict[type, set[str]] = {ReopenLead: {"code"}}
     for spec in REGISTRY.commands.values():
         known = harmless | of_refusals.get(spec.cls, set())
         names = {item.name for item in fields(spec.cls) if SUSPICIOUS.search(item.name)} - known
