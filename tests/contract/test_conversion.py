@@ -222,7 +222,7 @@ def commands_on(id: UUID) -> Iterator[Any]:
     """Every command that there is of a lead."""
     more = {
         "owner_id": ZHOU.user_id, "with_id": ZHOU.user_id, "version": 1, "status": "INVALID", "reason": "不再需要",
-        "name": "韩梅梅",
+        "name": "韩梅梅", "among": (ZHOU.user_id,),
     }  # fmt: skip
     for cls in (*LEAD.commands, ConvertLead):
         if cls is not LEAD.create:
@@ -348,7 +348,7 @@ def test_led_09_a_late_answer_of_an_earlier_round_changes_nothing(firm: Firm) ->
 
 def test_led_09_only_whose_lead_it_is_converts_it_who_leads_them_and_who_sees_all(firm: Firm) -> None:
     for by in (SALES, SUPERVISOR, ADMIN):
-        id = firm.enter(phone=None)
+        id = firm.enter(phone=None, company=f"山海 {by.name}")
         end = firm.converted(id, by, mobile=f"1380000{uuid4().int % 10000:04}")
         assert isinstance(end, LeadConverted) and end.by == person(by)
         assert firm.rows("customers")[-1]["owner_name"] == SALES.name

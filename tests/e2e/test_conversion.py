@@ -24,7 +24,8 @@ def seller(company: Company, admin: Caller) -> Caller:
 def lead_of(by: Caller, **more: Any) -> dict[str, Any]:
     """A lead with all that a customer needs."""
     phone = f"1{uuid4().int % 10**10:010d}"
-    body = {"name": "李雷", "company": "山海贸易", "phone": phone, "industry": "RETAIL", "source": "WEBSITE", **more}
+    company = f"山海 {uuid4().hex}"
+    body = {"name": "李雷", "company": company, "phone": phone, "industry": "RETAIL", "source": "WEBSITE", **more}
     return {**body, "id": by.do("POST", "/leads", body)["id"]}
 
 
@@ -56,7 +57,7 @@ def test_acc_29_acc_30_a_lead_becomes_a_customer_with_a_contact_and_no_opportuni
     assert {answer.json()["code"] for answer in answers if answer.status_code != 200} == {"LEAD_CONVERTED"}
 
     customer = becomes_customer(seller, lead)
-    told = {"name": "李雷", "mobile": lead["phone"], "company": "山海贸易", "region": "华东", "source": "WEBSITE"}
+    told = {"name": "李雷", "mobile": lead["phone"], "company": lead["company"], "region": "华东", "source": "WEBSITE"}
     assert {name: customer[name] for name in told} == told
     assert (customer["owner_id"], customer["labels"]["lead_id"]) == (seller.user_id, "李雷")
 

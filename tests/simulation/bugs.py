@@ -46,6 +46,7 @@ from contracts.inventory import DeductStock, StockDeducted, StockLine
 from contracts.records import KINDS
 from services.approvals.domain import Case
 from services.inventory.domain import Deduction
+from services.leads.domain import LeadRecord
 from services.notices.domain.notices import Telling
 from services.orders import domain as orders
 
@@ -351,6 +352,20 @@ def tellings_not_remembered() -> Iterator[None]:
         yield
 
 
+def leads_not_locked() -> AbstractContextManager[Any]:
+    """A lead that is being converted may be converted again, edited or given away."""
+    require_may = LeadRecord.require_may
+
+    def unlocked(lead: LeadRecord, command: type, context: Any) -> None:
+        converts, lead.converts = lead.converts, False
+        try:
+            require_may(lead, command, context)
+        finally:
+            lead.converts = converts
+
+    return mock.patch.object(LeadRecord, "require_may", unlocked)
+
+
 # Which invariant each breaks, and a seed from which on some soon finds it.
 BUGS: Mapping[Bug, tuple[str, int]] = {
     position_saved_before_the_acknowledgement: ("Stuck", 60),
@@ -384,4 +399,5 @@ BUGS: Mapping[Bug, tuple[str, int]] = {
     due_whatever_was_done: ("I20", 0),
     places_never_given_back: ("I22", 0),
     tellings_not_remembered: ("I23", 0),
+    leads_not_locked: ("I24", 0),
 }

@@ -22,6 +22,7 @@ from chassis.messaging.consumer import Consumer
 from chassis.messaging.inbox import Inbox
 from chassis.messaging.kafka import command_topics, dead_letter_topic, event_topics
 from chassis.messaging.relay import POSITION, Relay
+from chassis.model.principal import Principal
 from chassis.model.schedules import timetable_id, timetable_of
 from chassis.model.service import Service
 from chassis.persons.keys import KeyRing
@@ -130,6 +131,7 @@ class Cluster:
         self.database = Database(scheduler)
         self.disks = {name: Disk(name, scheduler) for name in CATALOGUE.with_role("relay")}
         self.internal_errors: list[str] = []
+        self.clerks: list[Principal] = []  # whom services know, because they do for them what was asked for before
         self._rings: dict[str, Rings] = {}  # by process
         self._consumers: dict[tuple[str, str], Consumer] = {}  # those that run now, by process and what they do
         self.writers: dict[str, dict[str, ActorWriter]] = {name: {} for name in SERVICES}
@@ -174,6 +176,8 @@ class Cluster:
         directory = Directory(known_everywhere(), clock=process.now, company=CompanySettings(self.zone))
         rings = self._rings[process.name] = Rings(directory, lambda: KeeperBell(process))
         writer = ActorWriter(SERVICES[name], self.store(name), process, rings, directory.company)
+        for clerk in self.clerks:
+            directory.introduce(clerk)
         directory.load(writer.store)
         directory.catch_up(writer.store)
         self.writers[name][process.name] = writer

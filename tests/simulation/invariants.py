@@ -29,6 +29,7 @@ from contracts.approvals import CaseReminded
 from contracts.collaboration import CommentDeleted, CommentWritten
 from contracts.configuration import CUSTOM_FIELD_EVENTS
 from contracts.custom_fields import OWN, read
+from contracts.customers import ContactCameFromLead
 from contracts.declare import REGISTRY
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
 from contracts.notices import NoticeGiven
@@ -48,6 +49,7 @@ from contracts.sharing import SHARED_WITH
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
 from contracts.statuses import STATUS
 from services.approvals.domain import Case
+from services.conversion.verification import CUSTOMERS as CONVERSIONS
 from services.inventory.domain import StockItem, stock_id
 from services.notices.domain.notices import PeopleTold
 from services.orders.domain import Order
@@ -509,7 +511,7 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
             if kind.statuses:
                 wanted, seen = (*wanted, record.status), (*seen, row.get(STATUS))
                 for before, to in ((one.before, one.status) for one in told if type(one) is kind.status_set):
-                    is_step = kind.statuses.step(before, to) is not None
+                    is_step = kind.statuses.step(before, to) is not None or to == kind.statuses.becomes
                     require(is_step, "I16", f"{kind.what} {id} went from {before} to {to}")
                 lacks = [n for n in kind.statuses.needed_in(record.status) if not is_filled(getattr(record.data, n))]
                 require(not lacks, "I16", f"{kind.what} {id} is {record.status} and lacks {lacks}")
@@ -648,6 +650,19 @@ def i23_an_event_is_told_once(evidence: Evidence) -> None:
         told.add(about)
 
 
+def i24_a_converted_lead_is_one_customer(evidence: Evidence) -> None:
+    """I24: each lead that was converted is one customer with its contact, and no other lead is any (LED-09)."""
+    states: dict[Any, Any] = defaultdict(CONVERSIONS.state)
+    for service in ("leads", "customers"):
+        for fact in evidence.of(service, *CONVERSIONS.folds):
+            CONVERSIONS.folds[type(fact.fact)](states[CONVERSIONS.key(fact.fact)], fact.fact)
+    for lead, state in states.items():
+        wrong = CONVERSIONS.never(state) or CONVERSIONS.at_rest(state)
+        require(not wrong, "I24", f"lead {lead}: {wrong}")
+        made = sum(1 for fact in evidence.of("customers", ContactCameFromLead) if fact.fact.lead_id == lead)
+        require(made == len(state.customers), "I24", f"lead {lead} has {made} contacts")
+
+
 CHECKS: Sequence[Callable[[Evidence], None]] = (
     nothing_failed_inside,
     only_what_strangers_wrote_is_set_aside,
@@ -674,6 +689,7 @@ CHECKS: Sequence[Callable[[Evidence], None]] = (
     i21_what_belongs_to_a_record_is_counted_and_never_left_alone,
     i22_no_place_in_a_limit_is_lost,
     i23_an_event_is_told_once,
+    i24_a_converted_lead_is_one_customer,
 )
 
 

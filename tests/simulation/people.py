@@ -61,6 +61,7 @@ from contracts.inventory import (
     ReceiveStock,
     RestoreProduct,
 )
+from contracts.leads import ConvertLead, Lead
 from contracts.orders import (
     CancelOrder,
     ChangeOrder,
@@ -74,7 +75,7 @@ from contracts.orders import (
     WithdrawOrder,
 )
 from contracts.people import Person
-from contracts.records import KINDS, OWNER, TAGS, Kind
+from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
 from contracts.schedules import SCHEDULES
 from contracts.schemas import load
 from contracts.shipping import Deliver, HandOver
@@ -126,6 +127,7 @@ class People:
         self.keeper = person(self.random, "wang", "WHS")
         self.sellers = [person(self.random, name, "SAL", superior=self.bosses[0]) for name in ("li", "zhao")]
         self.directory = Directory(known_everywhere())
+        cluster.clerks.append(self.admins[0])
         staff = [*self.admins, *self.bosses, self.finance, self.keeper, *self.sellers]
         self.known = {by.user_id: by for by in staff if by.user_id}
         for by in staff:
@@ -333,6 +335,7 @@ class People:
             "director", lambda: self._day(2, [self.move_company, self.set_parameter, self.edit_dictionary])
         )
         self._in_background("operator", lambda: self._day(3, [self.run_by_hand, self.switch_schedule]))
+        self._in_background("converter", lambda: self._day(3, [self.convert_lead]))
         self._in_background("configurer", lambda: self._day(4, [self.set_field]))
 
     def _day(self, times: int, tasks: Sequence[Callable[[], None]]) -> None:
@@ -609,6 +612,15 @@ class People:
         is_claim = kind.pool is not None and command is kind.claim
         by = self.random.choice(self._still_here(self.sellers) or self.admins) if is_claim else self.admins[0]
         self.do(command(**{kind.key: id}, **more), by)
+
+    def convert_lead(self) -> None:
+        """A lead is entered and converted, perhaps again before that is done; another customer has its number often."""
+        lead, by = new_id(self.random), self.admins[0]
+        self.do(kind_of(Lead).create(lead_id=lead, name=f"lead {self.random.randint(1, 9)}"), by)
+        for _ in range(self.random.randint(1, 3)):
+            mobile = f"1390000000{self.random.randint(0, 9)}"
+            self.do(ConvertLead(lead_id=lead, mobile=mobile, industry="retail"), by)
+            self._pause(4)
 
     def _parents(self, kind: Kind) -> dict[str, UUID | None]:
         """Records to which one of this kind is to belong: deleted ones perhaps, and some below itself."""
