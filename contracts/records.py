@@ -56,7 +56,7 @@ from contracts.pools import (
 )
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, STATUS_REASON, STATUS_SINCE, Statuses
-from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Reason, Tag, TextField
+from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Reason, Tag, TextField, User
 
 T = TypeVar("T")
 
@@ -705,7 +705,7 @@ class _Declaration:
             "assign_in_turn": self._command(
                 "Assign",
                 f"Give {one} out of the pool to the next of some people, who is there and may have more.",
-                f"POST {item}/assign-in-turn", {AMONG: tuple[UUID, ...]}, permission=pool.assign, ending="InTurn",
+                f"POST {item}/assign-in-turn", {AMONG: tuple[User, ...]}, permission=pool.assign, ending="InTurn",
             ),
         }  # fmt: skip
 

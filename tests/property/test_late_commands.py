@@ -9,7 +9,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from contract.test_conversion import Firm
 
+from chassis.model.commands import CommandSent
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
 from chassis.testing.people import SYSTEM, user
@@ -28,6 +30,7 @@ from contracts.customers import CreateCustomer
 from contracts.deciders import Decider, Node
 from contracts.declare import REGISTRY
 from contracts.inventory import AddProduct, Prices, ReceiveStock
+from contracts.leads import LeadConversionRefused, LeadConverted
 from contracts.notices import (
     NoteAttempt,
     OccasionWays,
@@ -53,6 +56,7 @@ from contracts.shipping import Deliver, HandOver
 from contracts.types import Money
 from services.approvals.application import SERVICE as APPROVALS
 from services.collaboration.application import SERVICE as COLLABORATION
+from services.conversion.saga import SAGA as CONVERSION
 from services.fulfilment.saga import SAGA
 from services.notices.application import SERVICE as NOTICES
 from services.notices.domain.deliveries import delivery_id
@@ -226,10 +230,33 @@ def test_what_people_are_told_late_they_are_told_once() -> None:
     assert kit.store.last_position() == before
 
 
+class Conversions(Firm):
+    """Leads that become customers, or do not; each command that was carried out comes again after every other one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.carried_out: list[CommandSent] = []
+
+    def carry_out(self, sent: CommandSent) -> None:
+        super().carry_out(sent)
+        self.carried_out.append(sent)
+        before = [kit.store.last_position() for kit in self.kits.values()]
+        for late in self.carried_out:
+            super().carry_out(late)
+            assert [kit.store.last_position() for kit in self.kits.values()] == before, f"{late.command} was done twice"
+
+
+def test_what_comes_late_of_a_conversion_does_nothing() -> None:
+    firm = Conversions()
+    assert isinstance(firm.converted(firm.enter()), LeadConverted)
+    assert isinstance(firm.converted(firm.enter()), LeadConversionRefused), "the customer has its number"
+    assert {REGISTRY.commands[sent.command].cls for sent in firm.carried_out} == CONVERSION.sends()
+
+
 def test_each_command_of_the_inboxes_came_late() -> None:
     """Whoever adds one that is not of the order saga: show here too that it is harmless when it comes late."""
     came_late = set[type]().union(*(journey().came_late for journey in JOURNEYS))
     assert came_late == SAGA.sends()
     of_any_subject = {type(command) for steps in ENDS.values() for command, by in steps if by is SYSTEM}
-    shown_above = {RegisterFile, TellPeople, NoteAttempt, *of_any_subject}
+    shown_above = {RegisterFile, TellPeople, NoteAttempt, *of_any_subject, *CONVERSION.sends()}
     assert came_late | shown_above == {spec.cls for spec in REGISTRY.commands.values() if not spec.is_public}
