@@ -16,6 +16,9 @@ from contracts.types import Day, Text
 SUBJECT_KIND, SUBJECT_ID = "subject_kind", "subject_id"
 """The fields that name a subject, in commands, events and rows."""
 
+RECORD_IDS = "record_ids"
+"""The field of a row with every record on whose timeline it stands: its subject, and what that belongs to."""
+
 OTHERS: Mapping[str, str] = {"order": "orders.view"}
 """Subjects that are no kind of record: the code of each, and the right to see it."""
 

@@ -1,6 +1,6 @@
 """Taking back many changes that were made at once (CUS-10, ADR 0064)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -50,7 +50,7 @@ class UndoHandler:
             if not done:
                 raise Refused("requests.no_run", field=RUN_IN_PATH)
         changed = _changed(done)
-        own = str(uuid5(NAMESPACE_URL, f"salestream:undo:{run}"))
+        own = _id_of_undo(spec, run, changed)
         if not changed:
             return HttpResponse(200, msgspec.json.encode({RUN: own, "results": []}), {HEADER: str(token or "")})
         items = [
@@ -70,6 +70,15 @@ class Change(NamedTuple):
 
     before: int
     after: int
+
+
+def _id_of_undo(spec: CommandSpec, run: str, changed: Mapping[UUID, Change]) -> str:
+    """The id of the run that takes another one back: the same for as long as that has changed the same records.
+
+    Two commands may be sent under one id of a run, and a run may be sent again with what was refused put right.
+    """
+    what = ";".join(f"{id}:{change.before}:{change.after}" for id, change in changed.items())
+    return str(uuid5(NAMESPACE_URL, f"salestream:undo:{spec.name}:{run}:{what}"))
 
 
 def _changed(done: Sequence[Answer]) -> dict[UUID, Change]:

@@ -233,7 +233,10 @@ class Recycling:
             return Done(0)
         number, spared = 0, self._spared(work)
         for row in work.rows(self._held):
-            if row.id in spared or not any(row.concerns(rule, as_of.day) for rule in rules):
+            if row.owned_since is None or row.id in spared:
+                continue
+            since = self._worked_on(row.id, row.owned_since, work)
+            if not any(replace(row, owned_since=since).concerns(rule, as_of.day) for rule in rules):
                 continue
             act = self._act(row.id, rules, as_of.day, work)
             if act is None:
@@ -254,8 +257,7 @@ class Recycling:
         record = work.find(self._aggregate, id)
         if record is None or record.holder is None or record.since is None or record.is_busy:
             return None
-        followed_up = work.lookup(self._follow_ups, place_of(record.kind.code, record.id))
-        since = max(record.since, followed_up.day) if followed_up else record.since
+        since = self._worked_on(id, record.since, work)
         importance, tree = getattr(record.data, "importance", ""), work.context.dictionaries.of(IMPORTANCE)
         found = [rule for rule in rules if rule.is_of(importance, tree)]
         if not found:
@@ -270,6 +272,11 @@ class Recycling:
             if not reminder.has_told(record.owner, due_on):
                 act = partial(reminder.remind, record, first, due_on, work.context)
         return None if act is None or (record.kind.has_personal and work.is_erased(id)) else act
+
+    def _worked_on(self, id: UUID, since: date, work: Work) -> date:
+        """From which day a record has lain: when it came to whom it belongs, or the last contact since (COM-01)."""
+        followed_up = work.lookup(self._follow_ups, place_of(self._aggregate.kind.code, id))
+        return max(since, followed_up.day) if followed_up else since
 
     def _recycle(self, record: Record, rule: KnownRule, work: Work) -> None:
         holder = record.holder

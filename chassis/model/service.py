@@ -10,7 +10,7 @@ from uuid import UUID
 from chassis.model.aggregates import Aggregate
 from chassis.model.attached_files import AttachedFile, files_of
 from chassis.model.children import Children, children_id
-from chassis.model.context import Context
+from chassis.model.context import NOBODYS, Context
 from chassis.model.identity import RecordId, record_id
 from chassis.model.known_records import Find, KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
@@ -379,10 +379,14 @@ def _require_place(record: Record, work: Work) -> None:
 def _in_turn(aggregate: type[Record]) -> CommandFunction:
     """The handler that gives a record out of the pool to whose turn it is of the people whom a command names (LED-04).
 
-    Who is not there is left out, and so is who has as many as they may take themselves.  Raises Refused where nobody is
-    left.
+    Who is not there is left out, and so is who may not work on such records, or has as many as they may take
+    themselves.  Raises Refused where nobody is left.
     """
     kind = aggregate.kind
+    rights = (kind.view, REGISTRY.command_of(kind.edit).permission)
+
+    def is_there(person: UUID, there: Collection[UUID], context: Context) -> bool:
+        return person in there and all(context.organisation.reach_of(person, right) != NOBODYS for right in rights)
 
     def handler(command: Any, work: Work) -> Record:
         record, context = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key), work.context
@@ -393,7 +397,7 @@ def _in_turn(aggregate: type[Record]) -> CommandFunction:
         person = turn.next_of(
             one
             for one in command.among
-            if one in there and work.find_or_new(Places, places_id(kind, one)).has_place(kind, context)
+            if is_there(one, there, context) and work.find_or_new(Places, places_id(kind, one)).has_place(kind, context)
         )
         if person is None:
             raise Refused("pools.nobody_free", kind=kind.what, field=AMONG)

@@ -149,15 +149,18 @@ def freshness_of(state: Document) -> Freshness:
 
 
 def together(found: Sequence[tuple[View, Freshness]]) -> Freshness:
-    """How current an answer is that was read of several views: of each source as the one that has heard least of it."""
+    """How current an answer is that was read of several views: of each source as the one that has heard least of it.
+
+    Of what no view is made of, such as letters that the projector wrote, nothing is told.
+    """
     moments = [freshness.as_of for _, freshness in found if freshness.as_of]
     sources = {source for _, freshness in found for source in freshness.positions}
-    positions = {
-        source: min(
+    heard = {
+        source: [
             freshness.positions.get(source, 0)
             for view, freshness in found
             if f"{service_of(source)}.events" in view.topics
-        )
+        ]
         for source in sources
     }
-    return Freshness(min(moments, default=None), positions)
+    return Freshness(min(moments, default=None), {source: min(told) for source, told in heard.items() if told})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from chassis.model.views import Exact, View
-from contracts.subjects import SUBJECT_ID, SUBJECT_KIND
+from contracts.subjects import RECORD_IDS, SUBJECT_ID, SUBJECT_KIND
 
 ROWS = 10
 """So many rows of each list, and entries of the history, such a page has; it tells where all of them are."""
@@ -52,7 +52,9 @@ def _parts_in(view: View, other: View) -> Iterator[Part]:
     if not other.is_list or other.sums or (other.scope and other.scope.only_own):
         return
     if other.of_subject:
-        yield Part(other.name, other, SUBJECT_ID, view.kind)
+        exact = {name: rule for name, rule in other.filters.items() if isinstance(rule, Exact)}
+        timeline = next((name for name, rule in exact.items() if rule.field == RECORD_IDS), None)
+        yield Part(other.name, other, timeline) if timeline else Part(other.name, other, SUBJECT_ID, view.kind)
         return
     fields = [name for name, rule in other.filters.items() if _names(view, other, name, rule)]
     for number, field in enumerate(fields):

@@ -87,7 +87,9 @@ def _enter(command: TakeOverLead, work: Work) -> None:
         if not work.context.may(right):
             raise lacks_right(right, work.context.organisation.roles_with(right))
     known = {one.name: getattr(command.customer, one.name) for one in fields(command.customer)}
-    enter = CreateCustomer(customer_id=command.customer_id, owner_id=command.owner.user_id, **known)
+    owner = command.owner.user_id
+    heir = work.context.organisation.standing_in(owner) if owner else None  # nothing can be given to who has left
+    enter = CreateCustomer(customer_id=command.customer_id, owner_id=heir, **known)
     SERVICE.commands[CreateCustomer](enter, work)
     customer = work.get(Customer, command.customer_id, what=CUSTOMER.what, field=CUSTOMER.key)
     customer.come_from(command.lead_id, work.context)

@@ -8,6 +8,7 @@ what this service knows of the record (`Heard.lookup`).
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from chassis.model.known_records import place_of
 from chassis.model.service import Heard, ReactionFunction
@@ -97,14 +98,16 @@ def changed_hands(kind: Kind, fact: Any, heard: Heard) -> Iterator[TellPeople]:
     owner, former, by = fact.owner, fact.before, fact.by
     if fact.came_by == "ASSIGNED" and owner.user_id != by.user_id:
         yield from tell("RECORD_ASSIGNED", owner, owner=owner.name, by=by.name)
+    # Who stands in for a former owner who has left does not hear of what they did, or were told, themselves.
+    but = tuple(id for id in (by.user_id, owner.user_id) if id)
     if fact.came_by == "RECYCLED":
         yield from tell("RECORD_RECYCLED", former, former=former.name, rule=fact.reason)
     elif former.user_id == by.user_id:
         return
     elif owner.user_id is None:
-        yield from tell("RECORD_RETURNED", former, former=former.name, by=by.name, reason=fact.reason)
+        yield from tell("RECORD_RETURNED", former, but=but, former=former.name, by=by.name, reason=fact.reason)
     else:
-        yield from tell("RECORD_TRANSFERRED", former, former=former.name, owner=owner.name, by=by.name)
+        yield from tell("RECORD_TRANSFERRED", former, but=but, former=former.name, owner=owner.name, by=by.name)
 
 
 def recycling_near(kind: Kind, fact: Any, heard: Heard) -> Iterator[TellPeople]:
@@ -114,7 +117,7 @@ def recycling_near(kind: Kind, fact: Any, heard: Heard) -> Iterator[TellPeople]:
 
 
 def _of_record(
-    kind: Kind, fact: Any, heard: Heard, occasion: Occasion, to: Person, **values: Any
+    kind: Kind, fact: Any, heard: Heard, occasion: Occasion, to: Person, *, but: tuple[UUID, ...] = (), **values: Any
 ) -> Iterator[TellPeople]:
     """What one person is told of a record of a kind with a pool because of its event; nothing, where that is nobody."""
     if to.user_id is None:
@@ -125,6 +128,7 @@ def _of_record(
         telling_id=telling_id(f"{heard.id}:{occasion}"),
         occasion=occasion,
         receivers=_person(to),
+        but=but,
         happened_at=heard.at,
         values=_values(record=record.name if record else "", **values),
         record_kind=kind.what,

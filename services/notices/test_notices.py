@@ -273,6 +273,18 @@ def test_led_03_cus_13_who_claims_gives_back_or_hands_on_a_record_is_not_told(sh
     assert shelf.told(id, person(MANAGER), li, li).keys() == {"mei"}
 
 
+def test_led_07_who_stands_in_for_who_had_a_record_is_not_told_what_they_did_with_it(
+    kit: InMemoryService, shelf: Shelf
+) -> None:
+    """Nor twice, where it is given to them; and nobody else hears of it in their place."""
+    id, _ = shelf.entered()
+    kit.directory.tell([user_told(SALES, status="DELETED", successor_id=MANAGER.user_id)])
+    li, mei = person(SALES), person(MANAGER)
+    assert shelf.told(id, NOBODY, li, mei, came_by="RETURNED", reason="no need") == {}
+    assert shelf.told(id, mei, li, person(SUPERVISOR)).keys() == {"mei"}
+    assert shelf.told(id, person(SUPERVISOR), li, person(SUPERVISOR)).keys() == {"mei"}
+
+
 def test_led_07_who_loses_a_record_that_somebody_else_returned_is_told_why(shelf: Shelf) -> None:
     id, name = shelf.entered()
     told = shelf.told(id, NOBODY, person(SALES), person(SUPERVISOR), came_by="RETURNED", reason="no need")

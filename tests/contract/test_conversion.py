@@ -20,6 +20,7 @@ from chassis.testing.keys import holding
 from chassis.testing.people import ADMIN, MANAGER, SALES, SUPERVISOR, user
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents
+from contracts.access import UserEdited, UserState
 from contracts.customers import (
     CUSTOMER,
     CreateCustomer,
@@ -377,6 +378,17 @@ def test_led_09_who_has_lost_the_right_meanwhile_enters_no_customer(firm: Firm) 
     end = firm.leads.stream(id)[-1]
     assert (type(end), end.code) == (LeadConversionRefused, "FORBIDDEN")
     assert firm.lead(id)["status"] == "OWNED" and not firm.rows("customers")
+
+
+def test_led_09_who_took_over_converts_what_was_left_to_them_and_has_the_customer(firm: Firm) -> None:
+    id = firm.enter(by=ZHOU)
+    state = UserState(login="zhou", name="zhou", status="DELETED", successor_id=SALES.user_id, revision=100)
+    assert ZHOU.user_id
+    for kit in firm.kits.values():
+        kit.directory.tell([UserEdited(user_id=ZHOU.user_id, user=state)])
+    assert type(firm.converted(id, SALES)) is LeadConverted
+    [customer] = firm.rows("customers")
+    assert customer["owner_id"] == str(SALES.user_id)
 
 
 def test_led_09_a_lead_of_nobody_or_that_is_invalid_is_not_converted(firm: Firm) -> None:

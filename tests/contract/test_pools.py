@@ -17,7 +17,7 @@ from chassis.model.principal import Principal
 from chassis.model.record_views import pool_view, record_view
 from chassis.store.events import recorded
 from chassis.store.transaction import Transaction
-from chassis.testing.people import ADMIN, SALES, SUPERVISOR, user
+from chassis.testing.people import ADMIN, SALES, SUPERVISOR, WAREHOUSE, user
 from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents, matches
@@ -186,6 +186,11 @@ def test_led_04_in_turn_who_is_away_is_left_out(shop: Shop) -> None:
     assert [shop.given(ZHOU, SALES, MEI) for _ in range(2)] == [SALES, SALES]
     refusal = shop.kit.assert_refused("CLAIM_LIMIT", shop.in_turn(shop.pooled(), ZHOU, MEI), field="among")
     assert refusal.why.reason == "pools.nobody_free"
+
+
+def test_led_04_in_turn_who_may_not_work_on_such_records_is_left_out(shop: Shop) -> None:
+    shop.kit.known(WAREHOUSE)
+    assert [shop.given(WAREHOUSE, SALES) for _ in range(2)] == [SALES, SALES]
 
 
 def test_led_04_led_05_in_turn_who_is_at_the_limit_is_left_out_until_there_is_room(shop: Shop) -> None:

@@ -241,6 +241,20 @@ def test_cus_17_whose_a_record_is_is_reminded_k_days_before_once_and_not_a_day_e
     assert shop.recycle() == 1 and shop.waits(id) and shop.reminded() == told
 
 
+def test_cus_17_com_01_after_contact_whose_a_record_is_is_reminded_of_the_new_day_in_time(shop: Shop) -> None:
+    """Also where the day of before, of which they were reminded, is not over yet."""
+    id = shop.enter()
+    shop.rule(remind_days=N)
+    shop.pass_days(1)
+    shop.recycle()
+    assert [told for told, *_ in shop.reminded()] == [id]
+    shop.followed_up(id, shop.kit.today)
+    shop.hears()
+    shop.pass_days(1)
+    shop.recycle()
+    assert [(told, day) for told, _, day, _ in shop.reminded()][1:] == [(id, shop.kit.today + timedelta(days=N - 1))]
+
+
 def test_cus_17_nights_that_were_missed_are_made_up_for_while_there_is_time(shop: Shop) -> None:
     late, too_late = shop.enter(), shop.enter()
     shop.rule(remind_days=K)

@@ -137,6 +137,27 @@ def test_cus_10_tags_are_put_back_and_an_item_with_a_key_of_its_own_is_no_part_o
     assert [one["id"] for one in shop.undo(told.body["run"], form=TAG).done()["results"]] == [first]
 
 
+def test_cus_10_two_commands_of_one_run_are_taken_back_one_after_the_other(shop: Shop) -> None:
+    id, run = shop.ids[15], new_id()
+    shop.move("West", id, run=run).done()
+    shop.bulk({"customer_id": id, "add": ["vip"]}, form=TAG, run=run).done()
+    assert statuses(shop.undo(run, form=TAG)) == [200]
+    [result] = shop.undo(run).done()["results"]
+    assert result["body"]["code"] == "VERSION_CONFLICT", "its tags were put back since"
+
+
+def test_cus_10_what_is_put_right_in_a_run_is_taken_back_too(shop: Shop) -> None:
+    first, second, third = shop.ids[16:19]
+    run = new_id()
+    items: list[dict[str, Any]] = [{"command": {"customer_id": id, "region": "West"}} for id in (first, second, third)]
+    assert statuses(shop.bulk(items[0], {**items[1], "if_match": '"99"'}, items[2], run=run)) == [200, 409, 200]
+    assert statuses(shop.undo(run)) == [200, 200]
+    assert statuses(shop.bulk(*items, run=run)) == [200, 200, 200]
+    results = {one["id"]: one["status"] for one in shop.undo(run).done()["results"]}
+    assert results[second] == 200
+    assert {shop.region(id) for id in (first, second, third)} == {"East"}
+
+
 def test_cus_10_only_who_made_a_run_takes_it_back(shop: Shop) -> None:
     id = shop.ids[12]
     run = shop.move("West", id).done()["run"]

@@ -35,6 +35,8 @@ MOST_RECEIVERS = 2_000
 """So many are told at once: their notices are one transaction."""
 LAST_RESORT = Receiver(kind="RIGHT", right=LEADERSHIP)
 """Who leads everybody is told where nobody is left of those who should be."""
+MUST_BE_HEARD = ("APPROVAL_WAITS",)
+"""Occasions of which somebody has to hear, also where all who are meant are left out."""
 NOTHING = UUID(int=0)
 
 
@@ -132,9 +134,14 @@ class Telling(Aggregate):
 
 
 def told_now(command: TellPeople, organisation: Organisation) -> list[UUID]:
-    """Everybody who is to be told; who leads everybody where that is nobody.  Raises Refused for too many."""
-    found = (receivers(named, command.but, organisation) for named in (command.receivers, (LAST_RESORT,)))
-    return _bounded(next(filter(None, found), []))
+    """Everybody who is to be told.  Raises Refused for too many.
+
+    Who leads everybody, where those who are meant are gone, or where somebody must do something (`MUST_BE_HEARD`).
+    """
+    found = receivers(command.receivers, command.but, organisation)
+    if not found and (command.occasion in MUST_BE_HEARD or not receivers(command.receivers, (), organisation)):
+        found = receivers((LAST_RESORT,), command.but, organisation)
+    return _bounded(found)
 
 
 def announced_to(command: Announce, organisation: Organisation) -> list[UUID]:

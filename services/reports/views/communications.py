@@ -18,6 +18,7 @@ from contracts.collaboration import (
     CommunicationForm,
     CommunicationLogged,
 )
+from contracts.subjects import RECORD_IDS
 
 
 @dataclass
@@ -102,7 +103,7 @@ VIEW = View(
     filters={
         "subject_kind": Exact(known=KINDS_OF_SUBJECTS),
         "subject_id": Exact(),
-        "record_id": Exact("record_ids"),
+        "record_id": Exact(RECORD_IDS),
         "form": Exact(),
         "way": Exact(),
         "author_id": Exact(),
