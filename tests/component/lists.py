@@ -27,13 +27,17 @@ from contracts.sharing import SHARED_WITH, SHARES
 
 WITH_DEFAULTS = [view for view in Catalogue.read().views() if view.defaults]
 """Every view that shows records to which nothing has happened yet."""
+WITH_CLOSED = [view for view in Catalogue.read().views() if view.closed and view.is_list]
+"""Every list that leaves out rows of records that have become something else."""
 LISTS = [
-    replace(view, computed={}, defaults={}) if view.defaults else replace(view, of_subject=False, reached_through="")
+    replace(view, computed={}, defaults={})
+    if view.defaults
+    else replace(view, of_subject=False, reached_through="", closed=None)
     for view in Catalogue.read().views()
     if view.is_list
 ]
-"""Every view that answers a list; of those with defaults what is stored alone, and whatever record rows are about, or
-reached through."""
+"""Every view that answers a list; of those with defaults what is stored alone, whatever record rows are about, or
+reached through, and whatever such records have become."""
 BY_NAME = {view.name: view for view in LISTS}
 ROOT = Principal(uuid4(), "Root", frozenset({"ADM"}))
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)

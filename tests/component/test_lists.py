@@ -26,7 +26,18 @@ from chassis.projections.state import live_id, open_state
 from chassis.queries.cursors import Cursor, Part, SortOrder
 from chassis.queries.filters import ClosedSets, Filters
 from chassis.queries.reader import Page
-from component.lists import ABSENT, BY_NAME, LISTS, ROOT, WITH_DEFAULTS, Document, Shelf, document_of, value_of
+from component.lists import (
+    ABSENT,
+    BY_NAME,
+    LISTS,
+    ROOT,
+    WITH_CLOSED,
+    WITH_DEFAULTS,
+    Document,
+    Shelf,
+    document_of,
+    value_of,
+)
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES
 from contracts.people import Preferences
@@ -241,6 +252,23 @@ def test_a_cursor_is_taken_only_where_it_comes_from(database: Database[Document]
         assert what in shelf.refusal(sort="name", cursor=forged).message
     database[STATES].update_one({"_id": "products"}, {"$set": {"collection": "products__new"}})
     assert "made anew" in shelf.refusal(sort="name", cursor=cursor).message
+
+
+@each(WITH_CLOSED)
+def test_led_11_records_that_have_become_something_else_are_in_no_list(
+    database: Database[Document], view: View
+) -> None:
+    assert view.closed
+    shelf, field, value = Shelf(database, view), view.closed.field, view.closed.value
+    there = next(choice for choice in view.types[field].choices if choice != value)
+    rows = [document_of(view, number, **{field: (value, there)[number % 2]}) for number in range(6)]
+    shelf.fill(rows)
+    wanted = {row["_id"] for row in rows[1::2]}
+    page = shelf.page(count="true", group=field)
+    assert {row["id"] for row in page.items} == wanted == {*file_of(shelf, view.default_sort)}
+    assert page.total == 3 and page.groups is not None
+    assert [(group["value"], group["count"]) for group in page.groups] == [(there, 3)]
+    assert shelf.rows(where=json.dumps({"field": field, "is": "equal", "value": value})) == []
 
 
 def some_filter(view: View) -> dict[str, Any]:
