@@ -47,7 +47,7 @@ class UndoHandler:
             require_only(http)
             load(UndoRun, json_body(http))
             done = done_in(self._writer, spec, caller, run, MAX_BULK) if run else []
-            if not done:
+            if run is None or not done:
                 raise Refused("requests.no_run", field=RUN_IN_PATH)
         changed = _changed(done)
         own = _id_of_undo(spec, run, changed)

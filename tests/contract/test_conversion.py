@@ -138,6 +138,29 @@ def firm() -> Firm:
     return Firm()
 
 
+class LateFirm(Firm):
+    """Each command that was carried out comes again after every other one, when its result was forgotten (ADR 0032)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.carried_out: list[CommandSent] = []
+
+    def carry_out(self, sent: CommandSent) -> None:
+        super().carry_out(sent)
+        self.carried_out.append(sent)
+        before = [kit.store.last_position() for kit in self.kits.values()]
+        for late in self.carried_out:
+            super().carry_out(late)
+            assert [kit.store.last_position() for kit in self.kits.values()] == before, f"{late.command} was done twice"
+
+
+def test_what_comes_late_of_a_conversion_does_nothing() -> None:
+    firm = LateFirm()
+    assert isinstance(firm.converted(firm.enter()), LeadConverted)
+    assert isinstance(firm.converted(firm.enter()), LeadConversionRefused), "the customer has its number"
+    assert {REGISTRY.commands[sent.command].cls for sent in firm.carried_out} == SAGA.sends()
+
+
 # -- what it becomes
 
 

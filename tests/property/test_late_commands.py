@@ -9,9 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from contract.test_conversion import Firm
 
-from chassis.model.commands import CommandSent
 from chassis.store.event_store import EventStore
 from chassis.store.memory import MemoryRecorder
 from chassis.testing.people import SYSTEM, user
@@ -30,7 +28,6 @@ from contracts.customers import CreateCustomer
 from contracts.deciders import Decider, Node
 from contracts.declare import REGISTRY
 from contracts.inventory import AddProduct, Prices, ReceiveStock
-from contracts.leads import LeadConversionRefused, LeadConverted
 from contracts.notices import (
     NoteAttempt,
     OccasionWays,
@@ -230,31 +227,11 @@ def test_what_people_are_told_late_they_are_told_once() -> None:
     assert kit.store.last_position() == before
 
 
-class Conversions(Firm):
-    """Leads that become customers, or do not; each command that was carried out comes again after every other one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.carried_out: list[CommandSent] = []
-
-    def carry_out(self, sent: CommandSent) -> None:
-        super().carry_out(sent)
-        self.carried_out.append(sent)
-        before = [kit.store.last_position() for kit in self.kits.values()]
-        for late in self.carried_out:
-            super().carry_out(late)
-            assert [kit.store.last_position() for kit in self.kits.values()] == before, f"{late.command} was done twice"
-
-
-def test_what_comes_late_of_a_conversion_does_nothing() -> None:
-    firm = Conversions()
-    assert isinstance(firm.converted(firm.enter()), LeadConverted)
-    assert isinstance(firm.converted(firm.enter()), LeadConversionRefused), "the customer has its number"
-    assert {REGISTRY.commands[sent.command].cls for sent in firm.carried_out} == CONVERSION.sends()
-
-
 def test_each_command_of_the_inboxes_came_late() -> None:
-    """Whoever adds one that is not of the order saga: show here too that it is harmless when it comes late."""
+    """Whoever adds one that is not of the order saga: show here too that it is harmless when it comes late.
+
+    Of those of conversions tests/contract/test_conversion.py shows it.
+    """
     came_late = set[type]().union(*(journey().came_late for journey in JOURNEYS))
     assert came_late == SAGA.sends()
     of_any_subject = {type(command) for steps in ENDS.values() for command, by in steps if by is SYSTEM}
