@@ -759,8 +759,8 @@ def test_a_relay_whose_records_kafka_does_not_take_keeps_a_topic_from_being_made
 ) -> None:
     monkeypatch.setattr(topics, "PATIENCE", topics.PATIENCE.copy(stop=stop_after_delay(0.5)))
     system.add_products(1)
-    now = system.relay._clock()
-    monkeypatch.setattr(system.relay, "_clock", lambda: now)  # its turn has only begun, however slow the machine is
+    now = system.relay._clock() + 60  # it is time to save, and its turn has only begun, however slow the machine is
+    monkeypatch.setattr(system.relay, "_clock", lambda: now)
     system.relay.step()
     system.relay.save()
     before = system.kafka.records(TOPIC)
