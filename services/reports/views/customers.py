@@ -7,6 +7,8 @@ from uuid import UUID
 
 from chassis.model.record_views import More, view_of
 from contracts.customers import ContactCameFromLead, CustomerCameFromLead, CustomerData, MembershipSet
+from contracts.leads import Lead
+from contracts.records import kind_of
 
 NO_LEAD = {"lead_id": None}
 
@@ -42,7 +44,7 @@ VIEW = view_of(
         MoreColumns,
         first={"member": False, "member_level": "", "points": 0, **NO_LEAD},
         told={MembershipSet: membership, CustomerCameFromLead: came_from_lead},
-        parents={"lead_id": "lead"},
+        parents={"lead_id": kind_of(Lead).what},
     ),
     edition=6,
 )

@@ -10,6 +10,7 @@ from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.record_views import More, view_of
 from chassis.model.row_fields import Picked
 from chassis.model.views import LANGUAGE, Closed, Exact, Range, Scope, View, Words
+from contracts.customers import CustomerData
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES
 from contracts.leads import LEAD_STATUSES, Lead, LeadConversionBegun, LeadConversionRefused, LeadConverted
@@ -61,7 +62,7 @@ LEADS = view_of(
         first={"conversion": None, "customer_id": None},
         told={LeadConversionBegun: begun, LeadConversionRefused: refused, LeadConverted: converted},
         computed={"conversion_refusal": refusal},
-        parents={"customer_id": "customer"},
+        parents={"customer_id": kind_of(CustomerData).what},
         personal=("conversion_refusal",),
         closed=Closed(STATUS, LEAD_STATUSES.becomes, became),
     ),
@@ -176,7 +177,7 @@ LEAD_REPORT = View(
     sorts=("created_at", "converted_on"),
     default_sort="-created_at",
     scope=Scope("owner_id"),
-    parents={"customer_id": "customer"},
+    parents={"customer_id": kind_of(CustomerData).what},
     personal=("name", "customer_id"),
 )
 
