@@ -29,7 +29,7 @@ from chassis.verify.run import Bar, Verification
 from deploy.devstack import DevstackError
 from deploy.devstack.server import REPOSITORY_ROOT
 
-from . import appends, crowd, floors, gateway, http, invariants, journeys, lists, rebuild, rights
+from . import appends, conversions, crowd, floors, gateway, http, invariants, journeys, lists, rebuild, rights
 from .client import LoadError
 from .data import Data
 from .report import Broken, Report, Scalar
@@ -123,6 +123,8 @@ def run(size: Size, seed: int, folder: Path) -> Report:
         whole.rest()
         use_keys(bench.config())
         rebuild.measure(report, bench, 3)
+        _say("conversions of leads")
+        conversions.measure(report, bench, data, size.repetitions, int(300 * size.scale))
         _say(f"lists of {size.listed:,} rows")
         lists.measure(report, bench.config(), size.listed, 2 * size.pairs)
         _say("invariants")

@@ -1,12 +1,13 @@
-"""What pages of a list cost at the reader, where it has 100,000 customers (UIX-09..13).
+"""What pages of a list cost at the reader, where it has 100,000 customers (UIX-09..13), one with 10,000 talks (COM-06).
 
 The documents are made by the handlers of the view, so they are those that the projector writes.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from random import Random
 from statistics import quantiles
 from typing import Any
@@ -22,8 +23,10 @@ from chassis.projections.collections import connect, make_indexes
 from chassis.projections.documents import changed
 from chassis.projections.state import live_id, open_state
 from chassis.queries.reader import ViewReader
+from contracts.collaboration import CommunicationData, CommunicationLogged
 from contracts.customers import CustomerCreated, CustomerData
 from contracts.people import Person
+from services.reports.views.communications import VIEW as COMMUNICATIONS
 from services.reports.views.customers import VIEW
 
 from .report import Bar, Figure, Report
@@ -32,7 +35,6 @@ PEOPLE = 40
 """So many salespeople share the customers."""
 INSERTED = 5_000
 PAGE = Bar(50, at_most=True)
-SOURCE = "customers.events:0"
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗佐鈴高田伊渡山中小加"
 GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超兰霞平刚桂英华玉文建国志美子郎介太花恵由紀健大翔蓮陽葵凛"
@@ -75,7 +77,8 @@ def measure(report: Report, config: Config, rows: int, times: int) -> None:
 def _figures(database: Database[dict[str, Any]], rows: int, times: int) -> Iterator[Figure]:
     random = Random(20260301)
     owners = [Person(user_id=_id(random), name=f"Owner {number}") for number in range(PEOPLE)]
-    _fill(database, VIEW, random, owners, rows)
+    customers = [(_id(random), random.choice(owners)) for _ in range(rows)]
+    _fill(database, VIEW, (_customer(random, *one, number) for number, one in enumerate(customers)))
     reader = ViewReader(database, VIEW)
     everybody = Principal(_id(random), "Root", frozenset({"ADM"}))
     owner = owners[0]
@@ -84,27 +87,57 @@ def _figures(database: Database[dict[str, Any]], rows: int, times: int) -> Itera
     taken: dict[str, list[float]] = {asked.key: [] for asked in QUESTIONS}
     for _ in range(times):
         for asked in QUESTIONS:
-            params = {name: [value] for name, value in asked.question(random).items()}
-            begun = time.perf_counter()
-            reader.page(callers[asked.own], {"limit": ["50"], **params}, None)
-            taken[asked.key].append((time.perf_counter() - begun) * 1_000)
+            taken[asked.key].append(_ms(reader, callers[asked.own], asked.question(random)))
     for asked in QUESTIONS:
-        parts = quantiles(taken[asked.key], n=20, method="inclusive")
-        yield Figure(f"list_{asked.key}_ms_p50", [parts[9]])
-        yield Figure(f"list_{asked.key}_ms_p95", [parts[18]], bar=asked.bar)
+        yield from _of_pages(f"list_{asked.key}", taken[asked.key], asked.bar)
+    yield from _timeline(
+        database, random, [id for id, of in customers if of == owner], callers[True], rows // 10, times
+    )
 
 
-def _fill(database: Database[dict[str, Any]], view: View, random: Random, owners: list[Person], rows: int) -> None:
+def _timeline(
+    database: Database[dict[str, Any]],
+    random: Random,
+    customers: Sequence[UUID],
+    owner: Principal,
+    entries: int,
+    times: int,
+) -> Iterator[Figure]:
+    """Pages of the timeline of one customer of `owner` with so many entries; as many are about their other ones."""
+    busy, *others = customers
+    talks = (random.choice(others) if number % 2 else busy for number in range(2 * entries))
+    _fill(database, COMMUNICATIONS, (_talk(random, id, owner, number) for number, id in enumerate(talks)))
+    reader = ViewReader(database, COMMUNICATIONS, subjects={"customer": ViewReader(database, VIEW)})
+    taken: dict[str, list[float]] = {key: [] for key in TIMELINE}
+    for _ in range(times):
+        for key, question in TIMELINE.items():
+            taken[key].append(_ms(reader, owner, {"record_id": str(busy), **question(random)}))
+    for key, found in taken.items():
+        yield from _of_pages(key, found, PAGE)
+
+
+def _ms(reader: ViewReader, caller: Principal, question: Mapping[str, str]) -> float:
+    params = {name: [value] for name, value in question.items()}
+    begun = time.perf_counter()
+    reader.page(caller, {"limit": ["50"], **params}, None)
+    return (time.perf_counter() - begun) * 1_000
+
+
+def _of_pages(key: str, taken: Sequence[float], bar: Bar | None) -> Iterator[Figure]:
+    parts = quantiles(taken, n=20, method="inclusive")
+    yield Figure(f"{key}_ms_p50", [parts[9]])
+    yield Figure(f"{key}_ms_p95", [parts[18]], bar=bar)
+
+
+def _fill(database: Database[dict[str, Any]], view: View, documents: Iterator[dict[str, Any]]) -> None:
     state = open_state(database, view, live_id(view), view.name)  # it gets its indexes afterwards, as a rebuild does
     collection = database[state["collection"]]
-    for first in range(0, rows, INSERTED):
-        numbers = range(first, min(first + INSERTED, rows))
-        collection.insert_many([_document(view, random, owners, number) for number in numbers])
+    while part := list(islice(documents, INSERTED)):
+        collection.insert_many(part)
     make_indexes(database, view, view.name)
 
 
-def _document(view: View, random: Random, owners: list[Person], number: int) -> dict[str, Any]:
-    id, owner = _id(random), random.choice(owners)
+def _customer(random: Random, id: UUID, owner: Person, number: int) -> dict[str, Any]:
     name = random.choice(SURNAMES) + "".join(random.choices(GIVEN, k=random.choice((1, 2, 2))))
     data = CustomerData(
         name=name,
@@ -115,11 +148,35 @@ def _document(view: View, random: Random, owners: list[Person], number: int) -> 
         address=f"{random.choice(CITIES)} {random.randrange(1, 999)}-{random.randrange(1, 99)}",
         region=random.choice(REGIONS),
     )
-    fact = CustomerCreated(customer_id=id, data=data, owner=owner, by=owner)
-    at = BEGIN + timedelta(seconds=number)
-    about = EventMetadata(
-        f"{id}/1", type(fact).__name__, at, "customers.events:0", number, str(owner.user_id), by=owner
+    return _document(VIEW, CustomerCreated(customer_id=id, data=data, owner=owner, by=owner), id, owner, number)
+
+
+def _talk(random: Random, customer: UUID, by: Principal, number: int) -> dict[str, Any]:
+    id, at, author = _id(random), BEGIN + timedelta(minutes=number), Person(user_id=by.user_id, name=by.name)
+    fact = CommunicationLogged(
+        communication_id=id,
+        subject_kind="customer",
+        subject_id=customer,
+        through=(),
+        person_id=customer,
+        data=CommunicationData(
+            form=random.choice(("FOLLOW_UP", "CALL", "VISIT")),
+            at=at,
+            way="PHONE",
+            text="".join(random.choices(SURNAMES + GIVEN, k=60)),
+        ),
+        author=author,
+        logged_at=at,
+        by=author,
     )
+    return _document(COMMUNICATIONS, fact, id, author, number)
+
+
+def _document(view: View, fact: Any, id: UUID, by: Person, number: int) -> dict[str, Any]:
+    """The document that the view makes of a fact about a new record."""
+    at = BEGIN + timedelta(seconds=number)
+    source = f"{view.name}.events:0"
+    about = EventMetadata(f"{id}/1", type(fact).__name__, at, source, number, str(by.user_id), by=by)
     document: dict[str, Any] | None = None
     for change in view.handlers[type(fact)](fact, about):
         document = changed(document, change, about)
@@ -161,3 +218,4 @@ QUESTIONS = (
     Asked("unindexed_sort", lambda _: {"sort": "address"}, bar=None),
     Asked("unindexed_sort_of_own", lambda _: {"sort": "address"}, own=True, bar=None),
 )
+TIMELINE: Mapping[str, Question] = {"timeline": lambda _: {}, "timeline_search": _name_part}

@@ -31,6 +31,8 @@ FIGURES = (
     ),
     "floor_mongo_upserts_per_s",
     *(f"list_{asked.key}_ms_p95" for asked in lists.QUESTIONS),
+    *(f"{key}_ms_p95" for key in lists.TIMELINE),
+    "conversions_per_s",
     "http_naive_create_per_s",
     "http_create_per_s",
     "http_empty_post_per_s",
