@@ -1,4 +1,5 @@
-"""Telling people (features NTF-01..08).  Aggregates: telling, notice, delivery, ways of the company and of a person.
+"""Telling people (features NTF-01..08, CFG-10).  Aggregates: telling, notice, delivery, ways of the company and of a
+person, notice template, push rule, run of a push rule, pace of a push rule.
 
 Whoever wants people to be told says so by an event of their own, of which `services/notices/reactions.py` makes a
 `TellPeople`, or sends that command itself.  Who the receivers are is asked at that moment and never kept: somebody who
@@ -13,12 +14,14 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from contracts.declare import KEPT, command, event, value
 from contracts.ids import new_id
 from contracts.languages import Language
-from contracts.occasions import Filled, Occasion, Way
+from contracts.occasions import RULE_OCCASION, Filled, Occasion, Way
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import SELF
 from contracts.personal import Personal
+from contracts.records import data, kind_of, record
 from contracts.schedules import Daily, schedule
-from contracts.types import Clock, Day, Flag, Moment, Name, Note, Quantity, Reason, Text, Whole
+from contracts.sharing import Share
+from contracts.types import Clock, Day, Flag, Moment, Name, Note, Quantity, Reason, RoleCode, Text, User, Whole
 
 ReceiverKind = Literal["USER", "SUPERIOR", "ROLE", "RIGHT", "DEPARTMENT", "EVERYBODY"]
 
@@ -72,6 +75,68 @@ class QuietHours:
     ends: Clock
 
 
+RuleKind = Literal["customer", "contact", "product", "lead", "campaign", "survey"]
+"""The kinds of records that push rules may be about (`Kind.code`): not those that say how Salestream itself works."""
+RuleEvent = Literal["CREATED", "EDITED", "DELETED", "STATUS_SET", "ASSIGNED", "RECYCLING_NEAR", "STOCK_LOW"]
+"""What may happen with a record of which a push rule tells people."""
+RuleOutcome = Literal["TOLD", "NOT_MET", "NOBODY", "NOT_SEEN", "TOO_MANY", "TOO_OFTEN", "BROKEN"]
+"""What came of a push rule when something happened.  NOBODY: nobody is left of those whom it names.  NOT_SEEN: none of
+them may see the record.  TOO_MANY: more than are told at once.  TOO_OFTEN: it has told people often enough in this
+hour.  BROKEN: its condition asks for something that there is no more."""
+RuleProblem = Literal["TEMPLATE_GONE", "TEMPLATE_OF_ANOTHER", "PERSON_GONE", "DEPARTMENT_GONE", "FIELD_GONE"]
+"""What a push rule names that there is no more; whoever else it names is told all the same."""
+
+
+@record("/notice-templates", view="settings.view", edit="settings")
+class NoticeTemplate:
+    """What people are told on an occasion, in the company's own words (CFG-10).
+
+    In each language in which it says something that stands in place of the ready-made text; what stands in braces is
+    filled in when it is told.  Of several for one occasion the first by name holds.  Those for PUSH_RULE are named by
+    the rules that use them; where they name a kind of record, its fields may stand in braces too.  Who deletes one has
+    the ready-made text told again.
+    """
+
+    name: Name = data(unique=True)
+    occasion: Occasion = data(example=RULE_OCCASION)
+    record_kind: RuleKind | None = data(default=None, example=None)
+    title_zh: Text = data(default="", searchable=False)
+    text_zh: Note = ""
+    title_ja: Text = data(default="", searchable=False)
+    text_ja: Note = ""
+    title_en: Text = data(default="", searchable=False)
+    text_en: Note = ""
+
+
+@record("/push-rules", view="settings.view", edit="settings")
+class PushRule:
+    """Who is told what happens with records of a kind (NTF-02).
+
+    `condition` is one on the fields of the kind, its status and its owner, as lists take it (`?where=`); none: always.
+    Told are the owner, the next one above who leads people, whoever has a role, all of a department and those below it,
+    people, and whoever stands in a field of the company's that holds people, as far as they may see the record.
+    `ways` are those by which they are told besides their list who have chosen nothing for it themselves.
+    """
+
+    name: Name = data(unique=True)
+    record_kind: RuleKind
+    event: RuleEvent
+    condition: Note = data(default="", example="")
+    to_owner: Flag = False
+    to_superior: Flag = False
+    to_roles: tuple[RoleCode, ...] = ()
+    to_departments: tuple[User, ...] = data(default=(), example=())
+    to_users: tuple[User, ...] = data(default=(), example=())
+    to_field: Text = data(default="", example="", searchable=False)
+    ways: tuple[Way, ...] = ()
+    template_id: UUID | None = data(default=None, record="notice template", outlives=True)
+    active: Flag = True
+
+
+_TEMPLATE, _RULE = kind_of(NoticeTemplate), kind_of(PushRule)
+EditNoticeTemplate, EditPushRule = _TEMPLATE.edit, _RULE.edit
+
+
 def telling_id(cause: str) -> UUID:
     """Under which what is told because of something stands: `cause` is the id of an event, or what else is unique."""
     return uuid5(NAMESPACE_URL, f"salestream:telling:{cause}")
@@ -104,6 +169,34 @@ class TellPeople:
     but: tuple[UUID, ...] = ()
     record_kind: Text = ""
     record_id: UUID | None = None
+    person_id: UUID | None = None
+    by: Person = SALESTREAM
+
+
+@command(None, permission="system", key="run_id")
+class FollowPushRule:
+    """Do what a push rule says, because of something that has happened: once, however often this comes (NTF-02).
+
+    `met` tells whether its condition held, `broken` why it could not be asked.  `owner_id` is whose the record is,
+    `field_user_id` who stands in the field that the rule names.  Who is told must see the record: by all the `rights`,
+    and, of one that `is_owned`, as far as those reach its owner, or with whom it is shared.
+    """
+
+    about_person = "person_id"
+
+    run_id: UUID
+    push_rule_id: UUID
+    met: Flag
+    record_kind: Text
+    record_id: UUID
+    happened_at: Moment
+    broken: Text = ""
+    values: tuple[Filled, ...] = ()
+    owner_id: UUID | None = None
+    field_user_id: UUID | None = None
+    rights: tuple[Text, ...] = ()
+    is_owned: Flag = False
+    shares: tuple[Share, ...] = ()
     person_id: UUID | None = None
     by: Person = SALESTREAM
 
@@ -248,6 +341,28 @@ class NoticeWaysChosen:
     user_id: UUID
     ways: tuple[OccasionWays, ...]
     quiet: QuietHours | None = None
+
+
+@event("salestream.notices.push-rule-followed.v1", key="run_id")
+class PushRuleFollowed:
+    """What came of a push rule when something happened with a record: `count` people were told, `unseen` may not see
+    it.
+
+    `broken` is the reason for which its condition could not be asked, as a code.
+    """
+
+    run_id: UUID
+    push_rule_id: UUID
+    rule: Text
+    record_kind: Text
+    record_id: UUID
+    outcome: RuleOutcome
+    count: Whole = 0
+    unseen: Whole = 0
+    broken: Text = ""
+    problems: tuple[RuleProblem, ...] = ()
+    happened_at: Moment
+    by: Person = SALESTREAM
 
 
 @event("salestream.notices.delivery-planned.v1", key="delivery_id")

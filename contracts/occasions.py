@@ -19,11 +19,13 @@ from contracts.types import Name, Note, NoteField
 
 Occasion = Literal[
     "STOCK_LOW", "ORDER_ON_HOLD", "APPROVAL_WAITS", "APPROVAL_REJECTED", "ANNOUNCEMENT", "RECORD_ASSIGNED",
-    "RECORD_TRANSFERRED", "RECORD_RETURNED", "RECORD_RECYCLED", "RECYCLING_NEAR",
+    "RECORD_TRANSFERRED", "RECORD_RETURNED", "RECORD_RECYCLED", "RECYCLING_NEAR", "PUSH_RULE",
 ]  # fmt: skip
 OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
 Way = Literal["MAIL"]
 """How somebody is told besides the list of their notices, which has all of them (NTF-03)."""
+RULE_OCCASION: Occasion = "PUSH_RULE"
+"""The occasion of whatever a company's own rules have people told of (NTF-02)."""
 KIND = "kind"
 """The place that is filled in by itself: with what a record of that kind is called, in the language of the sentence."""
 

@@ -97,6 +97,7 @@ class FieldRules:
     record: str = ""
     outlives: bool = False
     first: Any = KEPT
+    example: Any = KEPT
 
 
 def data(
@@ -115,6 +116,7 @@ def data(
     record: str = "",
     outlives: bool = False,
     first: Any = KEPT,
+    example: Any = KEPT,
 ) -> Any:
     """A field of a kind of record of which more is to be said than its type and default.
 
@@ -134,11 +136,12 @@ def data(
     `record`: it holds the id of a record of this kind (`Kind.what`), which whoever gives it must see.
     `outlives`: that record may be deleted while this one names it; else its deletion is refused.
     `first`: what it is where whoever enters the record leaves it out; nobody takes it away, and events always tell it.
+    `example`: what may stand there, where not everything of its type may.
     """
     rules = FieldRules(
         unique=unique, right=right, past=past, searchable=searchable, sortable=sortable,
         filterable=filterable, given=given, index=index, dictionary=dictionary, free=free, record=record,
-        outlives=outlives, first=first,
+        outlives=outlives, first=first, example=example,
     )  # fmt: skip
     return field(default=default, metadata={"metadata": {_RULES: rules}})  # so deep marshmallow leaves it alone
 

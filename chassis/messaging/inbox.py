@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from chassis.access.company import CompanySettings
 from chassis.foundation.transient import is_transient
@@ -37,6 +38,8 @@ class HeardHere:
     id: str
     at: datetime
     store: EventStore
+    zone: ZoneInfo
+    dictionaries: Dictionaries = AS_PREPARED
 
     def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
         body = self.store.row(replica.name, str(key))
@@ -136,7 +139,8 @@ class Inbox:
             return [self._request(record, record.fact, record.id)]
         if record.type not in self._reactions:
             return []
-        heard = HeardHere(record.id, record.at or self._clock(), self._writer.store)
+        at, dictionaries = record.at or self._clock(), self._caller.dictionaries
+        heard = HeardHere(record.id, at, self._writer.store, self._company.zone, dictionaries)
         made = self._reactions[record.type](record.fact, heard)
         return [self._request(record, command, f"{record.id}:{number}") for number, command in enumerate(made)]
 

@@ -6,11 +6,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from chassis.model.aggregates import Aggregate
 from chassis.model.attached_files import AttachedFile, files_of
 from chassis.model.children import Children, children_id
 from chassis.model.context import NOBODYS, Context
+from chassis.model.dictionaries import Dictionaries
 from chassis.model.identity import RecordId, record_id
 from chassis.model.known_records import Find, KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
@@ -123,6 +125,14 @@ class Heard(Protocol):
     @property
     def at(self) -> datetime:
         """When it happened."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The company's (SET-03)."""
+
+    @property
+    def dictionaries(self) -> Dictionaries:
+        """What is picked, as it is now (CFG-08)."""
 
     def lookup(self, replica: Replica[R], key: UUID | str) -> R | None:
         """What this service knows of another's record: all that the record's own events have told until this one."""

@@ -9,6 +9,7 @@ from chassis.documents.samples import sample
 from chassis.model.principal import Principal
 from chassis.testing.people import ADMIN
 from chassis.testing.services import InMemoryService
+from contracts.declare import KEPT
 from contracts.dictionaries import PREPARED
 from contracts.people import Person
 from contracts.records import OWNER, Field, Kind, kind_called
@@ -61,8 +62,10 @@ def heard_of(kind: Kind, id: UUID, owned_by: Principal = ADMIN) -> Any:
 
 
 def picked(kind: Kind) -> dict[str, Any]:
-    """An entry of its dictionary for each field that has one with any."""
-    return {name: _entry(field) for name, field in kind.fields.items() if PREPARED.get(field.rules.dictionary)}
+    """An entry of its dictionary for each field that has one with any, and the examples that the kind declares."""
+    examples = {name: field.rules.example for name, field in kind.fields.items() if field.rules.example is not KEPT}
+    entries = {name: _entry(field) for name, field in kind.fields.items() if PREPARED.get(field.rules.dictionary)}
+    return {**entries, **examples}
 
 
 def _entry(field: Field) -> Any:

@@ -184,7 +184,8 @@ class InMemoryService:
         """
         by = replace(SYSTEM, organisation=self.directory)
         for fact in facts:
-            heard = HeardHere(id or f"elsewhere/{next(self._ids)}", at or self.now, self.store)
+            named, zone = id or f"elsewhere/{next(self._ids)}", self.directory.company.zone
+            heard = HeardHere(named, at or self.now, self.store, zone, self.directory.dictionaries)
             if react := self.writer.service.reactions.get(type(fact)):
                 for command in react(fact, heard):
                     self.do(command, by)

@@ -1,19 +1,25 @@
 """The notices service: its commands, one line each, and what it knows of others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from chassis.model.service import Replica, Service, Work, change, upsert
+from contracts.languages import Language
 from contracts.notices import (
     Announce,
     ChooseNoticeWays,
+    FollowPushRule,
     ForgetNotices,
     NoteAttempt,
     NoticeForgotten,
     NoticeGiven,
     NoticeRead,
+    NoticeTemplate,
+    PushRule,
     ReadEarlierNotices,
     ReadNotice,
     SendAgain,
@@ -21,13 +27,18 @@ from contracts.notices import (
     TellPeople,
     notice_id,
 )
-from contracts.people import Person
+from contracts.occasions import Filled, kind_called
+from contracts.records import kind_of
 from contracts.schedules import AsOf, Done
-from services.notices.domain.deliveries import DELIVERY, Delivery, delivery_id
+from services.notices.domain.deliveries import DELIVERY, Delivery
 from services.notices.domain.notices import NOTICE, Notice, Telling, announced_to, told_now
-from services.notices.domain.ways import SETTINGS, ChosenWays, CompanyWays, chosen_id
-from services.notices.known_of_others import CONTACTS, PRODUCTS, RECORDS
+from services.notices.domain.push_rules import PushRuleRecord
+from services.notices.domain.templates import KnownTemplate, NoticeTemplateRecord, Words, standing
+from services.notices.domain.ways import ChosenWays, CompanyWays, chosen_id
+from services.notices.known_of_others import CONTACTS, RECORDS
 from services.notices.reactions import REACTIONS
+from services.notices.rules import RULES, follow, require_fitting
+from services.notices.sending import readers, send
 from services.notices.waiting import WAITING
 
 # -- which of its own notices somebody has: a service can't ask its store for records of a person
@@ -82,44 +93,57 @@ KEPT = Replica(
 )
 
 
+_TEMPLATE, _RULE = kind_of(NoticeTemplate), kind_of(PushRule)
+
+
+def template_told(row: KnownTemplate | None, fact: Any) -> KnownTemplate:
+    return replace(KnownTemplate.of(fact.notice_template_id, fact.data), deleted=bool(row and row.deleted))
+
+
+def template_there(deleted: bool, row: KnownTemplate | None, _: Any) -> KnownTemplate | None:
+    return row and replace(row, deleted=deleted)
+
+
+TEMPLATES = Replica(
+    "notice-templates",
+    KnownTemplate,
+    feeds={
+        _TEMPLATE.created: template_told,
+        _TEMPLATE.edited: template_told,
+        _TEMPLATE.deleted: partial(template_there, True),
+        _TEMPLATE.restored: partial(template_there, False),
+    },
+)
+
+
 # -- commands
 
 
 def tell_people(command: TellPeople, work: Work) -> Telling:
     telling = work.find_or_new(Telling, command.telling_id)
     if telling.is_due(command, work.context):
-        people = _readers(told_now(command, work.context.organisation), work)
+        people = readers(told_now(command, work.context.organisation), work)
+        words = Words(command.occasion, partial(_values, command), standing(work.rows(TEMPLATES), command.occasion))
         for id in people:
             person = command.person_id
             about = person if person and not work.is_erased(person) else id
-            _send(work.find_or_new(Notice, notice_id(telling.id, id)).give(command, id, about, work.context), work)
+            notice = work.find_or_new(Notice, notice_id(telling.id, id))
+            send(notice.give(command, words, id, about, work.context), work)
         telling.tell(len(people), work.context)
     return telling
 
 
+def _values(command: TellPeople, language: Language) -> Sequence[Filled]:
+    return (*command.values, kind_called(command.record_kind, language))
+
+
 def announce(command: Announce, work: Work) -> Telling:
     telling = work.new(Telling, command.announcement_id, what="announcement", field="announcement_id")
-    people = _readers(announced_to(command, work.context.organisation), work)
+    people = readers(announced_to(command, work.context.organisation), work)
     for id in people:
-        _send(work.find_or_new(Notice, notice_id(telling.id, id)).announce(command, id, work.context), work)
+        send(work.find_or_new(Notice, notice_id(telling.id, id)).announce(command, id, work.context), work)
     telling.announce(command, len(people), work.context)
     return telling
-
-
-def _readers(people: Sequence[UUID], work: Work) -> Sequence[UUID]:
-    """Those of whom something can be kept: who was erased may not be heard to have left yet."""
-    return [id for id in people if not work.is_erased(id)]
-
-
-def _send(notice: NoticeGiven, work: Work) -> None:
-    """Have a notice sent by the ways that its receiver has chosen, or the company, after their quiet hours."""
-    id, organisation = notice.receiver_id, work.context.organisation
-    chosen = work.find(ChosenWays, chosen_id(id)) or ChosenWays(id)
-    company = work.find(CompanyWays, SETTINGS) or CompanyWays(SETTINGS.id)
-    due_at = chosen.from_when(work.context.now, organisation.zone_of(id))
-    for way in chosen.ways_for(notice.occasion, company):
-        receiver = organisation.person(id) or Person(user_id=id, name="")
-        work.find_or_new(Delivery, delivery_id(notice.notice_id, way)).plan(notice, receiver, way, due_at)
 
 
 def _own(command: ReadNotice | ReadEarlierNotices, work: Work) -> Notice:
@@ -176,6 +200,7 @@ SERVICE = Service(
     "notices",
     commands={
         TellPeople: tell_people,
+        FollowPushRule: follow,
         Announce: announce,
         ReadNotice: read_notice,
         ReadEarlierNotices: read_earlier,
@@ -184,7 +209,9 @@ SERVICE = Service(
         NoteAttempt: change(Delivery, Delivery.note, what=DELIVERY),
         SendAgain: change(Delivery, Delivery.send_again, what=DELIVERY),
     },
-    replicas=[PRODUCTS, CONTACTS, RECORDS, UNREAD, KEPT, WAITING],
+    records=[NoticeTemplateRecord, PushRuleRecord],
+    besides=dict.fromkeys((_RULE.create, _RULE.edit, _RULE.revert), require_fitting),
+    replicas=[*RECORDS.values(), CONTACTS, UNREAD, KEPT, WAITING, TEMPLATES, RULES],
     reactions=REACTIONS,
     pages={"/deliveries/{delivery_id}": Delivery, "/settings/notices": CompanyWays},
     schedules={ForgetNotices: forget},

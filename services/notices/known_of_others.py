@@ -1,54 +1,24 @@
-"""What the notices service knows of others: what products and records of pools are called, where people are reached."""
+"""What the notices service knows of others: records of which people are told, and where people are reached."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, make_dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
-from chassis.model.known_records import place_of
 from chassis.model.service import Replica
 from contracts.access import USER_EVENTS
 from contracts.declare import REGISTRY
-from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, ProductRestored
+from contracts.notices import RuleKind
+from contracts.people import NOBODY, Person
 from contracts.personal import Personal
-from contracts.records import KINDS, Kind
+from contracts.records import KINDS, Kind, kind_called
+from contracts.sharing import Share
+from contracts.statuses import STATUS
 from contracts.types import Mail, Text
 
 REACHED = frozenset({"ACTIVE", "DEFAULT_PASSWORD"})
 """Whose account is in use: nothing is sent to others."""
-
-
-@dataclass(frozen=True)
-class Product:
-    """What people call a product.  Of one that was deleted nothing is told until it is restored."""
-
-    name: str
-    model: str
-    deleted: bool = False
-
-
-def product_saved(_: Product | None, fact: Any) -> Product:
-    return Product(fact.attributes.name, fact.attributes.model)
-
-
-def product_deleted(row: Product | None, _: Any) -> Product | None:
-    return row and replace(row, deleted=True)
-
-
-def product_restored(row: Product | None, _: Any) -> Product | None:
-    return row and replace(row, deleted=False)
-
-
-PRODUCTS = Replica(
-    "products",
-    Product,
-    feeds={
-        ProductAdded: product_saved,
-        ProductEdited: product_saved,
-        ProductDeleted: product_deleted,
-        ProductRestored: product_restored,
-    },
-)
 
 
 @dataclass(frozen=True)
@@ -71,34 +41,76 @@ CONTACTS = Replica("contacts", Contact, feeds=dict.fromkeys(USER_EVENTS, user_to
 REGISTRY.load()  # all kinds of records are declared then
 POOLED = tuple(kind for kind in KINDS.values() if kind.pool)
 """The kinds of records that have a pool."""
+TOLD_OF = tuple(kind_called(code) for code in get_args(RuleKind))
+"""The kinds of records of which people are told."""
 
 
 @dataclass(frozen=True)
-class PooledRecord:
-    """What people call a record of a kind with a pool, and of whom that tells."""
+class KnownHere:
+    """A record of which people are told: what it is, whose, its status and with whom it is shared."""
 
-    about_person = "person_id"
-
-    person_id: UUID | None
-    name: Personal[Text]
-
-
-def _record_told(kind: Kind, _: PooledRecord | None, fact: Any) -> PooledRecord:
-    data = kind.layout.read(fact)
-    return PooledRecord(kind.person_of(getattr(fact, kind.key), data), getattr(data, kind.called))
+    id: UUID
+    data: Any
+    owner: Person = NOBODY
+    status: Text = ""
+    shares: tuple[Share, ...] = ()
+    deleted: bool = False
 
 
-_KIND_OF = {fact: kind for kind in POOLED for fact in (kind.created, kind.edited)}
+def _row_of(kind: Kind) -> type[KnownHere]:
+    """The row of a record of a kind; what tells of a person is sealed with the key of whom the record tells."""
+    about = {"about_person": "id"} if kind.has_personal else {}
+    return make_dataclass(
+        f"Known{kind.name}", [("data", kind.cls)], bases=(KnownHere,), frozen=True, kw_only=True, namespace=about
+    )
 
 
-def _place_told(fact: Any) -> str:
-    kind = _KIND_OF[type(fact)]
-    return place_of(kind.code, getattr(fact, kind.key))
+def _entered(kind: Kind, row: type[KnownHere], _: KnownHere | None, fact: Any) -> KnownHere:
+    return row(
+        id=getattr(fact, kind.key),
+        data=kind.layout.read(fact),
+        owner=fact.owner if kind.owned else NOBODY,
+        status=fact.status if kind.statuses else "",
+    )
 
 
-RECORDS = Replica(
-    "pooled-records",
-    PooledRecord,
-    feeds={fact: partial(_record_told, kind) for fact, kind in _KIND_OF.items()},
-    key=_place_told,
-)
+def _edited(kind: Kind, row: KnownHere | None, fact: Any) -> KnownHere | None:
+    return row and replace(row, data=kind.layout.read(fact))
+
+
+def _deleted(_: Kind, row: KnownHere | None, fact: Any) -> KnownHere | None:
+    return row and replace(row, deleted=True)
+
+
+def _restored(_: Kind, row: KnownHere | None, fact: Any) -> KnownHere | None:
+    return row and replace(row, deleted=False)
+
+
+def _assigned(kind: Kind, row: KnownHere | None, fact: Any) -> KnownHere | None:
+    return row and replace(row, owner=fact.owner, shares=(), status=getattr(fact, STATUS, row.status))
+
+
+def _shared(_: Kind, row: KnownHere | None, fact: Any) -> KnownHere | None:
+    return row and replace(row, shares=fact.shares)
+
+
+def _status_set(_: Kind, row: KnownHere | None, fact: Any) -> KnownHere | None:
+    return row and replace(row, status=fact.status)
+
+
+def _records_of(kind: Kind) -> Replica[Any]:
+    row = _row_of(kind)
+    feeds: dict[Any, Callable[..., KnownHere | None]] = {
+        kind.edited: _edited,
+        kind.deleted: _deleted,
+        kind.restored: _restored,
+        kind.assigned: _assigned,
+        kind.shared: _shared,
+        kind.status_set: _status_set,
+    }
+    told = {fact: partial(feed, kind) for fact, feed in feeds.items() if fact}
+    return Replica(f"{kind.code}s-told-of", row, feeds={kind.created: partial(_entered, kind, row), **told})
+
+
+RECORDS: Mapping[str, Replica[Any]] = {kind.code: _records_of(kind) for kind in TOLD_OF}
+"""What is known of the records of each kind, by its code."""

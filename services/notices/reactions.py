@@ -5,27 +5,28 @@ for the event by which a service tells of it.  What the sentence needs and whom 
 what this service knows of the record (`Heard.lookup`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from chassis.model.known_records import place_of
 from chassis.model.service import Heard, ReactionFunction
 from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
 from contracts.deciders import Decider
-from contracts.inventory import StockFellLow
+from contracts.inventory import PRODUCT, StockFellLow
 from contracts.notices import Receiver, TellPeople, telling_id
 from contracts.occasions import Filled, Occasion
 from contracts.orders import OrderHeld
 from contracts.people import Person
 from contracts.records import Kind
-from services.notices.known_of_others import POOLED, PRODUCTS, RECORDS
+from services.notices.domain.push_rules import facts_of
+from services.notices.known_of_others import POOLED, RECORDS, TOLD_OF
+from services.notices.rules import happened
 
 
 def stock_fell_low(fact: StockFellLow, heard: Heard) -> Iterator[TellPeople]:
     """To those who restock, once for each fall (INV-04, NTF-01)."""
-    product = heard.lookup(PRODUCTS, fact.product_id)
+    product = heard.lookup(RECORDS[PRODUCT.code], fact.product_id)
     if product is None or product.deleted:
         return
     yield TellPeople(
@@ -34,7 +35,9 @@ def stock_fell_low(fact: StockFellLow, heard: Heard) -> Iterator[TellPeople]:
         receivers=(Receiver(kind="RIGHT", right="products.edit"),),
         happened_at=heard.at,
         values=_values(
-            product=f"{product.name} {product.model}", balance=fact.balance, alert_quantity=fact.alert_quantity
+            product=f"{product.data.name} {product.data.model}",
+            balance=fact.balance,
+            alert_quantity=fact.alert_quantity,
         ),
         record_kind="product",
         record_id=fact.product_id,
@@ -123,17 +126,17 @@ def _of_record(
     if to.user_id is None:
         return
     id = getattr(fact, kind.key)
-    record = heard.lookup(RECORDS, place_of(kind.code, id))
+    record = heard.lookup(RECORDS[kind.code], id)
     yield TellPeople(
         telling_id=telling_id(f"{heard.id}:{occasion}"),
         occasion=occasion,
         receivers=_person(to),
         but=but,
         happened_at=heard.at,
-        values=_values(record=record.name if record else "", **values),
+        values=_values(record=getattr(record.data, kind.called) if record else "", **values),
         record_kind=kind.what,
         record_id=id,
-        person_id=record.person_id if record else None,
+        person_id=kind.person_of(id, record.data) if record else None,
         by=fact.by,
     )
 
@@ -159,7 +162,7 @@ def _values(**values: Any) -> tuple[Filled, ...]:
     return tuple(Filled(name=name, text=str(value)) for name, value in values.items())
 
 
-REACTIONS: Mapping[type, ReactionFunction] = {
+READY_MADE: Mapping[type, ReactionFunction] = {
     StockFellLow: stock_fell_low,
     OrderHeld: order_held,
     CaseRejected: case_rejected,
@@ -167,4 +170,20 @@ REACTIONS: Mapping[type, ReactionFunction] = {
     CaseReminded: case_reminded,
     **{kind.assigned: partial(changed_hands, kind) for kind in POOLED},
     **{kind.recycling_near: partial(recycling_near, kind) for kind in POOLED},
+}
+"""What is told by itself, whatever rules a company has."""
+BY_RULES: Mapping[type, ReactionFunction] = {
+    fact: partial(happened, kind, event) for kind in TOLD_OF for event, fact in facts_of(kind).items()
+}
+"""What is told where a company has rules for it."""
+
+
+def _all(reactions: Sequence[ReactionFunction], fact: Any, heard: Heard) -> Iterator[Any]:
+    for react in reactions:
+        yield from react(fact, heard)
+
+
+REACTIONS: Mapping[type, ReactionFunction] = {
+    fact: partial(_all, [one[fact] for one in (READY_MADE, BY_RULES) if fact in one])
+    for fact in {**READY_MADE, **BY_RULES}
 }

@@ -33,7 +33,7 @@ from contracts.notices import (
     TellPeople,
     telling_id,
 )
-from contracts.occasions import KIND, OCCASIONS, Filled, filled, places
+from contracts.occasions import KIND, OCCASIONS, RULE_OCCASION, Filled, filled, places
 from contracts.orders import OrderHeld
 from contracts.people import NOBODY, SALESTREAM, Person, Preferences
 from contracts.records import Kind
@@ -535,12 +535,13 @@ def test_every_place_of_a_sentence_is_filled(kit: InMemoryService, occasion: str
     events |= {code: kind.assigned(**{kind.key: lead}, **told) for code, told in hands.items()}
     if occasion in events:
         fact = events[occasion]
-        commands = list(SERVICE.reactions[type(fact)](fact, HeardHere("x/1", kit.now, kit.store)))
+        heard = HeardHere("x/1", kit.now, kit.store, kit.directory.company.zone)
+        commands = list(SERVICE.reactions[type(fact)](fact, heard))
         [command] = [one for one in commands if one.occasion == occasion]
         assert {one.name for one in command.values if one.text} == places(command.occasion) - {KIND}
         assert command.record_kind or KIND not in places(command.occasion)
     else:
-        assert occasion == "ANNOUNCEMENT"
+        assert occasion in ("ANNOUNCEMENT", RULE_OCCASION)
 
 
 # -- personal data

@@ -21,16 +21,17 @@ from chassis.testing.custom_fields import VALUES, known
 from chassis.testing.people import ADMIN, SALES, SYSTEM, WAREHOUSE
 from chassis.testing.records import enter_in, new_record
 from chassis.testing.services import InMemoryService
-from contracts.access import AddDepartment, IssueUser, SetPreferences
+from contracts.access import AddDepartment, DepartmentAdded, IssueUser, SetPreferences
 from contracts.collaboration import LogCommunication, WriteComment
 from contracts.configuration import AddCustomField, ChoiceGiven, SaveView
 from contracts.custom_fields import Help, Label
 from contracts.customers import CUSTOMER, CreateCustomer, CustomerCreated
 from contracts.declare import CommandSpec
 from contracts.inventory import AddProduct, Prices, ProductAdded, Trait
+from contracts.notices import EditNoticeTemplate, EditPushRule, NoticeTemplate, PushRule
 from contracts.orders import CreateOrder, LineRequest
 from contracts.people import Person
-from contracts.records import KINDS, Kind
+from contracts.records import KINDS, Kind, kind_of
 from contracts.saved_views import ListParameter
 from contracts.schemas import load
 from contracts.shipping import DispatchShipment
@@ -141,6 +142,24 @@ def of_kind(kind: Kind) -> Filled:
     return Filled(kit, id)
 
 
+def notice_template() -> Filled:
+    """One for push rules about a kind."""
+    made = of_kind(kind_of(NoticeTemplate))
+    made.kit.do(load(EditNoticeTemplate, {"notice_template_id": str(made.id), "record_kind": "lead"}))
+    return made
+
+
+def push_rule() -> Filled:
+    """One that names everybody whom a rule may name."""
+    made, department = of_kind(kind_of(PushRule)), uuid4()
+    own_values(made.kit, CUSTOMER)
+    made.kit.directory.tell([DepartmentAdded(department_id=department, name="Sales", parent_id=None)])
+    condition = '{"field": "company", "is": "is_not_empty"}'
+    people = {"to_users": [str(SALES.user_id)], "to_departments": [str(department)], "to_field": "guide"}
+    made.kit.do(load(EditPushRule, {"push_rule_id": str(made.id), **people, "condition": condition}))
+    return made
+
+
 def own_values(kit: InMemoryService, kind: Kind) -> str:
     """Values of the fields that the company has added to a kind, as a command holds them."""
     kit.known(SALES)
@@ -216,4 +235,6 @@ FILLED: dict[str, Callable[[], Filled]] = {
     "ChangeCustomField.edit_right": custom_field_with_rights,
     "ChangeCustomField.unique": custom_field_that_is_unique,
     **{kind.edit.__name__: partial(of_kind, kind) for kind in KINDS.values()},
+    "EditNoticeTemplate": notice_template,
+    "EditPushRule": push_rule,
 }

@@ -17,8 +17,8 @@ from contracts.types import TextField
 LINE_ENDS = ["\n", "\r", "\r\n", "\t", "\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029"]
 CONTROLS = ["\x00", "\x07", "\x1b", "\x7f", "\x80", "\x9f"]
 WRITTEN_IN_LINES = {
-    "comment", "description", "finding", "need", "next_plan", "note", "quotation", "reason", "recipients", "remark",
-    "response", "specification", "text",
+    "comment", "condition", "description", "finding", "need", "next_plan", "note", "quotation", "reason", "recipients",
+    "remark", "response", "specification", "text", "text_en", "text_ja", "text_zh",
 }  # fmt: skip
 
 

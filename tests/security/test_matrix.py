@@ -107,7 +107,10 @@ ROUTES = {
         GET /announcements; GET /announcements/{announcement_id};
         GET /deliveries; GET /deliveries/{delivery_id}; POST /deliveries/{delivery_id}/again
     """,  # metrics: from outside the networks of METRICS_NETWORKS
-    SEE_SETTINGS: "GET /settings; GET /settings/{settings_id}; GET /custom-fields; GET /custom-fields/{kind}",
+    SEE_SETTINGS: """
+        GET /settings; GET /settings/{settings_id}; GET /custom-fields; GET /custom-fields/{kind};
+        GET /push-rule-runs; GET /push-rule-runs/{run_id}
+    """,
     HAND_OUT_KEYS: "GET /persons/{person_id}/key",
     "Products: view": "GET /stock-alerts; GET /stock-ledger",
     "Products: add, edit, delete": """

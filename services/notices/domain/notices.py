@@ -15,15 +15,17 @@ from contracts.errors import Refused, not_found
 from contracts.notices import (
     Announce,
     Announced,
+    FollowPushRule,
     NoticeForgotten,
     NoticeGiven,
     NoticeRead,
     Receiver,
     TellPeople,
 )
-from contracts.occasions import Filled, Occasion, called, filled, kind_called, sentence
+from contracts.occasions import Filled, filled, sentence
 from contracts.permissions import LEADERSHIP, RIGHTS
 from contracts.types import Moment, Whole
+from services.notices.domain.templates import Words
 
 NOTICE = "notice"
 KEPT_DAYS = 90
@@ -89,6 +91,15 @@ def require_known(named: Sequence[Receiver], organisation: Organisation) -> None
 # -- telling
 
 
+def is_late(happened_at: datetime, now: datetime) -> bool:
+    """Whether something happened too long ago to be told.
+
+    What has happened later than now, by a clock that was set back since, is told.
+    """
+    age = now - happened_at
+    return age > TOLD_LATE
+
+
 @internal_event("notices.people-told")
 class PeopleTold:
     """It was told, to so many: it is not told again.  Nobody outside has heard of it."""
@@ -104,12 +115,8 @@ class Telling(Aggregate):
     told: bool = False
 
     def is_due(self, command: TellPeople, context: Context) -> bool:
-        """Whether it is to be told now: it was not, and did not happen too long ago.
-
-        What has happened later than now, by a clock that was set back since, is told.
-        """
-        age = context.now - command.happened_at
-        return not self.told and age <= TOLD_LATE
+        """Whether it is to be told now: it was not, and did not happen too long ago."""
+        return not self.told and not is_late(command.happened_at, context.now)
 
     def tell(self, count: int, context: Context) -> None:
         """Note that it was told to so many people."""
@@ -169,18 +176,18 @@ class Notice(Aggregate):
     read: bool = False
     forgotten: bool = False
 
-    def give(self, command: TellPeople, receiver: UUID, person: UUID, context: Context) -> NoticeGiven:
-        """Tell somebody, in their language, of what has happened; `person` is whom the values tell of."""
+    def give(
+        self, command: TellPeople | FollowPushRule, words: Words, receiver: UUID, person: UUID, context: Context
+    ) -> NoticeGiven:
+        """Tell somebody, in their language, of what has happened; `person` is whom the words tell of."""
         language = context.organisation.language_of(receiver)
-        occasion: Occasion = command.occasion
-        values = (*command.values, kind_called(command.record_kind, language))
         return self._give(
             NoticeGiven(
                 notice_id=self.id,
                 receiver_id=receiver,
-                occasion=occasion,
-                title=called(occasion, language),
-                text=filled(sentence(occasion, language), values),
+                occasion=words.occasion,
+                title=words.title(language),
+                text=words.text(language),
                 language=language,
                 person_id=person,
                 given_at=context.now,

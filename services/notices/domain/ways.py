@@ -64,8 +64,9 @@ class ChosenWays(Aggregate):
         if (_by_occasion(command.ways), command.quiet) != (self.ways, self.quiet):
             self.record(NoticeWaysChosen(user_id=command.user_id, ways=command.ways, quiet=command.quiet))
 
-    def ways_for(self, occasion: Occasion, company: CompanyWays) -> Sequence[Way]:
-        return self.ways.get(occasion, company.ways.get(occasion, ()))
+    def ways_for(self, occasion: Occasion, company: CompanyWays, ways: Sequence[Way] = ()) -> Sequence[Way]:
+        """Those that one has chosen, else those of what has one told, else the company's."""
+        return self.ways.get(occasion, tuple(ways) or company.ways.get(occasion, ()))
 
     def from_when(self, now: datetime, zone: ZoneInfo) -> datetime:
         """When something of now is sent: at once, or when the quiet hours of the person's zone are over."""

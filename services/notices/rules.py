@@ -1,0 +1,313 @@
+"""How a company's own rules are followed: an event of a record -> whom each rule about it has told (NTF-02, ADR 0067).
+
+A reaction asks which rules there are for what has happened, and holds the record against the condition of each.  What
+is to be told is a command, `FollowPushRule`: who the receivers are, and what they may see, is asked when it is carried
+out.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from typing import Any, Literal, get_origin
+from uuid import UUID
+
+from chassis.model.known_records import KnownRecord, place_of
+from chassis.model.service import Heard, Replica, Work
+from chassis.model.whose import Whose
+from contracts.custom_fields import read as read_own
+from contracts.errors import Refused
+from contracts.languages import Language
+from contracts.notices import FollowPushRule, PushRule, RuleEvent, RuleOutcome, RuleProblem, notice_id, telling_id
+from contracts.occasions import RULE_OCCASION, Filled, kind_called
+from contracts.people import SALESTREAM, Person
+from contracts.permissions import FIELD_RIGHTS
+from contracts.records import Kind, kind_of
+from contracts.records import kind_called as kind_of_record
+from contracts.statuses import STATUS
+from contracts.texts import texts
+from contracts.types import Money
+from services.notices import conditions
+from services.notices.domain.notices import MOST_RECEIVERS, Notice, is_late, receivers
+from services.notices.domain.push_rules import Pace, PushRuleRecord, RuleRun, gone, named_by
+from services.notices.domain.templates import RULE, KnownTemplate, NoticeTemplateRecord, Words, fields_told
+from services.notices.known_of_others import RECORDS, KnownHere
+from services.notices.sending import readers, send
+
+# -- which rules there are
+
+
+@dataclass(frozen=True)
+class KnownRule:
+    """What is asked of a rule before it is followed."""
+
+    id: UUID
+    record_kind: str
+    event: str
+    condition: str
+    to_field: str
+    active: bool
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules, by their ids: a reaction can look up one row, and not ask for those of an event."""
+
+    rules: dict[UUID, KnownRule]
+
+    def about(self, record_kind: str, event: str) -> Sequence[KnownRule]:
+        """The rules for what happens with a record of a kind, in an order that never changes."""
+        found = [one for one in self.rules.values() if one.active and not one.deleted]
+        return sorted((one for one in found if (one.record_kind, one.event) == (record_kind, event)),
+                      key=lambda one: one.id)  # fmt: skip
+
+
+_RULE = kind_of(PushRule)
+ALL = "all"
+
+
+def _rule_told(rows: Rules | None, fact: Any) -> Rules:
+    data, id = fact.data, fact.push_rule_id
+    before = rows.rules if rows else {}
+    deleted = id in before and before[id].deleted
+    known = KnownRule(id, data.record_kind, data.event, data.condition, data.to_field, data.active, deleted)
+    return Rules({**before, id: known})
+
+
+def _rule_there(deleted: bool, rows: Rules | None, fact: Any) -> Rules | None:
+    if rows is None or (rule := rows.rules.get(fact.push_rule_id)) is None:
+        return rows
+    return Rules({**rows.rules, rule.id: replace(rule, deleted=deleted)})
+
+
+RULES = Replica(
+    "push-rules",
+    Rules,
+    feeds={
+        _RULE.created: _rule_told,
+        _RULE.edited: _rule_told,
+        _RULE.deleted: partial(_rule_there, True),
+        _RULE.restored: partial(_rule_there, False),
+    },
+    key=lambda fact: ALL,
+)
+
+# -- what has happened
+
+
+def happened(kind: Kind, event: RuleEvent, fact: Any, heard: Heard) -> Iterator[FollowPushRule]:
+    """What the rules for it say of a record with which something has happened."""
+    rules = heard.lookup(RULES, ALL)
+    about = rules.about(kind.code, event) if rules else ()
+    if not about:
+        return
+    id, replica = getattr(fact, kind.key), RECORDS[kind.code]
+    record = heard.lookup(replica, id)
+    if feed := replica.feeds.get(type(fact)):
+        record = feed(record, fact)
+    if record is None or (record.deleted and event != "DELETED"):
+        return
+    seen = _known(kind, record)
+    whose = seen.whose(partial(_find, heard))
+    about_it = FollowPushRule(
+        run_id=id,
+        push_rule_id=id,
+        met=False,
+        record_kind=kind.code,
+        record_id=id,
+        happened_at=heard.at,
+        values=_values(kind, record, fact),
+        owner_id=whose.owners[0] if whose else None,
+        rights=(kind.view, *(whose.rights if whose else ())),
+        is_owned=whose is not None,
+        shares=whose.shares if whose else (),
+        person_id=kind.person_of(id, record.data),
+        by=_by(fact),
+    )
+    for rule in about:
+        named = replace(about_it, run_id=telling_id(f"{heard.id}:{rule.id}"), push_rule_id=rule.id,
+                        field_user_id=_in_field(record, rule.to_field))  # fmt: skip
+        try:
+            yield replace(named, met=_is_met(kind, record, rule.condition, heard))
+        except Refused as refused:
+            yield replace(named, broken=refused.why.reason)
+
+
+def _is_met(kind: Kind, record: KnownHere, condition: str, heard: Heard) -> bool:
+    """Whether a record is as a rule wants it.  Raises Refused where that can't be asked any more."""
+    if not condition:
+        return True
+    asked = conditions.read(kind, condition, zone=heard.zone, dictionaries=heard.dictionaries)
+    return conditions.holds(kind, record, asked)
+
+
+def _known(kind: Kind, record: KnownHere) -> KnownRecord:
+    """The record as it decides who may see it."""
+    through = ""
+    if kind.reached_through:
+        above = kind_of_record(kind.fields[kind.reached_through].rules.record)
+        through = place_of(above.code, getattr(record.data, kind.reached_through))
+    owners = (record.owner.user_id,) if kind.owned else ()
+    return KnownRecord(kind.code, owners, shares=record.shares, through=through)
+
+
+def _find(heard: Heard, place: str) -> KnownRecord | None:
+    code, _, id = place.partition(":")
+    record = heard.lookup(RECORDS[code], id)
+    return _known(kind_of_record(code), record) if record else None
+
+
+def _in_field(record: KnownHere, key: str) -> UUID | None:
+    """Who stands in a field that the company has added."""
+    held = read_own(record.data.own).get(key) if key else None
+    return UUID(str(held.value)) if held and held.type == "person" and held.value else None
+
+
+def _values(kind: Kind, record: KnownHere, fact: Any) -> tuple[Filled, ...]:
+    """What may be told of a record; of a field that is picked, the code."""
+    told = {name: _text(getattr(record.data, name)) for name in fields_told(kind)}
+    told |= {
+        "record": _text(getattr(record.data, kind.called)),
+        "by": _by(fact).name,
+        "owner": record.owner.name,
+        STATUS: record.status,
+    }
+    return tuple(Filled(name=name, text=text) for name, text in told.items() if text)
+
+
+def _by(fact: Any) -> Person:
+    """Who did it; Salestream, where the event tells nobody."""
+    found: Person = getattr(fact, "by", SALESTREAM)
+    return found
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Money):
+        return f"{value.amount:f} {value.currency}"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+# -- what is done about it
+
+
+def follow(command: FollowPushRule, work: Work) -> RuleRun:
+    """Have those told whom a rule names, and say what came of it."""
+    run, context = work.find_or_new(RuleRun, command.run_id), work.context
+    rule = work.find(PushRuleRecord, command.push_rule_id)
+    if run.is_followed or rule is None or rule.deleted or is_late(command.happened_at, context.now):
+        return run
+    if command.broken or not command.met:
+        run.note(command, rule.data.name, "BROKEN" if command.broken else "NOT_MET")
+        return run
+    template, problems = _template_of(rule.data, work)
+    problems += gone(rule.data, context.custom_fields(command.record_kind), context.organisation)
+    named = readers(receivers(named_by(rule.data, command), (), context.organisation), work)
+    people = [id for id in named if _sees(id, command, work)]
+    pace = work.find_or_new(Pace, Pace.id_of(rule.id))
+    outcome: RuleOutcome = "TOLD"
+    if not people:
+        outcome = "NOT_SEEN" if named else "NOBODY"
+    elif len(people) > MOST_RECEIVERS:
+        outcome = "TOO_MANY"
+    elif not pace.has_room(context.now):
+        outcome = "TOO_OFTEN"
+    else:
+        pace.step(context.now)
+        for id in people:
+            _tell(id, rule, command, template, work)
+    count = len(people) if outcome == "TOLD" else 0
+    run.note(command, rule.data.name, outcome, count=count, unseen=len(named) - len(people), problems=problems)
+    return run
+
+
+def _template_of(rule: PushRule, work: Work) -> tuple[KnownTemplate | None, list[RuleProblem]]:
+    """The template that a rule names, if it is there and of use."""
+    if rule.template_id is None:
+        return None, []
+    found = work.find(NoticeTemplateRecord, rule.template_id)
+    if found is None or found.deleted:
+        return None, ["TEMPLATE_GONE"]
+    template = KnownTemplate.of(found.id, found.data)
+    return (template, []) if template.is_for(RULE_OCCASION, rule.record_kind) else (None, ["TEMPLATE_OF_ANOTHER"])
+
+
+def _sees(person: UUID, command: FollowPushRule, work: Work) -> bool:
+    """Whether somebody may see the record of which they would be told."""
+    reach = partial(work.context.organisation.reach_of, person)
+    if not command.is_owned:
+        return all(_holds(person, right, work) for right in command.rights)
+    first, *others = command.rights
+    whose = Whose((command.owner_id,), command.shares, tuple(others))
+    return whose.is_seen(first, reach, work.context.today)
+
+
+def _holds(person: UUID, right: str, work: Work) -> bool:
+    reach = work.context.organisation.reach_of(person, right)
+    return reach.everybody or bool(reach.people)
+
+
+def _tell(
+    person: UUID, rule: PushRuleRecord, command: FollowPushRule, template: KnownTemplate | None, work: Work
+) -> None:
+    """Give somebody the notice, with those fields of the record that they may see."""
+    kind = kind_of_record(command.record_kind)
+    seen = [one for one in command.values if _holds_all(person, FIELD_RIGHTS.get(one.name), work)]
+
+    def values(language: Language) -> Sequence[Filled]:
+        said = (replace(one, text=_said(kind, one, language, work)) for one in seen)
+        return (*said, Filled(name=RULE, text=rule.data.name), kind_called(kind.what, language))
+
+    words = Words(RULE_OCCASION, values, template, ready_title=rule.data.name)
+    told_of = command.person_id
+    about = told_of if told_of and not work.is_erased(told_of) else person
+    notice = work.find_or_new(Notice, notice_id(command.run_id, person))
+    send(notice.give(command, words, person, about, work.context), work, rule.data.ways)
+
+
+def _holds_all(person: UUID, right: str | None, work: Work) -> bool:
+    return right is None or _holds(person, right, work)
+
+
+def _said(kind: Kind, told: Filled, language: Language, work: Work) -> str:
+    """What stands in a place, in the language of its reader: entries of dictionaries and choices by what they are
+    called."""
+    field = kind.fields.get(told.name)
+    if field and field.rules.dictionary:
+        return work.context.dictionaries.of(field.rules.dictionary).label(told.text, language)
+    if told.name == STATUS or (field and get_origin(field.one) is Literal):
+        codes = (f"{kind.what}.{told.name}.{told.text}", f"{told.name}.{told.text}", told.text)
+        found = next((text for code in codes if (text := texts("choices").get(code))), None)
+        return found.in_language(language) if found else told.text
+    return told.text
+
+
+# -- what a rule may say
+
+
+def require_fitting(rule: PushRuleRecord, command: Any, work: Work) -> None:
+    """Raises Refused for a condition that can't be asked of such records, and for a template that is for others.
+
+    What was there before is not in the way of other changes: a rule that is broken can be switched off.
+    """
+    given = _given(command)
+    if rule.data.condition and not {"condition", "record_kind"}.isdisjoint(given):
+        kind, context = kind_of_record(rule.data.record_kind), work.context
+        conditions.read(kind, rule.data.condition, context.may, dictionaries=context.dictionaries)
+    if not {"template_id", "record_kind"}.isdisjoint(given):
+        _, problems = _template_of(rule.data, work)
+        if "TEMPLATE_OF_ANOTHER" in problems:
+            raise Refused("notices.template_of_another", field="template_id")
+
+
+def _given(command: Any) -> Collection[str]:
+    """The fields of a rule that a command gives: all, where it enters one."""
+    if isinstance(command, _RULE.edit):
+        return _RULE.layout.given_by(command).keys()
+    named: Sequence[str] = getattr(command, "fields", ())
+    return named or _RULE.fields.keys()

@@ -1,0 +1,30 @@
+"""Who reads a notice, and by which ways it is sent to them besides their list (NTF-03)."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from chassis.model.service import Work
+from contracts.notices import NoticeGiven
+from contracts.occasions import Way
+from contracts.people import Person
+from services.notices.domain.deliveries import Delivery, delivery_id
+from services.notices.domain.ways import SETTINGS, ChosenWays, CompanyWays, chosen_id
+
+
+def readers(people: Sequence[UUID], work: Work) -> Sequence[UUID]:
+    """Those of whom something can be kept: who was erased may not be heard to have left yet."""
+    return [id for id in people if not work.is_erased(id)]
+
+
+def send(notice: NoticeGiven, work: Work, ways: Sequence[Way] = ()) -> None:
+    """Have a notice sent by the ways that its receiver has chosen, else `ways`, else those of the company.
+
+    After their quiet hours.
+    """
+    id, organisation = notice.receiver_id, work.context.organisation
+    chosen = work.find(ChosenWays, chosen_id(id)) or ChosenWays(id)
+    company = work.find(CompanyWays, SETTINGS) or CompanyWays(SETTINGS.id)
+    due_at = chosen.from_when(work.context.now, organisation.zone_of(id))
+    for way in chosen.ways_for(notice.occasion, company, ways):
+        receiver = organisation.person(id) or Person(user_id=id, name="")
+        work.find_or_new(Delivery, delivery_id(notice.notice_id, way)).plan(notice, receiver, way, due_at)
