@@ -558,7 +558,14 @@ class ViewReader:
             )
             for documents in _batches(found, EXPORT_ROWS):
                 called = names_in(documents, self._parents, principal, seen.at)
-                self._aside(self._add, sheet, columns, documents, shown, partial(labels, called=called))
+                self._aside(
+                    self._add,
+                    sheet,
+                    columns,
+                    documents,
+                    partial(shown, called=called),
+                    partial(labels, called=called),
+                )
             about = {"List": self._view.path, "As of": stamp(asked.at or freshness_of(seen.state).as_of)}
             file = self._aside(sheet.finish, about)
         except BaseException:
