@@ -581,7 +581,7 @@ class _Declaration:
         given[OWN], first[OWN] = self._own_given, ""
         kept[OWN] = self._own_given | None
         owner = {"owner": Person} if self._owned else {}
-        since, first_day = ({OWNER_SINCE: Day | None}, {OWNER_SINCE: None}) if self._pool else ({}, {})
+        since, first_day = self._since
         status = {STATUS: self._statuses.type} if self._statuses else {}
         told, lacking = self._layout.in_events()
         given, first = self._layout.entered(given, first)
@@ -654,6 +654,7 @@ class _Declaration:
 
     def _with_statuses(self, statuses: Statuses, one: str, a: str, item: str) -> dict[str, Any]:
         """What there is besides where records have statuses: one command makes each step."""
+        since, first_day = self._since
         return {
             "statuses": statuses,
             "set_status": self._command(
@@ -662,9 +663,16 @@ class _Declaration:
             ),
             "status_set": self._event(
                 "StatusSet", f"{a} has another status: the one before, and why where somebody said so.",
-                {"before": statuses.type, STATUS: statuses.type, REASON: self._note}, {REASON: ""},
+                {"before": statuses.type, STATUS: statuses.type, REASON: self._note, **since},
+                {REASON: "", **first_day},
             ),
         }  # fmt: skip
+
+    @property
+    def _since(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What an event tells of the day since which a record with a pool is worked on: where it begins, or begins
+        anew; and what holds where it tells none."""
+        return ({OWNER_SINCE: Day | None}, {OWNER_SINCE: None}) if self._pool else ({}, {})
 
     def _owners(self, one: str, a: str, item: str) -> dict[str, Any]:
         """What there is besides where records belong to people: they may be given to others."""

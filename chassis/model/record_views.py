@@ -100,7 +100,9 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         yield Set(getattr(event, key), **_shares(event.shares), **_changed(event, metadata))
 
     def status_set(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        yield Set(getattr(event, key), **_status(event.status, event.reason, metadata), **_changed(event, metadata))
+        since = {OWNER_SINCE: event.owner_since} if kind.pool and event.owner_since else {}
+        status = _status(event.status, event.reason, metadata)
+        yield Set(getattr(event, key), **status, **since, **_changed(event, metadata))
 
     def further(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         assert more is not None

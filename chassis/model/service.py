@@ -380,13 +380,21 @@ def _in_turn(aggregate: type[Record]) -> CommandFunction:
     """The handler that gives a record out of the pool to whose turn it is of the people whom a command names (LED-04).
 
     Who is not there is left out, and so is who may not work on such records, or has as many as they may take
-    themselves.  Raises Refused where nobody is left.
+    themselves.  The caller is left out too where they may not claim it: what they give themselves is a claim.  Raises
+    Refused where nobody is left.
     """
     kind = aggregate.kind
     rights = (kind.view, REGISTRY.command_of(kind.edit).permission)
 
     def is_there(person: UUID, there: Collection[UUID], context: Context) -> bool:
         return person in there and all(context.organisation.reach_of(person, right) != NOBODYS for right in rights)
+
+    def is_free(person: UUID, record: Record, work: Work) -> bool:
+        places, context = work.find_or_new(Places, places_id(kind, person)), work.context
+        if not record.is_taken_by(person, context):
+            return places.has_place(kind, context)
+        free_on = record.free_on(person, context)
+        return places.has_room(kind, context) and (free_on is None or free_on <= context.today)
 
     def handler(command: Any, work: Work) -> Record:
         record, context = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key), work.context
@@ -395,15 +403,13 @@ def _in_turn(aggregate: type[Record]) -> CommandFunction:
         there = set(context.organisation.people())
         turn = work.find_or_new(Turn, turn_id(kind))
         person = turn.next_of(
-            one
-            for one in command.among
-            if is_there(one, there, context) and work.find_or_new(Places, places_id(kind, one)).has_place(kind, context)
+            one for one in command.among if is_there(one, there, context) and is_free(one, record, work)
         )
         if person is None:
             raise Refused("pools.nobody_free", kind=kind.what, field=AMONG)
-        holder = record.holder
+        holder, claimed = record.holder, record.is_taken_by(person, context)
         record.assign_in_turn(person, context)
-        keep_places(record, work, holder, claimed=False)
+        keep_places(record, work, holder, claimed=claimed)
         turn.take(kind, person)
         return record
 
@@ -533,7 +539,11 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 children = work.find(Children, children_id(record.id))
                 record.require_childless(children.counts if children else {})
             before, belonged, holder, own = held(record, work), record.parents, record.holder, record.data.own
-            if is_claim := kind.pool is not None and isinstance(command, kind.claim):
+            is_claim = kind.pool is not None and (
+                isinstance(command, kind.claim)
+                or (isinstance(command, kind.assign) and record.is_taken_by(command.owner_id, work.context))
+            )
+            if is_claim:
                 _require_room(record, work)
             act(record, command, work.context, settings(work))
             if isinstance(command, kind.restore) and holder is None:
