@@ -1,7 +1,7 @@
 """What an `application.py` declares: a service's table of contents - its commands, one line each, and its replicas."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -100,8 +100,14 @@ class Work(Protocol):
     def has_any(self, replica: Replica[R], prefix: str) -> bool:
         """Whether a replica has a row whose key begins with `prefix`."""
 
+    def rows_with_prefix(self, replica: Replica[R], prefix: str) -> Iterator[R]:
+        """The rows of a replica whose keys begin with `prefix`, of which there are few."""
+
     def rows(self, replica: Replica[R]) -> Iterator[R]:
         """All that this service knows of others' records, one after the other: for what is asked now and then."""
+
+    def rows_after(self, replica: Replica[R], key: str, limit: int) -> Sequence[tuple[str, R]]:
+        """The next rows of a replica after a key ("": from the first on), with theirs, in the order of keys."""
 
     def take_back(self) -> Sequence[Any]:
         """What was recorded so far: nothing of it is saved, as if it had not been."""
@@ -626,6 +632,21 @@ def _page_of_schedule(run: type) -> str:
     return path
 
 
+MOST_TRIED = 200
+"""A dry run tells of so many events at least, where there are so many: it ends with the part that has come so far."""
+
+
+def _tried(act: ScheduleFunction, as_of: AsOf, work: Work) -> tuple[list[Any], Done]:
+    """What a run would record, from its beginning, and what its last part has told; nothing of it is saved."""
+    facts: list[Any] = []
+    while True:
+        done = act(as_of, work)
+        facts += work.take_back()
+        if not (done.goes_on and done.reached) or len(facts) >= MOST_TRIED:
+            return facts, done
+        as_of = replace(as_of, after=done.reached)
+
+
 def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFunction]:
     """The handlers of a schedule's commands; what is not by hand comes from `chassis.schedules`, prepared."""
     declared, aggregate = SCHEDULES[run], timetable_of(run)
@@ -641,16 +662,15 @@ def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFun
             case Failure() as failure:
                 timetable.tell_failed(failure, context)
             case Due() as due if timetable.is_due(due):
-                timetable.tell_ran(due.day, due.due, act(AsOf(due.day, due.due), work), context)
+                timetable.tell_ran(due.day, due.due, act(timetable.as_of(due.day, due.due), work), context)
             case Due():
                 pass  # another process was first
             case _:
-                as_of = day_asked_for(command.day, context)
-                done = act(as_of, work)
+                day = day_asked_for(command.day, context)
                 if command.dry:
-                    timetable.tell_would(work.take_back(), done)
+                    timetable.tell_would(*_tried(act, AsOf(day, context.now), work))
                 else:
-                    timetable.tell_ran(as_of.day, None, done, context)
+                    timetable.tell_ran(day, None, act(timetable.as_of(day, context.now), work), context)
         return timetable
 
     def switch(command: Any, work: Work) -> Timetable:
