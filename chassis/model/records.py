@@ -53,13 +53,16 @@ ADD = "add"
 class Record(Aggregate):
     """One record of a kind: what is known of it, whose it is, its status, and whether it was deleted.
 
-    Of a kind with a pool, `since` is the day of the company on which it came to whom it belongs, or to the pool; None
-    where that was before there were pools.  `left` is when it last went from whom to the pool.
+    Of a kind with a pool, `since` is the day of the company on which it came to whom it belongs, or to the pool, or on
+    which it was taken up again after it had been closed; None where that was before there were pools.  `left` is when
+    it last went from whom to the pool.
     """
 
     kind: ClassVar[Kind]
     settings: ClassVar[tuple[type[Aggregate], RecordId] | None] = None
     """The record of its service with the settings that `check` goes by, if any: its class and what names it."""
+    together_came_later: ClassVar[bool] = False
+    """Whether records were entered before what no two have together (`Kind.together`) was declared."""
 
     data: Any = None
     owner: Person = SALESTREAM

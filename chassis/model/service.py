@@ -11,6 +11,7 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.attached_files import AttachedFile, files_of
 from chassis.model.children import Children, children_id
 from chassis.model.context import NOBODYS, Context
+from chassis.model.held_together import HadTogether, had_in, place_of_index, places_in
 from chassis.model.identity import RecordId, record_id
 from chassis.model.known_records import Find, KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
@@ -458,6 +459,27 @@ def _has_file(record: Record, id: UUID, work: Work) -> bool:
     return found is not None and found.is_on(record.kind.code, record.id)
 
 
+def had_together(kind: Kind) -> Replica[HadTogether]:
+    """Which records of a kind have had what no two may have together."""
+    feeds = dict.fromkeys((kind.created, kind.edited), had_in(kind))
+    return Replica(f"together-in-{kind.code}s", HadTogether, feeds=feeds, keys=places_in(kind))
+
+
+def _with_the_same(record: Record, name: str, value: UniqueValue, work: Work) -> Sequence[UUID]:
+    """The records that have together what a record is to have, and may hold no index of it."""
+    if not (record.together_came_later and name in record.kind.together):
+        return ()
+    rows = (row for id in value.taken for row in work.rows_with_prefix(had_together(record.kind), place_of_index(id)))
+    named = dict.fromkeys(row.record for row in rows)
+
+    def has(id: UUID) -> bool:
+        other = work.find(type(record), id)
+        theirs = other.unique_values.get(name) if other else None
+        return theirs is not None and not set(theirs.ids).isdisjoint(value.ids)
+
+    return [id for id in named if id != record.id and has(id)]
+
+
 def _person_of(aggregate: type[Record], work: Work, id: UUID) -> UUID | None:
     """Of whom a record tells, if there is one of that id."""
     found = work.find(aggregate, id)
@@ -502,6 +524,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 value,
                 partial(record.called_unique, name),
                 name,
+                () if value in before else _with_the_same(record, name, value, work),
                 tells=tells,
                 person=person if record.is_unique_of_person(name) else None,
             )
@@ -717,8 +740,11 @@ class Service:
         aggregates = [aggregate_of(one) for one in self.records]
         parents = Parents(aggregates)
         object.__setattr__(self, "parents", parents)
-        if parents.replica and parents.replica.name not in {replica.name for replica in self.replicas}:
-            object.__setattr__(self, "replicas", [*self.replicas, parents.replica])
+        further: list[Replica[Any]]
+        further = [had_together(aggregate.kind) for aggregate in aggregates if aggregate.together_came_later]
+        further += [parents.replica] if parents.replica else []
+        names = {replica.name for replica in self.replicas}
+        object.__setattr__(self, "replicas", [*self.replicas, *(one for one in further if one.name not in names)])
         for aggregate in aggregates:
             derived = record_commands(aggregate, parents)
             derived |= {cls: _besides(derived[cls], act) for cls, act in self.besides.items() if cls in derived}
