@@ -113,6 +113,15 @@ def params_kept(why: Why) -> str:
     return msgspec.json.encode(why.told()["params"]).decode()
 
 
+def param_kept(params: str, name: str) -> str | None:
+    """One of the parameters that an event has kept of a reason, where that is a text."""
+    try:
+        found = msgspec.json.decode(params, type=dict[str, Any]).get(name)
+    except msgspec.DecodeError:  # nothing was kept, or it told of who was erased since
+        return None
+    return found if isinstance(found, str) else None
+
+
 def said_again(reason: str, params: str, language: Language) -> str:
     """What is told of a reason that an event has kept; nothing where its parameters told of who was erased since."""
     if not params or reason not in reasons():

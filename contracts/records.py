@@ -293,8 +293,7 @@ class Kind:
     @property
     def called(self) -> str:
         """The field that says what a record is called: `name`, or the first text of one line."""
-        texts = (name for name, field in self.fields.items() if field.is_line and not field.rules.right)
-        return "name" if "name" in self.fields else next(texts, "")
+        return _called(self.fields)
 
     @cached_property
     def parents(self) -> Mapping[str, Field]:
@@ -329,6 +328,16 @@ class Kind:
 
 
 KINDS: dict[type, Kind] = {}
+
+
+def _called(fields: Mapping[str, Field]) -> str:
+    texts = (name for name, field in fields.items() if field.is_line and not field.rules.right)
+    return "name" if "name" in fields else next(texts, "")
+
+
+def _telling_apart(fields: Mapping[str, Field], together: Sequence[str]) -> set[str]:
+    """The fields by which the records of a kind are told apart, and asked for as duplicates (CUS-22)."""
+    return {*(name for name, one in fields.items() if one.rules.unique), *together, _called(fields)}
 
 
 def kind_called(what: str) -> Kind:
@@ -493,6 +502,7 @@ class _Declaration:
                 raise ContractError(f"{cls.__qualname__}.{one.name}: what is something at first has no default besides")
 
         self._require_together()
+        self._require_seen()
         if statuses:
             self._require_needed(statuses)
         if reached_through:
@@ -527,6 +537,16 @@ class _Declaration:
         found = [self._fields.get(name) for name in self._together]
         if len(found) == 1 or not all(one and one.is_line and not one.rules.unique for one in found):
             raise ContractError(f"{self._cls.__qualname__}: {', '.join(self._together)} can't be unique together")
+
+    def _require_seen(self) -> None:
+        """What tells records apart needs no right, here or elsewhere by its name: who asks whether there is such a
+        record already, or enters one, would be told what stands there."""
+        kinds = [(kind.cls, _telling_apart(kind.fields, kind.together)) for kind in KINDS.values()]
+        for cls, names in (*kinds, (self._cls, _telling_apart(self._fields, self._together))):
+            if guarded := sorted(names & (FIELD_RIGHTS.keys() | self.rights.keys())):
+                raise ContractError(
+                    f"{cls.__qualname__}.{guarded[0]} tells records apart, so no field of that name needs a right"
+                )
 
     def _require_right(self, one: Field) -> None:
         """A field that needs a right is hidden by its name, and told by no refusal."""
@@ -564,7 +584,7 @@ class _Declaration:
         given[OWN], first[OWN] = self._own_given, ""
         kept[OWN] = self._own_given | None
         owner = {"owner": Person} if self._owned else {}
-        since, first_day = ({OWNER_SINCE: Day | None}, {OWNER_SINCE: None}) if self._pool else ({}, {})
+        since, first_day = self._since
         status = {STATUS: self._statuses.type} if self._statuses else {}
         told, lacking = self._layout.in_events()
         given, first = self._layout.entered(given, first)
@@ -637,6 +657,7 @@ class _Declaration:
 
     def _with_statuses(self, statuses: Statuses, one: str, a: str, item: str) -> dict[str, Any]:
         """What there is besides where records have statuses: one command makes each step."""
+        since, first_day = self._since
         return {
             "statuses": statuses,
             "set_status": self._command(
@@ -645,9 +666,16 @@ class _Declaration:
             ),
             "status_set": self._event(
                 "StatusSet", f"{a} has another status: the one before, and why where somebody said so.",
-                {"before": statuses.type, STATUS: statuses.type, REASON: self._note}, {REASON: ""},
+                {"before": statuses.type, STATUS: statuses.type, REASON: self._note, **since},
+                {REASON: "", **first_day},
             ),
         }  # fmt: skip
+
+    @property
+    def _since(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What an event tells of the day since which a record with a pool is worked on: where it begins, or begins
+        anew; and what holds where it tells none."""
+        return ({OWNER_SINCE: Day | None}, {OWNER_SINCE: None}) if self._pool else ({}, {})
 
     def _owners(self, one: str, a: str, item: str) -> dict[str, Any]:
         """What there is besides where records belong to people: they may be given to others."""

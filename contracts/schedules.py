@@ -43,19 +43,26 @@ class Daily:
 class AsOf:
     """What a run is for: a day of the company, and the moment that was due, or at which it was asked for by hand.
 
-    Not the time at which it runs: that may be days later.
+    Not the time at which it runs: that may be days later.  `after`: how far an earlier part of the run has come, as
+    that told (`Done.reached`); "" for the first one.
     """
 
     day: date
     at: datetime
+    after: str = ""
 
 
 @dataclass(frozen=True)
 class Done:
-    """How many records a run has dealt with.  `goes_on`: there are more; it is called again, for the same day."""
+    """How many records a run has dealt with.
+
+    `goes_on`: there are more; it is called again, for the same day, and told how far this part has `reached`, so that
+    it need not look again at what comes before.
+    """
 
     number: int
     goes_on: bool = False
+    reached: str = ""
 
 
 @dataclass(frozen=True)

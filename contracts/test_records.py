@@ -12,6 +12,7 @@ from contracts.records import KINDS, data, record
 from contracts.statuses import Statuses, Step
 from contracts.types import Day, Name, Text
 
+REGISTRY.load()
 VIEW = EDIT = "campaigns"
 
 
@@ -76,6 +77,22 @@ def declared(
         (lambda: declared(about=(Described, part()), code=(Text, "")), "two fields are called code"),
         (lambda: declared(about=(Described, part("rival_{}")), rival_id=(Text, "")), "rival_id already"),
         (lambda: declared(unit_cost=(Text, data(default="", right="payments"))), "another one elsewhere"),
+        (
+            lambda: declared(name=(Name, ...), profit_rate=(Text, data(default="", unique=True))),
+            "Rival.profit_rate tells records apart",
+        ),
+        (
+            lambda: declared(together=("name", "unit_cost"), name=(Name, ...), unit_cost=(Text, "")),
+            "Rival.unit_cost tells records apart",
+        ),
+        (
+            lambda: declared(name=(Text, data(default="", right="payments"))),
+            "name tells records apart",
+        ),
+        (
+            lambda: declared(title=(Name, ...), mobile=(Text, data(default="", right="payments"))),
+            "CustomerData.mobile tells records apart",
+        ),
     ],
 )
 def test_what_is_declared_wrongly_is_refused_and_leaves_nothing(wrong: Any, told: str) -> None:

@@ -146,7 +146,8 @@ def _overview_doc(view: View, parameter: dict[str, Any], parts: Sequence[Part]) 
     text = (
         f"All that there is about a {view.what} in one answer: the {view.what} with what may be done, the first {ROWS} "
         "rows of each list that names it, as that list answers them to the caller, and who changed it last. Each part "
-        "tells where all of it is found; lists that the caller may not see are left out."
+        "tells where all of it is found, and null in place of what could not be read in time; lists that the caller "
+        "may not see are left out."
     )
     row = f"{view.row.__name__}Overview"
     schema = overview_schema(view, parts)
@@ -186,11 +187,16 @@ def overview_schema(view: View, parts: Sequence[Part]) -> JsonSchema:
 
 def _part_schema(part: Part, path: JsonSchema) -> JsonSchema:
     rows: JsonSchema = {
-        "type": "array",
+        "type": ["array", "null"],
         "maxItems": ROWS,
         "items": {"$ref": f"#/components/schemas/{part.view.row.__name__}"},
+        "description": "The first of them; null where they could not be read in time: `path` has them.",
     }
-    total: JsonSchema = {"type": "integer", "minimum": 0, "description": "How many there are in all."}
+    total: JsonSchema = {
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "description": "How many there are in all; null where they could not be counted in time.",
+    }
     return {
         "type": "object",
         "properties": {"items": rows, "total": total, "path": path},

@@ -5,7 +5,7 @@ progress, and how it goes on after an interruption.  It is made of the kinds' ow
 caller: each record has its event, its author and its entry in the audit log, and rights are those of giving one record.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ from contracts.records import KINDS, OWNER, Kind
 from contracts.schemas import can_be, load
 
 PORTION = 200
-"""Records of each kind that a request gives at most."""
+"""Records of each kind that a request gives at most, and of those that could not be given so many are told."""
 PASSED_ON = ("authorization", "x-correlation-id")
 USER, RIGHT = "user", "accounts"
 
@@ -105,23 +105,31 @@ def _asked(api: Api, http: HttpRequest) -> HandOverRecords:
 def _give(
     api: Api, http: HttpRequest, kind: Kind, asked: HandOverRecords, token: Token | None
 ) -> tuple[KindHandedOver, Token | None]:
-    """Give some records of one kind.  Raises Refused where the caller may not even see or give any."""
-    query = {OWNER: str(asked.user_id), "limit": str(PORTION), "count": "true"}
-    page, _ = _ask(_list_of(api, kind), _request(http, "GET", kind.path, token, query=query))
-    ids, total = [row["id"] for row in page["items"]], page["total"]
-    if not ids:
-        return KindHandedOver(kind.what, 0, total, []), token
-    items = [{"command": {kind.key: id, OWNER: str(asked.to_id)}} for id in ids]
-    path = f"/bulk/{kebab(kind.assign.__name__)}"
-    told, reached = _ask(_giving(api, kind), _request(http, "POST", path, token, body={"items": items}))
-    answers: Sequence[tuple[str, Any]] = list(zip(ids, told["results"], strict=True))
-    refused = [
-        NotGiven(parse_id(id), answer["body"]["code"], answer["body"]["detail"])
-        for id, answer in answers
-        if answer["status"] != 200
-    ]
-    given = len(ids) - len(refused)
-    return KindHandedOver(kind.what, given, total - given, refused), reached.with_also(token) if reached else token
+    """Give some records of one kind: of the first page of which any can be given.  A page of which none can be given,
+    because a process is under way with each, say, is in the way of no other.
+
+    Raises Refused where the caller may not even see or give any.
+    """
+    query = {OWNER: str(asked.user_id), "limit": str(PORTION)}
+    page, _ = _ask(_list_of(api, kind), _request(http, "GET", kind.path, token, query={**query, "count": "true"}))
+    total, refused = page["total"], list[NotGiven]()
+    while ids := [row["id"] for row in page["items"]]:
+        items = [{"command": {kind.key: id, OWNER: str(asked.to_id)}} for id in ids]
+        path = f"/bulk/{kebab(kind.assign.__name__)}"
+        told, reached = _ask(_giving(api, kind), _request(http, "POST", path, token, body={"items": items}))
+        token = reached.with_also(token) if reached else token
+        not_given = [
+            NotGiven(parse_id(id), answer["body"]["code"], answer["body"]["detail"])
+            for id, answer in zip(ids, told["results"], strict=True)
+            if answer["status"] != 200
+        ]
+        refused += not_given[: PORTION - len(refused)]
+        given = len(ids) - len(not_given)
+        if given or not page["next"]:
+            return KindHandedOver(kind.what, given, total - given, refused), token
+        more = {**query, "cursor": page["next"]}
+        page, _ = _ask(_list_of(api, kind), _request(http, "GET", kind.path, token, query=more))
+    return KindHandedOver(kind.what, 0, total, refused), token
 
 
 def _list_of(api: Api, kind: Kind) -> Serve:

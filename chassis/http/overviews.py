@@ -33,6 +33,7 @@ class OverviewHandler:
     """Serves the page of all that there is about a record.
 
     Each part is what its own list answers to the caller: where they may not see that list, the page has no such part.
+    What of a part can't be read in time is told as null, and all else is there (`ViewReader.first_page`).
     """
 
     def __init__(self, api: Api, view: View, reader: ViewReader, page: ViewHandler, parts: Sequence[ReadPart]) -> None:
@@ -48,18 +49,23 @@ class OverviewHandler:
             language = self._api.language_of(http)
             with self._api.seat(principal, token, http):
                 record, freshness = self._page.record(principal, key, token, language)
-                asked = {history.LIMIT: [str(ROWS)]}
-                changes, of_changes = self._reader.history(principal, key, asked, token, language)
+                first = {history.LIMIT: [str(ROWS)]}
+                changes, of_changes = self._reader.history(principal, key, first, token, language)
                 read = [(self._view, freshness), (self._view, of_changes)]
                 told: dict[str, Any] = {}
                 for one in self._parts:
                     if one.is_for(principal):
                         query = {name: [value] for name, value in one.part.asked(key).items()}
-                        more = {"limit": [str(ROWS)], "count": ["true"]}
-                        page = one.reader.page(principal, {**query, **more}, token, language)
-                        told[one.part.name] = {"items": page.items, "total": page.total, "path": one.part.path(key)}
-                        read.append((one.part.view, page.freshness))
-                        self._note(http, principal, one.part.view, query)
+                        asked = {**query, **first}
+                        page = one.reader.first_page(principal, asked, token, language)
+                        told[one.part.name] = {
+                            "items": page.items if page else None,
+                            "total": page.total if page else None,
+                            "path": one.part.path(key),
+                        }
+                        if page:
+                            read.append((one.part.view, page.freshness))
+                            self._note(http, principal, one.part.view, query)
             if self._view.personal:
                 attempt.note()
         changed = {**changes, "path": f"{self._view.path}/{key}/history"}

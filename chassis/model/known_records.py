@@ -19,7 +19,8 @@ from contracts.subjects import subjects
 @dataclass(frozen=True)
 class KnownRecord:
     """What is known of a record: its kind, whose it is (empty: nobody's in particular), of which person it tells, with
-    whom it is shared, and the place of the record that says so in its stead ("": none)."""
+    whom it is shared, the place of the record that says so in its stead ("": none), and that of what it became, where
+    it is something else now."""
 
     kind: str
     owners: tuple[UUID | None, ...]
@@ -27,6 +28,7 @@ class KnownRecord:
     deleted: bool = False
     shares: tuple[Share, ...] = ()
     through: str = ""
+    became: str = ""
 
     def whose(self, find: "Find") -> Whose | None:
         """Whose it is, as far as that decides who reaches it; None: nobody's in particular."""

@@ -72,6 +72,14 @@ class Places(Aggregate):
         most = context.parameter(limit_of(kind.path, "most_owned"))
         return not most or self.owned < most
 
+    def has_room(self, kind: Kind, context: Context) -> bool:
+        """Whether they may claim a further record now."""
+        try:
+            self.require_room(kind, context)
+        except Refused:
+            return False
+        return True
+
     def change(self, kind: Kind, person: UUID, by: int) -> None:
         """They have one more, or one less."""
         self.record(

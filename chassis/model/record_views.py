@@ -39,8 +39,8 @@ class More:
     `row` is a dataclass whose fields are the further columns, `first` what stands in them when a record is entered, and
     `told` what each event of such a record that tells of them sets there.  `follows` is what follows in them from what
     is known of the record itself; `computed` are those worked out when a row is read.  `parents` are those with the id
-    of another record, and of which kind that is (`Kind.what`); `personal` those that tell of people.  `closed` tells
-    which records are such no more.
+    of another record, and of which kind that is (`Kind.what`), columns or not; `personal` those that tell of people.
+    `closed` tells which records are such no more.
     """
 
     row: type
@@ -100,7 +100,9 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         yield Set(getattr(event, key), **_shares(event.shares), **_changed(event, metadata))
 
     def status_set(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        yield Set(getattr(event, key), **_status(event.status, event.reason, metadata), **_changed(event, metadata))
+        since = {OWNER_SINCE: event.owner_since} if kind.pool and event.owner_since else {}
+        status = _status(event.status, event.reason, metadata)
+        yield Set(getattr(event, key), **status, **since, **_changed(event, metadata))
 
     def further(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         assert more is not None
@@ -124,6 +126,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     named = {name: field.rules.record for name, field in kind.parents.items()} | dict(more.parents if more else {})
     parents = {name: kind_called(what) for name, what in named.items()}
     row = _row(kind, more)
+    columns = field_types(row).keys()
     filters = _filters(kind, row)
     return View(
         name=_name(kind),
@@ -148,7 +151,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         scope=Scope("owner_id", shared=True) if kind.owned else None,
         personal=(
             *(name for name, field in kind.fields.items() if field.is_personal),
-            *(name for name, parent in parents.items() if parent.fields[parent.called].is_personal),
+            *(name for name, one in parents.items() if name in columns and one.fields[one.called].is_personal),
             *([OWN, *_reasons(kind)] if kind.has_personal else []),
             *(more.personal if more else ()),
         ),

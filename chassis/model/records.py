@@ -53,13 +53,16 @@ ADD = "add"
 class Record(Aggregate):
     """One record of a kind: what is known of it, whose it is, its status, and whether it was deleted.
 
-    Of a kind with a pool, `since` is the day of the company on which it came to whom it belongs, or to the pool; None
-    where that was before there were pools.  `left` is when it last went from whom to the pool.
+    Of a kind with a pool, `since` is the day of the company on which it came to whom it belongs, or to the pool, or on
+    which it was taken up again after it had been closed; None where that was before there were pools.  `left` is when
+    it last went from whom to the pool.
     """
 
     kind: ClassVar[Kind]
     settings: ClassVar[tuple[type[Aggregate], RecordId] | None] = None
     """The record of its service with the settings that `check` goes by, if any: its class and what names it."""
+    together_came_later: ClassVar[bool] = False
+    """Whether records were entered before what no two have together (`Kind.together`) was declared."""
 
     data: Any = None
     owner: Person = SALESTREAM
@@ -267,11 +270,10 @@ class Record(Aggregate):
         step = self.require_step(command.status, context)
         if step.reason and is_blank(command.reason):
             raise Refused("records.step_wants_reason", field=REASON)
-        self.record(
-            self.kind.status_set(
-                **self._named, before=self.status, status=command.status, reason=command.reason, by=context.user
-            )
-        )
+        told = {"before": self.status, STATUS: command.status, REASON: command.reason}
+        if self.kind.pool and self.kind.statuses and command.status == self.kind.statuses.first:
+            told[OWNER_SINCE] = context.today  # it is worked on anew
+        self.record(self.kind.status_set(**self._named, **told, by=context.user))
 
     def require_step(self, to: str, context: Context) -> Step:
         """The step that leads to a status.  Raises Refused where the caller can't make it now, whatever they say."""
@@ -326,7 +328,8 @@ class Record(Aggregate):
         """Give the record to somebody else, or to nobody; nothing happens when it is theirs.  Raises Refused.
 
         With whom it was shared was for whose it was to say: it no longer is.  What has a pool is given back to it by a
-        command of its own, and given to others by whoever holds the right to assign (LED-04).
+        command of its own, and given to others by whoever holds the right to assign (LED-04).  Who gives themselves
+        what waits in the pool claims it, as everybody does (LED-05).
         """
         if command.owner_id is KEPT or command.owner_id == self.owner.user_id:
             return
@@ -336,7 +339,15 @@ class Record(Aggregate):
         owner = self._owner_named(command.owner_id, context)
         if pool and not context.may(pool.assign):
             raise lacks_right(pool.assign, context.organisation.roles_with(pool.assign), OWNER)
-        self._change_hands(owner, context, "ASSIGNED")
+        if self.is_taken_by(owner.user_id, context):
+            self.claim(command, context)
+        else:
+            self._change_hands(owner, context, "ASSIGNED")
+
+    def is_taken_by(self, person: UUID | None, context: Context) -> bool:
+        """Whether the caller takes the record out of the pool themselves, where it is to be a person's."""
+        waits = self.kind.pool is not None and self.owner.user_id is None
+        return waits and person is not None and person == context.owner.user_id
 
     def claim(self, _: Any, context: Context, settings: Any = None) -> None:
         """Take the record out of the pool; nothing happens when it is theirs already (LED-03).
@@ -345,12 +356,15 @@ class Record(Aggregate):
         """
         if self.owner.user_id is not None:
             return
-        claimer = context.owner.user_id
-        if claimer in self.left:
-            free_on = self.left[claimer] + timedelta(days=context.parameter(limit_of(self.kind.path, "cool_down_days")))
-            if context.today < free_on:
-                raise Refused("pools.cooling_down", kind=self.kind.what, free_on=free_on, field=self.kind.key)
+        if (free_on := self.free_on(context.owner.user_id, context)) and context.today < free_on:
+            raise Refused("pools.cooling_down", kind=self.kind.what, free_on=free_on, field=self.kind.key)
         self._change_hands(context.owner, context, "CLAIMED")
+
+    def free_on(self, person: UUID | None, context: Context) -> date | None:
+        """From which day on somebody who had it before may claim it again; None: they never had it."""
+        if person not in self.left:
+            return None
+        return self.left[person] + timedelta(days=context.parameter(limit_of(self.kind.path, "cool_down_days")))
 
     def require_named(self, people: Collection[UUID], context: Context) -> None:
         """Raises Refused naming the field with them, where there are none, and for one to whom nothing can be given."""
@@ -650,6 +664,7 @@ class Record(Aggregate):
 
     def _status_set(self, fact: Any) -> None:
         self.status = fact.status
+        self.since = getattr(fact, OWNER_SINCE, None) or self.since
 
     def currency(self) -> str:
         """That of its amounts: one that is entered without a currency is in it; "" where it has none."""

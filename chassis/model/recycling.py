@@ -31,7 +31,9 @@ from contracts.statuses import REASON
 from contracts.subjects import FollowUpsChanged
 
 AT_ONCE = 200
-"""So many records go back in one transaction."""
+"""So many records are looked at in one transaction, and at most as many go back."""
+ROWS_AT_ONCE = 2_000
+"""Of so many that somebody has it is asked in one transaction whether they are to be looked at."""
 EVERY_TARGET = "BOTH"
 IMPORTANCE = "importance"
 """The dictionary of which a rule names an entry."""
@@ -72,19 +74,27 @@ class KnownRule:
 
 @dataclass(frozen=True)
 class HeldRecord:
-    """A record, whether somebody has it, since when, and of which day they were reminded: all that is asked before it
-    is looked at."""
+    """A record, whether somebody has it and works on it, since when, and of which day they were reminded: all that is
+    asked before it is looked at."""
 
     id: UUID
     owned_since: date | None
     deleted: bool = False
     reminded_of: date | None = None
+    closed: bool = False
 
-    def concerns(self, rule: KnownRule, day: date) -> bool:
-        """Whether something may have to be done with it on a day by a rule, if that holds for it."""
-        if self.owned_since is None or self.deleted:
+    def is_near(self, rule: KnownRule, day: date) -> bool:
+        """Whether a rule may have to do with it on a day, whenever it was worked on since it came to whom it belongs:
+        that puts the day on which it goes back off."""
+        if self.owned_since is None or self.deleted or self.closed:
             return False
         due_on = rule.due_on(self.owned_since)
+        return due_on <= day or rule.reminds(due_on, day)
+
+    def concerns(self, rule: KnownRule, day: date, since: date) -> bool:
+        """Whether something may have to be done with it on a day by a rule, if that holds for it, where it has lain
+        since a day."""
+        due_on = rule.due_on(since)
         return due_on <= day or (due_on != self.reminded_of and rule.reminds(due_on, day))
 
 
@@ -111,9 +121,12 @@ def rules_of(kind: Kind) -> Replica[KnownRule]:
 def held_of(kind: Kind) -> Replica[HeldRecord]:
     """Which records of its own a service knows to belong to somebody: it can't ask its store for them."""
 
+    def is_closed(fact: Any) -> bool:
+        return kind.statuses is not None and fact.status not in (kind.statuses.first, kind.statuses.pooled)
+
     def told(row: HeldRecord | None, fact: Any) -> HeldRecord:
         since = fact.owner_since if fact.owner.user_id else None
-        return HeldRecord(getattr(fact, kind.key), since, bool(row and row.deleted))
+        return HeldRecord(getattr(fact, kind.key), since, bool(row and row.deleted), closed=is_closed(fact))
 
     def deleted(row: HeldRecord | None, _: Any) -> HeldRecord | None:
         return row and replace(row, deleted=True)
@@ -124,12 +137,16 @@ def held_of(kind: Kind) -> Replica[HeldRecord]:
     def reminded(row: HeldRecord | None, fact: Any) -> HeldRecord | None:
         return row and replace(row, reminded_of=fact.due_on)
 
+    def status_set(row: HeldRecord | None, fact: Any) -> HeldRecord | None:
+        return row and replace(row, closed=is_closed(fact), owned_since=fact.owner_since or row.owned_since)
+
     feeds = {
         kind.created: told,
         kind.assigned: told,
         kind.deleted: deleted,
         kind.restored: restored,
         kind.recycling_near: reminded,
+        **({kind.status_set: status_set} if kind.status_set else {}),
     }
     return Replica(f"held-{kind.code}s", HeldRecord, feeds=feeds)
 
@@ -227,25 +244,33 @@ class Recycling:
         return self._rules, self._held, self._follow_ups
 
     def run(self, as_of: AsOf, work: Work) -> Done:
-        """Give back what a rule is met by, and remind of what soon will be; what is done already is left alone."""
+        """Give back what a rule is met by, and remind of what soon will be; what is done already is left alone.
+
+        One part of what there is at a time: it tells how far it came.
+        """
         rules = [rule for rule in work.rows(self._rules) if rule.is_for(self._target)]
         if not rules:
             return Done(0)
-        number, spared = 0, self._spared(work)
-        for row in work.rows(self._held):
-            if row.owned_since is None or row.id in spared:
-                continue
-            since = self._worked_on(row.id, row.owned_since, work)
-            if not any(replace(row, owned_since=since).concerns(rule, as_of.day) for rule in rules):
-                continue
-            act = self._act(row.id, rules, as_of.day, work)
-            if act is None:
-                continue
-            if number == AT_ONCE:
-                return Done(number, goes_on=True)
-            act()
-            number += 1
-        return Done(number)
+        rows = work.rows_after(self._held, as_of.after, ROWS_AT_ONCE)
+        near = {key for key, row in rows if any(row.is_near(rule, as_of.day) for rule in rules)}
+        spared = self._spared(work) if near else ()
+        number, looked, reached = 0, 0, as_of.after
+        for key, row in rows:
+            if key in near and row.id not in spared and self._is_due(row, rules, as_of.day, work):
+                if looked == AT_ONCE:
+                    return Done(number, goes_on=True, reached=reached)
+                looked += 1
+                if act := self._act(row.id, rules, as_of.day, work):
+                    act()
+                    number += 1
+            reached = key
+        return Done(number, goes_on=True, reached=reached) if len(rows) == ROWS_AT_ONCE else Done(number)
+
+    def _is_due(self, row: HeldRecord, rules: Collection[KnownRule], day: date, work: Work) -> bool:
+        """Whether a record that somebody has is to be looked at."""
+        assert row.owned_since is not None, "a rule is near to no other"
+        since = self._worked_on(row.id, row.owned_since, work)
+        return any(row.concerns(rule, day, since) for rule in rules)
 
     def _act(self, id: UUID, rules: Collection[KnownRule], day: date, work: Work) -> Callable[[], None] | None:
         """What is to be done on a day with a record that somebody has and works on; None: nothing.

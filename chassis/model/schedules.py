@@ -13,12 +13,13 @@ from functools import cache
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from chassis.model.aggregates import Aggregate
+from chassis.model.aggregates import Aggregate, internal_event
 from chassis.model.context import Context
 from chassis.model.identity import Named, record_id
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
 from contracts.schedules import SCHEDULES, AsOf, Daily, Done, Schedule
+from contracts.types import Day
 
 ONE_DAY = timedelta(days=1)
 MOST_MISSED = 31
@@ -89,12 +90,21 @@ class Failure:
 # -- what is remembered
 
 
+@internal_event("chassis.schedule-reached")
+class ScheduleReached:
+    """A part of a run for a day has come so far: the next part goes on after that."""
+
+    day: Day
+    reached: str
+
+
 @dataclass
 class Timetable(Aggregate):
     """What a schedule has done, and does next.  `timetable_of` makes the class of each schedule.
 
     `day` and `due` are what is planned; `done` is the last day that was run for, or skipped; `afresh`: of the days
-    before this moment none is run for, as none was while it was switched off.
+    before this moment none is run for, as none was while it was switched off.  `reached` is how far the parts of a run
+    `within` a day have come.
     """
 
     active: bool = True
@@ -107,6 +117,8 @@ class Timetable(Aggregate):
     number: int = 0  # what parts of a run that was due have dealt with, while it goes on
     newest: int = 0  # what the newest run, or part of one, has dealt with
     goes_on: bool = False  # whether that one has left more
+    within: date | None = None
+    reached: str = ""
 
     snapshot_every: ClassVar[int] = 100
     declared: ClassVar[Schedule]
@@ -121,7 +133,7 @@ class Timetable(Aggregate):
         newest = newest_day(now, when.at, zone)
         first = self._following(newest)
         if self.day is not None:
-            first = self.day if self.number else min(self.day, first)
+            first = self.day if self._is_midway else min(self.day, first)
         day = self._day(when, first, newest)
         while not is_day(day, zone):
             day += ONE_DAY
@@ -129,6 +141,11 @@ class Timetable(Aggregate):
         if (day, due) == (self.day, self.due):
             return None
         return Plan(day, due, zone.key, (day - first).days, self.version)
+
+    @property
+    def _is_midway(self) -> bool:
+        """Whether a part of what is planned has run, and more is to come."""
+        return bool(self.number) or (self.within is not None and self.within == self.day)
 
     def _following(self, newest: date) -> date:
         """The day after the last that was done; when that is not to be made up for, the next to come.
@@ -143,7 +160,7 @@ class Timetable(Aggregate):
 
     def _day(self, when: Daily, first: date, newest: date) -> date:
         """The day to run for, of those from `first` on; in the midst of a run that is the day of that run."""
-        if newest <= first or self.number:
+        if newest <= first or self._is_midway:
             return first
         return newest if when.missed == "LAST" else max(first, newest - (MOST_MISSED - 1) * ONE_DAY)
 
@@ -176,8 +193,14 @@ class Timetable(Aggregate):
                 again_at=context.now + pause,
             )
 
+    def as_of(self, day: date, at: datetime) -> AsOf:
+        """What a run for a day is for: it goes on where the last part of one for that day has ended."""
+        return AsOf(day, at, self.reached if self.within == day else "")
+
     def tell_ran(self, day: date, due: datetime | None, done: Done, context: Context) -> None:
         earlier = self.number if due else 0
+        if done.goes_on and done.reached:
+            self.record(ScheduleReached(day=day, reached=done.reached))
         self._record(
             self.declared.ran,
             day=day,
@@ -213,12 +236,17 @@ class Timetable(Aggregate):
 
     def _ran(self, fact: Any) -> None:
         self.newest, self.goes_on = fact.done, fact.goes_on
+        if not fact.goes_on:
+            self.within, self.reached = None, ""
         if fact.due is None:
             return
         self.attempts, self.again_at = 0, None
         self.number = fact.done if fact.goes_on else 0
         if not fact.goes_on:
             self.done, self.day, self.due = fact.day, None, None
+
+    def _reached(self, fact: ScheduleReached) -> None:
+        self.within, self.reached = fact.day, fact.reached
 
     def _failed(self, fact: Any) -> None:
         self.attempts, self.again_at = fact.attempt, fact.again_at
@@ -240,6 +268,7 @@ def timetable_of(run: type) -> type[Timetable]:
     appliers: dict[type, Callable[[Any, Any], None]] = {
         one.planned: Timetable._planned,
         one.ran: Timetable._ran,
+        ScheduleReached: Timetable._reached,
         one.failed: Timetable._failed,
         one.switched: Timetable._switched,
     }
@@ -255,8 +284,8 @@ def timetable_id(one: Schedule) -> Named:
     return found
 
 
-def day_asked_for(day: date | None, context: Context) -> AsOf:
-    """For what it is run by hand.  Raises Refused VALIDATION for a day to come."""
+def day_asked_for(day: date | None, context: Context) -> date:
+    """For which day it is run by hand.  Raises Refused VALIDATION for a day to come."""
     if day is not None and day > context.today:
         raise Refused("schedules.day_to_come", today=context.today, field="day")
-    return AsOf(day or context.today, context.now)
+    return day or context.today

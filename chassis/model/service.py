@@ -1,7 +1,7 @@
 """What an `application.py` declares: a service's table of contents - its commands, one line each, and its replicas."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -13,6 +13,7 @@ from chassis.model.attached_files import AttachedFile, files_of
 from chassis.model.children import Children, children_id
 from chassis.model.context import NOBODYS, Context
 from chassis.model.dictionaries import Dictionaries
+from chassis.model.held_together import HadTogether, had_in, place_of_index, places_in
 from chassis.model.identity import RecordId, record_id
 from chassis.model.known_records import Find, KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
@@ -102,8 +103,14 @@ class Work(Protocol):
     def has_any(self, replica: Replica[R], prefix: str) -> bool:
         """Whether a replica has a row whose key begins with `prefix`."""
 
+    def rows_with_prefix(self, replica: Replica[R], prefix: str) -> Iterator[R]:
+        """The rows of a replica whose keys begin with `prefix`, of which there are few."""
+
     def rows(self, replica: Replica[R]) -> Iterator[R]:
         """All that this service knows of others' records, one after the other: for what is asked now and then."""
+
+    def rows_after(self, replica: Replica[R], key: str, limit: int) -> Sequence[tuple[str, R]]:
+        """The next rows of a replica after a key ("": from the first on), with theirs, in the order of keys."""
 
     def take_back(self) -> Sequence[Any]:
         """What was recorded so far: nothing of it is saved, as if it had not been."""
@@ -390,13 +397,21 @@ def _in_turn(aggregate: type[Record]) -> CommandFunction:
     """The handler that gives a record out of the pool to whose turn it is of the people whom a command names (LED-04).
 
     Who is not there is left out, and so is who may not work on such records, or has as many as they may take
-    themselves.  Raises Refused where nobody is left.
+    themselves.  The caller is left out too where they may not claim it: what they give themselves is a claim.  Raises
+    Refused where nobody is left.
     """
     kind = aggregate.kind
     rights = (kind.view, REGISTRY.command_of(kind.edit).permission)
 
     def is_there(person: UUID, there: Collection[UUID], context: Context) -> bool:
         return person in there and all(context.organisation.reach_of(person, right) != NOBODYS for right in rights)
+
+    def is_free(person: UUID, record: Record, work: Work) -> bool:
+        places, context = work.find_or_new(Places, places_id(kind, person)), work.context
+        if not record.is_taken_by(person, context):
+            return places.has_place(kind, context)
+        free_on = record.free_on(person, context)
+        return places.has_room(kind, context) and (free_on is None or free_on <= context.today)
 
     def handler(command: Any, work: Work) -> Record:
         record, context = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key), work.context
@@ -405,15 +420,13 @@ def _in_turn(aggregate: type[Record]) -> CommandFunction:
         there = set(context.organisation.people())
         turn = work.find_or_new(Turn, turn_id(kind))
         person = turn.next_of(
-            one
-            for one in command.among
-            if is_there(one, there, context) and work.find_or_new(Places, places_id(kind, one)).has_place(kind, context)
+            one for one in command.among if is_there(one, there, context) and is_free(one, record, work)
         )
         if person is None:
             raise Refused("pools.nobody_free", kind=kind.what, field=AMONG)
-        holder = record.holder
+        holder, claimed = record.holder, record.is_taken_by(person, context)
         record.assign_in_turn(person, context)
-        keep_places(record, work, holder, claimed=False)
+        keep_places(record, work, holder, claimed=claimed)
         turn.take(kind, person)
         return record
 
@@ -454,6 +467,27 @@ def lost_files(record: Record, then: str, work: Work) -> Collection[str]:
 def _has_file(record: Record, id: UUID, work: Work) -> bool:
     found = work.lookup(FILES_ON_RECORDS, id)
     return found is not None and found.is_on(record.kind.code, record.id)
+
+
+def had_together(kind: Kind) -> Replica[HadTogether]:
+    """Which records of a kind have had what no two may have together."""
+    feeds = dict.fromkeys((kind.created, kind.edited), had_in(kind))
+    return Replica(f"together-in-{kind.code}s", HadTogether, feeds=feeds, keys=places_in(kind))
+
+
+def _with_the_same(record: Record, name: str, value: UniqueValue, work: Work) -> Sequence[UUID]:
+    """The records that have together what a record is to have, and may hold no index of it."""
+    if not (record.together_came_later and name in record.kind.together):
+        return ()
+    rows = (row for id in value.taken for row in work.rows_with_prefix(had_together(record.kind), place_of_index(id)))
+    named = dict.fromkeys(row.record for row in rows)
+
+    def has(id: UUID) -> bool:
+        other = work.find(type(record), id)
+        theirs = other.unique_values.get(name) if other else None
+        return theirs is not None and not set(theirs.ids).isdisjoint(value.ids)
+
+    return [id for id in named if id != record.id and has(id)]
 
 
 def _person_of(aggregate: type[Record], work: Work, id: UUID) -> UUID | None:
@@ -500,6 +534,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 value,
                 partial(record.called_unique, name),
                 name,
+                () if value in before else _with_the_same(record, name, value, work),
                 tells=tells,
                 person=person if record.is_unique_of_person(name) else None,
             )
@@ -543,7 +578,11 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 children = work.find(Children, children_id(record.id))
                 record.require_childless(children.counts if children else {})
             before, belonged, holder, own = held(record, work), record.parents, record.holder, record.data.own
-            if is_claim := kind.pool is not None and isinstance(command, kind.claim):
+            is_claim = kind.pool is not None and (
+                isinstance(command, kind.claim)
+                or (isinstance(command, kind.assign) and record.is_taken_by(command.owner_id, work.context))
+            )
+            if is_claim:
                 _require_room(record, work)
             act(record, command, work.context, settings(work))
             if isinstance(command, kind.restore) and holder is None:
@@ -626,6 +665,21 @@ def _page_of_schedule(run: type) -> str:
     return path
 
 
+MOST_TRIED = 200
+"""A dry run tells of so many events at least, where there are so many: it ends with the part that has come so far."""
+
+
+def _tried(act: ScheduleFunction, as_of: AsOf, work: Work) -> tuple[list[Any], Done]:
+    """What a run would record, from its beginning, and what its last part has told; nothing of it is saved."""
+    facts: list[Any] = []
+    while True:
+        done = act(as_of, work)
+        facts += work.take_back()
+        if not (done.goes_on and done.reached) or len(facts) >= MOST_TRIED:
+            return facts, done
+        as_of = replace(as_of, after=done.reached)
+
+
 def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFunction]:
     """The handlers of a schedule's commands; what is not by hand comes from `chassis.schedules`, prepared."""
     declared, aggregate = SCHEDULES[run], timetable_of(run)
@@ -641,16 +695,15 @@ def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFun
             case Failure() as failure:
                 timetable.tell_failed(failure, context)
             case Due() as due if timetable.is_due(due):
-                timetable.tell_ran(due.day, due.due, act(AsOf(due.day, due.due), work), context)
+                timetable.tell_ran(due.day, due.due, act(timetable.as_of(due.day, due.due), work), context)
             case Due():
                 pass  # another process was first
             case _:
-                as_of = day_asked_for(command.day, context)
-                done = act(as_of, work)
+                day = day_asked_for(command.day, context)
                 if command.dry:
-                    timetable.tell_would(work.take_back(), done)
+                    timetable.tell_would(*_tried(act, AsOf(day, context.now), work))
                 else:
-                    timetable.tell_ran(as_of.day, None, done, context)
+                    timetable.tell_ran(day, None, act(timetable.as_of(day, context.now), work), context)
         return timetable
 
     def switch(command: Any, work: Work) -> Timetable:
@@ -697,8 +750,11 @@ class Service:
         aggregates = [aggregate_of(one) for one in self.records]
         parents = Parents(aggregates)
         object.__setattr__(self, "parents", parents)
-        if parents.replica and parents.replica.name not in {replica.name for replica in self.replicas}:
-            object.__setattr__(self, "replicas", [*self.replicas, parents.replica])
+        further: list[Replica[Any]]
+        further = [had_together(aggregate.kind) for aggregate in aggregates if aggregate.together_came_later]
+        further += [parents.replica] if parents.replica else []
+        names = {replica.name for replica in self.replicas}
+        object.__setattr__(self, "replicas", [*self.replicas, *(one for one in further if one.name not in names)])
         for aggregate in aggregates:
             derived = record_commands(aggregate, parents)
             derived |= {cls: _besides(derived[cls], act) for cls, act in self.besides.items() if cls in derived}

@@ -62,6 +62,8 @@ CALLER = "_caller"
 """Where it tells who asks (`chassis.model.deciding.Caller`)."""
 LANGUAGE = "_language"
 """Where it tells the language of whoever asks."""
+NAMED = "_named"
+"""What the records are called that a row names by `parents`, of those that whoever asks sees: field -> id -> name."""
 
 
 # -- queries ------------------------------------------------------------------------------------------------------
@@ -243,7 +245,7 @@ class View:
     `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right
     besides those that need one wherever they stand (`contracts.permissions.FIELD_RIGHTS`),
     `computed` those worked out when read: from the others, from the company's currency (COMPANY_CURRENCY), and from who
-    asks (CALLER) in which language (LANGUAGE).
+    asks (CALLER) in which language (LANGUAGE), and which of the records that the row names they see (NAMED).
     `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
     that there are before anything happened to them.
     `history` names the events of which each makes a new version of the row of the record it is about, by what its
@@ -255,6 +257,7 @@ class View:
     are in `own`; `further` are their types, by what queries call them (`chassis.model.custom_columns`).
     `called` names the field that says what such a record is called; `parents` are the fields that hold the id of
     another record, and of which kind that is: answers tell what it is called, among the labels, to whoever sees it.
+    One that is no field of the row is looked up for what is worked out of it (NAMED), and shown to nobody.
     `reached_through` is the one of these that says who sees a row: whoever sees that record (ADR 0054).
     `where` is a fixed condition.  `closed` tells which rows are of records that are such no more.  `aside` names a
     flag: rows that have it are in a list that asks by the filter of that name or has a condition on it, and nowhere

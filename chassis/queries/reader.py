@@ -6,7 +6,7 @@ sees of them.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import partial
@@ -73,6 +73,8 @@ EXPORT_ROWS = 200
 PAGE_MS, EXPORT_MS = 10_000, 60_000
 WHERE_MS = 3_000
 """So long a page may take whose conditions, or groups, somebody made up: they may read every row in reach."""
+PART_MS = 1_000
+"""So long the rows of a list, and how many there are, may each take where they are a part of a page with others."""
 FORMATS = ("json", "csv", "xlsx")
 IN_ANY_ORDER = SortOrder("_id", 1)
 NO_ROW: Mapping[str, Any] = {"_id": {"$in": []}}
@@ -334,6 +336,22 @@ class ViewReader:
                 return self._next_page(principal, params, asked, Cursor.read(text))
             return self._at_a_moment(token, lambda seen: self._page(principal, params, asked, seen))
 
+    def first_page(
+        self,
+        principal: Principal,
+        params: Mapping[str, Sequence[str]],
+        token: Token | None,
+        language: str = LANGUAGES[0],
+    ) -> Page | None:
+        """The first page of the list with the total, where there is no long time for it: without the total where that
+        can't be counted in PART_MS, and None where the rows can't be read in PART_MS either."""
+        for more in ({"count": ["true"]}, {}):
+            given = {**params, **more}
+            asked = self.asking.asked(principal, given, language)
+            with suppress(ExecutionTimeout):
+                return self._at_a_moment(token, partial(self._page, principal, given, asked, within=PART_MS))
+        return None
+
     def _next_page(
         self, principal: Principal, params: Mapping[str, Sequence[str]], asked: Asked, cursor: Cursor
     ) -> Page:
@@ -367,11 +385,13 @@ class ViewReader:
         asked: Asked,
         seen: Seen,
         cursor: Cursor | None = None,
+        *,
+        within: int = PAGE_MS,
     ) -> Page:
         order, limit, groups, is_later = asked.order, asked.limit, None, cursor is not None
         collection, total = asked.collection(seen.state["collection"]), None
         is_free = {WHERE, GROUP, SUM} & set(params) or not self._view.is_sorted_by_index(order.field)
-        selection, milliseconds = self._selected(principal, asked, seen), WHERE_MS if is_free else PAGE_MS
+        selection, milliseconds = self._selected(principal, asked, seen), min(within, WHERE_MS if is_free else PAGE_MS)
         of_seen = self._of_seen(principal, seen.at)
         every = [*selection, *of_seen]
         if asked.grouping:
@@ -538,7 +558,14 @@ class ViewReader:
             )
             for documents in _batches(found, EXPORT_ROWS):
                 called = names_in(documents, self._parents, principal, seen.at)
-                self._aside(self._add, sheet, columns, documents, shown, partial(labels, called=called))
+                self._aside(
+                    self._add,
+                    sheet,
+                    columns,
+                    documents,
+                    partial(shown, called=called),
+                    partial(labels, called=called),
+                )
             about = {"List": self._view.path, "As of": stamp(asked.at or freshness_of(seen.state).as_of)}
             file = self._aside(sheet.finish, about)
         except BaseException:

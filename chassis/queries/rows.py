@@ -11,7 +11,7 @@ from bson import Decimal128
 from chassis.access.company import CompanySettings
 from chassis.model.deciding import Caller
 from chassis.model.principal import Principal
-from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LANGUAGE, LISTS, View
+from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LANGUAGE, LISTS, NAMED, View
 from chassis.projections.documents import stored, told_of_lists
 from chassis.projections.versions import OF
 from chassis.queries import amounts, formulas
@@ -59,10 +59,18 @@ class Rows:
             own = document.get(OWN) if self._view.kind else None
             yield {**document, OWN: {key: own[key] for key in own if key in keys}} if own else document
 
-    def shown(self, document: Document, caller: Caller, language: str = LANGUAGES[0]) -> Document:
+    def shown(
+        self, document: Document, caller: Caller, language: str = LANGUAGES[0], called: Names = NOTHING_NAMED
+    ) -> Document:
         """A document with its id and what is worked out from it, once; of an earlier version that isn't known."""
         document = {**self._laid_under.get(document["_id"], {}), **document}
-        known = {**document, COMPANY_CURRENCY: self._company.currency, CALLER: caller, LANGUAGE: language}
+        known = {
+            **document,
+            COMPANY_CURRENCY: self._company.currency,
+            CALLER: caller,
+            LANGUAGE: language,
+            NAMED: called,
+        }
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items() if OF not in document else ():
             shown[name] = stored(compute(known))
@@ -80,7 +88,7 @@ class Rows:
         caller = Caller.of(principal)
         rows = []
         for document in self.without_unseen(documents, principal):
-            row = self._row(document, names, unseen, caller, language)
+            row = self._row(self.shown(document, caller, language, called), names, unseen)
             if self._view.picked or self._view.parents or self._own_people(principal):
                 row[LABELS] = self.labels(document, names, principal, language, called)
             rows.append(row)
@@ -128,10 +136,7 @@ class Rows:
 
         return label
 
-    def _row(
-        self, document: Document, names: Sequence[str], unseen: Set[str], caller: Caller, language: str
-    ) -> Document:
-        shown = self.shown(document, caller, language)
+    def _row(self, shown: Document, names: Sequence[str], unseen: Set[str]) -> Document:
         row = {
             name: plain(shown.get(name, [] if name in self._lists else None), () if name == OWN else unseen)
             for name in names

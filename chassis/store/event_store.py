@@ -208,6 +208,10 @@ class EventStore:
         """All rows of a replica."""
         return self._more.rows_of(replica)
 
+    def rows_after(self, replica: str, key: str, limit: int) -> list[tuple[str, bytes]]:
+        """The next rows of a replica after a key, with theirs, in the order of keys."""
+        return self._more.rows_after(replica, key, limit)
+
     def close(self) -> None:
         self.publishing.release()
         datastore = getattr(self.recorder, "datastore", None)

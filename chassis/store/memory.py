@@ -77,6 +77,10 @@ class MemoryRecorder(POPOProcessRecorder):
     def rows_of(self, replica: str) -> list[bytes]:
         return [body for (name, _), body in self.rows.items() if name == replica]
 
+    def rows_after(self, replica: str, key: str, limit: int) -> list[tuple[str, bytes]]:
+        found = sorted((at, body) for (name, at), body in self.rows.items() if name == replica and at > key)
+        return found[:limit]
+
     def snapshot(self, aggregate_id: UUID) -> Snapshot | None:
         return self.snapshots.get(aggregate_id)
 

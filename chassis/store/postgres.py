@@ -236,6 +236,10 @@ class PostgresRecorder(PostgresProcessRecorder):
     def rows_of(self, replica: str) -> list[bytes]:
         return [bytes(row[0]) for row in self._all("SELECT body FROM {s}.replica_rows WHERE replica=%s", replica)]
 
+    def rows_after(self, replica: str, key: str, limit: int) -> list[tuple[str, bytes]]:
+        statement = "SELECT key, body FROM {s}.replica_rows WHERE replica=%s AND key>%s ORDER BY key LIMIT %s"
+        return [(row[0], bytes(row[1])) for row in self._all(statement, replica, key, limit)]
+
     def snapshot(self, aggregate_id: UUID) -> Snapshot | None:
         row = self._one("SELECT version, schema, state FROM {s}.snapshots WHERE aggregate_id=%s", aggregate_id)
         return row and Snapshot(aggregate_id, row[0], row[1], bytes(row[2]))

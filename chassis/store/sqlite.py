@@ -266,6 +266,14 @@ class SQLiteRecorder(SQLiteProcessRecorder):
             c.execute("SELECT body FROM replica_rows WHERE replica=?", (replica,))
             return [bytes(row[0]) for row in c.fetchall()]
 
+    def rows_after(self, replica: str, key: str, limit: int) -> list[tuple[str, bytes]]:
+        with self.datastore.transaction(commit=False) as c:
+            c.execute(
+                "SELECT key, body FROM replica_rows WHERE replica=? AND key>? ORDER BY key LIMIT ?",
+                (replica, key, limit),
+            )
+            return [(row[0], bytes(row[1])) for row in c.fetchall()]
+
     def snapshot(self, aggregate_id: UUID) -> Snapshot | None:
         row = self._one("SELECT version, schema, state FROM snapshots WHERE aggregate_id=?", aggregate_id.hex)
         return row and Snapshot(aggregate_id, row[0], row[1], bytes(row[2]))

@@ -194,8 +194,15 @@ class UnitOfWork:
     def has_any(self, replica: Replica[R], prefix: str) -> bool:
         return bool(self._batch.store.rows_with_prefix(replica.name, prefix, 1))
 
+    def rows_with_prefix(self, replica: Replica[R], prefix: str) -> Iterator[R]:
+        return (decode(replica.row, body) for body in self._batch.store.rows_with_prefix(replica.name, prefix))
+
     def rows(self, replica: Replica[R]) -> Iterator[R]:
         return (decode(replica.row, body) for body in self._batch.store.rows(replica.name))
+
+    def rows_after(self, replica: Replica[R], key: str, limit: int) -> list[tuple[str, R]]:
+        rows = self._batch.store.rows_after(replica.name, key, limit)
+        return [(found, decode(replica.row, body)) for found, body in rows]
 
     def next_number(self, series: str) -> int:
         name = f"{NUMBERS}{series}"

@@ -87,7 +87,15 @@ from contracts.personal import use
 from contracts.schemas import encode, load
 from services.access import administration, vault
 from services.access.application import SERVICE
-from services.access.domain.sessions import SETTINGS, AccessSettings, ProofAsked, ResetAsked, wrong_code
+from services.access.domain.sessions import (
+    SETTINGS,
+    AccessSettings,
+    Attempts,
+    ProofAsked,
+    ResetAsked,
+    attempts_id,
+    wrong_code,
+)
 from services.access.domain.users import FactorConfirmed, FactorPending, User, login_value
 from services.access.messages import TEXTS, Mailbox, Message
 from services.access.preparation import images
@@ -383,6 +391,26 @@ def test_CPL_01_SEC_04_the_name_of_who_was_erased_is_free_for_who_registers(offi
     office.kit.do(again, NOBODY)
     refusal = office.refusal(replace(register, user_id=uuid4()))
     assert (refusal.code, refusal.field, str(again.user_id) in refusal.message) == ("DUPLICATE", "email", False)
+
+
+def test_CPL_01_SEC_05_who_was_erased_is_not_there_for_whoever_signs_in_with_their_name(office: Office) -> None:
+    """Neither with the right password, nor as an account whose failures are counted, nor to send a code to."""
+    ring = KeyRing(MemoryKeys)
+    use(ring)
+    register = RegisterUser(name="Wu", company="Wu Ltd", password=NEW, email="wu@example.com")
+    erased = UUID(office.kit.do(register, NOBODY).body["id"])
+    session = UUID(office.sign_in("wu@example.com", NEW)["id"])
+    assert office.kit.do(ProveIdentity(session_id=session, code=office.code()), NOBODY).body["access_token"]
+    assert ring.destroy(erased)
+    sent, refused = len(office.mailbox.messages()), office.refusal(SignIn(name="wu@example.com", password=NEW))
+    nobody = office.refusal(SignIn(name="nobody@example.com", password=NEW))
+    assert (refused.code, refused.message) == ("UNAUTHENTICATED", nobody.message)
+    for _ in range(10):
+        office.refusal(SignIn(name="wu@example.com", password=NEW))
+    counted = office.kit.store.load(Attempts, attempts_id(erased, ""))
+    assert counted is None or counted.failures == 0
+    office.kit.do(RequestPasswordReset(name="wu@example.com"), NOBODY)
+    assert len(office.mailbox.messages()) == sent
 
 
 def test_SEC_04_a_number_nobody_has_proved_is_no_name_to_sign_in_with(office: Office) -> None:

@@ -90,13 +90,12 @@ REMINDED_AT_ONCE = 500
 
 def remind(as_of: AsOf, work: Work) -> Done:
     """Remind of every case that waits, and was not reminded of for this day."""
-    number = 0
-    for row in work.rows(WAITING):
-        if number == REMINDED_AT_ONCE:
-            return Done(number, goes_on=True)
+    number, rows = 0, work.rows_after(WAITING, as_of.after, REMINDED_AT_ONCE)
+    for _, row in rows:
         if case := work.find(Case, row.case_id):
             number += work.find_or_new(Reminder, reminder_id(case.id)).remind(case, as_of.day)
-    return Done(number)
+    is_more = len(rows) == REMINDED_AT_ONCE
+    return Done(number, goes_on=is_more, reached=rows[-1][0] if is_more else "")
 
 
 request_approval = upsert(Case, Case.open)

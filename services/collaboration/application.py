@@ -39,7 +39,7 @@ def write_comment(command: WriteComment, work: Work) -> Comment:
 def edit_comment(command: EditComment, work: Work) -> Comment:
     comment, subject = comment_seen(work, command.comment_id)
     named = None if command.mentions is KEPT else mentioned(work, subject, command.mentions)
-    comment.edit(command, subject.person_id, named, work.context)
+    comment.edit(command, named, work.context)
     return comment
 
 
@@ -140,14 +140,14 @@ def log_communication(command: LogCommunication, work: Work) -> Communication:
 
 
 def edit_communication(command: EditCommunication, work: Work) -> Communication:
-    communication, subject = communication_seen(work, command.communication_id)
-    communication.edit(command, subject.person_id, work.context)
+    communication = communication_seen(work, command.communication_id)
+    communication.edit(command, work.context)
     note(communication, work)
     return communication
 
 
 def delete_communication(command: DeleteCommunication, work: Work) -> Communication:
-    communication, _ = communication_seen(work, command.communication_id)
+    communication = communication_seen(work, command.communication_id)
     communication.delete(command, work.context)
     for subject in communication.subjects:
         work.find_or_new(Timeline, timeline(subject)).strike(communication, subject, work.context)
@@ -160,16 +160,12 @@ def note(communication: Communication, work: Work) -> None:
         work.find_or_new(Timeline, timeline(subject)).note(communication, subject, work.context)
 
 
-def communication_seen(work: Work, id: UUID) -> tuple[Communication, KnownRecord]:
-    """What was written of contact, and the record it is about.
-
-    Raises Refused NOT_FOUND, also where the caller may not see that record.
-    """
+def communication_seen(work: Work, id: UUID) -> Communication:
+    """What was written of contact.  Raises Refused NOT_FOUND, also where the caller may not see the record."""
     communication = work.get(Communication, id, what=COMMUNICATION, field="communication_id")
-    subject = None if communication.deleted else find_seen(work, communication.subject_kind, communication.subject_id)
-    if subject is None:
+    if communication.deleted or find_seen(work, communication.subject_kind, communication.subject_id) is None:
         raise not_found(COMMUNICATION, "communication_id")
-    return communication, subject
+    return communication
 
 
 SERVICE = Service(

@@ -45,12 +45,17 @@ RIGHTS: Mapping[CommunicationForm, str] = {"MESSAGE": "messages.send"}
 
 @dataclass
 class Communication(Aggregate):
-    """Contact about a record: what was said, who had it, and when that was written down."""
+    """Contact about a record: what was said, who had it, and when that was written down.
+
+    `person_id`: of whom the record told when it was written down: what was said is sealed with that person's key,
+    whatever became of the record since (CPL-01).
+    """
 
     seen_by = "communications.view"
 
     subject_kind: str = ""
     subject_id: UUID = NO_RECORD
+    person_id: UUID | None = None
     through: tuple[SubjectRef, ...] = ()
     data: CommunicationData | None = None
     author: Person = SALESTREAM
@@ -106,7 +111,7 @@ class Communication(Aggregate):
             )
         )
 
-    def edit(self, command: EditCommunication, person_id: UUID | None, context: Context) -> None:
+    def edit(self, command: EditCommunication, context: Context) -> None:
         """Nothing happens when it reads so already.  Raises Refused."""
         self.require_may(EditCommunication, context)
         assert self.data is not None and self.logged_at is not None, "it was written down"
@@ -123,7 +128,7 @@ class Communication(Aggregate):
                 communication_id=self.id,
                 subject_kind=self.subject_kind,
                 subject_id=self.subject_id,
-                person_id=person_id,
+                person_id=self.person_id,
                 data=data,
                 by=context.user,
             )
@@ -162,6 +167,7 @@ class Communication(Aggregate):
     @applies(CommunicationLogged)
     def _logged(self, fact: CommunicationLogged) -> None:
         self.subject_kind, self.subject_id, self.through = fact.subject_kind, fact.subject_id, fact.through
+        self.person_id = fact.person_id
         self.data, self.author, self.logged_at = fact.data, fact.author, fact.logged_at
 
     @applies(CommunicationEdited)

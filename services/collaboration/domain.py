@@ -62,10 +62,15 @@ class CommentFileAttached:
 
 @dataclass
 class Comment(Aggregate):
-    """What somebody has said about a record; `files` are those that were put on it."""
+    """What somebody has said about a record; `files` are those that were put on it.
+
+    `person_id`: of whom the record told when it was written, whatever became of that since: what is said is sealed with
+    that person's key (CPL-01).
+    """
 
     subject_kind: str = ""
     subject_id: UUID = NO_RECORD
+    person_id: UUID | None = None
     text: str = ""
     mentioned: tuple[Person, ...] = ()
     author: Person = SALESTREAM
@@ -100,9 +105,7 @@ class Comment(Aggregate):
             )
         )
 
-    def edit(
-        self, command: EditComment, person_id: UUID | None, mentioned: Sequence[Person] | None, context: Context
-    ) -> None:
+    def edit(self, command: EditComment, mentioned: Sequence[Person] | None, context: Context) -> None:
         """Nothing happens when it reads so already.  Raises Refused FORBIDDEN for the comment of somebody else."""
         self.require_may(EditComment, context)
         text = self.text if command.text is KEPT else command.text
@@ -115,7 +118,7 @@ class Comment(Aggregate):
                 comment_id=self.id,
                 subject_kind=self.subject_kind,
                 subject_id=self.subject_id,
-                person_id=person_id,
+                person_id=self.person_id,
                 text=text,
                 mentioned=named,
                 newly_mentioned=tuple(person for person in named if person.user_id not in before),
@@ -144,7 +147,7 @@ class Comment(Aggregate):
 
     @applies(CommentWritten)
     def _written(self, fact: CommentWritten) -> None:
-        self.subject_kind, self.subject_id = fact.subject_kind, fact.subject_id
+        self.subject_kind, self.subject_id, self.person_id = fact.subject_kind, fact.subject_id, fact.person_id
         self.text, self.mentioned, self.author = fact.text, fact.mentioned, fact.by
 
     @applies(CommentEdited)

@@ -12,15 +12,17 @@ from uuid import UUID
 from chassis.model.known_records import Feed, KnownRecord, feeds_of, place_of
 from chassis.model.service import Replica, Work
 from contracts.collaboration import SubjectRef
+from contracts.customers import CUSTOMER
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
+from contracts.leads import LEAD_STATUSES, Lead, LeadConverted
 from contracts.orders import OrderChanged, OrderCreated, OrderSubmitted
-from contracts.records import KINDS
+from contracts.records import KINDS, kind_of
 from contracts.subjects import SUBJECT_ID, SUBJECT_KIND, subjects
 
 REGISTRY.load()  # all kinds of records are declared then
 
-ORDER = "order"
+ORDER, LEAD = "order", kind_of(Lead).code
 
 
 def order_created(_: KnownRecord | None, fact: OrderCreated) -> KnownRecord:
@@ -35,10 +37,15 @@ def order_submitted(row: KnownRecord | None, fact: OrderSubmitted) -> KnownRecor
     return row and replace(row, owners=(row.owners[0], fact.submitter.user_id))
 
 
+def lead_converted(row: KnownRecord | None, fact: LeadConverted) -> KnownRecord | None:
+    return row and replace(row, became=place_of(CUSTOMER.code, fact.customer_id))
+
+
 _FEEDS: dict[str, Mapping[type, Feed]] = {
     **{kind.code: feeds_of(kind) for kind in KINDS.values()},
     ORDER: {OrderCreated: order_created, OrderChanged: order_changed, OrderSubmitted: order_submitted},
 }
+_FEEDS[LEAD] = {**_FEEDS[LEAD], LeadConverted: lead_converted}
 _KIND_OF = {fact: kind for kind, feeds in _FEEDS.items() for fact in feeds}
 
 
@@ -62,12 +69,21 @@ def find_seen(work: Work, kind: str, id: UUID) -> KnownRecord | None:
 
 
 def require_seen(work: Work, kind: str, id: UUID) -> KnownRecord:
-    """The record that a command names.  Raises Refused, NOT_FOUND also for one that the caller may not see."""
+    """The record about which a command says something.
+
+    Raises Refused, NOT_FOUND also for one that the caller may not see, and LEAD_CONVERTED for a lead that is a customer
+    now: nothing counts there any more (LED-11, COM-01), and whoever may see the customer is told which that is.
+    """
     if kind not in subjects():
         raise Refused("collaboration.no_such_kind", kinds=sorted(subjects()), field=SUBJECT_KIND)
     found = find_seen(work, kind, id)
     if found is None:
         raise not_found(kind, SUBJECT_ID)
+    if found.became:
+        _, _, customer = found.became.partition(":")
+        if find_seen(work, CUSTOMER.code, UUID(customer)) is None:
+            raise Refused("leads.converted", field=SUBJECT_ID, state=LEAD_STATUSES.becomes)
+        raise Refused("leads.became", customer_id=customer, field=SUBJECT_ID, state=LEAD_STATUSES.becomes)
     return found
 
 

@@ -23,7 +23,7 @@ from contracts.collaboration import (
 )
 from contracts.customers import CustomerData
 from contracts.errors import Refused
-from contracts.orders import OrderCreated, OrderSubmitted
+from contracts.orders import OrderChanged, OrderCreated, OrderSubmitted
 from contracts.people import NOBODY, Person
 from contracts.records import KINDS, Kind, kind_of
 from contracts.schemas import load
@@ -267,3 +267,17 @@ def test_col_09_every_kind_of_subject_is_known_here_and_has_a_list() -> None:
     assert {event for kind in KINDS.values() for event in (kind.created, kind.deleted, kind.restored)} <= set(
         SUBJECTS.feeds
     )
+
+
+def test_cpl_01_a_comment_stays_sealed_with_the_key_of_whom_it_was_written_about(kit: InMemoryService) -> None:
+    """Also where the order that it is about was given another customer since: that is somebody else."""
+    order, before, after = uuid4(), uuid4(), uuid4()
+    created = fact(OrderCreated, order_id=order, owner=person(SALES))
+    kit.learn(replace(created, customer=replace(created.customer, customer_id=before)))
+    id = write(kit, order, kind="order")
+    changed = fact(OrderChanged, order_id=order)
+    kit.learn(replace(changed, customer=replace(changed.customer, customer_id=after)))
+    kit.do(EditComment(comment_id=id, text="Ring back at ten"), by=SALES)
+    assert [told.person_id for told in kit.stream(id)] == [before, before]
+    other = write(kit, order, kind="order")
+    assert [told.person_id for told in kit.stream(other)] == [after], "what is said since is about the other"

@@ -21,7 +21,9 @@ from contracts.collaboration import (
     DeleteCommunication,
     EditCommunication,
     LogCommunication,
+    RecordViewing,
     SubjectRef,
+    WriteComment,
 )
 from contracts.company import ParameterSet
 from contracts.configuration import DictionaryEntrySet
@@ -29,8 +31,8 @@ from contracts.customers import CUSTOMER, Contact
 from contracts.declare import REGISTRY
 from contracts.dictionaries import DictionaryEntry
 from contracts.errors import Refused
-from contracts.leads import Lead
-from contracts.orders import OrderCreated
+from contracts.leads import Lead, LeadConverted
+from contracts.orders import OrderChanged, OrderCreated
 from contracts.people import NOBODY, Person
 from contracts.permissions import DataScope
 from contracts.records import KINDS, Kind, kind_of
@@ -40,6 +42,7 @@ from contracts.subjects import FollowUpsChanged
 from services.collaboration import communications
 from services.collaboration.application import SERVICE
 from services.collaboration.communications import Timeline, timeline
+from services.collaboration.subjects import SUBJECTS
 
 OTHER = user("wu", "SAL", superior=SUPERVISOR)
 CONTACT = kind_of(Contact)
@@ -368,3 +371,57 @@ def test_com_01_two_records_of_one_id_have_timelines_of_their_own(kit: InMemoryS
     kit.learn(fact(lead.created, lead_id=id, owner=person(SALES)))
     log(kit, id, kind="lead")
     assert (told(kit, id, "lead"), told(kit, id)) == ([(kit.today, None)], [])
+
+
+def test_cpl_01_what_was_written_of_contact_stays_sealed_with_the_key_of_whom_it_was_written_about(
+    kit: InMemoryService,
+) -> None:
+    """Also where the order that it is about was given another customer since."""
+    order, before, after = uuid4(), uuid4(), uuid4()
+    created = fact(OrderCreated, order_id=order, owner=person(SALES))
+    kit.learn(replace(created, customer=replace(created.customer, customer_id=before)))
+    id = log(kit, order, kind="order")
+    changed = fact(OrderChanged, order_id=order)
+    kit.learn(replace(changed, customer=replace(changed.customer, customer_id=after)))
+    kit.do(EditCommunication(communication_id=id, response="感兴趣"), SALES)
+    assert [told.person_id for told in kit.stream(id)] == [before, before]
+
+
+def converted(kit: InMemoryService, customer_owner: Principal) -> tuple[UUID, UUID]:
+    """A lead of SALES that has become a customer of somebody."""
+    lead, customer = enter(kit, kind_of(Lead)), enter(kit, owner=person(customer_owner))
+    kit.learn(fact(LeadConverted, lead_id=lead, customer_id=customer))
+    return lead, customer
+
+
+@pytest.mark.parametrize("cls", [LogCommunication, WriteComment, RecordViewing], ids=lambda cls: cls.__name__)
+def test_led_11_com_01_of_a_converted_lead_nothing_is_written_and_the_customer_is_named(
+    kit: InMemoryService, cls: type
+) -> None:
+    lead, customer = converted(kit, SALES)
+    more: dict[str, Any] = {"way": "PHONE"} if cls is LogCommunication else {}
+    more |= {} if cls is RecordViewing else {"text": "想要报价"}
+    command = cls(subject_kind="lead", subject_id=lead, **more)
+    refusal = kit.assert_refused("LEAD_CONVERTED", command, by=SALES, field="subject_id")
+    assert (refusal.state, str(customer) in refusal.message) == ("CONVERTED", True)
+    kit.do(replace(command, subject_kind="customer", subject_id=customer), SALES)
+
+
+def test_led_11_com_01_who_may_not_see_the_customer_is_not_told_which_it_is(kit: InMemoryService) -> None:
+    lead, customer = converted(kit, OTHER)
+    refusal = kit.assert_refused("LEAD_CONVERTED", contact(lead, "lead"), by=SALES, field="subject_id")
+    assert refusal.why.reason == "leads.converted" and str(customer) not in refusal.message
+
+
+def test_led_11_com_06_what_was_written_before_the_conversion_can_still_be_put_right(kit: InMemoryService) -> None:
+    lead = enter(kit, kind_of(Lead))
+    id = log(kit, lead, kind="lead")
+    kit.learn(fact(LeadConverted, lead_id=lead, customer_id=enter(kit)))
+    kit.do(EditCommunication(communication_id=id, response="感兴趣"), SALES)
+    kit.do(DeleteCommunication(communication_id=id), SALES)
+
+
+def test_led_11_of_every_kind_whose_records_become_another_it_is_heard_what_they_became() -> None:
+    """Else things would be written about what is there no more, and count for nothing."""
+    becoming = [kind for kind in KINDS.values() if kind.statuses and kind.statuses.becomes]
+    assert becoming == [kind_of(Lead)] and LeadConverted in SUBJECTS.feeds

@@ -84,6 +84,7 @@ class Customer(Record):
 
     kind = CUSTOMER
     settings = (CustomerSettings, SETTINGS)
+    together_came_later = True
 
     membership: Membership = NO_MEMBER
 

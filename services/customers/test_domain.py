@@ -265,6 +265,41 @@ def test_CUS_22_the_id_is_told_to_who_sees_that_customer_and_to_nobody_else(kit:
     assert kit.assert_refused("DUPLICATE", OTHER, by=operator, field="company").why.params["holder"] == LI
 
 
+def entered_before(kit: InMemoryService) -> None:
+    """LI, entered when nothing was asked of company and contact person, as the service knows of it."""
+    meta = kit.request(CREATE, SALES).meta()
+    created = CustomerCreated(customer_id=LI, data=DATA, owner=OWNER, by=OWNER)
+    kit.store.commit(Transaction(events=[recorded(LI, 1, created, meta)]))
+    kit.learn(created)
+
+
+def test_CUS_22_nobody_is_the_same_as_a_customer_of_before_company_and_contact_person_were_asked() -> None:
+    kit = InMemoryService(SERVICE)
+    entered_before(kit)
+    assert kit.assert_refused("DUPLICATE", OTHER, by=SALES, field="company").why.params["holder"] == LI
+    kit.do(replace(OTHER, contact_person="Wu Gang"), by=SALES)
+    same = EditCustomer(customer_id=WU, contact_person="HAN mei")
+    kit.assert_refused("DUPLICATE", same, by=SALES, field="company")
+    kit.do(EditCustomer(customer_id=LI, region="West"), by=SALES)
+    kit.do(EditCustomer(customer_id=LI, contact_person="Han Meimei"), by=SALES)
+    kit.do(same, by=SALES)
+
+
+def test_CUS_22_what_was_the_same_before_it_was_asked_stays_and_the_deleted_and_erased_are_in_nobodys_way() -> None:
+    kit, ring = InMemoryService(SERVICE), KeyRing(MemoryKeys)
+    use(ring)
+    entered_before(kit)
+    twin = CustomerCreated(customer_id=WU, data=replace(DATA, mobile="13800000002"), owner=OWNER, by=OWNER)
+    kit.store.commit(Transaction(events=[recorded(WU, 1, twin, kit.request(CREATE, SALES).meta())]))
+    kit.learn(twin)
+    kit.do(EditCustomer(customer_id=WU, region="West"), by=SALES)
+    third = replace(OTHER, customer_id=uuid4(), mobile="13800000003")
+    kit.do(CUSTOMER.delete(customer_id=WU), by=SALES)
+    assert kit.assert_refused("DUPLICATE", third, by=SALES, field="company").why.params["holder"] == LI
+    assert ring.destroy(LI)
+    kit.do(third, by=SALES)
+
+
 def test_CUS_02_an_edit_may_not_blank_a_required_field(kit: InMemoryService) -> None:
     refusal = kit.assert_refused(
         "VALIDATION", EditCustomer(customer_id=LI, name=" ", industry=""), by=SALES, field="name"

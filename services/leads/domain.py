@@ -74,8 +74,11 @@ class LeadRecord(Record):
             raise Refused("leads.take_up_first", field="lead_id", state=self.status)
         if not self._is_theirs(context):
             raise Refused("records.only_shared", kind=self.kind.what, field="lead_id")
+        if context.owner.user_id and context.organisation.person(context.owner.user_id) is None:
+            raise Refused("leads.nobody_responsible", field="lead_id")
+        enters = context.on_behalf_of(context.user, RIGHTS[0])  # by whose rights the customer is entered
         for right in RIGHTS:
-            if not context.may(right):
+            if not (context.may(right) and enters.may(right)):
                 raise lacks_right(right, context.organisation.roles_with(right))
 
     def convert(self, command: ConvertLead, context: Context) -> None:

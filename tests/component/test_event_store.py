@@ -1445,3 +1445,15 @@ def test_a_commit_waits_for_the_disk_where_it_is_told(tmp_path: Path) -> None:
     assert waited == ["commit"]
     assert store.position("somebody") == 7
     store.close()
+
+
+def test_the_rows_of_a_replica_are_read_in_parts_in_the_order_of_their_keys(bench: Bench) -> None:
+    store = bench.open()
+    rows = [ReplicaRow("names", key, key.encode()) for key in ("b", "d", "a", "c", "B")]
+    store.commit(Transaction(rows=[*rows, ReplicaRow("other", "a", b"x")]))
+    found, key = list[str](), ""
+    while part := store.rows_after("names", key, 2):
+        assert len(part) <= 2 and all(body == at.encode() for at, body in part)
+        found += [at for at, _ in part]
+        key = part[-1][0]
+    assert found == ["B", "a", "b", "c", "d"] and store.rows_after("none", "", 2) == []

@@ -18,11 +18,15 @@ from security.office import VIEWS, Caller, Office, new_id, quick_hashes
 from security.teams import add_product
 
 from chassis.projections.projector import Projector
+from chassis.queries import reader
 from chassis.queries.overviews import ROWS
+from chassis.queries.reader import ViewReader
+from chassis.queries.remembered import Remembered
 from component.facts import incoming
 from contracts.errors import STATUS
 
 CONTACTS = ROWS + 2
+SLOW = "function() { sleep(10000); return 1; }"
 
 
 class Shop:
@@ -141,3 +145,33 @@ def test_sec_21_what_is_read_of_people_is_noted_as_of_each_list(shop: Shop) -> N
     assert told["customers"].object_id == shop.customer
     assert bytes(told["contacts"].fields) == b'{"customer_id":["***"]}', "as a list notes whom somebody looked for"
     assert {entry.user_id for entry in noted} == {shop.watcher.user_id}
+
+
+def test_cus_07_what_of_a_part_is_late_is_told_as_unknown_and_all_else_is_there(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One slow count, or one slow list, does not take the page away.  MongoDB gives up by the limit of the part."""
+    read = ViewReader._read
+
+    def reading(self: ViewReader, collection: str, stages: Any, order: Any, at: Any, milliseconds: int) -> Any:
+        is_count = any("$count" in stage for stage in stages)
+        is_late = self.name == "comments" or (self.name == "contacts" and is_count)
+        if milliseconds == reader.PART_MS and is_late:
+            waits = {"$match": {"$expr": {"$function": {"body": SLOW, "args": [], "lang": "js"}}}}
+            stages = [*stages[:1], waits, *stages[1:]]
+        return read(self, collection, stages, order, at, milliseconds)
+
+    before = shop.overview(shop.seller)
+    monkeypatch.setattr(ViewReader, "_read", reading)
+    monkeypatch.setattr(Remembered, "get", lambda _, state, of, count: count())  # as if nobody had counted before
+    told = shop.overview(shop.seller)
+    assert {name: told["parts"]["comments"][name] for name in ("items", "total")} == {"items": None, "total": None}
+    contacts = told["parts"]["contacts"]
+    assert (len(contacts["items"]), contacts["total"], contacts["path"]) == (
+        ROWS, None, before["parts"]["contacts"]["path"],
+    )  # fmt: skip
+    late = {"comments", "contacts"}
+    assert {name: part for name, part in told["parts"].items() if name not in late} == {
+        name: part for name, part in before["parts"].items() if name not in late
+    }
+    assert (told["record"], told["history"]) == (before["record"], before["history"])

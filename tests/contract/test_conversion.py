@@ -13,14 +13,14 @@ from chassis.model.commands import CommandSent
 from chassis.model.pools import Places, places_id
 from chassis.model.principal import SYSTEM, Principal
 from chassis.model.saga import Process
-from chassis.model.views import LANGUAGE
+from chassis.model.views import LANGUAGE, NAMED
 from chassis.persons.keys import KeyRing
 from chassis.persons.stores import MemoryKeys
 from chassis.testing.keys import holding
-from chassis.testing.people import ADMIN, MANAGER, SALES, SUPERVISOR, user
+from chassis.testing.people import ADMIN, MANAGER, SALES, SUPERVISOR, WAREHOUSE, user
 from chassis.testing.services import InMemoryService
 from chassis.testing.views import documents
-from contracts.access import UserEdited, UserState
+from contracts.access import Grant, MachineChanged, UserEdited, UserState
 from contracts.customers import (
     CUSTOMER,
     CreateCustomer,
@@ -47,6 +47,7 @@ from contracts.schemas import decode, encode, load
 from contracts.statuses import Statuses, Step
 from services.conversion.saga import SAGA
 from services.conversion.verification import CUSTOMERS as ONE_CUSTOMER_A_LEAD
+from services.leads.domain import RIGHTS
 
 know_everything()
 SERVICES = {service.name: service for service in Catalogue.read().services()}
@@ -77,7 +78,7 @@ class Firm:
         self.leads, self.customers = self.kits["leads"], self.kits["customers"]
         self.processes: dict[UUID, Process] = {}
         for kit in self.kits.values():
-            for by in (ADMIN, SALES, SUPERVISOR, ZHOU, MANAGER):
+            for by in (ADMIN, SALES, SUPERVISOR, ZHOU, MANAGER, WAREHOUSE):
                 kit.known(by)
 
     def enter(self, by: Principal = SALES, **more: Any) -> UUID:
@@ -322,8 +323,13 @@ def test_led_09_a_number_that_another_customer_has_leaves_the_lead_as_it_was_and
     row = firm.lead(id)
     assert (row["status"], row["conversion"], row["customer_id"]) == ("OWNED", "REFUSED", None)
     refusal = VIEWS["leads"].computed["conversion_refusal"]
-    assert refusal({**row, LANGUAGE: "zh"}) == f"手机号“{PHONE}”已被其他记录使用（{taken}），请换一个。"
-    assert PHONE in refusal({**row, LANGUAGE: "en"})
+    seen = {**row, NAMED: {"refused_holder": {str(taken): "Acme"}}}
+    assert refusal({**seen, LANGUAGE: "zh"}) == f"手机号“{PHONE}”已被其他记录使用（{taken}），请换一个。"
+    assert PHONE in refusal({**seen, LANGUAGE: "en"})
+    told = refusal({**row, LANGUAGE: "zh", NAMED: {"refused_holder": {}}})
+    assert told == f"手机号“{PHONE}”已被其他记录使用，该记录不在您的权限范围内，请换一个。", (
+        "who may not see it (SEC-18)"
+    )
     assert [row["name"] for row in firm.rows("customers")] == ["Acme"] and not firm.rows("contacts")
     firm.leads.do(LEAD.edit(lead_id=id, phone="13800000009"), SALES)
     assert isinstance(firm.converted(id), LeadConverted)
@@ -391,6 +397,32 @@ def test_led_09_who_may_not_enter_customers_converts_no_lead(firm: Firm) -> None
     firm.leads.writer.execute([request])
     refusal = request.future.exception(timeout=0)
     assert isinstance(refusal, Refused) and (refusal.code, refusal.state) == ("FORBIDDEN", "customers.edit")
+
+
+def test_led_09_a_program_that_nobody_answers_for_is_told_so_and_begins_no_conversion(firm: Firm) -> None:
+    """The customer is entered by the rights of who answers for it; before, such a conversion always came to nothing."""
+    program = Principal(uuid4(), "ERP", frozenset(), machine=True, epoch=1)
+    id_of_program = program.user_id
+    assert id_of_program
+    grants = tuple(Grant(right=right, scope="ALL") for right in ("leads.edit", "leads.view", *RIGHTS))
+
+    def answered_for(by: UUID | None, revision: int) -> None:
+        told = MachineChanged(
+            machine_id=id_of_program, name="ERP", grants=grants, epoch=1, active=True, responsible_id=by,
+            revision=revision,
+        )  # fmt: skip
+        for kit in firm.kits.values():
+            kit.directory.tell([told])
+
+    answered_for(None, 1)
+    id = firm.enter()
+    refusal = firm.leads.assert_refused("FORBIDDEN", ConvertLead(lead_id=id), by=program, field="lead_id")
+    assert refusal.why.reason == "leads.nobody_responsible" and firm.lead(id)["conversion"] is None
+    answered_for(WAREHOUSE.user_id, 2)
+    refusal = firm.leads.assert_refused("FORBIDDEN", ConvertLead(lead_id=id), by=program)
+    assert refusal.state == "customers.edit", "who answers for it may enter none"
+    answered_for(SALES.user_id, 3)
+    assert isinstance(firm.converted(id, program), LeadConverted)
 
 
 def test_led_09_who_has_lost_the_right_meanwhile_enters_no_customer(firm: Firm) -> None:

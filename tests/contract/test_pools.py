@@ -262,6 +262,41 @@ def test_led_05_nobody_claims_more_than_they_may_have(shop: Shop) -> None:
     assert (shop.places(SALES), shop.places(ZHOU)) == (3, 0)
 
 
+@pytest.mark.parametrize("limit", ["most_owned", "most_claims_a_day"])
+def test_led_05_who_gives_themselves_a_record_of_the_pool_claims_it_and_is_limited_as_everybody(
+    shop: Shop, limit: PoolLimit
+) -> None:
+    """To others it is not limited; and in turn it is the same."""
+    shop.limit(limit, 1)
+    first, second = shop.pooled(), shop.pooled()
+    shop.kit.do(shop.assign(first, ADMIN))
+    assert shop.kit.stream(first)[-1].came_by == "CLAIMED"
+    for command in (shop.assign(second, ADMIN), shop.claim(second)):
+        refusal = shop.kit.assert_refused("CLAIM_LIMIT", command, field=shop.kind.key)
+        assert refusal.why.reason == f"pools.{limit}" and shop.waits(second)
+    shop.kit.assert_refused("CLAIM_LIMIT", shop.in_turn(second, ADMIN), field="among")
+    assert shop.given(ADMIN, SALES) is SALES
+    shop.kit.do(shop.assign(second, SALES))
+    assert (shop.places(ADMIN), shop.places(SALES)) == (1, 2)
+
+
+def test_led_05_what_the_caller_is_given_in_turn_counts_as_a_claim_of_the_day(shop: Shop) -> None:
+    shop.limit("most_claims_a_day", 1)
+    assert shop.given(ADMIN) is ADMIN
+    shop.kit.assert_refused("CLAIM_LIMIT", shop.claim(shop.pooled()), field=shop.kind.key)
+
+
+def test_led_05_who_gave_a_record_back_does_not_give_it_to_themselves_before_its_days_are_over(shop: Shop) -> None:
+    shop.limit("cool_down_days", 2)
+    id = shop.enter()
+    shop.kit.do(shop.give_back(id))
+    refusal = shop.kit.assert_refused("CLAIM_LIMIT", shop.assign(id, ADMIN), field=shop.kind.key)
+    assert refusal.why.reason == "pools.cooling_down"
+    shop.kit.assert_refused("CLAIM_LIMIT", shop.in_turn(id, ADMIN), field="among")
+    shop.kit.pass_time(days=2)
+    shop.kit.do(shop.assign(id, ADMIN))
+
+
 def test_led_05_who_deletes_a_record_to_claim_another_does_not_bring_it_back_above_the_limit(shop: Shop) -> None:
     shop.limit("most_owned", 1)
     first, second = shop.pooled(), shop.pooled()
@@ -402,8 +437,10 @@ def test_led_14_the_status_of_a_record_follows_from_whose_it_is(shop: Shop) -> N
     assert (shop.row(id)["status"], shop.places(ZHOU)) == ("INVALID", 0)
     again = shop.named(shop.kind.set_status, id, status="OWNED", reason=WHY)
     shop.kit.assert_refused("FORBIDDEN", again, by=ZHOU, field="status")
+    shop.kit.pass_time(days=40)
     shop.kit.do(again)
     assert shop.places(ZHOU) == 1
+    assert shop.row(id)["owner_since"] == str(shop.kit.today), "its days run anew (LED-05, LED-06)"
 
 
 @pytest.mark.parametrize(

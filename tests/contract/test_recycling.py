@@ -456,3 +456,102 @@ def test_com_01_cus_17_contact_before_it_changed_hands_does_not_count_for_whoeve
     assert shop.recycle() == 0
     shop.pass_days(1)
     assert shop.recycle() == 1
+
+
+def looked_at(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """The records that runs from now on load, in their order."""
+    found: list[UUID] = []
+    act = recycling.Recycling._act
+
+    def look(self: recycling.Recycling, id: UUID, *rest: Any) -> Any:
+        found.append(id)
+        return act(self, id, *rest)
+
+    monkeypatch.setattr(recycling.Recycling, "_act", look)
+    return found
+
+
+def test_led_06_a_lead_that_was_closed_is_not_looked_at_and_one_taken_up_again_has_all_its_days(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = Shop(LEAD, RecycleLeads, "LEADS")
+    looked = looked_at(shop, monkeypatch)
+    invalid, converted = shop.enter(), shop.enter()
+    shop.named(LEAD.set_status, invalid, status="INVALID", reason="why not")
+    shop.kit.learn(LEAD.status_set(lead_id=converted, before="OWNED", status="CONVERTED"))
+    shop.rule()
+    shop.pass_days(2 * N)
+    assert shop.recycle() == 0 and looked == []
+    shop.named(LEAD.set_status, invalid, status="OWNED", reason="they called")
+    assert shop.kit.stream(invalid)[-1].owner_since == shop.kit.today
+    shop.pass_days(N - 1)
+    assert shop.recycle() == 0 and looked == []
+    shop.pass_days(1)
+    assert shop.recycle() == 1 and shop.waits(invalid) and looked == [invalid]
+
+
+def test_led_06_of_very_many_records_each_part_reads_some_and_none_of_those_before(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it reads and what it loads are bounded, also where nothing is to be done with it."""
+    monkeypatch.setattr(recycling, "ROWS_AT_ONCE", 3)
+    store, read = shop.kit.store, list[list[str]]()
+    rows, rows_after = store.rows, store.rows_after
+
+    def reading(replica: str, key: str, limit: int) -> list[tuple[str, bytes]]:
+        found = rows_after(replica, key, limit)
+        read.append([place for place, _ in found])
+        return found
+
+    monkeypatch.setattr(store, "rows_after", reading)
+    monkeypatch.setattr(store, "rows", lambda name: pytest.fail(name) if "held" in name else rows(name))
+    ids = {shop.enter() for _ in range(5)}
+    shop.pass_days(1)
+    ids |= {shop.enter() for _ in range(5)}
+    shop.rule()
+    shop.pass_days(N - 1)
+    shop.kit.keep_schedules()
+    shop.pass_days(1)
+    shop.kit.keep_schedules()
+    assert [len(part) for part in read] == [3, 3, 3, 1] and {UUID(one) for part in read for one in part} == ids
+    shop.hears()
+    assert all(map(shop.waits, ids))
+    told = [fact for fact in shop.kit.facts() if type(fact) is SCHEDULES[shop.run].ran]
+    assert [fact.goes_on for fact in told] == [True, True, True, False] and told[-1].done == len(ids)
+
+
+def test_cus_17_what_no_rule_is_for_is_loaded_in_parts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule of one importance says nothing of the others, which have lain as long."""
+    monkeypatch.setattr(recycling, "AT_ONCE", 2)
+    shop = Shop(CUSTOMER, RecycleCustomers, "CUSTOMERS")
+    looked = looked_at(shop, monkeypatch)
+    ids = {shop.enter(importance="HIGH") for _ in range(5)}
+    shop.rule(importance="LOW")
+    shop.pass_days(N)
+    parts = 0
+    while shop.kit.do(shop.run(), ADMIN).body["goes_on"]:
+        parts += 1
+        assert len(looked) == 2 * parts
+    assert {*looked} == ids and len(looked) == len(ids), "each once"
+
+
+def test_cus_17_a_dry_run_tells_of_what_comes_in_later_parts_and_leaves_none_behind(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recycling, "ROWS_AT_ONCE", 2)
+    ids = {shop.enter() for _ in range(5)}
+    shop.rule()
+    shop.pass_days(N)
+    told = shop.kit.do(shop.run(dry=True), ADMIN).body
+    assert {UUID(one["id"]) for one in told["would"]} == ids and not told["goes_on"]
+    assert shop.recycle() == 5
+
+
+def test_cus_17_a_run_by_hand_goes_on_for_its_day_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recycling, "ROWS_AT_ONCE", 2)
+    ids = {shop.enter() for _ in range(5)}
+    shop.rule()
+    shop.pass_days(N)
+    day = shop.kit.today
+    assert shop.kit.do(shop.run(day=day - timedelta(days=1)), ADMIN).body["goes_on"]
+    assert shop.recycle(day=day) == 5 and all(map(shop.waits, ids)), "from the beginning"

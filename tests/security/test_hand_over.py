@@ -101,3 +101,47 @@ def test_sec_14_in_parts_it_goes_by_http_in_the_name_of_the_caller(
     answers["reports"] = away
     told = office.call(path(leaver.user_id), {"to_id": heir.user_id}, office.admin)
     assert (told.status, told.code, told.body["state"]) == (403, "FORBIDDEN", "orders.view")
+
+
+def test_sec_14_records_that_can_t_be_given_are_in_the_way_of_no_others(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of which a process is under way, say: a whole page of them.  The request goes on to the pages behind it."""
+    leaver, heir = office.user("SAL"), office.user("SAL")
+    stuck, asked = [new_id() for _ in range(5)], list[str]()
+    pages = {"": stuck[:2], "a": stuck[2:4], "b": [stuck[4], new_id()], "c": [new_id()]}
+    following = dict(zip(pages, [*list(pages)[1:], None], strict=True))
+
+    class Elsewhere:
+        def __init__(self, _: Any) -> None:
+            pass
+
+        def to(self, service: str) -> Callable[[HttpRequest], HttpResponse]:
+            def serve(http: HttpRequest) -> HttpResponse:
+                if http.method == "GET":
+                    cursor = http.query.get("cursor", [""])[0]
+                    asked.append(cursor)
+                    page = {"items": [{"id": id} for id in pages[cursor]], "total": 7, "next": following[cursor]}
+                    return HttpResponse(200, json.dumps(page).encode())
+                items = json.loads(http.body() or b"null")["items"]
+                ids = [next(id for name, id in item["command"].items() if name != "owner_id") for item in items]
+                body = Refused("records.out_of_reach").problem()
+                results = [{"status": 403, "body": body} if id in stuck else {"status": 200, "body": {}} for id in ids]
+                return HttpResponse(200, json.dumps({"results": results}).encode())
+
+            return serve
+
+    monkeypatch.setattr(hand_over, "Forwarder", Elsewhere)
+    monkeypatch.setattr(hand_over, "PORTION", 4)
+    monkeypatch.setattr(office.api, "views", [])
+    monkeypatch.setattr(office.api, "writers", {"access": office.writers["access"]})
+    told = office.call(path(leaver.user_id), {"to_id": heir.user_id}, office.admin).done()
+    assert asked == ["", "a", "b"] * len(OWNED), "and ends with the page of which it gave some"
+    for kind in told["kinds"]:
+        assert (kind["given"], kind["left"]) == (1, 6)
+        assert [one["id"] for one in kind["refused"]] == stuck[:4], "as many as a page has are told"
+    pages["b"] = stuck[4:]
+    pages["c"] = []
+    asked.clear()
+    told = office.call(path(leaver.user_id), {"to_id": heir.user_id}, office.admin).done()
+    assert (told["given"], asked) == (0, ["", "a", "b", "c"] * len(OWNED))

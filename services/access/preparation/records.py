@@ -9,6 +9,7 @@ import pyotp
 from chassis.model.middleware import Surroundings
 from chassis.model.unique import UniqueIndex
 from contracts.errors import Refused
+from contracts.personal import is_erased
 from services.access import vault
 from services.access.domain.sessions import (
     SETTINGS,
@@ -27,10 +28,10 @@ needs_password = partial(Refused, "access.needs_password", field="password")
 
 
 def user_named(name: str, surroundings: Surroundings) -> User | None:
-    """The user who signs in with this name."""
+    """The user who signs in with this name; who was erased is there no more, whatever their name was (CPL-01)."""
     for id in login_value(name).ids:
         index = surroundings.records.load(UniqueIndex, id)
-        if index is not None and index.holder is not None:
+        if index is not None and index.holder is not None and not is_erased(index.holder):
             return surroundings.records.load(User, index.holder)
     return None
 

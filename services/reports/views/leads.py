@@ -9,18 +9,22 @@ from uuid import UUID
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.record_views import More, view_of
 from chassis.model.row_fields import Picked
-from chassis.model.views import LANGUAGE, Closed, Exact, Range, Scope, View, Words
+from chassis.model.views import LANGUAGE, NAMED, Closed, Exact, Range, Scope, View, Words
 from contracts.customers import CustomerData
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES
 from contracts.leads import LEAD_STATUSES, Lead, LeadConversionBegun, LeadConversionRefused, LeadConverted
 from contracts.people import Person
-from contracts.reasons import said_again
+from contracts.reasons import param_kept, said_again
 from contracts.records import kind_of
 from contracts.statuses import STATUS
 
 LEAD = kind_of(Lead)
 LeadStatus: Any = LEAD_STATUSES.type
+HOLDER = "refused_holder"
+"""What a document calls the customer that stood in the way of a conversion: no column shows it."""
+UNSEEN: Mapping[Any, str] = {"records.taken": "records.taken_unseen"}
+"""The reasons that name a customer, and how whoever may not see that one is told."""
 
 
 @dataclass
@@ -33,11 +37,12 @@ class ConversionColumns:
 
 
 def begun(_: LeadConversionBegun) -> Mapping[str, Any]:
-    return {"conversion": "RUNNING", "refused_for": "", "refused_with": ""}
+    return {"conversion": "RUNNING", "refused_for": "", "refused_with": "", HOLDER: None}
 
 
 def refused(event: LeadConversionRefused) -> Mapping[str, Any]:
-    return {"conversion": "REFUSED", "refused_for": event.refused_for, "refused_with": event.params}
+    told = {"refused_for": event.refused_for, "refused_with": event.params, HOLDER: param_kept(event.params, "holder")}
+    return {"conversion": "REFUSED", **told}
 
 
 def converted(event: LeadConverted) -> Mapping[str, Any]:
@@ -45,8 +50,11 @@ def converted(event: LeadConverted) -> Mapping[str, Any]:
 
 
 def refusal(document: Mapping[str, Any]) -> str:
-    """Why the last conversion was refused, in the language of who reads it."""
+    """Why the last conversion was refused, in the language of who reads it; which customer stands in the way is told to
+    whoever may see that one (SEC-18)."""
     reason, params = document.get("refused_for"), document.get("refused_with")
+    if document.get(HOLDER) not in document.get(NAMED, {}).get(HOLDER, ()):
+        reason = UNSEEN.get(reason, reason)
     return said_again(reason, params, document.get(LANGUAGE, LANGUAGES[0])) if reason and params else ""
 
 
@@ -62,11 +70,11 @@ LEADS = view_of(
         first={"conversion": None, "customer_id": None},
         told={LeadConversionBegun: begun, LeadConversionRefused: refused, LeadConverted: converted},
         computed={"conversion_refusal": refusal},
-        parents={"customer_id": kind_of(CustomerData).what},
+        parents=dict.fromkeys(("customer_id", HOLDER), kind_of(CustomerData).what),
         personal=("conversion_refusal",),
         closed=Closed(STATUS, LEAD_STATUSES.becomes, became),
     ),
-    edition=4,
+    edition=5,
 )
 
 
