@@ -8,17 +8,14 @@ import pytest
 
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.services import InMemoryService
-from chassis.testing.views import documents
 from contracts.languages import LANGUAGES
 from contracts.notices import NoticeGiven, NoticeTemplate
 from contracts.occasions import OCCASIONS, RULE_OCCASION, places, sentence
 from contracts.orders import OrderHeld
 from contracts.people import Person, Preferences
 from contracts.records import kind_of
-from contracts.texts import texts
 from services.notices.application import SERVICE
 from services.notices.test_notices import user_told
-from services.reports.views import notice_templates
 
 KIND = kind_of(NoticeTemplate)
 HELD = OrderHeld(
@@ -142,13 +139,3 @@ def test_cfg_10_every_ready_made_text_can_be_saved_as_a_template(kit: InMemorySe
     said = {f"text_{language}": sentence(occasion, language) for language in LANGUAGES}
     kit.do(KIND.create(name="x", occasion=occasion, **said))
     assert places(occasion)
-
-
-def test_cfg_10_the_page_of_a_template_shows_how_it_reads(kit: InMemoryService) -> None:
-    id = enter(kit, title_en="On hold: {number}", text_zh="{number}。")
-    kit.do(KIND.edit(notice_template_id=id, text_zh="{number}！"))
-    facts = [fact for fact in kit.facts() if type(fact) in notice_templates.VIEW.handlers]
-    row = documents(notice_templates.VIEW, facts)[str(id)]
-    assert notice_templates.PREVIEWS["preview_zh"](row) == "订单挂起\n[订单编号]！"
-    number = f"[{texts('fields')['number'].en}]"
-    assert notice_templates.PREVIEWS["preview_en"](row).startswith(f"On hold: {number}\nOrder {number} is on hold")
