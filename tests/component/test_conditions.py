@@ -235,16 +235,21 @@ def assert_like_the_model(shelf: Shelf, rows: Sequence[Document], tree: Any, **m
 def test_every_operator_of_every_field_gives_what_the_rows_that_are_shown_say(
     database: Database[Document], view: View
 ) -> None:
+    """With all values where a field is the first of its make in the list, and with some where it is one more."""
     shelf = Shelf(database, view)
     rows = fill(shelf)
     assert rows
+    makes: list[object] = []
     for name, kind in fields_asked(view).items():
+        make = (kind, rule_of(view, name), name in view.where, view.is_in_words(name), view.is_sorted_by_index(name))
+        some = slice(None) if make not in makes else slice(0, None, 5)
+        makes.append(make)
         for operator in operators_of(kind):
             conditions: list[Document]
             if operator in EMPTINESS:
                 conditions = [{"field": name, "is": operator}]
             else:
-                values = asked_values(view, name, operator)
+                values = asked_values(view, name, operator)[some]
                 if operator == "one_of":
                     values = [values[:1], values[:2], values[::3]]
                 conditions = [{"field": name, "is": operator, "value": value} for value in values]
