@@ -2,9 +2,10 @@
 
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -31,15 +32,22 @@ from chassis.messaging.inbox import Inbox
 from chassis.messaging.progress import processed_positions
 from chassis.messaging.replicas import refill_changed
 from chassis.model.middleware import Offload, at_once
+from chassis.model.saga import Saga
 from chassis.projections.collections import Document, connect
 from chassis.projections.state import view_positions
 from chassis.run.process import SWITCH_SECONDS, Failures, Host, on_signal
 from chassis.schedules.bell import Rings
 from chassis.schedules.keeper import Keeper
+from chassis.store.event_store import EventStore
 from chassis.writer.writer import Writer
 from contracts.declare import REGISTRY
 
 log = structlog.get_logger()
+
+Sagas = Sequence[tuple[Saga[Any], EventStore]]
+"""Sagas with the stores that hold them."""
+Processed = tuple[str, str, list[int]]
+"""A log, who reads it, and the newest position of each partition that this one has processed."""
 
 
 def run_api(config: Config, only: Collection[str]) -> int:
@@ -186,34 +194,45 @@ def _stop_runner(runner: Any) -> None:
 
 def build_pressure(process: Host, writers: dict[str, Writer], database: "Database[Document] | None") -> Pressure:
     """What watches the logs of these writers and of the sagas beside them, and who reads them how far."""
-    config, views = process.config, process.catalogue.views() if database is not None else []
     sagas = [(saga, process.store(name)) for name, saga in process.catalogue.sagas()]
     logs = {name: writer.store.last_position for name, writer in writers.items()}
     logs |= {store.name: store.last_position for _, store in sagas}
 
-    def processed() -> Iterator[tuple[str, str, Iterable[int]]]:
-        """Log, consumer, and the newest position of each partition that this has processed."""
-        for view, positions in view_positions(database, views) if database is not None else ():
-            for topic in view.topics:
-                own = [at for source, at in positions.items() if source.rpartition(":")[0] == topic]
-                yield topic.removesuffix(".events"), f"view {view.name}", own
-        for saga, store in sagas:
-            for topic in {REGISTRY.event_of(fact).topic for fact in saga.facts()}:
-                own = processed_positions(store, topic, config.topic_partitions)
-                yield topic.removesuffix(".events"), f"saga {saga.name}", own
-            for name, writer in writers.items():
-                own = processed_positions(writer.store, f"{name}.commands", config.topic_partitions)
-                yield store.name, f"inbox {name}", own
-
     def fronts() -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {name: {} for name in logs}
-        known = [(name, who, list(own)) for name, who, own in processed() if name in logs]
+        partitions = process.config.topic_partitions
+        readers = chain(
+            _of_views(process, database), _of_sagas(sagas, partitions), of_inboxes(sagas, writers, partitions)
+        )
+        known = [one for one in readers if one[0] in logs]
         ends = {name: length_of() for name, length_of in logs.items()}  # asked last: nothing can be beyond them
         for name, who, own in known:
             found[name][who] = max((at for at in own if at <= ends[name]), default=0)  # one beyond was forged
         return found
 
-    return Pressure(config.max_lag_seconds, logs, fronts)
+    return Pressure(process.config.max_lag_seconds, logs, fronts)
+
+
+def _of_views(process: Host, database: "Database[Document] | None") -> Iterator[Processed]:
+    if database is None:
+        return
+    for view, positions in view_positions(database, process.catalogue.views()):
+        for topic in view.topics:
+            own = [at for source, at in positions.items() if source.rpartition(":")[0] == topic]
+            yield topic.removesuffix(".events"), f"view {view.name}", own
+
+
+def _of_sagas(sagas: Sagas, partitions: int) -> Iterator[Processed]:
+    for saga, store in sagas:
+        for topic in {REGISTRY.event_of(fact).topic for fact in saga.facts()}:
+            yield topic.removesuffix(".events"), f"saga {saga.name}", processed_positions(store, topic, partitions)
+
+
+def of_inboxes(sagas: Sagas, writers: Mapping[str, Writer], partitions: int) -> Iterator[Processed]:
+    """How far each inbox is in the log of the saga that sends it its commands."""
+    for saga, store in sagas:
+        for name in {REGISTRY.command_of(command).service for command in saga.sends()} & writers.keys():
+            yield store.name, f"inbox {name}", processed_positions(writers[name].store, f"{name}.commands", partitions)
 
 
 def build_api(
