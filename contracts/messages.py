@@ -11,7 +11,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 from contracts.declare import ContractError
-from contracts.reasons import Some, Why
+from contracts.reasons import CodeOf, Some, Why
 
 AN_OBJECT = Why("forms.object")
 _MOMENT = dict.fromkeys(("invalid", "invalid_awareness", "format"), Why("forms.moment"))
@@ -40,20 +40,23 @@ COMPARED = 60
 """So many characters of a name are compared with those there are."""
 
 
-def explain(field: "fields.Field[Any]") -> None:
-    """Let a field, what checks it, and the entries of a list, say what may stand there."""
+def explain(field: "fields.Field[Any]", name: str) -> None:
+    """Let a field of this name, what checks it, and the entries of a list, say what may stand there."""
     told: dict[str, str] = {}
     for cls in reversed(type(field).__mro__):
         told |= MESSAGES.get(cls, {})
     field.error_messages = {**field.error_messages, **told}
     for one in field.validators:
-        explain_check(one)
+        explain_check(one, name)
     if isinstance(field, fields.List):
-        explain(field.inner)
+        explain(field.inner, name)
 
 
-def explain_check(check: Any) -> None:
-    """Let a validator say what it asks for.  Raises ContractError for one of which nothing is known to say."""
+def explain_check(check: Any, name: str = "") -> None:
+    """Let a validator of the field `name` say what it asks for; choices are called as they are in that field.
+
+    Raises ContractError for one of which nothing is known to say.
+    """
     if isinstance(getattr(check, "error", None), Why):
         return
     match check:
@@ -70,7 +73,7 @@ def explain_check(check: Any) -> None:
         case validate.Range(min=least, max=most):
             check.error = Why("forms.between", least=least, most=most)
         case validate.OneOf():
-            check.error = Why("forms.one_of", states=list(check.choices))
+            check.error = Why("forms.one_of", states=[CodeOf(str(choice), name) for choice in check.choices])
         case validate.Equal():
             check.error = Why("forms.exactly", value=check.comparable)
         case validate.Regexp():

@@ -625,7 +625,7 @@ class _Declaration:
                 f"Put back what {one} was at an earlier version: all that the caller may give, or the fields named.",
                 f"POST {item}/revert",
                 {"version": Quantity, "fields": tuple[Literal[tuple([*self._fields, OWN])], ...]},  # type: ignore[misc]
-                {"fields": ()},
+                {"fields": KEPT},
             ),
             created=self._event(
                 f"{verb.removesuffix('e')}ed",

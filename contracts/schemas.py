@@ -88,7 +88,7 @@ class StrictSchema(marshmallow.Schema):
             raise marshmallow.ValidationError(too_fine(currency), "amount")
 
     def on_bind_field(self, field_name: str, field_obj: marshmallow.fields.Field[Any]) -> None:
-        explain(field_obj)
+        explain(field_obj, field_name)
         if field_obj.load_default is KEPT:
             field_obj.load_default = field_obj.dump_default = marshmallow.missing
             field_obj.error_messages = {**field_obj.error_messages, "null": _no_null(field_obj)}

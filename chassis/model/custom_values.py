@@ -192,7 +192,7 @@ def checked(field: CustomField, value: Any, context: Context, *, at: str = "") -
 
 def _by(check: "fields.Field[Any]") -> Callable[[CustomField, Any, Context, str], str]:
     """The check by what checks such values everywhere."""
-    explain(check)
+    explain(check, "value")
 
     def text(_: CustomField, value: Any, __: Context, at: str) -> str:
         try:

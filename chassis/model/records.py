@@ -207,13 +207,16 @@ class Record(Aggregate):
         does what can't be given any more, such as an entry of a dictionary that was switched off, or what names a
         record or a file that is gone (`lost`); the answer tells it.
         """
-        self._require_rights(command.fields, context)
-        names = command.fields or [*(name for name in self.kind.fields if self._may_give(name, context)), OWN]
+        if command.fields is KEPT:
+            names = [*(name for name in self.kind.fields if self._may_give(name, context)), OWN]
+        else:
+            names = command.fields
+            self._require_rights(names, context)
         given = {name: getattr(then, name) for name in names}
         kept = [
             name
             for name in names
-            if not command.fields and (name in lost or not self._may_be_listed(name, given[name], context))
+            if command.fields is KEPT and (name in lost or not self._may_be_listed(name, given[name], context))
         ]
         for name in kept:
             del given[name]

@@ -446,6 +446,8 @@ def test_INV_02_prices_that_are_put_back_one_by_one_stay_in_one_currency(kit: In
     kit.do(EditProduct(product_id=PHONE, prices=Prices(purchase=dollars("1"), sale=dollars("2"))))
     revert = PRODUCT.revert(product_id=PHONE, version=1, fields=("sale_price",))
     kit.assert_refused("VALIDATION", revert, field="sale_price")
+    kit.do(PRODUCT.revert(product_id=PHONE, version=1, fields=()))
+    assert kit.facts()[-1].prices != PRICES, "an empty list of fields is none, not all of them"
     kit.do(PRODUCT.revert(product_id=PHONE, version=1))
     assert kit.facts()[-1].prices == PRICES
 

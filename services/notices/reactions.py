@@ -12,13 +12,14 @@ from uuid import UUID
 
 from chassis.model.service import Heard, ReactionFunction
 from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
+from contracts.collaboration import CommentEdited, CommentWritten
 from contracts.deciders import Decider
 from contracts.inventory import PRODUCT, StockFellLow
 from contracts.notices import Receiver, TellPeople, telling_id
 from contracts.occasions import Filled, Occasion
 from contracts.orders import OrderHeld
 from contracts.people import Person
-from contracts.records import Kind
+from contracts.records import KINDS, Kind
 from services.notices.domain.push_rules import facts_of
 from services.notices.known_of_others import POOLED, RECORDS, TOLD_OF
 from services.notices.rules import happened
@@ -89,6 +90,26 @@ def case_reminded(fact: CaseReminded, heard: Heard) -> Iterator[TellPeople]:
         values=_values(title=fact.title, submitter=fact.submitter.name),
         record_kind="approval case",
         record_id=fact.case_id,
+    )
+
+
+def mentioned(fact: CommentWritten | CommentEdited, heard: Heard) -> Iterator[TellPeople]:
+    """To whom a comment names, once (COL-09).  What it says is read where it stands, by who may see the record."""
+    people = fact.mentioned if isinstance(fact, CommentWritten) else fact.newly_mentioned
+    receivers = tuple(receiver for person in people for receiver in _person(person))
+    if not receivers:
+        return
+    kind = KINDS.get(fact.subject_kind)
+    yield TellPeople(
+        telling_id=telling_id(heard.id),
+        occasion="MENTIONED",
+        receivers=receivers,
+        but=tuple(filter(None, [fact.by.user_id])),
+        happened_at=heard.at,
+        values=_values(by=fact.by.name),
+        record_kind=kind.what if kind else fact.subject_kind,
+        record_id=fact.subject_id,
+        by=fact.by,
     )
 
 
@@ -168,6 +189,8 @@ READY_MADE: Mapping[type, ReactionFunction] = {
     CaseRejected: case_rejected,
     CaseRejectedV2: case_rejected,
     CaseReminded: case_reminded,
+    CommentWritten: mentioned,
+    CommentEdited: mentioned,
     **{kind.assigned: partial(changed_hands, kind) for kind in POOLED},
     **{kind.recycling_near: partial(recycling_near, kind) for kind in POOLED},
 }

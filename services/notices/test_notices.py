@@ -1,6 +1,6 @@
 """People are told of what concerns them, each once, in their language; their notices are their own (NTF-01..07)."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ from chassis.testing.services import InMemoryService
 from chassis.writer import unit_of_work
 from contracts.access import DepartmentAdded, UserEdited, UserState
 from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
+from contracts.collaboration import CommentEdited, CommentWritten
 from contracts.deciders import Decider
 from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, StockFellLow
 from contracts.languages import Language
@@ -499,6 +500,33 @@ def test_ntf_06_a_notice_is_over_after_some_days(kit: InMemoryService) -> None:
     kit.assert_refused("NOT_FOUND", ReadNotice(notice_id=mine), by=SALES, field="notice_id")
 
 
+# -- comments
+
+
+def commented(*mentioned: Person) -> CommentWritten:
+    return CommentWritten(
+        comment_id=uuid4(),
+        subject_kind="customer",
+        subject_id=uuid4(),
+        person_id=None,
+        text="@li see here",
+        mentioned=mentioned,
+        by=person(MANAGER),
+    )
+
+
+def test_col_09_who_is_mentioned_is_told_once_and_who_writes_is_not(kit: InMemoryService) -> None:
+    written = commented(person(SALES), person(MANAGER))
+    kit.hear(written)
+    names = {field.name: getattr(written, field.name) for field in fields(written)}
+    kit.hear(CommentEdited(**names, newly_mentioned=()))
+    [notice] = given(kit)
+    assert (notice.receiver_id, notice.text) == (SALES.user_id, "mei 在客户的评论中提到了您。")
+    assert (notice.record_kind, notice.record_id) == ("customer", written.subject_id)
+    kit.hear(CommentEdited(**names, newly_mentioned=(person(SUPERVISOR),)))
+    assert [one.receiver_id for one in given(kit)] == [SUPERVISOR.user_id], "who was told before is not told again"
+
+
 # -- sentences
 
 
@@ -520,6 +548,7 @@ def test_every_place_of_a_sentence_is_filled(kit: InMemoryService, occasion: str
         "ORDER_ON_HOLD": HELD,
         "APPROVAL_WAITS": reminded(Decider(kind="ROLE", role="FIN")),
         "APPROVAL_REJECTED": CaseRejected(order_id=ORDER, node="FINANCE", **REJECTED),
+        "MENTIONED": commented(person(SALES)),
     }
     [kind, *_] = POOLED
     kit.hear(heard_of(kind, lead := uuid4()))

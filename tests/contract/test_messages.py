@@ -51,7 +51,7 @@ def test_no_field_speaks_with_marshmallows_own_words(spec: CommandSpec) -> None:
 )
 def test_no_type_speaks_with_them_whether_a_command_has_it_or_not(kind: type) -> None:
     made = kind()
-    explain(made)
+    explain(made, "value")
     assert STOCK.isdisjoint(made.error_messages.values())
 
 
