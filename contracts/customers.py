@@ -33,12 +33,13 @@ CustomerField = Literal[
     wanted=DEFAULTS["customers"]["required"],
     pool=Pool(claim="leads.claim", assign="leads.assign"),
     together=("company", "contact_person"),
+    merge="customers.merge",
 )
 class CustomerData:
     """All that is known of a customer (CUS-01..04, CUS-14).
 
     The fields that the customer settings name must be filled.  No two have the same mobile number, or the same company
-    and contact person (CUS-22).  Whoever deletes a customer frees these;
+    and contact person (CUS-22), and two that are the same are merged.  Whoever deletes a customer frees these;
     orders keep their own copy of it and go on, and no order can be entered or submitted for it any more.
     """
 
@@ -63,6 +64,8 @@ CUSTOMER = kind_of(CustomerData)
 CreateCustomer, EditCustomer = CUSTOMER.create, CUSTOMER.edit
 CustomerCreated, CustomerEdited, CustomerAssigned = CUSTOMER.created, CUSTOMER.edited, CUSTOMER.assigned
 CustomerDeleted, CustomerRestored, CustomerShared = CUSTOMER.deleted, CUSTOMER.restored, CUSTOMER.shared
+MergeCustomer, UnmergeCustomer = CUSTOMER.merge, CUSTOMER.unmerge
+CustomerMerged, CustomerUnmerged, CustomerJoined = CUSTOMER.merged, CUSTOMER.unmerged, CUSTOMER.joined
 
 
 @record("/contacts", view="customers.view", edit="customers.edit", reached_through="customer_id")

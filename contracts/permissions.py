@@ -35,6 +35,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     right: frozenset(roles.split())
     for right, roles in {
         "customers.edit": "SAL SUP SEA ADM",
+        "customers.merge": "SUP ADM",
         "customers.view": "SAL SUP MGT FIN CMD SEA BRO HQ MKT ADM",
         "leads.edit": "SAL SUP ADM",
         "leads.view": "SAL SUP MGT MKT ADM",

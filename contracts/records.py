@@ -39,6 +39,7 @@ from contracts.dictionaries import PREPARED
 from contracts.ids import new_id
 from contracts.layouts import Layout, LayoutInParts, Part, spread_out
 from contracts.lists import INCOMPLETE, LIST_PARAMETERS
+from contracts.merging import DUPLICATE, MERGED_IDS, MERGED_INTO, TAKE
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import Personal, is_personal, plan_of
@@ -78,6 +79,8 @@ WITH_STATUSES = frozenset({STATUS, STATUS_REASON, STATUS_SINCE})
 """The names that the fields of a kind with statuses can't have besides."""
 WITH_POOL = frozenset({OWNER_SINCE, CAME_BY, FORMER_OWNER, RETURN_REASON, FOLLOWED_UP_ON, NEXT_CONTACT_ON})
 """The names that the fields of a kind with a pool can't have besides."""
+WITH_MERGES = frozenset({MERGED_INTO, MERGED_IDS, DUPLICATE, TAKE})
+"""The names that the fields of a kind whose records are merged can't have besides."""
 
 
 @dataclass(frozen=True)
@@ -216,8 +219,9 @@ class Kind:
     record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
     are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `reached_through` names
     the field with the record whose owner and shares say so in its place; "" for none.  Where it has a `pool`,
-    there are `claim`, `give_back`, `assign_in_turn` and the event `recycling_near`.  `tag` is there where the kind has
-    the field TAGS.  `wanted` are fields that must be filled besides until the company says which (CUS-02).
+    there are `claim`, `give_back`, `assign_in_turn` and the event `recycling_near`; where two may be merged `merge`,
+    `unmerge` and the events `merged`, `unmerged` and `joined`.  `tag` is there where the kind has the field TAGS.
+    `wanted` are fields that must be filled besides until the company says which (CUS-02).
     `layout`: what its events hold of a record, and its commands give.  No two records have the same in all the fields
     `together`, where all are filled; `index` is under which name those values are kept.
     """
@@ -260,6 +264,11 @@ class Kind:
     give_back: Any = None
     assign_in_turn: Any = None
     recycling_near: Any = None
+    merge: Any = None
+    unmerge: Any = None
+    merged: Any = None
+    unmerged: Any = None
+    joined: Any = None
 
     @property
     def code(self) -> str:
@@ -322,7 +331,7 @@ class Kind:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
         more = (
             self.assign, self.share, self.unshare, self.tag, self.set_status, self.claim, self.give_back,
-            self.assign_in_turn,
+            self.assign_in_turn, self.merge, self.unmerge,
         )  # fmt: skip
         return (*found, *(command for command in more if command))
 
@@ -374,6 +383,7 @@ def record(
     statuses: Statuses | None = None,
     reached_through: str = "",
     pool: Pool | None = None,
+    merge: str = "",
     verb: str = "Create",
     entered_with: type | None = None,
     together: Sequence[str] = (),
@@ -387,7 +397,7 @@ def record(
     `name` is what commands and events are named after, if not the class.  `tells_changes_always` is False where events
     that are published tell that a record was edited, and not which fields changed.  `wanted` are fields that must be
     filled until the company's settings of that kind say which (CUS-02).  `statuses`: each record has one of them.
-    `pool`: those that belong to nobody wait in it, and are claimed.
+    `pool`: those that belong to nobody wait in it, and are claimed.  `merge` is the right to merge two of them.
     `verb`: what entering one is called, where its command and event were published as AddProduct and ProductAdded.
     `entered_with`: the fields of this value are given besides when one is entered, and are none of the record: its
     service says what comes of them.  `together`: no two records that are not deleted have the same in all of these
@@ -407,7 +417,7 @@ def record(
             raise ContractError(f"{cls.__qualname__} says nowhere what such a record is")
         declaration = _Declaration(
             made, words, path, view, edit, owned=owned, statuses=statuses, reached_through=reached_through, pool=pool,
-            parts=parts, together=together, index=index,
+            merge=merge, parts=parts, together=together, index=index,
         )  # fmt: skip
         KINDS[made] = declaration.kind(
             tells_changes_always=tells_changes_always, wanted=wanted, verb=verb, entered_with=entered_with
@@ -455,13 +465,14 @@ class _Declaration:
         statuses: Statuses | None,
         reached_through: str,
         pool: Pool | None,
+        merge: str,
         parts: Sequence[Part],
         together: Sequence[str],
         index: str,
     ) -> None:
         self._cls, self._path, self._view, self._edit, self._owned = cls, path, view, edit, owned
         self._statuses, self._through = statuses, reached_through
-        self._pool, self._together, self._index = pool, tuple(together), index
+        self._pool, self._merge, self._together, self._index = pool, merge, tuple(together), index
         self._layout = LayoutInParts(cls, parts) if parts else Layout(cls)
         self.rights: dict[str, str] = {}
         self._name = "".join(words)
@@ -480,6 +491,7 @@ class _Declaration:
         amounts = {f"{one.name}_currency" for one in self._fields.values() if one.one is Money}
         taken = EVERY_RECORD_HAS | amounts | {self._key} | (WITH_STATUSES if statuses else set())
         taken |= WITH_POOL if pool else set()
+        taken |= WITH_MERGES if merge else set()
         if taken := taken & set(self._fields):
             raise ContractError(f"{cls.__qualname__}: every record has {', '.join(sorted(taken))} already")
         if taken := LIST_PARAMETERS & set(self._fields):
@@ -508,6 +520,7 @@ class _Declaration:
         if reached_through:
             self._require_parent()
         self._require_pool(path)
+        self._require_mergeable()
 
     def _require_parent(self) -> None:
         """Who reaches a record is said by it or by the one that it belongs to, and not by both or by neither."""
@@ -525,6 +538,12 @@ class _Declaration:
             raise ContractError(f"{name}: what waits in a pool belongs to somebody else, or to nobody")
         if pool:
             pool.require(name, path)
+
+    def _require_mergeable(self) -> None:
+        """What is merged belongs to people, and there is the right to it."""
+        if self._merge and (not self._owned or self._merge not in RIGHTS):
+            name = self._cls.__qualname__
+            raise ContractError(f"{name}: what is merged belongs to somebody, and there is a right to that")
 
     def _require_needed(self, statuses: Statuses) -> None:
         """What a step needs are fields of the kind that whoever is refused the step may see."""
@@ -642,6 +661,7 @@ class _Declaration:
             restored=self._event("Restored", f"{a} that was deleted is there again."),
             **(self._owners(one, a, item) if self._owned else {}),
             **(self._with_pool(self._pool, one, a, item) if self._pool else {}),
+            **(self._with_merges(one, a, item) if self._merge else {}),
             **(self._tags(one, item) if TAGS in self._fields else {}),
             **(self._with_statuses(self._statuses, one, a, item) if self._statuses else {}),
         )  # fmt: skip
@@ -737,6 +757,31 @@ class _Declaration:
                 "Assign",
                 f"Give {one} out of the pool to the next of some people, who is there and may have more.",
                 f"POST {item}/assign-in-turn", {AMONG: tuple[User, ...]}, permission=pool.assign, ending="InTurn",
+            ),
+        }  # fmt: skip
+
+    def _with_merges(self, one: str, a: str, item: str) -> dict[str, Any]:
+        """What there is besides where two records may be merged."""
+        names = tuple(name for name in [*self._fields, OWN] if name != TAGS)
+        taken: Any = tuple[Literal[names], ...]  # type: ignore[valid-type]
+        return {
+            "merge": self._command(
+                "Merge",
+                f"Let another {self._what} go into this one, which takes its values of the fields named, and its tags.",
+                f"POST {item}/merge", {DUPLICATE: UUID, TAKE: taken}, {TAKE: ()}, permission=self._merge,
+            ),
+            "unmerge": self._command(
+                "Unmerge", f"Take {one} out again of the one into which it went.", f"POST {item}/unmerge",
+                permission=self._merge,
+            ),
+            "merged": self._event("Merged", f"{a} went into another one.", {MERGED_INTO: UUID}),
+            "unmerged": self._event(
+                "Unmerged", f"{a} was taken out again of the one into which it went.", {"was_in": UUID}
+            ),
+            "joined": self._event(
+                "Joined",
+                f"Which others went into {one} changed: all of them, and the fields that it took from the last.",
+                {MERGED_IDS: tuple[UUID, ...], "changed": tuple[Name, ...]}, {"changed": ()},
             ),
         }  # fmt: skip
 

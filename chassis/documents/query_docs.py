@@ -12,7 +12,9 @@ from uuid import UUID
 from chassis.documents.json_schema import JsonSchema, docstring
 from chassis.model.actions import NO_PAGES, Pages
 from chassis.model.changes import LONGEST_LIST
-from chassis.model.duplicates import BESIDES, MOST_TOLD, alike_by, asked_by, path_of, right_of
+from chassis.model.duplicates import BESIDES, MOST_TOLD, alike_by, asked_by, kind_of_view, path_of, right_of
+from chassis.model.merging import preview_path
+from chassis.model.merging import right_of as right_to_merge
 from chassis.model.views import LABELS, LISTS, Exact, Filter, Incomplete, OfCaller, Range, Shared, View
 from chassis.queries.conditions import (
     DEEPEST,
@@ -33,7 +35,9 @@ from contracts.currencies import DECIMALS
 from contracts.custom_fields import OWN
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.lists import AS_OF, GROUP, HEADS, MOST_ROWS, SUM, VIEW, WHERE, Heads
+from contracts.merging import DUPLICATE, TAKE
 from contracts.permissions import FIELD_RIGHTS
+from contracts.records import TAGS
 from contracts.saved_views import MINE
 from contracts.types import CurrencyField
 
@@ -107,6 +111,8 @@ def query_docs(view: View, pages: Pages = NO_PAGES, views: Sequence[View] = ()) 
             found.append(_overview_doc(view, parameter, parts_of(view, views)))
         if path_of(view):
             found.append(_duplicates_doc(view))
+        if preview_path(view):
+            found.append(_merging_doc(view, parameter, parts_of(view, views)))
     return found
 
 
@@ -139,6 +145,55 @@ def _duplicates_doc(view: View) -> QueryDoc:
     name, row_name = f"{view.name}_duplicates", f"{view.row.__name__.removesuffix('Row')}Duplicates"
     right = right_of(view)
     return QueryDoc(path_of(view), name, "reports", text, right, row_name, schema, parameters, is_list=False)
+
+
+def _merging_doc(view: View, parameter: dict[str, Any], parts: Sequence[Part]) -> QueryDoc:
+    """What would come of it if a record went into another one."""
+    text = (
+        f"What would come of it if another {view.what} went into this one: both, what each field would be, and how "
+        "many rows of each list would be found with this one. It decides nothing, and tells what the caller may see."
+    )
+    kind = kind_of_view(view)
+    assert kind is not None, "records are merged"
+    row: JsonSchema = {"$ref": f"#/components/schemas/{view.row.__name__}"}
+    number: JsonSchema = {"type": "integer", "minimum": 0}
+    counts: JsonSchema = {
+        "type": "object",
+        "properties": dict.fromkeys(("survivor", "duplicate", "together"), number),
+        "required": ["survivor", "duplicate", "together"],
+    }
+    field: JsonSchema = {
+        "type": "object",
+        "properties": {
+            "field": {"type": "string", "enum": [*kind.fields, OWN]},
+            "survivor": {"type": ANYTHING, "description": "What it is now."},
+            "duplicate": {"type": ANYTHING, "description": "What the other one has."},
+            "same": {"type": "boolean"},
+            "result": {"type": ANYTHING, "description": "What it would be."},
+        },
+        "required": ["field", "survivor", "duplicate", "same", "result"],
+    }
+    schema: JsonSchema = {
+        "type": "object",
+        "properties": {
+            "survivor": row,
+            "duplicate": row,
+            "fields": {"type": "array", "items": field},
+            "parts": {"type": "object", "properties": {part.name: counts for part in parts}},
+        },
+        "required": ["survivor", "duplicate", "fields", "parts"],
+    }
+    takes = [name for name in (*kind.fields, OWN) if name != TAGS]
+    taken: JsonSchema = {"type": "array", "items": {"type": "string", "enum": takes}}
+    parameters = [
+        parameter,
+        {**_parameter(DUPLICATE, {"type": "string", "format": "uuid"}), "required": True},
+        _parameter(TAKE, taken),
+    ]
+    name, row_name = f"{view.name}_merging", f"{view.row.__name__.removesuffix('Row')}Merging"
+    return QueryDoc(
+        preview_path(view), name, "reports", text, right_to_merge(view), row_name, schema, parameters, is_list=False
+    )
 
 
 def _overview_doc(view: View, parameter: dict[str, Any], parts: Sequence[Part]) -> QueryDoc:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from chassis.commands.runs import RUN_IN_PATH, reverting
 from chassis.http.messages import Route, Serve
 from chassis.model.duplicates import path_of, right_of
+from chassis.model.merging import preview_path
+from chassis.model.merging import right_of as right_to_merge
 from chassis.model.views import View
 from contracts.declare import CommandSpec
 from contracts.operations import PLATFORM_OPERATIONS
@@ -44,14 +46,15 @@ def undo_path(spec: CommandSpec) -> str:
 
 
 class ServesOfView(NamedTuple):
-    """What serves a view: its rows, one of them, of that its history and all that there is about it, and the question
-    whether such a record is there already."""
+    """What serves a view: its rows, one of them, of that its history and all that there is about it, and the questions
+    whether such a record is there already, and what would come of it if two were merged."""
 
     rows: Serve
     one: Serve
     history: Serve
     overview: Serve
     duplicates: Serve
+    merging: Serve
 
 
 def view_routes(view: View, serve: ServesOfView) -> list[Route]:
@@ -66,6 +69,8 @@ def view_routes(view: View, serve: ServesOfView) -> list[Route]:
             found.append(Route("GET", view.overview, f"{view.name}_overview", serve.overview, view.permission))
     if path := path_of(view):
         found.append(Route("GET", path, f"{view.name}_duplicates", serve.duplicates, right_of(view)))
+    if path := preview_path(view):
+        found.append(Route("GET", path, f"{view.name}_merging", serve.merging, right_to_merge(view)))
     return found
 
 

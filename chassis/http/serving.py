@@ -1,6 +1,6 @@
 """Every route of a process, with what serves it.  `chassis.http.nameko` serves them with nameko."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from chassis.audit.entries import ACTIONS, OBJECT_KINDS, object_kind
@@ -10,6 +10,7 @@ from chassis.http.commands import BulkHandler, CommandHandler
 from chassis.http.compression import compressing
 from chassis.http.duplicates import DuplicatesHandler
 from chassis.http.edge import Api
+from chassis.http.merging import MergingHandler
 from chassis.http.messages import Route, Serve
 from chassis.http.operations import Operations
 from chassis.http.overviews import OverviewHandler, ReadPart
@@ -23,7 +24,7 @@ from chassis.http.views import Children, ViewHandler
 from chassis.model.row_fields import ROLES
 from chassis.model.views import KINDS_OF_SUBJECTS, View
 from chassis.queries.filters import ClosedSets
-from chassis.queries.overviews import parts_of
+from chassis.queries.overviews import fields_naming, parts_of
 from chassis.queries.reader import ViewReader
 from contracts.declare import REGISTRY
 from contracts.lists import VIEWED
@@ -56,7 +57,8 @@ def routes_of(api: Api) -> list[Route]:
             parts = [ReadPart(part, readers[part.view.name]) for part in parts_of(view, api.views)]
             overview = OverviewHandler(api, view, reader, query, parts)
             duplicates = DuplicatesHandler(api, view, reader, query)
-            serves: list[Serve] = [query, query.one, query.history, overview, duplicates]
+            merging = MergingHandler(api, view, reader, query, parts)
+            serves: list[Serve] = [query, query.one, query.history, overview, duplicates, merging]
             found += view_routes(view, ServesOfView(*map(compressing, serves)))
         if api.views:
             found += operation_routes({**Rebuilds(api, api.views, api.database).serving(), **PersonKeys(api).serving()})
@@ -101,8 +103,18 @@ def reader_of(api: Api, view: View, closed: ClosedSets, *, is_named: bool = Fals
             for one in api.views
             if one.kind == kind and one.is_list and (not is_named or name == view.reached_through)
         },
+        merging={} if is_named else merging_of(api, view, closed),
         viewings=next((one for one in api.views if VIEWED in one.types and one.scope and one.scope.only_own), None),
     )
+
+
+def merging_of(api: Api, view: View, closed: ClosedSets) -> Mapping[str, Sequence[ViewReader]]:
+    """What reads the records that may have gone into others, by the filters of a view that name such (ADR 0066)."""
+    found: dict[str, list[ViewReader]] = {}
+    for one in (one for one in api.views if one.is_list and one.kind and one.has_merges):
+        for name in fields_naming(one, view):
+            found.setdefault(name, []).append(reader_of(api, one, closed, is_named=True))
+    return found
 
 
 def saved_views(api: Api, closed: ClosedSets) -> SavedViews | None:

@@ -19,8 +19,8 @@ from contracts.subjects import subjects
 @dataclass(frozen=True)
 class KnownRecord:
     """What is known of a record: its kind, whose it is (empty: nobody's in particular), of which person it tells, with
-    whom it is shared, the place of the record that says so in its stead ("": none), and that of what it became, where
-    it is something else now."""
+    whom it is shared, the place of the record that says so in its stead ("": none), that of what it became, where it is
+    something else now, and that of the one into which it went ("": none)."""
 
     kind: str
     owners: tuple[UUID | None, ...]
@@ -29,12 +29,21 @@ class KnownRecord:
     shares: tuple[Share, ...] = ()
     through: str = ""
     became: str = ""
+    into: str = ""
+
+    def survivor(self, find: "Find") -> UUID | None:
+        """The record that it is a part of now, through however many others; None where it went into none (ADR 0066)."""
+        place = self.into
+        while place and (above := find(place)) and above.into:
+            place = above.into
+        return UUID(place.partition(":")[2]) if place else None
 
     def whose(self, find: "Find") -> Whose | None:
         """Whose it is, as far as that decides who reaches it; None: nobody's in particular."""
-        if not self.through:
+        place = self.into or self.through
+        if not place:
             return Whose(self.owners, self.shares) if self.owners else None
-        above = find(self.through)
+        above = find(place)
         whose = above.whose(find) if above else None
         return whose.through(subjects()[above.kind]) if above and whose else OF_NOBODY
 
@@ -86,13 +95,20 @@ def feeds_of(kind: Kind) -> Mapping[type, Feed]:
     def shared(row: KnownRecord | None, fact: Any) -> KnownRecord | None:
         return row and replace(row, shares=fact.shares)
 
+    def merged(row: KnownRecord | None, fact: Any) -> KnownRecord | None:
+        return row and replace(row, into=place_of(kind.code, fact.merged_into))
+
+    def unmerged(row: KnownRecord | None, _: Any) -> KnownRecord | None:
+        return row and replace(row, into="")
+
     found: dict[type, Feed] = {
         kind.created: created,
         kind.edited: edited,
         kind.deleted: deleted,
         kind.restored: restored,
     }
-    return found | ({kind.assigned: assigned, kind.shared: shared} if kind.owned else {})
+    found |= {kind.assigned: assigned, kind.shared: shared} if kind.owned else {}
+    return found | ({kind.merged: merged, kind.unmerged: unmerged} if kind.merge else {})
 
 
 def _through(kind: Kind, fact: Any) -> str:

@@ -42,6 +42,7 @@ def counts_places(kind: Kind) -> Rule[Held]:
         state.counts[fact.person] = fact.owned
 
     facts = [kind.created, kind.assigned, kind.deleted, kind.restored, *([kind.status_set] if kind.status_set else [])]
+    facts += [kind.merged, kind.unmerged] if kind.merge else []
     folds: dict[type, Callable[[Held, Any], None]] = {**dict.fromkeys(facts, kept), PlacesCounted: counted}
     return Rule(
         f"places of {kind.what}s",

@@ -12,9 +12,12 @@ from uuid import UUID
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.custom_values import OwnValues
 from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, currency_of, field_types
-from chassis.model.views import Closed, Exact, Filter, Incomplete, Range, Scope, Shared, View, Words
+from chassis.model.views import Closed, EventFunction, Exact, Filter, Incomplete, Range, Scope, Shared, View, Words
 from contracts.custom_fields import OWN
+from contracts.declare import ContractError
+from contracts.errors import Refused
 from contracts.lists import INCOMPLETE, WORDS
+from contracts.merging import MERGED, MERGED_IDS, MERGED_INTO
 from contracts.people import Person
 from contracts.pools import CAME_BY, FOLLOWED_UP_ON, FORMER_OWNER, NEXT_CONTACT_ON, OWNER_SINCE, RETURN_REASON, How
 from contracts.records import Field, Kind, kind_called, kind_of, pool_path
@@ -77,6 +80,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
             **(_entered(event) if kind.pool else {}),
             **(_status(event.status, "", metadata) if kind.statuses else {}),
             **(more.first if more else {}),
+            **({MERGED_INTO: None, MERGED_IDS: []} if kind.merge else {}),
             created_at=metadata.at,
             created_by=event.by.name,
             deleted=False,
@@ -118,6 +122,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         handlers |= {kind.assigned: assigned, kind.shared: shared}
     if kind.status_set:
         handlers |= {kind.status_set: status_set}
+    handlers |= _of_merges(kind)
     if more:
         handlers |= dict.fromkeys(more.told, further)
     history = list(handlers)
@@ -149,13 +154,14 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         ),
         default_sort=_NEWEST,
         scope=Scope("owner_id", shared=True) if kind.owned else None,
+        indexes=((MERGED_IDS, "_id"),) if kind.merge else (),
         personal=(
             *(name for name, field in kind.fields.items() if field.is_personal),
             *(name for name, one in parents.items() if name in columns and one.fields[one.called].is_personal),
             *([OWN, *_reasons(kind)] if kind.has_personal else []),
             *(more.personal if more else ()),
         ),
-        closed=more.closed if more else None,
+        closed=_closed(kind, more),
         computed=more.computed if more else {},
         kind=kind.code,
         called=kind.called,
@@ -195,6 +201,14 @@ def pool_view(cls: type) -> View:
     def restored(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), deleted=False)
 
+    def merged(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(
+            getattr(event, key), deleted=True
+        )  # it waits for nobody; what went into another is not deleted besides
+
+    def unmerged(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), deleted=False)
+
     def assigned(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: event.before.name}
         yield Set(getattr(event, key), **waits)
@@ -216,6 +230,7 @@ def pool_view(cls: type) -> View:
             kind.deleted: deleted,
             kind.restored: restored,
             kind.assigned: assigned,
+            **({kind.merged: merged, kind.unmerged: unmerged} if kind.merge else {}),
         },
         filters={
             **_asked_for(shown, row),
@@ -227,6 +242,37 @@ def pool_view(cls: type) -> View:
         personal=(kind.called,) if called.is_personal else (),
         hidden=dict.fromkeys((name for name, _ in (*_columns(shown), (FORMER_OWNER, str))), kind.view),
     )
+
+
+def _of_merges(kind: Kind) -> dict[type, EventFunction]:
+    """What the list of a kind makes of the events of records that are merged; nothing where none are."""
+
+    def merged(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, kind.key), **{MERGED_INTO: event.merged_into}, **_changed(event, metadata))
+
+    def unmerged(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, kind.key), **{MERGED_INTO: None}, **_changed(event, metadata))
+
+    def joined(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, kind.key), **{MERGED_IDS: event.merged_ids}, **_changed(event, metadata))
+
+    return {kind.merged: merged, kind.unmerged: unmerged, kind.joined: joined} if kind.merge else {}
+
+
+def _closed(kind: Kind, more: More | None) -> Closed | None:
+    """Which records of a kind are such no more: those that went into others, where that may be.
+
+    Raises ContractError where they may become something else besides.
+    """
+
+    def refusal(row: Mapping[str, Any]) -> Refused:
+        return Refused("records.merged", kind=kind.what, survivor=row[MERGED_INTO], field=kind.key, state=MERGED)
+
+    if kind.merge and more and more.closed:
+        raise ContractError(f"{kind.what}: a record goes into another one, or becomes something else, and not both")
+    if kind.merge:
+        return Closed(MERGED_INTO, None, refusal)
+    return more.closed if more else None
 
 
 def _name(kind: Kind) -> str:
@@ -300,6 +346,8 @@ def _row(kind: Kind, more: More | None) -> type:
     if kind.pool:
         columns += [(OWNER_SINCE, date | None), (CAME_BY, How | None), (FORMER_OWNER, str), (RETURN_REASON, str)]
         columns += [(name, date | None) for name in FOLLOW_UPS]
+    if kind.merge:
+        columns += [(MERGED_INTO, UUID | None), (MERGED_IDS, list[UUID])]
     if kind.statuses:
         columns += [(STATUS, kind.statuses.type), (STATUS_REASON, str), (STATUS_SINCE, datetime)]
     columns += [("created_at", datetime), ("created_by", str), ("changed_at", datetime), ("changed_by", str)]

@@ -12,7 +12,8 @@ that has some says them in a class of its own, which stands in that line instead
 Where records belong to people (`owned`), they change hands here too: who may give one to whom is ADR 0040.  Where they
 have statuses, they go from one to another by the steps that are declared (ADR 0047).  Where they have a pool, they are
 claimed from it and given back (ADR 0057).  Where they are reached through others (`reached_through`), the unit of work
-tells whose those are when it loads one (ADR 0054).
+tells whose those are when it loads one (ADR 0054).  Where two are merged, that is here too; the unit of work tells one
+that went into another which that is (ADR 0066).
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -33,6 +34,7 @@ from chassis.model.whose import OF_NOBODY, Whose
 from contracts.custom_fields import OWN, CustomField, read
 from contracts.declare import KEPT, REGISTRY, ContractError
 from contracts.errors import Refused, lacks_right, not_found
+from contracts.merging import DUPLICATE, MERGED, MERGED_IDS, MERGED_INTO, MOST_MERGED
 from contracts.parameters import limit_of
 from contracts.people import NOBODY, SALESTREAM, Person
 from contracts.pools import AMONG, CAME_BY, OWNER_SINCE, How
@@ -49,6 +51,26 @@ ADD = "add"
 """The field of a command with the tags that are added."""
 
 
+@dataclass(frozen=True)
+class Join:
+    """A record went into another one, which had this `version` when it had taken the values of these fields.
+
+    `ended` is the version that the other one had when it was taken out again; 0 while it was not.
+    """
+
+    version: int
+    fields: tuple[str, ...] = ()
+    ended: int = 0
+
+
+class Taken(NamedTuple):
+    """What a record was before and after it took the values of some fields from one that went into it."""
+
+    fields: tuple[str, ...]
+    before: Any
+    after: Any
+
+
 @dataclass
 class Record(Aggregate):
     """One record of a kind: what is known of it, whose it is, its status, and whether it was deleted.
@@ -56,6 +78,9 @@ class Record(Aggregate):
     Of a kind with a pool, `since` is the day of the company on which it came to whom it belongs, or to the pool, or on
     which it was taken up again after it had been closed; None where that was before there were pools.  `left` is when
     it last went from whom to the pool.
+
+    Of a kind whose records are merged, `merged_into` is the one into which it went, and `joins` are those that went
+    into it.  `parted` are the joins of those that were taken out of it again.
     """
 
     kind: ClassVar[Kind]
@@ -71,6 +96,9 @@ class Record(Aggregate):
     status: str = ""
     since: date | None = None
     left: dict[UUID, date] = field(default_factory=dict)
+    merged_into: UUID | None = None
+    joins: dict[UUID, Join] = field(default_factory=dict)
+    parted: tuple[Join, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -87,6 +115,12 @@ class Record(Aggregate):
             cls.appliers |= {kind.assigned: Record._assigned, kind.shared: Record._shared}
         if kind.status_set:
             cls.appliers |= {kind.status_set: Record._status_set}
+        if kind.merge:
+            cls.appliers |= {
+                kind.merged: Record._merged,
+                kind.unmerged: Record._unmerged,
+                kind.joined: Record._joined,
+            }
 
     # -- what a kind may say of its own
 
@@ -108,25 +142,34 @@ class Record(Aggregate):
         if cls.kind.statuses:
             record.status = row[STATUS]
             record.data = SimpleNamespace(**{name: row.get(name) for name in cls.kind.fields})
+        if cls.kind.merge:
+            record.merged_into = row.get(MERGED_INTO)
         return record
 
     def can_change_by(self, command: type) -> bool:
-        """What is there is not brought back."""
+        """What is there is not brought back, and what went into no other record not taken out of one."""
+        if command is self.kind.unmerge:
+            return self.merged_into is not None
         return self.deleted or command is not self.kind.restore
 
     def require_may(self, command: type, context: Context) -> None:
         """Raises Refused where the caller may give no such command of this record now, whatever it says.
 
         A record that was deleted takes no command but that which restores it, and those with whom it is only shared may
-        neither take it away nor give it to others; that it is shared with themselves they may end.
+        neither take it away nor give it to others; that it is shared with themselves they may end.  One that went into
+        another record takes no command but that which takes it out again.
         """
         kind = self.kind
+        if command is not kind.unmerge:
+            self.require_unmerged(kind.key)
+        elif self.merged_into is None:
+            raise Refused("records.not_merged", kind=kind.what, field=kind.key)
         if command is not kind.restore:
             self.require_there()
         if kind.pool:
             self._require_pool(command, context)
         for_whose_it_is = command in (
-            kind.delete, kind.restore, kind.assign, kind.share, kind.unshare, kind.give_back,
+            kind.delete, kind.restore, kind.assign, kind.share, kind.unshare, kind.give_back, kind.merge, kind.unmerge,
         )  # fmt: skip
         is_shared_with_them = any(share.with_id == context.user.user_id for share in self.shares)
         ends_own = command is kind.unshare and is_shared_with_them
@@ -156,7 +199,7 @@ class Record(Aggregate):
 
     def _is_theirs(self, context: Context) -> bool:
         """Whether the caller's right to change such records reaches it, whoever it is shared with."""
-        return context.reach_of(self._edit_right).covers(self.owner.user_id)
+        return context.reach_of(self._edit_right).covers(self.survivor.owner.user_id)
 
     @property
     def _edit_right(self) -> str:
@@ -404,11 +447,11 @@ class Record(Aggregate):
     def holder(self) -> UUID | None:
         """In whose count the record takes a place (`chassis.model.pools`); None: in nobody's.
 
-        That of a kind without a pool, one that is closed or deleted, and one that came to its owner before the kind
-        had a pool take none.
+        That of a kind without a pool, one that is closed or deleted, one that went into another, and one that came to
+        its owner before the kind had a pool take none.
         """
         statuses = self.kind.statuses
-        is_open = statuses is None or self.status == statuses.first
+        is_open = (statuses is None or self.status == statuses.first) and self.merged_into is None
         return self.owner.user_id if self.since is not None and is_open and not self.deleted else None
 
     def share(self, command: Any, context: Context, settings: Any = None) -> None:
@@ -467,6 +510,8 @@ class Record(Aggregate):
     @property
     def whose(self) -> Whose | None:
         """Whose it is, as far as that decides who reaches it; None: nobody's in particular."""
+        if self.survivor is not self:
+            return self.survivor.whose
         if self.kind.owned:
             return Whose((self.owner.user_id,), self.shares)
         return self.__dict__.get("_whose", OF_NOBODY) if self.kind.reached_through else None
@@ -474,6 +519,125 @@ class Record(Aggregate):
     def reach_through(self, whose: Whose) -> None:
         """Take for whose it is what was found of the record through which it is reached: asked anew by each command."""
         self.__dict__["_whose"] = whose
+
+    # -- two that are about the same
+
+    @property
+    def survivor(self) -> "Record":
+        """The record that this one is a part of now, through however many others; itself where it is of none."""
+        above: Record | None = self.__dict__.get("_above") if self.merged_into is not None else None
+        return above.survivor if above else self
+
+    def go_with(self, above: "Record") -> None:
+        """Take for the record into which this one went what was found of it: asked anew by each command."""
+        self.__dict__["_above"] = above
+
+    def require_unmerged(self, field: str) -> None:
+        """Raises Refused INVALID_STATE, naming the one to look at, where the record went into another."""
+        if self.merged_into is not None:
+            raise Refused("records.merged", kind=self.kind.what, survivor=self.survivor.id, field=field, state=MERGED)
+
+    def require_mergeable(self, duplicate: "Record", number: int, context: Context) -> None:
+        """Raises Refused naming the field where another record may not go into this one; `number`: so many it were."""
+        if duplicate.id == self.id:
+            raise Refused("records.merged_with_itself", kind=self.kind.what, field=DUPLICATE)
+        duplicate.require_unmerged(DUPLICATE)
+        if not (duplicate.is_reached(context, self.kind.merge) and duplicate._is_theirs(context)):
+            raise Refused("records.out_of_reach", field=DUPLICATE)
+        if number > MOST_MERGED:
+            raise Refused("records.most_merged", kind=self.kind.what, most=MOST_MERGED, field=DUPLICATE)
+
+    def merge(
+        self,
+        duplicate: "Record",
+        command: Any,
+        context: Context,
+        settings: Any = None,
+        *,
+        lost: Collection[str] = (),
+    ) -> None:
+        """Let another record go into this one, which takes its values of some fields, and its tags.  Raises Refused.
+
+        What is taken over is given by who merges, so they need the right to give it.  Of what the company has added
+        that stays as it is which can't be given, such as a file on the other record (`lost`); the answer tells it.
+        """
+        self._require_rights(command.take, context)
+        given = {name: getattr(duplicate.data, name) for name in command.take}
+        if OWN in given:
+            fields = self._custom_fields(context)
+            back = custom_values.put_back(fields, self.data.own, duplicate.data.own, context, lost=lost)
+            given[OWN] = back.own
+            self.kept.extend(back.kept)
+        if TAGS in self.kind.fields:
+            given[TAGS] = self._tags_with(duplicate, context)
+        given = {name: value for name, value in given.items() if value != getattr(self.data, name)}
+        changed: tuple[str, ...] = ()
+        before = self.version
+        if given:
+            self._become(given, context, settings)
+        if self.version > before:
+            names = (OWN if name.startswith(f"{OWN}.") else name for name in self.pending[-1].changed)
+            changed = tuple(dict.fromkeys(names))
+        self._tell_joined((*self.joins, duplicate.id), context, changed)
+        duplicate.record(self.kind.merged(**duplicate._named, **{MERGED_INTO: self.id}, by=context.user))
+        duplicate.go_with(self)
+
+    def _tags_with(self, duplicate: "Record", context: Context) -> tuple[str, ...]:
+        """The tags of both.  Raises Refused where those are too many."""
+        tree, own = context.dictionaries.of(self.kind.fields[TAGS].rules.dictionary), self.data.tags
+        found = (*own, *(tag for tag in duplicate.data.tags if not is_among(tag, own, tree)))
+        if len(found) > MAX_LINES:
+            raise Refused("records.most_tags", kind=self.kind.what, most=MAX_LINES, field=DUPLICATE)
+        return found
+
+    def joins_to_undo(self, duplicate: "Record") -> Sequence[Join]:
+        """The join of a record that is taken out, and those before it, the newest first, that ended while it lasted: a
+        value that came with one of these, and that it has covered, goes too."""
+        join = self.joins[duplicate.id]
+        covered = [one for one in self.parted if one.fields and one.version < join.version < one.ended]
+        return [join, *sorted(covered, key=lambda one: -one.version)] if join.fields else []
+
+    def part(self, duplicate: "Record", taken: Sequence[Taken], context: Context) -> None:
+        """Let a record that went into this one be one of its own again.
+
+        `taken` tells what this one took by each of `joins_to_undo`, nothing where nobody can tell any more.  It gives
+        that up again, unless somebody has changed it since.  Whose the other one was has it, or who has taken over.
+        """
+        data = self.data
+        if taken:
+            data = replace(data, **{name: self._without(name, taken) for name in taken[0].fields})
+        if data != self.data:
+            changed = tuple(name for name in self.kind.fields if getattr(data, name) != getattr(self.data, name))
+            changed += custom_values.names_changed(self.data.own, data.own)
+            told = self.kind.layout.told(data)
+            self.record(self.kind.edited(**self._named, **told, changed=changed, by=context.user))
+        self._tell_joined([id for id in self.joins if id != duplicate.id], context)
+        duplicate.record(self.kind.unmerged(**duplicate._named, was_in=self.id, by=context.user))
+        duplicate.go_to_heir(context)
+
+    def _without(self, name: str, taken: Sequence[Taken]) -> Any:
+        """The value of a field without what it took from others."""
+        value = getattr(self.data, name)
+        if name == TAGS:
+            came = {*getattr(taken[0].after, name)} - {*getattr(taken[0].before, name)}
+            return tuple(tag for tag in value if tag not in came)
+        for one in taken:
+            if name in one.fields and value == getattr(one.after, name):
+                value = getattr(one.before, name)
+        return value
+
+    def go_to_heir(self, context: Context) -> None:
+        """Give the record to who has taken over from whom it belongs to, where somebody has."""
+        owner = self.owner.user_id
+        heir = context.organisation.standing_in(owner) if owner else None
+        person = context.organisation.person(heir) if heir else None
+        if heir != owner and person is not None:
+            self._change_hands(person, context, "ASSIGNED")
+
+    def _tell_joined(self, ids: Iterable[UUID], context: Context, changed: Sequence[str] = ()) -> None:
+        self.record(
+            self.kind.joined(**self._named, **{MERGED_IDS: tuple(ids)}, changed=tuple(changed), by=context.user)
+        )
 
     @property
     def kept(self) -> list[str]:
@@ -664,6 +828,18 @@ class Record(Aggregate):
 
     def _shared(self, fact: Any) -> None:
         self.shares = fact.shares
+
+    def _merged(self, fact: Any) -> None:
+        self.merged_into = fact.merged_into
+
+    def _unmerged(self, _: Any) -> None:
+        self.merged_into = None
+
+    def _joined(self, fact: Any) -> None:
+        last = Join(self.version, fact.changed)
+        over = (join for id, join in self.joins.items() if id not in fact.merged_ids)
+        self.parted += tuple(replace(join, ended=self.version) for join in over)
+        self.joins = {id: self.joins.get(id, last) for id in fact.merged_ids}
 
     def _status_set(self, fact: Any) -> None:
         self.status = fact.status

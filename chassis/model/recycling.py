@@ -21,7 +21,7 @@ from chassis.model.context import Context
 from chassis.model.dictionaries import Tree, is_among
 from chassis.model.known_records import place_of
 from chassis.model.records import Record, aggregate_of
-from chassis.model.service import Replica, Work, keep_places
+from chassis.model.service import Replica, Work, all_merged, keep_places
 from contracts.ids import beside
 from contracts.people import NOBODY, Person
 from contracts.pools import DUE_ON
@@ -282,7 +282,7 @@ class Recycling:
         record = work.find(self._aggregate, id)
         if record is None or record.holder is None or record.since is None or record.is_busy:
             return None
-        since = self._worked_on(id, record.since, work)
+        since = max(self._worked_on(one.id, record.since, work) for one in all_merged(record, work))
         importance, tree = getattr(record.data, "importance", ""), work.context.dictionaries.of(IMPORTANCE)
         found = [rule for rule in rules if rule.is_of(importance, tree)]
         if not found:

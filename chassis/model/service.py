@@ -1,5 +1,6 @@
 """What an `application.py` declares: a service's table of contents - its commands, one line each, and its replicas."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,13 +19,14 @@ from chassis.model.identity import RecordId, record_id
 from chassis.model.known_records import Find, KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
 from chassis.model.pools import Places, Turn, places_id, turn_id
-from chassis.model.records import Record, aggregate_of, require_all
+from chassis.model.records import Record, Taken, aggregate_of, require_all
 from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
 from chassis.model.whose import OF_NOBODY, Whose
 from contracts.custom_fields import CustomField
 from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused, not_found
+from contracts.merging import DUPLICATE, MERGED
 from contracts.people import Person
 from contracts.pools import AMONG
 from contracts.reasons import OfPerson, Why
@@ -192,6 +194,7 @@ class Claim:
     `earlier` are other records that may have it without holding it.  `has` tells whether a record still has it, and
     `tells` whether the caller may know which one that is; both None where whoever holds a value has it, and is told.
     `person` says of whom it tells as another record has it: None where that is nobody, or that record itself.
+    `now` is the record that has what another one held, as that went into it: None where it was deleted since.
     """
 
     value: UniqueValue
@@ -201,6 +204,7 @@ class Claim:
     has: Callable[[UUID], bool] | None = None
     tells: Callable[[UUID], bool] | None = None
     person: Callable[[UUID], UUID | None] | None = None
+    now: Callable[[UUID], UUID | None] | None = None
 
     def is_freed(self, work: Work, other: UUID) -> bool:
         """Whether another record has it no more because a person was erased, whatever that record is known to hold:
@@ -210,7 +214,10 @@ class Claim:
 
     def require_free(self, other: UUID | None, holder: UUID) -> None:
         """Raises Refused DUPLICATE where another record has it."""
-        if other in (None, holder) or (self.has and not self.has(other)):
+        if other is None or other == holder or (self.has and not self.has(other)):
+            return
+        other = self.now(other) if self.now else other
+        if other is None or other == holder:
             return
         if self.tells and not self.tells(other):
             raise Refused("records.taken_unseen", what=self.what(), field=self.field)
@@ -341,16 +348,22 @@ class Parents:
 
     def _require_there(self, record: Record, name: str, id: UUID, work: Work, *, chosen: bool) -> None:
         what = record.kind.parents[name].rules.record
+        merged_into: UUID | None = None
         if what in self._own:
             parent = work.find(self._own[what], id)
             is_there = parent is not None and not parent.deleted and (not chosen or parent.is_seen(work.context))
+            if parent is not None and parent.merged_into is not None:
+                merged_into = parent.survivor.id
         else:
-            row, context = self._known(kind_called(what), id, work), work.context
+            row, context, find = self._known(kind_called(what), id, work), work.context, self._finding(work)
             is_there = row is not None and (
-                row.is_seen(context.reach_of, context.today, self._finding(work)) if chosen else not row.deleted
+                row.is_seen(context.reach_of, context.today, find) if chosen else not row.deleted
             )
+            merged_into = row.survivor(find) if row else None
         if not is_there:
             raise not_found(what, name)
+        if merged_into is not None and chosen:
+            raise Refused("records.merged", kind=what, survivor=merged_into, field=name, state=MERGED)
         if what == record.kind.what:
             self._require_no_circle(record, name, id, work)
 
@@ -490,10 +503,70 @@ def _with_the_same(record: Record, name: str, value: UniqueValue, work: Work) ->
     return [id for id in named if id != record.id and has(id)]
 
 
+def all_merged(record: Record, work: Work) -> list[Record]:
+    """A record, and those that went into it, however many others lie between (ADR 0066)."""
+    found = [record]
+    for one in found:
+        found += [work.get(type(record), id, what=record.kind.what, field=record.kind.key) for id in one.joins]
+    return found
+
+
+def _count_children(record: Record, work: Work) -> Mapping[str, int]:
+    """How many records of each kind belong to a record, or to what went into it."""
+    counted: Counter[str] = Counter()
+    for one in all_merged(record, work):
+        children = work.find(Children, children_id(one.id))
+        counted.update(children.counts if children else {})
+    return counted
+
+
 def _person_of(aggregate: type[Record], work: Work, id: UUID) -> UUID | None:
     """Of whom a record tells, if there is one of that id."""
     found = work.find(aggregate, id)
     return found.person if found else None
+
+
+def _merging(
+    aggregate: type[Record],
+    settings: Callable[[Work], Aggregate | None],
+    held: Callable[[Record, Work], list[UniqueValue]],
+    keep: Callable[..., Record],
+) -> dict[type, CommandFunction]:
+    """The handlers of the commands of a kind whose records are merged (ADR 0066)."""
+    kind = aggregate.kind
+
+    def merge(command: Any, work: Work) -> Record:
+        record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+        record.require_may(kind.merge, work.context)
+        duplicate = work.find(aggregate, command.duplicate_id)
+        if duplicate is None or duplicate.deleted or not duplicate.is_seen(work.context):
+            raise not_found(kind.what, DUPLICATE)
+        number = len(all_merged(record, work)) + len(all_merged(duplicate, work))
+        record.require_mergeable(duplicate, number, work.context)
+        before, holder, own = held(record, work), duplicate.holder, record.data.own
+        lost = lost_files(record, duplicate.data.own, work)
+        record.merge(duplicate, command, work.context, settings(work), lost=lost)
+        keep_places(duplicate, work, holder, claimed=False)
+        return keep(record, work, before, record.parents, own, chosen=True)
+
+    def unmerge(command: Any, work: Work) -> Record:
+        record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+        record.require_may(kind.unmerge, work.context)
+        assert record.merged_into is not None, "it went into another one"
+        above = work.get(aggregate, record.merged_into, what=kind.what, field=kind.key)
+        if record.survivor.deleted:
+            raise Refused("records.survivor_deleted", kind=kind.what, survivor=record.survivor.id, field=kind.key)
+        held_before, own = held(above, work), above.data.own
+        joins = [] if work.is_erased(above.id) else above.joins_to_undo(record)
+        was = [[work.earlier(aggregate, above.id, one.version - back).data for back in (1, 0)] for one in joins]
+        taken = [Taken(one.fields, *around) for one, around in zip(joins, was, strict=True)]
+        above.part(record, taken, work.context)
+        keep(above, work, held_before, above.parents, own, chosen=False)
+        keep_places(record, work, None, claimed=False)
+        _require_place(record, work)
+        return keep(record, work, [], record.parents, record.data.own, chosen=False)
+
+    return {kind.merge: merge, kind.unmerge: unmerge}
 
 
 def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, CommandFunction]:
@@ -528,6 +601,12 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             found = work.find(aggregate, other)
             return found is None or found.is_seen(work.context) or found.is_reached(work.context, kind.edit)
 
+        def now(other: UUID) -> UUID | None:
+            found = work.find(aggregate, other)
+            if found is None or found.merged_into is None:
+                return other
+            return None if found.survivor.deleted else found.survivor.id
+
         person = partial(_person_of, aggregate, work)
         claims = [
             Claim(
@@ -537,6 +616,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 () if value in before else _with_the_same(record, name, value, work),
                 tells=tells,
                 person=person if record.is_unique_of_person(name) else None,
+                now=now,
             )
             for name, value in record.unique_values.items()
         ]
@@ -556,6 +636,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                     has,
                     tells,
                     person if kind.has_personal else None,
+                    now,
                 )
             )
         hold(work, record.id, claims, before)
@@ -575,8 +656,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
             record.require_may(type(command), work.context)
             if isinstance(command, kind.delete) and kind.what in parents.with_children:
-                children = work.find(Children, children_id(record.id))
-                record.require_childless(children.counts if children else {})
+                record.require_childless(_count_children(record, work))
             before, belonged, holder, own = held(record, work), record.parents, record.holder, record.data.own
             is_claim = kind.pool is not None and (
                 isinstance(command, kind.claim)
@@ -619,6 +699,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             else {}
         ),
         **({kind.tag: changing(aggregate.tag)} if kind.tag else {}),
+        **(_merging(aggregate, settings, held, keep) if kind.merge else {}),
         **({kind.set_status: changing(aggregate.set_status)} if kind.set_status else {}),
         **(
             {

@@ -42,6 +42,7 @@ from contracts.declare import REGISTRY, ContractError
 from contracts.errors import Refused
 from contracts.languages import LANGUAGES
 from contracts.lists import LIST_PARAMETERS, VIEWED, WORDS
+from contracts.merging import MERGED_INTO
 from contracts.permissions import FIELD_RIGHTS
 from contracts.sharing import SHARED_WITH, SHARES
 from contracts.subjects import OTHERS, SUBJECT_ID, SUBJECT_KIND
@@ -156,12 +157,22 @@ class Incomplete:
 class Closed:
     """Rows whose records have become something else: they are in the list no more, and their page says what they are.
 
-    That is so where `field` has this `value`; `refusal` is that of the page of such a row.
+    That is so where `field` has this `value`, or any where that is None; `refusal` is that of the page of such a row.
     """
 
     field: str
-    value: str
+    value: str | None
     refusal: Callable[[Mapping[str, Any]], Refused]
+
+    @property
+    def still_open(self) -> Mapping[str, Any]:
+        """The condition of the rows of which that is not so."""
+        return {self.field: None if self.value is None else {"$ne": self.value}}
+
+    def closes(self, row: Mapping[str, Any]) -> bool:
+        """Whether it is so of a row."""
+        found = row.get(self.field)
+        return found is not None if self.value is None else found == self.value
 
 
 Filter = Exact | Words | Range | OfCaller | Shared | Incomplete
@@ -358,6 +369,11 @@ class View:
         return self.kind or (self.what if self.what in OTHERS else "")
 
     @property
+    def has_merges(self) -> bool:
+        """Whether its rows are of records that may have gone into others (ADR 0066)."""
+        return MERGED_INTO in self.types
+
+    @property
     def is_list(self) -> bool:
         """Whether the route itself answers a list (else it ends with the key of one row)."""
         return "{" not in self.path
@@ -387,11 +403,11 @@ class View:
     @property
     def still_open(self) -> Mapping[str, Any]:
         """The condition of rows whose records have become nothing else."""
-        return {self.closed.field: {"$ne": self.closed.value}} if self.closed else {}
+        return self.closed.still_open if self.closed else {}
 
     def require_open(self, row: Mapping[str, Any]) -> None:
         """Raises Refused for a row whose record has become something else; it tells what."""
-        if self.closed and row.get(self.closed.field) == self.closed.value:
+        if self.closed and self.closed.closes(row):
             raise self.closed.refusal(row)
 
     def _require_subjects(self) -> None:

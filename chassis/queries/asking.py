@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, tzinfo
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 from unicodedata import normalize
 
@@ -56,6 +57,9 @@ class Asked(NamedTuple):
         return versions_of(rows) if self.at else rows
 
 
+NOTHING_MERGED: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+
 class Asking:
     """Reads what one view is asked for."""
 
@@ -75,8 +79,18 @@ class Asking:
         self._zone, self._clock, self._known = zone, clock, known
         self._decimals = {name for name, kind in self._view.types.items() if kind.kind == "amount"}
 
-    def asked(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Asked:
-        """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault."""
+    def asked(
+        self,
+        principal: Principal,
+        params: Mapping[str, Sequence[str]],
+        language: str,
+        merged: Mapping[str, Sequence[str]] = NOTHING_MERGED,
+    ) -> Asked:
+        """What somebody asks for.  Raises Refused VALIDATION naming the parameter at fault.
+
+        `merged` are records that are asked for besides, by filter: those that went into the ones that it names.  They
+        are none of what tells the conditions from others: a page goes on when something was merged meanwhile.
+        """
         is_of_now = AS_OF not in params
         filters = self._filters(principal, in_parts=is_of_now)
         given: list[Document] = []
@@ -108,7 +122,7 @@ class Asking:
             fields_of[name] = sorted(about)
             # what is worked out of the caller or of settings may be another condition with the next page
             given.append({name: list(values)} if filters.is_of_caller(name) else condition)
-            (kept if sums is None or about <= of_row else shown).append(condition)
+            (kept if sums is None or about <= of_row else shown).append(_with(condition, filters, name, merged))
         filters.require_some_between(params)
         kept.insert(0, {**self._view.shown(named), **self._view.still_open})
         if sums and sums.over and not any(sums.over in condition for condition in kept):
@@ -131,7 +145,7 @@ class Asking:
             given.append({AS_OF: list(params[AS_OF])})
         return Asked(
             selection, cursors.told_apart(given), order, limit, grouping, at, scope, cast(Language, language),
-            through=self._through(params),
+            through=self._through(params, merged),
         )  # fmt: skip
 
     def equal(self, principal: Principal, params: Mapping[str, Sequence[str]]) -> list[Document]:
@@ -140,10 +154,12 @@ class Asking:
         found = [filters.condition(name, values) for name, values in params.items()]
         return [asked[0] for asked in found if asked]
 
-    def _through(self, params: Mapping[str, Sequence[str]]) -> Sequence[str] | None:
-        """The records through which rows are reached that a filter names; None without one."""
+    def _through(
+        self, params: Mapping[str, Sequence[str]], merged: Mapping[str, Sequence[str]]
+    ) -> Sequence[str] | None:
+        """The records through which rows are reached that a filter names, and what went into them; None without one."""
         name = self._view.reached_through
-        return [in_form(name, "id", text) for text in params.get(name, ())] or None
+        return [in_form(name, "id", text) for text in (*params.get(name, ()), *merged.get(name, ()))] or None
 
     def _conditions(self, principal: Principal, *, in_parts: bool) -> Conditions:
         view, sees = self._now.seen(principal).view, partial(self._rows.may_see, principal=principal)
@@ -270,6 +286,12 @@ def _require_plain(name: str, values: Sequence[str]) -> None:
     require_value(name, values)
     if name == COUNT:
         flag({name: values}, name)
+
+
+def _with(condition: Document, filters: Filters, name: str, merged: Mapping[str, Sequence[str]]) -> Document:
+    """What a filter asks for, or the same of the records that are asked for besides."""
+    found = filters.condition(name, merged[name]) if name in merged else None
+    return {"$or": [condition, found[0]]} if found else condition
 
 
 def _selecting(

@@ -56,9 +56,17 @@ def _parts_in(view: View, other: View) -> Iterator[Part]:
         timeline = next((name for name, rule in exact.items() if rule.field == RECORD_IDS), None)
         yield Part(other.name, other, timeline) if timeline else Part(other.name, other, SUBJECT_ID, view.kind)
         return
-    fields = [name for name, rule in other.filters.items() if _names(view, other, name, rule)]
+    fields = fields_naming(view, other)
     for number, field in enumerate(fields):
         yield Part(f"{other.name}_{field}" if number else other.name, other, field)
+
+
+def fields_naming(view: View, other: View) -> Sequence[str]:
+    """The filters by which a list is asked for the rows that name a record of a view."""
+    if other.of_subject:
+        exact = ((name, rule) for name, rule in other.filters.items() if isinstance(rule, Exact))
+        return [name for name, rule in exact if (rule.field or name) in (SUBJECT_ID, RECORD_IDS)]
+    return [name for name, rule in other.filters.items() if _names(view, other, name, rule)]
 
 
 def _names(view: View, other: View, name: str, rule: object) -> bool:

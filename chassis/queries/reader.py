@@ -34,7 +34,7 @@ from chassis.queries import cursors, custom_sheet, formulas, history, viewed
 from chassis.queries.asking import Asked, Asking, flag, one
 from chassis.queries.cursors import Cursor, Part, SortOrder
 from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, told_apart
-from chassis.queries.filters import ClosedSets
+from chassis.queries.filters import ClosedSets, in_form
 from chassis.queries.freshness import (
     LONGEST_PAUSE,
     NO_SUCH_MOMENT,
@@ -58,6 +58,7 @@ from contracts.custom_fields import OWN
 from contracts.errors import Refused, not_found
 from contracts.languages import LANGUAGES
 from contracts.lists import AS_OF, GROUP, SORT, SUM, VIEWED, WHERE, Heads
+from contracts.merging import MERGED_IDS, MERGED_INTO
 from contracts.parameters import PARAMETERS
 from contracts.records import OWNER
 from contracts.sharing import SHARES
@@ -120,12 +121,15 @@ class ViewReader:
         subjects: "Mapping[str, ViewReader] | None" = None,
         parents: "Mapping[str, ViewReader] | None" = None,
         viewings: View | None = None,
+        merging: "Mapping[str, Sequence[ViewReader]] | None" = None,
     ) -> None:
         """`records` tells the newest audit record of each service that is hosted here: of its commands without events,
         which no position tells, the audit log has an entry too.  `known` tells what filters take besides what is
         declared.  `subjects` read the lists of the records that this view's rows are about, by kind, and `parents`
         those of the records that its rows name, by the field that does.  `viewings` is the list of what people have
-        looked at last."""
+        looked at last.  `merging` read the lists of records that may have gone into others, by the filter that names
+        such."""
+        self._merging = merging or {}
         self._subjects, self._parents = subjects or {}, parents or {}
         self._database = database
         self._view = view
@@ -171,6 +175,8 @@ class ViewReader:
         if found is None:
             field = self._view.detail or self._view.path.rpartition("{")[2].rstrip("}")
             raise not_found(self._view.what, field, self._view.defaults)
+        if self._view.has_merges and found.get(MERGED_INTO):
+            found[MERGED_INTO] = self._survivors([key], seen.at)[key]
         self._view.require_open(found)
         [row] = self._told([found], principal, language, seen)
         return row, freshness_of(state)
@@ -201,6 +207,8 @@ class ViewReader:
         self, principal: Principal, conditions: Sequence[Document], scope: Document, seen: Seen, language: str
     ) -> Same:
         every, collection = [*conditions, dict(self._view.shown())], seen.state["collection"]
+        if self._view.has_merges:
+            every = [self._now_the_same(every, conditions[-1], seen)]
         stages: list[Document] = [{"$match": {"$and": [*every, scope]}}, {"$sort": {"_id": 1}}, {"$limit": MOST_TOLD}]
         stages += formulas.stages(self._now.fields)
         rows = list(self._read(collection, stages, IN_ANY_ORDER, seen.at, PAGE_MS))
@@ -209,12 +217,102 @@ class ViewReader:
         is_unseen = bool(scope) and any(self._read(collection, unseen, IN_ANY_ORDER, seen.at, PAGE_MS))
         return Same(self._told(rows, principal, language, seen), is_unseen)
 
+    def _now_the_same(self, every: Sequence[Document], others: Document, seen: Seen) -> Document:
+        """The condition for the rows of which all these hold, and in place of those that went into others for these."""
+        stages: list[Document] = [{"$match": {"$and": [*every, {MERGED_INTO: {"$ne": None}}]}}, {"$limit": MOST_TOLD}]
+        gone = [row["_id"] for row in self._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS)]
+        still = {"$and": [*every, {MERGED_INTO: None}]}
+        if not gone:
+            return still
+        survivors = {"_id": {"$in": sorted({*self._survivors(gone, seen.at).values()})}}
+        return {"$or": [still, {"$and": [survivors, others, dict(self._view.shown())]}]}
+
+    # -- records that went into others (ADR 0066)
+
+    def merged_with(self, ids: Iterable[str], at: Timestamp | None, as_of: datetime | None = None) -> list[str]:
+        """The records that went into some, through however many others, as of a moment of the view; `as_of`: as it was
+        then."""
+        return self._followed(ids, at, as_of, lambda row: row.get(MERGED_IDS) or ())
+
+    def _survivors(self, ids: Iterable[str], at: Timestamp | None) -> dict[str, str]:
+        """The records that some are a part of now, by those."""
+        above: dict[str, str] = {}
+
+        def into(row: Document) -> Sequence[str]:
+            if row.get(MERGED_INTO):
+                above[row["_id"]] = row[MERGED_INTO]
+            return [row[MERGED_INTO]] if row.get(MERGED_INTO) else []
+
+        wanted = [*ids]
+        self._followed(wanted, at, None, into)
+        found = {}
+        for id in wanted:
+            last = id
+            while last in above:
+                last = above[last]
+            found[id] = last
+        return found
+
+    def _followed(
+        self,
+        ids: Iterable[str],
+        at: Timestamp | None,
+        as_of: datetime | None,
+        named: Callable[[Document], Sequence[str]],
+    ) -> list[str]:
+        """The records that are reached from some by what their rows name, without those."""
+        state, seen = self._states.of(at), dict.fromkeys(ids)
+        first, further = len(seen), [*seen]
+        while state and further:
+            stages: list[Document] = [{"$match": {"_id": {"$in": further}}}]
+            if as_of:
+                stages = [{"$match": {OF: {"$in": further}}}, *history.holding(as_of)]
+            collection = versions_of(state["collection"]) if as_of else state["collection"]
+            rows = self._read(
+                collection, [*stages, {"$project": {OF: 1, MERGED_IDS: 1, MERGED_INTO: 1}}], IN_ANY_ORDER, at, PAGE_MS
+            )
+            further = [id for row in rows for id in named(row) if id not in seen]
+            seen |= dict.fromkeys(further)
+        return [*seen][first:]
+
+    def _reached(self, principal: Principal, at: Timestamp | None, rights: Sequence[str] = ()) -> Document:
+        """The condition for the rows of which somebody learns something, as of a moment: those in scope, and what went
+        into such.  Whoever saw a record that went into another one sees it with that one, or no more."""
+        scope = self._scope(principal, at, rights)
+        if not (scope and self._view.has_merges):
+            return scope
+        state = self._states.of(at)
+        own = {"$and": [scope, {MERGED_INTO: None}]}
+        stages: list[Document] = [{"$match": {"$and": [own, {MERGED_IDS: {"$gt": ""}}]}}, {"$project": {MERGED_IDS: 1}}]
+        rows = self._read(state["collection"], stages, IN_ANY_ORDER, at, PAGE_MS) if state else ()
+        merged = [id for row in rows for id in row[MERGED_IDS]]
+        return {"$or": [own, {"_id": {"$in": [*merged, *self.merged_with(merged, at)]}}]} if merged else own
+
+    def _with_merged(
+        self,
+        asked: Asked,
+        principal: Principal,
+        params: Mapping[str, Sequence[str]],
+        at: Timestamp | None,
+    ) -> Asked:
+        """What is asked for, and what there is about the records that went into those which filters name."""
+        found: dict[str, list[str]] = {}
+        for name in params.keys() & self._merging.keys():
+            ids = [in_form(name, "id", value) for value in params[name]]
+            merged = [id for reader in self._merging[name] for id in reader.merged_with(ids, at, asked.at)]
+            if merged:
+                found[name] = merged
+        if not found:
+            return asked
+        more = self.asking.asked(principal, params, asked.language, found)
+        return asked._replace(selection=more.selection, through=more.through)
+
     def names_of(self, ids: Iterable[str], principal: Principal, at: Timestamp | None) -> Mapping[str, str]:
         """What those of some records are called that somebody sees, as of a moment; deleted ones too."""
         view, state = self._view, self._states.of(at)
         if state is None or not principal.may(view.permission):
             return {}
-        condition = {"$and": [{"_id": {"$in": [*ids]}}, self._scope(principal, at), dict(view.where)]}
+        condition = {"$and": [{"_id": {"$in": [*ids]}}, self._reached(principal, at), dict(view.where)]}
         stages: list[Document] = [{"$match": condition}, {"$project": {view.called: 1}}]
         found = self._read(state["collection"], stages, IN_ANY_ORDER, at, PAGE_MS)
         return {row["_id"]: row.get(view.called) or "" for row in found}
@@ -222,9 +320,13 @@ class ViewReader:
     def count_with(self, field: str, id: str) -> int:
         """How many rows, of whomever, name a record by a field; without those that were deleted."""
         place, make = self._view.place_of(field), self._view.type_of(field).equal
-        [key] = make(id) if make else [id]
-        counted: list[Document] = [{"$match": {"$and": [{place: key}, dict(self._view.shown())]}}, {"$count": "count"}]
         seen = self._states.look()
+        merged = [one for reader in self._merging.get(field, ()) for one in reader.merged_with([id], seen.at)]
+        keys = [key for one in (id, *merged) for key in (make(one) if make else [one])]
+        counted: list[Document] = [
+            {"$match": {"$and": [{place: {"$in": keys}}, dict(self._view.shown())]}},
+            {"$count": "count"},
+        ]
         return sum(
             found["count"] for found in self._read(seen.state["collection"], counted, IN_ANY_ORDER, seen.at, PAGE_MS)
         )
@@ -334,7 +436,17 @@ class ViewReader:
                 self._viewings.wait(token)
             if text:
                 return self._next_page(principal, params, asked, Cursor.read(text))
-            return self._at_a_moment(token, lambda seen: self._page(principal, params, asked, seen))
+            self._wait_for_merging(params, token)
+            return self._at_a_moment(
+                token,
+                lambda seen: self._page(principal, params, self._with_merged(asked, principal, params, seen.at), seen),
+            )
+
+    def _wait_for_merging(self, params: Mapping[str, Sequence[str]], token: Token | None) -> None:
+        """Wait until what may have gone into the records that filters name is known, as the token promises."""
+        for name in params.keys() & self._merging.keys():
+            for reader in self._merging[name]:
+                reader._states.ready(token)
 
     def first_page(
         self,
@@ -345,12 +457,17 @@ class ViewReader:
     ) -> Page | None:
         """The first page of the list with the total, where there is no long time for it: without the total where that
         can't be counted in PART_MS, and None where the rows can't be read in PART_MS either."""
+        self._wait_for_merging(params, token)
         for more in ({"count": ["true"]}, {}):
             given = {**params, **more}
-            asked = self.asking.asked(principal, given, language)
+            read = partial(self._first_page, principal, given, self.asking.asked(principal, given, language))
             with suppress(ExecutionTimeout):
-                return self._at_a_moment(token, partial(self._page, principal, given, asked, within=PART_MS))
+                return self._at_a_moment(token, read)
         return None
+
+    def _first_page(self, principal: Principal, params: Mapping[str, Sequence[str]], asked: Asked, seen: Seen) -> Page:
+        asked = self._with_merged(asked, principal, params, seen.at)
+        return self._page(principal, params, asked, seen, within=PART_MS)
 
     def _next_page(
         self, principal: Principal, params: Mapping[str, Sequence[str]], asked: Asked, cursor: Cursor
@@ -372,6 +489,7 @@ class ViewReader:
                 or self._states.look().state["collection"] != cursor.collection != ""
             ):
                 raise cursors.not_taken("lists.cursor_renewed")
+            asked = self._with_merged(asked, principal, params, cursor.at)
             return self._page(principal, params, asked._replace(order=order), Seen(state, cursor.at), cursor)
         except OperationFailure as error:
             if error.code in (NO_SUCH_MOMENT, TOO_OLD, NOT_YET):
@@ -520,7 +638,13 @@ class ViewReader:
                 raise Refused("lists.whole_file", field=name)
         asked = self.asking.asked(principal, params, language)._replace(shown=shown, heads=heads)
         with _narrowed(params):
-            return self._at_a_moment(token, lambda seen: self._export(principal, asked, seen, format, closed))
+            self._wait_for_merging(params, token)
+            return self._at_a_moment(
+                token,
+                lambda seen: self._export(
+                    principal, self._with_merged(asked, principal, params, seen.at), seen, format, closed
+                ),
+            )
 
     def _export(
         self,
@@ -642,7 +766,7 @@ class ViewReader:
         named: Document = {"_id": key}
         through = self._view.reached_through
         if not through:
-            return [named, self._scope(principal, at)]
+            return [named, self._reached(principal, at)]
         state = self._states.of(at)
         stages: list[Document] = [{"$match": named}, {"$project": {through: 1}}]
         rows = self._read(state["collection"], stages, IN_ANY_ORDER, at, PAGE_MS) if state else ()
@@ -672,7 +796,7 @@ class ViewReader:
         """
         view, parent = self._view, self._parents[self._view.reached_through]
         own = [] if view.permission == parent._view.permission else [view.permission]
-        condition = parent._scope(principal, at, (*own, *rights))
+        condition = parent._reached(principal, at, (*own, *rights))
         if not condition:
             return {}
         state = parent._states.of(at)
@@ -688,6 +812,7 @@ class ViewReader:
         """Whose the record with this key is now, or the one through which it is reached; None: there is no such row."""
         view, seen = self._view, self._states.look()
         through = view.reached_through
+        key = self._survivors([key], seen.at)[key] if view.has_merges else key
         stages: list[Document] = [{"$match": {"_id": key}}, {"$project": {OWNER: 1, SHARES: 1, through or OWNER: 1}}]
         row = next(self._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS), None)
         if row is None or not through:
@@ -710,7 +835,7 @@ class ViewReader:
         found: dict[str, SeenSubject] = {}
         for kind, reader in self._subjects.items():
             if principal.may(reader._view.permission) and (state := reader._states.of(at)):
-                condition = {"$and": [reader._scope(principal, at), dict(reader._view.shown())]}
+                condition = {"$and": [reader._reached(principal, at), dict(reader._view.shown())]}
                 found[kind] = SeenSubject(state["collection"], condition)
         return of_seen(found)
 

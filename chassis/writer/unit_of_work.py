@@ -144,6 +144,8 @@ class UnitOfWork:
             self._used[id] = aggregate
             if isinstance(aggregate, Record) and aggregate.kind.reached_through:
                 aggregate.reach_through(self._parents.whose(aggregate, self))
+            if isinstance(aggregate, Record) and aggregate.merged_into is not None:
+                aggregate.go_with(self.get(type(aggregate), aggregate.merged_into, what=aggregate.kind.what, field=""))
             self._check_reach(aggregate, id)
             self._check_version(aggregate, id)
         return aggregate

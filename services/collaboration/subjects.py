@@ -16,6 +16,7 @@ from contracts.customers import CUSTOMER
 from contracts.declare import REGISTRY
 from contracts.errors import Refused, not_found
 from contracts.leads import LEAD_STATUSES, Lead, LeadConverted
+from contracts.merging import MERGED
 from contracts.orders import OrderChanged, OrderCreated, OrderSubmitted
 from contracts.records import KINDS, kind_of
 from contracts.subjects import SUBJECT_ID, SUBJECT_KIND, subjects
@@ -69,10 +70,11 @@ def find_seen(work: Work, kind: str, id: UUID) -> KnownRecord | None:
 
 
 def require_seen(work: Work, kind: str, id: UUID) -> KnownRecord:
-    """The record about which a command says something.
+    """The record about which a command says something new.
 
     Raises Refused, NOT_FOUND also for one that the caller may not see, and LEAD_CONVERTED for a lead that is a customer
-    now: nothing counts there any more (LED-11, COM-01), and whoever may see the customer is told which that is.
+    now: nothing counts there any more (LED-11, COM-01), and whoever may see the customer is told which that is.  So is
+    the one into which another went (ADR 0066).
     """
     if kind not in subjects():
         raise Refused("collaboration.no_such_kind", kinds=sorted(subjects()), field=SUBJECT_KIND)
@@ -84,6 +86,8 @@ def require_seen(work: Work, kind: str, id: UUID) -> KnownRecord:
         if find_seen(work, CUSTOMER.code, UUID(customer)) is None:
             raise Refused("leads.converted", field=SUBJECT_ID, state=LEAD_STATUSES.becomes)
         raise Refused("leads.became", customer_id=customer, field=SUBJECT_ID, state=LEAD_STATUSES.becomes)
+    if survivor := found.survivor(partial(work.lookup, SUBJECTS)):
+        raise Refused("records.merged", kind=kind, survivor=survivor, field=SUBJECT_ID, state=MERGED)
     return found
 
 
@@ -95,10 +99,11 @@ def require_reached(work: Work, found: KnownRecord) -> None:
 
 
 def above(work: Work, found: KnownRecord) -> Iterator[SubjectRef]:
-    """The records through which one is reached, the nearest first: a contact belongs to a customer."""
+    """The records through which one is reached, the nearest first: a contact belongs to a customer, and that perhaps
+    went into another one."""
     place = found.through
     while place:
         kind, _, id = place.partition(":")
         yield SubjectRef(subject_kind=kind, subject_id=UUID(id))
         one = work.lookup(SUBJECTS, place)
-        place = one.through if one else ""
+        place = (one.into or one.through) if one else ""

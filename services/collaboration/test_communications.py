@@ -425,3 +425,31 @@ def test_led_11_of_every_kind_whose_records_become_another_it_is_heard_what_they
     """Else things would be written about what is there no more, and count for nothing."""
     becoming = [kind for kind in KINDS.values() if kind.statuses and kind.statuses.becomes]
     assert becoming == [kind_of(Lead)] and LeadConverted in SUBJECTS.feeds
+
+
+# -- records that went into others (ADR 0066)
+
+
+def test_cus_22_nothing_new_is_said_of_a_merged_customer_and_the_survivor_is_named(kit: InMemoryService) -> None:
+    first, middle, last = (enter(kit) for _ in range(3))
+    written = log(kit, first)
+    kit.learn(fact(CUSTOMER.merged, customer_id=first, merged_into=middle))
+    kit.learn(fact(CUSTOMER.merged, customer_id=middle, merged_into=last))
+    about: dict[str, Any] = {"subject_kind": "customer", "subject_id": first}
+    for command in (contact(first), WriteComment(**about, text="x"), RecordViewing(**about)):
+        refused = kit.assert_refused("INVALID_STATE", command, by=SALES, field="subject_id")
+        assert (refused.why.params["survivor"], refused.state) == (last, "MERGED")
+    kit.do(EditCommunication(communication_id=written, text="x"), SALES)
+    kit.learn(fact(CUSTOMER.unmerged, customer_id=first, was_in=middle))
+    kit.do(contact(first), SALES)
+
+
+def test_com_01_cus_22_contact_about_what_belongs_to_a_merged_one_counts_for_the_survivor(kit: InMemoryService) -> None:
+    survivor, duplicate = enter(kit), enter(kit, owner=person(OTHER))
+    one = contact_of(kit, duplicate)
+    kit.assert_refused("NOT_FOUND", contact(one, "contact"), by=SALES)
+    kit.learn(fact(CUSTOMER.merged, customer_id=duplicate, merged_into=survivor))
+    id = log(kit, one, SALES, "contact")
+    assert [ref.subject_id for ref in kit.stream(id)[0].through] == [duplicate, survivor]
+    assert told(kit, survivor) == [(kit.today, None)]
+    kit.assert_refused("NOT_FOUND", contact(one, "contact"), by=OTHER)

@@ -10,6 +10,8 @@ from contracts.customers import (
     CUSTOMER,
     Contact,
     CreateCustomer,
+    CustomerMerged,
+    CustomerUnmerged,
     RecycleCustomers,
     SetCustomerSettings,
     SetMembership,
@@ -24,6 +26,7 @@ from services.customers.domain import (
     ContactRecord,
     Customer,
     CustomerSettings,
+    MergedCustomer,
     OpenOrder,
     Takeover,
     takeover_id,
@@ -56,8 +59,29 @@ OPEN_ORDERS = Replica(
 )
 
 
+def went_into(_: MergedCustomer | None, fact: CustomerMerged) -> MergedCustomer:
+    return MergedCustomer(fact.customer_id, fact.merged_into)
+
+
+def taken_out(_row: MergedCustomer | None, _fact: CustomerUnmerged) -> None:
+    """It is one of its own again."""
+
+
+MERGED_CUSTOMERS = Replica(
+    "merged-customers", MergedCustomer, feeds={CustomerMerged: went_into, CustomerUnmerged: taken_out}
+)
+
+
 def with_open_orders(work: Work) -> Collection[UUID]:
-    return {row.customer_id for row in work.rows(OPEN_ORDERS)}
+    """Those that have one, or into which one went that has."""
+    into = {row.id: row.into for row in work.rows(MERGED_CUSTOMERS)}
+    found = set[UUID]()
+    for row in work.rows(OPEN_ORDERS):
+        id: UUID | None = row.customer_id
+        while id is not None and id not in found:
+            found.add(id)
+            id = into.get(id)
+    return found
 
 
 RECYCLING = Recycling(Customer, kind_of(RecyclingRule), target="CUSTOMERS", spared=with_open_orders)
@@ -108,7 +132,7 @@ SERVICE = Service(
         SetCustomerSettings: upsert(CustomerSettings, CustomerSettings.change),
         TakeOverLead: take_over_lead,
     },
-    replicas=[OPEN_ORDERS, *RECYCLING.replicas],
+    replicas=[OPEN_ORDERS, MERGED_CUSTOMERS, *RECYCLING.replicas],
     pages={"/settings/customers": CustomerSettings},
     schedules={RecycleCustomers: RECYCLING.run},
 )

@@ -78,6 +78,14 @@ class OpenOrder:
     customer_id: UUID
 
 
+@dataclass(frozen=True)
+class MergedCustomer:
+    """A customer that went into another one (ADR 0066)."""
+
+    id: UUID
+    into: UUID
+
+
 @dataclass
 class Customer(Record):
     """A customer, the user who owns it, and its place in the member scheme."""

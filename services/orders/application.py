@@ -13,8 +13,10 @@ from contracts.customers import (
     CustomerCreated,
     CustomerDeleted,
     CustomerEdited,
+    CustomerMerged,
     CustomerRestored,
     CustomerShared,
+    CustomerUnmerged,
     MembershipSet,
 )
 from contracts.inventory import ProductAdded, ProductDeleted, ProductEdited, ProductRestored
@@ -75,6 +77,14 @@ def customer_restored(row: Customer | None, _: Any) -> Customer | None:
     return row and replace(row, deleted=False)
 
 
+def customer_merged(row: Customer | None, fact: Any) -> Customer | None:
+    return row and replace(row, merged_into=fact.merged_into)
+
+
+def customer_unmerged(row: Customer | None, _: Any) -> Customer | None:
+    return row and replace(row, merged_into=None)
+
+
 def membership_set(row: Customer | None, fact: MembershipSet) -> Customer | None:
     return row and replace(row, member=fact.membership.member)
 
@@ -109,6 +119,8 @@ CUSTOMERS = Replica(
         CustomerShared: customer_shared,
         CustomerDeleted: customer_deleted,
         CustomerRestored: customer_restored,
+        CustomerMerged: customer_merged,
+        CustomerUnmerged: customer_unmerged,
         MembershipSet: membership_set,
     },
 )

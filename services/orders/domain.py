@@ -18,6 +18,7 @@ from contracts.currencies import exactly, rounded
 from contracts.declare import KEPT, changes
 from contracts.errors import Refused
 from contracts.inventory import Prices
+from contracts.merging import MERGED
 from contracts.orders import (
     ApproveOrder,
     CancelOrder,
@@ -120,6 +121,7 @@ class Customer:
     deleted: bool = False
     erased: bool = False
     shares: tuple[Share, ...] = ()
+    merged_into: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -170,18 +172,27 @@ class Known:
 
         An order shows its customer's phone and address, so who may not see the customer may not name it (SEC-18): one
         of nobody is for those who reach everybody's (ADR 0040).  One that was deleted gets no order any more (CUS-04),
-        nor one who was erased (CPL-01).
+        nor one who was erased (CPL-01), nor one that went into another, which the refusal names (ADR 0066).
         """
         found = self.find_customer(id)
         if found is None or not reach.reaches(found.owner_id, found.shares, today):
             raise Refused("orders.no_customer", field="customer_id")
         if found.deleted:
             raise Refused("orders.deleted_customer", field="customer_id", state="DELETED")
+        if found.merged_into is not None:
+            survivor = self._survivor(found.merged_into)
+            raise Refused("records.merged", kind="customer", survivor=survivor, field="customer_id", state=MERGED)
         if found.erased:
             raise Refused("orders.erased_customer", field="customer_id", state="ERASED")
         return CustomerSnapshot(
             customer_id=id, name=found.name, phone=found.phone, address=found.address, member=found.member
         )
+
+    def _survivor(self, id: UUID) -> UUID:
+        """The customer that one is now, through however many others."""
+        while (found := self.find_customer(id)) and found.merged_into is not None:
+            id = found.merged_into
+        return id
 
     def still_seen(self, customer: CustomerSnapshot, context: Context) -> CustomerSnapshot:
         """The customer of an order as it is now.  Raises Refused as `customer`; FORBIDDEN where the caller does not see

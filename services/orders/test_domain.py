@@ -21,8 +21,10 @@ from contracts.customers import (
     CustomerData,
     CustomerDeleted,
     CustomerEdited,
+    CustomerMerged,
     CustomerRestored,
     CustomerShared,
+    CustomerUnmerged,
     Membership,
     MembershipSet,
 )
@@ -1258,3 +1260,24 @@ def test_col_07_an_order_is_written_by_whom_the_customer_is_shared_with_as_long_
     kit.do(another, SALES)
     kit.learn(CustomerAssigned(customer_id=ACME, owner=other, before=other))
     kit.assert_refused("NOT_FOUND", replace(order, order_id=uuid4()), SALES, field="customer_id")
+
+
+def test_cus_22_an_order_for_a_merged_customer_is_refused_and_the_survivor_named(kit: InMemoryService) -> None:
+    """A draft is sent for the survivor once its customer was changed; what was submitted goes on (ADR 0066)."""
+    by, between = Person(name="root"), named("between")
+    kit.learn(CustomerCreated(customer_id=between, data=CustomerData(name="Between"), owner=by))
+    create(kit)
+    kit.learn(
+        CustomerMerged(customer_id=ACME, merged_into=between, by=by),
+        CustomerMerged(customer_id=between, merged_into=MEMBER, by=by),
+    )
+    entered = CreateOrder(order_id=named("late"), customer_id=ACME, lines=(line(),))
+    for command in (entered, SubmitOrder(order_id=ORDER), ChangeOrder(order_id=ORDER, lines=(line(CABLE),))):
+        refused = kit.assert_refused("INVALID_STATE", command, by=SALES, field="customer_id")
+        assert (refused.why.params["survivor"], refused.state) == (MEMBER, "MERGED")
+    kit.do(ChangeOrder(order_id=ORDER, note="soon"), SALES)
+    kit.do(ChangeOrder(order_id=ORDER, customer_id=MEMBER), SALES)
+    kit.do(SubmitOrder(order_id=ORDER), SALES)
+    assert submitted(kit).customer.customer_id == MEMBER
+    kit.learn(CustomerUnmerged(customer_id=ACME, was_in=between, by=by))
+    kit.do(entered, SALES)

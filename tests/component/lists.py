@@ -23,6 +23,7 @@ from chassis.projections.documents import stored
 from chassis.projections.state import live_id, open_state
 from chassis.queries.reader import Page, ViewReader
 from contracts.errors import Refused
+from contracts.merging import MERGED_IDS, MERGED_INTO
 from contracts.sharing import SHARED_WITH, SHARES
 
 WITH_DEFAULTS = [view for view in Catalogue.read().views() if view.defaults]
@@ -80,6 +81,7 @@ def document_of(view: View, number: int, /, **more: Any) -> Document:
             found[rule.field or name] = value_of(ID, number) if rule.form == "id" else f"203.0.113.{number % 250}"
     if view.scope:
         found[view.scope.owner] = str(ROOT.user_id)
+    found |= {MERGED_INTO: None, MERGED_IDS: []} if view.has_merges else {}
     if view.collected:
         found["fields"] = json.dumps({"asked": "for"})
     found |= {"_id": f"{number:08x}-0000-4000-8000-00000000000a", "_event": "x/1", "_event_at": NOW, **more}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from chassis.model.views import Exact, Filter, Range, parameter_names
 from contracts.declare import ContractError
 from contracts.lists import LIST_PARAMETERS
 from contracts.marketing import Survey
-from contracts.records import KINDS, WITH_POOL, kind_of, record
+from contracts.records import KINDS, WITH_MERGES, WITH_POOL, kind_of, record
 from contracts.statuses import Statuses
 from contracts.types import Money, Name, Text
 
@@ -68,4 +69,20 @@ def test_the_fields_of_a_row_that_no_declaration_has_are_those() -> None:
     for cls in KINDS:
         own = {*kind_of(cls).fields, kind_of(cls).key}
         for name in set(record_view(cls).types) - own:
-            assert name in {*OF_EVERY_RECORD, *WITH_POOL} or name.endswith("_currency")
+            assert name in {*OF_EVERY_RECORD, *WITH_POOL, *WITH_MERGES} or name.endswith("_currency")
+
+
+@pytest.mark.parametrize("more", [{}, {"owned": True, "merge": "no.such_right"}, {"merge": "customers.merge"}])
+def test_what_is_merged_belongs_to_somebody_and_needs_a_right(more: dict[str, Any]) -> None:
+    told = {"__doc__": "A thing.", "__module__": __name__, "__annotations__": {"subject": Name}}
+    declare = record("/things", view="campaigns", edit="campaigns", **{"merge": "campaigns", **more})
+    with pytest.raises(ContractError, match="what is merged belongs to somebody"):
+        declare(type("Thing", (), told))
+
+
+@pytest.mark.parametrize("name", sorted(WITH_MERGES))
+def test_a_field_of_a_kind_whose_records_are_merged_is_called_otherwise(name: str) -> None:
+    told = {"__doc__": "A thing.", "__module__": __name__, name: ""}
+    declare = record("/things", view="campaigns", edit="campaigns", owned=True, merge="campaigns")
+    with pytest.raises(ContractError, match=rf"Thing: every record has {name} already"):
+        declare(type("Thing", (), {**told, "__annotations__": {"subject": Name, name: Text}}))

@@ -418,6 +418,26 @@ def test_cus_17_a_customer_with_an_open_order_is_spared() -> None:
     assert shop.recycle() == 1 and shop.waits(id)
 
 
+def test_cus_17_what_went_into_a_customer_counts_for_it() -> None:
+    """An open order, and contact, of a merged one; that one itself goes nowhere (ADR 0066)."""
+    shop = Shop(CUSTOMER, RecycleCustomers, "CUSTOMERS")
+    survivor, middle, duplicate, order = shop.enter(), shop.enter(), shop.enter(), uuid4()
+    shop.rule()
+    shop.named(CUSTOMER.merge, middle, duplicate_id=duplicate)
+    shop.named(CUSTOMER.merge, survivor, duplicate_id=middle)
+    written: Any = load(OrderCreated, {**sample(OrderCreated), "order_id": str(order)})
+    shop.kit.learn(replace(written, customer=CustomerSnapshot(customer_id=duplicate, name="Li")))
+    shop.pass_days(N)
+    assert shop.recycle() == 0
+    shop.followed_up(duplicate, shop.kit.today)
+    shop.kit.learn(load(OrderCancelled, {**sample(OrderCancelled), "order_id": str(order)}))
+    shop.pass_days(N - 1)
+    assert shop.recycle() == 0
+    shop.pass_days(1)
+    assert shop.recycle() == 1 and shop.waits(survivor)
+    assert not shop.waits(middle) and not shop.waits(duplicate)
+
+
 def test_cus_16_a_rule_counts_whole_days_of_which_there_is_one_at_least() -> None:
     kit = InMemoryService(LEADS)
     with pytest.raises(Exception, match="idle_days"):

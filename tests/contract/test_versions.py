@@ -85,6 +85,7 @@ NOT_AT_FIRST = {
     "GetMachineToken", "AddCustomField", "ChangeCustomField", "Announce", "ChooseNoticeWays", "SendAgain",
     *(kind.unshare.__name__ for kind in KINDS.values() if kind.unshare),
     *(kind.assign_in_turn.__name__ for kind in KINDS.values() if kind.pool),
+    *(cls.__name__ for kind in KINDS.values() if kind.merge for cls in (kind.merge, kind.unmerge)),
     "ClaimCustomer", "ConvertLead",
 }  # fmt: skip
 """What takes more than the records there are: those who own them, a case, a shipment, a field of its type.  The

@@ -56,3 +56,47 @@ def test_acc_23_cus_10_a_field_is_changed_in_bulk_all_show_it_and_it_is_taken_ba
         (id, 409 if id == customers[0] else 200) for id in customers
     ]
     assert [row["id"] for row in li.items("/customers", region=region)] == customers[:1]
+
+
+def test_cus_22_two_that_are_the_same_are_merged_and_taken_apart_again(company: Company) -> None:
+    li, admin = company.li, company.admin
+    firm, number = unique("Acme"), f"139{uuid4().int % 10**8:08d}"
+    first = add_customer(li, company=firm, contact_person="Han Mei", need="phones")
+    second = add_customer(li, company=f"{firm} Ltd", contact_person="Han Mei", mobile=number, need="tablets")
+    contact = li.post("/contacts", {"customer_id": second, "name": "Han Mei"})["id"]
+    order = add_order(li, second, (add_product(company.wang), 1, None))
+    about = {"subject_kind": "customer", "subject_id": second}
+    said = li.post("/communications", {**about, "way": "PHONE", "text": "Same people."})["id"]
+
+    place = f"/customers/{first}/merge"
+    told = admin.get(place, duplicate_id=second, take="need")
+    fields = {one["field"]: one for one in told["fields"]}
+    assert (fields["need"]["result"], fields["company"]["result"]) == ("tablets", firm)
+    assert [told["parts"][name]["together"] for name in ("contacts", "orders", "communications")] == [1, 1, 1]
+    li.assert_refused("FORBIDDEN", "POST", place, {"duplicate_id": second})
+    admin.post(place, {"duplicate_id": second, "take": ["need"]})
+
+    parts = li.get(f"/customers/{first}/overview")["parts"]
+    for name, id in (("contacts", contact), ("orders", order), ("communications", said)):
+        assert [row["id"] for row in parts[name]["items"]] == [id]
+    assert [row["id"] for row in li.items("/orders", customer_id=first)] == [order]
+    assert li.get(f"/customers/{first}")["need"] == "tablets"
+    problem = li.assert_refused("INVALID_STATE", "GET", f"/customers/{second}")
+    assert problem["params"]["survivor"] == first
+    lines = [{"product_id": add_product(company.wang), "quantity": 1}]
+    for path, body in (
+        ("/contacts", {"customer_id": second, "name": "Wu"}),
+        ("/orders", {"customer_id": second, "lines": lines}),
+        ("/communications", {**about, "way": "PHONE", "text": "x"}),
+    ):
+        problem = li.assert_refused("INVALID_STATE", "POST", path, body)
+        assert (problem["state"], problem["params"]["survivor"]) == ("MERGED", first), path
+    body = {"name": "Other", "mobile": number, "industry": "IT"}
+    assert li.assert_refused("DUPLICATE", "POST", "/customers", body)["params"]["holder"] == first
+
+    later = li.post("/contacts", {"customer_id": first, "name": "Wu"})["id"]
+    admin.post(f"/customers/{second}/unmerge")
+    assert [row["id"] for row in li.items("/contacts", customer_id=first)] == [later]
+    assert [row["id"] for row in li.items("/contacts", customer_id=second)] == [contact]
+    assert li.get(f"/customers/{first}")["need"] == "phones"
+    assert li.get(f"/customers/{second}")["mobile"] == number

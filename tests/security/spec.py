@@ -71,6 +71,7 @@ BEYOND_OWN = "Customers: view beyond own"
 READINGS = {
     "leads.edit": "SAL SUP ADM",  # LED-02, LED-08: who has customers has leads
     "leads.view": "SAL SUP MGT MKT ADM",  # LED-08: the same, and who watches the whole, or wins them by campaigns
+    "customers.merge": "SUP ADM",  # CUS-22: who leads people decides which of their records are the same
     "orders.view": "SAL SUP MGT FIN WHS ADM",  # ORD-09: who works with orders follows them
     "products.cost": "MGT FIN ADM",  # the purchase price and what follows from it (INV-02)
     "persons.keys": "ADM",  # CPL-01: who hands out what opens personal data in the event topics

@@ -35,7 +35,8 @@ OF_ORDERS = ("orders.view", "orders.edit", "orders.approve", "payments", "report
 def scoped_rights() -> set[str]:
     """The rights of orders, and those of every kind of record that belongs to people, by itself or through another."""
     owned = [kind for kind in KINDS.values() if kind.owned or kind.reached_through]
-    return {*OF_ORDERS, *(right for kind in owned for right in (kind.view, REGISTRY.command_of(kind.edit).permission))}
+    commands = [command for kind in owned for command in (kind.edit, kind.merge) if command]
+    return {*OF_ORDERS, *(kind.view for kind in owned), *(REGISTRY.command_of(one).permission for one in commands)}
 
 
 _mobiles = count(13900000000)

@@ -15,6 +15,7 @@ from chassis.commands.runs import reverting
 from chassis.documents.samples import sample
 from chassis.http.routes import kebab, undo_path
 from chassis.model.duplicates import path_of, right_of
+from chassis.model.merging import preview_path
 from chassis.queries.reader import FORMATS
 from contracts.declare import REGISTRY
 from contracts.notices import notice_id
@@ -39,6 +40,7 @@ SEE_VIEWERS = "see who viewed records"
 SEE_COMMUNICATIONS = "see contact with customers"
 SEE_LEADS = "see leads"
 CHANGE_LEADS = "add and change leads"
+MERGE_CUSTOMERS = "merge customers"
 
 ROUTES = {
     OPERATORS: "GET /livez; GET /readyz",
@@ -138,6 +140,7 @@ ROW_OF = {right: function for function, right in spec.RIGHT_OF.items()} | {
     "customers.view": SEE_CUSTOMERS,
     "leads.view": SEE_LEADS,
     "leads.edit": CHANGE_LEADS,
+    "customers.merge": MERGE_CUSTOMERS,
     "settings.view": SEE_SETTINGS,
 }
 OF_KINDS = {
@@ -168,6 +171,11 @@ FUNCTION_OF |= OVERVIEWS
 DUPLICATES = {f"GET {path_of(view)}": ROW_OF[right_of(view)] for view in VIEWS if path_of(view)}
 """The routes of the question whether a record is there already: those who may enter one."""
 FUNCTION_OF |= DUPLICATES
+MERGING = {
+    f"GET {preview_path(view)}": FUNCTION_OF[f"POST {preview_path(view)}"] for view in VIEWS if preview_path(view)
+}
+"""The routes of the question what would come of it if two were merged: those who may merge them."""
+FUNCTION_OF |= MERGING
 UNDOS = {
     f"POST {undo_path(spec)}": FUNCTION_OF[f"{spec.method} {spec.path}"]
     for spec in REGISTRY.load().commands.values()
@@ -182,6 +190,7 @@ HOLDERS = {
     SEE_CUSTOMERS: spec.SEES_CUSTOMERS,
     SEE_LEADS: frozenset(spec.READINGS["leads.view"].split()),
     CHANGE_LEADS: frozenset(spec.READINGS["leads.edit"].split()),
+    MERGE_CUSTOMERS: frozenset(spec.READINGS["customers.merge"].split()),
     SEE_COMMUNICATIONS: frozenset(spec.READINGS["communications.view"].split()),
     SEE_VIEWERS: frozenset(spec.READINGS["records.viewers"].split()),
     **{function: spec.holders(function) for function in spec.CELLS},
@@ -390,7 +399,7 @@ def test_no_route_is_untested_and_none_is_tested_that_is_not_there(office: Offic
     bulk = {route.name.removeprefix("Bulk") for route in office.routes if route.name.startswith("Bulk")}
     assert bulk == {spec.name for spec in COMMANDS.values() if spec.is_public and spec.bulk}
     once = sum(text.count(";") + 1 for text in ROUTES.values()) + len(OF_KINDS) + len(OF_SCHEDULES) + len(HISTORIES)
-    once += len(OVERVIEWS) + len(DUPLICATES) + len(UNDOS)
+    once += len(OVERVIEWS) + len(DUPLICATES) + len(MERGING) + len(UNDOS)
     assert once == len(FUNCTION_OF), "a place stands in two rows"
 
 

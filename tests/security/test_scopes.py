@@ -58,9 +58,10 @@ COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
     "Approve": (a_case, {}, frozenset({200, 403})),  # the due node is the superior's
     "Reject": (a_case, {"reason": "too dear"}, frozenset({200, 403})),
     **{
-        command.__name__: (partial(a_record, kind), body, frozenset({404 if command is kind.unshare else 200}))
+        command.__name__: (partial(a_record, kind), body, frozenset({refused_for.get(command, 200)}))
         for kind in KINDS.values()
         if kind.owned or kind.reached_through
+        for refused_for in [{kind.unshare: 404, kind.merge: 404, kind.unmerge: 409}]  # with nobody, with nothing
         for command, body in (
             (kind.edit, {}),
             (kind.delete, {}),
@@ -70,6 +71,8 @@ COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
             (kind.give_back, {"reason": "why not"}),
             (kind.share, {"with_id": EVERYBODY}),
             (kind.unshare, {"with_id": EVERYBODY}),
+            (kind.merge, {"duplicate_id": EVERYBODY}),
+            (kind.unmerge, {}),
             (kind.tag, {"add": picked(kind).get(TAGS, [])}),
             (kind.set_status, {"status": kind.statuses.steps[0].to, "reason": "why not"} if kind.statuses else {}),
         )

@@ -32,6 +32,7 @@ from contracts.custom_fields import OWN, read
 from contracts.customers import ContactCameFromLead
 from contracts.declare import REGISTRY
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
+from contracts.merging import MERGED_IDS, MERGED_INTO, MOST_MERGED
 from contracts.notices import NoticeGiven
 from contracts.orders import (
     OrderCancelled,
@@ -43,7 +44,7 @@ from contracts.orders import (
     OrderWithdrawn,
     PaymentRecorded,
 )
-from contracts.records import KINDS, OWNER, TAGS
+from contracts.records import KINDS, OWNER, TAGS, Kind
 from contracts.schedules import schedules_of
 from contracts.sharing import SHARED_WITH
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
@@ -491,10 +492,11 @@ def nothing_failed_inside(evidence: Evidence) -> None:
 
 
 def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
-    """I16: of every kind of record the list shows what its events make of it, and what is unique is one record's."""
+    """I16: of every kind of record the list shows what its events make of it, and what is unique is one record's; what
+    went into another one leads to one that did not, and counts for that."""
     aggregates = {one.kind.cls: one for service in SERVICES.values() for one in map(aggregate_of, service.records)}
     for kind in KINDS.values():
-        shown, holders = evidence.rows(record_view(kind.cls).name), dict[UUID, UUID]()
+        shown, records = evidence.rows(record_view(kind.cls).name), dict[UUID, Record]()
         for id, facts in evidence.streams(kind.service).items():
             if not isinstance(facts[0].fact, kind.created):
                 continue
@@ -515,11 +517,27 @@ def i16_records_are_shown_as_they_are(evidence: Evidence) -> None:
                     require(is_step, "I16", f"{kind.what} {id} went from {before} to {to}")
                 lacks = [n for n in kind.statuses.needed_in(record.status) if not is_filled(getattr(record.data, n))]
                 require(not lacks, "I16", f"{kind.what} {id} is {record.status} and lacks {lacks}")
+            if kind.merge:
+                wanted = (*wanted, record.merged_into, [*map(str, record.joins)])
+                seen = (*seen, row.get(MERGED_INTO), row.get(MERGED_IDS))
             require(_texts(seen) == _texts(wanted), "I16", f"{kind.what} {id} {record} is shown as {seen}")
-            for value in record.unique_values.values():
-                for taken in value.taken:
-                    first = holders.setdefault(taken, id)
-                    require(first == id, "I16", f"{kind.what} {id} has what the record {first} has")
+            records[id] = record
+        _require_unique(kind, records)
+
+
+def _require_unique(kind: Kind, records: Mapping[UUID, Record]) -> None:
+    """What went into another one has no value by itself: it may be that one's, and is free when that was deleted."""
+    holders = dict[UUID, UUID]()
+    for id, record in records.items():
+        last, steps = record, 0
+        while last.merged_into is not None:
+            above, steps = records[last.merged_into], steps + 1
+            require(last.id in above.joins and steps < MOST_MERGED, "I16", f"{kind.what} {id} went nowhere, or around")
+            last = above
+        for value in record.unique_values.values() if last is record else ():
+            for taken in value.taken:
+                first = holders.setdefault(taken, id)
+                require(first == id, "I16", f"{kind.what} {id} has what the record {first} has")
 
 
 def i21_what_belongs_to_a_record_is_counted_and_never_left_alone(evidence: Evidence) -> None:
@@ -566,7 +584,8 @@ def i22_no_place_in_a_limit_is_lost(evidence: Evidence) -> None:
             row = listed.get(str(id)) or {}
             waits = row.get(OWNER, id) is None and not row.get("deleted")
             is_nobodys = record.owner.user_id is None
-            require(waits == (is_nobodys and not record.deleted), "I22", f"{kind.what} {id} {record}: {row}")
+            is_there = not record.deleted and record.merged_into is None
+            require(waits == (is_nobodys and is_there), "I22", f"{kind.what} {id} {record}: {row}")
             if statuses := kind.statuses:
                 require((record.status == statuses.pooled) == is_nobodys, "I22", f"{kind.what} {id} {record}")
 

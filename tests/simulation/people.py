@@ -599,6 +599,10 @@ class People:
             acts += [(kind.share, {"with_id": with_id, "access": access}), (kind.unshare, {"with_id": with_id})]
         if kind.pool:
             acts += [(kind.give_back, {REASON: "why not"}), (kind.claim, {})] * 2
+        if kind.merge:
+            others = [*self._of_kind(kind.what)[-4:], *self.customers[:1]]
+            merge = (kind.merge, {"duplicate_id": self.random.choice(others), "take": (kind.called,)})
+            acts += [merge, (kind.unmerge, {})] * 2
         if kind.tag:
             tags = self.random.sample([*PREPARED[kind.fields[TAGS].rules.dictionary], "new"], 2)
             acts.append((kind.tag, {"add": (tags[0],), "remove": (tags[1],)}))
