@@ -628,6 +628,7 @@ class ViewReader:
             cursor={"batchSize": EXPORT_ROWS + 1},
             maxTimeMS=milliseconds,
             readConcern=as_of(at),
+            codec_options=self._database.codec_options,
             **more,
         )
         # Else what follows the first batch is 16 MB at once: all other requests wait while that is decoded.
