@@ -138,7 +138,7 @@ class ViewReader:
         self._states = States(database, view, sleep, records or {})
         self._viewings = Viewings(database, viewings, States(database, viewings, sleep, {})) if viewings else None
         self._remembered = Remembered()
-        self.rows = Rows(view, self._company, self._now)
+        self.rows = Rows(view, self._company, self._now, clock)
         self.asking = Asking(self._now, self.rows, self._company, zone=zone, clock=clock, known=known)
 
     @property

@@ -39,6 +39,7 @@ SEE_VIEWERS = "see who viewed records"
 SEE_COMMUNICATIONS = "see contact with customers"
 SEE_LEADS = "see leads"
 CHANGE_LEADS = "add and change leads"
+OWN_TASKS = "have tasks"
 
 ROUTES = {
     OPERATORS: "GET /livez; GET /readyz",
@@ -138,6 +139,7 @@ ROW_OF = {right: function for function, right in spec.RIGHT_OF.items()} | {
     "customers.view": SEE_CUSTOMERS,
     "leads.view": SEE_LEADS,
     "leads.edit": CHANGE_LEADS,
+    "tasks": OWN_TASKS,
     "settings.view": SEE_SETTINGS,
 }
 OF_KINDS = {
@@ -182,6 +184,7 @@ HOLDERS = {
     SEE_CUSTOMERS: spec.SEES_CUSTOMERS,
     SEE_LEADS: frozenset(spec.READINGS["leads.view"].split()),
     CHANGE_LEADS: frozenset(spec.READINGS["leads.edit"].split()),
+    OWN_TASKS: frozenset(spec.READINGS["tasks"].split()),
     SEE_COMMUNICATIONS: frozenset(spec.READINGS["communications.view"].split()),
     SEE_VIEWERS: frozenset(spec.READINGS["records.viewers"].split()),
     **{function: spec.holders(function) for function in spec.CELLS},
