@@ -1,10 +1,11 @@
-"""What people do around a record: comments, files, the log of views, and what was said with customers about it
-(features COL-09, UIX-07, COM-01..08).
+"""What people do around a record: comments, files, the log of views, what was said with customers about it, and what
+is to be done (features COL-09, UIX-07, COM-01..08, TSK-01, NTF-04).
 
-Aggregates: comment, file, attachment, viewer, communication, timeline.
+Aggregates: comment, file, attachment, viewer, communication, timeline, task, reminders of tasks and of contact.
 """
 
 from dataclasses import field
+from datetime import time
 from typing import Literal
 from uuid import UUID
 
@@ -13,7 +14,9 @@ from contracts.ids import new_id
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import COLLEAGUE
 from contracts.personal import Personal, Unlogged
-from contracts.records import data
+from contracts.records import data, kind_of, record
+from contracts.schedules import Daily, schedule
+from contracts.statuses import Statuses, Step
 from contracts.types import Day, Moment, Name, Note, PathName, Phone, Reason, Text, User, Whole
 
 MODERATION = "comments.moderate"
@@ -302,4 +305,110 @@ class CommunicationDeleted:
     communication_id: UUID
     subject_kind: Text
     subject_id: UUID
+    by: Person = SALESTREAM
+
+
+# -- the day planned for the next contact (NTF-04) ----------------------------------------------------------------
+
+
+@schedule(Daily(time(8), missed="LAST"))
+class RemindOfContact:
+    """Remind those who have planned contact for this day, every morning (NTF-04)."""
+
+
+@event("salestream.collaboration.next-contact-due.v1", key="communication_id")
+class NextContactDue:
+    """The day has come that was planned for the next contact about a record (NTF-04).
+
+    `to` is who planned it, or whose the record is where they see it no more.
+    """
+
+    about_person = "person_id"
+
+    communication_id: UUID
+    subject_kind: Text
+    subject_id: UUID
+    person_id: UUID | None
+    day: Day
+    next_plan: Personal[Note]
+    to: Person
+    by: Person = SALESTREAM
+
+
+# -- tasks (TSK-01) -----------------------------------------------------------------------------------------------
+
+TASK_STATUSES = Statuses(
+    "OPEN",
+    Step("IN_WORK", after=("OPEN",)),
+    Step("DONE", after=("OPEN", "IN_WORK"), reason=True),
+    Step("CANCELLED", after=("OPEN", "IN_WORK"), reason=True),
+    Step("OPEN", after=("IN_WORK", "DONE", "CANCELLED")),
+)
+"""Whoever has done a task says with what result, and who calls it off why; either may turn out to be wrong."""
+TO_DO = ("OPEN", "IN_WORK")
+"""The statuses of a task that somebody has still to do."""
+
+TaskPriority = Literal["LOW", "NORMAL", "HIGH"]
+
+
+@value
+class TaskSubject:
+    """The record that a task is about: one that whoever enters it may see, or none."""
+
+    subject_kind: Text = ""
+    subject_id: UUID | None = None
+
+
+@record("/tasks", view="tasks", edit="tasks", owned=True, statuses=TASK_STATUSES, entered_with=TaskSubject)
+class Task:
+    """What somebody is to do, and until when (TSK-01)."""
+
+    title: Personal[Name]
+    text: Personal[Note] = data(default="", searchable=True)
+    due_at: Moment | None = None
+    remind_minutes: Whole | None = data(default=None, filterable=False, sortable=False)
+    priority: TaskPriority = data(first="NORMAL")
+
+
+TASK = kind_of(Task)
+
+
+@event("salestream.collaboration.task-about-record.v1", key="task_id")
+class TaskAboutRecord:
+    """A task that was just entered is about a record; `through` are those that it belongs to (TSK-01)."""
+
+    task_id: UUID
+    subject_kind: Text
+    subject_id: UUID
+    through: tuple[SubjectRef, ...]
+    by: Person = SALESTREAM
+
+
+@command(None, permission="system", key="task_id")
+class RemindOfTask:
+    """The moment has come of which a task was to be reminded, if it still is to be (NTF-04)."""
+
+    task_id: UUID
+    at: Moment
+
+
+@event("salestream.collaboration.task-reminder-planned.v1", key="task_id")
+class TaskReminderPlanned:
+    """When those who have a task to do are reminded of it; null: they are not any more (NTF-04)."""
+
+    task_id: UUID
+    at: Moment | None
+    by: Person = SALESTREAM
+
+
+@event("salestream.collaboration.task-reminded.v1", key="task_id")
+class TaskReminded:
+    """Those who have a task to do are reminded: whose it is, and the `others` who may edit it too (NTF-04)."""
+
+    task_id: UUID
+    at: Moment
+    due_at: Moment
+    title: Personal[Text]
+    owner: Person
+    others: tuple[UUID, ...]
     by: Person = SALESTREAM

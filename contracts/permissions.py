@@ -71,6 +71,7 @@ RIGHTS: dict[str, frozenset[str]] = {
         "records.viewers": "MGT ADM",
         "communications.view": "SAL SUP MGT SEA MKT ADM",
         "communications.correct": "ADM",
+        "tasks": "SAL SUP MGT FIN CMD WHS SEA QCI BRO HQ MKT ADM",
         "lists.share": "SUP MGT ADM",
         "system": "SYSTEM",
     }.items()
@@ -112,7 +113,10 @@ OPEN = frozenset({PUBLIC, SELF, PASSWORD, COLLEAGUE, STAFF})
 # Data scopes (SEC-18): who sees more than the records they own.  Every other role sees its own.
 SCOPE_ALL = frozenset({"MGT", "FIN", "WHS", "HQ", "MKT", "CMD", "SEA", "BRO", "ADM", "SYSTEM"})
 SCOPE_SUBORDINATES = frozenset({"SUP"})
-ONLY_OWN = frozenset({("SEA", "customers.edit")})
+ONLY_OWN = frozenset(
+    {("SEA", "customers.edit"), *((role, "tasks") for role in ("FIN", "CMD", "WHS", "SEA", "BRO", "HQ", "MKT"))}
+)
+"""Rights by which a role that sees all of other things reaches what is its own alone: not everybody's tasks, say."""
 
 
 def first_scope(role: str, right: str) -> DataScope:

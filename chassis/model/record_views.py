@@ -43,7 +43,8 @@ class More:
     `told` what each event of such a record that tells of them sets there.  `follows` is what follows in them from what
     is known of the record itself; `computed` are those worked out when a row is read.  `parents` are those with the id
     of another record, and of which kind that is (`Kind.what`), columns or not; `personal` those that tell of people.
-    `closed` tells which records are such no more.
+    `closed` tells which records are such no more.  `given` is what the events tell by which a record comes to somebody:
+    that it was entered, or changed hands.  `filters` are those that lists take besides.
     """
 
     row: type
@@ -54,6 +55,8 @@ class More:
     parents: Mapping[str, str] = made_by(default_factory=dict)
     personal: Sequence[str] = ()
     closed: Closed | None = None
+    given: Callable[[Any], Mapping[str, Any]] = lambda _: {}
+    filters: Mapping[str, Filter] = made_by(default_factory=dict)
 
 
 @cache
@@ -81,6 +84,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
             **(_status(event.status, "", metadata) if kind.statuses else {}),
             **(more.first if more else {}),
             **({MERGED_INTO: None, MERGED_IDS: []} if kind.merge else {}),
+            **(more.given(event) if more else {}),
             created_at=metadata.at,
             created_by=event.by.name,
             deleted=False,
@@ -97,8 +101,8 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         yield Set(getattr(event, key), deleted=False, **_changed(event, metadata))
 
     def assigned(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        more = _changed_hands(event, metadata) if kind.pool else {}
-        yield Set(getattr(event, key), **_owner(event.owner), **_shares(()), **more, **_changed(event, metadata))
+        came = {**(_changed_hands(event, metadata) if kind.pool else {}), **(more.given(event) if more else {})}
+        yield Set(getattr(event, key), **_owner(event.owner), **_shares(()), **came, **_changed(event, metadata))
 
     def shared(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), **_shares(event.shares), **_changed(event, metadata))
@@ -132,7 +136,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     parents = {name: kind_called(what) for name, what in named.items()}
     row = _row(kind, more)
     columns = field_types(row).keys()
-    filters = _filters(kind, row)
+    filters = {**_filters(kind, row), **(more.filters if more else {})}
     return View(
         name=_name(kind),
         route=f"GET {kind.path}",

@@ -64,6 +64,19 @@ class Replica(Generic[R]):
         return [str(getattr(fact, REGISTRY.event_of(type(fact)).key))]
 
 
+@dataclass(frozen=True)
+class Moments(Generic[R]):
+    """What a service does at moments of its records' own (ADR 0068): when it is `at` of a row, the row's command.
+
+    A row stays until the service hears of what came of the command, which may be given again until then, and late: it
+    does nothing where nothing is to be done any more.
+    """
+
+    rows: Replica[R]
+    at: Callable[[R], datetime]
+    command: Callable[[R], Any]
+
+
 class Work(Protocol):
     """The unit of work a command handler is given.  All it loads is saved in one transaction, or nothing is."""
 
@@ -804,7 +817,8 @@ class Service:
     `reactions` say what is done when something happens in another service: an event -> commands of this one.
     `besides` is what some of those commands do to other records of the service, in the same transaction, after the
     record itself has taken them: they may refuse still, and then nothing has happened.
-    `schedules` says what is done at certain times, by the commands that are declared for it (`contracts.schedules`).
+    `schedules` says what is done at certain times, by the commands that are declared for it (`contracts.schedules`),
+    and `moments` what is done at those of its records.
     `middleware` holds, for some commands, what is done outside the writer (`chassis.model.middleware.Middleware`).
     `pages` says of which aggregate a page shows one, by its path (`/orders/{order_id}`, or of one with a name
     `/settings/devices`), so that it tells what may be done with it; kinds of records and schedules need no line.
@@ -824,6 +838,7 @@ class Service:
     untold: frozenset[str] = frozenset()
     currency_of: Mapping[type, CurrencyOf] = field(default_factory=dict)
     schedules: Mapping[type, ScheduleFunction] = field(default_factory=dict)
+    moments: Sequence[Moments[Any]] = ()
     parents: Parents = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -856,6 +871,11 @@ class Service:
             raise ContractError(f"{self.name}: no handler for {sorted(c.__name__ for c in missing)}")
         if foreign := set(self.commands) - declared:
             raise ContractError(f"{self.name}: not its commands: {sorted(c.__name__ for c in foreign)}")
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether something is done at certain times, by a keeper (`chassis.schedules`)."""
+        return bool(self.schedules or self.moments)
 
     def told(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """What callers are told of an answer that no middleware tells of."""

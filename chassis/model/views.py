@@ -65,6 +65,8 @@ LANGUAGE = "_language"
 """Where it tells the language of whoever asks."""
 NAMED = "_named"
 """What the records are called that a row names by `parents`, of those that whoever asks sees: field -> id -> name."""
+NOW = "_now"
+"""Where it tells the moment at which it is read."""
 
 
 # -- queries ------------------------------------------------------------------------------------------------------
@@ -256,7 +258,7 @@ class View:
     `row` is a dataclass that documents the fields answers show; `hidden` names those that need a further right
     besides those that need one wherever they stand (`contracts.permissions.FIELD_RIGHTS`),
     `computed` those worked out when read: from the others, from the company's currency (COMPANY_CURRENCY), and from who
-    asks (CALLER) in which language (LANGUAGE), and which of the records that the row names they see (NAMED).
+    asks (CALLER) in which language (LANGUAGE) and when (NOW), and what they see of the records that it names (NAMED).
     `detail` names a path field: GET <route>/{detail} answers one row.  `defaults` are the documents, by key, of records
     that there are before anything happened to them.
     `history` names the events of which each makes a new version of the row of the record it is about, by what its

@@ -51,10 +51,12 @@ def _parts_in(view: View, other: View) -> Iterator[Part]:
     """
     if not other.is_list or other.sums or (other.scope and other.scope.only_own):
         return
+    exact = {name: rule for name, rule in other.filters.items() if isinstance(rule, Exact)}
+    if timeline := next((name for name, rule in exact.items() if rule.field == RECORD_IDS), None):
+        yield Part(other.name, other, timeline)
+        return
     if other.of_subject:
-        exact = {name: rule for name, rule in other.filters.items() if isinstance(rule, Exact)}
-        timeline = next((name for name, rule in exact.items() if rule.field == RECORD_IDS), None)
-        yield Part(other.name, other, timeline) if timeline else Part(other.name, other, SUBJECT_ID, view.kind)
+        yield Part(other.name, other, SUBJECT_ID, view.kind)
         return
     fields = fields_naming(view, other)
     for number, field in enumerate(fields):

@@ -142,7 +142,7 @@ class ViewReader:
         self._states = States(database, view, sleep, records or {})
         self._viewings = Viewings(database, viewings, States(database, viewings, sleep, {})) if viewings else None
         self._remembered = Remembered()
-        self.rows = Rows(view, self._company, self._now)
+        self.rows = Rows(view, self._company, self._now, clock)
         self.asking = Asking(self._now, self.rows, self._company, zone=zone, clock=clock, known=known)
 
     @property
@@ -752,6 +752,7 @@ class ViewReader:
             cursor={"batchSize": EXPORT_ROWS + 1},
             maxTimeMS=milliseconds,
             readConcern=as_of(at),
+            codec_options=self._database.codec_options,
             **more,
         )
         # Else what follows the first batch is 16 MB at once: all other requests wait while that is decoded.

@@ -1,6 +1,6 @@
 """What somebody sees of the documents of a view: the fields they may see, what is worked out, and labels."""
 
-from collections.abc import Container, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -11,7 +11,7 @@ from bson import Decimal128
 from chassis.access.company import CompanySettings
 from chassis.model.deciding import Caller
 from chassis.model.principal import Principal
-from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LANGUAGE, LISTS, NAMED, View
+from chassis.model.views import CALLER, COMPANY_CURRENCY, LABELS, LANGUAGE, LISTS, NAMED, NOW, View
 from chassis.projections.documents import stored, told_of_lists
 from chassis.projections.versions import OF
 from chassis.queries import amounts, formulas
@@ -29,8 +29,14 @@ NOTHING_NAMED: Names = {}
 class Rows:
     """The rows of one view, as callers see them."""
 
-    def __init__(self, view: View, company: CompanySettings, now: ViewNow) -> None:
-        self._view, self._company, self._now = view, company, now
+    def __init__(
+        self,
+        view: View,
+        company: CompanySettings,
+        now: ViewNow,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._view, self._company, self._now, self._clock = view, company, now, clock
         self._laid_under = {key: stored(values) for key, values in view.defaults.items()}
         self._names = [item.name for item in fields(view.row)]
         self._lists = {name for name, kind in view.types.items() if kind.kind == "list"}
@@ -70,6 +76,7 @@ class Rows:
             CALLER: caller,
             LANGUAGE: language,
             NAMED: called,
+            NOW: self._clock(),
         }
         shown = {**document, "id": document["_id"]}
         for name, compute in self._view.computed.items() if OF not in document else ():

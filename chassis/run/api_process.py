@@ -154,7 +154,7 @@ def keepers(writers: Mapping[str, Writer], directory: Directory, rings: Rings) -
     return {
         f"schedules {name}": Keeper(writer, directory, rings.bell())
         for name, writer in writers.items()
-        if writer.service.schedules
+        if writer.service.is_kept
     }
 
 

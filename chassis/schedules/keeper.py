@@ -1,12 +1,13 @@
-"""Keeps the schedules of one service: waits until something is due, and has the service's writer do it.
+"""Keeps the schedules of one service, and the moments of its records: waits until something is due, and has the
+service's writer do it.
 
 What is planned and done stands in the store (`chassis.model.schedules`), so a keeper remembers nothing.  It waits for
-the very moment, or until its bell rings.  What neither tells it of, another process of the service and a clock that was
-set, it finds when it looks, LOOK_SECONDS later at most.
+the very moment, or until its bell rings.  What neither tells it of, another process of the service, a clock that was
+set and a moment of a record that was just given, it finds when it looks, LOOK_SECONDS later at most.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,13 +18,16 @@ from chassis.access.directory import Directory
 from chassis.foundation import metrics
 from chassis.foundation.health import Pulse
 from chassis.foundation.transient import is_transient
+from chassis.model.context import Context
 from chassis.model.principal import SYSTEM
 from chassis.model.schedules import Due, Failure, Plan, Timetable, timetable_id, timetable_of
+from chassis.model.service import Moments
 from chassis.schedules.bell import Bell
 from chassis.writer.request import Answer, Request
 from chassis.writer.writer import Writer
 from contracts.errors import Refused
 from contracts.schedules import SCHEDULES, Schedule
+from contracts.schemas import decode
 
 log = structlog.get_logger()
 
@@ -67,7 +71,8 @@ class Keeper:
 
     def turn(self) -> float:
         """Do what is due; returns for how many seconds there is nothing to do."""
-        return min(map(self._keep, self._schedules), default=LOOK_SECONDS)
+        pauses = [*map(self._keep, self._schedules), *map(self._watch, self._writer.service.moments)]
+        return min(pauses, default=LOOK_SECONDS)
 
     def _keep(self, run: type) -> float:
         """One schedule.  What can't be done now is tried again."""
@@ -117,20 +122,63 @@ class Keeper:
             metrics.of(metrics.SCHEDULE_RUNS, one.name, "ok").inc()
             metrics.of(metrics.SCHEDULE_LATE, one.name).observe(max(0.0, (self._clock() - due.due).total_seconds()))
 
-    def _send(self, run: Any, prepared: Plan | Due | Failure, now: datetime) -> Answer:
+    def _watch(self, moments: Moments[Any]) -> float:
+        """The moments of records: what is due is done, some at once; returns for how many seconds there is nothing.
+
+        What fails is tried again when it looks the next time, and holds up nothing else.
+        """
+        now = self._clock()
+        try:
+            rows = [decode(moments.rows.row, row) for row in self._writer.store.rows(moments.rows.name)]
+            waits = sorted(((moments.at(row), str(row), row) for row in rows), key=lambda one: one[:2])
+            due = [row for at, _, row in waits if at <= now]
+            if not due:
+                return min([LOOK_SECONDS, *((at - now).total_seconds() for at, *_ in waits)])
+            return RETRY_SECONDS if self._do(moments, due[:STEPS], now) else LOOK_SECONDS
+        except Exception as error:
+            log.warning("moments wait", rows=moments.rows.name, error=repr(error))
+            return RETRY_SECONDS
+
+    def _do(self, moments: Moments[Any], due: Sequence[Any], now: datetime) -> bool:
+        """Have the commands of some rows carried out; returns whether none has failed."""
+        requests = [
+            Request(
+                command=moments.command(row),
+                context=self._context(now),
+                command_id=f"moment/{moments.rows.name}/{now.isoformat()}/{number}",
+            )
+            for number, row in enumerate(due)
+        ]
+        self._writer.submit_all(requests)
+        failed = 0
+        for request in requests:
+            try:
+                request.future.result(timeout=ANSWER_SECONDS)
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                failed += 1
+                log.error("moment failed", command=type(request.command).__name__, error=type(error).__name__)
+        return not failed
+
+    def _context(self, now: datetime) -> Context:
+        """That of what Salestream does by itself; who a person is, and may see, is asked of the directory."""
         company = self._directory.company
-        caller = replace(SYSTEM, dictionaries=self._directory.dictionaries)
+        caller = replace(SYSTEM, dictionaries=self._directory.dictionaries, organisation=self._directory)
+        return caller.context(
+            now,
+            company.day_of(now),
+            currency=company.currency,
+            custom_fields=company.custom_fields.of,
+            parameter=company.parameter,
+            day_of=company.day_of,
+        )
+
+    def _send(self, run: Any, prepared: Plan | Due | Failure, now: datetime) -> Answer:
         name, stands = SCHEDULES[run].name, type(prepared).__name__.lower()
         request = Request(
             command=run(),
-            context=caller.context(
-                now,
-                company.day_of(now),
-                currency=company.currency,
-                custom_fields=company.custom_fields.of,
-                parameter=company.parameter,
-                day_of=company.day_of,
-            ),
+            context=self._context(now),
             command_id=f"schedule/{name}/{stands}/{now.isoformat()}",
             prepared=prepared,
         )

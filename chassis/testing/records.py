@@ -14,6 +14,7 @@ from contracts.dictionaries import PREPARED
 from contracts.people import Person
 from contracts.records import OWNER, Field, Kind, kind_called
 from contracts.schemas import load
+from contracts.subjects import SUBJECT_ID, SUBJECT_KIND
 from contracts.types import PhoneField
 
 Enter = Callable[[Kind], str]
@@ -23,9 +24,10 @@ Enter = Callable[[Kind], str]
 def new_record(kind: Kind, enter: Enter, *, belongs: bool = False) -> dict[str, Any]:
     """What a client sends to enter a record of its own, as JSON: every field is filled, unique ones as nowhere else.
 
-    Where it must belong to others those are entered for it; where it may, only if it `belongs`.
+    Where it must belong to others those are entered for it; where it may, only if it `belongs`.  It is about no record.
     """
-    asked = {name: value for name, value in sample(kind.create).items() if name not in (kind.key, OWNER)}
+    left_out = (kind.key, OWNER, SUBJECT_KIND, SUBJECT_ID)
+    asked = {name: value for name, value in sample(kind.create).items() if name not in left_out}
     asked |= {name: _unique(kind, name) for name, field in kind.fields.items() if field.rules.unique}
     asked |= {name: _unique(kind, name) for name in kind.together[:1]}
     parents = {

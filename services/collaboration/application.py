@@ -1,13 +1,17 @@
-"""The collaboration service: comments on records, files on them, contact about them, and what was viewed last."""
+"""The collaboration service: comments on records, files on them, contact about them, tasks, what was viewed last."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from chassis.model.context import user_named
-from chassis.model.known_records import KnownRecord
-from chassis.model.service import Service, Work
+from chassis.model.known_records import KnownRecord, place_of
+from chassis.model.service import Moments, Replica, Service, Work
 from contracts.collaboration import (
+    TASK,
     AttachFile,
     DeleteAttachment,
     DeleteComment,
@@ -17,14 +21,28 @@ from contracts.collaboration import (
     LogCommunication,
     RecordViewing,
     RegisterFile,
+    RemindOfContact,
+    RemindOfTask,
+    SubjectRef,
+    TaskReminded,
+    TaskReminderPlanned,
     WriteComment,
 )
 from contracts.declare import KEPT
 from contracts.errors import Refused, not_found
 from contracts.people import Person
-from services.collaboration.communications import Communication, Timeline, timeline
+from contracts.schedules import AsOf, Done
+from contracts.subjects import SUBJECT_ID, FollowUpsChanged
+from services.collaboration.communications import (
+    Communication,
+    ContactReminder,
+    Timeline,
+    contact_reminder_id,
+    timeline,
+)
 from services.collaboration.domain import MOST_MENTIONED, Attachment, Comment, File, Uploader, Viewer, uploader, viewer
 from services.collaboration.subjects import SUBJECTS, above, find_seen, require_reached, require_seen
+from services.collaboration.tasks import TaskRecord, TaskReminder, reminder_id
 
 COMMENT, FILE, ATTACHMENT, COMMUNICATION = "comment", "file", "attachment", "communication"
 
@@ -168,8 +186,121 @@ def communication_seen(work: Work, id: UUID) -> Communication:
     return communication
 
 
+# -- the day planned for the next contact (NTF-04)
+
+
+@dataclass(frozen=True)
+class PlannedContact:
+    """A record about which the next contact is planned, and for which day."""
+
+    subject_kind: str
+    subject_id: UUID
+    day: date
+
+
+def contact_planned(_: PlannedContact | None, fact: FollowUpsChanged) -> PlannedContact | None:
+    return PlannedContact(fact.subject_kind, fact.subject_id, fact.planned_on) if fact.planned_on else None
+
+
+PLANNED_CONTACTS = Replica(
+    "planned-contacts",
+    PlannedContact,
+    feeds={FollowUpsChanged: contact_planned},
+    key=lambda fact: place_of(fact.subject_kind, fact.subject_id),
+)
+REMINDED_AT_ONCE = 200
+"""So many plans are looked at in one transaction."""
+REMINDED_LATE = timedelta(days=7)
+"""Of a day that is longer ago nobody is reminded: a service that was just set up would remind of years."""
+
+
+def remind_of_contact(as_of: AsOf, work: Work) -> Done:
+    """Remind of every contact that is planned for this day, or was for the last ones, and was not reminded of."""
+    number, rows = 0, work.rows_after(PLANNED_CONTACTS, as_of.after, REMINDED_AT_ONCE)
+    for _, row in rows:
+        if timedelta(0) <= as_of.day - row.day <= REMINDED_LATE:
+            number += _remind_of(row, work)
+    is_more = len(rows) == REMINDED_AT_ONCE
+    return Done(number, goes_on=is_more, reached=rows[-1][0] if is_more else "")
+
+
+def _remind_of(row: PlannedContact, work: Work) -> bool:
+    """Remind of what is planned about a record, if it still is: by whichever record that is reached through it."""
+    found = work.find(Timeline, timeline(SubjectRef(subject_kind=row.subject_kind, subject_id=row.subject_id)))
+    plan = found.plan if found else None
+    if plan is None or plan.next_contact_on != row.day:
+        return False
+    communication = work.get(Communication, plan.communication_id, what=COMMUNICATION, field="communication_id")
+    known = work.lookup(SUBJECTS, place_of(communication.subject_kind, communication.subject_id))
+    to = next(_who_contacts(communication, known, work), None) if known else None
+    if known is None or to is None or (known.person_id and work.is_erased(known.person_id)):
+        return False
+    reminder = work.find_or_new(ContactReminder, contact_reminder_id(communication.id))
+    return reminder.remind(communication, known.person_id, to, work.context)
+
+
+def _who_contacts(communication: Communication, known: KnownRecord, work: Work) -> Iterator[Person]:
+    """Who keeps what was planned, of those who see the record: who planned it, or took over, or whose it is."""
+    organisation, find = work.context.organisation, partial(work.lookup, SUBJECTS)
+    whose = known.whose(find)
+    for id in (communication.author.user_id, *(whose.owners if whose else ())):
+        heir = organisation.standing_in(id) if id else None
+        person = organisation.person(heir) if heir else None
+        if heir and person and known.is_seen(partial(organisation.reach_of, heir), work.context.today, find):
+            yield person
+
+
+# -- tasks (TSK-01)
+
+
+@dataclass(frozen=True)
+class WaitingTask:
+    """A task of which somebody is to be reminded, and when."""
+
+    task_id: UUID
+    at: datetime
+
+
+def reminder_planned(_: WaitingTask | None, fact: TaskReminderPlanned) -> WaitingTask | None:
+    return WaitingTask(fact.task_id, fact.at) if fact.at else None
+
+
+def task_reminded(_row: WaitingTask | None, _: TaskReminded) -> None:
+    """It waits no longer."""
+
+
+WAITING_TASKS = Replica(
+    "waiting-tasks", WaitingTask, feeds={TaskReminderPlanned: reminder_planned, TaskReminded: task_reminded}
+)
+
+
+def enter_task(task: Any, command: Any, work: Work) -> None:
+    """What a task is about, whoever enters it may see."""
+    if command.subject_kind or command.subject_id:
+        if command.subject_id is None:
+            raise Refused("forms.required", field=SUBJECT_ID)
+        subject = require_seen(work, command.subject_kind, command.subject_id)
+        task.be_about(command, above(work, subject), work.context)
+    plan_reminder(task, command, work)
+
+
+def plan_reminder(task: Any, _: Any, work: Work) -> None:
+    work.find_or_new(TaskReminder, reminder_id(task.id)).plan(task, work.context)
+
+
+def remind_of_task(command: RemindOfTask, work: Work) -> TaskReminder:
+    reminder = work.find_or_new(TaskReminder, reminder_id(command.task_id))
+    task = work.get(TaskRecord, command.task_id, what=TASK.what, field=TASK.key)
+    reminder.remind(command, task, work.context, is_erased=work.is_erased(task.id))
+    return reminder
+
+
+PLANNED_ANEW_BY = (TASK.edit, TASK.revert, TASK.delete, TASK.restore, TASK.set_status)
+
 SERVICE = Service(
     "collaboration",
+    records=[TaskRecord],
+    besides={TASK.create: enter_task, **dict.fromkeys(PLANNED_ANEW_BY, plan_reminder)},
     commands={
         WriteComment: write_comment,
         EditComment: edit_comment,
@@ -181,8 +312,13 @@ SERVICE = Service(
         LogCommunication: log_communication,
         EditCommunication: edit_communication,
         DeleteCommunication: delete_communication,
+        RemindOfTask: remind_of_task,
     },
-    replicas=[SUBJECTS],
+    replicas=[SUBJECTS, PLANNED_CONTACTS, WAITING_TASKS],
+    schedules={RemindOfContact: remind_of_contact},
+    moments=[
+        Moments(WAITING_TASKS, at=lambda row: row.at, command=lambda row: RemindOfTask(task_id=row.task_id, at=row.at))
+    ],
     pages={
         "/comments/{comment_id}": Comment,
         "/attachments/{attachment_id}": Attachment,

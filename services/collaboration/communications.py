@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Self
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import CLOCK_STEP, Context
@@ -21,10 +21,12 @@ from contracts.collaboration import (
     DeleteCommunication,
     EditCommunication,
     LogCommunication,
+    NextContactDue,
     SubjectRef,
 )
 from contracts.declare import changes
 from contracts.errors import Refused, lacks_right
+from contracts.ids import beside
 from contracts.people import SALESTREAM, Person
 from contracts.records import fields_of
 from contracts.subjects import FollowUpsChanged
@@ -230,15 +232,20 @@ class Timeline(Aggregate):
         self.record(ContactStruck(communication_id=of.id))
         self._tell(subject, context)
 
+    @property
+    def plan(self) -> ContactNoted | None:
+        """The contact whose plan is kept next: of those that plan a day after the last one the nearest."""
+        pending = (
+            (one.next_contact_on, number, one)
+            for number, one in enumerate(self.contacts)
+            if one.next_contact_on and (one is self.contacts[-1] or one.next_contact_on > self.contacts[-1].day)
+        )
+        return min(pending, default=(None, 0, None))[2]
+
     def _tell(self, subject: SubjectRef, context: Context) -> None:
         """Tell others of the day of the last contact, and of that planned next, where one of them is another."""
         last = self.contacts[-1].day if self.contacts else None
-        pending = (
-            one.next_contact_on
-            for one in self.contacts
-            if one.next_contact_on and (one is self.contacts[-1] or one.next_contact_on > self.contacts[-1].day)
-        )
-        planned = min(pending, default=None)
+        planned = self.plan.next_contact_on if self.plan else None
         if (last, planned) != (self.followed_up_on, self.planned_on):
             self.record(
                 FollowUpsChanged(
@@ -262,3 +269,41 @@ class Timeline(Aggregate):
     @applies(FollowUpsChanged)
     def _told(self, fact: FollowUpsChanged) -> None:
         self.followed_up_on, self.planned_on = fact.followed_up_on, fact.planned_on
+
+
+def contact_reminder_id(communication: UUID) -> UUID:
+    """Under which the reminder of what is planned in a contact stands."""
+    return beside(communication, uuid5(communication, "contact-reminder"))
+
+
+@dataclass
+class ContactReminder(Aggregate):
+    """Of which day somebody was reminded that contact was planned for it.
+
+    Not a part of what was written of contact: who changes that is not too late by a reminder.
+    """
+
+    day: date | None = None
+
+    def remind(self, of: Communication, person_id: UUID | None, to: Person, context: Context) -> bool:
+        """Have somebody reminded of the next contact; returns whether they were not yet."""
+        assert of.data is not None and of.data.next_contact_on is not None, "it is planned"
+        if of.data.next_contact_on == self.day:
+            return False
+        self.record(
+            NextContactDue(
+                communication_id=of.id,
+                subject_kind=of.subject_kind,
+                subject_id=of.subject_id,
+                person_id=person_id,
+                day=of.data.next_contact_on,
+                next_plan=of.data.next_plan,
+                to=to,
+                by=context.user,
+            )
+        )
+        return True
+
+    @applies(NextContactDue)
+    def _reminded(self, fact: NextContactDue) -> None:
+        self.day = fact.day

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chassis.model.service import Replica
 from contracts.access import USER_EVENTS
+from contracts.collaboration import TASK
 from contracts.declare import REGISTRY
 from contracts.notices import RuleKind
 from contracts.people import NOBODY, Person
@@ -112,5 +113,5 @@ def _records_of(kind: Kind) -> Replica[Any]:
     return Replica(f"{kind.code}s-told-of", row, feeds={kind.created: partial(_entered, kind, row), **told})
 
 
-RECORDS: Mapping[str, Replica[Any]] = {kind.code: _records_of(kind) for kind in TOLD_OF}
-"""What is known of the records of each kind, by its code."""
+RECORDS: Mapping[str, Replica[Any]] = {kind.code: _records_of(kind) for kind in (*TOLD_OF, TASK)}
+"""What is known of the records of each kind, by its code: of those that rules may be about, and of tasks."""

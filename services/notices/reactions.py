@@ -12,7 +12,7 @@ from uuid import UUID
 
 from chassis.model.service import Heard, ReactionFunction
 from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
-from contracts.collaboration import CommentEdited, CommentWritten
+from contracts.collaboration import TASK, CommentEdited, CommentWritten, NextContactDue, TaskReminded
 from contracts.deciders import Decider
 from contracts.inventory import PRODUCT, StockFellLow
 from contracts.notices import Receiver, TellPeople, telling_id
@@ -162,6 +162,55 @@ def _of_record(
     )
 
 
+def next_contact_due(fact: NextContactDue, heard: Heard) -> Iterator[TellPeople]:
+    """To who planned it, or whose the record is now (NTF-04)."""
+    kind = next((one for one in TOLD_OF if one.code == fact.subject_kind), None)
+    record = heard.lookup(RECORDS[kind.code], fact.subject_id) if kind else None
+    yield TellPeople(
+        telling_id=telling_id(heard.id),
+        occasion="CONTACT_DUE",
+        receivers=_person(fact.to),
+        happened_at=heard.at,
+        values=_values(
+            day=fact.day, record=getattr(record.data, kind.called) if record and kind else "", plan=fact.next_plan
+        ),
+        record_kind=fact.subject_kind.replace("-", " "),
+        record_id=fact.subject_id,
+        person_id=fact.person_id,
+    )
+
+
+def task_given(fact: Any, heard: Heard) -> Iterator[TellPeople]:
+    """To whose task it is now, but not to who has given it to themselves (TSK-01)."""
+    if fact.owner.user_id in (None, fact.by.user_id):
+        return
+    told = fact if hasattr(fact, "data") else heard.lookup(RECORDS[TASK.code], fact.task_id)
+    title = told.data.title if told else ""
+    yield _of_task(fact, heard, "TASK_GIVEN", _person(fact.owner), title=title, by=fact.by.name)
+
+
+def task_reminded(fact: TaskReminded, heard: Heard) -> Iterator[TellPeople]:
+    """To whose task it is, and those who have a part in it (NTF-04)."""
+    others = tuple(Receiver(kind="USER", user_id=id) for id in fact.others)
+    if receivers := (*_person(fact.owner), *others):
+        yield _of_task(fact, heard, "TASK_DUE", receivers, title=fact.title)
+
+
+def _of_task(fact: Any, heard: Heard, occasion: Occasion, receivers: tuple[Receiver, ...], **values: Any) -> TellPeople:
+    """What people are told of a task."""
+    return TellPeople(
+        telling_id=telling_id(heard.id),
+        occasion=occasion,
+        receivers=receivers,
+        happened_at=heard.at,
+        values=_values(**values),
+        record_kind=TASK.what,
+        record_id=fact.task_id,
+        person_id=fact.task_id,
+        by=fact.by,
+    )
+
+
 def _of_decider(decider: Decider, fact: CaseReminded) -> Receiver:
     """Who decides, as a receiver: rights reach the submitter, and the superior is theirs where nobody else is named.
 
@@ -191,6 +240,10 @@ READY_MADE: Mapping[type, ReactionFunction] = {
     CaseReminded: case_reminded,
     CommentWritten: mentioned,
     CommentEdited: mentioned,
+    NextContactDue: next_contact_due,
+    TASK.created: task_given,
+    TASK.assigned: task_given,
+    TaskReminded: task_reminded,
     **{kind.assigned: partial(changed_hands, kind) for kind in POOLED},
     **{kind.recycling_near: partial(recycling_near, kind) for kind in POOLED},
 }

@@ -1,7 +1,7 @@
 """People are told of what concerns them, each once, in their language; their notices are their own (NTF-01..07)."""
 
 from dataclasses import fields, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,7 +19,7 @@ from chassis.testing.services import InMemoryService
 from chassis.writer import unit_of_work
 from contracts.access import DepartmentAdded, UserEdited, UserState
 from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
-from contracts.collaboration import CommentEdited, CommentWritten
+from contracts.collaboration import TASK, CommentEdited, CommentWritten, NextContactDue, Task, TaskReminded
 from contracts.deciders import Decider
 from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, StockFellLow
 from contracts.languages import Language
@@ -46,6 +46,7 @@ from services.notices.known_of_others import POOLED
 
 PEOPLE = (ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE)
 PRODUCT, ORDER, CASE = uuid4(), uuid4(), uuid4()
+DUE = datetime(2026, 3, 9, 1, tzinfo=UTC)
 TEN = Money(amount=Decimal("10.00"), currency="CNY")
 ADDED = ProductAdded(
     product_id=PRODUCT,
@@ -301,6 +302,50 @@ def test_cus_17_led_06_whose_record_soon_goes_back_is_told_when_and_by_which_rul
     kind = shelf.called("zh")
     text = f"li 的{kind}“{name}”若仍未跟进，将于 2026-03-09 按回收规则“三十天未跟进”退回公共池。"
     assert told(kit) == {"li": text}
+
+
+def entered_task(owner: Person, by: Person) -> Any:
+    data = Task(title="寄样品", priority="NORMAL")
+    return TASK.created(task_id=ORDER, data=data, owner=owner, status="OPEN", by=by)
+
+
+def test_tsk_01_who_is_given_a_task_by_somebody_else_is_told(kit: InMemoryService) -> None:
+    li, sato, mei = person(SALES), person(SUPERVISOR), person(MANAGER)
+    kit.hear(entered_task(li, li), entered_task(NOBODY, sato))
+    assert told(kit) == {}
+    kit.hear(entered_task(li, sato))
+    assert told(kit) == {"li": "sato 给您分配了任务“寄样品”。"}
+    kit.hear(TASK.assigned(task_id=ORDER, owner=mei, before=li, by=sato))
+    kit.hear(TASK.assigned(task_id=ORDER, owner=sato, before=mei, by=sato))
+    assert told(kit) == {"mei": "sato 给您分配了任务“寄样品”。"}
+
+
+def due_task(owner: Person, *others: Principal) -> TaskReminded:
+    about: dict[str, Any] = {"task_id": ORDER, "at": DUE, "due_at": DUE, "title": "寄样品"}
+    return TaskReminded(**about, owner=owner, others=tuple(map(id_of, others)))
+
+
+def test_ntf_04_whose_task_it_is_and_who_has_a_part_in_it_are_reminded_and_led_to_it(kit: InMemoryService) -> None:
+    kit.hear(due_task(person(SALES), MANAGER), due_task(NOBODY))
+    notices = given(kit)
+    assert {one.receiver_id for one in notices} == {SALES.user_id, MANAGER.user_id}
+    assert {one.text for one in notices} == {"任务“寄样品”到了提醒时间，请留意截止时间。"}
+    assert {(one.record_kind, one.record_id, one.person_id) for one in notices} == {("task", ORDER, ORDER)}
+
+
+def test_ntf_04_who_took_over_from_a_leaver_is_reminded_of_their_task(kit: InMemoryService) -> None:
+    kit.directory.tell([user_told(SALES, status="DELETED", successor_id=MANAGER.user_id)])
+    kit.hear(due_task(person(SALES)))
+    assert told(kit).keys() == {"mei"}
+
+
+def test_ntf_04_who_planned_contact_is_reminded_of_it_with_what_the_record_is_called(
+    kit: InMemoryService, shelf: Shelf
+) -> None:
+    id, name = shelf.entered()
+    about: dict[str, Any] = {"subject_kind": shelf.kind.code, "subject_id": id, "person_id": id, "next_plan": "寄样品"}
+    kit.hear(NextContactDue(communication_id=CASE, day=DUE.date(), to=person(SALES), **about))
+    assert told(kit) == {"li": f"{shelf.called('zh')}“{name}”计划于 2026-03-09 联系：寄样品"}
 
 
 @pytest.mark.parametrize("by", [SALESTREAM, person(SALES)], ids=["by itself", "by hand"])
@@ -561,6 +606,9 @@ def test_every_place_of_a_sentence_is_filled(kit: InMemoryService, occasion: str
     }
     near = {"owner": sales, "due_on": date(2026, 3, 9), "reason": "rule"}
     events["RECYCLING_NEAR"] = kind.recycling_near(**{kind.key: lead}, **near)
+    about: dict[str, Any] = {"subject_kind": kind.code, "subject_id": lead, "person_id": lead, "next_plan": "plan"}
+    events["CONTACT_DUE"] = NextContactDue(communication_id=CASE, day=DUE.date(), to=sales, **about)
+    events |= {"TASK_GIVEN": entered_task(sales, sato), "TASK_DUE": due_task(sales)}
     events |= {code: kind.assigned(**{kind.key: lead}, **told) for code, told in hands.items()}
     if occasion in events:
         fact = events[occasion]

@@ -1,7 +1,7 @@
 """What is shown of comments, of contact with customers and of who has viewed what (COL-09, COM-01..08, UIX-07)."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +9,11 @@ import pytest
 
 from chassis.catalogue import Catalogue
 from chassis.documents.samples import sample
+from chassis.model.views import NOW
 from chassis.testing.people import SALES, SUPERVISOR
 from chassis.testing.views import documents
 from contracts.collaboration import (
+    TASK,
     CommentDeleted,
     CommentEdited,
     CommentWritten,
@@ -21,12 +23,14 @@ from contracts.collaboration import (
     CommunicationLogged,
     RecordViewed,
     SubjectRef,
+    Task,
+    TaskAboutRecord,
 )
 from contracts.people import Person
 from contracts.records import KINDS, Kind
 from contracts.schemas import load
 from contracts.subjects import FollowUpsChanged
-from services.reports.views import comments, communications, viewings
+from services.reports.views import comments, communications, tasks, viewings
 
 COMMENT, CUSTOMER, OTHER = (UUID(f"01900000-0000-7000-8000-00000000000{n}") for n in "cde")
 LI, SATO = (Person(user_id=one.user_id, name=one.name) for one in (SALES, SUPERVISOR))
@@ -94,3 +98,36 @@ def test_com_01_the_row_of_a_record_shows_the_last_contact_and_the_next_and_nobo
     [row] = documents(view, [made, told, replace(told, followed_up_on=None, planned_on=None)]).values()
     assert row["version"] == 1, "the record itself has not changed"
     assert (row["followed_up_on"], row["next_contact_on"]) == (None, None)
+
+
+def task(**more: Any) -> list[Any]:
+    """A task that sato has given to li."""
+    data = Task(title="寄样品", due_at=AT, priority="HIGH", **more)
+    return [TASK.created(task_id=COMMENT, data=data, owner=LI, status="OPEN", by=SATO)]
+
+
+def test_tsk_01_a_task_is_shown_with_all_that_it_is_about_and_who_gave_it() -> None:
+    customer = SubjectRef(subject_kind="customer", subject_id=CUSTOMER)
+    about = TaskAboutRecord(task_id=COMMENT, subject_kind="contact", subject_id=OTHER, through=(customer,), by=SATO)
+    [row] = documents(tasks.VIEW, task()).values()
+    assert (row["subject_kind"], row["subject_id"], row["record_ids"]) == ("", None, [])
+    [row] = documents(tasks.VIEW, [*task(), about]).values()
+    assert (row["subject_kind"], row["record_ids"]) == ("contact", [str(OTHER), str(CUSTOMER)])
+    assert (row["given_by"], row["given_by_id"], row["owner_name"], row["version"]) == (
+        "sato", str(SATO.user_id), "li", 2,
+    )  # fmt: skip
+    handed = TASK.assigned(task_id=COMMENT, owner=SATO, before=LI, by=LI)
+    [row] = documents(tasks.VIEW, [*task(), about, handed]).values()
+    assert (row["given_by"], row["owner_name"], row["priority"]) == ("li", "sato", "HIGH")
+
+
+@pytest.mark.parametrize(
+    ("status", "late", "is_overdue"),
+    [("OPEN", 1, True), ("IN_WORK", 1, True), ("OPEN", 0, False), ("OPEN", -1, False), ("DONE", 1, False),
+     ("CANCELLED", 1, False)],
+)  # fmt: skip
+def test_tsk_01_what_is_still_to_be_done_after_it_was_due_is_overdue(status: str, late: int, is_overdue: bool) -> None:
+    set_to = TASK.status_set(task_id=COMMENT, before="OPEN", status=status, by=LI)
+    [row] = documents(tasks.VIEW, [*task(), set_to]).values()
+    assert tasks.overdue({**row, NOW: AT + timedelta(seconds=late)}) is is_overdue
+    assert tasks.overdue({**row, "due_at": None, NOW: AT}) is False

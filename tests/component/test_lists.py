@@ -6,9 +6,10 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -108,6 +109,26 @@ def test_uix_11_acc_67_the_rows_of_a_page_that_somebody_has_set_hold_for_every_l
     theirs = replace(ROOT, preferences=Preferences(rows_per_page=2))
     assert len(shelf.page(theirs).items) == min(2, len(shelf.page(ROOT).items))
     assert len(shelf.page(theirs, limit="5").items) == len(shelf.page(ROOT, limit="5").items), "who asks gets as many"
+
+
+@pytest.fixture
+def server_in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@each([view for view in LISTS if any(kind.kind == "moment" for kind in view.types.values()) and not view.sums])
+@pytest.mark.usefixtures("server_in_tokyo")
+def test_set_03_lists_tell_moments_as_they_are_whatever_the_zone_of_the_server(
+    database: Database[Document], view: View
+) -> None:
+    name = next(name for name, kind in view.types.items() if kind.kind == "moment" and name not in view.computed)
+    shelf = Shelf(database, view)
+    shelf.fill([document_of(view, 1, **{name: datetime(2026, 3, 2, 1, tzinfo=UTC)})])
+    assert [row[name] for row in shelf.page().items] == ["2026-03-02T01:00:00Z"]
 
 
 @each()

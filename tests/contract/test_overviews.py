@@ -67,6 +67,11 @@ def test_cus_07_where_all_of_a_part_is_found() -> None:
     assert timeline.asked(ID) == {"record_id": ID}, "contact with its contacts is contact with it (COM-06)"
 
 
+@pytest.mark.parametrize("view", OF_KINDS, ids=lambda view: view.name)
+def test_tsk_01_the_page_of_every_record_has_the_tasks_about_it(view: View) -> None:
+    assert part(view, "tasks").asked(ID) == {"record_id": ID}
+
+
 def test_an_answer_of_several_views_is_as_current_as_the_one_that_is_least_so() -> None:
     """A view that has heard nothing of a topic that it reads holds nothing of it."""
     earlier, later = datetime(2026, 3, 2, 1, tzinfo=UTC), datetime(2026, 3, 2, 2, tzinfo=UTC)

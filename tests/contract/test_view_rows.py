@@ -5,6 +5,7 @@ for, and is none to the documents.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 from uuid import uuid4
@@ -18,7 +19,7 @@ from chassis.documents.query_docs import row_schema
 from chassis.documents.samples import sample
 from chassis.model.context import ALONE, NOBODYS
 from chassis.model.deciding import NOBODY, Caller
-from chassis.model.views import CALLER, COMPANY_CURRENCY, OfCaller, View, Words
+from chassis.model.views import CALLER, COMPANY_CURRENCY, NOW, OfCaller, View, Words
 from chassis.projections.documents import stored
 from chassis.queries.rows import plain
 from chassis.testing.views import documents
@@ -89,7 +90,7 @@ def used_besides(view: View, document: Mapping[str, Any]) -> set[str]:
     found |= {name for condition in asked for name in names_in(condition(asker))}
     for id, default in list(view.defaults.items())[:1]:  # what is worked out may go by the id
         document = {**document, **default, "_id": id}
-    read = Read({**document, COMPANY_CURRENCY: "CNY", CALLER: asker})
+    read = Read({**document, COMPANY_CURRENCY: "CNY", CALLER: asker, NOW: datetime.now(UTC)})
     for compute in view.computed.values():
         compute(read)
     return {name.partition(".")[0] for name in found | read.asked}
@@ -185,7 +186,8 @@ def test_what_a_view_holds_is_what_is_published(view: View) -> None:
     """Of every event that a view reads, with all that is worked out of it."""
     properties = row_schema(view.row)["properties"]
     for event, document in written(view):
-        read = {**dict.fromkeys(view.types), **document, COMPANY_CURRENCY: "CNY", CALLER: NOBODY}
+        known = {COMPANY_CURRENCY: "CNY", CALLER: NOBODY, NOW: datetime.now(UTC)}
+        read = {**dict.fromkeys(view.types), **document, **known}
         try:
             worked_out = {name: stored(compute(read)) for name, compute in view.computed.items()}
         except (KeyError, TypeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,7 +24,7 @@ from contracts.approvals import (
     case_id_for,
     case_id_of,
 )
-from contracts.collaboration import RegisterFile
+from contracts.collaboration import TASK, RegisterFile, RemindOfTask
 from contracts.customers import CreateCustomer
 from contracts.deciders import Decider, Node
 from contracts.declare import REGISTRY
@@ -204,6 +205,21 @@ def test_a_file_that_is_registered_late_is_registered_once() -> None:
     assert kit.store.last_position() == before
 
 
+def test_a_task_is_reminded_of_once_however_late_its_moment_is_told_again() -> None:
+    """Its only sender is the keeper of the service; it may find again what was not heard of yet."""
+    kit, id = InMemoryService(COLLABORATION), uuid4()
+    at = kit.now
+    kit.do(TASK.create(task_id=id, title="x", due_at=at + timedelta(hours=1), remind_minutes=60), by=SELLER)
+    command = RemindOfTask(task_id=id, at=at)
+    kit.do(command, by=SYSTEM)
+    for after in (TASK.edit(task_id=id, title="y"), TASK.set_status(task_id=id, status="DONE", reason="x"),
+                  TASK.set_status(task_id=id, status="OPEN"), TASK.delete(task_id=id)):  # fmt: skip
+        kit.do(after, by=SELLER)
+        before = kit.store.last_position()
+        kit.do(command, by=SYSTEM)
+        assert kit.store.last_position() == before
+
+
 def test_what_people_are_told_late_they_are_told_once() -> None:
     """Also when it comes after what was made of it was sent, or has failed."""
     kit = InMemoryService(NOTICES)
@@ -235,5 +251,5 @@ def test_each_command_of_the_inboxes_came_late() -> None:
     came_late = set[type]().union(*(journey().came_late for journey in JOURNEYS))
     assert came_late == SAGA.sends()
     of_any_subject = {type(command) for steps in ENDS.values() for command, by in steps if by is SYSTEM}
-    shown_above = {RegisterFile, TellPeople, NoteAttempt, *of_any_subject, *CONVERSION.sends()}
+    shown_above = {RegisterFile, RemindOfTask, TellPeople, NoteAttempt, *of_any_subject, *CONVERSION.sends()}
     assert came_late | shown_above == {spec.cls for spec in REGISTRY.commands.values() if not spec.is_public}

@@ -79,6 +79,7 @@ READINGS = {
     "records.viewers": "MGT ADM",  # UIX-07: who has viewed what tells of colleagues, not of records
     "communications.view": "SAL SUP MGT SEA MKT ADM",  # COM-08: who works with customers, or watches the whole
     "communications.correct": "ADM",  # COM-06: not editable after 24 h except by an administrator
+    "tasks": "SAL SUP MGT FIN CMD WHS SEA QCI BRO HQ MKT ADM",  # TSK-01: assigned to staff, whatever their role
     "lists.share": "SUP MGT ADM",  # UIX-13: who leads people, or watches the whole, says how they see lists
     "settings.view": "ADM",  # ACC-48: settings are neither seen nor changed
     "system": "",  # Salestream's own services; nobody's

@@ -41,6 +41,7 @@ SEE_COMMUNICATIONS = "see contact with customers"
 SEE_LEADS = "see leads"
 CHANGE_LEADS = "add and change leads"
 MERGE_CUSTOMERS = "merge customers"
+OWN_TASKS = "have tasks"
 
 ROUTES = {
     OPERATORS: "GET /livez; GET /readyz",
@@ -141,6 +142,7 @@ ROW_OF = {right: function for function, right in spec.RIGHT_OF.items()} | {
     "leads.view": SEE_LEADS,
     "leads.edit": CHANGE_LEADS,
     "customers.merge": MERGE_CUSTOMERS,
+    "tasks": OWN_TASKS,
     "settings.view": SEE_SETTINGS,
 }
 OF_KINDS = {
@@ -191,6 +193,7 @@ HOLDERS = {
     SEE_LEADS: frozenset(spec.READINGS["leads.view"].split()),
     CHANGE_LEADS: frozenset(spec.READINGS["leads.edit"].split()),
     MERGE_CUSTOMERS: frozenset(spec.READINGS["customers.merge"].split()),
+    OWN_TASKS: frozenset(spec.READINGS["tasks"].split()),
     SEE_COMMUNICATIONS: frozenset(spec.READINGS["communications.view"].split()),
     SEE_VIEWERS: frozenset(spec.READINGS["records.viewers"].split()),
     **{function: spec.holders(function) for function in spec.CELLS},

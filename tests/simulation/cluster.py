@@ -191,7 +191,7 @@ class Cluster:
         self.scheduler.actor(f"{process.name} writer", writer.work, process)
         if inbox.topics():
             self._consume("inbox", inbox, process)
-        if writer.service.schedules:
+        if writer.service.is_kept:
             clock, pulse = partial(self.calendar_of, process), Pulse(clock=process.monotonic)
             keeper: Any = Keeper(writer, directory, rings.bell(), clock=clock, pulse=pulse)
             self._loop("keeper", keeper.run, process)
