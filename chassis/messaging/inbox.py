@@ -142,7 +142,7 @@ class Inbox:
         at, dictionaries = record.at or self._clock(), self._caller.dictionaries
         heard = HeardHere(record.id, at, self._writer.store, self._company.zone, dictionaries)
         made = self._reactions[record.type](record.fact, heard)
-        return [self._request(record, command, f"{record.id}:{number}") for number, command in enumerate(made)]
+        return [self._request(record, command, f"{record.id}:{_named(command)}") for command in made]
 
     def _carry_out(self, requests: Sequence[Request]) -> None:
         if not requests:
@@ -176,3 +176,10 @@ class Inbox:
             traceparent=record.headers.get("ce_traceparent", ""),
             person=Person(name=sender) if sender else None,
         )
+
+
+def _named(command: Any) -> str:
+    """What tells a command from the others of a reaction: by their number one would be taken for another, where what
+    the service knows has changed before the event comes again."""
+    spec = REGISTRY.command_of(type(command))
+    return f"{spec.name}:{getattr(command, spec.key)}"

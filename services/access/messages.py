@@ -1,6 +1,7 @@
-"""How codes reach people.  `Messenger` is what a provider of mail or SMS implements; this one is for development.
+"""How codes reach people: by mail where there is a relay (SMTP_ADDRESS), else into a mailbox, for development.
 
-The mailbox is a folder with one file a message; `salestream mailbox` shows it.
+The mailbox is a folder with one file a message; `salestream mailbox` shows it.  `Messenger` is what a provider of
+another way implements.
 """
 
 import json
@@ -8,13 +9,25 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
+import structlog
+
+from chassis.delivery.opening import carriers
+from chassis.delivery.port import Carrier, NotSent, Outgoing
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import private_folder
 from contracts.languages import Language
+from contracts.occasions import Way
 from services.access.domain.users import login_key
+
+log = structlog.get_logger()
+MAIL: Way = "MAIL"
+SUBJECT = "Salestream"
+"""Of every mail with a code: whoever looks over a shoulder reads no more."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,7 @@ def text_of(what: str, language: str, **values: str) -> str:
 
 
 class Messenger(Protocol):
-    """Sends messages; raises when it can't, which is logged: the receiver asks again."""
+    """Sends messages; what can't be sent is logged: the receiver asks again."""
 
     def send(self, message: Message) -> None: ...
 
@@ -77,6 +90,37 @@ class Mailbox:
         return [message for message in found if to is None or login_key(message.to) == login_key(to)]
 
 
-def messenger(config: Config) -> Messenger:
-    """The provider this installation uses."""
-    return Mailbox(Path(config.mailbox_dir))
+class ByMail:
+    """Sends mail by the relay of the settings; what goes another way is for `others`.
+
+    The log tells why something was not sent, and neither to whom nor what.
+    """
+
+    def __init__(self, carrier: Carrier, others: Messenger, language: str, now: datetime) -> None:
+        self._carrier = carrier
+        self._others = others
+        self._language = language
+        self._now = now
+
+    def send(self, message: Message) -> None:
+        if message.how != MAIL:
+            self._others.send(message)
+            return
+        mail = Outgoing(
+            id=uuid4(),
+            to=message.to,
+            subject=SUBJECT,
+            text=f"{message.text}\n",
+            language=self._language,
+            written_at=self._now,
+        )
+        try:
+            self._carrier.send(mail)
+        except NotSent as not_sent:
+            log.warning("code not sent", way=MAIL, reason=not_sent.reason)
+
+
+def messenger(config: Config, language: str, now: datetime) -> Messenger:
+    """The provider this installation uses, for messages in a language, written now."""
+    mailbox = Mailbox(Path(config.mailbox_dir))
+    return ByMail(carriers(config)[MAIL], mailbox, language, now) if config.smtp_address else mailbox

@@ -210,7 +210,7 @@ SERVICE = Service(
         SendAgain: change(Delivery, Delivery.send_again, what=DELIVERY),
     },
     records=[NoticeTemplateRecord, PushRuleRecord],
-    besides=dict.fromkeys((_RULE.create, _RULE.edit, _RULE.revert), require_fitting),
+    besides=dict.fromkeys((_RULE.create, _RULE.edit, _RULE.revert, _RULE.restore), require_fitting),
     replicas=[*RECORDS.values(), CONTACTS, UNREAD, KEPT, WAITING, TEMPLATES, RULES],
     reactions=REACTIONS,
     pages={"/deliveries/{delivery_id}": Delivery, "/settings/notices": CompanyWays},

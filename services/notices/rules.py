@@ -66,6 +66,8 @@ class Rules:
 
 _RULE = kind_of(PushRule)
 ALL = "all"
+MOST_RULES = 200
+"""So many rules there are at most: whatever happens with a record is held against them."""
 
 
 def _rule_told(rows: Rules | None, fact: Any) -> Rules:
@@ -296,6 +298,8 @@ def require_fitting(rule: PushRuleRecord, command: Any, work: Work) -> None:
     What was there before is not in the way of other changes: a rule that is broken can be switched off.
     """
     given = _given(command)
+    if isinstance(command, (_RULE.create, _RULE.restore)):
+        _require_room(work)
     if rule.data.condition and not {"condition", "record_kind"}.isdisjoint(given):
         kind, context = kind_of_record(rule.data.record_kind), work.context
         conditions.read(kind, rule.data.condition, context.may, dictionaries=context.dictionaries)
@@ -305,8 +309,17 @@ def require_fitting(rule: PushRuleRecord, command: Any, work: Work) -> None:
             raise Refused("notices.template_of_another", field="template_id")
 
 
+def _require_room(work: Work) -> None:
+    """Raises Refused where there are as many rules as there may be, those that are switched off included."""
+    known = work.lookup(RULES, ALL) or Rules({})
+    if sum(not one.deleted for one in known.rules.values()) >= MOST_RULES:
+        raise Refused("notices.most_rules", most=MOST_RULES, field=_RULE.key)
+
+
 def _given(command: Any) -> Collection[str]:
-    """The fields of a rule that a command gives: all, where it enters one."""
+    """The fields of a rule that a command gives: all, where it enters one, none, where it brings one back."""
+    if isinstance(command, _RULE.restore):
+        return ()
     if isinstance(command, _RULE.edit):
         return _RULE.layout.given_by(command).keys()
     named: Sequence[str] = getattr(command, "fields", ())

@@ -301,6 +301,18 @@ def test_ntf_02_what_was_there_before_is_not_in_the_way_of_other_changes(firm: F
     firm.kit.assert_refused("VALIDATION", RULE.edit(push_rule_id=id, record_kind="customer"), field="template_id")
 
 
+def test_ntf_02_there_are_so_many_rules_and_no_more(firm: Firm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happens with a record is held against all of them."""
+    monkeypatch.setattr("services.notices.rules.MOST_RULES", 2)
+    first = firm.rule()
+    firm.rule(name="2")
+    about = {"name": "3", "record_kind": "lead", "event": "CREATED", "to_owner": True}
+    firm.kit.assert_refused("INVALID_STATE", RULE.create(**about))
+    firm.do(RULE.delete(push_rule_id=first))
+    firm.do(RULE.create(**about))
+    firm.kit.assert_refused("INVALID_STATE", RULE.restore(push_rule_id=first))
+
+
 # -- what is gone
 
 

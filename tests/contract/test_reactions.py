@@ -26,7 +26,7 @@ from chassis.writer.request import Request
 from chassis.writer.writer import Writer
 from contracts.errors import Refused
 from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, StockFellLow
-from contracts.notices import NoticeGiven
+from contracts.notices import NoticeGiven, telling_id
 from contracts.schemas import decode
 from contracts.types import Money
 from services.notices.application import SERVICE
@@ -96,6 +96,26 @@ def test_what_is_handed_in_again_is_done_once(store: EventStore) -> None:
     inbox.process(records)
     again = inbox_on(store)
     again.process(records)
+    assert len(texts(store)) == 2
+
+
+def test_what_is_made_again_is_no_other_that_had_its_place(store: EventStore) -> None:
+    """A rule was taken away before the event came again: the next one has its place, and is followed all the same."""
+    product, inbox = uuid4(), inbox_on(store)
+    inbox.process(recent([added(product, "Cup")], inbox))
+    react = SERVICE.reactions[StockFellLow]
+
+    def of(*names: str) -> Any:
+        def told(fact: StockFellLow, heard: Any) -> Any:
+            [command] = react(fact, heard)
+            return [replace(command, telling_id=telling_id(f"{heard.id}:{name}")) for name in names]
+
+        return replace(SERVICE, reactions={StockFellLow: told})
+
+    [_, record] = recent([added(product, "Cup"), low(product)], inbox)
+    stopped = inbox_on(store, of("first"))
+    stopped._carry_out(stopped._requests(record))
+    inbox_on(store, of("second")).process([record])
     assert len(texts(store)) == 2
 
 

@@ -33,7 +33,7 @@ from contracts.customers import ContactCameFromLead
 from contracts.declare import REGISTRY
 from contracts.inventory import StockDeducted, StockMoved, StockReturned, StockShort
 from contracts.merging import MERGED_IDS, MERGED_INTO, MOST_MERGED
-from contracts.notices import NoticeGiven
+from contracts.notices import NoticeGiven, PushRuleFollowed
 from contracts.orders import (
     OrderCancelled,
     OrderChanged,
@@ -663,7 +663,7 @@ def i20_each_day_of_a_schedule_is_done_once(evidence: Evidence) -> None:
 def i23_an_event_is_told_once(evidence: Evidence) -> None:
     """I23: of an event people are told once by each rule, and each of them has one notice of it at most."""
     told: set[tuple[str, UUID | None]] = set()
-    for fact in evidence.of("notices", PeopleTold, NoticeGiven):
+    for fact in evidence.of("notices", PeopleTold, PushRuleFollowed, NoticeGiven):
         about = fact.meta.command_id, getattr(fact.fact, "receiver_id", None)  # named by event and rule
         require(about not in told, "I23", f"{fact}: they were told before")
         told.add(about)

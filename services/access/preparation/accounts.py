@@ -1,7 +1,6 @@
 """Accounts of people: registered, and changed by themselves (SEC-04, SEC-12)."""
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from chassis.model.middleware import Prepared, Surroundings
@@ -14,10 +13,10 @@ from services.access.domain.sessions import (
     needs_challenge,
 )
 from services.access.domain.users import CONTACTS, check_password
-from services.access.messages import Message, messenger, text_of
+from services.access.messages import Message, text_of
 from services.access.preparation.images import Answered, answered
 from services.access.preparation.passwords import PasswordCheck
-from services.access.preparation.records import GONE, attempts_of, needs_password, require_own, settings_of
+from services.access.preparation.records import GONE, attempts_of, needs_password, require_own, send, settings_of
 
 
 @dataclass(frozen=True)
@@ -64,5 +63,5 @@ def check_personal_data(command: EditPersonalData, surroundings: Surroundings) -
 def tell_old_contact(body: dict[str, Any], facts: ContactChange | None, surroundings: Surroundings) -> dict[str, Any]:
     for how, to in facts.old_contacts if facts else ():
         text = text_of("contact", surroundings.directory.company.language)
-        surroundings.later(partial(messenger(surroundings.config).send, Message(how, to, text)))
+        send(Message(how, to, text), surroundings)
     return body

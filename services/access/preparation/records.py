@@ -57,8 +57,13 @@ def attempts_of(user_id: UUID | None, name: str, surroundings: Surroundings) -> 
 def send_code(code: str, method: str, user: User, surroundings: Surroundings) -> None:
     """Send a code to the user's contact, while the caller is answered."""
     text = text_of("code", surroundings.directory.company.language, code=code)
-    message = Message(method, user.contact(method), text)
-    surroundings.later(lambda: messenger(surroundings.config).send(message))
+    send(Message(method, user.contact(method), text), surroundings)
+
+
+def send(message: Message, surroundings: Surroundings) -> None:
+    """Send a message in the company's language; nobody waits for it."""
+    language = surroundings.directory.company.language
+    surroundings.later(lambda: messenger(surroundings.config, language, surroundings.now).send(message))
 
 
 def step_of(code: str, sealed_key: str, surroundings: Surroundings) -> int | None:
