@@ -5,19 +5,31 @@ from dataclasses import dataclass, make_dataclass
 from dataclasses import field as made_by
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.custom_values import OwnValues
+from chassis.model.named_pools import pools_seen
 from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, currency_of, field_types
 from chassis.model.views import Closed, Exact, Filter, Incomplete, Range, Scope, Shared, View, Words
 from contracts.custom_fields import OWN
 from contracts.lists import INCOMPLETE, WORDS
 from contracts.people import Person
-from contracts.pools import CAME_BY, FOLLOWED_UP_ON, FORMER_OWNER, NEXT_CONTACT_ON, OWNER_SINCE, RETURN_REASON, How
-from contracts.records import Field, Kind, kind_called, kind_of, pool_path
+from contracts.pools import (
+    ADMINISTRATORS,
+    CAME_BY,
+    FOLLOWED_UP_ON,
+    FORMER_OWNER,
+    MEMBERS,
+    NEXT_CONTACT_ON,
+    OWNER_SINCE,
+    POOL_ID,
+    RETURN_REASON,
+    How,
+)
+from contracts.records import Field, Kind, kind_called, kind_of, kind_pooled_in, pool_path
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Share
 from contracts.statuses import STATUS, STATUS_REASON, STATUS_SINCE
 from contracts.subjects import FollowUpsChanged
@@ -29,7 +41,7 @@ _NEWEST = "-created_at"
 _DELETED = "deleted"
 FOLLOW_UPS = (FOLLOWED_UP_ON, NEXT_CONTACT_ON)
 """The columns with the day of the last contact about a record of a kind with a pool, and that planned next."""
-FIRST_EDITION = 4
+FIRST_EDITION = 5
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,9 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         more = _changed_hands(event, metadata) if kind.pool else {}
         yield Set(getattr(event, key), **_owner(event.owner), **_shares(()), **more, **_changed(event, metadata))
 
+    def moved(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), **{POOL_ID: event.pool_id}, **_changed(event, metadata))
+
     def shared(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), **_shares(event.shares), **_changed(event, metadata))
 
@@ -116,13 +131,17 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         handlers |= {kind.assigned: assigned, kind.shared: shared}
     if kind.status_set:
         handlers |= {kind.status_set: status_set}
+    if kind.moved:
+        handlers |= {kind.moved: moved}
     if more:
         handlers |= dict.fromkeys(more.told, further)
     history = list(handlers)
     if kind.pool:
         handlers[FollowUpsChanged] = followed_up
     named = {name: field.rules.record for name, field in kind.parents.items()} | dict(more.parents if more else {})
+    named |= {POOL_ID: kind.pools.what} if kind.pools else {}
     parents = {name: kind_called(what) for name, what in named.items()}
+    pooled = kind_pooled_in(kind)
     row = _row(kind, more)
     filters = _filters(kind, row)
     return View(
@@ -145,7 +164,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
             *(name for name in kind.fields if _is_sortable(kind.fields[name], row)),
         ),
         default_sort=_NEWEST,
-        scope=Scope("owner_id", shared=True) if kind.owned else None,
+        scope=_scope(kind, pooled),
         personal=(
             *(name for name, field in kind.fields.items() if field.is_personal),
             *(name for name, parent in parents.items() if parent.fields[parent.called].is_personal),
@@ -162,16 +181,25 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     )
 
 
+def _scope(kind: Kind, pooled: Kind | None) -> Scope | None:
+    """Whose rows of a kind somebody sees; of the pools of another one, `pooled`, those that are for them."""
+    if pooled:
+        return Scope(ADMINISTRATORS, also=(MEMBERS,), seen=partial(pools_seen, pooled))
+    return Scope("owner_id", shared=True) if kind.owned else None
+
+
 @cache
 def pool_view(cls: type) -> View:
-    """The list of those records of a kind that wait in its pool: GET /pools/<its list> (LED-01, CUS-12).
+    """The list of those records of a kind that wait in a pool: GET /pools/<its list> (LED-01, CUS-12).
+
+    Of those that wait in one of the company's pools it shows what that pool is for (ADR 0065).
 
     Who claims sees by what a record is chosen, and not how its person is reached: what tells of a person is left out
     but what the record is called, and so is what needs a right of its own and what the company has added.  Who may not
     see such records at all, and so claims none, sees no more here than that there are some.
     """
     kind = kind_of(cls)
-    assert kind.pool is not None, f"{kind.what} has no pool"
+    assert kind.pool is not None and kind.pools is not None, f"{kind.what} has no pool"
     names = [name for name, one in kind.fields.items() if not one.rules.right and not one.is_personal]
     shown = {name: kind.fields[name] for name in kind.fields if name in names or name == kind.called}
     key, called = kind.key, kind.fields[kind.called]
@@ -180,8 +208,8 @@ def pool_view(cls: type) -> View:
         return _fields_shown(shown, data)
 
     def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: "", _DELETED: False}
-        yield Set(getattr(event, key), **of(event.data), **waits, created_at=metadata.at)
+        waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: "", POOL_ID: None}
+        yield Set(getattr(event, key), **of(event.data), **waits, created_at=metadata.at, deleted=False)
 
     def edited(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), **of(event.data))
@@ -194,9 +222,12 @@ def pool_view(cls: type) -> View:
 
     def assigned(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: event.before.name}
-        yield Set(getattr(event, key), **waits)
+        yield Set(getattr(event, key), **waits, **{POOL_ID: event.pool_id})
 
-    further = [(OWNER_SINCE, date | None), (FORMER_OWNER, str), ("created_at", datetime)]
+    def moved(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), **{POOL_ID: event.pool_id})
+
+    further = [(OWNER_SINCE, date | None), (FORMER_OWNER, str), (POOL_ID, UUID | None), ("created_at", datetime)]
     row = make_dataclass(f"{kind.name}PoolRow", [("id", UUID), *_columns(shown), *further])
     row.__doc__ = f"One {kind.what} that waits in the pool."
     row.__module__ = __name__
@@ -213,14 +244,19 @@ def pool_view(cls: type) -> View:
             kind.deleted: deleted,
             kind.restored: restored,
             kind.assigned: assigned,
+            kind.moved: moved,
         },
         filters={
             **_asked_for(shown, row),
+            POOL_ID: Exact(),
             WORDS: Words(*(name for name, field in shown.items() if _is_searchable(field, row))),
         },
         sorts=("created_at", OWNER_SINCE),
         indexes=(("owner_id", "created_at", "_id"),),
         default_sort=_NEWEST,
+        parents={POOL_ID: kind.pools.code},
+        within=POOL_ID,
+        edition=2,
         personal=(kind.called,) if called.is_personal else (),
         hidden=dict.fromkeys((name for name, _ in (*_columns(shown), (FORMER_OWNER, str))), kind.view),
     )
@@ -262,7 +298,7 @@ def _status(status: str, reason: str, metadata: EventMetadata) -> dict[str, Any]
 
 def _entered(event: Any) -> dict[str, Any]:
     """What a row tells of how its record came to whom it belongs, or to the pool, where it was entered so."""
-    return {OWNER_SINCE: event.owner_since, CAME_BY: None, FORMER_OWNER: "", RETURN_REASON: ""}
+    return {OWNER_SINCE: event.owner_since, CAME_BY: None, FORMER_OWNER: "", RETURN_REASON: "", POOL_ID: None}
 
 
 def _changed_hands(event: Any, metadata: EventMetadata) -> dict[str, Any]:
@@ -272,6 +308,7 @@ def _changed_hands(event: Any, metadata: EventMetadata) -> dict[str, Any]:
         CAME_BY: event.came_by,
         FORMER_OWNER: event.before.name,
         RETURN_REASON: event.reason,
+        POOL_ID: event.pool_id,
     }
     is_other = (event.owner.user_id is None) != (event.before.user_id is None)
     return came | (_status(event.status, event.reason, metadata) if is_other and hasattr(event, STATUS) else {})
@@ -296,6 +333,7 @@ def _row(kind: Kind, more: More | None) -> type:
         columns += [(SHARES, list[Share]), (SHARED_WITH, list[UUID])]
     if kind.pool:
         columns += [(OWNER_SINCE, date | None), (CAME_BY, How | None), (FORMER_OWNER, str), (RETURN_REASON, str)]
+        columns += [(POOL_ID, UUID | None)]
         columns += [(name, date | None) for name in FOLLOW_UPS]
     if kind.statuses:
         columns += [(STATUS, kind.statuses.type), (STATUS_REASON, str), (STATUS_SINCE, datetime)]
@@ -350,7 +388,7 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
     if kind.owned:
         found[SHARED_WITH_ME] = Shared()
     if kind.pool:
-        found |= {name: Range(date) for name in FOLLOW_UPS}
+        found |= {**{name: Range(date) for name in FOLLOW_UPS}, POOL_ID: Exact()}
     if kind.wanted:
         found[INCOMPLETE] = Incomplete()
     return {**found, _DELETED: Exact()}

@@ -5,11 +5,11 @@
     SERVICE = Service(..., replicas=RECYCLING.replicas, schedules={RecycleCustomers: RECYCLING.run})
 
 A run counts in days of the company: as of which day is told, and never by the clock.  The rules are those of the moment
-at which it runs, whatever there was when somebody got a record.  Whose a record is, is reminded some days before, where
-a rule says so: once for the day on which it goes back.
+at which it runs, whatever there was when somebody got a record; a pool may have one of its own (ADR 0065).  Whose a
+record is, is reminded some days before, where a rule says so: once for the day on which it goes back.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache, partial
@@ -20,11 +20,12 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.dictionaries import Tree, is_among
 from chassis.model.known_records import place_of
+from chassis.model.named_pools import pool_of
 from chassis.model.records import Record, aggregate_of
 from chassis.model.service import Replica, Work, keep_places
 from contracts.ids import beside
 from contracts.people import NOBODY, Person
-from contracts.pools import DUE_ON
+from contracts.pools import DUE_ON, POOL_ID
 from contracts.records import Kind, kind_of
 from contracts.schedules import AsOf, Done
 from contracts.statuses import REASON
@@ -72,13 +73,14 @@ class KnownRule:
 
 @dataclass(frozen=True)
 class HeldRecord:
-    """A record, whether somebody has it, since when, and of which day they were reminded: all that is asked before it
-    is looked at."""
+    """A record, whether somebody has it, since when, of which day they were reminded, and from which pool it comes: all
+    that is asked before it is looked at."""
 
     id: UUID
     owned_since: date | None
     deleted: bool = False
     reminded_of: date | None = None
+    pool_id: UUID | None = None
 
     def concerns(self, rule: KnownRule, day: date) -> bool:
         """Whether something may have to be done with it on a day by a rule, if that holds for it."""
@@ -113,7 +115,11 @@ def held_of(kind: Kind) -> Replica[HeldRecord]:
 
     def told(row: HeldRecord | None, fact: Any) -> HeldRecord:
         since = fact.owner_since if fact.owner.user_id else None
-        return HeldRecord(getattr(fact, kind.key), since, bool(row and row.deleted))
+        pool_id = getattr(fact, POOL_ID, None)  # which what is entered is of none
+        return HeldRecord(getattr(fact, kind.key), since, bool(row and row.deleted), pool_id=pool_id)
+
+    def moved(row: HeldRecord | None, fact: Any) -> HeldRecord | None:
+        return row and replace(row, pool_id=fact.pool_id)
 
     def deleted(row: HeldRecord | None, _: Any) -> HeldRecord | None:
         return row and replace(row, deleted=True)
@@ -127,6 +133,7 @@ def held_of(kind: Kind) -> Replica[HeldRecord]:
     feeds = {
         kind.created: told,
         kind.assigned: told,
+        kind.moved: moved,
         kind.deleted: deleted,
         kind.restored: restored,
         kind.recycling_near: reminded,
@@ -152,7 +159,7 @@ class Reminder(Aggregate):
 
     def remind(self, record: Record, rule: KnownRule, due_on: date, context: Context) -> None:
         """Have whose a record is reminded that it goes back on a day, by a rule."""
-        about: dict[str, Any] = {self.kind.key: record.id, DUE_ON: due_on, REASON: rule.name}
+        about = {self.kind.key: record.id, DUE_ON: due_on, REASON: rule.name, POOL_ID: record.pool_id}
         self.record(self.kind.recycling_near(**about, owner=record.owner, by=context.user))
 
     def _reminded(self, fact: Any) -> None:
@@ -228,17 +235,16 @@ class Recycling:
 
     def run(self, as_of: AsOf, work: Work) -> Done:
         """Give back what a rule is met by, and remind of what soon will be; what is done already is left alone."""
-        rules = [rule for rule in work.rows(self._rules) if rule.is_for(self._target)]
-        if not rules:
-            return Done(0)
+        general = [rule for rule in work.rows(self._rules) if rule.is_for(self._target)]
         number, spared = 0, self._spared(work)
         for row in work.rows(self._held):
             if row.owned_since is None or row.id in spared:
                 continue
+            rules = self._rules_in(row.pool_id, general, work)
             since = self._worked_on(row.id, row.owned_since, work)
             if not any(replace(row, owned_since=since).concerns(rule, as_of.day) for rule in rules):
                 continue
-            act = self._act(row.id, rules, as_of.day, work)
+            act = self._act(row.id, general, as_of.day, work)
             if act is None:
                 continue
             if number == AT_ONCE:
@@ -247,7 +253,20 @@ class Recycling:
             number += 1
         return Done(number)
 
-    def _act(self, id: UUID, rules: Collection[KnownRule], day: date, work: Work) -> Callable[[], None] | None:
+    def _rules_in(self, pool_id: UUID | None, general: Sequence[KnownRule], work: Work) -> Sequence[KnownRule]:
+        """The rules by which what comes from a pool goes back to it: the company's, or its own; one that is switched
+        off takes nothing."""
+        pool = work.find(pool_of(self._aggregate.kind), pool_id) if pool_id else None
+        if pool is None:
+            return general
+        own = pool.data
+        if own.rule == "NEVER" or not own.active:
+            return ()
+        if own.rule == "GENERAL":
+            return general
+        return [KnownRule(own.name, self._target, own.idle_days, remind_days=own.remind_days)]
+
+    def _act(self, id: UUID, general: Sequence[KnownRule], day: date, work: Work) -> Callable[[], None] | None:
         """What is to be done on a day with a record that somebody has and works on; None: nothing.
 
         What a process is under way with stays where it is until that has ended.
@@ -258,6 +277,7 @@ class Recycling:
         if record is None or record.holder is None or record.since is None or record.is_busy:
             return None
         since = self._worked_on(id, record.since, work)
+        rules = self._rules_in(record.pool_id, general, work)
         importance, tree = getattr(record.data, "importance", ""), work.context.dictionaries.of(IMPORTANCE)
         found = [rule for rule in rules if rule.is_of(importance, tree)]
         if not found:
@@ -279,6 +299,6 @@ class Recycling:
         return max(since, followed_up.day) if followed_up else since
 
     def _recycle(self, record: Record, rule: KnownRule, work: Work) -> None:
-        holder = record.holder
+        seat = record.seat
         record.recycle(rule.name, work.context)
-        keep_places(record, work, holder, claimed=False)
+        keep_places(record, work, seat, claimed=False)

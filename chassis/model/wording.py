@@ -14,15 +14,15 @@ from contracts.texts import Subject, Text, texts
 
 Phrase = Literal[
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
-    "claim", "give_back", "assign_in_turn",
-    "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "currency_of",
+    "claim", "give_back", "assign_in_turn", "move",
+    "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "moved", "currency_of",
     "switch", "planned", "ran", "failed", "switched",
 ]  # fmt: skip
 """What is said of any kind of record, field or schedule (`contracts/texts/phrases.toml`)."""
 OF_KINDS: tuple[Phrase, ...] = (
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
-    "claim", "give_back", "assign_in_turn",
-    "created", "edited", "deleted", "restored", "assigned", "shared", "status_set",
+    "claim", "give_back", "assign_in_turn", "move",
+    "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "moved",
 )  # fmt: skip
 """The commands and events of a kind of record, by their names in `Kind`."""
 OF_SCHEDULES: tuple[Phrase, ...] = ("switch", "planned", "ran", "failed", "switched")

@@ -13,7 +13,7 @@ from contracts.dictionaries import PREPARED
 from contracts.people import Person
 from contracts.records import OWNER, Field, Kind, kind_called
 from contracts.schemas import load
-from contracts.types import PhoneField
+from contracts.types import PhoneField, UserField
 
 Enter = Callable[[Kind], str]
 """What enters a record of a kind, and tells its id."""
@@ -27,6 +27,7 @@ def new_record(kind: Kind, enter: Enter, *, belongs: bool = False) -> dict[str, 
     asked = {name: value for name, value in sample(kind.create).items() if name not in (kind.key, OWNER)}
     asked |= {name: _unique(kind, name) for name, field in kind.fields.items() if field.rules.unique}
     asked |= {name: _unique(kind, name) for name in kind.together[:1]}
+    asked |= people_in(kind)
     parents = {
         name: enter(kind_called(field.rules.record)) if field.required or belongs else None
         for name, field in kind.parents.items()
@@ -63,6 +64,11 @@ def heard_of(kind: Kind, id: UUID, owned_by: Principal = ADMIN) -> Any:
 def picked(kind: Kind) -> dict[str, Any]:
     """An entry of its dictionary for each field that has one with any."""
     return {name: _entry(field) for name, field in kind.fields.items() if PREPARED.get(field.rules.dictionary)}
+
+
+def people_in(kind: Kind) -> dict[str, Any]:
+    """Nobody, for each field that names people."""
+    return {name: [] for name, field in kind.fields.items() if field.is_list and field.checked_by is UserField}
 
 
 def _entry(field: Field) -> Any:

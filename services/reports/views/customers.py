@@ -46,5 +46,5 @@ VIEW = view_of(
         told={MembershipSet: membership, CustomerCameFromLead: came_from_lead},
         parents={"lead_id": kind_of(Lead).what},
     ),
-    edition=6,
+    edition=7,
 )

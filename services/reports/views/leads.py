@@ -66,7 +66,7 @@ LEADS = view_of(
         personal=("conversion_refusal",),
         closed=Closed(STATUS, LEAD_STATUSES.becomes, became),
     ),
-    edition=4,
+    edition=5,
 )
 
 
