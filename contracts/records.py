@@ -459,7 +459,7 @@ def _pools(cls: type, words: Sequence[str], pool: Pool) -> Kind:
         "most_owned": (Whole | None, data(default=None)),
         "most_claims_a_day": (Whole | None, data(default=None)),
         "cool_down_days": (Whole | None, data(default=None)),
-        "rule": (RuleOfPool, data(default="GENERAL")),
+        "rule": (RuleOfPool, data(first="GENERAL")),
         "idle_days": (Quantity | None, data(default=None)),
         "remind_days": (Quantity | None, data(default=None)),
         "active": (Flag, data(default=True)),
