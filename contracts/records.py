@@ -629,11 +629,13 @@ class _Declaration:
         first |= {name: field.rules.first for name, field in self._fields.items() if field.rules.first is not KEPT}
         if self._owned:
             given[OWNER], first[OWNER] = UUID | None, KEPT
+        if self._pool:
+            given[POOL_ID], first[POOL_ID] = UUID | None, None
         kept = {name: field.given if field.required else field.given | None for name, field in self._fields.items()}
         given[OWN], first[OWN] = self._own_given, ""
         kept[OWN] = self._own_given | None
         owner = {"owner": Person} if self._owned else {}
-        since, first_day = ({OWNER_SINCE: Day | None}, {OWNER_SINCE: None}) if self._pool else ({}, {})
+        since = {OWNER_SINCE: Day | None, POOL_ID: UUID | None} if self._pool else {}
         status = {STATUS: self._statuses.type} if self._statuses else {}
         told, lacking = self._layout.in_events()
         given, first = self._layout.entered(given, first)
@@ -681,7 +683,7 @@ class _Declaration:
                 f"{verb.removesuffix('e')}ed",
                 f"{a} was entered.",
                 {**told, **owner, **status, **since},
-                {**lacking, **self._begins, **first_day},
+                {**lacking, **self._begins, **dict.fromkeys(since)},
             ),
             edited=self._event(
                 "Edited", f"{a} changed: all that is known of it now, and which fields changed.",

@@ -208,8 +208,9 @@ def pool_view(cls: type) -> View:
         return _fields_shown(shown, data)
 
     def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: "", POOL_ID: None}
-        yield Set(getattr(event, key), **of(event.data), **waits, created_at=metadata.at, deleted=False)
+        waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: ""}
+        waits |= {POOL_ID: event.pool_id, "created_at": metadata.at, _DELETED: False}
+        yield Set(getattr(event, key), **of(event.data), **waits)
 
     def edited(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), **of(event.data))
@@ -298,7 +299,7 @@ def _status(status: str, reason: str, metadata: EventMetadata) -> dict[str, Any]
 
 def _entered(event: Any) -> dict[str, Any]:
     """What a row tells of how its record came to whom it belongs, or to the pool, where it was entered so."""
-    return {OWNER_SINCE: event.owner_since, CAME_BY: None, FORMER_OWNER: "", RETURN_REASON: "", POOL_ID: None}
+    return {OWNER_SINCE: event.owner_since, CAME_BY: None, FORMER_OWNER: "", RETURN_REASON: "", POOL_ID: event.pool_id}
 
 
 def _changed_hands(event: Any, metadata: EventMetadata) -> dict[str, Any]:

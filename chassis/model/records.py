@@ -237,7 +237,7 @@ class Record(Aggregate):
         if self.kind.statuses:
             told[STATUS] = self.kind.statuses.begins(owned=not self.kind.owned or told["owner"].user_id is not None)
         if self.kind.pool:
-            told[OWNER_SINCE] = context.today
+            told |= {OWNER_SINCE: context.today, POOL_ID: command.pool_id}
         self.record(self.kind.created(**self._named, **self.kind.layout.told(data), **told, by=context.user))
 
     def edit(self, command: Any, context: Context, settings: Any = None) -> None:
@@ -701,6 +701,7 @@ class Record(Aggregate):
         self.owner = getattr(fact, "owner", SALESTREAM)
         self.status = getattr(fact, STATUS, "")
         self.since = getattr(fact, OWNER_SINCE, None)
+        self.pool_id = getattr(fact, POOL_ID, None)
 
     def _edited(self, fact: Any) -> None:
         self.data = self.kind.layout.read(fact)

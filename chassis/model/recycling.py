@@ -115,8 +115,7 @@ def held_of(kind: Kind) -> Replica[HeldRecord]:
 
     def told(row: HeldRecord | None, fact: Any) -> HeldRecord:
         since = fact.owner_since if fact.owner.user_id else None
-        pool_id = getattr(fact, POOL_ID, None)  # which what is entered is of none
-        return HeldRecord(getattr(fact, kind.key), since, bool(row and row.deleted), pool_id=pool_id)
+        return HeldRecord(getattr(fact, kind.key), since, bool(row and row.deleted), pool_id=fact.pool_id)
 
     def moved(row: HeldRecord | None, fact: Any) -> HeldRecord | None:
         return row and replace(row, pool_id=fact.pool_id)

@@ -431,6 +431,12 @@ def keep_in_pool(record: Record, work: Work, before: UUID | None, *, chosen: boo
             work.find_or_new(Children, children_id(id)).change(record.kind.what, by)
 
 
+def _require_childless(record: Record, work: Work) -> None:
+    """Raises Refused INVALID_STATE while other records belong to one."""
+    children = work.find(Children, children_id(record.id))
+    record.require_childless(children.counts if children else {})
+
+
 def _in_turn(aggregate: type[Record]) -> CommandFunction:
     """The handler that gives a record out of the pool to whose turn it is of the people whom a command names (LED-04).
 
@@ -579,6 +585,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
         record = work.new(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
         record.create(command, work.context, settings(work))
         keep_places(record, work, NO_SEAT, claimed=False)
+        keep_in_pool(record, work, None, chosen=True)
         return keep(record, work, [], {}, "", chosen=True)
 
     def changing(act: Callable[[Record, Any, Context, Any], None]) -> CommandFunction:
@@ -586,8 +593,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             record = _named_by(command, aggregate, work)
             record.require_may(type(command), work.context)
             if isinstance(command, kind.delete) and kind.what in parents.with_children:
-                children = work.find(Children, children_id(record.id))
-                record.require_childless(children.counts if children else {})
+                _require_childless(record, work)
             before, belonged, own = held(record, work), record.parents, record.data.own
             seat, pool = record.seat, record.held_by_pool
             if is_claim := kind.pool is not None and isinstance(command, kind.claim):

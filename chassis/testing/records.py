@@ -11,6 +11,7 @@ from chassis.testing.people import ADMIN
 from chassis.testing.services import InMemoryService
 from contracts.dictionaries import PREPARED
 from contracts.people import Person
+from contracts.pools import POOL_ID
 from contracts.records import OWNER, Field, Kind, kind_called
 from contracts.schemas import load
 from contracts.types import PhoneField, UserField
@@ -24,7 +25,7 @@ def new_record(kind: Kind, enter: Enter, *, belongs: bool = False) -> dict[str, 
 
     Where it must belong to others those are entered for it; where it may, only if it `belongs`.
     """
-    asked = {name: value for name, value in sample(kind.create).items() if name not in (kind.key, OWNER)}
+    asked = {name: value for name, value in sample(kind.create).items() if name not in (kind.key, OWNER, POOL_ID)}
     asked |= {name: _unique(kind, name) for name, field in kind.fields.items() if field.rules.unique}
     asked |= {name: _unique(kind, name) for name in kind.together[:1]}
     asked |= people_in(kind)

@@ -192,6 +192,24 @@ def test_led_01_cus_12_what_is_entered_waits_in_the_pool_that_is_always_there(sh
     assert shop.waits_in(id) is None
 
 
+def test_led_02_cus_12_who_enters_a_record_may_name_a_pool_that_they_see(shop: Shop) -> None:
+    def entered(pool: UUID, **more: Any) -> Any:
+        body = {**new_record(shop.kind, enter_in(shop.kit)), shop.kind.key: str(uuid4()), "pool_id": str(pool), **more}
+        return load(shop.kind.create, body)
+
+    for pool in (shop.other, uuid4()):
+        shop.kit.assert_refused("NOT_FOUND", entered(pool), by=SALES, field="pool_id")
+    own, pooled = entered(shop.mine), entered(shop.mine, owner_id=None)
+    for command in (own, pooled):
+        shop.kit.do(command, SALES)
+    assert shop.waits_in(getattr(pooled, shop.kind.key)) == shop.mine
+    assert (shop.places(SALES, shop.mine), shop.places(SALES)) == (1, 1)
+    assert shop.kit.assert_refused("INVALID_STATE", shop.delete(shop.mine)).why.params["count"] == 2
+    shop.kit.do(shop.change(shop.mine, active=False))
+    shop.kit.assert_refused("INVALID_STATE", entered(shop.mine), by=SALES, field="pool_id")
+    shop.assert_counted()
+
+
 def test_led_01_cus_12_somebody_sees_the_pools_of_which_they_are_a_member_or_administrator(shop: Shop) -> None:
     both = {shop.mine, shop.other}
     assert [shop.seen_by(by) for by in (SALES, ZHOU, SUPERVISOR, CHIEF, ADMIN)] == [

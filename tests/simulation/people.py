@@ -573,6 +573,9 @@ class People:
         kind = self.random.choice(RECORDS)
         body = {**sample(kind.create), kind.key: str(new_id(self.random))}
         body.pop(OWNER, None)
+        if kind.pools:
+            pool = self.random.choice([None, *self._of_kind(kind.pools.what)[-3:]])
+            body[POOL_ID] = pool and str(pool)
         texts = [name for name, field in kind.fields.items() if field.rules.unique and field.one in TEXTS]
         texts += kind.together
         body |= people_in(kind)
