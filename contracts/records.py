@@ -787,7 +787,8 @@ class _Declaration:
             ),
             "move": self._command(
                 "Move", f"Put {one} into another pool, or null: into the one that is always there.",
-                f"PUT {item}/pool", {POOL_ID: UUID | None}, permission=pool.assign,
+                f"PUT {item}/pool", {POOL_ID: UUID | None}, {POOL_ID: KEPT},
+                permission=pool.assign,
             ),
             "moved": self._event(
                 "Moved", f"{a} is in another pool: where it waits, or goes back to.",

@@ -47,8 +47,8 @@ class PoolRecord(Record):
     @classmethod
     def on_page(cls, row: Mapping[str, Any]) -> Self:
         record = super().on_page(row)
-        named = {name: tuple(map(UUID, row[name])) for name in (MEMBERS, ADMINISTRATORS)}
-        record.data = SimpleNamespace(**{**{name: row[name] for name in cls.kind.fields}, **named})
+        named = {name: tuple(map(UUID, row.get(name) or ())) for name in (MEMBERS, ADMINISTRATORS)}
+        record.data = SimpleNamespace(**{**{name: row.get(name) for name in cls.kind.fields}, **named})
         return record
 
     # -- who may do what with it
@@ -116,8 +116,9 @@ class PoolRecord(Record):
             raise Refused("pools.rule_wants_days", field="idle_days")
         if data.remind_days is not None and data.idle_days is not None and data.remind_days > data.idle_days:
             field = "remind_days" if "remind_days" in given else "idle_days"
-            days = {"remind_days": data.remind_days, "idle_days": data.idle_days}
-            raise Refused("pools.reminded_too_early", **days, field=field)
+            raise Refused(
+                "pools.reminded_too_early", remind_days=data.remind_days, idle_days=data.idle_days, field=field
+            )
 
     def _require_named(self, name: str, id: UUID, context: Context) -> None:
         """Raises Refused naming the field for who can't be a member, or look after the pool."""

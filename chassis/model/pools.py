@@ -79,18 +79,21 @@ class Places(Aggregate):
         self.require_place(kind, limits)
         a_day = limits.most_claims_a_day
         if a_day and self.claims_on(today) >= a_day:
-            told: dict[str, Any] = {"kind": kind.what, "most": a_day}
             if limits.pool:
-                raise Refused("pools.most_claims_a_day_of_pool", **told, pool=limits.pool, field=kind.key)
-            raise Refused("pools.most_claims_a_day", **told, field=kind.key)
+                raise Refused(
+                    "pools.most_claims_a_day_of_pool", kind=kind.what, most=a_day, pool=limits.pool, field=kind.key
+                )
+            raise Refused("pools.most_claims_a_day", kind=kind.what, most=a_day, field=kind.key)
 
     def require_place(self, kind: Kind, limits: Limits) -> None:
         """Raises Refused CLAIM_LIMIT where they have as many records as they may take themselves."""
         if not self.has_place(limits):
-            told: dict[str, Any] = {"kind": kind.what, "owned": self.owned, "most": limits.most_owned}
+            what, most, owned = kind.what, limits.most_owned, self.owned
             if limits.pool:
-                raise Refused("pools.most_owned_of_pool", **told, pool=limits.pool, field=kind.key)
-            raise Refused("pools.most_owned", **told, field=kind.key)
+                raise Refused(
+                    "pools.most_owned_of_pool", kind=what, owned=owned, most=most, pool=limits.pool, field=kind.key
+                )
+            raise Refused("pools.most_owned", kind=what, owned=owned, most=most, field=kind.key)
 
     def has_place(self, limits: Limits) -> bool:
         """Whether they have fewer records than they may take themselves."""

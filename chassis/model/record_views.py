@@ -41,7 +41,7 @@ _NEWEST = "-created_at"
 _DELETED = "deleted"
 FOLLOW_UPS = (FOLLOWED_UP_ON, NEXT_CONTACT_ON)
 """The columns with the day of the last contact about a record of a kind with a pool, and that planned next."""
-FIRST_EDITION = 5
+FIRST_EDITION = 4
 
 
 @dataclass(frozen=True)

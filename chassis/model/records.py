@@ -430,7 +430,7 @@ class Record(Aggregate):
 
     def move(self, command: Any, context: Context, settings: Any = None) -> None:
         """Put the record into another pool; nothing happens when it is in that one (LED-01, CUS-12)."""
-        if command.pool_id != self.pool_id:
+        if command.pool_id not in (KEPT, self.pool_id):
             before, moved = self.pool_id, self.kind.moved
             self.record(moved(**self._named, pool_id=command.pool_id, before=before, by=context.user))
 

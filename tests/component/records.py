@@ -178,7 +178,7 @@ def comment() -> Filled:
     kit.learn(replace(load(kind.created, sample(kind.created)), **{kind.key: record}, **owner))
     for by in (ADMIN, SALES):
         kit.known(by)
-    about: dict[str, Any] = {"subject_kind": kind.what, "subject_id": record, "mentions": (ADMIN.user_id,)}
+    about: dict[str, Any] = {"subject_kind": kind.code, "subject_id": record, "mentions": (ADMIN.user_id,)}
     kit.do(WriteComment(comment_id=id, text="something", **about), ADMIN)
     return Filled(kit, id)
 
