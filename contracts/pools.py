@@ -6,6 +6,10 @@
 From the declaration come the commands ClaimLead (POST <row>/claim), ReturnLead (POST <row>/return) and
 AssignLeadInTurn (POST <row>/assign-in-turn) with their bulk forms, the list `GET /pools/leads`, the limits of
 PARAMETERS, what the event LeadAssigned tells besides, and the event LeadRecyclingNear (ADR 0057).
+
+A company may have several pools of a kind: each is a record of the kind LeadPool (`GET /lead-pools`), which comes from
+the declaration too, with MoveLead (PUT <row>/pool) and the event LeadMoved.  What is in none of them is in the pool
+that is always there, which everybody shares who may claim (ADR 0065).
 """
 
 from dataclasses import dataclass
@@ -27,6 +31,14 @@ AMONG = "among"
 """The field of a command with the people to whom records are given in turn."""
 DUE_ON = "due_on"
 """The field of an event with the day on which a record goes back to the pool, where nobody works on it."""
+
+POOL_ID = "pool_id"
+"""The field of commands, events and lists with the pool of a record, where it waits or comes from; null: the one that
+is always there."""
+MEMBERS, ADMINISTRATORS = "members", "administrators"
+"""The fields of a pool with who claims from it, users and departments, and who looks after it."""
+RuleOfPool = Literal["GENERAL", "OWN", "NEVER"]
+"""By which rule what comes from a pool goes back to it: the company's, the pool's own, or none."""
 
 How = Literal["CLAIMED", "ASSIGNED", "RETURNED", "RECYCLED"]
 """How a record changes hands: taken from the pool, given by somebody, given back, or taken back for want of work."""

@@ -14,11 +14,11 @@ SurveyRestored, which stand in the module beside it; `chassis.model.records` mak
 `chassis.model.record_views` the list of them.  Where records belong to people (`owned`), there are AssignSurvey,
 ShareSurvey, UnshareSurvey, SurveyAssigned and SurveyShared besides (ADR 0040, 0046).  Where they have statuses
 (`contracts.statuses`), there are SetSurveyStatus and SurveyStatusSet; where they wait in a pool while they belong to
-nobody (`contracts.pools`), ClaimSurvey and ReturnSurvey.  A field may name another record, to which this
-one belongs (`data(record="campaign")`): it is there, and its name is told beside (ADR 0047).  Such a record may say who
-reaches this one (`reached_through`, ADR 0054).  What a company adds to a kind at run time is in `own` (ADR 0042): a
-field that no declaration names, as every kind has it.  Where commands and events were published before there was the
-kind, it says how those are laid out (`contracts.layouts`, ADR 0055).
+nobody (`contracts.pools`), ClaimSurvey and ReturnSurvey, and the kind SurveyPool.  A field may name another record, to
+which this one belongs (`data(record="campaign")`): it is there, and its name is told beside (ADR 0047).  Such a record
+may say who reaches this one (`reached_through`, ADR 0054).  What a company adds to a kind at run time is in `own`
+(ADR 0042): a field that no declaration names, as every kind has it.  Where commands and events were published before
+there was the kind, it says how those are laid out (`contracts.layouts`, ADR 0055).
 """
 
 import re
@@ -44,20 +44,38 @@ from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS, OPEN, RIGHTS
 from contracts.personal import Personal, is_personal, plan_of
 from contracts.pools import (
+    ADMINISTRATORS,
     AMONG,
     CAME_BY,
     DUE_ON,
     FOLLOWED_UP_ON,
     FORMER_OWNER,
+    MEMBERS,
     NEXT_CONTACT_ON,
     OWNER_SINCE,
+    POOL_ID,
     RETURN_REASON,
     How,
     Pool,
+    RuleOfPool,
 )
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Access, Share
 from contracts.statuses import REASON, STATUS, STATUS_REASON, STATUS_SINCE, Statuses
-from contracts.types import Day, DayField, MomentField, Money, Name, Note, Quantity, Reason, Tag, TextField, User
+from contracts.types import (
+    Day,
+    DayField,
+    Flag,
+    MomentField,
+    Money,
+    Name,
+    Note,
+    Quantity,
+    Reason,
+    Tag,
+    TextField,
+    User,
+    Whole,
+)
 
 T = TypeVar("T")
 
@@ -77,7 +95,7 @@ EVERY_RECORD_HAS = frozenset(
 """The names that a kind's own fields can't have."""
 WITH_STATUSES = frozenset({STATUS, STATUS_REASON, STATUS_SINCE})
 """The names that the fields of a kind with statuses can't have besides."""
-WITH_POOL = frozenset({OWNER_SINCE, CAME_BY, FORMER_OWNER, RETURN_REASON, FOLLOWED_UP_ON, NEXT_CONTACT_ON})
+WITH_POOL = frozenset({OWNER_SINCE, CAME_BY, FORMER_OWNER, RETURN_REASON, FOLLOWED_UP_ON, NEXT_CONTACT_ON, POOL_ID})
 """The names that the fields of a kind with a pool can't have besides."""
 WITH_MERGES = frozenset({MERGED_INTO, MERGED_IDS, DUPLICATE, TAKE})
 """The names that the fields of a kind whose records are merged can't have besides."""
@@ -219,8 +237,9 @@ class Kind:
     record belongs to somebody, who may share it, and who may see it follows from that (SEC-18, COL-07); only then there
     are the classes `assign`, `share`, `unshare`, `assigned` and `shared`, else they are None.  `reached_through` names
     the field with the record whose owner and shares say so in its place; "" for none.  Where it has a `pool`,
-    there are `claim`, `give_back`, `assign_in_turn` and the event `recycling_near`; where two may be merged `merge`,
-    `unmerge` and the events `merged`, `unmerged` and `joined`.  `tag` is there where the kind has the field TAGS.
+    there are `claim`, `give_back`, `assign_in_turn`, `move`, the events `recycling_near` and `moved`, and `pools`, the
+    kind of record that such a pool is; where two may be merged `merge`, `unmerge` and the events `merged`, `unmerged`
+    and `joined`.  `tag` is there where the kind has the field TAGS.
     `wanted` are fields that must be filled besides until the company says which (CUS-02).
     `layout`: what its events hold of a record, and its commands give.  No two records have the same in all the fields
     `together`, where all are filled; `index` is under which name those values are kept.
@@ -264,6 +283,9 @@ class Kind:
     give_back: Any = None
     assign_in_turn: Any = None
     recycling_near: Any = None
+    move: Any = None
+    moved: Any = None
+    pools: "Kind | None" = None
     merge: Any = None
     unmerge: Any = None
     merged: Any = None
@@ -331,7 +353,7 @@ class Kind:
         found = (self.create, self.edit, self.delete, self.restore, self.revert)
         more = (
             self.assign, self.share, self.unshare, self.tag, self.set_status, self.claim, self.give_back,
-            self.assign_in_turn, self.merge, self.unmerge,
+            self.assign_in_turn, self.move, self.merge, self.unmerge,
         )  # fmt: skip
         return (*found, *(command for command in more if command))
 
@@ -363,6 +385,11 @@ def kind_of(cls: type) -> Kind:
         return KINDS[cls]
     except KeyError:
         raise ContractError(f"{cls.__qualname__} is not declared as a kind of record") from None
+
+
+def kind_pooled_in(pools: Kind) -> Kind | None:
+    """The kind of record that waits in pools of this kind; None where these are none."""
+    return next((kind for kind in KINDS.values() if kind.pools is pools), None)
 
 
 def pool_path(kind: Kind) -> str:
@@ -419,8 +446,9 @@ def record(
             made, words, path, view, edit, owned=owned, statuses=statuses, reached_through=reached_through, pool=pool,
             merge=merge, parts=parts, together=together, index=index,
         )  # fmt: skip
+        pools = _pools(made, words, pool) if pool else None
         KINDS[made] = declaration.kind(
-            tells_changes_always=tells_changes_always, wanted=wanted, verb=verb, entered_with=entered_with
+            tells_changes_always=tells_changes_always, wanted=wanted, verb=verb, entered_with=entered_with, pools=pools
         )
         FIELD_RIGHTS.update(declaration.rights)
         return made
@@ -436,6 +464,42 @@ def _with_own(cls: type[T]) -> type[T]:
     cls.__annotations__[OWN] = Personal[Own] if is_about_a_person else Own
     setattr(cls, OWN, "")
     return cls
+
+
+def _pools(cls: type, words: Sequence[str], pool: Pool) -> Kind:
+    """The kind of record that a pool is of records of a kind (ADR 0065).
+
+    `most_owned`, `most_claims_a_day` and `cool_down_days` hold besides the company's limits; null: none.  Where it has
+    a rule of its own, what comes from it goes back after `idle_days` without work, of which people are reminded
+    `remind_days` before.
+    """
+    words = [*words, "Pool"]
+    fields: dict[str, tuple[Any, Any]] = {
+        "name": (Name, data(unique=True)),
+        MEMBERS: (tuple[User, ...], data(default=())),
+        ADMINISTRATORS: (tuple[User, ...], data(default=())),
+        "most_owned": (Whole | None, data(default=None)),
+        "most_claims_a_day": (Whole | None, data(default=None)),
+        "cool_down_days": (Whole | None, data(default=None)),
+        "rule": (RuleOfPool, data(first="GENERAL")),
+        "idle_days": (Quantity | None, data(default=None)),
+        "remind_days": (Quantity | None, data(default=None)),
+        "active": (Flag, data(default=True)),
+    }
+    what = " ".join(words[:-1]).lower()
+    made = type(
+        "".join(words),
+        (),
+        {
+            "__module__": cls.__module__,
+            "__doc__": f"A pool in which {what}s wait for those who may claim them from it (LED-01, CUS-12).",
+            "__annotations__": {name: annotation for name, (annotation, _) in fields.items()},
+            **{name: rules for name, (_, rules) in fields.items()},
+        },
+    )
+    setattr(sys.modules[cls.__module__], made.__name__, made)
+    path = f"/{'-'.join(map(str.lower, words))}s"
+    return kind_of(record(path, view=pool.claim, edit=pool.assign)(made))
 
 
 def _rules(of: "DataclassField[Any]") -> FieldRules:
@@ -585,7 +649,15 @@ class _Declaration:
         if not (isinstance(one.checked_by, type) and issubclass(one.checked_by, TextField)) or one.rules.unique:
             raise ContractError(f"{place}: what is picked from a dictionary is a text that several records may have")
 
-    def kind(self, *, tells_changes_always: bool, wanted: Sequence[str], verb: str, entered_with: type | None) -> Kind:
+    def kind(
+        self,
+        *,
+        tells_changes_always: bool,
+        wanted: Sequence[str],
+        verb: str,
+        entered_with: type | None,
+        pools: Kind | None,
+    ) -> Kind:
         if unknown := set(wanted) - self._fields.keys():
             raise ContractError(f"{self._cls.__qualname__}: it has no field {', '.join(sorted(unknown))}")
         a = f"{'An' if self._what[0] in 'aeiou' else 'A'} {self._what}"
@@ -599,11 +671,13 @@ class _Declaration:
         first |= {name: field.rules.first for name, field in self._fields.items() if field.rules.first is not KEPT}
         if self._owned:
             given[OWNER], first[OWNER] = UUID | None, KEPT
+        if self._pool:
+            given[POOL_ID], first[POOL_ID] = UUID | None, None
         kept = {name: field.given if field.required else field.given | None for name, field in self._fields.items()}
         given[OWN], first[OWN] = self._own_given, ""
         kept[OWN] = self._own_given | None
         owner = {"owner": Person} if self._owned else {}
-        since, first_day = self._since
+        since = self._since[0] | ({POOL_ID: UUID | None} if self._pool else {})
         status = {STATUS: self._statuses.type} if self._statuses else {}
         told, lacking = self._layout.in_events()
         given, first = self._layout.entered(given, first)
@@ -626,6 +700,7 @@ class _Declaration:
             fields=self._fields,
             layout=self._layout,
             together=self._together,
+            pools=pools,
             index=self._index or ".".join([self._service, self._what, *self._together]),
             create=self._command(
                 verb, f"Enter {one}.", f"POST {self._path}", given, first, creates=True
@@ -650,7 +725,7 @@ class _Declaration:
                 f"{verb.removesuffix('e')}ed",
                 f"{a} was entered.",
                 {**told, **owner, **status, **since},
-                {**lacking, **self._begins, **first_day},
+                {**lacking, **self._begins, **dict.fromkeys(since)},
             ),
             edited=self._event(
                 "Edited", f"{a} changed: all that is known of it now, and which fields changed.",
@@ -708,7 +783,9 @@ class _Declaration:
                 "Assigned",
                 f"{a} belongs to somebody else now, or to nobody.",
                 {"owner": Person, "before": Person, **(self._changes_hands if self._pool else {})},
-                {OWNER_SINCE: None, CAME_BY: "ASSIGNED", REASON: "", **self._begins} if self._pool else {},
+                {OWNER_SINCE: None, CAME_BY: "ASSIGNED", REASON: "", POOL_ID: None, **self._begins}
+                if self._pool
+                else {},
             ),
             "share": self._command(
                 "Share",
@@ -729,7 +806,7 @@ class _Declaration:
     def _changes_hands(self) -> dict[str, Any]:
         """What there is to tell besides of a record with a pool that changes hands."""
         status = {STATUS: self._statuses.type} if self._statuses else {}
-        return {OWNER_SINCE: Day | None, CAME_BY: How, REASON: self._note, **status}
+        return {OWNER_SINCE: Day | None, CAME_BY: How, REASON: self._note, POOL_ID: UUID | None, **status}
 
     @property
     def _begins(self) -> dict[str, Any]:
@@ -744,19 +821,29 @@ class _Declaration:
             "recycling_near": self._event(
                 "RecyclingNear",
                 f"{a} goes back to the pool on a day, by the rule that is named, unless somebody works on it.",
-                {"owner": Person, DUE_ON: Day, REASON: Note},
+                {"owner": Person, DUE_ON: Day, REASON: Note, POOL_ID: UUID | None}, {POOL_ID: None},
             ),
             "claim": self._command(
                 "Claim", f"Take {one} out of the pool: it is the caller's then, unless somebody else was first.",
                 f"POST {item}/claim", permission=pool.claim,
             ),
             "give_back": self._command(
-                "Return", f"Give {one} back to the pool, and say why.", f"POST {item}/return", {REASON: reason},
+                "Return", f"Give {one} back to the pool that it comes from, or to another one, and say why.",
+                f"POST {item}/return", {REASON: reason, POOL_ID: UUID | None}, {POOL_ID: KEPT},
             ),
             "assign_in_turn": self._command(
                 "Assign",
                 f"Give {one} out of the pool to the next of some people, who is there and may have more.",
                 f"POST {item}/assign-in-turn", {AMONG: tuple[User, ...]}, permission=pool.assign, ending="InTurn",
+            ),
+            "move": self._command(
+                "Move", f"Put {one} into another pool, or null: into the one that is always there.",
+                f"PUT {item}/pool", {POOL_ID: UUID | None}, {POOL_ID: KEPT},
+                permission=pool.assign,
+            ),
+            "moved": self._event(
+                "Moved", f"{a} is in another pool: where it waits, or goes back to.",
+                {POOL_ID: UUID | None, "before": UUID | None},
             ),
         }  # fmt: skip
 

@@ -351,6 +351,10 @@ class Directory:
         within = self._part_of(department)
         return [user.id for user in self._users.values() if user.active and user.department_id in within]
 
+    def departments_of(self, person: UUID) -> list[UUID]:
+        user = self._users.get(person)
+        return [*self._departments_of(user)] if user else []
+
     def holders(self, right: str, of: UUID | None) -> list[UUID]:
         return [id for id in self.people() if self.reach_of(id, right).covers(of)]
 

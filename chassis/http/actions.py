@@ -7,6 +7,7 @@ from typing import Any
 from chassis.access.company import CompanySettings
 from chassis.model.actions import Action, Page
 from chassis.model.aggregates import Aggregate
+from chassis.model.named_pools import pool_of
 from chassis.model.principal import Principal
 from chassis.model.records import Record
 from chassis.model.whose import Whose
@@ -26,12 +27,16 @@ def actions_on(
     *,
     children: Mapping[str, int],
     whose: Whose | None = None,
+    pool: Mapping[str, Any] | None = None,
 ) -> list[Action]:
     """What the caller may do with the record that a row shows: a command each, and a status each that it may be given.
 
-    `children` tells how many records of each kind belong to it, `whose` it is where another record says so.
+    `children` tells how many records of each kind belong to it, `whose` it is where another record says so, and `pool`
+    the row of the pool in which it waits, or from which it comes.
     """
     record = page.aggregate.on_page(row)
+    if pool and isinstance(record, Record):
+        record.stand_in(pool_of(record.kind).on_page(pool))
     if whose and isinstance(record, Record):
         record.reach_through(whose)
     there = [spec for spec in page.commands if record.can_change_by(spec.cls)]

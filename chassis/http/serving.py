@@ -29,6 +29,7 @@ from chassis.queries.reader import ViewReader
 from contracts.declare import REGISTRY
 from contracts.lists import VIEWED
 from contracts.operations import PLATFORM_OPERATIONS
+from contracts.pools import POOL_ID
 from contracts.records import KINDS, kind_called
 from contracts.saved_views import DEFAULT_VIEWS, SAVED_VIEWS
 from contracts.subjects import subjects
@@ -73,6 +74,9 @@ def children_of(api: Api, view: View, closed: ClosedSets) -> Sequence[Children]:
             lists = [one for one in api.views if one.is_list and one.kind == kind.code]
             if view.kind and kind_called(field.rules.record).code == view.kind and not field.rules.outlives:
                 found += [Children(kind.what, name, reader_of(api, one, closed)) for one in lists]
+        if kind.pools and kind.pools.code == view.kind:
+            lists = [one for one in api.views if one.is_list and one.kind == kind.code]
+            found += [Children(kind.what, POOL_ID, reader_of(api, one, closed)) for one in lists]
     return found
 
 

@@ -25,6 +25,7 @@ from chassis.queries.history import ASKED
 from chassis.queries.reader import FORMATS, ViewReader
 from contracts.errors import Refused
 from contracts.lists import AS_OF, HEADS, WHERE, Heads
+from contracts.pools import POOL_ID
 
 HEADS_THERE_ARE: tuple[Heads, ...] = get_args(Heads)
 
@@ -184,6 +185,7 @@ class ViewHandler:
             self._api.directory.company,
             children=self._belonging(key),
             whose=self._reader.whose(key) if self._view.reached_through else None,
+            pool=self._reader.named_by(row, POOL_ID),
         )
 
     def _belonging(self, key: str) -> dict[str, int]:

@@ -94,6 +94,9 @@ class Organisation(Protocol):
     def members_of(self, department: UUID) -> Collection[UUID]:
         """Everybody whose account is in use, in a department or one below it."""
 
+    def departments_of(self, person: UUID) -> Collection[UUID]:
+        """The department that somebody is in, and those it is part of."""
+
     def holders(self, right: str, of: UUID | None) -> Collection[UUID]:
         """Everybody whose account is in use, and whose right reaches what belongs to somebody; None: to nobody."""
 
@@ -154,6 +157,9 @@ class _Alone:
         return ()
 
     def members_of(self, department: UUID) -> Collection[UUID]:
+        return ()
+
+    def departments_of(self, person: UUID) -> Collection[UUID]:
         return ()
 
     def holders(self, right: str, of: UUID | None) -> Collection[UUID]:

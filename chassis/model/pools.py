@@ -7,7 +7,7 @@ a list that is read a moment later could not tell.  So does whose turn it is (LE
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
@@ -18,9 +18,27 @@ from contracts.records import Kind
 from contracts.types import Day
 
 
-def places_id(kind: Kind, person: UUID) -> UUID:
-    """The id of the count of what somebody has of a kind."""
-    return uuid5(person, f"places:{kind.what}")
+def places_id(kind: Kind, person: UUID, pool: UUID | None = None) -> UUID:
+    """The id of the count of what somebody has of a kind, or of that what comes from one of the company's pools."""
+    return uuid5(person, f"places:{kind.what}:{pool}" if pool else f"places:{kind.what}")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many records somebody may have at once and still claim, and claim in a day; 0: any number.
+
+    `pool` is what the pool is called from which those come that they are about; "" for all.
+    """
+
+    most_owned: int
+    most_claims_a_day: int
+    pool: str = ""
+
+    @classmethod
+    def of_all(cls, kind: Kind, context: Context) -> "Limits":
+        """Those that hold for a kind, from whatever pool its records come."""
+        most_owned = context.parameter(limit_of(kind.path, "most_owned"))
+        return cls(most_owned, context.parameter(limit_of(kind.path, "most_claims_a_day")))
 
 
 @internal_event("chassis.places-counted")
@@ -32,11 +50,13 @@ class PlacesCounted:
     owned: int
     claims: int
     claimed_on: Day | None
+    pool_id: UUID | None = None
 
 
 @dataclass
 class Places(Aggregate):
-    """The records of a kind that somebody has and works on: those that are closed, or deleted, take no place.
+    """The records of a kind that somebody has and works on, of all or of those that come from one of the company's
+    pools: those that are closed, or deleted, take no place.
 
     Records that they had before there was the pool are not counted until they change hands.
     """
@@ -54,51 +74,46 @@ class Places(Aggregate):
         """
         return self.claims if self.claimed_on and self.claimed_on >= day else 0
 
-    def require_room(self, kind: Kind, context: Context) -> None:
+    def require_room(self, kind: Kind, limits: Limits, today: date) -> None:
         """Raises Refused CLAIM_LIMIT where they may claim no further record now."""
-        self.require_place(kind, context)
-        a_day = context.parameter(limit_of(kind.path, "most_claims_a_day"))
-        if a_day and self.claims_on(context.today) >= a_day:
+        self.require_place(kind, limits)
+        a_day = limits.most_claims_a_day
+        if a_day and self.claims_on(today) >= a_day:
+            if limits.pool:
+                raise Refused(
+                    "pools.most_claims_a_day_of_pool", kind=kind.what, most=a_day, pool=limits.pool, field=kind.key
+                )
             raise Refused("pools.most_claims_a_day", kind=kind.what, most=a_day, field=kind.key)
 
-    def require_place(self, kind: Kind, context: Context) -> None:
+    def require_place(self, kind: Kind, limits: Limits) -> None:
         """Raises Refused CLAIM_LIMIT where they have as many records as they may take themselves."""
-        most = context.parameter(limit_of(kind.path, "most_owned"))
-        if not self.has_place(kind, context):
-            raise Refused("pools.most_owned", kind=kind.what, owned=self.owned, most=most, field=kind.key)
+        if not self.has_place(limits):
+            what, most, owned = kind.what, limits.most_owned, self.owned
+            if limits.pool:
+                raise Refused(
+                    "pools.most_owned_of_pool", kind=what, owned=owned, most=most, pool=limits.pool, field=kind.key
+                )
+            raise Refused("pools.most_owned", kind=what, owned=owned, most=most, field=kind.key)
 
-    def has_place(self, kind: Kind, context: Context) -> bool:
+    def has_place(self, limits: Limits) -> bool:
         """Whether they have fewer records than they may take themselves."""
-        most = context.parameter(limit_of(kind.path, "most_owned"))
-        return not most or self.owned < most
+        return not limits.most_owned or self.owned < limits.most_owned
 
-    def has_room(self, kind: Kind, context: Context) -> bool:
+    def has_room(self, limits: Limits, today: date) -> bool:
         """Whether they may claim a further record now."""
-        try:
-            self.require_room(kind, context)
-        except Refused:
-            return False
-        return True
+        a_day = limits.most_claims_a_day
+        return self.has_place(limits) and (not a_day or self.claims_on(today) < a_day)
 
-    def change(self, kind: Kind, person: UUID, by: int) -> None:
+    def change(self, kind: Kind, person: UUID, by: int, pool: UUID | None) -> None:
         """They have one more, or one less."""
-        self.record(
-            PlacesCounted(
-                kind=kind.what, person=person, owned=self.owned + by, claims=self.claims, claimed_on=self.claimed_on
-            )
-        )
+        told: dict[str, Any] = {"kind": kind.what, "person": person, "pool_id": pool, "owned": self.owned + by}
+        self.record(PlacesCounted(**told, claims=self.claims, claimed_on=self.claimed_on))
 
-    def claim(self, kind: Kind, person: UUID, today: date) -> None:
+    def claim(self, kind: Kind, person: UUID, today: date, pool: UUID | None) -> None:
         """They have one more, which they have claimed."""
-        self.record(
-            PlacesCounted(
-                kind=kind.what,
-                person=person,
-                owned=self.owned + 1,
-                claims=self.claims_on(today) + 1,
-                claimed_on=max(today, self.claimed_on or today),
-            )
-        )
+        told: dict[str, Any] = {"kind": kind.what, "person": person, "pool_id": pool, "owned": self.owned + 1}
+        claimed_on = max(today, self.claimed_on or today)
+        self.record(PlacesCounted(**told, claims=self.claims_on(today) + 1, claimed_on=claimed_on))
 
     @applies(PlacesCounted)
     def _counted(self, fact: PlacesCounted) -> None:

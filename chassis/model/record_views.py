@@ -5,12 +5,13 @@ from dataclasses import dataclass, make_dataclass
 from dataclasses import field as made_by
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from chassis.model.changes import Change, EventMetadata, Set
 from chassis.model.custom_values import OwnValues
+from chassis.model.named_pools import pools_seen
 from chassis.model.row_fields import GUARDED, Code, FieldKind, Picked, currency_of, field_types
 from chassis.model.views import Closed, EventFunction, Exact, Filter, Incomplete, Range, Scope, Shared, View, Words
 from contracts.custom_fields import OWN
@@ -19,8 +20,19 @@ from contracts.errors import Refused
 from contracts.lists import INCOMPLETE, WORDS
 from contracts.merging import MERGED, MERGED_IDS, MERGED_INTO
 from contracts.people import Person
-from contracts.pools import CAME_BY, FOLLOWED_UP_ON, FORMER_OWNER, NEXT_CONTACT_ON, OWNER_SINCE, RETURN_REASON, How
-from contracts.records import Field, Kind, kind_called, kind_of, pool_path
+from contracts.pools import (
+    ADMINISTRATORS,
+    CAME_BY,
+    FOLLOWED_UP_ON,
+    FORMER_OWNER,
+    MEMBERS,
+    NEXT_CONTACT_ON,
+    OWNER_SINCE,
+    POOL_ID,
+    RETURN_REASON,
+    How,
+)
+from contracts.records import Field, Kind, kind_called, kind_of, kind_pooled_in, pool_path
 from contracts.sharing import SHARED_WITH, SHARED_WITH_ME, SHARES, Share
 from contracts.statuses import STATUS, STATUS_REASON, STATUS_SINCE
 from contracts.subjects import FollowUpsChanged
@@ -126,14 +138,16 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
         handlers |= {kind.assigned: assigned, kind.shared: shared}
     if kind.status_set:
         handlers |= {kind.status_set: status_set}
-    handlers |= _of_merges(kind)
+    handlers |= {**_of_moves(kind), **_of_merges(kind)}
     if more:
         handlers |= dict.fromkeys(more.told, further)
     history = list(handlers)
     if kind.pool:
         handlers[FollowUpsChanged] = followed_up
     named = {name: field.rules.record for name, field in kind.parents.items()} | dict(more.parents if more else {})
+    named |= {POOL_ID: kind.pools.what} if kind.pools else {}
     parents = {name: kind_called(what) for name, what in named.items()}
+    pooled = kind_pooled_in(kind)
     row = _row(kind, more)
     columns = field_types(row).keys()
     filters = {**_filters(kind, row), **(more.filters if more else {})}
@@ -157,7 +171,7 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
             *(name for name in kind.fields if _is_sortable(kind.fields[name], row)),
         ),
         default_sort=_NEWEST,
-        scope=Scope("owner_id", shared=True) if kind.owned else None,
+        scope=_scope(kind, pooled),
         indexes=((MERGED_IDS, "_id"),) if kind.merge else (),
         personal=(
             *(name for name, field in kind.fields.items() if field.is_personal),
@@ -175,16 +189,25 @@ def view_of(cls: type, more: More | None = None, *, edition: int = FIRST_EDITION
     )
 
 
+def _scope(kind: Kind, pooled: Kind | None) -> Scope | None:
+    """Whose rows of a kind somebody sees; of the pools of another one, `pooled`, those that are for them."""
+    if pooled:
+        return Scope(ADMINISTRATORS, also=(MEMBERS,), seen=partial(pools_seen, pooled))
+    return Scope("owner_id", shared=True) if kind.owned else None
+
+
 @cache
 def pool_view(cls: type) -> View:
-    """The list of those records of a kind that wait in its pool: GET /pools/<its list> (LED-01, CUS-12).
+    """The list of those records of a kind that wait in a pool: GET /pools/<its list> (LED-01, CUS-12).
+
+    Of those that wait in one of the company's pools it shows what that pool is for (ADR 0065).
 
     Who claims sees by what a record is chosen, and not how its person is reached: what tells of a person is left out
     but what the record is called, and so is what needs a right of its own and what the company has added.  Who may not
     see such records at all, and so claims none, sees no more here than that there are some.
     """
     kind = kind_of(cls)
-    assert kind.pool is not None, f"{kind.what} has no pool"
+    assert kind.pool is not None and kind.pools is not None, f"{kind.what} has no pool"
     names = [name for name, one in kind.fields.items() if not one.rules.right and not one.is_personal]
     shown = {name: kind.fields[name] for name in kind.fields if name in names or name == kind.called}
     key, called = kind.key, kind.fields[kind.called]
@@ -193,8 +216,9 @@ def pool_view(cls: type) -> View:
         return _fields_shown(shown, data)
 
     def created(event: Any, metadata: EventMetadata) -> Iterable[Change]:
-        waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: "", _DELETED: False}
-        yield Set(getattr(event, key), **of(event.data), **waits, created_at=metadata.at)
+        waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: ""}
+        waits |= {POOL_ID: event.pool_id, "created_at": metadata.at, _DELETED: False}
+        yield Set(getattr(event, key), **of(event.data), **waits)
 
     def edited(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         yield Set(getattr(event, key), **of(event.data))
@@ -215,9 +239,12 @@ def pool_view(cls: type) -> View:
 
     def assigned(event: Any, metadata: EventMetadata) -> Iterable[Change]:
         waits = {"owner_id": event.owner.user_id, OWNER_SINCE: event.owner_since, FORMER_OWNER: event.before.name}
-        yield Set(getattr(event, key), **waits)
+        yield Set(getattr(event, key), **waits, **{POOL_ID: event.pool_id})
 
-    further = [(OWNER_SINCE, date | None), (FORMER_OWNER, str), ("created_at", datetime)]
+    def moved(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, key), **{POOL_ID: event.pool_id})
+
+    further = [(OWNER_SINCE, date | None), (FORMER_OWNER, str), (POOL_ID, UUID | None), ("created_at", datetime)]
     row = make_dataclass(f"{kind.name}PoolRow", [("id", UUID), *_columns(shown), *further])
     row.__doc__ = f"One {kind.what} that waits in the pool."
     row.__module__ = __name__
@@ -234,18 +261,32 @@ def pool_view(cls: type) -> View:
             kind.deleted: deleted,
             kind.restored: restored,
             kind.assigned: assigned,
+            kind.moved: moved,
             **({kind.merged: merged, kind.unmerged: unmerged} if kind.merge else {}),
         },
         filters={
             **_asked_for(shown, row),
+            POOL_ID: Exact(),
             WORDS: Words(*(name for name, field in shown.items() if _is_searchable(field, row))),
         },
         sorts=("created_at", OWNER_SINCE),
         indexes=(("owner_id", "created_at", "_id"),),
         default_sort=_NEWEST,
+        parents={POOL_ID: kind.pools.code},
+        within=POOL_ID,
+        edition=2,
         personal=(kind.called,) if called.is_personal else (),
         hidden=dict.fromkeys((name for name, _ in (*_columns(shown), (FORMER_OWNER, str))), kind.view),
     )
+
+
+def _of_moves(kind: Kind) -> dict[type, EventFunction]:
+    """What the list of a kind makes of records that are put into other pools; nothing where there are none."""
+
+    def moved(event: Any, metadata: EventMetadata) -> Iterable[Change]:
+        yield Set(getattr(event, kind.key), **{POOL_ID: event.pool_id}, **_changed(event, metadata))
+
+    return {kind.moved: moved} if kind.moved else {}
 
 
 def _of_merges(kind: Kind) -> dict[type, EventFunction]:
@@ -315,7 +356,7 @@ def _status(status: str, reason: str, metadata: EventMetadata) -> dict[str, Any]
 
 def _entered(event: Any) -> dict[str, Any]:
     """What a row tells of how its record came to whom it belongs, or to the pool, where it was entered so."""
-    return {OWNER_SINCE: event.owner_since, CAME_BY: None, FORMER_OWNER: "", RETURN_REASON: ""}
+    return {OWNER_SINCE: event.owner_since, CAME_BY: None, FORMER_OWNER: "", RETURN_REASON: "", POOL_ID: event.pool_id}
 
 
 def _changed_hands(event: Any, metadata: EventMetadata) -> dict[str, Any]:
@@ -325,6 +366,7 @@ def _changed_hands(event: Any, metadata: EventMetadata) -> dict[str, Any]:
         CAME_BY: event.came_by,
         FORMER_OWNER: event.before.name,
         RETURN_REASON: event.reason,
+        POOL_ID: event.pool_id,
     }
     is_other = (event.owner.user_id is None) != (event.before.user_id is None)
     return came | (_status(event.status, event.reason, metadata) if is_other and hasattr(event, STATUS) else {})
@@ -349,6 +391,7 @@ def _row(kind: Kind, more: More | None) -> type:
         columns += [(SHARES, list[Share]), (SHARED_WITH, list[UUID])]
     if kind.pool:
         columns += [(OWNER_SINCE, date | None), (CAME_BY, How | None), (FORMER_OWNER, str), (RETURN_REASON, str)]
+        columns += [(POOL_ID, UUID | None)]
         columns += [(name, date | None) for name in FOLLOW_UPS]
     if kind.merge:
         columns += [(MERGED_INTO, UUID | None), (MERGED_IDS, list[UUID])]
@@ -405,7 +448,7 @@ def _filters(kind: Kind, row: type) -> dict[str, Filter]:
     if kind.owned:
         found[SHARED_WITH_ME] = Shared()
     if kind.pool:
-        found |= {name: Range(date) for name in FOLLOW_UPS}
+        found |= {**{name: Range(date) for name in FOLLOW_UPS}, POOL_ID: Exact()}
     if kind.wanted:
         found[INCOMPLETE] = Incomplete()
     return {**found, _DELETED: Exact()}

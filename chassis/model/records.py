@@ -11,9 +11,9 @@ that has some says them in a class of its own, which stands in that line instead
 
 Where records belong to people (`owned`), they change hands here too: who may give one to whom is ADR 0040.  Where they
 have statuses, they go from one to another by the steps that are declared (ADR 0047).  Where they have a pool, they are
-claimed from it and given back (ADR 0057).  Where they are reached through others (`reached_through`), the unit of work
-tells whose those are when it loads one (ADR 0054).  Where two are merged, that is here too; the unit of work tells one
-that went into another which that is (ADR 0066).
+claimed from it and given back (ADR 0057), and moved where there are several (ADR 0065).  Where they are reached through
+others (`reached_through`), the unit of work tells whose those are when it loads one (ADR 0054).  Where two are merged,
+that is here too; the unit of work tells one that went into another which that is (ADR 0066).
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cache, partial
 from types import SimpleNamespace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 from uuid import UUID
 
 from chassis.model import custom_values
@@ -29,6 +29,7 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.context import CLOCK_STEP, NOBODYS, Context, user_named
 from chassis.model.dictionaries import is_among, listed
 from chassis.model.identity import RecordId
+from chassis.model.pools import Limits
 from chassis.model.unique import UniqueIndex, UniqueValue
 from chassis.model.whose import OF_NOBODY, Whose
 from contracts.custom_fields import OWN, CustomField, read
@@ -37,7 +38,7 @@ from contracts.errors import Refused, lacks_right, not_found
 from contracts.merging import DUPLICATE, MERGED, MERGED_IDS, MERGED_INTO, MOST_MERGED
 from contracts.parameters import limit_of
 from contracts.people import NOBODY, SALESTREAM, Person
-from contracts.pools import AMONG, CAME_BY, OWNER_SINCE, How
+from contracts.pools import AMONG, CAME_BY, OWNER_SINCE, POOL_ID, How
 from contracts.reasons import CodeOf, OfPerson, Why
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
 from contracts.sharing import MOST_SHARES, Access, Share
@@ -71,13 +72,37 @@ class Taken(NamedTuple):
     after: Any
 
 
+class NamedPool(Protocol):
+    """A pool that a company has besides the one that is always there (`chassis.model.named_pools`)."""
+
+    @property
+    def cool_down_days(self) -> int: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def is_looked_after(self, context: Context) -> bool: ...
+
+    def require_claimable(self, context: Context) -> None: ...
+
+    def require_open(self, field: str) -> None: ...
+
+
+class Seat(NamedTuple):
+    """Where a record takes a place in limits: of whom, and besides of which pool; None: of nobody, of none."""
+
+    holder: UUID | None
+    pool: UUID | None
+
+
 @dataclass
 class Record(Aggregate):
     """One record of a kind: what is known of it, whose it is, its status, and whether it was deleted.
 
     Of a kind with a pool, `since` is the day of the company on which it came to whom it belongs, or to the pool, or on
     which it was taken up again after it had been closed; None where that was before there were pools.  `left` is when
-    it last went from whom to the pool.
+    it last went from whom to the pool.  `pool_id` is the pool in which it waits, or from which it comes; None: the one
+    that is always there.
 
     Of a kind whose records are merged, `merged_into` is the one into which it went, and `joins` are those that went
     into it.  `parted` are the joins of those that were taken out of it again.
@@ -96,12 +121,15 @@ class Record(Aggregate):
     status: str = ""
     since: date | None = None
     left: dict[UUID, date] = field(default_factory=dict)
+    pool_id: UUID | None = None
     merged_into: UUID | None = None
     joins: dict[UUID, Join] = field(default_factory=dict)
     parted: tuple[Join, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if not hasattr(cls, "kind"):
+            return  # what records of several kinds have in common
         kind = cls.kind
         cls.seen_by = kind.view
         cls.appliers = {
@@ -115,6 +143,8 @@ class Record(Aggregate):
             cls.appliers |= {kind.assigned: Record._assigned, kind.shared: Record._shared}
         if kind.status_set:
             cls.appliers |= {kind.status_set: Record._status_set}
+        if kind.moved:
+            cls.appliers |= {kind.moved: Record._moved}
         if kind.merge:
             cls.appliers |= {
                 kind.merged: Record._merged,
@@ -188,6 +218,29 @@ class Record(Aggregate):
             raise Refused("pools.in_pool_already", kind=kind.what, field=kind.key, state="POOL")
         if command is kind.give_back and statuses and self.status != statuses.first:
             raise Refused("pools.closed", kind=kind.what, field=kind.key, state=self.status)
+        waits, pool = self.owner.user_id is None, self.pool
+        if command is kind.claim and waits and pool:
+            pool.require_claimable(context)
+        if command is kind.move or (command in (kind.assign, kind.assign_in_turn) and waits and pool):
+            self._require_looked_after(context)
+
+    def _require_looked_after(self, context: Context) -> None:
+        """Raises Refused FORBIDDEN for who does not look after the pool in which it waits, or from which it comes."""
+        assert self.kind.pool is not None, f"{self.kind.what} has no pool"
+        has_all = context.reach_of(self.kind.pool.assign).everybody
+        if not (self.pool.is_looked_after(context) if self.pool else has_all):
+            raise Refused("pools.not_looked_after", field=self.kind.key)
+
+    @property
+    def pool(self) -> NamedPool | None:
+        """The pool in which it waits, or from which it comes, as far as that was looked up; None: the one that is
+        always there."""
+        found: NamedPool | None = self.__dict__.get("_pool")
+        return found
+
+    def stand_in(self, pool: NamedPool | None) -> None:
+        """Take for its pool what was found of it: asked anew by each command."""
+        self.__dict__["_pool"] = pool
 
     def _is_given_from_pool(self, command: type, context: Context) -> bool:
         """Whether a record that waits in a pool is given to somebody, by who assigns records of others too."""
@@ -230,7 +283,7 @@ class Record(Aggregate):
         if self.kind.statuses:
             told[STATUS] = self.kind.statuses.begins(owned=not self.kind.owned or told["owner"].user_id is not None)
         if self.kind.pool:
-            told[OWNER_SINCE] = context.today
+            told |= {OWNER_SINCE: context.today, POOL_ID: command.pool_id}
         self.record(self.kind.created(**self._named, **self.kind.layout.told(data), **told, by=context.user))
 
     def edit(self, command: Any, context: Context, settings: Any = None) -> None:
@@ -410,7 +463,8 @@ class Record(Aggregate):
         """From which day on somebody who had it before may claim it again; None: they never had it."""
         if person not in self.left:
             return None
-        return self.left[person] + timedelta(days=context.parameter(limit_of(self.kind.path, "cool_down_days")))
+        days = context.parameter(limit_of(self.kind.path, "cool_down_days"))
+        return self.left[person] + timedelta(days=max(days, self.pool.cool_down_days if self.pool else 0))
 
     def require_named(self, people: Collection[UUID], context: Context) -> None:
         """Raises Refused naming the field with them, where there are none, and for one to whom nothing can be given."""
@@ -428,20 +482,42 @@ class Record(Aggregate):
         self.__dict__["_given_to"] = {OWNER: str(person), "owner_name": self.owner.name}
 
     def give_back(self, command: Any, context: Context, settings: Any = None) -> None:
-        """Give the record back to the pool, and say why (LED-07)."""
-        self._change_hands(NOBODY, context, "RETURNED", command.reason)
+        """Give the record back to the pool that it comes from, or the one that is named, and say why (LED-07)."""
+        to = self.pool_id if command.pool_id is KEPT else command.pool_id
+        if self.pool is not None and to == self.pool_id:
+            self.pool.require_open(POOL_ID)
+        self._change_hands(NOBODY, context, "RETURNED", command.reason, to=to)
+
+    def move(self, command: Any, context: Context, settings: Any = None) -> None:
+        """Put the record into another pool; nothing happens when it is in that one (LED-01, CUS-12)."""
+        if command.pool_id not in (KEPT, self.pool_id):
+            before, moved = self.pool_id, self.kind.moved
+            self.record(moved(**self._named, pool_id=command.pool_id, before=before, by=context.user))
 
     def recycle(self, rule: str, context: Context) -> None:
         """Take the record back to the pool by a rule: nobody has worked on it for so long (LED-06, CUS-17)."""
         self._change_hands(NOBODY, context, "RECYCLED", rule)
 
-    def _change_hands(self, owner: Person, context: Context, how: How, reason: str = "") -> None:
+    def _change_hands(self, owner: Person, context: Context, how: How, reason: str = "", *, to: Any = KEPT) -> None:
         more: dict[str, Any] = {}
         if self.kind.pool:
-            more = {OWNER_SINCE: context.today, CAME_BY: how, REASON: reason}
+            pool = self.pool_id if to is KEPT else to
+            more = {OWNER_SINCE: context.today, CAME_BY: how, REASON: reason, POOL_ID: pool}
             if statuses := self.kind.statuses:
                 more[STATUS] = statuses.after_giving(self.status, owned=owner.user_id is not None)
         self.record(self.kind.assigned(**self._named, owner=owner, before=self.owner, **more, by=context.user))
+
+    @property
+    def seat(self) -> Seat:
+        """Where it takes a place in a limit: whose that is, and of which pool."""
+        return Seat(self.holder, self.pool_id)
+
+    @property
+    def held_by_pool(self) -> UUID | None:
+        """The pool that can't be deleted because of it; None: none, as with what is gone, is another thing now or went
+        into another record."""
+        is_another = self.kind.statuses is not None and self.status == self.kind.statuses.becomes
+        return None if self.deleted or is_another or self.merged_into is not None else self.pool_id
 
     @property
     def holder(self) -> UUID | None:
@@ -497,8 +573,8 @@ class Record(Aggregate):
         """Whether the caller sees this record, and their right reaches it or it is shared with them to edit (SEC-18,
         COL-07).  Who reads it only may end that."""
         whose = self.whose
-        if whose is None or (self.kind.pool and command is self.kind.claim):
-            return True  # who comes too late to a pool is told so
+        if whose is None or (self.kind.pool and command in (self.kind.claim, self.kind.move)):
+            return True  # who comes too late to a pool, or does not look after it, is told so
         if self.kind.pool and command is self.kind.assign_in_turn and self.owner.user_id is not None:
             return True
         if self._is_given_from_pool(command, context):
@@ -807,6 +883,7 @@ class Record(Aggregate):
         self.owner = getattr(fact, "owner", SALESTREAM)
         self.status = getattr(fact, STATUS, "")
         self.since = getattr(fact, OWNER_SINCE, None)
+        self.pool_id = getattr(fact, POOL_ID, None)
 
     def _edited(self, fact: Any) -> None:
         self.data = self.kind.layout.read(fact)
@@ -823,8 +900,12 @@ class Record(Aggregate):
             if fact.owner.user_id is None and fact.before.user_id is not None and fact.owner_since is not None:
                 self.left = {**self.left, fact.before.user_id: fact.owner_since}
             self.status = getattr(fact, STATUS, self.status)
+            self.pool_id = fact.pool_id
         self.owner = fact.owner
         self.shares = ()
+
+    def _moved(self, fact: Any) -> None:
+        self.pool_id = fact.pool_id
 
     def _shared(self, fact: Any) -> None:
         self.shares = fact.shares

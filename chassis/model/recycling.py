@@ -5,11 +5,11 @@
     SERVICE = Service(..., replicas=RECYCLING.replicas, schedules={RecycleCustomers: RECYCLING.run})
 
 A run counts in days of the company: as of which day is told, and never by the clock.  The rules are those of the moment
-at which it runs, whatever there was when somebody got a record.  Whose a record is, is reminded some days before, where
-a rule says so: once for the day on which it goes back.
+at which it runs, whatever there was when somebody got a record; a pool may have one of its own (ADR 0065).  Whose a
+record is, is reminded some days before, where a rule says so: once for the day on which it goes back.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache, partial
@@ -20,11 +20,12 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.context import Context
 from chassis.model.dictionaries import Tree, is_among
 from chassis.model.known_records import place_of
+from chassis.model.named_pools import pool_of
 from chassis.model.records import Record, aggregate_of
 from chassis.model.service import Replica, Work, all_merged, keep_places
 from contracts.ids import beside
 from contracts.people import NOBODY, Person
-from contracts.pools import DUE_ON
+from contracts.pools import DUE_ON, POOL_ID
 from contracts.records import Kind, kind_of
 from contracts.schedules import AsOf, Done
 from contracts.statuses import REASON
@@ -74,14 +75,15 @@ class KnownRule:
 
 @dataclass(frozen=True)
 class HeldRecord:
-    """A record, whether somebody has it and works on it, since when, and of which day they were reminded: all that is
-    asked before it is looked at."""
+    """A record, whether somebody has it and works on it, since when, of which day they were reminded, and from which
+    pool it comes: all that is asked before it is looked at."""
 
     id: UUID
     owned_since: date | None
     deleted: bool = False
     reminded_of: date | None = None
     closed: bool = False
+    pool_id: UUID | None = None
 
     def is_near(self, rule: KnownRule, day: date) -> bool:
         """Whether a rule may have to do with it on a day, whenever it was worked on since it came to whom it belongs:
@@ -126,7 +128,12 @@ def held_of(kind: Kind) -> Replica[HeldRecord]:
 
     def told(row: HeldRecord | None, fact: Any) -> HeldRecord:
         since = fact.owner_since if fact.owner.user_id else None
-        return HeldRecord(getattr(fact, kind.key), since, bool(row and row.deleted), closed=is_closed(fact))
+        return HeldRecord(
+            getattr(fact, kind.key), since, bool(row and row.deleted), closed=is_closed(fact), pool_id=fact.pool_id
+        )
+
+    def moved(row: HeldRecord | None, fact: Any) -> HeldRecord | None:
+        return row and replace(row, pool_id=fact.pool_id)
 
     def deleted(row: HeldRecord | None, _: Any) -> HeldRecord | None:
         return row and replace(row, deleted=True)
@@ -143,6 +150,7 @@ def held_of(kind: Kind) -> Replica[HeldRecord]:
     feeds = {
         kind.created: told,
         kind.assigned: told,
+        kind.moved: moved,
         kind.deleted: deleted,
         kind.restored: restored,
         kind.recycling_near: reminded,
@@ -169,7 +177,7 @@ class Reminder(Aggregate):
 
     def remind(self, record: Record, rule: KnownRule, due_on: date, context: Context) -> None:
         """Have whose a record is reminded that it goes back on a day, by a rule."""
-        about: dict[str, Any] = {self.kind.key: record.id, DUE_ON: due_on, REASON: rule.name}
+        about = {self.kind.key: record.id, DUE_ON: due_on, REASON: rule.name, POOL_ID: record.pool_id}
         self.record(self.kind.recycling_near(**about, owner=record.owner, by=context.user))
 
     def _reminded(self, fact: Any) -> None:
@@ -248,19 +256,19 @@ class Recycling:
 
         One part of what there is at a time: it tells how far it came.
         """
-        rules = [rule for rule in work.rows(self._rules) if rule.is_for(self._target)]
-        if not rules:
-            return Done(0)
+        general = [rule for rule in work.rows(self._rules) if rule.is_for(self._target)]
         rows = work.rows_after(self._held, as_of.after, ROWS_AT_ONCE)
-        near = {key for key, row in rows if any(row.is_near(rule, as_of.day) for rule in rules)}
+        pools = {row.pool_id for _, row in rows}
+        rules = {pool: self._rules_in(pool, general, work) for pool in pools}
+        near = {key for key, row in rows if any(row.is_near(rule, as_of.day) for rule in rules[row.pool_id])}
         spared = self._spared(work) if near else ()
         number, looked, reached = 0, 0, as_of.after
         for key, row in rows:
-            if key in near and row.id not in spared and self._is_due(row, rules, as_of.day, work):
+            if key in near and row.id not in spared and self._is_due(row, rules[row.pool_id], as_of.day, work):
                 if looked == AT_ONCE:
                     return Done(number, goes_on=True, reached=reached)
                 looked += 1
-                if act := self._act(row.id, rules, as_of.day, work):
+                if act := self._act(row.id, general, as_of.day, work):
                     act()
                     number += 1
             reached = key
@@ -272,7 +280,20 @@ class Recycling:
         since = self._worked_on(row.id, row.owned_since, work)
         return any(row.concerns(rule, day, since) for rule in rules)
 
-    def _act(self, id: UUID, rules: Collection[KnownRule], day: date, work: Work) -> Callable[[], None] | None:
+    def _rules_in(self, pool_id: UUID | None, general: Sequence[KnownRule], work: Work) -> Sequence[KnownRule]:
+        """The rules by which what comes from a pool goes back to it: the company's, or its own; one that is switched
+        off takes nothing."""
+        pool = work.find(pool_of(self._aggregate.kind), pool_id) if pool_id else None
+        if pool is None:
+            return general
+        own = pool.data
+        if own.rule == "NEVER" or not own.active:
+            return ()
+        if own.rule == "GENERAL":
+            return general
+        return [KnownRule(own.name, self._target, own.idle_days, remind_days=own.remind_days)]
+
+    def _act(self, id: UUID, general: Sequence[KnownRule], day: date, work: Work) -> Callable[[], None] | None:
         """What is to be done on a day with a record that somebody has and works on; None: nothing.
 
         What a process is under way with stays where it is until that has ended.
@@ -283,6 +304,7 @@ class Recycling:
         if record is None or record.holder is None or record.since is None or record.is_busy:
             return None
         since = max(self._worked_on(one.id, record.since, work) for one in all_merged(record, work))
+        rules = self._rules_in(record.pool_id, general, work)
         importance, tree = getattr(record.data, "importance", ""), work.context.dictionaries.of(IMPORTANCE)
         found = [rule for rule in rules if rule.is_of(importance, tree)]
         if not found:
@@ -304,6 +326,6 @@ class Recycling:
         return max(since, followed_up.day) if followed_up else since
 
     def _recycle(self, record: Record, rule: KnownRule, work: Work) -> None:
-        holder = record.holder
+        seat = record.seat
         record.recycle(rule.name, work.context)
-        keep_places(record, work, holder, claimed=False)
+        keep_places(record, work, seat, claimed=False)

@@ -18,6 +18,7 @@ from chassis.model.context import Context
 from chassis.model.identity import Named, record_id
 from contracts.declare import REGISTRY
 from contracts.errors import Refused
+from contracts.pools import POOL_ID
 from contracts.schedules import SCHEDULES, AsOf, Daily, Done, Schedule
 from contracts.types import Day
 
@@ -219,9 +220,11 @@ class Timetable(Aggregate):
         self.record(fact(schedule=self.declared.name, **told))
 
     def tell_would(self, facts: Sequence[Any], done: Done) -> None:
-        """What a run would have done, for the answer alone: of which record what, and why where that is said."""
+        """What a run would have done, for the answer alone: of which record what, and why where that is said; of one
+        that comes from a pool of the company's, from which."""
         told = [
             {"id": str(getattr(fact, spec.key)), "event": spec.name, REASON: getattr(fact, REASON, "")}
+            | ({POOL_ID: str(pool)} if (pool := getattr(fact, POOL_ID, None)) else {})
             for fact in facts
             if REGISTRY.is_public_event(type(fact)) and (spec := REGISTRY.event_of(type(fact)))
         ]

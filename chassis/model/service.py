@@ -18,8 +18,9 @@ from chassis.model.held_together import HadTogether, had_in, place_of_index, pla
 from chassis.model.identity import RecordId, record_id
 from chassis.model.known_records import Find, KnownRecord, feeds_of, place_of
 from chassis.model.middleware import Middleware, Records
-from chassis.model.pools import Places, Turn, places_id, turn_id
-from chassis.model.records import Record, Taken, aggregate_of, require_all
+from chassis.model.named_pools import pool_of
+from chassis.model.pools import Limits, Places, Turn, places_id, turn_id
+from chassis.model.records import Record, Seat, Taken, aggregate_of, require_all
 from chassis.model.schedules import Due, Failure, Plan, Timetable, day_asked_for, timetable_id, timetable_of
 from chassis.model.unique import UniqueIndex, UniqueValue
 from chassis.model.whose import OF_NOBODY, Whose
@@ -28,7 +29,7 @@ from contracts.declare import REGISTRY, CommandSpec, ContractError
 from contracts.errors import Refused, not_found
 from contracts.merging import DUPLICATE, MERGED
 from contracts.people import Person
-from contracts.pools import AMONG
+from contracts.pools import AMONG, POOL_ID
 from contracts.reasons import OfPerson, Why
 from contracts.records import Kind, kind_called
 from contracts.schedules import SCHEDULES, AsOf, Done, schedules_of
@@ -303,6 +304,7 @@ class Parents:
         self.replica = _known_records(foreign) if foreign else None
         named = (one.rules for aggregate in aggregates for one in aggregate.kind.parents.values())
         self.with_children = {rules.record for rules in named if not rules.outlives}
+        self.with_children |= {kind.pools.what for aggregate in aggregates if (kind := aggregate.kind).pools}
 
     def whose(self, record: Record, work: Work) -> Whose:
         """Whose a record is that is reached through another one."""
@@ -392,31 +394,84 @@ class Parents:
         raise Refused("records.most_levels", kind=record.kind.what, most=MOST_LEVELS, field=name)
 
 
-def keep_places(record: Record, work: Work, before: UUID | None, *, claimed: bool) -> None:
-    """Count a record for whom it belongs to now, and no more for who had it `before` (`Record.holder`)."""
-    kind, now = record.kind, record.holder
-    if before == now:
-        return
-    if before is not None:
-        work.find_or_new(Places, places_id(kind, before)).change(kind, before, -1)
-    if now is not None and claimed:
-        work.find_or_new(Places, places_id(kind, now)).claim(kind, now, work.context.today)
-    elif now is not None:
-        work.find_or_new(Places, places_id(kind, now)).change(kind, now, 1)
+def keep_places(record: Record, work: Work, before: Seat, *, claimed: bool) -> None:
+    """Count a record for whom it belongs to now, and no more for who had it `before`: of all, and of its pool."""
+    kind, now = record.kind, record.seat
+    counts = [(before._replace(pool=None), now._replace(pool=None))]
+    counts += [(before if before.pool else NO_SEAT, now if now.pool else NO_SEAT)]
+    for was, becomes in counts:
+        if was == becomes:
+            continue
+        if was.holder is not None:
+            _places(work, kind, was.holder, was.pool).change(kind, was.holder, -1, was.pool)
+        if becomes.holder is not None:
+            places = _places(work, kind, becomes.holder, becomes.pool)
+            if claimed:
+                places.claim(kind, becomes.holder, work.context.today, becomes.pool)
+            else:
+                places.change(kind, becomes.holder, 1, becomes.pool)
+
+
+NO_SEAT = Seat(None, None)
+
+
+def _places(work: Work, kind: Kind, person: UUID, pool: UUID | None) -> Places:
+    return work.find_or_new(Places, places_id(kind, person, pool))
+
+
+def _limited(record: Record, person: UUID, work: Work) -> Iterator[tuple[Places, Limits]]:
+    """What is counted of somebody who is to have a record, and the limits of that: of all, and of its pool."""
+    yield _places(work, record.kind, person, None), Limits.of_all(record.kind, work.context)
+    if record.pool is not None:
+        yield _places(work, record.kind, person, record.pool_id), record.pool.limits
 
 
 def _require_room(record: Record, work: Work) -> None:
     """Raises Refused CLAIM_LIMIT where who claims a record has no place left for it."""
     kind, claimer = record.kind, work.context.owner.user_id
     if claimer is not None and record.owner.user_id is None:
-        work.find_or_new(Places, places_id(kind, claimer)).require_room(kind, work.context)
+        for places, limits in _limited(record, claimer, work):
+            places.require_room(kind, limits, work.context.today)
 
 
 def _require_place(record: Record, work: Work) -> None:
     """Raises Refused CLAIM_LIMIT where who has brought back a record of their own has filled its place meanwhile."""
     kind, holder = record.kind, record.holder
     if holder is not None and holder == work.context.owner.user_id:
-        work.find_or_new(Places, places_id(kind, holder)).require_place(kind, work.context)
+        for places, limits in _limited(record, holder, work):
+            places.require_place(kind, limits)
+
+
+def _named_by(command: Any, aggregate: type[Record], work: Work) -> Record:
+    """The record that a command names, with the pool in which it waits, or from which it comes.
+
+    Raises Refused NOT_FOUND.
+    """
+    kind = aggregate.kind
+    record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+    if kind.pools is not None:
+        record.stand_in(work.find(pool_of(kind), record.pool_id) if record.pool_id else None)
+    return record
+
+
+def keep_in_pool(record: Record, work: Work, before: UUID | None, *, chosen: bool) -> None:
+    """Count a record for the pool that it is of now, and no more for that of `before` (`Record.held_by_pool`).
+
+    Raises Refused naming the field where there is no such pool, or, where the caller has `chosen` it, none that they
+    see, or that takes nothing.
+    """
+    now = record.held_by_pool
+    if record.kind.pools is None or now == before:
+        return
+    if now is not None:
+        pool = work.find(pool_of(record.kind), now)
+        if pool is None or pool.deleted or (chosen and not pool.is_seen(work.context)):
+            raise not_found(record.kind.pools.what, POOL_ID)
+        if chosen:
+            pool.require_open(POOL_ID)
+    for id, by in ((before, -1), (now, 1)):
+        if id is not None:
+            work.find_or_new(Children, children_id(id)).change(record.kind.what, by)
 
 
 def _in_turn(aggregate: type[Record]) -> CommandFunction:
@@ -433,14 +488,15 @@ def _in_turn(aggregate: type[Record]) -> CommandFunction:
         return person in there and all(context.organisation.reach_of(person, right) != NOBODYS for right in rights)
 
     def is_free(person: UUID, record: Record, work: Work) -> bool:
-        places, context = work.find_or_new(Places, places_id(kind, person)), work.context
+        limited, context = list(_limited(record, person, work)), work.context
         if not record.is_taken_by(person, context):
-            return places.has_place(kind, context)
+            return all(places.has_place(limits) for places, limits in limited)
         free_on = record.free_on(person, context)
-        return places.has_room(kind, context) and (free_on is None or free_on <= context.today)
+        has_room = all(places.has_room(limits, context.today) for places, limits in limited)
+        return has_room and (free_on is None or free_on <= context.today)
 
     def handler(command: Any, work: Work) -> Record:
-        record, context = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key), work.context
+        record, context = _named_by(command, aggregate, work), work.context
         record.require_may(kind.assign_in_turn, context)
         record.require_named(command.among, context)
         there = set(context.organisation.people())
@@ -450,9 +506,9 @@ def _in_turn(aggregate: type[Record]) -> CommandFunction:
         )
         if person is None:
             raise Refused("pools.nobody_free", kind=kind.what, field=AMONG)
-        holder, claimed = record.holder, record.is_taken_by(person, context)
+        seat, claimed = record.seat, record.is_taken_by(person, context)
         record.assign_in_turn(person, context)
-        keep_places(record, work, holder, claimed=claimed)
+        keep_places(record, work, seat, claimed=claimed)
         turn.take(kind, person)
         return record
 
@@ -549,21 +605,22 @@ def _merging(
     kind = aggregate.kind
 
     def merge(command: Any, work: Work) -> Record:
-        record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+        record = _named_by(command, aggregate, work)
         record.require_may(kind.merge, work.context)
         duplicate = work.find(aggregate, command.duplicate_id)
         if duplicate is None or duplicate.deleted or not duplicate.is_seen(work.context):
             raise not_found(kind.what, DUPLICATE)
         number = len(all_merged(record, work)) + len(all_merged(duplicate, work))
         record.require_mergeable(duplicate, number, work.context)
-        before, holder, own = held(record, work), duplicate.holder, record.data.own
+        before, seat, pool, own = held(record, work), duplicate.seat, duplicate.held_by_pool, record.data.own
         lost = lost_files(record, duplicate.data.own, work)
         record.merge(duplicate, command, work.context, settings(work), lost=lost)
-        keep_places(duplicate, work, holder, claimed=False)
+        keep_places(duplicate, work, seat, claimed=False)
+        keep_in_pool(duplicate, work, pool, chosen=True)
         return keep(record, work, before, record.parents, own, chosen=True)
 
     def unmerge(command: Any, work: Work) -> Record:
-        record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+        record = _named_by(command, aggregate, work)
         record.require_may(kind.unmerge, work.context)
         assert record.merged_into is not None, "it went into another one"
         above = work.get(aggregate, record.merged_into, what=kind.what, field=kind.key)
@@ -575,11 +632,36 @@ def _merging(
         taken = [Taken(one.fields, *around) for one, around in zip(joins, was, strict=True)]
         above.part(record, taken, work.context)
         keep(above, work, held_before, above.parents, own, chosen=False)
-        keep_places(record, work, None, claimed=False)
+        keep_places(record, work, NO_SEAT, claimed=False)
+        keep_in_pool(record, work, None, chosen=False)
         _require_place(record, work)
         return keep(record, work, [], record.parents, record.data.own, chosen=False)
 
     return {kind.merge: merge, kind.unmerge: unmerge}
+
+
+def _reverting(
+    aggregate: type[Record],
+    parents: Parents,
+    settings: Callable[[Work], Aggregate | None],
+    held: Callable[[Record, Work], list[UniqueValue]],
+    keep: Callable[..., Record],
+) -> CommandFunction:
+    """The handler that puts back what a record was at an earlier version."""
+    kind = aggregate.kind
+
+    def revert(command: Any, work: Work) -> Record:
+        record = _named_by(command, aggregate, work)
+        record.require_may(kind.revert, work.context)
+        if command.version > record.version:
+            raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
+        before, belonged, own = held(record, work), record.parents, record.data.own
+        then = work.earlier(aggregate, record.id, command.version).data
+        lost = [*parents.lost(record, then, work), *lost_files(record, then.own, work)]
+        record.revert(command, then, work.context, settings(work), lost=lost)
+        return keep(record, work, before, belonged, own, chosen=True)
+
+    return revert
 
 
 def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, CommandFunction]:
@@ -661,16 +743,18 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
     def create(command: Any, work: Work) -> Record:
         record = work.new(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
         record.create(command, work.context, settings(work))
-        keep_places(record, work, None, claimed=False)
+        keep_places(record, work, NO_SEAT, claimed=False)
+        keep_in_pool(record, work, None, chosen=True)
         return keep(record, work, [], {}, "", chosen=True)
 
     def changing(act: Callable[[Record, Any, Context, Any], None]) -> CommandFunction:
         def handler(command: Any, work: Work) -> Record:
-            record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
+            record = _named_by(command, aggregate, work)
             record.require_may(type(command), work.context)
             if isinstance(command, kind.delete) and kind.what in parents.with_children:
                 record.require_childless(_count_children(record, work))
-            before, belonged, holder, own = held(record, work), record.parents, record.holder, record.data.own
+            before, belonged, own = held(record, work), record.parents, record.data.own
+            seat, pool = record.seat, record.held_by_pool
             is_claim = kind.pool is not None and (
                 isinstance(command, kind.claim)
                 or (isinstance(command, kind.assign) and record.is_taken_by(command.owner_id, work.context))
@@ -678,30 +762,21 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             if is_claim:
                 _require_room(record, work)
             act(record, command, work.context, settings(work))
-            if isinstance(command, kind.restore) and holder is None:
+            is_back = isinstance(command, kind.restore)
+            if is_back and seat.holder is None:
                 _require_place(record, work)
-            keep_places(record, work, holder, claimed=is_claim)
-            return keep(record, work, before, belonged, own, chosen=not isinstance(command, kind.restore))
+            keep_places(record, work, seat, claimed=is_claim)
+            keep_in_pool(record, work, pool, chosen=not is_back)
+            return keep(record, work, before, belonged, own, chosen=not is_back)
 
         return handler
-
-    def revert(command: Any, work: Work) -> Record:
-        record = work.get(aggregate, getattr(command, kind.key), what=kind.what, field=kind.key)
-        record.require_may(kind.revert, work.context)
-        if command.version > record.version:
-            raise Refused("records.no_such_version", kind=kind.what, current=record.version, field="version")
-        before, belonged, own = held(record, work), record.parents, record.data.own
-        then = work.earlier(aggregate, record.id, command.version).data
-        lost = [*parents.lost(record, then, work), *lost_files(record, then.own, work)]
-        record.revert(command, then, work.context, settings(work), lost=lost)
-        return keep(record, work, before, belonged, own, chosen=True)
 
     return {
         kind.create: create,
         kind.edit: changing(aggregate.edit),
         kind.delete: changing(aggregate.delete),
         kind.restore: changing(aggregate.restore),
-        kind.revert: revert,
+        kind.revert: _reverting(aggregate, parents, settings, held, keep),
         **(
             {
                 kind.assign: changing(aggregate.assign),
@@ -719,6 +794,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 kind.claim: changing(aggregate.claim),
                 kind.give_back: changing(aggregate.give_back),
                 kind.assign_in_turn: _in_turn(aggregate),
+                kind.move: changing(aggregate.move),
             }
             if kind.pool
             else {}
@@ -813,7 +889,7 @@ class Service:
     """One service: what it does on each command it owns, and what it knows of other services.
 
     `records` are the kinds of records it keeps, whose commands need no line each: the declaration of a kind, or the
-    aggregate that says the kind's own rules (`chassis.model.records`).
+    aggregate that says the kind's own rules (`chassis.model.records`); their pools are among them by themselves.
     `reactions` say what is done when something happens in another service: an event -> commands of this one.
     `besides` is what some of those commands do to other records of the service, in the same transaction, after the
     record itself has taken them: they may refuse still, and then nothing has happened.
@@ -842,6 +918,8 @@ class Service:
     parents: Parents = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        pools = [pool_of(kind) for one in self.records if (kind := aggregate_of(one).kind).pools]
+        object.__setattr__(self, "records", list(dict.fromkeys([*self.records, *pools])))  # once also when replaced
         require_all(self.name, self.records)
         aggregates = [aggregate_of(one) for one in self.records]
         parents = Parents(aggregates)

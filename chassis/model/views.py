@@ -271,7 +271,8 @@ class View:
     `called` names the field that says what such a record is called; `parents` are the fields that hold the id of
     another record, and of which kind that is: answers tell what it is called, among the labels, to whoever sees it.
     One that is no field of the row is looked up for what is worked out of it (NAMED), and shown to nobody.
-    `reached_through` is the one of these that says who sees a row: whoever sees that record (ADR 0054).
+    `reached_through` is the one of these that says who sees a row: whoever sees that record (ADR 0054).  `within` is
+    one that says so where it names a record; rows where it names none are for all (ADR 0065).
     `where` is a fixed condition.  `closed` tells which rows are of records that are such no more.  `aside` names a
     flag: rows that have it are in a list that asks by the filter of that name or has a condition on it, and nowhere
     else.  `scope` limits rows to the caller's (SEC-18), `sums` adds them up over those.
@@ -311,6 +312,7 @@ class View:
     called: str = ""
     parents: Mapping[str, str] = field(default_factory=dict)
     reached_through: str = ""
+    within: str = ""
     further: Mapping[str, FieldType] = field(default_factory=dict)
     of_subject: bool = False
     edition: int = 1
@@ -386,6 +388,11 @@ class View:
         if self.detail:
             return f"{self.path}/{{{self.detail}}}"
         return "" if self.is_list else self.path
+
+    @property
+    def through(self) -> str:
+        """The field with the record that says who sees a row; "" where none does."""
+        return self.reached_through or self.within
 
     @property
     def overview(self) -> str:

@@ -14,16 +14,17 @@ from contracts.texts import Subject, Text, texts
 
 Phrase = Literal[
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
-    "claim", "give_back", "assign_in_turn", "merge", "unmerge",
-    "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "merged", "unmerged", "joined",
-    "currency_of",
+    "claim", "give_back", "assign_in_turn", "move", "merge", "unmerge",
+    "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "moved", "merged", "unmerged",
+    "joined", "currency_of",
     "switch", "planned", "ran", "failed", "switched",
 ]  # fmt: skip
 """What is said of any kind of record, field or schedule (`contracts/texts/phrases.toml`)."""
 OF_KINDS: tuple[Phrase, ...] = (
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
-    "claim", "give_back", "assign_in_turn", "merge", "unmerge",
-    "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "merged", "unmerged", "joined",
+    "claim", "give_back", "assign_in_turn", "move", "merge", "unmerge",
+    "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "moved", "merged", "unmerged",
+    "joined",
 )  # fmt: skip
 """The commands and events of a kind of record, by their names in `Kind`."""
 OF_SCHEDULES: tuple[Phrase, ...] = ("switch", "planned", "ran", "failed", "switched")

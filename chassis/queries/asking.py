@@ -158,7 +158,7 @@ class Asking:
         self, params: Mapping[str, Sequence[str]], merged: Mapping[str, Sequence[str]]
     ) -> Sequence[str] | None:
         """The records through which rows are reached that a filter names, and what went into them; None without one."""
-        name = self._view.reached_through
+        name = self._view.through
         return [in_form(name, "id", text) for text in (*params.get(name, ()), *merged.get(name, ()))] or None
 
     def _conditions(self, principal: Principal, *, in_parts: bool) -> Conditions:

@@ -317,6 +317,15 @@ class ViewReader:
         found = self._read(state["collection"], stages, IN_ANY_ORDER, at, PAGE_MS)
         return {row["_id"]: row.get(view.called) or "" for row in found}
 
+    def named_by(self, row: Mapping[str, Any], field: str) -> Document | None:
+        """The row of the record that a row names by a field, whoever may see it; None where it names none."""
+        id, reader = row.get(field), self._parents.get(field)
+        if not id or reader is None:
+            return None
+        seen = reader._states.look()
+        stages: list[Document] = [{"$match": {"_id": id}}, {"$set": {"id": "$_id"}}]
+        return next(reader._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS), None)
+
     def count_with(self, field: str, id: str) -> int:
         """How many rows, of whomever, name a record by a field; without those that were deleted."""
         place, make = self._view.place_of(field), self._view.type_of(field).equal
@@ -554,7 +563,7 @@ class ViewReader:
             return replace(cursor, value=value, key=row["_id"], back=back).text()
 
         ends = documents[:1], documents[-1:]
-        if is_later and not self._view.sums and (asked.scope or of_seen or self._view.reached_through):
+        if is_later and not self._view.sums and (asked.scope or of_seen or self._view.through):
             documents = self._still_seen(principal, documents)
         is_next, is_previous = (has_come_from, is_more) if cursor.back else (is_more, has_come_from)
         return Page(
@@ -765,7 +774,7 @@ class ViewReader:
     def _one_seen(self, principal: Principal, key: str, at: Timestamp | None) -> list[Document]:
         """The conditions for the row with this key, where somebody sees it."""
         named: Document = {"_id": key}
-        through = self._view.reached_through
+        through = self._view.through
         if not through:
             return [named, self._reached(principal, at)]
         state = self._states.of(at)
@@ -776,7 +785,7 @@ class ViewReader:
     def _scope(self, principal: Principal, at: Timestamp | None, rights: Sequence[str] = ()) -> Document:
         """The condition for the rows that somebody sees, as of a moment, by the right to this view and these `rights`:
         by whose they are, or by the records through which they are reached (ADR 0054)."""
-        if self._view.reached_through:
+        if self._view.through:
             return self._through(principal, at, rights)
         found = (self.asking.scope(principal, right) for right in dict.fromkeys(("", *rights)))
         parts = [condition for condition in found if condition]
@@ -795,7 +804,7 @@ class ViewReader:
         Those records are looked up first, `among` those that may be meant, and named in the condition: a look for each
         row would read all that belongs to others, too.
         """
-        view, parent = self._view, self._parents[self._view.reached_through]
+        view, parent = self._view, self._parents[self._view.through]
         own = [] if view.permission == parent._view.permission else [view.permission]
         condition = parent._reached(principal, at, (*own, *rights))
         if not condition:
@@ -805,9 +814,10 @@ class ViewReader:
         matching = {"$match": {"$and": [condition, dict(parent._view.where), meant]}}
         stages: list[Document] = [matching, {"$project": {"_id": 1}}]
         found = parent._read(state["collection"], stages, IN_ANY_ORDER, at, PAGE_MS) if state else ()
-        place, make = view.place_of(view.reached_through), view.type_of(view.reached_through).equal
+        place, make = view.place_of(view.through), view.type_of(view.through).equal
         ids = [row["_id"] for row in found]
-        return {place: {"$in": [key for id in ids for key in make(id)] if make else ids}}
+        of_none = [None] if view.within else []
+        return {place: {"$in": [*of_none, *([key for id in ids for key in make(id)] if make else ids)]}}
 
     def whose(self, key: str) -> Whose | None:
         """Whose the record with this key is now, or the one through which it is reached; None: there is no such row."""
@@ -823,7 +833,7 @@ class ViewReader:
 
     def _is_renewed_since(self, at: Timestamp) -> bool:
         """Whether a list was built anew since a moment by whose rows those of this one are seen."""
-        through = [self._parents[self._view.reached_through]] if self._view.reached_through else []
+        through = [self._parents[self._view.through]] if self._view.through else []
         return any(
             reader._states.is_renewed_since(at) or reader._is_renewed_since(at)
             for reader in (*self._subjects.values(), *through)
@@ -868,7 +878,7 @@ class ViewReader:
 
         As of a moment these are rows that the caller may see now, and might have seen then.
         """
-        through = self._through(principal, seen.at, among=asked.through) if self._view.reached_through else {}
+        through = self._through(principal, seen.at, among=asked.through) if self._view.through else {}
         reached = [{"$match": through}] if through else []
         if asked.at:
             still_seen = history.still_seen(seen.state["collection"], through or asked.scope)

@@ -12,10 +12,11 @@ from chassis.testing.services import InMemoryService
 from contracts.declare import KEPT
 from contracts.dictionaries import PREPARED
 from contracts.people import Person
+from contracts.pools import POOL_ID
 from contracts.records import OWNER, Field, Kind, kind_called
 from contracts.schemas import load
 from contracts.subjects import SUBJECT_ID, SUBJECT_KIND
-from contracts.types import PhoneField
+from contracts.types import PhoneField, UserField
 
 Enter = Callable[[Kind], str]
 """What enters a record of a kind, and tells its id."""
@@ -26,10 +27,11 @@ def new_record(kind: Kind, enter: Enter, *, belongs: bool = False) -> dict[str, 
 
     Where it must belong to others those are entered for it; where it may, only if it `belongs`.  It is about no record.
     """
-    left_out = (kind.key, OWNER, SUBJECT_KIND, SUBJECT_ID)
+    left_out = (kind.key, OWNER, POOL_ID, SUBJECT_KIND, SUBJECT_ID)
     asked = {name: value for name, value in sample(kind.create).items() if name not in left_out}
     asked |= {name: _unique(kind, name) for name, field in kind.fields.items() if field.rules.unique}
     asked |= {name: _unique(kind, name) for name in kind.together[:1]}
+    asked |= people_in(kind)
     parents = {
         name: enter(kind_called(field.rules.record)) if field.required or belongs else None
         for name, field in kind.parents.items()
@@ -68,6 +70,12 @@ def picked(kind: Kind) -> dict[str, Any]:
     examples = {name: field.rules.example for name, field in kind.fields.items() if field.rules.example is not KEPT}
     entries = {name: _entry(field) for name, field in kind.fields.items() if PREPARED.get(field.rules.dictionary)}
     return {**entries, **examples}
+
+
+def people_in(kind: Kind) -> dict[str, Any]:
+    """Nobody, for each field that names people, and that says no example of its own."""
+    lists = {name: field for name, field in kind.fields.items() if field.is_list and field.checked_by is UserField}
+    return {name: [] for name, field in lists.items() if field.rules.example is KEPT}
 
 
 def _entry(field: Field) -> Any:

@@ -33,12 +33,12 @@ WITH_CLOSED = [view for view in Catalogue.read().views() if view.closed and view
 LISTS = [
     replace(view, computed={}, defaults={})
     if view.defaults
-    else replace(view, of_subject=False, reached_through="", closed=None)
+    else replace(view, of_subject=False, reached_through="", within="", closed=None)
     for view in Catalogue.read().views()
     if view.is_list
 ]
 """Every view that answers a list; of those with defaults what is stored alone, whatever record rows are about, or
-reached through, and whatever such records have become."""
+reached through or waiting in, and whatever such records have become."""
 BY_NAME = {view.name: view for view in LISTS}
 ROOT = Principal(uuid4(), "Root", frozenset({"ADM"}))
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)

@@ -19,7 +19,7 @@ from chassis.model.identity import Named
 from chassis.testing.custom_fields import FIELDS as CUSTOM_FIELDS
 from chassis.testing.custom_fields import VALUES, known
 from chassis.testing.people import ADMIN, SALES, SYSTEM, WAREHOUSE
-from chassis.testing.records import enter_in, new_record
+from chassis.testing.records import enter_in, new_record, people_in
 from chassis.testing.services import InMemoryService
 from contracts.access import AddDepartment, DepartmentAdded, IssueUser, SetPreferences
 from contracts.collaboration import LogCommunication, WriteComment
@@ -138,7 +138,8 @@ def of_custom_field(kit: InMemoryService, key: str) -> Filled:
 def of_kind(kind: Kind) -> Filled:
     kit, id = InMemoryService(SERVICES[kind.service]), uuid4()
     own_values(kit, kind)
-    kit.do(load(kind.create, {**new_record(kind, enter_in(kit), belongs=True), kind.key: str(id), "own": VALUES}))
+    body = {**new_record(kind, enter_in(kit), belongs=True), kind.key: str(id), "own": VALUES}
+    kit.do(load(kind.create, body | {name: [str(kit.known(ADMIN).user_id)] for name in people_in(kind)}))
     return Filled(kit, id)
 
 
@@ -196,7 +197,7 @@ def comment() -> Filled:
     kit.learn(replace(load(kind.created, sample(kind.created)), **{kind.key: record}, **owner))
     for by in (ADMIN, SALES):
         kit.known(by)
-    about: dict[str, Any] = {"subject_kind": kind.what, "subject_id": record, "mentions": (ADMIN.user_id,)}
+    about: dict[str, Any] = {"subject_kind": kind.code, "subject_id": record, "mentions": (ADMIN.user_id,)}
     kit.do(WriteComment(comment_id=id, text="something", **about), ADMIN)
     return Filled(kit, id)
 

@@ -235,8 +235,9 @@ def test_SEC_18_purchases_are_those_of_orders_that_the_right_reaches(office: Off
 def test_SEC_18_no_list_of_records_with_owners_is_untested() -> None:
     """A view with an owner's field has a scope, and is tested here."""
     scoped = {view.path for view in VIEWS if (view.scope or view.reached_through) and view.is_list}
-    # tests/e2e: test_access.py, test_collaboration.py, test_saved_views.py
+    # test_named_pools.py; tests/e2e: test_access.py, test_collaboration.py, test_saved_views.py
     elsewhere = {"/devices", "/recently-viewed", "/saved-views", "/default-views", "/notices"}
+    elsewhere |= {kind.pools.path for kind in KINDS.values() if kind.pools}
     assert scoped == {*SHOWN, *REPORTS, "/purchases", *elsewhere}
     assert {view.path for view in VIEWS if view.scope or view.reached_through} == {
         *scoped,

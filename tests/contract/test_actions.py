@@ -422,7 +422,7 @@ def given(spec: CommandSpec, office: Office, people: People, id: str) -> tuple[d
         "department_id": None, "role": "SAL", "default_password": "Welcome#2026",
         "key": "seats", "audience": "ME", "roles": [], "parameters": [], "columns": [],
         "mentions": [], "amount": "1.00", "paid_on": None, "delivered_on": None,
-        "way": "PHONE", "next_contact_on": None,
+        "way": "PHONE", "next_contact_on": None, "pool_id": None, "members": [], "administrators": [],
     }  # fmt: skip
     fields = spec.cls.__dataclass_fields__  # type: ignore[attr-defined]
     filled = {name: value for name, value in known.items() if name in fields}

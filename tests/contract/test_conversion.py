@@ -247,7 +247,7 @@ def commands_on(id: UUID) -> Iterator[Any]:
     """Every command that there is of a lead."""
     more = {
         "owner_id": ZHOU.user_id, "with_id": ZHOU.user_id, "version": 1, "status": "INVALID", "reason": "不再需要",
-        "name": "韩梅梅", "among": (ZHOU.user_id,),
+        "name": "韩梅梅", "among": (ZHOU.user_id,), "pool_id": None,
     }  # fmt: skip
     for cls in (*LEAD.commands, ConvertLead):
         if cls is not LEAD.create:
@@ -309,6 +309,16 @@ def test_acc_31_rpt_19_the_report_lists_it_with_the_customer_that_it_became(firm
     assert (row["customer_id"], row["converted_on"]) == (customer, str(firm.leads.today))
     assert (row["source"], row["owner_name"], row["converted_by"]) == ("WEBSITE", SALES.name, SALES.name)
     assert rows[str(open)]["customer_id"] is None
+
+
+def test_led_01_a_lead_that_is_a_customer_keeps_no_pool_from_being_deleted(firm: Firm) -> None:
+    pool, id = uuid4(), firm.enter()
+    assert LEAD.pools is not None
+    firm.leads.do(LEAD.pools.create(lead_pool_id=pool, name="fair"))
+    firm.leads.do(LEAD.move(lead_id=id, pool_id=pool))
+    firm.leads.assert_refused("INVALID_STATE", LEAD.pools.delete(lead_pool_id=pool), field="lead_pool_id")
+    firm.converted(id)
+    firm.leads.do(LEAD.pools.delete(lead_pool_id=pool))
 
 
 # -- what can't become one

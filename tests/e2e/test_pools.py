@@ -62,6 +62,52 @@ def test_acc_27_led_03_of_many_who_claim_a_record_at_once_one_has_it(
 
 
 @pytest.mark.parametrize("kind", POOLED)
+def test_led_01_cus_12_what_waits_in_a_pool_is_for_its_members_alone(
+    kind: Kind, admin: Caller, sellers: list[Caller]
+) -> None:
+    assert kind.pools
+    member, stranger, *_ = sellers
+    pools = kind.pools.path
+    pool = admin.do("POST", pools, {"name": f"fair {uuid4()}", "members": [member.user_id], "most_owned": 1})["id"]
+    ids = [admin.do("POST", kind.path, {**new_record(kind, admin.enter), "owner_id": None})["id"] for _ in range(3)]
+    moved = [{"command": {kind.key: id, "pool_id": pool}, "idempotency_key": str(uuid4())} for id in ids[:2]]
+    told = admin.do("POST", f"/bulk/{kebab(kind.move.__name__)}", {"items": moved})["results"]
+    assert [one["status"] for one in told] == [200, 200]
+    first, second, of_all = ids
+
+    def waiting(by: Caller, more: str = "") -> list[str]:
+        rows = by.do("GET", f"{pool_path(kind)}?limit=200{more}")["items"]
+        return [row["id"] for row in rows if row["id"] in ids]
+
+    def moved_there() -> None:
+        assert waiting(member) == [of_all, second, first]
+
+    eventually(moved_there)
+    assert waiting(member, f"&pool_id={pool}") == [second, first]
+    assert (waiting(stranger), waiting(stranger, f"&pool_id={pool}")) == ([of_all], [])
+    assert waiting(admin) == [of_all, second, first]
+    assert pool in {row["id"] for row in member.do("GET", pools)["items"]}
+    assert pool not in {row["id"] for row in stranger.do("GET", pools)["items"]}
+    stranger.refused("NOT_FOUND", "GET", f"{pools}/{pool}")
+    stranger.refused("FORBIDDEN", "POST", f"{kind.path}/{first}/claim", {})
+    member.do("POST", f"{kind.path}/{first}/claim", {})
+    member.refused("CLAIM_LIMIT", "POST", f"{kind.path}/{second}/claim", {})
+    row = member.do("GET", f"{kind.path}/{first}")
+    assert (row["pool_id"], row["labels"]["pool_id"].startswith("fair")) == (pool, True)
+    admin.refused("INVALID_STATE", "DELETE", f"{pools}/{pool}")
+    member.do("POST", f"{kind.path}/{first}/return", {"reason": "对方不再需要"})
+    admin.do("PATCH", f"{pools}/{pool}", {"members": []})
+
+    def hidden() -> None:
+        assert waiting(member) == [of_all]
+
+    eventually(hidden)
+    for id in ids:
+        admin.do("DELETE", f"{kind.path}/{id}")
+    admin.do("DELETE", f"{pools}/{pool}")
+
+
+@pytest.mark.parametrize("kind", POOLED)
 def test_led_04_cus_17_who_is_given_a_record_loses_it_or_soon_will_is_told(
     kind: Kind, admin: Caller, sellers: list[Caller]
 ) -> None:

@@ -338,9 +338,9 @@ def places_never_given_back() -> AbstractContextManager[Any]:
     """Who gives a record back, or loses it, goes on having a place less."""
     change = Places.change
 
-    def only_more(places: Places, kind: Any, person: UUID, by: int) -> None:
+    def only_more(places: Places, kind: Any, person: UUID, by: int, pool: UUID | None) -> None:
         if by > 0:
-            change(places, kind, person, by)
+            change(places, kind, person, by, pool)
 
     return mock.patch.object(Places, "change", only_more)
 

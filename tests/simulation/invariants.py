@@ -44,6 +44,7 @@ from contracts.orders import (
     OrderWithdrawn,
     PaymentRecorded,
 )
+from contracts.pools import POOL_ID
 from contracts.records import KINDS, OWNER, TAGS, Kind
 from contracts.schedules import schedules_of
 from contracts.sharing import SHARED_WITH
@@ -543,7 +544,7 @@ def _require_unique(kind: Kind, records: Mapping[UUID, Record]) -> None:
 def i21_what_belongs_to_a_record_is_counted_and_never_left_alone(evidence: Evidence) -> None:
     """I21: a record belongs to one that is there, none is above itself, and each knows how many belong to it."""
     aggregates = {one.kind.cls: one for service in SERVICES.values() for one in map(aggregate_of, service.records)}
-    for service in {kind.service for kind in KINDS.values() if kind.parents}:
+    for service in {kind.service for kind in KINDS.values() if kind.parents or kind.pools}:
         records, counted, told = dict[UUID, Record](), dict[tuple[UUID, str], int](), dict[UUID, Children]()
         for id, facts in evidence.streams(service).items():
             first = type(facts[0].fact)
@@ -565,6 +566,9 @@ def i21_what_belongs_to_a_record_is_counted_and_never_left_alone(evidence: Evide
                 while above is not None and record.kind.parents[name].rules.record == record.kind.what:
                     require(above != id, "I21", f"{record.kind.what} {id} is above itself")
                     above = getattr(records[above].data, name)
+            if pool := record.held_by_pool:
+                counted[pool, record.kind.what] = counted.get((pool, record.kind.what), 0) + 1
+                require(not records[pool].deleted, "I21", f"{record.kind.what} {id} is in the pool {pool}: deleted")
         for parent in records:
             kept = told[children_id(parent)].counts if children_id(parent) in told else {}
             wanted = {what: number for (of, what), number in counted.items() if of == parent}
@@ -572,7 +576,7 @@ def i21_what_belongs_to_a_record_is_counted_and_never_left_alone(evidence: Evide
 
 
 def i22_no_place_in_a_limit_is_lost(evidence: Evidence) -> None:
-    """I22: a record of a kind with a pool has an owner or waits in it, and everybody's count is of what they have."""
+    """I22: a record of a kind with a pool has an owner or waits in one, and everybody's count is of what they have."""
     for kind in (kind for kind in KINDS.values() if kind.pool):
         rule, listed = counts_places(kind), evidence.rows(pool_view(kind.cls).name)
         state = rule.state()
@@ -586,6 +590,7 @@ def i22_no_place_in_a_limit_is_lost(evidence: Evidence) -> None:
             is_nobodys = record.owner.user_id is None
             is_there = not record.deleted and record.merged_into is None
             require(waits == (is_nobodys and is_there), "I22", f"{kind.what} {id} {record}: {row}")
+            require(row.get(POOL_ID) == (record.pool_id and str(record.pool_id)), "I22", f"{kind.what} {id}: {row}")
             if statuses := kind.statuses:
                 require((record.status == statuses.pooled) == is_nobodys, "I22", f"{kind.what} {id} {record}")
 

@@ -23,7 +23,7 @@ from chassis.documents.samples import sample
 from chassis.messaging.consistency import Token
 from chassis.model.principal import SYSTEM, Principal
 from chassis.projections.collections import STATES
-from chassis.testing.records import picked
+from chassis.testing.records import people_in, picked
 from chassis.writer.request import Answer, Request
 from contracts.access import UserDeleted, UserEdited, UserState
 from contracts.approvals import (
@@ -75,6 +75,7 @@ from contracts.orders import (
     WithdrawOrder,
 )
 from contracts.people import Person
+from contracts.pools import MEMBERS, POOL_ID
 from contracts.records import KINDS, OWNER, TAGS, Kind, kind_of
 from contracts.schedules import SCHEDULES
 from contracts.schemas import load
@@ -572,8 +573,13 @@ class People:
         kind = self.random.choice(RECORDS)
         body = {**sample(kind.create), kind.key: str(new_id(self.random))}
         body.pop(OWNER, None)
+        if kind.pools:
+            pool = self.random.choice([None, *self._of_kind(kind.pools.what)[-3:]])
+            body[POOL_ID] = pool and str(pool)
         texts = [name for name, field in kind.fields.items() if field.rules.unique and field.one in TEXTS]
         texts += kind.together
+        body |= people_in(kind)
+        body |= {MEMBERS: [str(by.user_id) for by in self.sellers]} if MEMBERS in kind.fields else {}
         body |= {name: id and str(id) for name, id in self._parents(kind).items()}
         body[OWN] = self._own()
         body |= {name: code for name, code in picked(kind).items() if not kind.fields[name].rules.free}
@@ -603,6 +609,10 @@ class People:
             others = [*self._of_kind(kind.what)[-4:], *self.customers[:1]]
             merge = (kind.merge, {"duplicate_id": self.random.choice(others), "take": (kind.called,)})
             acts += [merge, (kind.unmerge, {})] * 2
+        if kind.pools:
+            pools = [None, *self._of_kind(kind.pools.what)[-3:]]
+            acts += [(kind.move, {POOL_ID: self.random.choice(pools)})] * 2
+            acts.append((kind.give_back, {REASON: "why not", POOL_ID: self.random.choice(pools)}))
         if kind.tag:
             tags = self.random.sample([*PREPARED[kind.fields[TAGS].rules.dictionary], "new"], 2)
             acts.append((kind.tag, {"add": (tags[0],), "remove": (tags[1],)}))
