@@ -177,7 +177,7 @@ def test_every_query_of_one_row_takes_an_id_in_any_spelling(
 
     monkeypatch.setattr(ViewReader, "one", one)
     monkeypatch.setattr(ViewReader, "history", one)
-    monkeypatch.setattr(ViewReader, "page", lambda *_: Page([], None, Freshness(None, {}), 0))
+    monkeypatch.setattr(ViewReader, "first_page", lambda *_: Page([], None, Freshness(None, {}), 0))
     monkeypatch.setattr(ViewReader, "count_with", lambda *_: 0)
     monkeypatch.setattr(ViewReader, "whose", lambda *_: None)
 
