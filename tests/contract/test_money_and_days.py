@@ -182,7 +182,7 @@ def test_a_day_is_a_day_of_the_calendar(spec: CommandSpec, path: Path) -> None:
 
 
 def test_who_gives_no_day_is_told_how_one_is_written() -> None:
-    explain(asked := DayField())
+    explain(asked := DayField(), "day")
     for day in ("31.01.2026", "2026-02-30", "2026-01-31T00:00:00Z", 20260131, ""):
         with pytest.raises(ValidationError, match="such as 2026-01-31"):
             asked.deserialize(day)
