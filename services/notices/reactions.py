@@ -19,7 +19,8 @@ from contracts.notices import Receiver, TellPeople, telling_id
 from contracts.occasions import Filled, Occasion
 from contracts.orders import OrderHeld
 from contracts.people import Person
-from contracts.records import KINDS, Kind
+from contracts.records import Kind
+from contracts.subjects import subject_called
 from services.notices.domain.push_rules import facts_of
 from services.notices.known_of_others import POOLED, RECORDS, TOLD_OF
 from services.notices.rules import happened
@@ -99,7 +100,6 @@ def mentioned(fact: CommentWritten | CommentEdited, heard: Heard) -> Iterator[Te
     receivers = tuple(receiver for person in people for receiver in _person(person))
     if not receivers:
         return
-    kind = KINDS.get(fact.subject_kind)
     yield TellPeople(
         telling_id=telling_id(heard.id),
         occasion="MENTIONED",
@@ -107,7 +107,7 @@ def mentioned(fact: CommentWritten | CommentEdited, heard: Heard) -> Iterator[Te
         but=tuple(filter(None, [fact.by.user_id])),
         happened_at=heard.at,
         values=_values(by=fact.by.name),
-        record_kind=kind.what if kind else fact.subject_kind,
+        record_kind=subject_called(fact.subject_kind),
         record_id=fact.subject_id,
         by=fact.by,
     )
@@ -174,7 +174,7 @@ def next_contact_due(fact: NextContactDue, heard: Heard) -> Iterator[TellPeople]
         values=_values(
             day=fact.day, record=getattr(record.data, kind.called) if record and kind else "", plan=fact.next_plan
         ),
-        record_kind=fact.subject_kind.replace("-", " "),
+        record_kind=subject_called(fact.subject_kind),
         record_id=fact.subject_id,
         person_id=fact.person_id,
     )
