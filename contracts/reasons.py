@@ -116,9 +116,10 @@ def params_kept(why: Why) -> str:
 def param_kept(params: str, name: str) -> str | None:
     """One of the parameters that an event has kept of a reason, where that is a text."""
     try:
-        found = msgspec.json.decode(params, type=dict[str, Any]).get(name)
+        kept = msgspec.json.decode(params)
     except msgspec.DecodeError:  # nothing was kept, or it told of who was erased since
         return None
+    found = kept.get(name) if isinstance(kept, dict) else None
     return found if isinstance(found, str) else None
 
 

@@ -28,6 +28,11 @@ def subjects() -> Mapping[str, str]:
     return {**{kind.code: kind.view for kind in KINDS.values()}, **OTHERS}
 
 
+def subject_called(code: str) -> str:
+    """What a subject with this code of its kind is called (`Kind.what`)."""
+    return next((kind.what for kind in KINDS.values() if kind.code == code), code)
+
+
 @event("salestream.collaboration.follow-ups-changed.v1", key="subject_id")
 class FollowUpsChanged:
     """There was contact about a record, or what was written of it has changed (COM-01).

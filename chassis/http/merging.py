@@ -38,14 +38,10 @@ class MergingHandler:
             principal.require(self._view.permission)
             token = self._api.token(http)
             require_only(http, DUPLICATE, TAKE)
-            require_value(DUPLICATE, http.query.get(DUPLICATE, [""]))
-            other = in_form(DUPLICATE, "id", single(DUPLICATE, http.query[DUPLICATE]))
-            if other == key:
-                raise Refused("records.merged_with_itself", kind=self._view.what, field=DUPLICATE)
-            take = self._taken(http.query.get(TAKE, ()))
             language = self._api.language_of(http)
             with self._api.seat(principal, token, http):
                 survivor, freshness = self._reader.one(principal, key, token, language)
+                other, take = self._other(http, key), self._taken(http.query.get(TAKE, ()))
                 duplicate, of_other = self._reader.one(principal, other, token, language)
                 read = [(self._view, freshness), (self._view, of_other)]
                 parts: dict[str, Any] = {}
@@ -71,6 +67,14 @@ class MergingHandler:
     def _names(self) -> list[str]:
         kind = kind_of_view(self._view)
         return [*kind.fields, OWN] if kind else []
+
+    def _other(self, http: HttpRequest, key: str) -> str:
+        """The id of the other record.  Raises Refused where there is none, and for the same one."""
+        require_value(DUPLICATE, http.query.get(DUPLICATE, [""]))
+        other = in_form(DUPLICATE, "id", single(DUPLICATE, http.query[DUPLICATE]))
+        if other == key:
+            raise Refused("records.merged_with_itself", kind=self._view.what, field=DUPLICATE)
+        return other
 
     def _taken(self, names: Sequence[str]) -> Collection[str]:
         """The fields of which the other one's values are to be taken.  Raises Refused for what is no such field."""

@@ -1,4 +1,4 @@
-"""`python -m deploy.demo` (make demo): replay real purchases through the running system and check its figures.
+"""`python -m deploy.demo` (make demo): work leads, replay real purchases through the running system, check its figures.
 
 ORDERS=300 takes the first 300 purchases of the file; without it all 6,919.  It starts the system if it does not run and
 leaves it running.  It can be run again: see `deploy.demo.replay` for what a run has of its own.
@@ -28,8 +28,9 @@ from deploy.demo.check import Views, check, found_total, total
 from deploy.demo.client import Client
 from deploy.demo.company import DemoCompany
 from deploy.demo.errors import DemoError
+from deploy.demo.leads import Leads, Worked
 from deploy.demo.progress import Bars
-from deploy.demo.replay import Replay, Run
+from deploy.demo.replay import SELLERS, Replay, Run
 from deploy.devstack.__main__ import print_started
 from deploy.devstack.errors import DevstackError
 from deploy.local import LocalSystem
@@ -101,11 +102,13 @@ class Demo:
         """Replay, compare, tell; returns what is wrong, in the order of its weight."""
         run, console = self._run, self._console
         try:
+            leads = self._work_leads()
             measured = self._replay()
         except DemoError as error:
             raise DemoError(f"{error}\n{self._where_they_are()}") from error
         console.print("Comparing the views with the file ...")
         comparisons = check(self._database, run)
+        report.print_leads(console, leads)
         report.print_figures(console, run, total(run), found_total(Views(self._database), run))
         report.print_comparisons(console, comparisons)
         report.print_measured(console, run, measured)
@@ -117,6 +120,12 @@ class Demo:
         report.print_next(console, self._system, run, order_id, self._config.mongodb_database)
         wrong = ["FIGURES DIFFER"] if any(comparison.differences for comparison in comparisons) else []
         return [*wrong, *(f"TOO MUCH MEMORY: {name}" for name in measured.too_large if self._strict)]
+
+    def _work_leads(self) -> Worked:
+        def note(text: str) -> None:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+        return Leads(self._run.name, SELLERS, self._connect).work(note, time.monotonic() + LEAST_SECONDS)
 
     def _replay(self) -> report.Measured:
         run, orders = self._run, len(self._run.purchases)

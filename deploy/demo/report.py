@@ -13,6 +13,7 @@ from rich.table import Table
 
 from deploy.demo.cdnow import Purchase, Totals, lines_of
 from deploy.demo.check import Comparison
+from deploy.demo.leads import Worked
 from deploy.demo.replay import CURRENCY, THRESHOLD, Run
 from deploy.local import LocalSystem
 
@@ -31,6 +32,16 @@ class Measured:
     def too_large(self) -> list[str]:
         """The processes that took more memory than they should."""
         return [name for name, (_, most) in self.memory.items() if most > MOST_MEGABYTES]
+
+
+def print_leads(console: Console, worked: Worked) -> None:
+    """What became of the leads, as people were answered and as the lists say."""
+    table = Table(title=f"Leads, worked in {worked.seconds:.1f} s")
+    for name in ("", "answered", "in the lists"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, count in worked.answered.items():
+        table.add_row(name, f"{count:,}", f"{worked.listed[name]:,}" if name in worked.listed else "")
+    console.print(table)
 
 
 def print_figures(console: Console, run: Run, file: Totals, views: Totals) -> None:

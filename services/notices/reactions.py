@@ -20,6 +20,7 @@ from contracts.occasions import Filled, Occasion
 from contracts.orders import OrderHeld
 from contracts.people import Person
 from contracts.records import Kind
+from contracts.subjects import subject_called
 from services.notices.domain.push_rules import facts_of
 from services.notices.known_of_others import POOLED, RECORDS, TOLD_OF
 from services.notices.rules import happened
@@ -106,7 +107,7 @@ def mentioned(fact: CommentWritten | CommentEdited, heard: Heard) -> Iterator[Te
         but=tuple(filter(None, [fact.by.user_id])),
         happened_at=heard.at,
         values=_values(by=fact.by.name),
-        record_kind=fact.subject_kind.replace("-", " "),
+        record_kind=subject_called(fact.subject_kind),
         record_id=fact.subject_id,
         by=fact.by,
     )
@@ -173,7 +174,7 @@ def next_contact_due(fact: NextContactDue, heard: Heard) -> Iterator[TellPeople]
         values=_values(
             day=fact.day, record=getattr(record.data, kind.called) if record and kind else "", plan=fact.next_plan
         ),
-        record_kind=fact.subject_kind.replace("-", " "),
+        record_kind=subject_called(fact.subject_kind),
         record_id=fact.subject_id,
         person_id=fact.person_id,
     )

@@ -259,7 +259,7 @@ def test_ntf_02_a_template_for_something_else_is_refused(firm: Firm) -> None:
 @pytest.mark.parametrize("kind", [one.code for one in KINDS.values() if one.service not in ("notices",)])
 def test_ntf_02_every_kind_of_record_can_have_rules_but_those_of_how_salestream_works(kind: str) -> None:
     """A kind that is new is named here, or in RuleKind."""
-    of_the_system = ("recycling-rule", "customer-pool", "lead-pool")
+    of_the_system = ("recycling-rule", "customer-pool", "lead-pool", "task")
     assert kind in RuleKind.__args__ or kind in of_the_system  # type: ignore[attr-defined]
 
 

@@ -229,6 +229,10 @@ def test_cfg_01_a_default_that_can_not_be_given_is_in_no_records_way(kind: Kind)
     assert kept.own == {"guide": str(FINANCE.user_id)}
 
 
+ALL_OR_NAMED: tuple[dict[str, Any], ...] = ({}, {"fields": ["own"]})
+"""What a revert tells that puts all fields back, and one that names those of the company."""
+
+
 @EVERY_KIND
 def test_cfg_01_what_can_not_be_put_back_stays_and_is_told(kind: Kind) -> None:
     kept = Kept(kind, *FIELDS)
@@ -237,8 +241,8 @@ def test_cfg_01_what_can_not_be_put_back_stays_and_is_told(kind: Kind) -> None:
     first, second = TYPES["grade"].choices
     kept.define(replace(TYPES["grade"], choices=(first, replace(second, retired=True))), revision=2)
     kept.leaves(SALES, FINANCE)
-    for fields in ([], ["own"]):
-        answer = kept.kit.do(kept.command(kind.revert, version=1, fields=fields))
+    for named in ALL_OR_NAMED:
+        answer = kept.kit.do(kept.command(kind.revert, version=1, **named))
         assert answer.body["kept"] == ["own.grade", "own.guide"]
         assert kept.own == {**HELD, "grade": "a", "guide": str(FINANCE.user_id)}
     assert "kept" not in kept.kit.do(kept.command(kind.edit, own={"note": "x"})).body
@@ -324,8 +328,8 @@ def test_cfg_01_a_file_that_is_gone_is_not_put_back_and_one_that_is_there_is(kin
     assert "kept" not in kept.kit.do(kept.command(kind.revert, version=2, fields=["own"])).body
     assert kept.own == {"note": "x", "scan": str(first.attachment_id)}
     kept.kit.learn(taken_away(second))
-    for fields in ([], ["own"]):
-        answer = kept.kit.do(kept.command(kind.revert, version=3, fields=fields))
+    for named in ALL_OR_NAMED:
+        answer = kept.kit.do(kept.command(kind.revert, version=3, **named))
         assert answer.body["kept"] == ["own.scan"]
         assert kept.own == {"note": "y", "scan": str(first.attachment_id)}
 

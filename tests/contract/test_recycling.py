@@ -553,6 +553,7 @@ def test_cus_17_what_no_rule_is_for_is_loaded_in_parts_too(monkeypatch: pytest.M
         parts += 1
         assert len(looked) == 2 * parts
     assert {*looked} == ids and len(looked) == len(ids), "each once"
+    assert parts == 2
 
 
 def test_cus_17_a_dry_run_tells_of_what_comes_in_later_parts_and_leaves_none_behind(

@@ -30,8 +30,10 @@ from contracts.deciders import Decider, Node
 from contracts.declare import REGISTRY
 from contracts.inventory import AddProduct, Prices, ReceiveStock
 from contracts.notices import (
+    FollowPushRule,
     NoteAttempt,
     OccasionWays,
+    PushRule,
     Receiver,
     SendAgain,
     SetNoticeWays,
@@ -50,6 +52,7 @@ from contracts.orders import (
     WithdrawOrder,
 )
 from contracts.people import Person
+from contracts.records import kind_of
 from contracts.shipping import Deliver, HandOver
 from contracts.types import Money
 from services.approvals.application import SERVICE as APPROVALS
@@ -243,6 +246,27 @@ def test_what_people_are_told_late_they_are_told_once() -> None:
     assert kit.store.last_position() == before
 
 
+def test_a_rule_that_is_told_late_is_followed_once() -> None:
+    """Also when the rule was changed, or taken away, since."""
+    kit = InMemoryService(NOTICES)
+    kit.directory.introduce(ADMIN)
+    system, rule, id = replace(SYSTEM, organisation=kit.directory), kind_of(PushRule), uuid4()
+    said = {"name": "new leads", "record_kind": "lead", "event": "CREATED", "to_users": (ADMIN.user_id,)}
+    kit.do(rule.create(push_rule_id=id, **said), by=ADMIN)
+    follow = FollowPushRule(
+        run_id=uuid4(), push_rule_id=id, met=True, record_kind="lead", record_id=uuid4(), happened_at=kit.now
+    )
+    kit.do(follow, by=system)
+    for after in (rule.edit(push_rule_id=id, event="DELETED"), rule.delete(push_rule_id=id)):
+        before = kit.store.last_position()
+        kit.do(follow, by=system)
+        assert kit.store.last_position() == before
+        kit.do(after, by=ADMIN)
+    before = kit.store.last_position()
+    kit.do(follow, by=system)
+    assert kit.store.last_position() == before
+
+
 def test_each_command_of_the_inboxes_came_late() -> None:
     """Whoever adds one that is not of the order saga: show here too that it is harmless when it comes late.
 
@@ -251,5 +275,13 @@ def test_each_command_of_the_inboxes_came_late() -> None:
     came_late = set[type]().union(*(journey().came_late for journey in JOURNEYS))
     assert came_late == SAGA.sends()
     of_any_subject = {type(command) for steps in ENDS.values() for command, by in steps if by is SYSTEM}
-    shown_above = {RegisterFile, RemindOfTask, TellPeople, NoteAttempt, *of_any_subject, *CONVERSION.sends()}
+    shown_above = {
+        FollowPushRule,
+        RegisterFile,
+        RemindOfTask,
+        TellPeople,
+        NoteAttempt,
+        *of_any_subject,
+        *CONVERSION.sends(),
+    }
     assert came_late | shown_above == {spec.cls for spec in REGISTRY.commands.values() if not spec.is_public}
