@@ -93,7 +93,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Office, lis
                 named = {name: records[name] for name in in_path}
                 picks = next((picked(kind) for kind in KINDS.values() if spec.cls in (kind.create, kind.edit)), {})
                 body = on_records(sample(spec.cls), records) | picks
-                body = {name: value for name, value in body.items() if name not in {*in_path, "settings_id"}}
+                body = {name: value for name, value in body.items() if name not in {*in_path, "settings_id", "pool_id"}}
                 if spec.creates:
                     del body[spec.key]
                 one = Kept(spec, is_bulk, body, named, new_id())
