@@ -233,10 +233,10 @@ def _remind_of(row: PlannedContact, work: Work) -> bool:
     communication = work.get(Communication, plan.communication_id, what=COMMUNICATION, field="communication_id")
     known = work.lookup(SUBJECTS, place_of(communication.subject_kind, communication.subject_id))
     to = next(_who_contacts(communication, known, work), None) if known else None
-    if known is None or to is None or (known.person_id and work.is_erased(known.person_id)):
+    if to is None or (communication.person_id and work.is_erased(communication.person_id)):
         return False
     reminder = work.find_or_new(ContactReminder, contact_reminder_id(communication.id))
-    return reminder.remind(communication, known.person_id, to, work.context)
+    return reminder.remind(communication, to, work.context)
 
 
 def _who_contacts(communication: Communication, known: KnownRecord, work: Work) -> Iterator[Person]:

@@ -285,8 +285,11 @@ class ContactReminder(Aggregate):
 
     day: date | None = None
 
-    def remind(self, of: Communication, person_id: UUID | None, to: Person, context: Context) -> bool:
-        """Have somebody reminded of the next contact; returns whether they were not yet."""
+    def remind(self, of: Communication, to: Person, context: Context) -> bool:
+        """Have somebody reminded of the next contact; returns whether they were not yet.
+
+        What was planned is sealed with the key of whom it tells of, whoever the record tells of by now.
+        """
         assert of.data is not None and of.data.next_contact_on is not None, "it is planned"
         if of.data.next_contact_on == self.day:
             return False
@@ -295,7 +298,7 @@ class ContactReminder(Aggregate):
                 communication_id=of.id,
                 subject_kind=of.subject_kind,
                 subject_id=of.subject_id,
-                person_id=person_id,
+                person_id=of.person_id,
                 day=of.data.next_contact_on,
                 next_plan=of.data.next_plan,
                 to=to,

@@ -23,6 +23,7 @@ from contracts.collaboration import (
     RemindOfContact,
 )
 from contracts.customers import CUSTOMER, Contact
+from contracts.orders import OrderChanged, OrderCreated
 from contracts.people import NOBODY, Person
 from contracts.records import kind_of
 from contracts.schemas import load
@@ -178,6 +179,19 @@ def test_ntf_04_many_are_reminded_in_parts(desk: Desk) -> None:
     with mock.patch.object(application, "REMINDED_AT_ONCE", 2):
         desk.morning(DAY)
     assert {id for id, *_ in desk.reminded()} == ids and len(desk.reminded()) == 5
+
+
+def test_cpl_01_a_plan_is_sealed_with_the_key_of_whom_it_tells_of(desk: Desk) -> None:
+    """An order whose customer was changed since tells of another person."""
+    order, before, after = uuid4(), desk.customer(), desk.customer()
+    made = fact(OrderCreated, order_id=order, owner=person(SALES))
+    desk.kit.learn(replace(made, customer=replace(made.customer, customer_id=before)))
+    desk.log(order, kind="order")
+    changed = fact(OrderChanged, order_id=order)
+    desk.kit.learn(replace(changed, customer=replace(changed.customer, customer_id=after)))
+    desk.morning(DAY)
+    [told] = [one for one in desk.kit.facts() if isinstance(one, NextContactDue)]
+    assert told.person_id == before
 
 
 def test_cpl_01_of_who_was_erased_nobody_is_reminded(desk: Desk) -> None:

@@ -13,12 +13,13 @@ from functools import partial
 from typing import Any, Literal, get_origin
 from uuid import UUID
 
+from chassis.foundation.limits import MAX_RECORDED_AFTER_BYTES
 from chassis.model.known_records import KnownRecord, place_of
 from chassis.model.service import Heard, Replica, Work
 from chassis.model.whose import Whose
 from contracts.custom_fields import read as read_own
 from contracts.errors import Refused
-from contracts.languages import Language
+from contracts.languages import LANGUAGES, Language
 from contracts.notices import FollowPushRule, PushRule, RuleEvent, RuleOutcome, RuleProblem, notice_id, telling_id
 from contracts.occasions import RULE_OCCASION, Filled, kind_called
 from contracts.people import SALESTREAM, Person
@@ -198,6 +199,12 @@ def _text(value: Any) -> str:
 # -- what is done about it
 
 
+MOST_BYTES = MAX_RECORDED_AFTER_BYTES // 3
+"""So many bytes of titles and texts are told at once: each reader's are recorded, and sealed they are larger.
+
+More would be refused, and the event that they are told of would be set aside."""
+
+
 def follow(command: FollowPushRule, work: Work) -> RuleRun:
     """Have those told whom a rule names, and say what came of it."""
     run, context = work.find_or_new(RuleRun, command.run_id), work.context
@@ -215,7 +222,7 @@ def follow(command: FollowPushRule, work: Work) -> RuleRun:
     outcome: RuleOutcome = "TOLD"
     if not people:
         outcome = "NOT_SEEN" if named else "NOBODY"
-    elif len(people) > MOST_RECEIVERS:
+    elif len(people) > MOST_RECEIVERS or len(people) * _longest(rule, command, template, work) > MOST_BYTES:
         outcome = "TOO_MANY"
     elif not pace.has_room(context.now):
         outcome = "TOO_OFTEN"
@@ -254,18 +261,31 @@ def _holds(person: UUID, right: str, work: Work) -> bool:
     return reach.everybody or bool(reach.people)
 
 
-def _tell(
-    person: UUID, rule: PushRuleRecord, command: FollowPushRule, template: KnownTemplate | None, work: Work
-) -> None:
-    """Give somebody the notice, with those fields of the record that they may see."""
+def _words(
+    rule: PushRuleRecord, command: FollowPushRule, template: KnownTemplate | None, seen: Sequence[Filled], work: Work
+) -> Words:
+    """What is told to who may see these values."""
     kind = kind_of_record(command.record_kind)
-    seen = [one for one in command.values if _holds_all(person, FIELD_RIGHTS.get(one.name), work)]
 
     def values(language: Language) -> Sequence[Filled]:
         said = (replace(one, text=_said(kind, one, language, work)) for one in seen)
         return (*said, Filled(name=RULE, text=rule.data.name), kind_called(kind.what, language))
 
-    words = Words(RULE_OCCASION, values, template, ready_title=rule.data.name)
+    return Words(RULE_OCCASION, values, template, ready_title=rule.data.name)
+
+
+def _longest(rule: PushRuleRecord, command: FollowPushRule, template: KnownTemplate | None, work: Work) -> int:
+    """The most bytes that one reader is told: all values, in the language that takes most."""
+    words = _words(rule, command, template, command.values, work)
+    return max(len(f"{words.title(language)}{words.text(language)}".encode()) for language in LANGUAGES)
+
+
+def _tell(
+    person: UUID, rule: PushRuleRecord, command: FollowPushRule, template: KnownTemplate | None, work: Work
+) -> None:
+    """Give somebody the notice, with those fields of the record that they may see."""
+    seen = [one for one in command.values if _holds_all(person, FIELD_RIGHTS.get(one.name), work)]
+    words = _words(rule, command, template, seen, work)
     told_of = command.person_id
     about = told_of if told_of and not work.is_erased(told_of) else person
     notice = work.find_or_new(Notice, notice_id(command.run_id, person))

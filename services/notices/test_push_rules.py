@@ -12,7 +12,7 @@ from chassis.persons.keys import KeyRing
 from chassis.persons.stores import MemoryKeys
 from chassis.testing.custom_fields import FIELDS, known
 from chassis.testing.keys import holding
-from chassis.testing.people import ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE
+from chassis.testing.people import ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE, user
 from chassis.testing.records import heard_of
 from chassis.testing.services import InMemoryService
 from contracts.custom_fields import Held, written
@@ -360,6 +360,33 @@ def test_ntf_02_what_happened_long_ago_is_told_to_nobody(firm: Firm) -> None:
     fact, long_ago = new(LEAD), firm.kit.now
     firm.kit.pass_time(days=8)
     assert firm.hear(fact, at=long_ago) == {} and firm.facts == []
+
+
+def test_ntf_02_a_long_text_for_many_is_told_to_nobody_and_holds_up_nothing(firm: Firm) -> None:
+    """What can't be recorded at once would be refused, and the event, and all of its record, be set aside."""
+    crowd = [user(f"leader {number}", "MGT") for number in range(300)]
+    for one in crowd:
+        firm.kit.directory.introduce(one)
+    template = uuid4()
+    about = {"name": "long", "record_kind": "lead", "occasion": "PUSH_RULE"}
+    firm.do(TEMPLATE.create(notice_template_id=template, **about, text_zh="{remark}" * 4))
+    firm.rule(to_users=(), to_roles=("MGT",), template_id=template)
+    firm.rule(name="short", to_users=(ADMIN.user_id,))
+    told = firm.hear(new(LEAD, remark="货" * 1000))
+    assert told.keys() == {"admin"}
+    runs = {one.rule: one.outcome for one in firm.facts if isinstance(one, PushRuleFollowed)}
+    assert runs == {"hot leads": "TOO_MANY", "short": "TOLD"}
+
+
+def test_cfg_10_a_template_whose_places_are_all_empty_is_told_ready_made(firm: Firm) -> None:
+    template = uuid4()
+    said = {"occasion": "PUSH_RULE", "record_kind": "lead", "text_zh": "{remark}", "title_zh": "{company} "}
+    firm.do(TEMPLATE.create(notice_template_id=template, name="x", **said))
+    firm.rule(template_id=template)
+    [told] = firm.hear(new(LEAD, remark="", company="")).values()
+    assert told.strip()
+    [notice] = [one for one in firm.facts if isinstance(one, NoticeGiven)]
+    assert notice.title == "hot leads"
 
 
 def test_ntf_02_a_rule_tells_people_so_often_an_hour_and_no_more(firm: Firm) -> None:

@@ -125,12 +125,15 @@ class Words:
 
     def title(self, language: Language) -> str:
         """One line, as long as one may be."""
-        said = self._said("title", language) or self.ready_title or called(self.occasion, language)
-        line = " ".join(filled(said, self.values(language)).split())
+        own = " ".join(filled(self._said("title", language), self.values(language)).split())
+        line = own or self.ready_title or called(self.occasion, language)
         return line if len(line) <= TextField.longest else f"{line[: TextField.longest - 1]}…"
 
     def text(self, language: Language) -> str:
-        return filled(self._said("text", language) or sentence(self.occasion, language), self.values(language))
+        """As the template says it; ready-made where that leaves nothing, since all its places are empty."""
+        values = self.values(language)
+        own = filled(self._said("text", language), values)
+        return own if own.strip() else filled(sentence(self.occasion, language), values)
 
     def _said(self, part: str, language: Language) -> str:
         said: Mapping[str, str] = self.template.said if self.template else {}
