@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies
@@ -37,12 +37,18 @@ class TaskRecord(Record):
         due: datetime = self.data.due_at
         return due - min(timedelta(minutes=self.data.remind_minutes), due - FIRST_MOMENT)
 
-    def others(self, today: date) -> tuple[UUID, ...]:
-        """Those who have a part in it: with whom it is shared to edit."""
+    def others(self, context: Context) -> tuple[UUID, ...]:
+        """Those who have a part in it: with whom it is shared to edit, as long as they are there themselves.
+
+        What was shared with somebody who has left is nothing that their successor sees (ADR 0046).
+        """
         return tuple(
             share.with_id
             for share in self.shares
-            if share.kind == "USER" and share.access == "EDIT" and (share.until is None or today <= share.until)
+            if share.kind == "USER"
+            and share.access == "EDIT"
+            and (share.until is None or context.today <= share.until)
+            and context.organisation.standing_in(share.with_id) == share.with_id
         )
 
     def be_about(self, subject: TaskSubject, through: Iterable[SubjectRef], context: Context) -> None:
@@ -101,7 +107,7 @@ class TaskReminder(Aggregate):
                 due_at=task.data.due_at,
                 title=task.data.title,
                 owner=task.owner,
-                others=task.others(context.today),
+                others=task.others(context),
                 by=context.user,
             )
         )

@@ -15,6 +15,7 @@ from chassis.persons.stores import MemoryKeys
 from chassis.testing.keys import holding
 from chassis.testing.people import ADMIN, MANAGER, SALES, SUPERVISOR, WAREHOUSE, user
 from chassis.testing.services import InMemoryService
+from contracts.access import UserDeleted, UserState
 from contracts.collaboration import (
     TASK,
     RemindOfTask,
@@ -269,6 +270,18 @@ def test_ntf_04_who_has_it_then_is_reminded_and_those_who_have_a_part_in_it(offi
     office.at(DUE - HOUR + timedelta(days=1))
     [told] = [fact for fact in office.kit.facts() if isinstance(fact, TaskReminded)]
     assert (told.owner, told.others) == (person(OTHER), (MANAGER.user_id,))
+
+
+def test_ntf_04_who_took_over_from_a_part_in_it_sees_no_such_task_and_is_not_reminded(office: Office) -> None:
+    """What was shared with who has left is not their successor's (COL-07)."""
+    id = office.task()
+    office.do(TASK.share(task_id=id, with_id=WAREHOUSE.user_id, access="EDIT"))
+    state = UserState(login="w", name="wang", status="DELETED", revision=9, successor_id=OTHER.user_id)
+    assert WAREHOUSE.user_id
+    office.kit.directory.tell([UserDeleted(user_id=WAREHOUSE.user_id, user=state)])
+    office.at(DUE - HOUR)
+    [told] = [fact for fact in office.kit.facts() if isinstance(fact, TaskReminded)]
+    assert (told.owner, told.others) == (person(SALES), ())
 
 
 def test_ntf_04_a_task_of_nobody_reminds_nobody_and_waits_no_longer(office: Office) -> None:
