@@ -23,7 +23,7 @@ class PreviewColumns:
 
 
 def preview(language: Language, row: Mapping[str, Any]) -> str:
-    occasion = row["occasion"] or OCCASIONS[0]
+    occasion = row.get("occasion") or OCCASIONS[0]
     title = row.get(f"title_{language}") or called(occasion, language)
     text = f"{title}\n{row.get(f'text_{language}') or sentence(occasion, language)}"
     return filled(text, [Filled(name=place, text=_called(place, language)) for place in PLACE.findall(text)])
