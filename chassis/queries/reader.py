@@ -617,7 +617,7 @@ class ViewReader:
         """Those of a later page that the caller may see now: a page is of a moment ago, and rights are those of now."""
         seen, key = self._states.look(), OF if documents and OF in documents[0] else "_id"
         there = {"$in": [document[key] for document in documents]}
-        condition = {"$and": [{"_id": there}, self._scope(principal, seen.at), dict(self._view.where)]}
+        condition = {"$and": [{"_id": there}, self._reached(principal, seen.at), dict(self._view.where)]}
         stages = [{"$match": condition}, *self._of_seen(principal, seen.at), {"$project": {"_id": 1}}]
         found = self._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS)
         ids = {row["_id"] for row in found}
@@ -881,7 +881,8 @@ class ViewReader:
         through = self._through(principal, seen.at, among=asked.through) if self._view.through else {}
         reached = [{"$match": through}] if through else []
         if asked.at:
-            still_seen = history.still_seen(seen.state["collection"], through or asked.scope)
+            now = self._reached(principal, seen.at) if self._view.has_merges else asked.scope
+            still_seen = history.still_seen(seen.state["collection"], through or now)
             return [*history.holding(asked.at), *reached, *asked.selection, *still_seen]
         defaults = self._view.defaults
         if not defaults:

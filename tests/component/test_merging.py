@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from security.office import VIEWS, Caller, Office, new_id, quick_hashes
 from security.teams import add_product
 
 from chassis.projections.projector import Projector
-from component.facts import incoming
+from component.facts import NOW, incoming
 
 LISTS = ("contacts", "orders", "comments", "communications")
 
@@ -38,6 +39,7 @@ class Shop:
         self.projector.offsets([])
         self._versions: dict[str, Counter[str]] = {}
         self._counts: Counter[str] = Counter()
+        self.now = NOW
         self.project()
 
     def customer(self, number: int, by: Caller) -> str:
@@ -78,7 +80,7 @@ class Shop:
             self._counts[service] = len(facts)
             for number, record in enumerate(records):
                 versions[record.key] += 1
-                records[number] = replace(record, id=f"{record.key}/{versions[record.key]}")
+                records[number] = replace(record, id=f"{record.key}/{versions[record.key]}", at=self.now)
             if records:
                 self.projector.process(records)
 
@@ -166,6 +168,32 @@ def test_sec_18_cus_22_whoever_sees_the_survivor_sees_what_belonged_to_the_other
     for name in about:
         assert shop.ids(name, shop.survivor, mine) == shop.of(name, shop.survivor)
         assert shop.ids(name, shop.middle, theirs) == shop.of(name, shop.middle)
+
+
+def test_sec_18_cus_22_whoever_saw_the_other_one_before_sees_it_in_no_list_of_then_any_more(shop: Shop) -> None:
+    """As `/customers/{id}` hides it from them: neither as of a moment, nor on a page that was begun before."""
+    mine, theirs, _ = shop.sellers
+    another = shop.customer(3, theirs)
+    shop.project()
+    first = shop.ask("/customers", theirs, sort="-name", limit="1")
+    assert [row["id"] for row in first["items"]] == [another]
+    shop.now += timedelta(hours=2)
+    shop.merge(shop.survivor, shop.middle)
+    then = (NOW + timedelta(hours=1)).isoformat()
+
+    def seen(by: Caller | None = None) -> set[str]:
+        told = shop.ask("/customers", by, as_of=then, count="true")
+        assert told["total"] == len(told["items"])
+        return {row["id"] for row in told["items"]}
+
+    assert (seen(theirs), seen(mine)) == ({another}, {shop.survivor})
+    assert seen() == {*shop.customers, another}, "who sees everybody's customers sees them as they were"
+    assert shop.ask("/customers", theirs, sort="-name", limit="1", cursor=first["next"])["items"] == []
+    shop.now += timedelta(hours=2)
+    shop.unmerge(shop.middle)
+    assert seen(theirs) == {another, shop.middle}
+    [row] = shop.ask("/customers", theirs, sort="-name", limit="1", cursor=first["next"])["items"]
+    assert row["id"] == shop.middle
 
 
 def test_cus_22_pages_totals_files_and_groups_say_the_same(shop: Shop) -> None:
