@@ -235,7 +235,10 @@ class ViewReader:
         return self._followed(ids, at, as_of, lambda row: row.get(MERGED_IDS) or ())
 
     def _survivors(self, ids: Iterable[str], at: Timestamp | None) -> dict[str, str]:
-        """The records that some are a part of now, by those."""
+        """The records that some are a part of now, by those.
+
+        Where news are missing they may lead in a circle: then it is the last one before that closes.
+        """
         above: dict[str, str] = {}
 
         def into(row: Document) -> Sequence[str]:
@@ -247,9 +250,9 @@ class ViewReader:
         self._followed(wanted, at, None, into)
         found = {}
         for id in wanted:
-            last = id
-            while last in above:
-                last = above[last]
+            seen = {last := id}
+            while last in above and above[last] not in seen:
+                seen.add(last := above[last])
             found[id] = last
         return found
 
