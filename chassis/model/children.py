@@ -6,6 +6,7 @@ that is read a moment later could not.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 from uuid import UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
@@ -30,6 +31,8 @@ class Children(Aggregate):
     """How many records of each kind (`Kind.what`) belong to one record, without those that were deleted."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
+
+    snapshot_every: ClassVar[int] = 100
 
     def change(self, kind: str, by: int) -> None:
         """One more belongs to it, or one less."""

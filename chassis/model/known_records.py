@@ -33,17 +33,28 @@ class KnownRecord:
 
     def survivor(self, find: "Find") -> UUID | None:
         """The record that it is a part of now, through however many others; None where it went into none (ADR 0066)."""
-        place = self.into
-        while place and (above := find(place)) and above.into:
-            place = above.into
+        place = self._last(find)
         return UUID(place.partition(":")[2]) if place else None
+
+    def _last(self, find: "Find") -> str:
+        """The place of the record that it is a part of now; "" where it went into none.
+
+        Where news are missing they may lead in a circle: then it is the last one before that closes.
+        """
+        place, seen = self.into, {self.into}
+        while place and (above := find(place)) and above.into and above.into not in seen:
+            place = above.into
+            seen.add(place)
+        return place
 
     def whose(self, find: "Find") -> Whose | None:
         """Whose it is, as far as that decides who reaches it; None: nobody's in particular."""
-        place = self.into or self.through
+        place = self._last(find) or self.through
         if not place:
             return Whose(self.owners, self.shares) if self.owners else None
         above = find(place)
+        if above and self.into:
+            above = replace(above, into="")  # also where they lead in a circle
         whose = above.whose(find) if above else None
         return whose.through(subjects()[above.kind]) if above and whose else OF_NOBODY
 

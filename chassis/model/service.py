@@ -632,9 +632,9 @@ def _merging(
         taken = [Taken(one.fields, *around) for one, around in zip(joins, was, strict=True)]
         above.part(record, taken, work.context)
         keep(above, work, held_before, above.parents, own, chosen=False)
+        _require_place(record, work)
         keep_places(record, work, NO_SEAT, claimed=False)
         keep_in_pool(record, work, None, chosen=False)
-        _require_place(record, work)
         return keep(record, work, [], record.parents, record.data.own, chosen=False)
 
     return {kind.merge: merge, kind.unmerge: unmerge}

@@ -235,7 +235,10 @@ class ViewReader:
         return self._followed(ids, at, as_of, lambda row: row.get(MERGED_IDS) or ())
 
     def _survivors(self, ids: Iterable[str], at: Timestamp | None) -> dict[str, str]:
-        """The records that some are a part of now, by those."""
+        """The records that some are a part of now, by those.
+
+        Where news are missing they may lead in a circle: then it is the last one before that closes.
+        """
         above: dict[str, str] = {}
 
         def into(row: Document) -> Sequence[str]:
@@ -247,9 +250,9 @@ class ViewReader:
         self._followed(wanted, at, None, into)
         found = {}
         for id in wanted:
-            last = id
-            while last in above:
-                last = above[last]
+            seen = {last := id}
+            while last in above and above[last] not in seen:
+                seen.add(last := above[last])
             found[id] = last
         return found
 
@@ -617,7 +620,7 @@ class ViewReader:
         """Those of a later page that the caller may see now: a page is of a moment ago, and rights are those of now."""
         seen, key = self._states.look(), OF if documents and OF in documents[0] else "_id"
         there = {"$in": [document[key] for document in documents]}
-        condition = {"$and": [{"_id": there}, self._scope(principal, seen.at), dict(self._view.where)]}
+        condition = {"$and": [{"_id": there}, self._reached(principal, seen.at), dict(self._view.where)]}
         stages = [{"$match": condition}, *self._of_seen(principal, seen.at), {"$project": {"_id": 1}}]
         found = self._read(seen.state["collection"], stages, IN_ANY_ORDER, seen.at, PAGE_MS)
         ids = {row["_id"] for row in found}
@@ -881,7 +884,8 @@ class ViewReader:
         through = self._through(principal, seen.at, among=asked.through) if self._view.through else {}
         reached = [{"$match": through}] if through else []
         if asked.at:
-            still_seen = history.still_seen(seen.state["collection"], through or asked.scope)
+            now = self._reached(principal, seen.at) if self._view.has_merges else asked.scope
+            still_seen = history.still_seen(seen.state["collection"], through or now)
             return [*history.holding(asked.at), *reached, *asked.selection, *still_seen]
         defaults = self._view.defaults
         if not defaults:

@@ -101,8 +101,9 @@ def require_reached(work: Work, found: KnownRecord) -> None:
 def above(work: Work, found: KnownRecord) -> Iterator[SubjectRef]:
     """The records through which one is reached, the nearest first: a contact belongs to a customer, and that perhaps
     went into another one."""
-    place = found.through
-    while place:
+    place, seen = found.through, set[str]()
+    while place and place not in seen:
+        seen.add(place)
         kind, _, id = place.partition(":")
         yield SubjectRef(subject_kind=kind, subject_id=UUID(id))
         one = work.lookup(SUBJECTS, place)

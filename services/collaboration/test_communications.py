@@ -444,6 +444,21 @@ def test_cus_22_nothing_new_is_said_of_a_merged_customer_and_the_survivor_is_nam
     kit.do(contact(first), SALES)
 
 
+def test_cus_22_where_what_was_heard_of_merging_leads_in_a_circle_the_last_one_counts(kit: InMemoryService) -> None:
+    """One went into another one, out of it again, which was set aside, and the other one into it."""
+    one, another = enter(kit), enter(kit)
+    its = contact_of(kit, one)
+    for duplicate, survivor in ((one, another), (another, one)):
+        kit.learn(fact(CUSTOMER.merged, customer_id=duplicate, merged_into=survivor))
+    refused = kit.assert_refused("INVALID_STATE", contact(one), by=SALES, field="subject_id")
+    assert refused.why.params["survivor"] in (one, another)
+    id = log(kit, its, SALES, "contact")
+    assert [ref.subject_id for ref in kit.stream(id)[0].through] == [one, another]
+    kit.assert_refused("NOT_FOUND", contact(its, "contact"), by=OTHER)
+    kit.learn(fact(CUSTOMER.unmerged, customer_id=one, was_in=another))
+    kit.do(contact(one), SALES)
+
+
 def test_com_01_cus_22_contact_about_what_belongs_to_a_merged_one_counts_for_the_survivor(kit: InMemoryService) -> None:
     survivor, duplicate = enter(kit), enter(kit, owner=person(OTHER))
     one = contact_of(kit, duplicate)

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chassis.model.children import Children, children_id
 from chassis.persons.keys import KeyRing
 from chassis.persons.stores import MemoryKeys
 from chassis.testing.people import SALES
@@ -64,6 +65,16 @@ def test_cus_18_two_contacts_may_have_one_number_and_a_customer_several_to_turn_
     for id in ids:
         kit.do(create(id, mobile="13800000001", is_main=True), by=SALES)
     assert [len(kit.stream(id)) for id in ids] == [1, 1]
+
+
+def test_cus_04_how_many_contacts_a_customer_has_is_not_counted_from_the_first_one_on(kit: InMemoryService) -> None:
+    every = Children.snapshot_every
+    for _ in range(every + 1):
+        kit.do(create(uuid4()), by=SALES)
+    snapshot = next((one for one in kit.store.snapshots_after(None, 10) if one.aggregate_id == children_id(LI)), None)
+    assert snapshot and snapshot.version == every
+    children = kit.store.load(Children, children_id(LI))
+    assert children and (children.version, children.counts) == (every + 1, {"contact": every + 1})
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ TOLD_OF = tuple(kind_called(code) for code in get_args(RuleKind))
 
 @dataclass(frozen=True)
 class KnownHere:
-    """A record of which people are told: what it is, whose, its status and with whom it is shared."""
+    """A record of which people are told: what it is, whose, its status, with whom it is shared, and the one into which
+    it went (ADR 0066)."""
 
     id: UUID
     data: Any
@@ -56,6 +57,7 @@ class KnownHere:
     status: Text = ""
     shares: tuple[Share, ...] = ()
     deleted: bool = False
+    merged_into: UUID | None = None
 
 
 def _row_of(kind: Kind) -> type[KnownHere]:
@@ -99,6 +101,14 @@ def _status_set(_: Kind, row: KnownHere | None, fact: Any) -> KnownHere | None:
     return row and replace(row, status=fact.status)
 
 
+def _merged(_: Kind, row: KnownHere | None, fact: Any) -> KnownHere | None:
+    return row and replace(row, merged_into=fact.merged_into)
+
+
+def _unmerged(_: Kind, row: KnownHere | None, fact: Any) -> KnownHere | None:
+    return row and replace(row, merged_into=None)
+
+
 def _records_of(kind: Kind) -> Replica[Any]:
     row = _row_of(kind)
     feeds: dict[Any, Callable[..., KnownHere | None]] = {
@@ -108,6 +118,8 @@ def _records_of(kind: Kind) -> Replica[Any]:
         kind.assigned: _assigned,
         kind.shared: _shared,
         kind.status_set: _status_set,
+        kind.merged: _merged,
+        kind.unmerged: _unmerged,
     }
     told = {fact: partial(feed, kind) for fact, feed in feeds.items() if fact}
     return Replica(f"{kind.code}s-told-of", row, feeds={kind.created: partial(_entered, kind, row), **told})

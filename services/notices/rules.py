@@ -153,7 +153,8 @@ def _known(kind: Kind, record: KnownHere) -> KnownRecord:
         above = kind_of_record(kind.fields[kind.reached_through].rules.record)
         through = place_of(above.code, getattr(record.data, kind.reached_through))
     owners = (record.owner.user_id,) if kind.owned else ()
-    return KnownRecord(kind.code, owners, shares=record.shares, through=through)
+    into = place_of(kind.code, record.merged_into) if record.merged_into else ""
+    return KnownRecord(kind.code, owners, shares=record.shares, through=through, into=into)
 
 
 def _find(heard: Heard, place: str) -> KnownRecord | None:

@@ -202,6 +202,21 @@ def test_ntf_02_a_contact_is_seen_by_who_sees_its_customer(firm: Firm) -> None:
     assert told.keys() == {"li", "sato"}
 
 
+def test_cus_22_a_contact_of_a_merged_customer_is_told_of_to_whom_the_survivor_belongs(firm: Firm) -> None:
+    firm.rule(record_kind="contact", event="EDITED", to_users=(SALES.user_id,), to_owner=True)
+    duplicate, between, survivor = new(CUSTOMER, SALES), new(CUSTOMER, SALES), new(CUSTOMER, SUPERVISOR)
+    contact = new(CONTACT, customer_id=duplicate.customer_id)
+    firm.kit.learn(duplicate, between, survivor, contact)
+    edited = CONTACT.edited(contact_id=contact.contact_id, data=CONTACT.layout.read(contact), changed=("title",))
+    assert firm.hear(edited).keys() == {"li"}
+    by = person(ADMIN)
+    into = {duplicate.customer_id: between.customer_id, between.customer_id: survivor.customer_id}
+    firm.kit.learn(*(CUSTOMER.merged(customer_id=one, merged_into=other, by=by) for one, other in into.items()))
+    assert firm.hear(edited).keys() == {"sato"} and firm.run.unseen == 1
+    firm.kit.learn(CUSTOMER.unmerged(customer_id=duplicate.customer_id, was_in=between.customer_id, by=by))
+    assert firm.hear(edited).keys() == {"li"}
+
+
 def test_ntf_02_stock_that_falls_low_is_told_besides_what_is_told_of_it_anyway(firm: Firm) -> None:
     firm.rule(record_kind="product", event="STOCK_LOW", condition=asks("brand", "equal", "Pan"), to_roles=("SAL",))
     product = new(PRODUCT, brand="Pan")

@@ -180,7 +180,7 @@ class Known:
         if found.deleted:
             raise Refused("orders.deleted_customer", field="customer_id", state="DELETED")
         if found.merged_into is not None:
-            survivor = self._survivor(found.merged_into)
+            survivor = self._survivor(id)
             raise Refused("records.merged", kind="customer", survivor=survivor, field="customer_id", state=MERGED)
         if found.erased:
             raise Refused("orders.erased_customer", field="customer_id", state="ERASED")
@@ -189,9 +189,14 @@ class Known:
         )
 
     def _survivor(self, id: UUID) -> UUID:
-        """The customer that one is now, through however many others."""
-        while (found := self.find_customer(id)) and found.merged_into is not None:
+        """The customer that one is now, through however many others.
+
+        Where news are missing they may lead in a circle: then it is the last one before that closes.
+        """
+        seen = {id}
+        while (found := self.find_customer(id)) and found.merged_into is not None and found.merged_into not in seen:
             id = found.merged_into
+            seen.add(id)
         return id
 
     def still_seen(self, customer: CustomerSnapshot, context: Context) -> CustomerSnapshot:

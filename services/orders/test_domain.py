@@ -1281,3 +1281,19 @@ def test_cus_22_an_order_for_a_merged_customer_is_refused_and_the_survivor_named
     assert submitted(kit).customer.customer_id == MEMBER
     kit.learn(CustomerUnmerged(customer_id=ACME, was_in=between, by=by))
     kit.do(entered, SALES)
+
+
+def test_cus_22_an_order_is_refused_also_where_what_was_heard_leads_in_a_circle(
+    kit: InMemoryService,
+) -> None:
+    """One customer went into another one, out of it again, which was set aside, and the other one into it."""
+    by = Person(name="root")
+    kit.learn(
+        CustomerMerged(customer_id=ACME, merged_into=MEMBER, by=by),
+        CustomerMerged(customer_id=MEMBER, merged_into=ACME, by=by),
+    )
+    entered = CreateOrder(order_id=ORDER, customer_id=ACME, lines=(line(),))
+    refused = kit.assert_refused("INVALID_STATE", entered, by=SALES, field="customer_id")
+    assert refused.why.params["survivor"] == MEMBER
+    kit.learn(CustomerUnmerged(customer_id=ACME, was_in=MEMBER, by=by))
+    kit.do(entered, SALES)

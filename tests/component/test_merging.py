@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from security.office import VIEWS, Caller, Office, new_id, quick_hashes
 from security.teams import add_product
 
 from chassis.projections.projector import Projector
-from component.facts import incoming
+from component.facts import NOW, incoming
+from contracts.customers import CustomerUnmerged
 
 LISTS = ("contacts", "orders", "comments", "communications")
 
@@ -38,6 +40,7 @@ class Shop:
         self.projector.offsets([])
         self._versions: dict[str, Counter[str]] = {}
         self._counts: Counter[str] = Counter()
+        self.now = NOW
         self.project()
 
     def customer(self, number: int, by: Caller) -> str:
@@ -68,8 +71,8 @@ class Shop:
         self.do(f"POST /customers/{id}/unmerge", {})
         self.project()
 
-    def project(self) -> None:
-        """Bring to the lists what has happened since."""
+    def project(self, aside: type | None = None) -> None:
+        """Bring to the lists what has happened since, without events of a type."""
         for service in self.office.stores:
             versions = self._versions.setdefault(service, Counter())
             facts = self.office.facts(service)
@@ -78,9 +81,9 @@ class Shop:
             self._counts[service] = len(facts)
             for number, record in enumerate(records):
                 versions[record.key] += 1
-                records[number] = replace(record, id=f"{record.key}/{versions[record.key]}")
-            if records:
-                self.projector.process(records)
+                records[number] = replace(record, id=f"{record.key}/{versions[record.key]}", at=self.now)
+            if told := [record for record in records if type(record.fact) is not aside]:
+                self.projector.process(told)
 
     def ask(self, path: str, by: Caller | None = None, **query: Any) -> dict[str, Any]:
         asked = {name: [value] if isinstance(value, str) else value for name, value in query.items()}
@@ -166,6 +169,43 @@ def test_sec_18_cus_22_whoever_sees_the_survivor_sees_what_belonged_to_the_other
     for name in about:
         assert shop.ids(name, shop.survivor, mine) == shop.of(name, shop.survivor)
         assert shop.ids(name, shop.middle, theirs) == shop.of(name, shop.middle)
+
+
+def test_cus_22_where_what_the_lists_heard_leads_in_a_circle_each_page_names_the_other_one(shop: Shop) -> None:
+    """One went into another one, out of it again, which was set aside, and the other one into it."""
+    shop.merge(shop.survivor, shop.middle)
+    shop.do(f"POST /customers/{shop.middle}/unmerge", {})
+    shop.project(aside=CustomerUnmerged)
+    shop.merge(shop.middle, shop.survivor)
+    for id, other in ((shop.survivor, shop.middle), (shop.middle, shop.survivor)):
+        assert shop.refusal(f"/customers/{id}")["params"]["survivor"] == other
+    assert [row["id"] for row in shop.ask("/customers")["items"]] == [shop.last]
+
+
+def test_sec_18_cus_22_whoever_saw_the_other_one_before_sees_it_in_no_list_of_then_any_more(shop: Shop) -> None:
+    """As `/customers/{id}` hides it from them: neither as of a moment, nor on a page that was begun before."""
+    mine, theirs, _ = shop.sellers
+    another = shop.customer(3, theirs)
+    shop.project()
+    first = shop.ask("/customers", theirs, sort="-name", limit="1")
+    assert [row["id"] for row in first["items"]] == [another]
+    shop.now += timedelta(hours=2)
+    shop.merge(shop.survivor, shop.middle)
+    then = (NOW + timedelta(hours=1)).isoformat()
+
+    def seen(by: Caller | None = None) -> set[str]:
+        told = shop.ask("/customers", by, as_of=then, count="true")
+        assert told["total"] == len(told["items"])
+        return {row["id"] for row in told["items"]}
+
+    assert (seen(theirs), seen(mine)) == ({another}, {shop.survivor})
+    assert seen() == {*shop.customers, another}, "who sees everybody's customers sees them as they were"
+    assert shop.ask("/customers", theirs, sort="-name", limit="1", cursor=first["next"])["items"] == []
+    shop.now += timedelta(hours=2)
+    shop.unmerge(shop.middle)
+    assert seen(theirs) == {another, shop.middle}
+    [row] = shop.ask("/customers", theirs, sort="-name", limit="1", cursor=first["next"])["items"]
+    assert row["id"] == shop.middle
 
 
 def test_cus_22_pages_totals_files_and_groups_say_the_same(shop: Shop) -> None:

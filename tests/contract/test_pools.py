@@ -312,6 +312,20 @@ def test_led_05_who_deletes_a_record_to_claim_another_does_not_bring_it_back_abo
     assert shop.places(SALES) == 2, "who brings it back for somebody else gives it, which is not limited"
 
 
+@pytest.mark.parametrize("kind", [kind for kind in POOLED if kind.merge], ids=lambda kind: kind.what)
+def test_led_05_cus_22_who_merges_two_of_their_own_takes_them_apart_again_within_the_limit(kind: Kind) -> None:
+    shop = Shop(kind)
+    shop.limit("most_owned", 2)
+    survivor, duplicate = shop.enter(), shop.enter()
+    shop.kit.do(shop.named(kind.merge, survivor, duplicate_id=duplicate))
+    shop.kit.do(shop.named(kind.unmerge, duplicate))
+    assert shop.places(ADMIN) == 2
+    shop.kit.do(shop.named(kind.merge, survivor, duplicate_id=duplicate))
+    shop.enter()
+    refusal = shop.kit.assert_refused("CLAIM_LIMIT", shop.named(kind.unmerge, duplicate), field=kind.key)
+    assert refusal.why.reason == "pools.most_owned" and shop.places(ADMIN) == 2
+
+
 def test_led_05_what_is_brought_back_is_no_claim_of_the_day(shop: Shop) -> None:
     shop.limit("most_claims_a_day", 1)
     id = shop.pooled()
