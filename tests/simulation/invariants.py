@@ -50,6 +50,7 @@ from contracts.schedules import schedules_of
 from contracts.sharing import SHARED_WITH
 from contracts.shipping import ShipmentDelivered, ShipmentDispatched, ShipmentHandedOver
 from contracts.statuses import STATUS
+from contracts.subjects import SUBJECT_KIND
 from services.approvals.domain import Case
 from services.conversion.verification import CUSTOMERS as CONVERSIONS
 from services.inventory.domain import StockItem, stock_id
@@ -632,13 +633,14 @@ def i18_own_values_are_of_fields_that_were_added(evidence: Evidence) -> None:
 
 def i19_what_is_said_is_about_a_record_and_shown_as_it_reads(evidence: Evidence) -> None:
     """I19: each comment and view is about a record that there is; comments are shown as they read, or not once gone."""
-    services = {kind.what: kind.service for kind in KINDS.values()} | {"order": "orders"}
+    services = {kind.code: kind.service for kind in KINDS.values()} | {"order": "orders"}
     shown = evidence.rows("comments")
     for id, facts in evidence.streams("collaboration").items():
         told = [fact.fact for fact in facts]
         for fact in told:
-            there = evidence.streams(services[fact.subject_kind])
-            require(fact.subject_id in there, "I19", f"{fact} is about no record")
+            if about := getattr(fact, SUBJECT_KIND, None):  # tasks and schedules of the service say it once, or not
+                there = evidence.streams(services[about])
+                require(fact.subject_id in there, "I19", f"{fact} is about no record")
         if isinstance(told[0], CommentWritten):
             is_gone = isinstance(told[-1], CommentDeleted)
             row = shown.get(str(id))
