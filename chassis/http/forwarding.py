@@ -134,6 +134,6 @@ def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue) -> 
     for name in everywhere.with_role("queries"):
         if name in away:
             for view in views_of(name):
-                found += view_routes(view, ServesOfView(*[forwarder.to(name)] * 5))
+                found += view_routes(view, ServesOfView(*[forwarder.to(name)] * len(ServesOfView._fields)))
             found += operation_routes(dict.fromkeys((one.name for one in PLATFORM_OPERATIONS), forwarder.to(name)))
     return [guarded(route) for route in found]
