@@ -276,7 +276,7 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
     schemas |= components([one.body for one in PLATFORM_OPERATIONS if one.body], "input")
     for operation in PLATFORM_OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    rows = {query.row: query.row_schema for query in queries}
+    rows = _rows(queries)
     rows |= {one.answer.__name__: row_schema(one.answer) for one in PLATFORM_OPERATIONS}
     schemas |= _not_taken(rows, schemas)
     for path in paths.values():
@@ -308,6 +308,17 @@ def openapi(registry: Registry, queries: Iterable[QueryDoc]) -> dict[str, Any]:
             "schemas": {**schemas, **BODIES, **ANSWERS, "Condition": condition_schema(), "Group": group_schema()},
         },
     }
+
+
+def _rows(queries: Sequence[QueryDoc]) -> dict[str, JsonSchema]:
+    """What is answered, by its name; raises ContractError where two ways call different things alike."""
+    rows: dict[str, JsonSchema] = {}
+    for query in queries:
+        if rows.setdefault(query.row, query.row_schema) != query.row_schema:
+            raise ContractError(
+                f"{query.path} answers a {query.row}, which is something else of another path"
+            )
+    return rows
 
 
 def _not_taken(found: dict[str, JsonSchema], taken: Collection[str]) -> dict[str, JsonSchema]:

@@ -245,7 +245,7 @@ def pool_view(cls: type) -> View:
         yield Set(getattr(event, key), **{POOL_ID: event.pool_id})
 
     further = [(OWNER_SINCE, date | None), (FORMER_OWNER, str), (POOL_ID, UUID | None), ("created_at", datetime)]
-    row = make_dataclass(f"{kind.name}PoolRow", [("id", UUID), *_columns(shown), *further])
+    row = make_dataclass(f"{kind.name}WaitingRow", [("id", UUID), *_columns(shown), *further])
     row.__doc__ = f"One {kind.what} that waits in the pool."
     row.__module__ = __name__
     return View(

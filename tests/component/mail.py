@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import re
 import socket
 from asyncio import WriteTransport
 from collections.abc import Iterator
@@ -41,10 +42,12 @@ class Relay:
 
     def mail(self) -> EmailMessage:
         [envelope] = self.envelopes
-        assert isinstance(envelope.content, bytes)
-        found = email.message_from_bytes(envelope.content, policy=default)
-        assert isinstance(found, EmailMessage)
-        return found
+        return _read(envelope)
+
+    def codes(self, address: str) -> list[str]:
+        """The codes that were sent to an address, oldest first."""
+        mails = [_read(envelope) for envelope in self.envelopes if envelope.rcpt_tos == [address]]
+        return [str(re.findall("[0-9]{6}", mail.get_content())[0]) for mail in mails]
 
     def authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, given: Any
@@ -53,6 +56,13 @@ class Relay:
         right = (given.login, given.password) == (b"salestream", b"secret")
         self.signed_in += [given.login.decode()] if right else []
         return AuthResult(success=right, handled=False)
+
+
+def _read(envelope: Envelope) -> EmailMessage:
+    assert isinstance(envelope.content, bytes)
+    found = email.message_from_bytes(envelope.content, policy=default)
+    assert isinstance(found, EmailMessage)
+    return found
 
 
 def free_port() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import statistics
 import time
 import uuid
@@ -12,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from component.mail import Relay
 from component.people import DEFAULT, PASSWORD, Caller, accept, first_administrator, issue
 from component.support import Company, KafkaBench, add_product, eventually, problem_of, unique, until
 from PIL import Image
@@ -19,7 +19,6 @@ from PIL import Image
 from chassis.messaging.records import Incoming
 from contracts.permissions import RIGHTS
 from deploy.local.system import LocalSystem
-from services.access.messages import Mailbox
 from services.devices.reference_client import PhoneClient
 
 
@@ -204,14 +203,13 @@ def test_a_replayed_refresh_token_ends_the_session(company: Company, admin: Call
     li.refused("UNAUTHENTICATED", "GET", "/customers")
 
 
-def test_ACC_10_recovery_by_the_code_that_was_sent(system: LocalSystem, company: Company, admin: Caller) -> None:
+def test_ACC_10_recovery_by_the_code_that_was_sent(company: Company, admin: Caller, relay: tuple[Relay, int]) -> None:
     email = f"{uuid.uuid4().hex[:8]}@example.com"
     login = issue(admin, "SAL", email=email)
     accept(company, login, DEFAULT)
     nobody = Caller(company)
     reset = nobody.do("POST", "/password-resets", {"name": login})["id"]
-    mailbox = Mailbox(system.home / "mailbox")
-    code = re.findall(r"[0-9]{6}", until(lambda: mailbox.messages(email))[-1].text)[0]
+    [code] = until(lambda: relay[0].codes(email))
     body = {"code": code, "new_password": "Fresh#2026"}
     nobody.do("POST", f"/password-resets/{reset}/password", body)
     nobody.refused("UNAUTHENTICATED", "POST", f"/password-resets/{reset}/password", body)

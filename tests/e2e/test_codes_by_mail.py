@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import email
-import re
-from email.policy import default
 from uuid import uuid4
 
 from component.mail import Relay
 from component.people import SETTINGS, Caller
-from component.support import Company, eventually
+from component.support import Company, until
 
 
 def test_SEC_13_SEC_09_a_first_password_is_set_with_a_code_that_comes_by_mail(
@@ -21,15 +18,6 @@ def test_SEC_13_SEC_09_a_first_password_is_set_with_a_code_that_comes_by_mail(
     nobody = Caller(company)
     reset = nobody.do("POST", "/password-resets", {"name": login})["id"]
 
-    def come() -> str:
-        found = [one for one in relay[0].envelopes if one.rcpt_tos == [address]]
-        assert len(found) == 1
-        content = found[0].content
-        assert isinstance(content, bytes)
-        text = email.message_from_bytes(content, policy=default).get_content()
-        [code] = re.findall("[0-9]{6}", text)
-        return str(code)
-
-    code = eventually(come)
+    [code] = until(lambda: relay[0].codes(address))
     nobody.do("POST", f"/password-resets/{reset}/password", {"code": code, "new_password": "YunKeSale@2024"})
     assert nobody.sign_in(login, "YunKeSale@2024").told["status"] == "SIGNED_IN"

@@ -188,7 +188,7 @@ def test_cfg_01_what_is_not_given_is_refused_by_name_in_one_and_in_bulk(company:
         assert [one["status"] for one in results] == [400, 201]
     finally:
         admin.do("PATCH", fields.path("seats"), {"required": False})
-        eventually(lambda: admin.post(kind.path, body))
+        eventually(lambda: admin.post(kind.path, new_record(kind, admin.enter)))
         admin.do("DELETE", fields.path("seats"))
 
 
