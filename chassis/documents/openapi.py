@@ -315,9 +315,7 @@ def _rows(queries: Sequence[QueryDoc]) -> dict[str, JsonSchema]:
     rows: dict[str, JsonSchema] = {}
     for query in queries:
         if rows.setdefault(query.row, query.row_schema) != query.row_schema:
-            raise ContractError(
-                f"{query.path} answers a {query.row}, which is something else of another path"
-            )
+            raise ContractError(f"{query.path} answers a {query.row}, which is something else of another path")
     return rows
 
 
