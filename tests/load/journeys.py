@@ -47,6 +47,8 @@ class Journeys:
     data: Data
     drafts: list[UUID] = field(default_factory=list)
     submitted: list[UUID] = field(default_factory=list)
+    answered: list[float] = field(default_factory=list)
+    """Milliseconds until commands were answered, of the last run at a steady rate."""
 
     def __post_init__(self) -> None:
         self._address = self.bench.api_address
@@ -122,10 +124,16 @@ class Journeys:
         report.add(*(Figure(f"cpu_ms_per_order_{name}", values) for name, values in cpu.items()))
         report.add(Figure("cpu_ms_per_order_client_not_counted", client), Figure("idle_cpu_ms_per_s", [idle]))
         peak = sorted(rates)[len(rates) // 2]
-        windows = [self.latencies(peak / 2, plan.seconds / 3) for _ in range(3)]
+        windows: list[list[float]] = []
+        answered: list[list[float]] = []
+        for _ in range(3):
+            windows.append(self.latencies(peak / 2, plan.seconds / 3))
+            answered.append(quantiles(self.answered, n=100))
         cuts = [quantiles(window, n=100) for window in windows]
         report.add(
             Figure("visible_at_orders_per_s", [peak / 2]),
+            Figure("answered_ms_p50", [cut[49] for cut in answered]),
+            Figure("answered_ms_p99", [cut[98] for cut in answered]),
             Figure("visible_ms_p50", [cut[49] for cut in cuts], bar=Bar(30, 10, at_most=True)),
             Figure("visible_ms_p99", [cut[98] for cut in cuts], bar=Bar(150, 50, at_most=True)),
         )
@@ -164,6 +172,7 @@ class Journeys:
         """Milliseconds from the moment a command should be sent until its effect is read, at a steady rate."""
         orders = self.take(max(20, int(rate * seconds)))
         found: list[float] = []
+        self.answered = []
         connections = connected(self._address, OPEN_CONNECTIONS)
         begin = time.perf_counter() + 0.05
         jobs: Iterator[Timed] = (
@@ -175,6 +184,7 @@ class Journeys:
 
     def _submit_and_read(self, order: UUID, due: float, found: list[float]) -> Job:
         answer = expect((yield from served(self._sales.request("POST", f"/orders/{order}/submit", b"{}"))), 200)
+        self.answered.append((time.perf_counter() - due) * 1000)
         token = answer.header(TOKEN)
         answer = expect((yield self._sales.request("GET", f"/orders/{order}", Salestream_Consistency=token)), 200)
         found.append((time.perf_counter() - due) * 1000)

@@ -45,6 +45,7 @@ FIGURES = (
     "cpu_ms_per_order_worker",
     "cpu_ms_per_order_kafka",
     "cpu_ms_per_order_mongo",
+    "answered_ms_p50",
     "visible_ms_p50",
     "visible_ms_p99",
     "visible_ms_p99_at_100_percent",
