@@ -5,7 +5,7 @@
         \"\"\"Remind those for whom approvals wait (NTF-04).\"\"\"
 
 The class becomes the command that does it, which may also be given by hand: `POST /schedules/remind-deciders/runs`.
-`dry` tells what it would do, and does nothing.  With it come the command SwitchRemindDeciders
+`dry` tells what it would do, also on a day to come, and does nothing.  With it come the command SwitchRemindDeciders
 (`PUT /schedules/remind-deciders`) and the events RemindDecidersPlanned, RemindDecidersRan, RemindDecidersFailed and
 RemindDecidersSwitched, which stand in the module beside it.  The service says what is to be done:
 `Service(..., schedules={RemindDeciders: remind})` (ADR 0051).

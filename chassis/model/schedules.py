@@ -287,8 +287,12 @@ def timetable_id(one: Schedule) -> Named:
     return found
 
 
-def day_asked_for(day: date | None, context: Context) -> date:
-    """For which day it is run by hand.  Raises Refused VALIDATION for a day to come."""
-    if day is not None and day > context.today:
+def day_asked_for(day: date | None, context: Context, *, dry: bool) -> date:
+    """For which day it is run by hand.
+
+    Raises Refused VALIDATION for a day to come, of which a dry run alone can tell what would be done if nothing
+    happened until then.
+    """
+    if day is not None and day > context.today and not dry:
         raise Refused("schedules.day_to_come", today=context.today, field="day")
     return day or context.today

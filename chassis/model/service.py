@@ -869,7 +869,7 @@ def schedule_commands(run: type, act: ScheduleFunction) -> dict[type, CommandFun
             case Due():
                 pass  # another process was first
             case _:
-                day = day_asked_for(command.day, context)
+                day = day_asked_for(command.day, context, dry=command.dry)
                 if command.dry:
                     timetable.tell_would(*_tried(act, AsOf(day, context.now), work))
                 else:

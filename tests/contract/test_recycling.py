@@ -195,6 +195,23 @@ def test_cus_17_a_dry_run_tells_what_would_go_back_and_why_and_does_nothing(shop
     assert "would" not in shop.kit.do(shop.run(), ADMIN).body
 
 
+def test_acc_28_cus_17_of_a_day_to_come_a_dry_run_tells_and_no_other_there_is(shop: Shop) -> None:
+    id, today = shop.enter(), shop.kit.today
+    shop.rule()
+
+    def would(day: date) -> list[str]:
+        return [one["id"] for one in shop.kit.do(shop.run(day=day, dry=True), ADMIN).body["would"]]
+
+    for day, told in (
+        (today + timedelta(days=N - 1), []),
+        (today + timedelta(days=N), [str(id)]),
+        (date.max, [str(id)]),
+    ):
+        assert would(day) == told
+        shop.kit.assert_refused("VALIDATION", shop.run(day=day), by=ADMIN, field="day")
+    assert not shop.waits(id)
+
+
 def test_cus_17_what_nobody_has_or_is_gone_is_left_alone(shop: Shop) -> None:
     pooled, deleted = shop.enter(owner_id=None), shop.enter()
     shop.named(shop.kind.delete, deleted)

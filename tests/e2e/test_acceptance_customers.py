@@ -306,6 +306,19 @@ def there_is_a_rule(by: Person, rule: dict[str, Any]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", POOLED)
+def test_ACC_28_what_would_go_back_on_a_day_to_come_is_told_by_a_dry_run(company: Company, kind: Kind) -> None:
+    admin, li, schedule = company.admin, company.li, f"/schedules/recycle-{kind.service}"
+    name, id = unique("三十天未跟进"), entered(li, kind)
+    day = date.fromisoformat(li.get(f"{kind.path}/{id}")["owner_since"])
+    with there_is_a_rule(admin, {"name": name, "target": kind.service.upper(), "idle_days": 30}):
+        assert would_go_back(admin, schedule, day + timedelta(days=29)).get(id) is None
+        assert would_go_back(admin, schedule, day + timedelta(days=30))[id] == name
+        body = {"day": f"{day + timedelta(days=30)}"}
+        assert admin.assert_refused("VALIDATION", "POST", f"{schedule}/runs", body)["field"] == "day"
+    assert holds(li, kind, id)
+
+
+@pytest.mark.parametrize("kind", POOLED)
 def test_ACC_28_what_nobody_works_on_for_n_days_is_in_the_pool_and_not_a_day_earlier(
     company: Company, kind: Kind
 ) -> None:
@@ -321,13 +334,9 @@ def test_ACC_28_what_nobody_works_on_for_n_days_is_in_the_pool_and_not_a_day_ear
         li.post("/communications", {**about, "way": "PHONE", "text": "下周再联系"})
         assert holds(li, kind, idle) and holds(li, kind, worked_on), "while the run is switched off nothing moves"
         admin.do("PUT", schedule, {"active": True})
-
-        def would(day: date) -> dict[str, str]:
-            told = admin.post(f"{schedule}/runs", {"day": f"{day}", "dry": True})["would"]
-            return {one["id"]: one["reason"] for one in told if one["id"] in (idle, worked_on)}
-
-        assert would(day + timedelta(days=1)) == {idle: name}
-        assert would(day) == {}
+        would = would_go_back(admin, schedule, day + timedelta(days=1))
+        assert (would[idle], worked_on in would) == (name, False)
+        assert idle not in would_go_back(admin, schedule, day)
         run(admin, schedule, day)
         assert holds(li, kind, idle), "not a day earlier"
         run(admin, schedule, day + timedelta(days=1))
@@ -346,6 +355,12 @@ def test_ACC_28_what_nobody_works_on_for_n_days_is_in_the_pool_and_not_a_day_ear
     eventually(former_owner_is_told)
     company.tanaka.post(f"{kind.path}/{idle}/claim")
     assert holds(company.tanaka, kind, idle)
+
+
+def would_go_back(by: Person, schedule: str, day: date) -> dict[str, str]:
+    """The records that a run for a day would take back, and by which rule."""
+    told = by.post(f"{schedule}/runs", {"day": f"{day}", "dry": True})["would"]
+    return {one["id"]: one["reason"] for one in told if one["event"].endswith("-assigned.v1")}
 
 
 def run(by: Person, schedule: str, day: date) -> None:

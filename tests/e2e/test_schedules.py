@@ -41,6 +41,7 @@ def test_a_schedule_is_planned_listed_run_and_switched(company: Company, one: Sc
     eventually(ran)
     refused = admin.send("POST", f"{place}/runs", {"day": "2999-01-01"})
     assert (refused.status_code, refused.json()["field"]) == (400, "day")
+    assert admin.post(f"{place}/runs", {"day": "9999-12-31", "dry": True})["done"] == 0
     for method, path in (("GET", "/schedules"), ("POST", f"{place}/runs"), ("PUT", place)):
         body = None if method == "GET" else {"active": False} if method == "PUT" else {}
         assert company.li.send(method, path, body).status_code == 403
