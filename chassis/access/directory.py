@@ -392,6 +392,9 @@ class Directory:
         """Every role people can have, with its rights."""
         return [row for role, row in sorted(self._roles.items()) if role != NEVER_GIVEN]
 
+    def has_role(self, role: str) -> bool:
+        return role in self._roles and role != NEVER_GIVEN
+
     def roles_with(self, right: str) -> list[str]:
         order = {role: number for number, role in enumerate(ROLES)}
         holding = [row for row in self.roles() if right in row.rights]

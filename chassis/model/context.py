@@ -106,6 +106,9 @@ class Organisation(Protocol):
     def zone_of(self, person: UUID) -> ZoneInfo:
         """The zone by whose clock somebody lives: their own, or the company's (SET-03)."""
 
+    def has_role(self, role: str) -> bool:
+        """Whether there is a role of this code that people can have."""
+
     def roles_with(self, right: str) -> Sequence[str]:
         """The titles of the roles that hold a right now; those are no secret, who has them is."""
 
@@ -170,6 +173,9 @@ class _Alone:
 
     def zone_of(self, person: UUID) -> ZoneInfo:
         return ZoneInfo("UTC")
+
+    def has_role(self, role: str) -> bool:
+        return role in ROLES and role != NEVER_GIVEN
 
     def roles_with(self, right: str) -> Sequence[str]:
         return [title for role, title in ROLES.items() if role != NEVER_GIVEN and right in first_rights(role)]

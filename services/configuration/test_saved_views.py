@@ -144,6 +144,13 @@ def test_uix_13_who_holds_the_right_lets_others_see_a_view(kit: InMemoryService)
     assert kit.new_facts()[-1].view.roles == ()
 
 
+def test_uix_13_a_role_that_there_is_not_sees_no_view(kit: InMemoryService) -> None:
+    wrong: dict[str, Any] = {"audience": "ROLES", "roles": ("SAL", "SALL")}
+    kit.assert_refused("NOT_FOUND", save(**wrong), by=SUPERVISOR, field="roles.1")
+    kit.do(save(), by=SUPERVISOR)
+    kit.assert_refused("NOT_FOUND", change(**wrong), by=SUPERVISOR, field="roles.1")
+
+
 def test_uix_13_a_view_of_somebody_else_is_not_changed_and_a_private_one_is_not_there(kit: InMemoryService) -> None:
     kit.do(save(), by=SALES)
     for command in (change(name="x"), DeleteSavedView(saved_view_id=VIEW)):

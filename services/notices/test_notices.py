@@ -480,6 +480,7 @@ def test_set_02_everybody_is_told_in_their_own_language(kit: InMemoryService) ->
         (Receiver(kind="DEPARTMENT", department_id=UUID(int=7)), "NOT_FOUND", "receivers.0.department_id"),
         (Receiver(kind="RIGHT", right="fly"), "VALIDATION", "receivers.0.right"),
         (Receiver(kind="ROLE", role="BRO"), "VALIDATION", "receivers"),
+        (Receiver(kind="ROLE", role="SALL"), "NOT_FOUND", "receivers.0.role"),
     ],
     ids=str,
 )

@@ -264,6 +264,12 @@ def test_ntf_02_whom_nobody_has_heard_of_no_rule_names(firm: Firm, field: str) -
     firm.kit.assert_refused("NOT_FOUND", RULE.create(**about), field=f"{field}.0")
 
 
+def test_ntf_02_a_role_that_there_is_not_no_rule_names(firm: Firm) -> None:
+    """It would tell nobody, for ever, by a slip of the pen."""
+    about = {"name": "x", "record_kind": "lead", "event": "CREATED", "to_roles": ("SAL", "SALL")}
+    firm.kit.assert_refused("NOT_FOUND", RULE.create(**about), field="to_roles.1")
+
+
 def test_ntf_02_a_template_for_something_else_is_refused(firm: Firm) -> None:
     template = uuid4()
     firm.do(TEMPLATE.create(notice_template_id=template, name="x", occasion="STOCK_LOW", text_zh="x"))

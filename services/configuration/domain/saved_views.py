@@ -105,6 +105,9 @@ class SavedView(Aggregate):
             raise lacks_right(SHARE, context.organisation.roles_with(SHARE))
         if (view.audience == "ROLES") != bool(view.roles):
             raise Refused("views.roles", field="roles")
+        for index, role in enumerate(view.roles if view.roles != self.view.roles else ()):
+            if not context.organisation.has_role(role):
+                raise not_found("role", f"roles.{index}")
         if view != self.view:
             self.record(ViewSaved(saved_view_id=self.id, view=view, owner=owner, by=context.user))
 

@@ -84,6 +84,8 @@ def require_known(named: Sequence[Receiver], organisation: Organisation) -> None
             raise Refused("records.no_such_user", field=f"{at}.user_id")
         if one.department_id and organisation.department(one.department_id) is None:
             raise not_found("department", f"{at}.department_id")
+        if one.role and not organisation.has_role(one.role):
+            raise not_found("role", f"{at}.role")
         if one.right and one.right not in RIGHTS:
             raise Refused("notices.no_such_right", name=one.right, field=f"{at}.right")
 

@@ -70,6 +70,9 @@ class PushRuleRecord(Record):
         for index, id in enumerate(data.to_departments if "to_departments" in given else ()):
             if organisation.department(id) is None:
                 raise not_found("department", f"to_departments.{index}")
+        for index, role in enumerate(data.to_roles if "to_roles" in given else ()):
+            if not organisation.has_role(role):
+                raise not_found("role", f"to_roles.{index}")
         asked = not {"to_field", "record_kind"}.isdisjoint(given)
         fields = context.custom_fields(data.record_kind)
         if data.to_field and asked and not holds_people(fields, data.to_field):
