@@ -90,22 +90,51 @@ def test_ACC_17_a_customer_is_stored_with_all_its_fields_and_refused_without_a_r
     assert ids(li.items("/customers", company=firm)) == [customer]
 
 
+FULL_WIDTH = {ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"}
+
+
 def test_ACC_19_a_customer_is_found_by_name_or_mobile_and_nobody_else_is(company: Company) -> None:
     li, mark, number = company.li, uuid.uuid4().hex[:8], mobile()
     following = f"{number[:-1]}{(int(number[-1]) + 1) % 10}"
     wanted = add_customer(li, name=f"王伟{mark}", mobile=number)
     longer = add_customer(li, name=f"王伟{mark}强", mobile=following)
-    for asked in (
-        {"name": f"王伟{mark}"},
-        {"mobile": number},
-        {"q": number},
-        {"q": f"{number[:3]} {number[3:7]}-{number[7:]}"},
-    ):
-        assert ids(li.items("/customers", **asked)) == [wanted], asked
+    written = (
+        number,
+        f"{number[:3]} {number[3:7]}-{number[7:]}",
+        f"+86 {number}",
+        f"0086{number}",
+        number.translate(FULL_WIDTH),
+    )
+    asked: list[dict[str, str]] = [{"name": f"王伟{mark}"}]
+    asked += [{name: text} for name in ("mobile", "q") for text in written]
+    for one in asked:
+        assert ids(li.items("/customers", **one)) == [wanted], one
     assert ids(li.items("/customers", q=f"王伟{mark}强")) == [longer]
     assert set(ids(li.items("/customers", q=mark.upper()))) == {wanted, longer}
     assert li.items("/customers", name=f"王{mark}") == li.items("/customers", mobile=f"{number}0") == []
     assert company.tanaka.items("/customers", q=number) == [], "not those of others"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["👩🏽‍💻", "𠮷野家", "ｱｲｳ 佐藤", "O'Neil <b>&amp;", "字" * 200],
+    ids=["emoji", "rare", "kana", "markup", "long"],
+)
+def test_ACC_17_ACC_19_whatever_a_customer_is_called_is_kept_and_found(company: Company, name: str) -> None:
+    customer = add_customer(company.li, name=name)
+    assert company.li.get(f"/customers/{customer}")["name"] == name
+    for asked in ({"name": name}, {"q": name}):
+        assert customer in ids(company.li.items("/customers", **asked)), asked
+
+
+@pytest.mark.parametrize(
+    "name", ["字" * 1000, "a\nb", "a\u0000b", "a\u202eb"], ids=["too long", "lines", "control", "turned"]
+)
+def test_ACC_17_a_name_that_can_not_be_kept_is_refused_by_its_field(company: Company, name: str) -> None:
+    body = {"name": name, "mobile": mobile(), "industry": "IT"}
+    assert company.li.assert_refused("VALIDATION", "POST", "/customers", body)["field"] == "name"
+    half = json.dumps({**body, "name": "\ud83d"}).encode()
+    assert company.li.assert_refused("VALIDATION", "POST", "/customers", content=half)["field"] == "body"
 
 
 def test_ACC_20_orders_keep_what_they_know_of_a_customer_that_is_edited_and_deleted(company: Company) -> None:
