@@ -230,32 +230,51 @@ def assert_like_the_model(shelf: Shelf, rows: Sequence[Document], tree: Any, **m
 
 # -- every view x every field x every operator ------------------------------------------------------------------------
 
+Make = tuple[FieldType, Exact, bool, bool, bool]
+"""What decides how a field is asked about."""
+
+
+def make_of(view: View, name: str) -> Make:
+    return (
+        fields_asked(view)[name],
+        rule_of(view, name),
+        name in view.where,
+        view.is_in_words(name),
+        view.is_sorted_by_index(name),
+    )
+
+
+FIRST_OF_MAKE = {make_of(view, name): (view.name, name) for view in LISTS[::-1] for name in [*fields_asked(view)][::-1]}
+
 
 @each
 def test_every_operator_of_every_field_gives_what_the_rows_that_are_shown_say(
     database: Database[Document], view: View
 ) -> None:
-    """With all values where a field is the first of its make in the list, and with some where it is one more."""
+    """With all values where a field is the first of its make of all lists, with some where it is so in its list."""
     shelf = Shelf(database, view)
     rows = fill(shelf)
     assert rows
-    makes: list[object] = []
+    makes: list[Make] = []
     for name, kind in fields_asked(view).items():
-        make = (kind, rule_of(view, name), name in view.where, view.is_in_words(name), view.is_sorted_by_index(name))
-        some = slice(None) if make not in makes else slice(0, None, 5)
+        make = make_of(view, name)
+        is_known = make in makes
         makes.append(make)
+        some = slice(None) if FIRST_OF_MAKE[make] == (view.name, name) else slice(1) if is_known else slice(0, None, 5)
         for operator in operators_of(kind):
             conditions: list[Document]
             if operator in EMPTINESS:
                 conditions = [{"field": name, "is": operator}]
             else:
-                values = asked_values(view, name, operator)[some]
+                values = asked_values(view, name, operator)
                 if operator == "one_of":
-                    values = [values[:1], values[:2], values[::3]]
+                    values = [values[::3], values[:1], values[:2]]
+                values = values[some]
                 conditions = [{"field": name, "is": operator, "value": value} for value in values]
             found = [assert_like_the_model(shelf, rows, condition) for condition in conditions]
             is_own = name == "id" or bool(view.sums and name in view.sums.by) or rule_of(view, name) != Exact()
-            assert is_own or any(found) or operator not in ("contains", "not_equal", "is_not_empty"), (name, operator)
+            finds = operator in ("contains", "not_equal", "is_not_empty") and not is_known
+            assert is_own or any(found) or not finds, (name, operator)
 
 
 @each
