@@ -39,8 +39,9 @@ class CustomerData:
     """All that is known of a customer (CUS-01..04, CUS-14).
 
     The fields that the customer settings name must be filled.  No two have the same mobile number, or the same company
-    and contact person (CUS-22), and two that are the same are merged.  Whoever deletes a customer frees these;
-    orders keep their own copy of it and go on, and no order can be entered or submitted for it any more.
+    and contact person (CUS-22), and two that are the same are merged.  One with an open order can't be deleted.
+    Whoever deletes a customer frees these; closed orders keep their own copy of it, and no order can be entered or
+    submitted for it any more.
     """
 
     name: Personal[Text] = data(default="", filterable=True, sortable=True)

@@ -1,6 +1,6 @@
 """Customers, their contacts, the leads they were (LED-09) and the customer settings: what commands do and change."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 from uuid import UUID, uuid5
@@ -28,7 +28,7 @@ from contracts.customers import (
 from contracts.declare import KEPT
 from contracts.errors import Refused
 from contracts.ids import beside
-from contracts.reasons import Why, params_kept
+from contracts.reasons import Some, Why, params_kept
 from contracts.records import kind_of
 from contracts.settings import DEFAULTS
 from contracts.text import is_blank
@@ -36,6 +36,8 @@ from contracts.text import is_blank
 SETTINGS = Named("settings_id", "customers")
 FIELDS: tuple[str, ...] = get_args(CustomerField)
 NO_MEMBER = Membership()
+MOST_NAMED = 5
+"""So many of the orders in the way of a deletion are named; the others are counted."""
 
 
 @dataclass
@@ -73,9 +75,10 @@ class CustomerSettings(Aggregate):
 
 @dataclass(frozen=True)
 class OpenOrder:
-    """An order that was written and has neither been completed nor cancelled (CUS-04)."""
+    """An order that was written and has neither been completed nor cancelled (CUS-04), and what people call it."""
 
     customer_id: UUID
+    number: str
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,12 @@ class Customer(Record):
         One that was made required later and is still blank doesn't stand in the way of other changes.
         """
         settings.check({name: getattr(data, name) for name in FIELDS if name in given})
+
+    def require_unordered(self, open_orders: Sequence[str]) -> None:
+        """Raises Refused INVALID_STATE while orders for it are open, naming some (CUS-04)."""
+        if open_orders:
+            orders = Some(open_orders, MOST_NAMED)
+            raise Refused("customers.has_open_orders", orders=orders, field=self.kind.key, state="HAS_OPEN_ORDERS")
 
     def set_membership(self, command: SetMembership, context: Context) -> None:
         """Make the customer a member, change its level or points, or end it (CUS-21)."""

@@ -1,10 +1,19 @@
-"""Customers on the running system: all about one, whether one is there already, many at once (CUS-07, CUS-22)."""
+"""Customers on the running system: all about one, duplicates, many at once, deletion (CUS-04, CUS-07, CUS-22)."""
 
 from __future__ import annotations
 
 from uuid import uuid4
 
-from component.support import Company, add_customer, add_order, add_product, unique
+from component.support import (
+    Company,
+    add_customer,
+    add_order,
+    add_product,
+    await_status,
+    eventually,
+    order_page,
+    unique,
+)
 
 
 def test_cus_07_all_about_a_customer_in_one_request(company: Company) -> None:
@@ -100,3 +109,24 @@ def test_cus_22_two_that_are_the_same_are_merged_and_taken_apart_again(company: 
     assert [row["id"] for row in li.items("/contacts", customer_id=second)] == [contact]
     assert li.get(f"/customers/{first}")["need"] == "phones"
     assert li.get(f"/customers/{second}")["mobile"] == number
+
+
+def test_acc_20_cus_04_a_customer_is_deleted_once_its_orders_are_closed_which_keep_their_copy(company: Company) -> None:
+    li, product = company.li, add_product(company.wang)
+    customer = add_customer(li, address="1 Old Street")
+    bought, draft = (add_order(li, customer, (product, 1, None)) for _ in range(2))
+    li.post(f"/orders/{bought}/submit")
+    await_status(li, bought, "SHIPPED")
+    eventually(lambda: company.wang.post(f"/shipments/{bought}/deliver", {}))
+    numbers = sorted(order_page(li, id)["number"] for id in (bought, draft))
+    told = li.assert_refused("INVALID_STATE", "DELETE", f"/customers/{customer}")
+    assert (told["state"], told["field"], told["params"]["orders"]) == ("HAS_OPEN_ORDERS", "customer_id", numbers)
+
+    company.chen.post(f"/orders/{bought}/payments", {"amount": "100.00"})
+    await_status(li, bought, "COMPLETED")
+    told = li.assert_refused("INVALID_STATE", "DELETE", f"/customers/{customer}")
+    assert told["params"]["orders"] == [order_page(li, draft)["number"]]
+    li.post(f"/orders/{draft}/cancel", {"reason": "no more"})
+    li.do("DELETE", f"/customers/{customer}")
+    assert customer not in {row["id"] for row in li.items("/customers", deleted="false")}
+    assert order_page(li, bought)["customer"]["address"] == "1 Old Street"
