@@ -9,6 +9,7 @@ from chassis.model.recycling import Recycling
 from chassis.model.service import Replica, Service, Work, all_merged, change, upsert
 from contracts.customers import (
     CUSTOMER,
+    BookPoints,
     Contact,
     CreateCustomer,
     CustomerMerged,
@@ -144,6 +145,7 @@ SERVICE = Service(
     besides={CUSTOMER.delete: keep_with_orders},
     commands={
         SetMembership: change(Customer, Customer.set_membership),
+        BookPoints: change(Customer, Customer.book_points),
         SetCustomerSettings: upsert(CustomerSettings, CustomerSettings.change),
         TakeOverLead: take_over_lead,
     },
