@@ -140,8 +140,11 @@ class Customer(Record):
             raise Refused("customers.points_below_zero", points=self.membership.points, field="change")
         if points > MAX_QUANTITY:
             raise Refused("customers.most_points", most=MAX_QUANTITY, field="change")
-        told = {"change": command.change, "points": points, "reason": command.reason}
-        self.record(PointsBooked(customer_id=self.id, **told, by=context.user))
+        self.record(
+            PointsBooked(
+                customer_id=self.id, change=command.change, points=points, reason=command.reason, by=context.user
+            )
+        )
 
     def come_from(self, lead_id: UUID, context: Context) -> None:
         """It was a lead before (LED-13)."""
