@@ -105,7 +105,7 @@ class Customer(Record):
     @classmethod
     def on_page(cls, row: Mapping[str, Any]) -> Self:
         customer = super().on_page(row)
-        customer.membership = Membership(member=row["member"])
+        customer.membership = Membership(member=row.get("member", False))
         return customer
 
     def require_may(self, command: type, context: Context) -> None:
