@@ -15,7 +15,21 @@ from contracts.records import data, kind_of, record
 from contracts.sales import FutureContact, FutureCustomer
 from contracts.schedules import Daily, schedule
 from contracts.settings import DEFAULTS
-from contracts.types import Birthday, Email, Flag, Name, Note, Phone, Quantity, Tag, Text, Whole
+from contracts.types import (
+    Birthday,
+    Email,
+    Flag,
+    Movement,
+    Name,
+    Note,
+    Phone,
+    Quantity,
+    QuantityChange,
+    Reason,
+    Tag,
+    Text,
+    Whole,
+)
 
 CustomerField = Literal[
     "name", "mobile", "industry", "company", "contact_person", "address", "region", "importance", "customer_type",
@@ -39,8 +53,9 @@ class CustomerData:
     """All that is known of a customer (CUS-01..04, CUS-14).
 
     The fields that the customer settings name must be filled.  No two have the same mobile number, or the same company
-    and contact person (CUS-22), and two that are the same are merged.  Whoever deletes a customer frees these;
-    orders keep their own copy of it and go on, and no order can be entered or submitted for it any more.
+    and contact person (CUS-22), and two that are the same are merged.  One with an open order can't be deleted.
+    Whoever deletes a customer frees these; closed orders keep their own copy of it, and no order can be entered or
+    submitted for it any more.
     """
 
     name: Personal[Text] = data(default="", filterable=True, sortable=True)
@@ -100,12 +115,24 @@ class Membership:
 
 @command("PUT /customers/{customer_id}/membership", permission="customers.edit")
 class SetMembership:
-    """Make a customer a member, or end it; members get the member price (CUS-21)."""
+    """Make a customer a member, or end it; members get the member price (CUS-21).
+
+    Level and points of a member that are left out stay what they are.
+    """
 
     customer_id: UUID
     member: Flag
-    level: Text = ""
-    points: Whole = 0
+    level: Text = KEPT
+    points: Whole = KEPT
+
+
+@command("POST /customers/{customer_id}/points", permission="customers.edit")
+class BookPoints:
+    """Give a member points, or take some, and say why (CUS-21): of two who do so at once both count."""
+
+    customer_id: UUID
+    change: QuantityChange
+    reason: Reason
 
 
 @command("PUT /settings/customers", permission="settings", key="settings_id")
@@ -125,6 +152,17 @@ class MembershipSet:
 
     customer_id: UUID
     membership: Membership
+    by: Person = SALESTREAM
+
+
+@event("salestream.customers.points-booked.v1", key="customer_id")
+class PointsBooked:
+    """A member was given points, or some were taken; `points` are those there are now (CUS-21)."""
+
+    customer_id: UUID
+    change: Movement
+    points: Whole
+    reason: Personal[Note]
     by: Person = SALESTREAM
 
 

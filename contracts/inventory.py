@@ -8,7 +8,7 @@ from contracts.layouts import part
 from contracts.people import SALESTREAM, Person
 from contracts.records import data, kind_of, record
 from contracts.sales import Shortage
-from contracts.types import Money, Movement, Name, Note, Quantity, Reason, StockChange, Sum, Tag, Text, Total, Whole
+from contracts.types import Money, Movement, Name, Note, Quantity, QuantityChange, Reason, Sum, Tag, Text, Total, Whole
 
 MovementKind = Literal["OPENING", "RECEIPT", "ADJUSTMENT", "ORDER_DEDUCTION", "RETURN", "CLOSING"]
 
@@ -107,7 +107,7 @@ class AdjustStock:
     """Correct the stock by hand, up or down, with a reason (INV-10)."""
 
     product_id: UUID
-    change: StockChange
+    change: QuantityChange
     reason: Reason
 
 

@@ -178,14 +178,17 @@ class Asking:
             shared=self.shared(principal),
             texts=None if (seen := self._now.seen(principal)).is_all else {OWN: seen.texts},
             in_force=self._in_force(),
-            wanted=self._wanted(),
+            wanted=self._wanted(principal),
             in_parts=in_parts,
         )
 
-    def _wanted(self) -> Sequence[str]:
-        """The fields that the company wants to be filled in records of this kind."""
+    def _wanted(self, principal: Principal) -> Sequence[str]:
+        """The fields that the company wants to be filled in records of this kind, those that it has added too."""
         kind = next((kind for kind in KINDS.values() if kind.code == self._view.kind), None)
-        return self._company.required(kind) if kind else ()
+        if kind is None:
+            return ()
+        own = (one.path for one in self._now.seen(principal).fields if one.required and one.is_given)
+        return (*self._company.required(kind), *own)
 
     def _grouping(self, principal: Principal, params: Mapping[str, Sequence[str]], language: str) -> Grouping | None:
         sees, field = partial(self._rows.may_see, principal=principal), one(params, GROUP)

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection
 from dataclasses import fields
+from typing import Any
 from uuid import UUID
 
 from chassis.model.recycling import Recycling
-from chassis.model.service import Replica, Service, Work, change, upsert
+from chassis.model.service import Replica, Service, Work, all_merged, change, upsert
 from contracts.customers import (
     CUSTOMER,
+    BookPoints,
     Contact,
     CreateCustomer,
     CustomerMerged,
@@ -36,11 +38,12 @@ CONTACT = kind_of(Contact)
 RIGHT = REGISTRY.command_of(CreateCustomer).permission
 """The right to enter customers."""
 
-# -- which customers have an open order: those go back to no pool (CUS-04, CUS-17)
+# -- which customers have an open order: those go back to no pool, and are not deleted (CUS-04, CUS-17)
 
 
-def order_written(_: OpenOrder | None, fact: OrderCreated | OrderChanged) -> OpenOrder:
-    return OpenOrder(fact.customer.customer_id)
+def order_written(row: OpenOrder | None, fact: OrderCreated | OrderChanged) -> OpenOrder:
+    number = fact.number if isinstance(fact, OrderCreated) else row.number if row else str(fact.order_id)
+    return OpenOrder(fact.customer.customer_id, number)
 
 
 def order_ended(_row: OpenOrder | None, _fact: object) -> None:
@@ -86,6 +89,18 @@ def with_open_orders(work: Work) -> Collection[UUID]:
 
 RECYCLING = Recycling(Customer, kind_of(RecyclingRule), target="CUSTOMERS", spared=with_open_orders)
 
+
+def keep_with_orders(customer: Customer, _: Any, work: Work) -> None:
+    """One with an open order is not deleted (CUS-04), also where that is an order of one that went into it.
+
+    All open orders are looked through: whose an order was before it was changed is not told, so no row stands by
+    customer.  An order that was written at the same moment, of which nobody has heard here yet, is no harm: orders
+    refuse to submit a draft for a customer that was deleted, and go on with their copy where that was before.
+    """
+    ids = {one.id for one in all_merged(customer, work)}
+    customer.require_unordered(sorted(row.number for row in work.rows(OPEN_ORDERS) if row.customer_id in ids))
+
+
 # -- a lead becomes a customer (LED-09)
 
 
@@ -127,8 +142,10 @@ def _enter(command: TakeOverLead, work: Work) -> None:
 SERVICE = Service(
     "customers",
     records=[Customer, ContactRecord],
+    besides={CUSTOMER.delete: keep_with_orders},
     commands={
         SetMembership: change(Customer, Customer.set_membership),
+        BookPoints: change(Customer, Customer.book_points),
         SetCustomerSettings: upsert(CustomerSettings, CustomerSettings.change),
         TakeOverLead: take_over_lead,
     },

@@ -1,8 +1,8 @@
 """Customers, their contacts, the leads they were (LED-09) and the customer settings: what commands do and change."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any, get_args
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self, get_args
 from uuid import UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies
@@ -11,6 +11,7 @@ from chassis.model.identity import Named
 from chassis.model.records import Record
 from contracts.customers import (
     CUSTOMER,
+    BookPoints,
     Contact,
     ContactCameFromLead,
     CustomerCameFromLead,
@@ -21,21 +22,25 @@ from contracts.customers import (
     LeadTurnedDown,
     Membership,
     MembershipSet,
+    PointsBooked,
     SetCustomerSettings,
     SetMembership,
     TakeOverLead,
 )
-from contracts.declare import KEPT
+from contracts.declare import KEPT, changes
 from contracts.errors import Refused
 from contracts.ids import beside
-from contracts.reasons import Why, params_kept
+from contracts.reasons import Some, Why, params_kept
 from contracts.records import kind_of
 from contracts.settings import DEFAULTS
 from contracts.text import is_blank
+from contracts.types import MAX_QUANTITY
 
 SETTINGS = Named("settings_id", "customers")
 FIELDS: tuple[str, ...] = get_args(CustomerField)
 NO_MEMBER = Membership()
+MOST_NAMED = 5
+"""So many of the orders in the way of a deletion are named; the others are counted."""
 
 
 @dataclass
@@ -73,9 +78,10 @@ class CustomerSettings(Aggregate):
 
 @dataclass(frozen=True)
 class OpenOrder:
-    """An order that was written and has neither been completed nor cancelled (CUS-04)."""
+    """An order that was written and has neither been completed nor cancelled (CUS-04), and what people call it."""
 
     customer_id: UUID
+    number: str
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,18 @@ class Customer(Record):
 
     membership: Membership = NO_MEMBER
 
+    @classmethod
+    def on_page(cls, row: Mapping[str, Any]) -> Self:
+        customer = super().on_page(row)
+        customer.membership = Membership(member=row.get("member", False))
+        return customer
+
+    def require_may(self, command: type, context: Context) -> None:
+        """Raises Refused as for every record, and of points for a customer that is no member (CUS-21)."""
+        super().require_may(command, context)
+        if command is BookPoints and not self.membership.member:
+            raise Refused("customers.no_member", field=self.kind.key, state="NO_MEMBER")
+
     def check(self, data: CustomerData, given: Collection[str], context: Context, settings: CustomerSettings) -> None:
         """Raises Refused VALIDATION for a required field that is given blank (CUS-02).
 
@@ -103,13 +121,30 @@ class Customer(Record):
         """
         settings.check({name: getattr(data, name) for name in FIELDS if name in given})
 
+    def require_unordered(self, open_orders: Sequence[str]) -> None:
+        """Raises Refused INVALID_STATE while orders for it are open, naming some (CUS-04)."""
+        if open_orders:
+            orders = Some(open_orders, MOST_NAMED)
+            raise Refused("customers.has_open_orders", orders=orders, field=self.kind.key, state="HAS_OPEN_ORDERS")
+
     def set_membership(self, command: SetMembership, context: Context) -> None:
         """Make the customer a member, change its level or points, or end it (CUS-21)."""
-        membership = NO_MEMBER
-        if command.member:
-            membership = Membership(member=True, level=command.level, points=command.points)
+        membership = replace(self.membership, **changes(command, Membership)) if command.member else NO_MEMBER
         if membership != self.membership:
             self.record(MembershipSet(customer_id=self.id, membership=membership, by=context.user))
+
+    def book_points(self, command: BookPoints, context: Context) -> None:
+        """Give a member points or take some, as far as there are (CUS-21)."""
+        points = self.membership.points + command.change
+        if points < 0:
+            raise Refused("customers.points_below_zero", points=self.membership.points, field="change")
+        if points > MAX_QUANTITY:
+            raise Refused("customers.most_points", most=MAX_QUANTITY, field="change")
+        self.record(
+            PointsBooked(
+                customer_id=self.id, change=command.change, points=points, reason=command.reason, by=context.user
+            )
+        )
 
     def come_from(self, lead_id: UUID, context: Context) -> None:
         """It was a lead before (LED-13)."""
@@ -121,6 +156,10 @@ class Customer(Record):
     @applies(MembershipSet)
     def _membership_set(self, fact: MembershipSet) -> None:
         self.membership = fact.membership
+
+    @applies(PointsBooked)
+    def _points_booked(self, fact: PointsBooked) -> None:
+        self.membership = replace(self.membership, points=fact.points)
 
     @applies(CustomerCameFromLead)
     def _came_from_lead(self, _: CustomerCameFromLead) -> None:

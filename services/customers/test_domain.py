@@ -16,6 +16,7 @@ from chassis.testing.people import ADMIN, SALES, SUPERVISOR, user
 from chassis.testing.services import InMemoryService
 from contracts.customers import (
     CUSTOMER,
+    BookPoints,
     CreateCustomer,
     CustomerCreated,
     CustomerData,
@@ -25,12 +26,15 @@ from contracts.customers import (
     EditCustomer,
     Membership,
     MembershipSet,
+    PointsBooked,
     SetCustomerSettings,
     SetMembership,
 )
+from contracts.errors import Refused
 from contracts.people import Person
 from contracts.personal import use
 from contracts.schemas import load
+from contracts.types import MAX_QUANTITY
 from services.customers.application import SERVICE
 from services.customers.domain import FIELDS, SETTINGS, Customer, CustomerSettings
 
@@ -340,6 +344,58 @@ def test_CUS_21_who_is_no_member_has_neither_level_nor_points(kit: InMemoryServi
     kit.do(SetMembership(customer_id=LI, member=True, level="gold"), by=SALES)
     kit.do(SetMembership(customer_id=LI, member=False, level="gold", points=5), by=SALES)
     assert kit.new_facts()[-1] == MembershipSet(customer_id=LI, membership=Membership(), by=OWNER)
+
+
+def test_CUS_21_level_and_points_that_are_left_out_stay(kit: InMemoryService) -> None:
+    kit.do(SetMembership(customer_id=LI, member=True, level="gold", points=100), by=SALES)
+    kit.do(SetMembership(customer_id=LI, member=True, level="platinum"), by=SALES)
+    kit.do(SetMembership(customer_id=LI, member=True, points=120), by=SALES)
+    kit.do(SetMembership(customer_id=LI, member=True), by=SALES)
+    kit.do(load(SetMembership, {"customer_id": str(LI), "member": True, "level": ""}), by=SALES)
+    levels = [("gold", 100), ("platinum", 100), ("platinum", 120), ("", 120)]
+    set_to = [Membership(member=True, level=level, points=points) for level, points in levels]
+    assert [fact.membership for fact in kit.new_facts()] == set_to
+
+
+def test_CUS_21_points_are_given_and_taken_as_far_as_there_are(kit: InMemoryService) -> None:
+    kit.do(SetMembership(customer_id=LI, member=True, level="gold", points=100), by=SALES)
+    kit.new_facts()
+    book = BookPoints(customer_id=LI, change=50, reason="birthday")
+    for _ in range(2):
+        kit.do(book, by=SALES)
+    kit.do(replace(book, change=-200, reason="bag"), by=SALES)
+    told = [(50, 150, "birthday"), (50, 200, "birthday"), (-200, 0, "bag")]
+    assert kit.new_facts() == [
+        PointsBooked(customer_id=LI, change=change, points=points, reason=reason, by=OWNER)
+        for change, points, reason in told
+    ]
+    refused = kit.assert_refused("VALIDATION", replace(book, change=-1), by=SALES, field="change")
+    assert refused.why.reason == "customers.points_below_zero"
+    kit.do(SetMembership(customer_id=LI, member=True, points=MAX_QUANTITY), by=SALES)
+    refused = kit.assert_refused("VALIDATION", replace(book, change=1), by=SALES, field="change")
+    assert refused.why.reason == "customers.most_points"
+    assert kit.new_facts() == [
+        MembershipSet(customer_id=LI, membership=Membership(member=True, level="gold", points=MAX_QUANTITY), by=OWNER)
+    ]
+
+
+@pytest.mark.parametrize("given", [{"change": 0}, {"change": 1.5}, {"change": True}, {"change": 1, "reason": " "}])
+def test_CUS_21_points_are_whole_and_booked_for_a_reason(given: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as refused:
+        load(BookPoints, {"customer_id": str(LI), "reason": "birthday", **given})
+    assert refused.value.code == "VALIDATION" and refused.value.field in given
+
+
+def test_CUS_21_who_is_no_member_has_no_points_booked(kit: InMemoryService) -> None:
+    book = BookPoints(customer_id=LI, change=50, reason="birthday")
+    assert kit.assert_refused("INVALID_STATE", book, by=SALES, field="customer_id").state == "NO_MEMBER"
+    kit.do(SetMembership(customer_id=LI, member=True), by=SALES)
+    kit.do(book, by=SALES)
+    kit.do(SetMembership(customer_id=LI, member=False), by=SALES)
+    kit.assert_refused("INVALID_STATE", book, by=SALES)
+    kit.assert_refused("FORBIDDEN", book, by=OTHER_SALES, field="customer_id")
+    kit.do(SetMembership(customer_id=LI, member=True), by=SALES)
+    assert kit.new_facts()[-1].membership == Membership(member=True), "points end with the membership"
 
 
 def test_2_0_a_stale_edit_is_refused(kit: InMemoryService) -> None:

@@ -18,7 +18,7 @@ from chassis.testing.people import SALES
 from chassis.testing.views import documents
 from contracts.access import Grant, MachineChanged
 from contracts.approvals import CaseApproved, CaseClosed, CaseOpened, CaseRejected, NodeApproved
-from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet
+from contracts.customers import CustomerCreated, CustomerData, CustomerEdited, Membership, MembershipSet, PointsBooked
 from contracts.fulfilment import FulfilmentAdvanced
 from contracts.inventory import (
     Attributes,
@@ -396,7 +396,11 @@ def test_cus_01_cus_21_customers_show_data_and_membership() -> None:
         CustomerEdited(customer_id=customer, data=CustomerData(name="田中", mobile="13900000000")),
         MembershipSet(customer_id=customer, membership=Membership(member=True, level="gold", points=5)),
     ]
-    row = documents(customers.VIEW, facts)[str(customer)]
+    booked = PointsBooked(customer_id=customer, change=-2, points=3, reason="bag")
+    row = documents(customers.VIEW, [*facts, booked])[str(customer)]
+    assert shown(row, "points", "points_reason") == {"points": 3, "points_reason": "bag"}
+    row = documents(customers.VIEW, [*facts[:2], booked, facts[2]])[str(customer)]
+    assert shown(row, "points", "points_reason") == {"points": 5, "points_reason": ""}
     assert shown(row, "name", "mobile", "member", "member_level", "owner_name") == {
         "name": "田中",
         "mobile": "13900000000",

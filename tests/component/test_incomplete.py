@@ -1,12 +1,18 @@
 """The filter for records that lack what the company wants to be filled, on a real MongoDB (CUS-23)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
 from chassis.access.known import KnownRequired
-from component.lists import ABSENT, BY_NAME, Shelf, document_of
+from chassis.model.custom_values import OwnValues
+from chassis.model.principal import Principal
+from chassis.projections.documents import stored
+from chassis.testing.custom_fields import known
+from component.lists import ABSENT, BY_NAME, ROOT, Shelf, document_of
+from contracts.custom_fields import CustomField, Held, Label, written
 from contracts.customers import CUSTOMER
 from contracts.errors import Refused
 
@@ -47,6 +53,32 @@ def test_cus_23_pages_go_on_when_the_settings_change(shelf: Shelf) -> None:
     shelf.company.take(KnownRequired(CUSTOMER.code, ("address",), 1))
     assert first.next is not None
     shelf.page(incomplete="true", limit="1", sort="created_at", cursor=first.next)
+
+
+def test_cus_23_a_field_that_the_company_has_added_must_be_filled_too(shelf: Shelf) -> None:
+    """It became so after the customers were entered; taken away it is missed no more, nor by whom who can't see it."""
+    seats = CustomField(key="seats", type="number", label=Label(en="Seats"), required=True)
+    filled = {4: "12"}
+    for number in HELD:
+        own = OwnValues(written({"seats": Held("number", filled[number])} if number in filled else {}))
+        shelf.collection.update_one(
+            {"_id": {"$regex": f"^{number:08x}"}}, {"$set": {"own": stored(own), "industry": "RETAIL"}}
+        )
+    shelf.company.take(KnownRequired(CUSTOMER.code, ("industry",), 1))
+    told = [
+        (seats, [1, 2, 3]),
+        (replace(seats, required=False), []),
+        (replace(seats, retired=True), []),
+        (replace(seats, view_right="products.cost"), [1, 2, 3]),
+    ]
+    for revision, (field, lacking) in enumerate(told, start=1):
+        for row in known("customer", field, revision=revision):
+            shelf.company.custom_fields.take(row)
+        assert numbers(shelf, incomplete="true") == lacking
+        assert numbers(shelf, incomplete="false") == sorted(HELD.keys() - lacking)
+    clerk = Principal(ROOT.user_id, "Clerk", frozenset({"SAL"}))
+    assert not shelf.page(clerk, incomplete="true").items
+    assert len(shelf.page(clerk, incomplete="false").items) == len(HELD)
 
 
 @pytest.mark.parametrize("wrong", ["maybe", "", ["true", "false"]])

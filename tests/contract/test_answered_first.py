@@ -29,11 +29,20 @@ from contracts.approvals import (
     Reject,
     case_id_of,
 )
-from contracts.customers import CreateCustomer, CustomerCreated
+from contracts.customers import CreateCustomer, CustomerCreated, CustomerData
 from contracts.declare import REGISTRY
 from contracts.inventory import AddProduct, DeleteProduct, Prices
-from contracts.orders import CancelOrder, CreateOrder, LineRequest, SetSalesProcess, SubmitOrder, WithdrawOrder
+from contracts.orders import (
+    CancelOrder,
+    CreateOrder,
+    LineRequest,
+    OrderCreated,
+    SetSalesProcess,
+    SubmitOrder,
+    WithdrawOrder,
+)
 from contracts.people import Person
+from contracts.records import kind_of
 from contracts.sales import CustomerSnapshot
 from contracts.shipping import HandOver, PrepareShipment, ShipmentCancelled, ShipmentHandedOver
 from contracts.types import Money
@@ -52,11 +61,10 @@ def kit_of(name: str) -> InMemoryService:
 
 def orders(route: tuple[Any, ...] = ("SUPERVISOR",)) -> InMemoryService:
     """The orders service with an order that was submitted."""
-    customers, inventory, kit = kit_of("customers"), kit_of("inventory"), kit_of("orders")
-    customers.do(CreateCustomer(customer_id=CUSTOMER, name="Acme", mobile="13900000000", industry="IT"), SALES)
+    inventory, kit = kit_of("inventory"), kit_of("orders")
     prices = Prices(purchase=DEAR, sale=DEAR)
     inventory.do(AddProduct(product_id=PRODUCT, name="Lamp", model="L", brand="B", prices=prices), WAREHOUSE)
-    kit.learn(*customers.facts()[:1], *inventory.facts()[:1])
+    kit.learn(*customers().facts()[:1], *inventory.facts()[:1])
     kit.do(SetSalesProcess(route=route, shipping="WAREHOUSE"), ADMIN)
     lines = (LineRequest(product_id=PRODUCT, quantity=1),)
     kit.do(CreateOrder(order_id=ORDER, customer_id=CUSTOMER, lines=lines), SALES)
@@ -99,6 +107,12 @@ def told_by_orders(command: Any) -> Callable[[], list[Any]]:
     return facts
 
 
+def customers() -> InMemoryService:
+    kit = kit_of("customers")
+    kit.do(CreateCustomer(customer_id=CUSTOMER, name="Acme", mobile="13900000000", industry="IT"), SALES)
+    return kit
+
+
 @dataclass(frozen=True)
 class Pair:
     """A command, the service that decides it, and what another service has answered."""
@@ -112,6 +126,7 @@ class Pair:
 
 CANCEL = CancelOrder(order_id=ORDER, reason="no more")
 WITHDRAW = WithdrawOrder(order_id=ORDER)
+DELETE = kind_of(CustomerData).delete(customer_id=CUSTOMER)
 APPROVE, REJECT = Approve(case_id=CASE), Reject(case_id=CASE, reason="too dear")
 APPROVED = CaseApproved(case_id=CASE, order_id=ORDER, round=1, by=BY)
 REJECTED = CaseRejected(case_id=CASE, order_id=ORDER, round=1, node="SUPERVISOR", reason="too dear", by=BY)
@@ -128,6 +143,13 @@ PAIRS: dict[str, Pair] = {
     "cancel after a hand-over": Pair(lambda: orders(()), CANCEL, SALES, lambda: [HANDED_OVER], "HANDED_OVER"),
     "hand over after a cancel": Pair(
         shipping, HandOver(order_id=ORDER), WAREHOUSE, told_by_orders(CANCEL), "CANCELLED"
+    ),
+    "delete a customer after an order": Pair(
+        customers,
+        DELETE,
+        SALES,
+        lambda: [one for one in orders().facts() if isinstance(one, OrderCreated)],
+        "HAS_OPEN_ORDERS",
     ),
 }
 

@@ -89,10 +89,10 @@ NOT_AT_FIRST = {
     *(kind.unshare.__name__ for kind in KINDS.values() if kind.unshare),
     *(kind.assign_in_turn.__name__ for kind in KINDS.values() if kind.pool),
     *(cls.__name__ for kind in KINDS.values() if kind.merge for cls in (kind.merge, kind.unmerge)),
-    "ClaimCustomer", "ConvertLead",
+    "ClaimCustomer", "ConvertLead", "BookPoints",
 }  # fmt: skip
-"""What takes more than the records there are: those who own them, a case, a shipment, a field of its type.  The
-services' own tests hold all commands to it, by `InMemoryService.check_version`."""
+"""What takes more than the records there are: those who own them, a member, a case, a shipment, a field of its type.
+The services' own tests hold all commands to it, by `InMemoryService.check_version`."""
 
 
 def test_there_are_such_commands() -> None:

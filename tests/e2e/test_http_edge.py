@@ -262,6 +262,7 @@ def test_another_content_type_is_refused(company: Company, kind: str) -> None:
         ("POST", "/products/{}/adjustments", {"change": 1, "reason": "x"}, "product_id"),
         ("PATCH", "/customers/{}", {"name": "x"}, "customer_id"),
         ("PUT", "/customers/{}/membership", {"member": True}, "customer_id"),
+        ("POST", "/customers/{}/points", {"change": 1, "reason": "x"}, "customer_id"),
         ("PATCH", "/orders/{}", {"note": "x"}, "order_id"),
         ("POST", "/orders/{}/submit", None, "order_id"),
         ("POST", "/orders/{}/withdraw", None, "order_id"),

@@ -90,10 +90,6 @@ def test_cus_04_cus_14_orders_are_written_for_customers_that_one_has_now(
     admin.do("PUT", f"/customers/{customer}/owner", {"owner_id": wu.user_id})
     assert li.refused("NOT_FOUND", "POST", "/orders", order)["field"] == "customer_id"
     wu.do("POST", "/orders", order)
-    wu.do("DELETE", f"/customers/{customer}")
-    assert wu.refused("NOT_FOUND", "POST", "/orders", order)["state"] == "DELETED"
-    assert li.refused("FORBIDDEN", "POST", f"/orders/{draft}/submit", {})["reason"] == "orders.customer_out_of_reach"
-    wu.do("POST", f"/customers/{customer}/restore")
     assert li.refused("FORBIDDEN", "POST", f"/orders/{draft}/submit", {})["reason"] == "orders.customer_out_of_reach"
     wu.do("PUT", f"/customers/{customer}/shares/{li.user_id}", {})
     eventually(lambda: li.do("POST", f"/orders/{draft}/submit"))

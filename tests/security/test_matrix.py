@@ -119,7 +119,9 @@ ROUTES = {
     "Products: add, edit, delete": """
         POST /products/{product_id}/receipts; POST /products/{product_id}/adjustments
     """,
-    "Customers: add, edit, delete own": "PUT /customers/{customer_id}/membership",
+    "Customers: add, edit, delete own": """
+        PUT /customers/{customer_id}/membership; POST /customers/{customer_id}/points
+    """,
     "Orders: create, change, submit": """
         POST /orders; PATCH /orders/{order_id}; POST /orders/{order_id}/submit; POST /orders/{order_id}/withdraw;
         POST /orders/{order_id}/cancel; POST /orders/{order_id}/retry

@@ -49,6 +49,7 @@ EVERYBODY = new_id()
 """A department with which records are shared here."""
 COMMANDS: dict[str, tuple[Maker, dict[str, Any], frozenset[int]]] = {
     "SetMembership": (a_customer, {"member": True}, frozenset({200})),
+    "BookPoints": (a_customer, {"change": 1, "reason": "why not"}, frozenset({409})),  # it is no member
     "ChangeOrder": (a_draft, {"note": "changed"}, frozenset({200})),
     "SubmitOrder": (a_draft, {}, frozenset({200})),
     "CancelOrder": (a_submitted_order, {"reason": "called off"}, frozenset({200})),

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from chassis.model.record_views import More, view_of
-from contracts.customers import ContactCameFromLead, CustomerCameFromLead, CustomerData, MembershipSet
+from chassis.model.views import Exact, Range
+from contracts.customers import ContactCameFromLead, CustomerCameFromLead, CustomerData, MembershipSet, PointsBooked
 from contracts.leads import Lead
 from contracts.records import kind_of
 
@@ -22,16 +23,21 @@ class OriginColumns:
 
 @dataclass
 class MoreColumns(OriginColumns):
-    """A customer's place in the member scheme, and the lead that it was."""
+    """A customer's place in the member scheme, why its points were last booked, and the lead that it was."""
 
     member: bool
     member_level: str
     points: int
+    points_reason: str
 
 
 def membership(event: MembershipSet) -> Mapping[str, Any]:
     set_to = event.membership
-    return {"member": set_to.member, "member_level": set_to.level, "points": set_to.points}
+    return {"member": set_to.member, "member_level": set_to.level, "points": set_to.points, "points_reason": ""}
+
+
+def booked(event: PointsBooked) -> Mapping[str, Any]:
+    return {"points": event.points, "points_reason": event.reason}
 
 
 def came_from_lead(event: CustomerCameFromLead | ContactCameFromLead) -> Mapping[str, Any]:
@@ -42,9 +48,11 @@ VIEW = view_of(
     CustomerData,
     More(
         MoreColumns,
-        first={"member": False, "member_level": "", "points": 0, **NO_LEAD},
-        told={MembershipSet: membership, CustomerCameFromLead: came_from_lead},
+        first={"member": False, "member_level": "", "points": 0, "points_reason": "", **NO_LEAD},
+        told={MembershipSet: membership, PointsBooked: booked, CustomerCameFromLead: came_from_lead},
+        personal=("points_reason",),
+        filters={"member": Exact(), "member_level": Exact(), "points": Range(int)},
         parents={"lead_id": kind_of(Lead).what},
     ),
-    edition=7,
+    edition=8,
 )
