@@ -57,7 +57,9 @@ class _Exceeded(Portable):
 class Gateway:
     """The policy of the one entry."""
 
-    def __init__(self, config: Config, routes: Sequence[Route], verifier: TokenVerifier, told_in: ToldIn) -> None:
+    def __init__(
+        self, config: Config, routes: Sequence[Route], verifier: TokenVerifier, told_in: ToldIn = asked_in
+    ) -> None:
         storage = open_storage(config.rate_limit_storage)
         self._addresses = RateLimit("address", config.rate_limit_address, "RATE_LIMIT_ADDRESS", storage)
         self._users = RateLimit("user", config.rate_limit_user, "RATE_LIMIT_USER", storage)
