@@ -34,7 +34,8 @@ MOST = 250
 """So many entries of a list are told at most."""
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
-_COMMA: Mapping[Language, str] = {"zh": "、", "ja": "、", "en": ", "}
+COMMA: Mapping[Language, str] = {"zh": "、", "ja": "、", "en": ", "}
+"""What stands between two of several, where they are told as one text."""
 _AND_MORE: Mapping[Language, str] = {"zh": "等，另有 {count} 项", "ja": "、ほか {count} 件", "en": " and {count} more"}
 _BETWEEN: Mapping[Language, str] = {"zh": "", "ja": "", "en": " "}
 """What stands between two sentences."""
@@ -216,7 +217,7 @@ def _said(place: str, given: Any, language: Language) -> str:
 
 
 def _listed(place: str, entries: Sequence[Any], most: int, language: Language) -> str:
-    between = _BETWEEN if place == "errors" else _COMMA
+    between = _BETWEEN if place == "errors" else COMMA
     told = between[language].join(_said(place, one, language) for one in entries[:most])
     more = len(entries) - most
     return told + (_AND_MORE[language].replace("{count}", str(more)) if more > 0 else "")

@@ -177,6 +177,8 @@ def _nothing_too(field: fields.Field[Any], schema: JsonSchema) -> JsonSchema:
         return schema
     value = {name: part for name, part in schema.items() if name not in ("default", "anyOf")}
     default = {"default": schema["default"]} if "default" in schema else {}
+    if default.get("default") == "" and not takes_empty(field):
+        default = {"default": None}  # what leaving it out says is said by null
     return {"anyOf": [*schema.get("anyOf", [value]), *empty], **default}
 
 

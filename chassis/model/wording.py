@@ -8,6 +8,7 @@ from typing import Literal
 from contracts.custom_fields import Label
 from contracts.errors import STATUS
 from contracts.languages import LANGUAGES, Language
+from contracts.reasons import COMMA
 from contracts.records import KINDS
 from contracts.schedules import SCHEDULES
 from contracts.texts import Subject, Text, texts
@@ -19,7 +20,7 @@ Phrase = Literal[
     "joined", "currency_of",
     "switch", "planned", "ran", "failed", "switched",
     "sheet_about", "sheet_list", "sheet_as_of", "sheet_column", "sheet_rows", "sheet_zone", "sheet_replaced",
-    "sheet_cut", "sheet_mark", "between",
+    "sheet_cut", "sheet_mark",
 ]  # fmt: skip
 """What is said of any kind of record, field, schedule or file (`contracts/texts/phrases.toml`)."""
 SheetPhrase = Literal[
@@ -118,13 +119,13 @@ class Wording:
         """What happened where there is an event of this name."""
         return self._of_kind(name) or self._of_schedule(name) or self.of("events", name)
 
-    def sheet(self, what: SheetPhrase) -> str:
-        """What a file says of itself, such as that it tells of when it is."""
-        return texts("phrases")[what].said(self.language)
+    def sheet(self, what: SheetPhrase, **values: str) -> str:
+        """What a file says of itself, such as of when it is."""
+        return texts("phrases")[what].said(self.language, **values)
 
     def joined(self, values: Iterable[object]) -> str:
         """Several values as one text."""
-        return texts("phrases")["between"].said(self.language).join(map(str, values))
+        return COMMA[self.language].join(map(str, values))
 
     def _of_kind(self, name: str) -> str:
         """What a command or event of a kind of record is called; "" for any other one."""

@@ -289,7 +289,7 @@ class ExcelSheet:
         if 2 * len(text) <= CELL_LIMIT or len(text.encode("utf-16-le")) // 2 <= CELL_LIMIT:
             return text
         self.told.cut += 1
-        mark = self._say("sheet_mark")
+        mark = " " + self._say("sheet_mark")
         kept = text.encode("utf-16-le")[: 2 * (CELL_LIMIT - len(mark))].decode("utf-16-le", errors="ignore")
         return kept + mark
 
@@ -305,8 +305,8 @@ class ExcelSheet:
             **{f"{self._say('sheet_column')} {head}": name for head, name in heads.items()},
             self._say("sheet_rows"): str(self.told.rows),
             self._say("sheet_zone"): str(self._zone),
-            self._say("sheet_replaced"): str(self.told.replaced),
-            self._say("sheet_cut"): str(self.told.cut),
+            self._say("sheet_replaced", mark=REPLACED): str(self.told.replaced),
+            self._say("sheet_cut", most=str(CELL_LIMIT)): str(self.told.cut),
         }
         for row, (name, text) in enumerate(lines.items()):
             self._about.write_string(row, 0, self._text(name))

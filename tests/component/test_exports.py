@@ -40,7 +40,7 @@ HOSTILE = [
     " blanks ", "",
 ]  # fmt: skip
 ZONE = ZoneInfo("Asia/Shanghai")
-CUT = Wording("en").sheet("sheet_mark")
+CUT = f" {Wording('en').sheet('sheet_mark')}"
 
 
 def each() -> pytest.MarkDecorator:
