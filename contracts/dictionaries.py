@@ -23,6 +23,8 @@ class EntryCodeField(fields.String):
     It never changes: records hold it.  Letter case tells no two apart.
     """
 
+    empty_is_none = True
+
     def __init__(self, **kwargs: Any) -> None:
         form = validate.Regexp(r"^[A-Za-z][A-Za-z0-9_-]{0,39}\Z", error=Why("forms.entry_code"))
         super().__init__(**{"validate": form, **kwargs})

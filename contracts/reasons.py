@@ -3,7 +3,9 @@
     Why("lists.most_words", field="q", most=10)     "q: at most 10 words."
 
 The sentence stands in Chinese, Japanese and English under its reason in `contracts/texts/refusals/`: lists.toml,
-[most_words].  Its places are the parameters.  A test (`tests/contract/test_reasons.py`) holds code and texts together.
+[most_words].  Its places are the parameters.  What goes by a number is written `{count} {count:record|records}`: with
+1 it is the first, else the second, which clients are told as well.  A test (`tests/contract/test_reasons.py`) holds
+code and texts together.
 """
 
 import re
@@ -25,13 +27,15 @@ from contracts.texts import Subject, Text, texts
 
 FOLDER = Path(__file__).parent / "texts" / "refusals"
 PLACE = re.compile(r"{(\w+)}")
+_COUNTED = re.compile(r"{(\w+):([^{}|]+)\|([^{}|]+)}")
 LONGEST = 500
 """So many characters of a value are told at most."""
 MOST = 250
 """So many entries of a list are told at most."""
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
-_COMMA: Mapping[Language, str] = {"zh": "、", "ja": "、", "en": ", "}
+COMMA: Mapping[Language, str] = {"zh": "、", "ja": "、", "en": ", "}
+"""What stands between two of several, where they are told as one text."""
 _AND_MORE: Mapping[Language, str] = {"zh": "等，另有 {count} 项", "ja": "、ほか {count} 件", "en": " and {count} more"}
 _BETWEEN: Mapping[Language, str] = {"zh": "", "ja": "", "en": " "}
 """What stands between two sentences."""
@@ -39,10 +43,14 @@ _BETWEEN: Mapping[Language, str] = {"zh": "", "ja": "", "en": " "}
 
 @value
 class ReasonText:
-    """The code of a reason (`contracts.errors.STATUS`) and its sentence in each language."""
+    """The code of a reason (`contracts.errors.STATUS`) and its sentence in each language, as it is of several.
+
+    `counting` is the sentence with what goes by a number, in languages that have such words: in English.
+    """
 
     code: str
     text: Text
+    counting: str
 
     @property
     def places(self) -> frozenset[str]:
@@ -58,7 +66,8 @@ def reasons() -> Mapping[str, ReasonText]:
             code = said.pop("code", "VALIDATION")
             if said.keys() != set(LANGUAGES):
                 raise ContractError(f"contracts/texts/refusals/{path.name}: {key!r} must have {', '.join(LANGUAGES)}")
-            found[f"{path.stem}.{key}"] = ReasonText(code=code, text=Text(**said))
+            several = {language: _COUNTED.sub(r"\3", one) for language, one in said.items()}
+            found[f"{path.stem}.{key}"] = ReasonText(code=code, text=Text(**several), counting=said["en"])
     return found
 
 
@@ -106,6 +115,13 @@ def given_again(told: Any) -> Any:
 
 def _again(reason: str, params: Mapping[str, Any]) -> Why:
     return Why(reason, **params)
+
+
+def as_kept(why: Why) -> Why:
+    """A reason as an event keeps it: without what another record is called, which may tell of another person."""
+    if why.reason != "records.taken_by":
+        return why
+    return Why("records.taken", what=why.params["what"], holder=why.params["holder"])
 
 
 def params_kept(why: Why) -> str:
@@ -177,7 +193,10 @@ class Some:
 
 def _filled(reason: str, params: Mapping[str, Any], language: Language) -> str:
     """A sentence with its places filled in.  What is filled in is never read as a sentence itself."""
-    sentence = reasons()[reason].text.in_language(language)
+    known = reasons()[reason]
+    sentence = known.text.in_language(language)
+    if language == "en":
+        sentence = _COUNTED.sub(lambda one: one[2] if params[one[1]] == 1 else one[3], known.counting)
     return PLACE.sub(lambda place: _said(place[1], params[place[1]], language), sentence)
 
 
@@ -198,7 +217,7 @@ def _said(place: str, given: Any, language: Language) -> str:
 
 
 def _listed(place: str, entries: Sequence[Any], most: int, language: Language) -> str:
-    between = _BETWEEN if place == "errors" else _COMMA
+    between = _BETWEEN if place == "errors" else COMMA
     told = between[language].join(_said(place, one, language) for one in entries[:most])
     more = len(entries) - most
     return told + (_AND_MORE[language].replace("{count}", str(more)) if more > 0 else "")

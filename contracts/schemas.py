@@ -121,22 +121,33 @@ def _keeps_its_parts(field: marshmallow.fields.Nested) -> bool:
 
 
 def _or_null(field: marshmallow.fields.Field[Any], value: Any, *args: Any, **kwargs: Any) -> Any:
-    """The value, or None for an empty text: so a query shows an optional value that there is not."""
-    return type(field).deserialize(field, None if _is_nothing(value) else value, *args, **kwargs)
+    """The value, or None for an empty text where a query shows so that there is none."""
+    return type(field).deserialize(field, None if _is_nothing(field, value) else value, *args, **kwargs)
 
 
 def _or_absent(field: marshmallow.fields.Field[Any], value: Any, *args: Any, **kwargs: Any) -> Any:
-    """The value; null and an empty text say what leaving it out says."""
-    return type(field).deserialize(field, marshmallow.missing if _is_nothing(value) else value, *args, **kwargs)
+    """The value; null, and an empty text where a query shows one for no value, say what leaving it out says."""
+    absent = marshmallow.missing if _is_nothing(field, value) else value
+    return type(field).deserialize(field, absent, *args, **kwargs)
 
 
-def _is_nothing(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value)
+def _is_nothing(field: marshmallow.fields.Field[Any], value: Any) -> bool:
+    """Raises ValidationError for an empty text in place of a value that is no text: whoever means none says null."""
+    if value != "":
+        return value is None
+    if not takes_empty(field):
+        raise marshmallow.ValidationError(Why("forms.empty"))
+    return True
 
 
-def takes_nothing(field: marshmallow.fields.Field[Any]) -> bool:
-    """Whether null and an empty text are taken alike: for no value, or for one that is left out."""
+def takes_null(field: marshmallow.fields.Field[Any]) -> bool:
+    """Whether null is taken: for no value, or for one that is left out."""
     return "deserialize" in vars(field)
+
+
+def takes_empty(field: marshmallow.fields.Field[Any]) -> bool:
+    """Whether an empty text says what null says: where queries show it for a text that there is not."""
+    return getattr(field, "empty_is_none", False)
 
 
 def _deserialize_list(field: marshmallow.fields.List[Any], value: Any, *_: Any, **kwargs: Any) -> tuple[Any, ...]:

@@ -57,6 +57,8 @@ class TextField(fields.String):
     shortest = 0
     as_typed = False
     many_lines = False
+    empty_is_none = True
+    """Whether an empty text says that there is none, as queries show it, where there may be none."""
     once = False
     """Whether it stands in a list once, however it is written."""
 
@@ -165,6 +167,7 @@ class PhoneField(fields.String):
     stored as `contracts.text.phone_form` makes it.  `taken` is what is taken, and published.
     """
 
+    empty_is_none = True
     taken = (
         f"^[{EDGES}{BETWEEN_DIGITS}]*(?:[1\uff11](?:{_MORE_DIGITS}){{10}}|{_COUNTRY}(?:{_MORE_DIGITS}){{6,18}})"
         f"[{EDGES}{BETWEEN_DIGITS}]*$"
@@ -187,6 +190,7 @@ class EmailField(fields.String):
     It is stored as `contracts.text.plain_form` makes it.  `taken` is what is taken, and published.
     """
 
+    empty_is_none = True
     longest = 254
     taken = (
         f"^[{EDGES}]*[{in_any_width('A-Za-z0-9._%+')}{_DASH}]{{1,64}}[@\uff20]"

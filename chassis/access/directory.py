@@ -358,8 +358,12 @@ class Directory:
     def holders(self, right: str, of: UUID | None) -> list[UUID]:
         return [id for id in self.people() if self.reach_of(id, right).covers(of)]
 
-    def language_of(self, person: UUID) -> Language:
-        return self.preferences_of(person).language or self.company.language
+    def language_of(self, person: UUID | None, asked: Language | None = None) -> Language:
+        """What somebody is told in: the language they have set, else the one `asked` for, else the company's (SET-02).
+
+        The one place that decides it.  A process that knows no company has English in its place (`problems.asked_in`).
+        """
+        return self.preferences_of(person).language or asked or self.company.language
 
     def zone_of(self, person: UUID) -> ZoneInfo:
         name = self.preferences_of(person).time_zone

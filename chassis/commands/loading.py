@@ -27,7 +27,7 @@ def load_command(
     A new record's id must be a random UUID: named ones belong to the service itself.  With an Idempotency-Key the id
     that a caller leaves out follows from the key, so that a repeat is the same command.
     """
-    if spec.creates and key is not None and data.get(spec.key) in (None, ""):
+    if spec.creates and key is not None and data.get(spec.key) is None:
         data = {**data, spec.key: str(made_id(spec, command_id_of(principal, key, secret_print)))}
     command: Any = load(spec.cls, data, currency=currency)
     id = getattr(command, spec.key)

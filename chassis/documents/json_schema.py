@@ -3,9 +3,10 @@
     json_schema(SubmitOrder, "input")               # a document of its own, parts under $defs
     components([SubmitOrder, CancelOrder], "input") # parts for "#/components/schemas" of OpenAPI and AsyncAPI
 
-Three forms: what is taken *in* over HTTP (commands: closed, an amount may be a JSON number, null and an empty text say
-that there is no value), the *message* in which one service commands another (closed), and what is given *out* (events:
-open, since readers drop what they don't know; an amount is always a string).  What the first accepts, `load` accepts.
+Three forms: what is taken *in* over HTTP (commands: closed, an amount may be a JSON number, null says that there is no
+value, and so does an empty text in place of a text), the *message* in which one service commands another (closed), and
+what is given *out* (events: open, since readers drop what they don't know; an amount is always a string).  What the
+first accepts, `load` accepts.
 """
 
 import inspect
@@ -31,7 +32,7 @@ from contracts.custom_fields import (
 )
 from contracts.dictionaries import EntryCodeField
 from contracts.personal import plan_of, sealed_length
-from contracts.schemas import schema_of, stands_once, takes_nothing
+from contracts.schemas import schema_of, stands_once, takes_empty, takes_null
 from contracts.text import AROUND, NO_LINE, NO_ORDER
 from contracts.types import (
     LONGEST_DECIMAL,
@@ -164,14 +165,20 @@ def _finished(cls: type, schema: JsonSchema, form: Form) -> JsonSchema:
 
 
 def _nothing_too(field: fields.Field[Any], schema: JsonSchema) -> JsonSchema:
-    """What is taken in where there may be no value: null and an empty text as well."""
-    if not takes_nothing(field):
+    """What is taken in where there may be no value: null as well, and in place of a text an empty one."""
+    if not takes_null(field):
         return schema
     if isinstance(field, TextField) and not field.shortest:
         return {**schema, **_typed(field, "string", *([] if field.allow_none else ["null"]))}
-    empty: list[JsonSchema] = [{"const": ""}] if field.allow_none else [{"type": "null"}, {"const": ""}]
+    empty: list[JsonSchema] = [] if field.allow_none else [{"type": "null"}]
+    if takes_empty(field):
+        empty.append({"const": ""})
+    if not empty:
+        return schema
     value = {name: part for name, part in schema.items() if name not in ("default", "anyOf")}
     default = {"default": schema["default"]} if "default" in schema else {}
+    if default.get("default") == "" and not takes_empty(field):
+        default = {"default": None}  # what leaving it out says is said by null
     return {"anyOf": [*schema.get("anyOf", [value]), *empty], **default}
 
 

@@ -202,8 +202,8 @@ ANSWERS: dict[str, JsonSchema] = {
         "description": "A refusal (RFC 9457): it changed nothing.  `field` or `state` is what is at fault; `reason` "
         "says what is wrong with it, and `params` are what `detail` fills in: `GET /metadata` tells the reasons of "
         "each code, and releases add some.  A parameter may be a reason itself, with its own.  `title`, `detail` and "
-        "`messages` are in the first language of Accept-Language that there is (zh, ja, en), or else the company's; in "
-        "English where Accept-Language is not sent.  Content-Language says which.",
+        "`messages` are in the language that the caller has set, or else the first of Accept-Language that there is "
+        "(zh, ja, en), or else the company's.  Content-Language says which.",
         "type": "object",
         "properties": {
             "type": {"type": "string", "examples": ["urn:salestream:error:VALIDATION"]},

@@ -543,8 +543,9 @@ def list_parameters(view: View) -> list[dict[str, Any]]:
         HEADS: {
             "type": "string",
             "enum": list(get_args(Heads)),
-            "description": "The heads of a file's columns: what fields are called in the caller's language (people get "
-            "that), or their names (programs get those).  On its sheet About an Excel file tells both.",
+            "description": "What a file tells: labels of fields, statuses, choices and tags in the caller's language "
+            "(people get that), or names of fields and codes (programs get those).  On its second sheet an Excel file "
+            "tells which field each column is of.",
         },
     }
     return [_parameter(name, schema) for name, schema in schemas.items()]

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from chassis.http.broken_json import broken
 from contracts.errors import Refused
 from contracts.types import MAX_LINES
 
@@ -47,8 +48,10 @@ def read_object(raw: bytes) -> dict[str, Any]:
         if isinstance(body, dict):
             count_nodes(body)
             require_single_keys(raw, body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json.JSONDecodeError) as error:
-        raise Refused("requests.json", problem=str(error), field="body") from error
+    except RecursionError as error:
+        raise _too_much("requests.deepest", [], most=MAX_DEPTH) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise broken(raw, error) from error
     if not isinstance(body, dict):
         raise Refused("forms.body", field="body")
     return body

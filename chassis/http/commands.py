@@ -18,7 +18,7 @@ from chassis.http.bodies import MAX_COMMAND_NODES, count_nodes
 from chassis.http.edge import Api
 from chassis.http.messages import ANSWER_SECONDS, HttpRequest, HttpResponse
 from chassis.http.problems import in_language, internal
-from chassis.http.requests import json_body, require_only
+from chassis.http.requests import json_body, language_asked, require_only
 from chassis.messaging.consistency import HEADER, Token
 from chassis.model.principal import Principal
 from chassis.writer.request import Answer
@@ -76,7 +76,7 @@ class CommandHandler:
             return checked
         attempt.command = checked
         request = api.request(spec, checked, caller, http, sent=sent, match=http.headers.get("if-match"))
-        return prepare(self._writer.service, request, api.surroundings(caller, self._writer))
+        return prepare(self._writer.service, request, api.surroundings(caller, self._writer, language_asked(http)))
 
     def _data(self, http: HttpRequest) -> Mapping[str, Any]:
         """The fields of the command, from the body and the path.
@@ -127,7 +127,7 @@ class BulkHandler:
             run, items = self._items(http, attempt, token)
         self._writer.submit_all([item.request for item in items if isinstance(item, Ready)])
         results, reached = [], token or Token({})
-        language = api.told_in(http)
+        language = api.language_of(http)
         for outcome in map(_outcome, items):
             if isinstance(outcome, Refused):
                 results.append({"status": int(STATUS[outcome.code]), "body": outcome.problem(language)})
@@ -182,7 +182,7 @@ class BulkHandler:
                 return checked
             attempt.command = checked
             request = api.request(spec, checked, caller, http, sent=sent, match=match)
-            return prepare(self._writer.service, request, api.surroundings(caller, self._writer))
+            return prepare(self._writer.service, request, api.surroundings(caller, self._writer, language_asked(http)))
         except Refused as refusal:
             attempt.refused(refusal)
             return refusal

@@ -26,7 +26,7 @@ from chassis.http import audit_history as history
 from chassis.http.audit_notes import Attempt, origin_of
 from chassis.http.files import Files
 from chassis.http.messages import HttpRequest
-from chassis.http.problems import correlation_of
+from chassis.http.problems import ToldIn, asked_in, correlation_of
 from chassis.http.requests import expected_version, language_asked
 from chassis.messaging.consistency import HEADER, Logs, Token, WaitingRoom
 from chassis.model.middleware import Offload, Surroundings, at_once
@@ -116,7 +116,7 @@ class Api:
         principal.require(permission)
         return principal
 
-    def surroundings(self, principal: Principal, writer: Writer) -> Surroundings:
+    def surroundings(self, principal: Principal, writer: Writer, asked: Language | None = None) -> Surroundings:
         return Surroundings(
             config=self.config,
             caller=principal,
@@ -125,6 +125,7 @@ class Api:
             directory=self.directory,
             slowly=self._slowly,
             later=self._later,
+            asked=asked,
         )
 
     def request(
@@ -157,21 +158,17 @@ class Api:
         )
 
     def language_of(self, http: HttpRequest) -> Language:
-        """What the caller reads: the language they have set, else the first of Accept-Language, else the company's."""
-        return self._set_by_caller(http) or language_asked(http) or self.directory.company.language
-
-    def told_in(self, http: HttpRequest) -> Language:
-        """The language of what is told of a refusal: English where none is set or asked for (ADR 0041)."""
-        if http.headers.get("accept-language"):
-            return self.language_of(http)
-        return self._set_by_caller(http) or "en"
-
-    def _set_by_caller(self, http: HttpRequest) -> Language | None:
+        """What the caller reads (`Directory.language_of`), in answers and in refusals."""
         try:
-            claimed = self._verifier.verify(http.headers.get("authorization"))
+            caller = self._verifier.verify(http.headers.get("authorization")).user_id
         except Refused:
-            return None  # nobody says who calls
-        return self.directory.preferences_of(claimed.user_id).language
+            caller = None  # nobody says who calls
+        return self.directory.language_of(caller, language_asked(http))
+
+    @property
+    def told_in(self) -> ToldIn:
+        """The language of refusals; a process without writers hears nothing of people and company."""
+        return self.language_of if self.writers else asked_in
 
     def token(self, http: HttpRequest) -> Token | None:
         """The consistency token that a request sends back.  Raises Refused VALIDATION for one that is made up."""

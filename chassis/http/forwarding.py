@@ -12,7 +12,7 @@ from chassis.catalogue import Catalogue, views_of
 from chassis.foundation.config import Config, ConfigError
 from chassis.http.messages import ANSWER_SECONDS, JSON, HttpRequest, HttpResponse, Route, Serve
 from chassis.http.origins import SESSION_HEADER
-from chassis.http.problems import guarded
+from chassis.http.problems import ToldIn, asked_in, guarded
 from chassis.http.routes import ServesOfView, command_routes, operation_routes, view_routes
 from chassis.queries.exports import PIECE, FileBody
 from contracts.declare import REGISTRY
@@ -117,7 +117,7 @@ def _value(headers: Mapping[str, str], name: str) -> str:
     return next((value for key, value in headers.items() if key.lower() == name), "")
 
 
-def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue) -> list[Route]:
+def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue, told_in: ToldIn = asked_in) -> list[Route]:
     """The routes of all services that do not run in this process.  Raises ConfigError."""
     away = {name for name in everywhere.roles if name not in here.roles}
     if not away:
@@ -136,4 +136,4 @@ def forwarded_routes(config: Config, here: Catalogue, everywhere: Catalogue) -> 
             for view in views_of(name):
                 found += view_routes(view, ServesOfView(*[forwarder.to(name)] * len(ServesOfView._fields)))
             found += operation_routes(dict.fromkeys((one.name for one in PLATFORM_OPERATIONS), forwarder.to(name)))
-    return [guarded(route) for route in found]
+    return [guarded(route, told_in) for route in found]

@@ -27,6 +27,10 @@ def correlation_of(http: HttpRequest) -> str:
     return text if _CORRELATION.match(text) else ""
 
 
+ToldIn = Callable[[HttpRequest], Language]
+"""In which language whoever sent a request is told of a refusal."""
+
+
 def asked_in(http: HttpRequest) -> Language:
     """The language of what is told of a refusal, in a process that knows neither people nor a company."""
     return language_asked(http) or "en"
@@ -37,9 +41,7 @@ def in_language(language: Language) -> dict[str, str]:
     return {"Content-Language": language, "Vary": "Accept-Language"}
 
 
-def problem(
-    refusal: Refused, http: HttpRequest | None = None, told_in: Callable[[HttpRequest], Language] = asked_in
-) -> HttpResponse:
+def problem(refusal: Refused, http: HttpRequest | None = None, told_in: ToldIn = asked_in) -> HttpResponse:
     """The answer that tells of a refusal, in the language that `told_in` says; English to whom nothing is known of."""
     language = told_in(http) if http else "en"
     body = refusal.problem(language)
@@ -59,7 +61,7 @@ def internal() -> Refused:
     return Refused("system.internal")
 
 
-def guarded(route: Route, told_in: Callable[[HttpRequest], Language] = asked_in) -> Route:
+def guarded(route: Route, told_in: ToldIn = asked_in) -> Route:
     """Time the route and turn whatever is raised into a problem, in the language that `told_in` says."""
 
     def serve(http: HttpRequest) -> HttpResponse:
@@ -97,7 +99,7 @@ def is_utf8(target: str) -> bool:
     return True
 
 
-def unknown_route(known: Sequence[Route]) -> Route:
+def unknown_route(known: Sequence[Route], told_in: ToldIn = asked_in) -> Route:
     """What serves the addresses and methods that nobody can serve: a problem that says what there is."""
 
     def serve(http: HttpRequest) -> HttpResponse:
@@ -110,4 +112,4 @@ def unknown_route(known: Sequence[Route]) -> Route:
             raise Refused("requests.method", path=path, method=http.method, state=allowed)
         raise Refused("requests.no_address", field="path")
 
-    return guarded(Route("", "", "unknown", serve))
+    return guarded(Route("", "", "unknown", serve), told_in)

@@ -10,6 +10,8 @@ import pytest
 from chassis.http.bodies import MAX_COMMAND_NODES, MAX_DEPTH, MAX_KEYS, MAX_NODES, count_nodes, read_object
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.errors import Refused
+from contracts.languages import LANGUAGES
+from contracts.reasons import Why
 from contracts.schemas import MAX_ERRORS, load
 from contracts.types import MAX_LINES
 
@@ -69,6 +71,51 @@ def test_a_hostile_body_is_refused_after_a_bounded_number_of_steps(raw: bytes) -
     assert refusal.field
     assert steps < 4 * MAX_NODES
     assert len(json.dumps(refusal.problem())) < 5_000
+
+
+BROKEN = [
+    (b"{", 1, 2, "json_end"),
+    (b'{"a": 1,\n "b": [1, 2\n', 3, 1, "json_end"),
+    (b'{"a":1,}', 1, 8, "json_name"),
+    (b"{a:1}", 1, 2, "json_name"),
+    (b'{"a" 1}', 1, 6, "json_colon"),
+    (b'{"a":1 "b":2}', 1, 8, "json_comma"),
+    (b'{"a":[1 2]}', 1, 9, "json_comma"),
+    (b'{"a":01}', 1, 7, "json_comma"),
+    (b'{"a":[1,]}', 1, 9, "json_value"),
+    (b'{"a":tru}', 1, 6, "json_value"),
+    (b'{"a":NaN}', 1, 6, "json_value"),
+    ('{\r\n"名称":“苏州”}'.encode(), 2, 6, "json_value"),
+    (b'{"a":"x', 1, 6, "json_quote"),
+    (b'{"a":"x\ny"}', 1, 8, "json_control"),
+    (b'{"a":"\\x"}', 1, 7, "json_escape"),
+    (b'{"a":"\\ud800"}', 1, 15, "json_escape"),
+    (b'{"a":"\xff"}', 1, 7, "json_utf8"),
+    (b'{"a":1}}', 1, 8, "json_after"),
+]
+
+
+@pytest.mark.parametrize(("raw", "line", "column", "expected"), BROKEN, ids=[str(raw) for raw, *_ in BROKEN])
+def test_set_02_broken_json_is_told_by_line_and_column_and_in_our_own_words(
+    raw: bytes, line: int, column: int, expected: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        read_object(raw)
+    told = refused.value.why.told()
+    wanted = {"line": line, "column": column, "expected": {"reason": f"requests.{expected}", "params": {}}}
+    assert (refused.value.code, refused.value.field) == ("VALIDATION", "body")
+    assert told == {"reason": "requests.json", "params": wanted}
+    for language in LANGUAGES:
+        said = refused.value.why.said(language)
+        assert str(line) in said and Why(f"requests.{expected}").said(language) in said
+    parsers = ("malformed", "truncated", "codec", "Expecting", "byte")
+    assert not [word for word in parsers if word in str(refused.value)]
+
+
+def test_json_that_is_nested_without_end_is_told_of_its_depth() -> None:
+    with pytest.raises(Refused) as refused:
+        read_object(b'{"a":' * 40_000)
+    assert refused.value.why.reason == "requests.deepest"
 
 
 def test_what_is_within_the_limits_is_read() -> None:

@@ -18,7 +18,7 @@ from chassis.model.wording import Wording
 from contracts.custom_fields import CustomField, CustomKeyField, CustomNumberField, CustomTextField, GivenOwnField
 from contracts.declare import CommandSpec
 from contracts.records import KINDS, Field, FieldRules, fields_of, kind_called
-from contracts.schemas import schema_of, takes_nothing
+from contracts.schemas import schema_of, takes_null
 from contracts.types import (
     MAX_LINES,
     CurrencyField,
@@ -163,7 +163,7 @@ def _form_field(
         of=_type(single) if is_list else None,
         required=field.required or (is_wanted and not keeps),
         keeps=place == "body" and not field.required and field.load_default is missing,
-        nullable=takes_nothing(field) and not is_wanted,
+        nullable=takes_null(field) and not is_wanted,
         default=_default(field),
         choices=[one for one in _choices(single, owners, name, wording) or [] if one.value not in unseen] or None,
         shortest=lengths[0],

@@ -114,7 +114,8 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     """A field of a command.
 
     `place` is where it stands.  `required`: it must be given.  `keeps`: left out it keeps its value.  `nullable`: null
-    or an empty text says that there is no value.  `default` is what it is when left out, where that is a plain value.
+    says that there is no value, and so does an empty text in place of a text.  `default` is what it is when left out,
+    where that is a plain value.
     Limits are null where there are none: `shortest` and `longest` in characters, `most` items, `lowest` and `highest`
     numbers with at most `decimals`.  `many_lines`: a text of several lines.  `parts` are the fields of an object, or of
     each item of a list of such.  `right`: it is given only by who holds this right besides, "" for none.

@@ -33,6 +33,8 @@ from contracts.types import IdField
 
 SHOWN = 60
 """So many characters of a name that somebody made up are told."""
+NOTHING = {"text": "", "choices": []}
+"""What says that there is no value beside null, by the type of the field."""
 Definitions = Sequence[CustomField]
 
 
@@ -152,7 +154,7 @@ def _changed(
             continue
         if lacking := [right for right in field.rights if not context.may(right)]:
             raise lacks_right(lacking[0], context.organisation.roles_with(lacking[0]), field.path)
-        is_nothing = value in (None, "") or (value == [] and field.type == "choices")
+        is_nothing = value is None or value == NOTHING.get(field.type)
         if not field.is_given and not (is_nothing and field.retired and field.type != "formula"):
             raise Refused("fields.retired" if field.retired else "fields.worked_out", field=field.path)
         taken = None if is_nothing else checked(field, value, context)

@@ -18,6 +18,7 @@ from chassis.model.aggregates import Aggregate
 from chassis.model.identity import RecordId
 from chassis.model.principal import Principal
 from contracts.errors import Refused
+from contracts.languages import Language
 from contracts.people import Person
 
 A = TypeVar("A", bound=Aggregate)
@@ -31,18 +32,10 @@ class Records(Protocol):
     def load(self, cls: type[A], id: RecordId) -> A | None: ...
 
 
-class CompanyLanguage(Protocol):
-    """The company's settings, of which this needs the language in which people are written to (SET-02)."""
-
-    @property
-    def language(self) -> str: ...
-
-
 class KnownHere(Protocol):
-    """What the process knows of the company, devices and machine accounts (`chassis.access.directory.Directory`)."""
+    """What the process knows of people, devices and machine accounts (`chassis.access.directory.Directory`)."""
 
-    @property
-    def company(self) -> CompanyLanguage: ...
+    def language_of(self, person: UUID | None, asked: Language | None = None) -> Language: ...
 
     def owner_of_device(self, device_id: UUID | None) -> UUID | None: ...
 
@@ -66,7 +59,8 @@ def at_once(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 class Surroundings:
     """What the work around a command may use.
 
-    `slowly` runs work that takes long; `later` work whose end nobody waits for.
+    `slowly` runs work that takes long; `later` work whose end nobody waits for.  `asked` is the language that the
+    request asks for.
     """
 
     config: Config
@@ -76,6 +70,7 @@ class Surroundings:
     directory: KnownHere
     slowly: Offload = at_once
     later: Callable[[Callable[[], None]], None] = lambda work: work()
+    asked: Language | None = None
 
 
 @dataclass(frozen=True)

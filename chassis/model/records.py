@@ -769,6 +769,12 @@ class Record(Aggregate):
         value = getattr(self.data, name)
         return OfPerson(value) if self.kind.fields[name].is_personal else value
 
+    def called_in_refusal(self, context: Context) -> str:
+        """What the record is called, to whoever may see that; "" where there is nothing to say."""
+        name = self.kind.called
+        right = self.kind.fields[name].rules.right if name else ""
+        return self._in_refusal(name) if name and (not right or context.may(right)) else ""
+
     @property
     def _together(self) -> tuple[str, ...]:
         """The texts that no other record has together."""

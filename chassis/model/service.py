@@ -209,6 +209,7 @@ class Claim:
     `tells` whether the caller may know which one that is; both None where whoever holds a value has it, and is told.
     `person` says of whom it tells as another record has it: None where that is nobody, or that record itself.
     `now` is the record that has what another one held, as that went into it: None where it was deleted since.
+    `names` refuses by what the other record is called; None for what has no name that all may know.
     """
 
     value: UniqueValue
@@ -219,6 +220,7 @@ class Claim:
     tells: Callable[[UUID], bool] | None = None
     person: Callable[[UUID], UUID | None] | None = None
     now: Callable[[UUID], UUID | None] | None = None
+    names: Callable[[UUID, "Claim"], Refused | None] = lambda other, claim: None
 
     def is_freed(self, work: Work, other: UUID) -> bool:
         """Whether another record has it no more because a person was erased, whatever that record is known to hold:
@@ -235,7 +237,8 @@ class Claim:
             return
         if self.tells and not self.tells(other):
             raise Refused("records.taken_unseen", what=self.what(), field=self.field)
-        raise Refused("records.taken", what=self.what(), holder=other, field=self.field)
+        named = self.names(other, self)
+        raise named or Refused("records.taken", what=self.what(), holder=other, field=self.field)
 
 
 def hold(work: Work, holder: UUID, claims: Sequence[Claim], before: Sequence[UniqueValue] = ()) -> None:
@@ -696,6 +699,21 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
             found = work.find(aggregate, other)
             return found is None or found.is_seen(work.context) or found.is_reached(work.context, kind.edit)
 
+        def names(other: UUID, claim: Claim) -> Refused | None:
+            found = work.find(aggregate, other)
+            called = found.called_in_refusal(work.context) if found else ""
+            if not called:
+                return None
+            return Refused(
+                "records.taken_by",
+                what=claim.what(),
+                kind=kind.what,
+                called=called,
+                path=kind.path,
+                holder=other,
+                field=claim.field,
+            )
+
         def now(other: UUID) -> UUID | None:
             found = work.find(aggregate, other)
             if found is None or found.merged_into is None:
@@ -712,6 +730,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                 tells=tells,
                 person=person if record.is_unique_of_person(name) else None,
                 now=now,
+                names=names,
             )
             for name, value in record.unique_values.items()
         ]
@@ -732,6 +751,7 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
                     tells,
                     person if kind.has_personal else None,
                     now,
+                    names,
                 )
             )
         hold(work, record.id, claims, before)

@@ -1,13 +1,14 @@
 """What things are called in one language: the text of each name (`contracts.texts`), or what follows from others."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Literal
 
 from contracts.custom_fields import Label
 from contracts.errors import STATUS
 from contracts.languages import LANGUAGES, Language
+from contracts.reasons import COMMA
 from contracts.records import KINDS
 from contracts.schedules import SCHEDULES
 from contracts.texts import Subject, Text, texts
@@ -18,8 +19,14 @@ Phrase = Literal[
     "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "moved", "merged", "unmerged",
     "joined", "currency_of",
     "switch", "planned", "ran", "failed", "switched",
+    "sheet_about", "sheet_list", "sheet_as_of", "sheet_column", "sheet_rows", "sheet_zone", "sheet_replaced",
+    "sheet_cut", "sheet_mark",
 ]  # fmt: skip
-"""What is said of any kind of record, field or schedule (`contracts/texts/phrases.toml`)."""
+"""What is said of any kind of record, field, schedule or file (`contracts/texts/phrases.toml`)."""
+SheetPhrase = Literal[
+    "sheet_about", "sheet_list", "sheet_as_of", "sheet_column", "sheet_rows", "sheet_zone", "sheet_replaced",
+    "sheet_cut", "sheet_mark",
+]  # fmt: skip
 OF_KINDS: tuple[Phrase, ...] = (
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
     "claim", "give_back", "assign_in_turn", "move", "merge", "unmerge",
@@ -111,6 +118,14 @@ class Wording:
     def event(self, name: str) -> str:
         """What happened where there is an event of this name."""
         return self._of_kind(name) or self._of_schedule(name) or self.of("events", name)
+
+    def sheet(self, what: SheetPhrase, **values: str) -> str:
+        """What a file says of itself, such as of when it is."""
+        return texts("phrases")[what].said(self.language, **values)
+
+    def joined(self, values: Iterable[object]) -> str:
+        """Several values as one text."""
+        return COMMA[self.language].join(map(str, values))
 
     def _of_kind(self, name: str) -> str:
         """What a command or event of a kind of record is called; "" for any other one."""

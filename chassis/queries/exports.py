@@ -1,9 +1,10 @@
 """Lists as files: CSV and Excel, written row by row into a temporary file, so that memory does not grow with the list.
 
-In Excel a cell is what its field is: numbers, days and moments (in the company's zone, which the heading names) can be
-calculated with, text stays as it was typed and is never a formula.  In CSV everything is text, moments in UTC by RFC
-3339: what a spreadsheet would take for a formula has an apostrophe before it.  What a format can't hold is told, on the
-sheet "About" and in a header of the answer.
+People get words: heads, statuses and other choices, and tags are told in their language.  Programs get the names of
+fields and the codes (`heads=names`).  In Excel a cell is what its field is: numbers, days and moments (in the company's
+zone, which the heading names) can be calculated with, text stays as it was typed and is never a formula.  In CSV
+everything is text, moments in UTC by RFC 3339: what a spreadsheet would take for a formula has an apostrophe before it.
+What a format can't hold is told, on the second sheet, "About", and in a header of the answer.
 """
 
 import csv
@@ -22,6 +23,7 @@ import msgspec
 from bson import Decimal128
 
 from chassis.model.row_fields import FieldType
+from chassis.model.wording import Wording
 from contracts.errors import Refused
 from contracts.text import is_invisible
 
@@ -32,7 +34,9 @@ CELL_LIMIT = 32_767
 PIECE = 65_536
 AT_ONCE = 2
 REPLACED = "\N{REPLACEMENT CHARACTER}"
-CUT = " ... [cut: too long for a cell]"
+LONGEST_TITLE = 31
+_NO_TITLE = re.compile(r"[\[\]:*?/\\']")
+"""What the name of a sheet may not have in it."""
 FIRST_DAY = date(1900, 1, 1)
 CELLS_KEPT = 20_000
 """So many numbers and days are remembered as what they are in a cell: most come again."""
@@ -119,6 +123,22 @@ def told_apart(columns: Iterable[Column]) -> list[Column]:
         taken.add(head)
         found.append(replace(column, head=head))
     return found
+
+
+def in_words(column: Column, wording: Wording, said: Mapping[str, str]) -> Column:
+    """The column with what its codes are `said` to be, and with lists as one text; what else stands in it as it is."""
+    if column.type.kind != "list" and not said:
+        return column
+
+    def value(row: Mapping[str, Any]) -> Any:
+        held = column.of(row)
+        if isinstance(held, str):
+            return said.get(held, held)
+        if isinstance(held, list) and all(isinstance(one, str | int) for one in held):
+            return wording.joined(said.get(str(one), one) for one in held)
+        return held
+
+    return replace(column, value=value, type=FieldType("text"))
 
 
 @dataclass
@@ -218,18 +238,21 @@ class CsvSheet:
 class ExcelSheet:
     """An Excel workbook: the rows on its first sheet, what is to be known of them on its second, "About"."""
 
-    def __init__(self, title: str, columns: Sequence[Column], plain: Callable[[Any], Any], zone: tzinfo) -> None:
+    def __init__(
+        self, title: str, columns: Sequence[Column], plain: Callable[[Any], Any], zone: tzinfo, wording: Wording
+    ) -> None:
         from xlsxwriter import Workbook  # noqa: PLC0415 - a tenth of an api's start, and seldom needed
 
         self.told = Told()
         self._columns = columns
         self._plain = plain
         self._zone = zone
+        self._say = wording.sheet
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives until it is sent
         self._folder = tempfile.TemporaryDirectory()  # of the rows, until they are packed
         self._book = Workbook(self._file, {"constant_memory": True, "tmpdir": self._folder.name})
-        self._sheet = self._book.add_worksheet(title[:31])
-        self._about = self._book.add_worksheet("About")
+        self._sheet = self._book.add_worksheet(_NO_TITLE.sub(" ", title)[:LONGEST_TITLE])
+        self._about = self._book.add_worksheet(self._say("sheet_about"))
         self._formats: dict[str, Any] = {}
         for number, column in enumerate(columns):
             self._sheet.write_string(0, number, self._heading(column))
@@ -266,8 +289,9 @@ class ExcelSheet:
         if 2 * len(text) <= CELL_LIMIT or len(text.encode("utf-16-le")) // 2 <= CELL_LIMIT:
             return text
         self.told.cut += 1
-        kept = text.encode("utf-16-le")[: 2 * (CELL_LIMIT - len(CUT))].decode("utf-16-le", errors="ignore")
-        return kept + CUT
+        mark = " " + self._say("sheet_mark")
+        kept = text.encode("utf-16-le")[: 2 * (CELL_LIMIT - len(mark))].decode("utf-16-le", errors="ignore")
+        return kept + mark
 
     def _format(self, pattern: str) -> Any:
         if pattern not in self._formats:
@@ -278,11 +302,11 @@ class ExcelSheet:
         heads = {column.heading: column.name for column in self._columns if column.heading != column.name}
         lines = {
             **about,
-            **{f"Column {head}": name for head, name in heads.items()},
-            "Rows": str(self.told.rows),
-            "Zone of moments": str(self._zone),
-            "Cells with characters that a spreadsheet can't hold, replaced by \ufffd": str(self.told.replaced),
-            f"Cells cut at {CELL_LIMIT} characters, Excel's limit": str(self.told.cut),
+            **{f"{self._say('sheet_column')} {head}": name for head, name in heads.items()},
+            self._say("sheet_rows"): str(self.told.rows),
+            self._say("sheet_zone"): str(self._zone),
+            self._say("sheet_replaced", mark=REPLACED): str(self.told.replaced),
+            self._say("sheet_cut", most=str(CELL_LIMIT)): str(self.told.cut),
         }
         for row, (name, text) in enumerate(lines.items()):
             self._about.write_string(row, 0, self._text(name))

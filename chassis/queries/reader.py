@@ -33,7 +33,17 @@ from chassis.projections.versions import NUMBER, OF, versions_of
 from chassis.queries import cursors, custom_sheet, formulas, history, viewed
 from chassis.queries.asking import Asked, Asking, flag, one
 from chassis.queries.cursors import Cursor, Part, SortOrder
-from chassis.queries.exports import EXPORT_LIMIT, Column, CsvSheet, ExcelSheet, FileBody, Sheet, stamp, told_apart
+from chassis.queries.exports import (
+    EXPORT_LIMIT,
+    Column,
+    CsvSheet,
+    ExcelSheet,
+    FileBody,
+    Sheet,
+    in_words,
+    stamp,
+    told_apart,
+)
 from chassis.queries.filters import ClosedSets, in_form
 from chassis.queries.freshness import (
     LONGEST_PAUSE,
@@ -677,7 +687,7 @@ class ViewReader:
         columns = self._columns(names, principal, asked)
         show = partial(plain, unseen=self.rows.unseen(principal))
         shown = partial(self.rows.shown, caller=Caller.of(principal), language=asked.language)
-        sheet: Sheet = self._aside(self._sheet, format, columns, show)
+        sheet: Sheet = self._aside(self._sheet, format, columns, show, asked)
         labels = partial(self.rows.labels, names=names, principal=principal, language=asked.language)
         try:
             rows_of = self._rows_of(principal, order, seen.at)
@@ -702,7 +712,9 @@ class ViewReader:
                     partial(shown, called=called),
                     partial(labels, called=called),
                 )
-            about = {"List": self._view.path, "As of": stamp(asked.at or freshness_of(seen.state).as_of)}
+            say = self._words(asked).sheet
+            as_of = stamp(asked.at or freshness_of(seen.state).as_of)
+            about = {say("sheet_list"): self._view.path, say("sheet_as_of"): as_of}
             file = self._aside(sheet.finish, about)
         except BaseException:
             sheet.abandon()
@@ -714,10 +726,16 @@ class ViewReader:
         keys = sorted(place for _, place, _ in self._view.keys)
         return [{"$unset": keys}] if keys else []
 
-    def _sheet(self, format: str, columns: Sequence[Column], show: Callable[[Any], Any]) -> Sheet:
+    def _sheet(self, format: str, columns: Sequence[Column], show: Callable[[Any], Any], asked: Asked) -> Sheet:
         if format == "csv":
             return CsvSheet(columns, show)
-        return ExcelSheet(self._view.name, columns, show, self._zone())
+        words = self._words(asked)
+        title = words.list(self._view.name) if asked.heads == "labels" else self._view.name
+        return ExcelSheet(title, columns, show, self._zone(), words)
+
+    def _words(self, asked: Asked) -> Wording:
+        """The words of a file: those of its reader, or for programs, which get names and codes, English."""
+        return Wording(asked.language if asked.heads == "labels" else "en", self._company.language)
 
     def _add(
         self,
@@ -737,18 +755,25 @@ class ViewReader:
     def _columns(self, names: Sequence[str], principal: Principal, asked: Asked) -> list[Column]:
         """The columns of a file: those named of the row, and in place of `own` those that the company has added; of
         these the `shown` ones in their order, or all."""
-        view, wording = self._view, Wording(asked.language)
+        view, wording = self._view, self._words(asked)
+        owners = (view.name, view.what)
         declared = (name for name in names if name != OWN or not view.kind)
         seen = self._now.seen(principal).fields
-        own = custom_sheet.columns(seen, asked.language, self._company.language, principal)
-        of_view = (
-            Column(name, view.types[name], None, wording.field((view.name, view.what), name)) for name in declared
-        )
+        own = custom_sheet.columns(seen, Wording(asked.language, self._company.language), principal)
+        of_view = (Column(name, view.types[name], None, wording.field(owners, name)) for name in declared)
         found = {column.name: column for column in (*of_view, *own)}
         paths = [field.path for field in seen]
         shown = [one for name in asked.shown for one in ([*paths] if name == OWN and paths else [name]) if one in found]
         columns = [found[name] for name in dict.fromkeys(shown or found)]
-        return told_apart(columns) if asked.heads == "labels" else [replace(column, head="") for column in columns]
+        if asked.heads == "names":
+            return [replace(column, head="") for column in columns]
+        return told_apart(in_words(one, wording, self._said(one, wording)) for one in columns)
+
+    def _said(self, column: Column, wording: Wording) -> dict[str, str]:
+        """What the choices of a column of the row are called, by their codes."""
+        view, name = self._view, column.name
+        codes = column.type.single.choices or view.named.get(name, ())
+        return {code: wording.choice((view.name, view.what), name, code) for code in codes}
 
     # -- reading
 

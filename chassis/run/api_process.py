@@ -104,10 +104,10 @@ def run_api(config: Config, only: Collection[str]) -> int:
     )
     runner = ServiceRunner({"max_workers": WORKERS})
     routes = routes_of(api)
-    unknown = unknown_route(routes)
+    unknown = unknown_route(routes, api.told_in)
     if gateway := process.catalogue.gateway():
-        routes += forwarded_routes(config, process.catalogue, Catalogue.read())
-        routes, unknown = gateway.enter(config, routes, verifier)
+        routes += forwarded_routes(config, process.catalogue, Catalogue.read(), api.told_in)
+        routes, unknown = gateway.enter(config, routes, verifier, api.told_in)
     runner.add_service(http_service(routes, config, listener, unknown, pressure.require_room))
     fetch = SharedFetch(config)
     for writer in writers.values():

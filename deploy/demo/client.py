@@ -85,6 +85,7 @@ class Client:
         self._stop = stop
         self._http = httpx.Client(
             base_url=address,
+            headers={"Accept-Language": "en"},
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=5.0),
             trust_env=False,
         )

@@ -87,7 +87,12 @@ class DemoCompany:
     def __init__(self, system: LocalSystem) -> None:
         self._config = Config.from_env(system.settings())
         self._file = system.home / "people.json"
-        self._http = httpx.Client(base_url=system.api.own_address, timeout=ANSWER_SECONDS, trust_env=False)
+        self._http = httpx.Client(
+            base_url=system.api.own_address,
+            headers={"Accept-Language": "en"},
+            timeout=ANSWER_SECONDS,
+            trust_env=False,
+        )
         self._people: dict[str, dict[str, Any]] = tomllib.loads(USERS_FILE.read_text())["users"]
 
     def sign_in(self, name: str) -> SignedIn:

@@ -55,13 +55,12 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "お心当たりがない場合は、すぐに管理者に知らせてください。",
     },
 }
-"""What is written to people, in each language a company may choose (SET-02)."""
+"""What is written to people, in each language (SET-02)."""
 
 
-def text_of(what: str, language: str, **values: str) -> str:
-    """A text in the company's language."""
-    texts = next(found for known, found in TEXTS.items() if known == language)
-    return texts[what].format(**values)
+def text_of(what: str, language: Language, **values: str) -> str:
+    """A text in a language."""
+    return TEXTS[language][what].format(**values)
 
 
 class Messenger(Protocol):

@@ -30,7 +30,7 @@ from contracts.customers import (
 from contracts.declare import KEPT, changes
 from contracts.errors import Refused
 from contracts.ids import beside
-from contracts.reasons import Some, Why, params_kept
+from contracts.reasons import Some, Why, as_kept, params_kept
 from contracts.records import kind_of
 from contracts.settings import DEFAULTS
 from contracts.text import is_blank
@@ -218,13 +218,14 @@ class Takeover(Aggregate):
 
         Of who was erased nothing more is written.
         """
+        why = as_kept(refusal.why)
         self.record(
             LeadTurnedDown(
                 lead_id=command.lead_id,
                 round=command.round,
                 code=refusal.code,
-                refused_for=refusal.why.reason,
-                params="" if is_erased else params_kept(refusal.why),
+                refused_for=why.reason,
+                params="" if is_erased else params_kept(why),
             )
         )
 

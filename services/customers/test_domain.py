@@ -33,6 +33,7 @@ from contracts.customers import (
 from contracts.errors import Refused
 from contracts.people import Person
 from contracts.personal import use
+from contracts.reasons import as_kept, params_kept
 from contracts.schemas import load
 from contracts.types import MAX_QUANTITY
 from services.customers.application import SERVICE
@@ -265,8 +266,20 @@ def test_CUS_22_the_id_is_told_to_who_sees_that_customer_and_to_nobody_else(kit:
     """Also to who may not change it."""
     refusal = kit.assert_refused("DUPLICATE", OTHER, by=OTHER_SALES, field="company")
     assert refusal.why.reason == "records.taken_unseen" and str(LI) not in str(refusal.problem())
+    assert not set(refusal.why.params) & {"called", "path", "holder"}, "there is one, and no more"
     operator = user("sun", "SEA")
-    assert kit.assert_refused("DUPLICATE", OTHER, by=operator, field="company").why.params["holder"] == LI
+    told = kit.assert_refused("DUPLICATE", OTHER, by=operator, field="company").why
+    assert told.params["holder"] == LI and (told.params["path"], told.params["kind"]) == ("/customers", "customer")
+
+
+def test_CUS_22_who_has_it_is_told_by_name_with_the_way_there(kit: InMemoryService) -> None:
+    kit.do(EditCustomer(customer_id=LI, name="Zhou Wei"), by=SALES)
+    called = "Zhou Wei"
+    why = kit.assert_refused("DUPLICATE", OTHER, by=SALES, field="company").why
+    assert (why.reason, why.params["called"]) == ("records.taken_by", called)
+    assert f"客户“{called}”使用（/customers/{LI}）" in why.said("zh")
+    assert called not in why.without_persons("***"), "it tells of a person, and is not kept"
+    assert called not in params_kept(as_kept(why)) and as_kept(why).reason == "records.taken"
 
 
 def entered_before(kit: InMemoryService) -> None:

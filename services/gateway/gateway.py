@@ -12,7 +12,7 @@ from chassis.foundation.config import Config
 from chassis.foundation.rate_limits import Quota, RateLimit, open_storage
 from chassis.http.messages import OPERATIONS, HttpRequest, HttpResponse, Route
 from chassis.http.origins import Origins
-from chassis.http.problems import problem, unknown_route
+from chassis.http.problems import ToldIn, asked_in, problem, unknown_route
 from contracts.access import (
     DrawChallenge,
     GetMachineToken,
@@ -38,11 +38,13 @@ BEFORE_SIGN_IN = frozenset(
 """Routes where guessing, flooding or filling is tried by people who are not signed in: a tighter limit."""
 
 
-def enter(config: Config, routes: Sequence[Route], verifier: TokenVerifier) -> tuple[list[Route], Route]:
+def enter(
+    config: Config, routes: Sequence[Route], verifier: TokenVerifier, told_in: ToldIn = asked_in
+) -> tuple[list[Route], Route]:
     """The routes as they are entered from outside, and what serves any other address.  Raises ConfigError."""
     routes = [*routes, *page_routes()]
-    gateway = Gateway(config, routes, verifier)
-    return [gateway.before(route) for route in routes], gateway.before(unknown_route(routes))
+    gateway = Gateway(config, routes, verifier, told_in)
+    return [gateway.before(route) for route in routes], gateway.before(unknown_route(routes, told_in))
 
 
 class _Exceeded(Portable):
@@ -55,7 +57,9 @@ class _Exceeded(Portable):
 class Gateway:
     """The policy of the one entry."""
 
-    def __init__(self, config: Config, routes: Sequence[Route], verifier: TokenVerifier) -> None:
+    def __init__(
+        self, config: Config, routes: Sequence[Route], verifier: TokenVerifier, told_in: ToldIn = asked_in
+    ) -> None:
         storage = open_storage(config.rate_limit_storage)
         self._addresses = RateLimit("address", config.rate_limit_address, "RATE_LIMIT_ADDRESS", storage)
         self._users = RateLimit("user", config.rate_limit_user, "RATE_LIMIT_USER", storage)
@@ -64,6 +68,7 @@ class Gateway:
         self._origins = Origins(config)
         self._sessions = CookieSessions(config, routes, verifier)
         self._verifier = verifier
+        self._told_in = told_in
 
     def before(self, route: Route) -> Route:
         """The route behind everything that is asked of a request first.  Health checks and metrics are as they are."""
@@ -119,8 +124,7 @@ class Gateway:
             raise _Exceeded(quota)
         return quota
 
-    @staticmethod
-    def _refuse(route: Route, refusal: Refused, http: HttpRequest) -> HttpResponse:
+    def _refuse(self, route: Route, refusal: Refused, http: HttpRequest) -> HttpResponse:
         metrics.of(metrics.GATEWAY_REFUSED, refusal.code).inc()
         log.info("refused at the gateway", route=route.name, code=refusal.code, state=refusal.state, by=http.address)
-        return problem(refusal, http)
+        return problem(refusal, http, self._told_in)

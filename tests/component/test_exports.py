@@ -25,7 +25,7 @@ from chassis.model.views import View
 from chassis.model.wording import Wording
 from chassis.queries import exports
 from chassis.queries import reader as queries
-from chassis.queries.exports import CELL_LIMIT, CUT, FileBody, Places
+from chassis.queries.exports import CELL_LIMIT, FileBody, Places
 from chassis.queries.reader import ViewReader
 from component.lists import BY_NAME, LISTS, ROOT, Document, Shelf, document_of
 from contracts.custom_fields import OWN
@@ -40,6 +40,7 @@ HOSTILE = [
     " blanks ", "",
 ]  # fmt: skip
 ZONE = ZoneInfo("Asia/Shanghai")
+CUT = f" {Wording('en').sheet('sheet_mark')}"
 
 
 def each() -> pytest.MarkDecorator:
@@ -142,7 +143,8 @@ def test_imp_08_heads_are_what_people_call_fields_and_the_file_tells_which_those
     book = load_workbook(io.BytesIO(b"".join(read(format="xlsx"))))
     about = {str(row[0].value): str(row[1].value) for row in book.worksheets[1].iter_rows()}
     for shown, name in zip(head, called, strict=True):
-        assert about[f"Column {shown}"] == name
+        assert about[f"{wording.sheet('sheet_column')} {shown}"] == name
+    assert book.sheetnames == [wording.list(view.name)[:31], wording.sheet("sheet_about")]
     assert shelf.reader.export(ROOT, {}, None, "csv", language=language).size > 0
 
 
@@ -342,3 +344,53 @@ def test_an_export_is_of_one_moment_and_in_the_order_of_the_list(database: Datab
     shelf.fill([document_of(shelf.view, number, name=text) for number, text in enumerate(("b", "Ä", "上海", "北京"))])
     names, rows = sheet_of(exported(shelf, "xlsx", sort="name")[1])
     assert [row[names.index("name")].value for row in rows] == ["北京", "上海", "Ä", "b"]
+
+
+@each()
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_imp_08_people_read_words_for_codes_and_programs_the_codes(
+    database: Database[Document], view: View, language: Language
+) -> None:
+    """Each choice of each field of every list, and lists as one text, in both formats."""
+    shelf, wording = Shelf(database, view), Wording(language)
+    shelf.fill([document_of(view, number) for number in range(12)])
+    stored = {row["id"]: row for row in shelf.rows()}
+    names = [name for name in view.types if name != OWN or not view.kind]
+    coded = {
+        name: type.single.choices or tuple(view.named.get(name, ()))
+        for name, type in view.types.items()
+        if name in names and name not in view.picked and name not in view.parents
+    }
+    for format in ("csv", "xlsx"):
+        content = b"".join(shelf.reader.export(ROOT, {}, None, format, language=language, heads="labels"))
+        lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig")))) if format == "csv" else read_again(content)
+        assert len(lines) == len(stored) + 1
+        for line in lines[1:]:
+            cells = dict(zip(names, line, strict=True))
+            for name, codes in coded.items():
+                held, shown = stored[cells["id"]][name], str(cells[name] or "").removeprefix("'")
+                if isinstance(held, str) and held in codes:
+                    assert shown == wording.choice((view.name, view.what), name, held), name
+                elif isinstance(held, list) and all(isinstance(one, str) for one in held):
+                    owners = (view.name, view.what)
+                    said = [wording.choice(owners, name, one) if one in codes else one for one in held]
+                    assert shown == (", " if language == "en" else "、").join(said), name
+    told = b"".join(shelf.reader.export(ROOT, {}, None, "csv", language=language, heads="names")).decode("utf-8-sig")
+    for row in csv.DictReader(io.StringIO(told)):
+        for name, codes in coded.items():
+            held = stored[row["id"]][name]
+            assert not (codes and isinstance(held, str)) or row[name] == held, "programs get codes"
+
+
+def read_again(content: bytes) -> list[list[Any]]:
+    return [list(row) for row in load_workbook(io.BytesIO(content)).worksheets[0].iter_rows(values_only=True)]
+
+
+def test_imp_08_several_tags_are_one_text_and_no_formula(database: Database[Document]) -> None:
+    shelf = Shelf(database, BY_NAME["customers"])
+    shelf.fill([document_of(shelf.view, 1, tags=["=1+1", "VIP"])])
+    for language, said in (("zh", "'=1+1、VIP"), ("en", "'=1+1, VIP")):
+        content = b"".join(shelf.reader.export(ROOT, {}, None, "csv", language=language, heads="labels"))
+        assert said in next(csv.reader(io.StringIO(content.decode("utf-8-sig").partition("\n")[2])))
+        book = load_workbook(io.BytesIO(b"".join(shelf.reader.export(ROOT, {}, None, "xlsx", heads="labels"))))
+        assert not [cell for cell in book.worksheets[0][2] if cell.data_type == "f"]

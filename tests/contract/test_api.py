@@ -70,7 +70,7 @@ class Edge:
         method, _, path = route.partition(" ")
         found, values = self._match(method, path)
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        sent = {name.replace("_", "-").lower(): value for name, value in headers.items()}
+        sent = {"accept-language": "en", **{name.replace("_", "-").lower(): value for name, value in headers.items()}}
         if isinstance(by, Principal):
             sent["authorization"] = f"Bearer {issue(self.config, by)}"
         elif by is not None:

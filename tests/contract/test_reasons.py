@@ -213,6 +213,27 @@ def test_ord_07_lists_are_joined_as_the_language_does() -> None:
     assert f"and {2 * MOST} more" in long and len(long.told()["params"]["names"]) == MOST  # type: ignore[index]
 
 
+NUMBERS = {"count", "most", "least", "levels", "owned", "hours", "size", "headers", "bytes", "days", "minutes", "left"}
+"""Places that are filled in with how many there are of something."""
+
+
+@pytest.mark.parametrize(("reason", "text"), EVERY)
+def test_set_02_one_of_something_is_told_as_one(reason: str, text: ReasonText) -> None:
+    """`1 records` was: what goes by a number is written `{count:record|records}`, and clients are told of several."""
+    why = Why(reason, **{place: 1 if place in NUMBERS else "x" for place in text.places})
+    assert not re.search(r"\b1 (?!is\b|has\b)[a-z]+s\b", str(why)), str(why)
+    assert "|" not in text.text.en, "as it is published"
+
+
+def test_set_02_several_are_told_as_several() -> None:
+    told = [str(Why("records.has_children", count=count, child="contact", kind="customer")) for count in (1, 2)]
+    assert [one.partition(":")[0] for one in told] == [
+        "1 record of the kind contact belongs to this customer",
+        "2 records of the kind contact belong to this customer",
+    ]
+    assert reasons()["lists.most_words"].text.en == "{field}: at most {most} words."
+
+
 def test_ord_07_codes_and_fields_are_told_in_words() -> None:
     refused = Refused("orders.status", states=["DRAFT", "REJECTED"], state="ON_HOLD")
     assert refused.message == "The order is ON_HOLD; this needs one that is DRAFT, REJECTED."

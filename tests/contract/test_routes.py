@@ -129,7 +129,7 @@ class Everything:
         body: bytes = b"",
         headers: Mapping[str, str] = {},
     ) -> HttpResponse:
-        sent = {"authorization": self.bearer, **headers}
+        sent = {"authorization": self.bearer, "accept-language": "en", **headers}
         return route.serve(HttpRequest(sent, path, {}, lambda: body, "203.0.113.7", route.method))
 
     def stop(self) -> None:

@@ -35,7 +35,7 @@ def test_ACC_01_ACC_02_the_first_sign_in_changes_the_default_password(company: C
         assert li.refused("FORBIDDEN", method, path, {} if method == "POST" else None)["state"] == "DEFAULT_PASSWORD"
     path = f"/users/{li.user_id}/password"
     weak = li.refused("VALIDATION", "POST", path, {"old_password": DEFAULT, "new_password": "yunkesale"})
-    assert weak["field"] == "new_password" and "upper case" in weak["detail"]
+    assert weak["field"] == "new_password" and "大写字母" in weak["detail"]
     li.do("POST", path, {"old_password": DEFAULT, "new_password": PASSWORD})
     li.refused("UNAUTHENTICATED", "GET", "/customers")
     Caller(company).refused("UNAUTHENTICATED", "POST", "/sessions", {"name": login, "password": DEFAULT})

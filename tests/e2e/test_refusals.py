@@ -1,4 +1,4 @@
-"""Refusals over HTTP with everything running: in the caller's language, English for programs (ORD-07, SET-02)."""
+"""Refusals over HTTP with everything running: in the caller's language, or the company's (ORD-07, SET-02)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def product(company: Company) -> str:
 
 
 def told(company: Company, code: str, method: str, path: str, body: Any = None, **more: Any) -> dict[str, str]:
-    """What is said in each language, and to who names none; all else is the same."""
+    """What is said in each language, and in the company's to who names none; all else is the same."""
     problems = {}
     for language in (*LANGUAGES, ""):
         headers = {"Accept-Language": language} if language else {}
         answer = company.li.send(method, path, body, headers=headers, **more)
         problem = problem_of(answer, code)
-        assert answer.headers["content-language"] == (language or "en")
+        assert answer.headers["content-language"] == (language or "zh")
         problems[language] = problem
     details = {language: str(problem.pop("detail")) for language, problem in problems.items()}
     words = ("title", "errors")
@@ -36,7 +36,7 @@ def test_ord_07_an_order_is_refused_in_the_language_of_the_caller(company: Compa
     order = {"customer_id": str(uuid.uuid4()), "lines": [{"product_id": product, "quantity": 1}]}
     details = told(company, "NOT_FOUND", "POST", "/orders", order)
     assert details["zh"].startswith("找不到该客户。") and details["ja"].startswith("該当する顧客がありません。")
-    assert details["en"] == details[""] and details["en"].startswith("There is no such customer.")
+    assert details["zh"] == details[""] and details["en"].startswith("There is no such customer.")
 
 
 def test_ord_07_the_fields_of_a_form_are_told_in_words(company: Company, product: str) -> None:
@@ -55,7 +55,7 @@ def test_ord_07_the_fields_of_a_form_are_told_in_words(company: Company, product
 
 def test_ord_07_lists_and_rights_too(company: Company) -> None:
     details = told(company, "VALIDATION", "GET", "/orders", params={"sort": "nope"})
-    assert "次のいずれかを指定してください" in details["ja"] and details["en"] == details[""]
+    assert "次のいずれかを指定してください" in details["ja"] and details["zh"] == details[""]
     prices = {"purchase": yuan("1"), "sale": yuan("2"), "member": yuan("2")}
     details = told(company, "FORBIDDEN", "POST", "/products", {"name": "x", "model": "y", "prices": prices})
     assert details["zh"].startswith("您的角色没有权限“") and "products." not in details["zh"]

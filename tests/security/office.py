@@ -179,9 +179,9 @@ class Office:
         query: Mapping[str, Sequence[str]] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Told:
-        """Have a route serve a request."""
+        """Have a route serve a request, which asks for English unless it names another language, or none: ""."""
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        sent = dict(headers or {})
+        sent = {"accept-language": "en", **(headers or {})}
         if by.authorization is not None:
             sent["authorization"] = by.authorization
 

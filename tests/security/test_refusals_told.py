@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
+from chassis.http.problems import unknown_route
 from contracts.declare import REGISTRY, CommandSpec
 from contracts.languages import LANGUAGES
 from contracts.reasons import reasons
-from security.office import Office, new_id
+from security.office import PASSWORD, Office, new_id
 
 PUBLIC = [spec for spec in REGISTRY.commands.values() if spec.is_public]
 HAN = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 UNTOLD = ("title", "detail")
 """What differs from language to language; all else must be the same."""
+NO_LANGUAGE = {"accept-language": ""}
 
 
 def in_each(office: Office, request: str, body: Any = None, **more: Any) -> dict[str, Any]:
@@ -46,11 +48,11 @@ def test_ord_07_every_command_tells_its_field_errors_in_each_language(office: Of
     assert told["zh"]["detail"] != told["ja"]["detail"] and not HAN.search(told["en"]["detail"])
 
 
-def test_ord_07_without_accept_language_it_is_english_with_one_we_lack_the_company_s(office: Office) -> None:
-    """Programs don't send the header; a browser in French is told in the company's language, Chinese at first."""
+def test_set_02_refusals_are_in_the_language_set_asked_for_or_the_company_s(office: Office) -> None:
+    """As everything else is; a browser in French, and who asks for nothing, is told in the company's language."""
 
     def detail(**headers: str) -> str:
-        given = {name.replace("_", "-"): told for name, told in headers.items()}
+        given = {**NO_LANGUAGE, **{name.replace("_", "-"): told for name, told in headers.items()}}
         told = office.call(f"GET /orders/{new_id()}", by=office.admin, headers=given)
         assert (told.code, told.body["reason"], told.body["params"]) == (
             "NOT_FOUND", "records.unknown", {"kind": "order"},
@@ -58,7 +60,7 @@ def test_ord_07_without_accept_language_it_is_english_with_one_we_lack_the_compa
         assert told.response.headers["Vary"] == "Accept-Language"
         return f"{told.response.headers['Content-Language']} {told.body['detail']}"
 
-    assert detail() == "en There is no such order."
+    assert detail() == "zh 找不到该订单。"
     assert detail(accept_language="fr") == "zh 找不到该订单。"
     assert detail(accept_language="fr, ja-JP;q=0.8") == "ja 該当する受注がありません。"
     assert detail(accept_language="en-GB") == "en There is no such order."
@@ -87,3 +89,44 @@ def test_uix_01_the_metadata_tell_the_reasons_of_each_code(office: Office) -> No
     [taken] = [one for one in duplicate["reasons"] if one["reason"] == "records.taken"]
     assert taken["text"] == "{what}已被其他记录使用（{holder}），请换一个。" and taken["params"] == ["holder", "what"]
     assert sum(len(one["reasons"]) for one in told["errors"]) == len(reasons())
+
+
+def test_set_02_before_anybody_signs_in_it_is_the_language_asked_for_or_the_company_s(office: Office) -> None:
+    """Signing in, recovering a password, and addresses that there are not: in one order, which one place decides."""
+    wrong = {"name": "nobody", "password": "Wrong#2026"}
+
+    def languages() -> set[str]:
+        refused = [
+            office.call("POST /sessions", wrong, headers=NO_LANGUAGE),
+            office.call("GET /orders", headers=NO_LANGUAGE),
+            office.call("POST /password-resets", {"nope": 1}, headers=NO_LANGUAGE),
+            office.call("GET /orders", by=office.admin, query={"sort": ["nope"]}, headers=NO_LANGUAGE),
+            office.serve(unknown_route(office.routes, office.api.told_in), {}, headers=NO_LANGUAGE),
+        ]
+        assert all(told.code for told in refused)
+        return {told.response.headers["Content-Language"] for told in refused}
+
+    assert languages() == {"zh"}
+    office.call("PUT /settings/company", {"language": "ja"}, office.admin).done()
+    try:
+        assert languages() == {"ja"}
+        told = office.call("POST /sessions", wrong, headers={"accept-language": "en"})
+        assert told.response.headers["Content-Language"] == "en"
+    finally:
+        office.call("PUT /settings/company", {"language": "zh"}, office.admin).done()
+
+
+def test_sec_09_set_02_a_code_is_written_in_the_language_of_who_gets_it(office: Office) -> None:
+    seller = office.user("SAL", email=f"{new_id()[:8]}@example.com")
+
+    def code(**headers: str) -> str:
+        body = {"method": "MAIL", "password": PASSWORD}
+        office.call(
+            f"POST /users/{seller.user_id}/second-factor", body, seller, headers={**NO_LANGUAGE, **headers}
+        ).done()
+        return office.mailbox.messages()[-1].text
+
+    assert code().startswith("您的 Salestream 验证码")
+    assert code(**{"accept-language": "en"}).startswith("Your Salestream code")
+    office.call(f"PATCH /users/{seller.user_id}/preferences", {"language": "ja"}, seller).done()
+    assert code(**{"accept-language": "en"}).startswith("Salestream の確認コード")

@@ -22,7 +22,7 @@ def asked(office: Office, by: Caller, language: str = "", **headers: str) -> Htt
     """The answer as it is: one of 304 has no body."""
     route = next(route for route in office.routes if route.name == "metadata")
     query = {"language": [language]} if language else {}
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    given = {"accept-language": "", **{name.replace("_", "-"): value for name, value in headers.items()}}
     sent = {"authorization": str(by.authorization), **given}
     return route.serve(HttpRequest(sent, {}, query, lambda: b""))
 
@@ -154,12 +154,12 @@ def test_acc_77_set_02_a_language_that_somebody_has_set_applies_to_all_they_are_
     seller = office.user("SAL")
 
     def told(**headers: str) -> tuple[str, str, str]:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        given = {"accept-language": "", **{name.replace("_", "-"): value for name, value in headers.items()}}
         me = office.call("GET /me", by=seller, headers=given).done()
         refused = office.call("POST /products", {}, seller, headers=given)
         return me["language"], metadata_of(office, seller, **headers).language, refused.body["detail"]
 
-    assert told()[:2] == ("zh", "zh") and told()[2].isascii()
+    assert told()[:2] == ("zh", "zh") and told()[2] == told(accept_language="zh")[2] != told(accept_language="en")[2]
     preferred(office, seller, language="ja").done()
     assert told()[:2] == told(accept_language="en")[:2] == ("ja", "ja")
     assert told() == told(accept_language="en") and not told()[2].isascii()

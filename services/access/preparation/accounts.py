@@ -13,7 +13,6 @@ from services.access.domain.sessions import (
     needs_challenge,
 )
 from services.access.domain.users import CONTACTS, check_password
-from services.access.messages import Message, text_of
 from services.access.preparation.images import Answered, answered
 from services.access.preparation.passwords import PasswordCheck
 from services.access.preparation.records import GONE, attempts_of, needs_password, require_own, send, settings_of
@@ -62,6 +61,5 @@ def check_personal_data(command: EditPersonalData, surroundings: Surroundings) -
 
 def tell_old_contact(body: dict[str, Any], facts: ContactChange | None, surroundings: Surroundings) -> dict[str, Any]:
     for how, to in facts.old_contacts if facts else ():
-        text = text_of("contact", surroundings.directory.company.language)
-        send(Message(how, to, text), surroundings)
+        send(how, to, "contact", surroundings.caller.user_id, surroundings)
     return body

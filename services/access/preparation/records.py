@@ -56,13 +56,13 @@ def attempts_of(user_id: UUID | None, name: str, surroundings: Surroundings) -> 
 
 def send_code(code: str, method: str, user: User, surroundings: Surroundings) -> None:
     """Send a code to the user's contact, while the caller is answered."""
-    text = text_of("code", surroundings.directory.company.language, code=code)
-    send(Message(method, user.contact(method), text), surroundings)
+    send(method, user.contact(method), "code", user.id, surroundings, code=code)
 
 
-def send(message: Message, surroundings: Surroundings) -> None:
-    """Send a message in the company's language; nobody waits for it."""
-    language = surroundings.directory.company.language
+def send(method: str, to: str, what: str, user_id: UUID | None, surroundings: Surroundings, **values: str) -> None:
+    """Send one of the texts in the user's language; nobody waits for it."""
+    language = surroundings.directory.language_of(user_id, surroundings.asked)
+    message = Message(method, to, text_of(what, language, **values))
     surroundings.later(lambda: messenger(surroundings.config, language, surroundings.now).send(message))
 
 
