@@ -20,7 +20,7 @@ from contracts.types import Name, Note, NoteField
 Occasion = Literal[
     "STOCK_LOW", "ORDER_ON_HOLD", "APPROVAL_WAITS", "APPROVAL_REJECTED", "ANNOUNCEMENT", "RECORD_ASSIGNED",
     "RECORD_TRANSFERRED", "RECORD_RETURNED", "RECORD_RECYCLED", "RECYCLING_NEAR", "PUSH_RULE", "MENTIONED",
-    "CONTACT_DUE", "TASK_GIVEN", "TASK_DUE",
+    "CONTACT_DUE", "TASK_GIVEN", "TASK_DUE", "APPROVAL_ASKED",
 ]  # fmt: skip
 OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
 Way = Literal["MAIL"]

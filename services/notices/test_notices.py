@@ -18,9 +18,18 @@ from chassis.testing.records import heard_of
 from chassis.testing.services import InMemoryService
 from chassis.writer import unit_of_work
 from contracts.access import DepartmentAdded, UserEdited, UserState
-from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
+from contracts.approvals import (
+    CaseOpened,
+    CaseOpenedV2,
+    CaseRejected,
+    CaseRejectedV2,
+    CaseReminded,
+    NodeApproved,
+    NodeApprovedV2,
+    Subject,
+)
 from contracts.collaboration import TASK, CommentEdited, CommentWritten, NextContactDue, Task, TaskReminded
-from contracts.deciders import Decider
+from contracts.deciders import Decider, Node
 from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted, StockFellLow
 from contracts.languages import Language
 from contracts.notices import (
@@ -212,9 +221,67 @@ def test_cpl_01_of_an_announcement_to_all_who_was_erased_is_left_out(
     assert announced(kit, Receiver(kind="EVERYBODY")).keys() == {one.name for one in PEOPLE} - {"li"}
 
 
+ASKED = "li 提交了 SO-7，请您审批。"
+BY_DESK = Node(key="desk", deciders=(Decider(kind="ROLE", role="FIN"),))
+BY_ALL = Node(key="all", deciders=(*BY_DESK.deciders, Decider(kind="USER", user_id=MANAGER.user_id)), all_of=True)
+
+
+def opened(*nodes: Node, submitter: Principal = SALES) -> CaseOpenedV2:
+    """A case of a quotation, of which the service hears."""
+    subject = Subject(kind="quotation", id=ORDER, title="SO-7")
+    return CaseOpenedV2(case_id=CASE, subject=subject, nodes=nodes, submitter=person(submitter))
+
+
+def agreed(by: Principal, following: Node | None, *decided: Principal, **more: Any) -> NodeApprovedV2:
+    """Somebody has approved a node of it, as others have before."""
+    about: dict[str, Any] = {"case_id": CASE, "kind": "quotation", "subject_id": ORDER, "node": "x", "title": "SO-7"}
+    ids = tuple(map(id_of, (*decided, by)))
+    return NodeApprovedV2(**about, by=person(by), next=following, submitter=person(SALES), decided=ids, **more)
+
+
+def test_apr_01_who_decides_first_is_told_at_once_that_a_case_waits_for_them(kit: InMemoryService) -> None:
+    kit.hear(opened(BY_DESK, BY_ALL))
+    [notice] = given(kit)
+    assert (notice.receiver_id, notice.text, notice.occasion) == (FINANCE.user_id, ASKED, "APPROVAL_ASKED")
+    assert (notice.record_kind, notice.record_id) == ("approval case", CASE)
+
+
+def test_apr_02_who_decides_next_is_told_when_it_is_their_turn(kit: InMemoryService) -> None:
+    """Those whom a node needs besides were told then, and nobody who has decided is told."""
+    kit.hear(agreed(SUPERVISOR, BY_ALL))
+    assert told(kit) == {"chen": ASKED, "mei": ASKED}
+    kit.hear(agreed(FINANCE, BY_ALL, SUPERVISOR, awaited=(Decider(kind="USER", user_id=MANAGER.user_id),)))
+    assert told(kit) == {}
+    kit.hear(agreed(MANAGER, BY_DESK, SUPERVISOR, FINANCE), agreed(MANAGER, None, SUPERVISOR, FINANCE))
+    assert told(kit).keys() == {"admin"}, "who leads everybody decides where nobody is left"
+
+
+def test_apr_12_who_asked_is_not_told_that_a_case_waits_for_them(kit: InMemoryService) -> None:
+    kit.hear(opened(BY_ALL, submitter=FINANCE))
+    assert told(kit).keys() == {"mei"}
+
+
+def test_apr_12_a_case_of_an_order_is_told_to_who_holds_what_deciding_it_needs(kit: InMemoryService) -> None:
+    """Of the superior who lacks it the next one above, at either node; in the words of orders too."""
+    kit.directory.tell([
+        user_told(SALES, superior_id=WAREHOUSE.user_id, roles=("SAL",)),
+        user_told(WAREHOUSE, superior_id=SUPERVISOR.user_id, roles=("WHS", "LEAD")),
+        user_told(SUPERVISOR, superior_id=ADMIN.user_id, roles=("SUP",)),
+    ])  # fmt: skip
+    about: dict[str, Any] = {"case_id": CASE, "order_id": ORDER}
+    asked = {"number": "SO-7", "customer_name": "Acme", "total": TEN, "route": ("SUPERVISOR", "FINANCE")}
+    kit.hear(CaseOpened(**about, **asked, round=1, submitter=person(SALES)))
+    assert told(kit) == {"sato": ASKED}
+    decided: dict[str, Any] = {"by": person(SUPERVISOR), "decided": (id_of(SUPERVISOR),)}
+    named: dict[str, Any] = {"title": "SO-7", "submitter": person(SALES)}
+    kit.hear(NodeApproved(**about, **decided, **named, node="SUPERVISOR", next="FINANCE"))
+    assert told(kit) == {"chen": ASKED, "admin": ASKED}
+
+
 @pytest.mark.parametrize(
     "older",
     [
+        NodeApproved(case_id=CASE, order_id=ORDER, node="SUPERVISOR", by=person(SUPERVISOR), next="FINANCE"),
         OrderHeld(order_id=ORDER, round=1, attempt=1, reason="INSUFFICIENT_STOCK"),
         CaseReminded(case_id=CASE, kind="order", subject_id=ORDER, day=date(2026, 3, 2)),
         CaseRejected(**{name: REJECTED[name] for name in ("case_id", "round", "reason", "by")}, order_id=ORDER,
@@ -591,6 +658,7 @@ def test_every_place_of_a_sentence_is_filled(kit: InMemoryService, occasion: str
     events: dict[str, Any] = {
         "STOCK_LOW": LOW,
         "ORDER_ON_HOLD": HELD,
+        "APPROVAL_ASKED": opened(BY_DESK),
         "APPROVAL_WAITS": reminded(Decider(kind="ROLE", role="FIN")),
         "APPROVAL_REJECTED": CaseRejected(order_id=ORDER, node="FINANCE", **REJECTED),
         "MENTIONED": commented(person(SALES)),

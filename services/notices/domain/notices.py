@@ -37,7 +37,7 @@ MOST_RECEIVERS = 2_000
 """So many are told at once: their notices are one transaction."""
 LAST_RESORT = Receiver(kind="RIGHT", right=LEADERSHIP)
 """Who leads everybody is told where nobody is left of those who should be."""
-MUST_BE_HEARD = ("APPROVAL_WAITS",)
+MUST_BE_HEARD = ("APPROVAL_ASKED", "APPROVAL_WAITS")
 """Occasions of which somebody has to hear, also where all who are meant are left out."""
 NOTHING = UUID(int=0)
 
