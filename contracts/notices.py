@@ -348,7 +348,8 @@ class PushRuleFollowed:
     """What came of a push rule when something happened with a record: `count` people were told, `unseen` may not see
     it.
 
-    `broken` is the reason for which its condition could not be asked, as a code.
+    `broken` is the reason for which its condition could not be asked, as a code.  `last_noted`: when the same comes of
+    the rule again within this hour, it is not told any more.
     """
 
     run_id: UUID
@@ -363,6 +364,7 @@ class PushRuleFollowed:
     problems: tuple[RuleProblem, ...] = ()
     happened_at: Moment
     by: Person = SALESTREAM
+    last_noted: Flag = False
 
 
 @event("salestream.notices.delivery-planned.v1", key="delivery_id")

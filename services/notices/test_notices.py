@@ -49,7 +49,8 @@ from contracts.people import NOBODY, SALESTREAM, Person, Preferences
 from contracts.records import Kind
 from contracts.texts import texts
 from contracts.types import Money
-from services.notices.application import SERVICE
+from services.notices import application
+from services.notices.application import KEPT, SERVICE, UNREAD
 from services.notices.domain.notices import KEPT_DAYS, MOST_RECEIVERS
 from services.notices.known_of_others import POOLED
 
@@ -269,8 +270,8 @@ def test_apr_12_a_case_of_an_order_is_told_to_who_holds_what_deciding_it_needs(k
         user_told(SUPERVISOR, superior_id=ADMIN.user_id, roles=("SUP",)),
     ])  # fmt: skip
     about: dict[str, Any] = {"case_id": CASE, "order_id": ORDER}
-    asked = {"number": "SO-7", "customer_name": "Acme", "total": TEN, "route": ("SUPERVISOR", "FINANCE")}
-    kit.hear(CaseOpened(**about, **asked, round=1, submitter=person(SALES)))
+    asked: dict[str, Any] = {"number": "SO-7", "customer_name": "Acme", "total": TEN}
+    kit.hear(CaseOpened(**about, **asked, route=("SUPERVISOR", "FINANCE"), round=1, submitter=person(SALES)))
     assert told(kit) == {"sato": ASKED}
     decided: dict[str, Any] = {"by": person(SUPERVISOR), "decided": (id_of(SUPERVISOR),)}
     named: dict[str, Any] = {"title": "SO-7", "submitter": person(SALES)}
@@ -610,6 +611,53 @@ def test_ntf_06_a_notice_is_over_after_some_days(kit: InMemoryService) -> None:
     kit.learn(*gone)
     mine = next(fact.notice_id for fact in notices if fact.receiver_id == SALES.user_id)
     kit.assert_refused("NOT_FOUND", ReadNotice(notice_id=mine), by=SALES, field="notice_id")
+
+
+def test_ntf_06_what_is_known_of_unread_notices_is_a_row_each(kit: InMemoryService) -> None:
+    """One of somebody who reads none would be read and written whole with each that they are given."""
+    sizes = []
+    for _ in range(20):
+        kit.hear(HELD)
+        given(kit)
+        sizes.append([max(map(len, kit.store.rows(name))) for name in (UNREAD.name, KEPT.name)])
+    assert sizes[0] == sizes[-1] and len(kit.store.rows(UNREAD.name)) == 60
+
+
+def test_ntf_06_of_many_unread_notices_the_oldest_are_read_first(
+    kit: InMemoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever order they are found in, and page by page."""
+    monkeypatch.setattr(application, "READ_AT_ONCE", 3)
+    monkeypatch.setattr(application, "LOOKED_AT_ONCE", 2)
+    ids = []
+    for _ in range(7):
+        kit.hear(HELD)
+        kit.pass_time(seconds=1)
+        ids.append(next(fact.notice_id for fact in given(kit) if fact.receiver_id == SALES.user_id))
+    read: list[set[UUID]] = []
+    for _ in range(2):
+        kit.do(ReadEarlierNotices(notice_id=ids[5]), by=SALES)
+        facts = [fact for fact in kit.new_facts() if isinstance(fact, NoticeRead)]
+        kit.learn(*facts)
+        read.append({fact.notice_id for fact in facts})
+    assert read == [{*ids[:3], ids[5]}, {*ids[3:5]}]
+
+
+def test_ntf_06_many_notices_that_are_over_are_taken_away_in_parts(
+    kit: InMemoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the service has heard that the first of them are gone."""
+    monkeypatch.setattr(application, "FORGOTTEN_AT_ONCE", 2)
+    kit.keep_schedules()
+    kit.hear(HELD, HELD)
+    over = given(kit)
+    kit.pass_time(days=1)
+    kit.hear(HELD)
+    given(kit)
+    kit.pass_time(days=KEPT_DAYS)
+    kit.keep_schedules()
+    gone = [fact.notice_id for fact in kit.new_facts() if isinstance(fact, NoticeForgotten)]
+    assert sorted(gone) == sorted(fact.notice_id for fact in over) and len(gone) == 6
 
 
 # -- comments
