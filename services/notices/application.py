@@ -38,7 +38,7 @@ from services.notices.domain.ways import ChosenWays, CompanyWays, chosen_id
 from services.notices.known_of_others import CONTACTS, RECORDS
 from services.notices.reactions import REACTIONS
 from services.notices.rules import RULES, RULES_THERE, follow, require_fitting
-from services.notices.sending import readers, send
+from services.notices.sending import at_once, readers, send
 from services.notices.waiting import WAITING
 
 # -- which of its own notices somebody has: a service can't ask its store for records of a person
@@ -127,27 +127,51 @@ TEMPLATES = Replica(
 def tell_people(command: TellPeople, work: Work) -> Telling:
     telling = work.find_or_new(Telling, command.telling_id)
     if telling.is_due(command, work.context):
-        people = readers(told_now(command, work.context.organisation), work)
-        words = Words(command.occasion, partial(_values, command), standing(work.rows(TEMPLATES), command.occasion))
-        for id in people:
-            person = command.person_id
-            about = person if person and not work.is_erased(person) else id
-            notice = work.find_or_new(Notice, notice_id(telling.id, id))
-            send(notice.give(command, words, id, about, work.context), work)
-        telling.tell(len(people), work.context)
+        _tell(command, telling, work)
     return telling
+
+
+def _tell(command: TellPeople, telling: Telling, work: Work) -> None:
+    """Tell the first of those who are to be told, so many as are one transaction, and have the others told after."""
+    template = standing(work.rows(TEMPLATES), command.occasion)
+    words = Words(command.occasion, partial(_values, command), template, ready_title=_title(command))
+    people = told_now(command, work.context.organisation)
+    part = people[: at_once(words)]
+    for id in (told := readers(part, work)):
+        person = command.person_id
+        about = person if person and not work.is_erased(person) else id
+        notice = work.find_or_new(Notice, notice_id(telling.id, id))
+        send(notice.give(command, words, id, about, work.context), work)
+    reached = part[-1] if len(part) < len(people) else None
+    telling.tell(command, len(told), reached, work.context)
 
 
 def _values(command: TellPeople, language: Language) -> Sequence[Filled]:
     return (*command.values, kind_called(command.record_kind, language))
 
 
+TITLE = "title"
+
+
+def _title(command: TellPeople) -> str:
+    """That of an announcement, which is told as it was written; of others the texts tell it."""
+    titles = (one.text for one in command.values if one.name == TITLE)
+    return next(titles, "") if command.occasion == "ANNOUNCEMENT" else ""
+
+
 def announce(command: Announce, work: Work) -> Telling:
     telling = work.new(Telling, command.announcement_id, what="announcement", field="announcement_id")
     people = readers(announced_to(command, work.context.organisation), work)
-    for id in people:
-        send(work.find_or_new(Notice, notice_id(telling.id, id)).announce(command, id, work.context), work)
     telling.announce(command, len(people), work.context)
+    tell = TellPeople(
+        telling_id=telling.id,
+        occasion="ANNOUNCEMENT",
+        receivers=command.receivers,
+        happened_at=work.context.now,
+        values=(Filled(name=TITLE, text=command.title), Filled(name="text", text=command.text)),
+        by=work.context.user,
+    )
+    _tell(tell, telling, work)
     return telling
 
 

@@ -25,12 +25,13 @@ from contracts.approvals import (
 from contracts.collaboration import TASK, CommentEdited, CommentWritten, NextContactDue, TaskReminded
 from contracts.deciders import Decider
 from contracts.inventory import PRODUCT, StockFellLow
-from contracts.notices import Receiver, TellPeople, telling_id
+from contracts.notices import Receiver, TellingGoesOn, TellPeople, telling_id
 from contracts.occasions import Filled, Occasion
 from contracts.orders import OrderHeld
 from contracts.people import Person
 from contracts.records import Kind
 from contracts.subjects import subject_called
+from services.notices.domain.notices import go_on
 from services.notices.domain.push_rules import facts_of
 from services.notices.known_of_others import POOLED, RECORDS, TOLD_OF
 from services.notices.rules import happened
@@ -277,7 +278,13 @@ def _values(**values: Any) -> tuple[Filled, ...]:
     return tuple(Filled(name=name, text=str(value)) for name, value in values.items())
 
 
+def telling_goes_on(fact: TellingGoesOn, _: Heard) -> Iterator[TellPeople]:
+    """To those of many who were not told yet: this service's own event, so that each part is a transaction."""
+    yield go_on(fact)
+
+
 READY_MADE: Mapping[type, ReactionFunction] = {
+    TellingGoesOn: telling_goes_on,
     StockFellLow: stock_fell_low,
     OrderHeld: order_held,
     CaseOpened: partial(_in_words_of_all, case_opened),

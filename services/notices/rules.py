@@ -19,7 +19,7 @@ from chassis.model.service import Heard, Replica, Work
 from chassis.model.whose import Whose
 from contracts.custom_fields import read as read_own
 from contracts.errors import Refused
-from contracts.languages import LANGUAGES, Language
+from contracts.languages import Language
 from contracts.notices import FollowPushRule, PushRule, RuleEvent, RuleOutcome, RuleProblem, notice_id, telling_id
 from contracts.occasions import RULE_OCCASION, Filled, kind_called
 from contracts.people import SALESTREAM, Person
@@ -30,7 +30,7 @@ from contracts.statuses import STATUS
 from contracts.texts import texts
 from contracts.types import Money
 from services.notices import conditions
-from services.notices.domain.notices import MOST_RECEIVERS, Notice, is_late, receivers
+from services.notices.domain.notices import Notice, is_late, receivers
 from services.notices.domain.push_rules import Pace, PushRuleRecord, RuleCount, RuleRun, gone, named_by
 from services.notices.domain.templates import RULE, KnownTemplate, NoticeTemplateRecord, Words, fields_told
 from services.notices.known_of_others import RECORDS, KnownHere
@@ -215,6 +215,8 @@ def _text(value: Any) -> str:
 # -- what is done about it
 
 
+MOST_RECEIVERS = 2_000
+"""So many a rule tells at once: their notices are one transaction."""
 MOST_BYTES = MAX_RECORDED_AFTER_BYTES // 3
 """So many bytes of titles and texts are told at once: each reader's are recorded, and sealed they are larger.
 
@@ -292,8 +294,7 @@ def _words(
 
 def _longest(rule: PushRuleRecord, command: FollowPushRule, template: KnownTemplate | None, work: Work) -> int:
     """The most bytes that one reader is told: all values, in the language that takes most."""
-    words = _words(rule, command, template, command.values, work)
-    return max(len(f"{words.title(language)}{words.text(language)}".encode()) for language in LANGUAGES)
+    return _words(rule, command, template, command.values, work).longest()
 
 
 def _tell(

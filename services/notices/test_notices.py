@@ -34,12 +34,14 @@ from contracts.inventory import Attributes, Prices, ProductAdded, ProductDeleted
 from contracts.languages import Language
 from contracts.notices import (
     Announce,
+    Announced,
     NoticeForgotten,
     NoticeGiven,
     NoticeRead,
     ReadEarlierNotices,
     ReadNotice,
     Receiver,
+    TellingGoesOn,
     TellPeople,
     telling_id,
 )
@@ -48,10 +50,10 @@ from contracts.orders import OrderHeld
 from contracts.people import NOBODY, SALESTREAM, Person, Preferences
 from contracts.records import Kind
 from contracts.texts import texts
-from contracts.types import Money
-from services.notices import application
+from contracts.types import Money, ReasonField
+from services.notices import application, sending
 from services.notices.application import KEPT, SERVICE, UNREAD
-from services.notices.domain.notices import KEPT_DAYS, MOST_RECEIVERS
+from services.notices.domain.notices import KEPT_DAYS
 from services.notices.known_of_others import POOLED
 
 PEOPLE = (ADMIN, FINANCE, MANAGER, SALES, SUPERVISOR, WAREHOUSE)
@@ -559,12 +561,73 @@ def test_ntf_07_who_is_not_there_is_refused_by_name(
     kit.assert_refused("VALIDATION", Announce(title="Update", text="x", receivers=()), field="receivers")
 
 
-def test_ntf_07_too_many_are_told_by_parts(kit: InMemoryService) -> None:
-    for number in range(MOST_RECEIVERS):
-        kit.directory.introduce(Principal(uuid4(), f"p{number}", frozenset({"SEA"})))
-    announcement = Announce(title="Update", text="x", receivers=(Receiver(kind="EVERYBODY"),))
-    kit.assert_refused("VALIDATION", announcement, field="receivers")
-    assert len(announced(kit, Receiver(kind="ROLE", role="SEA"))) == MOST_RECEIVERS
+def crowd(kit: InMemoryService, number: int) -> set[UUID]:
+    """So many people who work in the sea of people."""
+    ids = [uuid4() for _ in range(number)]
+    for id in ids:
+        kit.directory.introduce(Principal(id, f"p{id}", frozenset({"SEA"})))
+    return {*ids}
+
+
+def going_on(kit: InMemoryService) -> list[TellingGoesOn]:
+    """What the service has told itself, of which it hears as of others' events."""
+    return [fact for fact in kit.facts() if isinstance(fact, TellingGoesOn)]
+
+
+def in_parts(kit: InMemoryService) -> list[int]:
+    """Have the rest told, each part twice as Kafka may bring it; how many notices each part has given."""
+    found, heard = [len(given(kit))], 0
+    while heard < len(further := going_on(kit)):
+        [one] = further[heard:]
+        kit.hear(one, one)
+        found.append(len(given(kit)))
+        heard += 1
+    return found
+
+
+@pytest.mark.parametrize("by", ["announcement", "event"])
+def test_ntf_07_many_are_told_in_parts_each_once(
+    kit: InMemoryService, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "AT_ONCE", 4)
+    people, to = crowd(kit, 10), (Receiver(kind="ROLE", role="SEA"),)
+    if by == "event":
+        command = TellPeople(telling_id=telling_id("x"), occasion="STOCK_LOW", receivers=to, happened_at=kit.now)
+        kit.do(command, replace(SYSTEM, organisation=kit.directory))
+    else:
+        kit.do(Announce(title="Update", text="x", receivers=to))
+    assert in_parts(kit) == [4, 4, 2]
+    notices = [fact for fact in kit.facts() if isinstance(fact, NoticeGiven)]
+    assert {one.receiver_id for one in notices} == people and len(notices) == 10
+    assert len({(one.title, one.text) for one in notices}) == 1
+    if by == "announcement":
+        assert (notices[0].title, notices[0].text) == ("Update", "x")
+        [announced] = [fact for fact in kit.facts() if isinstance(fact, Announced)]
+        assert announced.count == 10
+
+
+def test_ntf_07_a_long_text_is_told_to_fewer_at_once(kit: InMemoryService) -> None:
+    """All that one command records has a limit, and is in memory at once."""
+    people = crowd(kit, 100)
+    text = "字" * ReasonField.longest
+    kit.do(Announce(title="Update", text=text, receivers=(Receiver(kind="ROLE", role="SEA"),)))
+    parts = in_parts(kit)
+    assert sum(parts) == len(people) and 1 < len(parts) <= 10
+
+
+def test_ntf_07_who_came_meanwhile_and_who_left_is_asked_with_each_part(
+    kit: InMemoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "AT_ONCE", 1)
+    first, second = sorted(crowd(kit, 2))
+    kit.do(Announce(title="Update", text="x", receivers=(Receiver(kind="ROLE", role="SEA"),)))
+    assert [one.receiver_id for one in given(kit)] == [first]
+    gone = UserState(login="x", name="x", status="DELETED", revision=100)
+    kit.directory.tell([UserEdited(user_id=second, user=gone)])
+    [rest] = going_on(kit)
+    assert rest.after == first
+    kit.hear(rest)
+    assert given(kit) == [] and going_on(kit) == [rest], "nothing more follows"
 
 
 # -- one's own
