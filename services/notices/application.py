@@ -31,7 +31,7 @@ from contracts.occasions import Filled, kind_called
 from contracts.records import kind_of
 from contracts.schedules import AsOf, Done
 from services.notices.domain.deliveries import DELIVERY, Delivery
-from services.notices.domain.notices import NOTICE, Notice, Telling, announced_to, told_now
+from services.notices.domain.notices import NOTICE, Further, Notice, Telling, announced_to, told_now
 from services.notices.domain.push_rules import PushRuleRecord
 from services.notices.domain.templates import KnownTemplate, NoticeTemplateRecord, Words, standing
 from services.notices.domain.ways import ChosenWays, CompanyWays, chosen_id
@@ -143,7 +143,9 @@ def _tell(command: TellPeople, telling: Telling, work: Work) -> None:
         notice = work.find_or_new(Notice, notice_id(telling.id, id))
         send(notice.give(command, words, id, about, work.context), work)
     reached = part[-1] if len(part) < len(people) else None
-    telling.tell(command, len(told), reached, work.context)
+    telling.tell(len(told), reached, work.context)
+    if reached:
+        work.find_or_new(Further, Further.id_of(telling.id)).go_on(command, reached)
 
 
 def _values(command: TellPeople, language: Language) -> Sequence[Filled]:

@@ -8,11 +8,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context, Organisation
 from contracts.errors import Refused, not_found
+from contracts.ids import beside
 from contracts.notices import (
     Announce,
     Announced,
@@ -123,11 +124,9 @@ class Telling(Aggregate):
         is_next = not self.told and command.after == self.reached
         return is_next and not is_late(command.happened_at, context.now)
 
-    def tell(self, command: TellPeople, count: int, reached: UUID | None, context: Context) -> None:
-        """Note to how many people it was told, and have the others told after the one that it has `reached`."""
+    def tell(self, count: int, reached: UUID | None, context: Context) -> None:
+        """Note to how many people it was told; others are told after the one that it has `reached`."""
         self.record(PeopleTold(count=count, at=context.now, reached=reached))
-        if reached:
-            self.record(TellingGoesOn(**{**_fields_of(command), "after": reached}))
 
     def announce(self, command: Announce, count: int, context: Context) -> None:
         """Note what was announced, and to how many people."""
@@ -146,9 +145,27 @@ class Telling(Aggregate):
     def _told(self, fact: PeopleTold) -> None:
         self.reached, self.told = fact.reached, fact.reached is None
 
-    @applies(Announced, TellingGoesOn)
-    def _noted(self, _: Announced | TellingGoesOn) -> None:
+    @applies(Announced)
+    def _announced(self, _: Announced) -> None:
         """Nothing to remember: whom it reached is told beside it."""
+
+
+@dataclass
+class Further(Aggregate):
+    """That a telling goes on: beside it, as an announcement is the same one however many are told of it."""
+
+    @staticmethod
+    def id_of(telling: UUID) -> UUID:
+        """Under which it stands."""
+        return beside(telling, uuid5(telling, "further"))
+
+    def go_on(self, command: TellPeople, reached: UUID) -> None:
+        """Have the others told, after the one who was `reached`."""
+        self.record(TellingGoesOn(**{**_fields_of(command), "after": reached}))
+
+    @applies(TellingGoesOn)
+    def _went_on(self, _: TellingGoesOn) -> None:
+        """Nothing to remember: the telling knows how far it has come."""
 
 
 def go_on(fact: TellingGoesOn) -> TellPeople:
