@@ -167,7 +167,8 @@ class NodeApprovedV2:
     """A node was approved; `next` is due now, None after the last.
 
     Of a node that needs all its deciders it comes once a person: as long as others are `awaited`, `next` is the same
-    node.
+    node.  `decided` are those who have decided so far, `right` is what deciding needs besides.  Older events tell
+    neither, nor what people call the subject and who asked.
     """
 
     case_id: UUID
@@ -178,6 +179,10 @@ class NodeApprovedV2:
     next: Node | None = None
     comment: Note = ""
     awaited: tuple[Decider, ...] = ()
+    title: Text = ""
+    submitter: Person = SALESTREAM
+    decided: tuple[UUID, ...] = ()
+    right: Text = ""
 
 
 @event("salestream.approvals.case-approved.v2", key="case_id")
@@ -270,7 +275,11 @@ class CaseOpened:
 
 @event("salestream.approvals.node-approved.v1", key="case_id")
 class NodeApproved:
-    """One node approved; `next` is due now, None after the last."""
+    """One node approved; `next` is due now, None after the last.
+
+    `decided` are those who have decided so far.  Older events don't tell them, nor what people call the order and who
+    asked.
+    """
 
     case_id: UUID
     order_id: UUID
@@ -278,6 +287,9 @@ class NodeApproved:
     by: Person
     next: ApprovalNode | None = None
     comment: Note = ""
+    title: Text = ""
+    submitter: Person = SALESTREAM
+    decided: tuple[UUID, ...] = ()
 
 
 @event("salestream.approvals.case-approved.v1", key="case_id")
@@ -330,7 +342,10 @@ NODES_OF_ORDERS: dict[str, Node] = {
     "SUPERVISOR": Node(key="SUPERVISOR", deciders=(Decider(kind="SUPERIOR"),)),
     "FINANCE": Node(key="FINANCE", deciders=(Decider(kind="RIGHT", right="payments"),)),
 }
-"""Whose work it is to decide a node of an order's case (APR-12), which needs `orders.approve` besides."""
+"""Whose work it is to decide a node of an order's case (APR-12), which needs `RIGHT_OF_ORDERS` besides."""
+
+RIGHT_OF_ORDERS: CaseRight = "orders.approve"
+"""What deciding an order's case needs besides."""
 
 
 def _asked_for(order: OpenCase | CaseOpened) -> dict[str, Any]:
@@ -349,7 +364,7 @@ def _asked_for(order: OpenCase | CaseOpened) -> dict[str, Any]:
         "nodes": tuple(NODES_OF_ORDERS[node] for node in order.route),
         "submitter": order.submitter,
         "superior_id": order.superior_id,
-        "right": "orders.approve",
+        "right": RIGHT_OF_ORDERS,
     }
 
 
@@ -384,6 +399,10 @@ def _(event: NodeApproved) -> NodeApprovedV2:
         by=event.by,
         next=NODES_OF_ORDERS[event.next] if event.next else None,
         comment=event.comment,
+        title=event.title,
+        submitter=event.submitter,
+        decided=event.decided,
+        right=RIGHT_OF_ORDERS,
     )
 
 
@@ -421,6 +440,9 @@ def _(event: NodeApprovedV2) -> NodeApproved:
         by=event.by,
         next=event.next.key if event.next else None,  # type: ignore[arg-type]
         comment=event.comment,
+        title=event.title,
+        submitter=event.submitter,
+        decided=event.decided,
     )
 
 

@@ -156,7 +156,8 @@ class TellPeople:
 
     `values` fill in the places of the occasion's sentence; `person_id` is of whom they tell, None where of nobody.
     `record_kind` and `record_id` say to which record a notice leads.  `but` are left out, whoever else names them, and
-    so is who has taken over from them.  What `happened_at` days ago is told to nobody any more.
+    so is who has taken over from them.  What happened days ago is told to nobody any more.  Many are told in parts,
+    in the order of their ids: `after` is the last one who was told before.
     """
 
     about_person = "person_id"
@@ -171,6 +172,7 @@ class TellPeople:
     record_id: UUID | None = None
     person_id: UUID | None = None
     by: Person = SALESTREAM
+    after: UUID | None = None
 
 
 @command(None, permission="system", key="run_id")
@@ -285,6 +287,25 @@ class Announced:
     by: Person = SALESTREAM
 
 
+@event("salestream.notices.telling-goes-on.v1", key="telling_id")
+class TellingGoesOn:
+    """Some of many people were told, up to the one `after` whom the others are told next: as `TellPeople` says it."""
+
+    about_person = "person_id"
+
+    telling_id: UUID
+    occasion: Occasion
+    receivers: tuple[Receiver, ...]
+    happened_at: Moment
+    after: UUID
+    values: tuple[Filled, ...] = ()
+    but: tuple[UUID, ...] = ()
+    record_kind: Text = ""
+    record_id: UUID | None = None
+    person_id: UUID | None = None
+    by: Person = SALESTREAM
+
+
 @event("salestream.notices.notice-given.v1", key="notice_id")
 class NoticeGiven:
     """Somebody was told of something, in their language, until `until`.
@@ -348,7 +369,8 @@ class PushRuleFollowed:
     """What came of a push rule when something happened with a record: `count` people were told, `unseen` may not see
     it.
 
-    `broken` is the reason for which its condition could not be asked, as a code.
+    `broken` is the reason for which its condition could not be asked, as a code.  `last_noted`: when the same comes of
+    the rule again within this hour, it is not told any more.
     """
 
     run_id: UUID
@@ -363,6 +385,7 @@ class PushRuleFollowed:
     problems: tuple[RuleProblem, ...] = ()
     happened_at: Moment
     by: Person = SALESTREAM
+    last_noted: Flag = False
 
 
 @event("salestream.notices.delivery-planned.v1", key="delivery_id")

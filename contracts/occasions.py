@@ -20,11 +20,14 @@ from contracts.types import Name, Note, NoteField
 Occasion = Literal[
     "STOCK_LOW", "ORDER_ON_HOLD", "APPROVAL_WAITS", "APPROVAL_REJECTED", "ANNOUNCEMENT", "RECORD_ASSIGNED",
     "RECORD_TRANSFERRED", "RECORD_RETURNED", "RECORD_RECYCLED", "RECYCLING_NEAR", "PUSH_RULE", "MENTIONED",
-    "CONTACT_DUE", "TASK_GIVEN", "TASK_DUE",
+    "CONTACT_DUE", "TASK_GIVEN", "TASK_DUE", "APPROVAL_ASKED",
 ]  # fmt: skip
 OCCASIONS: tuple[Occasion, ...] = get_args(Occasion)
-Way = Literal["MAIL"]
+Way = Literal["MAIL", "SMS", "DINGTALK", "WECOM"]
 """How somebody is told besides the list of their notices, which has all of them (NTF-03)."""
+WAYS: tuple[Way, ...] = get_args(Way)
+GROUPS: tuple[Way, ...] = ("DINGTALK", "WECOM")
+"""The ways by which others read it too: they say of what somebody is told, and never what."""
 RULE_OCCASION: Occasion = "PUSH_RULE"
 """The occasion of whatever a company's own rules have people told of (NTF-02)."""
 KIND = "kind"
@@ -65,5 +68,9 @@ def kind_called(what: str, language: Language) -> Filled:
 def filled(sentence: str, values: Sequence[Filled]) -> str:
     """A sentence with its places filled in; one of which nothing is known stays empty, and what is too long is cut."""
     known: Mapping[str, str] = {one.name: one.text for one in values}
-    text = PLACE.sub(lambda place: known.get(place[1], ""), sentence)
-    return text if len(text) <= NoteField.longest else f"{text[: NoteField.longest - 1]}…"
+    return shortened(PLACE.sub(lambda place: known.get(place[1], ""), sentence), NoteField.longest)
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text that is no longer; where something was cut off, it ends with the sign for that."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import structlog
@@ -36,6 +37,9 @@ TURN_SECONDS = 60.0
 """So long, at most a try longer, is sent what was due when a turn began; then it is asked again who rests."""
 LONGEST_REST = 600.0
 """After so many seconds it is asked again whether somebody rests: they may have said otherwise."""
+
+EVERYBODY = ""
+"""Stands for whoever is sent something by a way."""
 
 Held = Callable[[str, str], bool]
 """Whether a receiver is sent nothing by a way at this moment."""
@@ -72,7 +76,10 @@ class Outbox(Protocol):
 
 
 class Courier:
-    """A `chassis.foundation.health.Loop`.  `carriers` are the ways; `slowly` runs what waits for others' servers."""
+    """A `chassis.foundation.health.Loop`.  `carriers` are the ways; `slowly` runs what waits for others' servers.
+
+    `limit` says how much one receiver gets by a way, `of_ways` how much goes by some ways in sum.
+    """
 
     def __init__(
         self,
@@ -82,6 +89,7 @@ class Courier:
         carriers: Mapping[str, Carrier],
         limit: RateLimit,
         *,
+        of_ways: Mapping[str, RateLimit] = MappingProxyType({}),
         slowly: Offload = at_once,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         ticks: Callable[[], float] = time.monotonic,
@@ -91,6 +99,7 @@ class Courier:
         self._outbox = outbox
         self._carriers = carriers
         self._limit = limit
+        self._of_ways = of_ways
         self._slowly = slowly
         self._clock = clock
         self._ticks = ticks
@@ -129,7 +138,7 @@ class Courier:
         return tried
 
     def _is_held(self, way: str, receiver: str) -> bool:
-        return (way, receiver) in self._held
+        return (way, receiver) in self._held or (way, EVERYBODY) in self._held
 
     def _try(self, parcel: Parcel) -> bool:
         if parcel.key in self._unnoted or self._must_wait(parcel):
@@ -144,14 +153,25 @@ class Courier:
         return True
 
     def _must_wait(self, parcel: Parcel) -> bool:
-        """Whether its receiver is to be sent nothing now, or has got too much; then nothing more is read for them."""
+        """Whether its receiver is to be sent nothing now, or too much has gone to them, or by its way.
+
+        Then nothing more is read for them, or of that way.
+        """
         rests = min(parcel.rests, LONGEST_REST)
         if not rests and parcel.outgoing:
-            quota = self._limit.take(f"{parcel.way}/{parcel.receiver}")
-            rests = quota.reset if quota and quota.exceeded else 0.0
+            if of_way := self._exceeded(self._of_ways.get(parcel.way), parcel.way):
+                self._held[parcel.way, EVERYBODY] = self._ticks() + of_way
+                return True
+            rests = self._exceeded(self._limit, f"{parcel.way}/{parcel.receiver}")
         if rests:
             self._held[parcel.way, parcel.receiver] = self._ticks() + rests
         return bool(rests)
+
+    @staticmethod
+    def _exceeded(limit: RateLimit | None, key: str) -> float:
+        """For how many seconds there is no more room; 0.0 where there was, which is taken."""
+        quota = limit.take(key) if limit else None
+        return quota.reset if quota and quota.exceeded else 0.0
 
     def _outcome(self, parcel: Parcel) -> tuple[str, bool]:
         """Why it was not sent, and whether that is for good; "" where it was."""

@@ -124,7 +124,13 @@ class Config:
     smtp_password: str = _secret()
     smtp_ca_file: str = ""  # the relay's certificate must be signed by it; empty: by one that the system trusts
     mail_from: str = ""  # the address that mail comes from
-    mail_rate: str = _so_many_in("60/hour")  # for one receiver; more waits
+    mail_rate: str = _so_many_in("60/hour")  # for one receiver by each way; more waits
+    sms_url: str = ""  # who takes text messages; empty: none are sent
+    sms_secret: str = _secret()  # with which they are signed
+    dingtalk_url: str = _secret()  # of a robot in a group, with its token; empty: there is none
+    dingtalk_secret: str = _secret()
+    wecom_url: str = _secret()  # of a robot in a group, with its key; empty: there is none
+    robot_rate: str = _so_many_in("20/minute")  # by one robot, which takes no more; more waits
     public_address: str = ""  # where people find Salestream, e.g. https://crm.example: for the links in mail
     file_store: FileStoreKind = "folder"
     files_dir: str = ".devstack/files"  # of the folder, and of what is being received

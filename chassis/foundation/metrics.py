@@ -55,6 +55,12 @@ SCHEDULE_NEXT = Gauge(
     "When a schedule is due; long ago: it is late or fails; 0: it is switched off",
     ["schedule"],
 )
+MOMENTS = Counter(
+    "salestream_moments_total", "Moments of records by outcome (ok, failed or unreadable)", ["rows", "outcome"]
+)
+MOMENTS_FAILING = Gauge(
+    "salestream_moments_failing", "Moments of records that failed when they were tried last", ["rows"]
+)
 AUDIT_DROPPED = Counter(
     "salestream_audit_dropped_total", "Audit entries of refusals and reads that were given up in a flood", ["service"]
 )

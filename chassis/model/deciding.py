@@ -160,7 +160,7 @@ class Course:
         return [decider for decider in awaited if not matter.is_for([decider], caller)]
 
     @property
-    def _by(self) -> Collection[UUID]:
+    def decided_by(self) -> Sequence[UUID]:
         """Who decided before."""
         return [word.by for word in self.words if word.by is not None]
 
@@ -188,7 +188,7 @@ class Course:
             raise Refused("approvals.node_not_yours", node=due.called, field="node")
         if self.matter.is_own(caller):
             raise Refused("approvals.own_order", field="case_id")
-        if has_decided(self._by, caller):
+        if has_decided(self.decided_by, caller):
             raise Refused("approvals.decided_by_you", field="case_id")
         if not self.matter.is_for(self.awaited(due), caller):
             raise Refused("approvals.agreed_for_you", node=due.called, who=self._whose(due, caller), field="node")
@@ -210,7 +210,7 @@ class Course:
 
     def _told(self, decider: Decider, organisation: Organisation) -> dict[str, Any]:
         asked = self.matter.submitter_id
-        barred = {*self._by, asked, organisation.standing_in(asked) if asked else None}
+        barred = {*self.decided_by, asked, organisation.standing_in(asked) if asked else None}
         holder, names = None, [decider.role]
         if decider.kind == "RIGHT":  # administrators hold every right
             names = [*organisation.roles_with(decider.right)]

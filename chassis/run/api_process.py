@@ -16,7 +16,7 @@ from chassis.access.directory import Directory
 from chassis.access.tokens import TokenVerifier
 from chassis.catalogue import Catalogue, known_everywhere
 from chassis.delivery.courier import Courier
-from chassis.delivery.opening import carriers, limit
+from chassis.delivery.opening import carriers, limit, limits_of_ways
 from chassis.foundation.config import Config
 from chassis.foundation.health import Loop, Serving, Watched, problems_of
 from chassis.foundation.listening import Listener
@@ -162,11 +162,11 @@ def couriers(
     process: Host, writers: Mapping[str, Writer], directory: Directory, slowly: Offload = at_once
 ) -> dict[str, Courier]:
     """Who sends what the services of this process have to send."""
-    ways, most = carriers(process.config), limit(process.config)
+    ways, most, of_ways = carriers(process.config), limit(process.config), limits_of_ways(process.config)
 
     def courier(name: str, outbox: Any) -> Courier:
         waiting = outbox.Outgoing(process.config, directory)
-        return Courier(writers[name], directory.company, waiting, ways, most, slowly=slowly)
+        return Courier(writers[name], directory.company, waiting, ways, most, of_ways=of_ways, slowly=slowly)
 
     return {
         f"courier {name}": courier(name, outbox)

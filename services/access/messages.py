@@ -1,4 +1,5 @@
-"""How codes reach people: by mail where there is a relay (SMTP_ADDRESS), else into a mailbox, for development.
+"""How codes reach people: by mail where there is a relay (SMTP_ADDRESS), by text message where there is a provider
+(SMS_URL), else into a mailbox, for development.
 
 The mailbox is a folder with one file a message; `salestream mailbox` shows it.  `Messenger` is what a provider of
 another way implements.
@@ -16,16 +17,14 @@ from uuid import uuid4
 
 import structlog
 
-from chassis.delivery.opening import carriers
+from chassis.delivery.opening import set_up
 from chassis.delivery.port import Carrier, NotSent, Outgoing
 from chassis.foundation.config import Config
 from chassis.foundation.private_files import private_folder
 from contracts.languages import Language
-from contracts.occasions import Way
 from services.access.domain.users import login_key
 
 log = structlog.get_logger()
-MAIL: Way = "MAIL"
 SUBJECT = "Salestream"
 """Of every mail with a code: whoever looks over a shoulder reads no more."""
 
@@ -89,23 +88,23 @@ class Mailbox:
         return [message for message in found if to is None or login_key(message.to) == login_key(to)]
 
 
-class ByMail:
-    """Sends mail by the relay of the settings; what goes another way is for `others`.
+class BySettings:
+    """Sends by the ways that the settings open; what goes another way is for `others`.
 
     The log tells why something was not sent, and neither to whom nor what.
     """
 
-    def __init__(self, carrier: Carrier, others: Messenger, language: str, now: datetime) -> None:
-        self._carrier = carrier
+    def __init__(self, carriers: Mapping[str, Carrier], others: Messenger, language: str, now: datetime) -> None:
+        self._carriers = carriers
         self._others = others
         self._language = language
         self._now = now
 
     def send(self, message: Message) -> None:
-        if message.how != MAIL:
+        if (carrier := self._carriers.get(message.how)) is None:
             self._others.send(message)
             return
-        mail = Outgoing(
+        outgoing = Outgoing(
             id=uuid4(),
             to=message.to,
             subject=SUBJECT,
@@ -114,12 +113,11 @@ class ByMail:
             written_at=self._now,
         )
         try:
-            self._carrier.send(mail)
+            carrier.send(outgoing)
         except NotSent as not_sent:
-            log.warning("code not sent", way=MAIL, reason=not_sent.reason)
+            log.warning("code not sent", way=message.how, reason=not_sent.reason)
 
 
 def messenger(config: Config, language: str, now: datetime) -> Messenger:
     """The provider this installation uses, for messages in a language, written now."""
-    mailbox = Mailbox(Path(config.mailbox_dir))
-    return ByMail(carriers(config)[MAIL], mailbox, language, now) if config.smtp_address else mailbox
+    return BySettings(set_up(config), Mailbox(Path(config.mailbox_dir)), language, now)

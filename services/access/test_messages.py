@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from chassis.delivery.port import NotSent, Outgoing
 from chassis.foundation.config import Config
-from services.access.messages import ByMail, Mailbox, Message, messenger
+from services.access.messages import BySettings, Mailbox, Message, messenger
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 CODE = Message("MAIL", "li@example.com", "Your code is 123456.")
@@ -29,9 +29,9 @@ class Carrier:
         self.taken.append(outgoing)
 
 
-def by_mail(folder: Path, **about: Any) -> tuple[ByMail, Carrier, Mailbox]:
+def by_mail(folder: Path, **about: Any) -> tuple[BySettings, Carrier, Mailbox]:
     carrier, mailbox = Carrier(**about), Mailbox(folder)
-    return ByMail(carrier, mailbox, "en", NOW), carrier, mailbox
+    return BySettings({"MAIL": carrier}, mailbox, "en", NOW), carrier, mailbox
 
 
 def test_SEC_05_a_code_goes_by_mail_and_is_kept_nowhere(tmp_path: Path) -> None:
@@ -67,7 +67,22 @@ def test_SEC_05_a_relay_that_is_away_is_told_in_the_log_and_neither_who_nor_what
     assert not mailbox.messages(), "nor does it lie about in a file"
 
 
-@pytest.mark.parametrize(("address", "kind"), [("", Mailbox), ("relay:25", ByMail)])
-def test_SEC_05_without_a_relay_there_is_the_mailbox(tmp_path: Path, address: str, kind: type) -> None:
-    config = Config(smtp_address=address, mail_from="crm@example.com", mailbox_dir=str(tmp_path))
-    assert isinstance(messenger(config, "en", NOW), kind)
+NOBODY_THERE = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({}, {"MAIL", "SMS"}),
+        ({"smtp_address": NOBODY_THERE, "mail_from": "crm@example.com"}, {"SMS"}),
+        ({"sms_url": f"http://{NOBODY_THERE}/", "sms_secret": "x"}, {"MAIL"}),
+    ],
+    ids=["nothing", "a relay", "a provider"],
+)
+def test_SEC_05_what_has_no_way_is_kept_in_the_mailbox_and_nothing_else(
+    tmp_path: Path, settings: dict[str, Any], kept: set[str]
+) -> None:
+    found = messenger(Config(**settings, mailbox_dir=str(tmp_path)), "en", NOW)
+    for how in ("MAIL", "SMS"):
+        found.send(replace(CODE, how=how))
+    assert {message.how for message in Mailbox(tmp_path).messages()} == kept

@@ -133,15 +133,27 @@ class Case(Aggregate):
         """Approve the node that is due; after the last one the case is approved (APR-02, APR-08)."""
         node = self._node_to_decide(command.node, order, context)
         awaited = tuple(self.course.left_by(node, Caller.of(context)))
-        following = self._with(Word(node.key, context.user.user_id, awaited)).due
+        course = self._with(Word(node.key, context.user.user_id, awaited))
+        following = course.due
         about: dict[str, Any] = {
             "case_id": self.id,
             "kind": self.kind,
             "subject_id": self.subject_id,
             "by": context.user,
         }
-        approved = NodeApprovedV2(**about, node=node.key, next=following, comment=command.comment, awaited=awaited)
-        self._tell(approved)
+        self._tell(
+            NodeApprovedV2(
+                **about,
+                node=node.key,
+                next=following,
+                comment=command.comment,
+                awaited=awaited,
+                title=self.title,
+                submitter=self.submitter,
+                decided=tuple(course.decided_by),
+                right=self.right,
+            )
+        )
         if following is None:
             self._tell(CaseApprovedV2(**about, round=self.round))
 
@@ -264,7 +276,7 @@ class Reminder(Aggregate):
                 title=case.title,
                 submitter=case.submitter,
                 awaited=tuple(case.course.awaited(due)),
-                decided=tuple(word.by for word in case.words if word.by is not None),
+                decided=tuple(case.course.decided_by),
                 right=case.right,
             )
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import pytest
 
@@ -104,6 +104,12 @@ def call_off(**more: Any) -> CallOffApproval:
 
 Decision = Callable[[str | None], Any]
 both_ways = pytest.mark.parametrize("decide", [approve, reject], ids=["approve", "reject"])
+TOLD: dict[str, Any] = {"title": SUBJECT.title, "submitter": person(SALES)}
+"""What people call the subject and who asked, as it is told with each approval (APR-09)."""
+
+
+def ids(*of: Principal) -> tuple[UUID, ...]:
+    return tuple(one.user_id for one in of if one.user_id)
 
 
 def test_apr_14_any_subject_is_opened_decided_and_told() -> None:
@@ -122,8 +128,8 @@ def test_apr_14_any_subject_is_opened_decided_and_told() -> None:
             submitter=person(SALES),
             superior_id=SALES.superior_id,
         ),
-        NodeApprovedV2(**about, node="above", by=person(SUPERVISOR), next=BY_DESK),
-        NodeApprovedV2(**about, node="desk", by=person(DESK)),
+        NodeApprovedV2(**about, **TOLD, node="above", by=person(SUPERVISOR), next=BY_DESK, decided=ids(SUPERVISOR)),
+        NodeApprovedV2(**about, **TOLD, node="desk", by=person(DESK), decided=ids(SUPERVISOR, DESK)),
         CaseApprovedV2(**about, round=1, by=person(DESK)),
     ]
 
@@ -156,8 +162,8 @@ def test_apr_02_a_node_that_needs_all_waits_for_each_of_them() -> None:
     assert kit.do(approve("both"), NAMED).body["due"] == "above"
     about: dict[str, Any] = {"case_id": CASE, "kind": "errand", "subject_id": ERRAND, "node": "both"}
     assert kit.new_facts() == [
-        NodeApprovedV2(**about, by=person(DESK), next=BY_BOTH, awaited=BY_NAMED.deciders),
-        NodeApprovedV2(**about, by=person(NAMED), next=ABOVE),
+        NodeApprovedV2(**about, **TOLD, by=person(DESK), next=BY_BOTH, awaited=BY_NAMED.deciders, decided=ids(DESK)),
+        NodeApprovedV2(**about, **TOLD, by=person(NAMED), next=ABOVE, decided=ids(DESK, NAMED)),
     ]
     assert kit.do(approve("above"), SUPERVISOR).body["status"] == "APPROVED"
 
@@ -337,7 +343,14 @@ def test_what_is_told_of_an_order_is_the_same_in_the_words_of_all() -> None:
         because=SUBJECT.because,
     )
     approved = NodeApproved(
-        case_id=CASE, order_id=ERRAND, node="SUPERVISOR", by=person(SUPERVISOR), next="FINANCE", comment="fine"
+        case_id=CASE,
+        order_id=ERRAND,
+        node="SUPERVISOR",
+        by=person(SUPERVISOR),
+        next="FINANCE",
+        comment="fine",
+        decided=ids(SUPERVISOR),
+        **TOLD,
     )
     for fact in (opened, approved, replace(approved, next=None)):
         assert of_order(of_any_subject(fact)) == fact

@@ -123,11 +123,14 @@ def test_acc_38_apr_08_supervisor_then_finance(kit: InMemoryService) -> None:
     assert kit.do(approve(comment="fine"), SUPERVISOR).body["due"] == "FINANCE"
     answer = kit.do(approve("FINANCE"), FINANCE).body
     assert (answer["status"], answer["due"]) == ("APPROVED", None)
+    first, second = SUPERVISOR.user_id, FINANCE.user_id
+    assert first and second
+    about: dict[str, Any] = {"case_id": CASE, "order_id": ORDER, "title": "SO-1", "submitter": person(SALES)}
     assert kit.new_facts() == [
         NodeApproved(
-            case_id=CASE, order_id=ORDER, node="SUPERVISOR", by=person(SUPERVISOR), next="FINANCE", comment="fine"
+            **about, node="SUPERVISOR", by=person(SUPERVISOR), next="FINANCE", comment="fine", decided=(first,)
         ),
-        NodeApproved(case_id=CASE, order_id=ORDER, node="FINANCE", by=person(FINANCE), next=None),
+        NodeApproved(**about, node="FINANCE", by=person(FINANCE), next=None, decided=(first, second)),
         CaseApproved(case_id=CASE, order_id=ORDER, round=1, by=person(FINANCE)),
     ]
 

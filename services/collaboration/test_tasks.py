@@ -7,11 +7,13 @@ from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from chassis.documents.samples import sample
 from chassis.model.principal import Principal
 from chassis.persons.keys import KeyRing
 from chassis.persons.stores import MemoryKeys
+from chassis.schedules import keeper
 from chassis.testing.keys import holding
 from chassis.testing.people import ADMIN, MANAGER, SALES, SUPERVISOR, WAREHOUSE, user
 from chassis.testing.services import InMemoryService
@@ -313,21 +315,81 @@ def test_cpl_01_of_a_task_whose_key_is_gone_nobody_is_reminded(office: Office) -
 # -- moments of records' own (ADR 0068)
 
 
-def test_what_is_due_is_done_though_one_of_it_fails(office: Office) -> None:
-    first, second = office.task(), office.task(due_at=DUE + HOUR)
+def failing(*ids: UUID) -> Any:
+    """Whoever is to be reminded of these is not."""
     remind = TaskReminder.remind
 
     def fail(self: TaskReminder, command: RemindOfTask, *args: Any, **more: Any) -> None:
-        if command.task_id == first:
-            raise ValueError("x")
+        if command.task_id in ids:
+            raise ValueError("Li Lei, 13800138000")
         remind(self, command, *args, **more)
 
-    office.kit.now = DUE + HOUR
-    with mock.patch.object(TaskReminder, "remind", fail):
-        assert office.keep() == 60.0, "what fails is tried again when it looks the next time"
-    assert [id for id, _ in office.reminded()] == [second]
+    return mock.patch.object(TaskReminder, "remind", fail)
+
+
+def moments(outcome: str) -> float:
+    return REGISTRY.get_sample_value("salestream_moments_total", {"rows": "waiting-tasks", "outcome": outcome}) or 0.0
+
+
+def failing_now() -> float | None:
+    return REGISTRY.get_sample_value("salestream_moments_failing", {"rows": "waiting-tasks"})
+
+
+def test_ntf_04_what_is_due_is_done_though_others_fail(office: Office) -> None:
+    """However many, and as soon as it is due; those are tried again after pauses that grow, and shown."""
+    failed, before = [office.task() for _ in range(3)], moments("failed")
+    office.kit.now = DUE - HOUR
+    with failing(*failed), mock.patch.object(keeper, "STEPS", 2):
+        for _ in range(2):
+            assert office.keep() == 1.0, "there may be more"
+        assert office.keep() == 60.0 and failing_now() == 3
+        second = office.task(due_at=office.kit.now + HOUR + timedelta(seconds=5))
+        office.at(office.kit.now + timedelta(seconds=5))
+        assert [id for id, _ in office.reminded()] == [second]
+        tries = [moments("failed") - before]
+        for pause in (55, 120, 240):
+            office.at(office.kit.now + timedelta(seconds=pause))
+            office.keep()
+            office.at(office.kit.now + timedelta(seconds=1))
+            tries.append(moments("failed") - before)
+    assert tries == [3, 6, 9, 12]
+    office.at(office.kit.now + HOUR)
     office.keep()
-    assert [id for id, _ in office.reminded()] == [second, first]
+    assert {id for id, _ in office.reminded()} == {second, *failed}
+    office.keep()
+    assert failing_now() == 0
+
+
+def test_ntf_04_a_row_that_can_not_be_read_stops_no_other(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+    damaged, whole, before = office.task(), office.task(), moments("unreadable")
+    rows: Any = office.kit.store.recorder
+    rows.rows["waiting-tasks", str(damaged)] = b"{"
+    office.at(DUE - HOUR)
+    assert [id for id, _ in office.reminded()] == [whole]
+    office.keep()
+    assert (moments("unreadable") - before, failing_now()) == (1, 1), "it is told now and then, not with each look"
+    office.at(DUE)
+    assert moments("unreadable") - before == 2
+
+
+def test_ntf_04_what_was_done_and_not_heard_of_holds_up_nothing(office: Office) -> None:
+    """The service may be behind with its own events."""
+    with mock.patch.object(keeper, "STEPS", 1):
+        ids = [office.task() for _ in range(3)]
+        office.kit.now = DUE
+        for _ in range(3):
+            office.kit.keep_schedules()
+    assert {id for id, _ in office.reminded()} == {*ids}
+
+
+def test_ntf_04_a_moment_that_was_moved_is_a_new_one(office: Office) -> None:
+    """Though the one before it has failed, and is not tried for a while."""
+    id = office.task()
+    with failing(id):
+        office.at(DUE - HOUR)
+    office.do(TASK.edit(task_id=id, due_at=DUE + timedelta(seconds=5)))
+    office.at(DUE - HOUR + timedelta(seconds=5))
+    assert [one for one, _ in office.reminded()] == [id]
 
 
 def test_a_store_that_is_away_is_waited_for(office: Office) -> None:

@@ -28,13 +28,15 @@ class Contact:
 
     revision: int
     email: Personal[Mail] = ""
+    phone: Personal[Text] = ""
 
 
 def user_told(row: Contact | None, fact: Any) -> Contact:
     state = fact.user
     if row is not None and row.revision >= state.revision:
         return row
-    return Contact(state.revision, state.email if state.status in REACHED else "")
+    is_reached = state.status in REACHED
+    return Contact(state.revision, state.email, state.phone) if is_reached else Contact(state.revision)
 
 
 CONTACTS = Replica("contacts", Contact, feeds=dict.fromkeys(USER_EVENTS, user_told))

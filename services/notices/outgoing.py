@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -13,6 +14,7 @@ from chassis.model.context import Organisation
 from chassis.store.event_store import EventStore
 from chassis.store.events import Unreadable
 from contracts.notices import NoteAttempt, NoticeForgotten, NoticeGiven
+from contracts.occasions import GROUPS, called, shortened
 from contracts.schemas import decode
 from services.notices.domain.deliveries import Delivery, is_come
 from services.notices.domain.ways import ChosenWays, chosen_id
@@ -20,6 +22,9 @@ from services.notices.known_of_others import CONTACTS, Contact
 from services.notices.waiting import WAITING, Waiting
 
 log = structlog.get_logger()
+
+LONGEST_SMS = 300
+"""So many letters of a notice a text message has, beside the link to all of it."""
 
 
 class Outgoing:
@@ -77,14 +82,17 @@ class Outgoing:
             return "GONE"
         body = store.row(CONTACTS.name, str(delivery.receiver_id))
         contact = Contact(0) if body is None else decode(CONTACTS.row, body, delivery.receiver_id)
-        if not contact.email:
+        to = contact.email if delivery.way == "MAIL" else contact.phone
+        if not to:
             return "NO_ADDRESS"
-        link = f"\n\n{self._home}/notices/{delivery.notice_id}" if self._home else ""
-        return port.Outgoing(
-            id=delivery.id,
-            to=contact.email,
-            subject=notice.title,
-            text=f"{notice.text}{link}\n",
-            language=notice.language,
-            written_at=notice.given_at,
-        )
+        link = f"{self._home}/notices/{delivery.notice_id}" if self._home else ""
+        about: dict[str, Any] = {
+            "id": delivery.id,
+            "to": to,
+            "language": notice.language,
+            "written_at": notice.given_at,
+        }
+        if delivery.way in GROUPS:  # what others of the group may not know stands behind the link alone
+            return port.Outgoing(**about, subject=called(notice.occasion, notice.language), text=link)
+        text = shortened(notice.text, LONGEST_SMS) if delivery.way == "SMS" else notice.text
+        return port.Outgoing(**about, subject=notice.title, text="\n\n".join(filter(None, [text, link])) + "\n")

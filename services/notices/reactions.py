@@ -5,22 +5,33 @@ for the event by which a service tells of it.  What the sentence needs and whom 
 what this service knows of the record (`Heard.lookup`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from chassis.model.service import Heard, ReactionFunction
-from contracts.approvals import CaseRejected, CaseRejectedV2, CaseReminded
+from contracts.approvals import (
+    CaseOpened,
+    CaseOpenedV2,
+    CaseRejected,
+    CaseRejectedV2,
+    CaseReminded,
+    NodeApproved,
+    NodeApprovedV2,
+    of_any_subject,
+)
 from contracts.collaboration import TASK, CommentEdited, CommentWritten, NextContactDue, TaskReminded
 from contracts.deciders import Decider
 from contracts.inventory import PRODUCT, StockFellLow
-from contracts.notices import Receiver, TellPeople, telling_id
+from contracts.notices import Receiver, TellingGoesOn, TellPeople, telling_id
 from contracts.occasions import Filled, Occasion
 from contracts.orders import OrderHeld
 from contracts.people import Person
 from contracts.records import Kind
 from contracts.subjects import subject_called
+from services.notices.domain.notices import go_on
 from services.notices.domain.push_rules import facts_of
 from services.notices.known_of_others import POOLED, RECORDS, TOLD_OF
 from services.notices.rules import happened
@@ -77,21 +88,69 @@ def case_rejected(fact: CaseRejected | CaseRejectedV2, heard: Heard) -> Iterator
     )
 
 
+def case_opened(fact: CaseOpenedV2, heard: Heard) -> Iterator[TellPeople]:
+    """To those who decide it first (APR-01)."""
+    first, *_ = fact.nodes
+    waits = Waits(fact.case_id, fact.subject.title, fact.submitter, first.deciders, right=fact.right or "")
+    yield waits.told("APPROVAL_ASKED", heard)
+
+
+def node_approved(fact: NodeApprovedV2, heard: Heard) -> Iterator[TellPeople]:
+    """To those who decide it next (APR-02).  Those whom a node awaits besides were told when it was their turn."""
+    if fact.next and fact.title and not fact.awaited:
+        waits = Waits(fact.case_id, fact.title, fact.submitter, fact.next.deciders, fact.decided, fact.right)
+        yield waits.told("APPROVAL_ASKED", heard)
+
+
 def case_reminded(fact: CaseReminded, heard: Heard) -> Iterator[TellPeople]:
-    """To those who may decide it now (NTF-04): nobody decides what they have asked for, nor twice (APR-12)."""
-    if not fact.awaited:
-        return
-    asked = fact.submitter.user_id
-    yield TellPeople(
-        telling_id=telling_id(heard.id),
-        occasion="APPROVAL_WAITS",
-        receivers=tuple(_of_decider(decider, fact) for decider in fact.awaited),
-        but=(*fact.decided, *([asked] if asked else [])),
-        happened_at=heard.at,
-        values=_values(title=fact.title, submitter=fact.submitter.name),
-        record_kind="approval case",
-        record_id=fact.case_id,
-    )
+    """To those who may decide it now (NTF-04)."""
+    if fact.awaited:
+        waits = Waits(fact.case_id, fact.title, fact.submitter, fact.awaited, fact.decided, fact.right)
+        yield waits.told("APPROVAL_WAITS", heard)
+
+
+@dataclass(frozen=True)
+class Waits:
+    """A case that waits for a decision: of whom, who has decided before, and what deciding needs besides."""
+
+    case_id: UUID
+    title: str
+    submitter: Person
+    awaited: Sequence[Decider]
+    decided: Sequence[UUID] = ()
+    right: str = ""
+
+    def told(self, occasion: Occasion, heard: Heard) -> TellPeople:
+        """To who may decide it: nobody decides what they have asked for, nor twice (APR-12)."""
+        asked = self.submitter.user_id
+        return TellPeople(
+            telling_id=telling_id(heard.id),
+            occasion=occasion,
+            receivers=tuple(map(self._receiver, self.awaited)),
+            but=(*self.decided, *([asked] if asked else [])),
+            happened_at=heard.at,
+            values=_values(title=self.title, submitter=self.submitter.name),
+            record_kind="approval case",
+            record_id=self.case_id,
+        )
+
+    def _receiver(self, decider: Decider) -> Receiver:
+        """Who decides: rights reach the submitter, and the superior is theirs where nobody else is named.
+
+        Of one person, and of superiors, who does not hold what the case needs does not decide it: the next one above
+        does.
+        """
+        person, right = decider.user_id, decider.right
+        if decider.kind in ("SUPERIOR", "RIGHT"):
+            person = person or self.submitter.user_id
+        if decider.kind in ("SUPERIOR", "USER"):
+            right = self.right
+        return Receiver(kind=decider.kind, user_id=person, role=decider.role, right=right)
+
+
+def _in_words_of_all(react: ReactionFunction, fact: Any, heard: Heard) -> Iterable[Any]:
+    """What is told of a case of an order, as of one of any subject."""
+    return react(of_any_subject(fact), heard)
 
 
 def mentioned(fact: CommentWritten | CommentEdited, heard: Heard) -> Iterator[TellPeople]:
@@ -211,19 +270,6 @@ def _of_task(fact: Any, heard: Heard, occasion: Occasion, receivers: tuple[Recei
     )
 
 
-def _of_decider(decider: Decider, fact: CaseReminded) -> Receiver:
-    """Who decides, as a receiver: rights reach the submitter, and the superior is theirs where nobody else is named.
-
-    Of one person, and of superiors, who does not hold what the case needs does not decide it: the next one above does.
-    """
-    person, right = decider.user_id, decider.right
-    if decider.kind in ("SUPERIOR", "RIGHT"):
-        person = person or fact.submitter.user_id
-    if decider.kind in ("SUPERIOR", "USER"):
-        right = fact.right
-    return Receiver(kind=decider.kind, user_id=person, role=decider.role, right=right)
-
-
 def _person(person: Person) -> tuple[Receiver, ...]:
     return (Receiver(kind="USER", user_id=person.user_id),) if person.user_id else ()
 
@@ -232,9 +278,19 @@ def _values(**values: Any) -> tuple[Filled, ...]:
     return tuple(Filled(name=name, text=str(value)) for name, value in values.items())
 
 
+def telling_goes_on(fact: TellingGoesOn, _: Heard) -> Iterator[TellPeople]:
+    """To those of many who were not told yet: this service's own event, so that each part is a transaction."""
+    yield go_on(fact)
+
+
 READY_MADE: Mapping[type, ReactionFunction] = {
+    TellingGoesOn: telling_goes_on,
     StockFellLow: stock_fell_low,
     OrderHeld: order_held,
+    CaseOpened: partial(_in_words_of_all, case_opened),
+    CaseOpenedV2: case_opened,
+    NodeApproved: partial(_in_words_of_all, node_approved),
+    NodeApprovedV2: node_approved,
     CaseRejected: case_rejected,
     CaseRejectedV2: case_rejected,
     CaseReminded: case_reminded,

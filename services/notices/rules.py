@@ -19,7 +19,7 @@ from chassis.model.service import Heard, Replica, Work
 from chassis.model.whose import Whose
 from contracts.custom_fields import read as read_own
 from contracts.errors import Refused
-from contracts.languages import LANGUAGES, Language
+from contracts.languages import Language
 from contracts.notices import FollowPushRule, PushRule, RuleEvent, RuleOutcome, RuleProblem, notice_id, telling_id
 from contracts.occasions import RULE_OCCASION, Filled, kind_called
 from contracts.people import SALESTREAM, Person
@@ -30,8 +30,8 @@ from contracts.statuses import STATUS
 from contracts.texts import texts
 from contracts.types import Money
 from services.notices import conditions
-from services.notices.domain.notices import MOST_RECEIVERS, Notice, is_late, receivers
-from services.notices.domain.push_rules import Pace, PushRuleRecord, RuleRun, gone, named_by
+from services.notices.domain.notices import Notice, is_late, receivers
+from services.notices.domain.push_rules import Pace, PushRuleRecord, RuleCount, RuleRun, gone, named_by
 from services.notices.domain.templates import RULE, KnownTemplate, NoticeTemplateRecord, Words, fields_told
 from services.notices.known_of_others import RECORDS, KnownHere
 from services.notices.sending import readers, send
@@ -49,62 +49,77 @@ class KnownRule:
     condition: str
     to_field: str
     active: bool
-    deleted: bool = False
-
-
-@dataclass(frozen=True)
-class Rules:
-    """All rules, by their ids: a reaction can look up one row, and not ask for those of an event."""
-
-    rules: dict[UUID, KnownRule]
-
-    def about(self, record_kind: str, event: str) -> Sequence[KnownRule]:
-        """The rules for what happens with a record of a kind, in an order that never changes."""
-        found = [one for one in self.rules.values() if one.active and not one.deleted]
-        return sorted((one for one in found if (one.record_kind, one.event) == (record_kind, event)),
-                      key=lambda one: one.id)  # fmt: skip
 
 
 _RULE = kind_of(PushRule)
-ALL = "all"
 MOST_RULES = 200
 """So many rules there are at most: whatever happens with a record is held against them."""
 
 
-def _rule_told(rows: Rules | None, fact: Any) -> Rules:
-    data, id = fact.data, fact.push_rule_id
-    before = rows.rules if rows else {}
-    deleted = id in before and before[id].deleted
-    known = KnownRule(id, data.record_kind, data.event, data.condition, data.to_field, data.active, deleted)
-    return Rules({**before, id: known})
+def _rule_told(_: KnownRule | None, fact: Any) -> KnownRule:
+    data = fact.data
+    return KnownRule(fact.push_rule_id, data.record_kind, data.event, data.condition, data.to_field, data.active)
 
 
-def _rule_there(deleted: bool, rows: Rules | None, fact: Any) -> Rules | None:
-    if rows is None or (rule := rows.rules.get(fact.push_rule_id)) is None:
-        return rows
-    return Rules({**rows.rules, rule.id: replace(rule, deleted=deleted)})
+RULES = Replica("known-push-rules", KnownRule, feeds={_RULE.created: _rule_told, _RULE.edited: _rule_told})
+"""All rules that there ever were; which of them are there, `RULES_THERE` tells."""
+ALL = "all"
+UNKNOWN = ""
 
 
-RULES = Replica(
-    "push-rules",
-    Rules,
+@dataclass(frozen=True)
+class RulesThere:
+    """The rules that were not deleted, and what each is about; UNKNOWN: its row in RULES tells.
+
+    A reaction can look up one row, and not ask for those of an event.
+    """
+
+    about: dict[UUID, str]
+
+
+def _about(record_kind: str, event: str) -> str:
+    return f"{record_kind}:{event}"
+
+
+def _rule_there(row: RulesThere | None, fact: Any) -> RulesThere:
+    data = getattr(fact, "data", None)  # who brings one back does not say again what it is
+    about = _about(data.record_kind, data.event) if data else UNKNOWN
+    return RulesThere({**(row.about if row else {}), fact.push_rule_id: about})
+
+
+def _rule_deleted(row: RulesThere | None, fact: Any) -> RulesThere | None:
+    return row and RulesThere({id: about for id, about in row.about.items() if id != fact.push_rule_id})
+
+
+RULES_THERE = Replica(
+    "push-rules-there",
+    RulesThere,
     feeds={
-        _RULE.created: _rule_told,
-        _RULE.edited: _rule_told,
-        _RULE.deleted: partial(_rule_there, True),
-        _RULE.restored: partial(_rule_there, False),
+        _RULE.created: _rule_there,
+        _RULE.edited: _rule_there,
+        _RULE.deleted: _rule_deleted,
+        _RULE.restored: _rule_there,
     },
     key=lambda fact: ALL,
 )
+
+
+def _rules_about(kind: Kind, event: RuleEvent, heard: Heard) -> Sequence[KnownRule]:
+    """The rules for what happens with a record of a kind, in an order that never changes."""
+    there = heard.lookup(RULES_THERE, ALL)
+    asked = (UNKNOWN, _about(kind.code, event))
+    ids = sorted(id for id, about in there.about.items() if about in asked) if there else ()
+    rules = filter(None, (heard.lookup(RULES, id) for id in ids))
+    return [rule for rule in rules if rule.active and (rule.record_kind, rule.event) == (kind.code, event)]
+
 
 # -- what has happened
 
 
 def happened(kind: Kind, event: RuleEvent, fact: Any, heard: Heard) -> Iterator[FollowPushRule]:
     """What the rules for it say of a record with which something has happened."""
-    rules = heard.lookup(RULES, ALL)
-    about = rules.about(kind.code, event) if rules else ()
-    if not about:
+    rules = _rules_about(kind, event, heard)
+    if not rules:
         return
     id, replica = getattr(fact, kind.key), RECORDS[kind.code]
     record = heard.lookup(replica, id)
@@ -129,7 +144,7 @@ def happened(kind: Kind, event: RuleEvent, fact: Any, heard: Heard) -> Iterator[
         person_id=kind.person_of(id, record.data),
         by=_by(fact),
     )
-    for rule in about:
+    for rule in rules:
         named = replace(about_it, run_id=telling_id(f"{heard.id}:{rule.id}"), push_rule_id=rule.id,
                         field_user_id=_in_field(record, rule.to_field))  # fmt: skip
         try:
@@ -200,6 +215,8 @@ def _text(value: Any) -> str:
 # -- what is done about it
 
 
+MOST_RECEIVERS = 2_000
+"""So many a rule tells at once: their notices are one transaction."""
 MOST_BYTES = MAX_RECORDED_AFTER_BYTES // 3
 """So many bytes of titles and texts are told at once: each reader's are recorded, and sealed they are larger.
 
@@ -212,27 +229,27 @@ def follow(command: FollowPushRule, work: Work) -> RuleRun:
     rule = work.find(PushRuleRecord, command.push_rule_id)
     if run.is_followed or rule is None or rule.deleted or is_late(command.happened_at, context.now):
         return run
+    pace = work.find_or_new(Pace, Pace.id_of(rule.id))
     if command.broken or not command.met:
-        run.note(command, rule.data.name, "BROKEN" if command.broken else "NOT_MET")
+        run.note(command, rule.data.name, "BROKEN" if command.broken else "NOT_MET", pace, context)
         return run
     template, problems = _template_of(rule.data, work)
     problems += gone(rule.data, context.custom_fields(command.record_kind), context.organisation)
     named = readers(receivers(named_by(rule.data, command), (), context.organisation), work)
     people = [id for id in named if _sees(id, command, work)]
-    pace = work.find_or_new(Pace, Pace.id_of(rule.id))
     outcome: RuleOutcome = "TOLD"
     if not people:
         outcome = "NOT_SEEN" if named else "NOBODY"
     elif len(people) > MOST_RECEIVERS or len(people) * _longest(rule, command, template, work) > MOST_BYTES:
         outcome = "TOO_MANY"
-    elif not pace.has_room(context.now):
+    elif not pace.may_tell(len(people), context.now):
         outcome = "TOO_OFTEN"
     else:
-        pace.step(context.now)
         for id in people:
             _tell(id, rule, command, template, work)
     count = len(people) if outcome == "TOLD" else 0
-    run.note(command, rule.data.name, outcome, count=count, unseen=len(named) - len(people), problems=problems)
+    unseen = len(named) - len(people)
+    run.note(command, rule.data.name, outcome, pace, context, count=count, unseen=unseen, problems=problems)
     return run
 
 
@@ -277,8 +294,7 @@ def _words(
 
 def _longest(rule: PushRuleRecord, command: FollowPushRule, template: KnownTemplate | None, work: Work) -> int:
     """The most bytes that one reader is told: all values, in the language that takes most."""
-    words = _words(rule, command, template, command.values, work)
-    return max(len(f"{words.title(language)}{words.text(language)}".encode()) for language in LANGUAGES)
+    return _words(rule, command, template, command.values, work).longest()
 
 
 def _tell(
@@ -314,13 +330,14 @@ def _said(kind: Kind, told: Filled, language: Language, work: Work) -> str:
 
 
 def require_fitting(rule: PushRuleRecord, command: Any, work: Work) -> None:
-    """Raises Refused for a condition that can't be asked of such records, and for a template that is for others.
+    """Raises Refused for a condition that can't be asked of such records, for a template that is for others, and for
+    one rule too many.
 
     What was there before is not in the way of other changes: a rule that is broken can be switched off.
     """
     given = _given(command)
-    if isinstance(command, (_RULE.create, _RULE.restore)):
-        _require_room(work)
+    if isinstance(command, (_RULE.create, _RULE.restore, _RULE.delete)):
+        _count(-1 if isinstance(command, _RULE.delete) else 1, work)
     if rule.data.condition and not {"condition", "record_kind"}.isdisjoint(given):
         kind, context = kind_of_record(rule.data.record_kind), work.context
         conditions.read(kind, rule.data.condition, context.may, dictionaries=context.dictionaries)
@@ -330,16 +347,20 @@ def require_fitting(rule: PushRuleRecord, command: Any, work: Work) -> None:
             raise Refused("notices.template_of_another", field="template_id")
 
 
-def _require_room(work: Work) -> None:
-    """Raises Refused where there are as many rules as there may be, those that are switched off included."""
-    known = work.lookup(RULES, ALL) or Rules({})
-    if sum(not one.deleted for one in known.rules.values()) >= MOST_RULES:
+def _count(more: int, work: Work) -> None:
+    """Raises Refused where there are as many rules as there may be, those that are switched off included.
+
+    They are counted as they are entered: of many at once each knows of those before it.
+    """
+    there = work.lookup(RULES_THERE, ALL)
+    count = work.find_or_new(RuleCount, RuleCount.ID)
+    if count.change(more, len(there.about) if there else 0) > MOST_RULES and more > 0:
         raise Refused("notices.most_rules", most=MOST_RULES, field=_RULE.key)
 
 
 def _given(command: Any) -> Collection[str]:
-    """The fields of a rule that a command gives: all, where it enters one, none, where it brings one back."""
-    if isinstance(command, _RULE.restore):
+    """The fields of a rule that a command gives: all, where it enters one, none, where it deletes or restores it."""
+    if isinstance(command, (_RULE.restore, _RULE.delete)):
         return ()
     if isinstance(command, _RULE.edit):
         return _RULE.layout.given_by(command).keys()

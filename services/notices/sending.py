@@ -1,14 +1,26 @@
-"""Who reads a notice, and by which ways it is sent to them besides their list (NTF-03)."""
+"""Who reads a notice, how many are told at once, and by which ways it is sent to them besides their list (NTF-03)."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
+from chassis.foundation.limits import MAX_RECORDED_BYTES
 from chassis.model.service import Work
 from contracts.notices import NoticeGiven
 from contracts.occasions import Way
 from contracts.people import Person
 from services.notices.domain.deliveries import Delivery, delivery_id
+from services.notices.domain.templates import Words
 from services.notices.domain.ways import SETTINGS, ChosenWays, CompanyWays, chosen_id
+
+AT_ONCE = 200
+"""So many are told in one transaction at most, and their notices are in memory at once; the others follow."""
+MOST_BYTES = MAX_RECORDED_BYTES // 3
+"""So many bytes of titles and texts are told in one: each reader's are recorded, and sealed they are larger."""
+
+
+def at_once(words: Words) -> int:
+    """How many are told some words in one transaction."""
+    return max(1, min(AT_ONCE, MOST_BYTES // words.longest()))
 
 
 def readers(people: Sequence[UUID], work: Work) -> Sequence[UUID]:

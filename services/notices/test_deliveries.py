@@ -1,6 +1,6 @@
 """By which ways people are told, when, how often it is tried, and what is shown of it (NTF-03, NTF-05)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -34,6 +34,7 @@ from contracts.notices import (
     SendAgain,
     SetNoticeWays,
 )
+from contracts.occasions import GROUPS, WAYS, Way
 from contracts.people import Preferences
 from services.notices import outgoing
 from services.notices.application import SERVICE
@@ -43,6 +44,10 @@ from services.notices.waiting import WAITING
 MAIL = (OccasionWays(occasion="ANNOUNCEMENT", ways=("MAIL",)),)
 DELIVERIES = next(view for view in Catalogue.read().views() if view.name == "deliveries")
 TO_WANG = (Receiver(kind="USER", user_id=WAREHOUSE.user_id),)
+
+
+Ways = Mapping[str, Any]
+"""Carriers, by their ways."""
 
 
 class Carrier:
@@ -72,7 +77,9 @@ class Written(AtOnce):
 class Post:
     """The service, and who sends what it has to send."""
 
-    def __init__(self, *, rate: str = "1000/hour") -> None:
+    def __init__(
+        self, *, rate: str = "1000/hour", by: Mapping[str, Any] | None = None, robot: str = "9/second"
+    ) -> None:
         self.kit = InMemoryService(SERVICE)
         self.carrier, self.ticks = Carrier(), 0.0
         self.writer = at_once = Written(self.kit.writer)
@@ -81,8 +88,9 @@ class Post:
             cast(Any, at_once),
             self.kit.directory.company,
             outgoing.Outgoing(Config(public_address="https://crm.example/"), self.kit.directory),
-            {"MAIL": self.carrier},
+            {**dict.fromkeys(WAYS, self.carrier), **(by or {})},
             RateLimit("mail", rate, "MAIL_RATE", storage),
+            of_ways={"DINGTALK": RateLimit("dingtalk", robot, "ROBOT_RATE", storage)},
             clock=lambda: self.kit.now,
             ticks=lambda: self.ticks,
         )
@@ -91,13 +99,18 @@ class Post:
         self.kit.new_facts()
 
     def knows(self, user: Principal, email: str, revision: int = 100, **more: Any) -> None:
+        """The service and the directory hear of somebody."""
         state: dict[str, Any] = {"login": user.name, "name": user.name, "status": "ACTIVE", "roles": (*user.roles,)}
         told = UserEdited(user_id=user.user_id, user=UserState(**{**state, **more}, email=email, revision=revision))  # type: ignore[arg-type]
         self.kit.directory.tell([told])
         self.kit.learn(told)
 
     def by_mail(self) -> None:
-        self.kit.do(SetNoticeWays(ways=MAIL))
+        self.by("MAIL")
+
+    def by(self, *ways: Way) -> None:
+        self.kit.do(SetNoticeWays(ways=(OccasionWays(occasion="ANNOUNCEMENT", ways=ways),)))
+        self.hear()
 
     def announce(self, text: str = "at eight", to: Principal = WAREHOUSE) -> None:
         self.kit.do(Announce(title="Update", text=text, receivers=(Receiver(kind="USER", user_id=to.user_id),)))
@@ -389,3 +402,53 @@ def test_cpl_01_no_event_of_a_delivery_holds_an_address_or_a_text(post: Post) ->
     post.turn()
     stored = b"".join(one.data for one in post.kit.store.notifications(0, 1_000) if "announced" not in one.type)
     assert b"wang@example.com" not in stored and b"very secret" not in stored
+
+
+# -- ways besides mail
+
+
+def with_phone(**more: Any) -> Post:
+    """Wang has a number, and is told by a robot or a text message."""
+    found = Post(**more)
+    for one in (WAREHOUSE, SALES):
+        found.knows(one, "", 101, phone=f"1380000000{len(one.name)}")
+    return found
+
+
+def test_ntf_03_a_text_message_has_so_much_of_the_notice_and_the_way_to_it() -> None:
+    post = with_phone()
+    post.by("SMS")
+    post.announce("字" * 1_000)
+    assert [type(fact) for fact in post.turn()] == [DeliverySent]
+    [taken] = post.carrier.taken
+    text, link = taken.text.rstrip("\n").split("\n\n")
+    assert (taken.to, len(text), text[-1]) == ("13800000004", 300, "…") and link.startswith("https://crm.example/")
+
+
+@pytest.mark.parametrize("way", GROUPS)
+def test_sec_18_a_group_reads_of_what_somebody_is_told_and_never_what(way: Way) -> None:
+    """Others are in it who may not see what stands in the notice."""
+    post = with_phone()
+    post.by(way)
+    post.announce("very secret")
+    post.turn()
+    [taken] = post.carrier.taken
+    assert taken.subject == "公告" and taken.text.startswith("https://crm.example/notices/")
+    assert "secret" not in str(taken) and "Update" not in str(taken)
+
+
+def test_ntf_03_who_has_no_number_is_told_by_mail_alone(post: Post) -> None:
+    post.by("MAIL", "SMS")
+    post.announce()
+    assert {type(fact) for fact in post.turn()} == {DeliverySent, DeliveryFailed}
+    assert {(row["way"], row["reason"]) for row in post.rows()} == {("MAIL", ""), ("SMS", "NO_ADDRESS")}
+
+
+def test_ntf_03_a_robot_says_so_much_in_a_minute_and_the_rest_later_and_holds_up_no_other_way() -> None:
+    post = with_phone(robot="2/minute")
+    post.by("DINGTALK", "SMS")
+    for to in (WAREHOUSE, SALES) * 2:
+        post.announce(to=to)
+    assert [len(post.turn()) for _ in range(2)] == [6, 0]
+    post.ticks += 60
+    assert len(post.turn()) == 2

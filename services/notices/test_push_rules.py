@@ -34,7 +34,8 @@ from contracts.people import NOBODY, Preferences
 from contracts.records import KINDS, Kind, kind_of
 from services.notices import conditions
 from services.notices.application import SERVICE
-from services.notices.domain.push_rules import MOST_AN_HOUR, facts_of
+from services.notices.domain.push_rules import MOST_AN_HOUR, Pace, facts_of
+from services.notices.rules import RULES_THERE
 from services.notices.test_notices import PEOPLE, person, user_told
 
 RULE, TEMPLATE, LEAD, CAMPAIGN = kind_of(PushRule), kind_of(NoticeTemplate), kind_of(Lead), kind_of(Campaign)
@@ -461,3 +462,84 @@ def test_ntf_02_who_stands_in_a_field_of_the_company_s_is_told_while_there_is_th
         fields.take(row)
     firm.hear(new(LEAD, own=own))
     assert firm.run.problems == ("FIELD_GONE",)
+
+
+def test_ntf_02_of_many_rules_at_once_no_more_are_entered_than_there_may_be(
+    firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service has heard of none of them yet."""
+    monkeypatch.setattr("services.notices.rules.MOST_RULES", 3)
+    firm.rule()
+    ids = [uuid4() for _ in range(4)]
+    about = {"record_kind": "lead", "event": "CREATED", "to_owner": True}
+    many = [RULE.create(push_rule_id=id, name=f"rule {id}", **about) for id in ids]
+    requests = [firm.kit.request(one) for one in many]
+    firm.kit.writer.execute(requests)
+    failed = [request.future.exception(timeout=0) for request in requests]
+    assert [one is None for one in failed] == [True, True, False, False]
+    firm.kit.do(RULE.delete(push_rule_id=ids[0]))
+    firm.kit.do(many[3])
+    firm.kit.assert_refused("INVALID_STATE", RULE.restore(push_rule_id=ids[0]))
+
+
+def test_ntf_02_rules_that_were_there_before_they_were_counted_count(
+    firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.notices.rules.MOST_RULES", 1)
+    other = Firm()
+    other.kit.do(RULE.create(name="x", record_kind="lead", event="CREATED", to_owner=True))
+    firm.kit.learn(*[fact for fact in other.kit.new_facts() if isinstance(fact, RULE.created)])
+    firm.kit.assert_refused("INVALID_STATE", RULE.create(name="y", record_kind="lead", event="CREATED", to_owner=True))
+
+
+def test_ntf_02_rules_that_were_deleted_are_kept_by_themselves(firm: Firm) -> None:
+    """What each event is held against does not grow with them, and who brings one back has it followed as it was."""
+    kept = firm.rule(name="kept")
+    [size] = map(len, firm.kit.store.rows(RULES_THERE.name))
+    deleted = [firm.rule(name=f"rule {number}", event="EDITED") for number in range(5)]
+    for id in deleted:
+        firm.do(RULE.delete(push_rule_id=id))
+    assert [*map(len, firm.kit.store.rows(RULES_THERE.name))] == [size]
+    firm.do(RULE.restore(push_rule_id=deleted[0]))
+    lead = new(LEAD)
+    firm.hear(lead)
+    assert firm.run.push_rule_id == kept
+    firm.hear(LEAD.edited(lead_id=lead.lead_id, data=lead.data, changed=("need",)))
+    assert firm.run.push_rule_id == deleted[0]
+
+
+def test_ntf_02_a_rule_tells_so_many_people_an_hour_and_no_more(firm: Firm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But at least once: else one that names many would tell nobody ever."""
+    monkeypatch.setattr("services.notices.domain.push_rules.MOST_TOLD_AN_HOUR", 3)
+    firm.rule(to_users=(SUPERVISOR.user_id, ADMIN.user_id))
+    assert len(firm.hear(new(LEAD))) == 2
+    assert firm.hear(new(LEAD)) == {} and firm.run.outcome == "TOO_OFTEN"
+    monkeypatch.setattr("services.notices.domain.push_rules.MOST_TOLD_AN_HOUR", 1)
+    firm.kit.pass_time(hours=1)
+    assert len(firm.hear(new(LEAD))) == 2
+    assert firm.hear(new(LEAD)) == {}
+
+
+def test_ntf_02_what_tells_nobody_is_noted_so_often_an_hour_and_no_more(firm: Firm) -> None:
+    """An import of thousands that no rule means is no flood of records; the last one noted says so."""
+    firm.rule(condition=asks("company", "equal", "Acme"))
+    noted: list[bool] = []
+    for _ in range(MOST_AN_HOUR):
+        firm.hear(new(LEAD, company="Pan"))
+        noted.append(firm.run.last_noted)
+    assert noted == [False] * (MOST_AN_HOUR - 1) + [True]
+    firm.hear(new(LEAD, company="Pan"))
+    assert firm.facts == []
+    assert firm.hear(new(LEAD, company="Acme")).keys() == {"sato"}, "of what is met people are told"
+    firm.kit.pass_time(hours=1)
+    firm.hear(new(LEAD, company="Pan"))
+    assert (firm.run.outcome, firm.run.last_noted) == ("NOT_MET", False)
+
+
+def test_ntf_02_how_often_a_rule_told_people_is_read_from_a_snapshot_too(firm: Firm) -> None:
+    rule = firm.rule()
+    for _ in range(MOST_AN_HOUR + 1):
+        firm.hear(new(LEAD))
+    held = firm.kit.store.load(Pace, Pace.id_of(rule))
+    assert held and held.counts == {"TOLD": MOST_AN_HOUR, "TOO_OFTEN": 1} and held.told == MOST_AN_HOUR
+    assert Pace.id_of(rule) in {one.aggregate_id for one in firm.kit.store.snapshots_after(None, 10)}

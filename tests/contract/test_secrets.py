@@ -23,7 +23,9 @@ SECRETS = [item.name for item in fields(Config) if item.metadata.get("secret")]
 
 def test_whatever_may_hold_a_password_is_a_secret() -> None:
     passwords = {"kafka_password", "mongodb_password", "postgres_password", "s3_secret_key", "smtp_password"}
-    assert passwords | {"mongodb_uri", "postgres_url"} == set(SECRETS)
+    signed_with = {"sms_secret", "dingtalk_secret"}
+    addresses = {"mongodb_uri", "postgres_url", "dingtalk_url", "wecom_url"}
+    assert passwords | signed_with | addresses == set(SECRETS)
 
 
 @pytest.mark.parametrize("name", SECRETS)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from component.mail import Relay, serving
 from component.support import Company, await_views, config_of, environment, longest_files_first, running
+from component.webhooks import SECRET, Receiver, is_from_us_at_dingtalk
+from component.webhooks import serving as listening
 
 from deploy.local.system import LocalSystem
 
@@ -20,11 +22,23 @@ def relay() -> Iterator[tuple[Relay, int]]:
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory, relay: tuple[Relay, int]) -> Iterator[LocalSystem]:
+def robot() -> Iterator[tuple[Receiver, int]]:
+    """The robot in a group of DingTalk, and the port of it."""
+    robot = Receiver(is_from_us_at_dingtalk)
+    with listening(robot) as port:
+        yield robot, port
+
+
+@pytest.fixture(scope="session")
+def system(
+    tmp_path_factory: pytest.TempPathFactory, relay: tuple[Relay, int], robot: tuple[Receiver, int]
+) -> Iterator[LocalSystem]:
     """Kafka, MongoDB and all services as processes, in a folder and on ports of their own."""
     folder = tmp_path_factory.mktemp("system")
     mail = {"SMTP_ADDRESS": f"127.0.0.1:{relay[1]}", "SMTP_SECURITY": "none", "MAIL_FROM": "crm@example.com"}
-    with running(LocalSystem.from_env(environment(folder, **mail))) as system:
+    url = f"http://127.0.0.1:{robot[1]}/robot/send?access_token=robot"
+    group = {"DINGTALK_URL": url, "DINGTALK_SECRET": SECRET}
+    with running(LocalSystem.from_env(environment(folder, **mail, **group))) as system:
         yield system
 
 

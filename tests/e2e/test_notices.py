@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from component.mail import Relay
 from component.support import Company, eventually
+from component.webhooks import Receiver
 
 from services.access.demo_users import user_id
 
@@ -68,4 +69,25 @@ def test_ntf_03_an_announcement_goes_by_mail_to_who_has_an_address(company: Comp
     assert envelope.mail_from == "crm@example.com"
     [notice] = [row for row in company.tanaka.items("/notices") if row["text"] == text]
     assert notice["title"] == "更新"
+    admin.do("PUT", "/settings/notices", {"ways": []})
+
+
+def test_ntf_03_a_robot_says_in_the_group_that_there_is_something_for_somebody(
+    company: Company, robot: tuple[Receiver, int]
+) -> None:
+    admin, text = company.admin, f"at nine {uuid4()}"
+    user = {"login": f"u{uuid4()}"[:30], "name": "Zhou", "default_password": "Welcome#2026", "roles": ["SEA"]}
+    number = f"139{uuid4().int % 10**8:08d}"
+    id = admin.post("/users", {**user, "phone": number})["id"]
+    admin.do("PUT", "/settings/notices", {"ways": [{"occasion": "ANNOUNCEMENT", "ways": ["DINGTALK"]}]})
+    receivers = [{"kind": "USER", "user_id": id}]
+    admin.post("/announcements", {"title": "更新", "text": text, "receivers": receivers})
+
+    def sent() -> None:
+        [row] = admin.items(f"/deliveries?receiver_id={id}")
+        assert (row["way"], row["status"], row["attempts"], row["reason"]) == ("DINGTALK", "SENT", 1, "")
+
+    eventually(sent)
+    [taken] = [one for one in robot[0].taken if number in one.said["at"]["atMobiles"]]
+    assert text not in taken.body.decode() and "公告" in taken.said["text"]["content"]
     admin.do("PUT", "/settings/notices", {"ways": []})

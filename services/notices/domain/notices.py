@@ -5,13 +5,15 @@ replaced by whoever took over, a role is whoever has it now.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context, Organisation
 from contracts.errors import Refused, not_found
+from contracts.ids import beside
 from contracts.notices import (
     Announce,
     Announced,
@@ -20,9 +22,9 @@ from contracts.notices import (
     NoticeGiven,
     NoticeRead,
     Receiver,
+    TellingGoesOn,
     TellPeople,
 )
-from contracts.occasions import Filled, filled, sentence
 from contracts.permissions import LEADERSHIP, RIGHTS
 from contracts.types import Moment, Whole
 from services.notices.domain.templates import Words
@@ -33,11 +35,9 @@ KEPT_DAYS = 90
 TOLD_LATE = timedelta(days=7)
 """What happened longer ago is told to nobody: a service that was just set up, or that reads its topics again, would
 tell everybody of years."""
-MOST_RECEIVERS = 2_000
-"""So many are told at once: their notices are one transaction."""
 LAST_RESORT = Receiver(kind="RIGHT", right=LEADERSHIP)
 """Who leads everybody is told where nobody is left of those who should be."""
-MUST_BE_HEARD = ("APPROVAL_WAITS",)
+MUST_BE_HEARD = ("APPROVAL_ASKED", "APPROVAL_WAITS")
 """Occasions of which somebody has to hear, also where all who are meant are left out."""
 NOTHING = UUID(int=0)
 
@@ -104,10 +104,14 @@ def is_late(happened_at: datetime, now: datetime) -> bool:
 
 @internal_event("notices.people-told")
 class PeopleTold:
-    """It was told, to so many: it is not told again.  Nobody outside has heard of it."""
+    """It was told, to so many: they are not told again.  Nobody outside has heard of it.
+
+    `reached` is the last of them where others are told after; None: it was told to all.
+    """
 
     count: Whole
     at: Moment
+    reached: UUID | None = None
 
 
 @dataclass
@@ -115,14 +119,16 @@ class Telling(Aggregate):
     """What was told because of one thing that happened: once, whatever comes twice or late."""
 
     told: bool = False
+    reached: UUID | None = None
 
     def is_due(self, command: TellPeople, context: Context) -> bool:
-        """Whether it is to be told now: it was not, and did not happen too long ago."""
-        return not self.told and not is_late(command.happened_at, context.now)
+        """Whether it is to be told now: that part of it was not, and it did not happen too long ago."""
+        is_next = not self.told and command.after == self.reached
+        return is_next and not is_late(command.happened_at, context.now)
 
-    def tell(self, count: int, context: Context) -> None:
-        """Note that it was told to so many people."""
-        self.record(PeopleTold(count=count, at=context.now))
+    def tell(self, count: int, reached: UUID | None, context: Context) -> None:
+        """Note to how many people it was told; others are told after the one that it has `reached`."""
+        self.record(PeopleTold(count=count, at=context.now, reached=reached))
 
     def announce(self, command: Announce, count: int, context: Context) -> None:
         """Note what was announced, and to how many people."""
@@ -137,34 +143,59 @@ class Telling(Aggregate):
             )
         )
 
-    @applies(PeopleTold, Announced)
-    def _told(self, _: PeopleTold | Announced) -> None:
-        self.told = True
+    @applies(PeopleTold)
+    def _told(self, fact: PeopleTold) -> None:
+        self.reached, self.told = fact.reached, fact.reached is None
+
+    @applies(Announced)
+    def _announced(self, _: Announced) -> None:
+        """Nothing to remember: whom it reached is told beside it."""
+
+
+@dataclass
+class Further(Aggregate):
+    """That a telling goes on: beside it, as an announcement is the same one however many are told of it."""
+
+    @staticmethod
+    def id_of(telling: UUID) -> UUID:
+        """Under which it stands."""
+        return beside(telling, uuid5(telling, "further"))
+
+    def go_on(self, command: TellPeople, reached: UUID) -> None:
+        """Have the others told, after the one who was `reached`."""
+        self.record(TellingGoesOn(**{**_fields_of(command), "after": reached}))
+
+    @applies(TellingGoesOn)
+    def _went_on(self, _: TellingGoesOn) -> None:
+        """Nothing to remember: the telling knows how far it has come."""
+
+
+def go_on(fact: TellingGoesOn) -> TellPeople:
+    """The command that tells those who were not told yet."""
+    return TellPeople(**_fields_of(fact))
+
+
+def _fields_of(told: TellPeople | TellingGoesOn) -> dict[str, Any]:
+    return {one.name: getattr(told, one.name) for one in fields(told)}
 
 
 def told_now(command: TellPeople, organisation: Organisation) -> list[UUID]:
-    """Everybody who is to be told.  Raises Refused for too many.
+    """Everybody who is to be told, and was not by an earlier part.
 
     Who leads everybody, where those who are meant are gone, or where somebody must do something (`MUST_BE_HEARD`).
     """
     found = receivers(command.receivers, command.but, organisation)
     if not found and (command.occasion in MUST_BE_HEARD or not receivers(command.receivers, (), organisation)):
         found = receivers((LAST_RESORT,), command.but, organisation)
-    return _bounded(found)
+    return [id for id in found if command.after is None or id > command.after]
 
 
 def announced_to(command: Announce, organisation: Organisation) -> list[UUID]:
-    """Everybody whom an announcement is for.  Raises Refused where that is nobody, or too many."""
+    """Everybody whom an announcement is for.  Raises Refused where that is nobody."""
     require_known(command.receivers, organisation)
     found = receivers(command.receivers, (), organisation)
     if not found:
         raise Refused("notices.nobody", field="receivers")
-    return _bounded(found)
-
-
-def _bounded(found: list[UUID]) -> list[UUID]:
-    if len(found) > MOST_RECEIVERS:
-        raise Refused("notices.most_receivers", count=len(found), most=MOST_RECEIVERS, field="receivers")
     return found
 
 
@@ -183,42 +214,20 @@ class Notice(Aggregate):
     ) -> NoticeGiven:
         """Tell somebody, in their language, of what has happened; `person` is whom the words tell of."""
         language = context.organisation.language_of(receiver)
-        return self._give(
-            NoticeGiven(
-                notice_id=self.id,
-                receiver_id=receiver,
-                occasion=words.occasion,
-                title=words.title(language),
-                text=words.text(language),
-                language=language,
-                person_id=person,
-                given_at=context.now,
-                until=context.today + timedelta(days=KEPT_DAYS),
-                record_kind=command.record_kind,
-                record_id=command.record_id,
-                by=command.by,
-            )
+        fact = NoticeGiven(
+            notice_id=self.id,
+            receiver_id=receiver,
+            occasion=words.occasion,
+            title=words.title(language),
+            text=words.text(language),
+            language=language,
+            person_id=person,
+            given_at=context.now,
+            until=context.today + timedelta(days=KEPT_DAYS),
+            record_kind=command.record_kind,
+            record_id=command.record_id,
+            by=command.by,
         )
-
-    def announce(self, command: Announce, receiver: UUID, context: Context) -> NoticeGiven:
-        """Tell somebody what was written for them (NTF-07)."""
-        language = context.organisation.language_of(receiver)
-        return self._give(
-            NoticeGiven(
-                notice_id=self.id,
-                receiver_id=receiver,
-                occasion="ANNOUNCEMENT",
-                title=command.title,
-                text=filled(sentence("ANNOUNCEMENT", language), (Filled(name="text", text=command.text),)),
-                language=language,
-                person_id=receiver,
-                given_at=context.now,
-                until=context.today + timedelta(days=KEPT_DAYS),
-                by=context.user,
-            )
-        )
-
-    def _give(self, fact: NoticeGiven) -> NoticeGiven:
         self.record(fact)
         return fact
 

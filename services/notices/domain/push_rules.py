@@ -1,10 +1,10 @@
 """A company's own rules of whom is told what: what one may be, and what came of it each time (NTF-02)."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-from uuid import UUID, uuid5
+from typing import Any, ClassVar
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.model.aggregates import Aggregate, applies, internal_event
 from chassis.model.context import Context, Organisation
@@ -26,7 +26,10 @@ from contracts.records import Kind, kind_called, kind_of
 from contracts.types import Moment, Whole
 
 MOST_AN_HOUR = 100
-"""So often a rule has people told within an hour: an import, or what else changes everything, tells no thousands."""
+"""So often a rule has people told within an hour, and so often it is noted that it told nobody, of each reason: an
+import, or what else changes everything, tells no thousands."""
+MOST_TOLD_AN_HOUR = 5_000
+"""So many people a rule tells within an hour, one as often as they are told; what comes first it tells to all."""
 NOTHING = UUID(int=0)
 
 
@@ -125,12 +128,17 @@ class RuleRun(Aggregate):
         command: FollowPushRule,
         rule: str,
         outcome: RuleOutcome,
+        pace: "Pace",
+        context: Context,
         *,
         count: int = 0,
         unseen: int = 0,
         problems: Collection[RuleProblem] = (),
     ) -> None:
-        """Tell what came of it."""
+        """Tell what came of it; nothing where the same came of the rule often enough in this hour."""
+        if not pace.has_room(outcome, context.now):
+            return
+        pace.step(outcome, count, context.now)
         self.record(
             PushRuleFollowed(
                 run_id=self.id,
@@ -145,6 +153,7 @@ class RuleRun(Aggregate):
                 problems=tuple(problems),
                 happened_at=command.happened_at,
                 by=command.by,
+                last_noted=not pace.has_room(outcome, context.now),
             )
         )
 
@@ -159,36 +168,76 @@ class RuleRun(Aggregate):
 
 @internal_event("notices.rule-paced")
 class RulePaced:
-    """A rule has had people told so often in an hour.  Nobody outside has heard of it."""
+    """The same has come of a rule so often in an hour, and it has told so many people.  Nobody outside has heard of
+    it.  Older events tell of those runs alone that told people, and not how many."""
 
     hour: Moment
     count: Whole
+    outcome: RuleOutcome = "TOLD"
+    told: Whole = 0
 
 
 @dataclass
 class Pace(Aggregate):
-    """How often a rule has had people told in the last hour in which it did."""
+    """How often what came of a rule in the last hour in which anything did, and how many people it told."""
 
     hour: datetime = datetime.min
-    count: int = 0
+    counts: Mapping[RuleOutcome, int] = field(default_factory=dict)
+    told: int = 0
+
+    snapshot_every: ClassVar[int] = 100
 
     @staticmethod
     def id_of(rule: UUID) -> UUID:
         """Under which the pace of a rule stands."""
         return beside(rule, uuid5(rule, "pace"))
 
-    def has_room(self, now: datetime) -> bool:
-        """Whether the rule may have people told once more in this hour."""
-        return self.hour != _hour_of(now) or self.count < MOST_AN_HOUR
+    def has_room(self, outcome: RuleOutcome, now: datetime) -> bool:
+        """Whether the same may come of the rule once more in this hour."""
+        return self.hour != _hour_of(now) or self.counts.get(outcome, 0) < MOST_AN_HOUR
 
-    def step(self, now: datetime) -> None:
-        """It has people told once more."""
+    def may_tell(self, people: int, now: datetime) -> bool:
+        """Whether the rule may have so many people told in this hour."""
+        is_first = self.hour != _hour_of(now) or not self.told
+        return self.has_room("TOLD", now) and (is_first or self.told + people <= MOST_TOLD_AN_HOUR)
+
+    def step(self, outcome: RuleOutcome, people: int, now: datetime) -> None:
+        """That has come of it once more, and so many people were told."""
         hour = _hour_of(now)
-        self.record(RulePaced(hour=hour, count=self.count + 1 if self.hour == hour else 1))
+        count, told = (self.counts.get(outcome, 0), self.told) if self.hour == hour else (0, 0)
+        self.record(RulePaced(hour=hour, count=count + 1, outcome=outcome, told=told + people))
 
     @applies(RulePaced)
     def _paced(self, fact: RulePaced) -> None:
-        self.hour, self.count = fact.hour, fact.count
+        before = self.counts if self.hour == fact.hour else {}
+        self.hour, self.counts, self.told = fact.hour, {**before, fact.outcome: fact.count}, fact.told
+
+
+@internal_event("notices.rules-counted")
+class RulesCounted:
+    """There are so many push rules now.  Nobody outside has heard of it."""
+
+    count: Whole
+
+
+@dataclass
+class RuleCount(Aggregate):
+    """How many push rules there are, without those that were deleted."""
+
+    count: int = 0
+
+    snapshot_every: ClassVar[int] = 100
+    ID: ClassVar[UUID] = uuid5(NAMESPACE_URL, "salestream:push-rules")
+
+    def change(self, more: int, known: int) -> int:
+        """There are `more` than before; returns how many.  `known` were there when nobody counted them yet."""
+        before = self.count if self.version else known
+        self.record(RulesCounted(count=max(0, before + more)))
+        return self.count
+
+    @applies(RulesCounted)
+    def _counted(self, fact: RulesCounted) -> None:
+        self.count = fact.count
 
 
 def _hour_of(moment: datetime) -> datetime:

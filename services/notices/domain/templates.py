@@ -135,6 +135,10 @@ class Words:
         own = filled(self._said("text", language), values)
         return own if own.strip() else filled(sentence(self.occasion, language), values)
 
+    def longest(self) -> int:
+        """The most bytes that one reader is told."""
+        return max(len(f"{self.title(language)}{self.text(language)}".encode()) for language in LANGUAGES)
+
     def _said(self, part: str, language: Language) -> str:
         said: Mapping[str, str] = self.template.said if self.template else {}
         return said.get(f"{part}_{language}", "")

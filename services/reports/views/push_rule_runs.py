@@ -14,7 +14,8 @@ from contracts.notices import PushRuleFollowed, RuleOutcome, RuleProblem
 class PushRuleRunRow:
     """What came of a rule when something happened with a record: `count` people were told.
 
-    `unseen` of those whom it names may not see the record.  `broken` is the reason for which its condition could not be
+    `unseen` of those whom it names may not see the record.  `last_noted`: the same has come of it so often in this hour
+    that no more of it is noted.  `broken` is the reason for which its condition could not be
     asked.  `problems` are what it names that there is no more: it told all others.
     """
 
@@ -31,6 +32,7 @@ class PushRuleRunRow:
     happened_at: datetime
     followed_at: datetime
     by: str
+    last_noted: bool
 
 
 def followed(event: PushRuleFollowed, metadata: EventMetadata) -> Iterable[Change]:
@@ -48,6 +50,7 @@ def followed(event: PushRuleFollowed, metadata: EventMetadata) -> Iterable[Chang
         happened_at=event.happened_at,
         followed_at=metadata.at,
         by=event.by.name,
+        last_noted=event.last_noted,
     )
 
 
