@@ -168,8 +168,7 @@ def test_cfg_01_every_field_is_asked_about_as_its_type_says(kept: Kept, key: str
 
 
 @pytest.mark.parametrize("key", [one.key for one in FIELDS if one.type != "choices"])
-@pytest.mark.parametrize("down", [False, True], ids=["up", "down"])
-@pytest.mark.parametrize("limit", ["3", "7"])
+@pytest.mark.parametrize(("down", "limit"), [(False, "3"), (True, "7")], ids=["up", "down"])
 def test_cfg_01_lists_sort_by_every_field_and_show_the_empty_ones_last(
     kept: Kept, key: str, down: bool, limit: str
 ) -> None:
