@@ -113,13 +113,17 @@ def largest_event(cls: type) -> Any:
 
 
 def history(classes: Iterable[type], length: int, random: Random) -> dict[str, list[Incoming]]:
-    """Per partition the records of a random history, as the relays publish it: each service's log in its order."""
+    """Per partition the records of a random history, as the relays publish it: each service's log in its order.
+
+    Each of the classes happens at least once, where it is as long as that.
+    """
     kinds = sorted(classes, key=lambda cls: cls.__name__)
     positions: Counter[str] = Counter()
     versions: Counter[tuple[str, str]] = Counter()
     found: dict[str, list[Incoming]] = defaultdict(list)
-    for number in range(length):
-        fact = random_event(random.choice(kinds), random)
+    happens = [*kinds, *random.choices(kinds, k=max(length - len(kinds), 0))]
+    for number, kind in enumerate(random.sample(happens, length)):
+        fact = random_event(kind, random)
         spec = REGISTRY.event_of(type(fact))
         key = str(getattr(fact, spec.key))
         positions[spec.topic] += random.randint(1, 3)  # internal events lie between

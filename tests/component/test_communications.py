@@ -86,7 +86,7 @@ def test_com_06_com_08_a_timeline_has_all_contact_and_is_asked_by_conditions(sal
     assert ids(q="上海") == [visited]
     assert ids(author_id=wu.user_id) == [] and ids(author_id=li.user_id) == ids()
     rows = sales.listed("/communications", li, record_id=mine)
-    assert rows[1]["labels"]["way"] == "电子邮件"
+    assert rows[1]["labels"]["way"] == "E-mail"
     at = rows[1]["at"]
     assert ids(at_from=at) == [visited, mailed] and ids(at_to=at) == [mailed, called]
     given = {"owner_id": wu.user_id}
