@@ -108,7 +108,7 @@ test-unit: $(READY) ## Run the tests that need no server: domains, saga, views, 
 
 .PHONY: test-component
 test-component: $(READY) ## Run the tests of single pieces on real servers
-	$(RUN) -m pytest $(SIDE_BY_SIDE) loadfile --no-loadscope-reorder tests/component
+	$(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/component  # they wait more than they compute
 
 .PHONY: test-e2e
 test-e2e: $(READY) ## Run the tests of the whole system

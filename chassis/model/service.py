@@ -701,8 +701,8 @@ def record_commands(aggregate: type[Record], parents: Parents) -> dict[type, Com
 
         def names(other: UUID, claim: Claim) -> Refused | None:
             found = work.find(aggregate, other)
-            called = found.called_in_refusal(work.context) if found else ""
-            if not called:
+            called = found.called_in_refusal(work.context) if found and found.is_seen(work.context) else ""
+            if found is None or not called:
                 return None
             return Refused(
                 "records.taken_by",

@@ -1,7 +1,7 @@
 """The customers service: the records it keeps, the commands that only they have, and how they go back to their pool."""
 
 from collections.abc import Collection
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 from uuid import UUID
 
@@ -42,8 +42,10 @@ RIGHT = REGISTRY.command_of(CreateCustomer).permission
 
 
 def order_written(row: OpenOrder | None, fact: OrderCreated | OrderChanged) -> OpenOrder:
-    number = fact.number if isinstance(fact, OrderCreated) else row.number if row else str(fact.order_id)
-    return OpenOrder(fact.customer.customer_id, number)
+    if isinstance(fact, OrderCreated):
+        return OpenOrder(fact.customer.customer_id, fact.number, fact.owner.user_id)
+    before = row or OpenOrder(fact.customer.customer_id, str(fact.order_id))
+    return replace(before, customer_id=fact.customer.customer_id)
 
 
 def order_ended(_row: OpenOrder | None, _fact: object) -> None:
@@ -98,7 +100,7 @@ def keep_with_orders(customer: Customer, _: Any, work: Work) -> None:
     refuse to submit a draft for a customer that was deleted, and go on with their copy where that was before.
     """
     ids = {one.id for one in all_merged(customer, work)}
-    customer.require_unordered(sorted(row.number for row in work.rows(OPEN_ORDERS) if row.customer_id in ids))
+    customer.require_unordered([row for row in work.rows(OPEN_ORDERS) if row.customer_id in ids], work.context)
 
 
 # -- a lead becomes a customer (LED-09)

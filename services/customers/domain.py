@@ -33,12 +33,15 @@ from contracts.ids import beside
 from contracts.reasons import Some, Why, as_kept, params_kept
 from contracts.records import kind_of
 from contracts.settings import DEFAULTS
+from contracts.subjects import OTHERS
 from contracts.text import is_blank
 from contracts.types import MAX_QUANTITY
 
 SETTINGS = Named("settings_id", "customers")
 FIELDS: tuple[str, ...] = get_args(CustomerField)
 NO_MEMBER = Membership()
+SEE_ORDERS = OTHERS["order"]
+"""The right to see orders."""
 MOST_NAMED = 5
 """So many of the orders in the way of a deletion are named; the others are counted."""
 
@@ -78,10 +81,12 @@ class CustomerSettings(Aggregate):
 
 @dataclass(frozen=True)
 class OpenOrder:
-    """An order that was written and has neither been completed nor cancelled (CUS-04), and what people call it."""
+    """An order that was written and has neither been completed nor cancelled (CUS-04), what people call it, and whose
+    it is."""
 
     customer_id: UUID
-    number: str
+    number: str = ""
+    owner_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -121,11 +126,19 @@ class Customer(Record):
         """
         settings.check({name: getattr(data, name) for name in FIELDS if name in given})
 
-    def require_unordered(self, open_orders: Sequence[str]) -> None:
-        """Raises Refused INVALID_STATE while orders for it are open, naming some (CUS-04)."""
-        if open_orders:
-            orders = Some(open_orders, MOST_NAMED)
+    def require_unordered(self, open_orders: Sequence[OpenOrder], context: Context) -> None:
+        """Raises Refused INVALID_STATE while orders for it are open (CUS-04).
+
+        It names some, unless there are others that the caller may not see: then how many there are.
+        """
+        if not open_orders:
+            return
+        reach = context.reach_of(SEE_ORDERS)
+        if all(reach.covers(order.owner_id) for order in open_orders):
+            orders = Some(sorted(order.number for order in open_orders), MOST_NAMED)
             raise Refused("customers.has_open_orders", orders=orders, field=self.kind.key, state="HAS_OPEN_ORDERS")
+        count = len(open_orders)
+        raise Refused("customers.has_unseen_orders", count=count, field=self.kind.key, state="HAS_OPEN_ORDERS")
 
     def set_membership(self, command: SetMembership, context: Context) -> None:
         """Make the customer a member, change its level or points, or end it (CUS-21)."""

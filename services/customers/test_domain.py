@@ -272,6 +272,16 @@ def test_CUS_22_the_id_is_told_to_who_sees_that_customer_and_to_nobody_else(kit:
     assert told.params["holder"] == LI and (told.params["path"], told.params["kind"]) == ("/customers", "customer")
 
 
+def test_CUS_22_who_may_enter_customers_and_see_none_is_told_no_name(
+    kit: InMemoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SEC-18: as a form on a web page, whose account enters customers."""
+    form = replace(user("form", "SAL"), scopes={"customers.edit": frozenset({"ALL"})})
+    monkeypatch.setattr(kit, "known", lambda by: by)
+    why = kit.assert_refused("DUPLICATE", OTHER, by=form, field="company").why
+    assert not set(why.params) & {"called", "path"}
+
+
 def test_CUS_22_who_has_it_is_told_by_name_with_the_way_there(kit: InMemoryService) -> None:
     kit.do(EditCustomer(customer_id=LI, name="Zhou Wei"), by=SALES)
     called = "Zhou Wei"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -40,11 +40,11 @@ SALE = Sale(order_date=DAY, customer_id=LI, lines=(), total=TOTAL)
 DELETE = CUSTOMER.delete(customer_id=LI)
 
 
-def created(customer: UUID = LI, number: int = 1) -> OrderCreated:
+def created(customer: UUID = LI, number: int = 1, owner: Person = SELLER) -> OrderCreated:
     about = CustomerSnapshot(customer_id=customer, name="Li Lei")
     id = UUID(int=ORDER.int + number)
     return OrderCreated(
-        order_id=id, number=f"SO-{number:06}", customer=about, lines=(), total=TOTAL, order_date=DAY, owner=SELLER
+        order_id=id, number=f"SO-{number:06}", customer=about, lines=(), total=TOTAL, order_date=DAY, owner=owner
     )
 
 
@@ -124,6 +124,15 @@ def test_cus_04_of_many_open_orders_a_few_are_named_and_the_others_counted(kit: 
     assert "SO-000001, SO-000002, SO-000003, SO-000004, SO-000005 and 2 more." in refused.message
 
 
+def test_cus_04_orders_that_one_may_not_see_are_counted_and_not_named(kit: InMemoryService) -> None:
+    """SEC-18: else whoever may delete a customer would learn the numbers of other people's orders."""
+    kit.learn(created(), created(LI, 2, Person(user_id=uuid4(), name="Wu")))
+    refused = kit.assert_refused("INVALID_STATE", DELETE, by=SALES)
+    assert (refused.why.reason, refused.state) == ("customers.has_unseen_orders", "HAS_OPEN_ORDERS")
+    assert "2 orders" in refused.message and "SO-" not in refused.message
+    assert "SO-000001, SO-000002" in kit.assert_refused("INVALID_STATE", DELETE, by=ADMIN).message
+
+
 def test_cus_04_who_may_not_delete_a_customer_hears_of_no_orders(kit: InMemoryService) -> None:
     kit.learn(created())
     kit.assert_refused("FORBIDDEN", DELETE, by=user("wu", "SAL"))
@@ -153,7 +162,7 @@ def test_cus_04_an_order_that_was_written_at_the_moment_of_the_deletion_changes_
 
 def test_cus_04_an_order_whose_beginning_was_never_heard_is_named_by_its_id(kit: InMemoryService) -> None:
     kit.learn(changed(LI))
-    assert str(created().order_id) in kit.assert_refused("INVALID_STATE", DELETE, by=SALES).message
+    assert str(created().order_id) in kit.assert_refused("INVALID_STATE", DELETE, by=ADMIN).message
 
 
 def test_cus_04_closed_orders_leave_no_rows_behind(kit: InMemoryService) -> None:

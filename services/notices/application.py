@@ -66,7 +66,7 @@ def of_receiver(receiver: UUID) -> str:
 
 
 UNREAD = Replica(
-    "unread-notices",
+    "notices-unread",
     Unread,
     feeds={NoticeGiven: given, NoticeRead: read, NoticeForgotten: read},
     key=lambda fact: f"{of_receiver(fact.receiver_id)}{fact.notice_id}",
@@ -90,7 +90,7 @@ def gone(_row: KeptUntil | None, _fact: NoticeForgotten) -> None:
 
 
 KEPT = Replica(
-    "kept-notices",
+    "notices-kept",
     KeptUntil,
     feeds={NoticeGiven: kept, NoticeForgotten: gone},
     key=lambda fact: f"{fact.until}:{fact.notice_id}",

@@ -336,7 +336,7 @@ def require_fitting(rule: PushRuleRecord, command: Any, work: Work) -> None:
     What was there before is not in the way of other changes: a rule that is broken can be switched off.
     """
     given = _given(command)
-    if isinstance(command, (_RULE.create, _RULE.restore, _RULE.delete)):
+    if rule.pending and isinstance(command, (_RULE.create, _RULE.restore, _RULE.delete)):  # else it was there already
         _count(-1 if isinstance(command, _RULE.delete) else 1, work)
     if rule.data.condition and not {"condition", "record_kind"}.isdisjoint(given):
         kind, context = kind_of_record(rule.data.record_kind), work.context
@@ -350,11 +350,13 @@ def require_fitting(rule: PushRuleRecord, command: Any, work: Work) -> None:
 def _count(more: int, work: Work) -> None:
     """Raises Refused where there are as many rules as there may be, those that are switched off included.
 
-    They are counted as they are entered: of many at once each knows of those before it.
+    They are counted as they are entered: of many at once each knows of those before it.  What has been heard of counts
+    too, where counting began before all rules were heard of.
     """
     there = work.lookup(RULES_THERE, ALL)
-    count = work.find_or_new(RuleCount, RuleCount.ID)
-    if count.change(more, len(there.about) if there else 0) > MOST_RULES and more > 0:
+    known = len(there.about) if there else 0
+    count = work.find_or_new(RuleCount, RuleCount.ID).change(more, known)
+    if more > 0 and max(count, known + more) > MOST_RULES:
         raise Refused("notices.most_rules", most=MOST_RULES, field=_RULE.key)
 
 

@@ -482,6 +482,32 @@ def test_ntf_02_of_many_rules_at_once_no_more_are_entered_than_there_may_be(
     firm.kit.assert_refused("INVALID_STATE", RULE.restore(push_rule_id=ids[0]))
 
 
+def test_ntf_02_a_rule_that_is_there_is_not_counted_again_when_it_is_restored(
+    firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.notices.rules.MOST_RULES", 2)
+    id = firm.rule()
+    for _ in range(3):
+        firm.kit.do(RULE.restore(push_rule_id=id))
+    about = {"record_kind": "lead", "event": "CREATED", "to_owner": True}
+    firm.kit.do(RULE.create(name="another", **about))
+    firm.kit.assert_refused("INVALID_STATE", RULE.create(name="one too many", **about))
+
+
+def test_ntf_02_rules_that_are_heard_of_after_counting_began_count_too(
+    firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade the service hears anew of all rules there are, and enters others meanwhile."""
+    monkeypatch.setattr("services.notices.rules.MOST_RULES", 3)
+    about = {"record_kind": "lead", "event": "CREATED", "to_owner": True}
+    other = Firm()
+    for name in "ab":
+        other.kit.do(RULE.create(name=name, **about))
+    firm.kit.do(RULE.create(name="c", **about))
+    firm.kit.learn(*[fact for one in (other, firm) for fact in one.kit.new_facts() if isinstance(fact, RULE.created)])
+    firm.kit.assert_refused("INVALID_STATE", RULE.create(name="d", **about))
+
+
 def test_ntf_02_rules_that_were_there_before_they_were_counted_count(
     firm: Firm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -400,7 +400,10 @@ def test_cus_01_cus_21_customers_show_data_and_membership() -> None:
     row = documents(customers.VIEW, [*facts, booked])[str(customer)]
     assert shown(row, "points", "points_reason") == {"points": 3, "points_reason": "bag"}
     row = documents(customers.VIEW, [*facts[:2], booked, facts[2]])[str(customer)]
-    assert shown(row, "points", "points_reason") == {"points": 5, "points_reason": ""}
+    assert shown(row, "points", "points_reason") == {"points": 5, "points_reason": "bag"}, "why they were last booked"
+    ended = MembershipSet(customer_id=customer, membership=Membership())
+    left = documents(customers.VIEW, [*facts, booked, ended])[str(customer)]
+    assert shown(left, "points", "points_reason") == {"points": 0, "points_reason": ""}
     assert shown(row, "name", "mobile", "member", "member_level", "owner_name") == {
         "name": "田中",
         "mobile": "13900000000",

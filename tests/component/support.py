@@ -147,7 +147,7 @@ def config_of(system: LocalSystem) -> Config:
 
 
 def longest_files_first(items: list[pytest.Item]) -> None:
-    """Order test files for two processes: those with the fewest tests first.
+    """Order test files for a few processes: those with the fewest tests first.
 
     Their tests take longest, and a long file that comes last keeps one process busy while the other has nothing to do.
     """

@@ -33,7 +33,8 @@ class MoreColumns(OriginColumns):
 
 def membership(event: MembershipSet) -> Mapping[str, Any]:
     set_to = event.membership
-    return {"member": set_to.member, "member_level": set_to.level, "points": set_to.points, "points_reason": ""}
+    ended = {} if set_to.member else {"points_reason": ""}
+    return {"member": set_to.member, "member_level": set_to.level, "points": set_to.points, **ended}
 
 
 def booked(event: PointsBooked) -> Mapping[str, Any]:

@@ -71,4 +71,5 @@ VIEW = View(
     },
     sorts=("happened_at",),
     default_sort="-happened_at",
+    edition=2,
 )
