@@ -6,7 +6,7 @@ from chassis.delivery.port import Carrier, NotSetUp
 from chassis.delivery.smtp import SmtpCarrier, address
 from chassis.delivery.webhooks import DingTalk, TextMessages, WeCom, is_safe
 from chassis.foundation.config import Config, ConfigError
-from chassis.foundation.rate_limits import LocalStorage, RateLimit
+from chassis.foundation.rate_limits import LocalStorage, MovingLimit, RateLimit
 from contracts.occasions import GROUPS, WAYS
 
 
@@ -52,4 +52,4 @@ def limit(config: Config) -> RateLimit:
 
 def limits_of_ways(config: Config) -> Mapping[str, RateLimit]:
     """How much goes by a way in sum, where whoever brings it on takes no more."""
-    return {way: RateLimit(way.lower(), config.robot_rate, "ROBOT_RATE", LocalStorage()) for way in GROUPS}
+    return {way: MovingLimit(way.lower(), config.robot_rate, "ROBOT_RATE") for way in GROUPS}

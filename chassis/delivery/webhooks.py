@@ -8,19 +8,23 @@ body.  The address of a robot is its password, so neither it nor what a server s
 import base64
 import hashlib
 import hmac
+import io
 import json
 import time
 from collections.abc import Callable, Mapping
+from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError, SSLError, TimeoutError
 
 from chassis.delivery.port import NotSent, Outgoing
 
 TIMEOUT_SECONDS = 20.0
-"""For the connection, and for each part of the answer."""
+"""For all of a try: the connection and the whole answer, however small the parts in which that comes."""
 LONGEST_ANSWER = 65_536
 HERE = ("127.0.0.1", "localhost", "::1")
 REFUSED_FOR_GOOD = (400, 422)
@@ -108,9 +112,10 @@ def _post(url: str, body: bytes, outgoing: Outgoing, more: Mapping[str, str] | N
         "Idempotency-Key": str(outgoing.id),
         **(more or {}),
     }
-    timeout = urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS)
+    timeout = urllib3.Timeout(total=TIMEOUT_SECONDS)
     try:
         with urllib3.PoolManager(retries=False, timeout=timeout) as pool:
+            pool.pool_classes_by_scheme = POOLS
             response = pool.request("POST", url, body=body, headers=headers, redirect=False, preload_content=False)
             try:
                 status, answer = response.status, response.read(LONGEST_ANSWER)
@@ -126,6 +131,55 @@ def _post(url: str, body: bytes, outgoing: Outgoing, more: Mapping[str, str] | N
     if not 200 <= status < 300:
         raise NotSent(f"STATUS_{status}", for_good=status in REFUSED_FOR_GOOD)
     return answer
+
+
+class _UntilThen(io.RawIOBase):
+    """What comes from a socket within the time that it has when this begins: by itself each part may take as long."""
+
+    def __init__(self, parts: io.RawIOBase, socket: Any) -> None:
+        self._parts = parts
+        self._socket = socket
+        self._ends = time.monotonic() + socket.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        return self._parts.readinto(buffer)
+
+    def close(self) -> None:
+        self._parts.close()
+        super().close()
+
+
+class _Answer(HTTPResponse):
+    def __init__(self, sock: Any, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        self.fp = io.BufferedReader(_UntilThen(self.fp.detach(), sock))
+
+
+class _Plain(HTTPConnection):
+    response_class = _Answer
+
+
+class _Encrypted(HTTPSConnection):
+    response_class = _Answer
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _EncryptedPool(HTTPSConnectionPool):
+    ConnectionCls = _Encrypted
+
+
+POOLS = {"http": _PlainPool, "https": _EncryptedPool}
+"""Their connections have the whole answer read in time; urllib3 gives each part of it the time anew."""
 
 
 def _require_taken(answer: bytes) -> None:

@@ -114,6 +114,7 @@ def configure_logging(level: str) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its warnings tell addresses: that of a robot is its password
     logging.raiseExceptions = False  # a handler that fails says so nowhere: standard error has failed
 
 

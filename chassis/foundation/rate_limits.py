@@ -1,4 +1,4 @@
-"""So many requests in so much time: counted in fixed windows, by whatever key one gives.
+"""So many requests in so much time: counted in fixed windows, or in moving ones, by whatever key one gives.
 
 The library `limits` reads the settings and knows the stores several processes can share.  Its store in memory wakes a
 thread up to a hundred times a second, which under eventlet cost 55 us a request, and 200 us with 10,000 keys; so one
@@ -7,6 +7,7 @@ process counts in `LocalStorage` here, for 2 us.
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -120,3 +121,22 @@ class RateLimit:
             return None
         reset = min(self._window, max(1, math.ceil(self._storage.get_expiry(key) - self._clock())))
         return Quota(self._name, self._amount, self._window, self._amount - count, reset)
+
+
+class MovingLimit(RateLimit):
+    """As much in any stretch of time that long, for few keys in this process.
+
+    A fixed window lets twice as much pass around its end.  What is refused is not counted.
+    """
+
+    def __init__(self, name: str, setting: str, variable: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(name, setting, variable, LocalStorage(clock=clock))
+        self._taken: dict[str, deque[float]] = {}
+
+    def take(self, key: str) -> Quota | None:
+        """Count one request; None where there was room for it."""
+        now, taken = self._clock(), self._taken.setdefault(key, deque(maxlen=self._amount))
+        if len(taken) == self._amount and (rests := taken[0] + self._window - now) > 0:
+            return Quota(self._name, self._amount, self._window, -1, max(1, math.ceil(rests)))
+        taken.append(now)
+        return None

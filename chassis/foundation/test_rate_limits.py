@@ -5,7 +5,7 @@ import time
 import pytest
 
 from chassis.foundation.config import Config, ConfigError
-from chassis.foundation.rate_limits import LocalStorage, RateLimit, open_storage
+from chassis.foundation.rate_limits import LocalStorage, MovingLimit, RateLimit, open_storage
 
 
 class Clock:
@@ -35,6 +35,21 @@ def test_a_limit_is_used_up_and_starts_anew(clock: Clock) -> None:
     assert limit.take("wang") is None, "everybody has a count of their own"
     clock.now += 40
     assert limit.take("li") is None
+
+
+def test_a_moving_limit_lets_no_more_pass_in_any_stretch_of_its_length(clock: Clock) -> None:
+    """Around the end of a fixed window it would be twice as many."""
+    limit = MovingLimit("robot", "3/minute", "ROBOT_RATE", clock=clock)
+    assert limit.take("a") is None
+    clock.now += 50
+    assert [limit.take("a") for _ in range(2)] == [None] * 2
+    clock.now += 10
+    assert limit.take("a") is None, "the first is over"
+    quota = limit.take("a")
+    assert quota is not None and quota.exceeded and quota.reset == 50
+    assert limit.take("b") is None, "each has a count of its own"
+    clock.now += 50
+    assert [limit.take("a") is None for _ in range(3)] == [True, True, False]
 
 
 def test_counts_that_are_over_are_forgotten(clock: Clock) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import logging
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +24,7 @@ from component.mail import free_port
 from component.webhooks import (
     SECRET,
     Receiver,
+    answering,
     is_from_us_at_dingtalk,
     is_from_us_at_provider,
     is_from_us_at_wecom,
@@ -165,6 +169,42 @@ def test_one_that_says_nothing_is_not_waited_for_for_ever(sort: Sort, monkeypatc
     monkeypatch.setattr(webhooks, "TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         assert not_sent(sort.carrier(mute.getsockname()[1])) == ("TIMEOUT", False)
+
+
+DRIPS = {
+    "in the head": (b"HTTP/1.1 200 OK\r\nX-A: ", b"x"),
+    "in the body": (b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b" "),
+    "in parts": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+}
+
+
+@pytest.mark.parametrize("drip", DRIPS.values(), ids=DRIPS)
+def test_an_answer_that_comes_drop_by_drop_ends(drip: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each drop comes in time."""
+    monkeypatch.setattr(webhooks, "TIMEOUT_SECONDS", 0.5)
+    first, drop = drip
+    with answering(first, drop, every=0.05) as port:
+        began = time.monotonic()
+        assert not_sent(WECOM.carrier(port)) == ("TIMEOUT", False)
+    assert time.monotonic() - began < 5
+
+
+TOLD = """
+import sys
+from component.test_webhooks import NOTICE, WECOM
+from chassis.foundation.logs import configure_logging
+configure_logging("INFO")
+WECOM.carrier(int(sys.argv[1])).send(NOTICE)
+"""
+
+
+def test_cpl_01_of_an_answer_that_is_malformed_no_log_tells_the_robot_s_address() -> None:
+    """The library warns of it with the address, which is the robot's password."""
+    malformed = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\nno header\r\n\r\n{"errcode":0}'
+    with answering(malformed) as port:
+        command = [sys.executable, "-c", TOLD, str(port)]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=60, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def until_due(post: Post, fact: Any) -> None:

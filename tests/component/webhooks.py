@@ -6,10 +6,11 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -110,3 +111,28 @@ def serving(receiver: Receiver, port: int = 0) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def answering(first: bytes, drop: bytes = b"", every: float = 0.0) -> Iterator[int]:
+    """The port of a server that answers one request with bytes, and with one drop after the other until it is ended."""
+    over = threading.Event()
+
+    def answer() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):  # who asked hangs up
+            while b"\r\n\r\n" not in connection.recv(65_536):
+                pass
+            connection.sendall(first)
+            while drop and not over.wait(every):
+                connection.sendall(drop)
+            over.wait(60)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            over.set()
+            thread.join()
