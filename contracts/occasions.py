@@ -28,6 +28,8 @@ Way = Literal["MAIL", "SMS", "DINGTALK", "WECOM"]
 WAYS: tuple[Way, ...] = get_args(Way)
 GROUPS: tuple[Way, ...] = ("DINGTALK", "WECOM")
 """The ways by which others read it too: they say of what somebody is told, and never what."""
+TO_MANY: tuple[Occasion, ...] = ("ANNOUNCEMENT",)
+"""The occasions of which all may be told at once: no robot says that to each of them, one message after the other."""
 RULE_OCCASION: Occasion = "PUSH_RULE"
 """The occasion of whatever a company's own rules have people told of (NTF-02)."""
 KIND = "kind"

@@ -38,6 +38,11 @@ TURN_SECONDS = 60.0
 LONGEST_REST = 600.0
 """After so many seconds it is asked again whether somebody rests: they may have said otherwise."""
 
+AWAY = ("TIMEOUT", "CONNECTION")
+"""The reasons that say that a whole way is away: the others are not to wait for it."""
+AWAY_SECONDS = 60.0
+"""So long nothing is sent by a way that is away, as the one that was tried is not."""
+
 EVERYBODY = ""
 """Stands for whoever is sent something by a way."""
 
@@ -148,6 +153,8 @@ class Courier:
         metrics.of(metrics.DELIVERIES, parcel.way, "failed" if reason else "sent").inc()
         if reason:
             log.warning("not sent", way=parcel.way, delivery=parcel.key, attempt=parcel.attempt, reason=reason)
+        if reason in AWAY:
+            self._held[parcel.way, EVERYBODY] = self._ticks() + AWAY_SECONDS
         self._note(parcel.key)
         self._pulse.beat()
         return True

@@ -38,7 +38,7 @@ from services.notices.domain.ways import ChosenWays, CompanyWays, chosen_id
 from services.notices.known_of_others import CONTACTS, RECORDS
 from services.notices.reactions import REACTIONS
 from services.notices.rules import RULES, RULES_THERE, follow, require_fitting
-from services.notices.sending import at_once, readers, send
+from services.notices.sending import at_once, readers, send, ways_to
 from services.notices.waiting import WAITING
 
 # -- which of its own notices somebody has: a service can't ask its store for records of a person
@@ -141,7 +141,7 @@ def _tell(command: TellPeople, telling: Telling, work: Work) -> None:
         person = command.person_id
         about = person if person and not work.is_erased(person) else id
         notice = work.find_or_new(Notice, notice_id(telling.id, id))
-        send(notice.give(command, words, id, about, work.context), work)
+        send(notice.give(command, words, id, about, work.context), ways_to(id, command.occasion, work), work)
     reached = part[-1] if len(part) < len(people) else None
     telling.tell(len(told), reached, work.context)
     if reached:

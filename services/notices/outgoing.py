@@ -16,6 +16,7 @@ from chassis.store.events import Unreadable
 from contracts.notices import NoteAttempt, NoticeForgotten, NoticeGiven
 from contracts.occasions import GROUPS, called, shortened
 from contracts.schemas import decode
+from contracts.text import phone_key
 from services.notices.domain.deliveries import Delivery, is_come
 from services.notices.domain.ways import ChosenWays, chosen_id
 from services.notices.known_of_others import CONTACTS, Contact
@@ -83,6 +84,8 @@ class Outgoing:
         body = store.row(CONTACTS.name, str(delivery.receiver_id))
         contact = Contact(0) if body is None else decode(CONTACTS.row, body, delivery.receiver_id)
         to = contact.email if delivery.way == "MAIL" else contact.phone
+        if delivery.way in GROUPS:  # the platform finds somebody by the bare number alone
+            to = phone_key(to)
         if not to:
             return "NO_ADDRESS"
         link = f"{self._home}/notices/{delivery.notice_id}" if self._home else ""

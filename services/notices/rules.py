@@ -5,7 +5,7 @@ is to be told is a command, `FollowPushRule`: who the receivers are, and what th
 out.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -21,7 +21,7 @@ from contracts.custom_fields import read as read_own
 from contracts.errors import Refused
 from contracts.languages import Language
 from contracts.notices import FollowPushRule, PushRule, RuleEvent, RuleOutcome, RuleProblem, notice_id, telling_id
-from contracts.occasions import RULE_OCCASION, Filled, kind_called
+from contracts.occasions import GROUPS, RULE_OCCASION, Filled, Way, kind_called
 from contracts.people import SALESTREAM, Person
 from contracts.permissions import FIELD_RIGHTS
 from contracts.records import Kind, kind_of
@@ -34,7 +34,7 @@ from services.notices.domain.notices import Notice, is_late, receivers
 from services.notices.domain.push_rules import Pace, PushRuleRecord, RuleCount, RuleRun, gone, named_by
 from services.notices.domain.templates import RULE, KnownTemplate, NoticeTemplateRecord, Words, fields_told
 from services.notices.known_of_others import RECORDS, KnownHere
-from services.notices.sending import readers, send
+from services.notices.sending import readers, send, ways_to
 
 # -- which rules there are
 
@@ -217,10 +217,14 @@ def _text(value: Any) -> str:
 
 MOST_RECEIVERS = 2_000
 """So many a rule tells at once: their notices are one transaction."""
-MOST_BYTES = MAX_RECORDED_AFTER_BYTES // 3
-"""So many bytes of titles and texts are told at once: each reader's are recorded, and sealed they are larger.
-
-More would be refused, and the event that they are told of would be set aside."""
+MOST_BY_ROBOT = 20
+"""So many of them a robot tells: as many messages as it says in a minute.  The others have their other ways."""
+NOTICE_BYTES = 700
+"""What is recorded of a notice is shorter, besides its title and text and the name of who did something."""
+DELIVERY_BYTES = 350
+"""What is recorded of a delivery is shorter, besides the name of its receiver."""
+RUN_BYTES = 10_000
+"""What is recorded of what came of a rule is shorter."""
 
 
 def follow(command: FollowPushRule, work: Work) -> RuleRun:
@@ -240,17 +244,44 @@ def follow(command: FollowPushRule, work: Work) -> RuleRun:
     outcome: RuleOutcome = "TOLD"
     if not people:
         outcome = "NOT_SEEN" if named else "NOBODY"
-    elif len(people) > MOST_RECEIVERS or len(people) * _longest(rule, command, template, work) > MOST_BYTES:
+    elif len(people) > MOST_RECEIVERS:
         outcome = "TOO_MANY"
     elif not pace.may_tell(len(people), context.now):
         outcome = "TOO_OFTEN"
+    elif not _fits(ways := _ways(people, rule.data, work), _longest(rule, command, template, work), command, work):
+        outcome = "TOO_MANY"
     else:
         for id in people:
-            _tell(id, rule, command, template, work)
+            _tell(id, rule, command, template, work, ways=ways[id])
     count = len(people) if outcome == "TOLD" else 0
     unseen = len(named) - len(people)
     run.note(command, rule.data.name, outcome, pace, context, count=count, unseen=unseen, problems=problems)
     return run
+
+
+def _ways(people: Sequence[UUID], rule: PushRule, work: Work) -> Mapping[UUID, Sequence[Way]]:
+    """By which ways each is told; by robots the first of them alone."""
+    found, room = {}, dict.fromkeys(GROUPS, MOST_BY_ROBOT)
+    for id in people:
+        found[id] = [way for way in ways_to(id, RULE_OCCASION, work, rule.ways) if room.get(way, 1)]
+        for way in room.keys() & found[id]:
+            room[way] -= 1
+    return found
+
+
+def _fits(ways: Mapping[UUID, Sequence[Way]], longest: int, command: FollowPushRule, work: Work) -> bool:
+    """Whether one transaction takes what is recorded of what some people are told by some ways.
+
+    More would be refused, and the event that they are told of be set aside.  A text is a third longer when sealed.
+    """
+    each = longest * 4 / 3 + NOTICE_BYTES + len(command.by.name.encode())
+    sent = sum(len(of_one) * (DELIVERY_BYTES + _name_bytes(id, work)) for id, of_one in ways.items())
+    return len(ways) * each + sent + RUN_BYTES <= MAX_RECORDED_AFTER_BYTES
+
+
+def _name_bytes(person: UUID, work: Work) -> int:
+    found = work.context.organisation.person(person)
+    return len(found.name.encode()) if found else 0
 
 
 def _template_of(rule: PushRule, work: Work) -> tuple[KnownTemplate | None, list[RuleProblem]]:
@@ -298,7 +329,13 @@ def _longest(rule: PushRuleRecord, command: FollowPushRule, template: KnownTempl
 
 
 def _tell(
-    person: UUID, rule: PushRuleRecord, command: FollowPushRule, template: KnownTemplate | None, work: Work
+    person: UUID,
+    rule: PushRuleRecord,
+    command: FollowPushRule,
+    template: KnownTemplate | None,
+    work: Work,
+    *,
+    ways: Sequence[Way],
 ) -> None:
     """Give somebody the notice, with those fields of the record that they may see."""
     seen = [one for one in command.values if _holds_all(person, FIELD_RIGHTS.get(one.name), work)]
@@ -306,7 +343,7 @@ def _tell(
     told_of = command.person_id
     about = told_of if told_of and not work.is_erased(told_of) else person
     notice = work.find_or_new(Notice, notice_id(command.run_id, person))
-    send(notice.give(command, words, person, about, work.context), work, rule.data.ways)
+    send(notice.give(command, words, person, about, work.context), ways, work)
 
 
 def _holds_all(person: UUID, right: str | None, work: Work) -> bool:

@@ -6,7 +6,7 @@ from uuid import UUID
 from chassis.foundation.limits import MAX_RECORDED_BYTES
 from chassis.model.service import Work
 from contracts.notices import NoticeGiven
-from contracts.occasions import Way
+from contracts.occasions import Occasion, Way
 from contracts.people import Person
 from services.notices.domain.deliveries import Delivery, delivery_id
 from services.notices.domain.templates import Words
@@ -28,15 +28,18 @@ def readers(people: Sequence[UUID], work: Work) -> Sequence[UUID]:
     return [id for id in people if not work.is_erased(id)]
 
 
-def send(notice: NoticeGiven, work: Work, ways: Sequence[Way] = ()) -> None:
-    """Have a notice sent by the ways that its receiver has chosen, else `ways`, else those of the company.
+def ways_to(receiver: UUID, occasion: Occasion, work: Work, ways: Sequence[Way] = ()) -> Sequence[Way]:
+    """Those that somebody has chosen, else `ways`, else those of the company."""
+    chosen = work.find(ChosenWays, chosen_id(receiver)) or ChosenWays(receiver)
+    company = work.find(CompanyWays, SETTINGS) or CompanyWays(SETTINGS.id)
+    return chosen.ways_for(occasion, company, ways)
 
-    After their quiet hours.
-    """
+
+def send(notice: NoticeGiven, ways: Sequence[Way], work: Work) -> None:
+    """Have a notice sent by some ways, after the quiet hours of its receiver."""
     id, organisation = notice.receiver_id, work.context.organisation
     chosen = work.find(ChosenWays, chosen_id(id)) or ChosenWays(id)
-    company = work.find(CompanyWays, SETTINGS) or CompanyWays(SETTINGS.id)
     due_at = chosen.from_when(work.context.now, organisation.zone_of(id))
-    for way in chosen.ways_for(notice.occasion, company, ways):
+    for way in ways:
         receiver = organisation.person(id) or Person(user_id=id, name="")
         work.find_or_new(Delivery, delivery_id(notice.notice_id, way)).plan(notice, receiver, way, due_at)

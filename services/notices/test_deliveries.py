@@ -1,18 +1,20 @@
 """By which ways people are told, when, how often it is tried, and what is shown of it (NTF-03, NTF-05)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from chassis.catalogue import Catalogue
-from chassis.delivery.courier import AT_ONCE, Courier
+from chassis.delivery.courier import AT_ONCE, AWAY_SECONDS, Courier
 from chassis.delivery.port import NotSent, Outgoing
 from chassis.foundation.config import Config
-from chassis.foundation.rate_limits import LocalStorage, RateLimit
-from chassis.model.principal import Principal
+from chassis.foundation.rate_limits import LocalStorage, MovingLimit, RateLimit
+from chassis.model.principal import SYSTEM, Principal
 from chassis.store.events import Unreadable
 from chassis.testing.people import ADMIN, SALES, WAREHOUSE
 from chassis.testing.services import AtOnce, InMemoryService
@@ -33,12 +35,14 @@ from contracts.notices import (
     Receiver,
     SendAgain,
     SetNoticeWays,
+    TellPeople,
 )
-from contracts.occasions import GROUPS, WAYS, Way
+from contracts.occasions import GROUPS, WAYS, Filled, Occasion, Way
 from contracts.people import Preferences
 from services.notices import outgoing
 from services.notices.application import SERVICE
 from services.notices.domain.deliveries import PAUSES
+from services.notices.domain.ways import SETTINGS, ChosenWays, CompanyWays
 from services.notices.waiting import WAITING
 
 MAIL = (OccasionWays(occasion="ANNOUNCEMENT", ways=("MAIL",)),)
@@ -82,6 +86,7 @@ class Post:
     ) -> None:
         self.kit = InMemoryService(SERVICE)
         self.carrier, self.ticks = Carrier(), 0.0
+        self.occasion: Occasion = "ANNOUNCEMENT"
         self.writer = at_once = Written(self.kit.writer)
         storage = LocalStorage(clock=lambda: self.ticks)
         self.courier = Courier(
@@ -90,7 +95,7 @@ class Post:
             outgoing.Outgoing(Config(public_address="https://crm.example/"), self.kit.directory),
             {**dict.fromkeys(WAYS, self.carrier), **(by or {})},
             RateLimit("mail", rate, "MAIL_RATE", storage),
-            of_ways={"DINGTALK": RateLimit("dingtalk", robot, "ROBOT_RATE", storage)},
+            of_ways={"DINGTALK": MovingLimit("dingtalk", robot, "ROBOT_RATE", clock=lambda: self.ticks)},
             clock=lambda: self.kit.now,
             ticks=lambda: self.ticks,
         )
@@ -109,11 +114,28 @@ class Post:
         self.by("MAIL")
 
     def by(self, *ways: Way) -> None:
-        self.kit.do(SetNoticeWays(ways=(OccasionWays(occasion="ANNOUNCEMENT", ways=ways),)))
+        self.occasion = "ANNOUNCEMENT" if set(ways).isdisjoint(GROUPS) else "MENTIONED"
+        self.kit.do(SetNoticeWays(ways=(OccasionWays(occasion=self.occasion, ways=ways),)))
         self.hear()
 
     def announce(self, text: str = "at eight", to: Principal = WAREHOUSE) -> None:
+        """Tell somebody, of what a robot may say where it was chosen."""
+        if self.occasion != "ANNOUNCEMENT":
+            self.mention(text, to)
+            return
         self.kit.do(Announce(title="Update", text=text, receivers=(Receiver(kind="USER", user_id=to.user_id),)))
+        self.hear()
+
+    def mention(self, text: str, to: Principal) -> None:
+        receivers = (Receiver(kind="USER", user_id=to.user_id),)
+        tell = TellPeople(
+            telling_id=uuid4(),
+            occasion=self.occasion,
+            receivers=receivers,
+            happened_at=self.kit.now,
+            values=(Filled(name="by", text=text),),
+        )
+        self.kit.do(tell, by=replace(SYSTEM, organisation=self.kit.directory))
         self.hear()
 
     def rests(self, begins: str, ends: str) -> None:
@@ -316,6 +338,7 @@ def test_what_waits_by_a_clock_that_was_ahead_does_not_wait_for_years(post: Post
     [postponed] = post.turn()
     assert isinstance(postponed, DeliveryPostponed)
     post.kit.now = now
+    post.ticks += AWAY_SECONDS
     assert [type(fact) for fact in post.turn()] == [DeliverySent]
 
 
@@ -334,6 +357,7 @@ def test_ntf_05_it_is_tried_again_with_growing_pauses_the_same_each_time_and_the
         [postponed] = post.turn()
         assert isinstance(postponed, DeliveryPostponed)
         assert (postponed.reason, postponed.due_at - post.kit.now) == ("CONNECTION", pause)
+        post.ticks += pause.total_seconds()
         post.kit.now = postponed.due_at - timedelta(seconds=1)
         assert post.turn() == []
         post.kit.now = postponed.due_at
@@ -433,7 +457,7 @@ def test_sec_18_a_group_reads_of_what_somebody_is_told_and_never_what(way: Way) 
     post.announce("very secret")
     post.turn()
     [taken] = post.carrier.taken
-    assert taken.subject == "公告" and taken.text.startswith("https://crm.example/notices/")
+    assert taken.subject == "评论中提到我" and taken.text.startswith("https://crm.example/notices/")
     assert "secret" not in str(taken) and "Update" not in str(taken)
 
 
@@ -452,3 +476,72 @@ def test_ntf_03_a_robot_says_so_much_in_a_minute_and_the_rest_later_and_holds_up
     assert [len(post.turn()) for _ in range(2)] == [6, 0]
     post.ticks += 60
     assert len(post.turn()) == 2
+
+
+class Hangs:
+    """A way whose server takes a connection and says nothing."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        self.tried = 0
+        self.passes: Callable[[float], None] = lambda seconds: None
+
+    def send(self, outgoing: Outgoing) -> None:
+        self.tried += 1
+        self.passes(20.0)
+        raise NotSent(self.reason)
+
+
+@pytest.mark.parametrize("reason", ["TIMEOUT", "CONNECTION"])
+def test_ntf_05_a_way_that_hangs_holds_up_no_mail(reason: str) -> None:
+    """Of many that wait for it one is tried, and a minute later the next."""
+    hangs = Hangs(reason)
+    post = with_phone(by={"SMS": hangs})
+
+    def pass_ticks(seconds: float) -> None:
+        post.ticks += seconds
+
+    hangs.passes = pass_ticks
+    post.by("SMS")
+    for _ in range(AT_ONCE + 1):
+        post.announce()
+    post.kit.pass_time(seconds=1)
+    post.by_mail()
+    post.knows(SALES, "li@example.com", 102)
+    post.announce(to=SALES)
+    assert [type(fact) for fact in post.turn()] == [DeliveryPostponed, DeliverySent]
+    assert post.turn() == [] and hangs.tried == 1
+    post.ticks += AWAY_SECONDS
+    assert [type(fact) for fact in post.turn()] == [DeliveryPostponed]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"), [("+86 138-0000-0004", "13800000004"), ("+81 90-1234-5678", "+819012345678")]
+)
+@pytest.mark.parametrize("way", GROUPS)
+def test_ntf_03_a_robot_is_told_the_bare_number_of_whom_it_means(way: Way, written: str, told: str) -> None:
+    """However they have written it: the platform compares it as it stands."""
+    post = with_phone()
+    post.knows(WAREHOUSE, "", 102, phone=written)
+    post.by(way)
+    post.announce()
+    post.turn()
+    assert [one.to for one in post.carrier.taken] == [told]
+
+
+@pytest.mark.parametrize("way", GROUPS)
+def test_ntf_03_what_many_are_told_at_once_no_robot_says(way: Way) -> None:
+    """2,000 messages into one group would take it 100 minutes, and an approval would wait behind them."""
+    post = with_phone()
+    ways = (OccasionWays(occasion="MENTIONED", ways=(way,)), OccasionWays(occasion="ANNOUNCEMENT", ways=("MAIL", way)))
+    post.kit.assert_refused("VALIDATION", SetNoticeWays(ways=ways), field="ways.1.ways")
+    chosen = ChooseNoticeWays(user_id=WAREHOUSE.user_id, ways=ways)  # type: ignore[arg-type]
+    post.kit.assert_refused("VALIDATION", chosen, by=WAREHOUSE, field="ways.1.ways")
+    post.kit.do(SetNoticeWays(ways=ways[:1]))
+
+
+def test_ntf_03_a_robot_that_was_chosen_before_for_what_many_are_told_says_nothing() -> None:
+    company = CompanyWays(SETTINGS.id, ways={"ANNOUNCEMENT": ("MAIL", "WECOM"), "MENTIONED": ("WECOM",)})
+    chosen = ChosenWays(uuid4())
+    assert [*chosen.ways_for("ANNOUNCEMENT", company)] == ["MAIL"]
+    assert [*chosen.ways_for("MENTIONED", company)] == ["WECOM"]

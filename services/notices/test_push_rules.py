@@ -1,12 +1,14 @@
 """Who is told what by rules that a company makes itself (NTF-02)."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from chassis.foundation.limits import MAX_RECORDED_AFTER_BYTES
 from chassis.model.principal import Principal
 from chassis.persons.keys import KeyRing
 from chassis.persons.stores import MemoryKeys
@@ -30,9 +32,11 @@ from contracts.notices import (
     RuleEvent,
     RuleKind,
 )
+from contracts.occasions import GROUPS, WAYS
 from contracts.people import NOBODY, Preferences
 from contracts.records import KINDS, Kind, kind_of
-from services.notices import conditions
+from contracts.types import NoteField
+from services.notices import conditions, rules
 from services.notices.application import SERVICE
 from services.notices.domain.push_rules import MOST_AN_HOUR, Pace, facts_of
 from services.notices.rules import RULES_THERE
@@ -398,6 +402,54 @@ def test_ntf_02_a_long_text_for_many_is_told_to_nobody_and_holds_up_nothing(firm
     assert told.keys() == {"admin"}
     runs = {one.rule: one.outcome for one in firm.facts if isinstance(one, PushRuleFollowed)}
     assert runs == {"hot leads": "TOO_MANY", "short": "TOLD"}
+
+
+@pytest.mark.parametrize("length", [190, NoteField.longest])
+def test_ntf_02_the_very_most_who_are_told_at_once_fit_one_transaction_and_one_more_is_noted(
+    firm: Firm, length: int
+) -> None:
+    """By all ways: each is a delivery more beside each notice."""
+    text, template = "字" * length, uuid4()
+    about = {"name": "long", "record_kind": "lead", "occasion": "PUSH_RULE"}
+    firm.do(TEMPLATE.create(notice_template_id=template, **about, text_zh=text))
+    rule = firm.rule(to_users=(), to_roles=("MGT",), template_id=template, ways=WAYS)
+    delivery = rules.DELIVERY_BYTES + 4
+    notice = len(f"hot leads{text}".encode()) * 4 / 3 + rules.NOTICE_BYTES + len("li")
+    robots = len(GROUPS) * rules.MOST_BY_ROBOT * delivery
+    others = len(WAYS) - len(GROUPS)
+    most = int((MAX_RECORDED_AFTER_BYTES - rules.RUN_BYTES - robots) / (notice + others * delivery))
+    for number in range(most - 1):  # and mei
+        firm.kit.directory.introduce(user(f"{number:04}", "MGT"))
+    made = replace(new(LEAD), by=person(SALES))
+
+    def outcome() -> PushRuleFollowed:
+        firm.kit.new_facts()
+        firm.kit.hear(made, id=str(uuid4()))
+        firm.facts = firm.kit.new_facts()
+        return firm.run
+
+    begins = len(stored(firm))
+    assert (outcome().outcome, firm.run.count, firm.run.push_rule_id) == ("TOLD", most, rule)
+    size = sum(map(len, stored(firm)[begins:]))
+    assert 0.75 * MAX_RECORDED_AFTER_BYTES < size <= MAX_RECORDED_AFTER_BYTES
+    firm.kit.directory.introduce(user("one more", "MGT"))
+    assert (outcome().outcome, firm.run.count) == ("TOO_MANY", 0)
+
+
+def stored(firm: Firm) -> list[bytes]:
+    return [one.data for one in firm.kit.store.notifications(0, 100_000)]
+
+
+def test_ntf_03_a_robot_tells_so_many_of_those_whom_a_rule_names_and_no_more(
+    firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a message into the group; the others have their other ways."""
+    monkeypatch.setattr(rules, "MOST_BY_ROBOT", 1)
+    to = (ADMIN.user_id, SALES.user_id, SUPERVISOR.user_id)
+    firm.rule(to_users=to, ways=("WECOM", "MAIL"))
+    assert len(firm.hear(new(LEAD))) == 3
+    ways = Counter(one.way for one in firm.facts if isinstance(one, DeliveryPlanned))
+    assert ways == {"MAIL": 3, "WECOM": 1}
 
 
 def test_cfg_10_a_template_whose_places_are_all_empty_is_told_ready_made(firm: Firm) -> None:

@@ -75,19 +75,19 @@ def test_ntf_03_an_announcement_goes_by_mail_to_who_has_an_address(company: Comp
 def test_ntf_03_a_robot_says_in_the_group_that_there_is_something_for_somebody(
     company: Company, robot: tuple[Receiver, int]
 ) -> None:
-    admin, text = company.admin, f"at nine {uuid4()}"
-    user = {"login": f"u{uuid4()}"[:30], "name": "Zhou", "default_password": "Welcome#2026", "roles": ["SEA"]}
+    admin, title = company.admin, f"at nine {uuid4()}"
+    user = {"login": f"u{uuid4()}"[:30], "name": "Zhou", "default_password": "Welcome#2026", "roles": ["SAL"]}
     number = f"139{uuid4().int % 10**8:08d}"
     id = admin.post("/users", {**user, "phone": number})["id"]
-    admin.do("PUT", "/settings/notices", {"ways": [{"occasion": "ANNOUNCEMENT", "ways": ["DINGTALK"]}]})
-    receivers = [{"kind": "USER", "user_id": id}]
-    admin.post("/announcements", {"title": "更新", "text": text, "receivers": receivers})
+    admin.do("PUT", "/settings/notices", {"ways": [{"occasion": "TASK_GIVEN", "ways": ["DINGTALK"]}]})
+    admin.post("/tasks", {"title": title, "owner_id": id})
 
     def sent() -> None:
-        [row] = admin.items(f"/deliveries?receiver_id={id}")
-        assert (row["way"], row["status"], row["attempts"], row["reason"]) == ("DINGTALK", "SENT", 1, "")
+        rows = admin.items(f"/deliveries?receiver_id={id}")
+        found = [(row["way"], row["status"], row["attempts"], row["reason"]) for row in rows]
+        assert found == [("DINGTALK", "SENT", 1, "")]
 
     eventually(sent)
     [taken] = [one for one in robot[0].taken if number in one.said["at"]["atMobiles"]]
-    assert text not in taken.body.decode() and "公告" in taken.said["text"]["content"]
+    assert title not in taken.body.decode() and "任务" in taken.said["text"]["content"]
     admin.do("PUT", "/settings/notices", {"ways": []})

@@ -19,7 +19,7 @@ from contracts.notices import (
     QuietHours,
     SetNoticeWays,
 )
-from contracts.occasions import Occasion, Way
+from contracts.occasions import GROUPS, TO_MANY, Occasion, Way
 from contracts.settings import DEFAULTS
 
 SETTINGS = Named("settings_id", "notices")
@@ -34,6 +34,13 @@ def _by_occasion(ways: Sequence[OccasionWays]) -> dict[Occasion, tuple[Way, ...]
     return {one.occasion: one.ways for one in ways}
 
 
+def _require_no_robot_for_many(ways: Sequence[OccasionWays]) -> None:
+    """Raises Refused VALIDATION: thousands of messages into one group would take hours, and hold up all others."""
+    for index, one in enumerate(ways):
+        if one.occasion in TO_MANY and not set(GROUPS).isdisjoint(one.ways):
+            raise Refused("notices.no_robot_for_many", names=GROUPS, field=f"ways.{index}.ways")
+
+
 @dataclass
 class CompanyWays(Aggregate):
     """By which ways the company has people told who have chosen nothing."""
@@ -41,8 +48,9 @@ class CompanyWays(Aggregate):
     ways: Mapping[Occasion, tuple[Way, ...]] = field(default_factory=lambda: _by_occasion(DEFAULTS["notices"]["ways"]))
 
     def set(self, command: SetNoticeWays, context: Context) -> None:
-        """Nothing happens where it was so."""
+        """Nothing happens where it was so.  Raises Refused for a robot where many are told."""
         if command.ways is not KEPT and _by_occasion(command.ways) != self.ways:
+            _require_no_robot_for_many(command.ways)
             self.record(NoticeWaysSet(settings_id="notices", ways=command.ways, by=context.user))
 
     @applies(NoticeWaysSet)
@@ -58,15 +66,20 @@ class ChosenWays(Aggregate):
     quiet: QuietHours | None = None
 
     def choose(self, command: ChooseNoticeWays, context: Context) -> None:
-        """Raises Refused FORBIDDEN for somebody else's."""
+        """Raises Refused FORBIDDEN for somebody else's, and for a robot where many are told."""
         if command.user_id != context.user.user_id:
             raise Refused("notices.own_ways", field="user_id")
         if (_by_occasion(command.ways), command.quiet) != (self.ways, self.quiet):
+            _require_no_robot_for_many(command.ways)
             self.record(NoticeWaysChosen(user_id=command.user_id, ways=command.ways, quiet=command.quiet))
 
     def ways_for(self, occasion: Occasion, company: CompanyWays, ways: Sequence[Way] = ()) -> Sequence[Way]:
-        """Those that one has chosen, else those of what has one told, else the company's."""
-        return self.ways.get(occasion, tuple(ways) or company.ways.get(occasion, ()))
+        """Those that one has chosen, else those of what has one told, else the company's.
+
+        A robot for what many are told may have been chosen before that was refused.
+        """
+        found = self.ways.get(occasion, tuple(ways) or company.ways.get(occasion, ()))
+        return [way for way in found if occasion not in TO_MANY or way not in GROUPS]
 
     def from_when(self, now: datetime, zone: ZoneInfo) -> datetime:
         """When something of now is sent: at once, or when the quiet hours of the person's zone are over."""
