@@ -169,7 +169,8 @@ class OrderMachine(RuleBasedStateMachine):
             case OrderCreated():
                 self.orders[fact.order_id] = {"status": "DRAFT", "round": 0, "paid": Decimal(0), "version": 0}
             case CaseOpened():
-                self.cases[fact.case_id] = {"status": "OPEN", "route": fact.route, "by": [], "order": fact.order_id}
+                about = {"route": fact.route, "order": fact.order_id, "round": fact.round}
+                self.cases[fact.case_id] = {"status": "OPEN", "by": [], **about}
             case NodeApproved():
                 self.cases[fact.case_id]["by"].append(fact.by.user_id)
             case CaseApproved() | CaseRejected() | CaseClosed():
@@ -333,7 +334,11 @@ class OrderMachine(RuleBasedStateMachine):
         case = self.cases[id]
         command = Reject(case_id=id, reason="r") if no else Approve(case_id=id)
         expected = case["status"] == "OPEN" and self._may_decide(case, by)
-        assert isinstance(self._do(command, by), Answer) == expected, case
+        order = self.orders[case["order"]]
+        waits = (order["status"], order["round"]) == ("PENDING_APPROVAL", case["round"])
+        answer = self._do(command, by)
+        if waits or not expected:  # else approvals may have heard of that, or not yet (APR-11)
+            assert isinstance(answer, Answer) == expected, case
 
     @staticmethod
     def _may_decide(case: dict[str, Any], by: Principal) -> bool:
