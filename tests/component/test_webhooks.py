@@ -4,6 +4,7 @@ repeat is known, and a server that is away for an hour, refuses, hangs up or say
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -203,7 +204,8 @@ def test_cpl_01_of_an_answer_that_is_malformed_no_log_tells_the_robot_s_address(
     malformed = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\nno header\r\n\r\n{"errcode":0}'
     with answering(malformed) as port:
         command = [sys.executable, "-c", TOLD, str(port)]
-        done = subprocess.run(command, capture_output=True, check=False, timeout=60, text=True)
+        found = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, capture_output=True, check=False, timeout=60, text=True, env=found)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
