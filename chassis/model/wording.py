@@ -13,20 +13,20 @@ from contracts.records import KINDS
 from contracts.schedules import SCHEDULES
 from contracts.texts import Subject, Text, texts
 
+SheetPhrase = Literal[
+    "sheet_about", "sheet_list", "sheet_as_of", "sheet_column", "sheet_rows", "sheet_zone", "sheet_replaced",
+    "sheet_cut", "sheet_mark",
+]  # fmt: skip
+"""What is said in files."""
 Phrase = Literal[
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
     "claim", "give_back", "assign_in_turn", "move", "merge", "unmerge",
     "created", "edited", "deleted", "restored", "assigned", "shared", "status_set", "moved", "merged", "unmerged",
     "joined", "currency_of",
     "switch", "planned", "ran", "failed", "switched",
-    "sheet_about", "sheet_list", "sheet_as_of", "sheet_column", "sheet_rows", "sheet_zone", "sheet_replaced",
-    "sheet_cut", "sheet_mark",
+    SheetPhrase,
 ]  # fmt: skip
 """What is said of any kind of record, field, schedule or file (`contracts/texts/phrases.toml`)."""
-SheetPhrase = Literal[
-    "sheet_about", "sheet_list", "sheet_as_of", "sheet_column", "sheet_rows", "sheet_zone", "sheet_replaced",
-    "sheet_cut", "sheet_mark",
-]  # fmt: skip
 OF_KINDS: tuple[Phrase, ...] = (
     "create", "edit", "delete", "restore", "revert", "assign", "share", "unshare", "tag", "set_status",
     "claim", "give_back", "assign_in_turn", "move", "merge", "unmerge",

@@ -2,9 +2,9 @@
 service's writer do it.
 
 What is planned and done stands in the store (`chassis.model.schedules`), so a keeper remembers nothing but which
-moments it has tried.  It waits for
-the very moment, or until its bell rings.  What neither tells it of, another process of the service, a clock that was
-set and a moment of a record that was just given, it finds when it looks, LOOK_SECONDS later at most.
+moments it has tried.  It waits for the very moment, or until its bell rings.  What neither tells it of, another process
+of the service, a clock that was set and a moment of a record that was just given, it finds when it looks, LOOK_SECONDS
+later at most.
 """
 
 import threading
